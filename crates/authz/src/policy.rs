@@ -1,0 +1,174 @@
+//! The one table of rights.
+
+use crate::principal::{Principal, Role};
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$vdoc])* $variant,)* }
+
+        impl $name {
+            /// Every variant, in table order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+            /// The word used in scopes, the audit log and the matrix.
+            pub const fn as_str(self) -> &'static str { match self { $(Self::$variant => $text,)* } }
+            /// The reverse of [`Self::as_str`].
+            pub fn from_text(text: &str) -> Option<Self> { match text { $($text => Some(Self::$variant),)* _ => None } }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(self.as_str()) }
+        }
+    };
+}
+
+words! {
+    /// What is done.
+    Action {
+        /// Make a new one.
+        Create = "create",
+        /// See it.
+        Read = "read",
+        /// Change it.
+        Update = "update",
+        /// Remove, revoke it.
+        Delete = "delete",
+    }
+}
+
+words! {
+    /// What it is done to.
+    Resource {
+        /// A person or service with an account. Owned by itself.
+        User = "user",
+        /// A user token. Owned by its user.
+        Token = "token",
+        /// A gateway key. Deployment-wide.
+        AiGatewayKey = "ai_gateway_key",
+        /// A provider with its keys. Deployment-wide.
+        Provider = "provider",
+        /// A recorded AI request. Owned by the user who made it.
+        Interception = "interception",
+        /// A request sent through the gateway. `create` is the right to use the gateway.
+        AiRequest = "ai_request",
+        /// The audit log. Deployment-wide.
+        AuditEntry = "audit_entry",
+    }
+}
+
+/// How far a right reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// Not at all.
+    None,
+    /// To what the principal's user owns.
+    Own,
+    /// To everything.
+    Any,
+}
+
+/// The table: how far `principal`'s right to do `action` to `resource` reaches, scopes left aside.
+pub fn reach(principal: &Principal, action: Action, resource: Resource) -> Reach {
+    match principal {
+        Principal::User(user) => role_reach(user.role, action, resource),
+        Principal::Replica { .. } => replica_reach(action, resource),
+        Principal::ControlPlane => control_plane_reach(action, resource),
+    }
+}
+
+fn role_reach(role: Role, action: Action, resource: Resource) -> Reach {
+    use Action::{Create, Delete, Read, Update};
+    use Resource::{AiGatewayKey, AiRequest, AuditEntry, Interception, Provider, Token, User};
+    match (role, resource, action) {
+        (Role::Owner, User | Token | AiGatewayKey | Provider, Create | Read | Update | Delete) => Reach::Any,
+        (Role::Owner | Role::Auditor, Interception | AuditEntry, Read) => Reach::Any,
+        (Role::Auditor, User | Token | AiGatewayKey | Provider, Read) => Reach::Any,
+        (Role::Auditor | Role::Member, Token, Create | Delete) => Reach::Own,
+        (Role::Member, User | Token | Interception, Read) => Reach::Own,
+        (Role::Owner | Role::Member, AiRequest, Create) => Reach::Own,
+        _ => Reach::None,
+    }
+}
+
+/// What the holder of a gateway key may do: learn of one token by its hash, get providers, append records.
+fn replica_reach(action: Action, resource: Resource) -> Reach {
+    match (resource, action) {
+        (Resource::Token | Resource::Provider, Action::Read) => Reach::Any,
+        (Resource::Interception, Action::Create) => Reach::Any,
+        _ => Reach::None,
+    }
+}
+
+/// What the control plane does on its own account: authenticate, mark liveness, bootstrap, audit, feed its embedded gateway.
+fn control_plane_reach(action: Action, resource: Resource) -> Reach {
+    use Action::{Create, Read, Update};
+    match (resource, action) {
+        (Resource::User, Create | Read) => Reach::Any,
+        (Resource::Token, Create | Read | Update) => Reach::Any,
+        (Resource::AiGatewayKey, Read | Update) => Reach::Any,
+        (Resource::Provider, Read) => Reach::Any,
+        (Resource::Interception, Create) => Reach::Any,
+        (Resource::AuditEntry, Create) => Reach::Any,
+        _ => Reach::None,
+    }
+}
+
+/// The whole policy as a Markdown table, one row per principal and resource.
+pub fn matrix() -> String {
+    use crate::{Scopes, UserPrincipal};
+    use lychgate_types::{GatewayKeyId, TokenId, UserId};
+    let nobody = uuid_zero();
+    let user = |role| {
+        Principal::User(UserPrincipal {
+            user_id: UserId::from_uuid(nobody),
+            token_id: TokenId::from_uuid(nobody),
+            role,
+            scopes: Scopes::all(),
+        })
+    };
+    let principals = [
+        ("owner", user(Role::Owner)),
+        ("auditor", user(Role::Auditor)),
+        ("member", user(Role::Member)),
+        ("replica", Principal::Replica { gateway_key_id: GatewayKeyId::from_uuid(nobody) }),
+        ("control plane", Principal::ControlPlane),
+    ];
+    let mut text = String::from(
+        "# Who may do what\n\nGenerated from `src/policy.rs`; `cargo xtask generate` writes it anew.\n\n\
+         `any`: to all of them. `own`: to those that belong to the caller. `–`: not at all. A token's scopes can only narrow this.\n\n\
+         | principal | resource | create | read | update | delete |\n|---|---|---|---|---|---|\n",
+    );
+    for (name, principal) in &principals {
+        for resource in Resource::ALL {
+            text.push_str(&format!("| {name} | `{resource}` |"));
+            for action in Action::ALL {
+                text.push_str(match reach(principal, *action, *resource) {
+                    Reach::None => " – |",
+                    Reach::Own => " own |",
+                    Reach::Any => " any |",
+                });
+            }
+            text.push('\n');
+        }
+    }
+    text
+}
+
+fn uuid_zero() -> uuid::Uuid {
+    uuid::Uuid::nil()
+}
+
+#[cfg(test)]
+mod tests {
+    /// `UPDATE_GENERATED=1` (as `cargo xtask generate` sets it) writes the file instead.
+    #[test]
+    fn the_committed_matrix_is_the_policy() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/policy-matrix.md");
+        if std::env::var_os("UPDATE_GENERATED").is_some() {
+            std::fs::write(path, super::matrix()).unwrap();
+        }
+        let committed = std::fs::read_to_string(path).unwrap();
+        assert!(committed == super::matrix(), "{path} is stale: run `cargo xtask generate` and read the difference");
+    }
+}

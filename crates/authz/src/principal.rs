@@ -1,0 +1,97 @@
+//! Who asks.
+
+use crate::scope::Scopes;
+use lychgate_types::{GatewayKeyId, RequestId, TokenId, UserId};
+use serde::{Deserialize, Serialize};
+
+/// What a user is in the deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Runs the deployment.
+    Owner,
+    /// Sees everything, changes nothing.
+    Auditor,
+    /// Uses the gateway and sees their own.
+    Member,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: &'static [Self] = &[Self::Owner, Self::Auditor, Self::Member];
+
+    /// The canonical text.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Auditor => "auditor",
+            Self::Member => "member",
+        }
+    }
+}
+
+impl std::fmt::Display for Role {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for Role {
+    type Err = lychgate_types::UnknownText;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.iter().copied().find(|r| r.as_str() == text).ok_or(lychgate_types::UnknownText(&["owner", "auditor", "member"]))
+    }
+}
+
+/// A user who showed a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserPrincipal {
+    /// The user.
+    pub user_id: UserId,
+    /// The token shown.
+    pub token_id: TokenId,
+    /// The user's role.
+    pub role: Role,
+    /// What the token narrows the role to.
+    pub scopes: Scopes,
+}
+
+/// Whoever acts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Principal {
+    /// A user, by a token.
+    User(UserPrincipal),
+    /// A replica, by a gateway key.
+    Replica {
+        /// The key it showed.
+        gateway_key_id: GatewayKeyId,
+    },
+    /// The control plane on its own account.
+    ControlPlane,
+}
+
+impl Principal {
+    /// The user behind this principal, if it is one.
+    pub fn user_id(&self) -> Option<UserId> {
+        match self {
+            Self::User(user) => Some(user.user_id),
+            Self::Replica { .. } | Self::ControlPlane => None,
+        }
+    }
+}
+
+/// A principal in one request: what the store's methods take, so that the audit log can name both.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Who asks.
+    pub principal: Principal,
+    /// In which request; `None` for work that no request caused.
+    pub request_id: Option<RequestId>,
+}
+
+impl Caller {
+    /// The control plane itself, outside any request.
+    pub const fn control_plane() -> Self {
+        Self { principal: Principal::ControlPlane, request_id: None }
+    }
+}

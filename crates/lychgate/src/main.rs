@@ -1,0 +1,2 @@
+//! A self-hosted AI gateway: one binary with roles
+fn main() {}

@@ -1,0 +1,1 @@
+//! Body and stream pieces: tee, end-of-stream hook, deadlines

@@ -1,0 +1,1 @@
+//! Test bench: a fresh database per test, real processes on real sockets

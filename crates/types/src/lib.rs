@@ -1,0 +1,23 @@
+//! The words every other crate speaks: ids, names, secrets, time, usage, interception records.
+//!
+//! *Architecture invariant:* this crate does no I/O and knows no runtime. The two doors to the outside, the wall clock and
+//! the system's random source, each live in one file ([`clock`], [`random`]) and are handed in as [`Ambient`].
+
+mod ambient;
+pub mod clock;
+mod id;
+pub mod interception;
+mod name;
+pub mod provider;
+pub mod random;
+pub mod secret;
+mod text_enum;
+mod timestamp;
+
+pub use ambient::Ambient;
+pub use id::{
+    AuditEntryId, GatewayKeyId, IdError, InterceptionId, ProviderId, ProviderKeyId, ReplicaId, RequestId, TokenId, UserId,
+};
+pub use name::{Name, NameError};
+pub use text_enum::UnknownText;
+pub use timestamp::{Timestamp, TimestampError};

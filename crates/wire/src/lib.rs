@@ -1,0 +1,1 @@
+//! Provider formats: bytes in, facts out
