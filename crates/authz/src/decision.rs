@@ -76,16 +76,28 @@ mod tests {
         let ambient = Ambient::system();
         let (me, other): (UserId, UserId) = (ambient.new_id(), ambient.new_id());
         let token_id: TokenId = ambient.new_id();
-        let as_role =
-            |role, scopes| Principal::User(UserPrincipal { user_id: me, token_id, role, scopes });
+        let as_role = |role, scopes| {
+            Principal::User(UserPrincipal {
+                user_id: me,
+                token_id,
+                role,
+                scopes,
+            })
+        };
         let member = as_role(Role::Member, Scopes::all());
         let read = |p: &Principal, target| authorise(p, Action::Read, Resource::Token, target);
         assert_eq!(read(&member, Target::OwnedBy(me)), Ok(()));
         assert_eq!(read(&member, Target::OwnedBy(other)), Err(Denial::Hidden));
-        assert_eq!(read(&as_role(Role::Member, Scopes::default()), Target::OwnedBy(me)), Err(Denial::Forbidden));
+        assert_eq!(
+            read(&as_role(Role::Member, Scopes::default()), Target::OwnedBy(me)),
+            Err(Denial::Forbidden)
+        );
         let delete_key = |p: &Principal| authorise(p, Action::Delete, Resource::AiGatewayKey, Target::Shared);
         assert_eq!(delete_key(&as_role(Role::Owner, Scopes::all())), Ok(()));
-        assert_eq!(delete_key(&as_role(Role::Auditor, Scopes::all())), Err(Denial::Forbidden));
+        assert_eq!(
+            delete_key(&as_role(Role::Auditor, Scopes::all())),
+            Err(Denial::Forbidden)
+        );
         assert_eq!(delete_key(&member), Err(Denial::Hidden));
         assert_eq!(authorise_list(&member, Resource::Interception), Ok(Some(me)));
         assert_eq!(authorise_list(&member, Resource::AiGatewayKey), Err(Denial::Forbidden));

@@ -131,7 +131,12 @@ pub fn matrix() -> String {
         ("owner", user(Role::Owner)),
         ("auditor", user(Role::Auditor)),
         ("member", user(Role::Member)),
-        ("replica", Principal::Replica { gateway_key_id: GatewayKeyId::from_uuid(nobody) }),
+        (
+            "replica",
+            Principal::Replica {
+                gateway_key_id: GatewayKeyId::from_uuid(nobody),
+            },
+        ),
         ("control plane", Principal::ControlPlane),
     ];
     let mut text = String::from(
@@ -169,6 +174,9 @@ mod tests {
             std::fs::write(path, super::matrix()).unwrap();
         }
         let committed = std::fs::read_to_string(path).unwrap();
-        assert!(committed == super::matrix(), "{path} is stale: run `cargo xtask generate` and read the difference");
+        assert!(
+            committed == super::matrix(),
+            "{path} is stale: run `cargo xtask generate` and read the difference"
+        );
     }
 }

@@ -39,7 +39,11 @@ impl std::fmt::Display for Role {
 impl std::str::FromStr for Role {
     type Err = lychgate_types::UnknownText;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.iter().copied().find(|r| r.as_str() == text).ok_or(lychgate_types::UnknownText(&["owner", "auditor", "member"]))
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|r| r.as_str() == text)
+            .ok_or(lychgate_types::UnknownText(&["owner", "auditor", "member"]))
     }
 }
 
@@ -92,6 +96,9 @@ pub struct Caller {
 impl Caller {
     /// The control plane itself, outside any request.
     pub const fn control_plane() -> Self {
-        Self { principal: Principal::ControlPlane, request_id: None }
+        Self {
+            principal: Principal::ControlPlane,
+            request_id: None,
+        }
     }
 }

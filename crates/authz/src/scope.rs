@@ -12,7 +12,10 @@ pub struct Scope {
 
 /// Text that is not a scope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a scope: write *, <resource>:* or <resource>:<action>; resources are {}; actions are create, read, update, delete", resources())]
+#[error(
+    "not a scope: write *, <resource>:* or <resource>:<action>; resources are {}; actions are create, read, update, delete",
+    resources()
+)]
 pub struct ScopeError;
 
 fn resources() -> String {
@@ -30,7 +33,10 @@ impl std::str::FromStr for Scope {
     type Err = ScopeError;
     fn from_str(text: &str) -> Result<Self, ScopeError> {
         if text == "*" {
-            return Ok(Self { resource: None, action: None });
+            return Ok(Self {
+                resource: None,
+                action: None,
+            });
         }
         let (resource, action) = text.split_once(':').ok_or(ScopeError)?;
         let resource = Some(Resource::from_text(resource).ok_or(ScopeError)?);
@@ -59,17 +65,28 @@ pub struct Scopes(BTreeSet<Scope>);
 impl Scopes {
     /// The star: everything the role allows.
     pub fn all() -> Self {
-        Self(BTreeSet::from([Scope { resource: None, action: None }]))
+        Self(BTreeSet::from([Scope {
+            resource: None,
+            action: None,
+        }]))
     }
 
     /// Whether one of the scopes allows this.
     pub fn allow(&self, action: Action, resource: Resource) -> bool {
-        self.0.iter().any(|scope| scope.covers(Scope { resource: Some(resource), action: Some(action) }))
+        self.0.iter().any(|scope| {
+            scope.covers(Scope {
+                resource: Some(resource),
+                action: Some(action),
+            })
+        })
     }
 
     /// Whether everything that `other` allows is allowed here too; a token can't make a wider one.
     pub fn cover(&self, other: &Self) -> bool {
-        other.0.iter().all(|theirs| self.0.iter().any(|ours| ours.covers(*theirs)))
+        other
+            .0
+            .iter()
+            .all(|theirs| self.0.iter().any(|ours| ours.covers(*theirs)))
     }
 
     /// The scopes as texts, sorted.
@@ -79,7 +96,11 @@ impl Scopes {
 
     /// Reads scopes from texts.
     pub fn from_texts<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Result<Self, ScopeError> {
-        texts.into_iter().map(|text| text.as_ref().parse()).collect::<Result<_, _>>().map(Self)
+        texts
+            .into_iter()
+            .map(|text| text.as_ref().parse())
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 }
 

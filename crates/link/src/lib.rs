@@ -6,8 +6,30 @@
 //!
 //! Not here: what a control plane answers (crate `control`) and what a replica does with it (crate `gateway`).
 
+pub mod client;
+mod convert;
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    clippy::needless_pass_by_value,
+    reason = "generated, and what the generator writes differs by version; tests/generated.rs holds it against the proto file"
+)]
+mod generated {
+    include!("generated/lychgate.link.v1.rs");
+}
 mod link;
+mod record;
+pub mod server;
+mod status;
 mod version;
+
+/// The largest message either side takes. A record's content is bounded far below it.
+const MAX_MESSAGE_BYTES: usize = 32 << 20;
+/// How many bytes of records go into one `Deliver` call; a larger batch becomes several calls.
+const DELIVERY_BYTES: usize = 4 << 20;
 
 pub use link::{
     Attachment, Authorization, CloseReason, Configuration, ControlLink, DenyReason, Down, Heartbeat, Hello, LinkError,

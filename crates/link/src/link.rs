@@ -138,7 +138,8 @@ impl Eq for ProviderKeyConfig {}
 
 impl PartialEq for ProviderConfig {
     fn eq(&self, other: &Self) -> bool {
-        (self.id, &self.name, self.provider_type, &self.base_url) == (other.id, &other.name, other.provider_type, &other.base_url)
+        (self.id, &self.name, self.provider_type, &self.base_url)
+            == (other.id, &other.name, other.provider_type, &other.base_url)
             && (self.enabled, self.allow_private, &self.keys) == (other.enabled, other.allow_private, &other.keys)
     }
 }

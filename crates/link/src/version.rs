@@ -22,7 +22,9 @@ impl std::fmt::Display for ProtocolVersion {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum VersionRefusal {
     /// The control plane is behind.
-    #[error("the replica speaks link protocol {replica}, the control plane only {control_plane}: upgrade the control plane first")]
+    #[error(
+        "the replica speaks link protocol {replica}, the control plane only {control_plane}: upgrade the control plane first"
+    )]
     UpgradeControlPlane {
         /// The replica's version.
         replica: ProtocolVersion,
@@ -62,8 +64,17 @@ mod tests {
         let v = |major, minor| ProtocolVersion { major, minor };
         assert_eq!(v(2, 3).accepts(v(2, 3)), Ok(()));
         assert_eq!(v(2, 3).accepts(v(2, 0)), Ok(()));
-        assert!(matches!(v(2, 3).accepts(v(2, 4)), Err(VersionRefusal::UpgradeControlPlane { .. })));
-        assert!(matches!(v(2, 3).accepts(v(3, 0)), Err(VersionRefusal::UpgradeControlPlane { .. })));
-        assert!(matches!(v(2, 3).accepts(v(1, 9)), Err(VersionRefusal::UpgradeReplica { .. })));
+        assert!(matches!(
+            v(2, 3).accepts(v(2, 4)),
+            Err(VersionRefusal::UpgradeControlPlane { .. })
+        ));
+        assert!(matches!(
+            v(2, 3).accepts(v(3, 0)),
+            Err(VersionRefusal::UpgradeControlPlane { .. })
+        ));
+        assert!(matches!(
+            v(2, 3).accepts(v(1, 9)),
+            Err(VersionRefusal::UpgradeReplica { .. })
+        ));
     }
 }

@@ -1,9 +1,9 @@
 //! Time and chance, handed in.
 
+use crate::Timestamp;
 use crate::clock::{Clock, SystemClock};
 use crate::id::Id;
 use crate::random::{Random, SystemRandom};
-use crate::Timestamp;
 use std::sync::Arc;
 
 /// The two things a pure function can't have by itself: what time it is, and randomness.

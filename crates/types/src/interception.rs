@@ -3,8 +3,8 @@
 //! Not here: how a provider spells these facts (crate `wire`) and who may read them (crate `authz`).
 
 use crate::provider::{Api, ProviderType};
-use crate::text_enum::text_enum;
 use crate::secret::SecretHash;
+use crate::text_enum::text_enum;
 use crate::{InterceptionId, Timestamp};
 use serde::Serialize;
 

@@ -16,7 +16,8 @@ mod timestamp;
 
 pub use ambient::Ambient;
 pub use id::{
-    AuditEntryId, GatewayKeyId, IdError, InterceptionId, ProviderId, ProviderKeyId, ReplicaId, RequestId, TokenId, UserId,
+    AuditEntryId, GatewayKeyId, IdError, InterceptionId, ProviderId, ProviderKeyId, ReplicaId, RequestId, TokenId,
+    UserId,
 };
 pub use name::{Name, NameError};
 pub use text_enum::UnknownText;

@@ -18,7 +18,11 @@ impl Name {
         let words_ok = text
             .split('-')
             .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()));
-        if words_ok && text.len() <= 64 { Ok(Self(text)) } else { Err(NameError) }
+        if words_ok && text.len() <= 64 {
+            Ok(Self(text))
+        } else {
+            Err(NameError)
+        }
     }
 
     /// The name's text.
@@ -64,7 +68,19 @@ mod tests {
             assert_eq!(Name::parse(good).unwrap().as_str(), good);
         }
         assert_eq!(Name::parse("Edge-1").unwrap().as_str(), "edge-1");
-        for bad in ["", "-a", "a-", "a--b", "a_b", "a b", "a.b", "é", "Ａ", "a\n", &"a".repeat(65)] {
+        for bad in [
+            "",
+            "-a",
+            "a-",
+            "a--b",
+            "a_b",
+            "a b",
+            "a.b",
+            "é",
+            "Ａ",
+            "a\n",
+            &"a".repeat(65),
+        ] {
             assert!(Name::parse(bad).is_err(), "{bad:?}");
         }
     }

@@ -82,7 +82,10 @@ impl<K: Kind> Credential<K> {
         }
         let sum = checksum(&text);
         text.push_str(&sum);
-        Self { text, kind: PhantomData }
+        Self {
+            text,
+            kind: PhantomData,
+        }
     }
 
     /// Checks prefix, length, alphabet and checksum; asks nobody.
@@ -96,7 +99,10 @@ impl<K: Kind> Credential<K> {
         if checksum(&text[..CHECKSUM_AT]) != text[CHECKSUM_AT..] {
             return Err(CredentialError::Checksum);
         }
-        Ok(Self { text: Zeroizing::new(text.to_owned()), kind: PhantomData })
+        Ok(Self {
+            text: Zeroizing::new(text.to_owned()),
+            kind: PhantomData,
+        })
     }
 
     /// The secret itself. Call this only where it is shown once or sent.
@@ -123,7 +129,10 @@ impl<K: Kind> std::fmt::Debug for Credential<K> {
 
 impl<K: Kind> Clone for Credential<K> {
     fn clone(&self) -> Self {
-        Self { text: self.text.clone(), kind: PhantomData }
+        Self {
+            text: self.text.clone(),
+            kind: PhantomData,
+        }
     }
 }
 
@@ -248,7 +257,10 @@ impl MasterKey {
 
     /// Names this key without telling it: the first four bytes of a hash over it.
     pub fn key_id(&self) -> u32 {
-        let digest = Sha256::new().chain_update(b"lychgate master key id").chain_update(self.0.as_slice()).finalize();
+        let digest = Sha256::new()
+            .chain_update(b"lychgate master key id")
+            .chain_update(self.0.as_slice())
+            .finalize();
         u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]])
     }
 }
@@ -274,11 +286,24 @@ mod tests {
             let mut bytes = text.clone().into_bytes();
             bytes[at] = if bytes[at] == b'x' { b'y' } else { b'x' };
             let typo = String::from_utf8(bytes).unwrap();
-            assert_eq!(GatewayKeySecret::parse(&typo).unwrap_err(), CredentialError::Checksum, "at {at}");
+            assert_eq!(
+                GatewayKeySecret::parse(&typo).unwrap_err(),
+                CredentialError::Checksum,
+                "at {at}"
+            );
         }
-        assert_eq!(GatewayKeySecret::parse(&text[..45]).unwrap_err(), CredentialError::Shape);
-        assert_eq!(GatewayKeySecret::parse(&format!("lgw_{}", "é".repeat(21))).unwrap_err(), CredentialError::Shape);
-        assert!(matches!(UserTokenSecret::parse(&text).unwrap_err(), CredentialError::Prefix { .. }));
+        assert_eq!(
+            GatewayKeySecret::parse(&text[..45]).unwrap_err(),
+            CredentialError::Shape
+        );
+        assert_eq!(
+            GatewayKeySecret::parse(&format!("lgw_{}", "é".repeat(21))).unwrap_err(),
+            CredentialError::Shape
+        );
+        assert!(matches!(
+            UserTokenSecret::parse(&text).unwrap_err(),
+            CredentialError::Prefix { .. }
+        ));
     }
 
     #[test]
@@ -292,7 +317,10 @@ mod tests {
 
     #[test]
     fn hints_are_counted_in_characters() {
-        assert_eq!(ProviderSecret::new("sk-ant-0123456789abcdef".into()).masked(), "sk-a…cdef");
+        assert_eq!(
+            ProviderSecret::new("sk-ant-0123456789abcdef".into()).masked(),
+            "sk-a…cdef"
+        );
         assert_eq!(ProviderSecret::new("ééé-0123456789abcdéé".into()).hint(), "ééé-…cdéé");
         assert_eq!(ProviderSecret::new("short".into()).masked(), "…");
     }
@@ -300,7 +328,10 @@ mod tests {
     #[test]
     fn a_master_key_round_trips() {
         let key = MasterKey::generate(&Ambient::system());
-        assert_eq!(MasterKey::parse(&format!(" {}\n", *key.to_hex())).unwrap().expose(), key.expose());
+        assert_eq!(
+            MasterKey::parse(&format!(" {}\n", *key.to_hex())).unwrap().expose(),
+            key.expose()
+        );
         assert!(MasterKey::parse("abc").is_err());
         assert!(MasterKey::parse(&"g".repeat(64)).is_err());
     }

@@ -1,0 +1,165 @@
+//! Interception records between the wire's message and the product's type.
+
+use crate::convert::{BadMessage, id_bytes, read_hash, read_id};
+use crate::generated as wire;
+use lychgate_types::interception::{InterceptionRecord, ModelThought, Prompt, TokenUsage, ToolUsage};
+use lychgate_types::{InterceptionId, Timestamp};
+
+impl From<&InterceptionRecord> for wire::Interception {
+    fn from(record: &InterceptionRecord) -> Self {
+        Self {
+            id: id_bytes(record.id.as_uuid()),
+            token_hash: record.token_hash.as_bytes().to_vec(),
+            provider: record.provider.clone(),
+            provider_type: record.provider_type.as_str().to_owned(),
+            api: record.api.as_str().to_owned(),
+            model: record.model.clone(),
+            streaming: record.streaming,
+            client: record.client.clone(),
+            user_agent: record.user_agent.clone(),
+            client_session_id: record.client_session_id.clone(),
+            thread_parent_tool_call_id: record.thread_parent_tool_call_id.clone(),
+            credential_kind: record.credential_kind.as_str().to_owned(),
+            credential_hint: record.credential_hint.clone(),
+            started_at: record.started_at.as_micros(),
+            ended_at: record.ended_at.as_micros(),
+            outcome: record.outcome.as_str().to_owned(),
+            upstream_status: record.upstream_status.map(u32::from),
+            error_type: record.error_type.clone(),
+            error_message: record.error_message.clone(),
+            provider_request_id: record.provider_request_id.clone(),
+            stop_reason: record.stop_reason.clone(),
+            attempts: record.attempts,
+            time_to_first_byte_ms: record.time_to_first_byte_ms,
+            overhead_us: record.overhead_us,
+            token_usages: record.token_usages.iter().map(token_usage).collect(),
+            prompts: record.prompts.iter().map(prompt).collect(),
+            tool_usages: record.tool_usages.iter().map(tool_usage).collect(),
+            model_thoughts: record.model_thoughts.iter().map(model_thought).collect(),
+        }
+    }
+}
+
+fn token_usage(usage: &TokenUsage) -> wire::TokenUsage {
+    wire::TokenUsage {
+        provider_response_id: usage.provider_response_id.clone(),
+        input_tokens: usage.input_tokens,
+        output_tokens: usage.output_tokens,
+        cache_read_input_tokens: usage.cache_read_input_tokens,
+        cache_write_input_tokens: usage.cache_write_input_tokens,
+        cache_write_1h_input_tokens: usage.cache_write_1h_input_tokens,
+        reasoning_tokens: usage.reasoning_tokens,
+        estimated: usage.estimated,
+        extra: usage.extra.iter().map(|(name, count)| (name.clone(), *count)).collect(),
+    }
+}
+
+fn prompt(prompt: &Prompt) -> wire::Prompt {
+    wire::Prompt {
+        provider_response_id: prompt.provider_response_id.clone(),
+        prompt: prompt.prompt.clone(),
+    }
+}
+
+fn tool_usage(usage: &ToolUsage) -> wire::ToolUsage {
+    wire::ToolUsage {
+        provider_response_id: usage.provider_response_id.clone(),
+        tool_call_id: usage.tool_call_id.clone(),
+        tool: usage.tool.clone(),
+        input: usage.input.clone(),
+    }
+}
+
+fn model_thought(thought: &ModelThought) -> wire::ModelThought {
+    wire::ModelThought {
+        content: thought.content.clone(),
+        source: thought.source.as_str().to_owned(),
+    }
+}
+
+impl TryFrom<wire::Interception> for InterceptionRecord {
+    type Error = BadMessage;
+    fn try_from(record: wire::Interception) -> Result<Self, BadMessage> {
+        let thought = |thought: wire::ModelThought| {
+            let source = thought
+                .source
+                .parse()
+                .map_err(|_| BadMessage("interception.model_thoughts.source"))?;
+            Ok(ModelThought {
+                content: thought.content,
+                source,
+            })
+        };
+        let upstream_status = record.upstream_status.map(u16::try_from).transpose();
+        Ok(Self {
+            id: InterceptionId::from_uuid(read_id(&record.id, "interception.id")?),
+            token_hash: read_hash(&record.token_hash, "interception.token_hash")?,
+            provider: record.provider,
+            provider_type: record
+                .provider_type
+                .parse()
+                .map_err(|_| BadMessage("interception.provider_type"))?,
+            api: record.api.parse().map_err(|_| BadMessage("interception.api"))?,
+            model: record.model,
+            streaming: record.streaming,
+            client: record.client,
+            user_agent: record.user_agent,
+            client_session_id: record.client_session_id,
+            thread_parent_tool_call_id: record.thread_parent_tool_call_id,
+            credential_kind: record
+                .credential_kind
+                .parse()
+                .map_err(|_| BadMessage("interception.credential_kind"))?,
+            credential_hint: record.credential_hint,
+            started_at: Timestamp::from_micros(record.started_at),
+            ended_at: Timestamp::from_micros(record.ended_at),
+            outcome: record.outcome.parse().map_err(|_| BadMessage("interception.outcome"))?,
+            upstream_status: upstream_status.map_err(|_| BadMessage("interception.upstream_status"))?,
+            error_type: record.error_type,
+            error_message: record.error_message,
+            provider_request_id: record.provider_request_id,
+            stop_reason: record.stop_reason,
+            attempts: record.attempts,
+            time_to_first_byte_ms: record.time_to_first_byte_ms,
+            overhead_us: record.overhead_us,
+            token_usages: record.token_usages.into_iter().map(read_token_usage).collect(),
+            prompts: record
+                .prompts
+                .into_iter()
+                .map(|p| Prompt {
+                    provider_response_id: p.provider_response_id,
+                    prompt: p.prompt,
+                })
+                .collect(),
+            tool_usages: record
+                .tool_usages
+                .into_iter()
+                .map(|t| ToolUsage {
+                    provider_response_id: t.provider_response_id,
+                    tool_call_id: t.tool_call_id,
+                    tool: t.tool,
+                    input: t.input,
+                })
+                .collect(),
+            model_thoughts: record
+                .model_thoughts
+                .into_iter()
+                .map(thought)
+                .collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+fn read_token_usage(usage: wire::TokenUsage) -> TokenUsage {
+    TokenUsage {
+        provider_response_id: usage.provider_response_id,
+        input_tokens: usage.input_tokens,
+        output_tokens: usage.output_tokens,
+        cache_read_input_tokens: usage.cache_read_input_tokens,
+        cache_write_input_tokens: usage.cache_write_input_tokens,
+        cache_write_1h_input_tokens: usage.cache_write_1h_input_tokens,
+        reasoning_tokens: usage.reasoning_tokens,
+        estimated: usage.estimated,
+        extra: usage.extra.into_iter().collect(),
+    }
+}

@@ -1,0 +1,114 @@
+//! The control plane's half: gRPC calls in, [`ControlLink`] calls out. Who is let in, and what is answered, is decided by
+//! the [`Gatekeeper`] and the link it hands out.
+
+use crate::convert::BadMessage;
+use crate::generated as wire;
+use crate::generated::link_server::{Link, LinkServer};
+use crate::link::{ControlLink, Down, Heartbeat, LinkError, RefusalReason};
+use crate::{MAX_MESSAGE_BYTES, convert};
+use async_trait::async_trait;
+use axum::extract::ConnectInfo;
+use futures_util::stream::{BoxStream, StreamExt};
+use lychgate_types::{InterceptionId, ReplicaId};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::{oneshot, watch};
+use tonic::metadata::MetadataMap;
+use tonic::{Extensions, Request, Response, Status, Streaming};
+
+/// Decides who is let in. Asked once per call, so its answer for a live key is to be cheap.
+#[async_trait]
+pub trait Gatekeeper: Send + Sync + 'static {
+    /// Lets a replica in by its gateway key, or says why not. `source` is the peer's address, where the listener knows it.
+    async fn admit(&self, key: &str, source: Option<SocketAddr>) -> Result<Arc<dyn ControlLink>, LinkError>;
+}
+
+/// The link's routes (`/lychgate.link.v1.Link/…`), to be merged into the router of an HTTP/2 listener.
+pub fn routes(gatekeeper: Arc<dyn Gatekeeper>) -> axum::Router {
+    let service = LinkServer::new(Service { gatekeeper })
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    tonic::service::Routes::new(service).into_axum_router()
+}
+
+struct Service {
+    gatekeeper: Arc<dyn Gatekeeper>,
+}
+
+impl Service {
+    async fn admit(&self, metadata: &MetadataMap, extensions: &Extensions) -> Result<Arc<dyn ControlLink>, Status> {
+        let key = metadata
+            .get("authorization")
+            .and_then(|value| value.to_str().ok())
+            .and_then(|v| v.strip_prefix("Bearer "));
+        let Some(key) = key else {
+            let detail = "send it as `authorization: Bearer lgw_…`".to_owned();
+            return Err(LinkError::Refused(RefusalReason::KeyMalformed(detail)).into());
+        };
+        let source = extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
+        Ok(self.gatekeeper.admit(key, source).await?)
+    }
+}
+
+#[async_trait]
+impl Link for Service {
+    type AttachStream = BoxStream<'static, Result<wire::Down, Status>>;
+
+    async fn attach(&self, request: Request<Streaming<wire::Up>>) -> Result<Response<Self::AttachStream>, Status> {
+        let link = self.admit(request.metadata(), request.extensions()).await?;
+        let mut up = request.into_inner();
+        let first = up.message().await?.and_then(|up| up.message);
+        let Some(wire::up::Message::Hello(hello)) = first else {
+            return Err(BadMessage("hello").into());
+        };
+        let (beats, heartbeats) = watch::channel(Heartbeat::default());
+        let attachment = link.attach(hello.try_into()?, heartbeats).await?;
+
+        // The task ends with the replica's half of the stream, and its end closes our half.
+        let (gone, replica_is_gone) = oneshot::channel::<()>();
+        tokio::spawn(async move {
+            while let Ok(Some(message)) = up.message().await {
+                if let Some(wire::up::Message::Heartbeat(beat)) = message.message {
+                    beats.send_replace(beat.into());
+                }
+            }
+            drop(gone);
+        });
+        let down = attachment.events.map(|event: Result<Down, LinkError>| match event {
+            Ok(down) => Ok(down.into()),
+            Err(error) => Err(error.into()),
+        });
+        Ok(Response::new(down.take_until(replica_is_gone).boxed()))
+    }
+
+    async fn authorize(
+        &self,
+        request: Request<wire::AuthorizeRequest>,
+    ) -> Result<Response<wire::AuthorizeResponse>, Status> {
+        let link = self.admit(request.metadata(), request.extensions()).await?;
+        let hash = convert::read_hash(&request.get_ref().token_hash, "authorize_request.token_hash")?;
+        Ok(Response::new(link.authorize(hash).await?.into()))
+    }
+
+    async fn deliver(&self, request: Request<wire::DeliverRequest>) -> Result<Response<wire::DeliverResponse>, Status> {
+        let link = self.admit(request.metadata(), request.extensions()).await?;
+        let request = request.into_inner();
+        let replica = ReplicaId::from_uuid(convert::read_id(&request.replica_id, "deliver_request.replica_id")?);
+        let mut records = Vec::with_capacity(request.interceptions.len());
+        let mut unreadable = Vec::new();
+        for message in request.interceptions {
+            // One record that can't be read is set aside; it must not hold up the others for ever.
+            let id = InterceptionId::from_uuid(convert::read_id(&message.id, "interception.id")?);
+            match message.try_into() {
+                Ok(record) => records.push(Arc::new(record)),
+                Err(error) => unreadable.push(crate::Rejected {
+                    id,
+                    reason: BadMessage::to_string(&error),
+                }),
+            }
+        }
+        let mut receipt = link.deliver(replica, records).await?;
+        receipt.rejected.append(&mut unreadable);
+        Ok(Response::new(receipt.into()))
+    }
+}

@@ -1,0 +1,332 @@
+//! The link over a real socket: what one half says arrives at the other as it was said.
+//! The control plane's side is a small one of this test's own: what a real one answers is tested in crate `control`.
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use lychgate_link::client::GrpcLink;
+use lychgate_link::server::{Gatekeeper, routes};
+use lychgate_link::*;
+use lychgate_types::interception::*;
+use lychgate_types::provider::{Api, ProviderType};
+use lychgate_types::secret::{GatewayKeySecret, ProviderSecret, SecretHash};
+use lychgate_types::{Ambient, Name, ReplicaId, Timestamp};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+#[derive(Debug, Clone)]
+struct ControlPlane {
+    key: String,
+    said: mpsc::UnboundedSender<Said>,
+    down: Arc<Mutex<Option<mpsc::UnboundedReceiver<Down>>>>,
+}
+
+#[derive(Debug, PartialEq)]
+enum Said {
+    Hello(Hello),
+    Heartbeat(Heartbeat),
+    Detached,
+    Records(ReplicaId, Vec<Arc<InterceptionRecord>>),
+}
+
+#[async_trait]
+impl Gatekeeper for ControlPlane {
+    async fn admit(&self, key: &str, source: Option<SocketAddr>) -> Result<Arc<dyn ControlLink>, LinkError> {
+        assert!(source.is_some_and(|source| source.ip().is_loopback()));
+        if key == self.key {
+            Ok(Arc::new(self.clone()))
+        } else {
+            Err(LinkError::Refused(RefusalReason::KeyUnknown))
+        }
+    }
+}
+
+#[async_trait]
+impl ControlLink for ControlPlane {
+    async fn attach(&self, hello: Hello, mut heartbeats: watch::Receiver<Heartbeat>) -> Result<Attachment, LinkError> {
+        let said = self.said.clone();
+        said.send(Said::Hello(hello)).unwrap();
+        tokio::spawn(async move {
+            while heartbeats.changed().await.is_ok() {
+                said.send(Said::Heartbeat(*heartbeats.borrow_and_update())).unwrap();
+            }
+            said.send(Said::Detached).unwrap();
+        });
+        let down = self.down.lock().unwrap().take().unwrap();
+        let events = futures_util::stream::unfold(down, |mut down| async move { Some((Ok(down.recv().await?), down)) });
+        Ok(Attachment { events: events.boxed() })
+    }
+
+    async fn authorize(&self, token: SecretHash) -> Result<Authorization, LinkError> {
+        let lease = Duration::from_secs(60);
+        Ok(match token.as_bytes()[0] {
+            0 => Authorization::Known {
+                may_send_requests: true,
+                lease,
+            },
+            1 => Authorization::Denied {
+                reason: DenyReason::Suspended,
+                lease,
+            },
+            _ => {
+                return Err(LinkError::Internal {
+                    request_id: "r-1".to_owned(),
+                });
+            }
+        })
+    }
+
+    async fn deliver(&self, replica: ReplicaId, records: Vec<Arc<InterceptionRecord>>) -> Result<Receipt, LinkError> {
+        let rejected = records.iter().filter(|r| r.model == "poison");
+        let rejected = rejected
+            .map(|r| Rejected {
+                id: r.id,
+                reason: "no such token".into(),
+            })
+            .collect();
+        self.said.send(Said::Records(replica, records)).unwrap();
+        Ok(Receipt { rejected })
+    }
+}
+
+struct Bench {
+    link: GrpcLink,
+    url: String,
+    said: mpsc::UnboundedReceiver<Said>,
+    down: mpsc::UnboundedSender<Down>,
+}
+
+async fn bench() -> Bench {
+    let key = GatewayKeySecret::generate(&Ambient::system());
+    let (said_to, said) = mpsc::unbounded_channel();
+    let (down, down_from) = mpsc::unbounded_channel();
+    let down_from = Arc::new(Mutex::new(Some(down_from)));
+    let control_plane = ControlPlane {
+        key: key.expose().to_owned(),
+        said: said_to,
+        down: down_from,
+    };
+    let app = routes(Arc::new(control_plane)).into_make_service_with_connect_info::<SocketAddr>();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    Bench {
+        link: GrpcLink::new(&url, &key).unwrap(),
+        url,
+        said,
+        down,
+    }
+}
+
+fn hello() -> Hello {
+    Hello {
+        replica_id: Ambient::system().new_id(),
+        name: "edge-1".into(),
+        version: "0.1.0".into(),
+        protocol: PROTOCOL,
+        address: "127.0.0.1:4001".into(),
+        labels: BTreeMap::from([("region".into(), "eu".into())]),
+    }
+}
+
+fn configuration() -> Configuration {
+    let ambient = Ambient::system();
+    Configuration {
+        version: 7,
+        capture_content: true,
+        providers: vec![ProviderConfig {
+            id: ambient.new_id(),
+            name: Name::parse("anthropic").unwrap(),
+            provider_type: ProviderType::Anthropic,
+            base_url: "https://api.anthropic.com".into(),
+            enabled: true,
+            allow_private: false,
+            keys: vec![ProviderKeyConfig {
+                id: ambient.new_id(),
+                secret: ProviderSecret::new("sk-1".into()),
+            }],
+        }],
+    }
+}
+
+fn record(model: &str, prompt: &str) -> Arc<InterceptionRecord> {
+    let ambient = Ambient::system();
+    Arc::new(InterceptionRecord {
+        id: ambient.new_id(),
+        token_hash: SecretHash::from_bytes([7; 32]),
+        provider: "anthropic".into(),
+        provider_type: ProviderType::Anthropic,
+        api: Api::AnthropicMessages,
+        model: model.into(),
+        streaming: true,
+        client: "Claude Code".into(),
+        user_agent: "claude/2".into(),
+        client_session_id: Some("s".into()),
+        thread_parent_tool_call_id: None,
+        credential_kind: CredentialKind::Byok,
+        credential_hint: "sk-a…1234".into(),
+        started_at: Timestamp::from_micros(1),
+        ended_at: Timestamp::from_micros(2),
+        outcome: Outcome::Completed,
+        upstream_status: Some(200),
+        error_type: None,
+        error_message: Some("m".into()),
+        provider_request_id: Some("req_1".into()),
+        stop_reason: Some("end_turn".into()),
+        attempts: 1,
+        time_to_first_byte_ms: Some(0),
+        overhead_us: 42,
+        token_usages: vec![TokenUsage {
+            provider_response_id: "msg_1".into(),
+            input_tokens: 1,
+            output_tokens: 2,
+            cache_read_input_tokens: 3,
+            cache_write_input_tokens: 4,
+            cache_write_1h_input_tokens: 5,
+            reasoning_tokens: 6,
+            estimated: true,
+            extra: BTreeMap::from([("web_search_requests".into(), 1)]),
+        }],
+        prompts: vec![Prompt {
+            provider_response_id: "msg_1".into(),
+            prompt: prompt.into(),
+        }],
+        tool_usages: vec![ToolUsage {
+            provider_response_id: "msg_1".into(),
+            tool_call_id: "toolu_1".into(),
+            tool: "bash".into(),
+            input: "{}".into(),
+        }],
+        model_thoughts: vec![ModelThought {
+            content: "hm".into(),
+            source: ThoughtSource::Commentary,
+        }],
+    })
+}
+
+#[tokio::test]
+async fn an_attachment_carries_both_ways_and_ends_with_either_side() {
+    let Bench {
+        link, mut said, down, ..
+    } = bench().await;
+    let hello = hello();
+    let (beats, heartbeats) = watch::channel(Heartbeat::default());
+    let mut attachment = link.attach(hello.clone(), heartbeats).await.unwrap();
+    assert_eq!(said.recv().await, Some(Said::Hello(hello)));
+
+    let sent = configuration();
+    down.send(Down::Configuration(Arc::new(sent.clone()))).unwrap();
+    let Some(Ok(Down::Configuration(got))) = attachment.events.next().await else {
+        panic!("no configuration")
+    };
+    assert_eq!(*got, sent);
+    let hash = SecretHash::from_bytes([9; 32]);
+    down.send(Down::TokensRevoked(vec![hash])).unwrap();
+    assert!(matches!(attachment.events.next().await, Some(Ok(Down::TokensRevoked(hashes))) if hashes == [hash]));
+    let beat = Heartbeat {
+        spool_depth: 1,
+        in_flight: 2,
+        configuration_version: 7,
+    };
+    beats.send(beat).unwrap();
+    assert_eq!(said.recv().await, Some(Said::Heartbeat(beat)));
+    down.send(Down::Close(CloseReason::KeyRevoked)).unwrap();
+    assert!(matches!(
+        attachment.events.next().await,
+        Some(Ok(Down::Close(CloseReason::KeyRevoked)))
+    ));
+
+    drop(attachment);
+    assert_eq!(said.recv().await, Some(Said::Detached));
+}
+
+#[tokio::test]
+async fn answers_and_refusals_arrive_as_they_were_given() {
+    let Bench { link, url, .. } = bench().await;
+    let lease = Duration::from_secs(60);
+    let ask = async |first| link.authorize(SecretHash::from_bytes([first; 32])).await;
+    assert_eq!(
+        ask(0).await,
+        Ok(Authorization::Known {
+            may_send_requests: true,
+            lease
+        })
+    );
+    assert_eq!(
+        ask(1).await,
+        Ok(Authorization::Denied {
+            reason: DenyReason::Suspended,
+            lease
+        })
+    );
+    assert_eq!(
+        ask(2).await,
+        Err(LinkError::Internal {
+            request_id: "r-1".into()
+        })
+    );
+
+    let stranger = GrpcLink::new(&url, &GatewayKeySecret::generate(&Ambient::system())).unwrap();
+    let refused = Err(LinkError::Refused(RefusalReason::KeyUnknown));
+    assert_eq!(stranger.authorize(SecretHash::from_bytes([0; 32])).await, refused);
+    let (_beats, heartbeats) = watch::channel(Heartbeat::default());
+    assert_eq!(
+        stranger.attach(hello(), heartbeats).await.map(|_| ()),
+        Err(refused.unwrap_err())
+    );
+}
+
+#[tokio::test]
+async fn records_arrive_whole_and_a_large_batch_in_several_calls() {
+    let Bench { link, mut said, .. } = bench().await;
+    let replica = Ambient::system().new_id();
+    let large = "x".repeat(3 << 20);
+    let records = vec![record("m-1", &large), record("poison", &large), record("m-2", "short")];
+    let receipt = link.deliver(replica, records.clone()).await.unwrap();
+    assert_eq!(
+        receipt.rejected,
+        [Rejected {
+            id: records[1].id,
+            reason: "no such token".into()
+        }]
+    );
+    assert_eq!(said.recv().await, Some(Said::Records(replica, records[..1].to_vec())));
+    assert_eq!(said.recv().await, Some(Said::Records(replica, records[1..].to_vec())));
+}
+
+#[tokio::test]
+async fn who_is_not_there_is_unreachable_and_says_why() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let link = GrpcLink::new(&url, &GatewayKeySecret::generate(&Ambient::system())).unwrap();
+    let error = link.authorize(SecretHash::from_bytes([0; 32])).await.unwrap_err();
+    assert!(
+        matches!(&error, LinkError::Unreachable(why) if why.contains("onnection refused")),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn control_urls_that_cannot_work_are_refused_with_a_reason() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _entered = runtime.enter();
+    let key = GatewayKeySecret::generate(&Ambient::system());
+    for bad in [
+        "",
+        "localhost:8080",
+        "ftp://h",
+        "http://",
+        "http://h/api",
+        "http://h?x=1",
+        "http://user:secret-word@h",
+    ] {
+        let error = GrpcLink::new(bad, &key).unwrap_err().to_string();
+        assert!(
+            error.contains("can't be used") && !error.contains("secret-word"),
+            "{bad}: {error}"
+        );
+    }
+}
