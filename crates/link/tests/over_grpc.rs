@@ -1,6 +1,7 @@
 //! The link over a real socket: what one half says arrives at the other as it was said.
 //! The control plane's side is a small one of this test's own: what a real one answers is tested in crate `control`.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use lychgate_link::client::GrpcLink;
