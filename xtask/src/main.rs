@@ -1,2 +1,85 @@
-//! placeholder
-fn main() {}
+//! The project's own commands, `cargo xtask …`. Nothing here ships; nothing here knows Lychgate's crates, so that it
+//! compiles in seconds.
+
+mod apt;
+mod deny;
+mod generate;
+mod postgres;
+mod python;
+mod runner;
+mod test;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+const HELP: &str = "\
+Usage: cargo xtask <command>
+
+  test [ARGS…]   run all tests with a throw-away PostgreSQL and the Python SDKs; ARGS go to the test runner,
+                 for example: cargo xtask test -p lychgate-store name_of_a_test
+  generate       write the generated files anew (policy matrix, OpenAPI document, control-link code)
+  deny           check the dependencies against deny.toml and the direction of our own crates
+";
+
+fn main() -> ExitCode {
+    let mut args = std::env::args_os().skip(1);
+    let command = args.next().unwrap_or_default();
+    let rest: Vec<OsString> = args.collect();
+    let outcome = match (command.to_str(), rest.is_empty()) {
+        (Some("test"), _) => test::run(&rest),
+        (Some("generate"), true) => generate::run(),
+        (Some("deny"), true) => deny::run(),
+        (Some("help" | "--help" | "-h"), true) => {
+            say(HELP.trim_end());
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => Err(anyhow::anyhow!("I don't understand these arguments\n\n{HELP}")),
+    };
+    outcome.unwrap_or_else(|error| {
+        tell(&format!("{error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+/// Prints a result.
+#[expect(clippy::print_stdout, reason = "a command's result goes to standard output")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+/// Prints what is going on, apart from results.
+#[expect(clippy::print_stderr, reason = "progress and errors go to standard error")]
+fn tell(text: &str) {
+    eprintln!("xtask: {text}");
+}
+
+/// The repository's root.
+fn root() -> &'static Path {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().unwrap_or(xtask)
+}
+
+/// Where Cargo puts what it builds, and we what we keep between runs.
+fn target_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
+}
+
+/// Cargo, in the root, with the environment that a person's shell would give it: what `cargo run` added for us is taken away,
+/// or build scripts that look at it would run again.
+fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
+/// Whether `program` can be started at all.
+fn exists(program: &str) -> bool {
+    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()))
+}

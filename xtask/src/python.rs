@@ -1,0 +1,70 @@
+//! A Python with the providers' official SDKs, for the tests that drive Lychgate with them.
+
+use anyhow::{Context as _, bail};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What is to be installed, every version pinned.
+const REQUIREMENTS: &str = "tests-sdk/requirements.txt";
+
+/// The interpreter of a virtual environment that holds [`REQUIREMENTS`]. It is made where it is missing or was made from other
+/// requirements; a copy of them, written last, tells which.
+pub(crate) fn interpreter() -> anyhow::Result<PathBuf> {
+    let requirements = crate::root().join(REQUIREMENTS);
+    let wanted = std::fs::read(&requirements).with_context(|| format!("can't read {REQUIREMENTS}"))?;
+    let target = crate::target_dir();
+    std::fs::create_dir_all(&target).with_context(|| format!("can't make {}", target.display()))?;
+    // Two runs at once must not make it at once. The lock ends with the file's handle.
+    let lock = std::fs::File::create(target.join("test-python.lock")).context("can't make a lock file")?;
+    lock.lock().context("can't take the lock on the tests' Python")?;
+    let venv = target.join("test-python");
+    let python = venv.join("bin/python");
+    let made_from = venv.join("made-from-requirements.txt");
+    if python.exists() && std::fs::read(&made_from).is_ok_and(|have| have == wanted) {
+        return Ok(python);
+    }
+    crate::tell(&format!("making the tests' Python from {REQUIREMENTS} …"));
+    make_venv(&venv)?;
+    let install = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--requirement",
+    ];
+    run(Command::new(&python).args(install).arg(&requirements))
+        .with_context(|| format!("the Python packages of {REQUIREMENTS} could not be installed"))?;
+    std::fs::write(&made_from, &wanted).context("can't note what the tests' Python was made from")?;
+    Ok(python)
+}
+
+fn make_venv(venv: &Path) -> anyhow::Result<()> {
+    let make = |python: &str| {
+        if venv.exists() {
+            std::fs::remove_dir_all(venv).with_context(|| format!("can't remove {}", venv.display()))?;
+        }
+        run(Command::new(python).args(["-m", "venv"]).arg(venv))
+    };
+    if make("python3").is_ok() {
+        return Ok(());
+    }
+    // Debian's own python3 comes without venv, and it is the one that its package completes.
+    crate::apt::install("python3-venv", "a Python that can make virtual environments")?;
+    make("/usr/bin/python3").context("python3 can't make a virtual environment")
+}
+
+fn run(command: &mut Command) -> anyhow::Result<()> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("can't start {:?}", command.get_program()))?;
+    if !output.status.success() {
+        bail!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! `cargo xtask test`: all that the tests need, then the tests, then nothing left behind.
+
+use crate::{postgres, python, runner::Runner};
+use std::ffi::OsString;
+use std::process::{Command, ExitCode};
+
+/// Runs the tests; `args` go to the runner (cargo-nextest where it is installed, else `cargo test`).
+pub(crate) fn run(args: &[OsString]) -> anyhow::Result<ExitCode> {
+    let runner = Runner::new()?;
+    let python = python::interpreter()?;
+    let binaries = postgres::find_or_install()?;
+    // Stopped and removed when dropped, in whichever way this function ends.
+    let server = postgres::Server::start(&binaries)?;
+    if let Some(code) = runner.interrupted() {
+        return Ok(ExitCode::from(code));
+    }
+    let mut command = tests(args, crate::exists("cargo-nextest"));
+    command
+        .env("TEST_DATABASE_URL", server.url())
+        .env("LYCHGATE_TEST_PYTHON", python);
+    Ok(ExitCode::from(runner.run(command)?))
+}
+
+fn tests(args: &[OsString], nextest: bool) -> Command {
+    let mut command = crate::cargo();
+    if nextest {
+        command.args(["nextest", "run"]);
+    } else {
+        command.args(["test", "--no-fail-fast"]);
+    }
+    // Cargo takes --workspace before -p, so that a narrowed run would run all.
+    if !args.iter().any(|arg| names_packages(&arg.to_string_lossy())) {
+        command.arg("--workspace");
+    }
+    command.args(args);
+    command
+}
+
+fn names_packages(arg: &str) -> bool {
+    arg == "--package" || arg.starts_with("--package=") || (arg.starts_with("-p") && !arg.starts_with("--"))
+}
+
+#[cfg(test)]
+mod tests {
+    fn line(args: &[&str], nextest: bool) -> String {
+        let args: Vec<_> = args.iter().map(Into::into).collect();
+        let command = super::tests(&args, nextest);
+        command
+            .get_args()
+            .map(|arg| arg.to_string_lossy())
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    #[test]
+    fn all_packages_are_tested_unless_some_are_named() {
+        assert_eq!(line(&[], true), "nextest run --workspace");
+        assert_eq!(line(&["a_test"], true), "nextest run --workspace a_test");
+        assert_eq!(line(&["-p", "lychgate-authz"], true), "nextest run -p lychgate-authz");
+        assert_eq!(
+            line(&["-plychgate-authz", "x"], false),
+            "test --no-fail-fast -plychgate-authz x"
+        );
+        assert_eq!(line(&["--package=xtask"], false), "test --no-fail-fast --package=xtask");
+        assert_eq!(line(&["--profile", "ci"], true), "nextest run --workspace --profile ci");
+    }
+}
