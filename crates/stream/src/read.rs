@@ -1,0 +1,90 @@
+//! Reading a whole body within bounds of size and time.
+
+use bytes::{Bytes, BytesMut};
+use http_body::Body;
+use http_body_util::BodyExt as _;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What a body that is read whole may cost.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadLimits {
+    /// Most bytes.
+    pub bytes: usize,
+    /// Longest wait for the next piece.
+    pub idle: Duration,
+    /// Longest time for the whole.
+    pub total: Duration,
+}
+
+/// Why a body was not read.
+#[derive(Debug)]
+pub enum ReadError<E> {
+    /// It is longer than allowed; the rest is unread.
+    TooLarge,
+    /// It came too slowly.
+    TooSlow,
+    /// Its own error: the sender left or broke the framing.
+    Broken(E),
+}
+
+/// Reads the body whole. A declared length over the limit is refused before the first byte is asked for, and a body that
+/// arrives in one piece is handed on without a copy.
+pub async fn read_bounded<B>(body: &mut B, limits: ReadLimits) -> Result<Bytes, ReadError<B::Error>>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let declared = body.size_hint().lower();
+    if declared > limits.bytes as u64 {
+        return Err(ReadError::TooLarge);
+    }
+    let Some(first) = next(body, limits, None).await? else {
+        return Ok(Bytes::new());
+    };
+    if first.len() > limits.bytes {
+        return Err(ReadError::TooLarge);
+    }
+    if body.is_end_stream() {
+        return Ok(first);
+    }
+    let deadline = Instant::now() + limits.total;
+    // The declared length is the sender's word: room is made for some of it, the rest as it really comes.
+    let room = usize::try_from(declared)
+        .unwrap_or(usize::MAX)
+        .clamp(first.len(), (1 << 20).max(first.len()));
+    let mut whole = BytesMut::with_capacity(room);
+    whole.extend_from_slice(&first);
+    drop(first);
+    while let Some(piece) = next(body, limits, Some(deadline)).await? {
+        if piece.len() > limits.bytes - whole.len() {
+            return Err(ReadError::TooLarge);
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole.freeze())
+}
+
+/// The next piece of data; trailers are passed over.
+async fn next<B>(
+    body: &mut B,
+    limits: ReadLimits,
+    deadline: Option<Instant>,
+) -> Result<Option<Bytes>, ReadError<B::Error>>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    loop {
+        let idle = Instant::now() + limits.idle;
+        let until = deadline.map_or(idle, |deadline| deadline.min(idle));
+        match tokio::time::timeout_at(until, body.frame()).await {
+            Err(_) => return Err(ReadError::TooSlow),
+            Ok(None) => return Ok(None),
+            Ok(Some(Err(error))) => return Err(ReadError::Broken(error)),
+            Ok(Some(Ok(frame))) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! A body that passes another one on untouched while somebody watches.
+
+use crate::Idle;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a body ended before its time.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The connection to its sender broke, or its framing did.
+    #[error("the body was cut")]
+    Cut(#[source] BoxError),
+    /// Nothing came for too long.
+    #[error("the body stalled")]
+    Idle,
+}
+
+/// What the reader of a failed body gets.
+#[derive(Debug)]
+pub enum LastWords {
+    /// The failure itself: the reader sees a cut body as a cut body.
+    Failure,
+    /// These bytes, then a proper end.
+    Then(Bytes),
+}
+
+/// Watches a body go by. Exactly one of [`complete`](Self::complete), [`failed`](Self::failed) and [`left`](Self::left) is
+/// called, and always before the reader can see the end.
+pub trait Watch<B>: Unpin {
+    /// Sees a piece of data and says what goes on in its place: as a rule the very same bytes. What is withheld (empty) is
+    /// not passed on at all.
+    fn data(&mut self, bytes: Bytes) -> Bytes;
+
+    /// Whether as many bytes go on as come; if not, no length is announced.
+    fn keeps_length(&self) -> bool {
+        true
+    }
+
+    /// The body came to its proper end. Bytes still to be sent, or none.
+    fn complete(self) -> Bytes;
+
+    /// The body failed.
+    fn failed(self, failure: &Failure) -> LastWords;
+
+    /// The reader went away before the end; here is the rest.
+    fn left(self, rest: B);
+}
+
+/// The relay. Frames go on as they come; nothing is buffered.
+#[derive(Debug)]
+pub struct RelayBody<B: Body, W: Watch<B>> {
+    /// `None` once the end was told to the watcher.
+    live: Option<(B, W)>,
+    idle: Idle,
+    tail: Tail,
+}
+
+/// What the reader still gets after the end was told.
+#[derive(Debug)]
+enum Tail {
+    Nothing,
+    Bytes(Bytes),
+    Failure(Failure),
+}
+
+impl<B, W> RelayBody<B, W>
+where
+    B: Body<Data = Bytes> + Unpin,
+    W: Watch<B>,
+{
+    /// Relays `body`. One that has already ended is told to the watcher here, since nobody may ever poll it.
+    pub fn new(body: B, watch: W, idle: Idle) -> Self {
+        let ended = body.is_end_stream();
+        let mut relay = Self {
+            live: Some((body, watch)),
+            idle,
+            tail: Tail::Nothing,
+        };
+        if ended {
+            relay.complete();
+        }
+        relay
+    }
+
+    fn complete(&mut self) {
+        if let Some((_, watch)) = self.live.take() {
+            let rest = watch.complete();
+            self.tail = if rest.is_empty() {
+                Tail::Nothing
+            } else {
+                Tail::Bytes(rest)
+            };
+        }
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        if let Some((_, watch)) = self.live.take() {
+            self.tail = match watch.failed(&failure) {
+                LastWords::Failure => Tail::Failure(failure),
+                LastWords::Then(bytes) if bytes.is_empty() => Tail::Nothing,
+                LastWords::Then(bytes) => Tail::Bytes(bytes),
+            };
+        }
+    }
+
+    fn take_tail(&mut self) -> Option<Result<Frame<Bytes>, Failure>> {
+        match std::mem::replace(&mut self.tail, Tail::Nothing) {
+            Tail::Nothing => None,
+            Tail::Bytes(bytes) => Some(Ok(Frame::data(bytes))),
+            Tail::Failure(failure) => Some(Err(failure)),
+        }
+    }
+}
+
+impl<B, W> Body for RelayBody<B, W>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+    W: Watch<B>,
+{
+    type Data = Bytes;
+    type Error = Failure;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let this = self.get_mut();
+        loop {
+            let Some((body, watch)) = &mut this.live else {
+                return Poll::Ready(this.take_tail());
+            };
+            match Pin::new(&mut *body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    this.idle.moved();
+                    let frame = match frame.into_data() {
+                        Ok(bytes) => Frame::data(watch.data(bytes)),
+                        Err(trailers) => trailers,
+                    };
+                    // A body of known length is over with its last frame: nobody asks again after it.
+                    if body.is_end_stream() {
+                        this.complete();
+                    }
+                    if frame.data_ref().is_none_or(|bytes| !bytes.is_empty()) {
+                        return Poll::Ready(Some(Ok(frame)));
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => this.fail(Failure::Cut(error.into())),
+                Poll::Ready(None) => this.complete(),
+                Poll::Pending => {
+                    ready!(this.idle.poll_expired(cx));
+                    this.fail(Failure::Idle);
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.live.is_none() && matches!(self.tail, Tail::Nothing)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match (&self.live, &self.tail) {
+            (Some((body, watch)), _) if watch.keeps_length() => body.size_hint(),
+            (Some(_), _) | (None, Tail::Failure(_)) => SizeHint::default(),
+            (None, Tail::Bytes(bytes)) => SizeHint::with_exact(bytes.len() as u64),
+            (None, Tail::Nothing) => SizeHint::with_exact(0),
+        }
+    }
+}
+
+impl<B: Body, W: Watch<B>> Drop for RelayBody<B, W> {
+    fn drop(&mut self) {
+        if let Some((body, watch)) = self.live.take() {
+            watch.left(body);
+        }
+    }
+}
