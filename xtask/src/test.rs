@@ -2,23 +2,30 @@
 
 use crate::{postgres, python, runner::Runner};
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 /// Runs the tests; `args` go to the runner (cargo-nextest where it is installed, else `cargo test`).
 pub(crate) fn run(args: &[OsString]) -> anyhow::Result<ExitCode> {
     let runner = Runner::new()?;
-    let python = python::interpreter()?;
-    let binaries = postgres::find_or_install()?;
-    // Stopped and removed when dropped, in whichever way this function ends.
-    let server = postgres::Server::start(&binaries)?;
+    let prepared = prepare();
+    // An interrupted preparation fails in odd ways that nobody wants to read.
     if let Some(code) = runner.interrupted() {
         return Ok(ExitCode::from(code));
     }
+    let (python, server) = prepared?;
     let mut command = tests(args, crate::exists("cargo-nextest"));
     command
         .env("TEST_DATABASE_URL", server.url())
         .env("LYCHGATE_TEST_PYTHON", python);
     Ok(ExitCode::from(runner.run(command)?))
+}
+
+/// The Python, and a server that is stopped and removed when dropped, in whichever way the run ends.
+fn prepare() -> anyhow::Result<(PathBuf, postgres::Server)> {
+    let python = python::interpreter()?;
+    let binaries = postgres::find_or_install()?;
+    Ok((python, postgres::Server::start(&binaries)?))
 }
 
 fn tests(args: &[OsString], nextest: bool) -> Command {
