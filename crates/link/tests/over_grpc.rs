@@ -270,13 +270,13 @@ async fn answers_and_refusals_arrive_as_they_were_given() {
     );
 
     let stranger = GrpcLink::new(&url, &GatewayKeySecret::generate(&Ambient::system())).unwrap();
-    let refused = Err(LinkError::Refused(RefusalReason::KeyUnknown));
-    assert_eq!(stranger.authorize(SecretHash::from_bytes([0; 32])).await, refused);
-    let (_beats, heartbeats) = watch::channel(Heartbeat::default());
+    let refused = LinkError::Refused(RefusalReason::KeyUnknown);
     assert_eq!(
-        stranger.attach(hello(), heartbeats).await.map(|_| ()),
-        Err(refused.unwrap_err())
+        stranger.authorize(SecretHash::from_bytes([0; 32])).await,
+        Err(refused.clone())
     );
+    let (_beats, heartbeats) = watch::channel(Heartbeat::default());
+    assert_eq!(stranger.attach(hello(), heartbeats).await.map(|_| ()), Err(refused));
 }
 
 #[tokio::test]
