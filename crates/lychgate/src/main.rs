@@ -1,2 +1,57 @@
-//! A self-hosted AI gateway: one binary with roles
-fn main() {}
+//! A self-hosted AI gateway: one binary with roles. Here a command line is read and handed to the role or command that it
+//! names, and a failure becomes a message and an exit code: 0 all went well, 1 failure, 2 wrong use.
+
+mod args;
+mod client;
+mod commands;
+mod config;
+mod credentials;
+mod duration;
+mod failure;
+mod output;
+mod prompt;
+mod secret_file;
+mod signals;
+
+use crate::args::{Cli, Command};
+use crate::config::Environment;
+use crate::failure::{Failure, Outcome};
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.command, Environment::of_process()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !matches!(failure, Failure::OutputClosed) {
+                output::note(&format!("error: {failure}"));
+            }
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run(command: Command, environment: Environment) -> Outcome {
+    let environment = &environment;
+    match command {
+        Command::Keys(args) => block_on(commands::keys::run(args, environment)),
+        Command::Users(args) => block_on(commands::users::run(args, environment)),
+        Command::Tokens(args) => block_on(commands::tokens::run(args, environment)),
+        Command::Providers(args) => block_on(commands::providers::run(args, environment)),
+        Command::Interceptions(args) => block_on(commands::interceptions::run(args, environment)),
+        Command::Audit(args) => block_on(commands::audit::run(args, environment)),
+        Command::Whoami(args) => block_on(commands::whoami::run(args, environment)),
+        Command::Login(args) => block_on(commands::login::run(args, environment)),
+        Command::Completions(args) => commands::completions::run(&args),
+        _ => Ok(()),
+    }
+}
+
+/// Client commands wait for one answer: one thread does.
+fn block_on(work: impl Future<Output = Outcome>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime
+        .map_err(|why| Failure::Failed(format!("can't start: {why}")))?
+        .block_on(work)
+}

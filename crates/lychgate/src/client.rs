@@ -1,0 +1,329 @@
+//! The API's client: sends a request with the user's token, gives the JSON answer or the problem in words.
+//!
+//! It follows no redirect (the token would go along) and reads at most [`ANSWER_LIMIT`].
+
+use crate::failure::Failure;
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use lychgate_types::secret::UserTokenSecret;
+use serde::Deserialize;
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+use url::Url;
+
+const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
+const TIME_LIMIT: Duration = Duration::from_secs(60);
+
+/// A client for one server and one token.
+#[derive(Debug)]
+pub(crate) struct ApiClient {
+    http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    base: Url,
+    authorization: HeaderValue,
+}
+
+/// Why a call gave no answer.
+#[derive(Debug)]
+pub(crate) enum CallError {
+    /// The server refused, and said why.
+    Problem(Problem),
+    /// No server, or none that is a Lychgate.
+    Unusable(String),
+}
+
+/// The server's `application/problem+json`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Problem {
+    /// The HTTP status.
+    pub(crate) status: u16,
+    #[serde(default)]
+    title: String,
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    detail: String,
+    #[serde(default)]
+    request_id: String,
+    #[serde(default)]
+    validations: Vec<Validation>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Validation {
+    field: String,
+    detail: String,
+}
+
+impl ApiClient {
+    /// A client for the server at `base` (see [`server_url`]).
+    pub(crate) fn new(base: Url, token: &UserTokenSecret) -> Result<Self, Failure> {
+        let tls = if base.scheme() == "https" {
+            with_system_roots()?
+        } else {
+            without_roots()?
+        };
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_connect_timeout(Some(Duration::from_secs(10)));
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(http);
+        let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.expose())).map_err(Failure::failed)?;
+        authorization.set_sensitive(true);
+        Ok(Self {
+            http: Client::builder(TokioExecutor::new()).build(connector),
+            base,
+            authorization,
+        })
+    }
+
+    /// `GET`. The path starts behind `/api/v1/`.
+    pub(crate) async fn get(&self, path: &str) -> Result<Value, CallError> {
+        self.call(Method::GET, path, None).await
+    }
+
+    /// `GET` with a query; parts without a value are left out.
+    pub(crate) async fn get_with(&self, path: &str, query: &[(&str, Option<String>)]) -> Result<Value, CallError> {
+        let mut text = url::form_urlencoded::Serializer::new(String::new());
+        text.extend_pairs(query.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))));
+        match text.finish() {
+            query if query.is_empty() => self.get(path).await,
+            query => self.get(&format!("{path}?{query}")).await,
+        }
+    }
+
+    /// `POST` with a JSON body.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, CallError> {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    /// `POST` without a body.
+    pub(crate) async fn post_empty(&self, path: &str) -> Result<Value, CallError> {
+        self.call(Method::POST, path, None).await
+    }
+
+    /// `PATCH` with a JSON body.
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Result<Value, CallError> {
+        self.call(Method::PATCH, path, Some(body)).await
+    }
+
+    /// `DELETE`.
+    pub(crate) async fn delete(&self, path: &str) -> Result<Value, CallError> {
+        self.call(Method::DELETE, path, None).await
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, CallError> {
+        let url = format!("{}/api/v1/{path}", self.base.as_str().trim_end_matches('/'));
+        let mut request = Request::builder()
+            .method(method)
+            .uri(url)
+            .header(header::AUTHORIZATION, self.authorization.clone())
+            .header(header::ACCEPT, "application/json")
+            .header(header::USER_AGENT, concat!("lychgate/", env!("CARGO_PKG_VERSION")));
+        if body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let request = request
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|why| self.unusable(why))?;
+        let exchange = async {
+            let answer = self.http.request(request).await.map_err(|why| self.unreachable(&why))?;
+            let (head, body) = answer.into_parts();
+            let body = Limited::new(body, ANSWER_LIMIT)
+                .collect()
+                .await
+                .map_err(|why| self.unusable(why))?;
+            Ok((head.status, body.to_bytes()))
+        };
+        let (status, body) = tokio::time::timeout(TIME_LIMIT, exchange)
+            .await
+            .map_err(|_| self.unusable(format!("no answer within {} seconds", TIME_LIMIT.as_secs())))??;
+        self.read(status, &body)
+    }
+
+    fn read(&self, status: StatusCode, body: &[u8]) -> Result<Value, CallError> {
+        if status.is_success() {
+            let body = if body.is_empty() { b"null" } else { body };
+            return serde_json::from_slice(body).map_err(|_| self.foreign(status));
+        }
+        match serde_json::from_slice::<Problem>(body) {
+            Ok(problem) => Err(CallError::Problem(problem)),
+            Err(_) => Err(self.foreign(status)),
+        }
+    }
+
+    fn unreachable(&self, why: &hyper_util::client::legacy::Error) -> CallError {
+        let reason = causes(why);
+        if why.is_connect() {
+            let text = format!(
+                "can't reach {}: {reason}. Is `lychgate server` running there, and the address right?",
+                self.base
+            );
+            return CallError::Unusable(text);
+        }
+        self.unusable(reason)
+    }
+
+    fn unusable(&self, why: impl std::fmt::Display) -> CallError {
+        CallError::Unusable(format!("the exchange with {} failed: {why}", self.base))
+    }
+
+    fn foreign(&self, status: StatusCode) -> CallError {
+        CallError::Unusable(format!(
+            "{} answered {status}, but not as a Lychgate server does: check the address, and any proxy in front of it",
+            self.base
+        ))
+    }
+}
+
+/// Reads a server's address: `http` or `https`, and nothing behind the path.
+pub(crate) fn server_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|why| format!("not a URL ({why}): write for example http://127.0.0.1:8080"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err("must start with http:// or https:// and name a host".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+        return Err("must have no user name, password, query or fragment".to_owned());
+    }
+    Ok(url)
+}
+
+impl CallError {
+    /// The HTTP status that the server refused with.
+    pub(crate) fn status(&self) -> Option<u16> {
+        match self {
+            Self::Problem(problem) => Some(problem.status),
+            Self::Unusable(_) => None,
+        }
+    }
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        Self::Failed(match error {
+            CallError::Problem(problem) => problem.to_string(),
+            CallError::Unusable(text) => text,
+        })
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let plain = crate::output::plain;
+        let what = if self.detail.is_empty() {
+            &self.title
+        } else {
+            &self.detail
+        };
+        write!(f, "{} ({} {})", plain(what), self.status, plain(&self.code))?;
+        for validation in &self.validations {
+            write!(f, "\n  {}: {}", plain(&validation.field), plain(&validation.detail))?;
+        }
+        match self.status {
+            401 => f.write_str(
+                "\n  get a token that is valid, then set LYCHGATE_TOKEN or LYCHGATE_TOKEN_FILE, or run: lychgate login",
+            )?,
+            403 => f.write_str("\n  `lychgate whoami` shows the role and the scopes of the token in use")?,
+            500.. if !self.request_id.is_empty() => {
+                write!(
+                    f,
+                    "\n  the server's log has more under request {}",
+                    plain(&self.request_id)
+                )?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// An error with what caused it, in one line, each cause told once.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = String::new();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text = if text.is_empty() {
+                words
+            } else {
+                format!("{text}: {words}")
+            };
+        }
+        next = cause.source();
+    }
+    if text.is_empty() { error.to_string() } else { text }
+}
+
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+fn with_system_roots() -> Result<rustls::ClientConfig, Failure> {
+    use hyper_rustls::ConfigBuilderExt;
+    let builder = rustls::ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+    let builder = builder.map_err(Failure::failed)?.with_native_roots();
+    let builder =
+        builder.map_err(|why| Failure::Failed(format!("can't load this machine's certificate authorities: {why}")))?;
+    Ok(builder.with_no_client_auth())
+}
+
+/// For plain http: a machine without certificate authorities can still use it.
+fn without_roots() -> Result<rustls::ClientConfig, Failure> {
+    let builder = rustls::ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+    Ok(builder
+        .map_err(Failure::failed)?
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn server_addresses() {
+        assert_eq!(
+            server_url("http://127.0.0.1:8080").unwrap().as_str(),
+            "http://127.0.0.1:8080/"
+        );
+        assert_eq!(
+            server_url("https://h/lychgate/").unwrap().as_str(),
+            "https://h/lychgate/"
+        );
+        for bad in [
+            "",
+            "127.0.0.1:8080",
+            "localhost:8080",
+            "ftp://h",
+            "http://",
+            "http://u:p@h",
+            "http://h?x",
+            "http://h#x",
+        ] {
+            assert!(server_url(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_problem_is_told_with_its_fields() {
+        let problem: Problem = serde_json::from_str(
+            r#"{"type":"about:blank","title":"Bad Request","status":400,"code":"invalid_name","detail":"the name is not valid",
+                "request_id":"r","validations":[{"field":"name","detail":"a name has\u001b[2J 1 to 64 characters"}]}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            problem.to_string(),
+            "the name is not valid (400 invalid_name)\n  name: a name has\\u{1b}[2J 1 to 64 characters"
+        );
+    }
+}

@@ -1,0 +1,316 @@
+//! `lychgate providers`: where AI requests go.
+
+use super::{PageArgs, name_or_id, secret_from};
+use crate::config::Environment;
+use crate::credentials::{ServerArgs, connect};
+use crate::failure::{Failure, Outcome};
+use crate::output::{Field, FormatArgs, listing, note, record};
+use crate::prompt::{self, YesArgs, confirm};
+use clap::Subcommand;
+use lychgate_types::provider::ProviderType;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// `lychgate providers …`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make a provider; its key comes from files, from variables, or from standard input.
+    Create {
+        /// 1 to 64 letters, digits and single dashes; clients reach it under /ai/NAME
+        name: String,
+        /// anthropic, openai or openai-compatible
+        #[arg(long = "type", value_name = "TYPE")]
+        provider_type: ProviderType,
+        /// Where its API is [default: the public one of its type]
+        #[arg(long, value_name = "URL")]
+        base_url: Option<String>,
+        #[command(flatten)]
+        keys: KeyArgs,
+        /// Allow a loopback, private or link-local address
+        #[arg(long)]
+        allow_private: bool,
+        /// Make it without letting requests go there yet
+        #[arg(long)]
+        disabled: bool,
+        #[command(flatten)]
+        format: FormatArgs,
+    },
+    /// List the providers.
+    List {
+        #[command(flatten)]
+        page: PageArgs,
+        #[command(flatten)]
+        format: FormatArgs,
+    },
+    /// Show one, its keys masked.
+    Show {
+        /// Its name or id
+        name: String,
+        #[command(flatten)]
+        format: FormatArgs,
+    },
+    /// Change one; what is not named stays as it is.
+    Update {
+        /// Its name or id
+        name: String,
+        /// Where its API is
+        #[arg(long, value_name = "URL")]
+        base_url: Option<String>,
+        /// Whether it may be at a loopback, private or link-local address
+        #[arg(long, value_name = "BOOL")]
+        allow_private: Option<bool>,
+        #[command(flatten)]
+        keys: KeyArgs,
+        /// Read a key from standard input
+        #[arg(long)]
+        key_stdin: bool,
+        /// Keep this key, by its id; repeatable. With new keys and without this, the new ones take the place of all
+        #[arg(long, value_name = "ID")]
+        keep_key: Vec<String>,
+        #[command(flatten)]
+        format: FormatArgs,
+    },
+    /// Let requests go there.
+    Enable {
+        /// Its name or id
+        name: String,
+    },
+    /// Let no request go there.
+    Disable {
+        /// Its name or id
+        name: String,
+    },
+    /// Delete one, with its keys.
+    Delete {
+        /// Its name or id
+        name: String,
+        #[command(flatten)]
+        yes: YesArgs,
+    },
+}
+
+/// Where a provider's keys come from; never the command line itself, where others on the machine could see them.
+#[derive(Debug, clap::Args)]
+struct KeyArgs {
+    /// File with a key; repeatable
+    #[arg(long, value_name = "FILE")]
+    key_file: Vec<PathBuf>,
+    /// Environment variable with a key; repeatable
+    #[arg(long, value_name = "VARIABLE")]
+    key_env: Vec<String>,
+}
+
+impl KeyArgs {
+    fn read(&self, environment: &Environment) -> Outcome<Vec<String>> {
+        let files = self.key_file.iter().map(|path| secret_from(path));
+        let variables = self.key_env.iter().map(|name| {
+            let text = environment.get(name).map_err(Failure::Usage)?;
+            text.map(|text| text.trim().to_owned())
+                .ok_or_else(|| Failure::Usage(format!("--key-env: {name} is not set")))
+        });
+        files.chain(variables).collect()
+    }
+}
+
+const COLUMNS: &[Field] = &[
+    Field("name", "name"),
+    Field("type", "type"),
+    Field("base url", "base_url"),
+    Field("enabled", "enabled"),
+    Field("private", "allow_private"),
+    Field("keys", "key_hints"),
+];
+
+const FIELDS: &[Field] = &[
+    Field("id", "id"),
+    Field("name", "name"),
+    Field("type", "type"),
+    Field("base url", "base_url"),
+    Field("enabled", "enabled"),
+    Field("may be private", "allow_private"),
+    Field("keys", "key_hints"),
+    Field("created", "created_at"),
+    Field("updated", "updated_at"),
+];
+
+const PATH: &str = "ai-gateway/providers";
+
+/// Runs the command.
+pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
+    let api = connect(&args.server, environment)?;
+    let path = |name: &str| Ok::<_, Failure>(format!("{PATH}/{}", name_or_id(name)?));
+    match args.verb {
+        Verb::Create {
+            name,
+            provider_type,
+            base_url,
+            keys,
+            allow_private,
+            disabled,
+            format,
+        } => {
+            let mut keys = keys.read(environment)?;
+            if keys.is_empty() {
+                keys.push(key_from_input(&name)?);
+            }
+            let mut body = json!({ "name": name, "type": provider_type, "keys": keys });
+            if let Some(url) = base_url {
+                body["base_url"] = url.into();
+            }
+            if allow_private {
+                body["allow_private"] = true.into();
+            }
+            if disabled {
+                body["enabled"] = false.into();
+            }
+            let answer = api.post(PATH, &body).await?;
+            record(format.output, &with_hints(answer), FIELDS)
+        }
+        Verb::List { page, format } => {
+            let mut answer = api.get_with(PATH, &page.query(Vec::new())).await?;
+            if format.output == crate::output::Format::Table {
+                answer["providers"] = hinted(answer["providers"].take());
+            }
+            listing(format.output, &answer, "providers", COLUMNS)
+        }
+        Verb::Show { name, format } => {
+            let answer = api.get(&path(&name)?).await?;
+            record(format.output, &with_hints(answer), FIELDS)
+        }
+        Verb::Update {
+            name,
+            base_url,
+            allow_private,
+            keys,
+            key_stdin,
+            keep_key,
+            format,
+        } => {
+            let path = path(&name)?;
+            let mut added = keys.read(environment)?;
+            if key_stdin {
+                added.push(key_from_input(&name)?);
+            }
+            let patch = patch(base_url, allow_private, keep_key, added)?;
+            let answer = api.patch(&path, &patch).await?;
+            record(format.output, &with_hints(answer), FIELDS)
+        }
+        Verb::Enable { name } => {
+            api.patch(&path(&name)?, &json!({ "enabled": true })).await?;
+            note(&format!("provider {name} is enabled"));
+            Ok(())
+        }
+        Verb::Disable { name } => {
+            api.patch(&path(&name)?, &json!({ "enabled": false })).await?;
+            note(&format!("provider {name} is disabled"));
+            Ok(())
+        }
+        Verb::Delete { name, yes } => {
+            let path = path(&name)?;
+            confirm(&yes, &format!("Delete provider {name} and its keys?"))?;
+            api.delete(&path).await?;
+            note(&format!("provider {name} was deleted"));
+            Ok(())
+        }
+    }
+}
+
+fn key_from_input(name: &str) -> Outcome<String> {
+    match prompt::secret(&format!("Key for provider {name}: "))? {
+        key if key.is_empty() => Err(Failure::Usage(
+            "no key was given: pipe one in, or name its file with --key-file or its variable with --key-env".to_owned(),
+        )),
+        key => Ok(key),
+    }
+}
+
+/// The change asked for; asking for none is an error.
+fn patch(
+    base_url: Option<String>,
+    allow_private: Option<bool>,
+    keep: Vec<String>,
+    added: Vec<String>,
+) -> Outcome<Value> {
+    let mut patch = serde_json::Map::new();
+    if let Some(url) = base_url {
+        patch.insert("base_url".to_owned(), url.into());
+    }
+    if let Some(allow) = allow_private {
+        patch.insert("allow_private".to_owned(), allow.into());
+    }
+    let kept = keep.into_iter().map(|id| json!({ "id": id }));
+    let keys: Vec<Value> = kept.chain(added.into_iter().map(|key| json!({ "key": key }))).collect();
+    if !keys.is_empty() {
+        patch.insert("keys".to_owned(), keys.into());
+    }
+    if patch.is_empty() {
+        return Err(Failure::Usage(
+            "nothing to change: name at least one of --base-url, --allow-private and the keys".to_owned(),
+        ));
+    }
+    Ok(patch.into())
+}
+
+/// The answer with one text per key, for tables: `sk-a…cdef (id)`.
+fn with_hints(mut provider: Value) -> Value {
+    let keys = provider["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let text = |key: &Value, field: &str| key[field].as_str().unwrap_or("?").to_owned();
+    let hints: Vec<String> = keys
+        .iter()
+        .map(|key| format!("{} ({})", text(key, "masked"), text(key, "id")))
+        .collect();
+    provider["key_hints"] = hints.into();
+    provider
+}
+
+fn hinted(providers: Value) -> Value {
+    match providers {
+        Value::Array(providers) => providers.into_iter().map(with_hints).collect(),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_says_only_what_changes() {
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            patch(some("http://h"), None, Vec::new(), Vec::new()).unwrap(),
+            json!({ "base_url": "http://h" })
+        );
+        let keys = patch(None, Some(true), vec!["1".to_owned()], vec!["k".to_owned()]).unwrap();
+        assert_eq!(
+            keys,
+            json!({ "allow_private": true, "keys": [{ "id": "1" }, { "key": "k" }] })
+        );
+        assert_eq!(patch(None, None, Vec::new(), Vec::new()).unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn keys_come_from_files_and_variables() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        std::fs::write(&path, "sk-file\n").unwrap();
+        let environment: Environment = [("KEY".to_owned(), "sk-variable")].into_iter().collect();
+        let args = |variable: &str| KeyArgs {
+            key_file: vec![path.clone()],
+            key_env: vec![variable.to_owned()],
+        };
+        assert_eq!(args("KEY").read(&environment).unwrap(), ["sk-file", "sk-variable"]);
+        assert_eq!(
+            args("OTHER").read(&environment).unwrap_err().to_string(),
+            "--key-env: OTHER is not set"
+        );
+    }
+}

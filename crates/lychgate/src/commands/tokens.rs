@@ -1,0 +1,127 @@
+//! `lychgate tokens`: user tokens.
+
+use super::{OutArgs, PageArgs, name_or_id};
+use crate::config::Environment;
+use crate::credentials::{ServerArgs, connect};
+use crate::duration;
+use crate::failure::Outcome;
+use crate::output::{Field, FormatArgs, listing, note, record};
+use crate::prompt::{YesArgs, confirm};
+use clap::Subcommand;
+use serde_json::json;
+use std::time::Duration;
+
+/// `lychgate tokens …`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make a token; it is shown once, or written to --out.
+    Create {
+        /// Whose it shall be, by name or id [default: yours]
+        #[arg(long, value_name = "USER")]
+        user: Option<String>,
+        /// What it is for
+        #[arg(long, default_value = "cli", value_name = "TEXT")]
+        name: String,
+        /// What it may do: *, RESOURCE:* or RESOURCE:ACTION; repeatable [default: all that its user may]
+        #[arg(long, value_name = "SCOPE")]
+        scope: Vec<String>,
+        /// How long it works, for example 30d
+        #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+        lifetime: Option<Duration>,
+        #[command(flatten)]
+        out: OutArgs,
+        #[command(flatten)]
+        format: FormatArgs,
+    },
+    /// List tokens.
+    List {
+        /// Only those of this user, by name or id
+        #[arg(long, value_name = "USER")]
+        user: Option<String>,
+        #[command(flatten)]
+        page: PageArgs,
+        #[command(flatten)]
+        format: FormatArgs,
+    },
+    /// Show one.
+    Show {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        format: FormatArgs,
+    },
+    /// Revoke a token, at once.
+    #[command(alias = "delete")]
+    Revoke {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        yes: YesArgs,
+    },
+}
+
+const FIELDS: &[Field] = &[
+    Field("id", "id"),
+    Field("user", "user.username"),
+    Field("name", "name"),
+    Field("token", "token_prefix"),
+    Field("scopes", "scopes"),
+    Field("state", "state"),
+    Field("created", "created_at"),
+    Field("last used", "last_used_at"),
+    Field("expires", "expires_at"),
+];
+
+/// Runs the command.
+pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
+    let api = connect(&args.server, environment)?;
+    match args.verb {
+        Verb::Create {
+            user,
+            name,
+            scope,
+            lifetime,
+            out,
+            format,
+        } => {
+            let mut body = json!({ "name": name });
+            if let Some(user) = user {
+                body["user"] = name_or_id(&user)?.into();
+            }
+            if !scope.is_empty() {
+                body["scopes"] = scope.into();
+            }
+            if let Some(lifetime) = lifetime {
+                body["lifetime_seconds"] = lifetime.as_secs().into();
+            }
+            let place = out.reserve()?;
+            let answer = api.post("tokens", &body).await?;
+            let what = format!("token {}", answer["id"].as_str().unwrap_or(&name));
+            place.put(format.output, answer, "token", &what)
+        }
+        Verb::List { user, page, format } => {
+            let user = user.map(|user| name_or_id(&user)).transpose()?;
+            let answer = api.get_with("tokens", &page.query(vec![("user", user)])).await?;
+            listing(format.output, &answer, "tokens", FIELDS)
+        }
+        Verb::Show { id, format } => {
+            let answer = api.get(&format!("tokens/{}", name_or_id(&id)?)).await?;
+            record(format.output, &answer, FIELDS)
+        }
+        Verb::Revoke { id, yes } => {
+            let path = format!("tokens/{}", name_or_id(&id)?);
+            confirm(&yes, &format!("Revoke token {id}?"))?;
+            api.delete(&path).await?;
+            note(&format!("token {id} was revoked"));
+            Ok(())
+        }
+    }
+}

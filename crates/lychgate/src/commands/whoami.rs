@@ -1,0 +1,30 @@
+//! `lychgate whoami`.
+
+use crate::config::Environment;
+use crate::credentials::{ServerArgs, connect};
+use crate::failure::Outcome;
+use crate::output::{Field, FormatArgs, record};
+
+/// `lychgate whoami`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+const FIELDS: &[Field] = &[
+    Field("user", "username"),
+    Field("user id", "user_id"),
+    Field("role", "role"),
+    Field("token id", "token_id"),
+    Field("scopes", "scopes"),
+    Field("expires", "expires_at"),
+];
+
+/// Runs the command.
+pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
+    let answer = connect(&args.server, environment)?.get("whoami").await?;
+    record(args.format.output, &answer, FIELDS)
+}
