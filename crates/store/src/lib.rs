@@ -1,1 +1,41 @@
-//! The only door to data
+//! The only door to data: SQLite and PostgreSQL behind one set of methods on [`Store`].
+//!
+//! Each public method takes the [`lychgate_authz::Caller`] first and authorises on its first line; a mutation writes its
+//! audit entry in the same transaction, and a refused one leaves an entry with the outcome `denied`.
+//!
+//! *Architecture invariants:* SQL texts live in `sql/` and are unreachable from outside. What only one engine can do stands
+//! in `engine`. No row type has a field for a secret or the hash of a gateway key. Nothing here knows HTTP.
+
+mod ai_gateway_keys;
+mod audit;
+mod connect;
+mod engine;
+mod error;
+mod guard;
+mod idempotency;
+mod ingest;
+mod interceptions;
+mod master_key;
+mod page;
+mod provider_update;
+mod providers;
+pub mod seal;
+mod sql;
+mod tokens;
+mod url;
+mod users;
+
+pub use ai_gateway_keys::{AiGatewayKeyInsert, GatewayKey, KeyAuthentication, KeyFilter, KeyState};
+pub use audit::{ActorKind, AuditEntry, AuditFilter, AuditInsert, AuditOutcome};
+pub use connect::Store;
+pub use error::{ConnectError, Constraint, Internal, RuleBroken, StoreError};
+pub use idempotency::{Idempotency, Operation, RememberedAnswer};
+pub use ingest::{IngestReport, ReplicaStamp};
+pub use interceptions::{InterceptionDetail, InterceptionFilter, InterceptionSummary, TokenSums};
+pub use page::{Cursor, CursorError, Listing, Page};
+pub use provider_update::{ProviderPatch, WantedKey};
+pub use providers::{Provider, ProviderInsert, ProviderKey, ProviderKeyInsert, SealedProvider};
+pub use seal::{SealError, Sealed, Sealer};
+pub use tokens::{Token, TokenAuthentication, TokenFilter, TokenInsert};
+pub use url::{DatabaseUrl, DatabaseUrlError};
+pub use users::{User, UserFilter, UserInsert, UserRef, UserState};

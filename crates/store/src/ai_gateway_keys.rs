@@ -1,0 +1,135 @@
+//! Gateway keys: the record by which a replica proves itself.
+//!
+//! No method returns the hash of a secret, and no row type has a field for it.
+
+use crate::idempotency::Idempotency;
+use crate::users::UserRef;
+use crate::{Listing, Page, Store, StoreError};
+use lychgate_authz::Caller;
+use lychgate_types::secret::SecretHash;
+use lychgate_types::{GatewayKeyId, Timestamp};
+
+/// A gateway key, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GatewayKey {
+    /// Its id.
+    pub id: GatewayKeyId,
+    /// Lower case, unique.
+    pub name: String,
+    /// The first 11 characters of the secret: for display and audit correlation only.
+    pub secret_prefix: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When a replica last authenticated with it; `None` until the first does.
+    pub last_used_at: Option<Timestamp>,
+    /// The operator's own words.
+    pub description: Option<String>,
+    /// From when on it lets nobody in; `None`: never.
+    pub expires_at: Option<Timestamp>,
+    /// Who made it.
+    pub created_by: Option<UserRef>,
+}
+
+impl GatewayKey {
+    /// Whether it lets replicas in at this moment.
+    pub fn state(&self, now: Timestamp) -> KeyState {
+        if self.expires_at.is_some_and(|at| at <= now) { KeyState::Expired } else { KeyState::Active }
+    }
+}
+
+/// Whether a gateway key lets replicas in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyState {
+    /// It does.
+    Active,
+    /// Its time is over.
+    Expired,
+}
+
+impl KeyState {
+    /// The canonical text: `active` or `expired`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// A gateway key to be made.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AiGatewayKeyInsert {
+    /// Made by the caller.
+    pub id: GatewayKeyId,
+    /// Given by the caller.
+    pub created_at: Timestamp,
+    /// Stored in lower case; must keep the name rule.
+    pub name: String,
+    /// The first 11 characters of the secret.
+    pub secret_prefix: String,
+    /// SHA-256 of the secret.
+    pub hashed_secret: Vec<u8>,
+    /// At most 500 characters.
+    pub description: Option<String>,
+    /// From when on it shall let nobody in.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl std::fmt::Debug for AiGatewayKeyInsert {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AiGatewayKeyInsert").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Which gateway keys are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeyFilter {
+    /// Part of the name.
+    pub q: Option<String>,
+}
+
+/// What is known of a gateway key that somebody showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyAuthentication {
+    /// The key.
+    pub id: GatewayKeyId,
+    /// Its name.
+    pub name: String,
+    /// For the audit log.
+    pub secret_prefix: String,
+    /// Whether it lets its holder in.
+    pub state: KeyState,
+}
+
+impl Store {
+    /// Makes a gateway key. With an [`Idempotency`], the answer is remembered in the same transaction; if another request
+    /// with the same key won the race, the error is the conflict `idempotency_keys_user_operation_key_idx`: look it up again.
+    pub async fn ai_gateway_key_insert(&self, caller: &Caller, new: AiGatewayKeyInsert, idempotency: Option<Idempotency>) -> Result<GatewayKey, StoreError> {
+        todo!()
+    }
+
+    /// Gateway keys, oldest first.
+    pub async fn ai_gateway_key_list(&self, caller: &Caller, filter: &KeyFilter, page: Page) -> Result<Listing<GatewayKey>, StoreError> {
+        todo!()
+    }
+
+    /// One gateway key by id or name.
+    pub async fn ai_gateway_key_find(&self, caller: &Caller, id_or_name: &str) -> Result<GatewayKey, StoreError> {
+        todo!()
+    }
+
+    /// Deletes a gateway key. A key that is not there is no error: the answer says whether one was deleted.
+    pub async fn ai_gateway_key_delete(&self, caller: &Caller, id: GatewayKeyId) -> Result<bool, StoreError> {
+        todo!()
+    }
+
+    /// Looks a shown gateway key up by its hash.
+    pub async fn ai_gateway_key_authenticate(&self, caller: &Caller, hash: &SecretHash) -> Result<Option<KeyAuthentication>, StoreError> {
+        todo!()
+    }
+
+    /// Marks a gateway key as used at this time. An earlier time than the one on record changes nothing.
+    pub async fn ai_gateway_key_touch(&self, caller: &Caller, id: GatewayKeyId, at: Timestamp) -> Result<(), StoreError> {
+        todo!()
+    }
+}

@@ -1,0 +1,149 @@
+//! The audit log: who did what to what, when, in which request, with what outcome. Never a secret or a hash.
+
+use crate::{Listing, Page, Store, StoreError};
+use lychgate_authz::{Caller, Resource};
+use lychgate_types::{AuditEntryId, RequestId, Timestamp, TokenId};
+use uuid::Uuid;
+
+/// What came of an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuditOutcome {
+    /// It was done.
+    Ok,
+    /// It was not allowed.
+    Denied,
+    /// It was allowed but could not be done.
+    Failed,
+}
+
+impl AuditOutcome {
+    /// The canonical text: `ok`, `denied` or `failed`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Denied => "denied",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl std::str::FromStr for AuditOutcome {
+    type Err = lychgate_types::UnknownText;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::Ok, Self::Denied, Self::Failed]
+            .into_iter()
+            .find(|outcome| outcome.as_str() == text)
+            .ok_or(lychgate_types::UnknownText(&["ok", "denied", "failed"]))
+    }
+}
+
+/// What kind of principal acted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ActorKind {
+    /// A user, by a token.
+    User,
+    /// A replica, by a gateway key.
+    Replica,
+    /// The control plane on its own account.
+    ControlPlane,
+}
+
+impl ActorKind {
+    /// The canonical text: `user`, `replica` or `control_plane`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Replica => "replica",
+            Self::ControlPlane => "control_plane",
+        }
+    }
+}
+
+impl std::str::FromStr for ActorKind {
+    type Err = lychgate_types::UnknownText;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::User, Self::Replica, Self::ControlPlane]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or(lychgate_types::UnknownText(&["user", "replica", "control_plane"]))
+    }
+}
+
+/// One entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// Its id.
+    pub id: AuditEntryId,
+    /// When.
+    pub created_at: Timestamp,
+    /// What kind of principal acted.
+    pub actor_kind: ActorKind,
+    /// The user's or gateway key's id; `None` for the control plane.
+    pub actor_id: Option<Uuid>,
+    /// The user's or gateway key's name at that time.
+    pub actor_name: Option<String>,
+    /// The token that the user acted by.
+    pub actor_token_id: Option<TokenId>,
+    /// For example `create`.
+    pub action: String,
+    /// For example `ai_gateway_key`.
+    pub resource_type: Resource,
+    /// What it was done to.
+    pub target_id: Option<Uuid>,
+    /// That thing's name at that time.
+    pub target_name: Option<String>,
+    /// That credential's public prefix.
+    pub target_prefix: Option<String>,
+    /// What came of it.
+    pub outcome: AuditOutcome,
+    /// More, in words.
+    pub detail: Option<String>,
+    /// In which request; `None` for work that no request caused.
+    pub request_id: Option<RequestId>,
+}
+
+/// An entry to be written; actor, time and request come from the caller and the clock. Long texts are cut.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditInsert {
+    /// For example `attach`.
+    pub action: String,
+    /// To what kind of thing.
+    pub resource_type: Resource,
+    /// To which one.
+    pub target_id: Option<Uuid>,
+    /// Its name.
+    pub target_name: Option<String>,
+    /// Its public prefix, for credentials.
+    pub target_prefix: Option<String>,
+    /// What came of it.
+    pub outcome: AuditOutcome,
+    /// More, in words.
+    pub detail: Option<String>,
+}
+
+/// Which entries are wanted; all that is given must fit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// About this kind of thing.
+    pub resource_type: Option<Resource>,
+    /// Of this action.
+    pub action: Option<String>,
+    /// By the actor of this id or name.
+    pub actor: Option<String>,
+    /// At or after.
+    pub since: Option<Timestamp>,
+    /// Before.
+    pub until: Option<Timestamp>,
+}
+
+impl Store {
+    /// Writes an entry about something that is not a change of data, such as a replica's attach.
+    pub async fn audit_append(&self, caller: &Caller, new: AuditInsert) -> Result<(), StoreError> {
+        todo!()
+    }
+
+    /// Entries, newest first.
+    pub async fn audit_list(&self, caller: &Caller, filter: &AuditFilter, page: Page) -> Result<Listing<AuditEntry>, StoreError> {
+        todo!()
+    }
+}

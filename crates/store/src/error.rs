@@ -1,0 +1,124 @@
+//! What can go wrong at this door. Typed and free of HTTP; the database's own words only ever appear as a source, for the log.
+
+use lychgate_authz::Denial;
+
+/// Why a method did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The caller may not.
+    #[error("not allowed")]
+    Denied(Denial),
+    /// The thing is not there, or the caller may not know of it.
+    #[error("no such thing")]
+    NotFound,
+    /// A named constraint of the schema refused the row.
+    #[error("the constraint {} refused it", .0.name)]
+    Conflict(Constraint),
+    /// A rule that no constraint can express refused it.
+    #[error(transparent)]
+    Rule(#[from] RuleBroken),
+    /// The master key is not the one that sealed this database.
+    #[error("the master key is not the one that this database was sealed with: start with the first master key, or restore it from its backup")]
+    WrongMasterKey,
+    /// The database failed.
+    #[error("the database failed")]
+    Internal(#[source] Internal),
+}
+
+impl From<Denial> for StoreError {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(denial)
+    }
+}
+
+/// A constraint of the schema; its name is the same on both engines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Constraint {
+    /// For example `ai_gateway_keys_name_idx`.
+    pub name: String,
+}
+
+/// A rule about several rows at once, or about the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RuleBroken {
+    /// Nobody would be left to run the deployment.
+    #[error("this is the last active owner: make another owner first")]
+    LastOwner,
+    /// A token can't make one that may do more than itself.
+    #[error("a token can't be given scopes that the token in use does not have")]
+    ScopesTooWide,
+    /// Tokens are only made for active users.
+    #[error("the user is suspended: activate the user first")]
+    OwnerSuspended,
+    /// The wanted list of provider keys names one that this provider does not have.
+    #[error("the list of keys names a key that this provider does not have: read the provider again")]
+    NoSuchProviderKey,
+}
+
+/// A failure of the database itself. Its `Display` says nothing of it; its source does, for the log.
+#[derive(Debug, thiserror::Error)]
+#[error("an unexpected answer")]
+pub struct Internal(#[source] pub(crate) Box<dyn std::error::Error + Send + Sync>);
+
+/// Why the database can't be used. Each says what to do; none repeats a password or the database's words.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The file can't be made or written.
+    #[error("the database file {path} can't be opened for writing ({reason}): check that its directory exists and that this user may write to it")]
+    NotWritable {
+        /// The file.
+        path: String,
+        /// The operating system's reason.
+        reason: String,
+    },
+    /// The file is something else.
+    #[error("{path} is not a SQLite database: give the path of another file, or of one that does not exist yet")]
+    NotADatabase {
+        /// The file.
+        path: String,
+    },
+    /// No answer from the server.
+    #[error("the PostgreSQL server of {url} can't be reached ({reason}): check that it runs, and host, port and network")]
+    Unreachable {
+        /// Without its password.
+        url: String,
+        /// Why, in the operating system's words.
+        reason: String,
+    },
+    /// The server refused user or password.
+    #[error("the PostgreSQL server refused the user or password of {url}: check both, and the server's pg_hba.conf")]
+    Refused {
+        /// Without its password.
+        url: String,
+    },
+    /// The server has no such database.
+    #[error("the PostgreSQL server has no database of the name in {url}: create it first, for example with createdb")]
+    NoDatabase {
+        /// Without its password.
+        url: String,
+    },
+    /// TLS could not be agreed upon.
+    #[error("no TLS connection to the PostgreSQL server of {url}: check its certificate and the URL's sslmode")]
+    Tls {
+        /// Without its password.
+        url: String,
+    },
+    /// A newer version of Lychgate has been here.
+    #[error("the database was migrated by a newer version (migration {migration}): run that version, or restore a backup from before the upgrade")]
+    Newer {
+        /// The first migration that this version does not know.
+        migration: i64,
+    },
+    /// A migration in the database is not the one of the same number in this program.
+    #[error("migration {migration} of the database differs from this version's: the database belongs to another build; use that build, or another database")]
+    Altered {
+        /// Its number.
+        migration: i64,
+    },
+    /// The schema can't be brought up to date.
+    #[error("the database schema can't be migrated: restore the last backup, or look into the source of this error in the log")]
+    Migration(#[source] Internal),
+    /// Anything else.
+    #[error("the database can't be used")]
+    Other(#[source] Internal),
+}
