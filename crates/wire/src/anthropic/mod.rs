@@ -1,0 +1,9 @@
+//! Anthropic Messages.
+
+mod error;
+mod reader;
+mod request;
+mod usage;
+
+pub(crate) use reader::Reader;
+pub(crate) use request::read_request;

@@ -1,0 +1,14 @@
+//! OpenAI Chat Completions, by OpenAI itself and by the many servers that speak it.
+
+mod error;
+mod reader;
+mod request;
+mod splice;
+mod tools;
+mod usage_filter;
+
+pub(crate) use error::ErrorBody;
+pub(crate) use reader::Reader;
+pub(crate) use request::read_request;
+pub(crate) use splice::with_usage_requested;
+pub use usage_filter::UsageChunkFilter;

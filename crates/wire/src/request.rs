@@ -1,0 +1,72 @@
+//! What a request says, before it goes upstream.
+
+use crate::{anthropic, openai_chat, openai_embeddings, openai_responses};
+use lychgate_types::provider::Api;
+
+/// What is recorded of a request's body.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RequestFacts {
+    /// The model asked for; empty where none is named.
+    pub model: String,
+    /// `"stream": true` was asked for. How the answer came is for its content type to say.
+    pub streaming: bool,
+    /// The user's own words, at most [`crate::limits::PROMPT_BYTES`].
+    pub prompt: Option<String>,
+    /// Id of the tool call whose result the last message brings back.
+    pub thread_parent_tool_call_id: Option<String>,
+    /// The session id inside the body (Anthropic `metadata.user_id`), which counts for some clients only.
+    pub body_session_id: Option<String>,
+    /// The client itself asked for usage in the stream (Chat Completions).
+    pub usage_requested: bool,
+}
+
+/// The body is not a JSON object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MalformedBody {
+    /// It is not JSON.
+    #[error("the request body is not valid JSON (line {line}, column {column})")]
+    Syntax {
+        /// Line of the first mistake, from 1.
+        line: usize,
+        /// Column of the first mistake, from 1.
+        column: usize,
+    },
+    /// It is JSON, but not an object.
+    #[error("the request body must be a JSON object")]
+    NotAnObject,
+}
+
+impl From<serde_json::Error> for MalformedBody {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Syntax {
+            line: error.line(),
+            column: error.column(),
+        }
+    }
+}
+
+/// Reads a request's body. Members of the wrong type count as absent: the provider answers for them.
+///
+/// # Errors
+/// Only what is not a JSON object at all.
+pub fn read_request(api: Api, body: &[u8]) -> Result<RequestFacts, MalformedBody> {
+    match api {
+        Api::AnthropicMessages => anthropic::read_request(body),
+        Api::OpenAiChatCompletions => openai_chat::read_request(body),
+        Api::OpenAiResponses => openai_responses::read_request(body),
+        Api::OpenAiEmbeddings => openai_embeddings::read_request(body),
+    }
+}
+
+/// The body with `stream_options.include_usage` set to true and every other byte kept; `None` where the request is to go
+/// out as it came: not a Chat stream, usage asked for already, or a body where it isn't plain what to change.
+///
+/// Where this gives `Some`, the answer must go through a [`crate::UsageChunkFilter`].
+pub fn ask_for_usage(api: Api, facts: &RequestFacts, body: &[u8]) -> Option<Vec<u8>> {
+    let wanted = api == Api::OpenAiChatCompletions && facts.streaming && !facts.usage_requested;
+    if wanted {
+        openai_chat::with_usage_requested(body)
+    } else {
+        None
+    }
+}
