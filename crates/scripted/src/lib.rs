@@ -1,1 +1,39 @@
-//! A scripted provider that speaks the providers' wire formats, for dev, tests and bench
+//! A provider that answers from a script: it speaks Anthropic Messages, OpenAI Chat Completions, Responses and Embeddings
+//! truly, event by event, and errors, breaks and dawdles on request. `lychgate dev` serves it to newcomers, the tests and the
+//! bench measure against it.
+//!
+//! What is sent depends only on the scenario and on what the request says, never on time or chance: the same request gets the
+//! same bytes, so that a test can ask for them beforehand ([`bytes_of`], `GET /__scripted/scripts/{api}/{name}`) and compare.
+//!
+//! Not here: anything that the gateway itself uses, and any knowledge of the gateway.
+
+mod answer;
+mod anthropic;
+mod ask;
+mod bench;
+mod body;
+mod chat;
+mod embeddings;
+mod error;
+mod fault;
+mod json;
+mod models;
+mod perform;
+mod provider;
+mod response_items;
+mod responses;
+mod scenario;
+mod script;
+mod seed;
+mod seen;
+mod service;
+mod socket;
+mod told;
+mod tool;
+
+pub use ask::Endpoint;
+pub use perform::bytes_of;
+pub use provider::ScriptedProvider;
+pub use scenario::Scenario;
+pub use script::{Script, Step};
+pub use seen::SeenRequest;

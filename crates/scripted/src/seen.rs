@@ -1,0 +1,77 @@
+//! What the provider was asked, as far as memory allows.
+
+use bytes::Bytes;
+use http::HeaderMap;
+use std::collections::VecDeque;
+
+const MOST_REQUESTS: usize = 512;
+const MOST_BYTES: usize = 32 << 20;
+
+/// A request as it arrived.
+#[derive(Debug, Clone)]
+pub struct SeenRequest {
+    /// The method.
+    pub method: String,
+    /// Path and query.
+    pub path: String,
+    /// Every header, credentials too: the listing over HTTP leaves their values out.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl SeenRequest {
+    /// The header's value where it is there and is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// The newest requests: at most 512, and at most 32 MiB of bodies.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    requests: VecDeque<SeenRequest>,
+    bytes: usize,
+}
+
+impl Seen {
+    /// Keeps a request, and lets go of the oldest ones where there is no room.
+    pub(crate) fn push(&mut self, request: SeenRequest) {
+        self.bytes += request.body.len();
+        self.requests.push_back(request);
+        while self.requests.len() > MOST_REQUESTS || self.bytes > MOST_BYTES {
+            let Some(oldest) = self.requests.pop_front() else { break };
+            self.bytes -= oldest.body.len();
+        }
+    }
+
+    /// Oldest first.
+    pub(crate) fn all(&self) -> Vec<SeenRequest> {
+        self.requests.iter().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_many_nor_long_requests_fill_the_memory() {
+        let request = |length| SeenRequest {
+            method: "POST".into(),
+            path: "/".into(),
+            headers: HeaderMap::new(),
+            body: Bytes::from(vec![0; length]),
+        };
+        let mut seen = Seen::default();
+        for _ in 0..MOST_REQUESTS + 10 {
+            seen.push(request(1));
+        }
+        assert_eq!(seen.all().len(), MOST_REQUESTS);
+        seen.push(request(MOST_BYTES));
+        assert_eq!(seen.all().len(), 1);
+        seen.push(request(1));
+        assert_eq!(seen.all().len(), 1);
+        assert_eq!(seen.bytes, 1);
+    }
+}
