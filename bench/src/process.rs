@@ -1,0 +1,173 @@
+//! Processes that the bench starts, and what the kernel says of them.
+
+use crate::machine::Core;
+use anyhow::{Context as _, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::ffi::OsStr;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How long a process may take to start or stop.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A process in a process group of its own. Dropping it stops it.
+pub(crate) struct Process {
+    name: &'static str,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts a program on a core. What it prints goes to a file in `dir`.
+    pub(crate) fn start(
+        name: &'static str,
+        core: Option<Core>,
+        dir: &Path,
+        program: impl AsRef<OsStr>,
+        configure: impl FnOnce(&mut Command),
+    ) -> anyhow::Result<Self> {
+        let log = dir.join(format!("{name}.log"));
+        let file = std::fs::File::create(&log).with_context(|| format!("can't make {}", log.display()))?;
+        let mut command = match core {
+            Some(core) => {
+                let mut pinned = Command::new("taskset");
+                pinned.args(["--cpu-list", &core.0.to_string()]).arg(&program);
+                pinned
+            }
+            None => Command::new(&program),
+        };
+        // Settings of the caller's own Lychgate have no place in a measurement.
+        for (variable, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LYCHGATE_")) {
+            command.env_remove(variable);
+        }
+        configure(&mut command);
+        let errors = file.try_clone().context("can't share a log file")?;
+        command
+            .current_dir(dir)
+            .stdin(Stdio::null())
+            .stdout(file)
+            .stderr(errors)
+            .process_group(0);
+        let child = command.spawn().with_context(|| format!("can't start {name}"))?;
+        Ok(Self { name, child, log })
+    }
+
+    /// Its process id; that of the program itself, since `taskset` replaces itself.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until `ready` answers something.
+    pub(crate) async fn wait_until<T>(&mut self, mut ready: impl AsyncFnMut() -> Option<T>) -> anyhow::Result<T> {
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            if let Some(answer) = ready().await {
+                return Ok(answer);
+            }
+            if let Some(status) = self.child.try_wait().context("can't look after a process")? {
+                bail!("{} ended at once ({status}):\n{}", self.name, self.output());
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        bail!(
+            "{} was not ready after {} s:\n{}",
+            self.name,
+            PATIENCE.as_secs(),
+            self.output()
+        )
+    }
+
+    /// What it has printed, at most the last 4,000 characters.
+    pub(crate) fn output(&self) -> String {
+        let text = String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned();
+        let skip = text.chars().count().saturating_sub(4000);
+        text.chars().skip(skip).collect()
+    }
+
+    /// Asks it to end and waits for that.
+    pub(crate) fn stop(&mut self) {
+        let Ok(pid) = i32::try_from(self.child.id()) else {
+            return;
+        };
+        for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            let _already_gone = kill(Pid::from_raw(pid), signal);
+            for _ in 0..PATIENCE.as_millis() / 20 {
+                if !matches!(self.child.try_wait(), Ok(None)) {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// A loopback port that was free a moment ago.
+pub(crate) fn free_port() -> anyhow::Result<u16> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").context("can't listen on 127.0.0.1")?;
+    Ok(listener.local_addr().context("a listener without an address")?.port())
+}
+
+/// CPU time that a process has used, in user mode and in the kernel.
+pub(crate) fn cpu(pid: u32, ticks_per_second: u64) -> anyhow::Result<Duration> {
+    let text =
+        std::fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("process {pid} is gone"))?;
+    ticks(&text)
+        .map(|ticks| Duration::from_nanos(ticks * (1_000_000_000 / ticks_per_second)))
+        .with_context(|| format!("/proc/{pid}/stat does not read"))
+}
+
+fn ticks(stat: &str) -> Option<u64> {
+    // The second field is the program's name, which may hold anything; counting starts after its parenthesis.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
+}
+
+/// Resident memory of a process, in bytes.
+pub(crate) fn memory(pid: u32) -> anyhow::Result<u64> {
+    let text =
+        std::fs::read_to_string(format!("/proc/{pid}/status")).with_context(|| format!("process {pid} is gone"))?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .context("no VmRSS")?;
+    let kibibytes = line
+        .trim()
+        .trim_end_matches("kB")
+        .trim()
+        .parse::<u64>()
+        .context("VmRSS does not read")?;
+    Ok(kibibytes * 1024)
+}
+
+/// The first child of a process.
+pub(crate) fn first_child(pid: u32) -> Option<u32> {
+    std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))
+        .ok()?
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_kernels_line_is_read_whatever_the_program_is_called() {
+        let stat = "42 (a b) c) S 1 42 42 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 1 0 100 1000 10 18446744073709551615";
+        assert_eq!(super::ticks(stat), Some(300));
+        assert_eq!(super::ticks("nonsense"), None);
+    }
+}

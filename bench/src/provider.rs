@@ -1,0 +1,38 @@
+//! The scripted provider in a process of its own, so that its CPU time is not the load generator's.
+
+use crate::machine::Core;
+use crate::process::Process;
+use anyhow::Context as _;
+use lychgate_scripted::ScriptedProvider;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+/// Serves until the process is stopped; the first line printed is the address.
+pub(crate) async fn serve() -> anyhow::Result<()> {
+    let provider = ScriptedProvider::start((Ipv4Addr::LOCALHOST, 0).into())
+        .await
+        .context("the provider can't listen")?;
+    crate::say(&provider.addr().to_string());
+    std::future::pending::<()>().await;
+    Ok(())
+}
+
+/// Starts this very program as the provider.
+pub(crate) async fn start(core: Option<Core>, dir: &Path) -> anyhow::Result<(Process, SocketAddr)> {
+    let itself = std::env::current_exe().context("can't find this program")?;
+    let mut process = Process::start("provider", core, dir, itself, |command| {
+        command.arg("provider");
+    })?;
+    let log = dir.join("provider.log");
+    let address = process
+        .wait_until(async || {
+            std::fs::read_to_string(&log)
+                .ok()?
+                .lines()
+                .next()?
+                .parse::<SocketAddr>()
+                .ok()
+        })
+        .await?;
+    Ok((process, address))
+}
