@@ -32,7 +32,7 @@ pub(crate) struct ApiClient {
 #[derive(Debug)]
 pub(crate) enum CallError {
     /// The server refused, and said why.
-    Problem(Problem),
+    Problem(Box<Problem>),
     /// No server, or none that is a Lychgate.
     Unusable(String),
 }
@@ -156,7 +156,7 @@ impl ApiClient {
             return serde_json::from_slice(body).map_err(|_| self.foreign(status));
         }
         match serde_json::from_slice::<Problem>(body) {
-            Ok(problem) => Err(CallError::Problem(problem)),
+            Ok(problem) => Err(CallError::Problem(Box::new(problem))),
             Err(_) => Err(self.foreign(status)),
         }
     }

@@ -5,7 +5,6 @@ pub(crate) mod completions;
 pub(crate) mod interceptions;
 pub(crate) mod keys;
 pub(crate) mod login;
-pub(crate) mod migrate;
 pub(crate) mod providers;
 pub(crate) mod tokens;
 pub(crate) mod users;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// The environment, captured once so that tests can have their own. An empty variable counts as one that is not set.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Environment(BTreeMap<String, OsString>);
 
 impl Environment {
@@ -131,6 +131,11 @@ impl Settings {
     /// Notes a problem.
     pub(crate) fn problem(&mut self, text: impl Into<String>) {
         self.problems.push(text.into());
+    }
+
+    /// How many problems were noted so far.
+    pub(crate) fn problem_count(&self) -> usize {
+        self.problems.len()
     }
 
     /// Ends the reading: an error that lists every problem, if there was one.

@@ -14,10 +14,10 @@ use url::Url;
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServerArgs {
     /// The server's address [default: LYCHGATE_URL, else the one of `lychgate login`]
-    #[arg(long, value_name = "URL", global = true)]
+    #[arg(long, value_name = "URL", global = true, display_order = 900)]
     pub(crate) url: Option<String>,
     /// File with a user token [default: LYCHGATE_TOKEN_FILE, LYCHGATE_TOKEN, else the one of `lychgate login`]
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true, display_order = 901)]
     pub(crate) token_file: Option<PathBuf>,
 }
 

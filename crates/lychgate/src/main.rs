@@ -10,6 +10,7 @@ mod duration;
 mod failure;
 mod output;
 mod prompt;
+mod roles;
 mod secret_file;
 mod signals;
 
@@ -21,7 +22,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match run(cli.command, Environment::of_process()) {
+    match run(cli.command, &Environment::of_process()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if !matches!(failure, Failure::OutputClosed) {
@@ -32,8 +33,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command, environment: Environment) -> Outcome {
-    let environment = &environment;
+fn run(command: Command, environment: &Environment) -> Outcome {
     match command {
         Command::Keys(args) => block_on(commands::keys::run(args, environment)),
         Command::Users(args) => block_on(commands::users::run(args, environment)),
@@ -44,7 +44,11 @@ fn run(command: Command, environment: Environment) -> Outcome {
         Command::Whoami(args) => block_on(commands::whoami::run(args, environment)),
         Command::Login(args) => block_on(commands::login::run(args, environment)),
         Command::Completions(args) => commands::completions::run(&args),
-        _ => Ok(()),
+        Command::Openapi => output::line(lychgate_control::openapi().trim_end()),
+        Command::Migrate(args) => roles::block_on(roles::server::migrate(args, environment)),
+        Command::Server(args) => roles::block_on(roles::server::run(args, environment)),
+        Command::Gateway(args) => roles::block_on(roles::gateway::run(args, environment)),
+        Command::Dev(args) => roles::block_on(roles::dev::run(args, environment)),
     }
 }
 

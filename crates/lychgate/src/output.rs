@@ -19,8 +19,15 @@ pub(crate) enum Format {
 /// The flag that chooses the form.
 #[derive(Debug, clap::Args)]
 pub(crate) struct FormatArgs {
-    /// How to print
-    #[arg(short, long, value_enum, default_value = "table", value_name = "FORM")]
+    /// table or json
+    #[arg(
+        short,
+        long,
+        value_enum,
+        default_value = "table",
+        value_name = "FORM",
+        hide_possible_values = true
+    )]
     pub(crate) output: Format,
 }
 

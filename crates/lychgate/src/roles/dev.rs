@@ -1,0 +1,162 @@
+//! `lychgate dev`: all of it in one process, to try it out. A control plane on SQLite, one standalone replica that talks to it
+//! over the real link, and a scripted provider for each provider whose key is not in the environment.
+//!
+//! What it sets up, it sets up through the API, as the owner: there is no other door for it than for anybody else.
+
+mod banner;
+mod entry;
+mod providers;
+mod setup;
+
+use super::gateway::{GatewaySettings, Replica};
+use super::net::{Listen, bind, host_name, reachable};
+use super::{STOP_LIMIT, VERSION, master_key, server};
+use crate::args::{DevArgs, configuration_keys};
+use crate::client::{ApiClient, server_url};
+use crate::config::{Environment, Settings};
+use crate::failure::{Failure, Outcome};
+use crate::signals::Signals;
+use crate::{output, secret_file};
+use lychgate_control::{Control, Options};
+use lychgate_scripted::ScriptedProvider;
+use lychgate_store::DatabaseUrl;
+use lychgate_types::Ambient;
+use providers::Wanted;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// How long the replica may take to attach.
+const ATTACH_LIMIT: Duration = Duration::from_secs(15);
+
+/// What the role needs, read from all layers.
+#[derive(Debug)]
+struct DevSettings {
+    data_dir: PathBuf,
+    listen: Listen,
+    gateway_listen: Listen,
+}
+
+/// Runs all of it until a signal ends it.
+pub(crate) async fn run(args: DevArgs, environment: &Environment) -> Outcome {
+    let settings = read(args, environment)?;
+    super::log_quietly();
+    let signals = Signals::listen()?;
+    let ambient = Ambient::system();
+    let data_dir = settings.data_dir;
+    secret_file::private_directory(&data_dir).map_err(|why| {
+        Failure::Failed(format!(
+            "can't make the data directory {}: {why}; choose another with --data-dir",
+            data_dir.display()
+        ))
+    })?;
+    // Before anything is changed: a taken port is the likeliest failure.
+    let listener = bind("--gateway-listen", settings.gateway_listen).await?;
+    let options = Options {
+        listen: settings.listen.0,
+        database: DatabaseUrl::sqlite_file(&data_dir.join("lychgate.db")),
+        master_key: master_key::load_or_make(&data_dir, &ambient)?,
+        bootstrap_token: None,
+        data_dir: data_dir.clone(),
+        capture_content: true,
+        gateway: lychgate_gateway::Options::new(host_name(), settings.listen.0.to_string(), VERSION),
+    };
+    let scripted = ScriptedProvider::start(Listen::local(0).0).await;
+    let scripted = scripted.map_err(|why| Failure::Failed(format!("the scripted provider can't start: {why}")))?;
+    let wanted = Wanted::all(environment, scripted.addr())?;
+    let control = server::start(options, ambient.clone(), "--listen").await?;
+
+    let mut stop = pin!(signals.stop_asked());
+    let prepared = tokio::select! {
+        replica = prepare(&control, &data_dir, &wanted, listener, ambient) => replica.map(Some),
+        () = &mut stop => Ok(None),
+    };
+    let outcome = match prepared {
+        Ok(Some((replica, text))) => {
+            let announced = output::write(&text);
+            if announced.is_ok() {
+                stop.await;
+            }
+            replica.stop(STOP_LIMIT).await;
+            announced
+        }
+        Ok(None) => Ok(()),
+        Err(failure) => Err(failure),
+    };
+    control.shutdown(STOP_LIMIT).await;
+    scripted.stop().await;
+    outcome
+}
+
+/// Sets up what is missing, starts the replica, and says how to use it all.
+async fn prepare(
+    control: &Control,
+    data_dir: &std::path::Path,
+    wanted: &[Wanted],
+    listener: TcpListener,
+    ambient: Ambient,
+) -> Outcome<(Replica, String)> {
+    let control_url = format!("http://{}", reachable(control.local_addr()));
+    let url = server_url(&control_url).map_err(Failure::Failed)?;
+    let owner = setup::owner_token(&url, data_dir).await?;
+    let api = ApiClient::new(url.clone(), &owner)?;
+    setup::member_token(&api, &url, data_dir).await?;
+    let reports = providers::set_up(&api, data_dir, wanted).await?;
+    let settings = GatewaySettings {
+        listen: Listen(listener.local_addr().map_err(Failure::failed)?),
+        control_url: control_url.clone(),
+        key: setup::gateway_key(&api).await?,
+        name: "dev".to_owned(),
+        advertise: None,
+        labels: BTreeMap::new(),
+    };
+    let replica = Replica::start(settings, listener, ambient)?;
+    attached(&replica).await?;
+    let text = banner::text(&banner::Facts {
+        program: banner::program(),
+        control_url,
+        gateway_url: format!("http://{}", reachable(replica.local_addr)),
+        data_dir: data_dir.display().to_string(),
+        providers: reports,
+    });
+    Ok((replica, text))
+}
+
+/// Waits until the replica can serve.
+async fn attached(replica: &Replica) -> Outcome {
+    let mut look = tokio::time::interval(Duration::from_millis(20));
+    let ready = async {
+        while replica.gateway.readiness().is_err() {
+            look.tick().await;
+        }
+    };
+    match tokio::time::timeout(ATTACH_LIMIT, ready).await {
+        Ok(()) => Ok(()),
+        Err(_) => {
+            let why = replica.gateway.readiness().err().unwrap_or_default();
+            Err(Failure::Failed(format!(
+                "the replica did not get ready within {} seconds: {why}",
+                ATTACH_LIMIT.as_secs()
+            )))
+        }
+    }
+}
+
+fn read(args: DevArgs, environment: &Environment) -> Outcome<DevSettings> {
+    let mut settings = Settings::load("dev", args.config, environment.clone(), &configuration_keys());
+    let data_dir = settings
+        .text("data-dir", args.data_dir)
+        .map_or("./lychgate-dev".into(), |given| given.text.into());
+    let listen = settings.value("listen", args.listen).unwrap_or(Listen::local(8080));
+    let gateway_listen = settings
+        .value("gateway-listen", args.gateway_listen)
+        .unwrap_or(Listen::local(4001));
+    settings.finish()?;
+    Ok(DevSettings {
+        data_dir,
+        listen,
+        gateway_listen,
+    })
+}

@@ -1,0 +1,98 @@
+//! Who may do what in `lychgate dev`: the owner's token, a member with a token, a gateway key for the replica.
+
+use crate::client::{ApiClient, CallError};
+use crate::config::read_secret;
+use crate::failure::{Failure, Outcome};
+use crate::output::note;
+use crate::secret_file;
+use lychgate_types::secret::{GatewayKeySecret, UserTokenSecret};
+use serde_json::{Value, json};
+use std::path::Path;
+use url::Url;
+
+/// The member that `lychgate dev` makes.
+const MEMBER: &str = "dev";
+/// The gateway key that it makes anew at each start.
+const KEY: &str = "dev";
+/// The member's token, in the data directory.
+pub(crate) const MEMBER_TOKEN_FILE: &str = "dev-token";
+
+/// The owner's token from the data directory, checked to work.
+pub(crate) async fn owner_token(url: &Url, data_dir: &Path) -> Outcome<UserTokenSecret> {
+    let path = data_dir.join(lychgate_control::OWNER_TOKEN_FILE);
+    let useless = |why: String| {
+        Failure::Failed(format!(
+            "the owner's token in {} can't be used: {why}. Put a token of an owner there, or begin anew with another --data-dir",
+            path.display()
+        ))
+    };
+    let text = read_secret(&path).map_err(useless)?;
+    let token = UserTokenSecret::parse(&text).map_err(|why| useless(format!("not a user token: {why}")))?;
+    let who = match ApiClient::new(url.clone(), &token)?.get("whoami").await {
+        Ok(who) => who,
+        Err(CallError::Problem(problem)) if problem.status == 401 => {
+            return Err(useless("it was revoked or has expired".to_owned()));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    match who["role"].as_str() {
+        Some("owner") => Ok(token),
+        _ => Err(useless("it is not an owner's".to_owned())),
+    }
+}
+
+/// Makes sure that there is a member with a token in the data directory that works.
+pub(crate) async fn member_token(api: &ApiClient, url: &Url, data_dir: &Path) -> Outcome {
+    let user = match api.get(&format!("users/{MEMBER}")).await {
+        Err(error) if error.status() == Some(404) => {
+            api.post("users", &json!({ "username": MEMBER, "role": "member" }))
+                .await?
+        }
+        other => other?,
+    };
+    if user["state"] == "suspended" {
+        note(&format!(
+            "the user {MEMBER} is suspended, so its token does not work; `lychgate users activate {MEMBER}` lets it in again"
+        ));
+        return Ok(());
+    }
+    let path = data_dir.join(MEMBER_TOKEN_FILE);
+    if works(url, &path).await? {
+        return Ok(());
+    }
+    let answer = api.post("tokens", &json!({ "user": MEMBER, "name": MEMBER })).await?;
+    let token = secret(&answer, "token")?;
+    secret_file::replace(&path, token).map_err(|why| Failure::Failed(format!("can't write {}: {why}", path.display())))
+}
+
+/// Whether the file holds a token that works. A file that is missing or damaged, or a token that was revoked, does not.
+async fn works(url: &Url, path: &Path) -> Outcome<bool> {
+    let Some(token) = read_secret(path)
+        .ok()
+        .and_then(|text| UserTokenSecret::parse(&text).ok())
+    else {
+        return Ok(false);
+    };
+    match ApiClient::new(url.clone(), &token)?.get("whoami").await {
+        Ok(_) => Ok(true),
+        Err(error) if error.status() == Some(401) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A fresh gateway key in place of the one of the last start. It is kept nowhere but in memory.
+pub(crate) async fn gateway_key(api: &ApiClient) -> Outcome<GatewayKeySecret> {
+    match api.delete(&format!("ai-gateway/keys/{KEY}")).await {
+        Err(error) if error.status() != Some(404) => return Err(error.into()),
+        _ => {}
+    }
+    let body = json!({ "name": KEY, "description": "made anew at each start of `lychgate dev`" });
+    let answer = api.post("ai-gateway/keys", &body).await?;
+    GatewayKeySecret::parse(secret(&answer, "key")?).map_err(Failure::failed)
+}
+
+fn secret<'a>(answer: &'a Value, field: &str) -> Outcome<&'a str> {
+    answer[field]
+        .as_str()
+        .ok_or_else(|| Failure::Failed(format!("the control plane's answer has no `{field}`")))
+}

@@ -1,0 +1,254 @@
+//! `lychgate gateway`: one replica. `lychgate dev` runs the same [`Replica`] beside its control plane.
+
+use super::net::{Listen, bind, host_name};
+use super::{STOP_LIMIT, VERSION, chain};
+use crate::args::{GatewayArgs, configuration_keys};
+use crate::config::{Environment, SecretFlags, Settings};
+use crate::failure::{Failure, Outcome};
+use crate::output;
+use crate::signals::Signals;
+use lychgate_gateway::{Gateway, Options};
+use lychgate_link::client::GrpcLink;
+use lychgate_types::Ambient;
+use lychgate_types::secret::{CredentialError, GatewayKeySecret};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// What the role needs, read from all layers.
+#[derive(Debug)]
+pub(crate) struct GatewaySettings {
+    /// Where to listen.
+    pub(crate) listen: Listen,
+    /// The control plane's address.
+    pub(crate) control_url: String,
+    /// The gateway key.
+    pub(crate) key: GatewayKeySecret,
+    /// How the replica is called.
+    pub(crate) name: String,
+    /// Where clients reach it; `None`: where it listens.
+    pub(crate) advertise: Option<String>,
+    /// The operator's own labels.
+    pub(crate) labels: BTreeMap<String, String>,
+}
+
+/// A running replica.
+#[derive(Debug)]
+pub(crate) struct Replica {
+    /// Where it listens.
+    pub(crate) local_addr: SocketAddr,
+    /// The data plane.
+    pub(crate) gateway: Gateway,
+    stop: oneshot::Sender<Duration>,
+    serving: JoinHandle<()>,
+}
+
+/// Runs the role until a signal ends it.
+pub(crate) async fn run(args: GatewayArgs, environment: &Environment) -> Outcome {
+    let settings = read(args, environment)?;
+    super::log();
+    let signals = Signals::listen()?;
+    let listener = bind("--listen", settings.listen).await?;
+    let replica = Replica::start(settings, listener, Ambient::system())?;
+    let announced = output::line(&format!("listening on http://{}", replica.local_addr));
+    if announced.is_ok() {
+        signals.stop_asked().await;
+    }
+    replica.stop(STOP_LIMIT).await;
+    announced
+}
+
+impl Replica {
+    /// Starts serving on the listener; attaches to the control plane in the background.
+    pub(crate) fn start(settings: GatewaySettings, listener: TcpListener, ambient: Ambient) -> Outcome<Self> {
+        let local_addr = listener.local_addr().map_err(Failure::failed)?;
+        let link = GrpcLink::new(&settings.control_url, &settings.key).map_err(|why| Failure::Usage(chain(&why)))?;
+        let address = settings.advertise.unwrap_or_else(|| local_addr.to_string());
+        let options = Options {
+            labels: settings.labels,
+            ..Options::new(settings.name, address, VERSION)
+        };
+        let gateway = Gateway::start(options, Arc::new(link), ambient).map_err(|why| Failure::Failed(chain(&why)))?;
+        let (stop, stopped) = oneshot::channel();
+        let serving = tokio::spawn(lychgate_gateway::serve(listener, gateway.standalone_router(), stopped));
+        Ok(Self {
+            local_addr,
+            gateway,
+            stop,
+            serving,
+        })
+    }
+
+    /// Takes no new request, lets those in flight end within the limit, hands over what is recorded.
+    pub(crate) async fn stop(self, limit: Duration) {
+        self.gateway.drain(limit).await;
+        // The receiver is gone only when serving ended by itself.
+        let _ = self.stop.send(limit);
+        if let Err(error) = self.serving.await {
+            tracing::error!(%error, "the listener's task failed");
+        }
+    }
+}
+
+fn read(args: GatewayArgs, environment: &Environment) -> Outcome<GatewaySettings> {
+    let mut settings = Settings::load("gateway", args.config, environment.clone(), &configuration_keys());
+    let listen = settings.value("listen", args.listen).unwrap_or(Listen::local(4001));
+    let control_url = settings.text("control-url", args.control_url);
+    let flags = SecretFlags {
+        value: args.key,
+        file: args.key_file,
+        private: false,
+    };
+    let problems = settings.problem_count();
+    let key = settings.secret("key", "key-file", flags, parse_key);
+    if key.is_none() && settings.problem_count() == problems {
+        settings.problem(
+            "no gateway key: give its file with --key-file, or set LYCHGATE_KEY or LYCHGATE_KEY_FILE; \
+             `lychgate keys create NAME --out FILE` makes one",
+        );
+    }
+    let name = settings
+        .text("name", args.name)
+        .map_or_else(host_name, |given| given.text);
+    let advertise = settings.text("advertise", args.advertise);
+    if let Some(given) = advertise.as_ref().filter(|given| !is_host_and_port(&given.text)) {
+        settings.problem(format!(
+            "{}: `{}`: write HOST:PORT, for example gw-1.example.com:443",
+            given.origin, given.text
+        ));
+    }
+    let mut labels = BTreeMap::new();
+    for given in settings.list("label", args.label) {
+        match given.text.split_once('=') {
+            Some((key, value)) if !key.is_empty() => {
+                if labels.insert(key.to_owned(), value.to_owned()).is_some() {
+                    settings.problem(format!("{}: the label `{key}` is given twice", given.origin));
+                }
+            }
+            _ => settings.problem(format!("{}: `{}`: write KEY=VALUE", given.origin, given.text)),
+        }
+    }
+    match &control_url {
+        // The link knows best what it can use; asked here, so that this problem is told with the others.
+        Some(given) => {
+            if let Err(why) = crate::client::server_url(&given.text) {
+                settings.problem(format!("{}: {why}", given.origin));
+            }
+        }
+        None => settings.problem(
+            "no control plane: give its address with --control-url or LYCHGATE_CONTROL_URL, for example http://127.0.0.1:8080",
+        ),
+    }
+    settings.finish()?;
+    let (Some(control_url), Some(key)) = (control_url, key) else {
+        return Err(Failure::Usage(
+            "the control plane's address and the gateway key are needed".to_owned(),
+        ));
+    };
+    let advertise = advertise.map(|given| given.text);
+    Ok(GatewaySettings {
+        listen,
+        control_url: control_url.text,
+        key,
+        name,
+        advertise,
+        labels,
+    })
+}
+
+fn parse_key(text: &str) -> Result<GatewayKeySecret, String> {
+    GatewayKeySecret::parse(text).map_err(|why| match why {
+        CredentialError::Prefix { .. } if text.starts_with("lgu_") => {
+            "this is a user's token, which does not let a replica in; `lychgate keys create NAME` makes a gateway key"
+                .to_owned()
+        }
+        why => format!("not a gateway key: {why}"),
+    })
+}
+
+fn is_host_and_port(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return false;
+    };
+    !host.is_empty() && !host.contains(['/', '@', ' ']) && port.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn settings(flags: &[&str], environment: &[(&str, &str)]) -> Result<GatewaySettings, String> {
+        let line = ["lychgate", "gateway"].iter().chain(flags).copied();
+        let crate::args::Command::Gateway(args) = crate::args::Cli::try_parse_from(line).unwrap().command else {
+            panic!("another command");
+        };
+        let environment = environment
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), *value))
+            .collect();
+        read(args, &environment).map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn all_that_is_missing_is_told_at_once() {
+        let told = settings(&[], &[]).unwrap_err();
+        assert!(
+            told.contains("2 problems") && told.contains("--control-url") && told.contains("--key-file"),
+            "{told}"
+        );
+        let flags = [
+            "--listen",
+            "x",
+            "--label",
+            "nothing",
+            "--label",
+            "a=1",
+            "--label",
+            "a=2",
+            "--advertise",
+            "h",
+        ];
+        let told = settings(
+            &flags,
+            &[("LYCHGATE_KEY", "lgu_canary"), ("LYCHGATE_CONTROL_URL", "ftp://h")],
+        )
+        .unwrap_err();
+        assert!(told.contains("6 problems"), "{told}");
+        assert!(told.contains("LYCHGATE_KEY: this is a user's token"), "{told}");
+        assert!(!told.contains("canary"), "{told}");
+    }
+
+    #[test]
+    fn everything_is_read() {
+        let key = GatewayKeySecret::generate(&Ambient::system());
+        let flags = [
+            "--control-url",
+            "http://h:1",
+            "--label",
+            "region=eu",
+            "--advertise",
+            "gw:443",
+            "--name",
+            "a",
+        ];
+        let read = settings(
+            &flags,
+            &[("LYCHGATE_KEY", key.expose()), ("LYCHGATE_LISTEN", "127.0.0.1:5")],
+        )
+        .unwrap();
+        assert_eq!(
+            (read.listen, read.control_url.as_str(), read.name.as_str()),
+            (Listen::local(5), "http://h:1", "a")
+        );
+        assert_eq!(
+            (read.advertise.as_deref(), read.labels["region"].as_str()),
+            (Some("gw:443"), "eu")
+        );
+        assert_eq!(read.key.hash(), key.hash());
+    }
+}

@@ -1,0 +1,156 @@
+//! `lychgate server`: a control plane with its embedded gateway; and `lychgate migrate`, which uses the same database.
+
+use super::net::{Listen, cant_listen, host_name};
+use super::{STOP_LIMIT, VERSION, chain, master_key};
+use crate::args::{DatabaseArgs, MigrateArgs, ServerArgs, configuration_keys};
+use crate::config::{Environment, SecretFlags, Settings};
+use crate::failure::{Failure, Outcome};
+use crate::signals::Signals;
+use crate::{output, secret_file};
+use lychgate_control::{Control, Options, StartError};
+use lychgate_store::{DatabaseUrl, Store};
+use lychgate_types::Ambient;
+use lychgate_types::secret::{MasterKey, UserTokenSecret};
+use std::path::PathBuf;
+
+/// What the role needs, read from all layers.
+#[derive(Debug)]
+struct ServerSettings {
+    listen: Listen,
+    database: DatabaseSettings,
+    /// `None`: the data directory's.
+    master_key: Option<MasterKey>,
+    bootstrap_token: Option<UserTokenSecret>,
+    capture_content: bool,
+}
+
+#[derive(Debug)]
+struct DatabaseSettings {
+    /// `None`: SQLite in the data directory.
+    url: Option<DatabaseUrl>,
+    data_dir: PathBuf,
+}
+
+/// Runs the role until a signal ends it.
+pub(crate) async fn run(args: ServerArgs, environment: &Environment) -> Outcome {
+    let settings = read(args, environment)?;
+    super::log();
+    let signals = Signals::listen()?;
+    let ambient = Ambient::system();
+    let database = settings.database.open()?;
+    let master_key = match settings.master_key {
+        Some(key) => key,
+        None => master_key::load_or_make(&settings.database.data_dir, &ambient)?,
+    };
+    let listen = settings.listen.0;
+    let options = Options {
+        listen,
+        database,
+        master_key,
+        bootstrap_token: settings.bootstrap_token,
+        data_dir: settings.database.data_dir,
+        capture_content: settings.capture_content,
+        gateway: lychgate_gateway::Options::new(host_name(), listen.to_string(), VERSION),
+    };
+    let control = start(options, ambient, "--listen").await?;
+    let announced = output::line(&format!("listening on http://{}", control.local_addr()));
+    if announced.is_ok() {
+        signals.stop_asked().await;
+    }
+    control.shutdown(STOP_LIMIT).await;
+    announced
+}
+
+/// Starts a control plane; a failure is told in the user's words.
+pub(crate) async fn start(options: Options, ambient: Ambient, flag: &str) -> Outcome<Control> {
+    Control::start(options, ambient).await.map_err(|error| match &error {
+        StartError::Listen { address, source } => cant_listen(flag, *address, source),
+        other => Failure::Failed(chain(other)),
+    })
+}
+
+/// Runs `lychgate migrate`.
+pub(crate) async fn migrate(args: MigrateArgs, environment: &Environment) -> Outcome {
+    let mut settings = Settings::load(
+        "server",
+        args.database.config.clone(),
+        environment.clone(),
+        &configuration_keys(),
+    );
+    let database = read_database(&mut settings, args.database);
+    settings.finish()?;
+    let failed = |why: lychgate_store::ConnectError| Failure::Failed(chain(&why));
+    let store = Store::connect(&database.open()?, Ambient::system())
+        .await
+        .map_err(failed)?;
+    let migrated = store.migrate().await.map_err(failed);
+    store.close().await;
+    migrated?;
+    output::note("the database's tables are up to date");
+    Ok(())
+}
+
+impl DatabaseSettings {
+    /// Makes sure of the data directory and says where the database is.
+    fn open(&self) -> Outcome<DatabaseUrl> {
+        secret_file::private_directory(&self.data_dir).map_err(|why| {
+            let path = self.data_dir.display();
+            Failure::Failed(format!(
+                "can't make the data directory {path}: {why}; choose another with --data-dir"
+            ))
+        })?;
+        Ok(self
+            .url
+            .clone()
+            .unwrap_or_else(|| DatabaseUrl::sqlite_file(&self.data_dir.join("lychgate.db"))))
+    }
+}
+
+fn read(args: ServerArgs, environment: &Environment) -> Outcome<ServerSettings> {
+    let mut settings = Settings::load(
+        "server",
+        args.database.config.clone(),
+        environment.clone(),
+        &configuration_keys(),
+    );
+    let listen = settings.value("listen", args.listen).unwrap_or(Listen::local(8080));
+    let database = read_database(&mut settings, args.database);
+    let flags = SecretFlags {
+        value: None,
+        file: args.master_key_file,
+        private: true,
+    };
+    let master_key = settings.secret("master-key", "master-key-file", flags, MasterKey::parse);
+    let flags = SecretFlags {
+        value: None,
+        file: args.bootstrap_token_file,
+        private: false,
+    };
+    let bootstrap_token = settings.secret("bootstrap-token", "bootstrap-token-file", flags, |text| {
+        UserTokenSecret::parse(text).map_err(|why| format!("not a user token (lgu_…): {why}"))
+    });
+    let capture_content = !settings.switch("no-content-capture", args.no_content_capture);
+    settings.finish()?;
+    Ok(ServerSettings {
+        listen,
+        database,
+        master_key,
+        bootstrap_token,
+        capture_content,
+    })
+}
+
+fn read_database(settings: &mut Settings, args: DatabaseArgs) -> DatabaseSettings {
+    let flags = SecretFlags {
+        value: args.database_url,
+        file: args.database_url_file,
+        private: false,
+    };
+    let url = settings.secret("database-url", "database-url-file", flags, |text| {
+        text.parse::<DatabaseUrl>()
+    });
+    let data_dir = settings
+        .text("data-dir", args.data_dir)
+        .map_or("./lychgate-data".into(), |given| given.text.into());
+    DatabaseSettings { url, data_dir }
+}
