@@ -83,3 +83,26 @@ fn cargo() -> Command {
 fn exists(program: &str) -> bool {
     std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()))
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_documents_name_commands_that_are_there() {
+        let mut count = 0;
+        for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", ".ci/run"] {
+            let text = std::fs::read_to_string(super::root().join(document)).unwrap();
+            for (_, rest) in text
+                .match_indices("cargo xtask ")
+                .map(|(at, found)| text.split_at(at + found.len()))
+            {
+                let word: String = rest.chars().take_while(char::is_ascii_lowercase).collect();
+                assert!(
+                    super::HELP.contains(&format!("\n  {word} ")),
+                    "{document}: cargo xtask {word}"
+                );
+                count += 1;
+            }
+        }
+        assert!(count > 5, "only {count} commands were found");
+    }
+}
