@@ -1,11 +1,13 @@
 //! `lychgate interceptions`: recorded AI requests.
 
 use super::{PageArgs, name_or_id};
+use crate::client::ApiClient;
 use crate::config::Environment;
 use crate::credentials::{ServerArgs, connect};
 use crate::failure::Outcome;
 use crate::output::{Field, Format, FormatArgs, json, lines, listing, plain_lines, table, write};
 use clap::Subcommand;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use lychgate_types::Timestamp;
 use lychgate_types::interception;
 use serde_json::Value;
@@ -73,13 +75,12 @@ const COLUMNS: &[Field] = &[
     Field("user", "user.username"),
     Field("provider", "provider"),
     Field("model", "model"),
-    Field("client", "client"),
-    Field("stream", "streaming"),
     Field("outcome", "outcome"),
     Field("input", "input_tokens"),
     Field("cached", "cache_read_input_tokens"),
     Field("output", "output_tokens"),
-    Field("tools", "tool_usage_count"),
+    Field("tools", "tools"),
+    Field("prompt", "prompt"),
 ];
 
 const FIELDS: &[Field] = &[
@@ -130,6 +131,10 @@ const TOOL_COLUMNS: &[Field] = &[
 ];
 
 const PATH: &str = "ai-gateway/interceptions";
+/// Records asked for at the same time.
+const AT_ONCE: usize = 8;
+/// Characters of a prompt that a row of the listing has room for.
+const PROMPT_LENGTH: usize = 40;
 
 /// Runs the command.
 pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
@@ -146,7 +151,10 @@ pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
                 ("since", filters.since.map(|at| at.to_string())),
                 ("until", filters.until.map(|at| at.to_string())),
             ];
-            let answer = api.get_with(PATH, &page.query(filters)).await?;
+            let mut answer = api.get_with(PATH, &page.query(filters)).await?;
+            if format.output == Format::Table {
+                answer["interceptions"] = with_content(&api, answer["interceptions"].take()).await?;
+            }
             listing(format.output, &answer, "interceptions", COLUMNS)
         }
         Verb::Show { id, format } => {
@@ -156,6 +164,35 @@ pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
                 Format::Table => write(&page(&answer)),
             }
         }
+    }
+}
+
+/// Adds the prompt's beginning and the tools' names to each row. The listing has no room for content, so each record is
+/// asked for.
+async fn with_content(api: &ApiClient, rows: Value) -> Outcome<Value> {
+    let Value::Array(rows) = rows else { return Ok(rows) };
+    let row = async |mut row: Value| -> Outcome<Value> {
+        let id = row["id"].as_str().unwrap_or_default();
+        let whole = api.get(&format!("{PATH}/{}", name_or_id(id)?)).await?;
+        row["prompt"] = beginning(whole["prompts"][0]["prompt"].as_str().unwrap_or_default()).into();
+        let tools = whole["tool_usages"].as_array().map(Vec::as_slice).unwrap_or_default();
+        row["tools"] = tools.iter().map(|usage| usage["tool"].clone()).collect();
+        Ok(row)
+    };
+    stream::iter(rows)
+        .map(row)
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await
+        .map(Value::Array)
+}
+
+/// The first words, in one line.
+fn beginning(prompt: &str) -> String {
+    let line = prompt.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(PROMPT_LENGTH) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
     }
 }
 
@@ -183,4 +220,36 @@ fn page(answer: &Value) -> String {
         );
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prompt_is_shown_in_one_line_and_cut_at_a_character() {
+        assert_eq!(beginning(" one\n  two\t"), "one two");
+        assert_eq!(beginning(&"é".repeat(40)), "é".repeat(40));
+        assert_eq!(beginning(&"é".repeat(41)), format!("{}…", "é".repeat(40)));
+    }
+
+    #[test]
+    fn a_record_shows_its_parts() {
+        let answer = serde_json::json!({
+            "id": "i", "user": { "username": "ada" },
+            "token_usages": [{ "provider_response_id": "r", "input_tokens": 7, "estimated": false }],
+            "tool_usages": [{ "tool": "read", "tool_call_id": "t", "input": "{\"path\":\"a\\u001b\"}" }],
+            "prompts": [{ "prompt": "hello\n\u{1b}[2J" }],
+            "model_thoughts": [{ "source": "thinking", "content": "well" }],
+        });
+        let text = page(&answer);
+        for part in [
+            "user              ada",
+            "prompt\nhello\n\\u{1b}[2J\n",
+            "thought (thinking)\nwell\n",
+            "tool calls\nTOOL",
+        ] {
+            assert!(text.contains(part), "{part:?} is missing in:\n{text}");
+        }
+    }
 }

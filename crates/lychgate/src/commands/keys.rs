@@ -4,7 +4,7 @@ use super::{OutArgs, PageArgs, name_or_id};
 use crate::config::Environment;
 use crate::credentials::{ServerArgs, connect};
 use crate::failure::Outcome;
-use crate::output::{Field, FormatArgs, listing, note, record};
+use crate::output::{Field, Format, FormatArgs, listing, note, record, table, write};
 use crate::prompt::{YesArgs, confirm};
 use clap::Subcommand;
 use lychgate_types::Timestamp;
@@ -80,10 +80,20 @@ const FIELDS: &[Field] = &[
     Field("state", "state"),
     Field("description", "description"),
     Field("created", "created_at"),
-    Field("created by", "created_by"),
+    Field("created by", "created_by.username"),
     Field("last used", "last_used_at"),
     Field("expires", "expires_at"),
     Field("live replicas", "live_replicas"),
+];
+
+const REPLICA_COLUMNS: &[Field] = &[
+    Field("replica", "name"),
+    Field("address", "address"),
+    Field("version", "version"),
+    Field("connected", "connected_since"),
+    Field("in flight", "in_flight"),
+    Field("undelivered", "spool_depth"),
+    Field("id", "id"),
 ];
 
 const PATH: &str = "ai-gateway/keys";
@@ -117,7 +127,13 @@ pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
         }
         Verb::Show { name, format } => {
             let answer = api.get(&format!("{PATH}/{}", name_or_id(&name)?)).await?;
-            record(format.output, &answer, FIELDS)
+            record(format.output, &answer, FIELDS)?;
+            match answer["replicas"].as_array() {
+                Some(replicas) if format.output == Format::Table && !replicas.is_empty() => {
+                    write(&format!("\n{}", table(replicas, REPLICA_COLUMNS)))
+                }
+                _ => Ok(()),
+            }
         }
         Verb::Delete { name, yes } => {
             let path = format!("{PATH}/{}", name_or_id(&name)?);

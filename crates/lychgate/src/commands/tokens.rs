@@ -27,13 +27,13 @@ enum Verb {
         /// Whose it shall be, by name or id [default: yours]
         #[arg(long, value_name = "USER")]
         user: Option<String>,
-        /// What it is for
-        #[arg(long, default_value = "cli", value_name = "TEXT")]
+        /// What it is called: 1 to 64 letters, digits and single dashes
+        #[arg(long, default_value = "cli")]
         name: String,
         /// What it may do: *, RESOURCE:* or RESOURCE:ACTION; repeatable [default: all that its user may]
         #[arg(long, value_name = "SCOPE")]
         scope: Vec<String>,
-        /// How long it works, for example 30d
+        /// How long it works, for example 30d; at most 365d [default: 90d]
         #[arg(long, value_name = "TIME", value_parser = duration::parse)]
         lifetime: Option<Duration>,
         #[command(flatten)]
