@@ -1,1 +1,39 @@
-//! The data plane
+//! The data plane: an AI client's request in, the provider's answer out byte for byte, and one record of each exchange.
+//!
+//! [`Gateway`] is the whole of it for both topologies: a control plane merges [`Gateway::router`] into its own router, a
+//! standalone replica serves [`Gateway::standalone_router`]. It knows the control plane only as a
+//! [`ControlLink`](lychgate_link::ControlLink).
+//!
+//! Where to look: `stack` has the order in which a request passes; `route`, `auth`, `lease`, `headers`, `upstream` and
+//! `tee` its stations; `meter`, `spool` and `deliver` the way of a record; `attach` the long stream from the control plane.
+//!
+//! Not here: how providers spell things (crate `wire`), who a token belongs to (the control plane).
+//!
+//! *Architecture invariant:* this crate can't reach the store.
+
+mod address;
+mod attach;
+mod auth;
+mod backoff;
+mod call;
+mod core;
+mod deliver;
+mod error;
+mod gateway;
+mod headers;
+mod lease;
+mod meter;
+mod options;
+mod provider;
+mod relay;
+mod route;
+mod serve;
+mod snapshot;
+mod spool;
+mod stack;
+mod tee;
+mod upstream;
+
+pub use gateway::{Gateway, StartError};
+pub use options::{DrainLimits, Options, SpoolLimits};
+pub use serve::serve;

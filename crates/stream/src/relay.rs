@@ -22,10 +22,10 @@ pub enum Failure {
 /// What the reader of a failed body gets.
 #[derive(Debug)]
 pub enum LastWords {
-    /// The failure itself: the reader sees a cut body as a cut body.
-    Failure,
-    /// These bytes, then a proper end.
-    Then(Bytes),
+    /// These bytes (or none), then the failure itself: the reader sees a cut body as a cut body.
+    Failure(Bytes),
+    /// These bytes (or none), then a proper end.
+    End(Bytes),
 }
 
 /// Watches a body go by. Exactly one of [`complete`](Self::complete), [`failed`](Self::failed) and [`left`](Self::left) is
@@ -59,12 +59,11 @@ pub struct RelayBody<B: Body, W: Watch<B>> {
     tail: Tail,
 }
 
-/// What the reader still gets after the end was told.
-#[derive(Debug)]
-enum Tail {
-    Nothing,
-    Bytes(Bytes),
-    Failure(Failure),
+/// What the reader still gets after the end was told: the bytes, then the failure.
+#[derive(Debug, Default)]
+struct Tail {
+    bytes: Bytes,
+    failure: Option<Failure>,
 }
 
 impl<B, W> RelayBody<B, W>
@@ -78,7 +77,7 @@ where
         let mut relay = Self {
             live: Some((body, watch)),
             idle,
-            tail: Tail::Nothing,
+            tail: Tail::default(),
         };
         if ended {
             relay.complete();
@@ -88,30 +87,27 @@ where
 
     fn complete(&mut self) {
         if let Some((_, watch)) = self.live.take() {
-            let rest = watch.complete();
-            self.tail = if rest.is_empty() {
-                Tail::Nothing
-            } else {
-                Tail::Bytes(rest)
-            };
+            self.tail.bytes = watch.complete();
         }
     }
 
     fn fail(&mut self, failure: Failure) {
         if let Some((_, watch)) = self.live.take() {
             self.tail = match watch.failed(&failure) {
-                LastWords::Failure => Tail::Failure(failure),
-                LastWords::Then(bytes) if bytes.is_empty() => Tail::Nothing,
-                LastWords::Then(bytes) => Tail::Bytes(bytes),
+                LastWords::Failure(bytes) => Tail {
+                    bytes,
+                    failure: Some(failure),
+                },
+                LastWords::End(bytes) => Tail { bytes, failure: None },
             };
         }
     }
 
     fn take_tail(&mut self) -> Option<Result<Frame<Bytes>, Failure>> {
-        match std::mem::replace(&mut self.tail, Tail::Nothing) {
-            Tail::Nothing => None,
-            Tail::Bytes(bytes) => Some(Ok(Frame::data(bytes))),
-            Tail::Failure(failure) => Some(Err(failure)),
+        if self.tail.bytes.is_empty() {
+            self.tail.failure.take().map(Err)
+        } else {
+            Some(Ok(Frame::data(std::mem::take(&mut self.tail.bytes))))
         }
     }
 }
@@ -157,15 +153,14 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.live.is_none() && matches!(self.tail, Tail::Nothing)
+        self.live.is_none() && self.tail.bytes.is_empty() && self.tail.failure.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match (&self.live, &self.tail) {
-            (Some((body, watch)), _) if watch.keeps_length() => body.size_hint(),
-            (Some(_), _) | (None, Tail::Failure(_)) => SizeHint::default(),
-            (None, Tail::Bytes(bytes)) => SizeHint::with_exact(bytes.len() as u64),
-            (None, Tail::Nothing) => SizeHint::with_exact(0),
+        match &self.live {
+            Some((body, watch)) if watch.keeps_length() => body.size_hint(),
+            None if self.tail.failure.is_none() => SizeHint::with_exact(self.tail.bytes.len() as u64),
+            _ => SizeHint::default(),
         }
     }
 }

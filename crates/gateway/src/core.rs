@@ -1,0 +1,92 @@
+//! What all parts of one gateway share.
+
+use crate::lease::Leases;
+use crate::options::Options;
+use crate::snapshot::Snapshot;
+use crate::spool::Spool;
+use crate::upstream::Upstream;
+use arc_swap::ArcSwap;
+use lychgate_link::ControlLink;
+use lychgate_types::{Ambient, ReplicaId};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tokio::sync::{Notify, watch};
+
+/// The shared state of one gateway.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) options: Options,
+    pub(crate) ambient: Ambient,
+    pub(crate) replica_id: ReplicaId,
+    pub(crate) link: Arc<dyn ControlLink>,
+    pub(crate) snapshot: ArcSwap<Snapshot>,
+    /// Whether the long stream is open; for those who wait for it.
+    pub(crate) attached: watch::Sender<bool>,
+    pub(crate) leases: Arc<Leases>,
+    pub(crate) spool: Arc<Spool>,
+    pub(crate) upstream: Upstream,
+    pub(crate) draining: AtomicBool,
+    in_flight: AtomicU64,
+    left: Notify,
+}
+
+impl Core {
+    pub(crate) fn new(options: Options, link: Arc<dyn ControlLink>, ambient: Ambient, upstream: Upstream) -> Self {
+        Self {
+            replica_id: ambient.new_id(),
+            spool: Spool::new(options.spool_limits),
+            options,
+            ambient,
+            link,
+            snapshot: ArcSwap::from_pointee(Snapshot::start()),
+            attached: watch::Sender::new(false),
+            leases: Arc::default(),
+            upstream,
+            draining: AtomicBool::new(false),
+            in_flight: AtomicU64::new(0),
+            left: Notify::new(),
+        }
+    }
+
+    /// Requests being served, streams and their draining included.
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.in_flight.load(Ordering::Acquire)
+    }
+
+    /// Counts a request in; `None` when there are too many.
+    pub(crate) fn enter(self: &Arc<Self>) -> Option<Visit> {
+        let before = self.in_flight.fetch_add(1, Ordering::AcqRel);
+        let visit = Visit(Arc::clone(self));
+        (before < self.options.max_requests).then_some(visit)
+    }
+
+    /// Returns once no request is being served.
+    pub(crate) async fn until_idle(&self) {
+        loop {
+            let left = self.left.notified();
+            if self.in_flight() == 0 {
+                return;
+            }
+            left.await;
+        }
+    }
+}
+
+/// One request's presence, from its head to the end of its answer (and of what is read on after its client left).
+#[derive(Debug)]
+pub(crate) struct Visit(Arc<Core>);
+
+impl Visit {
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.0
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        let before = self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
+        if before == 1 && self.0.draining.load(Ordering::Acquire) {
+            self.0.left.notify_waiters();
+        }
+    }
+}

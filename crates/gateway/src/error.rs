@@ -1,0 +1,88 @@
+//! Answers that the gateway makes itself, in the provider's shape.
+//!
+//! Not here: errors that a provider gives; those are relayed as they are.
+
+use axum::body::Body;
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, UPGRADE};
+use http::{HeaderValue, Response, StatusCode};
+use lychgate_types::provider::ProviderType;
+use std::borrow::Cow;
+
+/// Why a request gets no answer from a provider. The message says what went wrong and what to do, and holds no secret.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) message: Cow<'static, str>,
+    extra: Extra,
+}
+
+#[derive(Debug)]
+enum Extra {
+    None,
+    RetryAfter(u32),
+    Allow(&'static str),
+    Upgrade,
+}
+
+impl Refusal {
+    pub(crate) fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            status,
+            message: message.into(),
+            extra: Extra::None,
+        }
+    }
+
+    pub(crate) fn unauthorized(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, message)
+    }
+
+    /// 503 with `Retry-After`: it may well work then.
+    pub(crate) fn unavailable(message: impl Into<Cow<'static, str>>, retry_after_seconds: u32) -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            message: message.into(),
+            extra: Extra::RetryAfter(retry_after_seconds),
+        }
+    }
+
+    /// 405; `allow` lists the methods that there are.
+    pub(crate) fn method(allow: &'static str) -> Self {
+        Self {
+            status: StatusCode::METHOD_NOT_ALLOWED,
+            message: format!("this path takes {allow} only").into(),
+            extra: Extra::Allow(allow),
+        }
+    }
+
+    /// 426: clients fall back to plain HTTP when they get it at once.
+    pub(crate) fn websocket() -> Self {
+        Self {
+            status: StatusCode::UPGRADE_REQUIRED,
+            message: "WebSocket connections are not relayed; use HTTP requests with server-sent events".into(),
+            extra: Extra::Upgrade,
+        }
+    }
+
+    pub(crate) fn into_response(self, shape: ProviderType) -> Response<Body> {
+        let body = lychgate_wire::error::body(shape, self.status.as_u16(), &self.message);
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        match self.extra {
+            Extra::None => {}
+            Extra::RetryAfter(seconds) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            Extra::Allow(methods) => {
+                headers.insert(ALLOW, HeaderValue::from_static(methods));
+            }
+            Extra::Upgrade => {
+                headers.insert(UPGRADE, HeaderValue::from_static("HTTP/1.1"));
+                headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            }
+        }
+        response
+    }
+}

@@ -1,0 +1,132 @@
+//! The handle on a running gateway.
+
+use crate::core::Core;
+use crate::options::Options;
+use crate::stack::Stack;
+use crate::upstream::Upstream;
+use crate::{attach, deliver};
+use axum::Router;
+use axum::routing::{any_service, get};
+use http::StatusCode;
+use lychgate_link::ControlLink;
+use lychgate_types::{Ambient, ReplicaId};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+/// Records are worth this much waiting when a process ends, even if the streams used up all the time there was.
+const LAST_DELIVERY: Duration = Duration::from_secs(5);
+
+/// Why a gateway can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The TLS library refused its own settings.
+    #[error("TLS can't be set up")]
+    Tls(#[source] rustls::Error),
+}
+
+/// A running gateway; clones are handles on the same one.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    core: Arc<Core>,
+    tasks: Arc<Mutex<Vec<JoinHandle<()>>>>,
+}
+
+impl Gateway {
+    /// Starts attaching and delivering over `link`. Needs a Tokio runtime; does not wait for the control plane: until it is
+    /// reached, requests are refused and [`Self::readiness`] says so.
+    pub fn start(options: Options, link: Arc<dyn ControlLink>, ambient: Ambient) -> Result<Self, StartError> {
+        let upstream = Upstream::new(&options).map_err(StartError::Tls)?;
+        let core = Arc::new(Core::new(options, link, ambient, upstream));
+        let tasks = vec![
+            tokio::spawn(attach::run(Arc::clone(&core))),
+            tokio::spawn(deliver::run(Arc::clone(&core))),
+        ];
+        Ok(Self {
+            core,
+            tasks: Arc::new(Mutex::new(tasks)),
+        })
+    }
+
+    /// Serves everything under `/ai/`, and nothing else.
+    pub fn router(&self) -> Router {
+        Router::new().route("/ai/{*rest}", any_service(Stack(Arc::clone(&self.core))))
+    }
+
+    /// [`Self::router`] with `/healthz` and `/readyz` beside it.
+    pub fn standalone_router(&self) -> Router {
+        let gateway = self.clone();
+        let ready = move || {
+            let answer = match gateway.core_readiness() {
+                Ok(text) => (StatusCode::OK, format!("{text}\n")),
+                Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
+            };
+            std::future::ready(answer)
+        };
+        self.router()
+            .route("/healthz", get(|| async { "alive\n" }))
+            .route("/readyz", get(ready))
+    }
+
+    /// Whether this gateway may receive traffic; if not, why. While the control plane is away it stays ready for as long as
+    /// tokens already known are served.
+    pub fn readiness(&self) -> Result<(), String> {
+        self.core_readiness().map(drop)
+    }
+
+    /// Requests being served, streams included.
+    pub fn in_flight(&self) -> u64 {
+        self.core.in_flight()
+    }
+
+    /// Records not yet acknowledged by the control plane.
+    pub fn spool_depth(&self) -> usize {
+        self.core.spool.depth()
+    }
+
+    /// This process's id in the control plane's registry.
+    pub fn replica_id(&self) -> ReplicaId {
+        self.core.replica_id
+    }
+
+    /// Ends in good order: refuses new requests, waits for those in flight (at most `limit`), delivers what is spooled (at
+    /// least five seconds are given to that) and detaches. Afterwards this gateway serves no more.
+    pub async fn drain(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        self.core.draining.store(true, Ordering::Release);
+        if timeout_at(deadline, self.core.until_idle()).await.is_err() {
+            tracing::warn!(
+                in_flight = self.in_flight(),
+                "requests were still in flight at the end of the time to drain"
+            );
+        }
+        let deadline = deadline.max(Instant::now() + LAST_DELIVERY);
+        if timeout_at(deadline, self.core.spool.until_empty()).await.is_err() {
+            tracing::error!(
+                records = self.spool_depth(),
+                "records could not be delivered before the end"
+            );
+        }
+        for task in self.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            task.abort();
+        }
+    }
+
+    fn core_readiness(&self) -> Result<&'static str, String> {
+        if self.core.draining.load(Ordering::Acquire) {
+            return Err("shutting down".to_owned());
+        }
+        let text = self
+            .core
+            .snapshot
+            .load()
+            .standing
+            .readiness(self.core.options.max_offline)?;
+        if !self.core.spool.has_room() {
+            return Err("too many records wait for the control plane".to_owned());
+        }
+        Ok(text)
+    }
+}

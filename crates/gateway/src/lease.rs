@@ -1,0 +1,233 @@
+//! What this replica believes about user tokens, and for how long.
+//!
+//! A token is asked about once, however many requests come with it; an answer that was under way when the token was
+//! revoked is not believed. All sizes are bounded, and a flood of unknown tokens can't push known ones out.
+//!
+//! Not here: the look-up itself (a [`ControlLink`]).
+
+use lychgate_link::{Authorization, ControlLink, DenyReason, LinkError};
+use lychgate_types::secret::SecretHash;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+const SHARDS: usize = 16;
+/// Believed tokens of one shard: 65,536 in all.
+const GOOD_PER_SHARD: usize = 4096;
+/// Refused tokens of one shard: 16,384 in all.
+const BAD_PER_SHARD: usize = 1024;
+/// Tokens asked about at the same time; beyond that, unknown ones have to wait outside.
+const FLIGHTS: usize = 1024;
+/// A client waits for this answer, so it gets little time.
+const ASK_TIMEOUT: Duration = Duration::from_secs(5);
+/// A token revoked this often while being asked about is not asked about again.
+const ASK_ATTEMPTS: u32 = 3;
+/// No lease is longer, whatever the control plane says.
+const LONGEST_LEASE: Duration = Duration::from_secs(24 * 3600);
+
+/// What to do with a token's request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Let it through.
+    Allowed,
+    /// The token is good, but not for AI requests.
+    Forbidden,
+    /// The token is not good.
+    Denied(DenyReason),
+    /// Nobody can tell at present.
+    Unknown,
+}
+
+/// The cache.
+#[derive(Debug, Default)]
+pub(crate) struct Leases {
+    shards: [RwLock<Shard>; SHARDS],
+    /// Tokens being asked about. Locked before a shard, never after.
+    flights: Mutex<HashMap<SecretHash, Flight>>,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    good: HashMap<SecretHash, Lease>,
+    bad: HashMap<SecretHash, Lease>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Lease {
+    verdict: Verdict,
+    until: Instant,
+}
+
+#[derive(Debug)]
+struct Flight {
+    answer: watch::Receiver<Option<Verdict>>,
+    /// The token was revoked after the question went out.
+    stale: bool,
+}
+
+impl Leases {
+    /// What is known without asking.
+    pub(crate) fn known(&self, token: &SecretHash) -> Option<Verdict> {
+        let shard = self.shard(token).read().unwrap_or_else(PoisonError::into_inner);
+        let lease = shard.good.get(token).or_else(|| shard.bad.get(token))?;
+        (lease.until > Instant::now()).then_some(lease.verdict)
+    }
+
+    /// Asks the control plane, together with whoever asks about the same token at the same time. The question goes on when
+    /// its askers leave, so that they find the answer when they come again.
+    pub(crate) async fn ask(self: &Arc<Self>, link: &Arc<dyn ControlLink>, token: SecretHash) -> Verdict {
+        let Some(mut answer) = self.board(link, token) else {
+            return Verdict::Unknown;
+        };
+        match answer.wait_for(Option::is_some).await {
+            Ok(verdict) => verdict.unwrap_or(Verdict::Unknown),
+            Err(_) => Verdict::Unknown,
+        }
+    }
+
+    /// These tokens must not be believed any longer.
+    pub(crate) fn revoke(&self, tokens: &[SecretHash]) {
+        let mut flights = self.flights();
+        for token in tokens {
+            if let Some(flight) = flights.get_mut(token) {
+                flight.stale = true;
+            }
+            let mut shard = self.shard(token).write().unwrap_or_else(PoisonError::into_inner);
+            shard.good.remove(token);
+            shard.bad.remove(token);
+        }
+    }
+
+    /// Nothing is to be believed any longer: revocations may have been missed.
+    pub(crate) fn forget_all(&self) {
+        let mut flights = self.flights();
+        flights.values_mut().for_each(|flight| flight.stale = true);
+        for shard in &self.shards {
+            let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+            shard.good.clear();
+            shard.bad.clear();
+        }
+    }
+
+    /// Joins the token's flight, or starts one.
+    fn board(
+        self: &Arc<Self>,
+        link: &Arc<dyn ControlLink>,
+        token: SecretHash,
+    ) -> Option<watch::Receiver<Option<Verdict>>> {
+        let mut flights = self.flights();
+        if let Some(flight) = flights.get(&token) {
+            return Some(flight.answer.clone());
+        }
+        if flights.len() >= FLIGHTS {
+            return None;
+        }
+        let (landed, answer) = watch::channel(None);
+        flights.insert(
+            token,
+            Flight {
+                answer: answer.clone(),
+                stale: false,
+            },
+        );
+        let ticket = Ticket {
+            leases: Arc::clone(self),
+            token,
+        };
+        let link = Arc::clone(link);
+        tokio::spawn(async move {
+            let verdict = fly(&ticket, &*link).await;
+            drop(ticket);
+            landed.send_replace(Some(verdict));
+        });
+        Some(answer)
+    }
+
+    /// Takes an answer in. `None` when the token was revoked meanwhile and must be asked about again.
+    fn land(&self, token: &SecretHash, authorization: Authorization) -> Option<Verdict> {
+        let mut flights = self.flights();
+        let flight = flights.get_mut(token)?;
+        if std::mem::take(&mut flight.stale) {
+            return None;
+        }
+        let (verdict, lease) = read(authorization);
+        let until = Instant::now() + lease.min(LONGEST_LEASE);
+        let mut shard = self.shard(token).write().unwrap_or_else(PoisonError::into_inner);
+        shard.good.remove(token);
+        shard.bad.remove(token);
+        match verdict {
+            Verdict::Denied(_) => insert(&mut shard.bad, BAD_PER_SHARD, *token, Lease { verdict, until }),
+            _ => insert(&mut shard.good, GOOD_PER_SHARD, *token, Lease { verdict, until }),
+        }
+        Some(verdict)
+    }
+
+    fn shard(&self, token: &SecretHash) -> &RwLock<Shard> {
+        &self.shards[usize::from(token.as_bytes()[0]) % SHARDS]
+    }
+
+    fn flights(&self) -> MutexGuard<'_, HashMap<SecretHash, Flight>> {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes the flight off the list, also when its task panics.
+struct Ticket {
+    leases: Arc<Leases>,
+    token: SecretHash,
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.leases.flights().remove(&self.token);
+    }
+}
+
+async fn fly(ticket: &Ticket, link: &dyn ControlLink) -> Verdict {
+    for _ in 0..ASK_ATTEMPTS {
+        let authorization = match tokio::time::timeout(ASK_TIMEOUT, link.authorize(ticket.token)).await {
+            Ok(Ok(authorization)) => authorization,
+            Ok(Err(error)) => return unanswered(&error),
+            Err(_) => return unanswered(&LinkError::Unreachable("it did not answer in time".to_owned())),
+        };
+        if let Some(verdict) = ticket.leases.land(&ticket.token, authorization) {
+            return verdict;
+        }
+    }
+    Verdict::Denied(DenyReason::Revoked)
+}
+
+fn unanswered(error: &LinkError) -> Verdict {
+    tracing::warn!(%error, "a token could not be looked up");
+    Verdict::Unknown
+}
+
+fn read(authorization: Authorization) -> (Verdict, Duration) {
+    match authorization {
+        Authorization::Known {
+            may_send_requests: true,
+            lease,
+        } => (Verdict::Allowed, lease),
+        Authorization::Known {
+            may_send_requests: false,
+            lease,
+        } => (Verdict::Forbidden, lease),
+        Authorization::Denied { reason, lease } => (Verdict::Denied(reason), lease),
+    }
+}
+
+/// Inserts within bounds: leases that have run out go first, then any one.
+fn insert(map: &mut HashMap<SecretHash, Lease>, most: usize, token: SecretHash, lease: Lease) {
+    if map.len() >= most {
+        let now = Instant::now();
+        map.retain(|_, lease| lease.until > now);
+        if map.len() >= most
+            && let Some(any) = map.keys().next().copied()
+        {
+            map.remove(&any);
+        }
+    }
+    map.insert(token, lease);
+}

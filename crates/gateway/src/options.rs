@@ -1,0 +1,83 @@
+//! What an operator can set.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How a gateway runs. [`Options::new`] gives the defaults.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// What this replica is called in listings; host name by default.
+    pub name: String,
+    /// Where clients reach it, `host:port`.
+    pub address: String,
+    /// The product's version.
+    pub version: String,
+    /// The operator's own labels.
+    pub labels: BTreeMap<String, String>,
+    /// Largest request body, in bytes.
+    pub body_limit: usize,
+    /// Longest wait for the next piece of a request body.
+    pub body_idle_timeout: Duration,
+    /// Longest time for a whole request body.
+    pub body_timeout: Duration,
+    /// Longest time for name look-up, TCP and TLS together.
+    pub connect_timeout: Duration,
+    /// Longest wait for the head of a provider's answer, connecting included.
+    pub headers_timeout: Duration,
+    /// Longest silence inside a provider's answer.
+    pub idle_timeout: Duration,
+    /// How far a provider's answer is read on when its client has left.
+    pub drain_limits: DrainLimits,
+    /// How long requests are taken while the control plane is away.
+    pub max_offline: Duration,
+    /// Requests served at the same time, streams included; more are refused.
+    pub max_requests: u64,
+    /// How much may wait for delivery; requests are refused rather than left unrecorded.
+    pub spool_limits: SpoolLimits,
+}
+
+/// Bounds of reading on for nobody's sake but the books'.
+#[derive(Debug, Clone, Copy)]
+pub struct DrainLimits {
+    /// Most bytes.
+    pub bytes: usize,
+    /// Longest time.
+    pub time: Duration,
+}
+
+/// Bounds of the spool.
+#[derive(Debug, Clone, Copy)]
+pub struct SpoolLimits {
+    /// Most records, those of requests being served included.
+    pub records: usize,
+    /// Bytes from which on no further request is taken.
+    pub bytes: usize,
+}
+
+impl Options {
+    /// The defaults, for a replica of this name, address (`host:port`) and product version.
+    pub fn new(name: impl Into<String>, address: impl Into<String>, version: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            address: address.into(),
+            version: version.into(),
+            labels: BTreeMap::new(),
+            body_limit: 32 << 20,
+            body_idle_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(300),
+            connect_timeout: Duration::from_secs(10),
+            headers_timeout: Duration::from_secs(600),
+            idle_timeout: Duration::from_secs(300),
+            drain_limits: DrainLimits {
+                bytes: 1 << 20,
+                time: Duration::from_secs(30),
+            },
+            max_offline: Duration::from_secs(15 * 60),
+            max_requests: 10_000,
+            spool_limits: SpoolLimits {
+                records: 100_000,
+                bytes: 256 << 20,
+            },
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! A provider as the data plane uses it: its configuration made ready, so that a request has nothing to parse.
+
+use crate::address::{PrivateAddress, is_private, literal};
+use crate::auth::{Outgoing, X_API_KEY};
+use crate::error::Refusal;
+use http::header::AUTHORIZATION;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderValue, StatusCode, Uri};
+use lychgate_link::{ProviderConfig, ProviderKeyConfig};
+use lychgate_types::provider::ProviderType;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// One provider. Lives on through configuration changes that do not concern it.
+#[derive(Debug)]
+pub(crate) struct Provider {
+    pub(crate) config: ProviderConfig,
+    base: Result<Base, String>,
+    keys: Vec<Outgoing>,
+    turn: AtomicUsize,
+}
+
+/// A base URL taken apart.
+#[derive(Debug)]
+struct Base {
+    scheme: Scheme,
+    authority: Authority,
+    /// Without a slash at its end.
+    path: String,
+}
+
+impl Provider {
+    /// Takes a configuration over. One that can't be used is kept with the reason, which its requests then get.
+    pub(crate) fn new(config: ProviderConfig) -> Self {
+        let base = Base::parse(&config.base_url, config.allow_private);
+        if let Err(reason) = &base {
+            tracing::warn!(provider = %config.name, %reason, "this provider can't be used");
+        }
+        let keys = config
+            .keys
+            .iter()
+            .filter_map(|key| outgoing(config.provider_type, key))
+            .collect();
+        Self {
+            config,
+            base,
+            keys,
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    /// Whether requests may go there at all.
+    pub(crate) fn usable(&self) -> Result<(), Refusal> {
+        if !self.config.enabled {
+            return Err(Refusal::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "this provider is disabled",
+            ));
+        }
+        match &self.base {
+            Ok(_) => Ok(()),
+            Err(reason) => Err(Refusal::new(
+                StatusCode::BAD_GATEWAY,
+                format!("this provider can't be used: {reason}"),
+            )),
+        }
+    }
+
+    /// The central credential for one request: the keys take turns. (A pool that benches keys would choose here.)
+    pub(crate) fn central(&self) -> Result<&Outgoing, Refusal> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        self.keys.get(turn % self.keys.len().max(1)).ok_or_else(|| {
+            Refusal::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "this provider has no key: an owner must add one, or send your own key along with x-lychgate-token",
+            )
+        })
+    }
+
+    /// Where a request goes: `tail` (with a leading slash) below the base URL, with the client's query.
+    pub(crate) fn url(&self, tail: &str, query: Option<&str>) -> Result<Uri, Refusal> {
+        self.usable()?;
+        let refuse = || Refusal::new(StatusCode::BAD_REQUEST, "the request's path or query can't be sent on");
+        let base = self.base.as_ref().map_err(|_| refuse())?;
+        let mut target = String::with_capacity(base.path.len() + tail.len() + query.map_or(0, |query| query.len() + 1));
+        target.push_str(&base.path);
+        target.push_str(tail);
+        if let Some(query) = query {
+            target.push('?');
+            target.push_str(query);
+        }
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(base.scheme.clone());
+        parts.authority = Some(base.authority.clone());
+        parts.path_and_query = Some(PathAndQuery::try_from(target).map_err(|_| refuse())?);
+        Uri::from_parts(parts).map_err(|_| refuse())
+    }
+}
+
+impl Base {
+    fn parse(url: &str, allow_private: bool) -> Result<Self, String> {
+        let uri: Uri = url.parse().map_err(|_| "its base URL is not a URL".to_owned())?;
+        let parts = uri.into_parts();
+        let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
+            return Err("its base URL is not absolute".into());
+        };
+        if scheme != Scheme::HTTP && scheme != Scheme::HTTPS {
+            return Err("its base URL is neither http nor https".into());
+        }
+        if authority.as_str().contains('@') {
+            return Err("its base URL has a user name in it".into());
+        }
+        if !allow_private && literal(authority.host()).is_some_and(is_private) {
+            return Err(PrivateAddress.to_string());
+        }
+        let path = match parts.path_and_query {
+            Some(path) if path.query().is_some() => return Err("its base URL has a query".into()),
+            Some(path) => path.path().trim_end_matches('/').to_owned(),
+            None => String::new(),
+        };
+        Ok(Self {
+            scheme,
+            authority,
+            path,
+        })
+    }
+}
+
+fn outgoing(provider_type: ProviderType, key: &ProviderKeyConfig) -> Option<Outgoing> {
+    let (name, value) = match provider_type {
+        ProviderType::Anthropic => (X_API_KEY, HeaderValue::from_str(key.secret.expose())),
+        ProviderType::OpenAi | ProviderType::OpenAiCompatible => (
+            AUTHORIZATION,
+            HeaderValue::from_str(&format!("Bearer {}", key.secret.expose())),
+        ),
+    };
+    match value {
+        Ok(mut value) => {
+            value.set_sensitive(true);
+            Some(Outgoing {
+                name,
+                value,
+                hint: key.secret.hint(),
+            })
+        }
+        Err(_) => {
+            tracing::warn!(key = %key.id, "this provider key has characters that can't be sent; it is left out");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lychgate_types::secret::ProviderSecret;
+    use lychgate_types::{Name, ProviderId, ProviderKeyId};
+    use std::collections::HashSet;
+
+    fn provider(base_url: &str, keys: &[&str]) -> Provider {
+        let key = |secret: &&str| ProviderKeyConfig {
+            id: ProviderKeyId::from_uuid(Default::default()),
+            secret: ProviderSecret::new((*secret).to_owned()),
+        };
+        Provider::new(ProviderConfig {
+            id: ProviderId::from_uuid(Default::default()),
+            name: Name::parse("openai").unwrap(),
+            provider_type: ProviderType::OpenAi,
+            base_url: base_url.to_owned(),
+            enabled: true,
+            allow_private: false,
+            keys: keys.iter().map(key).collect(),
+        })
+    }
+
+    #[test]
+    fn the_base_path_is_kept() {
+        for (base, wanted) in [
+            ("https://h/api/v1", "https://h/api/v1/models?limit=2&a=%20b"),
+            ("https://h:8443/api/v1/", "https://h:8443/api/v1/models?limit=2&a=%20b"),
+            ("http://h", "http://h/models?limit=2&a=%20b"),
+        ] {
+            let url = provider(base, &[]).url("/models", Some("limit=2&a=%20b")).unwrap();
+            assert_eq!(url.to_string(), wanted);
+        }
+        assert_eq!(
+            provider("https://h/v1", &[]).url("/models", None).unwrap().to_string(),
+            "https://h/v1/models"
+        );
+    }
+
+    #[test]
+    fn a_base_that_cant_be_used_says_why() {
+        for (base, says) in [
+            ("not a url", "not a URL"),
+            ("/v1", "not absolute"),
+            ("ftp://h/v1", "neither http nor https"),
+            ("https://user:secret@h/v1", "user name"),
+            ("https://h/v1?x=1", "query"),
+            ("http://127.0.0.1:9/v1", "allow_private"),
+            ("http://[::ffff:169.254.169.254]/v1", "allow_private"),
+        ] {
+            let refusal = provider(base, &["k"]).url("/models", None).unwrap_err();
+            assert_eq!(refusal.status, 502);
+            assert!(refusal.message.contains(says), "{base}: {}", refusal.message);
+            assert!(!refusal.message.contains("secret"));
+        }
+    }
+
+    #[test]
+    fn keys_take_turns_and_unsendable_ones_are_left_out() {
+        let provider = provider("https://h/v1", &["first-key", "bad\nkey", "second-key"]);
+        let sent: HashSet<_> = (0..4).map(|_| provider.central().unwrap().value.clone()).collect();
+        assert_eq!(
+            sent,
+            HashSet::from(["Bearer first-key", "Bearer second-key"].map(HeaderValue::from_static))
+        );
+        assert!(!format!("{provider:?}").contains("first-key"));
+    }
+
+    #[test]
+    fn without_a_key_there_is_no_central_credential() {
+        assert_eq!(provider("https://h/v1", &[]).central().unwrap_err().status, 503);
+    }
+}

@@ -1,0 +1,291 @@
+//! One request, from its head to the head of its answer; the body then runs by itself.
+//!
+//! Not here: what surrounds every request (`stack`).
+
+use crate::auth::{self, Credentials, Outgoing};
+use crate::call::{NoHead, head};
+use crate::core::{Core, Visit};
+use crate::error::Refusal;
+use crate::headers::{INTERCEPTION_ID, id_value, to_client, to_provider};
+use crate::lease::Verdict;
+use crate::meter::{Arrival, Ending, Meter, Opening, is_plain};
+use crate::provider::Provider;
+use crate::route::{self, Found};
+use crate::spool::Slot;
+use crate::tee::{Tee, Through};
+use crate::upstream::explain;
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT};
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http_body_util::Full;
+use lychgate_stream::{Idle, ReadError, ReadLimits, RelayBody, discard, read_bounded};
+use lychgate_types::interception::CredentialKind;
+use lychgate_types::provider::Api;
+use lychgate_types::secret::SecretHash;
+use lychgate_wire::UsageChunkFilter;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How much of a refused request's body is read and forgotten, and for how long, so that its client gets to read why.
+const DISCARD_BYTES: usize = 64 << 20;
+const DISCARD_TIME: Duration = Duration::from_secs(5);
+
+/// Everything a request needs to be relayed, found out before its body is read.
+struct Admitted {
+    api: Option<(Api, Slot)>,
+    token: SecretHash,
+    own: Option<Outgoing>,
+    url: Uri,
+}
+
+/// Relays one request to `provider`; `rest` is the path after the provider's name.
+pub(crate) async fn relay(
+    visit: Visit,
+    provider: Arc<Provider>,
+    capture_content: bool,
+    arrival: Arrival,
+    request: Request<Body>,
+) -> Result<Response<Body>, Refusal> {
+    let core = Arc::clone(visit.core());
+    let (parts, mut body) = request.into_parts();
+    // A client that waits for leave to send its body is simply not given it.
+    let patient = parts.headers.contains_key(EXPECT);
+    let asked_at = Instant::now();
+    let (admitted, bytes) = match receive(&core, &provider, &parts, &mut body).await {
+        Ok(received) => received,
+        Err(refusal) => {
+            if !patient {
+                discard(&mut body, DISCARD_BYTES, DISCARD_TIME).await;
+            }
+            return Err(refusal);
+        }
+    };
+    drop(body);
+    let waited = asked_at.elapsed();
+    let Admitted { api, token, own, url } = admitted;
+    let (credential, kind) = match &own {
+        Some(own) => (own, CredentialKind::Byok),
+        None => (provider.central()?, CredentialKind::Centralized),
+    };
+    let Some((api, slot)) = api else {
+        return pass(visit, &provider, credential, parts, url, bytes).await;
+    };
+    let facts = lychgate_wire::read_request(api, &bytes)
+        .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))?;
+    let asked = lychgate_wire::ask_for_usage(api, &facts, &bytes);
+    let filter = asked.is_some().then(UsageChunkFilter::default);
+    let bytes = asked.map_or(bytes, Bytes::from);
+    let id = core.ambient.new_id();
+    let opening = Opening {
+        id,
+        arrival,
+        waited,
+        token,
+        provider: &provider,
+        api,
+        facts,
+        headers: &parts.headers,
+        credential,
+        credential_kind: kind,
+        capture_content,
+    };
+    let meter = Meter::open(opening, slot, visit);
+    let outgoing = outgoing(parts, url, credential, bytes, true);
+    let mut response = intercept(&core, &provider, outgoing, meter, filter).await;
+    response.headers_mut().insert(INTERCEPTION_ID, id_value(id));
+    Ok(response)
+}
+
+/// Whether a body is a stream of server-sent events.
+pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
+    const NAME: &[u8] = b"text/event-stream";
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.as_bytes().get(..NAME.len()))
+        .is_some_and(|name| name.eq_ignore_ascii_case(NAME))
+}
+
+/// Lets the request in and reads its body; what fails first decides the answer. Who asks is settled before a byte of the
+/// body is held.
+async fn receive(
+    core: &Core,
+    provider: &Provider,
+    parts: &Parts,
+    body: &mut Body,
+) -> Result<(Admitted, Bytes), Refusal> {
+    let admitted = admit(core, provider, parts).await?;
+    let limits = ReadLimits {
+        bytes: core.options.body_limit,
+        idle: core.options.body_idle_timeout,
+        total: core.options.body_timeout,
+    };
+    match read_bounded(body, limits).await {
+        Ok(bytes) => Ok((admitted, bytes)),
+        Err(ReadError::TooLarge) => {
+            let limit = limits.bytes;
+            Err(Refusal::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!("the request body is over this gateway's limit of {limit} bytes"),
+            ))
+        }
+        Err(ReadError::TooSlow) => Err(Refusal::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "the request body came too slowly",
+        )),
+        Err(ReadError::Broken(_)) => Err(Refusal::new(StatusCode::BAD_REQUEST, "the request body was cut")),
+    }
+}
+
+async fn admit(core: &Core, provider: &Provider, parts: &Parts) -> Result<Admitted, Refusal> {
+    if route::wants_websocket(&parts.headers) {
+        return Err(Refusal::websocket());
+    }
+    let rest = route::split(parts.uri.path()).map_or("", |(_, rest)| rest);
+    let Found { api, tail } = route::find(provider.config.provider_type, &parts.method, rest)?;
+    let Credentials { token, own } = auth::read(provider.config.provider_type, &parts.headers)?;
+    match verdict(core, token).await {
+        Verdict::Allowed => {}
+        Verdict::Forbidden => {
+            return Err(Refusal::new(
+                StatusCode::FORBIDDEN,
+                "this Lychgate token may not send AI requests",
+            ));
+        }
+        Verdict::Denied(reason) => return Err(Refusal::unauthorized(auth::denied(reason))),
+        Verdict::Unknown => {
+            return Err(Refusal::unavailable(
+                "the control plane can't be asked about this token at present; try again shortly",
+                2,
+            ));
+        }
+    }
+    let url = provider.url(tail, parts.uri.query())?;
+    let Some(api) = api else {
+        return Ok(Admitted {
+            api: None,
+            token,
+            own,
+            url,
+        });
+    };
+    if !parts
+        .headers
+        .get(CONTENT_ENCODING)
+        .is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    {
+        return Err(Refusal::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "send the request body uncompressed: the gateway has to read it",
+        ));
+    }
+    let slot = core.spool.reserve().ok_or_else(|| {
+        Refusal::unavailable(
+            "too many records wait for the control plane, and nothing is relayed unrecorded; try again later",
+            5,
+        )
+    })?;
+    Ok(Admitted {
+        api: Some((api, slot)),
+        token,
+        own,
+        url,
+    })
+}
+
+/// A token that is not known is asked about only while somebody is there to answer: an unknown one must not hang.
+async fn verdict(core: &Core, token: SecretHash) -> Verdict {
+    if let Some(verdict) = core.leases.known(&token) {
+        return verdict;
+    }
+    if !core.snapshot.load().standing.is_attached() {
+        return Verdict::Unknown;
+    }
+    core.leases.ask(&core.link, token).await
+}
+
+/// The request as it goes upstream: the client's own method, headers and bytes.
+fn outgoing(parts: Parts, url: Uri, credential: &Outgoing, body: Bytes, readable: bool) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = parts.method;
+    *request.uri_mut() = url;
+    *request.headers_mut() = parts.headers;
+    to_provider(request.headers_mut(), credential, readable);
+    request
+}
+
+/// Sends an intercepted request. Its meter is closed here only when no answer comes.
+async fn intercept(
+    core: &Core,
+    provider: &Provider,
+    request: Request<Full<Bytes>>,
+    meter: Meter,
+    filter: Option<UsageChunkFilter>,
+) -> Response<Body> {
+    let sending = core.upstream.send(provider.config.allow_private, request);
+    let (result, meter) = head(sending, meter, core.options.headers_timeout).await;
+    match (result, meter) {
+        (Ok(response), Some(mut meter)) => {
+            let (mut parts, body) = response.into_parts();
+            let stream = is_event_stream(&parts.headers);
+            meter.head(parts.status, &parts.headers, stream);
+            let filter = filter.filter(|_| stream && is_plain(&parts.headers));
+            to_client(&mut parts.headers, filter.is_none());
+            let tee = Tee { meter, filter, stream };
+            let relayed = RelayBody::new(body, tee, Idle::new(core.options.idle_timeout));
+            Response::from_parts(parts, Body::new(relayed))
+        }
+        (result, meter) => {
+            let refusal = no_head(result.err(), core.options.headers_timeout);
+            if let Some(meter) = meter {
+                meter.close(Ending::NoAnswer(refusal.status, refusal.message.clone().into_owned()));
+            }
+            refusal.into_response(provider.config.provider_type)
+        }
+    }
+}
+
+/// Sends a request that is relayed without being read.
+async fn pass(
+    visit: Visit,
+    provider: &Provider,
+    credential: &Outgoing,
+    parts: Parts,
+    url: Uri,
+    body: Bytes,
+) -> Result<Response<Body>, Refusal> {
+    let core = Arc::clone(visit.core());
+    let empty = body.is_empty() && parts.method == Method::GET;
+    let request = outgoing(parts, url, credential, if empty { Bytes::new() } else { body }, false);
+    let sending = core.upstream.send(provider.config.allow_private, request);
+    let timeout = core.options.headers_timeout;
+    match tokio::time::timeout(timeout, sending).await {
+        Ok(Ok(response)) => {
+            let (mut parts, body) = response.into_parts();
+            to_client(&mut parts.headers, true);
+            let relayed = RelayBody::new(body, Through(visit), Idle::new(core.options.idle_timeout));
+            Ok(Response::from_parts(parts, Body::new(relayed)))
+        }
+        Ok(Err(error)) => Err(no_head(Some(NoHead::Broken(error)), timeout)),
+        Err(_) => Err(no_head(Some(NoHead::Timeout), timeout)),
+    }
+}
+
+fn no_head(why: Option<NoHead>, timeout: Duration) -> Refusal {
+    match why {
+        Some(NoHead::Timeout) => Refusal::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            format!(
+                "the provider did not begin to answer within {} seconds",
+                timeout.as_secs()
+            ),
+        ),
+        Some(NoHead::Broken(error)) => Refusal::new(
+            StatusCode::BAD_GATEWAY,
+            format!("the provider can't be reached: {}", explain(&error)),
+        ),
+        None => Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the gateway failed inside"),
+    }
+}

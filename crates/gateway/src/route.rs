@@ -1,0 +1,217 @@
+//! Which paths are relayed: one allow-list per provider family. It is an allow-list on purpose, since a central provider key
+//! may have an administrator's rights.
+//!
+//! Not here: where a provider lives (`provider`).
+
+use crate::error::Refusal;
+use http::header::UPGRADE;
+use http::{HeaderMap, Method, StatusCode};
+use lychgate_types::provider::{Api, ProviderType};
+
+/// A path on the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Found<'a> {
+    /// The API whose exchanges are recorded; `None` for what only passes through.
+    pub(crate) api: Option<Api>,
+    /// What comes after the provider's base URL: a path with a leading slash.
+    pub(crate) tail: &'a str,
+}
+
+/// `/ai/<provider>/<rest>` as `(provider, /rest)`.
+pub(crate) fn split(path: &str) -> Option<(&str, &str)> {
+    let after = path.strip_prefix("/ai/")?;
+    let slash = after.find('/').unwrap_or(after.len());
+    Some(after.split_at(slash))
+}
+
+/// The family that a path looks like, for answers about providers that are not known.
+pub(crate) fn likely_type(rest: &str) -> ProviderType {
+    if rest.starts_with("/v1/messages") {
+        ProviderType::Anthropic
+    } else {
+        ProviderType::OpenAi
+    }
+}
+
+/// Whether the client wants to leave HTTP for a WebSocket.
+pub(crate) fn wants_websocket(headers: &HeaderMap) -> bool {
+    headers.get_all(UPGRADE).iter().any(|value| {
+        value
+            .as_bytes()
+            .split(|b| *b == b',')
+            .any(|name| name.trim_ascii().eq_ignore_ascii_case(b"websocket"))
+    })
+}
+
+/// Looks a path up for a method; `rest` is what follows the provider's name.
+pub(crate) fn find<'a>(provider_type: ProviderType, method: &Method, rest: &'a str) -> Result<Found<'a>, Refusal> {
+    if climbs(rest) {
+        return Err(not_found());
+    }
+    match provider_type {
+        ProviderType::Anthropic => anthropic(method, rest),
+        ProviderType::OpenAi | ProviderType::OpenAiCompatible => openai(method, rest),
+    }
+}
+
+fn anthropic<'a>(method: &Method, rest: &'a str) -> Result<Found<'a>, Refusal> {
+    let pass = |methods| allow(method, methods, Found { api: None, tail: rest });
+    match rest {
+        "/v1/messages" => allow(
+            method,
+            "POST",
+            Found {
+                api: Some(Api::AnthropicMessages),
+                tail: rest,
+            },
+        ),
+        "/v1/messages/count_tokens" => pass("POST"),
+        "/v1/models" => pass("GET"),
+        _ if rest.starts_with("/v1/models/") => pass("GET"),
+        _ if rest.starts_with("/api/event_logging/") => pass("POST"),
+        _ => Err(not_found()),
+    }
+}
+
+fn openai<'a>(method: &Method, rest: &'a str) -> Result<Found<'a>, Refusal> {
+    let Some(tail) = rest.strip_prefix("/v1") else {
+        return Err(not_found());
+    };
+    let pass = |methods| allow(method, methods, Found { api: None, tail });
+    let record = |api| allow(method, "POST", Found { api: Some(api), tail });
+    match tail {
+        "/chat/completions" => record(Api::OpenAiChatCompletions),
+        "/responses" => record(Api::OpenAiResponses),
+        "/embeddings" => record(Api::OpenAiEmbeddings),
+        "/models" => pass("GET"),
+        "/conversations" => pass("GET, POST"),
+        _ if tail.starts_with("/models/") => pass("GET"),
+        _ if tail.starts_with("/conversations/") || tail.starts_with("/responses/") => pass("GET, POST, DELETE"),
+        _ => Err(not_found()),
+    }
+}
+
+fn allow<'a>(method: &Method, methods: &'static str, found: Found<'a>) -> Result<Found<'a>, Refusal> {
+    let listed = methods.split(", ").any(|name| name == method.as_str());
+    if listed {
+        Ok(found)
+    } else {
+        Err(Refusal::method(methods))
+    }
+}
+
+fn not_found() -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, "this gateway does not relay that path")
+}
+
+/// Whether a server that decodes and normalises the path could land somewhere else than the list says: `.` or `..` as a
+/// segment, plain or encoded, with either slash. A percent sign that is itself encoded is refused as well, for servers
+/// that decode twice.
+fn climbs(path: &str) -> bool {
+    if !path.contains(['%', '\\']) && !path.contains("/.") {
+        return false;
+    }
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut bytes = path.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            decoded.push(byte);
+            continue;
+        }
+        let mut digit = || bytes.next().and_then(|b| char::from(b).to_digit(16));
+        match (digit(), digit()) {
+            (Some(high), Some(low)) => decoded.push((high * 16 + low) as u8),
+            _ => return true,
+        }
+    }
+    decoded.contains(&b'%')
+        || decoded
+            .split(|b| matches!(b, b'/' | b'\\'))
+            .any(|segment| matches!(segment, b"." | b".."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(provider_type: ProviderType, method: &str, rest: &str) -> Result<Option<Api>, u16> {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        find(provider_type, &method, rest)
+            .map(|found| found.api)
+            .map_err(|refusal| refusal.status.as_u16())
+    }
+
+    #[test]
+    fn the_list_of_each_family() {
+        use ProviderType::{Anthropic, OpenAi, OpenAiCompatible};
+        for (provider_type, method, rest, wanted) in [
+            (Anthropic, "POST", "/v1/messages", Ok(Some(Api::AnthropicMessages))),
+            (Anthropic, "POST", "/v1/messages/count_tokens", Ok(None)),
+            (Anthropic, "GET", "/v1/models", Ok(None)),
+            (Anthropic, "GET", "/v1/models/claude-x", Ok(None)),
+            (Anthropic, "POST", "/api/event_logging/batch", Ok(None)),
+            (Anthropic, "GET", "/v1/messages", Err(405)),
+            (Anthropic, "DELETE", "/v1/models/claude-x", Err(405)),
+            (Anthropic, "POST", "/v1/messages/", Err(404)),
+            (Anthropic, "POST", "/v1/messages/batches", Err(404)),
+            (Anthropic, "POST", "/v1/chat/completions", Err(404)),
+            (Anthropic, "GET", "/v1/organizations/users", Err(404)),
+            (Anthropic, "GET", "", Err(404)),
+            (
+                OpenAi,
+                "POST",
+                "/v1/chat/completions",
+                Ok(Some(Api::OpenAiChatCompletions)),
+            ),
+            (
+                OpenAiCompatible,
+                "POST",
+                "/v1/responses",
+                Ok(Some(Api::OpenAiResponses)),
+            ),
+            (OpenAi, "POST", "/v1/embeddings", Ok(Some(Api::OpenAiEmbeddings))),
+            (OpenAi, "POST", "/v1/responses/resp_1/cancel", Ok(None)),
+            (OpenAi, "DELETE", "/v1/responses/resp_1", Ok(None)),
+            (OpenAi, "GET", "/v1/models/org%2Fmodel", Ok(None)),
+            (OpenAi, "GET", "/v1/conversations/c/items", Ok(None)),
+            (OpenAi, "PATCH", "/v1/conversations", Err(405)),
+            (OpenAi, "GET", "/v1/responses", Err(405)),
+            (OpenAi, "POST", "/chat/completions", Err(404)),
+            (OpenAi, "GET", "/v1/files", Err(404)),
+            (OpenAi, "GET", "/v1/organization/admin_api_keys", Err(404)),
+            (OpenAi, "POST", "/v1/messages", Err(404)),
+        ] {
+            assert_eq!(look(provider_type, method, rest), wanted, "{method} {rest}");
+        }
+    }
+
+    #[test]
+    fn no_path_climbs_out_of_its_entry() {
+        for rest in [
+            "/v1/models/../files",
+            "/v1/models/./x",
+            "/v1/models/%2e%2e/files",
+            "/v1/models/.%2E/files",
+            "/v1/models/..%2ffiles",
+            "/v1/models/..\\files",
+            "/v1/models/..%5cfiles",
+            "/v1/models/%252e%252e/files",
+            "/v1/models/%zz",
+            "/v1/models/%2",
+        ] {
+            assert_eq!(look(ProviderType::OpenAi, "GET", rest), Err(404), "{rest}");
+        }
+        assert_eq!(look(ProviderType::OpenAi, "GET", "/v1/models/gpt-4.1..x"), Ok(None));
+    }
+
+    #[test]
+    fn names_and_websockets() {
+        assert_eq!(split("/ai/openai/v1/models"), Some(("openai", "/v1/models")));
+        assert_eq!(split("/ai/openai"), Some(("openai", "")));
+        assert_eq!(split("/api/v1"), None);
+        let mut headers = HeaderMap::new();
+        assert!(!wants_websocket(&headers));
+        headers.insert(UPGRADE, "h2c, WebSocket".parse().unwrap());
+        assert!(wants_websocket(&headers));
+    }
+}

@@ -1,0 +1,101 @@
+//! Serving a router on a listener: HTTP/1.1 and HTTP/2 without TLS (gRPC needs it), with limits on what a head may cost.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tower_service::Service as _;
+
+/// Longest wait for a request's head, from the connection's opening or the end of the request before.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// Largest head of an HTTP/1.1 request, and largest piece of a body that is read at once.
+const BUFFER: usize = 256 << 10;
+/// Largest header list of an HTTP/2 request.
+const HEADER_LIST: u32 = 64 << 10;
+/// Requests at the same time on one HTTP/2 connection. A replica asks about tokens over a single one.
+const STREAMS: u32 = 1024;
+/// A peer that is gone without a word is found out by pings.
+const PING_EVERY: Duration = Duration::from_secs(20);
+/// How long connections may take to finish after the end was asked for.
+const GRACE: Duration = Duration::from_secs(5);
+/// What to wait when no connection can be accepted, as a rule for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves `router` until `shutdown` is ready; then takes no more connections, lets requests finish for a few seconds, and cuts
+/// what is left. Whoever needs longer drains first. Handlers find the peer as `ConnectInfo<SocketAddr>`.
+pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(BUFFER);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(HEADER_LIST)
+        .max_concurrent_streams(STREAMS)
+        .keep_alive_interval(PING_EVERY);
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    let connection = builder.serve_connection(TokioIo::new(prepared(stream)), service(router.clone(), peer));
+                    let connection = graceful.watch(connection.into_owned());
+                    connections.spawn(async move {
+                        if let Err(error) = connection.await {
+                            tracing::debug!(%error, "a connection broke");
+                        }
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "no connection can be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    drop(listener);
+    let finished = async {
+        graceful.shutdown().await;
+        while connections.join_next().await.is_some() {}
+    };
+    if tokio::time::timeout(GRACE, finished).await.is_err() {
+        tracing::warn!("connections were still open at the end and are cut");
+    }
+}
+
+fn prepared(stream: TcpStream) -> TcpStream {
+    // Without it small events wait for acknowledgements of those before. A socket that can't do it still works.
+    let _ = stream.set_nodelay(true);
+    stream
+}
+
+fn service(
+    router: Router,
+    peer: SocketAddr,
+) -> impl hyper::service::Service<
+    Request<Incoming>,
+    Response = axum::response::Response,
+    Error = std::convert::Infallible,
+    Future: Send,
+> + Clone {
+    hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.clone().call(request.map(Body::new))
+    })
+}

@@ -1,0 +1,93 @@
+//! What every request passes, in this order:
+//!
+//! 1. the time of arrival is taken, before anything costs some;
+//! 2. the provider is looked up, since every answer from here on has that provider's shape;
+//! 3. draining, standing with the control plane and the number of requests are checked, because a refusal must stay cheap
+//!    when there is most to refuse;
+//! 4. panics are caught, so that one request's bug is that request's 500 and nothing of it is told;
+//! 5. the request is relayed (`relay`).
+//!
+//! `/healthz` and `/readyz` come before all of this: they must answer when nothing else does.
+
+use crate::core::Core;
+use crate::error::Refusal;
+use crate::meter::Arrival;
+use crate::provider::Provider;
+use crate::relay::relay;
+use crate::route;
+use axum::body::Body;
+use futures_util::FutureExt as _;
+use http::{Request, Response, StatusCode};
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use tokio::time::Instant;
+use tower_service::Service;
+
+/// The data plane as a service for everything under `/ai/`.
+#[derive(Debug, Clone)]
+pub(crate) struct Stack(pub(crate) Arc<Core>);
+
+impl Service<Request<Body>> for Stack {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let core = Arc::clone(&self.0);
+        Box::pin(async move { Ok(answer(core, request).await) })
+    }
+}
+
+async fn answer(core: Arc<Core>, request: Request<Body>) -> Response<Body> {
+    let arrival = Arrival {
+        at: Instant::now(),
+        wall: core.ambient.now(),
+    };
+    let (shape, entered) = enter(&core, request.uri().path());
+    let result = match entered {
+        Ok((visit, provider, capture_content)) => {
+            let relayed = relay(visit, provider, capture_content, arrival, request);
+            AssertUnwindSafe(relayed)
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|_| Err(broken()))
+        }
+        Err(refusal) => Err(refusal),
+    };
+    result.unwrap_or_else(|refusal| refusal.into_response(shape))
+}
+
+type Entered = (crate::core::Visit, Arc<Provider>, bool);
+
+/// Stations 2 and 3. Nothing of the snapshot is held on to but the provider.
+fn enter(core: &Arc<Core>, path: &str) -> (lychgate_types::provider::ProviderType, Result<Entered, Refusal>) {
+    let snapshot = core.snapshot.load();
+    let (name, rest) = route::split(path).unwrap_or_default();
+    let provider = snapshot.table.provider(name);
+    let shape = provider.map_or_else(|| route::likely_type(rest), |provider| provider.config.provider_type);
+    let entered = || {
+        if core.draining.load(Ordering::Acquire) {
+            return Err(Refusal::unavailable("this gateway is shutting down", 1));
+        }
+        snapshot.standing.admits(core.options.max_offline)?;
+        let provider =
+            provider.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "there is no provider of this name"))?;
+        let visit = core
+            .enter()
+            .ok_or_else(|| Refusal::unavailable("this gateway is at its limit of requests", 1))?;
+        Ok((visit, Arc::clone(provider), snapshot.table.capture_content))
+    };
+    (shape, entered())
+}
+
+fn broken() -> Refusal {
+    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the gateway failed inside")
+}
