@@ -54,10 +54,11 @@ pub(crate) async fn run(args: DevArgs, environment: &Environment) -> Outcome {
     })?;
     // Before anything is changed: a taken port is the likeliest failure.
     let listener = bind("--gateway-listen", settings.gateway_listen).await?;
+    let master_key = master_key::load_or_make(&data_dir, &ambient)?;
     let options = Options {
         listen: settings.listen.0,
         database: DatabaseUrl::sqlite_file(&data_dir.join("lychgate.db")),
-        master_key: master_key::load_or_make(&data_dir, &ambient)?,
+        master_key: master_key.key.clone(),
         bootstrap_token: None,
         data_dir: data_dir.clone(),
         capture_content: true,
@@ -66,7 +67,7 @@ pub(crate) async fn run(args: DevArgs, environment: &Environment) -> Outcome {
     let scripted = ScriptedProvider::start(Listen::local(0).0).await;
     let scripted = scripted.map_err(|why| Failure::Failed(format!("the scripted provider can't start: {why}")))?;
     let wanted = Wanted::all(environment, scripted.addr())?;
-    let control = server::start(options, ambient.clone(), "--listen").await?;
+    let control = server::start(options, ambient.clone(), &master_key).await?;
 
     let mut stop = pin!(signals.stop_asked());
     let prepared = tokio::select! {

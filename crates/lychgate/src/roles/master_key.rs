@@ -6,26 +6,63 @@ use crate::secret_file;
 use lychgate_types::Ambient;
 use lychgate_types::secret::MasterKey;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The file's name in the data directory.
 const FILE: &str = "master-key";
 
+/// A master key, and where it was just made.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The key.
+    pub(crate) key: MasterKey,
+    made: Option<PathBuf>,
+}
+
+impl Found {
+    /// A key that was given.
+    pub(crate) const fn given(key: MasterKey) -> Self {
+        Self { key, made: None }
+    }
+
+    /// Call when the database was sealed with another key: takes a file that was just made away again, so that it does not
+    /// pass for the one that is missing, and says what to do.
+    pub(crate) fn does_not_fit(&self) -> Failure {
+        let Some(path) = &self.made else {
+            return Failure::Failed(
+                "the master key is not the one that this database was sealed with: start with that one".to_owned(),
+            );
+        };
+        // If it stays, the next start says the other sentence; the database is not touched either way.
+        let _ = std::fs::remove_file(path);
+        Failure::Failed(format!(
+            "the master key that this database was sealed with is missing: put it back in {}, or give it by --master-key-file or \
+             LYCHGATE_MASTER_KEY",
+            path.display()
+        ))
+    }
+}
+
 /// Reads the data directory's master key, or makes one.
-pub(crate) fn load_or_make(data_dir: &Path, ambient: &Ambient) -> Outcome<MasterKey> {
+pub(crate) fn load_or_make(data_dir: &Path, ambient: &Ambient) -> Outcome<Found> {
     let path = data_dir.join(FILE);
     let name = path.display();
     let key = MasterKey::generate(ambient);
     match secret_file::create(&path, &key.to_hex()) {
         Ok(()) => {
             tracing::info!(path = %name, "made a master key; keep a copy of this file apart from the database");
-            Ok(key)
+            Ok(Found {
+                key,
+                made: Some(path.clone()),
+            })
         }
         Err(why) if why.kind() == ErrorKind::AlreadyExists => {
             let failed = |why: String| Failure::Failed(format!("the master key in {name}: {why}"));
             private(&path).map_err(failed)?;
             let text = read_secret(&path).map_err(failed)?;
-            MasterKey::parse(&text).map_err(|why| failed(format!("it is damaged: {why}")))
+            MasterKey::parse(&text)
+                .map(Found::given)
+                .map_err(|why| failed(format!("it is damaged: {why}")))
         }
         Err(why) => Err(Failure::Failed(format!("can't write the master key to {name}: {why}"))),
     }
@@ -41,9 +78,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let first = load_or_make(dir.path(), &Ambient::system()).unwrap();
         let again = load_or_make(dir.path(), &Ambient::system()).unwrap();
-        assert_eq!(first.expose(), again.expose());
+        assert_eq!(first.key.expose(), again.key.expose());
+        assert!(first.made.is_some() && again.made.is_none());
         let mode = std::fs::metadata(dir.path().join(FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn one_made_in_place_of_a_missing_one_goes_away_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let found = load_or_make(dir.path(), &Ambient::system()).unwrap();
+        let told = found.does_not_fit().to_string();
+        assert!(told.contains("is missing: put it back in"), "{told}");
+        assert!(!dir.path().join(FILE).exists());
     }
 
     #[test]

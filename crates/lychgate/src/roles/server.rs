@@ -39,20 +39,20 @@ pub(crate) async fn run(args: ServerArgs, environment: &Environment) -> Outcome 
     let ambient = Ambient::system();
     let database = settings.database.open()?;
     let master_key = match settings.master_key {
-        Some(key) => key,
+        Some(key) => master_key::Found::given(key),
         None => master_key::load_or_make(&settings.database.data_dir, &ambient)?,
     };
     let listen = settings.listen.0;
     let options = Options {
         listen,
         database,
-        master_key,
+        master_key: master_key.key.clone(),
         bootstrap_token: settings.bootstrap_token,
         data_dir: settings.database.data_dir,
         capture_content: settings.capture_content,
         gateway: lychgate_gateway::Options::new(host_name(), listen.to_string(), VERSION),
     };
-    let control = start(options, ambient, "--listen").await?;
+    let control = start(options, ambient, &master_key).await?;
     let announced = output::line(&format!("listening on http://{}", control.local_addr()));
     if announced.is_ok() {
         signals.stop_asked().await;
@@ -62,9 +62,10 @@ pub(crate) async fn run(args: ServerArgs, environment: &Environment) -> Outcome 
 }
 
 /// Starts a control plane; a failure is told in the user's words.
-pub(crate) async fn start(options: Options, ambient: Ambient, flag: &str) -> Outcome<Control> {
+pub(crate) async fn start(options: Options, ambient: Ambient, master_key: &master_key::Found) -> Outcome<Control> {
     Control::start(options, ambient).await.map_err(|error| match &error {
-        StartError::Listen { address, source } => cant_listen(flag, *address, source),
+        StartError::Listen { address, source } => cant_listen("--listen", *address, source),
+        StartError::WrongMasterKey => master_key.does_not_fit(),
         other => Failure::Failed(chain(other)),
     })
 }
