@@ -1,0 +1,100 @@
+//! What every handler, the control link and the background work share.
+
+use crate::link::hub::Hub;
+use crate::link::{Attempts, configuration};
+use lychgate_authz::Caller;
+use lychgate_link::CloseReason;
+use lychgate_store::Store;
+use lychgate_store::seal::Sealer;
+use lychgate_types::secret::SecretHash;
+use lychgate_types::{Ambient, GatewayKeyId, Timestamp, TokenId};
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// `last_used_at` of a token is written at most this often.
+const TOUCH: Duration = Duration::from_secs(60);
+/// So many tokens' last touches are remembered; beyond, all are forgotten, which costs one early write each.
+const TOUCHES: usize = 10_000;
+
+/// The shared state; a cheap handle.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Inner>);
+
+/// What [`App`] points to.
+pub(crate) struct Inner {
+    pub(crate) store: Store,
+    pub(crate) sealer: Sealer,
+    pub(crate) ambient: Ambient,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) attempts: Attempts,
+    pub(crate) capture_content: bool,
+    touches: Mutex<HashMap<TokenId, Timestamp>>,
+}
+
+impl Deref for App {
+    type Target = Inner;
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("App")
+    }
+}
+
+impl App {
+    pub(crate) fn new(store: Store, sealer: Sealer, ambient: Ambient, hub: Arc<Hub>, capture_content: bool) -> Self {
+        let (attempts, touches) = (Attempts::default(), Mutex::default());
+        Self(Arc::new(Inner { store, sealer, ambient, hub, attempts, capture_content, touches }))
+    }
+
+    /// Marks a token as used, once a minute. A failure is no reason to turn its holder away.
+    pub(crate) async fn touch_token(&self, token: TokenId) {
+        let now = self.ambient.now();
+        if !self.touch_is_due(token, now) {
+            return;
+        }
+        if let Err(error) = self.store.token_touch(&Caller::control_plane(), token, now).await {
+            tracing::warn!(error = %crate::error::chain(&error), "a token's last use could not be noted");
+        }
+    }
+
+    fn touch_is_due(&self, token: TokenId, now: Timestamp) -> bool {
+        let mut touches = self.touches.lock().unwrap_or_else(PoisonError::into_inner);
+        if touches.get(&token).is_some_and(|last| now < last.plus(TOUCH)) {
+            return false;
+        }
+        if touches.len() >= TOUCHES {
+            touches.clear();
+        }
+        touches.insert(token, now);
+        true
+    }
+
+    /// Sends the providers, as they are now, to every attachment. Call after the commit, before the answer.
+    ///
+    /// The change is committed, so a failure here does not fail the request: the background work sends it a moment later.
+    pub(crate) async fn providers_changed(&self) {
+        match configuration::load(self, &Caller::control_plane()).await {
+            Ok(configuration) => self.hub.push_configuration(&configuration),
+            Err(error) => {
+                tracing::error!(error = %crate::error::chain(&error), "the new configuration can't be read, it is sent later");
+                self.hub.mark_stale();
+            }
+        }
+    }
+
+    /// Tells every attachment that these tokens are not to be believed. Call after the commit, before the answer.
+    pub(crate) fn tokens_revoked(&self, tokens: &[SecretHash]) {
+        self.hub.push_revoked(tokens);
+    }
+
+    /// Closes what hangs on a deleted key. Call after the commit, before the answer.
+    pub(crate) fn key_deleted(&self, key: GatewayKeyId) {
+        self.hub.close_key(key, CloseReason::KeyRevoked);
+    }
+}

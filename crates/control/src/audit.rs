@@ -1,0 +1,39 @@
+//! Audit entries that the control plane writes on its own account: what replicas do. What users do is written by the store,
+//! in the transaction of the deed itself.
+
+use crate::link::{Failure, Gate};
+use lychgate_authz::{Caller, Resource};
+use lychgate_store::{AuditInsert, AuditOutcome};
+use lychgate_types::ReplicaId;
+
+/// The control plane writes the entry; the request is that of the replica's call.
+pub(crate) fn caller(of: &Caller) -> Caller {
+    Caller { request_id: of.request_id, ..Caller::control_plane() }
+}
+
+/// A replica attached or detached.
+pub(crate) fn replica(action: &str, gate: &Gate, replica: ReplicaId) -> AuditInsert {
+    AuditInsert {
+        action: action.to_owned(),
+        resource_type: Resource::AiGatewayKey,
+        target_id: Some(gate.key_id.as_uuid()),
+        target_name: Some(gate.name.clone()),
+        target_prefix: Some(gate.prefix.clone()),
+        outcome: AuditOutcome::Ok,
+        detail: Some(format!("replica {replica}")),
+    }
+}
+
+/// Attempts that were refused, equal ones counted together.
+pub(crate) fn refused(failure: Failure, count: u64) -> AuditInsert {
+    let source = failure.source.map_or_else(|| "several or unknown addresses".to_owned(), |source| source.to_string());
+    AuditInsert {
+        action: "refuse".to_owned(),
+        resource_type: Resource::AiGatewayKey,
+        target_id: None,
+        target_name: None,
+        target_prefix: failure.prefix,
+        outcome: AuditOutcome::Denied,
+        detail: Some(format!("{} from {source}: {count} in the last interval", failure.reason)),
+    }
+}

@@ -1,0 +1,45 @@
+//! Background work: each job is a loop that may be killed at any moment and begins anew at the next start.
+
+mod attachments;
+mod audit_replicas;
+
+use crate::app::App;
+use crate::link::hub::Departure;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+/// The running jobs.
+pub(crate) struct Jobs {
+    stop: watch::Sender<bool>,
+    running: JoinSet<()>,
+}
+
+impl Jobs {
+    /// Starts them all.
+    pub(crate) fn start(app: &App, departures: mpsc::UnboundedReceiver<Departure>) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let mut running = JoinSet::new();
+        running.spawn(attachments::run(app.clone(), stopped.clone()));
+        running.spawn(audit_replicas::run(app.clone(), departures, stopped));
+        Self { stop, running }
+    }
+
+    /// Stops them; what is still to be written is written.
+    pub(crate) async fn stop(mut self) {
+        self.stop.send_replace(true);
+        while self.running.join_next().await.is_some() {}
+    }
+}
+
+/// Waits for one period; false when it is time to stop.
+async fn tick(period: std::time::Duration, stopped: &mut watch::Receiver<bool>) -> bool {
+    tokio::select! {
+        () = tokio::time::sleep(period) => true,
+        () = told_to_stop(stopped) => false,
+    }
+}
+
+async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {
+    // An error means that the jobs' owner is gone, which is as good as being told.
+    let _ = stopped.wait_for(|stop| *stop).await;
+}

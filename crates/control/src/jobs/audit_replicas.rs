@@ -1,0 +1,55 @@
+//! Writes what replicas do to the audit log: each detachment, and refused attempts in aggregate.
+
+use super::told_to_stop;
+use crate::app::App;
+use crate::audit;
+use crate::error::chain;
+use crate::link::hub::Departure;
+use lychgate_authz::Caller;
+use lychgate_store::AuditInsert;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+/// Refused attempts are gathered for so long.
+const PERIOD: Duration = Duration::from_secs(10);
+/// So many entries are written for one period at most; the rest is summed up in one more.
+const ENTRIES: usize = 10;
+
+pub(super) async fn run(app: App, mut departures: mpsc::UnboundedReceiver<Departure>, mut stopped: watch::Receiver<bool>) {
+    let mut period = tokio::time::interval(PERIOD);
+    loop {
+        tokio::select! {
+            Some(departure) = departures.recv() => departed(&app, &departure).await,
+            _ = period.tick() => refused(&app).await,
+            () = told_to_stop(&mut stopped) => break,
+        }
+    }
+    while let Ok(departure) = departures.try_recv() {
+        departed(&app, &departure).await;
+    }
+    refused(&app).await;
+}
+
+async fn departed(app: &App, departure: &Departure) {
+    write(app, audit::replica("detach", &departure.gate, departure.replica_id)).await;
+}
+
+async fn refused(app: &App) {
+    let mut report = app.attempts.take_report();
+    let rest = report.split_off(report.len().min(ENTRIES));
+    for (failure, count) in report {
+        write(app, audit::refused(failure, count)).await;
+    }
+    let rest: u64 = rest.iter().map(|(_, count)| count).sum();
+    if rest > 0 {
+        let others = crate::link::Failure { source: None, reason: "various", prefix: None };
+        write(app, audit::refused(others, rest)).await;
+    }
+}
+
+async fn write(app: &App, entry: AuditInsert) {
+    let caller = Caller { request_id: Some(app.ambient.new_id()), ..Caller::control_plane() };
+    if let Err(error) = app.store.audit_append(&caller, entry).await {
+        tracing::error!(error = %chain(&error), "an audit entry about a replica could not be written");
+    }
+}

@@ -1,0 +1,63 @@
+//! The middleware of the API in order, each with its reason. The data plane and the control link have their own; `/healthz`
+//! and `/readyz` stand before all of it.
+
+use crate::error::{ApiError, write_problem};
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue, header};
+use lychgate_types::{Ambient, RequestId};
+use tracing::Instrument;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Puts the layers around the API's routes. A request meets them from the last `.layer` up to the first.
+pub(crate) fn around(routes: Router, ambient: Ambient) -> Router {
+    routes
+        // Innermost, so that everything around it sees a response, never an unwinding stack.
+        .layer(from_fn(to_the_end))
+        // Outside the panic layer, so that a panic's answer has a request id and the same headers as any other.
+        .layer(from_fn_with_state(ambient, request_id_and_problems))
+        // Outermost: no answer leaves without these.
+        .layer(from_fn(security_headers))
+}
+
+/// Runs the handler in a task of its own: a client that leaves cancels nothing, so what is committed is also told to the
+/// attachments; and a panic becomes an answer.
+async fn to_the_end(request: Request, next: Next) -> Response {
+    match tokio::spawn(next.run(request).in_current_span()).await {
+        Ok(response) => response,
+        Err(_) => ApiError::internal(Panicked).into_response(),
+    }
+}
+
+/// The panic's own message went to the log by the panic hook; it may hold anything, so nothing of it is kept here.
+#[derive(Debug, thiserror::Error)]
+#[error("the handler panicked")]
+struct Panicked;
+
+/// Makes the request's id (a client's own is not trusted), and writes the bodies of error responses with it.
+async fn request_id_and_problems(State(ambient): State<Ambient>, mut request: Request, next: Next) -> Response {
+    let request_id: RequestId = ambient.new_id();
+    request.extensions_mut().insert(request_id);
+    let span = tracing::info_span!("api", %request_id, method = %request.method(), path = request.uri().path());
+    let mut response = write_problem(next.run(request).instrument(span).await, request_id);
+    if let Ok(value) = HeaderValue::from_str(&request_id.to_string()) {
+        response.headers_mut().insert(X_REQUEST_ID, value);
+    }
+    response
+}
+
+async fn security_headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    // Answers can hold secrets (a new key) and what only this caller may see: no cache keeps them.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    response
+}

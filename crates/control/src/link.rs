@@ -1,0 +1,183 @@
+//! Serves the control link: to the embedded gateway in process, and (behind [`gatekeeper`]) to replicas over gRPC.
+//!
+//! Not here: the protocol on the wire (crate `link`).
+
+mod attempts;
+pub(crate) mod configuration;
+mod gate;
+pub(crate) mod gatekeeper;
+pub(crate) mod hub;
+mod mailbox;
+
+pub(crate) use attempts::{Attempts, Failure};
+pub(crate) use gate::Gate;
+
+use crate::app::App;
+use crate::audit;
+use async_trait::async_trait;
+use lychgate_authz::{Action, Caller, Principal, Resource, Target, UserPrincipal, authorise};
+use lychgate_link::{
+    Attachment, Authorization, ControlLink, DenyReason, Heartbeat, Hello, LinkError, PROTOCOL, Receipt, RefusalReason, Rejected,
+};
+use lychgate_store::{ReplicaStamp, StoreError, TokenAuthentication, UserState};
+use lychgate_types::interception::InterceptionRecord;
+use lychgate_types::secret::SecretHash;
+use lychgate_types::{ReplicaId, RequestId, Timestamp};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How long a replica may believe that a token is good. Revocations are pushed; this bounds how long a replica that is cut
+/// off goes on.
+const LEASE: Duration = Duration::from_secs(15 * 60);
+/// How long a replica may believe that a token is not good.
+const DENIAL_LEASE: Duration = Duration::from_secs(5);
+
+/// The control plane as one party sees it over the link: a replica by its key, or the embedded gateway (no gate).
+#[derive(Debug)]
+pub(crate) struct PlaneLink {
+    app: App,
+    gate: Option<Arc<Gate>>,
+    source: Option<IpAddr>,
+}
+
+impl PlaneLink {
+    /// The link of the embedded gateway, on the control plane's own standing.
+    pub(crate) fn embedded(app: App) -> Arc<dyn ControlLink> {
+        Arc::new(Self { app, gate: None, source: None })
+    }
+
+    fn of_replica(app: App, gate: Arc<Gate>, source: Option<IpAddr>) -> Arc<dyn ControlLink> {
+        Arc::new(Self { app, gate: Some(gate), source })
+    }
+
+    fn caller(&self) -> Caller {
+        let request_id = Some(self.app.ambient.new_id());
+        match &self.gate {
+            Some(gate) => Caller { principal: Principal::Replica { gateway_key_id: gate.key_id }, request_id },
+            None => Caller { principal: Principal::ControlPlane, request_id },
+        }
+    }
+
+    /// Whether the key still lets in.
+    async fn check_key(&self) -> Result<(), LinkError> {
+        match &self.gate {
+            Some(gate) => gatekeeper::check(&self.app, gate).await,
+            None => Ok(()),
+        }
+    }
+
+    fn still_open(&self) -> Result<(), LinkError> {
+        self.gate.as_ref().and_then(|gate| gate.refusal()).map_or(Ok(()), |reason| Err(LinkError::Refused(reason)))
+    }
+}
+
+#[async_trait]
+impl ControlLink for PlaneLink {
+    async fn attach(&self, hello: Hello, heartbeats: watch::Receiver<Heartbeat>) -> Result<Attachment, LinkError> {
+        let caller = self.caller();
+        if let Err(refusal) = PROTOCOL.accepts(hello.protocol) {
+            if let Some(gate) = &self.gate {
+                self.app.attempts.note(self.source, "protocol_version", Some(&gate.prefix));
+            }
+            return Err(LinkError::Refused(RefusalReason::Version(refusal)));
+        }
+        let hello = bounded(hello);
+        let replica_id = hello.replica_id;
+        let seat = self.app.hub.sit(hello, self.app.ambient.now(), self.gate.clone(), heartbeats);
+        // Only now that a deletion would find this attachment is the key looked up (again).
+        if let Some(gate) = &self.gate {
+            gatekeeper::look_up(&self.app, gate).await?;
+        }
+        let first = configuration::load(&self.app, &caller).await.map_err(|error| internal(&caller, &error))?;
+        if let Some(gate) = &self.gate {
+            let entry = audit::replica("attach", gate, replica_id);
+            self.app.store.audit_append(&audit::caller(&caller), entry).await.map_err(|error| internal(&caller, &error))?;
+        }
+        self.still_open()?;
+        Ok(seat.into_attachment(&first))
+    }
+
+    async fn authorize(&self, token: SecretHash) -> Result<Authorization, LinkError> {
+        self.check_key().await?;
+        let caller = self.caller();
+        loop {
+            let before = self.app.hub.revocations();
+            let found = self.app.store.token_authenticate(&caller, &token).await.map_err(|error| internal(&caller, &error))?;
+            // A revocation while the look-up was under way: its push may have gone down before this answer could.
+            if self.app.hub.revocations() != before {
+                continue;
+            }
+            self.still_open()?;
+            let authorization = decide(found.as_ref(), self.app.ambient.now());
+            if let (Some(found), Authorization::Known { .. }) = (&found, authorization) {
+                self.app.touch_token(found.token_id).await;
+            }
+            return Ok(authorization);
+        }
+    }
+
+    async fn deliver(&self, replica: ReplicaId, records: Vec<Arc<InterceptionRecord>>) -> Result<Receipt, LinkError> {
+        self.check_key().await?;
+        let caller = self.caller();
+        let key_id = self.gate.as_ref().map(|gate| gate.key_id);
+        // A replica names itself, but it can't pass for one that is attached by another key.
+        let replica_id = Some(replica).filter(|id| !self.app.hub.belongs_to_another(*id, key_id));
+        let report = self
+            .app
+            .store
+            .interception_ingest(&caller, ReplicaStamp { replica_id }, &records)
+            .await
+            .map_err(|error| internal(&caller, &error))?;
+        let rejected = report.rejected.into_iter().map(|(id, reason)| Rejected { id, reason }).collect();
+        Ok(Receipt { rejected })
+    }
+}
+
+fn decide(found: Option<&TokenAuthentication>, now: Timestamp) -> Authorization {
+    let denied = |reason| Authorization::Denied { reason, lease: DENIAL_LEASE };
+    let Some(found) = found else { return denied(DenyReason::Unknown) };
+    if let Err(reason) = standing(found, now) {
+        return denied(reason);
+    }
+    let left = found.expires_at.map_or(i64::MAX, |at| at.as_micros().saturating_sub(now.as_micros()));
+    let principal = Principal::User(UserPrincipal {
+        user_id: found.user_id,
+        token_id: found.token_id,
+        role: found.role,
+        scopes: found.scopes.clone(),
+    });
+    let target = Target::OwnedBy(found.user_id);
+    Authorization::Known {
+        may_send_requests: authorise(&principal, Action::Create, Resource::AiRequest, target).is_ok(),
+        lease: LEASE.min(Duration::from_micros(left.unsigned_abs())),
+    }
+}
+
+/// Whether a token that exists is good at this moment.
+pub(crate) fn standing(found: &TokenAuthentication, now: Timestamp) -> Result<(), DenyReason> {
+    if found.revoked_at.is_some() {
+        Err(DenyReason::Revoked)
+    } else if found.expires_at.is_some_and(|at| at <= now) {
+        Err(DenyReason::Expired)
+    } else if found.user_state != UserState::Active {
+        Err(DenyReason::Suspended)
+    } else {
+        Ok(())
+    }
+}
+
+/// What a replica says of itself is kept in memory while it is attached: it can't be made to cost much.
+fn bounded(hello: Hello) -> Hello {
+    let cut = |text: String| text.chars().take(255).collect::<String>();
+    let labels = hello.labels.into_iter().take(64).map(|(name, value)| (cut(name), cut(value))).collect();
+    Hello { name: cut(hello.name), version: cut(hello.version), address: cut(hello.address), labels, ..hello }
+}
+
+/// Logs what failed, and gives the replica only the request id.
+fn internal(caller: &Caller, error: &StoreError) -> LinkError {
+    let request_id = caller.request_id.as_ref().map(RequestId::to_string).unwrap_or_default();
+    tracing::error!(request_id, error = %crate::error::chain(error), "a call over the control link failed inside");
+    LinkError::Internal { request_id }
+}

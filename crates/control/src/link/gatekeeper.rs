@@ -1,0 +1,102 @@
+//! Lets replicas in by their gateway keys, call by call.
+
+use super::{Gate, PlaneLink, internal};
+use crate::app::App;
+use async_trait::async_trait;
+use lychgate_authz::Caller;
+use lychgate_link::server::Gatekeeper;
+use lychgate_link::{CloseReason, ControlLink, LinkError, RefusalReason};
+use lychgate_store::KeyState;
+use lychgate_types::secret::{CredentialError, GatewayKeySecret};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// The door that the gRPC service asks.
+pub(crate) struct Doorkeeper(pub(crate) App);
+
+#[async_trait]
+impl Gatekeeper for Doorkeeper {
+    async fn admit(&self, key: &str, source: Option<SocketAddr>) -> Result<Arc<dyn ControlLink>, LinkError> {
+        let app = &self.0;
+        let source = source.map(|address| address.ip());
+        let secret = GatewayKeySecret::parse(key).map_err(|error| {
+            app.attempts.failed(source, "malformed", None);
+            LinkError::Refused(RefusalReason::KeyMalformed(in_words(error)))
+        })?;
+        // A key in use is never limited: one bad neighbour behind the same address must not lock out good replicas.
+        let gate = match app.hub.gates.get(&secret.hash()) {
+            Some(gate) => gate,
+            None if app.attempts.may_try(source) => new_gate(app, &secret).await.inspect_err(|error| {
+                if let LinkError::Refused(_) = error {
+                    app.attempts.failed(source, "unknown", Some(secret.prefix()));
+                }
+            })?,
+            None => {
+                app.attempts.failed(source, "too_many_attempts", None);
+                return Err(LinkError::Refused(RefusalReason::TooManyAttempts));
+            }
+        };
+        check(app, &gate).await.inspect_err(|error| match error {
+            LinkError::Refused(RefusalReason::KeyExpired) => app.attempts.note(source, "expired", Some(secret.prefix())),
+            LinkError::Refused(_) => app.attempts.note(source, "revoked", Some(secret.prefix())),
+            LinkError::Unreachable(_) | LinkError::Internal { .. } => {}
+        })?;
+        touch(app, &gate).await;
+        Ok(PlaneLink::of_replica(app.clone(), gate, source))
+    }
+}
+
+fn in_words(error: CredentialError) -> String {
+    match error {
+        CredentialError::Prefix { .. } => format!("{error}; a user's token does not let a replica in"),
+        CredentialError::Shape | CredentialError::Checksum => error.to_string(),
+    }
+}
+
+/// Finds the key. The gate is not believed yet: [`check`] looks again now that a deletion would find it.
+async fn new_gate(app: &App, secret: &GatewayKeySecret) -> Result<Arc<Gate>, LinkError> {
+    let caller = Caller { request_id: Some(app.ambient.new_id()), ..Caller::control_plane() };
+    let found = app.store.ai_gateway_key_authenticate(&caller, &secret.hash()).await;
+    let key = found.map_err(|error| internal(&caller, &error))?.ok_or(LinkError::Refused(RefusalReason::KeyUnknown))?;
+    Ok(app.hub.gates.enter(Gate::new(key.id, key.name, key.secret_prefix, secret.hash())))
+}
+
+/// Whether the key of this gate still lets in: from memory where that is recent, else from the database.
+pub(crate) async fn check(app: &App, gate: &Gate) -> Result<(), LinkError> {
+    match gate.refusal() {
+        Some(reason) => Err(LinkError::Refused(reason)),
+        None if gate.is_fresh() => Ok(()),
+        None => look_up(app, gate).await,
+    }
+}
+
+/// Asks the database for the key's state, and closes what hangs on a key that is gone.
+pub(crate) async fn look_up(app: &App, gate: &Gate) -> Result<(), LinkError> {
+    let caller = Caller { request_id: Some(app.ambient.new_id()), ..Caller::control_plane() };
+    let begun = Instant::now();
+    let found = app.store.ai_gateway_key_authenticate(&caller, &gate.hash).await;
+    let reason = match found.map_err(|error| internal(&caller, &error))?.map(|key| key.state) {
+        Some(KeyState::Active) => {
+            gate.seen_active(begun);
+            // It may have been shut meanwhile, by a deletion that came after the look-up.
+            return gate.refusal().map_or(Ok(()), |reason| Err(LinkError::Refused(reason)));
+        }
+        Some(KeyState::Expired) => CloseReason::KeyExpired,
+        None => CloseReason::KeyRevoked,
+    };
+    // By itself too: not every gate is in the hub's map any longer.
+    gate.shut(reason);
+    app.hub.close_key(gate.key_id, reason);
+    gate.refusal().map_or(Ok(()), |reason| Err(LinkError::Refused(reason)))
+}
+
+/// Marks the key as used, once a minute. A failure is no reason to turn a replica away.
+async fn touch(app: &App, gate: &Gate) {
+    if gate.touch_is_due() {
+        let touched = app.store.ai_gateway_key_touch(&Caller::control_plane(), gate.key_id, app.ambient.now()).await;
+        if let Err(error) = touched {
+            tracing::warn!(error = %crate::error::chain(&error), "a gateway key's last use could not be noted");
+        }
+    }
+}

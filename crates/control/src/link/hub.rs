@@ -1,0 +1,200 @@
+//! All live attachments of this control plane: the registry of replicas, and the way for changes down to them.
+
+use super::gate::{Gate, Gates};
+use super::mailbox::{self, Mailbox};
+use lychgate_link::{Attachment, CloseReason, Configuration, Heartbeat, Hello};
+use lychgate_types::secret::SecretHash;
+use lychgate_types::{GatewayKeyId, ReplicaId, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{mpsc, watch};
+
+/// The live attachments. Everything in it is in memory; a restart begins with none.
+pub(crate) struct Hub {
+    /// The keys in use.
+    pub(crate) gates: Gates,
+    state: Mutex<State>,
+    departures: mpsc::UnboundedSender<Departure>,
+    revocations: AtomicU64,
+    stale: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    next_seat: u64,
+    live: BTreeMap<u64, Live>,
+    stopping: bool,
+}
+
+struct Live {
+    hello: Hello,
+    since: Timestamp,
+    gate: Option<Arc<Gate>>,
+    heartbeats: watch::Receiver<Heartbeat>,
+    mailbox: Arc<Mailbox>,
+}
+
+impl Live {
+    fn key_id(&self) -> Option<GatewayKeyId> {
+        self.gate.as_ref().map(|gate| gate.key_id)
+    }
+}
+
+/// A replica that detached, for the audit log.
+pub(crate) struct Departure {
+    pub(crate) replica_id: ReplicaId,
+    pub(crate) gate: Arc<Gate>,
+}
+
+/// A live replica, as the API shows it.
+#[derive(Debug, Clone)]
+pub(crate) struct LiveReplica {
+    pub(crate) hello: Hello,
+    pub(crate) since: Timestamp,
+    pub(crate) heartbeat: Heartbeat,
+}
+
+impl Hub {
+    /// An empty hub, and the detached replicas as they go.
+    pub(crate) fn new() -> (Arc<Self>, mpsc::UnboundedReceiver<Departure>) {
+        let (departures, gone) = mpsc::unbounded_channel();
+        let hub = Self {
+            gates: Gates::default(),
+            state: Mutex::default(),
+            departures,
+            revocations: AtomicU64::new(0),
+            stale: AtomicBool::new(false),
+        };
+        (Arc::new(hub), gone)
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
+        look(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes an attachment in. A replica that is still attached by the same key (its old connection broke unseen) is
+    /// replaced.
+    pub(super) fn sit(
+        self: &Arc<Self>,
+        hello: Hello,
+        since: Timestamp,
+        gate: Option<Arc<Gate>>,
+        heartbeats: watch::Receiver<Heartbeat>,
+    ) -> Seat {
+        let mailbox = Arc::new(Mailbox::default());
+        let live = Live { hello, since, gate, heartbeats, mailbox: mailbox.clone() };
+        let number = self.with(|state| {
+            for old in state.live.values().filter(|old| old.hello.replica_id == live.hello.replica_id) {
+                if old.key_id() == live.key_id() {
+                    old.mailbox.end();
+                }
+            }
+            if state.stopping && live.gate.is_some() {
+                mailbox.post_close(CloseReason::ShuttingDown);
+            }
+            state.next_seat += 1;
+            state.live.insert(state.next_seat, live);
+            state.next_seat
+        });
+        Seat { hub: self.clone(), number, mailbox, announced: false }
+    }
+
+    fn everybody(&self) -> Vec<Arc<Mailbox>> {
+        self.with(|state| state.live.values().map(|live| live.mailbox.clone()).collect())
+    }
+
+    /// Sends a configuration to everybody.
+    pub(crate) fn push_configuration(&self, configuration: &Arc<Configuration>) {
+        self.everybody().iter().for_each(|mailbox| mailbox.post_configuration(configuration));
+    }
+
+    /// Tells everybody that these tokens must not be believed. Call after the commit.
+    pub(crate) fn push_revoked(&self, tokens: &[SecretHash]) {
+        self.revocations.fetch_add(1, Ordering::SeqCst);
+        if !tokens.is_empty() {
+            self.everybody().iter().for_each(|mailbox| mailbox.post_revoked(tokens));
+        }
+    }
+
+    /// Grows with each revocation: a look-up during which it grew is to be made again.
+    pub(crate) fn revocations(&self) -> u64 {
+        self.revocations.load(Ordering::SeqCst)
+    }
+
+    /// Shuts a key's gate and closes its attachments.
+    pub(crate) fn close_key(&self, key_id: GatewayKeyId, reason: CloseReason) {
+        self.gates.shut(key_id, reason);
+        self.with(|state| {
+            for live in state.live.values().filter(|live| live.key_id() == Some(key_id)) {
+                if let Some(gate) = &live.gate {
+                    gate.shut(reason);
+                }
+                live.mailbox.post_close(reason);
+            }
+        });
+    }
+
+    /// Closes every attachment made by a key, and all that still come: the control plane is stopping.
+    pub(crate) fn close_everybody(&self) {
+        self.with(|state| {
+            state.stopping = true;
+            for live in state.live.values().filter(|live| live.gate.is_some()) {
+                live.mailbox.post_close(CloseReason::ShuttingDown);
+            }
+        });
+    }
+
+    /// Marks that a configuration could not be sent, so that the background work sends it later.
+    pub(crate) fn mark_stale(&self) {
+        self.stale.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether a configuration is still to be sent; asking takes the mark away.
+    pub(crate) fn take_stale(&self) -> bool {
+        self.stale.swap(false, Ordering::SeqCst)
+    }
+
+    /// The live replicas of one key, in the order of their coming.
+    pub(crate) fn replicas_of(&self, key_id: GatewayKeyId) -> Vec<LiveReplica> {
+        self.with(|state| state.live.values().filter(|live| live.key_id() == Some(key_id)).map(LiveReplica::of).collect())
+    }
+
+    /// Whether a replica of this id is attached by another key than this one.
+    pub(super) fn belongs_to_another(&self, replica: ReplicaId, key_id: Option<GatewayKeyId>) -> bool {
+        self.with(|state| state.live.values().any(|live| live.hello.replica_id == replica && live.key_id() != key_id))
+    }
+}
+
+impl LiveReplica {
+    fn of(live: &Live) -> Self {
+        Self { hello: live.hello.clone(), since: live.since, heartbeat: *live.heartbeats.borrow() }
+    }
+}
+
+/// A place among the live attachments; dropping it detaches.
+pub(super) struct Seat {
+    hub: Arc<Hub>,
+    number: u64,
+    mailbox: Arc<Mailbox>,
+    announced: bool,
+}
+
+impl Seat {
+    /// Sends the first configuration and makes the attachment of it. From here on, leaving is worth an audit entry.
+    pub(super) fn into_attachment(mut self, first: &Arc<Configuration>) -> Attachment {
+        self.announced = true;
+        self.mailbox.post_configuration(first);
+        Attachment { events: mailbox::events(self.mailbox.clone(), self) }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let live = self.hub.with(|state| state.live.remove(&self.number));
+        if let (true, Some(Live { hello, gate: Some(gate), .. })) = (self.announced, live) {
+            // The receiver is gone only when the control plane has stopped.
+            let _ = self.hub.departures.send(Departure { replica_id: hello.replica_id, gate });
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What waits to go down one attachment. Bounded by coalescing: only the newest configuration is kept, and revoked tokens
+//! are a set of hashes; so a replica that reads slowly holds up nobody.
+
+use futures_util::stream::{self, BoxStream, StreamExt};
+use lychgate_link::{CloseReason, Configuration, Down, LinkError};
+use lychgate_types::secret::SecretHash;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Notify;
+
+/// One attachment's queue. Many post, one reads.
+#[derive(Default)]
+pub(super) struct Mailbox {
+    state: Mutex<State>,
+    bell: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    configuration: Option<Arc<Configuration>>,
+    /// Version of the newest configuration posted: late posts of older ones are dropped.
+    newest: Option<u64>,
+    /// Whether the first configuration went down; nothing but a close may go before it.
+    started: bool,
+    revoked: HashSet<SecretHash>,
+    close: Option<CloseReason>,
+    ended: bool,
+}
+
+impl Mailbox {
+    /// Posts a configuration, unless a newer one was posted.
+    pub(super) fn post_configuration(&self, configuration: &Arc<Configuration>) {
+        self.change(|state| {
+            if state.newest.is_none_or(|newest| newest < configuration.version) {
+                state.newest = Some(configuration.version);
+                state.configuration = Some(configuration.clone());
+            }
+        });
+    }
+
+    /// Posts tokens that must not be believed any longer.
+    pub(super) fn post_revoked(&self, tokens: &[SecretHash]) {
+        self.change(|state| state.revoked.extend(tokens));
+    }
+
+    /// Closes with a word; the first reason given counts.
+    pub(super) fn post_close(&self, reason: CloseReason) {
+        self.change(|state| state.close = state.close.or(Some(reason)));
+    }
+
+    /// Ends without a word: the replica attached anew.
+    pub(super) fn end(&self) {
+        self.change(|state| state.ended = true);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+        self.bell.notify_one();
+    }
+
+    fn take(&self) -> Option<Option<Down>> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.ended {
+            return Some(None);
+        }
+        if let Some(reason) = state.close {
+            state.ended = true;
+            return Some(Some(Down::Close(reason)));
+        }
+        if state.started && !state.revoked.is_empty() {
+            return Some(Some(Down::TokensRevoked(state.revoked.drain().collect())));
+        }
+        let configuration = state.configuration.take()?;
+        state.started = true;
+        Some(Some(Down::Configuration(configuration)))
+    }
+
+    async fn next(&self) -> Option<Down> {
+        loop {
+            if let Some(next) = self.take() {
+                return next;
+            }
+            self.bell.notified().await;
+        }
+    }
+}
+
+/// The mail as the stream that an attachment is; `guard` lives as long as the stream.
+pub(super) fn events<G: Send + 'static>(mailbox: Arc<Mailbox>, guard: G) -> BoxStream<'static, Result<Down, LinkError>> {
+    stream::unfold((mailbox, guard), |(mailbox, guard)| async move {
+        let down = mailbox.next().await?;
+        Some((Ok(down), (mailbox, guard)))
+    })
+    .boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn configuration(version: u64) -> Arc<Configuration> {
+        Arc::new(Configuration { version, capture_content: false, providers: vec![] })
+    }
+
+    #[tokio::test]
+    async fn the_configuration_goes_first_the_newest_wins_and_a_close_ends() {
+        let mailbox = Arc::new(Mailbox::default());
+        let hash = SecretHash::from_bytes([7; 32]);
+        mailbox.post_revoked(&[hash, hash]);
+        mailbox.post_configuration(&configuration(2));
+        mailbox.post_configuration(&configuration(1));
+        let mut events = events(mailbox.clone(), ());
+        let Some(Ok(Down::Configuration(first))) = events.next().await else { panic!() };
+        assert_eq!(first.version, 2);
+        let Some(Ok(Down::TokensRevoked(hashes))) = events.next().await else { panic!() };
+        assert_eq!(hashes, [hash]);
+        mailbox.post_configuration(&configuration(3));
+        mailbox.post_close(CloseReason::KeyRevoked);
+        mailbox.post_close(CloseReason::ShuttingDown);
+        assert!(matches!(events.next().await, Some(Ok(Down::Close(CloseReason::KeyRevoked)))));
+        assert!(events.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_close_does_not_wait_for_the_first_configuration() {
+        let mailbox = Arc::new(Mailbox::default());
+        let mut events = events(mailbox.clone(), ());
+        assert!(futures_util::poll!(events.next()).is_pending());
+        mailbox.post_close(CloseReason::KeyExpired);
+        assert!(matches!(events.next().await, Some(Ok(Down::Close(CloseReason::KeyExpired)))));
+    }
+
+    #[tokio::test]
+    async fn an_end_says_nothing() {
+        let mailbox = Arc::new(Mailbox::default());
+        mailbox.post_configuration(&configuration(1));
+        mailbox.end();
+        assert!(events(mailbox, ()).next().await.is_none());
+    }
+}

@@ -1,0 +1,47 @@
+//! Every route, and nothing else.
+
+use crate::app::App;
+use crate::link::gatekeeper::Doorkeeper;
+use crate::routes::{audit_entries, health, interceptions, keys, openapi, providers, tokens, users, whoami};
+use crate::{layers, openapi as document};
+use axum::Router;
+use axum::routing::get;
+use lychgate_gateway::Gateway;
+use std::sync::Arc;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The API's routes, documented. `/api/v1/openapi.json` is not among them: it is the document.
+pub(crate) fn api() -> OpenApiRouter<App> {
+    let v1 = OpenApiRouter::default()
+        .routes(routes!(whoami::get::whoami_get))
+        .routes(routes!(users::create::user_create, users::list::user_list))
+        .routes(routes!(users::get::user_get, users::delete::user_delete))
+        .routes(routes!(users::suspend::user_suspend))
+        .routes(routes!(users::activate::user_activate))
+        .routes(routes!(tokens::create::token_create, tokens::list::token_list))
+        .routes(routes!(tokens::get::token_get, tokens::revoke::token_revoke))
+        .routes(routes!(keys::create::ai_gateway_key_create, keys::list::ai_gateway_key_list))
+        .routes(routes!(keys::get::ai_gateway_key_get, keys::delete::ai_gateway_key_delete))
+        .routes(routes!(providers::create::provider_create, providers::list::provider_list))
+        .routes(routes!(
+            providers::get::provider_get,
+            providers::update::provider_update,
+            providers::delete::provider_delete
+        ))
+        .routes(routes!(interceptions::list::interception_list))
+        .routes(routes!(interceptions::get::interception_get))
+        .routes(routes!(audit_entries::list::audit_entry_list));
+    OpenApiRouter::with_openapi(document::base()).nest("/api/v1", v1)
+}
+
+/// Everything that one listener serves.
+pub(crate) fn all(app: &App, gateway: &Gateway) -> Router {
+    let api: Router = Router::from(api()).route("/api/v1/openapi.json", get(openapi::get)).with_state(app.clone());
+    let link = lychgate_link::server::routes(Arc::new(Doorkeeper(app.clone())));
+    layers::around(api, app.ambient.clone())
+        .merge(gateway.router())
+        // By path, not merged: the gRPC router has an answer of its own for everything it does not know.
+        .route_service("/lychgate.link.v1.Link/{method}", link)
+        .merge(health::routes(app, gateway))
+}

@@ -1,0 +1,41 @@
+//! `DELETE /api/v1/ai-gateway/keys/{key}`
+
+use crate::app::App;
+use crate::authenticate::Authenticated;
+use crate::error::{ApiError, about};
+use crate::extract::PathText;
+use crate::routes::problems::{Always, NotFound};
+use axum::extract::State;
+use http::StatusCode;
+use lychgate_authz::Caller;
+use lychgate_store::StoreError;
+use lychgate_types::GatewayKeyId;
+
+/// Deletes a gateway key. The live links of its replicas are closed within a second, on every control plane.
+#[utoipa::path(delete, path = "/ai-gateway/keys/{key}", operation_id = "ai_gateway_key_delete", tag = "ai-gateway/keys",
+    params(("key" = String, Path, description = "Id or name.")),
+    responses((status = 204, description = "Deleted."), Always, NotFound))]
+pub(crate) async fn ai_gateway_key_delete(
+    State(app): State<App>,
+    Authenticated { caller, .. }: Authenticated,
+    PathText(key): PathText,
+) -> Result<StatusCode, ApiError> {
+    let id = id_of(&app, &key).await?;
+    if !app.store.ai_gateway_key_delete(&caller, id).await.map_err(about("gateway key"))? {
+        return Err(ApiError::not_found("gateway key"));
+    }
+    app.key_deleted(id);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The id that a path names; see `users::id_of` for the why.
+async fn id_of(app: &App, id_or_name: &str) -> Result<GatewayKeyId, ApiError> {
+    if let Ok(id) = id_or_name.parse() {
+        return Ok(id);
+    }
+    match app.store.ai_gateway_key_find(&Caller::control_plane(), id_or_name).await {
+        Ok(key) => Ok(key.id),
+        Err(StoreError::NotFound) => Ok(app.ambient.new_id()),
+        Err(error) => Err(error.into()),
+    }
+}

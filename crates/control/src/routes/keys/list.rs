@@ -1,0 +1,51 @@
+//! `GET /api/v1/ai-gateway/keys`
+
+use super::Key;
+use crate::app::App;
+use crate::authenticate::Authenticated;
+use crate::error::ApiError;
+use crate::extract::Query;
+use crate::routes::problems::{Always, BadQuery};
+use crate::validate::Validations;
+use axum::extract::State;
+use lychgate_store::KeyFilter;
+use serde::{Deserialize, Serialize};
+
+/// Which gateway keys, and which page of them.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct KeyListQuery {
+    /// Only those with this text in their name.
+    q: Option<String>,
+    /// How many at most.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
+    limit: Option<String>,
+    /// The `next` of the page before.
+    after: Option<String>,
+}
+
+/// One page of gateway keys.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct KeyList {
+    keys: Vec<Key>,
+    /// Give it as `after` to get the next page; null on the last one.
+    next: Option<String>,
+}
+
+/// Lists gateway keys, the oldest first.
+#[utoipa::path(get, path = "/ai-gateway/keys", operation_id = "ai_gateway_key_list", tag = "ai-gateway/keys",
+    params(KeyListQuery),
+    responses((status = 200, description = "One page of gateway keys.", body = KeyList), Always, BadQuery))]
+pub(crate) async fn ai_gateway_key_list(
+    State(app): State<App>,
+    Authenticated { caller, .. }: Authenticated,
+    Query(query): Query<KeyListQuery>,
+) -> Result<axum::Json<KeyList>, ApiError> {
+    let mut validations = Validations::default();
+    let page = validations.page(query.limit.as_deref(), query.after.as_deref());
+    let page = validations.all(Some(page))?;
+    let found = app.store.ai_gateway_key_list(&caller, &KeyFilter { q: query.q }, page).await?;
+    let keys = found.items.into_iter().map(|key| Key::of(&app, key)).collect();
+    Ok(axum::Json(KeyList { keys, next: found.next.map(|cursor| cursor.to_string()) }))
+}

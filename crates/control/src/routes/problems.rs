@@ -1,0 +1,66 @@
+//! Error answers in the OpenAPI document, in sets that belong together.
+
+use std::collections::BTreeMap;
+use utoipa::IntoResponses;
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
+
+macro_rules! sets {
+    ($($(#[$doc:meta])* $name:ident { $($status:literal: $description:literal,)* })*) => { $(
+        $(#[$doc])*
+        pub(crate) struct $name;
+
+        impl IntoResponses for $name {
+            fn responses() -> BTreeMap<String, RefOr<Response>> {
+                BTreeMap::from([$(($status.to_owned(), problem($description)),)*])
+            }
+        }
+    )* };
+}
+
+sets! {
+    /// Every endpoint.
+    Always {
+        "401": "No user token, or one that is malformed, unknown, expired, revoked, or of a suspended user. See `code`.",
+        "403": "The caller's role, or the token's scopes, do not allow this.",
+        "500": "Something failed inside. The log has more under `request_id`.",
+    }
+    /// Endpoints with a JSON body.
+    BadBody {
+        "400": "The body is not JSON, or fields do not fit; see `validations`.",
+        "413": "The body is larger than 1 MiB.",
+        "415": "The body is not declared as `application/json`.",
+    }
+    /// Endpoints with query parameters.
+    BadQuery {
+        "400": "Query parameters do not fit; see `validations`.",
+    }
+    /// Endpoints whose path takes an id and nothing else.
+    BadId {
+        "400": "The path does not hold an id.",
+    }
+    /// Endpoints whose path names one thing.
+    NotFound {
+        "404": "There is no such thing, or none that the caller may see.",
+    }
+    /// Endpoints that could leave the deployment without an owner.
+    LastOwner {
+        "409": "It is the last active owner.",
+    }
+    /// Endpoints that give somebody a credential.
+    UserSuspended {
+        "409": "The user is suspended.",
+    }
+    /// Endpoints that honour `Idempotency-Key`.
+    IdempotencyKeyReused {
+        "422": "The `Idempotency-Key` was used for another request.",
+    }
+    /// Endpoints that give a name.
+    NameTaken {
+        "409": "The name is taken.",
+    }
+}
+
+fn problem(description: &str) -> RefOr<Response> {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    ResponseBuilder::new().description(description).content("application/problem+json", content).build().into()
+}

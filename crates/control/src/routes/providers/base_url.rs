@@ -1,0 +1,103 @@
+//! Which base URLs a provider may have.
+//!
+//! A name that resolves to a private address can't be told here; the data plane checks what it connects to.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use url::{Host, Url};
+
+const FORM: &str = "must be an absolute http or https URL such as https://api.example.com/v1";
+const HTTPS: &str = "must be https: provider keys go there; plain http needs allow_private";
+const PRIVATE: &str = "names a loopback, private, link-local or metadata address, which needs allow_private";
+
+/// Checks a base URL and gives it its one form: without a slash at its end.
+pub(super) fn parse(text: &str, allow_private: bool) -> Result<String, &'static str> {
+    if text.len() > 2048 || text.contains(":///") || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err(FORM);
+    }
+    let url = Url::parse(text).map_err(|_| FORM)?;
+    let host = match (url.scheme(), url.host()) {
+        ("http" | "https", Some(host)) => host,
+        _ => return Err(FORM),
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must not hold credentials: provider keys have a place of their own");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("must have no query and no fragment");
+    }
+    if !allow_private && is_private(&host) {
+        return Err(PRIVATE);
+    }
+    if !allow_private && url.scheme() == "http" {
+        return Err(HTTPS);
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+fn is_private(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => {
+            let name = name.trim_end_matches('.').to_ascii_lowercase();
+            name == "localhost" || name.ends_with(".localhost") || name == "metadata.google.internal"
+        }
+        Host::Ipv4(address) => v4_is_private(*address),
+        Host::Ipv6(address) => match IpAddr::V6(*address).to_canonical() {
+            IpAddr::V4(v4) => v4_is_private(v4),
+            IpAddr::V6(v6) => v6_is_private(v6),
+        },
+    }
+}
+
+fn v4_is_private(address: Ipv4Addr) -> bool {
+    let [first, second, ..] = address.octets();
+    address.is_private()
+        || address.is_loopback()
+        || address.is_link_local() // the metadata address of clouds among them
+        || address.is_multicast()
+        || first == 0
+        || first >= 240
+        || (first == 100 && second & 0b1100_0000 == 64) // carrier-grade NAT
+}
+
+fn v6_is_private(address: Ipv6Addr) -> bool {
+    address.is_loopback()
+        || address.is_unspecified()
+        || address.is_multicast()
+        || address.is_unique_local()
+        || address.is_unicast_link_local()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn public_https_is_good() {
+        assert_eq!(parse("https://api.example.com/v1/", false).unwrap(), "https://api.example.com/v1");
+        assert_eq!(parse("https://8.8.8.8:8443", false).unwrap(), "https://8.8.8.8:8443");
+        assert_eq!(parse("http://localhost:9000", true).unwrap(), "http://localhost:9000");
+        assert_eq!(parse("http://example.com", false).unwrap_err(), HTTPS);
+    }
+
+    #[test]
+    fn private_hosts_need_leave_however_they_are_written() {
+        for host in [
+            "localhost", "LOCALHOST.", "a.localhost", "127.0.0.1", "2130706433", "0x7f.1", "10.0.0.1", "172.16.0.1", "192.168.1.1",
+            "169.254.169.254", "100.64.0.1", "0.0.0.0", "255.255.255.255", "[::1]", "[::]", "[fe80::1]", "[fd00::1]",
+            "[::ffff:127.0.0.1]", "metadata.google.internal",
+        ] {
+            assert_eq!(parse(&format!("https://{host}/v1"), false).unwrap_err(), PRIVATE, "{host}");
+            assert!(parse(&format!("https://{host}/v1"), true).is_ok(), "{host}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_base_url() {
+        for text in ["", "api.example.com", "/v1", "ftp://example.com", "https://", "https:///v1", "https://a b", "file:///etc", "https://x\n"] {
+            assert_eq!(parse(text, true).unwrap_err(), FORM, "{text:?}");
+        }
+        for text in ["https://u@example.com", "https://u:p@example.com", "https://example.com?a=b", "https://example.com#x"] {
+            assert!(parse(text, true).is_err(), "{text:?}");
+        }
+    }
+}

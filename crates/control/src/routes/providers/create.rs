@@ -1,0 +1,78 @@
+//! `POST /api/v1/ai-gateway/providers`
+
+use super::secret::{self, SecretText};
+use super::{Provider, base_url};
+use crate::app::App;
+use crate::authenticate::Authenticated;
+use crate::error::ApiError;
+use crate::extract::Json;
+use crate::routes::problems::{Always, BadBody, NameTaken};
+use crate::validate::Validations;
+use axum::extract::State;
+use http::StatusCode;
+use lychgate_store::ProviderInsert;
+use lychgate_types::provider::ProviderType;
+use serde::Deserialize;
+
+/// A provider to make.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "anthropic", "type": "anthropic", "keys": ["sk-ant-example"]}))]
+pub(crate) struct ProviderCreate {
+    /// 1 to 64 characters: letters a to z, digits, and single dashes between them; kept in lower case.
+    #[schema(min_length = 1, max_length = 64)]
+    name: String,
+    /// `anthropic`, `openai` or `openai-compatible`.
+    r#type: String,
+    /// Absolute https URL; http and private addresses only with `allow_private`. The type's own where left out, which
+    /// `openai-compatible` has not.
+    #[schema(format = "uri")]
+    base_url: Option<String>,
+    /// The keys, at most 16. They are kept sealed and never shown again.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, max_items = 16)]
+    keys: Vec<SecretText>,
+    /// Whether requests may go there; true where left out.
+    enabled: Option<bool>,
+    /// Whether it may live on a loopback, private or link-local address, and be spoken to by http; false where left out.
+    allow_private: Option<bool>,
+}
+
+/// Makes a provider. All replicas know it before the answer is sent.
+#[utoipa::path(post, path = "/ai-gateway/providers", operation_id = "provider_create", tag = "ai-gateway/providers",
+    request_body = ProviderCreate,
+    responses((status = 201, description = "The new provider.", body = Provider), Always, BadBody, NameTaken))]
+pub(crate) async fn provider_create(
+    State(app): State<App>,
+    Authenticated { caller, .. }: Authenticated,
+    Json(body): Json<ProviderCreate>,
+) -> Result<(StatusCode, axum::Json<Provider>), ApiError> {
+    let allow_private = body.allow_private.unwrap_or(false);
+    let mut validations = Validations::default();
+    let name = validations.name("name", &body.name);
+    let provider_type = validations.parse::<ProviderType>("type", Some(&body.r#type));
+    let default = provider_type.and_then(ProviderType::default_base_url);
+    let base_url = match body.base_url.as_deref().or(default) {
+        Some(text) => base_url::parse(text, allow_private),
+        None => Err("is needed for this type of provider"),
+    };
+    let base_url = validations.check("base_url", base_url);
+    secret::check_count(&mut validations, body.keys.len());
+    for (at, key) in body.keys.iter().enumerate() {
+        secret::check(&mut validations, &format!("keys[{at}]"), key);
+    }
+    let ((name, provider_type), base_url) = validations.all(name.zip(provider_type).zip(base_url))?;
+    let keys = body.keys.iter().map(|key| secret::seal(&app, key)).collect::<Result<_, _>>()?;
+    let insert = ProviderInsert {
+        id: app.ambient.new_id(),
+        name: name.to_string(),
+        provider_type,
+        base_url,
+        enabled: body.enabled.unwrap_or(true),
+        allow_private,
+        keys,
+    };
+    let provider = app.store.provider_insert(&caller, insert).await?;
+    app.providers_changed().await;
+    Ok((StatusCode::CREATED, axum::Json(provider.into())))
+}

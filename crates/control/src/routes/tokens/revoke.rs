@@ -1,0 +1,24 @@
+//! `DELETE /api/v1/tokens/{id}`
+
+use crate::app::App;
+use crate::authenticate::Authenticated;
+use crate::error::{ApiError, about};
+use crate::extract::PathId;
+use crate::routes::problems::{Always, BadId, NotFound};
+use axum::extract::State;
+use http::StatusCode;
+use lychgate_types::TokenId;
+
+/// Revokes a token. It stops working at once, everywhere.
+#[utoipa::path(delete, path = "/tokens/{id}", operation_id = "token_revoke", tag = "tokens",
+    params(("id" = String, Path, format = Uuid, description = "Id of the token.")),
+    responses((status = 204, description = "Revoked."), Always, BadId, NotFound))]
+pub(crate) async fn token_revoke(
+    State(app): State<App>,
+    Authenticated { caller, .. }: Authenticated,
+    PathId(id): PathId<TokenId>,
+) -> Result<StatusCode, ApiError> {
+    let hash = app.store.token_revoke(&caller, id).await.map_err(about("token"))?;
+    app.tokens_revoked(&[hash.ok_or_else(|| ApiError::not_found("token"))?]);
+    Ok(StatusCode::NO_CONTENT)
+}
