@@ -33,7 +33,8 @@ fn tests(args: &[OsString], nextest: bool) -> Command {
     if nextest {
         command.args(["nextest", "run"]);
     } else {
-        command.args(["test", "--no-fail-fast"]);
+        // The same tests as nextest finds: none in documentation.
+        command.args(["test", "--no-fail-fast", "--all-targets"]);
     }
     // Cargo takes --workspace before -p, so that a narrowed run would run all.
     if !args.iter().any(|arg| names_packages(&arg.to_string_lossy())) {
@@ -66,9 +67,12 @@ mod tests {
         assert_eq!(line(&["-p", "lychgate-authz"], true), "nextest run -p lychgate-authz");
         assert_eq!(
             line(&["-plychgate-authz", "x"], false),
-            "test --no-fail-fast -plychgate-authz x"
+            "test --no-fail-fast --all-targets -plychgate-authz x"
         );
-        assert_eq!(line(&["--package=xtask"], false), "test --no-fail-fast --package=xtask");
+        assert_eq!(
+            line(&["--package=xtask"], false),
+            "test --no-fail-fast --all-targets --package=xtask"
+        );
         assert_eq!(line(&["--profile", "ci"], true), "nextest run --workspace --profile ci");
     }
 }
