@@ -59,6 +59,20 @@ pub(crate) enum Command {
     Completions(completions::Args),
 }
 
+/// What every role takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CommonArgs {
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE", display_order = 900)]
+    pub(crate) config: Option<PathBuf>,
+    /// What to log to standard error: error, warn, info, debug, trace, also by part: info,lychgate_gateway=debug
+    #[arg(long, value_name = "LEVEL", display_order = 901)]
+    pub(crate) log: Option<String>,
+    /// text or json
+    #[arg(long, value_name = "FORM", display_order = 902)]
+    pub(crate) log_format: Option<String>,
+}
+
 /// `lychgate server`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServerArgs {
@@ -79,6 +93,9 @@ pub(crate) struct ServerArgs {
     /// Record only counts: no prompts, no tool arguments, no thoughts
     #[arg(long)]
     pub(crate) no_content_capture: bool,
+    /// What every role takes.
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
 }
 
 /// `lychgate migrate`, and a part of `lychgate server`.
@@ -94,9 +111,6 @@ pub(crate) struct DatabaseArgs {
     /// Directory for the SQLite database, the master key and the first owner's token [default: ./lychgate-data]
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<String>,
-    /// Configuration file (TOML)
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
 }
 
 /// `lychgate migrate`.
@@ -105,6 +119,9 @@ pub(crate) struct MigrateArgs {
     /// What is needed to reach the database.
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,
+    /// What every role takes.
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
 }
 
 /// `lychgate gateway`.
@@ -131,9 +148,9 @@ pub(crate) struct GatewayArgs {
     /// A label of your own for listings; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) label: Vec<String>,
-    /// Configuration file (TOML)
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+    /// What every role takes.
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
 }
 
 /// `lychgate dev`.
@@ -148,9 +165,9 @@ pub(crate) struct DevArgs {
     /// Address and port of the replica [default: 127.0.0.1:4001]
     #[arg(long, value_name = "IP:PORT")]
     pub(crate) gateway_listen: Option<String>,
-    /// Configuration file (TOML)
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+    /// What every role takes.
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
 }
 
 /// The sections of the configuration file with their keys: the roles and their flags.
@@ -180,10 +197,23 @@ mod tests {
     #[test]
     fn the_files_keys_are_the_roles_flags() {
         let keys = configuration_keys();
-        assert_eq!(keys["dev"], ["data-dir", "listen", "gateway-listen"]);
+        assert_eq!(
+            keys["dev"],
+            ["data-dir", "listen", "gateway-listen", "log", "log-format"]
+        );
         assert_eq!(
             keys["gateway"],
-            ["control-url", "key", "key-file", "listen", "name", "advertise", "label"]
+            [
+                "control-url",
+                "key",
+                "key-file",
+                "listen",
+                "name",
+                "advertise",
+                "label",
+                "log",
+                "log-format"
+            ]
         );
         assert_eq!(
             keys["server"],
@@ -194,7 +224,9 @@ mod tests {
                 "data-dir",
                 "master-key-file",
                 "bootstrap-token-file",
-                "no-content-capture"
+                "no-content-capture",
+                "log",
+                "log-format"
             ]
         );
     }

@@ -6,6 +6,8 @@ pub(crate) mod master_key;
 pub(crate) mod net;
 pub(crate) mod server;
 
+use crate::args::CommonArgs;
+use crate::config::Settings;
 use crate::failure::{Failure, Outcome};
 use std::time::Duration;
 
@@ -36,8 +38,26 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Starts logging to standard error.
-fn log() {}
+/// Reads what to log. `quiet` where a person reads standard error: then only what goes wrong is told.
+fn read_log(settings: &mut Settings, args: CommonArgs, quiet: bool) -> LogSettings {
+    let level = settings
+        .text("log", args.log)
+        .map(|given| given.text)
+        .or_else(|| quiet.then(|| "warn".to_owned()));
+    let format = settings.value("log-format", args.log_format).unwrap_or_default();
+    LogSettings { level, format }
+}
 
-/// Starts logging to standard error, only what goes wrong.
-fn log_quietly() {}
+/// What to log.
+#[derive(Debug)]
+struct LogSettings {
+    level: Option<String>,
+    format: lychgate_telemetry::Format,
+}
+
+impl LogSettings {
+    /// Starts logging to standard error.
+    fn start(&self) -> Outcome {
+        lychgate_telemetry::start(self.level.as_deref(), self.format).map_err(|why| Failure::Usage(chain(&why)))
+    }
+}

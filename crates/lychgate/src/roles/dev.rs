@@ -10,7 +10,7 @@ mod setup;
 
 use super::gateway::{GatewaySettings, Replica};
 use super::net::{Listen, bind, host_name, reachable};
-use super::{STOP_LIMIT, VERSION, master_key, server};
+use super::{LogSettings, STOP_LIMIT, VERSION, master_key, read_log, server};
 use crate::args::{DevArgs, configuration_keys};
 use crate::client::{ApiClient, server_url};
 use crate::config::{Environment, Settings};
@@ -37,12 +37,13 @@ struct DevSettings {
     data_dir: PathBuf,
     listen: Listen,
     gateway_listen: Listen,
+    log: LogSettings,
 }
 
 /// Runs all of it until a signal ends it.
 pub(crate) async fn run(args: DevArgs, environment: &Environment) -> Outcome {
     let settings = read(args, environment)?;
-    super::log_quietly();
+    settings.log.start()?;
     let signals = Signals::listen()?;
     let ambient = Ambient::system();
     let data_dir = settings.data_dir;
@@ -146,7 +147,12 @@ async fn attached(replica: &Replica) -> Outcome {
 }
 
 fn read(args: DevArgs, environment: &Environment) -> Outcome<DevSettings> {
-    let mut settings = Settings::load("dev", args.config, environment.clone(), &configuration_keys());
+    let mut settings = Settings::load(
+        "dev",
+        args.common.config.clone(),
+        environment.clone(),
+        &configuration_keys(),
+    );
     let data_dir = settings
         .text("data-dir", args.data_dir)
         .map_or("./lychgate-dev".into(), |given| given.text.into());
@@ -154,10 +160,12 @@ fn read(args: DevArgs, environment: &Environment) -> Outcome<DevSettings> {
     let gateway_listen = settings
         .value("gateway-listen", args.gateway_listen)
         .unwrap_or(Listen::local(4001));
+    let log = read_log(&mut settings, args.common, true);
     settings.finish()?;
     Ok(DevSettings {
         data_dir,
         listen,
         gateway_listen,
+        log,
     })
 }

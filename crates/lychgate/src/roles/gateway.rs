@@ -1,7 +1,7 @@
 //! `lychgate gateway`: one replica. `lychgate dev` runs the same [`Replica`] beside its control plane.
 
 use super::net::{Listen, bind, host_name};
-use super::{STOP_LIMIT, VERSION, chain};
+use super::{LogSettings, STOP_LIMIT, VERSION, chain, read_log};
 use crate::args::{GatewayArgs, configuration_keys};
 use crate::config::{Environment, SecretFlags, Settings};
 use crate::failure::{Failure, Outcome};
@@ -43,14 +43,14 @@ pub(crate) struct Replica {
     pub(crate) local_addr: SocketAddr,
     /// The data plane.
     pub(crate) gateway: Gateway,
-    stop: oneshot::Sender<Duration>,
+    stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
 }
 
 /// Runs the role until a signal ends it.
 pub(crate) async fn run(args: GatewayArgs, environment: &Environment) -> Outcome {
-    let settings = read(args, environment)?;
-    super::log();
+    let (settings, log) = read(args, environment)?;
+    log.start()?;
     let signals = Signals::listen()?;
     let listener = bind("--listen", settings.listen).await?;
     let replica = Replica::start(settings, listener, Ambient::system())?;
@@ -73,8 +73,11 @@ impl Replica {
             ..Options::new(settings.name, address, VERSION)
         };
         let gateway = Gateway::start(options, Arc::new(link), ambient).map_err(|why| Failure::Failed(chain(&why)))?;
-        let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(lychgate_gateway::serve(listener, gateway.standalone_router(), stopped));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = tokio::spawn(lychgate_gateway::serve(listener, gateway.standalone_router(), async {
+            // Sent or dropped: either way it is to end.
+            let _ = stopped.await;
+        }));
         Ok(Self {
             local_addr,
             gateway,
@@ -87,15 +90,20 @@ impl Replica {
     pub(crate) async fn stop(self, limit: Duration) {
         self.gateway.drain(limit).await;
         // The receiver is gone only when serving ended by itself.
-        let _ = self.stop.send(limit);
+        let _ = self.stop.send(());
         if let Err(error) = self.serving.await {
             tracing::error!(%error, "the listener's task failed");
         }
     }
 }
 
-fn read(args: GatewayArgs, environment: &Environment) -> Outcome<GatewaySettings> {
-    let mut settings = Settings::load("gateway", args.config, environment.clone(), &configuration_keys());
+fn read(args: GatewayArgs, environment: &Environment) -> Outcome<(GatewaySettings, LogSettings)> {
+    let mut settings = Settings::load(
+        "gateway",
+        args.common.config.clone(),
+        environment.clone(),
+        &configuration_keys(),
+    );
     let listen = settings.value("listen", args.listen).unwrap_or(Listen::local(4001));
     let control_url = settings.text("control-url", args.control_url);
     let flags = SecretFlags {
@@ -143,6 +151,7 @@ fn read(args: GatewayArgs, environment: &Environment) -> Outcome<GatewaySettings
             "no control plane: give its address with --control-url or LYCHGATE_CONTROL_URL, for example http://127.0.0.1:8080",
         ),
     }
+    let log = read_log(&mut settings, args.common, false);
     settings.finish()?;
     let (Some(control_url), Some(key)) = (control_url, key) else {
         return Err(Failure::Usage(
@@ -150,14 +159,17 @@ fn read(args: GatewayArgs, environment: &Environment) -> Outcome<GatewaySettings
         ));
     };
     let advertise = advertise.map(|given| given.text);
-    Ok(GatewaySettings {
-        listen,
-        control_url: control_url.text,
-        key,
-        name,
-        advertise,
-        labels,
-    })
+    Ok((
+        GatewaySettings {
+            listen,
+            control_url: control_url.text,
+            key,
+            name,
+            advertise,
+            labels,
+        },
+        log,
+    ))
 }
 
 fn parse_key(text: &str) -> Result<GatewayKeySecret, String> {
@@ -191,7 +203,9 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), *value))
             .collect();
-        read(args, &environment).map_err(|failure| failure.to_string())
+        read(args, &environment)
+            .map(|(settings, _)| settings)
+            .map_err(|failure| failure.to_string())
     }
 
     #[test]

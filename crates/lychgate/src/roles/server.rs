@@ -1,7 +1,7 @@
 //! `lychgate server`: a control plane with its embedded gateway; and `lychgate migrate`, which uses the same database.
 
 use super::net::{Listen, cant_listen, host_name};
-use super::{STOP_LIMIT, VERSION, chain, master_key};
+use super::{LogSettings, STOP_LIMIT, VERSION, chain, master_key, read_log};
 use crate::args::{DatabaseArgs, MigrateArgs, ServerArgs, configuration_keys};
 use crate::config::{Environment, SecretFlags, Settings};
 use crate::failure::{Failure, Outcome};
@@ -22,6 +22,7 @@ struct ServerSettings {
     master_key: Option<MasterKey>,
     bootstrap_token: Option<UserTokenSecret>,
     capture_content: bool,
+    log: LogSettings,
 }
 
 #[derive(Debug)]
@@ -34,7 +35,7 @@ struct DatabaseSettings {
 /// Runs the role until a signal ends it.
 pub(crate) async fn run(args: ServerArgs, environment: &Environment) -> Outcome {
     let settings = read(args, environment)?;
-    super::log();
+    settings.log.start()?;
     let signals = Signals::listen()?;
     let ambient = Ambient::system();
     let database = settings.database.open()?;
@@ -74,12 +75,14 @@ pub(crate) async fn start(options: Options, ambient: Ambient, master_key: &maste
 pub(crate) async fn migrate(args: MigrateArgs, environment: &Environment) -> Outcome {
     let mut settings = Settings::load(
         "server",
-        args.database.config.clone(),
+        args.common.config.clone(),
         environment.clone(),
         &configuration_keys(),
     );
     let database = read_database(&mut settings, args.database);
+    let log = read_log(&mut settings, args.common, true);
     settings.finish()?;
+    log.start()?;
     let failed = |why: lychgate_store::ConnectError| Failure::Failed(chain(&why));
     let store = Store::connect(&database.open()?, Ambient::system())
         .await
@@ -110,7 +113,7 @@ impl DatabaseSettings {
 fn read(args: ServerArgs, environment: &Environment) -> Outcome<ServerSettings> {
     let mut settings = Settings::load(
         "server",
-        args.database.config.clone(),
+        args.common.config.clone(),
         environment.clone(),
         &configuration_keys(),
     );
@@ -131,6 +134,7 @@ fn read(args: ServerArgs, environment: &Environment) -> Outcome<ServerSettings> 
         UserTokenSecret::parse(text).map_err(|why| format!("not a user token (lgu_…): {why}"))
     });
     let capture_content = !settings.switch("no-content-capture", args.no_content_capture);
+    let log = read_log(&mut settings, args.common, false);
     settings.finish()?;
     Ok(ServerSettings {
         listen,
@@ -138,6 +142,7 @@ fn read(args: ServerArgs, environment: &Environment) -> Outcome<ServerSettings> 
         master_key,
         bootstrap_token,
         capture_content,
+        log,
     })
 }
 
