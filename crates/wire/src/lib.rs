@@ -21,6 +21,8 @@ mod openai_responses;
 mod request;
 mod response;
 mod sse;
+#[cfg(test)]
+mod testing;
 
 pub use openai_chat::UsageChunkFilter;
 pub use request::{MalformedBody, RequestFacts, ask_for_usage, read_request};

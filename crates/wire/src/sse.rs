@@ -7,6 +7,9 @@ use crate::limits::EVENT_BYTES;
 use memchr::memchr2;
 use std::borrow::Cow;
 
+/// The byte order mark that a stream may begin with.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// One event of a stream.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Event<'a> {
@@ -22,6 +25,8 @@ pub(crate) struct Event<'a> {
 /// byte of the next event, which [`parse`] passes over.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Boundary {
+    /// Bytes of the stream's byte order mark seen so far; all of them once it is known that there is none.
+    mark: usize,
     line_is_blank: bool,
     after_cr: bool,
 }
@@ -29,6 +34,7 @@ pub(crate) struct Boundary {
 impl Default for Boundary {
     fn default() -> Self {
         Self {
+            mark: 0,
             line_is_blank: true,
             after_cr: false,
         }
@@ -39,6 +45,15 @@ impl Boundary {
     /// Length of the start of `bytes` that completes the event; `None` when it goes on after them.
     pub(crate) fn find_end(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
+        while self.mark < MARK.len() && at < bytes.len() {
+            if bytes[at] == MARK[self.mark] {
+                self.mark += 1;
+                at += 1;
+            } else {
+                self.line_is_blank = self.mark == 0;
+                self.mark = MARK.len();
+            }
+        }
         if self.after_cr && !bytes.is_empty() {
             self.after_cr = false;
             at = usize::from(bytes[0] == b'\n');
@@ -175,7 +190,7 @@ impl Splitter {
         let event = if std::mem::replace(&mut self.started, true) {
             event
         } else {
-            without_bom(event)
+            without_mark(event)
         };
         if let Some(event) = parse(event) {
             on_event(&event);
@@ -184,6 +199,101 @@ impl Splitter {
 }
 
 /// A stream's first event without its byte order mark.
-pub(crate) fn without_bom(event: &[u8]) -> &[u8] {
-    event.strip_prefix(b"\xef\xbb\xbf").unwrap_or(event)
+pub(crate) fn without_mark(event: &[u8]) -> &[u8] {
+    event.strip_prefix(MARK).unwrap_or(event)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events(pieces: &[&[u8]]) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let mut splitter = Splitter::default();
+        for piece in pieces {
+            splitter.push(piece, |event| found.push((text(event.name), text(&event.data))));
+        }
+        splitter.finish(|event| found.push((text(event.name), text(&event.data))));
+        found
+    }
+
+    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs
+            .iter()
+            .map(|(name, data)| ((*name).to_owned(), (*data).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn events_are_the_same_for_every_line_end_and_every_cut() {
+        let stream = "\u{feff}event: a\ndata: 1\n\n: ping\n\n\ndata:2\ndata:  3\ndata\nid: 9\nretry: 1\n\nevent: none\n\ndata: é\n\n";
+        let wanted = pairs(&[("a", "1"), ("", "2\n 3\n"), ("", "é")]);
+        for end in ["\n", "\r\n", "\r"] {
+            let stream = stream.replace('\n', end).into_bytes();
+            for cut in 0..=stream.len() {
+                let (head, tail) = stream.split_at(cut);
+                assert_eq!(events(&[head, tail]), wanted, "{end:?} cut at {cut}");
+            }
+            assert_eq!(
+                events(&stream.chunks(1).collect::<Vec<_>>()),
+                wanted,
+                "{end:?} byte by byte"
+            );
+        }
+    }
+
+    #[test]
+    fn an_event_without_its_blank_line_comes_at_the_end() {
+        assert_eq!(events(&[b"data: 1\n\ndata: 2"]), pairs(&[("", "1"), ("", "2")]));
+        assert_eq!(events(&[b"data: 1\r", b"\n\r"]), pairs(&[("", "1")]));
+    }
+
+    #[test]
+    fn fields_of_other_names_are_passed_over() {
+        assert_eq!(
+            events(&[b"datax: 1\ndata : 2\n data: 3\ndata: 4\n\n"]),
+            pairs(&[("", "4")])
+        );
+        assert_eq!(
+            events(&[b"data: 1\n\n\xef\xbb\xbfdata: 2\n\n"]),
+            pairs(&[("", "1")]),
+            "a mark inside the stream"
+        );
+    }
+
+    #[test]
+    fn an_event_over_the_limit_is_skipped_and_not_held() {
+        let large = [b"data: ".as_slice(), &vec![b'x'; EVENT_BYTES], b"\n\n"].concat();
+        let next = b"data: next\n\n";
+        let wanted = pairs(&[("", "next")]);
+        assert_eq!(events(&[&large, next]), wanted);
+        assert_eq!(events(&[&[large.as_slice(), next].concat()]), wanted);
+        let mut splitter = Splitter::default();
+        for piece in large.chunks(1 << 20) {
+            splitter.push(piece, |_| panic!("the event is too large"));
+            assert!(splitter.carry.len() <= EVENT_BYTES);
+        }
+        assert_eq!(splitter.carry.capacity(), 0);
+        assert_eq!(
+            events(&large.chunks(1 << 20).chain([next.as_slice()]).collect::<Vec<_>>()),
+            wanted
+        );
+    }
+
+    #[test]
+    fn it_is_known_whether_the_stream_stands_inside_an_event() {
+        let mut splitter = Splitter::default();
+        for (bytes, inside) in [
+            ("", false),
+            ("data: 1", true),
+            ("\n", true),
+            ("\r", false),
+            ("\n", false),
+            (":", true),
+        ] {
+            splitter.push(bytes.as_bytes(), |_| {});
+            assert_eq!(splitter.is_inside_event(), inside, "after {bytes:?}");
+        }
+    }
 }

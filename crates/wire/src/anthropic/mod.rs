@@ -3,6 +3,8 @@
 mod error;
 mod reader;
 mod request;
+#[cfg(test)]
+mod tests;
 mod usage;
 
 pub(crate) use reader::Reader;

@@ -54,7 +54,7 @@ pub(crate) fn read_request(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
         model: request.model.name(),
         streaming: request.stream.is_true(),
         prompt: text
-            .filter(|_| tool_result.is_none() && last.role.is("user"))
+            .filter(|text| !text.is_empty() && tool_result.is_none() && last.role.is("user"))
             .map(|text| clipped(text, PROMPT_BYTES)),
         thread_parent_tool_call_id: tool_result.filter(|id| !id.is_empty()),
         body_session_id: metadata.user_id.text().and_then(|user_id| session_id(&user_id)),

@@ -5,6 +5,8 @@
 
 pub(crate) mod counters;
 pub(crate) mod tail;
+#[cfg(test)]
+mod tests;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;

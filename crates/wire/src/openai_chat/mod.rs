@@ -4,6 +4,8 @@ mod error;
 mod reader;
 mod request;
 mod splice;
+#[cfg(test)]
+mod tests;
 mod tools;
 mod usage_filter;
 

@@ -111,16 +111,18 @@ impl Reader {
         if let Some(reason) = choice.finish_reason.text() {
             self.stop_reason = Some(name(reason));
         }
-        for message in [choice.delta.0, choice.message.0].into_iter().flatten() {
-            if let Some(thought) = message.reasoning_content.text().filter(|thought| !thought.is_empty()) {
-                self.thought(index, &thought);
-            }
-            self.tools.add(index, message.tool_calls, &mut self.capture);
+        if let Some(delta) = choice.delta.0 {
+            self.thought(index, &delta.reasoning_content.text().unwrap_or_default());
+            self.tools.add_pieces(index, delta.tool_calls, &mut self.capture);
+        }
+        if let Some(message) = choice.message.0 {
+            self.thought(index, &message.reasoning_content.text().unwrap_or_default());
+            self.tools.add_whole(index, message.tool_calls, &mut self.capture);
         }
     }
 
     fn thought(&mut self, choice: i64, text: &str) {
-        if !self.capture.is_on() {
+        if text.is_empty() || !self.capture.is_on() {
             return;
         }
         if let Some((_, thought)) = self.thoughts.iter_mut().find(|(index, _)| *index == choice) {

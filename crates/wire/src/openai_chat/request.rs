@@ -55,7 +55,8 @@ fn prompt(last: &Message<'_>) -> Option<String> {
             text = part.text.text().or(text.take());
         }
     });
-    text.map(|text| clipped(text, PROMPT_BYTES))
+    text.filter(|text| !text.is_empty())
+        .map(|text| clipped(text, PROMPT_BYTES))
 }
 
 #[cfg(test)]

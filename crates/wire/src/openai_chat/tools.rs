@@ -41,19 +41,31 @@ struct Call {
 }
 
 impl Tools {
-    /// Adds the pieces of one delta, or the whole calls of one message, of the choice with that index.
-    pub(super) fn add(&mut self, choice: i64, calls: Calls<'_>, capture: &mut Capture) {
+    /// Adds the pieces that one delta has, of the choice with that index.
+    pub(super) fn add_pieces(&mut self, choice: i64, calls: Calls<'_>, capture: &mut Capture) {
         for call in calls.0.into_iter().filter_map(|call| call.0) {
-            let function = call.function.0.or(call.custom.0).unwrap_or_default();
-            let Some(kept) = self.find(choice, call.index.integer(), call.id.name()) else {
-                continue;
-            };
-            if kept.name.is_empty() {
-                kept.name = function.name.name();
-            }
-            capture.append(&mut kept.input, &function.arguments.text_or_json());
-            capture.append(&mut kept.input, &function.input.text_or_json());
+            self.add(choice, call.index.integer(), call, capture);
         }
+    }
+
+    /// Adds the whole calls of one message, of the choice with that index.
+    pub(super) fn add_whole(&mut self, choice: i64, calls: Calls<'_>, capture: &mut Capture) {
+        for (index, call) in (0..).zip(calls.0.into_iter().filter_map(|call| call.0)) {
+            self.add(choice, Some(index), call, capture);
+        }
+    }
+
+    fn add(&mut self, choice: i64, index: Option<i64>, call: CallMembers<'_>, capture: &mut Capture) {
+        let function = call.function.0.or(call.custom.0).unwrap_or_default();
+        let name = function.name.name();
+        let Some(kept) = self.find(choice, index, call.id.name(), &name) else {
+            return;
+        };
+        if kept.name.is_empty() {
+            kept.name = name;
+        }
+        capture.append(&mut kept.input, &function.arguments.text_or_json());
+        capture.append(&mut kept.input, &function.input.text_or_json());
     }
 
     pub(super) fn into_usages(self) -> Vec<ToolUsage> {
@@ -67,11 +79,14 @@ impl Tools {
     }
 
     /// The call that a piece belongs to, made where it begins one. Servers differ: indices may begin anywhere, be missing,
-    /// or be 0 for every parallel call, and then only the id tells them apart.
-    fn find(&mut self, choice: i64, index: Option<i64>, id: String) -> Option<&mut Call> {
+    /// or be 0 for every parallel call, and then only the id tells them apart, or (without either) a new name.
+    fn find(&mut self, choice: i64, index: Option<i64>, id: String, name: &str) -> Option<&mut Call> {
+        let name_is_free = index.is_some() || !id.is_empty() || name.is_empty();
         let same = |call: &Call| {
             let same_index = call.choice == choice && (index.is_none() || call.index == index);
-            same_index && (id.is_empty() || call.id.is_empty() || call.id == id)
+            same_index
+                && (id.is_empty() || call.id.is_empty() || call.id == id)
+                && (name_is_free || call.name.is_empty())
         };
         let at = match self.0.iter().rposition(same) {
             Some(at) => at,

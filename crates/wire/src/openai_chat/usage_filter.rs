@@ -5,6 +5,7 @@ use crate::limits::HELD_BYTES;
 use crate::sse::{self, Boundary};
 use bytes::{Bytes, BytesMut};
 use memchr::memmem;
+use std::ops::Range;
 
 /// Passes a stream on without the chunk that has `"choices":[]` and a usage.
 ///
@@ -29,28 +30,23 @@ impl UsageChunkFilter {
 
     /// Takes the next bytes and gives those that may go on now; they may be none.
     pub fn push(&mut self, bytes: Bytes) -> Bytes {
-        let mut out = Out::default();
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let end = self.boundary.find_end(&rest);
+        let mut out = Out::new(bytes);
+        let mut at = 0;
+        while at < out.source.len() {
+            let end = self.boundary.find_end(&out.source[at..]).map(|length| at + length);
             if let Some(is_out) = self.lf_is_out.take()
-                && rest[0] == b'\n'
+                && out.source[at] == b'\n'
             {
-                let lf = rest.split_to(1);
                 if !is_out {
-                    out.add(lf);
+                    out.add(at..at + 1);
                 }
-                let Some(end) = end.map(|end| end - 1) else {
-                    self.unfinished(rest, &mut out);
-                    break;
-                };
-                self.finished(rest.split_to(end), &mut out);
-            } else if let Some(end) = end {
-                self.finished(rest.split_to(end), &mut out);
-            } else {
-                self.unfinished(rest, &mut out);
-                break;
+                at += 1;
             }
+            match end {
+                Some(end) => self.finished(at..end, &mut out),
+                None => self.unfinished(at..out.source.len(), &mut out),
+            }
+            at = end.unwrap_or(out.source.len());
         }
         out.into_bytes()
     }
@@ -60,56 +56,76 @@ impl UsageChunkFilter {
         self.held.freeze()
     }
 
-    fn finished(&mut self, end: Bytes, out: &mut Out) {
-        let event = if self.held.is_empty() {
-            end
-        } else {
-            self.held.extend_from_slice(&end);
-            std::mem::take(&mut self.held).freeze()
-        };
-        let passing = std::mem::take(&mut self.passing);
+    fn finished(&mut self, mut end: Range<usize>, out: &mut Out) {
         let is_first = !std::mem::replace(&mut self.started, true);
-        let is_out = !passing && event.len() <= HELD_BYTES && is_usage_chunk(&event, is_first);
+        let length = self.held.len() + end.len();
+        let is_out = if std::mem::take(&mut self.passing) || length > HELD_BYTES {
+            false
+        } else if self.held.is_empty() {
+            is_usage_chunk(&out.source[end.clone()], is_first)
+        } else {
+            self.held.extend_from_slice(&out.source[end.clone()]);
+            end.start = end.end;
+            is_usage_chunk(&self.held, is_first)
+        };
         if !is_out {
-            out.add(event);
+            out.add_held(&self.held);
+            out.add(end);
         }
+        // One large event must not cost its memory for the rest of the stream.
+        self.held = BytesMut::new();
         self.lf_is_out = self.boundary.expects_lf().then_some(is_out);
     }
 
-    fn unfinished(&mut self, bytes: Bytes, out: &mut Out) {
+    fn unfinished(&mut self, bytes: Range<usize>, out: &mut Out) {
         if self.passing || self.held.len() + bytes.len() > HELD_BYTES {
             self.passing = true;
-            out.add(std::mem::take(&mut self.held).freeze());
+            out.add_held(&std::mem::take(&mut self.held));
             out.add(bytes);
         } else {
-            self.held.extend_from_slice(&bytes);
+            self.held.extend_from_slice(&out.source[bytes]);
         }
     }
 }
 
-/// What goes on. Pieces that lie side by side in one buffer, as all do while nothing is taken out, are not copied.
-#[derive(Default)]
+/// What goes on of one read. While that is one stretch of it, as it is as long as nothing is taken out, nothing is copied.
 struct Out {
-    whole: Bytes,
+    source: Bytes,
+    stretch: Range<usize>,
     joined: BytesMut,
 }
 
 impl Out {
-    fn add(&mut self, piece: Bytes) {
-        if self.joined.is_empty() && self.whole.is_empty() {
-            self.whole = piece;
-        } else if !piece.is_empty() {
-            self.joined.extend_from_slice(&std::mem::take(&mut self.whole));
-            self.joined.extend_from_slice(&piece);
+    fn new(source: Bytes) -> Self {
+        Self {
+            source,
+            stretch: 0..0,
+            joined: BytesMut::new(),
         }
     }
 
-    fn into_bytes(self) -> Bytes {
-        if self.joined.is_empty() {
-            self.whole
-        } else {
-            self.joined.freeze()
+    fn add(&mut self, piece: Range<usize>) {
+        if self.stretch.is_empty() {
+            self.stretch = piece;
+        } else if self.stretch.end == piece.start {
+            self.stretch.end = piece.end;
+        } else if !piece.is_empty() {
+            self.joined.extend_from_slice(&self.source[self.stretch.clone()]);
+            self.stretch = piece;
         }
+    }
+
+    /// Adds what was held from earlier reads, which comes before anything of this one.
+    fn add_held(&mut self, held: &[u8]) {
+        self.joined.extend_from_slice(held);
+    }
+
+    fn into_bytes(mut self) -> Bytes {
+        if self.joined.is_empty() {
+            return self.source.slice(self.stretch);
+        }
+        self.joined.extend_from_slice(&self.source[self.stretch]);
+        self.joined.freeze()
     }
 }
 
@@ -122,12 +138,8 @@ fn is_usage_chunk(event: &[u8], is_first: bool) -> bool {
     if memmem::find(event, b"usage").is_none() {
         return false;
     }
-    let event = if is_first { sse::without_bom(event) } else { event };
-    let Some(chunk) = sse::parse(event).and_then(|event| Some(is_usage(&json::object::<Chunk<'_>>(&event.data)?)))
-    else {
-        return false;
-    };
-    chunk
+    let event = if is_first { sse::without_mark(event) } else { event };
+    sse::parse(event).is_some_and(|event| json::object(&event.data).is_some_and(|chunk| is_usage(&chunk)))
 }
 
 fn is_usage(chunk: &Chunk<'_>) -> bool {
@@ -137,4 +149,95 @@ fn is_usage(chunk: &Chunk<'_>) -> bool {
         .strip_prefix('[')
         .is_some_and(|rest| rest.trim_ascii_start() == "]");
     no_choices && chunk.usage.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"}}],\"usage\":null}\n\n";
+    const USAGE: &str = "data: {\"id\":\"c\",\"choices\":[],\"usage\":{\"prompt_tokens\":1}}\n\n";
+    const DONE: &str = "data: [DONE]\n\n";
+
+    /// What goes on of the stream, given in pieces of every size.
+    fn filtered(stream: &str) -> String {
+        let mut results = (1..=stream.len().max(1)).map(|size| {
+            let mut filter = UsageChunkFilter::new();
+            let mut out: Vec<u8> = Vec::new();
+            for piece in stream.as_bytes().chunks(size) {
+                out.extend_from_slice(&filter.push(Bytes::copy_from_slice(piece)));
+            }
+            out.extend_from_slice(&filter.finish());
+            String::from_utf8(out).unwrap()
+        });
+        let first = results.next().unwrap();
+        assert!(results.all(|other| other == first), "the cuts matter for {stream:?}");
+        first
+    }
+
+    #[test]
+    fn exactly_the_usage_chunk_is_taken_out() {
+        for end in ["\n", "\r\n", "\r"] {
+            let stream = |events: &[&str]| events.concat().replace('\n', end);
+            let all = stream(&[": hello\n\n", TEXT, USAGE, DONE]);
+            assert_eq!(filtered(&all), stream(&[": hello\n\n", TEXT, DONE]), "{end:?}");
+            assert_eq!(filtered(&stream(&["\u{feff}", USAGE, TEXT, USAGE])), stream(&[TEXT]));
+            assert_eq!(
+                filtered(&stream(&["\u{feff}\n", USAGE, TEXT])),
+                stream(&["\u{feff}\n", TEXT])
+            );
+            assert_eq!(filtered(&stream(&[TEXT, DONE])), stream(&[TEXT, DONE]));
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_it_stays() {
+        for event in [
+            "data: {\"choices\":[],\"usage\":null}\n\n",
+            "data: {\"choices\":[],\"prompt_filter_results\":[{\"usage\":1}]}\n\n",
+            "data: {\"choices\":[{\"delta\":{}}],\"usage\":{\"prompt_tokens\":1}}\n\n",
+            "data: {\"usage\":{\"prompt_tokens\":1}}\n\n",
+            "data: {\"x\":{\"choices\":[],\"usage\":{\"n\":1}}}\n\n",
+            "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1}\n\n",
+            "data: \"choices\":[],\"usage\":{}\n\n",
+            ": {\"choices\":[],\"usage\":{\"n\":1}}\n\n",
+            "data: {\"choices\":[],\"usage\":{\"n\":1}}\n",
+            "\n\r\n\r",
+        ] {
+            assert_eq!(filtered(event), event);
+        }
+    }
+
+    #[test]
+    fn white_space_and_several_lines_do_not_hide_it() {
+        let event = "event: x\ndata: {\"choices\" : [ ],\ndata:\"usage\": {\"n\": 1} }\nid: 7\n\n";
+        assert_eq!(filtered(&format!("{TEXT}{event}{DONE}")), format!("{TEXT}{DONE}"));
+    }
+
+    #[test]
+    fn whole_events_pass_without_a_copy() {
+        let read = Bytes::from([TEXT, TEXT, "data: {\"cho"].concat());
+        let out = UsageChunkFilter::new().push(read.clone());
+        assert_eq!(out, [TEXT, TEXT].concat());
+        assert_eq!(out.as_ptr(), read.as_ptr());
+    }
+
+    #[test]
+    fn an_endless_event_is_not_held() {
+        let mut filter = UsageChunkFilter::new();
+        let piece = Bytes::from(vec![b'x'; HELD_BYTES / 2]);
+        let mut released = 0;
+        for sent in 1..20 {
+            released += filter.push(piece.clone()).len();
+            assert!(sent * piece.len() - released <= HELD_BYTES);
+        }
+        released += filter.push(Bytes::from_static(b"\n\n")).len();
+        assert_eq!(released, 19 * piece.len() + 2);
+        assert_eq!(
+            filter.push(Bytes::from(USAGE)),
+            Bytes::new(),
+            "the next event is looked at again"
+        );
+        assert_eq!(filter.finish(), Bytes::new());
+    }
 }

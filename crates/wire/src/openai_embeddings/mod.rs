@@ -74,3 +74,43 @@ impl Format for Reader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{assert_error, read_body};
+    use lychgate_types::provider::Api::OpenAiEmbeddings as Embeddings;
+
+    #[test]
+    fn model_and_tokens_are_read() {
+        let facts = crate::read_request(Embeddings, br#"{"model":"text-embedding-3-small","input":["a"]}"#).unwrap();
+        assert_eq!(
+            (facts.model.as_str(), facts.streaming, facts.prompt),
+            ("text-embedding-3-small", false, None)
+        );
+        let facts = read_body(
+            Embeddings,
+            200,
+            r#"{"object":"list","data":[{"embedding":[0.1]}],"model":"m","usage":{"prompt_tokens":8,"total_tokens":8}}"#,
+        );
+        let usage = facts.usage.unwrap();
+        assert_eq!((usage.input_tokens, usage.output_tokens, usage.extra.len()), (8, 0, 0));
+        assert!(facts.complete);
+    }
+
+    #[test]
+    fn large_answers_are_read_from_their_end() {
+        let numbers = "0.12345,".repeat(crate::limits::EMBEDDINGS_BODY_BYTES / 8);
+        let whole =
+            format!(r#"{{"data":[{{"embedding":[{numbers}0]}}],"usage":{{"prompt_tokens":8,"total_tokens":8}}}}"#);
+        let facts = read_body(Embeddings, 200, &whole);
+        assert_eq!((facts.usage.unwrap().input_tokens, facts.complete), (8, true));
+        let facts = read_body(Embeddings, 200, &whole[..whole.len() - 1]);
+        assert_eq!((facts.usage, facts.complete), (None, false));
+    }
+
+    #[test]
+    fn errors_are_openais() {
+        let error = r#"{"error":{"message":"m","type":"invalid_request_error","code":null}}"#;
+        assert_error(&read_body(Embeddings, 400, error), "invalid_request_error", "m");
+    }
+}

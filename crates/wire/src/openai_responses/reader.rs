@@ -78,7 +78,8 @@ impl Reader {
         } else {
             response.status
         };
-        self.stop_reason = Some(reason.name()).filter(|reason| !reason.is_empty());
+        // A response that still runs in the background has not stopped.
+        self.stop_reason = Some(reason.name()).filter(|word| !matches!(word.as_str(), "" | "queued" | "in_progress"));
         let mut place = 0;
         response.output.for_each(|item| {
             self.items.add(Some(place), item);

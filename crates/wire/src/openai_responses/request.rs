@@ -39,6 +39,7 @@ pub(crate) fn read_request(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
             .input
             .text()
             .or_else(|| prompt(&last))
+            .filter(|text| !text.is_empty())
             .map(|text| clipped(text, PROMPT_BYTES)),
         thread_parent_tool_call_id: last.call_id.text().filter(|_| is_output).map(name),
         ..RequestFacts::default()
