@@ -1,9 +1,10 @@
 //! The long-running roles: settings in, a running thing out, a clean end on a signal. What they run is in the crates beneath.
 
+mod data_dir;
 pub(crate) mod dev;
 pub(crate) mod gateway;
-pub(crate) mod master_key;
-pub(crate) mod net;
+mod master_key;
+mod net;
 pub(crate) mod server;
 
 use crate::args::CommonArgs;

@@ -10,13 +10,13 @@ mod setup;
 
 use super::gateway::{GatewaySettings, Replica};
 use super::net::{Listen, bind, host_name, reachable};
-use super::{LogSettings, STOP_LIMIT, VERSION, master_key, read_log, server};
+use super::{LogSettings, STOP_LIMIT, VERSION, data_dir, master_key, read_log, server};
 use crate::args::{DevArgs, configuration_keys};
 use crate::client::{ApiClient, server_url};
 use crate::config::{Environment, Settings};
 use crate::failure::{Failure, Outcome};
+use crate::output;
 use crate::signals::Signals;
-use crate::{output, secret_file};
 use lychgate_control::{Control, Options};
 use lychgate_scripted::ScriptedProvider;
 use lychgate_store::DatabaseUrl;
@@ -47,14 +47,11 @@ pub(crate) async fn run(args: DevArgs, environment: &Environment) -> Outcome {
     let signals = Signals::listen()?;
     let ambient = Ambient::system();
     let data_dir = settings.data_dir;
-    secret_file::private_directory(&data_dir).map_err(|why| {
-        Failure::Failed(format!(
-            "can't make the data directory {}: {why}; choose another with --data-dir",
-            data_dir.display()
-        ))
-    })?;
     // Before anything is changed: a taken port is the likeliest failure.
     let listener = bind("--gateway-listen", settings.gateway_listen).await?;
+    drop(bind("--listen", settings.listen).await?);
+    data_dir::make(&data_dir)?;
+    let _held = data_dir::hold(&data_dir)?;
     let master_key = master_key::load_or_make(&data_dir, &ambient)?;
     let options = Options {
         listen: settings.listen.0,

@@ -141,9 +141,8 @@ fn read(args: GatewayArgs, environment: &Environment) -> Outcome<(GatewaySetting
         }
     }
     match &control_url {
-        // The link knows best what it can use; asked here, so that this problem is told with the others.
         Some(given) => {
-            if let Err(why) = crate::client::server_url(&given.text) {
+            if let Err(why) = control_address(&given.text) {
                 settings.problem(format!("{}: {why}", given.origin));
             }
         }
@@ -180,6 +179,14 @@ fn parse_key(text: &str) -> Result<GatewayKeySecret, String> {
         }
         why => format!("not a gateway key: {why}"),
     })
+}
+
+/// The link asks the same of an address and more; asked here, so that it is told with all other problems.
+fn control_address(text: &str) -> Result<(), String> {
+    match crate::client::server_url(text)?.path() {
+        "/" => Ok(()),
+        _ => Err("must have no path".to_owned()),
+    }
 }
 
 fn is_host_and_port(text: &str) -> bool {

@@ -1,12 +1,12 @@
 //! `lychgate server`: a control plane with its embedded gateway; and `lychgate migrate`, which uses the same database.
 
-use super::net::{Listen, cant_listen, host_name};
-use super::{LogSettings, STOP_LIMIT, VERSION, chain, master_key, read_log};
+use super::net::{Listen, bind, cant_listen, host_name};
+use super::{LogSettings, STOP_LIMIT, VERSION, chain, data_dir, master_key, read_log};
 use crate::args::{DatabaseArgs, MigrateArgs, ServerArgs, configuration_keys};
 use crate::config::{Environment, SecretFlags, Settings};
 use crate::failure::{Failure, Outcome};
+use crate::output;
 use crate::signals::Signals;
-use crate::{output, secret_file};
 use lychgate_control::{Control, Options, StartError};
 use lychgate_store::{DatabaseUrl, Store};
 use lychgate_types::Ambient;
@@ -38,7 +38,14 @@ pub(crate) async fn run(args: ServerArgs, environment: &Environment) -> Outcome 
     settings.log.start()?;
     let signals = Signals::listen()?;
     let ambient = Ambient::system();
-    let database = settings.database.open()?;
+    // Before anything is changed: a taken port is the likeliest failure.
+    drop(bind("--listen", settings.listen).await?);
+    data_dir::make(&settings.database.data_dir)?;
+    let _held = match settings.database.url {
+        None => Some(data_dir::hold(&settings.database.data_dir)?),
+        Some(_) => None,
+    };
+    let database = settings.database.location();
     let master_key = match settings.master_key {
         Some(key) => master_key::Found::given(key),
         None => master_key::load_or_make(&settings.database.data_dir, &ambient)?,
@@ -84,7 +91,10 @@ pub(crate) async fn migrate(args: MigrateArgs, environment: &Environment) -> Out
     settings.finish()?;
     log.start()?;
     let failed = |why: lychgate_store::ConnectError| Failure::Failed(chain(&why));
-    let store = Store::connect(&database.open()?, Ambient::system())
+    if database.url.is_none() {
+        data_dir::make(&database.data_dir)?;
+    }
+    let store = Store::connect(&database.location(), Ambient::system())
         .await
         .map_err(failed)?;
     let migrated = store.migrate().await.map_err(failed);
@@ -95,18 +105,11 @@ pub(crate) async fn migrate(args: MigrateArgs, environment: &Environment) -> Out
 }
 
 impl DatabaseSettings {
-    /// Makes sure of the data directory and says where the database is.
-    fn open(&self) -> Outcome<DatabaseUrl> {
-        secret_file::private_directory(&self.data_dir).map_err(|why| {
-            let path = self.data_dir.display();
-            Failure::Failed(format!(
-                "can't make the data directory {path}: {why}; choose another with --data-dir"
-            ))
-        })?;
-        Ok(self
-            .url
+    /// Where the database is.
+    fn location(&self) -> DatabaseUrl {
+        self.url
             .clone()
-            .unwrap_or_else(|| DatabaseUrl::sqlite_file(&self.data_dir.join("lychgate.db"))))
+            .unwrap_or_else(|| DatabaseUrl::sqlite_file(&self.data_dir.join("lychgate.db")))
     }
 }
 

@@ -1,0 +1,86 @@
+//! The data directory: made private, and held by one process at a time where the SQLite database is in it, because changes
+//! do not travel between two control planes on one SQLite file.
+
+use crate::failure::{Failure, Outcome};
+use crate::secret_file;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+const LOCK: &str = "lock";
+
+/// Keeps other processes from holding the same directory, until dropped or until this process ends, however it ends.
+#[derive(Debug)]
+pub(crate) struct Held {
+    _lock: File,
+}
+
+/// Makes sure that the directory is there.
+pub(crate) fn make(path: &Path) -> Outcome {
+    secret_file::private_directory(path).map_err(|why| {
+        let path = path.display();
+        Failure::Failed(format!(
+            "can't make the data directory {path}: {why}; choose another with --data-dir"
+        ))
+    })
+}
+
+/// Takes the directory for this process.
+pub(crate) fn hold(path: &Path) -> Outcome<Held> {
+    let failed = |why: std::io::Error| {
+        Failure::Failed(format!(
+            "can't use the data directory {}: {why}; choose another with --data-dir",
+            path.display()
+        ))
+    };
+    let mut options = OpenOptions::new();
+    let lock = options
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path.join(LOCK))
+        .map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Held { _lock: lock }),
+        Err(TryLockError::Error(why)) => Err(failed(why)),
+        Err(TryLockError::WouldBlock) => Err(Failure::Failed(format!(
+            "another lychgate runs on the data directory {}: stop that one, or choose another directory with --data-dir",
+            path.display()
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn held_by_one_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b");
+        make(&path).unwrap();
+        let held = hold(&path).unwrap();
+        let told = hold(&path).unwrap_err().to_string();
+        assert!(
+            told.contains("another lychgate runs on the data directory") && told.contains("--data-dir"),
+            "{told}"
+        );
+        drop(held);
+        hold(&path).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_can_not_be_made_names_the_flag() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(
+            make(&file.join("below"))
+                .unwrap_err()
+                .to_string()
+                .contains("--data-dir")
+        );
+        assert!(make(&file).is_err());
+    }
+}
