@@ -2,10 +2,12 @@
 //!
 //! No method returns the hash of a secret, and no row type has a field for it.
 
-use crate::idempotency::Idempotency;
+use crate::guard::{Event, containing, id_or_name, in_an_hour};
+use crate::idempotency::{Idempotency, Operation};
+use crate::sql::{ai_gateway_keys as sql, idempotency_keys};
 use crate::users::UserRef;
-use crate::{Listing, Page, Store, StoreError};
-use lychgate_authz::Caller;
+use crate::{Cursor, Listing, Page, Store, StoreError};
+use lychgate_authz::{Action, Caller, Resource, Target, authorise, authorise_list};
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{GatewayKeyId, Timestamp};
 
@@ -33,7 +35,11 @@ pub struct GatewayKey {
 impl GatewayKey {
     /// Whether it lets replicas in at this moment.
     pub fn state(&self, now: Timestamp) -> KeyState {
-        if self.expires_at.is_some_and(|at| at <= now) { KeyState::Expired } else { KeyState::Active }
+        if self.expires_at.is_some_and(|at| at <= now) {
+            KeyState::Expired
+        } else {
+            KeyState::Active
+        }
     }
 }
 
@@ -77,7 +83,10 @@ pub struct AiGatewayKeyInsert {
 
 impl std::fmt::Debug for AiGatewayKeyInsert {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AiGatewayKeyInsert").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("AiGatewayKeyInsert")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -104,32 +113,91 @@ pub struct KeyAuthentication {
 impl Store {
     /// Makes a gateway key. With an [`Idempotency`], the answer is remembered in the same transaction; if another request
     /// with the same key won the race, the error is the conflict `idempotency_keys_user_operation_key_idx`: look it up again.
-    pub async fn ai_gateway_key_insert(&self, caller: &Caller, new: AiGatewayKeyInsert, idempotency: Option<Idempotency>) -> Result<GatewayKey, StoreError> {
-        todo!()
+    pub async fn ai_gateway_key_insert(
+        &self,
+        caller: &Caller,
+        new: AiGatewayKeyInsert,
+        idempotency: Option<Idempotency>,
+    ) -> Result<GatewayKey, StoreError> {
+        let event = Event::new("create", Resource::AiGatewayKey).id(new.id.as_uuid());
+        let event = event.name(&new.name.to_ascii_lowercase()).prefix(&new.secret_prefix);
+        self.admit(caller, Action::Create, Target::Collection, &event).await?;
+        let user = caller.principal.user_id();
+        let mut tx = self.engine.begin().await?;
+        if let (Some(user), Some(answer)) = (user, &idempotency) {
+            let (id, now) = (self.ambient.new_id::<GatewayKeyId>().as_uuid(), self.now());
+            let whose = (user, Operation::AiGatewayKeyInsert.as_str());
+            idempotency_keys::insert(&mut tx, id, (now, in_an_hour(now)), whose, answer).await?;
+        }
+        let id = sql::insert(tx.conn(), &new, user).await?;
+        let key = sql::get(tx.conn(), id).await?;
+        self.record(&mut tx, caller, &event).await?;
+        tx.commit().await?;
+        Ok(key)
     }
 
     /// Gateway keys, oldest first.
-    pub async fn ai_gateway_key_list(&self, caller: &Caller, filter: &KeyFilter, page: Page) -> Result<Listing<GatewayKey>, StoreError> {
-        todo!()
+    pub async fn ai_gateway_key_list(
+        &self,
+        caller: &Caller,
+        filter: &KeyFilter,
+        page: Page,
+    ) -> Result<Listing<GatewayKey>, StoreError> {
+        authorise_list(&caller.principal, Resource::AiGatewayKey)?;
+        let mut held = self.engine.read().await?;
+        let items = sql::list(held.conn(), containing(filter.q.as_deref()), page).await?;
+        Ok(Listing::cut(items, page, |key| Cursor {
+            at: key.created_at,
+            id: key.id.as_uuid(),
+        }))
     }
 
     /// One gateway key by id or name.
-    pub async fn ai_gateway_key_find(&self, caller: &Caller, id_or_name: &str) -> Result<GatewayKey, StoreError> {
-        todo!()
+    pub async fn ai_gateway_key_find(&self, caller: &Caller, text: &str) -> Result<GatewayKey, StoreError> {
+        authorise(&caller.principal, Action::Read, Resource::AiGatewayKey, Target::Shared)?;
+        let (id, name) = id_or_name(text);
+        let mut held = self.engine.read().await?;
+        sql::find(held.conn(), id, &name).await?.ok_or(StoreError::NotFound)
     }
 
     /// Deletes a gateway key. A key that is not there is no error: the answer says whether one was deleted.
     pub async fn ai_gateway_key_delete(&self, caller: &Caller, id: GatewayKeyId) -> Result<bool, StoreError> {
-        todo!()
+        let event = Event::new("delete", Resource::AiGatewayKey).id(id.as_uuid());
+        self.admit(caller, Action::Delete, Target::Shared, &event).await?;
+        let mut tx = self.engine.begin().await?;
+        let Some((name, prefix)) = sql::delete(tx.conn(), id).await? else {
+            return Ok(false);
+        };
+        self.record(&mut tx, caller, &event.name(&name).prefix(&prefix)).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// Looks a shown gateway key up by its hash.
-    pub async fn ai_gateway_key_authenticate(&self, caller: &Caller, hash: &SecretHash) -> Result<Option<KeyAuthentication>, StoreError> {
-        todo!()
+    pub async fn ai_gateway_key_authenticate(
+        &self,
+        caller: &Caller,
+        hash: &SecretHash,
+    ) -> Result<Option<KeyAuthentication>, StoreError> {
+        authorise(&caller.principal, Action::Read, Resource::AiGatewayKey, Target::Shared)?;
+        let mut held = self.engine.read().await?;
+        sql::authenticate(held.conn(), hash, self.now()).await
     }
 
     /// Marks a gateway key as used at this time. An earlier time than the one on record changes nothing.
-    pub async fn ai_gateway_key_touch(&self, caller: &Caller, id: GatewayKeyId, at: Timestamp) -> Result<(), StoreError> {
-        todo!()
+    pub async fn ai_gateway_key_touch(
+        &self,
+        caller: &Caller,
+        id: GatewayKeyId,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        authorise(
+            &caller.principal,
+            Action::Update,
+            Resource::AiGatewayKey,
+            Target::Shared,
+        )?;
+        let mut held = self.engine.write().await?;
+        sql::touch(held.conn(), id, at).await
     }
 }

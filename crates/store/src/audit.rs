@@ -1,7 +1,8 @@
 //! The audit log: who did what to what, when, in which request, with what outcome. Never a secret or a hash.
 
-use crate::{Listing, Page, Store, StoreError};
-use lychgate_authz::{Caller, Resource};
+use crate::sql::audit_entries as sql;
+use crate::{Cursor, Listing, Page, Store, StoreError};
+use lychgate_authz::{Action, Caller, Resource, Target, authorise, authorise_list};
 use lychgate_types::{AuditEntryId, RequestId, Timestamp, TokenId};
 use uuid::Uuid;
 
@@ -138,12 +139,30 @@ pub struct AuditFilter {
 
 impl Store {
     /// Writes an entry about something that is not a change of data, such as a replica's attach.
-    pub async fn audit_append(&self, caller: &Caller, new: AuditInsert) -> Result<(), StoreError> {
-        todo!()
+    pub async fn audit_append(&self, caller: &Caller, new: &AuditInsert) -> Result<(), StoreError> {
+        authorise(
+            &caller.principal,
+            Action::Create,
+            Resource::AuditEntry,
+            Target::Collection,
+        )?;
+        let mut held = self.engine.write().await?;
+        sql::insert(held.conn(), caller, self.ambient.new_id(), self.now(), new).await
     }
 
     /// Entries, newest first.
-    pub async fn audit_list(&self, caller: &Caller, filter: &AuditFilter, page: Page) -> Result<Listing<AuditEntry>, StoreError> {
-        todo!()
+    pub async fn audit_list(
+        &self,
+        caller: &Caller,
+        filter: &AuditFilter,
+        page: Page,
+    ) -> Result<Listing<AuditEntry>, StoreError> {
+        authorise_list(&caller.principal, Resource::AuditEntry)?;
+        let mut held = self.engine.read().await?;
+        let items = sql::list(held.conn(), filter, page).await?;
+        Ok(Listing::cut(items, page, |entry| Cursor {
+            at: entry.created_at,
+            id: entry.id.as_uuid(),
+        }))
     }
 }

@@ -1,28 +1,39 @@
 //! Opening a database and bringing its schema up to date.
 
+use crate::engine::Engine;
 use crate::error::ConnectError;
 use crate::url::DatabaseUrl;
-use lychgate_types::Ambient;
+use lychgate_types::{Ambient, Timestamp};
 
 /// The door. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
+    pub(crate) engine: Engine,
     pub(crate) ambient: Ambient,
+    url: DatabaseUrl,
 }
 
 impl Store {
     /// Opens the database; a SQLite file that is not there is made, with mode 0600. The schema is left alone.
     pub async fn connect(url: &DatabaseUrl, ambient: Ambient) -> Result<Self, ConnectError> {
-        todo!()
+        Ok(Self {
+            engine: Engine::open(url).await?,
+            ambient,
+            url: url.clone(),
+        })
     }
 
     /// Brings the schema up to date, under a lock. Harmless when it is so already.
     pub async fn migrate(&self) -> Result<(), ConnectError> {
-        todo!()
+        self.engine.migrate(&self.url).await
     }
 
     /// Waits for running statements and closes all connections.
     pub async fn close(&self) {
-        todo!()
+        self.engine.close().await;
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.ambient.now()
     }
 }

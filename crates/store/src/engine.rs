@@ -1,1 +1,213 @@
-//! Engine.
+//! The two databases as one: pools, connections, transactions. What only one engine can do stands here and below.
+//!
+//! Everything above speaks in static SQL texts, [`Value`]s and [`Row`]s and does not know which engine it talks to. Not here:
+//! any SQL about the product's tables (`sql/`).
+
+mod bulk;
+mod failure;
+mod open;
+mod row;
+mod value;
+
+pub(crate) use bulk::Bulk;
+pub(crate) use failure::foreign;
+pub(crate) use row::Row;
+pub(crate) use value::{Args, Moment, Value, args, clean, cut};
+
+use crate::StoreError;
+use sqlx::pool::PoolConnection;
+use sqlx::{PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};
+
+/// An open database.
+#[derive(Clone, Debug)]
+pub(crate) enum Engine {
+    /// Any number of control planes.
+    Pg(PgPool),
+    /// One control plane. One connection writes, so that writers queue instead of failing; the others only read.
+    Lite { writer: SqlitePool, reader: SqlitePool },
+}
+
+/// What concurrent transactions take in turn, where rows alone can't order them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i64)]
+pub(crate) enum Lock {
+    /// Users' states, owners and tokens: "the last owner" is a statement about many rows.
+    Accounts = 0x6c79_6368_0001,
+    /// The first writing of the master key's check.
+    MasterKey = 0x6c79_6368_0002,
+}
+
+impl Engine {
+    /// A connection for one reading statement.
+    pub(crate) async fn read(&self) -> Result<Held, StoreError> {
+        match self {
+            Self::Pg(pool) => pool.acquire().await.map(Held::Pg).map_err(failure::plain),
+            Self::Lite { reader, .. } => reader.acquire().await.map(Held::Lite).map_err(failure::plain),
+        }
+    }
+
+    /// A connection for one writing statement.
+    pub(crate) async fn write(&self) -> Result<Held, StoreError> {
+        match self {
+            Self::Pg(pool) => pool.acquire().await.map(Held::Pg).map_err(failure::plain),
+            Self::Lite { writer, .. } => writer.acquire().await.map(Held::Lite).map_err(failure::plain),
+        }
+    }
+
+    /// A transaction that may write. Dropped without a commit, it changes nothing.
+    pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
+        match self {
+            Self::Pg(pool) => pool.begin().await.map(Tx::Pg).map_err(failure::plain),
+            // A deferred transaction that reads before it writes fails under contention, whatever the busy timeout.
+            Self::Lite { writer, .. } => writer
+                .begin_with("BEGIN IMMEDIATE")
+                .await
+                .map(Tx::Lite)
+                .map_err(failure::plain),
+        }
+    }
+
+    /// A transaction in which several reading statements see the same state.
+    pub(crate) async fn snapshot(&self) -> Result<Tx, StoreError> {
+        match self {
+            Self::Pg(pool) => pool
+                .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                .await
+                .map(Tx::Pg)
+                .map_err(failure::plain),
+            Self::Lite { reader, .. } => reader.begin().await.map(Tx::Lite).map_err(failure::plain),
+        }
+    }
+
+    /// Closes every connection, after what they are doing.
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Pg(pool) => pool.close().await,
+            Self::Lite { writer, reader } => {
+                // The writer last: the last connection to go folds the write-ahead log into the file.
+                reader.close().await;
+                writer.close().await;
+            }
+        }
+    }
+}
+
+/// A connection on loan from a pool.
+pub(crate) enum Held {
+    Pg(PoolConnection<Postgres>),
+    Lite(PoolConnection<Sqlite>),
+}
+
+impl Held {
+    /// For one statement.
+    pub(crate) fn conn(&mut self) -> Conn<'_> {
+        match self {
+            Self::Pg(held) => Conn::Pg(held),
+            Self::Lite(held) => Conn::Lite(held),
+        }
+    }
+}
+
+/// A transaction under way.
+pub(crate) enum Tx {
+    Pg(Transaction<'static, Postgres>),
+    Lite(Transaction<'static, Sqlite>),
+}
+
+impl Tx {
+    /// For one statement of the transaction.
+    pub(crate) fn conn(&mut self) -> Conn<'_> {
+        match self {
+            Self::Pg(tx) => Conn::Pg(tx),
+            Self::Lite(tx) => Conn::Lite(tx),
+        }
+    }
+
+    /// Waits until no other transaction holds this lock, and holds it to the end.
+    pub(crate) async fn lock(&mut self, lock: Lock) -> Result<(), StoreError> {
+        match self {
+            Self::Pg(tx) => {
+                let query = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(lock as i64);
+                query.execute(&mut **tx).await.map(drop).map_err(failure::plain)
+            }
+            // The only writer there is.
+            Self::Lite(_) => Ok(()),
+        }
+    }
+
+    /// Makes it so.
+    pub(crate) async fn commit(self) -> Result<(), StoreError> {
+        match self {
+            Self::Pg(tx) => tx.commit().await.map_err(failure::plain),
+            Self::Lite(tx) => tx.commit().await.map_err(failure::plain),
+        }
+    }
+}
+
+/// Where one statement runs.
+pub(crate) enum Conn<'c> {
+    Pg(&'c mut PgConnection),
+    Lite(&'c mut SqliteConnection),
+}
+
+impl Conn<'_> {
+    /// Runs a statement and gives its rows.
+    pub(crate) async fn all(self, text: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
+        match self {
+            Conn::Pg(conn) => {
+                let query = args
+                    .into_iter()
+                    .fold(sqlx::query::<Postgres>(text), |query, value| query.bind(value));
+                let rows = query.fetch_all(conn).await.map_err(failure::postgres)?;
+                Ok(rows.into_iter().map(Row::Pg).collect())
+            }
+            Conn::Lite(conn) => {
+                let query = args
+                    .into_iter()
+                    .fold(sqlx::query::<Sqlite>(text), |query, value| query.bind(value));
+                match query.fetch_all(&mut *conn).await {
+                    Ok(rows) => Ok(rows.into_iter().map(Row::Lite).collect()),
+                    Err(error) => Err(failure::sqlite(conn, error).await),
+                }
+            }
+        }
+    }
+
+    /// Runs a statement that gives one row or none.
+    pub(crate) async fn optional(self, text: &'static str, args: Args) -> Result<Option<Row>, StoreError> {
+        // All rows are fetched: SQLite ends a statement with RETURNING only with its last row.
+        Ok(self.all(text, args).await?.into_iter().next())
+    }
+
+    /// Runs a statement that gives one row.
+    pub(crate) async fn one(self, text: &'static str, args: Args) -> Result<Row, StoreError> {
+        self.optional(text, args)
+            .await?
+            .ok_or_else(|| failure::plain(sqlx::Error::RowNotFound))
+    }
+
+    /// Runs a statement and gives the number of rows that it touched.
+    pub(crate) async fn execute(self, text: &'static str, args: Args) -> Result<u64, StoreError> {
+        match self {
+            Conn::Pg(conn) => {
+                let query = args
+                    .into_iter()
+                    .fold(sqlx::query::<Postgres>(text), |query, value| query.bind(value));
+                query
+                    .execute(conn)
+                    .await
+                    .map(|done| done.rows_affected())
+                    .map_err(failure::postgres)
+            }
+            Conn::Lite(conn) => {
+                let query = args
+                    .into_iter()
+                    .fold(sqlx::query::<Sqlite>(text), |query, value| query.bind(value));
+                match query.execute(&mut *conn).await {
+                    Ok(done) => Ok(done.rows_affected()),
+                    Err(error) => Err(failure::sqlite(conn, error).await),
+                }
+            }
+        }
+    }
+}

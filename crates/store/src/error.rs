@@ -18,7 +18,9 @@ pub enum StoreError {
     #[error(transparent)]
     Rule(#[from] RuleBroken),
     /// The master key is not the one that sealed this database.
-    #[error("the master key is not the one that this database was sealed with: start with the first master key, or restore it from its backup")]
+    #[error(
+        "the master key is not the one that this database was sealed with: start with the first master key, or restore it from its backup"
+    )]
     WrongMasterKey,
     /// The database failed.
     #[error("the database failed")]
@@ -64,7 +66,9 @@ pub struct Internal(#[source] pub(crate) Box<dyn std::error::Error + Send + Sync
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The file can't be made or written.
-    #[error("the database file {path} can't be opened for writing ({reason}): check that its directory exists and that this user may write to it")]
+    #[error(
+        "the database file {path} can't be opened for writing ({reason}): check that its directory exists and that this user may write to it"
+    )]
     NotWritable {
         /// The file.
         path: String,
@@ -78,7 +82,9 @@ pub enum ConnectError {
         path: String,
     },
     /// No answer from the server.
-    #[error("the PostgreSQL server of {url} can't be reached ({reason}): check that it runs, and host, port and network")]
+    #[error(
+        "the PostgreSQL server of {url} can't be reached ({reason}): check that it runs, and host, port and network"
+    )]
     Unreachable {
         /// Without its password.
         url: String,
@@ -104,19 +110,25 @@ pub enum ConnectError {
         url: String,
     },
     /// A newer version of Lychgate has been here.
-    #[error("the database was migrated by a newer version (migration {migration}): run that version, or restore a backup from before the upgrade")]
+    #[error(
+        "the database was migrated by a newer version (migration {migration}): run that version, or restore a backup from before the upgrade"
+    )]
     Newer {
         /// The first migration that this version does not know.
         migration: i64,
     },
     /// A migration in the database is not the one of the same number in this program.
-    #[error("migration {migration} of the database differs from this version's: the database belongs to another build; use that build, or another database")]
+    #[error(
+        "migration {migration} of the database differs from this version's: the database belongs to another build; use that build, or another database"
+    )]
     Altered {
         /// Its number.
         migration: i64,
     },
     /// The schema can't be brought up to date.
-    #[error("the database schema can't be migrated: restore the last backup, or look into the source of this error in the log")]
+    #[error(
+        "the database schema can't be migrated: restore the last backup, or look into the source of this error in the log"
+    )]
     Migration(#[source] Internal),
     /// Anything else.
     #[error("the database can't be used")]

@@ -1,13 +1,27 @@
 //! Remembered answers: a request repeated under the same `Idempotency-Key` within an hour is answered as before.
 
 use crate::{Store, StoreError};
-use lychgate_authz::Caller;
+use lychgate_authz::{Action, Caller, Resource, Target, authorise};
 
 /// What kind of request an idempotency key belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     /// [`Store::ai_gateway_key_insert`].
     AiGatewayKeyInsert,
+}
+
+impl Operation {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::AiGatewayKeyInsert => "ai_gateway_key_insert",
+        }
+    }
+
+    const fn right(self) -> (Action, Resource) {
+        match self {
+            Self::AiGatewayKeyInsert => (Action::Create, Resource::AiGatewayKey),
+        }
+    }
 }
 
 /// An answer to be remembered.
@@ -44,7 +58,18 @@ impl std::fmt::Debug for RememberedAnswer {
 
 impl Store {
     /// The answer that the calling user got under this key within the last hour.
-    pub async fn idempotency_find(&self, caller: &Caller, operation: Operation, key: &str) -> Result<Option<RememberedAnswer>, StoreError> {
-        todo!()
+    pub async fn idempotency_find(
+        &self,
+        caller: &Caller,
+        operation: Operation,
+        key: &str,
+    ) -> Result<Option<RememberedAnswer>, StoreError> {
+        let (action, resource) = operation.right();
+        authorise(&caller.principal, action, resource, Target::Collection)?;
+        let Some(user) = caller.principal.user_id() else {
+            return Ok(None);
+        };
+        let mut held = self.engine.read().await?;
+        crate::sql::idempotency_keys::find(held.conn(), user, operation.as_str(), key, self.now()).await
     }
 }

@@ -1,8 +1,9 @@
 //! Reading what the gateway has recorded.
 
+use crate::sql::interceptions as sql;
 use crate::users::UserRef;
-use crate::{Listing, Page, Store, StoreError};
-use lychgate_authz::Caller;
+use crate::{Cursor, Listing, Page, Store, StoreError};
+use lychgate_authz::{Caller, Resource, authorise_list};
 use lychgate_types::interception::{CredentialKind, ModelThought, Outcome, Prompt, TokenUsage, ToolUsage};
 use lychgate_types::provider::{Api, ProviderType};
 use lychgate_types::{GatewayKeyId, InterceptionId, ReplicaId, Timestamp, TokenId, UserId};
@@ -130,12 +131,45 @@ pub struct InterceptionFilter {
 
 impl Store {
     /// Interceptions, newest first. A caller who may only see its own gets only its own.
-    pub async fn interception_list(&self, caller: &Caller, filter: &InterceptionFilter, page: Page) -> Result<Listing<InterceptionSummary>, StoreError> {
-        todo!()
+    pub async fn interception_list(
+        &self,
+        caller: &Caller,
+        filter: &InterceptionFilter,
+        page: Page,
+    ) -> Result<Listing<InterceptionSummary>, StoreError> {
+        let only = authorise_list(&caller.principal, Resource::Interception)?;
+        let user = match (only, filter.user) {
+            (Some(own), Some(wanted)) if own != wanted => {
+                return Ok(Listing {
+                    items: Vec::new(),
+                    next: None,
+                });
+            }
+            (Some(own), _) => Some(own),
+            (None, wanted) => wanted,
+        };
+        let mut held = self.engine.read().await?;
+        let items = sql::list(held.conn(), filter, user, page).await?;
+        Ok(Listing::cut(items, page, |row| Cursor {
+            at: row.started_at,
+            id: row.id.as_uuid(),
+        }))
     }
 
     /// One interception with its lists.
-    pub async fn interception_get(&self, caller: &Caller, id: InterceptionId) -> Result<InterceptionDetail, StoreError> {
-        todo!()
+    pub async fn interception_get(
+        &self,
+        caller: &Caller,
+        id: InterceptionId,
+    ) -> Result<InterceptionDetail, StoreError> {
+        let only = authorise_list(&caller.principal, Resource::Interception)?;
+        let mut tx = self.engine.snapshot().await?;
+        Ok(InterceptionDetail {
+            summary: sql::get(tx.conn(), id, only).await?.ok_or(StoreError::NotFound)?,
+            token_usages: sql::token_usages(tx.conn(), id).await?,
+            prompts: sql::prompts(tx.conn(), id).await?,
+            tool_usages: sql::tool_usages(tx.conn(), id).await?,
+            model_thoughts: sql::model_thoughts(tx.conn(), id).await?,
+        })
     }
 }

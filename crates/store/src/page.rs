@@ -31,7 +31,10 @@ impl std::str::FromStr for Cursor {
         }
         let at = u64::from_str_radix(&text[..16], 16).map_err(|_| CursorError)?;
         let id = Uuid::try_parse(&text[16..]).map_err(|_| CursorError)?;
-        Ok(Self { at: Timestamp::from_micros(at.cast_signed()), id })
+        Ok(Self {
+            at: Timestamp::from_micros(at.cast_signed()),
+            id,
+        })
     }
 }
 
@@ -83,10 +86,20 @@ mod tests {
     #[test]
     fn a_cursor_survives_its_text_and_nothing_else_is_one() {
         for micros in [0, 1, -1, i64::MAX, i64::MIN] {
-            let cursor = Cursor { at: Timestamp::from_micros(micros), id: Uuid::from_u128(7) };
+            let cursor = Cursor {
+                at: Timestamp::from_micros(micros),
+                id: Uuid::from_u128(7),
+            };
             assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
         }
-        for bad in ["", "x", &"g".repeat(48), &"0".repeat(47), &"é".repeat(24), &format!("+{}", "0".repeat(47))] {
+        for bad in [
+            "",
+            "x",
+            &"g".repeat(48),
+            &"0".repeat(47),
+            &"é".repeat(24),
+            &format!("+{}", "0".repeat(47)),
+        ] {
             assert!(bad.parse::<Cursor>().is_err(), "{bad:?}");
         }
     }

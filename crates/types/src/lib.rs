@@ -16,7 +16,7 @@ mod timestamp;
 
 pub use ambient::Ambient;
 pub use id::{
-    AuditEntryId, GatewayKeyId, IdError, InterceptionId, ProviderId, ProviderKeyId, ReplicaId, RequestId, TokenId,
+    AuditEntryId, GatewayKeyId, Id, IdError, InterceptionId, ProviderId, ProviderKeyId, ReplicaId, RequestId, TokenId,
     UserId,
 };
 pub use name::{Name, NameError};

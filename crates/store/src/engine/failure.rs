@@ -1,0 +1,77 @@
+//! What a database's refusal means, told by the names of constraints, the same on both engines.
+
+use crate::error::{Constraint, Internal, StoreError};
+use sqlx::error::ErrorKind;
+use sqlx::{Row as _, SqliteConnection};
+
+/// A failure that is nobody's rule: broken connection, unreadable column.
+pub(crate) fn plain(error: sqlx::Error) -> StoreError {
+    StoreError::Internal(Internal(error.into()))
+}
+
+/// A stored value that this program can't read.
+pub(crate) fn foreign(error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
+    StoreError::Internal(Internal(Box::new(error)))
+}
+
+/// PostgreSQL names the constraint itself.
+pub(super) fn postgres(error: sqlx::Error) -> StoreError {
+    let name = error
+        .as_database_error()
+        .and_then(|e| named_kind(e).then(|| e.constraint()).flatten());
+    match name.map(str::to_owned) {
+        Some(name) => StoreError::Conflict(Constraint { name }),
+        None => plain(error),
+    }
+}
+
+/// SQLite names checks and indexes over expressions; for an index over columns it lists the columns, and the schema knows the
+/// index. The connection goes on working after a refused statement.
+pub(super) async fn sqlite(conn: &mut SqliteConnection, error: sqlx::Error) -> StoreError {
+    let Some(database) = error.as_database_error().filter(|e| named_kind(*e)) else {
+        return plain(error);
+    };
+    let message = database.message().to_owned();
+    let name = match message.split_once(" constraint failed: ") {
+        Some(("CHECK", name)) => Some(name.to_owned()),
+        Some(("UNIQUE", what)) => match what.strip_prefix("index '").and_then(|rest| rest.strip_suffix('\'')) {
+            Some(name) => Some(name.to_owned()),
+            None => index_over(conn, what).await,
+        },
+        _ => None,
+    };
+    match name {
+        Some(name) => StoreError::Conflict(Constraint { name }),
+        None => plain(error),
+    }
+}
+
+/// Foreign keys have no name in SQLite and no method here relies on them; a missing value can't come about by the types.
+fn named_kind(error: &dyn sqlx::error::DatabaseError) -> bool {
+    matches!(error.kind(), ErrorKind::UniqueViolation | ErrorKind::CheckViolation)
+}
+
+/// The unique index over exactly these columns, given as `table.column, table.column`.
+async fn index_over(conn: &mut SqliteConnection, columns: &str) -> Option<String> {
+    let table = columns.split('.').next()?;
+    let rows = sqlx::query(
+        "SELECT l.name AS name, l.origin AS origin, i.name AS col FROM pragma_index_list($1) l \
+         JOIN pragma_index_info(l.name) i WHERE l.\"unique\" = 1 ORDER BY l.seq, i.seqno",
+    )
+    .bind(table)
+    .fetch_all(conn)
+    .await
+    .ok()?;
+    let mut found: Vec<(String, String, Vec<String>)> = Vec::new();
+    for row in rows {
+        let (name, origin): (String, String) = (row.try_get("name").ok()?, row.try_get("origin").ok()?);
+        // An index over an expression has no column name here, and is told by its own name.
+        let column = row.try_get::<Option<String>, _>("col").ok()?.unwrap_or_default();
+        match found.last_mut() {
+            Some(last) if last.0 == name => last.2.push(format!("{table}.{column}")),
+            _ => found.push((name, origin, vec![format!("{table}.{column}")])),
+        }
+    }
+    let (name, origin, _) = found.into_iter().find(|(_, _, over)| over.join(", ") == columns)?;
+    Some(if origin == "pk" { format!("{table}_pkey") } else { name })
+}

@@ -1,0 +1,210 @@
+//! Reading interceptions.
+
+use crate::engine::{Conn, Moment, Row, args, foreign};
+use crate::interceptions::{InterceptionFilter, InterceptionSummary, TokenSums};
+use crate::users::UserRef;
+use crate::{Page, StoreError};
+use lychgate_types::interception::{ModelThought, Outcome, Prompt, TokenUsage, ToolUsage};
+use lychgate_types::{InterceptionId, UserId};
+
+/// The page's rows first, then the sums over those alone.
+macro_rules! summaries {
+    ($where:expr, $end:expr) => {
+        concat!(
+            "WITH page AS (SELECT i.id, i.user_id, i.token_id, i.provider, i.provider_type, i.api, i.model, i.streaming, \
+             i.client, i.user_agent, i.client_session_id, i.session_id, i.thread_parent_id, i.thread_root_id, \
+             i.credential_kind, i.credential_hint, i.gateway_key_id, i.replica_id, i.started_at, i.ended_at, i.outcome, \
+             i.upstream_status, i.error_type, i.error_message, i.provider_request_id, i.stop_reason, i.attempts, \
+             i.time_to_first_byte_ms, i.overhead_us FROM interceptions i WHERE ",
+            $where,
+            "), sums AS (SELECT t.interception_id, CAST(SUM(t.input_tokens) AS BIGINT) AS input_tokens, \
+             CAST(SUM(t.output_tokens) AS BIGINT) AS output_tokens, \
+             CAST(SUM(t.cache_read_input_tokens) AS BIGINT) AS cache_read_input_tokens, \
+             CAST(SUM(t.cache_write_input_tokens) AS BIGINT) AS cache_write_input_tokens, \
+             CAST(SUM(t.cache_write_1h_input_tokens) AS BIGINT) AS cache_write_1h_input_tokens, \
+             CAST(SUM(t.reasoning_tokens) AS BIGINT) AS reasoning_tokens, \
+             CAST(MAX(CASE WHEN t.estimated THEN 1 ELSE 0 END) AS BIGINT) AS estimated \
+             FROM token_usages t WHERE t.interception_id IN (SELECT id FROM page) GROUP BY t.interception_id) \
+             SELECT p.id, p.user_id, u.username, p.token_id, p.provider, p.provider_type, p.api, p.model, p.streaming, \
+             p.client, p.user_agent, p.client_session_id, p.session_id, p.thread_parent_id, p.thread_root_id, \
+             p.credential_kind, p.credential_hint, p.gateway_key_id, p.replica_id, p.started_at, p.ended_at, p.outcome, \
+             p.upstream_status, p.error_type, p.error_message, p.provider_request_id, p.stop_reason, p.attempts, \
+             p.time_to_first_byte_ms, p.overhead_us, COALESCE(s.input_tokens, 0) AS input_tokens, \
+             COALESCE(s.output_tokens, 0) AS output_tokens, \
+             COALESCE(s.cache_read_input_tokens, 0) AS cache_read_input_tokens, \
+             COALESCE(s.cache_write_input_tokens, 0) AS cache_write_input_tokens, \
+             COALESCE(s.cache_write_1h_input_tokens, 0) AS cache_write_1h_input_tokens, \
+             COALESCE(s.reasoning_tokens, 0) AS reasoning_tokens, COALESCE(s.estimated, 0) AS estimated \
+             FROM page p JOIN users u ON u.id = p.user_id LEFT JOIN sums s ON s.interception_id = p.id ",
+            $end
+        )
+    };
+}
+
+macro_rules! filters {
+    () => {
+        "(i.started_at, i.id) < ($1, $2) AND i.started_at >= $3 AND i.started_at < $4 \
+         AND (CAST($5 AS TEXT) IS NULL OR i.provider = $5) AND (CAST($6 AS TEXT) IS NULL OR i.model = $6) \
+         AND (CAST($7 AS TEXT) IS NULL OR i.client = $7) AND ($8 IS NULL OR i.session_id = $8) \
+         AND (CAST($9 AS TEXT) IS NULL OR i.outcome = $9) "
+    };
+}
+
+super::texts! {
+    LIST = summaries!(
+        concat!(filters!(), "ORDER BY i.started_at DESC, i.id DESC LIMIT $10"),
+        "ORDER BY p.started_at DESC, p.id DESC");
+    /// A text of its own, so that SQLite, too, walks the index over (user, time).
+    LIST_OF_USER = summaries!(
+        concat!(filters!(), "AND i.user_id = $11 ORDER BY i.started_at DESC, i.id DESC LIMIT $10"),
+        "ORDER BY p.started_at DESC, p.id DESC");
+    GET = summaries!("i.id = $1 AND ($2 IS NULL OR i.user_id = $2)", "");
+    TOKEN_USAGES = "SELECT provider_response_id, input_tokens, output_tokens, cache_read_input_tokens, \
+         cache_write_input_tokens, cache_write_1h_input_tokens, reasoning_tokens, estimated, extra \
+         FROM token_usages WHERE interception_id = $1 ORDER BY position";
+    PROMPTS = "SELECT provider_response_id, prompt FROM prompts WHERE interception_id = $1 ORDER BY position";
+    TOOL_USAGES = "SELECT provider_response_id, tool_call_id, tool, input FROM tool_usages \
+         WHERE interception_id = $1 ORDER BY position";
+    MODEL_THOUGHTS = "SELECT content, source FROM model_thoughts WHERE interception_id = $1 ORDER BY position";
+}
+
+fn read(row: &Row) -> Result<InterceptionSummary, StoreError> {
+    Ok(InterceptionSummary {
+        id: row.id("id")?,
+        user: UserRef {
+            id: row.id("user_id")?,
+            username: row.text("username")?,
+        },
+        token_id: row.id("token_id")?,
+        provider: row.text("provider")?,
+        provider_type: row.parsed("provider_type")?,
+        api: row.parsed("api")?,
+        model: row.text("model")?,
+        streaming: row.bool("streaming")?,
+        client: row.text("client")?,
+        user_agent: row.text("user_agent")?,
+        client_session_id: row.opt_text("client_session_id")?,
+        session_id: row.uuid("session_id")?,
+        thread_parent_id: row.opt_id("thread_parent_id")?,
+        thread_root_id: row.opt_id("thread_root_id")?,
+        credential_kind: row.parsed("credential_kind")?,
+        credential_hint: row.text("credential_hint")?,
+        gateway_key_id: row.opt_id("gateway_key_id")?,
+        replica_id: row.opt_id("replica_id")?,
+        started_at: row.time("started_at")?,
+        ended_at: row.time("ended_at")?,
+        outcome: row.parsed("outcome")?,
+        upstream_status: row
+            .opt_int("upstream_status")?
+            .map(u16::try_from)
+            .transpose()
+            .map_err(foreign)?,
+        error_type: row.opt_text("error_type")?,
+        error_message: row.opt_text("error_message")?,
+        provider_request_id: row.opt_text("provider_request_id")?,
+        stop_reason: row.opt_text("stop_reason")?,
+        attempts: u32::try_from(row.int("attempts")?).map_err(foreign)?,
+        time_to_first_byte_ms: row.opt_int("time_to_first_byte_ms")?,
+        overhead_us: row.int("overhead_us")?,
+        tokens: TokenSums {
+            input_tokens: row.int("input_tokens")?,
+            output_tokens: row.int("output_tokens")?,
+            cache_read_input_tokens: row.int("cache_read_input_tokens")?,
+            cache_write_input_tokens: row.int("cache_write_input_tokens")?,
+            cache_write_1h_input_tokens: row.int("cache_write_1h_input_tokens")?,
+            reasoning_tokens: row.int("reasoning_tokens")?,
+            estimated: row.int("estimated")? != 0,
+        },
+    })
+}
+
+/// `user` is whose are wanted, `None` for everybody's.
+pub(crate) async fn list(
+    conn: Conn<'_>,
+    filter: &InterceptionFilter,
+    user: Option<UserId>,
+    page: Page,
+) -> Result<Vec<InterceptionSummary>, StoreError> {
+    let (at, id) = super::descending(page);
+    let mut values = args![
+        at,
+        id,
+        filter.since.map_or(Moment::MIN, Moment::at),
+        filter.until.map_or(Moment::MAX, Moment::at),
+        filter.provider.as_deref(),
+        filter.model.as_deref(),
+        filter.client.as_deref(),
+        filter.session,
+        filter.outcome.map(Outcome::as_str),
+        page.fetch(),
+    ];
+    let text = match user {
+        Some(user) => {
+            values.push(user.into());
+            LIST_OF_USER
+        }
+        None => LIST,
+    };
+    conn.all(text, values).await?.iter().map(read).collect()
+}
+
+pub(crate) async fn get(
+    conn: Conn<'_>,
+    id: InterceptionId,
+    only: Option<UserId>,
+) -> Result<Option<InterceptionSummary>, StoreError> {
+    conn.optional(GET, args![id, only])
+        .await?
+        .as_ref()
+        .map(read)
+        .transpose()
+}
+
+pub(crate) async fn token_usages(conn: Conn<'_>, id: InterceptionId) -> Result<Vec<TokenUsage>, StoreError> {
+    let read = |row: &Row| {
+        Ok(TokenUsage {
+            provider_response_id: row.text("provider_response_id")?,
+            input_tokens: row.int("input_tokens")?,
+            output_tokens: row.int("output_tokens")?,
+            cache_read_input_tokens: row.int("cache_read_input_tokens")?,
+            cache_write_input_tokens: row.int("cache_write_input_tokens")?,
+            cache_write_1h_input_tokens: row.int("cache_write_1h_input_tokens")?,
+            reasoning_tokens: row.int("reasoning_tokens")?,
+            estimated: row.bool("estimated")?,
+            extra: row.counters("extra")?,
+        })
+    };
+    conn.all(TOKEN_USAGES, args![id]).await?.iter().map(read).collect()
+}
+
+pub(crate) async fn prompts(conn: Conn<'_>, id: InterceptionId) -> Result<Vec<Prompt>, StoreError> {
+    let read = |row: &Row| {
+        Ok(Prompt {
+            provider_response_id: row.text("provider_response_id")?,
+            prompt: row.text("prompt")?,
+        })
+    };
+    conn.all(PROMPTS, args![id]).await?.iter().map(read).collect()
+}
+
+pub(crate) async fn tool_usages(conn: Conn<'_>, id: InterceptionId) -> Result<Vec<ToolUsage>, StoreError> {
+    let read = |row: &Row| {
+        Ok(ToolUsage {
+            provider_response_id: row.text("provider_response_id")?,
+            tool_call_id: row.text("tool_call_id")?,
+            tool: row.text("tool")?,
+            input: row.text("input")?,
+        })
+    };
+    conn.all(TOOL_USAGES, args![id]).await?.iter().map(read).collect()
+}
+
+pub(crate) async fn model_thoughts(conn: Conn<'_>, id: InterceptionId) -> Result<Vec<ModelThought>, StoreError> {
+    let read = |row: &Row| {
+        Ok(ModelThought {
+            content: row.text("content")?,
+            source: row.parsed("source")?,
+        })
+    };
+    conn.all(MODEL_THOUGHTS, args![id]).await?.iter().map(read).collect()
+}

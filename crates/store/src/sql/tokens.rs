@@ -1,0 +1,135 @@
+//! User tokens. `token_hash` is only ever answered by the texts that end tokens: replicas must be told which to forget.
+
+use crate::engine::{Conn, Row, args};
+use crate::tokens::{Token, TokenAuthentication, TokenInsert};
+use crate::users::UserRef;
+use crate::{Page, StoreError};
+use lychgate_authz::Scopes;
+use lychgate_types::secret::SecretHash;
+use lychgate_types::{Timestamp, TokenId, UserId};
+
+macro_rules! columns {
+    () => {
+        "SELECT t.id, t.user_id, u.username, t.name, t.secret_prefix, t.scopes, t.created_at, t.expires_at, t.last_used_at, \
+         t.revoked_at FROM tokens t JOIN users u ON u.id = t.user_id "
+    };
+}
+
+super::texts! {
+    INSERT = "INSERT INTO tokens (id, created_at, user_id, name, secret_prefix, token_hash, scopes, expires_at) \
+         VALUES ($1, $2, $3, lower($4) /* stored in lower case */, $5, $6, $7, $8)";
+    LIST = concat!(columns!(), "WHERE ($1 IS NULL OR t.user_id = $1) AND ($2 IS NULL OR t.user_id = $2) \
+         AND (t.created_at, t.id) > ($3, $4) ORDER BY t.created_at, t.id LIMIT $5");
+    GET = concat!(columns!(), "WHERE t.id = $1 AND ($2 IS NULL OR t.user_id = $2)");
+    REVOKE = "UPDATE tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL RETURNING token_hash";
+    REVOKE_ALL = "UPDATE tokens SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL RETURNING token_hash";
+    LIVE_HASHES = "SELECT token_hash FROM tokens WHERE user_id = $1 AND revoked_at IS NULL \
+         AND (expires_at IS NULL OR expires_at > $2)";
+    AUTHENTICATE = "SELECT t.id, t.user_id, u.username, u.role, \
+         CASE WHEN u.deleted_at IS NULL THEN u.state ELSE 'suspended' END AS user_state, t.scopes, t.expires_at, t.revoked_at \
+         FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.token_hash = $1";
+    TOUCH = "UPDATE tokens SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at <= $3)";
+}
+
+fn scopes(row: &Row) -> Result<Scopes, StoreError> {
+    Scopes::from_texts(row.text("scopes")?.split_whitespace()).map_err(crate::engine::foreign)
+}
+
+fn read(row: &Row) -> Result<Token, StoreError> {
+    Ok(Token {
+        id: row.id("id")?,
+        user: UserRef {
+            id: row.id("user_id")?,
+            username: row.text("username")?,
+        },
+        name: row.text("name")?,
+        secret_prefix: row.text("secret_prefix")?,
+        scopes: scopes(row)?,
+        created_at: row.time("created_at")?,
+        expires_at: row.opt_time("expires_at")?,
+        last_used_at: row.opt_time("last_used_at")?,
+        revoked_at: row.opt_time("revoked_at")?,
+    })
+}
+
+fn hash(row: &Row) -> Result<SecretHash, StoreError> {
+    let bytes = row.bytes("token_hash")?;
+    let bytes: [u8; 32] = bytes.as_slice().try_into().map_err(crate::engine::foreign)?;
+    Ok(SecretHash::from_bytes(bytes))
+}
+
+pub(crate) async fn insert(conn: Conn<'_>, new: &TokenInsert) -> Result<(), StoreError> {
+    let values = args![
+        new.id,
+        new.created_at,
+        new.user_id,
+        &*new.name,
+        &*new.secret_prefix,
+        &*new.hashed_secret,
+        new.scopes.to_texts().join(" "),
+        new.expires_at,
+    ];
+    conn.execute(INSERT, values).await.map(drop)
+}
+
+pub(crate) async fn list(
+    conn: Conn<'_>,
+    wanted: Option<UserId>,
+    only: Option<UserId>,
+    page: Page,
+) -> Result<Vec<Token>, StoreError> {
+    let (at, id) = super::ascending(page);
+    conn.all(LIST, args![wanted, only, at, id, page.fetch()])
+        .await?
+        .iter()
+        .map(read)
+        .collect()
+}
+
+pub(crate) async fn get(conn: Conn<'_>, id: TokenId, only: Option<UserId>) -> Result<Option<Token>, StoreError> {
+    conn.optional(GET, args![id, only])
+        .await?
+        .as_ref()
+        .map(read)
+        .transpose()
+}
+
+pub(crate) async fn revoke(conn: Conn<'_>, id: TokenId, at: Timestamp) -> Result<Option<SecretHash>, StoreError> {
+    conn.optional(REVOKE, args![id, at])
+        .await?
+        .as_ref()
+        .map(hash)
+        .transpose()
+}
+
+pub(crate) async fn revoke_all(conn: Conn<'_>, user: UserId, at: Timestamp) -> Result<Vec<SecretHash>, StoreError> {
+    conn.all(REVOKE_ALL, args![user, at]).await?.iter().map(hash).collect()
+}
+
+pub(crate) async fn live_hashes(conn: Conn<'_>, user: UserId, now: Timestamp) -> Result<Vec<SecretHash>, StoreError> {
+    conn.all(LIVE_HASHES, args![user, now])
+        .await?
+        .iter()
+        .map(hash)
+        .collect()
+}
+
+pub(crate) async fn authenticate(conn: Conn<'_>, hash: &SecretHash) -> Result<Option<TokenAuthentication>, StoreError> {
+    let Some(row) = conn.optional(AUTHENTICATE, args![hash.as_bytes().as_slice()]).await? else {
+        return Ok(None);
+    };
+    Ok(Some(TokenAuthentication {
+        token_id: row.id("id")?,
+        user_id: row.id("user_id")?,
+        username: row.text("username")?,
+        role: row.parsed("role")?,
+        user_state: row.parsed("user_state")?,
+        scopes: scopes(&row)?,
+        expires_at: row.opt_time("expires_at")?,
+        revoked_at: row.opt_time("revoked_at")?,
+    }))
+}
+
+pub(crate) async fn touch(conn: Conn<'_>, id: TokenId, at: Timestamp, if_before: Timestamp) -> Result<(), StoreError> {
+    conn.execute(TOUCH, args![id, at, if_before]).await.map(drop)
+}

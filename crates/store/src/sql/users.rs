@@ -1,0 +1,92 @@
+//! Users.
+
+use crate::engine::{Conn, Lock, Row, Tx, args};
+use crate::users::{User, UserInsert, UserState};
+use crate::{Page, StoreError};
+use lychgate_types::{Timestamp, UserId};
+use uuid::Uuid;
+
+macro_rules! columns {
+    () => {
+        "id, username, role, state, created_at"
+    };
+}
+
+super::texts! {
+    INSERT = concat!(
+        "INSERT INTO users (id, created_at, username, role, state) \
+         VALUES ($1, $2, lower($3) /* stored in lower case */, $4, 'active') RETURNING ", columns!());
+    LIST = concat!("SELECT ", columns!(), " FROM users WHERE deleted_at IS NULL \
+         AND (CAST($1 AS TEXT) IS NULL OR username LIKE $1 ESCAPE '\\') AND ($2 IS NULL OR id = $2) \
+         AND (created_at, id) > ($3, $4) ORDER BY created_at, id LIMIT $5");
+    GET = concat!("SELECT ", columns!(), " FROM users WHERE id = $1 AND deleted_at IS NULL");
+    FIND = concat!("SELECT ", columns!(), " FROM users WHERE (id = $1 OR lower(username) = $2) AND deleted_at IS NULL");
+    SET_STATE = concat!("UPDATE users SET state = $2 WHERE id = $1 AND deleted_at IS NULL RETURNING ", columns!());
+    DELETE = "UPDATE users SET deleted_at = $2 WHERE id = $1 AND deleted_at IS NULL";
+    COUNT_ACTIVE_OWNERS =
+        "SELECT COUNT(id) AS n FROM users WHERE role = 'owner' AND state = 'active' AND deleted_at IS NULL";
+    COUNT_EVER = "SELECT COUNT(id) AS n FROM users";
+}
+
+fn read(row: &Row) -> Result<User, StoreError> {
+    Ok(User {
+        id: row.id("id")?,
+        username: row.text("username")?,
+        role: row.parsed("role")?,
+        state: row.parsed("state")?,
+        created_at: row.time("created_at")?,
+    })
+}
+
+pub(crate) async fn insert(conn: Conn<'_>, id: UserId, at: Timestamp, new: &UserInsert) -> Result<User, StoreError> {
+    read(
+        &conn
+            .one(INSERT, args![id, at, &*new.username, new.role.as_str()])
+            .await?,
+    )
+}
+
+pub(crate) async fn list(
+    conn: Conn<'_>,
+    pattern: Option<String>,
+    only: Option<UserId>,
+    page: Page,
+) -> Result<Vec<User>, StoreError> {
+    let (at, id) = super::ascending(page);
+    conn.all(LIST, args![pattern, only, at, id, page.fetch()])
+        .await?
+        .iter()
+        .map(read)
+        .collect()
+}
+
+pub(crate) async fn get(conn: Conn<'_>, id: UserId) -> Result<Option<User>, StoreError> {
+    conn.optional(GET, args![id]).await?.as_ref().map(read).transpose()
+}
+
+pub(crate) async fn find(conn: Conn<'_>, id: Option<Uuid>, name: &str) -> Result<Option<User>, StoreError> {
+    conn.optional(FIND, args![id, name])
+        .await?
+        .as_ref()
+        .map(read)
+        .transpose()
+}
+
+pub(crate) async fn set_state(conn: Conn<'_>, id: UserId, state: UserState) -> Result<User, StoreError> {
+    read(&conn.one(SET_STATE, args![id, state.as_str()]).await?)
+}
+
+pub(crate) async fn delete(conn: Conn<'_>, id: UserId, at: Timestamp) -> Result<u64, StoreError> {
+    conn.execute(DELETE, args![id, at]).await
+}
+
+/// Call under [`Lock::Accounts`].
+pub(crate) async fn count_active_owners(conn: Conn<'_>) -> Result<i64, StoreError> {
+    conn.one(COUNT_ACTIVE_OWNERS, args![]).await?.int("n")
+}
+
+/// Whether there has never been a user; nobody else can make one until the transaction ends.
+pub(crate) async fn none_ever(tx: &mut Tx) -> Result<bool, StoreError> {
+    tx.lock(Lock::Accounts).await?;
+    Ok(tx.conn().one(COUNT_EVER, args![]).await?.int("n")? == 0)
+}
