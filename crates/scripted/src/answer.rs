@@ -96,7 +96,7 @@ fn reply(ask: &Ask) -> String {
         format!("you said “{said}”")
     };
     format!(
-        "Hello from Lychgate’s scripted provider 🏮: {subject}. No model was asked; the bytes came all the same way."
+        "Hello from Lychgate’s scripted provider 🏮: {subject}. No model was asked, but question and answer went the whole way."
     )
 }
 

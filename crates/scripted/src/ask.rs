@@ -45,14 +45,14 @@ impl Endpoint {
     pub fn example(self, stream: bool) -> String {
         match self {
             Self::Messages => format!(
-                r#"{{"model":"claude-sonnet-4-5","max_tokens":1024,"stream":{stream},"messages":[{{"role":"user","content":"Hello"}}]}}"#
+                r#"{{"model":"claude-sonnet-5","max_tokens":1024,"stream":{stream},"messages":[{{"role":"user","content":"Hello"}}]}}"#
             ),
             Self::ChatCompletions => {
                 format!(
-                    r#"{{"model":"gpt-5-mini","stream":{stream},"messages":[{{"role":"user","content":"Hello"}}]}}"#
+                    r#"{{"model":"gpt-5.4-mini","stream":{stream},"messages":[{{"role":"user","content":"Hello"}}]}}"#
                 )
             }
-            Self::Responses => format!(r#"{{"model":"gpt-5-mini","stream":{stream},"input":"Hello"}}"#),
+            Self::Responses => format!(r#"{{"model":"gpt-5.4-mini","stream":{stream},"input":"Hello"}}"#),
             Self::Embeddings => r#"{"model":"text-embedding-3-small","input":"Hello"}"#.to_owned(),
         }
     }

@@ -2,11 +2,11 @@
 
 /// Models of the Anthropic family, newest first.
 const ANTHROPIC: [(&str, &str); 3] = [
-    ("claude-sonnet-4-5-20250929", "Claude Sonnet 4.5"),
-    ("claude-haiku-4-5-20251001", "Claude Haiku 4.5"),
-    ("claude-opus-4-1-20250805", "Claude Opus 4.1"),
+    ("claude-sonnet-5", "Claude Sonnet 5"),
+    ("claude-haiku-5-5", "Claude Haiku 5.5"),
+    ("claude-opus-5", "Claude Opus 5"),
 ];
-const OPENAI: [&str; 4] = ["gpt-5", "gpt-5-mini", "gpt-4o-mini", "text-embedding-3-small"];
+const OPENAI: [&str; 4] = ["gpt-5.5", "gpt-5.4-mini", "gpt-5-mini", "text-embedding-3-small"];
 
 /// `GET /v1/models` of Anthropic.
 pub(crate) fn anthropic_list() -> String {
@@ -27,7 +27,7 @@ pub(crate) fn anthropic_one(id: &str) -> Option<String> {
 }
 
 fn anthropic(id: &str, name: &str) -> String {
-    format!(r#"{{"type":"model","id":"{id}","display_name":"{name}","created_at":"2025-09-29T00:00:00Z"}}"#)
+    format!(r#"{{"type":"model","id":"{id}","display_name":"{name}","created_at":"2026-06-01T00:00:00Z"}}"#)
 }
 
 /// `GET /v1/models` of OpenAI.

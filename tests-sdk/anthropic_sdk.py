@@ -1,0 +1,151 @@
+"""The official anthropic SDK, unmodified but for base URL and key, against a gateway whose provider is scripted.
+
+Usage: anthropic_sdk.py BASE_URL TOKEN   (BASE_URL as in ANTHROPIC_BASE_URL)
+
+Every step asserts on what the SDK made of the answer; the first that fails ends the run with its traceback.
+"""
+
+import sys
+
+import anthropic
+
+MODEL = "claude-sonnet-5"
+HELLO = [{"role": "user", "content": "Hello from the SDK"}]
+WEATHER = {
+    "name": "get_weather",
+    "description": "The weather of a city",
+    "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
+
+
+def scenario(name):
+    return {"x-scripted": name}
+
+
+def raises(kind, call):
+    """Runs the call, which must raise exactly this kind of error, and returns the error."""
+    try:
+        call()
+    except Exception as error:
+        assert type(error) is kind, f"expected {kind.__name__}, got {type(error).__name__}: {error}"
+        return error
+    raise AssertionError(f"expected {kind.__name__}, but nothing was raised")
+
+
+def blocking(client):
+    message = client.messages.create(model=MODEL, max_tokens=100, messages=HELLO)
+    assert message.id.startswith("msg_01"), message.id
+    assert message.stop_reason == "end_turn"
+    assert "Hello from the SDK" in message.content[0].text, message.content
+    assert message.usage.input_tokens > 0 and message.usage.output_tokens > 0
+    assert message._request_id.startswith("req_"), message._request_id
+
+    message = client.messages.create(model=MODEL, max_tokens=100, messages=HELLO, extra_headers=scenario("cached"))
+    usage = message.usage
+    assert (usage.cache_read_input_tokens, usage.cache_creation_input_tokens) == (2048, 768), usage
+    assert usage.cache_creation.ephemeral_1h_input_tokens == 256, usage
+
+
+def streaming(client):
+    with client.messages.stream(model=MODEL, max_tokens=100, messages=HELLO) as stream:
+        pieces = list(stream.text_stream)
+        message = stream.get_final_message()
+    assert len(pieces) > 5 and "".join(pieces) == message.content[0].text
+    assert "Hello from the SDK" in message.content[0].text
+    assert message.stop_reason == "end_turn" and message.usage.output_tokens > 1
+
+    events = client.messages.create(model=MODEL, max_tokens=100, messages=HELLO, stream=True)
+    kinds = [event.type for event in events]
+    assert kinds[0] == "message_start" and kinds[-1] == "message_stop", kinds
+
+    for name in ("split", "crlf", "comments", "multiline", "slow"):
+        with client.messages.stream(model=MODEL, max_tokens=100, messages=HELLO, extra_headers=scenario(name)) as stream:
+            assert "Hello from the SDK" in stream.get_final_message().content[0].text, name
+
+
+def thinking(client):
+    budget = {"type": "adaptive"}
+    with client.messages.stream(model=MODEL, max_tokens=2048, messages=HELLO, thinking=budget) as stream:
+        message = stream.get_final_message()
+    thought, text = message.content
+    assert thought.type == "thinking" and thought.thinking and thought.signature
+    assert text.type == "text"
+    # The thought goes back in the next turn, signature and all.
+    turns = [*HELLO, {"role": "assistant", "content": message.content}, {"role": "user", "content": "And now?"}]
+    again = client.messages.create(model=MODEL, max_tokens=2048, messages=turns, thinking=budget)
+    assert "And now?" in again.content[1].text
+
+
+def tools(client):
+    turns = [{"role": "user", "content": "What is the weather in Zürich?"}]
+    first = client.messages.create(model=MODEL, max_tokens=100, messages=turns, tools=[WEATHER])
+    assert first.stop_reason == "tool_use"
+    call = next(block for block in first.content if block.type == "tool_use")
+    assert (call.name, call.input) == ("get_weather", {"city": "Zürich"}), call
+    result = {"type": "tool_result", "tool_use_id": call.id, "content": "7 degrees, fog"}
+    turns += [{"role": "assistant", "content": first.content}, {"role": "user", "content": [result]}]
+    second = client.messages.create(model=MODEL, max_tokens=100, messages=turns, tools=[WEATHER])
+    assert second.stop_reason == "end_turn" and "7 degrees, fog" in second.content[0].text, second.content
+
+    turns = [{"role": "user", "content": "And in two cities?"}]
+    asked = {"model": MODEL, "max_tokens": 100, "tools": [WEATHER]}
+    with client.messages.stream(messages=turns, extra_headers=scenario("tools"), **asked) as stream:
+        first = stream.get_final_message()
+    calls = [block for block in first.content if block.type == "tool_use"]
+    assert [call.input["city"] for call in calls] == ["Zürich", "Oslo"], calls
+    results = [{"type": "tool_result", "tool_use_id": call.id, "content": f"fine in {call.input['city']}"} for call in calls]
+    turns += [{"role": "assistant", "content": first.content}, {"role": "user", "content": results}]
+    with client.messages.stream(messages=turns, **asked) as stream:
+        assert "fine in Oslo" in stream.get_final_message().content[0].text
+
+
+def beside(client):
+    assert client.messages.count_tokens(model=MODEL, messages=HELLO).input_tokens > 0
+    models = client.models.list().data
+    assert any(model.id.startswith("claude-") for model in models)
+    assert client.models.retrieve(models[0].id).display_name
+
+
+def errors(client, base_url):
+    once = client.with_options(max_retries=0)
+
+    def ask(client=once, model=MODEL, **more):
+        return client.messages.create(model=model, max_tokens=100, messages=HELLO, **more)
+
+    stranger = anthropic.Anthropic(base_url=base_url, api_key="lgu_nobody", max_retries=0)
+    error = raises(anthropic.AuthenticationError, lambda: ask(stranger))
+    assert error.body["type"] == "error" and error.body["error"]["type"] == "authentication_error", error.body
+    error = raises(anthropic.NotFoundError, lambda: ask(model="no-such-model"))
+    assert error.body["error"] == {"type": "not_found_error", "message": "model: no-such-model"}, error.body
+    error = raises(anthropic.RateLimitError, lambda: ask(extra_headers=scenario("error-429")))
+    assert error.response.headers["retry-after"] == "1"
+    raises(anthropic.BadRequestError, lambda: ask(extra_headers=scenario("error-400")))
+    raises(anthropic.PermissionDeniedError, lambda: ask(extra_headers=scenario("error-403")))
+    raises(anthropic.InternalServerError, lambda: ask(extra_headers=scenario("error-500")))
+    assert raises(anthropic._exceptions.OverloadedError, lambda: ask(extra_headers=scenario("error-529"))).status_code == 529
+    raises(anthropic.RateLimitError, lambda: ask(stream=True, extra_headers=scenario("error-429")))
+
+    def overloaded():
+        with once.messages.stream(model=MODEL, max_tokens=100, messages=HELLO, extra_headers=scenario("stream-error")) as stream:
+            stream.get_final_message()
+
+    error = raises(anthropic.APIStatusError, overloaded)
+    assert error.body["error"]["type"] == "overloaded_error", error.body
+    raises(anthropic.APITimeoutError, lambda: ask(once.with_options(timeout=0.5), extra_headers=scenario("hang")))
+
+
+def main():
+    base_url, token = sys.argv[1:3]
+    client = anthropic.Anthropic(base_url=base_url, api_key=token, timeout=20)
+    blocking(client)
+    # A bearer token serves as well as an API key.
+    blocking(anthropic.Anthropic(base_url=base_url, api_key=None, auth_token=token, timeout=20))
+    streaming(client)
+    thinking(client)
+    tools(client)
+    beside(client)
+    errors(client, base_url)
+    print("anthropic", anthropic.__version__, "ok")
+
+
+main()

@@ -1,0 +1,181 @@
+"""The official openai SDK, unmodified but for base URL and key, against a gateway whose provider is scripted.
+
+Usage: openai_sdk.py BASE_URL TOKEN   (BASE_URL as in OPENAI_BASE_URL, with its /v1)
+
+Every step asserts on what the SDK made of the answer; the first that fails ends the run with its traceback.
+"""
+
+import json
+import sys
+
+import openai
+
+MODEL = "gpt-5.4-mini"
+HELLO = [{"role": "user", "content": "Hello from the SDK"}]
+PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": False}
+CHAT_TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": PARAMETERS, "strict": True}}
+TOOL = {"type": "function", "name": "get_weather", "parameters": PARAMETERS, "strict": True}
+
+
+def scenario(name):
+    return {"x-scripted": name}
+
+
+def raises(kind, call):
+    """Runs the call, which must raise exactly this kind of error, and returns the error."""
+    try:
+        call()
+    except Exception as error:
+        assert type(error) is kind, f"expected {kind.__name__}, got {type(error).__name__}: {error}"
+        return error
+    raise AssertionError(f"expected {kind.__name__}, but nothing was raised")
+
+
+def chat_blocking(client):
+    completion = client.chat.completions.create(model=MODEL, messages=HELLO)
+    assert completion.id.startswith("chatcmpl-") and completion._request_id.startswith("req_")
+    choice = completion.choices[0]
+    assert choice.finish_reason == "stop" and "Hello from the SDK" in choice.message.content
+    usage = completion.usage
+    assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens > 0
+    cached = client.chat.completions.create(model=MODEL, messages=HELLO, extra_headers=scenario("cached"))
+    assert cached.usage.prompt_tokens_details.cached_tokens == 2048
+
+
+def chat_streaming(client):
+    chunks = list(client.chat.completions.create(model=MODEL, messages=HELLO, stream=True))
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert "Hello from the SDK" in text
+    # Nobody asked for usage, so there is no chunk without a choice.
+    assert all(len(chunk.choices) == 1 and chunk.usage is None for chunk in chunks)
+
+    asked = {"stream": True, "stream_options": {"include_usage": True}}
+    chunks = list(client.chat.completions.create(model=MODEL, messages=HELLO, **asked))
+    assert chunks[-1].choices == [] and chunks[-1].usage.total_tokens > 0
+    assert all(chunk.usage is None for chunk in chunks[:-1])
+
+    for name in ("text", "split", "crlf", "multiline", "slow"):
+        with client.chat.completions.stream(model=MODEL, messages=HELLO, extra_headers=scenario(name)) as stream:
+            final = stream.get_final_completion()
+        assert "Hello from the SDK" in final.choices[0].message.content, name
+
+
+def chat_tools(client):
+    turns = [{"role": "user", "content": "What is the weather in Zürich?"}]
+    first = client.chat.completions.create(model=MODEL, messages=turns, tools=[CHAT_TOOL]).choices[0]
+    assert first.finish_reason == "tool_calls"
+    call = first.message.tool_calls[0]
+    assert (call.function.name, json.loads(call.function.arguments)) == ("get_weather", {"city": "Zürich"}), call
+    turns += [first.message, {"role": "tool", "tool_call_id": call.id, "content": "7 degrees, fog"}]
+    second = client.chat.completions.create(model=MODEL, messages=turns, tools=[CHAT_TOOL]).choices[0]
+    assert "7 degrees, fog" in second.message.content
+
+    turns = [{"role": "user", "content": "And in two cities?"}]
+    asked = {"model": MODEL, "tools": [CHAT_TOOL]}
+    with client.chat.completions.stream(messages=turns, extra_headers=scenario("tools"), **asked) as stream:
+        message = stream.get_final_completion().choices[0].message
+    cities = [json.loads(call.function.arguments)["city"] for call in message.tool_calls]
+    assert cities == ["Zürich", "Oslo"], cities
+    calls = [call.model_dump(include={"id": True, "type": True, "function": {"name", "arguments"}}) for call in message.tool_calls]
+    turns.append({"role": "assistant", "tool_calls": calls})
+    turns += [{"role": "tool", "tool_call_id": call["id"], "content": f"fine: {call['id']}"} for call in calls]
+    with client.chat.completions.stream(messages=turns, **asked) as stream:
+        assert f"fine: {calls[1]['id']}" in stream.get_final_completion().choices[0].message.content
+
+
+def responses(client):
+    response = client.responses.create(model=MODEL, input="Hello from the SDK")
+    assert response.id.startswith("resp_") and response.status == "completed"
+    assert "Hello from the SDK" in response.output_text
+    assert response.usage.total_tokens == response.usage.input_tokens + response.usage.output_tokens
+
+    events = list(client.responses.create(model=MODEL, input="Hello from the SDK", stream=True))
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    assert events[0].type == "response.created" and events[-1].type == "response.completed"
+    text = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+    assert text == events[-1].response.output_text and "Hello from the SDK" in text
+
+    with client.responses.stream(model=MODEL, input=HELLO, reasoning={"summary": "auto"}) as stream:
+        final = stream.get_final_response()
+    assert final.output[0].type == "reasoning" and final.output[0].summary[0].text
+    assert final.usage.output_tokens_details.reasoning_tokens > 0
+
+    short = client.responses.create(model=MODEL, input="Hello", extra_headers=scenario("max-tokens"))
+    assert short.status == "incomplete" and short.incomplete_details.reason == "max_output_tokens"
+    kinds = [item.type for item in client.responses.create(model=MODEL, input="Hello", extra_headers=scenario("every-tool")).output]
+    assert {"function_call", "custom_tool_call", "mcp_call", "web_search_call", "computer_call"} <= set(kinds), kinds
+    events = list(client.responses.create(model=MODEL, input="Hello", stream=True, extra_headers=scenario("every-tool")))
+    assert [item.type for item in events[-1].response.output] == kinds
+
+
+def response_tools(client):
+    turns = [{"role": "user", "content": "What is the weather in Zürich?"}]
+    first = client.responses.create(model=MODEL, input=turns, tools=[TOOL])
+    call = next(item for item in first.output if item.type == "function_call")
+    assert json.loads(call.arguments) == {"city": "Zürich"}
+    turns += [*first.output, {"type": "function_call_output", "call_id": call.call_id, "output": "7 degrees, fog"}]
+    assert "7 degrees, fog" in client.responses.create(model=MODEL, input=turns, tools=[TOOL]).output_text
+
+    asked = {"model": MODEL, "tools": [TOOL]}
+    with client.responses.stream(input="And in two cities?", extra_headers=scenario("tools"), **asked) as stream:
+        first = stream.get_final_response()
+    calls = [item for item in first.output if item.type == "function_call"]
+    assert [json.loads(call.arguments)["city"] for call in calls] == ["Zürich", "Oslo"]
+    results = [{"type": "function_call_output", "call_id": call.call_id, "output": f"fine: {call.call_id}"} for call in calls]
+    turns = [{"role": "user", "content": "And in two cities?"}]
+    turns += [call.model_dump(include={"type", "call_id", "name", "arguments"}) for call in calls] + results
+    with client.responses.stream(input=turns, **asked) as stream:
+        assert f"fine: {calls[1].call_id}" in stream.get_final_response().output_text
+
+
+def beside(client):
+    embeddings = client.embeddings.create(model="text-embedding-3-small", input=["one", "two"], dimensions=64)
+    assert [len(item.embedding) for item in embeddings.data] == [64, 64]
+    assert abs(sum(x * x for x in embeddings.data[0].embedding) - 1) < 1e-3
+    assert embeddings.usage.prompt_tokens > 0
+    assert MODEL in [model.id for model in client.models.list()]
+    assert client.models.retrieve(MODEL).object == "model"
+
+
+def errors(client, base_url):
+    once = client.with_options(max_retries=0)
+
+    def ask(client=once, model=MODEL, **more):
+        return client.chat.completions.create(model=model, messages=HELLO, **more)
+
+    def respond(client=once, **more):
+        return client.responses.create(model=MODEL, input="Hello", **more)
+
+    stranger = openai.OpenAI(base_url=base_url, api_key="lgu_nobody", max_retries=0)
+    for call in (ask, respond):
+        raises(openai.AuthenticationError, lambda: call(stranger))
+        error = raises(openai.RateLimitError, lambda: call(extra_headers=scenario("error-429")))
+        assert error.code == "rate_limit_exceeded" and error.response.headers["retry-after"] == "1"
+        raises(openai.RateLimitError, lambda: call(stream=True, extra_headers=scenario("error-429")))
+        raises(openai.BadRequestError, lambda: call(extra_headers=scenario("error-400")))
+        raises(openai.InternalServerError, lambda: call(extra_headers=scenario("error-500")))
+        raises(openai.APITimeoutError, lambda: call(once.with_options(timeout=0.5), extra_headers=scenario("hang")))
+    error = raises(openai.NotFoundError, lambda: ask(model="no-such-model"))
+    assert error.code == "model_not_found" and "no-such-model" in error.message
+    error = raises(openai.APIError, lambda: list(ask(stream=True, extra_headers=scenario("stream-error"))))
+    assert "had an error" in error.message
+    events = list(respond(stream=True, extra_headers=scenario("failed")))
+    assert events[-1].type == "response.failed" and events[-1].response.error.code == "server_error"
+    events = list(respond(stream=True, extra_headers=scenario("stream-error")))
+    assert events[-1].type == "error" and events[-1].code == "server_error"
+
+
+def main():
+    base_url, token = sys.argv[1:3]
+    client = openai.OpenAI(base_url=base_url, api_key=token, timeout=20)
+    chat_blocking(client)
+    chat_streaming(client)
+    chat_tools(client)
+    responses(client)
+    response_tools(client)
+    beside(client)
+    errors(client, base_url)
+    print("openai", openai.__version__, "ok")
+
+
+main()
