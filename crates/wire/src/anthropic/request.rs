@@ -1,7 +1,7 @@
 //! What a Messages request says.
 
 use crate::capture::{clipped, name};
-use crate::json::{self, Raw, members};
+use crate::json::{self, Last, Raw, members};
 use crate::limits::PROMPT_BYTES;
 use crate::{MalformedBody, RequestFacts};
 use std::borrow::Cow;
@@ -10,7 +10,7 @@ members! {
     struct Request<'de> {
         model: Raw<'de> = b"model",
         stream: Raw<'de> = b"stream",
-        messages: Raw<'de> = b"messages",
+        messages: Last<'de> = b"messages",
         metadata: Raw<'de> = b"metadata",
     }
 }
@@ -38,7 +38,7 @@ members! {
 /// Reads a request's body.
 pub(crate) fn read_request(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
     let request: Request<'_> = json::body(body)?;
-    let last: Message<'_> = request.messages.last().object().unwrap_or_default();
+    let last: Message<'_> = request.messages.0.object().unwrap_or_default();
     let metadata: Metadata<'_> = request.metadata.object().unwrap_or_default();
     let mut text = last.content.text();
     let mut tool_result = None;

@@ -1,7 +1,7 @@
 //! What a Chat Completions request says.
 
 use crate::capture::{clipped, name};
-use crate::json::{self, Raw, members};
+use crate::json::{self, Last, Raw, members};
 use crate::limits::PROMPT_BYTES;
 use crate::{MalformedBody, RequestFacts};
 
@@ -10,7 +10,7 @@ members! {
         model: Raw<'de> = b"model",
         stream: Raw<'de> = b"stream",
         stream_options: Raw<'de> = b"stream_options",
-        messages: Raw<'de> = b"messages",
+        messages: Last<'de> = b"messages",
     }
 }
 
@@ -33,7 +33,7 @@ members! {
 /// Reads a request's body.
 pub(crate) fn read_request(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
     let request: Request<'_> = json::body(body)?;
-    let last: Message<'_> = request.messages.last().object().unwrap_or_default();
+    let last: Message<'_> = request.messages.0.object().unwrap_or_default();
     let options: StreamOptions<'_> = request.stream_options.object().unwrap_or_default();
     Ok(RequestFacts {
         model: request.model.name(),

@@ -4,7 +4,7 @@ use crate::json::{self, Raw, members};
 use crate::limits::HELD_BYTES;
 use crate::sse::{self, Boundary};
 use bytes::{Bytes, BytesMut};
-use memchr::memmem;
+use memchr::{memchr_iter, memmem};
 use std::ops::Range;
 
 /// Passes a stream on without the chunk that has `"choices":[]` and a usage.
@@ -134,12 +134,18 @@ members! {
 }
 
 fn is_usage_chunk(event: &[u8], is_first: bool) -> bool {
-    // Most events fail here, before anything is parsed.
-    if memmem::find(event, b"usage").is_none() {
-        return false;
-    }
     let event = if is_first { sse::without_mark(event) } else { event };
-    sse::parse(event).is_some_and(|event| json::object(&event.data).is_some_and(|chunk| is_usage(&chunk)))
+    let Some(event) = sse::parse(event) else {
+        return false;
+    };
+    // Most events fail here, before their JSON is parsed: they have no usage, or no empty array for choices.
+    memmem::find(&event.data, b"usage").is_some()
+        && has_empty_array(&event.data)
+        && json::object(&event.data).is_some_and(|chunk| is_usage(&chunk))
+}
+
+fn has_empty_array(json: &[u8]) -> bool {
+    memchr_iter(b'[', json).any(|at| json[at + 1..].trim_ascii_start().first() == Some(&b']'))
 }
 
 fn is_usage(chunk: &Chunk<'_>) -> bool {

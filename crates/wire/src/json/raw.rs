@@ -1,0 +1,127 @@
+//! A JSON value as its own text, read as what it is wanted to be.
+
+use super::{Members, object};
+use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+/// Any value, as its own text; `None` where the member is absent.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Raw<'de>(pub(crate) Option<&'de RawValue>);
+
+impl<'de> Deserialize<'de> for Raw<'de> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        <&RawValue>::deserialize(d).map(|raw| Self(Some(raw)))
+    }
+}
+
+impl<'de> Raw<'de> {
+    /// The JSON text, white space around it gone; empty where the member is absent.
+    pub(crate) fn json(self) -> &'de str {
+        self.0.map_or("", RawValue::get)
+    }
+
+    /// The value read as an object.
+    pub(crate) fn object<T: Members<'de>>(self) -> Option<T> {
+        // A quick look, because text of another type may hold what `Object` can't pass over.
+        if self.json().starts_with('{') {
+            object(self.json().as_bytes())
+        } else {
+            None
+        }
+    }
+
+    /// The value read as text.
+    pub(crate) fn text(self) -> Option<Cow<'de, str>> {
+        let json = self.json();
+        let inside = json.strip_prefix('"')?.strip_suffix('"')?;
+        if memchr::memchr(b'\\', inside.as_bytes()).is_none() {
+            return Some(Cow::Borrowed(inside));
+        }
+        Some(Cow::Owned(serde_json::from_str(json).unwrap_or_else(|_| lossy(json))))
+    }
+
+    /// The value as text, or as its own JSON where it is something else; empty for `null`.
+    pub(crate) fn text_or_json(self) -> Cow<'de, str> {
+        self.text()
+            .unwrap_or(Cow::Borrowed(if self.is_some() { self.json() } else { "" }))
+    }
+
+    /// The value read as a name or id; empty where it isn't text.
+    pub(crate) fn name(self) -> String {
+        self.text().map(crate::capture::name).unwrap_or_default()
+    }
+
+    /// Whether the value is this text.
+    pub(crate) fn is(self, text: &str) -> bool {
+        self.text().is_some_and(|found| found == text)
+    }
+
+    /// The value read as an integer; `12.0` is one too.
+    pub(crate) fn integer(self) -> Option<i64> {
+        let json = self.json();
+        json.parse().ok().or_else(|| {
+            let number: f64 = json.parse().ok()?;
+            // The cast saturates, which is what is wanted of a counter.
+            (number.is_finite() && number.fract() == 0.0).then_some(number as i64)
+        })
+    }
+
+    /// Whether the value is `true`.
+    pub(crate) fn is_true(self) -> bool {
+        self.json() == "true"
+    }
+
+    /// Whether there is a value and it isn't `null`.
+    pub(crate) fn is_some(self) -> bool {
+        !matches!(self.json(), "" | "null")
+    }
+
+    /// Calls for each element, if the value is an array.
+    pub(crate) fn for_each(self, each: impl FnMut(Raw<'de>)) {
+        if self.json().starts_with('[') {
+            let mut json = serde_json::Deserializer::from_str(self.json());
+            // The text is a `RawValue`: it is known to be valid.
+            let _ = json.deserialize_seq(EachVisitor(each));
+        }
+    }
+
+    /// The last element, if the value is an array that has one.
+    pub(crate) fn last(self) -> Raw<'de> {
+        let mut last = Raw::default();
+        self.for_each(|element| last = element);
+        last
+    }
+}
+
+struct EachVisitor<F>(F);
+
+impl<'de, F: FnMut(Raw<'de>)> Visitor<'de> for EachVisitor<F> {
+    type Value = ();
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an array")
+    }
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
+        while let Some(element) = seq.next_element()? {
+            (self.0)(element);
+        }
+        Ok(())
+    }
+}
+
+/// Decodes a JSON string that holds lone surrogates.
+fn lossy(json: &str) -> String {
+    struct Bytes;
+    impl Visitor<'_> for Bytes {
+        type Value = String;
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a string")
+        }
+        fn visit_bytes<E>(self, bytes: &[u8]) -> Result<String, E> {
+            Ok(String::from_utf8_lossy(bytes).into_owned())
+        }
+    }
+    serde_json::Deserializer::from_str(json)
+        .deserialize_bytes(Bytes)
+        .unwrap_or_default()
+}
