@@ -139,7 +139,7 @@ pub struct AuditFilter {
 
 impl Store {
     /// Writes an entry about something that is not a change of data, such as a replica's attach.
-    pub async fn audit_append(&self, caller: &Caller, new: &AuditInsert) -> Result<(), StoreError> {
+    pub async fn audit_append(&self, caller: &Caller, new: AuditInsert) -> Result<(), StoreError> {
         authorise(
             &caller.principal,
             Action::Create,
@@ -147,7 +147,7 @@ impl Store {
             Target::Collection,
         )?;
         let mut held = self.engine.write().await?;
-        sql::insert(held.conn(), caller, self.ambient.new_id(), self.now(), new).await
+        sql::insert(held.conn(), caller, self.ambient.new_id(), self.now(), &new).await
     }
 
     /// Entries, newest first.

@@ -1,6 +1,6 @@
 //! Opening a database and bringing its schema up to date.
 
-use crate::engine::Engine;
+use crate::engine::{Engine, schema_id as schema_of_this_version};
 use crate::error::ConnectError;
 use crate::url::DatabaseUrl;
 use lychgate_types::{Ambient, Timestamp};
@@ -11,6 +11,12 @@ pub struct Store {
     pub(crate) engine: Engine,
     pub(crate) ambient: Ambient,
     url: DatabaseUrl,
+}
+
+/// Names the state of the schema that [`Store::migrate`] brings about; another for every migration. Test benches name their
+/// template databases by it.
+pub fn schema_id() -> String {
+    schema_of_this_version()
 }
 
 impl Store {

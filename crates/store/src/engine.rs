@@ -11,6 +11,7 @@ mod value;
 
 pub(crate) use bulk::Bulk;
 pub(crate) use failure::foreign;
+pub(crate) use open::schema_id;
 pub(crate) use row::Row;
 pub(crate) use value::{Args, Moment, Value, args, clean, cut};
 

@@ -27,7 +27,7 @@ mod users;
 
 pub use ai_gateway_keys::{AiGatewayKeyInsert, GatewayKey, KeyAuthentication, KeyFilter, KeyState};
 pub use audit::{ActorKind, AuditEntry, AuditFilter, AuditInsert, AuditOutcome};
-pub use connect::Store;
+pub use connect::{Store, schema_id};
 pub use error::{ConnectError, Constraint, Internal, RuleBroken, StoreError};
 pub use idempotency::{Idempotency, Operation, RememberedAnswer};
 pub use ingest::{IngestReport, ReplicaStamp};

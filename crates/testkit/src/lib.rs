@@ -1,1 +1,9 @@
-//! Test bench: a fresh database per test, real processes on real sockets
+//! Test bench: a fresh database per test, real processes on real sockets, an HTTP client that shows every byte.
+//!
+//! What a failing bench can't give, it says in a panic: its callers are tests.
+
+pub mod app;
+pub mod db;
+pub mod http;
+pub mod process;
+pub mod wait;

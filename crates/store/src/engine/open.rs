@@ -16,6 +16,16 @@ static SQLITE: Migrator = sqlx::migrate!("./migrations/sqlite");
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Names the state of the PostgreSQL schema; changes with every migration.
+pub(crate) fn schema_id() -> String {
+    let mix = |sum: u64, byte: &u8| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    let sum = POSTGRES
+        .iter()
+        .flat_map(|m| m.checksum.iter())
+        .fold(0xcbf2_9ce4_8422_2325, mix);
+    format!("{sum:016x}")
+}
+
 impl Engine {
     /// Opens the database and makes sure that it answers.
     pub(crate) async fn open(url: &DatabaseUrl) -> Result<Self, ConnectError> {

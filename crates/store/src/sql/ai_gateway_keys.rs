@@ -21,7 +21,7 @@ super::texts! {
          (id, created_at, name, secret_prefix, hashed_secret, description, expires_at, created_by) \
          VALUES ($1, $2, lower($3) /* names are stored in lower case, so the insert lower-cases them */, $4, $5, $6, $7, $8) \
          RETURNING id, name, secret_prefix, created_at";
-    LIST = concat!(columns!(), "WHERE (CAST($1 AS TEXT) IS NULL OR k.name LIKE $1 ESCAPE '\\') \
+    LIST = concat!(columns!(), "WHERE (k.name LIKE $1 ESCAPE '\\' OR $1 IS NULL) \
          AND (k.created_at, k.id) > ($2, $3) ORDER BY k.created_at, k.id LIMIT $4");
     GET = concat!(columns!(), "WHERE k.id = $1");
     FIND = concat!(columns!(), "WHERE k.id = $1 OR lower(k.name) = $2");

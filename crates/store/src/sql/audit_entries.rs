@@ -17,9 +17,9 @@ super::texts! {
     INSERT = concat!("INSERT INTO audit_entries (", columns!(), ") VALUES ($1, $2, $3, $4, \
          COALESCE((SELECT username FROM users WHERE id = $4), (SELECT name FROM ai_gateway_keys WHERE id = $4)), \
          $5, $6, $7, $8, $9, $10, $11, $12, $13)");
-    LIST = concat!("SELECT ", columns!(), " FROM audit_entries WHERE (CAST($1 AS TEXT) IS NULL OR resource_type = $1) \
-         AND (CAST($2 AS TEXT) IS NULL OR action = $2) \
-         AND (CAST($3 AS TEXT) IS NULL OR actor_name = $3 OR actor_id = $4) \
+    LIST = concat!("SELECT ", columns!(), " FROM audit_entries WHERE (resource_type = $1 OR $1 IS NULL) \
+         AND (action = $2 OR $2 IS NULL) \
+         AND (actor_name = $3 OR actor_id = $4 OR $3 IS NULL) \
          AND created_at >= $5 AND created_at < $6 AND (created_at, id) < ($7, $8) \
          ORDER BY created_at DESC, id DESC LIMIT $9");
 }

@@ -44,9 +44,9 @@ macro_rules! summaries {
 macro_rules! filters {
     () => {
         "(i.started_at, i.id) < ($1, $2) AND i.started_at >= $3 AND i.started_at < $4 \
-         AND (CAST($5 AS TEXT) IS NULL OR i.provider = $5) AND (CAST($6 AS TEXT) IS NULL OR i.model = $6) \
-         AND (CAST($7 AS TEXT) IS NULL OR i.client = $7) AND ($8 IS NULL OR i.session_id = $8) \
-         AND (CAST($9 AS TEXT) IS NULL OR i.outcome = $9) "
+         AND (i.provider = $5 OR $5 IS NULL) AND (i.model = $6 OR $6 IS NULL) \
+         AND (i.client = $7 OR $7 IS NULL) AND (i.session_id = $8 OR $8 IS NULL) \
+         AND (i.outcome = $9 OR $9 IS NULL) "
     };
 }
 
@@ -58,7 +58,7 @@ super::texts! {
     LIST_OF_USER = summaries!(
         concat!(filters!(), "AND i.user_id = $11 ORDER BY i.started_at DESC, i.id DESC LIMIT $10"),
         "ORDER BY p.started_at DESC, p.id DESC");
-    GET = summaries!("i.id = $1 AND ($2 IS NULL OR i.user_id = $2)", "");
+    GET = summaries!("i.id = $1 AND (i.user_id = $2 OR $2 IS NULL)", "");
     TOKEN_USAGES = "SELECT provider_response_id, input_tokens, output_tokens, cache_read_input_tokens, \
          cache_write_input_tokens, cache_write_1h_input_tokens, reasoning_tokens, estimated, extra \
          FROM token_usages WHERE interception_id = $1 ORDER BY position";

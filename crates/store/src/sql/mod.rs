@@ -1,8 +1,9 @@
 //! Every SQL text of the product, once, for both engines; private to this crate.
 //!
 //! A file per noun: its texts, and the functions that bind and read them. What both engines understand: numbered values,
-//! `RETURNING`, `ON CONFLICT … DO NOTHING`, row comparison, `CAST(SUM(…) AS BIGINT)`. Not here: `now()`, arrays, `ILIKE`,
-//! `FOR UPDATE`, a star in a list of columns.
+//! absence asked for after the comparison that tells the type (`(x = $1 OR $1 IS NULL)`), `RETURNING`, `ON CONFLICT … DO
+//! NOTHING`, row comparison, `CAST(SUM(…) AS BIGINT)`. Not here: `now()`, arrays, `ILIKE`, `FOR UPDATE`, a star in a list of
+//! columns.
 
 pub(crate) mod ai_gateway_keys;
 pub(crate) mod audit_entries;

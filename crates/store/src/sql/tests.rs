@@ -1,1 +1,108 @@
-//! SQL text tests.
+//! What holds for every SQL text, read as text and shown to both engines.
+
+use crate::engine::Bulk;
+use crate::url::{DatabaseUrl, Place};
+use lychgate_testkit::both_engines;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Executor, SqlSafeStr};
+
+fn texts() -> Vec<(&'static str, &'static str)> {
+    use super::*;
+    [
+        ai_gateway_keys::TEXTS,
+        audit_entries::TEXTS,
+        idempotency_keys::TEXTS,
+        interceptions::TEXTS,
+        master_key_checks::TEXTS,
+        providers::TEXTS,
+        tokens::TEXTS,
+        users::TEXTS,
+    ]
+    .concat()
+}
+
+fn bulks() -> Vec<Bulk> {
+    [super::ingest::BULKS, super::providers::BULKS].concat()
+}
+
+fn all() -> Vec<&'static str> {
+    let parts = bulks().into_iter().flat_map(|bulk| [bulk.head, bulk.tail]);
+    texts().into_iter().map(|(_, text)| text).chain(parts).collect()
+}
+
+#[test]
+fn no_text_selects_or_returns_the_hash_of_a_gateway_key() {
+    let mut seen = 0;
+    for text in all() {
+        // The two places where the hash may stand: it goes in by an insert, and is compared with by the look-up.
+        let rest = match text.strip_prefix("INSERT INTO ai_gateway_keys ") {
+            Some(insert) => insert.split_once(") VALUES ").unwrap().1.to_owned(),
+            None => text.replace("WHERE hashed_secret = $1", ""),
+        };
+        assert!(!rest.contains("hashed_secret"), "{text}");
+        seen += usize::from(text.contains("hashed_secret"));
+    }
+    assert_eq!(seen, 2, "the insert and the look-up");
+}
+
+#[test]
+fn no_text_lists_columns_by_a_star() {
+    for text in all() {
+        let bare = text.replace("/*", "").replace("*/", "");
+        assert!(!bare.contains('*'), "{text}");
+    }
+}
+
+#[test]
+fn no_text_reads_the_clock_or_speaks_one_engines_dialect() {
+    for text in all() {
+        let lower = text.to_lowercase();
+        for word in [
+            "now()",
+            "current_timestamp",
+            "ilike",
+            "for update",
+            "any(",
+            "datetime(",
+            "strftime",
+            "::",
+        ] {
+            assert!(!lower.contains(word), "{word} in {text}");
+        }
+    }
+}
+
+#[test]
+fn every_file_of_texts_is_in_the_list() {
+    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/sql")).unwrap();
+    for file in files.map(|file| file.unwrap().path()) {
+        let noun = file.file_stem().unwrap().to_str().unwrap().to_owned();
+        let source = std::fs::read_to_string(&file).unwrap();
+        if noun != "tests" && source.contains("super::texts! {") {
+            assert!(
+                texts().iter().any(|(name, _)| name.contains(&format!("sql::{noun}::"))),
+                "{noun}"
+            );
+        }
+    }
+}
+
+both_engines! {
+    /// In place of queries checked at compile time: each text is parsed and planned by the engine itself.
+    async fn every_text_can_be_prepared(db: TestDb) {
+        match DatabaseUrl::parse(db.url()).unwrap().0 {
+            Place::Sqlite(path) => {
+                let mut conn = SqliteConnectOptions::new().filename(path).connect().await.unwrap();
+                for (name, text) in texts() {
+                    (&mut conn).prepare(text.into_sql_str()).await.unwrap_or_else(|e| panic!("{name}: {e}"));
+                }
+            }
+            Place::Postgres(options) => {
+                let mut conn = options.connect().await.unwrap();
+                for (name, text) in texts() {
+                    (&mut conn).prepare(text.into_sql_str()).await.unwrap_or_else(|e| panic!("{name}: {e}"));
+                }
+            }
+        }
+    }
+}

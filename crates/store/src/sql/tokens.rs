@@ -18,9 +18,9 @@ macro_rules! columns {
 super::texts! {
     INSERT = "INSERT INTO tokens (id, created_at, user_id, name, secret_prefix, token_hash, scopes, expires_at) \
          VALUES ($1, $2, $3, lower($4) /* stored in lower case */, $5, $6, $7, $8)";
-    LIST = concat!(columns!(), "WHERE ($1 IS NULL OR t.user_id = $1) AND ($2 IS NULL OR t.user_id = $2) \
+    LIST = concat!(columns!(), "WHERE (t.user_id = $1 OR $1 IS NULL) AND (t.user_id = $2 OR $2 IS NULL) \
          AND (t.created_at, t.id) > ($3, $4) ORDER BY t.created_at, t.id LIMIT $5");
-    GET = concat!(columns!(), "WHERE t.id = $1 AND ($2 IS NULL OR t.user_id = $2)");
+    GET = concat!(columns!(), "WHERE t.id = $1 AND (t.user_id = $2 OR $2 IS NULL)");
     REVOKE = "UPDATE tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL RETURNING token_hash";
     REVOKE_ALL = "UPDATE tokens SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL RETURNING token_hash";
     LIVE_HASHES = "SELECT token_hash FROM tokens WHERE user_id = $1 AND revoked_at IS NULL \

@@ -17,7 +17,7 @@ super::texts! {
         "INSERT INTO users (id, created_at, username, role, state) \
          VALUES ($1, $2, lower($3) /* stored in lower case */, $4, 'active') RETURNING ", columns!());
     LIST = concat!("SELECT ", columns!(), " FROM users WHERE deleted_at IS NULL \
-         AND (CAST($1 AS TEXT) IS NULL OR username LIKE $1 ESCAPE '\\') AND ($2 IS NULL OR id = $2) \
+         AND (username LIKE $1 ESCAPE '\\' OR $1 IS NULL) AND (id = $2 OR $2 IS NULL) \
          AND (created_at, id) > ($3, $4) ORDER BY created_at, id LIMIT $5");
     GET = concat!("SELECT ", columns!(), " FROM users WHERE id = $1 AND deleted_at IS NULL");
     FIND = concat!("SELECT ", columns!(), " FROM users WHERE (id = $1 OR lower(username) = $2) AND deleted_at IS NULL");

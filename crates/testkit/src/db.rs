@@ -1,0 +1,241 @@
+//! A fresh, migrated database per test, on either engine.
+//!
+//! SQLite: a file in a directory of its own. PostgreSQL: a database on the server of `TEST_DATABASE_URL` (which `cargo xtask
+//! test` starts), cloned from a template that the first test of a run makes; without that variable the test fails, since a
+//! test that silently did not run is worse.
+
+use lychgate_store::{DatabaseUrl, Store};
+use lychgate_types::clock::ManualClock;
+use lychgate_types::random::SystemRandom;
+use lychgate_types::{Ambient, Timestamp, UserId};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// Runs one async test body on SQLite and on PostgreSQL: `name::sqlite` and `name::postgres`, each with a database of its own.
+///
+/// ```ignore
+/// lychgate_testkit::both_engines! {
+///     /// Says what holds.
+///     async fn a_thing_holds(db: TestDb) { assert!(db.store().…) }
+/// }
+/// ```
+#[macro_export]
+macro_rules! both_engines {
+    ($($(#[$meta:meta])* async fn $name:ident($db:ident: TestDb) $body:block)*) => { $(
+        $(#[$meta])*
+        mod $name {
+            #[allow(unused_imports, reason = "a body may need nothing of what is around it")]
+            use super::*;
+            use $crate::db::{TestDb, TestEngine};
+
+            async fn body($db: &TestDb) $body
+
+            #[test]
+            fn sqlite() {
+                $crate::db::run(TestEngine::Sqlite, async |db| body(db).await);
+            }
+
+            #[test]
+            fn postgres() {
+                $crate::db::run(TestEngine::Postgres, async |db| body(db).await);
+            }
+        }
+    )* };
+}
+
+/// Which database a test runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TestEngine {
+    /// A temporary file.
+    Sqlite,
+    /// A database on the server of `TEST_DATABASE_URL`.
+    Postgres,
+}
+
+/// A database that exists for one test.
+#[derive(Debug)]
+pub struct TestDb {
+    store: Store,
+    url: String,
+    clock: Arc<ManualClock>,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    Sqlite { _directory: TempDir },
+    Postgres { admin: Box<PgConnectOptions>, name: String },
+}
+
+/// Where the test clock starts: 2026-11-24T09:30:00Z.
+pub const START: Timestamp = Timestamp::from_micros(1_795_512_600_000_000);
+
+/// The server's lock under which templates are made and cloned: a template in use can't be cloned.
+const TEMPLATE_LOCK: i64 = 0x6c79_6368_7465;
+
+impl TestDb {
+    /// Makes a database with the current schema. Remove it with [`Self::destroy`].
+    pub async fn create(engine: TestEngine) -> Self {
+        let db = Self::create_empty(engine).await;
+        db.store.migrate().await.expect("the migrations run");
+        db
+    }
+
+    /// Makes a database without any schema (PostgreSQL's is cloned with one, since that is how tests are fast).
+    pub async fn create_empty(engine: TestEngine) -> Self {
+        let (url, place) = match engine {
+            TestEngine::Sqlite => {
+                let directory = tempfile::tempdir().expect("a temporary directory");
+                let url = format!("sqlite://{}", directory.path().join("lychgate.db").display());
+                (url, Place::Sqlite { _directory: directory })
+            }
+            TestEngine::Postgres => clone_template().await,
+        };
+        let clock = Arc::new(ManualClock::new(START));
+        let ambient = Ambient::new(clock.clone(), Arc::new(SystemRandom));
+        let store = Store::connect(&parse(&url), ambient)
+            .await
+            .expect("the fresh database opens");
+        Self {
+            store,
+            url,
+            clock,
+            place,
+        }
+    }
+
+    /// The store, on the test's clock.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The database's URL, password and all, for another process or a second store.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The clock that the store reads; stands at [`START`] until it is moved.
+    pub fn clock(&self) -> &ManualClock {
+        &self.clock
+    }
+
+    /// The test's clock with real randomness, to make ids and secrets by.
+    pub fn ambient(&self) -> Ambient {
+        Ambient::new(self.clock.clone(), Arc::new(SystemRandom))
+    }
+
+    /// Which engine this is.
+    pub fn engine(&self) -> TestEngine {
+        match self.place {
+            Place::Sqlite { .. } => TestEngine::Sqlite,
+            Place::Postgres { .. } => TestEngine::Postgres,
+        }
+    }
+
+    /// Closes and removes the database; what fails is left to the server's end.
+    pub async fn destroy(self) {
+        self.store.close().await;
+        if let Place::Postgres { admin, name } = self.place
+            && let Ok(mut server) = admin.connect().await
+        {
+            let _gone = server
+                .execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")))
+                .await;
+            let _closed = server.close().await;
+        }
+    }
+}
+
+/// Runs a test body on a fresh database, and removes that even if the body panics.
+pub fn run(engine: TestEngine, body: impl AsyncFnOnce(&TestDb)) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let db = runtime.block_on(TestDb::create(engine));
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(body(&db))));
+    runtime.block_on(db.destroy());
+    if let Err(panic) = outcome {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+fn parse(url: &str) -> DatabaseUrl {
+    DatabaseUrl::parse(url).expect("a database URL")
+}
+
+async fn clone_template() -> (String, Place) {
+    let url = std::env::var("TEST_DATABASE_URL").unwrap_or_else(|_| {
+        panic!("TEST_DATABASE_URL is not set, so there is no PostgreSQL to test on: run `cargo xtask test`, which starts one")
+    });
+    let admin: PgConnectOptions = url.parse().expect("TEST_DATABASE_URL is a PostgreSQL URL");
+    let mut server = admin
+        .clone()
+        .connect()
+        .await
+        .expect("the server of TEST_DATABASE_URL answers");
+    sqlx::query("SELECT pg_advisory_lock($1)")
+        .bind(TEMPLATE_LOCK)
+        .execute(&mut server)
+        .await
+        .expect("the template lock");
+    let template = template(&mut server, &url).await;
+    let name = format!("test_{}", Ambient::system().new_id::<UserId>().as_uuid().simple());
+    let clone = format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy");
+    server
+        .execute(AssertSqlSafe(clone))
+        .await
+        .expect("the template is cloned");
+    // The lock goes with the session.
+    server.close().await.expect("the session ends");
+    (
+        with_database(&url, &name),
+        Place::Postgres {
+            admin: Box::new(admin),
+            name,
+        },
+    )
+}
+
+/// The template's name: one per state of the migrations, so that a server that is kept never serves a stale schema.
+async fn template(server: &mut PgConnection, url: &str) -> String {
+    let template = format!("template_{}", lychgate_store::schema_id());
+    let present: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = $1 AND datistemplate)")
+            .bind(&template)
+            .fetch_one(&mut *server)
+            .await
+            .expect("the list of databases");
+    if !present {
+        server
+            .execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {template}")))
+            .await
+            .expect("an unfinished template goes");
+        server
+            .execute(AssertSqlSafe(format!("CREATE DATABASE {template}")))
+            .await
+            .expect("the template is made");
+        let store = Store::connect(&parse(&with_database(url, &template)), Ambient::system())
+            .await
+            .expect("the template opens");
+        store.migrate().await.expect("the migrations run");
+        store.close().await;
+        server
+            .execute(AssertSqlSafe(format!("ALTER DATABASE {template} IS_TEMPLATE true")))
+            .await
+            .expect("the template is marked");
+    }
+    template
+}
+
+/// The same URL with another database.
+fn with_database(url: &str, name: &str) -> String {
+    let (url, query) = url
+        .split_once('?')
+        .map_or((url, String::new()), |(url, query)| (url, format!("?{query}")));
+    let (server, _) = url.rsplit_once('/').expect("TEST_DATABASE_URL names a database");
+    format!("{server}/{name}{query}")
+}
