@@ -44,7 +44,7 @@ pub struct ErrorFacts {
 }
 
 /// How one API spells its answers. Implementations skip what they can't read.
-pub(crate) trait Format: Send + std::fmt::Debug {
+pub(crate) trait Format: Send + Sync + std::fmt::Debug {
     /// One event of a stream.
     fn event(&mut self, event: &Event<'_>);
     /// A whole blocking answer. False when it is not JSON.

@@ -263,6 +263,17 @@ mod tests {
     }
 
     #[test]
+    fn half_a_byte_order_mark_is_a_line_like_any_other() {
+        assert_eq!(Boundary::default().find_end(b"\xef\n\n"), Some(3));
+        assert_eq!(Boundary::default().find_end(b"\xef\xbb\xbf\n\n"), Some(4));
+        let mut boundary = Boundary::default();
+        assert_eq!(
+            (boundary.find_end(b"\xef\xbb"), boundary.find_end(b"\n\n")),
+            (None, Some(2))
+        );
+    }
+
+    #[test]
     fn an_event_over_the_limit_is_skipped_and_not_held() {
         let large = [b"data: ".as_slice(), &vec![b'x'; EVENT_BYTES], b"\n\n"].concat();
         let next = b"data: next\n\n";

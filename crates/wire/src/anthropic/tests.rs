@@ -98,6 +98,15 @@ fn tool_input_is_put_together_as_raw_json() {
 }
 
 #[test]
+fn input_that_talks_of_text_deltas_is_not_taken_for_one() {
+    let tool = r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"t","name":"n","input":{"type":"text_delta"}}}"#;
+    assert_tools(
+        &stream(&[&[START, tool, STOP]]),
+        &[("t", "n", r#"{"type":"text_delta"}"#)],
+    );
+}
+
+#[test]
 fn thinking_blocks_with_text_are_thoughts() {
     let events = [
         START,
