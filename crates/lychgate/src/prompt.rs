@@ -20,7 +20,7 @@ pub(crate) fn confirm(args: &YesArgs, question: &str) -> Outcome {
     let input = std::io::stdin();
     if !input.is_terminal() {
         return Err(Failure::Usage(format!(
-            "{question} There is no terminal to ask on: add -y if you mean it"
+            "without a terminal nobody can be asked \"{question}\": add -y if you mean it"
         )));
     }
     ask(&format!("{question} [y/N] "))?;

@@ -4,11 +4,11 @@ use super::{PageArgs, name_or_id, secret_from};
 use crate::config::Environment;
 use crate::credentials::{ServerArgs, connect};
 use crate::failure::{Failure, Outcome};
-use crate::output::{Field, FormatArgs, listing, note, record};
+use crate::output::{Field, Format, FormatArgs, json, listing, note, record};
 use crate::prompt::{self, YesArgs, confirm};
 use clap::Subcommand;
 use lychgate_types::provider::ProviderType;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::path::PathBuf;
 
 /// `lychgate providers …`.
@@ -161,7 +161,7 @@ pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
             if keys.is_empty() {
                 keys.push(key_from_input(&name)?);
             }
-            let mut body = json!({ "name": name, "type": provider_type, "keys": keys });
+            let mut body = serde_json::json!({ "name": name, "type": provider_type, "keys": keys });
             if let Some(url) = base_url {
                 body["base_url"] = url.into();
             }
@@ -172,18 +172,18 @@ pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
                 body["enabled"] = false.into();
             }
             let answer = api.post(PATH, &body).await?;
-            record(format.output, &with_hints(answer), FIELDS)
+            show(format.output, answer)
         }
         Verb::List { page, format } => {
             let mut answer = api.get_with(PATH, &page.query(Vec::new())).await?;
-            if format.output == crate::output::Format::Table {
+            if format.output == Format::Table {
                 answer["providers"] = hinted(answer["providers"].take());
             }
             listing(format.output, &answer, "providers", COLUMNS)
         }
         Verb::Show { name, format } => {
             let answer = api.get(&path(&name)?).await?;
-            record(format.output, &with_hints(answer), FIELDS)
+            show(format.output, answer)
         }
         Verb::Update {
             name,
@@ -201,15 +201,17 @@ pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
             }
             let patch = patch(base_url, allow_private, keep_key, added)?;
             let answer = api.patch(&path, &patch).await?;
-            record(format.output, &with_hints(answer), FIELDS)
+            show(format.output, answer)
         }
         Verb::Enable { name } => {
-            api.patch(&path(&name)?, &json!({ "enabled": true })).await?;
+            api.patch(&path(&name)?, &serde_json::json!({ "enabled": true }))
+                .await?;
             note(&format!("provider {name} is enabled"));
             Ok(())
         }
         Verb::Disable { name } => {
-            api.patch(&path(&name)?, &json!({ "enabled": false })).await?;
+            api.patch(&path(&name)?, &serde_json::json!({ "enabled": false }))
+                .await?;
             note(&format!("provider {name} is disabled"));
             Ok(())
         }
@@ -246,8 +248,10 @@ fn patch(
     if let Some(allow) = allow_private {
         patch.insert("allow_private".to_owned(), allow.into());
     }
-    let kept = keep.into_iter().map(|id| json!({ "id": id }));
-    let keys: Vec<Value> = kept.chain(added.into_iter().map(|key| json!({ "key": key }))).collect();
+    let kept = keep.into_iter().map(|id| serde_json::json!({ "id": id }));
+    let keys: Vec<Value> = kept
+        .chain(added.into_iter().map(|key| serde_json::json!({ "key": key })))
+        .collect();
     if !keys.is_empty() {
         patch.insert("keys".to_owned(), keys.into());
     }
@@ -257,6 +261,13 @@ fn patch(
         ));
     }
     Ok(patch.into())
+}
+
+fn show(format: Format, answer: Value) -> Outcome {
+    match format {
+        Format::Json => json(&answer),
+        Format::Table => record(format, &with_hints(answer), FIELDS),
+    }
 }
 
 /// The answer with one text per key, for tables: `sk-a…cdef (id)`.
@@ -287,12 +298,12 @@ mod tests {
         let some = |text: &str| Some(text.to_owned());
         assert_eq!(
             patch(some("http://h"), None, Vec::new(), Vec::new()).unwrap(),
-            json!({ "base_url": "http://h" })
+            serde_json::json!({ "base_url": "http://h" })
         );
         let keys = patch(None, Some(true), vec!["1".to_owned()], vec!["k".to_owned()]).unwrap();
         assert_eq!(
             keys,
-            json!({ "allow_private": true, "keys": [{ "id": "1" }, { "key": "k" }] })
+            serde_json::json!({ "allow_private": true, "keys": [{ "id": "1" }, { "key": "k" }] })
         );
         assert_eq!(patch(None, None, Vec::new(), Vec::new()).unwrap_err().exit_code(), 2);
     }

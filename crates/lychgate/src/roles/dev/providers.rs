@@ -74,7 +74,7 @@ impl Wanted {
                 }
             }
             _ => {
-                let key = ProviderSecret::new("the-scripted-provider-takes-any-key".to_owned());
+                let key = ProviderSecret::new("scripted".to_owned());
                 Self {
                     provider_type,
                     variable,
