@@ -49,7 +49,15 @@ impl std::fmt::Debug for App {
 impl App {
     pub(crate) fn new(store: Store, sealer: Sealer, ambient: Ambient, hub: Arc<Hub>, capture_content: bool) -> Self {
         let (attempts, touches) = (Attempts::default(), Mutex::default());
-        Self(Arc::new(Inner { store, sealer, ambient, hub, attempts, capture_content, touches }))
+        Self(Arc::new(Inner {
+            store,
+            sealer,
+            ambient,
+            hub,
+            attempts,
+            capture_content,
+            touches,
+        }))
     }
 
     /// Marks a token as used, once a minute. A failure is no reason to turn its holder away.

@@ -8,7 +8,10 @@ use lychgate_types::ReplicaId;
 
 /// The control plane writes the entry; the request is that of the replica's call.
 pub(crate) fn caller(of: &Caller) -> Caller {
-    Caller { request_id: of.request_id, ..Caller::control_plane() }
+    Caller {
+        request_id: of.request_id,
+        ..Caller::control_plane()
+    }
 }
 
 /// A replica attached or detached.
@@ -26,7 +29,10 @@ pub(crate) fn replica(action: &str, gate: &Gate, replica: ReplicaId) -> AuditIns
 
 /// Attempts that were refused, equal ones counted together.
 pub(crate) fn refused(failure: Failure, count: u64) -> AuditInsert {
-    let source = failure.source.map_or_else(|| "several or unknown addresses".to_owned(), |source| source.to_string());
+    let source = failure.source.map_or_else(
+        || "several or unknown addresses".to_owned(),
+        |source| source.to_string(),
+    );
     AuditInsert {
         action: "refuse".to_owned(),
         resource_type: Resource::AiGatewayKey,
@@ -34,6 +40,9 @@ pub(crate) fn refused(failure: Failure, count: u64) -> AuditInsert {
         target_name: None,
         target_prefix: failure.prefix,
         outcome: AuditOutcome::Denied,
-        detail: Some(format!("{} from {source}: {count} in the last interval", failure.reason)),
+        detail: Some(format!(
+            "{} from {source}: {count} in the last interval",
+            failure.reason
+        )),
     }
 }

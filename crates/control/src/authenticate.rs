@@ -26,7 +26,10 @@ impl FromRequestParts<App> for Authenticated {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let request_id = parts.extensions.get::<RequestId>().copied();
         let secret = bearer(parts)?;
-        let plane = Caller { request_id, ..Caller::control_plane() };
+        let plane = Caller {
+            request_id,
+            ..Caller::control_plane()
+        };
         let found = app.store.token_authenticate(&plane, &secret.hash()).await?;
         let token = found.ok_or_else(|| ApiError::unauthenticated("token_unknown", "no such token"))?;
         standing(&token, app.ambient.now()).map_err(refused)?;
@@ -37,7 +40,10 @@ impl FromRequestParts<App> for Authenticated {
             role: token.role,
             scopes: token.scopes.clone(),
         });
-        Ok(Self { caller: Caller { principal, request_id }, token })
+        Ok(Self {
+            caller: Caller { principal, request_id },
+            token,
+        })
     }
 }
 
@@ -54,7 +60,11 @@ fn bearer(parts: &Parts) -> Result<UserTokenSecret, ApiError> {
         return Err(ApiError::unauthenticated("token_malformed", detail));
     }
     UserTokenSecret::parse(text.trim()).map_err(|error| {
-        let hint = if text.trim().starts_with("lgw_") { "; a gateway key does not open the API" } else { "" };
+        let hint = if text.trim().starts_with("lgw_") {
+            "; a gateway key does not open the API"
+        } else {
+            ""
+        };
         ApiError::unauthenticated("token_malformed", format!("this is no user token: {error}{hint}"))
     })
 }

@@ -47,7 +47,10 @@ pub(crate) async fn owner(
     let Some(given) = given else {
         let secret = UserTokenSecret::generate(ambient);
         let (path, new) = (data_dir.join(OWNER_TOKEN_FILE), data_dir.join("owner-token.new"));
-        let failed = |source| BootstrapError::File { path: path.clone(), source };
+        let failed = |source| BootstrapError::File {
+            path: path.clone(),
+            source,
+        };
         write_secret(&new, secret.expose()).map_err(failed)?;
         if insert(store, ambient, &secret).await? {
             std::fs::rename(&new, &path).map_err(failed)?;
@@ -65,7 +68,10 @@ pub(crate) async fn owner(
 
 /// Whether this call made the owner; another control plane may have been faster.
 async fn insert(store: &Store, ambient: &Ambient, secret: &UserTokenSecret) -> Result<bool, BootstrapError> {
-    let user = UserInsert { username: "admin".to_owned(), role: Role::Owner };
+    let user = UserInsert {
+        username: "admin".to_owned(),
+        role: Role::Owner,
+    };
     let now = ambient.now();
     let token = TokenInsert {
         id: ambient.new_id(),

@@ -37,28 +37,48 @@ pub(crate) struct ApiError {
 impl ApiError {
     /// An error that is the caller's to mend.
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), validations: Vec::new(), header: None, cause: None }
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            validations: Vec::new(),
+            header: None,
+            cause: None,
+        }
     }
 
     /// 400 with the fields that do not fit.
     pub(crate) fn invalid(code: &'static str, detail: impl Into<String>, validations: Vec<Validation>) -> Self {
-        Self { validations, ..Self::new(StatusCode::BAD_REQUEST, code, detail) }
+        Self {
+            validations,
+            ..Self::new(StatusCode::BAD_REQUEST, code, detail)
+        }
     }
 
     /// 401; says by which scheme to come again.
     pub(crate) fn unauthenticated(code: &'static str, detail: impl Into<String>) -> Self {
         let header = Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
-        Self { header, ..Self::new(StatusCode::UNAUTHORIZED, code, detail) }
+        Self {
+            header,
+            ..Self::new(StatusCode::UNAUTHORIZED, code, detail)
+        }
     }
 
     /// 404 for a path that names one thing.
     pub(crate) fn not_found(noun: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", format!("no such {noun}, or none that you may see"))
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            format!("no such {noun}, or none that you may see"),
+        )
     }
 
     /// 500; the cause goes to the log.
     pub(crate) fn internal(cause: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self { cause: Some(Arc::new(cause)), ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", INTERNAL) }
+        Self {
+            cause: Some(Arc::new(cause)),
+            ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", INTERNAL)
+        }
     }
 }
 
@@ -73,9 +93,11 @@ impl From<StoreError> for ApiError {
                 "your role, or the scopes of the token you used, do not allow this",
             ),
             StoreError::Denied(Denial::Hidden) | StoreError::NotFound => Self::not_found("thing"),
-            StoreError::Conflict(constraint) if constraint.name.ends_with("name_idx") => {
-                Self::new(StatusCode::CONFLICT, "name_taken", "the name is taken already; names are compared in lower case")
-            }
+            StoreError::Conflict(constraint) if constraint.name.ends_with("name_idx") => Self::new(
+                StatusCode::CONFLICT,
+                "name_taken",
+                "the name is taken already; names are compared in lower case",
+            ),
             StoreError::Rule(rule) => rule_broken(&rule),
             other => Self::internal(other),
         }
@@ -115,8 +137,19 @@ impl IntoResponse for ApiError {
         if let Some((name, value)) = self.header {
             response.headers_mut().insert(name, value);
         }
-        let Self { code, detail, validations, cause, .. } = self;
-        response.extensions_mut().insert(Problem { code, detail, validations, cause });
+        let Self {
+            code,
+            detail,
+            validations,
+            cause,
+            ..
+        } = self;
+        response.extensions_mut().insert(Problem {
+            code,
+            detail,
+            validations,
+            cause,
+        });
         response
     }
 }
@@ -150,7 +183,10 @@ pub(crate) fn write_problem(response: Response, request_id: RequestId) -> Respon
         return response;
     }
     let (mut parts, _) = response.into_parts();
-    let problem = parts.extensions.remove::<Problem>().unwrap_or_else(|| Problem::of_status(status));
+    let problem = parts
+        .extensions
+        .remove::<Problem>()
+        .unwrap_or_else(|| Problem::of_status(status));
     if let Some(cause) = &problem.cause {
         tracing::error!(%request_id, error = %chain(&**cause), "a request failed inside");
     }
@@ -164,7 +200,10 @@ pub(crate) fn write_problem(response: Response, request_id: RequestId) -> Respon
         validations: problem.validations,
     };
     parts.headers.remove(header::CONTENT_LENGTH);
-    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    parts.headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
     Response::from_parts(parts, serde_json::to_vec(&body).unwrap_or_default().into())
 }
 
@@ -172,14 +211,23 @@ impl Problem {
     /// For responses that no handler of ours made: unknown paths, wrong methods.
     fn of_status(status: StatusCode) -> Self {
         let (code, detail) = match status {
-            StatusCode::NOT_FOUND => ("unknown_path", "there is nothing at this path; GET /api/v1/openapi.json lists all"),
-            StatusCode::METHOD_NOT_ALLOWED => {
-                ("method_not_allowed", "this path does not take this method; the Allow header lists those it takes")
-            }
+            StatusCode::NOT_FOUND => (
+                "unknown_path",
+                "there is nothing at this path; GET /api/v1/openapi.json lists all",
+            ),
+            StatusCode::METHOD_NOT_ALLOWED => (
+                "method_not_allowed",
+                "this path does not take this method; the Allow header lists those it takes",
+            ),
             status if status.is_server_error() => ("internal_error", INTERNAL),
             _ => ("bad_request", "the request can't be read"),
         };
-        Self { code, detail: detail.to_owned(), validations: Vec::new(), cause: None }
+        Self {
+            code,
+            detail: detail.to_owned(),
+            validations: Vec::new(),
+            cause: None,
+        }
     }
 }
 

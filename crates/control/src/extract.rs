@@ -30,13 +30,18 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         let body = read_body(request).await?;
         let mut json = serde_json::Deserializer::from_slice(&body);
         let value = serde_path_to_error::deserialize(&mut json).map_err(misfit)?;
-        json.end().map_err(|_| malformed("there is something after the end of the JSON value"))?;
+        json.end()
+            .map_err(|_| malformed("there is something after the end of the JSON value"))?;
         Ok(Self(value))
     }
 }
 
 fn says_json(request: &Request) -> bool {
-    let value = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
+    let value = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or("");
     let media_type = value.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     media_type == "application/json"
 }
@@ -44,37 +49,70 @@ fn says_json(request: &Request) -> bool {
 async fn read_body(request: Request) -> Result<Bytes, ApiError> {
     match Limited::new(request.into_body(), BODY_LIMIT).collect().await {
         Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "the body is larger than 1 MiB"))
-        }
-        Err(_) => Err(ApiError::new(StatusCode::BAD_REQUEST, "body_incomplete", "the body ended before it was complete")),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(ApiError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            "the body is larger than 1 MiB",
+        )),
+        Err(_) => Err(ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "body_incomplete",
+            "the body ended before it was complete",
+        )),
     }
 }
 
 fn malformed(detail: &str) -> ApiError {
-    ApiError::invalid("malformed_json", "the body is not valid JSON", vec![Validation { field: String::new(), detail: detail.to_owned() }])
+    ApiError::invalid(
+        "malformed_json",
+        "the body is not valid JSON",
+        vec![Validation {
+            field: String::new(),
+            detail: detail.to_owned(),
+        }],
+    )
 }
 
 fn misfit(error: serde_path_to_error::Error<serde_json::Error>) -> ApiError {
     let path = error.path().to_string();
     let error = error.into_inner();
     if error.classify() != serde_json::error::Category::Data {
-        return malformed(&format!("a JSON error at line {} column {}", error.line(), error.column()));
+        return malformed(&format!(
+            "a JSON error at line {} column {}",
+            error.line(),
+            error.column()
+        ));
     }
     let message = error.to_string();
-    let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(head, _)| head);
+    let message = message
+        .rsplit_once(" at line ")
+        .map_or(message.as_str(), |(head, _)| head);
     let (field, detail) = field_and_detail(path, message);
-    ApiError::invalid("invalid_request", "a field of the body does not fit", vec![Validation { field, detail }])
+    ApiError::invalid(
+        "invalid_request",
+        "a field of the body does not fit",
+        vec![Validation { field, detail }],
+    )
 }
 
 /// Makes of serde's message one that does not repeat a value: ``invalid type: string "…", expected …``.
 fn field_and_detail(path: String, message: &str) -> (String, String) {
     let path = if path == "." { String::new() } else { path };
-    let within = |name: &str| if path.is_empty() || path.ends_with(name) { name.to_owned() } else { format!("{path}.{name}") };
+    let within = |name: &str| {
+        if path.is_empty() || path.ends_with(name) {
+            name.to_owned()
+        } else {
+            format!("{path}.{name}")
+        }
+    };
     let quoted = |rest: &str| rest.split('`').nth(1).unwrap_or("").to_owned();
     if message.starts_with("unknown field ") {
         let known = message.rsplit_once(", expected ").map_or("", |(_, known)| known);
-        let detail = if known.is_empty() { "unknown field".to_owned() } else { format!("unknown field; known: {known}") };
+        let detail = if known.is_empty() {
+            "unknown field".to_owned()
+        } else {
+            format!("unknown field; known: {known}")
+        };
         (within(&cut(&quoted(message))), detail)
     } else if message.starts_with("missing field ") {
         (within(&quoted(message)), "missing".to_owned())
@@ -105,15 +143,23 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
         let mut map = serde_json::Map::new();
         for (name, value) in url::form_urlencoded::parse(parts.uri.query().unwrap_or("").as_bytes()) {
             if map.insert(name.to_string(), value.into_owned().into()).is_some() {
-                let validation = Validation { field: cut(&name), detail: "given twice".to_owned() };
+                let validation = Validation {
+                    field: cut(&name),
+                    detail: "given twice".to_owned(),
+                };
                 return Err(query_error(validation));
             }
         }
-        serde_path_to_error::deserialize(serde_json::Value::Object(map)).map(Self).map_err(|error| {
-            let path = error.path().to_string();
-            let (field, detail) = field_and_detail(path, &error.into_inner().to_string());
-            query_error(Validation { field, detail: detail.replace("unknown field", "unknown parameter") })
-        })
+        serde_path_to_error::deserialize(serde_json::Value::Object(map))
+            .map(Self)
+            .map_err(|error| {
+                let path = error.path().to_string();
+                let (field, detail) = field_and_detail(path, &error.into_inner().to_string());
+                query_error(Validation {
+                    field,
+                    detail: detail.replace("unknown field", "unknown parameter"),
+                })
+            })
     }
 }
 
@@ -146,7 +192,14 @@ impl<S: Send + Sync, T: std::str::FromStr> FromRequestParts<S> for PathId<T> {
         let PathText(text) = PathText::from_request_parts(parts, state).await?;
         text.parse().map(Self).map_err(|_| {
             let detail = "an id is a UUID such as 0192d3c4-5b6a-7c8d-9e0f-112233445566".to_owned();
-            ApiError::invalid("invalid_id", "the path does not hold an id", vec![Validation { field: "id".to_owned(), detail }])
+            ApiError::invalid(
+                "invalid_id",
+                "the path does not hold an id",
+                vec![Validation {
+                    field: "id".to_owned(),
+                    detail,
+                }],
+            )
         })
     }
 }

@@ -17,7 +17,8 @@ use crate::audit;
 use async_trait::async_trait;
 use lychgate_authz::{Action, Caller, Principal, Resource, Target, UserPrincipal, authorise};
 use lychgate_link::{
-    Attachment, Authorization, ControlLink, DenyReason, Heartbeat, Hello, LinkError, PROTOCOL, Receipt, RefusalReason, Rejected,
+    Attachment, Authorization, ControlLink, DenyReason, Heartbeat, Hello, LinkError, PROTOCOL, Receipt, RefusalReason,
+    Rejected,
 };
 use lychgate_store::{ReplicaStamp, StoreError, TokenAuthentication, UserState};
 use lychgate_types::interception::InterceptionRecord;
@@ -45,18 +46,34 @@ pub(crate) struct PlaneLink {
 impl PlaneLink {
     /// The link of the embedded gateway, on the control plane's own standing.
     pub(crate) fn embedded(app: App) -> Arc<dyn ControlLink> {
-        Arc::new(Self { app, gate: None, source: None })
+        Arc::new(Self {
+            app,
+            gate: None,
+            source: None,
+        })
     }
 
     fn of_replica(app: App, gate: Arc<Gate>, source: Option<IpAddr>) -> Arc<dyn ControlLink> {
-        Arc::new(Self { app, gate: Some(gate), source })
+        Arc::new(Self {
+            app,
+            gate: Some(gate),
+            source,
+        })
     }
 
     fn caller(&self) -> Caller {
         let request_id = Some(self.app.ambient.new_id());
         match &self.gate {
-            Some(gate) => Caller { principal: Principal::Replica { gateway_key_id: gate.key_id }, request_id },
-            None => Caller { principal: Principal::ControlPlane, request_id },
+            Some(gate) => Caller {
+                principal: Principal::Replica {
+                    gateway_key_id: gate.key_id,
+                },
+                request_id,
+            },
+            None => Caller {
+                principal: Principal::ControlPlane,
+                request_id,
+            },
         }
     }
 
@@ -69,7 +86,10 @@ impl PlaneLink {
     }
 
     fn still_open(&self) -> Result<(), LinkError> {
-        self.gate.as_ref().and_then(|gate| gate.refusal()).map_or(Ok(()), |reason| Err(LinkError::Refused(reason)))
+        self.gate
+            .as_ref()
+            .and_then(|gate| gate.refusal())
+            .map_or(Ok(()), |reason| Err(LinkError::Refused(reason)))
     }
 }
 
@@ -79,21 +99,32 @@ impl ControlLink for PlaneLink {
         let caller = self.caller();
         if let Err(refusal) = PROTOCOL.accepts(hello.protocol) {
             if let Some(gate) = &self.gate {
-                self.app.attempts.note(self.source, "protocol_version", Some(&gate.prefix));
+                self.app
+                    .attempts
+                    .note(self.source, "protocol_version", Some(&gate.prefix));
             }
             return Err(LinkError::Refused(RefusalReason::Version(refusal)));
         }
         let hello = bounded(hello);
         let replica_id = hello.replica_id;
-        let seat = self.app.hub.sit(hello, self.app.ambient.now(), self.gate.clone(), heartbeats);
+        let seat = self
+            .app
+            .hub
+            .sit(hello, self.app.ambient.now(), self.gate.clone(), heartbeats);
         // Only now that a deletion would find this attachment is the key looked up (again).
         if let Some(gate) = &self.gate {
             gatekeeper::look_up(&self.app, gate).await?;
         }
-        let first = configuration::load(&self.app, &caller).await.map_err(|error| internal(&caller, &error))?;
+        let first = configuration::load(&self.app, &caller)
+            .await
+            .map_err(|error| internal(&caller, &error))?;
         if let Some(gate) = &self.gate {
             let entry = audit::replica("attach", gate, replica_id);
-            self.app.store.audit_append(&audit::caller(&caller), entry).await.map_err(|error| internal(&caller, &error))?;
+            self.app
+                .store
+                .audit_append(&audit::caller(&caller), entry)
+                .await
+                .map_err(|error| internal(&caller, &error))?;
         }
         self.still_open()?;
         Ok(seat.into_attachment(&first))
@@ -104,7 +135,12 @@ impl ControlLink for PlaneLink {
         let caller = self.caller();
         loop {
             let before = self.app.hub.revocations();
-            let found = self.app.store.token_authenticate(&caller, &token).await.map_err(|error| internal(&caller, &error))?;
+            let found = self
+                .app
+                .store
+                .token_authenticate(&caller, &token)
+                .await
+                .map_err(|error| internal(&caller, &error))?;
             // A revocation while the look-up was under way: its push may have gone down before this answer could.
             if self.app.hub.revocations() != before {
                 continue;
@@ -130,18 +166,29 @@ impl ControlLink for PlaneLink {
             .interception_ingest(&caller, ReplicaStamp { replica_id }, &records)
             .await
             .map_err(|error| internal(&caller, &error))?;
-        let rejected = report.rejected.into_iter().map(|(id, reason)| Rejected { id, reason }).collect();
+        let rejected = report
+            .rejected
+            .into_iter()
+            .map(|(id, reason)| Rejected { id, reason })
+            .collect();
         Ok(Receipt { rejected })
     }
 }
 
 fn decide(found: Option<&TokenAuthentication>, now: Timestamp) -> Authorization {
-    let denied = |reason| Authorization::Denied { reason, lease: DENIAL_LEASE };
-    let Some(found) = found else { return denied(DenyReason::Unknown) };
+    let denied = |reason| Authorization::Denied {
+        reason,
+        lease: DENIAL_LEASE,
+    };
+    let Some(found) = found else {
+        return denied(DenyReason::Unknown);
+    };
     if let Err(reason) = standing(found, now) {
         return denied(reason);
     }
-    let left = found.expires_at.map_or(i64::MAX, |at| at.as_micros().saturating_sub(now.as_micros()));
+    let left = found
+        .expires_at
+        .map_or(i64::MAX, |at| at.as_micros().saturating_sub(now.as_micros()));
     let principal = Principal::User(UserPrincipal {
         user_id: found.user_id,
         token_id: found.token_id,
@@ -171,8 +218,19 @@ pub(crate) fn standing(found: &TokenAuthentication, now: Timestamp) -> Result<()
 /// What a replica says of itself is kept in memory while it is attached: it can't be made to cost much.
 fn bounded(hello: Hello) -> Hello {
     let cut = |text: String| text.chars().take(255).collect::<String>();
-    let labels = hello.labels.into_iter().take(64).map(|(name, value)| (cut(name), cut(value))).collect();
-    Hello { name: cut(hello.name), version: cut(hello.version), address: cut(hello.address), labels, ..hello }
+    let labels = hello
+        .labels
+        .into_iter()
+        .take(64)
+        .map(|(name, value)| (cut(name), cut(value)))
+        .collect();
+    Hello {
+        name: cut(hello.name),
+        version: cut(hello.version),
+        address: cut(hello.address),
+        labels,
+        ..hello
+    }
 }
 
 /// Logs what failed, and gives the replica only the request id.

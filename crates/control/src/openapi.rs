@@ -34,8 +34,14 @@ struct Bearer;
 
 impl Modify for Bearer {
     fn modify(&self, document: &mut Document) {
-        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("A user token: `lgu_…`.")).build();
-        document.components.get_or_insert_with(Components::new).add_security_scheme("user_token", SecurityScheme::Http(scheme));
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("A user token: `lgu_…`."))
+            .build();
+        document
+            .components
+            .get_or_insert_with(Components::new)
+            .add_security_scheme("user_token", SecurityScheme::Http(scheme));
     }
 }
 
@@ -62,6 +68,9 @@ mod tests {
             std::fs::write(path, super::openapi()).unwrap();
         }
         let committed = std::fs::read_to_string(path).unwrap();
-        assert!(committed == super::openapi(), "{path} is stale: run `cargo xtask generate` and read the difference");
+        assert!(
+            committed == super::openapi(),
+            "{path} is stale: run `cargo xtask generate` and read the difference"
+        );
     }
 }

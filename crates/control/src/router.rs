@@ -21,9 +21,18 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .routes(routes!(users::activate::user_activate))
         .routes(routes!(tokens::create::token_create, tokens::list::token_list))
         .routes(routes!(tokens::get::token_get, tokens::revoke::token_revoke))
-        .routes(routes!(keys::create::ai_gateway_key_create, keys::list::ai_gateway_key_list))
-        .routes(routes!(keys::get::ai_gateway_key_get, keys::delete::ai_gateway_key_delete))
-        .routes(routes!(providers::create::provider_create, providers::list::provider_list))
+        .routes(routes!(
+            keys::create::ai_gateway_key_create,
+            keys::list::ai_gateway_key_list
+        ))
+        .routes(routes!(
+            keys::get::ai_gateway_key_get,
+            keys::delete::ai_gateway_key_delete
+        ))
+        .routes(routes!(
+            providers::create::provider_create,
+            providers::list::provider_list
+        ))
         .routes(routes!(
             providers::get::provider_get,
             providers::update::provider_update,
@@ -37,7 +46,9 @@ pub(crate) fn api() -> OpenApiRouter<App> {
 
 /// Everything that one listener serves.
 pub(crate) fn all(app: &App, gateway: &Gateway) -> Router {
-    let api: Router = Router::from(api()).route("/api/v1/openapi.json", get(openapi::get)).with_state(app.clone());
+    let api: Router = Router::from(api())
+        .route("/api/v1/openapi.json", get(openapi::get))
+        .with_state(app.clone());
     let link = lychgate_link::server::routes(Arc::new(Doorkeeper(app.clone())));
     layers::around(api, app.ambient.clone())
         .merge(gateway.router())

@@ -72,7 +72,7 @@ pub struct Control {
     app: App,
     gateway: Gateway,
     jobs: Jobs,
-    stop: oneshot::Sender<Duration>,
+    stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
 }
 
@@ -94,20 +94,32 @@ impl Control {
         let store = Store::connect(&options.database, ambient.clone()).await?;
         store.migrate().await?;
         let sealer = Sealer::new(options.master_key);
-        store.master_key_check(&Caller::control_plane(), &sealer).await.map_err(|error| match error {
-            StoreError::WrongMasterKey => StartError::WrongMasterKey,
-            other => StartError::Store(other),
-        })?;
+        store
+            .master_key_check(&Caller::control_plane(), &sealer)
+            .await
+            .map_err(|error| match error {
+                StoreError::WrongMasterKey => StartError::WrongMasterKey,
+                other => StartError::Store(other),
+            })?;
         bootstrap::owner(&store, &ambient, options.bootstrap_token, &options.data_dir).await?;
 
         let (hub, departures) = Hub::new();
         let app = App::new(store, sealer, ambient.clone(), hub, options.capture_content);
         let gateway = Gateway::start(options.gateway, PlaneLink::embedded(app.clone()), ambient)?;
         let jobs = Jobs::start(&app, departures);
-        let (stop, stopped) = oneshot::channel();
+        let (stop, stopped) = oneshot::channel::<()>();
+        // Dropping the handle stops the listener, too.
+        let stopped = async move { drop(stopped.await) };
         let routes = router::all(&app, &gateway);
         let serving = tokio::spawn(lychgate_gateway::serve(listener, routes, stopped));
-        Ok(Self { local_addr, app, gateway, jobs, stop, serving })
+        Ok(Self {
+            local_addr,
+            app,
+            gateway,
+            jobs,
+            stop,
+            serving,
+        })
     }
 
     /// Where it listens.
@@ -120,7 +132,7 @@ impl Control {
         self.app.hub.close_everybody();
         self.gateway.drain(limit).await;
         // The receiver is gone only when serving ended by itself.
-        let _ = self.stop.send(limit);
+        let _ = self.stop.send(());
         if let Err(error) = self.serving.await {
             tracing::error!(%error, "the listener's task failed");
         }

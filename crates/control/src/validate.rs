@@ -16,7 +16,10 @@ pub(crate) struct Validations {
 impl Validations {
     /// Notes that a field does not fit.
     pub(crate) fn add(&mut self, field: impl Into<String>, detail: impl Display) {
-        self.found.push(Validation { field: field.into(), detail: detail.to_string() });
+        self.found.push(Validation {
+            field: field.into(),
+            detail: detail.to_string(),
+        });
     }
 
     /// Keeps a good value, notes a bad one.
@@ -52,7 +55,10 @@ impl Validations {
         let after = after.and_then(|text| match text.parse::<Cursor>() {
             Ok(cursor) => Some(cursor),
             Err(_) => {
-                self.add("after", "not a cursor: give back the `next` of the page before, unchanged");
+                self.add(
+                    "after",
+                    "not a cursor: give back the `next` of the page before, unchanged",
+                );
                 None
             }
         });
@@ -64,7 +70,11 @@ impl Validations {
         match value {
             Some(value) if self.found.is_empty() => Ok(value),
             _ if self.name_is_invalid => Err(ApiError::invalid("invalid_name", NameError.to_string(), self.found)),
-            _ => Err(ApiError::invalid("invalid_request", "the request does not fit; see validations", self.found)),
+            _ => Err(ApiError::invalid(
+                "invalid_request",
+                "the request does not fit; see validations",
+                self.found,
+            )),
         }
     }
 }

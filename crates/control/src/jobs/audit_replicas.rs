@@ -15,7 +15,11 @@ const PERIOD: Duration = Duration::from_secs(10);
 /// So many entries are written for one period at most; the rest is summed up in one more.
 const ENTRIES: usize = 10;
 
-pub(super) async fn run(app: App, mut departures: mpsc::UnboundedReceiver<Departure>, mut stopped: watch::Receiver<bool>) {
+pub(super) async fn run(
+    app: App,
+    mut departures: mpsc::UnboundedReceiver<Departure>,
+    mut stopped: watch::Receiver<bool>,
+) {
     let mut period = tokio::time::interval(PERIOD);
     loop {
         tokio::select! {
@@ -42,13 +46,20 @@ async fn refused(app: &App) {
     }
     let rest: u64 = rest.iter().map(|(_, count)| count).sum();
     if rest > 0 {
-        let others = crate::link::Failure { source: None, reason: "various", prefix: None };
+        let others = crate::link::Failure {
+            source: None,
+            reason: "various",
+            prefix: None,
+        };
         write(app, audit::refused(others, rest)).await;
     }
 }
 
 async fn write(app: &App, entry: AuditInsert) {
-    let caller = Caller { request_id: Some(app.ambient.new_id()), ..Caller::control_plane() };
+    let caller = Caller {
+        request_id: Some(app.ambient.new_id()),
+        ..Caller::control_plane()
+    };
     if let Err(error) = app.store.audit_append(&caller, entry).await {
         tracing::error!(error = %chain(&error), "an audit entry about a replica could not be written");
     }

@@ -41,7 +41,10 @@ impl Attempts {
     pub(crate) fn may_try(&self, source: Option<IpAddr>) -> bool {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = state.slot(source.map(network));
-        state.failures.get(&slot).is_none_or(|(count, since)| *count < LIMIT || since.elapsed() >= WINDOW)
+        state
+            .failures
+            .get(&slot)
+            .is_none_or(|(count, since)| *count < LIMIT || since.elapsed() >= WINDOW)
     }
 
     /// Notes a failure that counts against its source.
@@ -58,7 +61,10 @@ impl Attempts {
 
     /// Notes a failure of somebody who did show a key of this deployment: reported, but not counted against the source.
     pub(crate) fn note(&self, source: Option<IpAddr>, reason: &'static str, prefix: Option<&str>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).report(source, reason, prefix);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .report(source, reason, prefix);
     }
 
     /// Takes what was not reported yet, the most frequent first, and forgets sources whose window is over.
@@ -73,9 +79,17 @@ impl Attempts {
 
 impl State {
     fn report(&mut self, source: Option<IpAddr>, reason: &'static str, prefix: Option<&str>) {
-        let mut failure = Failure { source: source.map(network), reason, prefix: prefix.map(str::to_owned) };
+        let mut failure = Failure {
+            source: source.map(network),
+            reason,
+            prefix: prefix.map(str::to_owned),
+        };
         if self.unreported.len() >= MAX_REPORTS && !self.unreported.contains_key(&failure) {
-            failure = Failure { source: None, reason: "various", prefix: None };
+            failure = Failure {
+                source: None,
+                reason: "various",
+                prefix: None,
+            };
         }
         *self.unreported.entry(failure).or_insert(0) += 1;
     }

@@ -10,8 +10,15 @@ use std::sync::Arc;
 /// Reads the providers and opens their keys.
 pub(crate) async fn load(app: &App, caller: &Caller) -> Result<Arc<Configuration>, StoreError> {
     let (version, providers) = app.store.provider_configurations(caller).await?;
-    let providers = providers.into_iter().filter_map(|provider| open(app, provider)).collect();
-    Ok(Arc::new(Configuration { version, capture_content: app.capture_content, providers }))
+    let providers = providers
+        .into_iter()
+        .filter_map(|provider| open(app, provider))
+        .collect();
+    Ok(Arc::new(Configuration {
+        version,
+        capture_content: app.capture_content,
+        providers,
+    }))
 }
 
 /// `None` where the name in the database breaks the name rule, which the schema does not let happen.
@@ -22,7 +29,9 @@ fn open(app: &App, provider: SealedProvider) -> Option<ProviderConfig> {
         match app.sealer.open(sealed, id.as_uuid(), crate::PROVIDER_KEY_COLUMN) {
             Ok(secret) => keys.push(ProviderKeyConfig { id: *id, secret }),
             // One damaged key must not take the others down with it.
-            Err(error) => tracing::error!(provider = %provider.name, key = %id, %error, "a provider key can't be opened and is left out"),
+            Err(error) => {
+                tracing::error!(provider = %provider.name, key = %id, %error, "a provider key can't be opened and is left out")
+            }
         }
     }
     Some(ProviderConfig {

@@ -40,8 +40,18 @@ impl std::fmt::Debug for Gate {
 impl Gate {
     /// A gate of which it is not known yet whether the key still lets in.
     pub(crate) fn new(key_id: GatewayKeyId, name: String, prefix: String, hash: SecretHash) -> Self {
-        let state = Mutex::new(State { shut: None, seen_active: None, touched: None });
-        Self { key_id, name, prefix, hash, state }
+        let state = Mutex::new(State {
+            shut: None,
+            seen_active: None,
+            touched: None,
+        });
+        Self {
+            key_id,
+            name,
+            prefix,
+            hash,
+            state,
+        }
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
@@ -58,7 +68,8 @@ impl Gate {
 
     /// Whether the last look-up is recent enough to be believed.
     pub(crate) fn is_fresh(&self) -> bool {
-        self.with(|state| state.seen_active).is_some_and(|at| at.elapsed() < BELIEVED)
+        self.with(|state| state.seen_active)
+            .is_some_and(|at| at.elapsed() < BELIEVED)
     }
 
     /// Notes that a look-up, begun at `at`, found the key active.
@@ -104,7 +115,12 @@ impl Gates {
 
     /// Shuts the gates of this key.
     pub(crate) fn shut(&self, key_id: GatewayKeyId, reason: CloseReason) {
-        self.with(|gates| gates.values().filter(|gate| gate.key_id == key_id).for_each(|gate| gate.shut(reason)));
+        self.with(|gates| {
+            gates
+                .values()
+                .filter(|gate| gate.key_id == key_id)
+                .for_each(|gate| gate.shut(reason))
+        });
     }
 
     /// Forgets gates that nobody holds and those shut for long; answers the others that are open.
@@ -114,7 +130,11 @@ impl Gates {
                 Some((_, at)) => at.elapsed() < SHUT_IS_KEPT,
                 None => Arc::strong_count(gate) > 1 || gate.is_fresh(),
             });
-            gates.values().filter(|gate| gate.refusal().is_none()).cloned().collect()
+            gates
+                .values()
+                .filter(|gate| gate.refusal().is_none())
+                .cloned()
+                .collect()
         })
     }
 }

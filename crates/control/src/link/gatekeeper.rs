@@ -38,7 +38,9 @@ impl Gatekeeper for Doorkeeper {
             }
         };
         check(app, &gate).await.inspect_err(|error| match error {
-            LinkError::Refused(RefusalReason::KeyExpired) => app.attempts.note(source, "expired", Some(secret.prefix())),
+            LinkError::Refused(RefusalReason::KeyExpired) => {
+                app.attempts.note(source, "expired", Some(secret.prefix()))
+            }
             LinkError::Refused(_) => app.attempts.note(source, "revoked", Some(secret.prefix())),
             LinkError::Unreachable(_) | LinkError::Internal { .. } => {}
         })?;
@@ -56,10 +58,18 @@ fn in_words(error: CredentialError) -> String {
 
 /// Finds the key. The gate is not believed yet: [`check`] looks again now that a deletion would find it.
 async fn new_gate(app: &App, secret: &GatewayKeySecret) -> Result<Arc<Gate>, LinkError> {
-    let caller = Caller { request_id: Some(app.ambient.new_id()), ..Caller::control_plane() };
+    let caller = Caller {
+        request_id: Some(app.ambient.new_id()),
+        ..Caller::control_plane()
+    };
     let found = app.store.ai_gateway_key_authenticate(&caller, &secret.hash()).await;
-    let key = found.map_err(|error| internal(&caller, &error))?.ok_or(LinkError::Refused(RefusalReason::KeyUnknown))?;
-    Ok(app.hub.gates.enter(Gate::new(key.id, key.name, key.secret_prefix, secret.hash())))
+    let key = found
+        .map_err(|error| internal(&caller, &error))?
+        .ok_or(LinkError::Refused(RefusalReason::KeyUnknown))?;
+    Ok(app
+        .hub
+        .gates
+        .enter(Gate::new(key.id, key.name, key.secret_prefix, secret.hash())))
 }
 
 /// Whether the key of this gate still lets in: from memory where that is recent, else from the database.
@@ -73,7 +83,10 @@ pub(crate) async fn check(app: &App, gate: &Gate) -> Result<(), LinkError> {
 
 /// Asks the database for the key's state, and closes what hangs on a key that is gone.
 pub(crate) async fn look_up(app: &App, gate: &Gate) -> Result<(), LinkError> {
-    let caller = Caller { request_id: Some(app.ambient.new_id()), ..Caller::control_plane() };
+    let caller = Caller {
+        request_id: Some(app.ambient.new_id()),
+        ..Caller::control_plane()
+    };
     let begun = Instant::now();
     let found = app.store.ai_gateway_key_authenticate(&caller, &gate.hash).await;
     let reason = match found.map_err(|error| internal(&caller, &error))?.map(|key| key.state) {
@@ -94,7 +107,10 @@ pub(crate) async fn look_up(app: &App, gate: &Gate) -> Result<(), LinkError> {
 /// Marks the key as used, once a minute. A failure is no reason to turn a replica away.
 async fn touch(app: &App, gate: &Gate) {
     if gate.touch_is_due() {
-        let touched = app.store.ai_gateway_key_touch(&Caller::control_plane(), gate.key_id, app.ambient.now()).await;
+        let touched = app
+            .store
+            .ai_gateway_key_touch(&Caller::control_plane(), gate.key_id, app.ambient.now())
+            .await;
         if let Err(error) = touched {
             tracing::warn!(error = %crate::error::chain(&error), "a gateway key's last use could not be noted");
         }

@@ -83,9 +83,19 @@ impl Hub {
         heartbeats: watch::Receiver<Heartbeat>,
     ) -> Seat {
         let mailbox = Arc::new(Mailbox::default());
-        let live = Live { hello, since, gate, heartbeats, mailbox: mailbox.clone() };
+        let live = Live {
+            hello,
+            since,
+            gate,
+            heartbeats,
+            mailbox: mailbox.clone(),
+        };
         let number = self.with(|state| {
-            for old in state.live.values().filter(|old| old.hello.replica_id == live.hello.replica_id) {
+            for old in state
+                .live
+                .values()
+                .filter(|old| old.hello.replica_id == live.hello.replica_id)
+            {
                 if old.key_id() == live.key_id() {
                     old.mailbox.end();
                 }
@@ -97,7 +107,12 @@ impl Hub {
             state.live.insert(state.next_seat, live);
             state.next_seat
         });
-        Seat { hub: self.clone(), number, mailbox, announced: false }
+        Seat {
+            hub: self.clone(),
+            number,
+            mailbox,
+            announced: false,
+        }
     }
 
     fn everybody(&self) -> Vec<Arc<Mailbox>> {
@@ -106,7 +121,9 @@ impl Hub {
 
     /// Sends a configuration to everybody.
     pub(crate) fn push_configuration(&self, configuration: &Arc<Configuration>) {
-        self.everybody().iter().for_each(|mailbox| mailbox.post_configuration(configuration));
+        self.everybody()
+            .iter()
+            .for_each(|mailbox| mailbox.post_configuration(configuration));
     }
 
     /// Tells everybody that these tokens must not be believed. Call after the commit.
@@ -157,18 +174,34 @@ impl Hub {
 
     /// The live replicas of one key, in the order of their coming.
     pub(crate) fn replicas_of(&self, key_id: GatewayKeyId) -> Vec<LiveReplica> {
-        self.with(|state| state.live.values().filter(|live| live.key_id() == Some(key_id)).map(LiveReplica::of).collect())
+        self.with(|state| {
+            state
+                .live
+                .values()
+                .filter(|live| live.key_id() == Some(key_id))
+                .map(LiveReplica::of)
+                .collect()
+        })
     }
 
     /// Whether a replica of this id is attached by another key than this one.
     pub(super) fn belongs_to_another(&self, replica: ReplicaId, key_id: Option<GatewayKeyId>) -> bool {
-        self.with(|state| state.live.values().any(|live| live.hello.replica_id == replica && live.key_id() != key_id))
+        self.with(|state| {
+            state
+                .live
+                .values()
+                .any(|live| live.hello.replica_id == replica && live.key_id() != key_id)
+        })
     }
 }
 
 impl LiveReplica {
     fn of(live: &Live) -> Self {
-        Self { hello: live.hello.clone(), since: live.since, heartbeat: *live.heartbeats.borrow() }
+        Self {
+            hello: live.hello.clone(),
+            since: live.since,
+            heartbeat: *live.heartbeats.borrow(),
+        }
     }
 }
 
@@ -185,16 +218,29 @@ impl Seat {
     pub(super) fn into_attachment(mut self, first: &Arc<Configuration>) -> Attachment {
         self.announced = true;
         self.mailbox.post_configuration(first);
-        Attachment { events: mailbox::events(self.mailbox.clone(), self) }
+        Attachment {
+            events: mailbox::events(self.mailbox.clone(), self),
+        }
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         let live = self.hub.with(|state| state.live.remove(&self.number));
-        if let (true, Some(Live { hello, gate: Some(gate), .. })) = (self.announced, live) {
+        if let (
+            true,
+            Some(Live {
+                hello,
+                gate: Some(gate),
+                ..
+            }),
+        ) = (self.announced, live)
+        {
             // The receiver is gone only when the control plane has stopped.
-            let _ = self.hub.departures.send(Departure { replica_id: hello.replica_id, gate });
+            let _ = self.hub.departures.send(Departure {
+                replica_id: hello.replica_id,
+                gate,
+            });
         }
     }
 }

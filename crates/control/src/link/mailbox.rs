@@ -86,7 +86,10 @@ impl Mailbox {
 }
 
 /// The mail as the stream that an attachment is; `guard` lives as long as the stream.
-pub(super) fn events<G: Send + 'static>(mailbox: Arc<Mailbox>, guard: G) -> BoxStream<'static, Result<Down, LinkError>> {
+pub(super) fn events<G: Send + 'static>(
+    mailbox: Arc<Mailbox>,
+    guard: G,
+) -> BoxStream<'static, Result<Down, LinkError>> {
     stream::unfold((mailbox, guard), |(mailbox, guard)| async move {
         let down = mailbox.next().await?;
         Some((Ok(down), (mailbox, guard)))
@@ -97,9 +100,14 @@ pub(super) fn events<G: Send + 'static>(mailbox: Arc<Mailbox>, guard: G) -> BoxS
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt;
 
     fn configuration(version: u64) -> Arc<Configuration> {
-        Arc::new(Configuration { version, capture_content: false, providers: vec![] })
+        Arc::new(Configuration {
+            version,
+            capture_content: false,
+            providers: vec![],
+        })
     }
 
     #[tokio::test]
@@ -110,14 +118,21 @@ mod tests {
         mailbox.post_configuration(&configuration(2));
         mailbox.post_configuration(&configuration(1));
         let mut events = events(mailbox.clone(), ());
-        let Some(Ok(Down::Configuration(first))) = events.next().await else { panic!() };
+        let Some(Ok(Down::Configuration(first))) = events.next().await else {
+            panic!()
+        };
         assert_eq!(first.version, 2);
-        let Some(Ok(Down::TokensRevoked(hashes))) = events.next().await else { panic!() };
+        let Some(Ok(Down::TokensRevoked(hashes))) = events.next().await else {
+            panic!()
+        };
         assert_eq!(hashes, [hash]);
         mailbox.post_configuration(&configuration(3));
         mailbox.post_close(CloseReason::KeyRevoked);
         mailbox.post_close(CloseReason::ShuttingDown);
-        assert!(matches!(events.next().await, Some(Ok(Down::Close(CloseReason::KeyRevoked)))));
+        assert!(matches!(
+            events.next().await,
+            Some(Ok(Down::Close(CloseReason::KeyRevoked)))
+        ));
         assert!(events.next().await.is_none());
     }
 
@@ -125,9 +140,12 @@ mod tests {
     async fn a_close_does_not_wait_for_the_first_configuration() {
         let mailbox = Arc::new(Mailbox::default());
         let mut events = events(mailbox.clone(), ());
-        assert!(futures_util::poll!(events.next()).is_pending());
+        assert!(events.next().now_or_never().is_none());
         mailbox.post_close(CloseReason::KeyExpired);
-        assert!(matches!(events.next().await, Some(Ok(Down::Close(CloseReason::KeyExpired)))));
+        assert!(matches!(
+            events.next().await,
+            Some(Ok(Down::Close(CloseReason::KeyExpired)))
+        ));
     }
 
     #[tokio::test]

@@ -16,7 +16,11 @@ const BELIEVED: Duration = Duration::from_secs(1);
 
 /// Both probes.
 pub(crate) fn routes(app: &App, gateway: &Gateway) -> Router {
-    let probe = Arc::new(Probe { app: app.clone(), gateway: gateway.clone(), last: Mutex::default() });
+    let probe = Arc::new(Probe {
+        app: app.clone(),
+        gateway: gateway.clone(),
+        last: Mutex::default(),
+    });
     Router::new()
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(move || async move { probe.ready().await }))
@@ -31,7 +35,10 @@ struct Probe {
 impl Probe {
     async fn ready(&self) -> (StatusCode, String) {
         if !self.database_answers().await {
-            return (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n".to_owned());
+            return (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the database does not answer\n".to_owned(),
+            );
         }
         match self.gateway.readiness() {
             Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
@@ -48,7 +55,12 @@ impl Probe {
         }
         // Any small look-up will do; this one finds nothing.
         let nobody = SecretHash::from_bytes([0; 32]);
-        let answer = self.app.store.token_authenticate(&Caller::control_plane(), &nobody).await.is_ok();
+        let answer = self
+            .app
+            .store
+            .token_authenticate(&Caller::control_plane(), &nobody)
+            .await
+            .is_ok();
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), answer));
         answer
     }

@@ -51,7 +51,11 @@ pub(crate) struct ProviderKey {
 
 impl From<lychgate_store::Provider> for Provider {
     fn from(provider: lychgate_store::Provider) -> Self {
-        let key = |key: lychgate_store::ProviderKey| ProviderKey { id: key.id, masked: key.masked, created_at: key.created_at };
+        let key = |key: lychgate_store::ProviderKey| ProviderKey {
+            id: key.id,
+            masked: key.masked,
+            created_at: key.created_at,
+        };
         Self {
             id: provider.id,
             name: provider.name,

@@ -51,7 +51,10 @@ pub(crate) struct UserRef {
 
 impl From<lychgate_store::UserRef> for UserRef {
     fn from(user: lychgate_store::UserRef) -> Self {
-        Self { id: user.id, username: user.username }
+        Self {
+            id: user.id,
+            username: user.username,
+        }
     }
 }
 

@@ -119,7 +119,10 @@ pub(crate) async fn audit_entry_list(
     Query(query): Query<AuditEntryListQuery>,
 ) -> Result<axum::Json<AuditEntryList>, ApiError> {
     let mut validations = Validations::default();
-    let resource_type = query.resource_type.as_deref().map(|text| Resource::from_text(text).ok_or_else(known_resources));
+    let resource_type = query
+        .resource_type
+        .as_deref()
+        .map(|text| Resource::from_text(text).ok_or_else(known_resources));
     let filter = AuditFilter {
         resource_type: validations.check("resource_type", resource_type.transpose()).flatten(),
         action: query.action,
@@ -131,7 +134,10 @@ pub(crate) async fn audit_entry_list(
     let page = validations.all(Some(page))?;
     let found = app.store.audit_list(&caller, &filter, page).await?;
     let audit_entries = found.items.into_iter().map(AuditEntry::from).collect();
-    Ok(axum::Json(AuditEntryList { audit_entries, next: found.next.map(|cursor| cursor.to_string()) }))
+    Ok(axum::Json(AuditEntryList {
+        audit_entries,
+        next: found.next.map(|cursor| cursor.to_string()),
+    }))
 }
 
 fn known_resources() -> String {

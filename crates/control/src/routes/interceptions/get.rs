@@ -41,14 +41,33 @@ pub(crate) async fn interception_get(
     Authenticated { caller, .. }: Authenticated,
     PathId(id): PathId<InterceptionId>,
 ) -> Result<axum::Json<InterceptionDetail>, ApiError> {
-    let found = app.store.interception_get(&caller, id).await.map_err(about("interception"))?;
-    let Stored { summary, token_usages, prompts, tool_usages, model_thoughts } = found;
-    Ok(axum::Json(InterceptionDetail { seen: summary.into(), token_usages, prompts, tool_usages, model_thoughts }))
+    let found = app
+        .store
+        .interception_get(&caller, id)
+        .await
+        .map_err(about("interception"))?;
+    let Stored {
+        summary,
+        token_usages,
+        prompts,
+        tool_usages,
+        model_thoughts,
+    } = found;
+    Ok(axum::Json(InterceptionDetail {
+        seen: summary.into(),
+        token_usages,
+        prompts,
+        tool_usages,
+        model_thoughts,
+    }))
 }
 
 /// Tokens of one upstream response. The kinds do not overlap.
 #[derive(utoipa::ToSchema)]
-#[expect(dead_code, reason = "describes lychgate_types::interception::TokenUsage, which knows nothing of HTTP")]
+#[expect(
+    dead_code,
+    reason = "describes lychgate_types::interception::TokenUsage, which knows nothing of HTTP"
+)]
 struct TokenUsage {
     provider_response_id: String,
     /// Neither read from nor written to a cache.

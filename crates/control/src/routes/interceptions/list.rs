@@ -96,7 +96,10 @@ pub(crate) async fn interception_list(
 ) -> Result<axum::Json<InterceptionList>, ApiError> {
     let mut validations = Validations::default();
     let page = validations.page(query.limit.as_deref(), query.after.as_deref());
-    let session = validations.check("session", query.session.as_deref().map(uuid::Uuid::try_parse).transpose());
+    let session = validations.check(
+        "session",
+        query.session.as_deref().map(uuid::Uuid::try_parse).transpose(),
+    );
     let outcome = validations.parse("outcome", query.outcome.as_deref());
     let since = validations.parse("since", query.since.as_deref());
     let until = validations.parse("until", query.until.as_deref());
@@ -105,9 +108,26 @@ pub(crate) async fn interception_list(
         Some(user) => Some(users::id_of(&app, user).await?),
         None => None,
     };
-    let InterceptionListQuery { provider, model, client, .. } = query;
-    let filter = InterceptionFilter { user, provider, model, client, session, outcome, since, until };
+    let InterceptionListQuery {
+        provider,
+        model,
+        client,
+        ..
+    } = query;
+    let filter = InterceptionFilter {
+        user,
+        provider,
+        model,
+        client,
+        session,
+        outcome,
+        since,
+        until,
+    };
     let found = app.store.interception_list(&caller, &filter, page).await?;
     let interceptions = found.items.into_iter().map(InterceptionSummary::from).collect();
-    Ok(axum::Json(InterceptionList { interceptions, next: found.next.map(|cursor| cursor.to_string()) }))
+    Ok(axum::Json(InterceptionList {
+        interceptions,
+        next: found.next.map(|cursor| cursor.to_string()),
+    }))
 }

@@ -60,7 +60,9 @@ pub(crate) async fn ai_gateway_key_create(
     Json(body): Json<KeyCreate>,
 ) -> Result<Response, ApiError> {
     let wanted = validate(&app, &body)?;
-    let request = idempotency_key.map(|key| Request::new(Operation::AiGatewayKeyInsert, key, &caller, &body)).transpose()?;
+    let request = idempotency_key
+        .map(|key| Request::new(Operation::AiGatewayKeyInsert, key, &caller, &body))
+        .transpose()?;
     if let Some(request) = &request
         && let Some(answer) = request.remembered(&app).await?
     {
@@ -68,8 +70,13 @@ pub(crate) async fn ai_gateway_key_create(
     }
     let (insert, answer) = prepare(&app, &token, wanted);
     let answer = Zeroizing::new(serde_json::to_vec(&answer).map_err(ApiError::internal)?);
-    let remember = request.as_ref().map(|request| request.remember(&app, &answer)).transpose()?;
-    let Err(error) = app.store.ai_gateway_key_insert(&caller, insert, remember).await else { return Ok(created(&answer)) };
+    let remember = request
+        .as_ref()
+        .map(|request| request.remember(&app, &answer))
+        .transpose()?;
+    let Err(error) = app.store.ai_gateway_key_insert(&caller, insert, remember).await else {
+        return Ok(created(&answer));
+    };
     // The same request may have been made at the same moment, and have won.
     if let (StoreError::Conflict(_), Some(request)) = (&error, &request)
         && let Some(answer) = request.remembered(&app).await?
@@ -80,7 +87,12 @@ pub(crate) async fn ai_gateway_key_create(
 }
 
 fn created(answer: &[u8]) -> Response {
-    (StatusCode::CREATED, [(header::CONTENT_TYPE, "application/json")], answer.to_vec()).into_response()
+    (
+        StatusCode::CREATED,
+        [(header::CONTENT_TYPE, "application/json")],
+        answer.to_vec(),
+    )
+        .into_response()
 }
 
 struct Wanted {
@@ -99,9 +111,16 @@ fn validate(app: &App, body: &KeyCreate) -> Result<Wanted, ApiError> {
     if let Some(text) = &body.description
         && (text.chars().count() > MAX_DESCRIPTION || text.chars().any(|c| c.is_control() && c != '\n'))
     {
-        validations.add("description", "must have at most 500 characters, and no control characters but line ends");
+        validations.add(
+            "description",
+            "must have at most 500 characters, and no control characters but line ends",
+        );
     }
-    validations.all(name.map(|name| Wanted { name, expires_at, description: body.description.clone() }))
+    validations.all(name.map(|name| Wanted {
+        name,
+        expires_at,
+        description: body.description.clone(),
+    }))
 }
 
 /// Makes the secret, and what is answered once the key is stored.
@@ -123,10 +142,19 @@ fn prepare(app: &App, token: &TokenAuthentication, wanted: Wanted) -> (AiGateway
         created_at: insert.created_at,
         last_used_at: None,
         expires_at: insert.expires_at,
-        created_by: Some(UserRef { id: token.user_id, username: token.username.clone() }),
+        created_by: Some(UserRef {
+            id: token.user_id,
+            username: token.username.clone(),
+        }),
         description: insert.description.clone(),
         state: KeyState::Active.as_str(),
         live_replicas: 0,
     };
-    (insert, KeyCreated { key_data, key: secret.expose().to_owned() })
+    (
+        insert,
+        KeyCreated {
+            key_data,
+            key: secret.expose().to_owned(),
+        },
+    )
 }

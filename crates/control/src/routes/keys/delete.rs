@@ -21,7 +21,12 @@ pub(crate) async fn ai_gateway_key_delete(
     PathText(key): PathText,
 ) -> Result<StatusCode, ApiError> {
     let id = id_of(&app, &key).await?;
-    if !app.store.ai_gateway_key_delete(&caller, id).await.map_err(about("gateway key"))? {
+    if !app
+        .store
+        .ai_gateway_key_delete(&caller, id)
+        .await
+        .map_err(about("gateway key"))?
+    {
         return Err(ApiError::not_found("gateway key"));
     }
     app.key_deleted(id);
@@ -33,7 +38,11 @@ async fn id_of(app: &App, id_or_name: &str) -> Result<GatewayKeyId, ApiError> {
     if let Ok(id) = id_or_name.parse() {
         return Ok(id);
     }
-    match app.store.ai_gateway_key_find(&Caller::control_plane(), id_or_name).await {
+    match app
+        .store
+        .ai_gateway_key_find(&Caller::control_plane(), id_or_name)
+        .await
+    {
         Ok(key) => Ok(key.id),
         Err(StoreError::NotFound) => Ok(app.ambient.new_id()),
         Err(error) => Err(error.into()),

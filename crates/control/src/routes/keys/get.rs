@@ -46,7 +46,11 @@ pub(crate) struct Replica {
 
 impl From<LiveReplica> for Replica {
     fn from(live: LiveReplica) -> Self {
-        let LiveReplica { hello, since, heartbeat } = live;
+        let LiveReplica {
+            hello,
+            since,
+            heartbeat,
+        } = live;
         Self {
             id: hello.replica_id,
             name: hello.name,
@@ -70,7 +74,14 @@ pub(crate) async fn ai_gateway_key_get(
     Authenticated { caller, .. }: Authenticated,
     PathText(key): PathText,
 ) -> Result<axum::Json<KeyDetail>, ApiError> {
-    let key = app.store.ai_gateway_key_find(&caller, &key).await.map_err(about("gateway key"))?;
+    let key = app
+        .store
+        .ai_gateway_key_find(&caller, &key)
+        .await
+        .map_err(about("gateway key"))?;
     let replicas = app.hub.replicas_of(key.id).into_iter().map(Replica::from).collect();
-    Ok(axum::Json(KeyDetail { key_data: Key::of(&app, key), replicas }))
+    Ok(axum::Json(KeyDetail {
+        key_data: Key::of(&app, key),
+        replicas,
+    }))
 }

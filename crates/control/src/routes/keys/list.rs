@@ -45,7 +45,13 @@ pub(crate) async fn ai_gateway_key_list(
     let mut validations = Validations::default();
     let page = validations.page(query.limit.as_deref(), query.after.as_deref());
     let page = validations.all(Some(page))?;
-    let found = app.store.ai_gateway_key_list(&caller, &KeyFilter { q: query.q }, page).await?;
+    let found = app
+        .store
+        .ai_gateway_key_list(&caller, &KeyFilter { q: query.q }, page)
+        .await?;
     let keys = found.items.into_iter().map(|key| Key::of(&app, key)).collect();
-    Ok(axum::Json(KeyList { keys, next: found.next.map(|cursor| cursor.to_string()) }))
+    Ok(axum::Json(KeyList {
+        keys,
+        next: found.next.map(|cursor| cursor.to_string()),
+    }))
 }

@@ -73,7 +73,10 @@ mod tests {
 
     #[test]
     fn public_https_is_good() {
-        assert_eq!(parse("https://api.example.com/v1/", false).unwrap(), "https://api.example.com/v1");
+        assert_eq!(
+            parse("https://api.example.com/v1/", false).unwrap(),
+            "https://api.example.com/v1"
+        );
         assert_eq!(parse("https://8.8.8.8:8443", false).unwrap(), "https://8.8.8.8:8443");
         assert_eq!(parse("http://localhost:9000", true).unwrap(), "http://localhost:9000");
         assert_eq!(parse("http://example.com", false).unwrap_err(), HTTPS);
@@ -82,21 +85,56 @@ mod tests {
     #[test]
     fn private_hosts_need_leave_however_they_are_written() {
         for host in [
-            "localhost", "LOCALHOST.", "a.localhost", "127.0.0.1", "2130706433", "0x7f.1", "10.0.0.1", "172.16.0.1", "192.168.1.1",
-            "169.254.169.254", "100.64.0.1", "0.0.0.0", "255.255.255.255", "[::1]", "[::]", "[fe80::1]", "[fd00::1]",
-            "[::ffff:127.0.0.1]", "metadata.google.internal",
+            "localhost",
+            "LOCALHOST.",
+            "a.localhost",
+            "127.0.0.1",
+            "2130706433",
+            "0x7f.1",
+            "10.0.0.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "255.255.255.255",
+            "[::1]",
+            "[::]",
+            "[fe80::1]",
+            "[fd00::1]",
+            "[::ffff:127.0.0.1]",
+            "metadata.google.internal",
         ] {
-            assert_eq!(parse(&format!("https://{host}/v1"), false).unwrap_err(), PRIVATE, "{host}");
+            assert_eq!(
+                parse(&format!("https://{host}/v1"), false).unwrap_err(),
+                PRIVATE,
+                "{host}"
+            );
             assert!(parse(&format!("https://{host}/v1"), true).is_ok(), "{host}");
         }
     }
 
     #[test]
     fn what_is_no_base_url() {
-        for text in ["", "api.example.com", "/v1", "ftp://example.com", "https://", "https:///v1", "https://a b", "file:///etc", "https://x\n"] {
+        for text in [
+            "",
+            "api.example.com",
+            "/v1",
+            "ftp://example.com",
+            "https://",
+            "https:///v1",
+            "https://a b",
+            "file:///etc",
+            "https://x\n",
+        ] {
             assert_eq!(parse(text, true).unwrap_err(), FORM, "{text:?}");
         }
-        for text in ["https://u@example.com", "https://u:p@example.com", "https://example.com?a=b", "https://example.com#x"] {
+        for text in [
+            "https://u@example.com",
+            "https://u:p@example.com",
+            "https://example.com?a=b",
+            "https://example.com#x",
+        ] {
             assert!(parse(text, true).is_err(), "{text:?}");
         }
     }

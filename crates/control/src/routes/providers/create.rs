@@ -62,7 +62,11 @@ pub(crate) async fn provider_create(
         secret::check(&mut validations, &format!("keys[{at}]"), key);
     }
     let ((name, provider_type), base_url) = validations.all(name.zip(provider_type).zip(base_url))?;
-    let keys = body.keys.iter().map(|key| secret::seal(&app, key)).collect::<Result<_, _>>()?;
+    let keys = body
+        .keys
+        .iter()
+        .map(|key| secret::seal(&app, key))
+        .collect::<Result<_, _>>()?;
     let insert = ProviderInsert {
         id: app.ambient.new_id(),
         name: name.to_string(),

@@ -18,8 +18,15 @@ pub(crate) async fn provider_delete(
     Authenticated { caller, .. }: Authenticated,
     PathText(provider): PathText,
 ) -> Result<StatusCode, ApiError> {
-    let id = known(&app, &provider).await?.map_or_else(|| app.ambient.new_id(), |known| known.id);
-    if !app.store.provider_delete(&caller, id).await.map_err(about("provider"))? {
+    let id = known(&app, &provider)
+        .await?
+        .map_or_else(|| app.ambient.new_id(), |known| known.id);
+    if !app
+        .store
+        .provider_delete(&caller, id)
+        .await
+        .map_err(about("provider"))?
+    {
         return Err(ApiError::not_found("provider"));
     }
     app.providers_changed().await;

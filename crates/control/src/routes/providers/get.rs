@@ -17,5 +17,11 @@ pub(crate) async fn provider_get(
     Authenticated { caller, .. }: Authenticated,
     PathText(provider): PathText,
 ) -> Result<axum::Json<Provider>, ApiError> {
-    Ok(axum::Json(app.store.provider_find(&caller, &provider).await.map_err(about("provider"))?.into()))
+    Ok(axum::Json(
+        app.store
+            .provider_find(&caller, &provider)
+            .await
+            .map_err(about("provider"))?
+            .into(),
+    ))
 }

@@ -44,5 +44,8 @@ pub(crate) async fn provider_list(
     let page = validations.all(Some(page))?;
     let found = app.store.provider_list(&caller, page).await?;
     let providers = found.items.into_iter().map(Provider::from).collect();
-    Ok(axum::Json(ProviderList { providers, next: found.next.map(|cursor| cursor.to_string()) }))
+    Ok(axum::Json(ProviderList {
+        providers,
+        next: found.next.map(|cursor| cursor.to_string()),
+    }))
 }

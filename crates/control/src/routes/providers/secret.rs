@@ -31,13 +31,22 @@ pub(super) fn check_count(validations: &mut Validations, count: usize) {
 pub(super) fn check(validations: &mut Validations, field: &str, secret: &SecretText) {
     let text = secret.0.expose();
     if !(1..=4096).contains(&text.len()) || !text.bytes().all(|b| b.is_ascii_graphic()) {
-        validations.add(field, "must be 1 to 4096 printable ASCII characters without spaces or line ends");
+        validations.add(
+            field,
+            "must be 1 to 4096 printable ASCII characters without spaces or line ends",
+        );
     }
 }
 
 /// Seals a secret for a row of its own.
 pub(super) fn seal(app: &App, secret: &SecretText) -> Result<ProviderKeyInsert, ApiError> {
     let id: ProviderKeyId = app.ambient.new_id();
-    let sealed = app.sealer.seal(&app.ambient, &secret.0, id.as_uuid(), crate::PROVIDER_KEY_COLUMN);
-    Ok(ProviderKeyInsert { id, sealed: sealed.map_err(ApiError::internal)?, masked: secret.0.masked() })
+    let sealed = app
+        .sealer
+        .seal(&app.ambient, &secret.0, id.as_uuid(), crate::PROVIDER_KEY_COLUMN);
+    Ok(ProviderKeyInsert {
+        id,
+        sealed: sealed.map_err(ApiError::internal)?,
+        masked: secret.0.masked(),
+    })
 }

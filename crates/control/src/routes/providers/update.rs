@@ -56,20 +56,40 @@ pub(crate) async fn provider_update(
         Some(known) => check_address(&mut validations, known, &body),
         None => None,
     };
-    let ProviderUpdate { enabled, allow_private, keys, .. } = body;
+    let ProviderUpdate {
+        enabled,
+        allow_private,
+        keys,
+        ..
+    } = body;
     let keys = keys.map(|wanted| check_keys(&mut validations, wanted));
     let keys = validations.all(Some(keys))?;
     // An id that nobody has, where the name is unknown: the store refuses those who may not, and does not find it for the rest.
     let id = known.map_or_else(|| app.ambient.new_id(), |known| known.id);
-    let keys = keys.map(|keys| keys.into_iter().map(|key| key.seal(&app)).collect::<Result<_, _>>()).transpose()?;
-    let patch = ProviderPatch { base_url, enabled, allow_private, keys };
-    let provider = app.store.provider_update(&caller, id, patch).await.map_err(about("provider"))?;
+    let keys = keys
+        .map(|keys| keys.into_iter().map(|key| key.seal(&app)).collect::<Result<_, _>>())
+        .transpose()?;
+    let patch = ProviderPatch {
+        base_url,
+        enabled,
+        allow_private,
+        keys,
+    };
+    let provider = app
+        .store
+        .provider_update(&caller, id, patch)
+        .await
+        .map_err(about("provider"))?;
     app.providers_changed().await;
     Ok(axum::Json(provider.into()))
 }
 
 /// Checks what the address and the leave for it will be together; answers the new address, if one is given.
-fn check_address(validations: &mut Validations, known: &lychgate_store::Provider, body: &ProviderUpdate) -> Option<String> {
+fn check_address(
+    validations: &mut Validations,
+    known: &lychgate_store::Provider,
+    body: &ProviderUpdate,
+) -> Option<String> {
     let allow_private = body.allow_private.unwrap_or(known.allow_private);
     match (&body.base_url, body.allow_private) {
         (Some(text), _) => validations.check("base_url", base_url::parse(text, allow_private)),

@@ -77,7 +77,10 @@ pub(crate) async fn token_create(
         expires_at: Some(now.plus(lifetime)),
     };
     let token = app.store.token_insert(&caller, insert).await.map_err(about("user"))?;
-    let created = TokenCreated { token_data: Token::at(now, token), token: secret.expose().to_owned() };
+    let created = TokenCreated {
+        token_data: Token::at(now, token),
+        token: secret.expose().to_owned(),
+    };
     Ok((StatusCode::CREATED, axum::Json(created)))
 }
 

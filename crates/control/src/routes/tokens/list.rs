@@ -49,8 +49,15 @@ pub(crate) async fn token_list(
         Some(user) => Some(users::id_of(&app, user).await?),
         None => None,
     };
-    let found = app.store.token_list(&caller, TokenFilter { user }, page).await.map_err(about("user"))?;
+    let found = app
+        .store
+        .token_list(&caller, TokenFilter { user }, page)
+        .await
+        .map_err(about("user"))?;
     let now = app.ambient.now();
     let tokens = found.items.into_iter().map(|token| Token::at(now, token)).collect();
-    Ok(axum::Json(TokenList { tokens, next: found.next.map(|cursor| cursor.to_string()) }))
+    Ok(axum::Json(TokenList {
+        tokens,
+        next: found.next.map(|cursor| cursor.to_string()),
+    }))
 }

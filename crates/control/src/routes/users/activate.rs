@@ -19,6 +19,10 @@ pub(crate) async fn user_activate(
     PathText(user): PathText,
 ) -> Result<axum::Json<User>, ApiError> {
     let id = id_of(&app, &user).await?;
-    let (user, _) = app.store.user_set_state(&caller, id, UserState::Active).await.map_err(about("user"))?;
+    let (user, _) = app
+        .store
+        .user_set_state(&caller, id, UserState::Active)
+        .await
+        .map_err(about("user"))?;
     Ok(axum::Json(user.into()))
 }

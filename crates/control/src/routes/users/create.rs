@@ -37,6 +37,15 @@ pub(crate) async fn user_create(
     let username = validations.name("username", &body.username);
     let role = validations.parse::<Role>("role", Some(&body.role));
     let (username, role) = validations.all(username.zip(role))?;
-    let user = app.store.user_insert(&caller, UserInsert { username: username.to_string(), role }).await?;
+    let user = app
+        .store
+        .user_insert(
+            &caller,
+            UserInsert {
+                username: username.to_string(),
+                role,
+            },
+        )
+        .await?;
     Ok((StatusCode::CREATED, axum::Json(user.into())))
 }

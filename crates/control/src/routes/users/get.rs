@@ -17,5 +17,7 @@ pub(crate) async fn user_get(
     Authenticated { caller, .. }: Authenticated,
     PathText(user): PathText,
 ) -> Result<axum::Json<User>, ApiError> {
-    Ok(axum::Json(app.store.user_find(&caller, &user).await.map_err(about("user"))?.into()))
+    Ok(axum::Json(
+        app.store.user_find(&caller, &user).await.map_err(about("user"))?.into(),
+    ))
 }

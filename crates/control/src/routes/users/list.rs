@@ -46,5 +46,8 @@ pub(crate) async fn user_list(
     let page = validations.all(Some(page))?;
     let found = app.store.user_list(&caller, &UserFilter { q: query.q }, page).await?;
     let users = found.items.into_iter().map(User::from).collect();
-    Ok(axum::Json(UserList { users, next: found.next.map(|cursor| cursor.to_string()) }))
+    Ok(axum::Json(UserList {
+        users,
+        next: found.next.map(|cursor| cursor.to_string()),
+    }))
 }

@@ -19,7 +19,11 @@ pub(crate) async fn user_suspend(
     PathText(user): PathText,
 ) -> Result<axum::Json<User>, ApiError> {
     let id = id_of(&app, &user).await?;
-    let (user, tokens) = app.store.user_set_state(&caller, id, UserState::Suspended).await.map_err(about("user"))?;
+    let (user, tokens) = app
+        .store
+        .user_set_state(&caller, id, UserState::Suspended)
+        .await
+        .map_err(about("user"))?;
     app.tokens_revoked(&tokens);
     Ok(axum::Json(user.into()))
 }

@@ -31,7 +31,11 @@ pub(crate) async fn whoami_get(
     State(app): State<App>,
     Authenticated { caller, token }: Authenticated,
 ) -> Result<axum::Json<Whoami>, ApiError> {
-    let user = app.store.user_get(&caller, token.user_id).await.map_err(about("user"))?;
+    let user = app
+        .store
+        .user_get(&caller, token.user_id)
+        .await
+        .map_err(about("user"))?;
     Ok(axum::Json(Whoami {
         user_id: user.id,
         username: user.username,
