@@ -24,7 +24,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct ApiClient {
     http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
-    base: Url,
+    base: ServerUrl,
     authorization: HeaderValue,
 }
 
@@ -62,8 +62,8 @@ struct Validation {
 
 impl ApiClient {
     /// A client for the server at `base` (see [`server_url`]).
-    pub(crate) fn new(base: Url, token: &UserTokenSecret) -> Result<Self, Failure> {
-        let tls = if base.scheme() == "https" {
+    pub(crate) fn new(base: ServerUrl, token: &UserTokenSecret) -> Result<Self, Failure> {
+        let tls = if base.0.scheme() == "https" {
             with_system_roots()?
         } else {
             without_roots()?
@@ -121,7 +121,7 @@ impl ApiClient {
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, CallError> {
-        let url = format!("{}/api/v1/{path}", self.base.as_str().trim_end_matches('/'));
+        let url = format!("{}/api/v1/{path}", self.base);
         let mut request = Request::builder()
             .method(method)
             .uri(url)
@@ -185,8 +185,25 @@ impl ApiClient {
     }
 }
 
-/// Reads a server's address: `http` or `https`, and nothing behind the path.
-pub(crate) fn server_url(text: &str) -> Result<Url, String> {
+/// A server's address: `http` or `https`, and nothing behind the path. Shown without a slash at its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ServerUrl(Url);
+
+impl ServerUrl {
+    /// The path, `/` where there is none.
+    pub(crate) fn path(&self) -> &str {
+        self.0.path()
+    }
+}
+
+impl std::fmt::Display for ServerUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0.as_str().trim_end_matches('/'))
+    }
+}
+
+/// Reads a server's address.
+pub(crate) fn server_url(text: &str) -> Result<ServerUrl, String> {
     if !text.starts_with("http://") && !text.starts_with("https://") {
         return Err("must start with http:// or https://, for example http://127.0.0.1:8080".to_owned());
     }
@@ -194,7 +211,7 @@ pub(crate) fn server_url(text: &str) -> Result<Url, String> {
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
         return Err("must have no user name, password, query or fragment".to_owned());
     }
-    Ok(url)
+    Ok(ServerUrl(url))
 }
 
 impl CallError {
@@ -293,12 +310,12 @@ mod tests {
     #[test]
     fn server_addresses() {
         assert_eq!(
-            server_url("http://127.0.0.1:8080").unwrap().as_str(),
-            "http://127.0.0.1:8080/"
+            server_url("http://127.0.0.1:8080").unwrap().to_string(),
+            "http://127.0.0.1:8080"
         );
         assert_eq!(
-            server_url("https://h/lychgate/").unwrap().as_str(),
-            "https://h/lychgate/"
+            server_url("https://h/lychgate/").unwrap().to_string(),
+            "https://h/lychgate"
         );
         for bad in [
             "",

@@ -1,14 +1,13 @@
 //! Which server the client commands talk to, and with which token: flags, then LYCHGATE_URL and LYCHGATE_TOKEN(_FILE), then
 //! what `lychgate login` stored.
 
-use crate::client::{ApiClient, server_url};
+use crate::client::{ApiClient, ServerUrl, server_url};
 use crate::config::{Environment, private, read_secret, variable_name};
 use crate::failure::{Failure, Outcome};
 use crate::secret_file;
 use lychgate_types::secret::UserTokenSecret;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
-use url::Url;
 
 /// The flags that every client command takes.
 #[derive(Debug, clap::Args)]
@@ -37,7 +36,7 @@ pub(crate) fn connect(args: &ServerArgs, environment: &Environment) -> Outcome<A
     ApiClient::new(url, &token)
 }
 
-fn find(args: &ServerArgs, environment: &Environment) -> Outcome<(Url, UserTokenSecret)> {
+fn find(args: &ServerArgs, environment: &Environment) -> Outcome<(ServerUrl, UserTokenSecret)> {
     let url = given_url(args, environment)?;
     let token = given_token(args, environment)?;
     if let (Some(url), Some(token)) = (&url, &token) {
@@ -60,7 +59,7 @@ fn find(args: &ServerArgs, environment: &Environment) -> Outcome<(Url, UserToken
 }
 
 /// The address given by flag or environment.
-pub(crate) fn given_url(args: &ServerArgs, environment: &Environment) -> Outcome<Option<Url>> {
+pub(crate) fn given_url(args: &ServerArgs, environment: &Environment) -> Outcome<Option<ServerUrl>> {
     let variable = environment.get(&variable_name("url")).map_err(Failure::Usage)?;
     let given = match (&args.url, variable) {
         (Some(flag), _) => Some((flag.as_str(), "--url")),
@@ -123,7 +122,7 @@ pub(crate) fn path(environment: &Environment) -> Outcome<PathBuf> {
 }
 
 /// Stores server and token, in place of what was stored before.
-pub(crate) fn store(path: &Path, url: &Url, token: &UserTokenSecret) -> Outcome {
+pub(crate) fn store(path: &Path, url: &ServerUrl, token: &UserTokenSecret) -> Outcome {
     let failed = |why: std::io::Error| Failure::Failed(format!("can't write {}: {why}", path.display()));
     if let Some(directory) = path.parent() {
         secret_file::private_directory(directory).map_err(failed)?;
@@ -133,7 +132,7 @@ pub(crate) fn store(path: &Path, url: &Url, token: &UserTokenSecret) -> Outcome 
     secret_file::replace(path, &text).map_err(failed)
 }
 
-fn read(path: &Path) -> Outcome<Option<(Url, UserTokenSecret)>> {
+fn read(path: &Path) -> Outcome<Option<(ServerUrl, UserTokenSecret)>> {
     let name = path.display();
     match std::fs::exists(path) {
         Ok(false) => return Ok(None),
@@ -184,7 +183,7 @@ mod tests {
             let token = UserTokenSecret::generate(&Ambient::system());
             store(
                 &path(&self.environment(&[])).unwrap(),
-                &Url::parse(url).unwrap(),
+                &server_url(url).unwrap(),
                 &token,
             )
             .unwrap();
@@ -202,7 +201,7 @@ mod tests {
         assert!(
             home.find(&[("LYCHGATE_URL", "http://h")])
                 .unwrap_err()
-                .contains("no token for http://h/")
+                .contains("no token for http://h:")
         );
         let token = UserTokenSecret::generate(&Ambient::system());
         assert!(
@@ -216,12 +215,12 @@ mod tests {
     fn the_environment_wins_over_the_login() {
         let home = Home::new();
         let stored = home.login("http://stored:1");
-        assert_eq!(home.find(&[]).unwrap(), ("http://stored:1/".to_owned(), stored));
+        assert_eq!(home.find(&[]).unwrap(), ("http://stored:1".to_owned(), stored));
         let token = UserTokenSecret::generate(&Ambient::system());
         let other = home
             .find(&[("LYCHGATE_URL", "https://other"), ("LYCHGATE_TOKEN", token.expose())])
             .unwrap();
-        assert_eq!(other, ("https://other/".to_owned(), token.expose().to_owned()));
+        assert_eq!(other, ("https://other".to_owned(), token.expose().to_owned()));
     }
 
     #[test]
@@ -232,7 +231,7 @@ mod tests {
         assert!(
             home.find(&[("LYCHGATE_URL", "http://evil:1")])
                 .unwrap_err()
-                .contains("no token for http://evil:1/")
+                .contains("no token for http://evil:1:")
         );
     }
 

@@ -32,19 +32,24 @@ pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
         Failure::Usage("which server? Write: lychgate login URL, for example http://127.0.0.1:8080".to_owned())
     })?;
     let path = credentials::path(environment)?;
-    let token = parse_token(
-        &prompt::secret(&format!("User token for {url} (lgu_…): "))?,
-        "the token given",
-    )?;
-    let answer = ApiClient::new(url.clone(), &token)?.get("whoami").await?;
+    let text = prompt::secret(&format!("User token for {url} (lgu_…): "))?;
+    if text.is_empty() {
+        return Err(Failure::Usage(
+            "no token was given: type it when asked, or pipe it in (lychgate login URL < FILE)".to_owned(),
+        ));
+    }
+    let token = parse_token(&text, "the token given")?;
+    let who = match ApiClient::new(url.clone(), &token)?.get("whoami").await {
+        Ok(answer) => format!(" as {} ({})", shown(&answer["username"]), shown(&answer["role"])),
+        // A good token, whose scopes do not let it see its own user.
+        Err(error) if error.status() == Some(403) => String::new(),
+        Err(error) => return Err(error.into()),
+    };
     credentials::store(&path, &url, &token)?;
-    let who = answer["username"].as_str().unwrap_or("?");
-    let role = answer["role"].as_str().unwrap_or("?");
-    note(&format!(
-        "logged in to {url} as {} ({}); stored in {}",
-        plain(who),
-        plain(role),
-        path.display()
-    ));
+    note(&format!("logged in to {url}{who}; stored in {}", path.display()));
     Ok(())
+}
+
+fn shown(value: &serde_json::Value) -> String {
+    plain(value.as_str().unwrap_or("?"))
 }

@@ -1,6 +1,6 @@
 //! Who may do what in `lychgate dev`: the owner's token, a member with a token, a gateway key for the replica.
 
-use crate::client::{ApiClient, CallError};
+use crate::client::{ApiClient, CallError, ServerUrl};
 use crate::config::read_secret;
 use crate::failure::{Failure, Outcome};
 use crate::output::note;
@@ -8,7 +8,6 @@ use crate::secret_file;
 use lychgate_types::secret::{GatewayKeySecret, UserTokenSecret};
 use serde_json::{Value, json};
 use std::path::Path;
-use url::Url;
 
 /// The member that `lychgate dev` makes.
 const MEMBER: &str = "dev";
@@ -18,7 +17,7 @@ const KEY: &str = "dev";
 pub(crate) const MEMBER_TOKEN_FILE: &str = "dev-token";
 
 /// The owner's token from the data directory, checked to work.
-pub(crate) async fn owner_token(url: &Url, data_dir: &Path) -> Outcome<UserTokenSecret> {
+pub(crate) async fn owner_token(url: &ServerUrl, data_dir: &Path) -> Outcome<UserTokenSecret> {
     let path = data_dir.join(lychgate_control::OWNER_TOKEN_FILE);
     let useless = |why: String| {
         Failure::Failed(format!(
@@ -42,7 +41,7 @@ pub(crate) async fn owner_token(url: &Url, data_dir: &Path) -> Outcome<UserToken
 }
 
 /// Makes sure that there is a member with a token in the data directory that works.
-pub(crate) async fn member_token(api: &ApiClient, url: &Url, data_dir: &Path) -> Outcome {
+pub(crate) async fn member_token(api: &ApiClient, url: &ServerUrl, data_dir: &Path) -> Outcome {
     let user = match api.get(&format!("users/{MEMBER}")).await {
         Err(error) if error.status() == Some(404) => {
             api.post("users", &json!({ "username": MEMBER, "role": "member" }))
@@ -66,7 +65,7 @@ pub(crate) async fn member_token(api: &ApiClient, url: &Url, data_dir: &Path) ->
 }
 
 /// Whether the file holds a token that works. A file that is missing or damaged, or a token that was revoked, does not.
-async fn works(url: &Url, path: &Path) -> Outcome<bool> {
+async fn works(url: &ServerUrl, path: &Path) -> Outcome<bool> {
     let Some(token) = read_secret(path)
         .ok()
         .and_then(|text| UserTokenSecret::parse(&text).ok())
