@@ -52,7 +52,6 @@ pub(crate) fn all(app: &App, gateway: &Gateway) -> Router {
     let link = lychgate_link::server::routes(Arc::new(Doorkeeper(app.clone())));
     layers::around(api, app.ambient.clone())
         .merge(gateway.router())
-        // By path, not merged: the gRPC router has an answer of its own for everything it does not know.
-        .route_service("/lychgate.link.v1.Link/{method}", link)
+        .merge(link)
         .merge(health::routes(app, gateway))
 }

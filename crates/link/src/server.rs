@@ -28,7 +28,7 @@ pub fn routes(gatekeeper: Arc<dyn Gatekeeper>) -> axum::Router {
     let service = LinkServer::new(Service { gatekeeper })
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
-    tonic::service::Routes::new(service).into_axum_router()
+    axum::Router::new().route_service("/lychgate.link.v1.Link/{method}", service)
 }
 
 struct Service {
