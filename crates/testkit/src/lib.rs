@@ -4,6 +4,7 @@
 
 pub mod app;
 pub mod db;
+pub mod dump;
 pub mod http;
 pub mod process;
 pub mod wait;
