@@ -164,7 +164,7 @@ mod tests {
         assert_eq!((anthropic.name, anthropic.hint.as_str()), (X_API_KEY, "sk-a…cdef"));
         assert_eq!(anthropic.value, "sk-ant-0123456789abcdef");
         let openai = both(ProviderType::OpenAi);
-        assert_eq!((openai.name, openai.hint.as_str()), (AUTHORIZATION, "oaut…cdef"));
+        assert_eq!((&openai.name, openai.hint.as_str()), (&AUTHORIZATION, "oaut…cdef"));
         assert_eq!(openai.value, "Bearer oauth-0123456789abcdef");
         assert!(!format!("{openai:?}").contains("0123456789abcdef"));
     }

@@ -42,7 +42,6 @@ pub(crate) async fn run(core: Arc<Core>) {
                 }
             }
         }
-        attached.mark_unchanged();
         // A link that comes up again ends the wait.
         tokio::select! {
             () = tokio::time::sleep(backoff.next(&core.ambient)) => {}

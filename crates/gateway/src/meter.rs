@@ -20,8 +20,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Longest user agent on record, in bytes: it is the client's to choose.
-const USER_AGENT_BYTES: usize = 512;
+/// Longest text on record that a peer chooses freely (user agent, request id), in bytes.
+const NAME_BYTES: usize = 512;
 /// Where providers put the id of a request.
 const REQUEST_IDS: [HeaderName; 2] = [
     HeaderName::from_static("request-id"),
@@ -149,7 +149,7 @@ impl Meter {
             .iter()
             .find_map(|name| headers.get(name))
             .and_then(|value| value.to_str().ok())
-            .map(|id| cut(id, USER_AGENT_BYTES).to_owned());
+            .map(|id| cut(id, NAME_BYTES).to_owned());
         // A provider that compresses unasked is relayed all the same, unread.
         if is_plain(headers) {
             let options = ReaderOptions {
@@ -231,15 +231,15 @@ impl Open {
             .unwrap_or_default();
         let good = status.is_some_and(|status| (200..300).contains(&status));
         record.ended_at = visit.core().ambient.now();
-        (record.outcome, record.error_type, record.error_message) = judge(&record, &ending, &facts, good && read);
+        // An answer that was begun, or asked for by a client that did not wait, has cost something, even if nobody said what.
+        let unknown = good || matches!(ending, Ending::ClientLeft);
+        (record.outcome, record.error_type, record.error_message) = judge(&record, ending, &facts, good && read);
         record.stop_reason = facts.stop_reason;
         for prompt in &mut record.prompts {
             prompt.provider_response_id.clone_from(&facts.provider_response_id);
         }
         record.tool_usages = facts.tool_usages;
         record.model_thoughts = facts.model_thoughts;
-        // An answer that was begun, or asked for by a client that did not wait, has cost something, even if nobody said what.
-        let unknown = good || matches!(ending, Ending::ClientLeft);
         let estimate = || TokenUsage {
             provider_response_id: facts.provider_response_id.clone(),
             estimated: true,
@@ -251,32 +251,29 @@ impl Open {
 }
 
 /// Outcome, error type and error message.
-fn judge(
-    record: &InterceptionRecord,
-    ending: &Ending,
-    facts: &ResponseFacts,
-    readable: bool,
-) -> (Outcome, Option<String>, Option<String>) {
-    let ours = |status: StatusCode, message: &str| {
+type Judgement = (Outcome, Option<String>, Option<String>);
+
+fn judge(record: &InterceptionRecord, ending: Ending, facts: &ResponseFacts, readable: bool) -> Judgement {
+    let ours = |status: StatusCode, message: String| {
         let error_type = error_type(record.provider_type, status.as_u16());
-        (Outcome::Failed, Some(error_type.to_owned()), Some(message.to_owned()))
+        (Outcome::Failed, Some(error_type.to_owned()), Some(message))
     };
     match (ending, &facts.error) {
         (Ending::ClientLeft, _) => (Outcome::ClientAborted, None, None),
-        (Ending::NoAnswer(status, message), _) => ours(*status, message),
-        (Ending::Broken, _) => ours(StatusCode::INTERNAL_SERVER_ERROR, "the gateway failed inside"),
+        (Ending::NoAnswer(status, message), _) => ours(status, message),
+        (Ending::Broken, _) => ours(StatusCode::INTERNAL_SERVER_ERROR, "the gateway failed inside".into()),
         (_, Some(ErrorFacts { error_type, message })) => {
             (Outcome::Failed, Some(error_type.clone()), Some(message.clone()))
         }
-        (Ending::Stalled, None) => ours(StatusCode::GATEWAY_TIMEOUT, STALLED),
-        (Ending::Cut, None) => ours(StatusCode::BAD_GATEWAY, "the provider's answer was cut"),
+        (Ending::Stalled, None) => ours(StatusCode::GATEWAY_TIMEOUT, STALLED.into()),
+        (Ending::Cut, None) => ours(StatusCode::BAD_GATEWAY, "the provider's answer was cut".into()),
         (Ending::Complete, None) if record.upstream_status.is_none_or(|status| status >= 300) => ours(
             StatusCode::BAD_GATEWAY,
-            "the provider answered neither with success nor with an error",
+            "the provider answered neither with success nor with an error".into(),
         ),
         (Ending::Complete, None) if readable && !facts.complete => ours(
             StatusCode::BAD_GATEWAY,
-            "the provider's answer ended before its last event",
+            "the provider's answer ended before its last event".into(),
         ),
         (Ending::Complete, None) => (Outcome::Completed, None, None),
     }
@@ -297,7 +294,7 @@ fn user_agent(headers: &HeaderMap) -> String {
         .get(USER_AGENT)
         .map(|value| String::from_utf8_lossy(value.as_bytes()))
         .unwrap_or_default();
-    cut(&text, USER_AGENT_BYTES).to_owned()
+    cut(&text, NAME_BYTES).to_owned()
 }
 
 /// The text, cut at a character's boundary.
@@ -383,8 +380,9 @@ pub(crate) mod tests {
             (gone, &partial, false, Outcome::Failed, Some("api_error")),
             (Ending::Broken, &partial, false, Outcome::Failed, Some("api_error")),
         ] {
-            let (found, error_type, message) = judge(&a_record(), &ending, facts, readable);
-            assert_eq!((found, error_type.as_deref()), (outcome, error), "{ending:?}");
+            let case = format!("{ending:?}");
+            let (found, error_type, message) = judge(&a_record(), ending, facts, readable);
+            assert_eq!((found, error_type.as_deref()), (outcome, error), "{case}");
             assert_eq!(message.is_some(), error.is_some());
         }
     }

@@ -18,7 +18,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT};
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use lychgate_stream::{Idle, ReadError, ReadLimits, RelayBody, discard, read_bounded};
 use lychgate_types::interception::CredentialKind;
@@ -257,8 +257,7 @@ async fn pass(
     body: Bytes,
 ) -> Result<Response<Body>, Refusal> {
     let core = Arc::clone(visit.core());
-    let empty = body.is_empty() && parts.method == Method::GET;
-    let request = outgoing(parts, url, credential, if empty { Bytes::new() } else { body }, false);
+    let request = outgoing(parts, url, credential, body, false);
     let sending = core.upstream.send(provider.config.allow_private, request);
     let timeout = core.options.headers_timeout;
     match tokio::time::timeout(timeout, sending).await {

@@ -105,7 +105,7 @@ fn not_found() -> Refusal {
 }
 
 /// Whether a server that decodes and normalises the path could land somewhere else than the list says: `.` or `..` as a
-/// segment, plain or encoded, with either slash. A percent sign that is itself encoded is refused as well, for servers
+/// segment, plain or encoded, with either slash, with parameters behind it or without. A percent sign that is itself encoded is refused as well, for servers
 /// that decode twice.
 fn climbs(path: &str) -> bool {
     if !path.contains(['%', '\\']) && !path.contains("/.") {
@@ -124,10 +124,8 @@ fn climbs(path: &str) -> bool {
             _ => return true,
         }
     }
-    decoded.contains(&b'%')
-        || decoded
-            .split(|b| matches!(b, b'/' | b'\\'))
-            .any(|segment| matches!(segment, b"." | b".."))
+    let dots = |segment: &[u8]| matches!(segment.split(|b| *b == b';').next(), Some(b"." | b".."));
+    decoded.contains(&b'%') || decoded.split(|b| matches!(b, b'/' | b'\\')).any(dots)
 }
 
 #[cfg(test)]
@@ -196,6 +194,8 @@ mod tests {
             "/v1/models/..\\files",
             "/v1/models/..%5cfiles",
             "/v1/models/%252e%252e/files",
+            "/v1/models/..;x/files",
+            "/v1/models/%2e.%3bx/files",
             "/v1/models/%zz",
             "/v1/models/%2",
         ] {

@@ -14,8 +14,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tower_service::Service as _;
 
-/// Longest wait for a request's head, from the connection's opening or the end of the request before.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest wait for a request's head, from the connection's opening or the end of the request before. Longer than load
+/// balancers keep an idle connection as a rule, so that it is they who close it.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(90);
 /// Largest head of an HTTP/1.1 request, and largest piece of a body that is read at once.
 const BUFFER: usize = 256 << 10;
 /// Largest header list of an HTTP/2 request.

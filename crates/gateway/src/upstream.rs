@@ -68,12 +68,9 @@ pub(crate) fn explain(error: &Error) -> String {
         if cause.is::<ConnectTimeout>() {
             return Some(ConnectTimeout.to_string());
         }
-        if cause.is::<rustls::Error>() {
-            return Some("the TLS handshake failed".to_owned());
-        }
         let io = cause.downcast_ref::<std::io::Error>()?;
-        if io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
-            return Some(format!("the TLS handshake failed: {io}"));
+        if let Some(tls) = tls_error(io) {
+            return Some(format!("the TLS handshake failed: {tls}"));
         }
         match io.kind() {
             std::io::ErrorKind::ConnectionRefused => Some("connection refused".to_owned()),
@@ -93,6 +90,14 @@ pub(crate) fn explain(error: &Error) -> String {
         }
         .to_owned()
     })
+}
+
+/// The TLS error inside an I/O error. They are wrapped more than once, and `source` passes over what is wrapped.
+fn tls_error(io: &std::io::Error) -> Option<&rustls::Error> {
+    let inner = io.get_ref()?;
+    inner
+        .downcast_ref::<rustls::Error>()
+        .or_else(|| tls_error(inner.downcast_ref::<std::io::Error>()?))
 }
 
 fn tls() -> Result<rustls::ClientConfig, rustls::Error> {

@@ -5,6 +5,11 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+/// How long a failure is held back behind the data before it. A server that gets an error from a body drops the connection
+/// together with whatever of the body it had not written yet, and the reader is to have every byte that came.
+const SETTLE: Duration = Duration::from_millis(200);
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -56,6 +61,8 @@ pub struct RelayBody<B: Body, W: Watch<B>> {
     /// `None` once the end was told to the watcher.
     live: Option<(B, W)>,
     idle: Idle,
+    /// Data has gone on, so that a failure has to wait for it to be written.
+    begun: bool,
     tail: Tail,
 }
 
@@ -77,6 +84,7 @@ where
         let mut relay = Self {
             live: Some((body, watch)),
             idle,
+            begun: false,
             tail: Tail::default(),
         };
         if ended {
@@ -100,15 +108,19 @@ where
                 },
                 LastWords::End(bytes) => Tail { bytes, failure: None },
             };
+            self.idle = Idle::new(SETTLE);
         }
     }
 
-    fn take_tail(&mut self) -> Option<Result<Frame<Bytes>, Failure>> {
-        if self.tail.bytes.is_empty() {
-            self.tail.failure.take().map(Err)
-        } else {
-            Some(Ok(Frame::data(std::mem::take(&mut self.tail.bytes))))
+    fn poll_tail(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        if !self.tail.bytes.is_empty() {
+            self.begun = true;
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.tail.bytes)))));
         }
+        if self.tail.failure.is_some() && self.begun {
+            ready!(self.idle.poll_expired(cx));
+        }
+        Poll::Ready(self.tail.failure.take().map(Err))
     }
 }
 
@@ -125,7 +137,7 @@ where
         let this = self.get_mut();
         loop {
             let Some((body, watch)) = &mut this.live else {
-                return Poll::Ready(this.take_tail());
+                return this.poll_tail(cx);
             };
             match Pin::new(&mut *body).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
@@ -139,6 +151,7 @@ where
                         this.complete();
                     }
                     if frame.data_ref().is_none_or(|bytes| !bytes.is_empty()) {
+                        this.begun = true;
                         return Poll::Ready(Some(Ok(frame)));
                     }
                 }

@@ -1,0 +1,110 @@
+//! Whose credential goes upstream.
+
+use crate::support::{CENTRAL_KEY, World};
+
+#[tokio::test]
+async fn the_central_key_takes_the_tokens_place() {
+    let world = World::new().await;
+    let token = world.token.expose().to_owned();
+    for (path, auth, sent, absent) in [
+        (
+            "/ai/anthropic/v1/messages",
+            format!("x-api-key: {token}"),
+            ("x-api-key", CENTRAL_KEY.to_owned()),
+            "authorization",
+        ),
+        (
+            "/ai/anthropic/v1/messages",
+            format!("Authorization: Bearer {token}"),
+            ("x-api-key", CENTRAL_KEY.into()),
+            "authorization",
+        ),
+        (
+            "/ai/openai/v1/responses",
+            format!("authorization: Bearer {token}"),
+            ("authorization", format!("Bearer {CENTRAL_KEY}")),
+            "x-api-key",
+        ),
+        (
+            "/ai/openai/v1/responses",
+            format!("x-api-key: {token}"),
+            ("authorization", format!("Bearer {CENTRAL_KEY}")),
+            "x-api-key",
+        ),
+    ] {
+        let mut client = world.client().await;
+        client
+            .send(
+                &format!("POST {path}"),
+                &format!("{auth}\r\nconnection: close\r\n"),
+                b"{}",
+            )
+            .await;
+        let mut exchange = world.provider.next().await;
+        assert_eq!(exchange.header(sent.0), Some(sent.1.as_str()), "{path} {auth}");
+        assert_eq!(exchange.header(absent), None, "{path} {auth}");
+        assert!(!exchange.headers.iter().any(|header| header.contains(&token)));
+        exchange.json("200 OK", "connection: close\r\n", "{}").await;
+        client.answer().await;
+    }
+    for record in world.control.delivered(4).await {
+        assert_eq!(
+            (record.credential_kind.as_str(), record.credential_hint.as_str()),
+            ("centralized", "sk-c…6789")
+        );
+        assert_eq!(record.token_hash, world.token.hash());
+    }
+}
+
+#[tokio::test]
+async fn a_users_own_key_goes_upstream_and_the_token_does_not() {
+    let world = World::new().await;
+    let token = world.token.expose().to_owned();
+    let own = "sk-own-abcdefghijkl-7890";
+    for (path, auth, sent, absent) in [
+        (
+            "/ai/anthropic/v1/messages",
+            format!("x-api-key: {own}\r\nauthorization: Bearer sk-other"),
+            ("x-api-key", own.to_owned()),
+            "authorization",
+        ),
+        (
+            "/ai/anthropic/v1/messages",
+            format!("authorization: Bearer {own}"),
+            ("authorization", format!("Bearer {own}")),
+            "x-api-key",
+        ),
+        (
+            "/ai/openai/v1/responses",
+            format!("authorization: Bearer {own}\r\nx-api-key: sk-stray"),
+            ("authorization", format!("Bearer {own}")),
+            "x-api-key",
+        ),
+    ] {
+        let mut client = world.client().await;
+        client
+            .send(
+                &format!("POST {path}"),
+                &format!("X-Lychgate-Token: {token}\r\n{auth}\r\n"),
+                b"{}",
+            )
+            .await;
+        let mut exchange = world.provider.next().await;
+        assert_eq!(exchange.header(sent.0), Some(sent.1.as_str()), "{auth}");
+        assert_eq!(exchange.header(absent), None, "{auth}");
+        assert!(
+            !exchange
+                .headers
+                .iter()
+                .any(|header| header.contains(&token) || header.contains(CENTRAL_KEY))
+        );
+        exchange.json("200 OK", "connection: close\r\n", "{}").await;
+        client.answer().await;
+    }
+    for record in world.control.delivered(3).await {
+        assert_eq!(
+            (record.credential_kind.as_str(), record.credential_hint.as_str()),
+            ("byok", "sk-o…7890")
+        );
+    }
+}

@@ -1,0 +1,220 @@
+//! The provider fails: what the client gets, and what the record says.
+
+use crate::support::{Client, Control, End, World, config, ready, start};
+use lychgate_types::Ambient;
+use lychgate_types::interception::InterceptionRecord;
+use lychgate_types::provider::ProviderType;
+use std::time::Duration;
+
+fn failed(record: &InterceptionRecord, status: Option<u16>, error_type: &str) {
+    assert_eq!(record.outcome.as_str(), "failed");
+    assert_eq!(record.upstream_status, status);
+    assert_eq!(record.error_type.as_deref(), Some(error_type));
+    assert!(record.error_message.is_some());
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_a_502() {
+    let control = Control::new();
+    let token = control.good_token();
+    let nobody = {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap()
+    };
+    control.configure(vec![
+        config("anthropic", ProviderType::Anthropic, &format!("http://{nobody}")),
+        config("lost", ProviderType::OpenAi, "http://does-not-exist.invalid/v1"),
+    ]);
+    let (gateway, address) = start(&control, |_| {}, Ambient::system()).await;
+    ready(&gateway).await;
+    for (path, says) in [
+        ("/ai/anthropic/v1/messages", "connection refused"),
+        ("/ai/lost/v1/responses", "resolved"),
+    ] {
+        let mut client = Client::connect(address).await;
+        let headers = format!("authorization: Bearer {}\r\n", token.expose());
+        client
+            .send(&format!("POST {path}"), &headers, br#"{"model":"m","stream":true}"#)
+            .await;
+        let (head, body) = client.answer().await;
+        let body = String::from_utf8(body).unwrap();
+        assert_eq!(head.status, 502, "{body}");
+        assert!(body.contains(says), "{body}");
+        assert!(head.header("x-lychgate-interception-id").is_some());
+    }
+    let records = control.delivered(2).await;
+    failed(&records[0], None, "api_error");
+    failed(&records[1], None, "server_error");
+    assert!(
+        records
+            .iter()
+            .all(|record| record.token_usages.is_empty() && record.attempts == 1)
+    );
+}
+
+#[tokio::test]
+async fn a_failed_or_stalled_handshake_is_a_502() {
+    let world = World::with_options(|options| options.connect_timeout = Duration::from_millis(300)).await;
+    let https = world.provider.url("").replace("http://", "https://");
+    world
+        .control
+        .configure(vec![config("anthropic", ProviderType::Anthropic, &https)]);
+    world.control.in_force().await;
+    for (answers, says) in [(true, "TLS"), (false, "too long")] {
+        let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
+        let mut socket = world.provider.accept().await;
+        if answers {
+            tokio::io::AsyncWriteExt::write_all(&mut socket, b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                .await
+                .unwrap();
+        }
+        let (head, body) = client.answer().await;
+        let body = String::from_utf8(body).unwrap();
+        assert!(head.status == 502 && body.contains(says), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_before_the_head_is_a_502() {
+    let world = World::new().await;
+    let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
+    drop(world.provider.next().await);
+    let (head, body) = client.answer().await;
+    assert_eq!(head.status, 502);
+    assert!(!body.is_empty());
+    failed(&*world.control.one_record().await, None, "api_error");
+}
+
+#[tokio::test]
+async fn no_head_in_time_is_a_504() {
+    let world = World::with_options(|options| options.headers_timeout = Duration::from_millis(50)).await;
+    let mut client = world.post("/ai/openai/v1/chat/completions", br#"{"model":"m"}"#).await;
+    let exchange = world.provider.next().await;
+    let (head, body) = client.answer().await;
+    assert_eq!(head.status, 504, "{}", String::from_utf8_lossy(&body));
+    failed(&*world.control.one_record().await, None, "server_error");
+    // The provider is not left working for nobody.
+    exchange.until_closed().await;
+
+    let mut client = world.send("GET /ai/openai/v1/models", "", b"").await;
+    let _silent = world.provider.next().await;
+    assert_eq!(client.answer().await.0.status, 504);
+}
+
+#[tokio::test]
+async fn a_stream_that_falls_silent_ends_with_the_providers_own_error_event() {
+    for (path, started, error) in [
+        (
+            "/ai/anthropic/v1/messages",
+            "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m1\",\"usage\":{\"input_tokens\":4,\"output_tokens\":1}}}\n\n",
+            "event: error\ndata: {",
+        ),
+        (
+            "/ai/openai/v1/chat/completions",
+            "data: {\"id\":\"c\",\"choices\":[]}\n\n",
+            "data: {\"error\"",
+        ),
+        (
+            "/ai/openai/v1/responses",
+            "event: response.created\ndata: {\"type\":\"response.created\"}\n\n",
+            "event: error\ndata: {",
+        ),
+    ] {
+        for broken_off in ["", "data: {\"half"] {
+            let world = World::with_options(|options| options.idle_timeout = Duration::from_millis(50)).await;
+            let mut client = world
+                .post(
+                    path,
+                    br#"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#,
+                )
+                .await;
+            let mut exchange = world.provider.next().await;
+            exchange.stream().await;
+            exchange.chunk(started.as_bytes()).await;
+            if !broken_off.is_empty() {
+                exchange.chunk(broken_off.as_bytes()).await;
+            }
+            let (head, body) = client.answer().await;
+            assert_eq!(head.status, 200);
+            let body = String::from_utf8(body).unwrap();
+            let gap = if broken_off.is_empty() { "" } else { "\n\n" };
+            let tail = body
+                .strip_prefix(&format!("{started}{broken_off}{gap}"))
+                .unwrap_or_else(|| panic!("{body}"));
+            assert!(tail.starts_with(error), "{path}: {body}");
+            assert_eq!(tail.matches(error).count(), 1, "{body}");
+            assert_eq!(tail.ends_with("data: [DONE]\n\n"), path.contains("chat"), "{body}");
+            let record = world.control.one_record().await;
+            failed(
+                &record,
+                Some(200),
+                if path.contains("anthropic") {
+                    "timeout_error"
+                } else {
+                    "server_error"
+                },
+            );
+            assert!(record.token_usages[0].estimated);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_blocking_answer_that_falls_silent_is_seen_as_cut() {
+    let world = World::with_options(|options| options.idle_timeout = Duration::from_millis(50)).await;
+    let mut client = world.post("/ai/anthropic/v1/messages", br#"{"model":"m"}"#).await;
+    let mut exchange = world.provider.next().await;
+    exchange
+        .raw(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{\"id\":")
+        .await;
+    let head = client.head().await;
+    assert_eq!(client.rest(&head).await, (b"{\"id\":".to_vec(), End::Cut));
+    failed(&*world.control.one_record().await, Some(200), "timeout_error");
+}
+
+#[tokio::test]
+async fn a_cut_answer_is_a_cut_answer() {
+    let world = World::new().await;
+    let start = b"data: {\"id\":\"c1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\n\ndata: {\"cut";
+    // With the usage filter in between (it holds back part of an event), and without.
+    for body in [
+        &br#"{"model":"m","stream":true}"#[..],
+        br#"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#,
+    ] {
+        let mut client = world.post("/ai/openai/v1/chat/completions", body).await;
+        let mut exchange = world.provider.next().await;
+        exchange.stream().await;
+        exchange.chunk(start).await;
+        let head = client.head().await;
+        drop(exchange);
+        assert_eq!(client.rest(&head).await, (start.to_vec(), End::Cut));
+    }
+    let mut client = world.post("/ai/openai/v1/chat/completions", br#"{"model":"m"}"#).await;
+    let mut exchange = world.provider.next().await;
+    exchange.raw(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{\"id").await;
+    let head = client.head().await;
+    drop(exchange);
+    assert_eq!(client.rest(&head).await, (b"{\"id".to_vec(), End::Cut));
+    for record in world.control.delivered(3).await {
+        failed(&record, Some(200), "server_error");
+        assert!(record.token_usages[0].estimated);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_before_its_last_event_is_relayed_as_it_is_and_recorded_as_failed() {
+    let world = World::new().await;
+    let body = b"event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m1\",\"usage\":{\"input_tokens\":4,\"output_tokens\":1}}}\n\n";
+    let mut client = world
+        .post("/ai/anthropic/v1/messages", br#"{"model":"m","stream":true}"#)
+        .await;
+    let mut exchange = world.provider.next().await;
+    exchange.stream().await;
+    exchange.chunk(body).await;
+    exchange.end().await;
+    assert_eq!(client.answer().await.1, body);
+    let record = world.control.one_record().await;
+    failed(&record, Some(200), "api_error");
+    assert!(record.token_usages[0].estimated);
+    assert_eq!(record.token_usages[0].input_tokens, 4);
+}

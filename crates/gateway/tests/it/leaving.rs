@@ -1,0 +1,143 @@
+//! The client leaves before the end.
+
+use crate::support::{World, until};
+use std::time::Duration;
+
+const START: &[u8] = b"event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m1\",\"usage\":{\"input_tokens\":4,\"output_tokens\":1}}}\n\n";
+const DELTA: &[u8] = b"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":20}}\n\n";
+const STOP: &[u8] = b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+const REQUEST: &[u8] = br#"{"model":"m","stream":true}"#;
+
+#[tokio::test]
+async fn in_mid_stream_the_rest_is_read_for_its_usage() {
+    let world = World::new().await;
+    let mut client = world.post("/ai/anthropic/v1/messages", REQUEST).await;
+    let mut exchange = world.provider.next().await;
+    exchange.stream().await;
+    exchange.chunk(START).await;
+    client.head().await;
+    client.at_least(START.len()).await;
+    drop(client);
+    exchange.chunk(DELTA).await;
+    exchange.chunk(STOP).await;
+    exchange.end().await;
+    let record = world.control.one_record().await;
+    assert_eq!(
+        (record.outcome.as_str(), record.upstream_status),
+        ("client_aborted", Some(200))
+    );
+    let usage = &record.token_usages[0];
+    assert_eq!(
+        (usage.input_tokens, usage.output_tokens, usage.estimated),
+        (4, 20, false)
+    );
+    assert_eq!(record.stop_reason.as_deref(), Some("end_turn"));
+    until(|| world.gateway.in_flight() == 0).await;
+    // Read to its end, the connection to the provider is as good as new.
+    let mut client = world.post("/ai/anthropic/v1/messages", REQUEST).await;
+    exchange.again().await.json("200 OK", "", "{}").await;
+    client.answer().await;
+}
+
+#[tokio::test]
+async fn what_takes_too_long_or_too_much_is_estimated() {
+    for by_time in [true, false] {
+        let world = World::with_options(|options| {
+            if by_time {
+                options.drain_limits.time = Duration::from_millis(50);
+            } else {
+                options.drain_limits.bytes = 100;
+            }
+        })
+        .await;
+        let mut client = world.post("/ai/anthropic/v1/messages", REQUEST).await;
+        let mut exchange = world.provider.next().await;
+        exchange.stream().await;
+        exchange.chunk(START).await;
+        client.head().await;
+        client.at_least(START.len()).await;
+        drop(client);
+        if !by_time {
+            // The gateway hangs up somewhere in here.
+            while exchange.try_raw(b"10\r\n: 345678901234\n\n\r\n").await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        }
+        let record = world.control.one_record().await;
+        assert_eq!(record.outcome.as_str(), "client_aborted");
+        let usage = &record.token_usages[0];
+        assert_eq!((usage.input_tokens, usage.output_tokens, usage.estimated), (4, 1, true));
+        until(|| world.gateway.in_flight() == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn before_the_head_the_answer_is_still_waited_for() {
+    let world = World::new().await;
+    let client = world.post("/ai/anthropic/v1/messages", br#"{"model":"m"}"#).await;
+    let mut exchange = world.provider.next().await;
+    drop(client);
+    exchange
+        .json(
+            "200 OK",
+            "request-id: req_1\r\n",
+            r#"{"id":"msg_1","usage":{"input_tokens":1,"output_tokens":2}}"#,
+        )
+        .await;
+    let record = world.control.one_record().await;
+    assert_eq!(
+        (record.outcome.as_str(), record.upstream_status),
+        ("client_aborted", Some(200))
+    );
+    assert_eq!(
+        (record.token_usages[0].output_tokens, record.token_usages[0].estimated),
+        (2, false)
+    );
+    assert_eq!(record.provider_request_id.as_deref(), Some("req_1"));
+}
+
+#[tokio::test]
+async fn before_a_head_that_does_not_come_it_is_given_up() {
+    let world = World::with_options(|options| options.drain_limits.time = Duration::from_millis(50)).await;
+    let client = world.post("/ai/anthropic/v1/messages", br#"{"model":"m"}"#).await;
+    let exchange = world.provider.next().await;
+    drop(client);
+    let record = world.control.one_record().await;
+    assert_eq!(
+        (record.outcome.as_str(), record.upstream_status),
+        ("client_aborted", None)
+    );
+    assert!(record.token_usages[0].estimated);
+    exchange.until_closed().await;
+}
+
+#[tokio::test]
+async fn after_the_last_event_leaving_is_no_abort() {
+    let world = World::new().await;
+    let mut client = world.post("/ai/anthropic/v1/messages", REQUEST).await;
+    let mut exchange = world.provider.next().await;
+    exchange.stream().await;
+    let all = [START, DELTA, STOP].concat();
+    exchange.chunk(&all).await;
+    client.head().await;
+    client.at_least(all.len()).await;
+    drop(client);
+    until(|| world.gateway.in_flight() <= 1).await;
+    exchange.end().await;
+    let record = world.control.one_record().await;
+    assert_eq!(record.outcome.as_str(), "completed");
+    assert_eq!(record.token_usages[0].output_tokens, 20);
+}
+
+#[tokio::test]
+async fn what_only_passes_through_is_dropped() {
+    let world = World::new().await;
+    let mut client = world.send("GET /ai/openai/v1/models", "", b"").await;
+    let mut exchange = world.provider.next().await;
+    exchange.stream().await;
+    exchange.chunk(b"data: 1\n\n").await;
+    client.head().await;
+    drop(client);
+    exchange.until_closed().await;
+    until(|| world.gateway.in_flight() == 0).await;
+}

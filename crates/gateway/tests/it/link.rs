@@ -1,0 +1,214 @@
+//! The control plane comes, goes, changes its mind.
+
+use crate::support::{Client, Control, World, config, ready, start, until};
+use lychgate_link::{Authorization, CloseReason, DenyReason, Down, LinkError, PROTOCOL, RefusalReason};
+use lychgate_types::Ambient;
+use lychgate_types::provider::ProviderType;
+use std::time::Duration;
+
+const GOOD: Authorization = Authorization::Known {
+    may_send_requests: true,
+    lease: Duration::from_secs(60),
+};
+
+fn unreachable() -> LinkError {
+    LinkError::Unreachable("nobody there".into())
+}
+
+#[tokio::test]
+async fn the_replica_introduces_itself_and_tells_its_load() {
+    let world = World::with_options(|options| {
+        options.labels.insert("zone".into(), "a".into());
+    })
+    .await;
+    let hello = world.control.hellos().remove(0);
+    assert_eq!(
+        (hello.name.as_str(), hello.address.as_str(), hello.version.as_str()),
+        ("test", "127.0.0.1:1", "0.0.0")
+    );
+    assert_eq!(
+        (hello.protocol, hello.replica_id),
+        (PROTOCOL, world.gateway.replica_id())
+    );
+    assert_eq!(hello.labels["zone"], "a");
+    let mut heartbeats = world.control.heartbeats();
+    heartbeats
+        .wait_for(|heartbeat| heartbeat.configuration_version == 1)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn until_it_is_reached_requests_are_refused() {
+    let control = Control::new();
+    control.go_down(unreachable());
+    let (gateway, address) = start(&control, |_| {}, Ambient::system()).await;
+    until(|| gateway.readiness().is_err_and(|why| why.contains("nobody there"))).await;
+    let ask = async |line: &str| {
+        let mut client = Client::connect(address).await;
+        client.send(line, "authorization: Bearer x\r\n", b"{}").await;
+        client.answer().await
+    };
+    let (head, _) = ask("POST /ai/anthropic/v1/messages").await;
+    assert_eq!((head.status, head.header("retry-after").is_some()), (503, true));
+    assert_eq!(ask("GET /healthz").await.0.status, 200);
+    let (head, body) = ask("GET /readyz").await;
+    assert_eq!(head.status, 503);
+    assert!(String::from_utf8(body).unwrap().contains("nobody there"));
+    control.configure(vec![config("anthropic", ProviderType::Anthropic, "http://127.0.0.1:1")]);
+    control.come_up();
+    ready(&gateway).await;
+    assert_eq!(ask("GET /readyz").await.0.status, 200);
+}
+
+#[tokio::test]
+async fn while_it_is_away_known_tokens_go_on_and_unknown_ones_do_not_hang() {
+    let world = World::new().await;
+    let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
+    let mut exchange = world.provider.next().await;
+    exchange.json("200 OK", "", "{}").await;
+    client.answer().await;
+    world.control.delivered(1).await;
+
+    world.control.go_down(unreachable());
+    // The gateway has noticed once it tries again.
+    until(|| world.control.hellos().len() > 1).await;
+    let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
+    let mut exchange = exchange.again().await;
+    exchange.json("200 OK", "", "{}").await;
+    assert_eq!(client.answer().await.0.status, 200);
+    assert!(world.gateway.readiness().is_ok());
+
+    let stranger = world.control.good_token();
+    let mut client = world.client().await;
+    client
+        .send(
+            "POST /ai/anthropic/v1/messages",
+            &format!("x-api-key: {}\r\n", stranger.expose()),
+            b"{}",
+        )
+        .await;
+    let (head, _) = client.answer().await;
+    assert_eq!((head.status, head.header("retry-after").is_some()), (503, true));
+    assert_eq!(world.control.asked(), 1);
+
+    // Back again, everything is asked anew and the record that waited comes in.
+    world.control.come_up();
+    world.reconfigure().await;
+    world.control.delivered(2).await;
+    let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
+    exchange.again().await.json("200 OK", "", "{}").await;
+    assert_eq!(client.answer().await.0.status, 200);
+    assert_eq!(world.control.asked(), 2);
+}
+
+#[tokio::test]
+async fn away_for_too_long_nobody_is_served() {
+    let world = World::with_options(|options| options.max_offline = Duration::ZERO).await;
+    let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
+    let mut exchange = world.provider.next().await;
+    exchange.json("200 OK", "", "{}").await;
+    client.answer().await;
+    world.control.go_down(unreachable());
+    until(|| world.gateway.readiness().is_err()).await;
+    let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
+    let (head, body) = client.answer().await;
+    assert_eq!(head.status, 503, "{}", String::from_utf8_lossy(&body));
+}
+
+#[tokio::test]
+async fn a_revoked_key_stops_new_requests_and_lets_those_in_flight_finish() {
+    let world = World::new().await;
+    let mut flying = world
+        .post("/ai/anthropic/v1/messages", br#"{"model":"m","stream":true}"#)
+        .await;
+    let mut exchange = world.provider.next().await;
+    exchange.stream().await;
+    exchange.chunk(b"event: ping\ndata: {\"type\":\"ping\"}\n\n").await;
+    let head = flying.head().await;
+
+    world.control.tell(&Down::Close(CloseReason::KeyRevoked));
+    world.control.go_down(LinkError::Refused(RefusalReason::KeyUnknown));
+    until(|| world.gateway.readiness().is_err()).await;
+    let attempts = world.control.hellos().len();
+    until(|| world.control.hellos().len() > attempts).await;
+    // It was known to be revoked; that a revoked key is unknown afterwards does not blur that.
+    let why = world.gateway.readiness().unwrap_err();
+    assert!(why.contains("revoked"), "{why}");
+    let mut refused = world.post("/ai/anthropic/v1/messages", b"{}").await;
+    let (answer, body) = refused.answer().await;
+    assert_eq!(answer.status, 503);
+    assert!(String::from_utf8(body).unwrap().contains("revoked"));
+
+    exchange
+        .chunk(b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n")
+        .await;
+    exchange.end().await;
+    let (body, _) = flying.rest(&head).await;
+    assert!(body.ends_with(b"message_stop\"}\n\n"));
+    assert_eq!(world.gateway.spool_depth(), 1);
+
+    // A key that is good again lets it back in, records and all.
+    world.control.come_up();
+    ready(&world.gateway).await;
+    assert_eq!(world.control.one_record().await.outcome.as_str(), "completed");
+}
+
+#[tokio::test]
+async fn a_configuration_change_reaches_the_next_request() {
+    let world = World::new().await;
+    let elsewhere = crate::support::Provider::start().await;
+    world.control.configure(vec![config(
+        "anthropic",
+        ProviderType::Anthropic,
+        &elsewhere.url("/new"),
+    )]);
+    world.control.in_force().await;
+    let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
+    let mut exchange = elsewhere.next().await;
+    assert_eq!(exchange.line, "POST /new/v1/messages HTTP/1.1");
+    exchange.json("200 OK", "", "{}").await;
+    client.answer().await;
+    let mut client = world.post("/ai/openai/v1/responses", b"{}").await;
+    assert_eq!(client.answer().await.0.status, 404);
+}
+
+#[tokio::test]
+async fn one_question_serves_all_who_come_with_the_token() {
+    let world = World::new().await;
+    world.control.hold_questions();
+    let mut clients = Vec::new();
+    for _ in 0..5 {
+        clients.push(world.post("/ai/anthropic/v1/messages", b"{}").await);
+    }
+    until(|| world.gateway.in_flight() == 5).await;
+    assert_eq!((world.control.asked(), world.control.questions()), (1, 1));
+    // Their leaving does not take the answer from those who come after.
+    clients.truncate(1);
+    until(|| world.gateway.in_flight() == 1).await;
+    world.control.answer(GOOD);
+    world.provider.next().await.json("200 OK", "", "{}").await;
+    assert_eq!(clients[0].answer().await.0.status, 200);
+    assert_eq!(world.control.asked(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_that_was_under_way_during_a_revocation_is_not_believed() {
+    let world = World::new().await;
+    world.control.hold_questions();
+    let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
+    until(|| world.control.questions() == 1).await;
+    world.control.tell(&Down::TokensRevoked(vec![world.token.hash()]));
+    world.reconfigure().await;
+    world.control.answer(GOOD);
+    until(|| world.control.questions() == 1).await;
+    world.control.answer(Authorization::Denied {
+        reason: DenyReason::Revoked,
+        lease: Duration::from_secs(5),
+    });
+    let (head, _) = client.answer().await;
+    assert_eq!((head.status, world.control.asked()), (401, 2));
+    // Nor was the first answer kept.
+    let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
+    assert_eq!((client.answer().await.0.status, world.control.asked()), (401, 2));
+}

@@ -1,0 +1,222 @@
+//! What is on the books after an exchange.
+
+use crate::support::World;
+use lychgate_types::interception::InterceptionRecord;
+use std::sync::Arc;
+
+async fn blocking(path: &str, headers: &str, request: &str, answer: &str) -> Arc<InterceptionRecord> {
+    let world = World::new().await;
+    let mut client = world.send(&format!("POST {path}"), headers, request.as_bytes()).await;
+    let mut exchange = world.provider.next().await;
+    exchange.json("200 OK", "x-request-id: req_7\r\n", answer).await;
+    assert_eq!(client.answer().await.1, answer.as_bytes());
+    world.control.one_record().await
+}
+
+async fn streaming(path: &str, request: &str, events: &[&str]) -> Arc<InterceptionRecord> {
+    let world = World::new().await;
+    let mut client = world.post(path, request.as_bytes()).await;
+    let mut exchange = world.provider.next().await;
+    exchange.stream().await;
+    for event in events {
+        exchange.chunk(event.as_bytes()).await;
+    }
+    exchange.end().await;
+    client.answer().await;
+    world.control.one_record().await
+}
+
+#[tokio::test]
+async fn anthropic_messages() {
+    let request = r#"{"model":"claude-x","messages":[{"role":"user","content":"Hello there"}],"metadata":{"user_id":"{\"session_id\":\"s-9\"}"}}"#;
+    let answer = r#"{"id":"msg_1","stop_reason":"tool_use","content":[{"type":"thinking","thinking":"hm"},{"type":"tool_use","id":"tu_1","name":"ls","input":{"a":1}}],"usage":{"input_tokens":10,"output_tokens":5,"cache_read_input_tokens":3}}"#;
+    let record = blocking(
+        "/ai/anthropic/v1/messages",
+        "user-agent: claude-cli/2.1\r\n",
+        request,
+        answer,
+    )
+    .await;
+    assert_eq!(
+        (record.api.as_str(), record.provider.as_str()),
+        ("anthropic_messages", "anthropic")
+    );
+    assert_eq!((record.model.as_str(), record.streaming), ("claude-x", false));
+    assert_eq!(
+        (record.client.as_str(), record.user_agent.as_str()),
+        ("Claude Code", "claude-cli/2.1")
+    );
+    assert_eq!(record.client_session_id.as_deref(), Some("s-9"));
+    assert_eq!(
+        (record.outcome.as_str(), record.upstream_status),
+        ("completed", Some(200))
+    );
+    assert_eq!(record.provider_request_id.as_deref(), Some("req_7"));
+    assert_eq!(record.stop_reason.as_deref(), Some("tool_use"));
+    let usage = &record.token_usages[0];
+    assert_eq!(
+        (usage.input_tokens, usage.output_tokens, usage.cache_read_input_tokens),
+        (10, 5, 3)
+    );
+    assert_eq!((usage.provider_response_id.as_str(), usage.estimated), ("msg_1", false));
+    assert_eq!(
+        (
+            record.prompts[0].prompt.as_str(),
+            record.prompts[0].provider_response_id.as_str()
+        ),
+        ("Hello there", "msg_1")
+    );
+    let tool = &record.tool_usages[0];
+    assert_eq!(
+        (tool.tool.as_str(), tool.tool_call_id.as_str(), tool.input.as_str()),
+        ("ls", "tu_1", r#"{"a":1}"#)
+    );
+    assert_eq!(record.model_thoughts[0].content, "hm");
+    assert!(record.started_at <= record.ended_at);
+    assert!(record.time_to_first_byte_ms.is_some() && record.overhead_us >= 0);
+    assert_eq!(record.attempts, 1);
+    assert_eq!((&record.error_type, &record.error_message), (&None, &None));
+}
+
+#[tokio::test]
+async fn anthropic_messages_streamed() {
+    let record = streaming(
+        "/ai/anthropic/v1/messages",
+        r#"{"model":"claude-x","stream":true,"messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"tu_0","content":"ok"}]}]}"#,
+        &[
+            "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_2\",\"usage\":{\"input_tokens\":7,\"output_tokens\":1}}}\n\n",
+            "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":9}}\n\n",
+            "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+        ],
+    )
+    .await;
+    assert_eq!((record.outcome.as_str(), record.streaming), ("completed", true));
+    assert_eq!(record.thread_parent_tool_call_id.as_deref(), Some("tu_0"));
+    assert!(record.prompts.is_empty());
+    assert_eq!(
+        (
+            record.token_usages[0].input_tokens,
+            record.token_usages[0].output_tokens
+        ),
+        (7, 9)
+    );
+}
+
+#[tokio::test]
+async fn chat_completions() {
+    let record = blocking(
+        "/ai/openai/v1/chat/completions",
+        "",
+        r#"{"model":"gpt-x","messages":[{"role":"user","content":"hi"}]}"#,
+        r#"{"id":"chatcmpl-1","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"yo"}}],"usage":{"prompt_tokens":12,"completion_tokens":4,"prompt_tokens_details":{"cached_tokens":2}}}"#,
+    )
+    .await;
+    assert_eq!(
+        (record.api.as_str(), record.outcome.as_str()),
+        ("openai_chat_completions", "completed")
+    );
+    let usage = &record.token_usages[0];
+    assert_eq!(
+        (usage.input_tokens, usage.cache_read_input_tokens, usage.output_tokens),
+        (10, 2, 4)
+    );
+    assert_eq!(record.prompts[0].prompt, "hi");
+}
+
+#[tokio::test]
+async fn responses_streamed() {
+    let record = streaming(
+        "/ai/openai/v1/responses",
+        r#"{"model":"gpt-x","stream":true,"input":"hello"}"#,
+        &[
+            "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_1\"}}\n\n",
+            "event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"id\":\"resp_1\",\"status\":\"completed\",\"output\":[],\"usage\":{\"input_tokens\":8,\"output_tokens\":3,\"output_tokens_details\":{\"reasoning_tokens\":1}}}}\n\n",
+        ],
+    )
+    .await;
+    assert_eq!(
+        (record.api.as_str(), record.outcome.as_str()),
+        ("openai_responses", "completed")
+    );
+    let usage = &record.token_usages[0];
+    assert_eq!(
+        (usage.input_tokens, usage.output_tokens, usage.reasoning_tokens),
+        (8, 3, 1)
+    );
+    assert_eq!(
+        (record.prompts[0].prompt.as_str(), usage.provider_response_id.as_str()),
+        ("hello", "resp_1")
+    );
+}
+
+#[tokio::test]
+async fn embeddings() {
+    let record = blocking(
+        "/ai/openai/v1/embeddings",
+        "",
+        r#"{"model":"emb","input":"x"}"#,
+        r#"{"object":"list","data":[],"model":"emb","usage":{"prompt_tokens":6,"total_tokens":6}}"#,
+    )
+    .await;
+    assert_eq!(
+        (record.api.as_str(), record.token_usages[0].input_tokens),
+        ("openai_embeddings", 6)
+    );
+}
+
+#[tokio::test]
+async fn a_providers_error_is_recorded_as_it_said() {
+    let world = World::new().await;
+    let mut client = world.post("/ai/openai/v1/responses", br#"{"model":"m"}"#).await;
+    let mut exchange = world.provider.next().await;
+    exchange
+        .json(
+            "429 Too Many Requests",
+            "",
+            r#"{"error":{"message":"slow down","type":"requests","code":null,"param":null}}"#,
+        )
+        .await;
+    assert_eq!(client.answer().await.0.status, 429);
+    let record = world.control.one_record().await;
+    assert_eq!((record.outcome.as_str(), record.upstream_status), ("failed", Some(429)));
+    assert_eq!(record.error_message.as_deref(), Some("slow down"));
+    assert!(record.token_usages.is_empty());
+}
+
+#[tokio::test]
+async fn with_capture_off_counts_remain_and_words_do_not() {
+    let world = World::new().await;
+    let providers = world.control.providers();
+    world.control.configure_capturing(providers, false);
+    world.control.in_force().await;
+    let request = br#"{"model":"m","messages":[{"role":"user","content":"a secret plan"}]}"#;
+    let mut client = world.post("/ai/anthropic/v1/messages", request).await;
+    let answer = r#"{"id":"msg_1","content":[{"type":"thinking","thinking":"a secret thought"},{"type":"tool_use","id":"tu_1","name":"ls","input":{"secret":1}}],"usage":{"input_tokens":1,"output_tokens":2}}"#;
+    world.provider.next().await.json("200 OK", "", answer).await;
+    client.answer().await;
+    let record = world.control.one_record().await;
+    assert_eq!(record.token_usages[0].output_tokens, 2);
+    assert_eq!(record.tool_usages[0].tool, "ls");
+    assert!(!format!("{record:?}").contains("secret"), "{record:?}");
+}
+
+#[tokio::test]
+async fn the_record_is_in_the_spool_before_the_client_sees_the_end() {
+    let world = World::new().await;
+    world.control.hold_deliveries(true);
+    // Known length, no body at all, chunked, and refused by the provider: each ends in its own way.
+    let answers = [
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}",
+        "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        "HTTP/1.1 500 Oops\r\ncontent-length: 4\r\nconnection: close\r\n\r\noops",
+    ];
+    for (before, answer) in answers.into_iter().enumerate() {
+        let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
+        let mut exchange = world.provider.next().await;
+        assert_eq!(world.gateway.spool_depth(), before);
+        exchange.raw(answer.as_bytes()).await;
+        client.answer().await;
+        assert_eq!(world.gateway.spool_depth(), before + 1, "{answer}");
+    }
+}

@@ -1,0 +1,85 @@
+//! The listener itself.
+
+use crate::support::{Client, End};
+use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::routing::{get, post};
+use http_body_util::{BodyExt, Empty};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, oneshot};
+
+async fn served(router: Router) -> (SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let serving = lychgate_gateway::serve(listener, router, async {
+        let _ = stopped.await;
+    });
+    (address, stop, tokio::spawn(serving))
+}
+
+async fn peer(ConnectInfo(peer): ConnectInfo<SocketAddr>) -> String {
+    peer.ip().to_string()
+}
+
+#[tokio::test]
+async fn http_1_and_http_2_on_one_port_with_the_peers_address() {
+    let (address, _stop, _serving) = served(Router::new().route("/", get(peer))).await;
+    let mut client = Client::connect(address).await;
+    client.send("GET /", "", b"").await;
+    assert_eq!(client.answer().await.1, b"127.0.0.1");
+
+    let io = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let request = http::Request::get(format!("http://{address}/"))
+        .body(Empty::<bytes::Bytes>::new())
+        .unwrap();
+    let response = sender.send_request(request).await.unwrap();
+    assert_eq!(response.version(), http::Version::HTTP_2);
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "127.0.0.1");
+}
+
+#[tokio::test]
+async fn a_head_without_end_is_refused() {
+    let (address, _stop, _serving) = served(Router::new().route("/", get(peer))).await;
+    let mut client = Client::connect(address).await;
+    client.write(b"GET / HTTP/1.1\r\nhost: gw\r\n").await;
+    let line = format!("x: {}\r\n", "y".repeat(1000));
+    for _ in 0..2000 {
+        if client.try_write(line.as_bytes()).await.is_err() {
+            break;
+        }
+    }
+    assert_eq!(client.head().await.status, 431);
+}
+
+#[tokio::test]
+async fn the_end_lets_a_request_finish_and_takes_no_more() {
+    let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (inside, go) = (Arc::clone(&entered), Arc::clone(&leave));
+    let router = Router::new().route(
+        "/",
+        post(move || async move {
+            inside.notify_one();
+            go.notified().await;
+            "done"
+        }),
+    );
+    let (address, stop, serving) = served(router).await;
+    let _idle = Client::connect(address).await;
+    let mut client = Client::connect(address).await;
+    client.send("POST /", "", b"x").await;
+    entered.notified().await;
+    stop.send(()).unwrap();
+    crate::support::until(|| std::net::TcpStream::connect(address).is_err()).await;
+    leave.notify_one();
+    let head = client.head().await;
+    assert_eq!(client.rest(&head).await, (b"done".to_vec(), End::Proper));
+    serving.await.unwrap();
+}

@@ -1,0 +1,136 @@
+//! The three neighbours of a gateway, played by the test: client, provider, control plane.
+
+pub(crate) mod client;
+pub(crate) mod control;
+pub(crate) mod provider;
+
+pub(crate) use client::{Answer, Client, End};
+pub(crate) use control::Control;
+pub(crate) use provider::Provider;
+
+use lychgate_gateway::{Gateway, Options};
+use lychgate_link::ProviderConfig;
+use lychgate_types::provider::ProviderType;
+use lychgate_types::secret::{ProviderSecret, UserTokenSecret};
+use lychgate_types::{Ambient, Name, ProviderKeyId};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+
+pub(crate) const CENTRAL_KEY: &str = "sk-central-0123456789";
+
+/// A gateway between a provider and a control plane, ready to be asked.
+pub(crate) struct World {
+    pub(crate) gateway: Gateway,
+    pub(crate) address: SocketAddr,
+    pub(crate) control: Control,
+    pub(crate) provider: Provider,
+    /// A token that may send requests.
+    pub(crate) token: UserTokenSecret,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::with(|_| {}, Ambient::system()).await
+    }
+
+    pub(crate) async fn with_options(change: impl FnOnce(&mut Options)) -> Self {
+        Self::with(change, Ambient::system()).await
+    }
+
+    /// Serves `anthropic` and `openai` from one scripted provider, and has told the gateway so.
+    pub(crate) async fn with(change: impl FnOnce(&mut Options), ambient: Ambient) -> Self {
+        let provider = Provider::start().await;
+        let control = Control::new();
+        let token = control.good_token();
+        control.configure(vec![
+            config("anthropic", ProviderType::Anthropic, &provider.url("")),
+            config("openai", ProviderType::OpenAi, &provider.url("/base/v1")),
+        ]);
+        let (gateway, address) = start(&control, change, ambient).await;
+        ready(&gateway).await;
+        Self {
+            gateway,
+            address,
+            control,
+            provider,
+            token,
+        }
+    }
+
+    /// Waits until all that the control plane told has arrived.
+    pub(crate) async fn reconfigure(&self) {
+        self.control.configure_again();
+        self.control.in_force().await;
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        Client::connect(self.address).await
+    }
+
+    /// Sends a request with the good token as bearer; `head` is the request line, `extra` whole header lines.
+    pub(crate) async fn send(&self, line: &str, extra: &str, body: &[u8]) -> Client {
+        let mut client = self.client().await;
+        let token = self.token.expose();
+        client
+            .send(line, &format!("authorization: Bearer {token}\r\n{extra}"), body)
+            .await;
+        client
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &[u8]) -> Client {
+        self.send(&format!("POST {path}"), "content-type: application/json\r\n", body)
+            .await
+    }
+}
+
+pub(crate) async fn start(
+    control: &Control,
+    change: impl FnOnce(&mut Options),
+    ambient: Ambient,
+) -> (Gateway, SocketAddr) {
+    let mut options = Options::new("test", "127.0.0.1:1", "0.0.0");
+    change(&mut options);
+    let gateway = Gateway::start(options, Arc::new(control.clone()), ambient).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(lychgate_gateway::serve(
+        listener,
+        gateway.standalone_router(),
+        std::future::pending(),
+    ));
+    (gateway, address)
+}
+
+/// Waits until the gateway is ready.
+pub(crate) async fn ready(gateway: &Gateway) {
+    until(|| gateway.readiness().is_ok()).await;
+}
+
+/// Lets everybody else run until `condition` holds.
+pub(crate) async fn until(condition: impl Fn() -> bool) {
+    let patience = std::time::Duration::from_secs(20);
+    tokio::time::timeout(patience, async {
+        while !condition() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("it never came true");
+}
+
+pub(crate) fn config(name: &str, provider_type: ProviderType, base_url: &str) -> ProviderConfig {
+    let ambient = Ambient::system();
+    ProviderConfig {
+        id: ambient.new_id(),
+        name: Name::parse(name).unwrap(),
+        provider_type,
+        base_url: base_url.to_owned(),
+        enabled: true,
+        allow_private: true,
+        keys: vec![lychgate_link::ProviderKeyConfig {
+            id: ambient.new_id::<ProviderKeyId>(),
+            secret: ProviderSecret::new(CENTRAL_KEY.to_owned()),
+        }],
+    }
+}
