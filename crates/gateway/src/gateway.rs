@@ -92,7 +92,7 @@ impl Gateway {
     }
 
     /// Ends in good order: refuses new requests, waits for those in flight (at most `limit`), delivers what is spooled (at
-    /// least five seconds are given to that) and detaches. Afterwards this gateway serves no more.
+    /// least five seconds are given to that, but none where the control plane refuses this gateway) and detaches. Afterwards this gateway serves no more.
     pub async fn drain(&self, limit: Duration) {
         let deadline = Instant::now() + limit;
         self.core.draining.store(true, Ordering::Release);
@@ -102,7 +102,12 @@ impl Gateway {
                 "requests were still in flight at the end of the time to drain"
             );
         }
-        let deadline = deadline.max(Instant::now() + LAST_DELIVERY);
+        // Whoever is not let in can't deliver either; waiting would only make the end late.
+        let deadline = if self.core.snapshot.load().standing.is_refused() {
+            Instant::now()
+        } else {
+            deadline.max(Instant::now() + LAST_DELIVERY)
+        };
         if timeout_at(deadline, self.core.spool.until_empty()).await.is_err() {
             tracing::error!(
                 records = self.spool_depth(),

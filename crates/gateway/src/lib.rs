@@ -24,6 +24,7 @@ mod headers;
 mod lease;
 mod meter;
 mod options;
+mod outcome;
 mod provider;
 mod relay;
 mod route;

@@ -8,7 +8,8 @@ use crate::core::{Core, Visit};
 use crate::error::Refusal;
 use crate::headers::{INTERCEPTION_ID, id_value, to_client, to_provider};
 use crate::lease::Verdict;
-use crate::meter::{Arrival, Ending, Meter, Opening, is_plain};
+use crate::meter::{Arrival, Meter, Opening, is_plain};
+use crate::outcome::Ending;
 use crate::provider::Provider;
 use crate::route::{self, Found};
 use crate::spool::Slot;
@@ -51,18 +52,8 @@ pub(crate) async fn relay(
 ) -> Result<Response<Body>, Refusal> {
     let core = Arc::clone(visit.core());
     let (parts, mut body) = request.into_parts();
-    // A client that waits for leave to send its body is simply not given it.
-    let patient = parts.headers.contains_key(EXPECT);
     let asked_at = Instant::now();
-    let (admitted, bytes) = match receive(&core, &provider, &parts, &mut body).await {
-        Ok(received) => received,
-        Err(refusal) => {
-            if !patient {
-                discard(&mut body, DISCARD_BYTES, DISCARD_TIME).await;
-            }
-            return Err(refusal);
-        }
-    };
+    let (admitted, bytes) = receive(&core, &provider, &parts, &mut body).await?;
     drop(body);
     let waited = asked_at.elapsed();
     let Admitted { api, token, own, url } = admitted;
@@ -116,27 +107,37 @@ async fn receive(
     parts: &Parts,
     body: &mut Body,
 ) -> Result<(Admitted, Bytes), Refusal> {
-    let admitted = admit(core, provider, parts).await?;
+    let admitted = match admit(core, provider, parts).await {
+        Ok(admitted) => admitted,
+        Err(refusal) => return Err(unread(refusal, parts, body).await),
+    };
     let limits = ReadLimits {
         bytes: core.options.body_limit,
         idle: core.options.body_idle_timeout,
         total: core.options.body_timeout,
     };
-    match read_bounded(body, limits).await {
-        Ok(bytes) => Ok((admitted, bytes)),
+    let refusal = match read_bounded(body, limits).await {
+        Ok(bytes) => return Ok((admitted, bytes)),
         Err(ReadError::TooLarge) => {
-            let limit = limits.bytes;
-            Err(Refusal::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                format!("the request body is over this gateway's limit of {limit} bytes"),
-            ))
+            let message = format!(
+                "the request body is over this gateway's limit of {} bytes",
+                limits.bytes
+            );
+            unread(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message), parts, body).await
         }
-        Err(ReadError::TooSlow) => Err(Refusal::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "the request body came too slowly",
-        )),
-        Err(ReadError::Broken(_)) => Err(Refusal::new(StatusCode::BAD_REQUEST, "the request body was cut")),
+        Err(ReadError::TooSlow) => Refusal::new(StatusCode::REQUEST_TIMEOUT, "the request body came too slowly"),
+        Err(ReadError::Broken(_)) => Refusal::new(StatusCode::BAD_REQUEST, "the request body was cut"),
+    };
+    Err(refusal)
+}
+
+/// Reads and forgets what the client is still sending, so that it gets to read why nobody wants it. A client that waits for
+/// leave to send its body is simply not given it.
+async fn unread(refusal: Refusal, parts: &Parts, body: &mut Body) -> Refusal {
+    if !parts.headers.contains_key(EXPECT) {
+        discard(body, DISCARD_BYTES, DISCARD_TIME).await;
     }
+    refusal
 }
 
 async fn admit(core: &Core, provider: &Provider, parts: &Parts) -> Result<Admitted, Refusal> {

@@ -79,6 +79,10 @@ impl Standing {
         matches!(self, Self::Attached)
     }
 
+    pub(crate) fn is_refused(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+
     /// Whether requests may be taken, and if not, why.
     pub(crate) fn admits(&self, max_offline: Duration) -> Result<(), Refusal> {
         match self {

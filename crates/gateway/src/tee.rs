@@ -3,8 +3,9 @@
 //! Not here: relaying itself (crate `stream`) and reading (crate `wire`).
 
 use crate::core::Visit;
-use crate::meter::{Ending, Meter, STALLED};
+use crate::meter::Meter;
 use crate::options::DrainLimits;
+use crate::outcome::{Ending, STALLED};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;

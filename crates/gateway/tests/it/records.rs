@@ -1,6 +1,6 @@
 //! What is on the books after an exchange.
 
-use crate::support::World;
+use crate::support::{Client, World};
 use lychgate_types::interception::InterceptionRecord;
 use std::sync::Arc;
 
@@ -219,4 +219,62 @@ async fn the_record_is_in_the_spool_before_the_client_sees_the_end() {
         client.answer().await;
         assert_eq!(world.gateway.spool_depth(), before + 1, "{answer}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_at_once_are_each_recorded_once() {
+    const CLIENTS: usize = 40;
+    const EACH: usize = 5;
+    let world = World::new().await;
+    let asking = async {
+        let mut clients = tokio::task::JoinSet::new();
+        for number in 0..CLIENTS {
+            let (address, token) = (world.address, world.token.clone());
+            clients.spawn(async move {
+                let mut client = Client::connect(address).await;
+                let mut ids = Vec::new();
+                for round in 0..EACH {
+                    let body = format!(r#"{{"model":"m-{number}-{round}"}}"#);
+                    client
+                        .send(
+                            "POST /ai/openai/v1/responses",
+                            &format!("x-api-key: {}\r\n", token.expose()),
+                            body.as_bytes(),
+                        )
+                        .await;
+                    let (head, answer) = client.answer().await;
+                    assert_eq!(answer, body.as_bytes());
+                    ids.push(head.header("x-lychgate-interception-id").unwrap().to_owned());
+                }
+                ids
+            });
+        }
+        clients.join_all().await.concat()
+    };
+    // The provider answers with what it was asked.
+    let answering = async {
+        loop {
+            let mut exchange = world.provider.next().await;
+            tokio::spawn(async move {
+                loop {
+                    let body = String::from_utf8(exchange.body.clone()).unwrap();
+                    exchange.json("200 OK", "", &body).await;
+                    exchange = exchange.again().await;
+                }
+            });
+        }
+    };
+    let mut ids = tokio::select! {
+        ids = asking => ids,
+        () = answering => unreachable!(),
+    };
+    let records = world.control.delivered(CLIENTS * EACH).await;
+    let mut recorded: Vec<String> = records.iter().map(|record| record.id.to_string()).collect();
+    ids.sort();
+    recorded.sort();
+    assert_eq!(ids, recorded);
+    let models: std::collections::HashSet<_> = records.iter().map(|record| &record.model).collect();
+    assert_eq!(models.len(), CLIENTS * EACH);
+    assert_eq!(world.control.asked(), 1);
+    crate::support::until(|| world.gateway.in_flight() == 0).await;
 }
