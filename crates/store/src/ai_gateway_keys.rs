@@ -125,7 +125,7 @@ impl Store {
         let user = caller.principal.user_id();
         let mut tx = self.engine.begin().await?;
         if let (Some(user), Some(answer)) = (user, &idempotency) {
-            let (id, now) = (self.ambient.new_id::<GatewayKeyId>().as_uuid(), self.now());
+            let (id, now) = (self.new_uuid(), self.now());
             let whose = (user, Operation::AiGatewayKeyInsert.as_str());
             idempotency_keys::insert(&mut tx, id, (now, in_an_hour(now)), whose, answer).await?;
         }

@@ -39,6 +39,11 @@ impl Store {
         self.engine.close().await;
     }
 
+    /// An id for a row that nothing outside names.
+    pub(crate) fn new_uuid(&self) -> uuid::Uuid {
+        self.ambient.new_id::<lychgate_types::RequestId>().as_uuid()
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.ambient.now()
     }

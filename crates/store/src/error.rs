@@ -58,9 +58,16 @@ pub enum RuleBroken {
 }
 
 /// A failure of the database itself. Its `Display` says nothing of it; its source does, for the log.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[error("an unexpected answer")]
 pub struct Internal(#[source] pub(crate) Box<dyn std::error::Error + Send + Sync>);
+
+impl std::fmt::Debug for Internal {
+    /// The source's message alone: its `Debug` may hold the row that PostgreSQL refused, hashes and all.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Internal({})", self.0)
+    }
+}
 
 /// Why the database can't be used. Each says what to do; none repeats a password or the database's words.
 #[derive(Debug, thiserror::Error)]
@@ -131,6 +138,6 @@ pub enum ConnectError {
     )]
     Migration(#[source] Internal),
     /// Anything else.
-    #[error("the database can't be used")]
+    #[error("the database answered in an unexpected way: look for the source of this error in the log")]
     Other(#[source] Internal),
 }

@@ -107,6 +107,14 @@ pub(crate) fn no_user(caller: &Caller) -> Result<(), Denial> {
     }
 }
 
+/// For what replicas may only ask about one by one, by a hash that somebody showed them.
+pub(crate) fn no_replica(caller: &Caller) -> Result<(), Denial> {
+    match caller.principal {
+        Principal::Replica { .. } => Err(Denial::Forbidden),
+        Principal::User(_) | Principal::ControlPlane => Ok(()),
+    }
+}
+
 /// An id or a name, whichever the text is.
 pub(crate) fn id_or_name(text: &str) -> (Option<Uuid>, String) {
     let id = text.parse::<UserId>().ok().map(UserId::as_uuid);

@@ -6,7 +6,6 @@ use crate::seal::{SealError, Sealer};
 use crate::sql::master_key_checks as sql;
 use crate::{Store, StoreError};
 use lychgate_authz::{Action, Caller, Resource, Target, authorise};
-use lychgate_types::AuditEntryId;
 
 const COLUMN: &str = "master_key_checks.sealed";
 const CONSTANT: &[u8] = b"lychgate";
@@ -25,7 +24,7 @@ impl Store {
                 Err(error @ SealError::Cipher) => Err(foreign(error)),
             },
             None => {
-                let id = self.ambient.new_id::<AuditEntryId>().as_uuid();
+                let id = self.new_uuid();
                 let sealed = sealer
                     .seal_bytes(&self.ambient, CONSTANT, id, COLUMN)
                     .map_err(foreign)?;

@@ -1,7 +1,7 @@
 //! User tokens: what an AI client or API caller comes in with. A revoked token stays as a row.
 
 use crate::engine::Lock;
-use crate::guard::{Event, own};
+use crate::guard::{Event, no_replica, own};
 use crate::sql;
 use crate::users::{UserRef, UserState};
 use crate::{Cursor, Listing, Page, RuleBroken, Store, StoreError};
@@ -111,6 +111,7 @@ impl Store {
         page: Page,
     ) -> Result<Listing<Token>, StoreError> {
         let only = authorise_list(&caller.principal, Resource::Token)?;
+        no_replica(caller)?;
         let mut held = self.engine.read().await?;
         let items = sql::tokens::list(held.conn(), filter.user, only, page).await?;
         Ok(Listing::cut(items, page, |token| Cursor {
@@ -122,6 +123,7 @@ impl Store {
     /// One token by id.
     pub async fn token_get(&self, caller: &Caller, id: TokenId) -> Result<Token, StoreError> {
         let only = authorise_list(&caller.principal, Resource::Token)?;
+        no_replica(caller)?;
         let mut held = self.engine.read().await?;
         sql::tokens::get(held.conn(), id, only)
             .await?

@@ -81,9 +81,13 @@ fn postgres(text: &str, rest: &str) -> Result<DatabaseUrl, DatabaseUrlError> {
     if options.get_database().is_none_or(str::is_empty) {
         return Err(DatabaseUrlError("it names no database"));
     }
-    Ok(DatabaseUrl(Place::Postgres(Box::new(
-        options.application_name("lychgate"),
-    ))))
+    let named = options.get_application_name().is_some();
+    let options = if named {
+        options
+    } else {
+        options.application_name("lychgate")
+    };
+    Ok(DatabaseUrl(Place::Postgres(Box::new(options))))
 }
 
 impl std::str::FromStr for DatabaseUrl {

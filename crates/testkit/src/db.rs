@@ -4,6 +4,8 @@
 //! test` starts), cloned from a template that the first test of a run makes; without that variable the test fails, since a
 //! test that silently did not run is worse.
 
+#![expect(clippy::expect_used, reason = "a test that can't have its database has failed")]
+
 use lychgate_store::{DatabaseUrl, Store};
 use lychgate_types::clock::ManualClock;
 use lychgate_types::random::SystemRandom;

@@ -22,8 +22,8 @@ macro_rules! args {
 }
 pub(crate) use args;
 
-/// One value. Even an absent one knows its type: PostgreSQL wants it.
-#[derive(Debug, Clone)]
+/// One value. Even an absent one knows its type: PostgreSQL wants it. Without `Debug`, since it may be a hash.
+#[derive(Clone)]
 pub(crate) enum Value {
     Uuid(Option<Uuid>),
     Text(Option<String>),

@@ -1,0 +1,191 @@
+//! The audit log: what each change leaves in it, and what it never holds.
+
+use crate::people::{gateway_key, narrowed, people, plane, provider, provider_key, token};
+use lychgate_authz::{Caller, Principal, Resource, Role, Scopes};
+use lychgate_store::{
+    ActorKind, AuditEntry, AuditFilter, AuditInsert, AuditOutcome, Page, ProviderPatch, UserInsert, UserState,
+};
+use lychgate_testkit::both_engines;
+use lychgate_testkit::db::{START, TestDb};
+use std::time::Duration;
+
+async fn entries(db: &TestDb, owner: &Caller, filter: AuditFilter) -> Vec<AuditEntry> {
+    db.store()
+        .audit_list(owner, &filter, Page::first(200))
+        .await
+        .unwrap()
+        .items
+}
+
+fn words(entries: &[AuditEntry]) -> Vec<(&str, &str, &str, Option<&str>)> {
+    let word = |e: &'static str| e;
+    entries
+        .iter()
+        .map(|e| {
+            (
+                &*e.action,
+                word(e.resource_type.as_str()),
+                word(e.outcome.as_str()),
+                e.target_name.as_deref(),
+            )
+        })
+        .collect()
+}
+
+both_engines! {
+    async fn an_entry_says_who_did_what_to_what_when_and_in_which_request(db: TestDb) {
+        let people = people(db).await;
+        db.clock().advance(Duration::from_secs(3));
+        let (new, _) = gateway_key(db, "Edge");
+        db.store().ai_gateway_key_insert(&people.owner.caller, new.clone(), None).await.unwrap();
+        let filter = AuditFilter { resource_type: Some(Resource::AiGatewayKey), ..AuditFilter::default() };
+        let found = entries(db, &people.auditor.caller, filter).await;
+        let [entry] = &found[..] else { panic!("{found:?}") };
+        let Principal::User(user) = &people.owner.caller.principal else { unreachable!() };
+        assert_eq!(entry.created_at, START.plus(Duration::from_secs(3)));
+        assert_eq!((entry.actor_kind, entry.actor_id), (ActorKind::User, Some(people.owner.id.as_uuid())));
+        assert_eq!((entry.actor_name.as_deref(), entry.actor_token_id), (Some("root"), Some(user.token_id)));
+        assert_eq!((&*entry.action, entry.resource_type, entry.outcome), ("create", Resource::AiGatewayKey, AuditOutcome::Ok));
+        assert_eq!((entry.target_id, entry.target_name.as_deref()), (Some(new.id.as_uuid()), Some("edge")));
+        assert_eq!((entry.target_prefix.as_ref(), &entry.detail), (Some(&new.secret_prefix), &None));
+        assert_eq!(entry.request_id, people.owner.caller.request_id);
+    }
+
+    async fn every_change_leaves_one_entry(db: TestDb) {
+        let people = people(db).await;
+        let owner = &people.owner.caller;
+        let store = db.store();
+        let tick = || db.clock().advance(Duration::from_secs(1));
+        let since = Some(db.ambient().now().plus(Duration::from_secs(1)));
+        tick();
+        let user = store.user_insert(owner, UserInsert { username: "Ada".into(), role: Role::Member }).await.unwrap();
+        tick();
+        store.user_set_state(owner, user.id, UserState::Suspended).await.unwrap();
+        tick();
+        store.user_set_state(owner, user.id, UserState::Active).await.unwrap();
+        tick();
+        let made = store.token_insert(owner, token(db, user.id).0).await.unwrap();
+        tick();
+        store.token_revoke(owner, made.id).await.unwrap();
+        tick();
+        store.user_delete(owner, user.id).await.unwrap();
+        tick();
+        let (key, _) = gateway_key(db, "edge");
+        store.ai_gateway_key_insert(owner, key.clone(), None).await.unwrap();
+        tick();
+        store.ai_gateway_key_delete(owner, key.id).await.unwrap();
+        tick();
+        let new = provider(db, "claude", vec![]);
+        store.provider_insert(owner, new.clone()).await.unwrap();
+        tick();
+        store.provider_update(owner, new.id, ProviderPatch::default()).await.unwrap();
+        tick();
+        store.provider_delete(owner, new.id).await.unwrap();
+        // Nothing was there any more, so nothing was done.
+        store.provider_delete(owner, new.id).await.unwrap();
+        store.ai_gateway_key_delete(owner, key.id).await.unwrap();
+        store.user_delete(owner, user.id).await.unwrap();
+        store.token_revoke(owner, made.id).await.unwrap();
+        let mut found = entries(db, owner, AuditFilter { since, ..AuditFilter::default() }).await;
+        found.reverse();
+        let expected = [
+            ("create", "user", "ok", Some("ada")),
+            ("suspend", "user", "ok", Some("ada")),
+            ("activate", "user", "ok", Some("ada")),
+            ("create", "token", "ok", Some("laptop")),
+            ("revoke", "token", "ok", Some("laptop")),
+            ("delete", "user", "ok", Some("ada")),
+            ("create", "ai_gateway_key", "ok", Some("edge")),
+            ("delete", "ai_gateway_key", "ok", Some("edge")),
+            ("create", "provider", "ok", Some("claude")),
+            ("update", "provider", "ok", Some("claude")),
+            ("delete", "provider", "ok", Some("claude")),
+        ];
+        assert_eq!(words(&found), expected);
+    }
+
+    async fn what_is_refused_is_written_down_too(db: TestDb) {
+        let people = people(db).await;
+        let member = &people.member.caller;
+        let since = Some(db.ambient().now().plus(Duration::from_secs(1)));
+        db.clock().advance(Duration::from_secs(1));
+        let (key, _) = gateway_key(db, "edge");
+        db.store().ai_gateway_key_insert(member, key.clone(), None).await.unwrap_err();
+        db.clock().advance(Duration::from_secs(1));
+        db.store().user_delete(member, people.owner.id).await.unwrap_err();
+        db.clock().advance(Duration::from_secs(1));
+        db.store().user_delete(&people.owner.caller, people.owner.id).await.unwrap_err();
+        db.clock().advance(Duration::from_secs(1));
+        let (mut wide, _) = token(db, people.member.id);
+        wide.scopes = Scopes::all();
+        db.store().token_insert(&narrowed(member, &["token:create"]), wide).await.unwrap_err();
+        let mut found = entries(db, &people.owner.caller, AuditFilter { since, ..AuditFilter::default() }).await;
+        found.reverse();
+        let expected = [
+            ("create", "ai_gateway_key", "denied", Some("edge")),
+            ("delete", "user", "denied", None),
+            ("delete", "user", "denied", None),
+            ("create", "token", "denied", Some("laptop")),
+        ];
+        assert_eq!(words(&found), expected);
+        assert_eq!(found[0].actor_name.as_deref(), Some("mel"));
+        assert_eq!(found[1].target_id, Some(people.owner.id.as_uuid()));
+        assert!(found[2].detail.as_deref().unwrap().contains("last active owner"));
+        assert!(found[3].detail.as_deref().unwrap().contains("scopes"));
+    }
+
+    async fn no_entry_holds_a_secret_or_a_hash(db: TestDb) {
+        let people = people(db).await;
+        let owner = &people.owner.caller;
+        let (key, secret) = gateway_key(db, "edge");
+        db.store().ai_gateway_key_insert(owner, key, None).await.unwrap();
+        let canary = provider_key(db, "sk-a…cdef");
+        db.store().provider_insert(owner, provider(db, "claude", vec![canary])).await.unwrap();
+        let text = format!("{:?}", entries(db, owner, AuditFilter::default()).await);
+        assert!(text.contains(secret.prefix()), "the public prefix is there");
+        let hex = |hash: &[u8]| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        for secret_text in [secret.expose(), people.owner.secret.expose(), people.member.secret.expose()] {
+            assert!(!text.contains(&secret_text[..12]), "more than the prefix");
+        }
+        assert!(!text.contains(&hex(&secret.hash().as_bytes()[..4])) && !text.contains("sealed"));
+    }
+
+    async fn appended_entries_are_cut_to_fit_and_found_by_each_filter(db: TestDb) {
+        let people = people(db).await;
+        let (key, _) = gateway_key(db, "edge");
+        db.store().ai_gateway_key_insert(&people.owner.caller, key.clone(), None).await.unwrap();
+        let long = || "é\0".repeat(2000);
+        let entry = AuditInsert {
+            action: "attach".into(),
+            resource_type: Resource::AiGatewayKey,
+            target_id: Some(key.id.as_uuid()),
+            target_name: Some(long()),
+            target_prefix: Some(long()),
+            outcome: AuditOutcome::Failed,
+            detail: Some(long()),
+        };
+        db.clock().advance(Duration::from_secs(1));
+        let at = db.ambient().now();
+        db.store().audit_append(&plane(), entry).await.unwrap();
+        let owner = &people.owner.caller;
+        let by = |filter: AuditFilter| entries(db, owner, filter);
+        let found = by(AuditFilter { action: Some("attach".into()), ..AuditFilter::default() }).await;
+        let [one] = &found[..] else { panic!("{found:?}") };
+        assert_eq!((one.actor_kind, one.actor_id, &one.actor_name), (ActorKind::ControlPlane, None, &None));
+        assert_eq!(one.target_name.as_ref().unwrap().chars().count(), 200);
+        assert_eq!(one.detail.as_ref().unwrap().chars().count(), 500);
+        assert_eq!((one.outcome, one.request_id), (AuditOutcome::Failed, None));
+        assert_eq!(by(AuditFilter { since: Some(at), ..AuditFilter::default() }).await, found);
+        assert_eq!(by(AuditFilter { until: Some(at), action: Some("attach".into()), ..AuditFilter::default() }).await, []);
+        let roots = by(AuditFilter { actor: Some("ROOT".into()), ..AuditFilter::default() }).await;
+        assert_eq!(roots.len(), 5, "two users, their tokens, one gateway key");
+        assert_eq!(by(AuditFilter { actor: Some(people.owner.id.to_string()), ..AuditFilter::default() }).await, roots);
+        assert_eq!(by(AuditFilter { actor: Some("nobody".into()), ..AuditFilter::default() }).await, []);
+        let first = db.store().audit_list(owner, &AuditFilter::default(), Page::first(5)).await.unwrap();
+        let second = db.store().audit_list(owner, &AuditFilter::default(), Page { limit: 5, after: first.next }).await.unwrap();
+        let mut walked = first.items;
+        walked.extend(second.items);
+        assert_eq!(walked, by(AuditFilter::default()).await);
+        assert!(walked.is_sorted_by_key(|entry| std::cmp::Reverse((entry.created_at, entry.id))));
+    }
+}

@@ -1,0 +1,186 @@
+//! What can be wrong with a database, and what is said about it.
+
+use lychgate_store::{ConnectError, DatabaseUrl, Store};
+use lychgate_testkit::both_engines;
+use lychgate_testkit::db::{TestDb, TestEngine};
+use lychgate_types::Ambient;
+use sqlx::{ConnectOptions, Connection, Executor};
+use std::path::Path;
+
+async fn connect(url: &str) -> Result<Store, ConnectError> {
+    Store::connect(&DatabaseUrl::parse(url).unwrap(), Ambient::system()).await
+}
+
+/// The error's own words, checked for what they must never hold.
+fn words<T: std::fmt::Debug>(result: Result<T, ConnectError>) -> String {
+    let text = result.unwrap_err().to_string();
+    for raw in [
+        "error returned from database",
+        "SqliteError",
+        "(code",
+        "FATAL",
+        "hunter2",
+        "os error",
+        "sqlx",
+    ] {
+        assert!(!text.contains(raw), "{raw} in {text}");
+    }
+    text
+}
+
+fn file(path: &Path) -> String {
+    format!("sqlite://{}", path.display())
+}
+
+#[tokio::test]
+async fn a_new_sqlite_file_is_private_and_its_log_too() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    let store = connect(&file(&path)).await.unwrap();
+    store.migrate().await.unwrap();
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(
+            entry.metadata().unwrap().permissions().mode() & 0o777,
+            0o600,
+            "{entry:?}"
+        );
+        seen += 1;
+    }
+    assert_eq!(seen, 3, "database, log, index of the log");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notes.txt");
+    let notes = "dear diary, ".repeat(1000);
+    std::fs::write(&path, &notes).unwrap();
+    let text = words(connect(&file(&path)).await);
+    assert!(text.contains("notes.txt is not a SQLite database"), "{text}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), notes);
+}
+
+#[tokio::test]
+async fn a_place_that_can_not_be_written_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = words(connect(&file(&folder.path().join("no/such/x.db"))).await);
+    assert!(
+        text.contains("its directory does not exist") && text.contains("x.db"),
+        "{text}"
+    );
+    let text = words(connect(&file(folder.path())).await);
+    assert!(text.contains("it is a directory"), "{text}");
+    // Not even root writes here.
+    let text = words(connect("sqlite:///proc/lychgate.db").await);
+    assert!(
+        text.contains("can't be opened for writing") && text.contains("/proc/lychgate.db"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_told_at_once() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let text = words(connect(&format!("postgres://me:hunter2@127.0.0.1:{port}/gate")).await);
+    assert!(
+        text.contains("can't be reached") && text.contains(&format!("postgres://me@127.0.0.1:{port}/gate")),
+        "{text}"
+    );
+    let text = words(connect("postgres://me:hunter2@%2Fno%2Fsuch%2Ffolder/gate").await);
+    assert!(text.contains("there is no such socket"), "{text}");
+    let text = words(connect("postgres://me:hunter2@no-such-host.invalid/gate").await);
+    assert!(text.contains("can't be reached"), "{text}");
+}
+
+#[tokio::test]
+async fn a_server_of_another_kind_is_told() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut peer, _)) = listener.accept().await {
+            let _read = peer.read(&mut [0; 64]).await;
+            let _sent = peer.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        }
+    });
+    let text = words(connect(&format!("postgres://me:hunter2@127.0.0.1:{port}/gate?sslmode=disable")).await);
+    assert!(text.contains("PostgreSQL"), "{text}");
+}
+
+#[test]
+fn a_database_that_the_server_does_not_have_is_told() {
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let db = TestDb::create(TestEngine::Postgres).await;
+        let (server, _) = db.url().rsplit_once('/').unwrap();
+        let text = words(connect(&format!("{server}/no_such_database")).await);
+        assert!(
+            text.contains("no database of the name in") && text.contains("/no_such_database"),
+            "{text}"
+        );
+        db.destroy().await;
+    });
+}
+
+#[test]
+fn nothing_shows_the_password() {
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let db = TestDb::create(TestEngine::Postgres).await;
+        let url = db.url().replacen('@', ":hunter2@", 1);
+        let store = connect(&url).await.unwrap();
+        assert!(!format!("{store:?}").contains("hunter2"));
+        store.close().await;
+        db.destroy().await;
+    });
+}
+
+both_engines! {
+    async fn migrating_again_is_harmless(db: TestDb) {
+        db.store().migrate().await.unwrap();
+        let second = connect(db.url()).await.unwrap();
+        let (one, two) = tokio::join!(db.store().migrate(), second.migrate());
+        one.unwrap();
+        two.unwrap();
+        second.close().await;
+    }
+
+    async fn a_database_from_a_newer_version_is_refused(db: TestDb) {
+        execute(db, "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+            SELECT 9999, 'later', success, checksum, 0 FROM _sqlx_migrations").await;
+        let text = words(db.store().migrate().await);
+        assert!(text.contains("newer version (migration 9999)"), "{text}");
+    }
+
+    async fn a_database_with_another_history_is_refused(db: TestDb) {
+        execute(db, "UPDATE _sqlx_migrations SET checksum = 'other'").await;
+        let text = words(db.store().migrate().await);
+        assert!(text.contains("migration 1 of the database differs"), "{text}");
+    }
+}
+
+async fn execute(db: &TestDb, text: &'static str) {
+    match db.engine() {
+        TestEngine::Sqlite => {
+            let path = db.url().strip_prefix("sqlite://").unwrap();
+            let mut conn = sqlx::sqlite::SqliteConnectOptions::new()
+                .filename(path)
+                .connect()
+                .await
+                .unwrap();
+            // The checksum column is declared BLOB; text in it compares unequal all the same.
+            conn.execute(text).await.unwrap();
+            conn.close().await.unwrap();
+        }
+        TestEngine::Postgres => {
+            let options: sqlx::postgres::PgConnectOptions = db.url().parse().unwrap();
+            let mut conn = options.connect().await.unwrap();
+            conn.execute(text).await.unwrap();
+            conn.close().await.unwrap();
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Taking records in.
+
+use crate::people::{people, plane, record};
+use lychgate_authz::{Caller, Denial, Principal};
+use lychgate_store::{InterceptionFilter, Page, ReplicaStamp, StoreError};
+use lychgate_testkit::both_engines;
+use lychgate_testkit::db::TestDb;
+use lychgate_types::Timestamp;
+use lychgate_types::interception::{
+    InterceptionRecord, ModelThought, Outcome, Prompt, ThoughtSource, TokenUsage, ToolUsage,
+};
+use lychgate_types::secret::SecretHash;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+fn full(db: &TestDb, hash: SecretHash) -> InterceptionRecord {
+    let mut record = record(db, hash);
+    let response = || "msg_1".to_owned();
+    record.token_usages = vec![TokenUsage {
+        provider_response_id: response(),
+        input_tokens: 1,
+        output_tokens: 2,
+        cache_read_input_tokens: 3,
+        cache_write_input_tokens: 4,
+        cache_write_1h_input_tokens: 5,
+        reasoning_tokens: 6,
+        estimated: true,
+        extra: BTreeMap::from([("audio_tokens".to_owned(), 7)]),
+    }];
+    record.prompts = vec![Prompt {
+        provider_response_id: response(),
+        prompt: "why?".into(),
+    }];
+    let tool = |id: &str| ToolUsage {
+        provider_response_id: response(),
+        tool_call_id: id.into(),
+        tool: "Read".into(),
+        input: r#"{"path":"/etc/hosts"}"#.into(),
+    };
+    record.tool_usages = vec![tool("toolu_b"), tool("toolu_a")];
+    let thought = |text: &str| ModelThought {
+        content: text.into(),
+        source: ThoughtSource::Thinking,
+    };
+    record.model_thoughts = vec![thought("hm"), thought("ah")];
+    record
+}
+
+async fn ingest(db: &TestDb, caller: &Caller, records: &[InterceptionRecord]) -> Vec<String> {
+    let records: Vec<_> = records.iter().cloned().map(Arc::new).collect();
+    let report = db
+        .store()
+        .interception_ingest(caller, ReplicaStamp::default(), &records)
+        .await
+        .unwrap();
+    report.rejected.into_iter().map(|(_, reason)| reason).collect()
+}
+
+async fn count(db: &TestDb, caller: &Caller) -> usize {
+    let (mut count, mut page) = (0, Page::first(200));
+    loop {
+        let part = db
+            .store()
+            .interception_list(caller, &InterceptionFilter::default(), page)
+            .await
+            .unwrap();
+        count += part.items.len();
+        match part.next {
+            Some(next) => page.after = Some(next),
+            None => return count,
+        }
+    }
+}
+
+both_engines! {
+    async fn what_is_delivered_twice_is_on_the_books_once(db: TestDb) {
+        let people = people(db).await;
+        let first = full(db, people.member.hash);
+        let mut changed = first.clone();
+        changed.model = "another".into();
+        changed.prompts.clear();
+        assert_eq!(ingest(db, &plane(), &[first.clone(), first.clone()]).await, [""; 0]);
+        let second = full(db, people.member.hash);
+        assert_eq!(ingest(db, &plane(), &[changed, second.clone()]).await, [""; 0]);
+        assert_eq!(count(db, &people.owner.caller).await, 2);
+        for record in [first, second] {
+            let found = db.store().interception_get(&people.owner.caller, record.id).await.unwrap();
+            assert_eq!(found.summary.model, record.model, "the first delivery counts");
+            assert_eq!(found.token_usages, record.token_usages);
+            assert_eq!(found.prompts, record.prompts);
+            assert_eq!(found.tool_usages, record.tool_usages, "in their order");
+            assert_eq!(found.model_thoughts, record.model_thoughts, "in their order");
+        }
+    }
+
+    async fn the_same_batch_delivered_at_once_by_many_is_on_the_books_once(db: TestDb) {
+        let people = people(db).await;
+        let mut records: Vec<_> = (0..50).map(|_| Arc::new(full(db, people.member.hash))).collect();
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..6 {
+            records.rotate_left(7);
+            let (store, records) = (db.store().clone(), records.clone());
+            tasks.spawn(async move { store.interception_ingest(&plane(), ReplicaStamp::default(), &records).await });
+        }
+        for done in tasks.join_all().await {
+            assert_eq!(done.unwrap().rejected, []);
+        }
+        assert_eq!(count(db, &people.owner.caller).await, 50);
+        for record in &records {
+            let found = db.store().interception_get(&people.owner.caller, record.id).await.unwrap();
+            assert_eq!((found.token_usages.len(), found.tool_usages.len(), found.model_thoughts.len()), (1, 2, 2));
+        }
+    }
+
+    async fn a_record_with_an_unknown_token_is_set_aside_and_the_others_go_on(db: TestDb) {
+        let people = people(db).await;
+        let (good, stray) = (full(db, people.member.hash), full(db, SecretHash::from_bytes([5; 32])));
+        let records = [Arc::new(stray.clone()), Arc::new(good.clone())];
+        let report = db.store().interception_ingest(&plane(), ReplicaStamp::default(), &records).await.unwrap();
+        assert_eq!(report.rejected.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [stray.id]);
+        assert!(report.rejected[0].1.contains("token"));
+        assert!(db.store().interception_get(&people.owner.caller, good.id).await.is_ok());
+        let missing = db.store().interception_get(&people.owner.caller, stray.id).await;
+        assert!(matches!(missing, Err(StoreError::NotFound)));
+        assert_eq!(ingest(db, &plane(), &[]).await, [""; 0]);
+    }
+
+    async fn what_a_revoked_token_sent_is_still_accounted_for(db: TestDb) {
+        let people = people(db).await;
+        let record = full(db, people.member.hash);
+        db.store().user_delete(&people.owner.caller, people.member.id).await.unwrap();
+        assert_eq!(ingest(db, &plane(), std::slice::from_ref(&record)).await, [""; 0]);
+        let found = db.store().interception_get(&people.owner.caller, record.id).await.unwrap();
+        assert_eq!(found.summary.user.username, "mel");
+    }
+
+    async fn gateway_key_and_replica_are_stamped_not_believed(db: TestDb) {
+        let people = people(db).await;
+        let gateway_key_id = db.ambient().new_id();
+        let replica = Caller { principal: Principal::Replica { gateway_key_id }, request_id: None };
+        let stamp = ReplicaStamp { replica_id: Some(db.ambient().new_id()) };
+        let record = Arc::new(full(db, people.member.hash));
+        db.store().interception_ingest(&replica, stamp, std::slice::from_ref(&record)).await.unwrap();
+        let found = db.store().interception_get(&people.owner.caller, record.id).await.unwrap().summary;
+        assert_eq!((found.gateway_key_id, found.replica_id), (Some(gateway_key_id), stamp.replica_id));
+        let by_user = db.store().interception_ingest(&people.owner.caller, stamp, &[record]).await;
+        assert!(matches!(by_user, Err(StoreError::Denied(Denial::Forbidden))));
+    }
+
+    async fn nothing_a_replica_sends_makes_a_batch_fail(db: TestDb) {
+        let people = people(db).await;
+        let nul = || "a\0b".to_owned();
+        let mut odd = full(db, people.member.hash);
+        (odd.provider, odd.model, odd.client, odd.user_agent) = (nul(), "m".repeat(9999), nul(), "é".repeat(9999));
+        (odd.client_session_id, odd.thread_parent_tool_call_id) = (Some(nul()), Some(nul()));
+        (odd.error_type, odd.error_message, odd.stop_reason) = (Some(nul()), Some("x".repeat(99_999)), Some(nul()));
+        (odd.provider_request_id, odd.credential_hint) = (Some("r".repeat(9999)), nul());
+        (odd.upstream_status, odd.attempts) = (Some(u16::MAX), u32::MAX);
+        (odd.time_to_first_byte_ms, odd.overhead_us) = (Some(i64::MIN), i64::MAX);
+        (odd.started_at, odd.ended_at) = (Timestamp::from_micros(i64::MIN), Timestamp::from_micros(i64::MAX));
+        let mut usage = odd.token_usages[0].clone();
+        (usage.input_tokens, usage.output_tokens, usage.extra) = (i64::MAX, i64::MIN, BTreeMap::from([(nul(), i64::MAX)]));
+        odd.token_usages = vec![usage; 3];
+        (odd.prompts[0].prompt, odd.tool_usages[0].input, odd.model_thoughts[0].content) = (nul(), nul(), nul());
+        (odd.tool_usages[1].tool_call_id, odd.tool_usages[1].tool) = ("t".repeat(9999), nul());
+        let plain = full(db, people.member.hash);
+        assert_eq!(ingest(db, &plane(), &[odd.clone(), plain.clone()]).await, [""; 0]);
+        let found = db.store().interception_get(&people.owner.caller, odd.id).await.unwrap();
+        assert_eq!((&*found.summary.provider, found.prompts[0].prompt.as_str()), ("a\u{fffd}b", "a\u{fffd}b"));
+        assert_eq!((found.summary.model.len(), found.summary.user_agent.chars().count()), (255, 512));
+        assert_eq!((found.summary.upstream_status, found.summary.attempts), (Some(u16::MAX), u32::MAX));
+        assert_eq!((found.summary.time_to_first_byte_ms, found.summary.overhead_us), (Some(0), i64::MAX));
+        assert_eq!(found.summary.ended_at.to_string(), "9999-12-31T23:59:59.999999Z");
+        assert_eq!((found.summary.tokens.input_tokens, found.summary.tokens.output_tokens), (3 << 50, 0));
+        assert_eq!(found.token_usages[0].extra, BTreeMap::from([("a\u{fffd}b".to_owned(), i64::MAX)]));
+        assert_eq!(found.tool_usages[1].tool_call_id.len(), 255);
+        assert_eq!(db.store().interception_get(&people.owner.caller, plain.id).await.unwrap().prompts, plain.prompts);
+    }
+
+    async fn five_thousand_records_go_in_at_once(db: TestDb) {
+        let people = people(db).await;
+        let mut records: Vec<_> = (0..5000).map(|_| full(db, people.member.hash)).collect();
+        for record in &mut records {
+            record.thread_parent_tool_call_id = Some(format!("toolu_{}", record.id));
+        }
+        assert_eq!(ingest(db, &plane(), &records).await, [""; 0]);
+        assert_eq!(count(db, &people.owner.caller).await, 5000);let last = db.store().interception_get(&people.owner.caller, records[4999].id).await.unwrap();
+        assert_eq!((last.token_usages, last.prompts), (records[4999].token_usages.clone(), records[4999].prompts.clone()));
+    }
+
+    async fn readers_and_writers_do_not_get_in_each_others_way(db: TestDb) {
+        let people = people(db).await;
+        let mut tasks = tokio::task::JoinSet::new();
+        for writer in 0..8 {
+            let (store, caller, hash) = (db.store().clone(), people.owner.caller.clone(), people.member.hash);
+            let batches: Vec<_> = (0..10).map(|_| Arc::new(full(db, hash))).collect();
+            tasks.spawn(async move {
+                for record in batches {
+                    store.interception_ingest(&plane(), ReplicaStamp::default(), &[record]).await?;
+                    store.interception_list(&caller, &InterceptionFilter::default(), Page::first(5)).await?;
+                    let filter = InterceptionFilter { outcome: Some(Outcome::Failed), ..Default::default() };
+                    store.interception_list(&caller, &filter, Page::first(5)).await?;
+                    let new = lychgate_store::UserInsert { username: format!("u-{writer}"), role: lychgate_authz::Role::Member };
+                    let user = store.user_insert(&caller, new).await?;
+                    store.user_delete(&caller, user.id).await?;
+                }
+                Ok::<_, StoreError>(())
+            });
+        }
+        for done in tasks.join_all().await {
+            done.unwrap();
+        }
+        assert_eq!(count(db, &people.owner.caller).await, 80);
+    }
+}

@@ -1,0 +1,19 @@
+//! The store through its public methods, on both engines.
+
+#![expect(clippy::unwrap_used, reason = "these are tests, their helpers too")]
+
+mod audit;
+mod connect;
+mod gateway_key_constraints;
+mod gateway_keys;
+mod idempotency;
+mod ingest;
+mod interceptions;
+mod master_key;
+mod people;
+mod providers;
+mod rights;
+mod schema;
+mod threads;
+mod tokens;
+mod users;

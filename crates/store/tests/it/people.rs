@@ -1,0 +1,186 @@
+//! Who the tests act as, and what they make.
+
+use lychgate_authz::{Caller, Principal, Role, Scopes, UserPrincipal};
+use lychgate_store::{AiGatewayKeyInsert, ProviderInsert, ProviderKeyInsert, Sealed, TokenInsert, UserInsert};
+use lychgate_testkit::db::TestDb;
+use lychgate_types::interception::{CredentialKind, InterceptionRecord, Outcome};
+use lychgate_types::provider::{Api, ProviderType};
+use lychgate_types::secret::{GatewayKeySecret, SecretHash, UserTokenSecret};
+use lychgate_types::{Timestamp, UserId};
+use std::time::Duration;
+
+/// Somebody with an account and a token.
+pub(crate) struct Person {
+    pub(crate) caller: Caller,
+    pub(crate) id: UserId,
+    pub(crate) hash: SecretHash,
+    /// Longer than anything that may be stored of it.
+    pub(crate) secret: UserTokenSecret,
+}
+
+/// One of each role. The owner `root` is made by the bootstrap.
+pub(crate) struct People {
+    pub(crate) owner: Person,
+    pub(crate) auditor: Person,
+    pub(crate) member: Person,
+}
+
+pub(crate) const fn plane() -> Caller {
+    Caller::control_plane()
+}
+
+pub(crate) async fn people(db: &TestDb) -> People {
+    let (token, secret) = token(db, db.ambient().new_id());
+    let root = UserInsert {
+        username: "root".into(),
+        role: Role::Owner,
+    };
+    let hash = secret.hash();
+    let (user, token) = db
+        .store()
+        .users_bootstrap(&plane(), root, token)
+        .await
+        .unwrap()
+        .unwrap();
+    let owner = Person {
+        caller: caller(db, user.id, token.id, Role::Owner),
+        id: user.id,
+        hash,
+        secret,
+    };
+    let auditor = person(db, &owner.caller, "audrey", Role::Auditor).await;
+    let member = person(db, &owner.caller, "mel", Role::Member).await;
+    People { owner, auditor, member }
+}
+
+/// Makes a user with a token that may do all that the role may.
+pub(crate) async fn person(db: &TestDb, owner: &Caller, name: &str, role: Role) -> Person {
+    let user = db
+        .store()
+        .user_insert(
+            owner,
+            UserInsert {
+                username: name.into(),
+                role,
+            },
+        )
+        .await
+        .unwrap();
+    let (insert, secret) = token(db, user.id);
+    let hash = secret.hash();
+    let token = db.store().token_insert(owner, insert).await.unwrap();
+    Person {
+        caller: caller(db, user.id, token.id, role),
+        id: user.id,
+        hash,
+        secret,
+    }
+}
+
+fn caller(db: &TestDb, user_id: UserId, token_id: lychgate_types::TokenId, role: Role) -> Caller {
+    let user = UserPrincipal {
+        user_id,
+        token_id,
+        role,
+        scopes: Scopes::all(),
+    };
+    Caller {
+        principal: Principal::User(user),
+        request_id: Some(db.ambient().new_id()),
+    }
+}
+
+/// The same person by a token with these scopes only.
+pub(crate) fn narrowed(caller: &Caller, scopes: &[&str]) -> Caller {
+    let mut caller = caller.clone();
+    if let Principal::User(user) = &mut caller.principal {
+        user.scopes = Scopes::from_texts(scopes).unwrap();
+    }
+    caller
+}
+
+pub(crate) fn token(db: &TestDb, user_id: UserId) -> (TokenInsert, UserTokenSecret) {
+    let secret = UserTokenSecret::generate(&db.ambient());
+    let insert = TokenInsert {
+        id: db.ambient().new_id(),
+        created_at: db.ambient().now(),
+        user_id,
+        name: "laptop".into(),
+        secret_prefix: secret.prefix().into(),
+        hashed_secret: secret.hash().as_bytes().to_vec(),
+        scopes: Scopes::all(),
+        expires_at: None,
+    };
+    (insert, secret)
+}
+
+pub(crate) fn gateway_key(db: &TestDb, name: &str) -> (AiGatewayKeyInsert, GatewayKeySecret) {
+    let secret = GatewayKeySecret::generate(&db.ambient());
+    let insert = AiGatewayKeyInsert {
+        id: db.ambient().new_id(),
+        created_at: db.ambient().now(),
+        name: name.into(),
+        secret_prefix: secret.prefix().into(),
+        hashed_secret: secret.hash().as_bytes().to_vec(),
+        description: None,
+        expires_at: None,
+    };
+    (insert, secret)
+}
+
+pub(crate) fn provider_key(db: &TestDb, masked: &str) -> ProviderKeyInsert {
+    let sealed = Sealed::from_bytes(format!("sealed {masked}").into_bytes());
+    ProviderKeyInsert {
+        id: db.ambient().new_id(),
+        sealed,
+        masked: masked.into(),
+    }
+}
+
+pub(crate) fn provider(db: &TestDb, name: &str, keys: Vec<ProviderKeyInsert>) -> ProviderInsert {
+    ProviderInsert {
+        id: db.ambient().new_id(),
+        name: name.into(),
+        provider_type: ProviderType::Anthropic,
+        base_url: "https://api.anthropic.com".into(),
+        enabled: true,
+        allow_private: false,
+        keys,
+    }
+}
+
+/// A plain record that came with this token; the clock moves on by a second.
+pub(crate) fn record(db: &TestDb, hash: SecretHash) -> InterceptionRecord {
+    db.clock().advance(Duration::from_secs(1));
+    let started_at = db.ambient().now();
+    InterceptionRecord {
+        id: db.ambient().new_id(),
+        token_hash: hash,
+        provider: "anthropic".into(),
+        provider_type: ProviderType::Anthropic,
+        api: Api::AnthropicMessages,
+        model: "claude-sonnet-4-5".into(),
+        streaming: false,
+        client: "Claude Code".into(),
+        user_agent: "claude-cli/2.0".into(),
+        client_session_id: None,
+        thread_parent_tool_call_id: None,
+        credential_kind: CredentialKind::Centralized,
+        credential_hint: "sk-a…cdef".into(),
+        started_at,
+        ended_at: Timestamp::from_micros(started_at.as_micros() + 500_000),
+        outcome: Outcome::Completed,
+        upstream_status: Some(200),
+        error_type: None,
+        error_message: None,
+        provider_request_id: Some("req_1".into()),
+        stop_reason: Some("end_turn".into()),
+        attempts: 1,
+        time_to_first_byte_ms: Some(120),
+        overhead_us: 80,
+        token_usages: Vec::new(),
+        prompts: Vec::new(),
+        tool_usages: Vec::new(),
+        model_thoughts: Vec::new(),
+    }
+}

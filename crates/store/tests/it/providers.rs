@@ -1,0 +1,132 @@
+//! Providers and the configuration version.
+
+use crate::people::{people, plane, provider, provider_key};
+use lychgate_authz::{Caller, Denial, Principal};
+use lychgate_store::{Page, ProviderPatch, RuleBroken, Sealed, StoreError, WantedKey};
+use lychgate_testkit::both_engines;
+use lychgate_testkit::db::{START, TestDb};
+use lychgate_types::provider::ProviderType;
+use std::time::Duration;
+
+async fn version(db: &TestDb) -> u64 {
+    db.store().provider_configurations(&plane()).await.unwrap().0
+}
+
+both_engines! {
+    async fn insert_answers_every_field(db: TestDb) {
+        let owner = people(db).await.owner.caller;
+        let mut new = provider(db, "Claude", vec![provider_key(db, "sk-b…2"), provider_key(db, "sk-a…1")]);
+        new.provider_type = ProviderType::OpenAiCompatible;
+        (new.enabled, new.allow_private) = (false, true);
+        let made = db.store().provider_insert(&owner, new.clone()).await.unwrap();
+        assert_eq!((made.id, &*made.name, made.provider_type), (new.id, "claude", ProviderType::OpenAiCompatible));
+        assert_eq!((&made.base_url, made.enabled, made.allow_private), (&new.base_url, false, true));
+        assert_eq!((made.created_at, made.updated_at), (START, START));
+        let keys: Vec<_> = made.keys.iter().map(|key| (key.id, &*key.masked, key.created_at)).collect();
+        assert_eq!(keys, [(new.keys[0].id, "sk-b…2", START), (new.keys[1].id, "sk-a…1", START)], "in the operator's order");
+        for text in ["CLAUDE", &new.id.to_string()] {
+            assert_eq!(db.store().provider_find(&owner, text).await.unwrap(), made);
+        }
+        let again = db.store().provider_insert(&owner, provider(db, "CLAUDE", vec![])).await;
+        assert!(matches!(again, Err(StoreError::Conflict(c)) if c.name == "providers_name_idx"));
+    }
+
+    async fn the_list_is_oldest_first_with_each_ones_keys(db: TestDb) {
+        let owner = people(db).await.owner.caller;
+        let mut made = Vec::new();
+        for name in ["c", "a", "b"] {
+            db.clock().advance(Duration::from_secs(1));
+            let new = provider(db, name, vec![provider_key(db, name)]);
+            made.push(db.store().provider_insert(&owner, new).await.unwrap());
+        }
+        let first = db.store().provider_list(&owner, Page::first(2)).await.unwrap();
+        assert_eq!(first.items, made[..2]);
+        let second = db.store().provider_list(&owner, Page { limit: 2, after: first.next }).await.unwrap();
+        assert_eq!((&second.items[..], second.next), (&made[2..], None));
+    }
+
+    async fn a_patch_changes_what_it_names_and_no_more(db: TestDb) {
+        let owner = people(db).await.owner.caller;
+        let new = provider(db, "claude", vec![provider_key(db, "old"), provider_key(db, "stays")]);
+        let made = db.store().provider_insert(&owner, new.clone()).await.unwrap();
+        db.clock().advance(Duration::from_secs(1));
+        let patch = ProviderPatch { enabled: Some(false), ..ProviderPatch::default() };
+        let off = db.store().provider_update(&owner, made.id, patch).await.unwrap();
+        let expected = lychgate_store::Provider { enabled: false, updated_at: db.ambient().now(), ..made.clone() };
+        assert_eq!(off, expected);
+        let added = provider_key(db, "new");
+        let keys = vec![WantedKey::Add(added.clone()), WantedKey::Keep(new.keys[1].id)];
+        let patch = ProviderPatch {
+            base_url: Some("http://127.0.0.1:1".into()),
+            allow_private: Some(true),
+            keys: Some(keys),
+            ..ProviderPatch::default()
+        };
+        let changed = db.store().provider_update(&owner, made.id, patch).await.unwrap();
+        assert_eq!((&*changed.base_url, changed.allow_private, changed.enabled), ("http://127.0.0.1:1", true, false));
+        assert_eq!(changed.keys.iter().map(|key| &*key.masked).collect::<Vec<_>>(), ["new", "stays"]);
+        let (_, sealed) = db.store().provider_configurations(&plane()).await.unwrap();
+        assert_eq!(sealed[0].keys, [(added.id, added.sealed), (new.keys[1].id, new.keys[1].sealed.clone())]);
+    }
+
+    async fn a_patch_that_fails_changes_nothing(db: TestDb) {
+        let owner = people(db).await.owner.caller;
+        let (one, two) = (provider(db, "one", vec![provider_key(db, "a")]), provider(db, "two", vec![provider_key(db, "b")]));
+        let made = db.store().provider_insert(&owner, one.clone()).await.unwrap();
+        db.store().provider_insert(&owner, two.clone()).await.unwrap();
+        let before = version(db).await;
+        let twice = vec![WantedKey::Keep(one.keys[0].id), WantedKey::Keep(one.keys[0].id)];
+        for keys in [vec![WantedKey::Keep(two.keys[0].id)], twice] {
+            let patch = ProviderPatch { enabled: Some(false), keys: Some(keys), ..ProviderPatch::default() };
+            let refused = db.store().provider_update(&owner, one.id, patch).await;
+            assert!(matches!(refused, Err(StoreError::Rule(RuleBroken::NoSuchProviderKey))), "{refused:?}");
+        }
+        let missing = db.store().provider_update(&owner, db.ambient().new_id(), ProviderPatch::default()).await;
+        assert!(matches!(missing, Err(StoreError::NotFound)));
+        assert_eq!(db.store().provider_find(&owner, "one").await.unwrap(), made);
+        assert_eq!(version(db).await, before);
+    }
+
+    async fn every_change_counts_the_version_up(db: TestDb) {
+        let owner = people(db).await.owner.caller;
+        let new = provider(db, "claude", vec![]);
+        let start = version(db).await;
+        db.store().provider_insert(&owner, new.clone()).await.unwrap();
+        assert_eq!(version(db).await, start + 1);
+        db.store().provider_update(&owner, new.id, ProviderPatch::default()).await.unwrap();
+        assert_eq!(version(db).await, start + 2);
+        assert!(db.store().provider_delete(&owner, new.id).await.unwrap());
+        assert_eq!(version(db).await, start + 3);
+        assert!(!db.store().provider_delete(&owner, new.id).await.unwrap());
+        let _conflict = db.store().provider_insert(&owner, provider(db, "a_b", vec![])).await.unwrap_err();
+        assert_eq!(version(db).await, start + 3, "what changed nothing does not count");
+    }
+
+    async fn replicas_get_sealed_keys_and_users_do_not(db: TestDb) {
+        let owner = people(db).await.owner.caller;
+        let new = provider(db, "claude", vec![provider_key(db, "k")]);
+        db.store().provider_insert(&owner, new.clone()).await.unwrap();
+        let replica = Caller { principal: Principal::Replica { gateway_key_id: db.ambient().new_id() }, request_id: None };
+        let (_, sealed) = db.store().provider_configurations(&replica).await.unwrap();
+        let one = &sealed[0];
+        assert_eq!((one.id, &*one.name, one.provider_type, &one.base_url), (new.id, "claude", new.provider_type, &new.base_url));
+        assert_eq!((one.enabled, one.allow_private), (true, false));
+        assert_eq!(one.keys, [(new.keys[0].id, Sealed::from_bytes(b"sealed k".to_vec()))]);
+        let refused = db.store().provider_configurations(&owner).await;
+        assert!(matches!(refused, Err(StoreError::Denied(Denial::Forbidden))));
+    }
+
+    async fn concurrent_changes_each_get_a_version(db: TestDb) {
+        let owner = people(db).await.owner.caller;
+        let start = version(db).await;
+        let mut tasks = tokio::task::JoinSet::new();
+        for n in 0..16 {
+            let (store, owner, new) = (db.store().clone(), owner.clone(), provider(db, &format!("p-{n}"), vec![]));
+            tasks.spawn(async move { store.provider_insert(&owner, new).await.map(drop) });
+        }
+        for done in tasks.join_all().await {
+            done.unwrap();
+        }
+        assert_eq!(version(db).await, start + 16);
+    }
+}

@@ -1,0 +1,111 @@
+//! Threads and sessions.
+
+use crate::people::{people, person, plane, record};
+use lychgate_authz::Role;
+use lychgate_store::{InterceptionSummary, ReplicaStamp};
+use lychgate_testkit::both_engines;
+use lychgate_testkit::db::TestDb;
+use lychgate_types::InterceptionId;
+use lychgate_types::interception::{InterceptionRecord, ToolUsage};
+use lychgate_types::secret::SecretHash;
+use std::sync::Arc;
+
+/// A record that brings the result of one tool call and asks for others.
+fn step(db: &TestDb, hash: SecretHash, result_of: Option<&str>, asks: &[&str]) -> InterceptionRecord {
+    let mut record = record(db, hash);
+    record.thread_parent_tool_call_id = result_of.map(str::to_owned);
+    let usage = |id: &&str| ToolUsage {
+        provider_response_id: "msg".into(),
+        tool_call_id: (*id).to_owned(),
+        tool: "Read".into(),
+        input: "{}".into(),
+    };
+    record.tool_usages = asks.iter().map(usage).collect();
+    record
+}
+
+async fn ingest(db: &TestDb, records: &[&InterceptionRecord]) {
+    let records: Vec<_> = records.iter().map(|record| Arc::new((*record).clone())).collect();
+    db.store()
+        .interception_ingest(&plane(), ReplicaStamp::default(), &records)
+        .await
+        .unwrap();
+}
+
+type Links = (Option<InterceptionId>, Option<InterceptionId>);
+
+both_engines! {
+    async fn a_thread_is_the_same_in_one_batch_or_in_many(db: TestDb) {
+        let people = people(db).await;
+        let get = async |id| db.store().interception_get(&people.owner.caller, id).await.unwrap().summary;
+        let links = |found: &InterceptionSummary| -> Links { (found.thread_parent_id, found.thread_root_id) };
+        for in_one_batch in [true, false] {
+            let prefix = if in_one_batch { "x" } else { "y" };
+            let call = |n: u8| format!("{prefix}{n}");
+            let first = step(db, people.member.hash, None, &[&call(1), &call(2)]);
+            let second = step(db, people.member.hash, Some(&call(2)), &[&call(3)]);
+            let third = step(db, people.member.hash, Some(&call(3)), &[]);
+            if in_one_batch {
+                // A batch need not be in order.
+                ingest(db, &[&third, &first, &second]).await;
+            } else {
+                for record in [&first, &second, &third] {
+                    ingest(db, &[record]).await;
+                }
+            }
+            let found = [get(first.id).await, get(second.id).await, get(third.id).await];
+            assert_eq!(links(&found[0]), (None, None));
+            assert_eq!(links(&found[1]), (Some(first.id), Some(first.id)));
+            assert_eq!(links(&found[2]), (Some(second.id), Some(first.id)));
+            for one in &found {
+                assert_eq!(one.session_id, first.id.as_uuid(), "without a client's session, the thread is the session");
+            }
+        }
+    }
+
+    async fn the_parent_is_the_users_newest(db: TestDb) {
+        let people = people(db).await;
+        let other = person(db, &people.owner.caller, "other", Role::Member).await;
+        let old = step(db, people.member.hash, None, &["call_0"]);
+        let new = step(db, people.member.hash, None, &["call_0"]);
+        let strangers = step(db, other.hash, None, &["call_0"]);
+        ingest(db, &[&old]).await;
+        ingest(db, &[&new]).await;
+        ingest(db, &[&strangers]).await;
+        let child = step(db, people.member.hash, Some("call_0"), &["call_0"]);
+        let empty = step(db, people.member.hash, Some(""), &[""]);
+        ingest(db, &[&child, &empty]).await;
+        let parent = async |id| db.store().interception_get(&people.owner.caller, id).await.unwrap().summary.thread_parent_id;
+        assert_eq!(parent(child.id).await, Some(new.id));
+        assert_eq!(parent(empty.id).await, None, "an empty id links nothing");
+    }
+
+    async fn a_clients_session_is_one_per_user_client_and_id(db: TestDb) {
+        let people = people(db).await;
+        let other = person(db, &people.owner.caller, "other", Role::Member).await;
+        let of = |hash, client: &str, session: Option<&str>| {
+            let mut one = record(db, hash);
+            one.client = client.into();
+            one.client_session_id = session.map(str::to_owned);
+            one
+        };
+        let base = of(people.member.hash, "Codex", Some("s"));
+        let same = of(people.member.hash, "Codex", Some("s"));
+        let others = [
+            of(people.member.hash, "Codex", Some("t")),
+            of(people.member.hash, "Zed", Some("s")),
+            of(other.hash, "Codex", Some("s")),
+            of(people.member.hash, "Codex", None),
+            of(people.member.hash, "Codex", Some("")),
+        ];
+        ingest(db, &[&base, &same]).await;
+        ingest(db, &others.iter().collect::<Vec<_>>()).await;
+        let session = async |id| db.store().interception_get(&people.owner.caller, id).await.unwrap().summary.session_id;
+        assert_eq!(session(base.id).await, session(same.id).await);
+        for one in &others {
+            assert_ne!(session(one.id).await, session(base.id).await, "{one:?}");
+        }
+        assert_eq!(session(others[3].id).await, others[3].id.as_uuid());
+        assert_eq!(session(others[4].id).await, others[4].id.as_uuid());
+    }
+}

@@ -1,0 +1,112 @@
+//! User tokens.
+
+use crate::people::{narrowed, people, plane, token};
+use lychgate_authz::{Denial, Role, Scopes};
+use lychgate_store::{Page, RuleBroken, StoreError, TokenFilter, UserState};
+use lychgate_testkit::both_engines;
+use lychgate_types::secret::SecretHash;
+use lychgate_types::{Timestamp, TokenId};
+use std::time::Duration;
+
+both_engines! {
+    async fn insert_answers_every_field(db: TestDb) {
+        let people = people(db).await;
+        let (mut new, secret) = token(db, people.member.id);
+        new.name = "Laptop".into();
+        new.scopes = Scopes::from_texts(["token:read", "ai_request:create"]).unwrap();
+        new.expires_at = Some(new.created_at.plus(Duration::from_secs(1)));
+        let made = db.store().token_insert(&people.owner.caller, new.clone()).await.unwrap();
+        assert_eq!((made.id, made.user.id, &*made.user.username), (new.id, people.member.id, "mel"));
+        assert_eq!((&*made.name, &made.secret_prefix, &made.scopes), ("laptop", &new.secret_prefix, &new.scopes));
+        assert_eq!((made.created_at, made.expires_at), (new.created_at, new.expires_at));
+        assert_eq!((made.last_used_at, made.revoked_at), (None, None));
+        assert_eq!(db.store().token_get(&people.member.caller, made.id).await.unwrap(), made);
+        let found = db.store().token_authenticate(&plane(), &secret.hash()).await.unwrap().unwrap();
+        assert_eq!((found.token_id, found.user_id, &*found.username), (made.id, people.member.id, "mel"));
+        assert_eq!((found.role, found.user_state), (Role::Member, UserState::Active));
+        assert_eq!((found.scopes, found.expires_at, found.revoked_at), (made.scopes, made.expires_at, None));
+        assert!(db.store().token_authenticate(&plane(), &SecretHash::from_bytes([0; 32])).await.unwrap().is_none());
+    }
+
+    async fn a_token_is_revoked_once_and_stays_on_record(db: TestDb) {
+        let people = people(db).await;
+        let (new, secret) = token(db, people.member.id);
+        db.store().token_insert(&people.member.caller, new.clone()).await.unwrap();
+        db.clock().advance(Duration::from_secs(9));
+        let now = db.ambient().now();
+        assert_eq!(db.store().token_revoke(&people.member.caller, new.id).await.unwrap(), Some(secret.hash()));
+        assert_eq!(db.store().token_revoke(&people.member.caller, new.id).await.unwrap(), None);
+        assert_eq!(db.store().token_revoke(&people.member.caller, db.ambient().new_id()).await.unwrap(), None);
+        assert_eq!(db.store().token_get(&people.member.caller, new.id).await.unwrap().revoked_at, Some(now));
+        let found = db.store().token_authenticate(&plane(), &secret.hash()).await.unwrap().unwrap();
+        assert_eq!(found.revoked_at, Some(now));
+    }
+
+    async fn a_token_makes_none_wider_than_itself(db: TestDb) {
+        let people = people(db).await;
+        let narrow = narrowed(&people.member.caller, &["token:create", "interception:read"]);
+        for (scopes, fits) in [(vec!["interception:read"], true), (vec![], true), (vec!["interception:*"], false), (vec!["*"], false)] {
+            let (mut new, _) = token(db, people.member.id);
+            new.scopes = Scopes::from_texts(&scopes).unwrap();
+            match db.store().token_insert(&narrow, new).await {
+                Ok(made) => assert!(fits && made.scopes.to_texts() == scopes, "{scopes:?}"),
+                Err(StoreError::Rule(RuleBroken::ScopesTooWide)) => assert!(!fits, "{scopes:?}"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    async fn others_tokens_are_the_owners_business_only(db: TestDb) {
+        let people = people(db).await;
+        let store = db.store();
+        let theirs = store.token_insert(&people.owner.caller, token(db, people.owner.id).0).await.unwrap().id;
+        let hidden = |r: Result<_, StoreError>| assert!(matches!(r, Err(StoreError::Denied(Denial::Hidden))), "{r:?}");
+        hidden(store.token_insert(&people.member.caller, token(db, people.owner.id).0).await.map(drop));
+        hidden(store.token_revoke(&people.member.caller, theirs).await.map(drop));
+        assert!(matches!(store.token_get(&people.member.caller, theirs).await, Err(StoreError::NotFound)));
+        let seen = store.token_revoke(&people.auditor.caller, theirs).await;
+        assert!(matches!(seen, Err(StoreError::Denied(Denial::Forbidden))), "an auditor may know of it");
+        assert_eq!(store.token_get(&people.auditor.caller, theirs).await.unwrap().revoked_at, None);
+        let own = store.token_list(&people.member.caller, TokenFilter::default(), Page::first(9)).await.unwrap();
+        assert_eq!(own.items.iter().map(|token| token.user.id).collect::<Vec<_>>(), [people.member.id]);
+        let filter = TokenFilter { user: Some(people.owner.id) };
+        assert_eq!(store.token_list(&people.member.caller, filter, Page::first(9)).await.unwrap().items, []);
+        assert_eq!(store.token_list(&people.auditor.caller, filter, Page::first(9)).await.unwrap().items.len(), 2);
+        assert_eq!(store.token_list(&people.auditor.caller, TokenFilter::default(), Page::first(9)).await.unwrap().items.len(), 4);
+    }
+
+    async fn use_is_noted_at_most_once_a_minute(db: TestDb) {
+        let people = people(db).await;
+        let (new, _) = token(db, people.member.id);
+        db.store().token_insert(&people.member.caller, new.clone()).await.unwrap();
+        let minute = 60_000_000;
+        for (micros, shown) in [(minute, minute), (minute * 2 - 1, minute), (minute * 2, minute * 2), (5, minute * 2)] {
+            db.store().token_touch(&plane(), new.id, Timestamp::from_micros(micros)).await.unwrap();
+            let token = db.store().token_get(&people.member.caller, new.id).await.unwrap();
+            assert_eq!(token.last_used_at, Some(Timestamp::from_micros(shown)));
+        }
+        db.store().token_touch(&plane(), db.ambient().new_id::<TokenId>(), Timestamp::from_micros(1)).await.unwrap();
+    }
+
+    async fn each_constraint_has_its_name(db: TestDb) {
+        let people = people(db).await;
+        type Break = fn(&mut lychgate_store::TokenInsert);
+        let cases: [(&str, Break); 5] = [
+            ("tokens_name_check", |new| new.name = "a b".into()),
+            ("tokens_secret_prefix_check", |new| new.secret_prefix = "lgu_".into()),
+            ("tokens_token_hash_check", |new| new.hashed_secret.clear()),
+            ("tokens_token_hash_idx", |new| new.hashed_secret = vec![3; 32]),
+            ("tokens_pkey", |new| new.id = TokenId::from_uuid(Default::default())),
+        ];
+        let (mut first, _) = token(db, people.member.id);
+        first.hashed_secret = vec![3; 32];
+        first.id = TokenId::from_uuid(Default::default());
+        db.store().token_insert(&people.owner.caller, first).await.unwrap();
+        for (name, break_it) in cases {
+            let (mut new, _) = token(db, people.member.id);
+            break_it(&mut new);
+            let refused = db.store().token_insert(&people.owner.caller, new).await;
+            assert!(matches!(&refused, Err(StoreError::Conflict(c)) if c.name == name), "{name}: {refused:?}");
+        }
+    }
+}

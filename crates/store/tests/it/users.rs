@@ -1,0 +1,133 @@
+//! Users: names, states, and the owner who must stay.
+
+use crate::people::{people, person, plane, token};
+use lychgate_authz::Role;
+use lychgate_store::{Page, RuleBroken, StoreError, TokenFilter, UserFilter, UserInsert, UserState};
+use lychgate_testkit::both_engines;
+use lychgate_testkit::db::START;
+use std::time::Duration;
+
+fn last_owner<T: std::fmt::Debug>(result: &Result<T, StoreError>) {
+    assert!(
+        matches!(result, Err(StoreError::Rule(RuleBroken::LastOwner))),
+        "{result:?}"
+    );
+}
+
+both_engines! {
+    async fn insert_answers_every_field_and_list_is_oldest_first(db: TestDb) {
+        let people = people(db).await;
+        db.clock().advance(Duration::from_secs(5));
+        let new = UserInsert { username: "Ada".into(), role: Role::Auditor };
+        let ada = db.store().user_insert(&people.owner.caller, new).await.unwrap();
+        assert_eq!((&*ada.username, ada.role, ada.state), ("ada", Role::Auditor, UserState::Active));
+        assert_eq!(ada.created_at, START.plus(Duration::from_secs(5)));
+        let list = db.store().user_list(&people.owner.caller, &UserFilter::default(), Page::first(200)).await.unwrap();
+        assert_eq!(list.items.len(), 4);
+        assert_eq!(list.items.last(), Some(&ada));
+        assert!(list.items.is_sorted_by_key(|user| (user.created_at, user.id)));
+        let filter = UserFilter { q: Some("D".into()) };
+        let found = db.store().user_list(&people.owner.caller, &filter, Page::first(200)).await.unwrap();
+        assert_eq!(found.items.iter().map(|user| &*user.username).collect::<Vec<_>>(), ["audrey", "ada"]);
+        for text in ["ADA", &ada.id.to_string()] {
+            assert_eq!(db.store().user_find(&people.owner.caller, text).await.unwrap(), ada);
+        }
+        assert_eq!(db.store().user_get(&people.owner.caller, ada.id).await.unwrap(), ada);
+    }
+
+    async fn a_duplicate_username_breaks_users_username_idx_whatever_its_case(db: TestDb) {
+        let owner = people(db).await.owner.caller;
+        let again = db.store().user_insert(&owner, UserInsert { username: "MEL".into(), role: Role::Member }).await;
+        assert!(matches!(again, Err(StoreError::Conflict(c)) if c.name == "users_username_idx"));
+        let bad = db.store().user_insert(&owner, UserInsert { username: "a_b".into(), role: Role::Member }).await;
+        assert!(matches!(bad, Err(StoreError::Conflict(c)) if c.name == "users_username_check"));
+    }
+
+    async fn a_suspended_users_tokens_stop_and_start_with_the_user(db: TestDb) {
+        let people = people(db).await;
+        let state = async || {
+            let found = db.store().token_authenticate(&plane(), &people.member.hash).await.unwrap().unwrap();
+            assert_eq!((found.user_id, found.revoked_at), (people.member.id, None));
+            found.user_state
+        };
+        assert_eq!(state().await, UserState::Active);
+        let set = async |wanted| db.store().user_set_state(&people.owner.caller, people.member.id, wanted).await.unwrap();
+        let (user, hashes) = set(UserState::Suspended).await;
+        assert_eq!((user.state, hashes), (UserState::Suspended, vec![people.member.hash]));
+        assert_eq!(state().await, UserState::Suspended);
+        let refused = db.store().token_insert(&people.owner.caller, token(db, people.member.id).0).await;
+        assert!(matches!(refused, Err(StoreError::Rule(RuleBroken::OwnerSuspended))));
+        assert_eq!(set(UserState::Active).await.0.state, UserState::Active);
+        assert_eq!(state().await, UserState::Active);
+    }
+
+    async fn a_deleted_user_stays_for_the_books_but_is_gone_for_everything_else(db: TestDb) {
+        let people = people(db).await;
+        let owner = &people.owner.caller;
+        let hashes = db.store().user_delete(owner, people.member.id).await.unwrap();
+        assert_eq!(hashes, Some(vec![people.member.hash]));
+        assert_eq!(db.store().user_delete(owner, people.member.id).await.unwrap(), None);
+        assert!(matches!(db.store().user_get(owner, people.member.id).await, Err(StoreError::NotFound)));
+        assert!(matches!(db.store().user_find(owner, "mel").await, Err(StoreError::NotFound)));
+        let found = db.store().token_authenticate(&plane(), &people.member.hash).await.unwrap().unwrap();
+        assert_eq!(found.user_state, UserState::Suspended);
+        assert_eq!(found.revoked_at, Some(START));
+        let tokens = db.store().token_list(owner, TokenFilter { user: Some(people.member.id) }, Page::first(9)).await.unwrap();
+        assert_eq!(tokens.items[0].user.username, "mel", "what the user left keeps its name");
+        assert!(matches!(db.store().token_insert(owner, token(db, people.member.id).0).await, Err(StoreError::NotFound)));
+        let state = db.store().user_set_state(owner, people.member.id, UserState::Active).await;
+        assert!(matches!(state, Err(StoreError::NotFound)));
+        let again = person(db, owner, "mel", Role::Member).await;
+        assert_ne!(again.id, people.member.id, "the name is free again");
+    }
+
+    async fn the_last_active_owner_stays(db: TestDb) {
+        let people = people(db).await;
+        let (root, caller) = (people.owner.id, &people.owner.caller);
+        last_owner(&db.store().user_set_state(caller, root, UserState::Suspended).await);
+        last_owner(&db.store().user_delete(caller, root).await);
+        let second = person(db, caller, "second", Role::Owner).await;
+        db.store().user_set_state(caller, second.id, UserState::Suspended).await.unwrap();
+        last_owner(&db.store().user_delete(caller, root).await);
+        db.store().user_delete(caller, second.id).await.unwrap().unwrap();
+        last_owner(&db.store().user_set_state(caller, root, UserState::Suspended).await);
+    }
+
+    async fn two_owners_who_remove_each_other_at_once_leave_one(db: TestDb) {
+        let one = people(db).await.owner;
+        let mut two = person(db, &one.caller, "two", Role::Owner).await;
+        for round in 0..10 {
+            let (first, second) = tokio::join!(
+                db.store().user_set_state(&one.caller, two.id, UserState::Suspended),
+                db.store().user_delete(&two.caller, one.id),
+            );
+            if second.is_ok() {
+                last_owner(&first);
+                return;
+            }
+            last_owner(&second);
+            first.unwrap();
+            two = person(db, &one.caller, &format!("next-{round}"), Role::Owner).await;
+        }
+    }
+
+    async fn the_bootstrap_works_once_and_never_again(db: TestDb) {
+        let people = people(db).await;
+        assert_eq!(db.store().user_get(&people.owner.caller, people.owner.id).await.unwrap().username, "root");
+        let found = db.store().token_authenticate(&plane(), &people.owner.hash).await.unwrap().unwrap();
+        assert_eq!((&*found.username, found.role), ("root", Role::Owner));
+        let again = UserInsert { username: "other".into(), role: Role::Owner };
+        let made = db.store().users_bootstrap(&plane(), again, token(db, people.owner.id).0).await.unwrap();
+        assert_eq!(made, None);
+    }
+
+    async fn of_two_bootstraps_at_once_one_makes_the_owner(db: TestDb) {
+        let new = |name: &str| UserInsert { username: name.into(), role: Role::Owner };
+        let (caller, any) = (plane(), db.ambient().new_id());
+        let (one, two) = tokio::join!(
+            db.store().users_bootstrap(&caller, new("one"), token(db, any).0),
+            db.store().users_bootstrap(&caller, new("two"), token(db, any).0),
+        );
+        assert_ne!(one.unwrap().is_some(), two.unwrap().is_some());
+    }
+}
