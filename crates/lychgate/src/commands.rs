@@ -10,6 +10,7 @@ pub(crate) mod tokens;
 pub(crate) mod users;
 pub(crate) mod whoami;
 
+use crate::config::{read_secret, shown_path};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Format, json, line, note};
 use crate::secret_file::Reserved;
@@ -115,7 +116,7 @@ impl SecretPlace {
 
 /// Reads a secret from a file, its white space cut off.
 fn secret_from(path: &Path) -> Outcome<String> {
-    crate::config::read_secret(path).map_err(|why| Failure::Usage(format!("{}: {why}", path.display())))
+    read_secret(path).map_err(|why| Failure::Usage(format!("{}: {why}", shown_path(&path.to_string_lossy()))))
 }
 
 #[cfg(test)]

@@ -213,7 +213,7 @@ impl Settings {
                 (None, None) => {}
                 (Some(value), None) => return Some(value),
                 (None, Some(file)) => {
-                    let origin = format!("{} {}", file.origin, file.text);
+                    let origin = format!("{} {}", file.origin, shown_path(&file.text));
                     let path = Path::new(&file.text);
                     let checked = if flags.private { private(path) } else { Ok(()) };
                     return match checked.and_then(|()| read_secret(path)) {
@@ -320,6 +320,16 @@ pub(crate) struct SecretFlags {
 /// The environment variable of a flag.
 pub(crate) fn variable_name(flag: &str) -> String {
     format!("LYCHGATE_{}", flag.replace('-', "_").to_uppercase())
+}
+
+/// A path for an error message. Where a file was asked for and the secret itself was given, it is not repeated.
+pub(crate) fn shown_path(text: &str) -> &str {
+    let secrets = ["lgw_", "lgu_", "sk-", "postgres://", "postgresql://"];
+    if secrets.iter().any(|start| text.starts_with(start)) {
+        "(not shown: it looks like the secret itself; give the name of a file that holds it)"
+    } else {
+        text
+    }
 }
 
 /// Reads a secret from a file: its text without white space at the ends. The error does not name the path.

@@ -2,7 +2,7 @@
 //! what `lychgate login` stored.
 
 use crate::client::{ApiClient, ServerUrl, server_url};
-use crate::config::{Environment, private, read_secret, variable_name};
+use crate::config::{Environment, private, read_secret, shown_path, variable_name};
 use crate::failure::{Failure, Outcome};
 use crate::secret_file;
 use lychgate_types::secret::UserTokenSecret;
@@ -89,7 +89,7 @@ fn given_token(args: &ServerArgs, environment: &Environment) -> Outcome<Option<U
 }
 
 fn from_file(origin: &str, path: &Path) -> Outcome<(String, String)> {
-    let origin = format!("{origin} {}", path.display());
+    let origin = format!("{origin} {}", shown_path(&path.to_string_lossy()));
     let text = read_secret(path).map_err(|why| Failure::Usage(format!("{origin}: {why}")))?;
     Ok((text, origin))
 }

@@ -4,9 +4,10 @@ use super::PageArgs;
 use crate::config::Environment;
 use crate::credentials::{ServerArgs, connect};
 use crate::failure::Outcome;
-use crate::output::{Field, FormatArgs, listing};
+use crate::output::{Field, Format, FormatArgs, listing};
 use clap::Subcommand;
 use lychgate_types::Timestamp;
+use serde_json::Value;
 
 /// `lychgate audit …`.
 #[derive(Debug, clap::Args)]
@@ -45,11 +46,12 @@ enum Verb {
 
 const COLUMNS: &[Field] = &[
     Field("time", "created_at"),
-    Field("actor", "actor.name"),
+    Field("actor", "actor_name"),
     Field("action", "action"),
     Field("resource", "resource_type"),
     Field("target", "target_name"),
     Field("outcome", "outcome"),
+    Field("detail", "detail"),
     Field("request", "request_id"),
 ];
 
@@ -72,6 +74,37 @@ pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
         ("since", since.map(|at| at.to_string())),
         ("until", until.map(|at| at.to_string())),
     ];
-    let answer = api.get_with("audit-entries", &page.query(filters)).await?;
+    let mut answer = api.get_with("audit-entries", &page.query(filters)).await?;
+    if let (Format::Table, Some(entries)) = (format.output, answer["audit_entries"].as_array_mut()) {
+        entries.iter_mut().for_each(name_actor);
+    }
     listing(format.output, &answer, "audit_entries", COLUMNS)
+}
+
+/// The control plane has no name of its own: what kind of actor it is stands in for it.
+fn name_actor(entry: &mut Value) {
+    let actor = &entry["actor"];
+    let name = if actor["name"].is_null() {
+        &actor["kind"]
+    } else {
+        &actor["name"]
+    };
+    entry["actor_name"] = name.clone();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_actor_without_a_name_is_called_by_its_kind() {
+        let named = |actor: Value| {
+            let mut entry = json!({ "actor": actor });
+            name_actor(&mut entry);
+            entry["actor_name"].clone()
+        };
+        assert_eq!(named(json!({ "kind": "user", "name": "ada" })), "ada");
+        assert_eq!(named(json!({ "kind": "control_plane", "name": null })), "control_plane");
+    }
 }

@@ -112,6 +112,12 @@ impl KeyArgs {
     fn read(&self, environment: &Environment) -> Outcome<Vec<String>> {
         let files = self.key_file.iter().map(|path| secret_from(path));
         let variables = self.key_env.iter().map(|name| {
+            // Somebody may have given the key itself, which is not repeated then.
+            let is_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+            if !is_name {
+                let told = "--key-env: give the name of an environment variable that holds the key, not the key";
+                return Err(Failure::Usage(told.to_owned()));
+            }
             let text = environment.get(name).map_err(Failure::Usage)?;
             text.map(|text| text.trim().to_owned())
                 .ok_or_else(|| Failure::Usage(format!("--key-env: {name} is not set")))
@@ -319,6 +325,13 @@ mod tests {
             key_env: vec![variable.to_owned()],
         };
         assert_eq!(args("KEY").read(&environment).unwrap(), ["sk-file", "sk-variable"]);
+        assert!(
+            !args("sk-canary")
+                .read(&environment)
+                .unwrap_err()
+                .to_string()
+                .contains("canary")
+        );
         assert_eq!(
             args("OTHER").read(&environment).unwrap_err().to_string(),
             "--key-env: OTHER is not set"

@@ -149,6 +149,18 @@ fn a_bad_secret_is_told_by_its_origin_only() {
 }
 
 #[test]
+fn a_secret_given_in_place_of_its_file_is_not_repeated() {
+    let mut bad = settings(&[("LYCHGATE_KEY_FILE", "lgw_canary")], "");
+    let read = bad.secret("key", "key-file", SecretFlags::default(), |_| Ok::<_, String>(()));
+    assert!(read.is_none());
+    let told = problems(bad);
+    assert!(
+        told.contains("looks like the secret itself") && !told.contains("canary"),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_private_secret_is_refused_from_a_file_that_others_can_read() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("master-key");

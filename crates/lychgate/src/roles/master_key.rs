@@ -60,9 +60,9 @@ pub(crate) fn load_or_make(data_dir: &Path, ambient: &Ambient) -> Outcome<Found>
             let failed = |why: String| Failure::Failed(format!("the master key in {name}: {why}"));
             private(&path).map_err(failed)?;
             let text = read_secret(&path).map_err(failed)?;
-            MasterKey::parse(&text)
-                .map(Found::given)
-                .map_err(|why| failed(format!("it is damaged: {why}")))
+            MasterKey::parse(&text).map(Found::given).map_err(|_| {
+                failed("it is damaged, it must hold 64 hexadecimal digits: put your copy of it back".to_owned())
+            })
         }
         Err(why) => Err(Failure::Failed(format!("can't write the master key to {name}: {why}"))),
     }
