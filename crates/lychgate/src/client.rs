@@ -2,6 +2,11 @@
 //!
 //! It follows no redirect (the token would go along) and reads at most [`ANSWER_LIMIT`].
 
+mod problem;
+
+pub(crate) use problem::CallError;
+use problem::Problem;
+
 use crate::failure::Failure;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, header};
@@ -11,7 +16,6 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use lychgate_types::secret::UserTokenSecret;
-use serde::Deserialize;
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,38 +30,6 @@ pub(crate) struct ApiClient {
     http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     base: ServerUrl,
     authorization: HeaderValue,
-}
-
-/// Why a call gave no answer.
-#[derive(Debug)]
-pub(crate) enum CallError {
-    /// The server refused, and said why.
-    Problem(Box<Problem>),
-    /// No server, or none that is a Lychgate.
-    Unusable(String),
-}
-
-/// The server's `application/problem+json`.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Problem {
-    /// The HTTP status.
-    pub(crate) status: u16,
-    #[serde(default)]
-    title: String,
-    #[serde(default)]
-    code: String,
-    #[serde(default)]
-    detail: String,
-    #[serde(default)]
-    request_id: String,
-    #[serde(default)]
-    validations: Vec<Validation>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Validation {
-    field: String,
-    detail: String,
 }
 
 impl ApiClient {
@@ -214,55 +186,6 @@ pub(crate) fn server_url(text: &str) -> Result<ServerUrl, String> {
     Ok(ServerUrl(url))
 }
 
-impl CallError {
-    /// The HTTP status that the server refused with.
-    pub(crate) fn status(&self) -> Option<u16> {
-        match self {
-            Self::Problem(problem) => Some(problem.status),
-            Self::Unusable(_) => None,
-        }
-    }
-}
-
-impl From<CallError> for Failure {
-    fn from(error: CallError) -> Self {
-        Self::Failed(match error {
-            CallError::Problem(problem) => problem.to_string(),
-            CallError::Unusable(text) => text,
-        })
-    }
-}
-
-impl std::fmt::Display for Problem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let plain = crate::output::plain;
-        let what = if self.detail.is_empty() {
-            &self.title
-        } else {
-            &self.detail
-        };
-        write!(f, "{} ({} {})", plain(what), self.status, plain(&self.code))?;
-        for validation in &self.validations {
-            write!(f, "\n  {}: {}", plain(&validation.field), plain(&validation.detail))?;
-        }
-        match self.status {
-            401 => f.write_str(
-                "\n  get a token that is valid, then set LYCHGATE_TOKEN or LYCHGATE_TOKEN_FILE, or run: lychgate login",
-            )?,
-            403 => f.write_str("\n  `lychgate whoami` shows the role and the scopes of the token in use")?,
-            500.. if !self.request_id.is_empty() => {
-                write!(
-                    f,
-                    "\n  the server's log has more under request {}",
-                    plain(&self.request_id)
-                )?;
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-}
-
 /// An error with what caused it, in one line, each cause told once.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = String::new();
@@ -329,18 +252,5 @@ mod tests {
         ] {
             assert!(server_url(bad).is_err(), "{bad:?}");
         }
-    }
-
-    #[test]
-    fn a_problem_is_told_with_its_fields() {
-        let problem: Problem = serde_json::from_str(
-            r#"{"type":"about:blank","title":"Bad Request","status":400,"code":"invalid_name","detail":"the name is not valid",
-                "request_id":"r","validations":[{"field":"name","detail":"a name has\u001b[2J 1 to 64 characters"}]}"#,
-        )
-        .unwrap();
-        assert_eq!(
-            problem.to_string(),
-            "the name is not valid (400 invalid_name)\n  name: a name has\\u{1b}[2J 1 to 64 characters"
-        );
     }
 }
