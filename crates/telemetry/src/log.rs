@@ -13,6 +13,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// The environment variable with the directives.
 pub const LOG_VARIABLE: &str = "LYCHGATE_LOG";
+/// What is logged when nothing else is asked for. `sqlx` tells at `info` what PostgreSQL notices when nothing is amiss.
+const DEFAULT: &str = "info,sqlx=warn";
 /// Targets of our own crates begin with this.
 const OURS: &str = "lychgate";
 
@@ -53,7 +55,7 @@ pub enum LogError {
 }
 
 /// Sets up logging to standard error for the whole process, and the panic hook of [`crate::panic`]. `directives` is the value
-/// of [`LOG_VARIABLE`], where it is set; `info` else.
+/// of [`LOG_VARIABLE`], where it is set; else `info` (`sqlx`: `warn`).
 pub fn start(directives: Option<&str>, format: Format) -> Result<(), LogError> {
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
     subscriber(directives, format, colours, std::io::stderr)?
@@ -75,7 +77,7 @@ where
     let directives = directives
         .map(str::trim)
         .filter(|text| !text.is_empty())
-        .unwrap_or("info");
+        .unwrap_or(DEFAULT);
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
         .parse(directives)
@@ -135,6 +137,7 @@ mod tests {
         let text = logged(None, Format::Json, || {
             tracing::debug!(target: "lychgate_gateway", "quiet");
             tracing::info!(target: "lychgate_gateway", port = 8080, "listening");
+            tracing::info!(target: "sqlx::postgres::notice", "relation already exists, skipping");
         });
         assert_eq!(text.lines().count(), 1, "{text}");
         assert!(
