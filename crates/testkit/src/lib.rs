@@ -2,6 +2,12 @@
 //!
 //! What a failing bench can't give, it says in a panic: its callers are tests.
 
+#![expect(
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a failing bench fails the test, and says why"
+)]
+
 pub mod app;
 pub mod db;
 pub mod dump;

@@ -1,0 +1,329 @@
+//! Secrets of every kind are planted, everything is done with them, and then everything that was written anywhere is searched.
+
+use crate::PROGRAM;
+use crate::request::Ask;
+use lychgate_scripted::{Endpoint, Scenario};
+use lychgate_testkit::app::{App, PROVIDER_KEY};
+use lychgate_testkit::both_engines;
+use lychgate_testkit::dump;
+use lychgate_testkit::http::{Call, get, post};
+use lychgate_testkit::process::finish;
+use serde_json::json;
+use std::collections::BTreeMap;
+
+const BYOK: &str = "sk-canary-0123456789-of-my-own";
+const SECOND_PROVIDER_KEY: &str = "sk-canary-0123456789-second";
+
+/// Everything that may be searched, by where it was seen.
+#[derive(Default)]
+struct Seen(BTreeMap<String, Vec<u8>>);
+
+impl Seen {
+    fn add(&mut self, place: impl Into<String>, bytes: impl AsRef<[u8]>) {
+        self.0
+            .entry(place.into())
+            .or_default()
+            .extend_from_slice(bytes.as_ref());
+    }
+
+    /// No place may hold the secret, or the longer half of it.
+    fn check(&self, kind: &str, secret: &str) {
+        assert!(secret.len() > 20, "{kind}: too short to be told from other text");
+        for part in [secret, &secret[secret.len() / 2..]] {
+            for (place, bytes) in &self.0 {
+                let found = bytes.windows(part.len()).position(|window| window == part.as_bytes());
+                if let Some(at) = found {
+                    let around = &bytes[at.saturating_sub(200)..(at + 200).min(bytes.len())];
+                    panic!("a {kind} stands in {place}: …{}…", String::from_utf8_lossy(around));
+                }
+            }
+        }
+    }
+}
+
+both_engines! {
+    /// No secret is written anywhere but in the one answer that shows it.
+    async fn no_secret_is_found_anywhere(db: TestDb) {
+        let app = App::start(PROGRAM, Some(db.url())).await;
+        let replica = app.replica("edge-1").await;
+        let key = std::fs::read_to_string(app.directory().join("edge-1.key")).unwrap().trim().to_owned();
+        let master = std::fs::read_to_string(app.directory().join("data/master-key")).unwrap().trim().to_owned();
+        let mut seen = Seen::default();
+        let revoked = use_the_api(&app, &mut seen).await;
+        for base in [&replica.url, &app.url] {
+            use_the_gateway(base, &app, &[&key, &revoked, BYOK], &mut seen).await;
+        }
+        use_the_command_line(&app, &key, &mut seen).await;
+        app.cli_ok(&["keys", "delete", "edge-1", "-y"]).await;
+        seen.add("the replica's last answers", get(format!("{}/readyz", replica.url)).send().await.text());
+        read_all(&app, &mut seen).await;
+        // As it lies there while the server runs, and after it has ended.
+        seen.add("the database", dump::everything(db).await);
+        assert_eq!(replica.process.terminate().await, 0);
+        assert_eq!(app.server.terminate().await, 0);
+        seen.add("the database", dump::everything(db).await);
+        for (name, process) in [("the replica", &replica.process), ("the server", &app.server)] {
+            seen.add(format!("{name}'s output"), process.stdout());
+            seen.add(format!("{name}'s log"), process.stderr());
+        }
+        // So that an empty search is not taken for a clean one.
+        let database = String::from_utf8_lossy(&seen.0["the database"]).into_owned();
+        for known in ["edge-1", "alice", "marker-of-a-prompt", &key[..11]] {
+            assert!(database.contains(known), "the search would not find {known}");
+        }
+        for (kind, secret) in [
+            ("gateway key", key.as_str()),
+            ("user token", &app.token),
+            ("owner's token", &app.owner),
+            ("revoked token", &revoked),
+            ("provider key", PROVIDER_KEY),
+            ("second provider key", SECOND_PROVIDER_KEY),
+            ("user's own provider key", BYOK),
+            ("master key", &master),
+        ] {
+            seen.check(kind, secret);
+        }
+        let raw: Vec<u8> = (0..32).map(|n| u8::from_str_radix(&master[2 * n..2 * n + 2], 16).unwrap()).collect();
+        for (place, bytes) in &seen.0 {
+            assert!(!bytes.windows(32).any(|window| window == raw), "the master key's bytes stand in {place}");
+        }
+    }
+}
+
+/// Good and bad calls of the API. Answers that show a secret once are not kept. Gives a token that is revoked.
+async fn use_the_api(app: &App, seen: &mut Seen) -> String {
+    let url = |path: &str| format!("{}/api/v1/{path}", app.url);
+    let make = post(url("tokens"))
+        .bearer(&app.owner)
+        .json(&json!({"user": "alice", "name": "second"}));
+    let made = make.send().await.expect(201).value();
+    let (id, revoked) = (made["id"].as_str().unwrap(), made["token"].as_str().unwrap().to_owned());
+    let delete = Call::new(http::Method::DELETE, url(&format!("tokens/{id}")));
+    delete.bearer(&app.owner).send().await.expect(204);
+
+    let mut keep = async |what: &str, call: Call| {
+        let answer = call.send().await;
+        seen.add(format!("the answer to {what}"), &answer.body);
+        seen.add(
+            format!("the headers of the answer to {what}"),
+            format!("{:?}", answer.headers),
+        );
+        answer.status
+    };
+    let body = json!({"name": "other", "type": "openai-compatible", "base_url": "http://127.0.0.1:1", "allow_private": true,
+        "keys": [PROVIDER_KEY, SECOND_PROVIDER_KEY]});
+    let providers = || post(url("ai-gateway/providers")).bearer(&app.owner);
+    assert_eq!(keep("a provider's creation", providers().json(&body)).await, 201);
+    assert_eq!(keep("a taken name", providers().json(&body)).await, 409);
+    let mut bad = body.clone();
+    bad["base_url"] = format!("http://user:{SECOND_PROVIDER_KEY}@h").into();
+    assert_eq!(keep("a bad base URL", providers().json(&bad)).await, 400);
+    bad["base_url"] = json!([SECOND_PROVIDER_KEY]);
+    assert_eq!(keep("a base URL of the wrong type", providers().json(&bad)).await, 400);
+    bad = body.clone();
+    bad["keys"] = json!({"key": SECOND_PROVIDER_KEY});
+    assert_eq!(keep("keys of the wrong type", providers().json(&bad)).await, 400);
+    bad["keys"] = json!([]);
+    bad["secret"] = json!(SECOND_PROVIDER_KEY);
+    assert_eq!(keep("an unknown field", providers().json(&bad)).await, 400);
+    let broken = format!("{{\"keys\": [\"{PROVIDER_KEY}\"");
+    assert_eq!(keep("broken JSON", providers().text(&broken)).await, 400);
+    assert_eq!(keep("a revoked token", get(url("whoami")).bearer(&revoked)).await, 401);
+    let typo = format!("{}x", &app.token[..45]);
+    assert_eq!(keep("a mistyped token", get(url("whoami")).bearer(&typo)).await, 401);
+    assert_eq!(
+        keep("a denied call", get(url("ai-gateway/keys")).bearer(&app.token)).await,
+        403
+    );
+    assert_eq!(
+        keep(
+            "a token in a path",
+            get(url(&format!("users/{}", app.token))).bearer(&app.owner)
+        )
+        .await,
+        404
+    );
+    revoked
+}
+
+/// Requests of every kind, good and bad, with every kind of credential in every place where it may come.
+async fn use_the_gateway(base: &str, app: &App, others: &[&str], seen: &mut Seen) {
+    let mut keep = async |what: String, call: Call| {
+        let answer = call.send().await;
+        seen.add(format!("the answer to {what}"), &answer.body);
+        seen.add(
+            format!("the headers of the answer to {what}"),
+            format!("{:?}", answer.headers),
+        );
+        answer.status
+    };
+    for endpoint in [Endpoint::Messages, Endpoint::ChatCompletions, Endpoint::Responses] {
+        for scenario in Scenario::ALL
+            .iter()
+            .copied()
+            .filter(|s| !matches!(s, Scenario::Idle | Scenario::Hang | Scenario::Huge))
+        {
+            let ask = Ask::new(endpoint, scenario, true, "marker-of-a-prompt");
+            keep(
+                format!("{} {}", endpoint.name(), scenario.name()),
+                ask.call(base, &app.token),
+            )
+            .await;
+        }
+        let ask = Ask::new(endpoint, Scenario::Text, false, "marker-of-a-prompt");
+        for (nth, wrong) in others.iter().enumerate() {
+            let status = keep(
+                format!("{} with a wrong token {nth}", endpoint.name()),
+                ask.call(base, wrong),
+            )
+            .await;
+            assert_eq!(status, 401);
+        }
+        // The user's own provider key, with the token beside it.
+        for scenario in [Scenario::Text, Scenario::Error401, Scenario::Cut] {
+            let ask = Ask::new(endpoint, scenario, false, "marker-of-a-prompt");
+            let call = ask.call(base, BYOK).header("x-lychgate-token", &app.token);
+            keep(format!("{} byok {}", endpoint.name(), scenario.name()), call).await;
+        }
+        let seen_upstream = app.scripted.requests().pop().unwrap();
+        let credential = if endpoint == Endpoint::Messages {
+            "x-api-key"
+        } else {
+            "authorization"
+        };
+        assert_eq!(
+            seen_upstream.header(credential).unwrap().trim_start_matches("Bearer "),
+            BYOK,
+            "it goes to the provider"
+        );
+        assert!(seen_upstream.header("x-lychgate-token").is_none());
+        let mut broken = ask.call(base, &app.token);
+        broken = broken.text("{\"model\": ");
+        assert_eq!(keep(format!("{} broken JSON", endpoint.name()), broken).await, 400);
+    }
+    // A provider that can't be reached.
+    let dead = post(format!("{base}/ai/other/v1/chat/completions"))
+        .bearer(&app.token)
+        .json(&json!({"model": "m", "messages": []}));
+    let status = keep("a dead provider".to_owned(), dead).await;
+    assert!(matches!(status, 404 | 502), "{status}");
+}
+
+/// Help texts, listings, and commands that fail.
+async fn use_the_command_line(app: &App, key: &str, seen: &mut Seen) {
+    for command in [
+        "",
+        "dev",
+        "server",
+        "gateway",
+        "migrate",
+        "keys",
+        "users",
+        "tokens",
+        "providers",
+        "interceptions",
+        "audit",
+        "whoami",
+        "login",
+        "openapi",
+        "completions",
+        "keys create",
+        "users create",
+        "tokens create",
+        "providers create",
+        "providers update",
+        "interceptions list",
+        "audit list",
+        "keys list",
+        "keys delete",
+    ] {
+        let words: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
+        // With the secrets in the environment, where a help text could show them as defaults.
+        let mut help = app.command();
+        help.args(&words)
+            .env("LYCHGATE_KEY", key)
+            .env("LYCHGATE_TOKEN", &app.token)
+            .env("LYCHGATE_MASTER_KEY", PROVIDER_KEY);
+        help.env("LYCHGATE_BOOTSTRAP_TOKEN", &app.owner).env(
+            "LYCHGATE_DATABASE_URL",
+            format!("postgres://u:{SECOND_PROVIDER_KEY}@h/d"),
+        );
+        let shown = finish(help, "").await;
+        assert_eq!(shown.code, 0, "{command}: {}", shown.all());
+        seen.add(format!("the help of {command:?}"), shown.all());
+        if matches!(command, "server" | "gateway") {
+            let mut wrong = app.command();
+            wrong
+                .args([command, "--listen", "nowhere"])
+                .env("LYCHGATE_KEY", &app.token)
+                .env("LYCHGATE_MASTER_KEY", PROVIDER_KEY);
+            wrong.env("LYCHGATE_BOOTSTRAP_TOKEN", key).env(
+                "LYCHGATE_DATABASE_URL",
+                format!("postgres://u:{SECOND_PROVIDER_KEY}@h:x/d"),
+            );
+            let told = finish(wrong, "").await;
+            assert_eq!(told.code, 2, "{}", told.all());
+            seen.add(format!("the errors of {command:?}"), told.all());
+        }
+    }
+    for words in [
+        "keys list",
+        "keys show edge-1",
+        "users list",
+        "tokens list",
+        "providers list",
+        "providers show other",
+        "providers show anthropic",
+        "interceptions list",
+        "audit list",
+        "whoami",
+        "keys show nobody",
+        "users create alice",
+        "openapi",
+    ] {
+        let words: Vec<&str> = words.split_whitespace().collect();
+        seen.add(format!("the output of {words:?}"), app.cli(&words).await.all());
+        let json = [words.as_slice(), &["-o", "json"]].concat();
+        seen.add(format!("the output of {json:?}"), app.cli(&json).await.all());
+    }
+}
+
+/// Every listing and every record that the API has, page by page.
+async fn read_all(app: &App, seen: &mut Seen) {
+    for (path, list) in [
+        ("users", "users"),
+        ("tokens", "tokens"),
+        ("ai-gateway/keys", "keys"),
+        ("ai-gateway/providers", "providers"),
+        ("ai-gateway/interceptions", "interceptions"),
+        ("audit-entries", "audit_entries"),
+    ] {
+        let mut after = String::new();
+        loop {
+            let answer = app.api(&format!("{path}?limit=100{after}")).send().await.expect(200);
+            seen.add(format!("the listing of {path}"), &answer.body);
+            let page = answer.value();
+            let items = page[list]
+                .as_array()
+                .unwrap_or_else(|| panic!("{path} lists {list}: {page:#}"));
+            assert!(
+                !items.is_empty() || !after.is_empty() || list == "keys",
+                "{path} is empty"
+            );
+            if !path.starts_with("audit") {
+                for item in items {
+                    let one = app
+                        .api(&format!("{path}/{}", item["id"].as_str().unwrap()))
+                        .send()
+                        .await
+                        .expect(200);
+                    seen.add(format!("the records of {path}"), &one.body);
+                }
+            }
+            match page["next"].as_str() {
+                Some(next) => after = format!("&after={next}"),
+                None => break,
+            }
+        }
+    }
+}

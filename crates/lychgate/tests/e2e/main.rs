@@ -1,0 +1,16 @@
+//! The product from end to end: real processes of the binary on real sockets, a scripted provider behind them.
+//!
+//! One test binary, so that it is linked once.
+
+mod bad_input;
+mod canary;
+mod dev;
+mod flow;
+mod identity;
+mod outage;
+mod request;
+mod revoke;
+mod sdk;
+
+/// The binary under test.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_lychgate");
