@@ -1,0 +1,176 @@
+//! A control plane on a port of its own, on the test's database and clock, and shorthand for talking to it.
+
+use http::Method;
+use lychgate_control::{Control, Options};
+use lychgate_link::client::GrpcLink;
+use lychgate_link::{Attachment, ControlLink, Down, Heartbeat, Hello, LinkError, PROTOCOL};
+use lychgate_store::DatabaseUrl;
+use lychgate_testkit::db::TestDb;
+use lychgate_testkit::http::{Answer, Call};
+use lychgate_testkit::wait::DEADLINE;
+use lychgate_types::secret::{GatewayKeySecret, MasterKey, SecretHash, UserTokenSecret};
+use lychgate_types::{Ambient, ReplicaId};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio_stream::StreamExt;
+
+/// A running control plane.
+pub(crate) struct Bench {
+    pub(crate) url: String,
+    /// The bootstrap owner's token.
+    pub(crate) owner: String,
+    pub(crate) ambient: Ambient,
+    control: Control,
+    _data_dir: TempDir,
+}
+
+impl Bench {
+    pub(crate) async fn start(db: &TestDb) -> Self {
+        let data_dir = tempfile::tempdir().unwrap();
+        let owner = UserTokenSecret::generate(&db.ambient());
+        let options = options(db, &data_dir, Some(owner.clone()));
+        let control = Control::start(options, db.ambient()).await.unwrap();
+        let url = format!("http://{}", control.local_addr());
+        Self { url, owner: owner.expose().to_owned(), ambient: db.ambient(), control, _data_dir: data_dir }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.control.shutdown(Duration::from_secs(1)).await;
+    }
+
+    /// A call to the API; `path` begins after `/api/v1`.
+    pub(crate) fn call(&self, method: Method, path: &str) -> Call {
+        Call::new(method, format!("{}/api/v1{path}", self.url))
+    }
+
+    pub(crate) async fn get(&self, token: &str, path: &str) -> Answer {
+        self.call(Method::GET, path).bearer(token).send().await
+    }
+
+    pub(crate) async fn post(&self, token: &str, path: &str, body: Value) -> Answer {
+        self.call(Method::POST, path).bearer(token).json(&body).send().await
+    }
+
+    pub(crate) async fn patch(&self, token: &str, path: &str, body: Value) -> Answer {
+        self.call(Method::PATCH, path).bearer(token).json(&body).send().await
+    }
+
+    pub(crate) async fn delete(&self, token: &str, path: &str) -> Answer {
+        self.call(Method::DELETE, path).bearer(token).send().await
+    }
+
+    /// Makes a user and a token for them; answers the user's id and the token.
+    pub(crate) async fn user(&self, name: &str, role: &str) -> (String, String) {
+        let user = self.post(&self.owner, "/users", json!({"username": name, "role": role})).await.expect(201).value();
+        (text(&user["id"]), self.token(name, &["*"]).await)
+    }
+
+    /// Makes a token for a user.
+    pub(crate) async fn token(&self, user: &str, scopes: &[&str]) -> String {
+        let body = json!({"user": user, "name": "t", "scopes": scopes});
+        text(&self.post(&self.owner, "/tokens", body).await.expect(201).value()["token"])
+    }
+
+    /// Makes a gateway key; answers its id and secret.
+    pub(crate) async fn key(&self, name: &str) -> (String, GatewayKeySecret) {
+        let made = self.post(&self.owner, "/ai-gateway/keys", json!({"name": name})).await.expect(201).value();
+        (text(&made["id"]), GatewayKeySecret::parse(made["key"].as_str().unwrap()).unwrap())
+    }
+
+    /// A replica's link.
+    pub(crate) fn link(&self, key: &GatewayKeySecret) -> GrpcLink {
+        GrpcLink::new(&self.url, key).unwrap()
+    }
+
+    /// Attaches a replica and reads the first configuration.
+    pub(crate) async fn attach(&self, key: &GatewayKeySecret) -> Attached {
+        Attached::open(&self.link(key), hello(self.ambient.new_id())).await.unwrap()
+    }
+
+    /// How many audit entries there are for this query.
+    pub(crate) async fn audit(&self, query: &str) -> Vec<Value> {
+        let page = self.get(&self.owner, &format!("/audit-entries?limit=200&{query}")).await.expect(200).value();
+        page["audit_entries"].as_array().unwrap().clone()
+    }
+}
+
+pub(crate) fn options(db: &TestDb, data_dir: &TempDir, bootstrap_token: Option<UserTokenSecret>) -> Options {
+    Options {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        database: DatabaseUrl::parse(db.url()).unwrap(),
+        master_key: MasterKey::parse(&"ab".repeat(32)).unwrap(),
+        bootstrap_token,
+        data_dir: data_dir.path().to_owned(),
+        capture_content: true,
+        gateway: lychgate_gateway::Options::new("embedded", "127.0.0.1:8080", "0.0.0-test"),
+    }
+}
+
+pub(crate) fn hello(replica_id: ReplicaId) -> Hello {
+    Hello {
+        replica_id,
+        name: "edge".to_owned(),
+        version: "0.0.0-test".to_owned(),
+        protocol: PROTOCOL,
+        address: "edge:4001".to_owned(),
+        labels: BTreeMap::from([("region".to_owned(), "eu".to_owned())]),
+    }
+}
+
+/// An attachment, read event by event.
+pub(crate) struct Attached {
+    events: Attachment,
+    pub(crate) heartbeats: watch::Sender<Heartbeat>,
+    pub(crate) providers: Vec<String>,
+}
+
+impl Attached {
+    pub(crate) async fn open(link: &dyn ControlLink, hello: Hello) -> Result<Self, LinkError> {
+        let (heartbeats, watched) = watch::channel(Heartbeat::default());
+        let events = link.attach(hello, watched).await?;
+        let mut attached = Self { events, heartbeats, providers: vec![] };
+        match attached.next().await {
+            Some(Ok(Down::Configuration(first))) => {
+                attached.providers = first.providers.iter().map(|p| p.name.to_string()).collect();
+                Ok(attached)
+            }
+            other => panic!("the first event is {other:?}"),
+        }
+    }
+
+    /// The next event; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Option<Result<Down, LinkError>> {
+        tokio::time::timeout(DEADLINE, self.events.events.next()).await.expect("an event")
+    }
+}
+
+pub(crate) fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("not a text: {value}")).to_owned()
+}
+
+pub(crate) fn hash(token: &str) -> SecretHash {
+    UserTokenSecret::parse(token).unwrap().hash()
+}
+
+/// Checks that an answer is a problem of this status and code; answers the fields that do not fit.
+#[track_caller]
+pub(crate) fn problem(answer: &Answer, status: u16, code: &str) -> Vec<String> {
+    assert_eq!((answer.status, answer.header("content-type")), (status, "application/problem+json"), "{}", answer.text());
+    let body = answer.value();
+    assert_eq!((&body["code"], &body["status"]), (&json!(code), &json!(status)), "{body}");
+    assert_eq!(body["request_id"], answer.header("x-request-id"), "{body}");
+    let fields = body["validations"].as_array().into_iter().flatten();
+    fields.map(|v| text(&v["field"])).collect()
+}
+
+/// The value with what differs from run to run blotted out.
+pub(crate) fn masked(value: &Value, pointers: &[&str]) -> Value {
+    let mut value = value.clone();
+    for pointer in pointers {
+        *value.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer} is missing")) = json!("[…]");
+    }
+    value
+}

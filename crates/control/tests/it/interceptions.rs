@@ -1,0 +1,123 @@
+//! `/api/v1/ai-gateway/interceptions`
+
+use crate::bench::{Bench, hash, masked, problem, text};
+use lychgate_link::ControlLink;
+use lychgate_testkit::both_engines;
+use lychgate_testkit::db::{START, TestDb};
+use lychgate_types::interception::{
+    CredentialKind, InterceptionRecord, ModelThought, Outcome, Prompt, ThoughtSource, TokenUsage, ToolUsage,
+};
+use lychgate_types::provider::{Api, ProviderType};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+const PATH: &str = "/ai-gateway/interceptions";
+
+/// A record of one request made with this token.
+pub(crate) fn record(db: &TestDb, token: &str) -> Arc<InterceptionRecord> {
+    let response = || "msg_1".to_owned();
+    Arc::new(InterceptionRecord {
+        id: db.ambient().new_id(),
+        token_hash: hash(token),
+        provider: "anthropic".to_owned(),
+        provider_type: ProviderType::Anthropic,
+        api: Api::AnthropicMessages,
+        model: "claude-x".to_owned(),
+        streaming: true,
+        client: "Claude Code".to_owned(),
+        user_agent: "claude-cli/1".to_owned(),
+        client_session_id: Some("s-1".to_owned()),
+        thread_parent_tool_call_id: None,
+        credential_kind: CredentialKind::Centralized,
+        credential_hint: "sk-a…cdef".to_owned(),
+        started_at: START,
+        ended_at: START.plus(Duration::from_millis(1500)),
+        outcome: Outcome::Completed,
+        upstream_status: Some(200),
+        error_type: None,
+        error_message: None,
+        provider_request_id: Some("req_1".to_owned()),
+        stop_reason: Some("tool_use".to_owned()),
+        attempts: 1,
+        time_to_first_byte_ms: Some(120),
+        overhead_us: 85,
+        token_usages: vec![TokenUsage {
+            provider_response_id: response(),
+            input_tokens: 10,
+            output_tokens: 20,
+            cache_read_input_tokens: 30,
+            cache_write_input_tokens: 4,
+            cache_write_1h_input_tokens: 5,
+            reasoning_tokens: 6,
+            estimated: false,
+            extra: BTreeMap::from([("web_search_requests".to_owned(), 1)]),
+        }],
+        prompts: vec![Prompt { provider_response_id: response(), prompt: "what is the weather?".to_owned() }],
+        tool_usages: vec![ToolUsage {
+            provider_response_id: response(),
+            tool_call_id: "toolu_1".to_owned(),
+            tool: "weather".to_owned(),
+            input: "{\"city\":\"Köln\"}".to_owned(),
+        }],
+        model_thoughts: vec![ModelThought { content: "hm".to_owned(), source: ThoughtSource::Thinking }],
+    })
+}
+
+const BLOTS: [&str; 6] = ["/id", "/user/id", "/token_id", "/session_id", "/gateway_key_id", "/replica_id"];
+
+both_engines! {
+    async fn the_shape_of_an_interception(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let (_, token) = bench.user("ada", "member").await;
+        let (key_id, key) = bench.key("edge").await;
+        let record = record(db, &token);
+        let replica = bench.ambient.new_id();
+        bench.link(&key).deliver(replica, vec![record.clone()]).await.unwrap();
+        let shown = bench.get(&token, &format!("{PATH}/{}", record.id)).await.expect(200).value();
+        assert_eq!((text(&shown["gateway_key_id"]), text(&shown["replica_id"])), (key_id, replica.to_string()));
+        insta::assert_json_snapshot!(masked(&shown, &BLOTS));
+        let page = bench.get(&token, PATH).await.expect(200).value();
+        assert_eq!((page["interceptions"].as_array().unwrap().len(), &page["next"]), (1, &json!(null)));
+        insta::assert_json_snapshot!(masked(&page["interceptions"][0], &BLOTS));
+        bench.stop().await;
+    }
+
+    async fn filters(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let (ada, token) = bench.user("ada", "member").await;
+        let (_, eve) = bench.user("eve", "member").await;
+        let (_, key) = bench.key("edge").await;
+        let first = record(db, &token);
+        let mut second = Arc::unwrap_or_clone(record(db, &eve));
+        second.provider = "openai".to_owned();
+        second.model = "gpt-x".to_owned();
+        second.client = "Codex".to_owned();
+        second.outcome = Outcome::ClientAborted;
+        second.started_at = START.plus(Duration::from_secs(60));
+        bench.link(&key).deliver(bench.ambient.new_id(), vec![first.clone(), Arc::new(second)]).await.unwrap();
+        let session = text(&bench.get(&token, &format!("{PATH}/{}", first.id)).await.expect(200).value()["session_id"]);
+        let models = async |token: &str, query: &str| -> Vec<String> {
+            let page = bench.get(token, &format!("{PATH}?{query}")).await.expect(200).value();
+            page["interceptions"].as_array().unwrap().iter().map(|seen| text(&seen["model"])).collect()
+        };
+        assert_eq!(models(&bench.owner, "").await, ["gpt-x", "claude-x"], "newest first");
+        for query in [
+            "user=ada", &format!("user={ada}"), "provider=anthropic", "model=claude-x", "client=Claude%20Code",
+            &format!("session={session}"), "outcome=completed", "until=2026-11-24T09:31:00Z",
+        ] {
+            assert_eq!(models(&bench.owner, query).await, ["claude-x"], "{query}");
+        }
+        for query in ["provider=openai", "outcome=client_aborted", "since=2026-11-24T09:31:00Z", "user=eve&client=Codex"] {
+            assert_eq!(models(&bench.owner, query).await, ["gpt-x"], "{query}");
+        }
+        assert!(models(&bench.owner, "user=nobody").await.is_empty());
+        assert_eq!(models(&eve, "").await, ["gpt-x"], "members see their own");
+        assert!(models(&eve, "user=ada").await.is_empty());
+        problem(&bench.get(&eve, &format!("{PATH}/{}", first.id)).await, 404, "not_found");
+        let bad = bench.get(&bench.owner, &format!("{PATH}?session=x&outcome=done&since=now&until=later&limit=0")).await;
+        assert_eq!(problem(&bad, 400, "invalid_request"), ["limit", "session", "outcome", "since", "until"]);
+        bench.stop().await;
+    }
+}

@@ -1,0 +1,144 @@
+//! `/api/v1/ai-gateway/keys`
+
+use crate::bench::{Bench, masked, problem, text};
+use http::Method;
+use lychgate_testkit::both_engines;
+use lychgate_testkit::http::Answer;
+use lychgate_types::secret::GatewayKeySecret;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const PATH: &str = "/ai-gateway/keys";
+
+async fn idempotent(bench: &Bench, token: &str, key: &str, body: &Value) -> Answer {
+    bench.call(Method::POST, PATH).bearer(token).header("idempotency-key", key).json(body).send().await
+}
+
+async fn count(bench: &Bench) -> usize {
+    bench.get(&bench.owner, PATH).await.expect(200).value()["keys"].as_array().unwrap().len()
+}
+
+both_engines! {
+    async fn the_shape_of_a_key(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let body = json!({"name": "Edge-1", "description": "first rack", "expires_at": "2027-01-01T01:00:00+01:00"});
+        let mut made = bench.post(&bench.owner, PATH, body).await.expect(201).value();
+        let secret = made.as_object_mut().unwrap().remove("key").unwrap();
+        let secret = GatewayKeySecret::parse(secret.as_str().unwrap()).unwrap();
+        assert_eq!(made["key_prefix"], secret.prefix());
+        insta::assert_json_snapshot!(masked(&made, &["/id", "/created_by/id", "/key_prefix"]), @r#"
+        {
+          "created_at": "2026-11-24T09:30:00.000000Z",
+          "created_by": {
+            "id": "[…]",
+            "username": "admin"
+          },
+          "description": "first rack",
+          "expires_at": "2027-01-01T00:00:00.000000Z",
+          "id": "[…]",
+          "key_prefix": "[…]",
+          "last_used_at": null,
+          "live_replicas": 0,
+          "name": "edge-1",
+          "state": "active"
+        }
+        "#);
+        let page = bench.get(&bench.owner, PATH).await.expect(200);
+        assert_eq!(page.value(), json!({"keys": [made], "next": null}));
+        assert!(!page.text().contains(secret.expose()));
+        made["replicas"] = json!([]);
+        for name in ["edge-1", "EDGE-1", made["id"].as_str().unwrap()] {
+            assert_eq!(bench.get(&bench.owner, &format!("{PATH}/{name}")).await.expect(200).value(), made);
+        }
+        db.clock().advance(Duration::from_secs(60 * 24 * 3600));
+        let expired = bench.get(&bench.owner, &format!("{PATH}/edge-1")).await.expect(200).value();
+        assert_eq!(expired["state"], "expired");
+        bench.stop().await;
+    }
+
+    async fn what_does_not_fit(db: TestDb) {
+        let bench = Bench::start(db).await;
+        for bad in ["", "-a", "a-", "a--b", "a_b", "a b", "a.b", "é", &"a".repeat(65)] {
+            let answer = bench.post(&bench.owner, PATH, json!({"name": bad})).await;
+            assert_eq!(problem(&answer, 400, "invalid_name"), ["name"]);
+            assert!(text(&answer.value()["detail"]).contains("1 to 64 characters"));
+        }
+        for (body, field) in [
+            (json!({"name": "a", "expires_at": "2026-11-24T09:30:00Z"}), "expires_at"),
+            (json!({"name": "a", "expires_at": "tomorrow"}), "expires_at"),
+            (json!({"name": "a", "expires_at": 7}), "expires_at"),
+            (json!({"name": "a", "description": "x".repeat(501)}), "description"),
+            (json!({"name": "a", "description": "\u{1b}[31m"}), "description"),
+            (json!({"name": "a", "key": "lgw_mine"}), "key"),
+        ] {
+            let answer = bench.post(&bench.owner, PATH, body.clone()).await;
+            assert_eq!(problem(&answer, 400, "invalid_request"), [field], "{body}");
+        }
+        assert_eq!(count(&bench).await, 0);
+        bench.post(&bench.owner, PATH, json!({"name": "a".repeat(64), "description": "é".repeat(500)})).await.expect(201);
+        bench.stop().await;
+    }
+
+    async fn a_name_is_taken_whatever_its_case_and_free_after_deletion(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let (id, _) = bench.key("test-key").await;
+        problem(&bench.post(&bench.owner, PATH, json!({"name": "TEST-KEY"})).await, 409, "name_taken");
+        bench.delete(&bench.owner, &format!("{PATH}/Test-Key")).await.expect(204);
+        for gone in ["test-key", &id] {
+            problem(&bench.delete(&bench.owner, &format!("{PATH}/{gone}")).await, 404, "not_found");
+            problem(&bench.get(&bench.owner, &format!("{PATH}/{gone}")).await, 404, "not_found");
+        }
+        bench.key("test-key").await;
+        bench.stop().await;
+    }
+
+    async fn the_same_request_gets_the_same_answer(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let body = json!({"name": "edge", "description": "d"});
+        let first = idempotent(&bench, &bench.owner, "k1", &body).await.expect(201);
+        let again = json!({"description": "d", "name": "edge"});
+        assert_eq!(idempotent(&bench, &bench.owner, "k1", &again).await.expect(201).text(), first.text());
+        assert_eq!(count(&bench).await, 1);
+
+        let other = json!({"name": "other"});
+        problem(&idempotent(&bench, &bench.owner, "k1", &other).await, 422, "idempotency_key_reused");
+        problem(&idempotent(&bench, &bench.owner, "k2", &body).await, 409, "name_taken");
+        let (_, second) = bench.user("second", "owner").await;
+        problem(&idempotent(&bench, &second, "k1", &body).await, 409, "name_taken");
+        let narrow = bench.token("admin", &["user:read"]).await;
+        problem(&idempotent(&bench, &narrow, "k1", &body).await, 403, "forbidden");
+        for bad in ["", "a b", &"x".repeat(256)] {
+            assert_eq!(problem(&idempotent(&bench, &bench.owner, bad, &other).await, 400, "invalid_request"), ["Idempotency-Key"]);
+        }
+        assert_eq!(count(&bench).await, 1);
+        db.clock().advance(Duration::from_secs(3600));
+        problem(&idempotent(&bench, &bench.owner, "k1", &body).await, 409, "name_taken");
+        idempotent(&bench, &bench.owner, "k1", &other).await.expect(201);
+        bench.stop().await;
+    }
+
+    async fn the_same_request_at_the_same_moment_makes_one_key(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let body = json!({"name": "edge"});
+        let answers = futures_util::future::join_all((0..8).map(|_| idempotent(&bench, &bench.owner, "k", &body))).await;
+        let answers: Vec<_> = answers.into_iter().map(|answer| answer.expect(201).text()).collect();
+        assert!(answers.iter().all(|answer| *answer == answers[0]));
+        assert_eq!(count(&bench).await, 1);
+        bench.stop().await;
+    }
+
+    async fn the_audit_log_tells_it_without_the_secret(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let (id, secret) = bench.key("edge").await;
+        let (_, auditor) = bench.user("aud", "auditor").await;
+        problem(&bench.delete(&auditor, &format!("{PATH}/{id}")).await, 403, "forbidden");
+        let answer = bench.delete(&bench.owner, &format!("{PATH}/{id}")).await.expect(204);
+        let entries = bench.audit("resource_type=ai_gateway_key").await;
+        let told: Vec<_> = entries.iter().map(|e| format!("{} {} {}", text(&e["actor"]["name"]), text(&e["action"]), text(&e["outcome"]))).collect();
+        assert_eq!(told, ["admin delete ok", "aud delete denied", "admin create ok"]);
+        assert_eq!(entries[0]["request_id"], answer.header("x-request-id"));
+        assert_eq!((&entries[0]["target_name"], &entries[0]["target_prefix"]), (&json!("edge"), &json!(secret.prefix())));
+        assert!(!json!(entries).to_string().contains(secret.expose()));
+        bench.stop().await;
+    }
+}

@@ -1,0 +1,6 @@
+//! The control link, as a replica sees it: gRPC over the control plane's own port.
+
+mod attach;
+mod authorize;
+mod deliver;
+mod doorkeeper;

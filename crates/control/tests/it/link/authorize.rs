@@ -1,0 +1,53 @@
+//! What replicas are told about tokens.
+
+use crate::bench::{Bench, hash, text};
+use lychgate_link::{Authorization, ControlLink, DenyReason};
+use lychgate_testkit::both_engines;
+use lychgate_types::secret::SecretHash;
+use serde_json::json;
+use std::time::Duration;
+
+fn denied(answer: Authorization) -> DenyReason {
+    match answer {
+        Authorization::Denied { reason, lease } => {
+            assert!(lease <= Duration::from_secs(10));
+            reason
+        }
+        Authorization::Known { .. } => panic!("{answer:?}"),
+    }
+}
+
+both_engines! {
+    async fn the_holder_s_standing_decides(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let (_, key) = bench.key("edge").await;
+        let link = bench.link(&key);
+        assert_eq!(denied(link.authorize(SecretHash::from_bytes([1; 32])).await.unwrap()), DenyReason::Unknown);
+
+        let (_, member) = bench.user("ada", "member").await;
+        let (_, auditor) = bench.user("aud", "auditor").await;
+        let narrow = bench.token("ada", &["token:read"]).await;
+        for (token, may) in [(&member, true), (&bench.owner, true), (&auditor, false), (&narrow, false)] {
+            let answer = link.authorize(hash(token)).await.unwrap();
+            let Authorization::Known { may_send_requests, lease } = answer else { panic!("{answer:?}") };
+            assert_eq!((may_send_requests, lease), (may, Duration::from_secs(15 * 60)));
+        }
+
+        bench.post(&bench.owner, "/users/ada/suspend", json!({})).await.expect(200);
+        assert_eq!(denied(link.authorize(hash(&member)).await.unwrap()), DenyReason::Suspended);
+        bench.post(&bench.owner, "/users/ada/activate", json!({})).await.expect(200);
+        let made = bench.post(&bench.owner, "/tokens", json!({"name": "t", "lifetime_seconds": 60})).await.expect(201).value();
+        let (id, short) = (text(&made["id"]), text(&made["token"]));
+        let Authorization::Known { lease, .. } = link.authorize(hash(&short)).await.unwrap() else { panic!() };
+        assert_eq!(lease, Duration::from_secs(60), "no lease outlives its token");
+        let used = text(&bench.get(&bench.owner, &format!("/tokens/{id}")).await.expect(200).value()["last_used_at"]);
+        assert_eq!(used, "2026-11-24T09:30:00.000000Z");
+        db.clock().advance(Duration::from_secs(60));
+        assert_eq!(denied(link.authorize(hash(&short)).await.unwrap()), DenyReason::Expired);
+        bench.delete(&bench.owner, &format!("/tokens/{id}")).await.expect(204);
+        assert_eq!(denied(link.authorize(hash(&short)).await.unwrap()), DenyReason::Revoked);
+        bench.delete(&bench.owner, "/users/ada").await.expect(204);
+        assert_eq!(denied(link.authorize(hash(&member)).await.unwrap()), DenyReason::Revoked);
+        bench.stop().await;
+    }
+}

@@ -1,0 +1,47 @@
+//! What replicas hand over.
+
+use crate::bench::{Attached, Bench, hello};
+use crate::interceptions::record;
+use lychgate_link::ControlLink;
+use lychgate_testkit::both_engines;
+use lychgate_types::secret::UserTokenSecret;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+async fn all(bench: &Bench) -> Vec<Value> {
+    let page = bench.get(&bench.owner, "/ai-gateway/interceptions").await.expect(200).value();
+    page["interceptions"].as_array().unwrap().clone()
+}
+
+both_engines! {
+    async fn again_changes_nothing_and_strangers_records_are_set_aside(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let (_, key) = bench.key("edge").await;
+        let (link, replica) = (bench.link(&key), bench.ambient.new_id());
+        let (_, token) = bench.user("ada", "member").await;
+        let good = record(db, &token);
+        let nobody = UserTokenSecret::generate(&bench.ambient);
+        let bad = record(db, nobody.expose());
+        for _ in 0..2 {
+            let receipt = link.deliver(replica, vec![good.clone(), bad.clone()]).await.unwrap();
+            assert_eq!(receipt.rejected.iter().map(|rejected| rejected.id).collect::<Vec<_>>(), [bad.id]);
+            let seen = all(&bench).await;
+            assert_eq!((seen.len(), &seen[0]["input_tokens"]), (1, &json!(10)));
+        }
+        bench.stop().await;
+    }
+
+    async fn a_replica_can_not_pass_for_one_of_another_key(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let ((_, honest), (liars_id, liar)) = (bench.key("honest").await, bench.key("liar").await);
+        let replica = bench.ambient.new_id();
+        let _attached = Attached::open(&bench.link(&honest), hello(replica)).await.unwrap();
+        let (_, token) = bench.user("ada", "member").await;
+        bench.link(&liar).deliver(replica, vec![record(db, &token)]).await.unwrap();
+        let seen = all(&bench).await;
+        assert_eq!((&seen[0]["gateway_key_id"], &seen[0]["replica_id"]), (&json!(liars_id), &json!(null)));
+        bench.link(&honest).deliver(replica, vec![Arc::new((*record(db, &token)).clone())]).await.unwrap();
+        assert!(all(&bench).await.iter().any(|seen| seen["replica_id"] == replica.to_string()));
+        bench.stop().await;
+    }
+}

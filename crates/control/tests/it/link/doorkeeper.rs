@@ -1,0 +1,66 @@
+//! Who is let in.
+
+use crate::bench::{Bench, hash, problem, text};
+use lychgate_link::{ControlLink, LinkError, RefusalReason};
+use lychgate_testkit::both_engines;
+use lychgate_testkit::wait::eventually;
+use lychgate_types::secret::GatewayKeySecret;
+
+async fn refusal(bench: &Bench, key: &GatewayKeySecret) -> RefusalReason {
+    match bench.link(key).authorize(hash(&bench.owner)).await {
+        Err(LinkError::Refused(reason)) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+both_engines! {
+    async fn a_flood_of_bad_keys_is_limited_and_told_in_aggregate(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let (_, in_use) = bench.key("in-use").await;
+        let _attached = bench.attach(&in_use).await;
+        let (_, good) = bench.key("good").await;
+        let unknown = GatewayKeySecret::generate(&bench.ambient);
+        for _ in 0..10 {
+            assert_eq!(refusal(&bench, &unknown).await, RefusalReason::KeyUnknown);
+        }
+        assert_eq!(refusal(&bench, &unknown).await, RefusalReason::TooManyAttempts);
+        assert_eq!(refusal(&bench, &good).await, RefusalReason::TooManyAttempts, "not even looked up");
+        bench.link(&in_use).authorize(hash(&bench.owner)).await.expect("a key in use is not locked out by its neighbours");
+
+        let told = eventually("the refusals in the audit log", || async {
+            let entries = bench.audit("action=refuse").await;
+            let count = |reason: &str| entries.iter().filter_map(|entry| {
+                let detail = text(&entry["detail"]);
+                let rest = detail.strip_prefix(&format!("{reason} from 127.0.0.1: "))?.to_owned();
+                rest.split(' ').next()?.parse::<u64>().ok()
+            }).sum::<u64>();
+            (count("unknown") == 10 && count("too_many_attempts") == 2).then_some(entries)
+        })
+        .await;
+        assert!(told.len() <= 5, "in aggregate: {told:?}");
+        for entry in &told {
+            assert_eq!((text(&entry["resource_type"]), text(&entry["outcome"])), ("ai_gateway_key".to_owned(), "denied".to_owned()));
+            assert!(!entry.to_string().contains(unknown.expose()));
+        }
+        let unknown_ones: Vec<_> = told.iter().filter(|entry| text(&entry["detail"]).starts_with("unknown")).collect();
+        assert!(unknown_ones.iter().all(|entry| entry["target_prefix"] == unknown.prefix()));
+        bench.stop().await;
+    }
+
+    async fn credentials_of_one_kind_do_not_open_the_other_door(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let (_, key) = bench.key("edge").await;
+        problem(&bench.get(key.expose(), "/whoami").await, 401, "token_malformed");
+        bench.stop().await;
+    }
+
+    /// A replica holds one secret; with it, nothing can be read over the API, and the link has no call that reads records.
+    async fn a_replica_reads_nothing(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let (_, key) = bench.key("edge").await;
+        for path in ["/users", "/tokens", "/ai-gateway/keys", "/ai-gateway/providers", "/ai-gateway/interceptions", "/audit-entries"] {
+            problem(&bench.get(key.expose(), path).await, 401, "token_malformed");
+        }
+        bench.stop().await;
+    }
+}

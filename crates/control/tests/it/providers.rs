@@ -1,0 +1,158 @@
+//! `/api/v1/ai-gateway/providers`
+
+use crate::bench::{Bench, masked, problem, text};
+use lychgate_testkit::both_engines;
+use serde_json::{Value, json};
+
+const PATH: &str = "/ai-gateway/providers";
+const SECRET: &str = "sk-ant-0123456789abcdef";
+
+async fn count(bench: &Bench) -> usize {
+    bench.get(&bench.owner, PATH).await.expect(200).value()["providers"].as_array().unwrap().len()
+}
+
+async fn make(bench: &Bench, name: &str) -> Value {
+    let body = json!({"name": name, "type": "openai", "keys": ["sk-one-0123456789abcdef", "short"]});
+    bench.post(&bench.owner, PATH, body).await.expect(201).value()
+}
+
+both_engines! {
+    async fn the_shape_of_a_provider(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let body = json!({"name": "Anthropic", "type": "anthropic", "keys": [SECRET]});
+        let made = bench.post(&bench.owner, PATH, body).await.expect(201).value();
+        insta::assert_json_snapshot!(masked(&made, &["/id", "/keys/0/id"]), @r#"
+        {
+          "allow_private": false,
+          "base_url": "https://api.anthropic.com",
+          "created_at": "2026-11-24T09:30:00.000000Z",
+          "enabled": true,
+          "id": "[…]",
+          "keys": [
+            {
+              "created_at": "2026-11-24T09:30:00.000000Z",
+              "id": "[…]",
+              "masked": "sk-a…cdef"
+            }
+          ],
+          "name": "anthropic",
+          "type": "anthropic",
+          "updated_at": "2026-11-24T09:30:00.000000Z"
+        }
+        "#);
+        for name in ["anthropic", made["id"].as_str().unwrap()] {
+            assert_eq!(bench.get(&bench.owner, &format!("{PATH}/{name}")).await.expect(200).value(), made);
+        }
+        assert_eq!(bench.get(&bench.owner, PATH).await.expect(200).value(), json!({"providers": [made], "next": null}));
+        bench.stop().await;
+    }
+
+    async fn what_does_not_fit(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let with = |field: &str, value: Value| {
+            let mut body = json!({"name": "a", "type": "openai", "keys": []});
+            body[field] = value;
+            body
+        };
+        for (body, field) in [
+            (with("type", json!("azure")), "type"),
+            (with("type", json!("openai-compatible")), "base_url"),
+            (with("base_url", json!("api.example.com")), "base_url"),
+            (with("base_url", json!("http://api.example.com")), "base_url"),
+            (with("base_url", json!("https://127.0.0.1/v1")), "base_url"),
+            (with("base_url", json!("https://169.254.169.254")), "base_url"),
+            (with("base_url", json!("https://localhost")), "base_url"),
+            (with("base_url", json!("https://u:p@api.example.com")), "base_url"),
+            (with("base_url", json!("https://api.example.com?x=1")), "base_url"),
+            (with("keys", json!([""])), "keys[0]"),
+            (with("keys", json!(["good", "a b"])), "keys[1]"),
+            (with("keys", json!(["a\n"])), "keys[0]"),
+            (with("keys", json!(["é"])), "keys[0]"),
+            (with("keys", json!(["x".repeat(4097)])), "keys[0]"),
+            (with("keys", json!(vec!["k"; 17])), "keys"),
+            (with("keys", json!("k")), "keys"),
+            (with("enabled", json!("yes")), "enabled"),
+            (with("id", json!("x")), "id"),
+        ] {
+            let answer = bench.post(&bench.owner, PATH, body.clone()).await;
+            assert_eq!(problem(&answer, 400, "invalid_request"), [field], "{body}");
+        }
+        let answer = bench.post(&bench.owner, PATH, json!({"name": "a b", "type": "x", "base_url": "y", "keys": [""]})).await;
+        assert_eq!(problem(&answer, 400, "invalid_name"), ["name", "type", "base_url", "keys[0]"]);
+        assert_eq!(count(&bench).await, 0);
+
+        make(&bench, "openai").await;
+        let again = bench.post(&bench.owner, PATH, json!({"name": "OpenAI", "type": "openai"})).await;
+        problem(&again, 409, "name_taken");
+        let private = json!({"name": "lan", "type": "openai-compatible", "base_url": "http://127.0.0.1:9/v1/", "allow_private": true,
+            "keys": ["x".repeat(4096)]});
+        let private = bench.post(&bench.owner, PATH, private).await.expect(201).value();
+        assert_eq!(text(&private["base_url"]), "http://127.0.0.1:9/v1");
+        bench.stop().await;
+    }
+
+    async fn a_patch_changes_what_it_names(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let made = make(&bench, "openai").await;
+        let path = format!("{PATH}/openai");
+        let same = bench.patch(&bench.owner, &path, json!({})).await.expect(200).value();
+        assert_eq!(same["keys"], made["keys"]);
+        let off = bench.patch(&bench.owner, &path, json!({"enabled": false})).await.expect(200).value();
+        assert_eq!((&off["enabled"], &off["base_url"]), (&json!(false), &made["base_url"]));
+        let on = bench.patch(&bench.owner, &path, json!({"enabled": true})).await.expect(200).value();
+        assert_eq!(on["enabled"], true);
+
+        let second = &made["keys"][1]["id"];
+        let keys = json!({"keys": [{"key": "sk-new-0123456789abcdef"}, {"id": second}]});
+        let changed = bench.patch(&bench.owner, &path, keys).await.expect(200).value();
+        let shown: Vec<_> = changed["keys"].as_array().unwrap().iter().map(|key| text(&key["masked"])).collect();
+        assert_eq!(shown, ["sk-n…cdef", "…"]);
+        assert_eq!(&changed["keys"][1]["id"], second);
+        let none = bench.patch(&bench.owner, &path, json!({"keys": []})).await.expect(200).value();
+        assert_eq!(none["keys"], json!([]));
+        bench.stop().await;
+    }
+
+    async fn a_patch_that_does_not_fit_changes_nothing(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let made = make(&bench, "openai").await;
+        let path = format!("{PATH}/{}", text(&made["id"]));
+        let first = &made["keys"][0]["id"];
+        for (body, field) in [
+            (json!({"enabled": false, "base_url": "http://10.0.0.1"}), "base_url"),
+            (json!({"enabled": false, "keys": [{"id": first}, {"id": first}]}), "keys[1].id"),
+            (json!({"enabled": false, "keys": [{"id": "x"}]}), "keys[0].id"),
+            (json!({"enabled": false, "keys": [{}]}), "keys[0]"),
+            (json!({"enabled": false, "keys": [{"id": first, "key": "k"}]}), "keys[0]"),
+            (json!({"enabled": false, "keys": [{"key": " "}]}), "keys[0].key"),
+            (json!({"enabled": false, "keys": ["k"]}), "keys[0]"),
+            (json!({"enabled": false, "keys": vec![json!({"key": "k"}); 17]}), "keys"),
+            (json!({"enabled": false, "name": "other"}), "name"),
+            (json!({"enabled": false, "type": "anthropic"}), "type"),
+        ] {
+            let answer = bench.patch(&bench.owner, &path, body.clone()).await;
+            assert_eq!(problem(&answer, 400, "invalid_request"), [field], "{body}");
+        }
+        let stranger = json!({"enabled": false, "keys": [{"id": "01920000-0000-7000-8000-000000000000"}]});
+        problem(&bench.patch(&bench.owner, &path, stranger).await, 400, "no_such_provider_key");
+        assert_eq!(bench.get(&bench.owner, &path).await.expect(200).value(), made);
+
+        let lan = json!({"base_url": "http://10.0.0.1", "allow_private": true});
+        bench.patch(&bench.owner, &path, lan).await.expect(200);
+        let taken = bench.patch(&bench.owner, &path, json!({"allow_private": false})).await;
+        assert_eq!(problem(&taken, 400, "invalid_request"), ["allow_private"]);
+        let back = json!({"allow_private": false, "base_url": "https://api.example.com"});
+        bench.patch(&bench.owner, &path, back).await.expect(200);
+        bench.stop().await;
+    }
+
+    async fn deleted_is_gone(db: TestDb) {
+        let bench = Bench::start(db).await;
+        make(&bench, "openai").await;
+        bench.delete(&bench.owner, &format!("{PATH}/openai")).await.expect(204);
+        problem(&bench.delete(&bench.owner, &format!("{PATH}/openai")).await, 404, "not_found");
+        problem(&bench.patch(&bench.owner, &format!("{PATH}/openai"), json!({"enabled": true})).await, 404, "not_found");
+        assert_eq!(count(&bench).await, 0);
+        bench.stop().await;
+    }
+}

@@ -1,0 +1,96 @@
+//! `/api/v1/users` and `/api/v1/whoami`
+
+use crate::bench::{Bench, masked, problem, text};
+use lychgate_testkit::both_engines;
+use serde_json::json;
+
+both_engines! {
+    async fn the_shape_of_a_user(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let made = bench.post(&bench.owner, "/users", json!({"username": "Ada", "role": "auditor"})).await.expect(201).value();
+        insta::assert_json_snapshot!(masked(&made, &["/id"]), @r#"
+        {
+          "created_at": "2026-11-24T09:30:00.000000Z",
+          "id": "[…]",
+          "role": "auditor",
+          "state": "active",
+          "username": "ada"
+        }
+        "#);
+        for name in ["ada", "ADA", made["id"].as_str().unwrap()] {
+            assert_eq!(bench.get(&bench.owner, &format!("/users/{name}")).await.expect(200).value(), made);
+        }
+        let page = bench.get(&bench.owner, "/users?q=AD").await.expect(200).value();
+        assert_eq!(page["users"].as_array().unwrap().len(), 2, "admin and ada: {page}");
+        bench.stop().await;
+    }
+
+    async fn whoami_shows_user_and_token(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let (_, token) = bench.user("ada", "member").await;
+        let me = bench.get(&token, "/whoami").await.expect(200).value();
+        insta::assert_json_snapshot!(masked(&me, &["/user_id", "/token_id"]), @r#"
+        {
+          "expires_at": "2027-02-22T09:30:00.000000Z",
+          "role": "member",
+          "scopes": [
+            "*"
+          ],
+          "token_id": "[…]",
+          "user_id": "[…]",
+          "username": "ada"
+        }
+        "#);
+        bench.stop().await;
+    }
+
+    async fn names_are_checked_and_unique(db: TestDb) {
+        let bench = Bench::start(db).await;
+        for bad in ["", "-a", "a--b", "a_b", "é", &"a".repeat(65)] {
+            let answer = bench.post(&bench.owner, "/users", json!({"username": bad, "role": "member"})).await;
+            assert_eq!(problem(&answer, 400, "invalid_name"), ["username"]);
+        }
+        bench.user("ada", "member").await;
+        let again = bench.post(&bench.owner, "/users", json!({"username": "ADA", "role": "member"})).await;
+        problem(&again, 409, "name_taken");
+        bench.delete(&bench.owner, "/users/ada").await.expect(204);
+        problem(&bench.get(&bench.owner, "/users/ada").await, 404, "not_found");
+        bench.user("ada", "member").await;
+        bench.stop().await;
+    }
+
+    async fn a_deleted_user_is_out_at_once(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let (id, token) = bench.user("ada", "member").await;
+        bench.delete(&bench.owner, &format!("/users/{id}")).await.expect(204);
+        bench.get(&token, "/whoami").await.expect(401);
+        problem(&bench.delete(&bench.owner, &format!("/users/{id}")).await, 404, "not_found");
+        problem(&bench.delete(&bench.owner, "/users/ada").await, 404, "not_found");
+        bench.stop().await;
+    }
+
+    async fn the_last_owner_stays(db: TestDb) {
+        let bench = Bench::start(db).await;
+        problem(&bench.post(&bench.owner, "/users/admin/suspend", json!({})).await, 409, "last_owner");
+        problem(&bench.delete(&bench.owner, "/users/admin").await, 409, "last_owner");
+        let (_, second) = bench.user("second", "owner").await;
+        bench.post(&bench.owner, "/users/admin/suspend", json!({})).await.expect(200);
+        problem(&bench.get(&bench.owner, "/whoami").await, 401, "user_suspended");
+        let state = bench.get(&second, "/users/admin").await.expect(200).value();
+        assert_eq!(text(&state["state"]), "suspended");
+        bench.stop().await;
+    }
+
+    async fn members_see_themselves_only(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let (_, token) = bench.user("ada", "member").await;
+        bench.user("eve", "member").await;
+        let page = bench.get(&token, "/users").await.expect(200).value();
+        assert_eq!(page["users"].as_array().unwrap().len(), 1, "{page}");
+        problem(&bench.get(&token, "/users/eve").await, 404, "not_found");
+        problem(&bench.delete(&token, "/users/eve").await, 404, "not_found");
+        problem(&bench.delete(&token, "/users/nobody").await, 404, "not_found");
+        problem(&bench.delete(&token, "/users/ada").await, 403, "forbidden");
+        bench.stop().await;
+    }
+}
