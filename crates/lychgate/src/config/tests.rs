@@ -2,6 +2,7 @@
 
 use super::*;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 
 fn known() -> BTreeMap<String, Vec<String>> {
     let keys = ["listen", "label", "quiet", "key", "key-file"]
