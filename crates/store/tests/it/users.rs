@@ -93,22 +93,27 @@ both_engines! {
         last_owner(&db.store().user_set_state(caller, root, UserState::Suspended).await);
     }
 
-    async fn two_owners_who_remove_each_other_at_once_leave_one(db: TestDb) {
-        let one = people(db).await.owner;
-        let mut two = person(db, &one.caller, "two", Role::Owner).await;
-        for round in 0..10 {
-            let (first, second) = tokio::join!(
-                db.store().user_set_state(&one.caller, two.id, UserState::Suspended),
-                db.store().user_delete(&two.caller, one.id),
-            );
-            if second.is_ok() {
-                last_owner(&first);
-                return;
-            }
-            last_owner(&second);
-            first.unwrap();
-            two = person(db, &one.caller, &format!("next-{round}"), Role::Owner).await;
+    async fn owners_who_all_leave_at_once_leave_one(db: TestDb) {
+        let first = people(db).await.owner;
+        let mut owners = vec![(first.caller.clone(), first.id)];
+        for n in 0..7 {
+            let next = person(db, &first.caller, &format!("owner-{n}"), Role::Owner).await;
+            owners.push((next.caller, next.id));
         }
+        let mut tasks = tokio::task::JoinSet::new();
+        for (n, (caller, id)) in owners.into_iter().enumerate() {
+            let store = db.store().clone();
+            tasks.spawn(async move {
+                if n % 2 == 0 {
+                    store.user_delete(&caller, id).await.map(drop)
+                } else {
+                    store.user_set_state(&caller, id, UserState::Suspended).await.map(drop)
+                }
+            });
+        }
+        let (left, stayed): (Vec<_>, Vec<_>) = tasks.join_all().await.into_iter().partition(Result::is_ok);
+        assert_eq!((left.len(), stayed.len()), (7, 1));
+        last_owner(&stayed[0]);
     }
 
     async fn the_bootstrap_works_once_and_never_again(db: TestDb) {
