@@ -9,6 +9,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -54,13 +56,10 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<
             () = &mut shutdown => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    let connection = builder.serve_connection(TokioIo::new(prepared(stream)), service(router.clone(), peer));
-                    let connection = graceful.watch(connection.into_owned());
-                    connections.spawn(async move {
-                        if let Err(error) = connection.await {
-                            tracing::debug!(%error, "a connection broke");
-                        }
-                    });
+                    let begun = Arc::new(AtomicBool::new(false));
+                    let service = service(router.clone(), peer, Arc::clone(&begun));
+                    let connection = builder.serve_connection(TokioIo::new(prepared(stream)), service);
+                    connections.spawn(attend(graceful.watch(connection.into_owned()), begun));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "no connection can be accepted");
@@ -86,9 +85,24 @@ fn prepared(stream: TcpStream) -> TcpStream {
     stream
 }
 
+/// Sees a connection to its end. One that sends no request in time is closed: before it is known which HTTP it speaks, nobody
+/// else watches the clock.
+async fn attend<E: std::fmt::Display>(connection: impl Future<Output = Result<(), E>>, begun: Arc<AtomicBool>) {
+    let mut connection = std::pin::pin!(connection);
+    let ended = match tokio::time::timeout(HEAD_TIMEOUT, &mut connection).await {
+        Ok(ended) => ended,
+        Err(_) if begun.load(Ordering::Relaxed) => connection.await,
+        Err(_) => return,
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke");
+    }
+}
+
 fn service(
     router: Router,
     peer: SocketAddr,
+    begun: Arc<AtomicBool>,
 ) -> impl hyper::service::Service<
     Request<Incoming>,
     Response = axum::response::Response,
@@ -96,6 +110,7 @@ fn service(
     Future: Send,
 > + Clone {
     hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        begun.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(ConnectInfo(peer));
         router.clone().call(request.map(Body::new))
     })

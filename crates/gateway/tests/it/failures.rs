@@ -54,15 +54,16 @@ async fn a_refused_connection_is_a_502() {
 
 #[tokio::test]
 async fn a_failed_or_stalled_handshake_is_a_502() {
-    let world = World::with_options(|options| options.connect_timeout = Duration::from_millis(300)).await;
-    let https = world.provider.url("").replace("http://", "https://");
-    world
-        .control
-        .configure(vec![config("anthropic", ProviderType::Anthropic, &https)]);
-    world.control.in_force().await;
-    for (answers, says) in [(true, "TLS"), (false, "too long")] {
+    for (answers, timeout, says) in [(true, 20_000, "TLS"), (false, 50, "too long")] {
+        let world = World::with_options(|options| options.connect_timeout = Duration::from_millis(timeout)).await;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let https = format!("https://{}", listener.local_addr().unwrap());
+        world
+            .control
+            .configure(vec![config("anthropic", ProviderType::Anthropic, &https)]);
+        world.control.in_force().await;
         let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
-        let mut socket = world.provider.accept().await;
+        let (mut socket, _) = listener.accept().await.unwrap();
         if answers {
             tokio::io::AsyncWriteExt::write_all(&mut socket, b"HTTP/1.1 400 Bad Request\r\n\r\n")
                 .await
@@ -87,7 +88,7 @@ async fn a_connection_that_breaks_before_the_head_is_a_502() {
 
 #[tokio::test]
 async fn no_head_in_time_is_a_504() {
-    let world = World::with_options(|options| options.headers_timeout = Duration::from_millis(50)).await;
+    let world = World::with_options(|options| options.headers_timeout = Duration::from_millis(400)).await;
     let mut client = world.post("/ai/openai/v1/chat/completions", br#"{"model":"m"}"#).await;
     let exchange = world.provider.next().await;
     let (head, body) = client.answer().await;
@@ -129,17 +130,18 @@ async fn a_stream_that_falls_silent_ends_with_the_providers_own_error_event() {
                 )
                 .await;
             let mut exchange = world.provider.next().await;
-            exchange.stream().await;
-            exchange.chunk(started.as_bytes()).await;
-            if !broken_off.is_empty() {
-                exchange.chunk(broken_off.as_bytes()).await;
-            }
+            // All in one piece, so that the silence is only at its end.
+            let begun = format!("{started}{broken_off}");
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+            exchange
+                .raw(format!("{head}{:x}\r\n{begun}\r\n", begun.len()).as_bytes())
+                .await;
             let (head, body) = client.answer().await;
             assert_eq!(head.status, 200);
             let body = String::from_utf8(body).unwrap();
             let gap = if broken_off.is_empty() { "" } else { "\n\n" };
             let tail = body
-                .strip_prefix(&format!("{started}{broken_off}{gap}"))
+                .strip_prefix(&format!("{begun}{gap}"))
                 .unwrap_or_else(|| panic!("{body}"));
             assert!(tail.starts_with(error), "{path}: {body}");
             assert_eq!(tail.matches(error).count(), 1, "{body}");

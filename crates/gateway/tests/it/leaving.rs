@@ -33,9 +33,10 @@ async fn in_mid_stream_the_rest_is_read_for_its_usage() {
     );
     assert_eq!(record.stop_reason.as_deref(), Some("end_turn"));
     until(|| world.gateway.in_flight() == 0).await;
-    // Read to its end, the connection to the provider is as good as new.
+    // Read to its end, the connection to the provider may be used again, and nothing of the old answer is in it.
     let mut client = world.post("/ai/anthropic/v1/messages", REQUEST).await;
-    exchange.again().await.json("200 OK", "", "{}").await;
+    exchange.done();
+    world.provider.next().await.json("200 OK", "", "{}").await;
     client.answer().await;
 }
 

@@ -74,7 +74,8 @@ async fn while_it_is_away_known_tokens_go_on_and_unknown_ones_do_not_hang() {
     // The gateway has noticed once it tries again.
     until(|| world.control.hellos().len() > 1).await;
     let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
-    let mut exchange = exchange.again().await;
+    exchange.done();
+    let mut exchange = world.provider.next().await;
     exchange.json("200 OK", "", "{}").await;
     assert_eq!(client.answer().await.0.status, 200);
     assert!(world.gateway.readiness().is_ok());
@@ -97,7 +98,8 @@ async fn while_it_is_away_known_tokens_go_on_and_unknown_ones_do_not_hang() {
     world.reconfigure().await;
     world.control.delivered(2).await;
     let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
-    exchange.again().await.json("200 OK", "", "{}").await;
+    exchange.done();
+    world.provider.next().await.json("200 OK", "", "{}").await;
     assert_eq!(client.answer().await.0.status, 200);
     assert_eq!(world.control.asked(), 2);
 }

@@ -83,3 +83,14 @@ async fn the_end_lets_a_request_finish_and_takes_no_more() {
     assert_eq!(client.rest(&head).await, (b"done".to_vec(), End::Proper));
     serving.await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_without_a_request_is_closed() {
+    let (address, _stop, _serving) = served(Router::new().route("/", get(peer))).await;
+    // Nothing, the beginning of either HTTP's first word, and a whole HTTP/2 greeting with nothing behind it.
+    for said in [&b""[..], b"P", b"GET / HT", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+        let mut client = Client::connect(address).await;
+        client.write(said).await;
+        client.until_closed().await;
+    }
+}

@@ -152,6 +152,11 @@ impl Client {
         (self.pending.drain(..count).collect(), End::Proper)
     }
 
+    /// Waits until the other side hangs up, whatever it says before.
+    pub(crate) async fn until_closed(&mut self) {
+        while self.more().await {}
+    }
+
     async fn more(&mut self) -> bool {
         // A reset is an end, too.
         self.socket.read_buf(&mut self.pending).await.unwrap_or(0) > 0

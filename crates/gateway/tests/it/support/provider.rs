@@ -4,14 +4,17 @@ use super::client::find;
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Mutex, mpsc};
 
 pub(crate) struct Provider {
-    listener: TcpListener,
+    address: SocketAddr,
+    requests: Mutex<mpsc::UnboundedReceiver<Exchange>>,
 }
 
 /// A request that came in, and the socket to answer it on.
 pub(crate) struct Exchange {
     socket: TcpStream,
+    requests: mpsc::UnboundedSender<Self>,
     pub(crate) line: String,
     /// `name: value`, names in lower case, in the order of arrival.
     pub(crate) headers: Vec<String>,
@@ -20,61 +23,73 @@ pub(crate) struct Exchange {
 
 impl Provider {
     pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (sender, requests) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            // Connections are read side by side: a pool also opens some that it does not use.
+            while let Ok((socket, _)) = listener.accept().await {
+                socket.set_nodelay(true).unwrap();
+                tokio::spawn(Exchange::read(socket, sender.clone()));
+            }
+        });
         Self {
-            listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
+            address,
+            requests: Mutex::new(requests),
         }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.listener.local_addr().unwrap()
+        self.address
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address())
+        format!("http://{}{path}", self.address)
     }
 
-    /// A new connection, unread.
-    pub(crate) async fn accept(&self) -> TcpStream {
-        self.listener.accept().await.unwrap().0
-    }
-
-    /// The next request of a new connection.
+    /// The next request, on whatever connection.
     pub(crate) async fn next(&self) -> Exchange {
-        let (socket, _) = self.listener.accept().await.unwrap();
-        socket.set_nodelay(true).unwrap();
-        Exchange::read(socket).await
+        self.requests.lock().await.recv().await.unwrap()
     }
 }
 
 impl Exchange {
-    async fn read(mut socket: TcpStream) -> Self {
+    /// Reads a request, if one comes.
+    async fn read(mut socket: TcpStream, requests: mpsc::UnboundedSender<Self>) {
         let mut bytes = Vec::new();
         let end = loop {
             if let Some(at) = find(&bytes, b"\r\n\r\n") {
                 break at + 4;
             }
-            assert!(socket.read_buf(&mut bytes).await.unwrap() > 0, "closed before the head");
+            if socket.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+                return;
+            }
         };
         let head = String::from_utf8(bytes.drain(..end).collect()).unwrap();
         let mut lines = head.trim_end().split("\r\n").map(str::to_owned);
         let line = lines.next().unwrap();
         let headers: Vec<String> = lines.collect();
-        let length = headers
-            .iter()
-            .find_map(|line| line.strip_prefix("content-length: "))
-            .map_or(0, |n| n.parse().unwrap());
+        let length = headers.iter().find_map(|line| line.strip_prefix("content-length: "));
+        let length = length.map_or(0, |length| length.parse().unwrap());
         while bytes.len() < length {
-            assert!(
-                socket.read_buf(&mut bytes).await.unwrap() > 0,
-                "closed before the end of the body"
-            );
+            if socket.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+                return;
+            }
         }
-        Self {
+        let exchange = Self {
             socket,
+            requests: requests.clone(),
             line,
             headers,
             body: bytes,
-        }
+        };
+        // Nobody wants it when the test is over.
+        let _ = requests.send(exchange);
+    }
+
+    /// Lets the connection be used again.
+    pub(crate) fn done(self) {
+        tokio::spawn(Self::read(self.socket, self.requests));
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
@@ -121,11 +136,6 @@ impl Exchange {
     /// Its proper end.
     pub(crate) async fn end(&mut self) {
         self.raw(b"0\r\n\r\n").await;
-    }
-
-    /// The next request on this connection.
-    pub(crate) async fn again(self) -> Self {
-        Self::read(self.socket).await
     }
 
     /// Waits until the gateway hangs up.
