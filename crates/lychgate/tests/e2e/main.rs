@@ -2,6 +2,8 @@
 //!
 //! One test binary, so that it is linked once.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod bad_input;
 mod canary;
 mod dev;
