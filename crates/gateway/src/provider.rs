@@ -168,6 +168,7 @@ mod tests {
             base_url: base_url.to_owned(),
             enabled: true,
             allow_private: false,
+            policy: Default::default(),
             keys: keys.iter().map(key).collect(),
         })
     }

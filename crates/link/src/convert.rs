@@ -7,7 +7,9 @@ use crate::link::{
     Authorization, CloseReason, Configuration, DenyReason, Down, Heartbeat, Hello, ProviderConfig, ProviderKeyConfig,
     Receipt, Rejected,
 };
+use crate::policy::{self as route, read_policy};
 use crate::version::ProtocolVersion;
+use lychgate_types::policy::ProviderPolicy;
 use lychgate_types::secret::{ProviderSecret, SecretHash};
 use lychgate_types::{InterceptionId, Name, ProviderId, ProviderKeyId, ReplicaId};
 use std::sync::Arc;
@@ -145,6 +147,7 @@ impl From<&Configuration> for wire::Configuration {
             base_url: provider.base_url.clone(),
             enabled: provider.enabled,
             allow_private: provider.allow_private,
+            policy: Some(provider.policy.into()),
             keys: provider
                 .keys
                 .iter()
@@ -158,6 +161,7 @@ impl From<&Configuration> for wire::Configuration {
             version: configuration.version,
             capture_content: configuration.capture_content,
             providers: configuration.providers.iter().map(provider).collect(),
+            routes: configuration.routes.iter().map(route::to_wire).collect(),
         }
     }
 }
@@ -186,6 +190,7 @@ fn read_configuration(configuration: wire::Configuration) -> Result<Configuratio
             base_url: provider.base_url,
             enabled: provider.enabled,
             allow_private: provider.allow_private,
+            policy: provider.policy.map_or_else(ProviderPolicy::default, read_policy),
             keys: provider.keys.into_iter().map(key).collect::<Result<_, _>>()?,
         });
     }
@@ -193,6 +198,11 @@ fn read_configuration(configuration: wire::Configuration) -> Result<Configuratio
         version: configuration.version,
         capture_content: configuration.capture_content,
         providers,
+        routes: configuration
+            .routes
+            .into_iter()
+            .map(route::from_wire)
+            .collect::<Result<_, _>>()?,
     })
 }
 

@@ -21,6 +21,7 @@ mod generated {
     include!("generated/lychgate.link.v1.rs");
 }
 mod link;
+mod policy;
 mod record;
 pub mod server;
 mod status;
@@ -33,6 +34,6 @@ const DELIVERY_BYTES: usize = 4 << 20;
 
 pub use link::{
     Attachment, Authorization, CloseReason, Configuration, ControlLink, DenyReason, Down, Heartbeat, Hello, LinkError,
-    ProviderConfig, ProviderKeyConfig, Receipt, RefusalReason, Rejected,
+    ProviderConfig, ProviderKeyConfig, Receipt, RefusalReason, Rejected, RouteConfig, RouteTarget,
 };
 pub use version::{PROTOCOL, ProtocolVersion, VersionRefusal};

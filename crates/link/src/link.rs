@@ -4,9 +4,10 @@ use crate::version::{ProtocolVersion, VersionRefusal};
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use lychgate_types::interception::InterceptionRecord;
+use lychgate_types::policy::ProviderPolicy;
 use lychgate_types::provider::ProviderType;
 use lychgate_types::secret::{ProviderSecret, SecretHash};
-use lychgate_types::{InterceptionId, Name, ProviderId, ProviderKeyId, ReplicaId};
+use lychgate_types::{InterceptionId, Name, ProviderId, ProviderKeyId, ReplicaId, RouteId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,6 +100,34 @@ pub struct Configuration {
     pub capture_content: bool,
     /// The providers that this replica may use, disabled ones too (their requests are answered with a clear error).
     pub providers: Vec<ProviderConfig>,
+    /// Where requests for certain models go instead; the first one that fits counts.
+    pub routes: Vec<RouteConfig>,
+}
+
+/// Where requests to one provider for certain models go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteConfig {
+    /// Its id.
+    pub id: RouteId,
+    /// The provider that the client addressed.
+    pub provider: ProviderId,
+    /// The model asked for: its exact name, or a beginning followed by `*`.
+    pub model: String,
+    /// One of these is drawn by weight; the others are tried after it, heaviest first.
+    pub targets: Vec<RouteTarget>,
+    /// Tried in this order when no target answered well.
+    pub fallbacks: Vec<RouteTarget>,
+}
+
+/// One place where a request may go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteTarget {
+    /// A provider of the same wire family.
+    pub provider: ProviderId,
+    /// The model to ask for there; `None` keeps the client's.
+    pub model: Option<String>,
+    /// Its share among the targets, at least 1; without meaning among fallbacks.
+    pub weight: u32,
 }
 
 /// One provider.
@@ -116,6 +145,8 @@ pub struct ProviderConfig {
     pub enabled: bool,
     /// Whether it may live on a loopback, private or link-local address.
     pub allow_private: bool,
+    /// Retries, deadlines, breaker.
+    pub policy: ProviderPolicy,
     /// The central keys, in the operator's order.
     pub keys: Vec<ProviderKeyConfig>,
 }
@@ -140,7 +171,8 @@ impl PartialEq for ProviderConfig {
     fn eq(&self, other: &Self) -> bool {
         (self.id, &self.name, self.provider_type, &self.base_url)
             == (other.id, &other.name, other.provider_type, &other.base_url)
-            && (self.enabled, self.allow_private, &self.keys) == (other.enabled, other.allow_private, &other.keys)
+            && (self.enabled, self.allow_private, &self.policy, &self.keys)
+                == (other.enabled, other.allow_private, &other.policy, &other.keys)
     }
 }
 impl Eq for ProviderConfig {}

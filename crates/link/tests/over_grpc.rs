@@ -8,6 +8,7 @@ use lychgate_link::client::GrpcLink;
 use lychgate_link::server::{Gatekeeper, routes};
 use lychgate_link::*;
 use lychgate_types::interception::*;
+use lychgate_types::policy::ProviderPolicy;
 use lychgate_types::provider::{Api, ProviderType};
 use lychgate_types::secret::{GatewayKeySecret, ProviderSecret, SecretHash};
 use lychgate_types::{Ambient, Name, ReplicaId, Timestamp};
@@ -144,9 +145,28 @@ fn configuration() -> Configuration {
             base_url: "https://api.anthropic.com".into(),
             enabled: true,
             allow_private: false,
+            policy: ProviderPolicy {
+                http2: true,
+                ..ProviderPolicy::default()
+            },
             keys: vec![ProviderKeyConfig {
                 id: ambient.new_id(),
                 secret: ProviderSecret::new("sk-1".into()),
+            }],
+        }],
+        routes: vec![RouteConfig {
+            id: ambient.new_id(),
+            provider: ambient.new_id(),
+            model: "claude-*".into(),
+            targets: vec![RouteTarget {
+                provider: ambient.new_id(),
+                model: Some("claude-sonnet-4-5".into()),
+                weight: 3,
+            }],
+            fallbacks: vec![RouteTarget {
+                provider: ambient.new_id(),
+                model: None,
+                weight: 1,
             }],
         }],
     }

@@ -71,6 +71,8 @@ ids! {
     ProviderId
     /// One of a provider's keys.
     ProviderKeyId
+    /// A route: targets and fallbacks for a provider's models.
+    RouteId
     /// One AI request seen by the gateway.
     InterceptionId
     /// One data-plane process, from start to end.

@@ -8,6 +8,7 @@ pub mod clock;
 mod id;
 pub mod interception;
 mod name;
+pub mod policy;
 pub mod provider;
 pub mod random;
 pub mod secret;
@@ -16,8 +17,8 @@ mod timestamp;
 
 pub use ambient::Ambient;
 pub use id::{
-    AuditEntryId, GatewayKeyId, Id, IdError, InterceptionId, ProviderId, ProviderKeyId, ReplicaId, RequestId, TokenId,
-    UserId,
+    AuditEntryId, GatewayKeyId, Id, IdError, InterceptionId, ProviderId, ProviderKeyId, ReplicaId, RequestId, RouteId,
+    TokenId, UserId,
 };
 pub use name::{Name, NameError};
 pub use text_enum::UnknownText;

@@ -18,6 +18,7 @@ pub(crate) async fn load(app: &App, caller: &Caller) -> Result<Arc<Configuration
         version,
         capture_content: app.capture_content,
         providers,
+        routes: Vec::new(),
     }))
 }
 
@@ -30,7 +31,7 @@ fn open(app: &App, provider: SealedProvider) -> Option<ProviderConfig> {
             Ok(secret) => keys.push(ProviderKeyConfig { id: *id, secret }),
             // One damaged key must not take the others down with it.
             Err(error) => {
-                tracing::error!(provider = %provider.name, key = %id, %error, "a provider key can't be opened and is left out")
+                tracing::error!(provider = %provider.name, key = %id, %error, "a provider key can't be opened and is left out");
             }
         }
     }
@@ -41,6 +42,7 @@ fn open(app: &App, provider: SealedProvider) -> Option<ProviderConfig> {
         base_url: provider.base_url,
         enabled: provider.enabled,
         allow_private: provider.allow_private,
+        policy: lychgate_types::policy::ProviderPolicy::default(),
         keys,
     })
 }

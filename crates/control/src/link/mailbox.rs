@@ -107,6 +107,7 @@ mod tests {
             version,
             capture_content: false,
             providers: vec![],
+            routes: vec![],
         })
     }
 

@@ -68,6 +68,8 @@ pub struct Configuration {
     pub capture_content: bool,
     #[prost(message, repeated, tag = "3")]
     pub providers: ::prost::alloc::vec::Vec<Provider>,
+    #[prost(message, repeated, tag = "4")]
+    pub routes: ::prost::alloc::vec::Vec<Route>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Provider {
@@ -86,6 +88,61 @@ pub struct Provider {
     pub allow_private: bool,
     #[prost(message, repeated, tag = "7")]
     pub keys: ::prost::alloc::vec::Vec<ProviderKey>,
+    #[prost(message, optional, tag = "8")]
+    pub policy: ::core::option::Option<Policy>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Policy {
+    #[prost(uint32, tag = "1")]
+    pub retry_max_attempts: u32,
+    #[prost(uint32, tag = "2")]
+    pub retry_budget_percent: u32,
+    #[prost(uint32, tag = "3")]
+    pub retry_base_delay_ms: u32,
+    #[prost(uint32, tag = "4")]
+    pub retry_max_delay_ms: u32,
+    #[prost(uint32, tag = "5")]
+    pub connect_ms: u32,
+    #[prost(uint32, tag = "6")]
+    pub headers_ms: u32,
+    #[prost(uint32, tag = "7")]
+    pub idle_ms: u32,
+    #[prost(uint32, tag = "8")]
+    pub total_ms: u32,
+    #[prost(uint32, tag = "9")]
+    pub breaker_failures: u32,
+    #[prost(uint32, tag = "10")]
+    pub breaker_window_seconds: u32,
+    #[prost(uint32, tag = "11")]
+    pub breaker_open_seconds: u32,
+    #[prost(uint32, tag = "12")]
+    pub breaker_half_open_requests: u32,
+    #[prost(uint32, tag = "13")]
+    pub key_bench_seconds: u32,
+    #[prost(bool, tag = "14")]
+    pub http2: bool,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Route {
+    #[prost(bytes = "vec", tag = "1")]
+    pub id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub provider: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "3")]
+    pub model: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "4")]
+    pub targets: ::prost::alloc::vec::Vec<RouteTarget>,
+    #[prost(message, repeated, tag = "5")]
+    pub fallbacks: ::prost::alloc::vec::Vec<RouteTarget>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RouteTarget {
+    #[prost(bytes = "vec", tag = "1")]
+    pub provider: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, optional, tag = "2")]
+    pub model: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(uint32, tag = "3")]
+    pub weight: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]

@@ -80,6 +80,7 @@ impl Control {
             version,
             capture_content,
             providers,
+            routes: Vec::new(),
         });
         state.configuration = Some(Arc::clone(&configuration));
         state

@@ -128,6 +128,7 @@ pub(crate) fn config(name: &str, provider_type: ProviderType, base_url: &str) ->
         base_url: base_url.to_owned(),
         enabled: true,
         allow_private: true,
+        policy: Default::default(),
         keys: vec![lychgate_link::ProviderKeyConfig {
             id: ambient.new_id::<ProviderKeyId>(),
             secret: ProviderSecret::new(CENTRAL_KEY.to_owned()),
