@@ -4,7 +4,7 @@
 //! because only there the request's id is known. What failed inside (the `cause`) goes to the log, never into an answer.
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use lychgate_authz::Denial;
 use lychgate_store::{RuleBroken, StoreError};
 use lychgate_types::RequestId;
@@ -27,58 +27,48 @@ pub(crate) struct Validation {
 #[derive(Debug, Clone)]
 pub(crate) struct ApiError {
     status: StatusCode,
-    code: &'static str,
-    detail: String,
-    validations: Vec<Validation>,
-    header: Option<(HeaderName, HeaderValue)>,
-    cause: Option<Cause>,
+    problem: Box<Problem>,
 }
 
 impl ApiError {
     /// An error that is the caller's to mend.
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        let (detail, validations, cause) = (detail.into(), Vec::new(), None);
+        let problem = Problem {
+            code,
+            detail,
+            validations,
+            cause,
+        };
         Self {
             status,
-            code,
-            detail: detail.into(),
-            validations: Vec::new(),
-            header: None,
-            cause: None,
+            problem: Box::new(problem),
         }
     }
 
     /// 400 with the fields that do not fit.
     pub(crate) fn invalid(code: &'static str, detail: impl Into<String>, validations: Vec<Validation>) -> Self {
-        Self {
-            validations,
-            ..Self::new(StatusCode::BAD_REQUEST, code, detail)
-        }
+        let mut error = Self::new(StatusCode::BAD_REQUEST, code, detail);
+        error.problem.validations = validations;
+        error
     }
 
     /// 401; says by which scheme to come again.
     pub(crate) fn unauthenticated(code: &'static str, detail: impl Into<String>) -> Self {
-        let header = Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
-        Self {
-            header,
-            ..Self::new(StatusCode::UNAUTHORIZED, code, detail)
-        }
+        Self::new(StatusCode::UNAUTHORIZED, code, detail)
     }
 
     /// 404 for a path that names one thing.
     pub(crate) fn not_found(noun: &str) -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            "not_found",
-            format!("no such {noun}, or none that you may see"),
-        )
+        let detail = format!("no such {noun}, or none that you may see");
+        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }
 
     /// 500; the cause goes to the log.
     pub(crate) fn internal(cause: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self {
-            cause: Some(Arc::new(cause)),
-            ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", INTERNAL)
-        }
+        let mut error = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", INTERNAL);
+        error.problem.cause = Some(Arc::new(cause));
+        error
     }
 }
 
@@ -134,22 +124,11 @@ pub(crate) struct Problem {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
-        if let Some((name, value)) = self.header {
-            response.headers_mut().insert(name, value);
+        if self.status == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
         }
-        let Self {
-            code,
-            detail,
-            validations,
-            cause,
-            ..
-        } = self;
-        response.extensions_mut().insert(Problem {
-            code,
-            detail,
-            validations,
-            cause,
-        });
+        response.extensions_mut().insert(*self.problem);
         response
     }
 }

@@ -142,12 +142,18 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
         let mut map = serde_json::Map::new();
         for (name, value) in url::form_urlencoded::parse(parts.uri.query().unwrap_or("").as_bytes()) {
-            if map.insert(name.to_string(), value.into_owned().into()).is_some() {
-                let validation = Validation {
+            let wrong = |detail: &str| {
+                query_error(Validation {
                     field: cut(&name),
-                    detail: "given twice".to_owned(),
-                };
-                return Err(query_error(validation));
+                    detail: detail.to_owned(),
+                })
+            };
+            // Nothing that is looked for has any, and PostgreSQL takes no text with a NUL.
+            if value.chars().any(char::is_control) {
+                return Err(wrong("must hold no control characters"));
+            }
+            if map.insert(name.to_string(), value.as_ref().into()).is_some() {
+                return Err(wrong("given twice"));
             }
         }
         serde_path_to_error::deserialize(serde_json::Value::Object(map))
@@ -174,10 +180,10 @@ impl<S: Send + Sync> FromRequestParts<S> for PathText {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        // Only a segment that is no UTF-8 after decoding is refused here: nothing can have that name.
+        // What is no UTF-8 after decoding, or holds control characters, nothing can be named.
         match axum::extract::Path::<String>::from_request_parts(parts, state).await {
-            Ok(axum::extract::Path(text)) => Ok(Self(text)),
-            Err(_) => Err(ApiError::not_found("thing")),
+            Ok(axum::extract::Path(text)) if !text.chars().any(char::is_control) => Ok(Self(text)),
+            Ok(_) | Err(_) => Err(ApiError::not_found("thing")),
         }
     }
 }

@@ -61,3 +61,69 @@ async fn security_headers(request: Request, next: Next) -> Response {
     headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use axum::routing::get;
+    use http::StatusCode;
+    use http_body_util::BodyExt;
+    use std::sync::Arc;
+    use tokio::sync::Notify;
+    use tower::ServiceExt;
+
+    async fn answer(routes: Router) -> (StatusCode, String) {
+        let request = Request::get("/").body(Body::empty()).unwrap();
+        let response = around(routes, Ambient::system()).oneshot(request).await.unwrap();
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_fails_inside_is_not_told() {
+        async fn fails() -> ApiError {
+            ApiError::internal(std::io::Error::other("relation \"users\" does not exist"))
+        }
+        async fn panics() -> StatusCode {
+            panic!("secret")
+        }
+        for routes in [
+            Router::new().route("/", get(fails)),
+            Router::new().route("/", get(panics)),
+        ] {
+            let (status, body) = answer(routes).await;
+            assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+            assert!(
+                body.contains("\"code\":\"internal_error\"") && body.contains("\"request_id\""),
+                "{body}"
+            );
+            assert!(!body.contains("relation") && !body.contains("secret"), "{body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_leaves_cancels_nothing() {
+        let (begun, go_on, done) = (
+            Arc::new(Notify::new()),
+            Arc::new(Notify::new()),
+            Arc::new(Notify::new()),
+        );
+        let signals = (begun.clone(), go_on.clone(), done.clone());
+        let handler = async move || {
+            let (begun, go_on, done) = signals.clone();
+            begun.notify_one();
+            go_on.notified().await;
+            done.notify_one();
+        };
+        let request = Request::get("/").body(Body::empty()).unwrap();
+        let call = around(Router::new().route("/", get(handler)), Ambient::system()).oneshot(request);
+        let call = tokio::spawn(call);
+        begun.notified().await;
+        call.abort();
+        assert!(call.await.unwrap_err().is_cancelled());
+        go_on.notify_one();
+        done.notified().await;
+    }
+}

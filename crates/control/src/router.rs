@@ -6,6 +6,7 @@ use crate::routes::{audit_entries, health, interceptions, keys, openapi, provide
 use crate::{layers, openapi as document};
 use axum::Router;
 use axum::routing::get;
+use http::StatusCode;
 use lychgate_gateway::Gateway;
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
@@ -48,6 +49,8 @@ pub(crate) fn api() -> OpenApiRouter<App> {
 pub(crate) fn all(app: &App, gateway: &Gateway) -> Router {
     let api: Router = Router::from(api())
         .route("/api/v1/openapi.json", get(openapi::get))
+        // Ours, so that it keeps its layers when other routers are merged; its body is written by them.
+        .fallback(async || StatusCode::NOT_FOUND)
         .with_state(app.clone());
     let link = lychgate_link::server::routes(Arc::new(Doorkeeper(app.clone())));
     layers::around(api, app.ambient.clone())

@@ -119,7 +119,7 @@ impl Gates {
             gates
                 .values()
                 .filter(|gate| gate.key_id == key_id)
-                .for_each(|gate| gate.shut(reason))
+                .for_each(|gate| gate.shut(reason));
         });
     }
 

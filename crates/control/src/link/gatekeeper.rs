@@ -37,12 +37,13 @@ impl Gatekeeper for Doorkeeper {
                 return Err(LinkError::Refused(RefusalReason::TooManyAttempts));
             }
         };
-        check(app, &gate).await.inspect_err(|error| match error {
-            LinkError::Refused(RefusalReason::KeyExpired) => {
-                app.attempts.note(source, "expired", Some(secret.prefix()))
-            }
-            LinkError::Refused(_) => app.attempts.note(source, "revoked", Some(secret.prefix())),
-            LinkError::Unreachable(_) | LinkError::Internal { .. } => {}
+        check(app, &gate).await.inspect_err(|error| {
+            let reason = match error {
+                LinkError::Refused(RefusalReason::KeyExpired) => "expired",
+                LinkError::Refused(_) => "revoked",
+                LinkError::Unreachable(_) | LinkError::Internal { .. } => return,
+            };
+            app.attempts.note(source, reason, Some(secret.prefix()));
         })?;
         touch(app, &gate).await;
         Ok(PlaneLink::of_replica(app.clone(), gate, source))

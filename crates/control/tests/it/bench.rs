@@ -34,7 +34,13 @@ impl Bench {
         let options = options(db, &data_dir, Some(owner.clone()));
         let control = Control::start(options, db.ambient()).await.unwrap();
         let url = format!("http://{}", control.local_addr());
-        Self { url, owner: owner.expose().to_owned(), ambient: db.ambient(), control, _data_dir: data_dir }
+        Self {
+            url,
+            owner: owner.expose().to_owned(),
+            ambient: db.ambient(),
+            control,
+            _data_dir: data_dir,
+        }
     }
 
     pub(crate) async fn stop(self) {
@@ -64,7 +70,11 @@ impl Bench {
 
     /// Makes a user and a token for them; answers the user's id and the token.
     pub(crate) async fn user(&self, name: &str, role: &str) -> (String, String) {
-        let user = self.post(&self.owner, "/users", json!({"username": name, "role": role})).await.expect(201).value();
+        let user = self
+            .post(&self.owner, "/users", json!({"username": name, "role": role}))
+            .await
+            .expect(201)
+            .value();
         (text(&user["id"]), self.token(name, &["*"]).await)
     }
 
@@ -76,8 +86,15 @@ impl Bench {
 
     /// Makes a gateway key; answers its id and secret.
     pub(crate) async fn key(&self, name: &str) -> (String, GatewayKeySecret) {
-        let made = self.post(&self.owner, "/ai-gateway/keys", json!({"name": name})).await.expect(201).value();
-        (text(&made["id"]), GatewayKeySecret::parse(made["key"].as_str().unwrap()).unwrap())
+        let made = self
+            .post(&self.owner, "/ai-gateway/keys", json!({"name": name}))
+            .await
+            .expect(201)
+            .value();
+        (
+            text(&made["id"]),
+            GatewayKeySecret::parse(made["key"].as_str().unwrap()).unwrap(),
+        )
     }
 
     /// A replica's link.
@@ -87,12 +104,18 @@ impl Bench {
 
     /// Attaches a replica and reads the first configuration.
     pub(crate) async fn attach(&self, key: &GatewayKeySecret) -> Attached {
-        Attached::open(&self.link(key), hello(self.ambient.new_id())).await.unwrap()
+        Attached::open(&self.link(key), hello(self.ambient.new_id()))
+            .await
+            .unwrap()
     }
 
     /// How many audit entries there are for this query.
     pub(crate) async fn audit(&self, query: &str) -> Vec<Value> {
-        let page = self.get(&self.owner, &format!("/audit-entries?limit=200&{query}")).await.expect(200).value();
+        let page = self
+            .get(&self.owner, &format!("/audit-entries?limit=200&{query}"))
+            .await
+            .expect(200)
+            .value();
         page["audit_entries"].as_array().unwrap().clone()
     }
 }
@@ -131,7 +154,11 @@ impl Attached {
     pub(crate) async fn open(link: &dyn ControlLink, hello: Hello) -> Result<Self, LinkError> {
         let (heartbeats, watched) = watch::channel(Heartbeat::default());
         let events = link.attach(hello, watched).await?;
-        let mut attached = Self { events, heartbeats, providers: vec![] };
+        let mut attached = Self {
+            events,
+            heartbeats,
+            providers: vec![],
+        };
         match attached.next().await {
             Some(Ok(Down::Configuration(first))) => {
                 attached.providers = first.providers.iter().map(|p| p.name.to_string()).collect();
@@ -143,12 +170,17 @@ impl Attached {
 
     /// The next event; `None` at the end.
     pub(crate) async fn next(&mut self) -> Option<Result<Down, LinkError>> {
-        tokio::time::timeout(DEADLINE, self.events.events.next()).await.expect("an event")
+        tokio::time::timeout(DEADLINE, self.events.events.next())
+            .await
+            .expect("an event")
     }
 }
 
 pub(crate) fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("not a text: {value}")).to_owned()
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("not a text: {value}"))
+        .to_owned()
 }
 
 pub(crate) fn hash(token: &str) -> SecretHash {
@@ -158,9 +190,18 @@ pub(crate) fn hash(token: &str) -> SecretHash {
 /// Checks that an answer is a problem of this status and code; answers the fields that do not fit.
 #[track_caller]
 pub(crate) fn problem(answer: &Answer, status: u16, code: &str) -> Vec<String> {
-    assert_eq!((answer.status, answer.header("content-type")), (status, "application/problem+json"), "{}", answer.text());
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (status, "application/problem+json"),
+        "{}",
+        answer.text()
+    );
     let body = answer.value();
-    assert_eq!((&body["code"], &body["status"]), (&json!(code), &json!(status)), "{body}");
+    assert_eq!(
+        (&body["code"], &body["status"]),
+        (&json!(code), &json!(status)),
+        "{body}"
+    );
     assert_eq!(body["request_id"], answer.header("x-request-id"), "{body}");
     let fields = body["validations"].as_array().into_iter().flatten();
     fields.map(|v| text(&v["field"])).collect()
@@ -170,7 +211,9 @@ pub(crate) fn problem(answer: &Answer, status: u16, code: &str) -> Vec<String> {
 pub(crate) fn masked(value: &Value, pointers: &[&str]) -> Value {
     let mut value = value.clone();
     for pointer in pointers {
-        *value.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer} is missing")) = json!("[…]");
+        *value
+            .pointer_mut(pointer)
+            .unwrap_or_else(|| panic!("{pointer} is missing")) = json!("[…]");
     }
     value
 }

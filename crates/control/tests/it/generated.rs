@@ -25,10 +25,12 @@ fn operations() -> Vec<Operation> {
     let mut all = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            let body = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str().map(|reference| {
-                let schema = document.pointer(reference.strip_prefix('#').unwrap()).unwrap();
-                schema["example"].clone()
-            });
+            let body = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+                .as_str()
+                .map(|reference| {
+                    let schema = document.pointer(reference.strip_prefix('#').unwrap()).unwrap();
+                    schema["example"].clone()
+                });
             all.push(Operation {
                 id: operation["operationId"].as_str().unwrap().to_owned(),
                 method: method.to_uppercase().parse().unwrap(),
@@ -47,7 +49,11 @@ impl Operation {
     }
 
     fn call(&self, bench: &Bench) -> Call {
-        let path: Vec<_> = self.path.split('/').map(|part| if part.starts_with('{') { NOBODY } else { part }).collect();
+        let path: Vec<_> = self
+            .path
+            .split('/')
+            .map(|part| if part.starts_with('{') { NOBODY } else { part })
+            .collect();
         let call = bench.call(self.method.clone(), &path.join("/"));
         match &self.body {
             Some(body) => call.json(body),
@@ -74,7 +80,11 @@ impl Operation {
 
     #[track_caller]
     fn documents(&self, status: u16) {
-        assert!(self.responses.contains(&status.to_string()), "{} does not document {status}", self.id);
+        assert!(
+            self.responses.contains(&status.to_string()),
+            "{} does not document {status}",
+            self.id
+        );
     }
 }
 
@@ -83,7 +93,9 @@ fn scope(resource: Resource, action: Action) -> String {
 }
 
 fn all_but(right: (Resource, Action)) -> Vec<String> {
-    let all = Resource::ALL.iter().flat_map(|r| Action::ALL.iter().map(move |a| (*r, *a)));
+    let all = Resource::ALL
+        .iter()
+        .flat_map(|r| Action::ALL.iter().map(move |a| (*r, *a)));
     all.filter(|other| *other != right).map(|(r, a)| scope(r, a)).collect()
 }
 
@@ -91,15 +103,27 @@ fn all_but(right: (Resource, Action)) -> Vec<String> {
 fn the_document_is_covered() {
     let operations = operations();
     let document: Value = serde_json::from_str(DOCUMENT).unwrap();
-    let count: usize = document["paths"].as_object().unwrap().values().map(|item| item.as_object().unwrap().len()).sum();
+    let count: usize = document["paths"]
+        .as_object()
+        .unwrap()
+        .values()
+        .map(|item| item.as_object().unwrap().len())
+        .sum();
     assert_eq!(operations.len(), count);
     for operation in &operations {
         operation.right();
         operation.documents(401);
         operation.documents(403);
         operation.documents(500);
-        assert_eq!(operation.takes_an_id(), operation.id != "token_create" && operation.responses.contains(&"404".to_owned()));
-        assert!(operation.body.as_ref().is_none_or(Value::is_object), "{} has no example", operation.id);
+        assert_eq!(
+            operation.takes_an_id(),
+            operation.id != "token_create" && operation.responses.contains(&"404".to_owned())
+        );
+        assert!(
+            operation.body.as_ref().is_none_or(Value::is_object),
+            "{} has no example",
+            operation.id
+        );
     }
     let mut ids: Vec<_> = operations.iter().map(|operation| &operation.id).collect();
     ids.sort();
@@ -114,7 +138,10 @@ fn every_response_is_described_and_every_error_is_a_problem() {
         for operation in item.as_object().unwrap().values() {
             for (status, response) in operation["responses"].as_object().unwrap() {
                 let id = &operation["operationId"];
-                assert!(response["description"].as_str().is_some_and(|text| !text.is_empty()), "{id} {status}");
+                assert!(
+                    response["description"].as_str().is_some_and(|text| !text.is_empty()),
+                    "{id} {status}"
+                );
                 let is_problem = !response["content"]["application/problem+json"].is_null();
                 assert_eq!(status.starts_with(['4', '5']), is_problem, "{id} {status}");
             }

@@ -119,13 +119,15 @@ both_engines! {
             let answer = bench.get(&bench.owner, &format!("{list}?limit=0&after=x")).await;
             assert_eq!(problem(&answer, 400, "invalid_request"), ["limit", "after"]);
         }
+        let nul = "/ai-gateway/interceptions?model=a%00";
+        assert_eq!(problem(&bench.get(&bench.owner, nul).await, 400, "invalid_request"), ["model"]);
         for id in ["x", "01920000", "{01920000-0000-7000-8000-000000000000}", "01920000000070008000000000000000"] {
             for list in ["/tokens", "/ai-gateway/interceptions"] {
                 let id = id.replace('{', "%7B").replace('}', "%7D");
                 assert_eq!(problem(&bench.get(&bench.owner, &format!("{list}/{id}")).await, 400, "invalid_id"), ["id"]);
             }
         }
-        for path in ["/users/%FF", "/users/no%20body", "/ai-gateway/keys/%2e%2e%2f", "/ai-gateway/providers/A--B"] {
+        for path in ["/users/%FF", "/users/no%20body", "/ai-gateway/keys/%2e%2e%2f", "/ai-gateway/providers/A--B", "/users/a%00", "/ai-gateway/keys/%00"] {
             problem(&bench.get(&bench.owner, path).await, 404, "not_found");
         }
         bench.stop().await;

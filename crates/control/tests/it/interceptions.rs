@@ -54,18 +54,31 @@ pub(crate) fn record(db: &TestDb, token: &str) -> Arc<InterceptionRecord> {
             estimated: false,
             extra: BTreeMap::from([("web_search_requests".to_owned(), 1)]),
         }],
-        prompts: vec![Prompt { provider_response_id: response(), prompt: "what is the weather?".to_owned() }],
+        prompts: vec![Prompt {
+            provider_response_id: response(),
+            prompt: "what is the weather?".to_owned(),
+        }],
         tool_usages: vec![ToolUsage {
             provider_response_id: response(),
             tool_call_id: "toolu_1".to_owned(),
             tool: "weather".to_owned(),
             input: "{\"city\":\"Köln\"}".to_owned(),
         }],
-        model_thoughts: vec![ModelThought { content: "hm".to_owned(), source: ThoughtSource::Thinking }],
+        model_thoughts: vec![ModelThought {
+            content: "hm".to_owned(),
+            source: ThoughtSource::Thinking,
+        }],
     })
 }
 
-const BLOTS: [&str; 6] = ["/id", "/user/id", "/token_id", "/session_id", "/gateway_key_id", "/replica_id"];
+const BLOTS: [&str; 6] = [
+    "/id",
+    "/user/id",
+    "/token_id",
+    "/session_id",
+    "/gateway_key_id",
+    "/replica_id",
+];
 
 both_engines! {
     async fn the_shape_of_an_interception(db: TestDb) {

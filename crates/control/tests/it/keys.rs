@@ -11,11 +11,20 @@ use std::time::Duration;
 const PATH: &str = "/ai-gateway/keys";
 
 async fn idempotent(bench: &Bench, token: &str, key: &str, body: &Value) -> Answer {
-    bench.call(Method::POST, PATH).bearer(token).header("idempotency-key", key).json(body).send().await
+    bench
+        .call(Method::POST, PATH)
+        .bearer(token)
+        .header("idempotency-key", key)
+        .json(body)
+        .send()
+        .await
 }
 
 async fn count(bench: &Bench) -> usize {
-    bench.get(&bench.owner, PATH).await.expect(200).value()["keys"].as_array().unwrap().len()
+    bench.get(&bench.owner, PATH).await.expect(200).value()["keys"]
+        .as_array()
+        .unwrap()
+        .len()
 }
 
 both_engines! {
@@ -130,8 +139,10 @@ both_engines! {
     async fn the_audit_log_tells_it_without_the_secret(db: TestDb) {
         let bench = Bench::start(db).await;
         let (id, secret) = bench.key("edge").await;
+        db.clock().advance(Duration::from_secs(1));
         let (_, auditor) = bench.user("aud", "auditor").await;
         problem(&bench.delete(&auditor, &format!("{PATH}/{id}")).await, 403, "forbidden");
+        db.clock().advance(Duration::from_secs(1));
         let answer = bench.delete(&bench.owner, &format!("{PATH}/{id}")).await.expect(204);
         let entries = bench.audit("resource_type=ai_gateway_key").await;
         let told: Vec<_> = entries.iter().map(|e| format!("{} {} {}", text(&e["actor"]["name"]), text(&e["action"]), text(&e["outcome"]))).collect();

@@ -1,5 +1,7 @@
 //! The control plane through its front door: a real listener, both engines. One binary, so that it is linked once.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may panic")]
+
 mod audit_entries;
 mod bench;
 mod generated;

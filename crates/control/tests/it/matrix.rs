@@ -15,7 +15,11 @@ const ACTIONS: [&str; 4] = ["create", "read", "update", "delete"];
 fn matrix() -> BTreeMap<(String, String, String), String> {
     let mut cells = BTreeMap::new();
     for row in MATRIX.lines().filter(|line| line.starts_with("| ")).skip(1) {
-        let parts: Vec<_> = row.trim_matches('|').split('|').map(|part| part.trim().trim_matches('`').to_owned()).collect();
+        let parts: Vec<_> = row
+            .trim_matches('|')
+            .split('|')
+            .map(|part| part.trim().trim_matches('`').to_owned())
+            .collect();
         for (action, cell) in ACTIONS.iter().zip(&parts[2..]) {
             cells.insert((parts[0].clone(), parts[1].clone(), (*action).to_owned()), cell.clone());
         }
@@ -38,27 +42,49 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     /// Does it by the API; `None` where the API has no such operation. 401, 403 and 404 mean no.
     async fn is_allowed(&self, resource: &str, action: &str) -> Option<bool> {
-        let Self { bench, token, user, number, .. } = *self;
+        let Self {
+            bench,
+            token,
+            user,
+            number,
+            ..
+        } = *self;
         let admin = bench.owner.as_str();
         let new = format!("n-{number}");
         let keys = "/ai-gateway/keys";
         let providers = "/ai-gateway/providers";
         let provider = json!({"name": new, "type": "anthropic", "keys": ["k"]});
         let answer = match (resource, action) {
-            ("user", "create") => bench.post(token, "/users", json!({"username": new, "role": "member"})).await,
+            ("user", "create") => {
+                bench
+                    .post(token, "/users", json!({"username": new, "role": "member"}))
+                    .await
+            }
             ("user", "read") => bench.get(token, &format!("/users/{user}")).await,
             ("user", "update") => bench.post(token, &format!("/users/{user}/activate"), json!({})).await,
             ("user", "delete") => bench.delete(token, &format!("/users/{user}")).await,
             ("token", "create") => bench.post(token, "/tokens", json!({"name": new, "user": user})).await,
             ("token", "read" | "delete") => {
-                let made = bench.post(admin, "/tokens", json!({"name": new, "user": user})).await.expect(201).value();
+                let made = bench
+                    .post(admin, "/tokens", json!({"name": new, "user": user}))
+                    .await
+                    .expect(201)
+                    .value();
                 let path = format!("/tokens/{}", text(&made["id"]));
-                if action == "read" { bench.get(token, &path).await } else { bench.delete(token, &path).await }
+                if action == "read" {
+                    bench.get(token, &path).await
+                } else {
+                    bench.delete(token, &path).await
+                }
             }
             ("ai_gateway_key", "create") => bench.post(token, keys, json!({"name": new})).await,
             ("ai_gateway_key", "read" | "delete") => {
                 let path = format!("{keys}/{}", bench.key(&new).await.0);
-                if action == "read" { bench.get(token, &path).await } else { bench.delete(token, &path).await }
+                if action == "read" {
+                    bench.get(token, &path).await
+                } else {
+                    bench.delete(token, &path).await
+                }
             }
             ("provider", "create") => bench.post(token, providers, provider).await,
             ("provider", _) => {
@@ -73,13 +99,23 @@ impl Attempt<'_> {
             ("interception", "read") => {
                 let record = record(self.db, self.users_token);
                 let (_, key) = bench.key(&new).await;
-                bench.link(&key).deliver(bench.ambient.new_id(), vec![record.clone()]).await.unwrap();
-                bench.get(token, &format!("/ai-gateway/interceptions/{}", record.id)).await
+                bench
+                    .link(&key)
+                    .deliver(bench.ambient.new_id(), vec![record.clone()])
+                    .await
+                    .unwrap();
+                bench
+                    .get(token, &format!("/ai-gateway/interceptions/{}", record.id))
+                    .await
             }
             ("audit_entry", "read") => bench.get(token, "/audit-entries").await,
             _ => return None,
         };
-        assert!([200, 201, 204, 403, 404].contains(&answer.status), "{resource} {action}: {}", answer.text());
+        assert!(
+            [200, 201, 204, 403, 404].contains(&answer.status),
+            "{resource} {action}: {}",
+            answer.text()
+        );
         Some(answer.status < 300)
     }
 }

@@ -8,7 +8,10 @@ const PATH: &str = "/ai-gateway/providers";
 const SECRET: &str = "sk-ant-0123456789abcdef";
 
 async fn count(bench: &Bench) -> usize {
-    bench.get(&bench.owner, PATH).await.expect(200).value()["providers"].as_array().unwrap().len()
+    bench.get(&bench.owner, PATH).await.expect(200).value()["providers"]
+        .as_array()
+        .unwrap()
+        .len()
 }
 
 async fn make(bench: &Bench, name: &str) -> Value {

@@ -3,7 +3,7 @@
 use crate::bench::{Bench, options};
 use lychgate_control::{Control, OWNER_TOKEN_FILE, StartError};
 use lychgate_testkit::both_engines;
-use lychgate_testkit::http::get;
+use lychgate_testkit::http::{get, post};
 use lychgate_types::secret::{MasterKey, UserTokenSecret};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -23,11 +23,11 @@ both_engines! {
         control.shutdown(LIMIT).await;
 
         std::fs::remove_file(&file).unwrap();
-        let given = Some(UserTokenSecret::generate(&db.ambient()));
-        let control = Control::start(options(db, &dir, given.clone()), db.ambient()).await.unwrap();
+        let given = UserTokenSecret::generate(&db.ambient());
+        let control = Control::start(options(db, &dir, Some(given.clone())), db.ambient()).await.unwrap();
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
         let whoami = format!("http://{}/api/v1/whoami", control.local_addr());
-        get(&whoami).bearer(given.unwrap().expose()).send().await.expect(401);
+        get(&whoami).bearer(given.expose()).send().await.expect(401);
         get(&whoami).bearer(text.trim()).send().await.expect(200);
         control.shutdown(LIMIT).await;
     }
@@ -49,6 +49,20 @@ both_engines! {
         let error = Control::start(options, db.ambient()).await.unwrap_err();
         assert!(matches!(error, StartError::Listen { .. }), "{error:?}");
         assert!(!dir.path().join(OWNER_TOKEN_FILE).exists());
+    }
+
+    async fn the_data_plane_is_on_the_same_port(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let body = serde_json::json!({"name": "claude", "type": "anthropic", "keys": ["sk-1"]});
+        bench.post(&bench.owner, "/ai-gateway/providers", body).await.expect(201);
+        let url = format!("{}/ai/claude/v1/messages", bench.url);
+        let answer = lychgate_testkit::wait::eventually("the embedded gateway knows the provider", || async {
+            let answer = post(&url).text("{}").send().await;
+            (answer.status == 401).then_some(answer)
+        })
+        .await;
+        assert_eq!(answer.value()["type"], "error", "the provider's own error shape: {}", answer.text());
+        bench.stop().await;
     }
 
     async fn the_probes_need_no_token(db: TestDb) {

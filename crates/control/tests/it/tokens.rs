@@ -38,7 +38,7 @@ both_engines! {
         assert_eq!(shown, made);
         let page = bench.get(&bench.owner, "/tokens").await.expect(200);
         assert!(!page.text().contains(secret.expose()));
-        assert_eq!(page.value()["tokens"][1], made);
+        assert!(page.value()["tokens"].as_array().unwrap().contains(&made));
         bench.stop().await;
     }
 

@@ -51,12 +51,15 @@ pub(crate) async fn provider_create(
     let mut validations = Validations::default();
     let name = validations.name("name", &body.name);
     let provider_type = validations.parse::<ProviderType>("type", Some(&body.r#type));
-    let default = provider_type.and_then(ProviderType::default_base_url);
-    let base_url = match body.base_url.as_deref().or(default) {
-        Some(text) => base_url::parse(text, allow_private),
-        None => Err("is needed for this type of provider"),
+    let default = provider_type.map(ProviderType::default_base_url);
+    let base_url = match (body.base_url.as_deref(), default) {
+        (Some(text), _) | (None, Some(Some(text))) => {
+            validations.check("base_url", base_url::parse(text, allow_private))
+        }
+        (None, Some(None)) => validations.check("base_url", Err("is needed for this type of provider")),
+        // The type itself is what does not fit.
+        (None, None) => None,
     };
-    let base_url = validations.check("base_url", base_url);
     secret::check_count(&mut validations, body.keys.len());
     for (at, key) in body.keys.iter().enumerate() {
         secret::check(&mut validations, &format!("keys[{at}]"), key);

@@ -9,9 +9,15 @@ use std::time::Duration;
 
 #[track_caller]
 fn providers(down: Option<Result<Down, LinkError>>) -> Vec<(String, bool, Vec<String>)> {
-    let Some(Ok(Down::Configuration(configuration))) = down else { panic!("no configuration: {down:?}") };
+    let Some(Ok(Down::Configuration(configuration))) = down else {
+        panic!("no configuration: {down:?}")
+    };
     let keys = |p: &lychgate_link::ProviderConfig| p.keys.iter().map(|key| key.secret.expose().to_owned()).collect();
-    configuration.providers.iter().map(|p| (p.name.to_string(), p.enabled, keys(p))).collect()
+    configuration
+        .providers
+        .iter()
+        .map(|p| (p.name.to_string(), p.enabled, keys(p)))
+        .collect()
 }
 
 both_engines! {

@@ -9,7 +9,11 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 async fn all(bench: &Bench) -> Vec<Value> {
-    let page = bench.get(&bench.owner, "/ai-gateway/interceptions").await.expect(200).value();
+    let page = bench
+        .get(&bench.owner, "/ai-gateway/interceptions")
+        .await
+        .expect(200)
+        .value();
     page["interceptions"].as_array().unwrap().clone()
 }
 
@@ -42,6 +46,25 @@ both_engines! {
         assert_eq!((&seen[0]["gateway_key_id"], &seen[0]["replica_id"]), (&json!(liars_id), &json!(null)));
         bench.link(&honest).deliver(replica, vec![Arc::new((*record(db, &token)).clone())]).await.unwrap();
         assert!(all(&bench).await.iter().any(|seen| seen["replica_id"] == replica.to_string()));
+        bench.stop().await;
+    }
+
+    /// A client can put anything into a request; no record may block those behind it for ever.
+    async fn whatever_text_a_record_holds_it_is_taken(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let (_, key) = bench.key("edge").await;
+        let (_, token) = bench.user("ada", "member").await;
+        let mut odd = (*record(db, &token)).clone();
+        odd.model = "m\0\u{7f}\u{1b}".to_owned();
+        odd.user_agent = "\0".to_owned();
+        odd.prompts[0].prompt = "before\0after\u{202e}".to_owned();
+        odd.tool_usages[0].input = "\0".repeat(3);
+        odd.model_thoughts[0].content = "\0".to_owned();
+        odd.token_usages[0].provider_response_id = "\0".to_owned();
+        odd.error_message = Some("\0".to_owned());
+        let receipt = bench.link(&key).deliver(bench.ambient.new_id(), vec![Arc::new(odd)]).await.unwrap();
+        assert_eq!(receipt.rejected, []);
+        assert_eq!(all(&bench).await.len(), 1);
         bench.stop().await;
     }
 }
