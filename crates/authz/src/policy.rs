@@ -48,6 +48,8 @@ words! {
         AiGatewayKey = "ai_gateway_key",
         /// A provider with its keys. Deployment-wide.
         Provider = "provider",
+        /// Where requests for certain models go instead. Deployment-wide.
+        Route = "route",
         /// A recorded AI request. Owned by the user who made it.
         Interception = "interception",
         /// A request sent through the gateway. `create` is the right to use the gateway.
@@ -79,11 +81,11 @@ pub fn reach(principal: &Principal, action: Action, resource: Resource) -> Reach
 
 fn role_reach(role: Role, action: Action, resource: Resource) -> Reach {
     use Action::{Create, Delete, Read, Update};
-    use Resource::{AiGatewayKey, AiRequest, AuditEntry, Interception, Provider, Token, User};
+    use Resource::{AiGatewayKey, AiRequest, AuditEntry, Interception, Provider, Route, Token, User};
     match (role, resource, action) {
-        (Role::Owner, User | Token | AiGatewayKey | Provider, Create | Read | Update | Delete) => Reach::Any,
+        (Role::Owner, User | Token | AiGatewayKey | Provider | Route, Create | Read | Update | Delete) => Reach::Any,
         (Role::Owner | Role::Auditor, Interception | AuditEntry, Read) => Reach::Any,
-        (Role::Auditor, User | Token | AiGatewayKey | Provider, Read) => Reach::Any,
+        (Role::Auditor, User | Token | AiGatewayKey | Provider | Route, Read) => Reach::Any,
         (Role::Auditor | Role::Member, Token, Create | Delete) => Reach::Own,
         (Role::Member, User | Token | Interception, Read) => Reach::Own,
         (Role::Owner | Role::Member, AiRequest, Create) => Reach::Own,
@@ -91,10 +93,10 @@ fn role_reach(role: Role, action: Action, resource: Resource) -> Reach {
     }
 }
 
-/// What the holder of a gateway key may do: learn of one token by its hash, get providers, append records.
+/// What the holder of a gateway key may do: learn of one token by its hash, get providers and routes, append records.
 fn replica_reach(action: Action, resource: Resource) -> Reach {
     match (resource, action) {
-        (Resource::Token | Resource::Provider, Action::Read) => Reach::Any,
+        (Resource::Token | Resource::Provider | Resource::Route, Action::Read) => Reach::Any,
         (Resource::Interception, Action::Create) => Reach::Any,
         _ => Reach::None,
     }
@@ -107,7 +109,7 @@ fn control_plane_reach(action: Action, resource: Resource) -> Reach {
         (Resource::User, Create | Read) => Reach::Any,
         (Resource::Token, Create | Read | Update) => Reach::Any,
         (Resource::AiGatewayKey, Read | Update) => Reach::Any,
-        (Resource::Provider, Read) => Reach::Any,
+        (Resource::Provider | Resource::Route, Read) => Reach::Any,
         (Resource::Interception, Create) => Reach::Any,
         (Resource::AuditEntry, Create) => Reach::Any,
         _ => Reach::None,

@@ -15,33 +15,65 @@ pub struct PolicyError {
     pub most: u32,
 }
 
-/// Declares a group of whole-number settings, each with default and bounds.
+/// One whole-number setting of a policy, as documents and errors tell of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting {
+    /// Its name with dots: `retry.max_attempts`.
+    pub field: &'static str,
+    /// What it means, in Markdown.
+    pub meaning: &'static str,
+    /// What holds where nothing is said.
+    pub default: u32,
+    /// The least value that it takes.
+    pub least: u32,
+    /// The greatest value that it takes.
+    pub most: u32,
+}
+
+/// Declares a group of whole-number settings, each with default and bounds, and the change of such a group.
 macro_rules! settings {
-    ($(#[$doc:meta])* $name:ident in $group:literal { $($(#[$fdoc:meta])* $field:ident = $default:literal, $least:literal..=$most:literal;)* }) => {
+    ($(#[$doc:meta])* $name:ident, $change:ident in $group:literal {
+        $($(#[doc = $fdoc:literal])* $field:ident = $default:literal, $least:literal..=$most:literal;)*
+    }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(default, deny_unknown_fields)]
-        pub struct $name { $($(#[$fdoc])* pub $field: u32,)* }
+        pub struct $name { $($(#[doc = $fdoc])* pub $field: u32,)* }
 
         impl Default for $name {
             fn default() -> Self { Self { $($field: $default,)* } }
         }
 
         impl $name {
-            fn validate(&self) -> Result<(), PolicyError> {
-                $(if !($least..=$most).contains(&self.$field) {
-                    let field = concat!($group, stringify!($field));
-                    return Err(PolicyError { field, least: $least, most: $most });
-                })*
-                Ok(())
-            }
+            const SETTINGS: &[Setting] = &[$(Setting {
+                field: concat!($group, stringify!($field)),
+                meaning: concat!($($fdoc),*),
+                default: $default,
+                least: $least,
+                most: $most,
+            },)*];
+
+            const fn values(&self) -> [u32; Self::SETTINGS.len()] { [$(self.$field),*] }
+        }
+
+        #[doc = concat!("A change of [`", stringify!($name), "`]: what is `None` is left as it is.")]
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields, expecting = "an object of settings")]
+        pub struct $change {
+            $($(#[doc = $fdoc])* #[serde(skip_serializing_if = "Option::is_none")] pub $field: Option<u32>,)*
+        }
+
+        impl $change {
+            fn is_empty(&self) -> bool { *self == Self::default() }
+            fn over(self, base: $name) -> $name { $name { $($field: self.$field.unwrap_or(base.$field),)* } }
+            fn then(self, later: Self) -> Self { Self { $($field: later.$field.or(self.$field),)* } }
         }
     };
 }
 
 settings! {
     /// When an attempt that failed before its first byte went to the client is made again.
-    RetryPolicy in "retry." {
+    RetryPolicy, RetryChange in "retry." {
         /// Attempts on one provider, the first included; 1 switches retries off.
         max_attempts = 3, 1..=10;
         /// Retries may make up this share of the provider's requests over the last ten seconds (at least ten retries are
@@ -56,7 +88,7 @@ settings! {
 
 settings! {
     /// Deadlines of one attempt, in milliseconds.
-    Timeouts in "timeouts." {
+    Timeouts, TimeoutsChange in "timeouts." {
         /// From the start of connecting to a usable connection, TLS included.
         connect_ms = 10_000, 1..=300_000;
         /// From the request's last byte to the head of the answer.
@@ -70,7 +102,7 @@ settings! {
 
 settings! {
     /// When a provider is left alone for a while. One breaker stands per provider, API, model and credential.
-    BreakerPolicy in "breaker." {
+    BreakerPolicy, BreakerChange in "breaker." {
         /// Failures within the window that open it; 0 switches it off.
         failures = 10, 0..=10_000;
         /// The window, in seconds.
@@ -106,34 +138,102 @@ impl Default for ProviderPolicy {
             retry: RetryPolicy::default(),
             timeouts: Timeouts::default(),
             breaker: BreakerPolicy::default(),
-            key_bench_seconds: 60,
+            key_bench_seconds: KEY_BENCH.default,
             http2: false,
         }
     }
 }
 
+const KEY_BENCH: Setting = Setting {
+    field: "key_bench_seconds",
+    meaning: " How long a central key that the provider refused (401, 403) or limited (429 without `Retry-After`) is left out, in seconds.",
+    default: 60,
+    least: 1,
+    most: 86_400,
+};
+
 impl ProviderPolicy {
+    /// Every whole-number setting, in order.
+    pub fn settings() -> Vec<Setting> {
+        [
+            RetryPolicy::SETTINGS,
+            Timeouts::SETTINGS,
+            BreakerPolicy::SETTINGS,
+            &[KEY_BENCH],
+        ]
+        .concat()
+    }
+
+    /// Every setting that is out of bounds.
+    pub fn misfits(&self) -> Vec<PolicyError> {
+        let values = [
+            &self.retry.values()[..],
+            &self.timeouts.values(),
+            &self.breaker.values(),
+            &[self.key_bench_seconds],
+        ];
+        let pairs = Self::settings().into_iter().zip(values.concat());
+        pairs
+            .filter(|(setting, value)| !(setting.least..=setting.most).contains(value))
+            .map(|(Setting { field, least, most, .. }, _)| PolicyError { field, least, most })
+            .collect()
+    }
+
     /// Checks every bound; says which field breaks one.
     pub fn validate(&self) -> Result<(), PolicyError> {
-        self.retry.validate()?;
-        self.timeouts.validate()?;
-        self.breaker.validate()?;
-        let bounds = PolicyError {
-            field: "key_bench_seconds",
-            least: 1,
-            most: 86_400,
-        };
-        if (bounds.least..=bounds.most).contains(&self.key_bench_seconds) {
-            Ok(())
-        } else {
-            Err(bounds)
+        self.misfits().into_iter().next().map_or(Ok(()), Err)
+    }
+}
+
+/// A change of a [`ProviderPolicy`], setting by setting: what is left out stays as it is. Also what is kept of a provider's
+/// policy: only what somebody has set, so that the rest follows the defaults.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "an object of settings")]
+pub struct PolicyChange {
+    /// Retries.
+    #[serde(skip_serializing_if = "RetryChange::is_empty")]
+    pub retry: RetryChange,
+    /// Deadlines.
+    #[serde(skip_serializing_if = "TimeoutsChange::is_empty")]
+    pub timeouts: TimeoutsChange,
+    /// Circuit breaker.
+    #[serde(skip_serializing_if = "BreakerChange::is_empty")]
+    pub breaker: BreakerChange,
+    /// See [`ProviderPolicy::key_bench_seconds`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_bench_seconds: Option<u32>,
+    /// See [`ProviderPolicy::http2`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http2: Option<bool>,
+}
+
+impl PolicyChange {
+    /// The policy that it makes of another one.
+    pub fn over(self, base: ProviderPolicy) -> ProviderPolicy {
+        ProviderPolicy {
+            retry: self.retry.over(base.retry),
+            timeouts: self.timeouts.over(base.timeouts),
+            breaker: self.breaker.over(base.breaker),
+            key_bench_seconds: self.key_bench_seconds.unwrap_or(base.key_bench_seconds),
+            http2: self.http2.unwrap_or(base.http2),
+        }
+    }
+
+    /// This change and then a later one, as one.
+    pub fn then(self, later: Self) -> Self {
+        Self {
+            retry: self.retry.then(later.retry),
+            timeouts: self.timeouts.then(later.timeouts),
+            breaker: self.breaker.then(later.breaker),
+            key_bench_seconds: later.key_bench_seconds.or(self.key_bench_seconds),
+            http2: later.http2.or(self.http2),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::ProviderPolicy;
+    use super::{PolicyChange, ProviderPolicy};
 
     #[test]
     fn what_is_left_out_has_its_default_and_bounds_are_named() {
@@ -147,5 +247,42 @@ mod tests {
             "breaker.open_seconds must be between 1 and 3600"
         );
         assert!(serde_json::from_str::<ProviderPolicy>(r#"{"retries":{}}"#).is_err());
+    }
+
+    #[test]
+    fn changes_are_merged_setting_by_setting() {
+        let read = |text: &str| serde_json::from_str::<PolicyChange>(text).unwrap();
+        let first = read(r#"{"retry":{"max_attempts":1,"budget_percent":0},"http2":true}"#);
+        let both = first.then(read(
+            r#"{"retry":{"max_attempts":5},"breaker":{},"key_bench_seconds":9}"#,
+        ));
+        let text = r#"{"retry":{"max_attempts":5,"budget_percent":0},"key_bench_seconds":9,"http2":true}"#;
+        assert_eq!(serde_json::to_string(&both).unwrap(), text, "only what was set");
+        let policy = both.over(ProviderPolicy::default());
+        assert_eq!(
+            (
+                policy.retry.max_attempts,
+                policy.retry.budget_percent,
+                policy.retry.base_delay_ms
+            ),
+            (5, 0, 250)
+        );
+        assert_eq!((policy.key_bench_seconds, policy.http2), (9, true));
+        assert_eq!(PolicyChange::default().over(policy), policy);
+        assert_eq!(serde_json::to_string(&PolicyChange::default()).unwrap(), "{}");
+    }
+
+    #[test]
+    fn the_settings_are_the_policys_fields_in_their_order() {
+        let default = serde_json::to_value(ProviderPolicy::default()).unwrap();
+        for setting in ProviderPolicy::settings() {
+            let value = default.pointer(&format!("/{}", setting.field.replace('.', "/")));
+            assert_eq!(value, Some(&setting.default.into()), "{}", setting.field);
+            assert!(setting.meaning.starts_with(' ') && !setting.meaning.trim().is_empty());
+        }
+        let mut bad = ProviderPolicy::default();
+        (bad.retry.max_attempts, bad.timeouts.total_ms, bad.key_bench_seconds) = (0, u32::MAX, 0);
+        let fields: Vec<_> = bad.misfits().iter().map(|misfit| misfit.field).collect();
+        assert_eq!(fields, ["retry.max_attempts", "timeouts.total_ms", "key_bench_seconds"]);
     }
 }

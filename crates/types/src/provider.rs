@@ -23,6 +23,11 @@ impl ProviderType {
             Self::OpenAiCompatible => None,
         }
     }
+
+    /// Whether what was written for one may be sent to the other as it is.
+    pub const fn speaks_like(self, other: Self) -> bool {
+        matches!(self, Self::Anthropic) == matches!(other, Self::Anthropic)
+    }
 }
 
 text_enum! {
