@@ -244,3 +244,70 @@ impl Drop for Seat {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::StreamExt;
+    use lychgate_link::{Down, PROTOCOL, RefusalReason};
+    use lychgate_types::Ambient;
+
+    fn hello(replica_id: ReplicaId) -> Hello {
+        let (name, version, address) = (String::new(), String::new(), String::new());
+        Hello {
+            replica_id,
+            name,
+            version,
+            protocol: PROTOCOL,
+            address,
+            labels: BTreeMap::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn closing_a_key_reaches_its_own_attachments_only() {
+        let ambient = Ambient::system();
+        let (hub, mut departures) = Hub::new();
+        let gate = |byte: u8| {
+            let hash = SecretHash::from_bytes([byte; 32]);
+            hub.gates
+                .enter(Gate::new(ambient.new_id(), String::new(), String::new(), hash))
+        };
+        let (closed, other) = (gate(1), gate(2));
+        let sit = |gate: Option<Arc<Gate>>| {
+            let heartbeats = watch::channel(Heartbeat::default()).1;
+            let seat = hub.sit(hello(ambient.new_id()), ambient.now(), gate, heartbeats);
+            seat.into_attachment(&mailbox::tests::configuration(1)).events
+        };
+        let (mut one, mut two, mut embedded) = (sit(Some(closed.clone())), sit(Some(other.clone())), sit(None));
+        hub.close_key(closed.key_id, CloseReason::KeyRevoked);
+        assert!(matches!(
+            one.next().await,
+            Some(Ok(Down::Close(CloseReason::KeyRevoked)))
+        ));
+        assert!(one.next().await.is_none());
+        assert_eq!(
+            (closed.refusal(), other.refusal()),
+            (Some(RefusalReason::KeyRevoked), None)
+        );
+        for spared in [&mut two, &mut embedded] {
+            assert!(matches!(spared.next().await, Some(Ok(Down::Configuration(_)))));
+        }
+        drop(one);
+        assert_eq!(
+            departures.recv().await.map(|gone| gone.gate.key_id),
+            Some(closed.key_id)
+        );
+
+        hub.close_everybody();
+        assert!(matches!(
+            two.next().await,
+            Some(Ok(Down::Close(CloseReason::ShuttingDown)))
+        ));
+        let mut late = sit(Some(other));
+        assert!(matches!(
+            late.next().await,
+            Some(Ok(Down::Close(CloseReason::ShuttingDown)))
+        ));
+    }
+}

@@ -98,11 +98,11 @@ pub(super) fn events<G: Send + 'static>(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use futures_util::FutureExt;
 
-    fn configuration(version: u64) -> Arc<Configuration> {
+    pub(in crate::link) fn configuration(version: u64) -> Arc<Configuration> {
         Arc::new(Configuration {
             version,
             capture_content: false,

@@ -47,13 +47,6 @@ both_engines! {
         bench.stop().await;
     }
 
-    async fn credentials_of_one_kind_do_not_open_the_other_door(db: TestDb) {
-        let bench = Bench::start(db).await;
-        let (_, key) = bench.key("edge").await;
-        problem(&bench.get(key.expose(), "/whoami").await, 401, "token_malformed");
-        bench.stop().await;
-    }
-
     /// A replica holds one secret; with it, nothing can be read over the API, and the link has no call that reads records.
     async fn a_replica_reads_nothing(db: TestDb) {
         let bench = Bench::start(db).await;
