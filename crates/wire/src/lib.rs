@@ -13,8 +13,11 @@ mod anthropic;
 mod capture;
 pub mod client;
 pub mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod json;
 pub mod limits;
+mod model;
 mod openai_chat;
 mod openai_embeddings;
 mod openai_responses;
@@ -24,6 +27,7 @@ mod sse;
 #[cfg(test)]
 mod testing;
 
+pub use model::with_model;
 pub use openai_chat::UsageChunkFilter;
 pub use request::{MalformedBody, RequestFacts, ask_for_usage, read_request};
 pub use response::{ErrorFacts, ReaderOptions, ResponseFacts, ResponseReader};

@@ -4,6 +4,7 @@
 //! in the JSON itself makes a parse fail.
 
 pub(crate) mod counters;
+pub(crate) mod edit;
 mod raw;
 pub(crate) mod tail;
 #[cfg(test)]

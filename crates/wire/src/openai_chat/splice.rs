@@ -1,8 +1,8 @@
 //! Asking for usage in a request's own bytes: the needed ones are put in or replaced, all others kept.
 
-use crate::json::{self, Members, Raw};
+use crate::json::edit::{Counted, place_of, put_in, replace};
+use crate::json::{self, Members};
 use serde::de::MapAccess;
-use std::ops::Range;
 
 /// The body with `stream_options.include_usage` true; `None` where it isn't plain what to change, or nothing is to.
 pub(crate) fn with_usage_requested(body: &[u8]) -> Option<Vec<u8>> {
@@ -24,54 +24,6 @@ pub(crate) fn with_usage_requested(body: &[u8]) -> Option<Vec<u8>> {
             }
         }
         _ => None,
-    }
-}
-
-/// Puts a first member into the object that begins at or after `from` (only white space may be between).
-fn put_in(body: &[u8], from: usize, member: &[u8]) -> Option<Vec<u8>> {
-    let at = from + body[from..].iter().position(|byte| *byte == b'{')? + 1;
-    let is_empty = body[at..].trim_ascii_start().first() == Some(&b'}');
-    let mut member = member.to_vec();
-    if !is_empty {
-        member.push(b',');
-    }
-    Some(replace(body, at..at, &member))
-}
-
-fn replace(body: &[u8], place: Range<usize>, with: &[u8]) -> Vec<u8> {
-    [&body[..place.start], with, &body[place.end..]].concat()
-}
-
-/// Where a value that was borrowed from `body` stands in it.
-fn place_of(value: Raw<'_>, body: &[u8]) -> Option<Range<usize>> {
-    let text = value.json();
-    let start = (text.as_ptr() as usize).checked_sub(body.as_ptr() as usize)?;
-    let place = start..start + text.len();
-    // Holds by construction; a copy in between would break it, and then the request goes out as it came.
-    (body.get(place.clone())? == text.as_bytes()).then_some(place)
-}
-
-/// A member, and how often it was there.
-#[derive(Debug, Default)]
-struct Counted<'de> {
-    last: Raw<'de>,
-    times: usize,
-}
-
-impl<'de> Counted<'de> {
-    /// The member, or `Some(None)` where it is absent; `None` where it is repeated, as servers differ in which one counts.
-    fn only(&self) -> Option<Option<Raw<'de>>> {
-        match self.times {
-            0 => Some(None),
-            1 => Some(Some(self.last)),
-            _ => None,
-        }
-    }
-
-    fn read<A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<bool, A::Error> {
-        self.last = map.next_value()?;
-        self.times += 1;
-        Ok(true)
     }
 }
 
