@@ -3,6 +3,7 @@
 macro_rules! scenarios {
     ($($(#[doc = $about:literal])+ $variant:ident = $name:literal)*) => {
         /// What the answer is to be. Chosen by the header `x-scripted`, else by the model's name, else by what the request says.
+        /// The header may name several, apart by commas: one for each try of an SDK that counts its retries, the last for all later.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Scenario { $($(#[doc = $about])+ $variant,)* }
 

@@ -22,6 +22,8 @@ use std::sync::Arc;
 /// As much as Anthropic takes.
 const BODY_LIMIT: usize = 32 << 20;
 const NAME: &str = "x-scripted";
+/// The official SDKs count their own retries in this header, from zero.
+const RETRY_COUNT: &str = "x-stainless-retry-count";
 
 /// Answers one request.
 pub(crate) async fn answer(
@@ -98,7 +100,7 @@ fn endpoint_script(endpoint: Endpoint, headers: &HeaderMap, body: &[u8], shared:
         return error::not_json(endpoint.family());
     };
     let ask = Ask::read(endpoint, body);
-    let named = headers.get(NAME).and_then(|name| name.to_str().ok());
+    let named = named(headers);
     if let Some(script) = named
         .and_then(|name| shared.script(name))
         .or_else(|| shared.script(&ask.model))
@@ -117,6 +119,14 @@ fn endpoint_script(endpoint: Endpoint, headers: &HeaderMap, body: &[u8], shared:
         },
         None => perform(&ask, chosen(&ask)),
     }
+}
+
+/// The scenario that the header names. Of several, apart by commas, each try of an SDK gets the next, and the last one stays.
+fn named(headers: &HeaderMap) -> Option<&str> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let names = text(NAME)?.split(',');
+    let tries: usize = text(RETRY_COUNT).and_then(|count| count.parse().ok()).unwrap_or(0);
+    names.take(tries.saturating_add(1)).last().map(str::trim)
 }
 
 /// What lies beside the four APIs.
@@ -164,5 +174,35 @@ fn with_headers(script: Script, family: Family, body: &[u8]) -> Script {
             .header("x-ratelimit-limit-requests", "10000")
             .header("x-ratelimit-remaining-requests", "9999")
             .header("x-ratelimit-reset-requests", "6ms"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_try_of_an_sdk_may_get_a_scenario_of_its_own() {
+        let chosen = |value: &'static str, tries: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(NAME, value.parse().unwrap());
+            if let Some(tries) = tries {
+                headers.insert(RETRY_COUNT, tries.parse().unwrap());
+            }
+            named(&headers).map(str::to_owned).unwrap()
+        };
+        let three = "error-429, error-500,text";
+        for (tries, wanted) in [
+            (None, "error-429"),
+            (Some("0"), "error-429"),
+            (Some("1"), "error-500"),
+            (Some("2"), "text"),
+            (Some("7"), "text"),
+            (Some("nonsense"), "error-429"),
+        ] {
+            assert_eq!(chosen(three, tries), wanted);
+            assert_eq!(chosen("crlf", tries), "crlf");
+        }
+        assert_eq!(named(&HeaderMap::new()), None);
     }
 }
