@@ -19,6 +19,8 @@ mod call;
 mod core;
 mod deliver;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gateway;
 mod headers;
 mod lease;

@@ -1,40 +1,46 @@
 //! How much of one exchange is held in memory, and kept on record. What is over a limit is relayed all the same.
+//!
+//! Builds by cargo-fuzz have small limits, so that small inputs get past them.
 
 /// Largest event of a stream that is read, in bytes; a larger one is skipped.
-pub const EVENT_BYTES: usize = 8 * 1024 * 1024;
+pub const EVENT_BYTES: usize = limit(8 * 1024 * 1024, 1024);
 
 /// Largest blocking answer that is parsed whole, in bytes; of a larger one only the end is looked at, for its usage.
-pub const BODY_BYTES: usize = 16 * 1024 * 1024;
+pub const BODY_BYTES: usize = limit(16 * 1024 * 1024, 2048);
 
 /// The same for embeddings, where nothing but the usage at the end is wanted.
-pub const EMBEDDINGS_BODY_BYTES: usize = 1024 * 1024;
+pub const EMBEDDINGS_BODY_BYTES: usize = limit(1024 * 1024, 1024);
 
 /// How much of the end of an answer that is too large is looked at, in bytes.
-pub const TAIL_BYTES: usize = 256 * 1024;
+pub const TAIL_BYTES: usize = limit(256 * 1024, 512);
 
 /// Captured content of one interception, in bytes: prompt and answer together.
 pub const CONTENT_BYTES: usize = PROMPT_BYTES + ANSWER_CONTENT_BYTES;
 
 /// Captured text of the prompt, in bytes.
-pub const PROMPT_BYTES: usize = 256 * 1024;
+pub const PROMPT_BYTES: usize = limit(256 * 1024, 128);
 
 /// Captured tool arguments and thoughts of one answer, in bytes.
-pub const ANSWER_CONTENT_BYTES: usize = 768 * 1024;
+pub const ANSWER_CONTENT_BYTES: usize = limit(768 * 1024, 256);
 
 /// Tool calls and thoughts recorded of one answer.
-pub const ITEMS: usize = 1024;
+pub const ITEMS: usize = limit(1024, 64);
 
 /// Names and ids that a provider or client gives, in bytes.
-pub const NAME_BYTES: usize = 512;
+pub const NAME_BYTES: usize = limit(512, 48);
 
 /// An error message, in bytes.
-pub const MESSAGE_BYTES: usize = 4 * 1024;
+pub const MESSAGE_BYTES: usize = limit(4 * 1024, 96);
 
 /// Counters kept of one usage object.
-pub const COUNTERS: usize = 64;
+pub const COUNTERS: usize = limit(64, 16);
 
 /// Bytes of one event that [`crate::UsageChunkFilter`] holds back; usage chunks are far smaller.
-pub const HELD_BYTES: usize = 256 * 1024;
+pub const HELD_BYTES: usize = limit(256 * 1024, 512);
 
 /// What stands at the end of text that was cut.
 pub const CUT_MARK: &str = "…[cut]";
+
+const fn limit(real: usize, fuzzed: usize) -> usize {
+    if cfg!(fuzzing) { fuzzed } else { real }
+}

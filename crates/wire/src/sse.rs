@@ -160,6 +160,12 @@ impl Splitter {
         self.skipping || self.carry.iter().any(|byte| !matches!(byte, b'\r' | b'\n'))
     }
 
+    /// Bytes held of the event under way.
+    #[cfg(fuzzing)]
+    pub(crate) fn held(&self) -> usize {
+        self.carry.len()
+    }
+
     fn keep(&mut self, bytes: &[u8]) {
         if self.skipping {
             return;

@@ -1,0 +1,20 @@
+//! Doors for the fuzz targets (folder `fuzz`) into what is otherwise private. Only builds by cargo-fuzz have them.
+
+use crate::limits::EVENT_BYTES;
+use crate::sse::{Event, Splitter};
+
+/// The events that a stream's pieces give, as pairs of name and data.
+///
+/// # Panics
+/// Where more of the stream is held than one event may have: that is a bug.
+pub fn events(pieces: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut found = Vec::new();
+    let mut keep = |event: &Event<'_>| found.push((event.name.to_vec(), event.data.to_vec()));
+    let mut splitter = Splitter::default();
+    for piece in pieces {
+        splitter.push(piece, &mut keep);
+        assert!(splitter.held() <= EVENT_BYTES);
+    }
+    splitter.finish(keep);
+    found
+}
