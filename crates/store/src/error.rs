@@ -41,7 +41,7 @@ pub struct Constraint {
 }
 
 /// A rule about several rows at once, or about the caller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuleBroken {
     /// Nobody would be left to run the deployment.
     #[error("this is the last active owner: make another owner first")]
@@ -55,6 +55,79 @@ pub enum RuleBroken {
     /// The wanted list of provider keys names one that this provider does not have.
     #[error("the list of keys names a key that this provider does not have: read the provider again")]
     NoSuchProviderKey,
+    /// A provider that routes name can't go.
+    #[error("these routes use the provider: {}; change or delete them first", some(.routes))]
+    ProviderInUse {
+        /// Their names, oldest route first.
+        routes: Vec<String>,
+    },
+    /// What a route names as providers does not go together.
+    #[error("the route's providers do not go together: {}", all(.0))]
+    RouteProviders(Vec<RouteMisfit>),
+}
+
+/// The first names of a list that may be long.
+fn some(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let first = names
+        .iter()
+        .take(SHOWN)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
+fn all(misfits: &[RouteMisfit]) -> String {
+    let texts: Vec<_> = misfits
+        .iter()
+        .map(|misfit| format!("{}: {}", misfit.place, misfit.why))
+        .collect();
+    texts.join("; ")
+}
+
+/// A provider that a route can't name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RouteMisfit {
+    /// Where the route names it.
+    pub place: RoutePlace,
+    /// Why it can't be there.
+    pub why: RouteMisfitReason,
+}
+
+/// A place in a route where a provider stands. Its text is the field's path: `targets[0].provider`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoutePlace {
+    /// The provider that clients address.
+    Entry,
+    /// One of the targets, counted from 0.
+    Target(usize),
+    /// One of the fallbacks, counted from 0.
+    Fallback(usize),
+}
+
+impl std::fmt::Display for RoutePlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Entry => f.write_str("provider"),
+            Self::Target(at) => write!(f, "targets[{at}].provider"),
+            Self::Fallback(at) => write!(f, "fallbacks[{at}].provider"),
+        }
+    }
+}
+
+/// Why a provider can't stand in a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RouteMisfitReason {
+    /// There is none of this id or name.
+    #[error("no such provider")]
+    Unknown,
+    /// Requests for the one can't be sent to the other as they are.
+    #[error("speaks another wire format than the route's own provider")]
+    OtherWire,
 }
 
 /// A failure of the database itself. Its `Display` says nothing of it; its source does, for the log.

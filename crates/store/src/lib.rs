@@ -8,6 +8,7 @@
 
 mod ai_gateway_keys;
 mod audit;
+mod configuration;
 mod connect;
 mod engine;
 mod error;
@@ -19,6 +20,8 @@ mod master_key;
 mod page;
 mod provider_update;
 mod providers;
+mod route_update;
+mod routes;
 pub mod seal;
 mod sql;
 mod tokens;
@@ -27,14 +30,19 @@ mod users;
 
 pub use ai_gateway_keys::{AiGatewayKeyInsert, GatewayKey, KeyAuthentication, KeyFilter, KeyState};
 pub use audit::{ActorKind, AuditEntry, AuditFilter, AuditInsert, AuditOutcome};
+pub use configuration::{SealedConfiguration, SealedProvider};
 pub use connect::{Store, schema_id};
-pub use error::{ConnectError, Constraint, Internal, RuleBroken, StoreError};
+pub use error::{
+    ConnectError, Constraint, Internal, RouteMisfit, RouteMisfitReason, RoutePlace, RuleBroken, StoreError,
+};
 pub use idempotency::{Idempotency, Operation, RememberedAnswer};
 pub use ingest::{IngestReport, ReplicaStamp};
 pub use interceptions::{InterceptionDetail, InterceptionFilter, InterceptionSummary, TokenSums};
 pub use page::{Cursor, CursorError, Listing, Page};
 pub use provider_update::{ProviderPatch, WantedKey};
-pub use providers::{Provider, ProviderInsert, ProviderKey, ProviderKeyInsert, SealedProvider};
+pub use providers::{Provider, ProviderInsert, ProviderKey, ProviderKeyInsert, ProviderRef};
+pub use route_update::RoutePatch;
+pub use routes::{Route, RouteInsert, RouteTarget, TargetWanted};
 pub use seal::{SealError, Sealed, Sealer};
 pub use tokens::{Token, TokenAuthentication, TokenFilter, TokenInsert};
 pub use url::{DatabaseUrl, DatabaseUrlError};

@@ -6,6 +6,7 @@ use crate::providers::{Provider, ProviderKeyInsert, whole};
 use crate::sql::providers as sql;
 use crate::{RuleBroken, Store, StoreError};
 use lychgate_authz::{Action, Caller, Resource, Target};
+use lychgate_types::policy::PolicyChange;
 use lychgate_types::{ProviderId, ProviderKeyId, Timestamp};
 use std::collections::HashSet;
 
@@ -18,6 +19,8 @@ pub struct ProviderPatch {
     pub enabled: Option<bool>,
     /// Whether it may live on a loopback or private address.
     pub allow_private: Option<bool>,
+    /// Single settings of its policy; the bounds are checked by the caller.
+    pub policy: PolicyChange,
     /// The whole list: keys that it leaves out are deleted.
     pub keys: Option<Vec<WantedKey>>,
 }
@@ -59,6 +62,7 @@ impl Store {
         let name = sql::update(tx.conn(), id, now, patch)
             .await?
             .ok_or(StoreError::NotFound)?;
+        sql::change_policy(&mut tx, id, patch.policy).await?;
         if let Some(wanted) = &patch.keys {
             replace_keys(&mut tx, id, now, wanted).await?;
         }

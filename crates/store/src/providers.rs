@@ -1,14 +1,14 @@
 //! Providers: configured upstreams with their sealed keys. Every change counts the configuration version up.
 
 use crate::engine::Tx;
-use crate::guard::{Event, id_or_name, no_user};
+use crate::guard::{Event, id_or_name};
 use crate::seal::Sealed;
 use crate::sql::providers as sql;
-use crate::{Cursor, Listing, Page, Store, StoreError};
+use crate::{Cursor, Listing, Page, RuleBroken, Store, StoreError};
 use lychgate_authz::{Action, Caller, Resource, Target, authorise, authorise_list};
+use lychgate_types::policy::{PolicyChange, ProviderPolicy};
 use lychgate_types::provider::ProviderType;
 use lychgate_types::{ProviderId, ProviderKeyId, Timestamp};
-use std::collections::HashMap;
 
 /// A provider; its keys are only shown masked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,12 +25,23 @@ pub struct Provider {
     pub enabled: bool,
     /// Whether it may live on a loopback or private address.
     pub allow_private: bool,
+    /// In force: what somebody has set, and the defaults.
+    pub policy: ProviderPolicy,
     /// In the operator's order.
     pub keys: Vec<ProviderKey>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
+}
+
+/// A provider as other things name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderRef {
+    /// Its id.
+    pub id: ProviderId,
+    /// Its name.
+    pub name: String,
 }
 
 /// One of a provider's keys, masked.
@@ -59,6 +70,8 @@ pub struct ProviderInsert {
     pub enabled: bool,
     /// Whether it may live on a loopback or private address.
     pub allow_private: bool,
+    /// What differs from the default policy; its bounds are checked by the caller.
+    pub policy: PolicyChange,
     /// In the operator's order.
     pub keys: Vec<ProviderKeyInsert>,
 }
@@ -72,25 +85,6 @@ pub struct ProviderKeyInsert {
     pub sealed: Sealed,
     /// What may be shown of it.
     pub masked: String,
-}
-
-/// A provider as replicas need it, keys still sealed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SealedProvider {
-    /// Its id.
-    pub id: ProviderId,
-    /// Its name.
-    pub name: String,
-    /// Its wire family.
-    pub provider_type: ProviderType,
-    /// Absolute URL.
-    pub base_url: String,
-    /// Whether requests may go there.
-    pub enabled: bool,
-    /// Whether it may live on a loopback or private address.
-    pub allow_private: bool,
-    /// In the operator's order.
-    pub keys: Vec<(ProviderKeyId, Sealed)>,
 }
 
 impl Store {
@@ -139,40 +133,29 @@ impl Store {
         })
     }
 
-    /// Deletes a provider with its keys. One that is not there is no error: the answer says whether one was deleted.
+    /// Deletes a provider with its keys. One that is not there is no error: the answer says whether one was deleted. One that
+    /// routes name is kept ([`RuleBroken::ProviderInUse`]).
     pub async fn provider_delete(&self, caller: &Caller, id: ProviderId) -> Result<bool, StoreError> {
         let event = Event::new("delete", Resource::Provider).id(id.as_uuid());
         self.admit(caller, Action::Delete, Target::Shared, &event).await?;
+        let done = self.remove_provider(caller, id, &event).await;
+        self.refused(caller, &event, done).await
+    }
+
+    async fn remove_provider(&self, caller: &Caller, id: ProviderId, event: &Event) -> Result<bool, StoreError> {
         let mut tx = self.engine.begin().await?;
+        // First, since it makes concurrent changes wait for each other.
         sql::bump_version(tx.conn()).await?;
+        let routes = crate::sql::routes::users_of(tx.conn(), id).await?;
+        if !routes.is_empty() {
+            return Err(RuleBroken::ProviderInUse { routes }.into());
+        }
         let Some(name) = sql::delete(tx.conn(), id).await? else {
             return Ok(false);
         };
-        self.record(&mut tx, caller, &event.name(&name)).await?;
+        self.record(&mut tx, caller, &event.clone().name(&name)).await?;
         tx.commit().await?;
         Ok(true)
-    }
-
-    /// All providers and the configuration version that they make up, read in one snapshot. For the control plane and replicas only.
-    pub async fn provider_configurations(&self, caller: &Caller) -> Result<(u64, Vec<SealedProvider>), StoreError> {
-        authorise(&caller.principal, Action::Read, Resource::Provider, Target::Collection)?;
-        no_user(caller)?;
-        let mut tx = self.engine.snapshot().await?;
-        let version = u64::try_from(sql::version(tx.conn()).await?).unwrap_or(0);
-        let mut keys: HashMap<ProviderId, Vec<_>> = HashMap::new();
-        for (provider, key, sealed) in sql::sealed_keys(tx.conn()).await? {
-            keys.entry(provider).or_default().push((key, sealed));
-        }
-        let sealed = |provider: Provider| SealedProvider {
-            keys: keys.remove(&provider.id).unwrap_or_default(),
-            id: provider.id,
-            name: provider.name,
-            provider_type: provider.provider_type,
-            base_url: provider.base_url,
-            enabled: provider.enabled,
-            allow_private: provider.allow_private,
-        };
-        Ok((version, sql::all(tx.conn()).await?.into_iter().map(sealed).collect()))
     }
 }
 

@@ -4,6 +4,7 @@ use super::failure;
 use super::value::Moment;
 use crate::StoreError;
 use lychgate_types::Timestamp;
+use lychgate_types::policy::PolicyChange;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use sqlx::types::Json;
@@ -105,6 +106,11 @@ impl Row {
     /// A time, or none.
     pub(crate) fn opt_time(&self, column: &str) -> Result<Option<Timestamp>, StoreError> {
         Ok(self.optional::<Moment>(column)?.map(Moment::time))
+    }
+
+    /// What is set of a policy, kept as JSON.
+    pub(crate) fn policy(&self, column: &str) -> Result<PolicyChange, StoreError> {
+        self.get::<Json<_>>(column).map(|Json(policy)| policy)
     }
 
     /// Counters by name, kept as JSON.

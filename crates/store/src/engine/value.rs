@@ -1,8 +1,9 @@
 //! What is bound to a statement: one enum, encoded for either engine.
 
+use lychgate_types::policy::PolicyChange;
 use lychgate_types::{
-    AuditEntryId, GatewayKeyId, InterceptionId, ProviderId, ProviderKeyId, ReplicaId, RequestId, Timestamp, TokenId,
-    UserId,
+    AuditEntryId, GatewayKeyId, InterceptionId, ProviderId, ProviderKeyId, ReplicaId, RequestId, RouteId, Timestamp,
+    TokenId, UserId,
 };
 use sqlx::encode::{Encode, IsNull};
 use sqlx::error::BoxDynError;
@@ -32,6 +33,7 @@ pub(crate) enum Value {
     Bytes(Vec<u8>),
     Time(Option<Moment>),
     Counters(Json<BTreeMap<String, i64>>),
+    Policy(Json<PolicyChange>),
 }
 
 /// A [`Timestamp`] on its way to or from a database: `timestamptz` in PostgreSQL, microseconds since 1970 in SQLite. Times
@@ -113,6 +115,7 @@ macro_rules! value_for {
                     Self::Bytes(v) => Encode::<$db>::encode(v, buffer),
                     Self::Time(v) => Encode::<$db>::encode(v, buffer),
                     Self::Counters(v) => Encode::<$db>::encode(v, buffer),
+                    Self::Policy(v) => Encode::<$db>::encode(v, buffer),
                 }
             }
             fn encode_by_ref(&self, buffer: &mut $buffer) -> Result<IsNull, BoxDynError> {
@@ -127,6 +130,7 @@ macro_rules! value_for {
                     Self::Bytes(_) => <Vec<u8> as Type<$db>>::type_info(),
                     Self::Time(_) => <Moment as Type<$db>>::type_info(),
                     Self::Counters(_) => <Json<BTreeMap<String, i64>> as Type<$db>>::type_info(),
+                    Self::Policy(_) => <Json<PolicyChange> as Type<$db>>::type_info(),
                 })
             }
         }
@@ -150,6 +154,7 @@ from! {
     ProviderKeyId => Uuid, v, v.as_uuid();
     ReplicaId => Uuid, v, v.as_uuid();
     RequestId => Uuid, v, v.as_uuid();
+    RouteId => Uuid, v, v.as_uuid();
     TokenId => Uuid, v, v.as_uuid();
     UserId => Uuid, v, v.as_uuid();
     String => Text, v, clean(v);
@@ -179,6 +184,12 @@ impl From<&[u8]> for Value {
 impl From<BTreeMap<String, i64>> for Value {
     fn from(v: BTreeMap<String, i64>) -> Self {
         Self::Counters(Json(v))
+    }
+}
+
+impl From<PolicyChange> for Value {
+    fn from(v: PolicyChange) -> Self {
+        Self::Policy(Json(v))
     }
 }
 

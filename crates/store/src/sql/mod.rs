@@ -12,6 +12,7 @@ pub(crate) mod ingest;
 pub(crate) mod interceptions;
 pub(crate) mod master_key_checks;
 pub(crate) mod providers;
+pub(crate) mod routes;
 pub(crate) mod tokens;
 pub(crate) mod users;
 

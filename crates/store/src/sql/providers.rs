@@ -1,28 +1,31 @@
 //! Providers, their keys, and the configuration version.
 
-use crate::engine::{Args, Bulk, Conn, Row, args};
+use crate::engine::{Args, Bulk, Conn, Row, Tx, args};
 use crate::provider_update::ProviderPatch;
 use crate::providers::{Provider, ProviderInsert, ProviderKey, ProviderKeyInsert};
 use crate::seal::Sealed;
 use crate::{Page, StoreError};
+use lychgate_types::policy::{PolicyChange, ProviderPolicy};
 use lychgate_types::{ProviderId, ProviderKeyId, Timestamp};
 use uuid::Uuid;
 
 macro_rules! columns {
     () => {
-        "SELECT id, created_at, updated_at, name, provider_type, base_url, enabled, allow_private FROM providers "
+        "SELECT id, created_at, updated_at, name, provider_type, base_url, enabled, allow_private, policy FROM providers "
     };
 }
 
 super::texts! {
-    INSERT = "INSERT INTO providers (id, created_at, updated_at, name, provider_type, base_url, enabled, allow_private) \
-         VALUES ($1, $2, $2, lower($3) /* stored in lower case */, $4, $5, $6, $7)";
+    INSERT = "INSERT INTO providers (id, created_at, updated_at, name, provider_type, base_url, enabled, allow_private, policy) \
+         VALUES ($1, $2, $2, lower($3) /* stored in lower case */, $4, $5, $6, $7, $8)";
     LIST = concat!(columns!(), "WHERE (created_at, id) > ($1, $2) ORDER BY created_at, id LIMIT $3");
     ALL = concat!(columns!(), "ORDER BY created_at, id");
     FIND = concat!(columns!(), "WHERE id = $1 OR lower(name) = $2");
     UPDATE = "UPDATE providers SET updated_at = $2, base_url = COALESCE($3, base_url), \
          enabled = CASE WHEN $4 THEN $5 ELSE enabled END, allow_private = CASE WHEN $6 THEN $7 ELSE allow_private END \
          WHERE id = $1 RETURNING name";
+    POLICY = "SELECT policy FROM providers WHERE id = $1";
+    SET_POLICY = "UPDATE providers SET policy = $2 WHERE id = $1";
     DELETE = "DELETE FROM providers WHERE id = $1 RETURNING name";
     KEYS = "SELECT id, provider_id, created_at, masked FROM provider_keys ORDER BY provider_id, position, id";
     KEYS_OF = "SELECT id, provider_id, created_at, masked FROM provider_keys WHERE provider_id = $1 ORDER BY position, id";
@@ -48,6 +51,7 @@ fn read(row: &Row) -> Result<Provider, StoreError> {
         base_url: row.text("base_url")?,
         enabled: row.bool("enabled")?,
         allow_private: row.bool("allow_private")?,
+        policy: row.policy("policy")?.over(ProviderPolicy::default()),
         keys: Vec::new(),
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,
@@ -72,6 +76,7 @@ pub(crate) async fn insert(conn: Conn<'_>, at: Timestamp, new: &ProviderInsert) 
         &*new.base_url,
         new.enabled,
         new.allow_private,
+        new.policy,
     ];
     conn.execute(INSERT, values).await.map(drop)
 }
@@ -136,6 +141,15 @@ pub(crate) async fn update(
         .await?
         .map(|row| row.text("name"))
         .transpose()
+}
+
+/// Puts a change upon what is set of a provider's policy; the provider must be there.
+pub(crate) async fn change_policy(tx: &mut Tx, id: ProviderId, change: PolicyChange) -> Result<(), StoreError> {
+    let set = tx.conn().one(POLICY, args![id]).await?.policy("policy")?;
+    tx.conn()
+        .execute(SET_POLICY, args![id, set.then(change)])
+        .await
+        .map(drop)
 }
 
 /// The deleted provider's name, `None` if there was no such one.

@@ -15,6 +15,7 @@ fn texts() -> Vec<(&'static str, &'static str)> {
         interceptions::TEXTS,
         master_key_checks::TEXTS,
         providers::TEXTS,
+        routes::TEXTS,
         tokens::TEXTS,
         users::TEXTS,
     ]
@@ -22,7 +23,7 @@ fn texts() -> Vec<(&'static str, &'static str)> {
 }
 
 fn bulks() -> Vec<Bulk> {
-    [super::ingest::BULKS, super::providers::BULKS].concat()
+    [super::ingest::BULKS, super::providers::BULKS, super::routes::BULKS].concat()
 }
 
 fn all() -> Vec<&'static str> {

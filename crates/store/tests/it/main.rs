@@ -13,6 +13,8 @@ mod master_key;
 mod people;
 mod providers;
 mod rights;
+mod route_constraints;
+mod routes;
 mod schema;
 mod threads;
 mod tokens;

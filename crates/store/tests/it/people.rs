@@ -1,9 +1,12 @@
 //! Who the tests act as, and what they make.
 
 use lychgate_authz::{Caller, Principal, Role, Scopes, UserPrincipal};
-use lychgate_store::{AiGatewayKeyInsert, ProviderInsert, ProviderKeyInsert, Sealed, TokenInsert, UserInsert};
+use lychgate_store::{
+    AiGatewayKeyInsert, ProviderInsert, ProviderKeyInsert, RouteInsert, Sealed, TargetWanted, TokenInsert, UserInsert,
+};
 use lychgate_testkit::db::TestDb;
 use lychgate_types::interception::{CredentialKind, InterceptionRecord, Outcome};
+use lychgate_types::policy::PolicyChange;
 use lychgate_types::provider::{Api, ProviderType};
 use lychgate_types::secret::{GatewayKeySecret, SecretHash, UserTokenSecret};
 use lychgate_types::{Timestamp, UserId};
@@ -145,7 +148,29 @@ pub(crate) fn provider(db: &TestDb, name: &str, keys: Vec<ProviderKeyInsert>) ->
         base_url: "https://api.anthropic.com".into(),
         enabled: true,
         allow_private: false,
+        policy: PolicyChange::default(),
         keys,
+    }
+}
+
+/// A route with one target, both at this provider.
+pub(crate) fn route(db: &TestDb, name: &str, provider: &str) -> RouteInsert {
+    RouteInsert {
+        id: db.ambient().new_id(),
+        name: name.into(),
+        provider: provider.into(),
+        model: "claude-sonnet-*".into(),
+        targets: vec![target(provider, None, 1)],
+        fallbacks: Vec::new(),
+        enabled: true,
+    }
+}
+
+pub(crate) fn target(provider: &str, model: Option<&str>, weight: u32) -> TargetWanted {
+    TargetWanted {
+        provider: provider.into(),
+        model: model.map(Into::into),
+        weight,
     }
 }
 

@@ -5,11 +5,12 @@ use lychgate_authz::{Caller, Denial, Principal};
 use lychgate_store::{Page, ProviderPatch, RuleBroken, Sealed, StoreError, WantedKey};
 use lychgate_testkit::both_engines;
 use lychgate_testkit::db::{START, TestDb};
+use lychgate_types::policy::ProviderPolicy;
 use lychgate_types::provider::ProviderType;
 use std::time::Duration;
 
 async fn version(db: &TestDb) -> u64 {
-    db.store().provider_configurations(&plane()).await.unwrap().0
+    db.store().configuration(&plane()).await.unwrap().version
 }
 
 both_engines! {
@@ -65,7 +66,7 @@ both_engines! {
         let changed = db.store().provider_update(&owner, made.id, patch).await.unwrap();
         assert_eq!((&*changed.base_url, changed.allow_private, changed.enabled), ("http://127.0.0.1:1", true, false));
         assert_eq!(changed.keys.iter().map(|key| &*key.masked).collect::<Vec<_>>(), ["new", "stays"]);
-        let (_, sealed) = db.store().provider_configurations(&plane()).await.unwrap();
+        let sealed = db.store().configuration(&plane()).await.unwrap().providers;
         assert_eq!(sealed[0].keys, [(added.id, added.sealed), (new.keys[1].id, new.keys[1].sealed.clone())]);
     }
 
@@ -85,6 +86,51 @@ both_engines! {
         assert!(matches!(missing, Err(StoreError::NotFound)));
         assert_eq!(db.store().provider_find(&owner, "one").await.unwrap(), made);
         assert_eq!(version(db).await, before);
+    }
+
+    async fn a_policy_is_changed_setting_by_setting(db: TestDb) {
+        let owner = people(db).await.owner.caller;
+        let mut new = provider(db, "claude", vec![]);
+        new.policy.retry.max_attempts = Some(5);
+        new.policy.http2 = Some(true);
+        let mut policy = ProviderPolicy { http2: true, ..ProviderPolicy::default() };
+        policy.retry.max_attempts = 5;
+        let made = db.store().provider_insert(&owner, new.clone()).await.unwrap();
+        assert_eq!(made.policy, policy);
+        let mut patch = ProviderPatch::default();
+        patch.policy.retry.budget_percent = Some(0);
+        patch.policy.breaker.failures = Some(0);
+        (policy.retry.budget_percent, policy.breaker.failures) = (0, 0);
+        let changed = db.store().provider_update(&owner, new.id, patch).await.unwrap();
+        assert_eq!(changed.policy, policy, "what was set before stays");
+        let kept = db.store().provider_update(&owner, new.id, ProviderPatch::default()).await.unwrap();
+        assert_eq!(kept.policy, policy);
+        db.clock().advance(Duration::from_secs(1));
+        let plain = db.store().provider_insert(&owner, provider(db, "plain", vec![])).await.unwrap();
+        assert_eq!(plain.policy, ProviderPolicy::default());
+        assert_eq!(db.store().provider_list(&owner, Page::first(9)).await.unwrap().items, [kept, plain]);
+        let sealed = db.store().configuration(&plane()).await.unwrap().providers;
+        assert_eq!(sealed.iter().map(|p| p.policy).collect::<Vec<_>>(), [policy, ProviderPolicy::default()]);
+    }
+
+    async fn concurrent_changes_of_a_policy_lose_nothing(db: TestDb) {
+        let owner = people(db).await.owner.caller;
+        let new = provider(db, "claude", vec![]);
+        db.store().provider_insert(&owner, new.clone()).await.unwrap();
+        let mut changes = [ProviderPatch::default(), ProviderPatch::default(), ProviderPatch::default()];
+        changes[0].policy.retry.max_attempts = Some(7);
+        changes[1].policy.timeouts.idle_ms = Some(7);
+        changes[2].policy.key_bench_seconds = Some(7);
+        let mut tasks = tokio::task::JoinSet::new();
+        for change in changes {
+            let (store, owner) = (db.store().clone(), owner.clone());
+            tasks.spawn(async move { store.provider_update(&owner, new.id, change).await.map(drop) });
+        }
+        for done in tasks.join_all().await {
+            done.unwrap();
+        }
+        let policy = db.store().provider_find(&owner, "claude").await.unwrap().policy;
+        assert_eq!((policy.retry.max_attempts, policy.timeouts.idle_ms, policy.key_bench_seconds), (7, 7, 7));
     }
 
     async fn every_change_counts_the_version_up(db: TestDb) {
@@ -107,12 +153,12 @@ both_engines! {
         let new = provider(db, "claude", vec![provider_key(db, "k")]);
         db.store().provider_insert(&owner, new.clone()).await.unwrap();
         let replica = Caller { principal: Principal::Replica { gateway_key_id: db.ambient().new_id() }, request_id: None };
-        let (_, sealed) = db.store().provider_configurations(&replica).await.unwrap();
+        let sealed = db.store().configuration(&replica).await.unwrap().providers;
         let one = &sealed[0];
         assert_eq!((one.id, &*one.name, one.provider_type, &one.base_url), (new.id, "claude", new.provider_type, &new.base_url));
         assert_eq!((one.enabled, one.allow_private), (true, false));
         assert_eq!(one.keys, [(new.keys[0].id, Sealed::from_bytes(b"sealed k".to_vec()))]);
-        let refused = db.store().provider_configurations(&owner).await;
+        let refused = db.store().configuration(&owner).await;
         assert!(matches!(refused, Err(StoreError::Denied(Denial::Forbidden))));
     }
 

@@ -1,9 +1,10 @@
 //! Who gets through this door: role × action × resource, each at a method that asks for it, held against the policy itself.
 
-use crate::people::{gateway_key, narrowed, people, plane, provider, record, token};
+use crate::people::{gateway_key, narrowed, people, plane, provider, record, route, token};
 use lychgate_authz::{Caller, Denial, Principal, Role, Scopes, UserPrincipal};
 use lychgate_store::{
     AuditFilter, AuditInsert, AuditOutcome, InterceptionFilter, KeyFilter, Page, ProviderPatch, ReplicaStamp,
+    RoutePatch,
 };
 use lychgate_store::{StoreError, TokenFilter, UserFilter, UserInsert, UserState};
 use lychgate_testkit::both_engines;
@@ -124,9 +125,24 @@ async fn verdicts(db: &TestDb, caller: &Caller, n: usize) -> Vec<(&'static str, 
             verdict(&store.provider_delete(caller, ambient.new_id()).await),
         ),
         (
-            "provider configurations",
-            verdict(&store.provider_configurations(caller).await),
+            "route create",
+            verdict(&store.route_insert(caller, route(db, &name("route"), "none")).await),
         ),
+        ("route list", verdict(&store.route_list(caller, page).await)),
+        ("route read", verdict(&store.route_find(caller, "none").await)),
+        (
+            "route update",
+            verdict(
+                &store
+                    .route_update(caller, ambient.new_id(), RoutePatch::default())
+                    .await,
+            ),
+        ),
+        (
+            "route delete",
+            verdict(&store.route_delete(caller, ambient.new_id()).await),
+        ),
+        ("configuration", verdict(&store.configuration(caller).await)),
         (
             "interception create",
             verdict(
@@ -204,7 +220,12 @@ both_engines! {
             "yyhyyn provider read",
             "ynhnnn provider update",
             "ynhnnn provider delete",
-            "nnnyyn provider configurations",
+            "ynnnnn route create",
+            "yynyyn route list",
+            "yyhyyn route read",
+            "ynhnnn route update",
+            "ynhnnn route delete",
+            "nnnyyn configuration",
             "nnhyyn interception create",
             "yyynnn interception list",
             "yyynnn interception read",

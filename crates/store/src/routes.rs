@@ -1,0 +1,217 @@
+//! Routes: where requests to a provider for certain models go instead. Every change counts the configuration version up.
+
+use crate::engine::Tx;
+use crate::error::{RouteMisfit, RouteMisfitReason, RoutePlace};
+use crate::guard::{Event, id_or_name};
+use crate::providers::ProviderRef;
+use crate::sql::{providers, routes as sql};
+use crate::{Cursor, Listing, Page, RuleBroken, Store, StoreError};
+use lychgate_authz::{Action, Caller, Resource, Target, authorise, authorise_list};
+use lychgate_types::provider::ProviderType;
+use lychgate_types::{ProviderId, RouteId, Timestamp};
+
+/// A route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Its id.
+    pub id: RouteId,
+    /// Lower case, unique.
+    pub name: String,
+    /// The provider that clients address.
+    pub provider: ProviderRef,
+    /// The model asked for: its exact name, or a beginning followed by `*`.
+    pub model: String,
+    /// One of these is drawn by weight.
+    pub targets: Vec<RouteTarget>,
+    /// Tried in this order when no target answered well.
+    pub fallbacks: Vec<RouteTarget>,
+    /// Whether it is in force.
+    pub enabled: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// One place where a request may go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteTarget {
+    /// Of the same wire family as the route's own provider.
+    pub provider: ProviderRef,
+    /// The model to ask for there; `None` keeps the client's.
+    pub model: Option<String>,
+    /// Its share among the targets, 1 to 1000; without meaning among fallbacks.
+    pub weight: u32,
+}
+
+/// A route to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteInsert {
+    /// Made by the caller.
+    pub id: RouteId,
+    /// Stored in lower case; must keep the name rule.
+    pub name: String,
+    /// Id or name of the provider that clients address.
+    pub provider: String,
+    /// 1 to 256 characters; a star only at the end, which the caller checks.
+    pub model: String,
+    /// How many there may be is checked by the caller.
+    pub targets: Vec<TargetWanted>,
+    /// How many there may be is checked by the caller.
+    pub fallbacks: Vec<TargetWanted>,
+    /// Whether it is in force.
+    pub enabled: bool,
+}
+
+/// A place where requests shall go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetWanted {
+    /// Id or name of the provider.
+    pub provider: String,
+    /// The model to ask for there, 1 to 256 characters; `None` keeps the client's.
+    pub model: Option<String>,
+    /// 1 to 1000.
+    pub weight: u32,
+}
+
+impl Store {
+    /// Makes a route. Its providers must be there and of one wire family ([`RuleBroken::RouteProviders`]).
+    pub async fn route_insert(&self, caller: &Caller, new: RouteInsert) -> Result<Route, StoreError> {
+        let event = Event::new("create", Resource::Route)
+            .id(new.id.as_uuid())
+            .name(&new.name.to_ascii_lowercase());
+        self.admit(caller, Action::Create, Target::Collection, &event).await?;
+        let done = self.add_route(caller, &new, &event).await;
+        self.refused(caller, &event, done).await
+    }
+
+    async fn add_route(&self, caller: &Caller, new: &RouteInsert, event: &Event) -> Result<Route, StoreError> {
+        let now = self.now();
+        let mut tx = self.engine.begin().await?;
+        // First, since it makes concurrent changes wait for each other.
+        providers::bump_version(tx.conn()).await?;
+        let mut lookup = Lookup::read(&mut tx).await?;
+        let entry = lookup.entry(&new.provider);
+        let targets = lookup.targets(&new.targets, RoutePlace::Target);
+        let fallbacks = lookup.targets(&new.fallbacks, RoutePlace::Fallback);
+        let entry = lookup.all(entry)?;
+        let route = Route {
+            id: new.id,
+            name: new.name.clone(),
+            provider: entry,
+            model: new.model.clone(),
+            targets,
+            fallbacks,
+            enabled: new.enabled,
+            created_at: now,
+            updated_at: now,
+        };
+        sql::insert(tx.conn(), &route).await?;
+        sql::insert_targets(tx.conn(), &route).await?;
+        let route = whole(&mut tx, new.id).await?;
+        self.record(&mut tx, caller, event).await?;
+        tx.commit().await?;
+        Ok(route)
+    }
+
+    /// Routes, oldest first.
+    pub async fn route_list(&self, caller: &Caller, page: Page) -> Result<Listing<Route>, StoreError> {
+        authorise_list(&caller.principal, Resource::Route)?;
+        let mut tx = self.engine.snapshot().await?;
+        let items = sql::list(&mut tx, page).await?;
+        Ok(Listing::cut(items, page, |route| Cursor {
+            at: route.created_at,
+            id: route.id.as_uuid(),
+        }))
+    }
+
+    /// One route by id or name.
+    pub async fn route_find(&self, caller: &Caller, text: &str) -> Result<Route, StoreError> {
+        authorise(&caller.principal, Action::Read, Resource::Route, Target::Shared)?;
+        let (id, name) = id_or_name(text);
+        let mut tx = self.engine.snapshot().await?;
+        sql::find(&mut tx, id, &name).await?.ok_or(StoreError::NotFound)
+    }
+
+    /// Deletes a route. One that is not there is no error: the answer says whether one was deleted.
+    pub async fn route_delete(&self, caller: &Caller, id: RouteId) -> Result<bool, StoreError> {
+        let event = Event::new("delete", Resource::Route).id(id.as_uuid());
+        self.admit(caller, Action::Delete, Target::Shared, &event).await?;
+        let mut tx = self.engine.begin().await?;
+        providers::bump_version(tx.conn()).await?;
+        let Some(name) = sql::delete(tx.conn(), id).await? else {
+            return Ok(false);
+        };
+        self.record(&mut tx, caller, &event.name(&name)).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+}
+
+/// The route with its targets, as the transaction sees it.
+pub(crate) async fn whole(tx: &mut Tx, id: RouteId) -> Result<Route, StoreError> {
+    sql::find(tx, Some(id.as_uuid()), "").await?.ok_or(StoreError::NotFound)
+}
+
+/// The providers that there are, and what did not fit among those that a route names.
+pub(crate) struct Lookup {
+    present: Vec<(ProviderRef, ProviderType)>,
+    /// The route's own provider's.
+    wire: Option<ProviderType>,
+    misfits: Vec<RouteMisfit>,
+}
+
+impl Lookup {
+    pub(crate) async fn read(tx: &mut Tx) -> Result<Self, StoreError> {
+        Ok(Self {
+            present: sql::providers(tx.conn()).await?,
+            wire: None,
+            misfits: Vec::new(),
+        })
+    }
+
+    /// The route's own provider; the others are held against it.
+    pub(crate) fn entry(&mut self, text: &str) -> Option<ProviderRef> {
+        self.find(RoutePlace::Entry, text)
+    }
+
+    /// The providers of targets or fallbacks, noted where they do not fit.
+    pub(crate) fn targets(&mut self, wanted: &[TargetWanted], place: impl Fn(usize) -> RoutePlace) -> Vec<RouteTarget> {
+        let mut found = Vec::with_capacity(wanted.len());
+        for (at, wanted) in wanted.iter().enumerate() {
+            found.extend(self.find(place(at), &wanted.provider).map(|provider| RouteTarget {
+                provider,
+                model: wanted.model.clone(),
+                weight: wanted.weight,
+            }));
+        }
+        found
+    }
+
+    fn find(&mut self, place: RoutePlace, text: &str) -> Option<ProviderRef> {
+        let (id, name) = id_or_name(text);
+        let id = id.map(ProviderId::from_uuid);
+        let by_id = self.present.iter().find(|(provider, _)| Some(provider.id) == id);
+        let found = by_id.or_else(|| self.present.iter().find(|(provider, _)| provider.name == name));
+        let why = match (found, self.wire) {
+            (None, _) => RouteMisfitReason::Unknown,
+            (Some((_, wire)), Some(own)) if !own.speaks_like(*wire) => RouteMisfitReason::OtherWire,
+            (Some((provider, wire)), _) => {
+                if place == RoutePlace::Entry {
+                    self.wire = Some(*wire);
+                }
+                return Some(provider.clone());
+            }
+        };
+        self.misfits.push(RouteMisfit { place, why });
+        None
+    }
+
+    /// The entry, if everything fitted.
+    pub(crate) fn all(self, entry: Option<ProviderRef>) -> Result<ProviderRef, StoreError> {
+        match entry {
+            Some(entry) if self.misfits.is_empty() => Ok(entry),
+            _ => Err(RuleBroken::RouteProviders(self.misfits).into()),
+        }
+    }
+}
