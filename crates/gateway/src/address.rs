@@ -41,35 +41,59 @@ pub(crate) fn is_private(address: IpAddr) -> bool {
 }
 
 fn is_private_v4(address: Ipv4Addr) -> bool {
-    let [a, b, c, _] = address.octets();
+    let [a, b, c, d] = address.octets();
     address.is_private()
         || address.is_loopback()
-        || address.is_link_local() // 169.254.169.254 too, the clouds' metadata
+        || address.is_link_local() // 169.254.169.254 too, most clouds' metadata
         || address.is_documentation()
         || a == 0
         || a >= 224 // multicast, reserved, broadcast
         || (a == 100 && (64..128).contains(&b)) // carriers' NAT; some clouds' metadata
-        || (a, b, c) == (192, 0, 0)
+        || (a, b, c) == (192, 0, 0) // another cloud's metadata
+        || (a, b, c, d) == (168, 63, 129, 16) // and another's
+        || (a, b, c) == (192, 88, 99) // relays of 6to4
         || (a == 198 && matches!(b, 18 | 19)) // benchmarks
 }
 
 fn is_private_v6(address: Ipv6Addr) -> bool {
-    let segments = address.segments();
     let embedded = |high: u16, low: u16| {
         let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
         is_private_v4(Ipv4Addr::new(a, b, c, d))
     };
-    match segments {
-        // ::, ::1, and IPv4 in its compatible and mapped forms.
-        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] => embedded(high, low) || segments[5] == 0,
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => embedded(high, low), // NAT64
-        [0x64, 0xff9b, 1, ..] => true,                                // NAT64 of a local network
-        [0x2002, high, low, ..] => embedded(high, low),               // 6to4
-        [0x2001, 0, .., high, low] => embedded(!high, !low),          // Teredo
-        [0x2001, 0xdb8, ..] | [0x100, 0, 0, 0, ..] => true,           // documentation, discard
-        // Unique local (fc00::/7), link-local (fe80::/10), site-local (fec0::/10), multicast (ff00::/8).
-        [first, ..] => first & 0xfe00 == 0xfc00 || first & 0xff80 == 0xfe80 || first & 0xff00 == 0xff00,
+    match address.segments() {
+        // IPv4 as it is mapped, translated, and behind NAT64.
+        [0, 0, 0, 0, 0, 0xffff, high, low]
+        | [0, 0, 0, 0, 0xffff, 0, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => embedded(high, low),
+        [0x2002, high, low, ..] => embedded(high, low), // 6to4
+        [0x2001, second, ..] if second < 0x200 || second == 0xdb8 => true, // protocols' own (Teredo), documentation
+        [0x3fff, second, ..] => second < 0x1000,        // documentation
+        // Only 2000::/3 is public; not ::1, fc00::/7, fe80::/10, ff00::/8 and whatever else there is.
+        [first, ..] => first & 0xe000 != 0x2000,
     }
+}
+
+/// Whether a name is one of this machine or of the network it is in, as far as a name tells: for when nobody here looks it
+/// up. Names that some resolvers read as an address (`2130706433`, `0x7f.1`) count, too.
+pub(crate) fn is_inner_name(name: &str) -> bool {
+    const INNER: [&str; 7] = [
+        "localhost",
+        "localdomain",
+        "local",
+        "internal",
+        "intranet",
+        "lan",
+        "arpa",
+    ];
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let Some((_, last)) = name.rsplit_once('.') else {
+        return true;
+    };
+    let numeric = |text: &str, radix| !text.is_empty() && text.chars().all(|c| c.is_digit(radix));
+    let hexadecimal = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    numeric(last, 10)
+        || hexadecimal.is_some_and(|digits| digits.is_empty() || numeric(digits, 16))
+        || INNER.iter().any(|inner| last.eq_ignore_ascii_case(inner))
 }
 
 /// The system's resolver, with private answers left out unless they are allowed.
@@ -177,6 +201,19 @@ mod tests {
             "ff02::1",
             "2001:db8::1",
             "100::1",
+            "168.63.129.16",
+            "192.88.99.1",
+            "::ffff:0:10.0.0.1",
+            "::ffff:169.254.169.254",
+            "::1.1.1.1",
+            "64:ff9b::10.0.0.1",
+            "2002:a9fe:a9fe::1",
+            "2001:2::1",
+            "2001:1ff::1",
+            "3fff:fff::1",
+            "5f00::1",
+            "4000::1",
+            "1::1",
         ] {
             assert!(is_private(text.parse().unwrap()), "{text}");
         }
@@ -190,6 +227,11 @@ mod tests {
             "::ffff:1.1.1.1",
             "64:ff9b::101:101",
             "2002:101:101::",
+            "::ffff:0:1.1.1.1",
+            "2001:200::1",
+            "2001:4860:4860::8888",
+            "3fff:1000::1",
+            "168.63.129.17",
         ] {
             assert!(!is_private(text.parse().unwrap()), "{text}");
         }
@@ -207,6 +249,38 @@ mod tests {
             only(&[private], false),
             Err(ResolveError::Private(PrivateAddress))
         ));
+    }
+
+    #[test]
+    fn names_that_tell_they_are_inside() {
+        for name in [
+            "localhost",
+            "LOCALHOST.",
+            "app.localhost",
+            "metadata",
+            "metadata.google.internal",
+            "printer.local",
+            "router.lan",
+            "1.0.0.127.in-addr.arpa",
+            "2130706433",
+            "127.1",
+            "0x7f.1",
+            "127.0.0.0x1",
+            "1.0x",
+            "127.0.0.1.",
+            "",
+        ] {
+            assert!(is_inner_name(name), "{name}");
+        }
+        for name in [
+            "api.example.com",
+            "api.example.com.",
+            "a1.x0f",
+            "local.example",
+            "0x7f.example",
+        ] {
+            assert!(!is_inner_name(name), "{name}");
+        }
     }
 
     #[test]

@@ -2,9 +2,8 @@
 
 use crate::meter::Meter;
 use crate::tee::linger;
+use crate::upstream::{Answer, SendError, Sending};
 use http::Response;
-use hyper::body::Incoming;
-use hyper_util::client::legacy::{Error, ResponseFuture};
 use std::pin::Pin;
 use std::task::ready;
 use std::time::Duration;
@@ -12,20 +11,20 @@ use std::time::Duration;
 /// Why no head came.
 pub(crate) enum NoHead {
     /// The connection could not be made, or broke.
-    Broken(Error),
+    Broken(SendError),
     /// It took too long.
     Timeout,
 }
 
 /// A request under way. Dropped before its answer's head came (the client left), it is waited for in the background.
-struct Call(Option<(ResponseFuture, Meter)>);
+struct Call(Option<(Sending, Meter)>);
 
 /// Waits for the head; the meter comes back in either case.
 pub(crate) async fn head(
-    sending: ResponseFuture,
+    sending: Sending,
     meter: Meter,
     limit: Duration,
-) -> (Result<Response<Incoming>, NoHead>, Option<Meter>) {
+) -> (Result<Response<Answer>, NoHead>, Option<Meter>) {
     let mut call = Call(Some((sending, meter)));
     let answer = std::future::poll_fn(|cx| {
         let Some((sending, _)) = &mut call.0 else {

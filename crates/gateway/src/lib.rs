@@ -28,7 +28,9 @@ mod meter;
 mod options;
 mod outcome;
 mod provider;
+mod proxy;
 mod relay;
+mod roots;
 mod route;
 mod serve;
 mod snapshot;
@@ -39,4 +41,6 @@ mod upstream;
 
 pub use gateway::{Gateway, StartError};
 pub use options::{DrainLimits, Options, SpoolLimits};
+pub use proxy::{OutboundProxy, ProxyError};
+pub use roots::{CaCertificates, CaError};
 pub use serve::serve;

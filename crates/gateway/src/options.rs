@@ -1,5 +1,7 @@
 //! What an operator can set.
 
+use crate::proxy::OutboundProxy;
+use crate::roots::CaCertificates;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -20,12 +22,14 @@ pub struct Options {
     pub body_idle_timeout: Duration,
     /// Longest time for a whole request body.
     pub body_timeout: Duration,
-    /// Longest time for name look-up, TCP and TLS together.
-    pub connect_timeout: Duration,
     /// Longest wait for the head of a provider's answer, connecting included.
     pub headers_timeout: Duration,
     /// Longest silence inside a provider's answer.
     pub idle_timeout: Duration,
+    /// CA certificates that providers are believed by, beside the system's.
+    pub provider_cas: CaCertificates,
+    /// Proxies that providers are reached through.
+    pub proxy: OutboundProxy,
     /// How far a provider's answer is read on when its client has left.
     pub drain_limits: DrainLimits,
     /// How long requests are taken while the control plane is away.
@@ -65,9 +69,10 @@ impl Options {
             body_limit: 32 << 20,
             body_idle_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(300),
-            connect_timeout: Duration::from_secs(10),
             headers_timeout: Duration::from_secs(600),
             idle_timeout: Duration::from_secs(300),
+            provider_cas: CaCertificates::default(),
+            proxy: OutboundProxy::default(),
             drain_limits: DrainLimits {
                 bytes: 1 << 20,
                 time: Duration::from_secs(30),

@@ -225,7 +225,7 @@ async fn intercept(
     meter: Meter,
     filter: Option<UsageChunkFilter>,
 ) -> Response<Body> {
-    let sending = core.upstream.send(provider.config.allow_private, request);
+    let sending = core.upstream.send(provider, request);
     let (result, meter) = head(sending, meter, core.options.headers_timeout).await;
     match (result, meter) {
         (Ok(response), Some(mut meter)) => {
@@ -259,7 +259,7 @@ async fn pass(
 ) -> Result<Response<Body>, Refusal> {
     let core = Arc::clone(visit.core());
     let request = outgoing(parts, url, credential, body, false);
-    let sending = core.upstream.send(provider.config.allow_private, request);
+    let sending = core.upstream.send(provider, request);
     let timeout = core.options.headers_timeout;
     match tokio::time::timeout(timeout, sending).await {
         Ok(Ok(response)) => {

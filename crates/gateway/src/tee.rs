@@ -6,10 +6,9 @@ use crate::core::Visit;
 use crate::meter::Meter;
 use crate::options::DrainLimits;
 use crate::outcome::{Ending, STALLED};
+use crate::upstream::{Answer, Sending};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
-use hyper_util::client::legacy::ResponseFuture;
 use lychgate_stream::{Failure, LastWords, Watch};
 use lychgate_wire::UsageChunkFilter;
 use lychgate_wire::error::stream_event;
@@ -24,7 +23,7 @@ pub(crate) struct Tee {
     pub(crate) stream: bool,
 }
 
-impl Watch<Incoming> for Tee {
+impl Watch<Answer> for Tee {
     fn data(&mut self, bytes: Bytes) -> Bytes {
         self.meter.data(&bytes);
         match &mut self.filter {
@@ -67,7 +66,7 @@ impl Watch<Incoming> for Tee {
         }
     }
 
-    fn left(self, rest: Incoming) {
+    fn left(self, rest: Answer) {
         let ending = if self.meter.has_last_event() {
             Ending::Complete
         } else {
@@ -83,7 +82,7 @@ impl Watch<Incoming> for Tee {
 /// What passes through unrecorded is counted only.
 pub(crate) struct Through(#[expect(dead_code, reason = "held for its count until the body ends")] pub(crate) Visit);
 
-impl Watch<Incoming> for Through {
+impl Watch<Answer> for Through {
     fn data(&mut self, bytes: Bytes) -> Bytes {
         bytes
     }
@@ -96,11 +95,11 @@ impl Watch<Incoming> for Through {
         LastWords::Failure(Bytes::new())
     }
 
-    fn left(self, _: Incoming) {}
+    fn left(self, _: Answer) {}
 }
 
 /// Goes on waiting for the head of an answer whose client has left, then for what it says about its cost.
-pub(crate) fn linger(sending: ResponseFuture, meter: Meter) {
+pub(crate) fn linger(sending: Sending, meter: Meter) {
     detach(meter, |mut meter, limits| async move {
         let until = Instant::now() + limits.time;
         if let Ok(Ok(response)) = timeout_at(until, sending).await {
@@ -117,7 +116,7 @@ pub(crate) fn linger(sending: ResponseFuture, meter: Meter) {
 }
 
 /// Reads on within bounds, for the meter alone.
-async fn drain(mut body: Incoming, meter: &mut Meter, limits: DrainLimits, until: Instant) {
+async fn drain(mut body: Answer, meter: &mut Meter, limits: DrainLimits, until: Instant) {
     let mut left = limits.bytes;
     while let Ok(Some(Ok(frame))) = timeout_at(until, body.frame()).await {
         let Some(data) = frame.data_ref() else { continue };

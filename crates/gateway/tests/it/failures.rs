@@ -55,12 +55,13 @@ async fn a_refused_connection_is_a_502() {
 #[tokio::test]
 async fn a_failed_or_stalled_handshake_is_a_502() {
     for (answers, timeout, says) in [(true, 20_000, "TLS"), (false, 50, "too long")] {
-        let world = World::with_options(|options| options.connect_timeout = Duration::from_millis(timeout)).await;
+        let world = World::new().await;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let https = format!("https://{}", listener.local_addr().unwrap());
-        world
-            .control
-            .configure(vec![config("anthropic", ProviderType::Anthropic, &https)]);
+        let mut provider = config("anthropic", ProviderType::Anthropic, &https);
+        provider.policy.timeouts.connect_ms = timeout;
+        provider.policy.retry.max_attempts = 1;
+        world.control.configure(vec![provider]);
         world.control.in_force().await;
         let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
         let (mut socket, _) = listener.accept().await.unwrap();
