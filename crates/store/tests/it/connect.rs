@@ -151,7 +151,7 @@ both_engines! {
 
     async fn a_database_from_a_newer_version_is_refused(db: TestDb) {
         execute(db, "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-            SELECT 9999, 'later', success, checksum, 0 FROM _sqlx_migrations").await;
+            SELECT 9999, 'later', success, checksum, 0 FROM _sqlx_migrations WHERE version = 1").await;
         let text = words(db.store().migrate().await);
         assert!(text.contains("newer version (migration 9999)"), "{text}");
     }
