@@ -45,7 +45,7 @@ impl Watch<Answer> for Tee {
     fn failed(self, failure: &Failure) -> LastWords {
         let rest = held(self.filter);
         match (failure, self.meter.api()) {
-            (Failure::Idle, Some(api)) if self.stream => {
+            (Failure::Idle | Failure::Late, Some(api)) if self.stream => {
                 let event = stream_event(api, 504, STALLED);
                 let gap = if self.meter.is_inside_event() { "\n\n" } else { "" };
                 let mut last = BytesMut::with_capacity(rest.len() + gap.len() + event.len());
@@ -55,7 +55,7 @@ impl Watch<Answer> for Tee {
                 self.meter.close(Ending::Stalled);
                 LastWords::End(last.freeze())
             }
-            (Failure::Idle, _) => {
+            (Failure::Idle | Failure::Late, _) => {
                 self.meter.close(Ending::Stalled);
                 LastWords::Failure(rest)
             }

@@ -1,4 +1,4 @@
-//! A deadline that starts anew whenever something moves.
+//! A deadline that starts anew whenever something moves, and a last one that does not.
 
 use std::future::Future as _;
 use std::pin::Pin;
@@ -11,6 +11,7 @@ use tokio::time::{Instant, Sleep};
 #[derive(Debug)]
 pub struct Idle {
     limit: Duration,
+    end: Option<Instant>,
     waiting: bool,
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -20,9 +21,22 @@ impl Idle {
     pub const fn new(limit: Duration) -> Self {
         Self {
             limit,
+            end: None,
             waiting: false,
             timer: None,
         }
+    }
+
+    /// Expires at this time at the latest, however much comes.
+    #[must_use]
+    pub const fn until(mut self, end: Instant) -> Self {
+        self.end = Some(end);
+        self
+    }
+
+    /// Whether it is all over, and not only silent.
+    pub fn is_past_end(&self) -> bool {
+        self.end.is_some_and(|end| Instant::now() >= end)
     }
 
     /// Something came: the next wait starts from zero.
@@ -34,13 +48,16 @@ impl Idle {
     pub fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let waiting = std::mem::replace(&mut self.waiting, true);
         match &mut self.timer {
-            Some(timer) => {
-                if !waiting {
-                    timer.as_mut().reset(Instant::now() + self.limit);
+            Some(timer) if waiting => timer.as_mut().poll(cx),
+            timer => {
+                let silent = Instant::now() + self.limit;
+                let at = self.end.map_or(silent, |end| end.min(silent));
+                match timer {
+                    Some(timer) => timer.as_mut().reset(at),
+                    None => *timer = Some(Box::pin(tokio::time::sleep_until(at))),
                 }
-                timer.as_mut().poll(cx)
+                timer.as_mut().map_or(Poll::Pending, |timer| timer.as_mut().poll(cx))
             }
-            none => none.insert(Box::pin(tokio::time::sleep(self.limit))).as_mut().poll(cx),
         }
     }
 }

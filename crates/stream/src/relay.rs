@@ -10,6 +10,8 @@ use std::time::Duration;
 /// How long a failure is held back behind the data before it. A server that gets an error from a body drops the connection
 /// together with whatever of the body it had not written yet, and the reader is to have every byte that came.
 const SETTLE: Duration = Duration::from_millis(200);
+/// After so many pieces that were not waited for it is asked once whether the whole has become too late.
+const PIECES_PER_LOOK: u32 = 32;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -22,6 +24,9 @@ pub enum Failure {
     /// Nothing came for too long.
     #[error("the body stalled")]
     Idle,
+    /// It went on for longer than it may in all.
+    #[error("the body took too long")]
+    Late,
 }
 
 /// What the reader of a failed body gets.
@@ -61,6 +66,8 @@ pub struct RelayBody<B: Body, W: Watch<B>> {
     /// `None` once the end was told to the watcher.
     live: Option<(B, W)>,
     idle: Idle,
+    /// Pieces since the last look at the clock.
+    pieces: u32,
     /// Data has gone on, so that a failure has to wait for it to be written.
     begun: bool,
     tail: Tail,
@@ -78,12 +85,13 @@ where
     B: Body<Data = Bytes> + Unpin,
     W: Watch<B>,
 {
-    /// Relays `body`. One that has already ended is told to the watcher here, since nobody may ever poll it.
+    /// Relays `body`; `idle` says how long it may be silent, and how long it may take in all. One that has already ended is told to the watcher here, since nobody may ever poll it.
     pub fn new(body: B, watch: W, idle: Idle) -> Self {
         let ended = body.is_end_stream();
         let mut relay = Self {
             live: Some((body, watch)),
             idle,
+            pieces: 0,
             begun: false,
             tail: Tail::default(),
         };
@@ -139,9 +147,18 @@ where
             let Some((body, watch)) = &mut this.live else {
                 return this.poll_tail(cx);
             };
+            // Whoever reads slowly finds the next piece always there: nothing is waited for, and no timer asked.
+            if this.pieces >= PIECES_PER_LOOK {
+                this.pieces = 0;
+                if this.idle.is_past_end() {
+                    this.fail(Failure::Late);
+                    continue;
+                }
+            }
             match Pin::new(&mut *body).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     this.idle.moved();
+                    this.pieces += 1;
                     let frame = match frame.into_data() {
                         Ok(bytes) => Frame::data(watch.data(bytes)),
                         Err(trailers) => trailers,
@@ -158,8 +175,10 @@ where
                 Poll::Ready(Some(Err(error))) => this.fail(Failure::Cut(error.into())),
                 Poll::Ready(None) => this.complete(),
                 Poll::Pending => {
+                    this.pieces = 0;
                     ready!(this.idle.poll_expired(cx));
-                    this.fail(Failure::Idle);
+                    let late = this.idle.is_past_end();
+                    this.fail(if late { Failure::Late } else { Failure::Idle });
                 }
             }
         }

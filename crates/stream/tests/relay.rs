@@ -6,12 +6,15 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
-use lychgate_stream::{Failure, Idle, LastWords, ReadError, ReadLimits, RelayBody, Watch, discard, read_bounded};
+use lychgate_stream::{
+    Failure, Idle, LastWords, Paced, ReadError, ReadLimits, RelayBody, Watch, discard, read_bounded,
+};
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 type Script = VecDeque<Step>;
 
@@ -297,6 +300,77 @@ async fn a_piece_starts_the_silence_anew() {
     assert!(!expired(&mut idle).await);
     tokio::time::advance(Duration::from_millis(10_001)).await;
     assert!(expired(&mut idle).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_whole_has_an_end_however_much_comes() {
+    let relayed = |idle, steps| {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let log = Log {
+            lines: Arc::clone(&lines),
+            last: "",
+            mends: true,
+            without: "",
+        };
+        (RelayBody::new(scripted(steps), log, idle), lines)
+    };
+    let end = || tokio::time::Instant::now() + Duration::from_secs(5);
+
+    // Silence that would be borne for longer.
+    let (mut body, lines) = relayed(
+        Idle::new(Duration::from_secs(60)).until(end()),
+        vec![Data("a"), Silence],
+    );
+    let begun = tokio::time::Instant::now();
+    while body.frame().await.is_some() {}
+    assert_eq!(begun.elapsed(), Duration::from_secs(5));
+    assert_eq!(*lines.lock().unwrap(), ["a", "the body took too long"]);
+
+    // Silence comes first.
+    let (mut body, lines) = relayed(Idle::new(Duration::from_secs(2)).until(end()), vec![Data("a"), Silence]);
+    while body.frame().await.is_some() {}
+    assert_eq!(*lines.lock().unwrap(), ["a", "the body stalled"]);
+
+    // A reader so slow that there is always something to read.
+    let steps = (0..10_000).map(|_| Data("a")).collect();
+    let (mut body, lines) = relayed(Idle::new(Duration::from_secs(60)).until(end()), steps);
+    while body.frame().await.is_some() {
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    let lines = lines.lock().unwrap();
+    assert_eq!(lines.last().unwrap(), "the body took too long");
+    assert!(lines.len() < 50, "{}", lines.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_nothing_is_given_up() {
+    let limit = Duration::from_secs(60);
+    let (ours, mut theirs) = tokio::io::duplex(8);
+    let mut paced = Paced::new(ours, limit);
+    let begun = tokio::time::Instant::now();
+    paced.write_all(b"12345678").await.unwrap();
+    // Each byte taken starts the time anew.
+    for _ in 0..3 {
+        let (taken, written) = tokio::join!(
+            async {
+                tokio::time::sleep(Duration::from_secs(50)).await;
+                theirs.read_u8().await
+            },
+            paced.write_all(b"9"),
+        );
+        taken.unwrap();
+        written.unwrap();
+    }
+    assert_eq!(begun.elapsed(), Duration::from_secs(150));
+    let error = paced.write_all(b"0").await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+    assert_eq!(begun.elapsed(), Duration::from_secs(150) + limit);
+    // Reading has no such limit.
+    let (read, ()) = tokio::join!(paced.read_u8(), async {
+        tokio::time::sleep(limit * 10).await;
+        theirs.write_u8(7).await.unwrap();
+    });
+    assert_eq!(read.unwrap(), 7);
 }
 
 #[tokio::test]
