@@ -6,7 +6,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use lychgate_authz::Denial;
-use lychgate_store::{RuleBroken, StoreError};
+use lychgate_store::{RouteMisfit, RuleBroken, StoreError};
 use lychgate_types::RequestId;
 use serde::Serialize;
 use std::sync::Arc;
@@ -88,6 +88,18 @@ impl From<StoreError> for ApiError {
                 "name_taken",
                 "the name is taken already; names are compared in lower case",
             ),
+            StoreError::Rule(RuleBroken::RouteProviders(misfits)) => {
+                let validation = |misfit: RouteMisfit| Validation {
+                    field: misfit.place.to_string(),
+                    detail: misfit.why.to_string(),
+                };
+                let validations = misfits.into_iter().map(validation).collect();
+                Self::invalid(
+                    "route_providers_unfit",
+                    "the route's providers must be there and speak one wire format; see validations",
+                    validations,
+                )
+            }
             StoreError::Rule(rule) => rule_broken(&rule),
             other => Self::internal(other),
         }
@@ -100,6 +112,8 @@ fn rule_broken(rule: &RuleBroken) -> ApiError {
         RuleBroken::ScopesTooWide => (StatusCode::FORBIDDEN, "scopes_too_wide"),
         RuleBroken::OwnerSuspended => (StatusCode::CONFLICT, "user_suspended"),
         RuleBroken::NoSuchProviderKey => (StatusCode::BAD_REQUEST, "no_such_provider_key"),
+        RuleBroken::ProviderInUse { .. } => (StatusCode::CONFLICT, "provider_in_use"),
+        RuleBroken::RouteProviders(_) => (StatusCode::BAD_REQUEST, "route_providers_unfit"),
     };
     ApiError::new(status, code, rule.to_string())
 }

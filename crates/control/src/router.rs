@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::link::gatekeeper::Doorkeeper;
-use crate::routes::{audit_entries, health, interceptions, keys, openapi, providers, tokens, users, whoami};
+use crate::routes::{audit_entries, health, interceptions, keys, model_routes, openapi, providers, tokens, users, whoami};
 use crate::{layers, openapi as document};
 use axum::Router;
 use axum::routing::get;
@@ -38,6 +38,15 @@ pub(crate) fn api() -> OpenApiRouter<App> {
             providers::get::provider_get,
             providers::update::provider_update,
             providers::delete::provider_delete
+        ))
+        .routes(routes!(
+            model_routes::create::route_create,
+            model_routes::list::route_list
+        ))
+        .routes(routes!(
+            model_routes::get::route_get,
+            model_routes::update::route_update,
+            model_routes::delete::route_delete
         ))
         .routes(routes!(interceptions::list::interception_list))
         .routes(routes!(interceptions::get::interception_get))

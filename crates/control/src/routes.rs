@@ -4,6 +4,7 @@ pub(crate) mod audit_entries;
 pub(crate) mod health;
 pub(crate) mod interceptions;
 pub(crate) mod keys;
+pub(crate) mod model_routes;
 pub(crate) mod openapi;
 mod problems;
 pub(crate) mod providers;

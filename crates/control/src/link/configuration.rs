@@ -1,24 +1,21 @@
-//! From the store's sealed providers to what replicas are told.
+//! From the store's sealed configuration to what replicas are told.
 
 use crate::app::App;
 use lychgate_authz::Caller;
-use lychgate_link::{Configuration, ProviderConfig, ProviderKeyConfig};
+use lychgate_link::{Configuration, ProviderConfig, ProviderKeyConfig, RouteConfig, RouteTarget};
 use lychgate_store::{SealedProvider, StoreError};
 use lychgate_types::Name;
 use std::sync::Arc;
 
-/// Reads the providers and opens their keys.
+/// Reads providers and routes, and opens the providers' keys.
 pub(crate) async fn load(app: &App, caller: &Caller) -> Result<Arc<Configuration>, StoreError> {
-    let (version, providers) = app.store.provider_configurations(caller).await?;
-    let providers = providers
-        .into_iter()
-        .filter_map(|provider| open(app, provider))
-        .collect();
+    let sealed = app.store.configuration(caller).await?;
+    let providers = sealed.providers.into_iter();
     Ok(Arc::new(Configuration {
-        version,
+        version: sealed.version,
         capture_content: app.capture_content,
-        providers,
-        routes: Vec::new(),
+        providers: providers.filter_map(|provider| open(app, provider)).collect(),
+        routes: sealed.routes.into_iter().map(route).collect(),
     }))
 }
 
@@ -42,7 +39,22 @@ fn open(app: &App, provider: SealedProvider) -> Option<ProviderConfig> {
         base_url: provider.base_url,
         enabled: provider.enabled,
         allow_private: provider.allow_private,
-        policy: lychgate_types::policy::ProviderPolicy::default(),
+        policy: provider.policy,
         keys,
     })
+}
+
+fn route(route: lychgate_store::Route) -> RouteConfig {
+    let target = |target: lychgate_store::RouteTarget| RouteTarget {
+        provider: target.provider.id,
+        model: target.model,
+        weight: target.weight,
+    };
+    RouteConfig {
+        id: route.id,
+        provider: route.provider.id,
+        model: route.model,
+        targets: route.targets.into_iter().map(target).collect(),
+        fallbacks: route.fallbacks.into_iter().map(target).collect(),
+    }
 }

@@ -54,6 +54,10 @@ sets! {
     IdempotencyKeyReused {
         "422": "The `Idempotency-Key` was used for another request.",
     }
+    /// Endpoints that take a provider away.
+    ProviderInUse {
+        "409": "Routes name the provider; `detail` says which.",
+    }
     /// Endpoints that give a name.
     NameTaken {
         "409": "The name is taken.",

@@ -5,6 +5,7 @@ pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod get;
 pub(crate) mod list;
+mod policy;
 mod secret;
 pub(crate) mod update;
 
@@ -12,6 +13,7 @@ use crate::app::App;
 use crate::error::ApiError;
 use lychgate_authz::Caller;
 use lychgate_store::StoreError;
+use lychgate_types::policy::ProviderPolicy;
 use lychgate_types::{ProviderId, ProviderKeyId, Timestamp};
 use serde::Serialize;
 
@@ -32,6 +34,9 @@ pub(crate) struct Provider {
     enabled: bool,
     /// Whether it may live on a loopback, private or link-local address.
     allow_private: bool,
+    /// How the gateway treats it, every setting shown.
+    #[schema(value_type = policy::Policy)]
+    policy: ProviderPolicy,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     #[schema(value_type = String, format = DateTime)]
@@ -64,6 +69,7 @@ impl From<lychgate_store::Provider> for Provider {
             keys: provider.keys.into_iter().map(key).collect(),
             enabled: provider.enabled,
             allow_private: provider.allow_private,
+            policy: provider.policy,
             created_at: provider.created_at,
             updated_at: provider.updated_at,
         }

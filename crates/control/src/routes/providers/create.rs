@@ -1,7 +1,7 @@
 //! `POST /api/v1/ai-gateway/providers`
 
 use super::secret::{self, SecretText};
-use super::{Provider, base_url};
+use super::{Provider, base_url, policy};
 use crate::app::App;
 use crate::authenticate::Authenticated;
 use crate::error::ApiError;
@@ -11,6 +11,7 @@ use crate::validate::Validations;
 use axum::extract::State;
 use http::StatusCode;
 use lychgate_store::ProviderInsert;
+use lychgate_types::policy::PolicyChange;
 use lychgate_types::provider::ProviderType;
 use serde::Deserialize;
 
@@ -36,6 +37,10 @@ pub(crate) struct ProviderCreate {
     enabled: Option<bool>,
     /// Whether it may live on a loopback, private or link-local address, and be spoken to by http; false where left out.
     allow_private: Option<bool>,
+    /// Settings that differ from the defaults.
+    #[serde(default)]
+    #[schema(value_type = Option<policy::Policy>)]
+    policy: PolicyChange,
 }
 
 /// Makes a provider. All replicas know it before the answer is sent.
@@ -64,6 +69,7 @@ pub(crate) async fn provider_create(
     for (at, key) in body.keys.iter().enumerate() {
         secret::check(&mut validations, &format!("keys[{at}]"), key);
     }
+    policy::check(&mut validations, body.policy);
     let ((name, provider_type), base_url) = validations.all(name.zip(provider_type).zip(base_url))?;
     let keys = body
         .keys
@@ -77,6 +83,7 @@ pub(crate) async fn provider_create(
         base_url,
         enabled: body.enabled.unwrap_or(true),
         allow_private,
+        policy: body.policy,
         keys,
     };
     let provider = app.store.provider_insert(&caller, insert).await?;

@@ -5,14 +5,15 @@ use crate::app::App;
 use crate::authenticate::Authenticated;
 use crate::error::{ApiError, about};
 use crate::extract::PathText;
-use crate::routes::problems::{Always, NotFound};
+use crate::routes::problems::{Always, NotFound, ProviderInUse};
 use axum::extract::State;
 use http::StatusCode;
 
-/// Deletes a provider and its keys. All replicas know before the answer is sent; what was recorded stays.
+/// Deletes a provider and its keys. All replicas know before the answer is sent; what was recorded stays. A provider that a route names can't be
+/// deleted.
 #[utoipa::path(delete, path = "/ai-gateway/providers/{provider}", operation_id = "provider_delete", tag = "ai-gateway/providers",
     params(("provider" = String, Path, description = "Id or name.")),
-    responses((status = 204, description = "Deleted."), Always, NotFound))]
+    responses((status = 204, description = "Deleted."), Always, NotFound, ProviderInUse))]
 pub(crate) async fn provider_delete(
     State(app): State<App>,
     Authenticated { caller, .. }: Authenticated,

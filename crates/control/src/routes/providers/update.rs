@@ -1,7 +1,7 @@
 //! `PATCH /api/v1/ai-gateway/providers/{provider}`
 
 use super::secret::{self, SecretText};
-use super::{Provider, base_url, known};
+use super::{Provider, base_url, known, policy};
 use crate::app::App;
 use crate::authenticate::Authenticated;
 use crate::error::{ApiError, about};
@@ -11,6 +11,7 @@ use crate::validate::Validations;
 use axum::extract::State;
 use lychgate_store::{ProviderPatch, WantedKey};
 use lychgate_types::ProviderKeyId;
+use lychgate_types::policy::PolicyChange;
 use serde::Deserialize;
 use std::collections::HashSet;
 
@@ -23,6 +24,10 @@ pub(crate) struct ProviderUpdate {
     base_url: Option<String>,
     enabled: Option<bool>,
     allow_private: Option<bool>,
+    /// Single settings; those that are left out stay as they are.
+    #[serde(default)]
+    #[schema(value_type = Option<policy::Policy>)]
+    policy: PolicyChange,
     /// The whole list as it shall be: what it leaves out is deleted.
     #[schema(max_items = 16)]
     keys: Option<Vec<KeyWanted>>,
@@ -59,9 +64,11 @@ pub(crate) async fn provider_update(
     let ProviderUpdate {
         enabled,
         allow_private,
+        policy,
         keys,
         ..
     } = body;
+    policy::check(&mut validations, policy);
     let keys = keys.map(|wanted| check_keys(&mut validations, wanted));
     let keys = validations.all(Some(keys))?;
     // An id that nobody has, where the name is unknown: the store refuses those who may not, and does not find it for the rest.
@@ -73,6 +80,7 @@ pub(crate) async fn provider_update(
         base_url,
         enabled,
         allow_private,
+        policy,
         keys,
     };
     let provider = app
