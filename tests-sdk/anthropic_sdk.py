@@ -5,9 +5,11 @@ Usage: anthropic_sdk.py BASE_URL TOKEN   (BASE_URL as in ANTHROPIC_BASE_URL)
 Every step asserts on what the SDK made of the answer; the first that fails ends the run with its traceback.
 """
 
+import asyncio
 import sys
 
 import anthropic
+from common import LONG, TRIES, raises, recorded, scenario
 
 MODEL = "claude-sonnet-5"
 HELLO = [{"role": "user", "content": "Hello from the SDK"}]
@@ -16,20 +18,6 @@ WEATHER = {
     "description": "The weather of a city",
     "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 }
-
-
-def scenario(name):
-    return {"x-scripted": name}
-
-
-def raises(kind, call):
-    """Runs the call, which must raise exactly this kind of error, and returns the error."""
-    try:
-        call()
-    except Exception as error:
-        assert type(error) is kind, f"expected {kind.__name__}, got {type(error).__name__}: {error}"
-        return error
-    raise AssertionError(f"expected {kind.__name__}, but nothing was raised")
 
 
 def blocking(client):
@@ -131,7 +119,68 @@ def errors(client, base_url):
 
     error = raises(anthropic.APIStatusError, overloaded)
     assert error.body["error"]["type"] == "overloaded_error", error.body
-    raises(anthropic.APITimeoutError, lambda: ask(once.with_options(timeout=0.5), extra_headers=scenario("hang")))
+
+
+def time_outs(client):
+    impatient = client.with_options(max_retries=0, timeout=1)
+    for stream in (False, True):
+        model = f"claude-timed-out-{stream}"
+        asked = {"model": model, "max_tokens": 100, "messages": HELLO, "stream": stream}
+        raises(anthropic.APITimeoutError, lambda: impatient.messages.create(extra_headers=scenario("late"), **asked))
+        recorded(model, "client_aborted")
+
+
+def retries(client):
+    for name, outcome in TRIES:
+        for stream in (False, True):
+            model = f"claude-again-{name}-{stream}"
+            asked = client.with_options(max_retries=1, timeout=1 if name == "late" else 20)
+            more = {"model": model, "max_tokens": 100, "messages": HELLO, "extra_headers": scenario(f"{name},text")}
+            if stream:
+                with asked.messages.stream(**more) as events:
+                    message = events.get_final_message()
+            else:
+                message = asked.messages.create(**more)
+            assert "Hello from the SDK" in message.content[0].text
+            recorded(model, outcome, "completed")
+    # No more tries than were asked for, and the last error is what is told.
+    twice = client.with_options(max_retries=1)
+    more = {"max_tokens": 100, "messages": HELLO, "extra_headers": scenario("error-500,error-429,text")}
+    raises(anthropic.RateLimitError, lambda: twice.messages.create(model="claude-in-vain", **more))
+    recorded("claude-in-vain", "failed", "failed")
+
+
+def cancelled(client):
+    more = {"max_tokens": 4096, "messages": [{"role": "user", "content": LONG}], "extra_headers": scenario("slow")}
+    with client.messages.create(model="claude-left-by-break", stream=True, **more) as events:
+        assert next(iter(events)).type == "message_start"
+    with client.messages.stream(model="claude-left-by-close", **more) as events:
+        for piece in events.text_stream:
+            assert piece
+            break
+        events.close()
+
+    async def task():
+        begun = asyncio.Event()
+
+        async def converse():
+            async with anthropic.AsyncAnthropic(base_url=client.base_url, api_key=client.api_key) as asked:
+                async with asked.messages.stream(model="claude-left-by-cancel", **more) as events:
+                    async for _ in events.text_stream:
+                        begun.set()
+
+        conversation = asyncio.create_task(converse())
+        await begun.wait()
+        conversation.cancel()
+        try:
+            await conversation
+        except asyncio.CancelledError:
+            return
+        raise AssertionError("the task was cancelled, but went on to its end")
+
+    asyncio.run(asyncio.wait_for(task(), 20))
+    for way in ("break", "close", "cancel"):
+        recorded(f"claude-left-by-{way}", "client_aborted")
 
 
 def main():
@@ -145,6 +194,9 @@ def main():
     tools(client)
     beside(client)
     errors(client, base_url)
+    time_outs(client)
+    retries(client)
+    cancelled(client)
     print("anthropic", anthropic.__version__, "ok")
 
 

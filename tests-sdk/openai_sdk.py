@@ -5,30 +5,18 @@ Usage: openai_sdk.py BASE_URL TOKEN   (BASE_URL as in OPENAI_BASE_URL, with its 
 Every step asserts on what the SDK made of the answer; the first that fails ends the run with its traceback.
 """
 
+import asyncio
 import json
 import sys
 
 import openai
+from common import LONG, TRIES, raises, recorded, scenario
 
 MODEL = "gpt-5.4-mini"
 HELLO = [{"role": "user", "content": "Hello from the SDK"}]
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": False}
 CHAT_TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": PARAMETERS, "strict": True}}
 TOOL = {"type": "function", "name": "get_weather", "parameters": PARAMETERS, "strict": True}
-
-
-def scenario(name):
-    return {"x-scripted": name}
-
-
-def raises(kind, call):
-    """Runs the call, which must raise exactly this kind of error, and returns the error."""
-    try:
-        call()
-    except Exception as error:
-        assert type(error) is kind, f"expected {kind.__name__}, got {type(error).__name__}: {error}"
-        return error
-    raise AssertionError(f"expected {kind.__name__}, but nothing was raised")
 
 
 def chat_blocking(client):
@@ -154,7 +142,6 @@ def errors(client, base_url):
         raises(openai.RateLimitError, lambda: call(stream=True, extra_headers=scenario("error-429")))
         raises(openai.BadRequestError, lambda: call(extra_headers=scenario("error-400")))
         raises(openai.InternalServerError, lambda: call(extra_headers=scenario("error-500")))
-        raises(openai.APITimeoutError, lambda: call(once.with_options(timeout=0.5), extra_headers=scenario("hang")))
     error = raises(openai.NotFoundError, lambda: ask(model="no-such-model"))
     assert error.code == "model_not_found" and "no-such-model" in error.message
     error = raises(openai.APIError, lambda: list(ask(stream=True, extra_headers=scenario("stream-error"))))
@@ -163,6 +150,85 @@ def errors(client, base_url):
     assert events[-1].type == "response.failed" and events[-1].response.error.code == "server_error"
     events = list(respond(stream=True, extra_headers=scenario("stream-error")))
     assert events[-1].type == "error" and events[-1].code == "server_error"
+
+
+def chat(client, said="Hello from the SDK", **more):
+    return client.chat.completions.create(messages=[{"role": "user", "content": said}], **more)
+
+
+def response(client, said="Hello from the SDK", **more):
+    return client.responses.create(input=said, **more)
+
+
+def text(answer, stream):
+    """What an answer of either API says."""
+    if not stream:
+        return answer.choices[0].message.content if hasattr(answer, "choices") else answer.output_text
+    pieces = []
+    for event in answer:
+        if hasattr(event, "choices"):
+            pieces.append(event.choices[0].delta.content or "")
+        elif event.type == "response.output_text.delta":
+            pieces.append(event.delta)
+    return "".join(pieces)
+
+
+def time_outs(client):
+    impatient = client.with_options(max_retries=0, timeout=1)
+    for ask in (chat, response):
+        for stream in (False, True):
+            model = f"gpt-{ask.__name__}-timed-out-{stream}"
+            asked = {"model": model, "stream": stream, "extra_headers": scenario("late")}
+            raises(openai.APITimeoutError, lambda: ask(impatient, **asked))
+            recorded(model, "client_aborted")
+
+
+def retries(client):
+    for ask in (chat, response):
+        for name, outcome in TRIES:
+            for stream in (False, True):
+                model = f"gpt-{ask.__name__}-again-{name}-{stream}"
+                asked = client.with_options(max_retries=1, timeout=1 if name == "late" else 20)
+                answer = ask(asked, model=model, stream=stream, extra_headers=scenario(f"{name},text"))
+                assert "Hello from the SDK" in text(answer, stream)
+                recorded(model, outcome, "completed")
+        # No more tries than were asked for, and the last error is what is told.
+        model = f"gpt-{ask.__name__}-in-vain"
+        twice = client.with_options(max_retries=1)
+        raises(openai.RateLimitError, lambda: ask(twice, model=model, extra_headers=scenario("error-500,error-429,text")))
+        recorded(model, "failed", "failed")
+
+
+def cancelled(client):
+    more = {"said": LONG, "stream": True, "extra_headers": scenario("slow")}
+    for ask in (chat, response):
+        model = f"gpt-{ask.__name__}-left-by"
+        with ask(client, model=f"{model}-break", **more) as events:
+            assert next(iter(events))
+        events = ask(client, model=f"{model}-close", **more)
+        assert next(iter(events))
+        events.close()
+
+        async def task():
+            begun = asyncio.Event()
+
+            async def converse():
+                async with openai.AsyncOpenAI(base_url=client.base_url, api_key=client.api_key) as asked:
+                    async for _ in await ask(asked, model=f"{model}-cancel", **more):
+                        begun.set()
+
+            conversation = asyncio.create_task(converse())
+            await begun.wait()
+            conversation.cancel()
+            try:
+                await conversation
+            except asyncio.CancelledError:
+                return
+            raise AssertionError("the task was cancelled, but went on to its end")
+
+        asyncio.run(asyncio.wait_for(task(), 20))
+        for way in ("break", "close", "cancel"):
+            recorded(f"{model}-{way}", "client_aborted")
 
 
 def main():
@@ -175,6 +241,9 @@ def main():
     response_tools(client)
     beside(client)
     errors(client, base_url)
+    time_outs(client)
+    retries(client)
+    cancelled(client)
     print("openai", openai.__version__, "ok")
 
 

@@ -4,19 +4,21 @@
 mod apt;
 mod deny;
 mod generate;
+mod node;
 mod postgres;
 mod python;
 mod runner;
 mod test;
 
+use anyhow::{Context as _, bail};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 const HELP: &str = "\
 Usage: cargo xtask <command>
 
-  test [ARGS…]   run all tests with a throw-away PostgreSQL and the Python SDKs; ARGS go to the test runner,
+  test [ARGS…]   run all tests with a throw-away PostgreSQL and the providers' SDKs; ARGS go to the test runner,
                  for example: cargo xtask test -p lychgate-store name_of_a_test
   generate       write the generated files anew (policy matrix, OpenAPI document, control-link code)
   deny           check the dependencies against deny.toml and the direction of our own crates
@@ -77,6 +79,22 @@ fn cargo() -> Command {
         }
     }
     command
+}
+
+/// Runs a command to its end; what it wrote is told only when it fails.
+fn run_quietly(command: &mut Command) -> anyhow::Result<()> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("can't start {:?}", command.get_program()))?;
+    if !output.status.success() {
+        bail!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(())
 }
 
 /// Whether `program` can be started at all.

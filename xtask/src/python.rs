@@ -1,8 +1,8 @@
 //! A Python with the providers' official SDKs, for the tests that drive Lychgate with them.
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// What is to be installed, every version pinned.
 const REQUIREMENTS: &str = "tests-sdk/requirements.txt";
@@ -33,7 +33,7 @@ pub(crate) fn interpreter() -> anyhow::Result<PathBuf> {
         "--disable-pip-version-check",
         "--requirement",
     ];
-    run(Command::new(&python).args(install).arg(&requirements))
+    crate::run_quietly(Command::new(&python).args(install).arg(&requirements))
         .with_context(|| format!("the Python packages of {REQUIREMENTS} could not be installed"))?;
     std::fs::write(&made_from, &wanted).context("can't note what the tests' Python was made from")?;
     Ok(python)
@@ -44,7 +44,7 @@ fn make_venv(venv: &Path) -> anyhow::Result<()> {
         if venv.exists() {
             std::fs::remove_dir_all(venv).with_context(|| format!("can't remove {}", venv.display()))?;
         }
-        run(Command::new(python).args(["-m", "venv"]).arg(venv))
+        crate::run_quietly(Command::new(python).args(["-m", "venv"]).arg(venv))
     };
     if make("python3").is_ok() {
         return Ok(());
@@ -52,19 +52,4 @@ fn make_venv(venv: &Path) -> anyhow::Result<()> {
     // Debian's own python3 comes without venv, and it is the one that its package completes.
     crate::apt::install("python3-venv", "a Python that can make virtual environments")?;
     make("/usr/bin/python3").context("python3 can't make a virtual environment")
-}
-
-fn run(command: &mut Command) -> anyhow::Result<()> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("can't start {:?}", command.get_program()))?;
-    if !output.status.success() {
-        bail!(
-            "{}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-    }
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: all that the tests need, then the tests, then nothing left behind.
 
-use crate::{postgres, python, runner::Runner};
+use crate::{node, postgres, python, runner::Runner};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -13,19 +13,22 @@ pub(crate) fn run(args: &[OsString]) -> anyhow::Result<ExitCode> {
     if let Some(code) = runner.interrupted() {
         return Ok(ExitCode::from(code));
     }
-    let (python, server) = prepared?;
+    let (python, node, server) = prepared?;
     let mut command = tests(args, crate::exists("cargo-nextest"));
     command
         .env("TEST_DATABASE_URL", server.url())
-        .env("LYCHGATE_TEST_PYTHON", python);
+        .env("LYCHGATE_TEST_PYTHON", python)
+        .env("LYCHGATE_TEST_NODE", node.program)
+        .env("LYCHGATE_TEST_NODE_MODULES", node.modules);
     Ok(ExitCode::from(runner.run(command)?))
 }
 
-/// The Python, and a server that is stopped and removed when dropped, in whichever way the run ends.
-fn prepare() -> anyhow::Result<(PathBuf, postgres::Server)> {
+/// The Python and the Node, and a server that is stopped and removed when dropped, in whichever way the run ends.
+fn prepare() -> anyhow::Result<(PathBuf, node::Node, postgres::Server)> {
     let python = python::interpreter()?;
+    let node = node::prepare()?;
     let binaries = postgres::find_or_install()?;
-    Ok((python, postgres::Server::start(&binaries)?))
+    Ok((python, node, postgres::Server::start(&binaries)?))
 }
 
 fn tests(args: &[OsString], nextest: bool) -> Command {

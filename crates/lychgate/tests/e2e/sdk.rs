@@ -1,23 +1,63 @@
-//! The providers' official Python SDKs, unmodified but for base URL and key, through a standalone replica. The conversations
-//! stand in `tests-sdk/`.
+//! The providers' official SDKs for Python and Node, unmodified but for base URL and key, through a standalone replica. The
+//! conversations stand in `tests-sdk/`. Each says which interceptions must be on record after it, since only the control plane
+//! can tell how a request ended that its client gave up.
 
 use crate::PROGRAM;
+use lychgate_scripted::Script;
 use lychgate_testkit::app::App;
 use lychgate_testkit::process::finish;
-use std::path::Path;
+use lychgate_testkit::wait::eventually;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-async fn converse(script: &str, path: &str) {
-    let python = std::env::var_os("LYCHGATE_TEST_PYTHON").unwrap_or_else(|| {
-        panic!("LYCHGATE_TEST_PYTHON is not set, so there are no SDKs to test with: run `cargo xtask test`, which installs them")
+/// Longer than the conversations' clients wait where they are told to be impatient.
+const LATE: Duration = Duration::from_secs(3);
+
+/// Where `cargo xtask test` has put what the SDKs need.
+fn prepared(variable: &str) -> PathBuf {
+    let value = std::env::var_os(variable).unwrap_or_else(|| {
+        panic!("{variable} is not set, so there are no SDKs to test with: run `cargo xtask test`, which installs them")
     });
+    value.into()
+}
+
+fn sources() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests-sdk")
+}
+
+fn python(_app: &App, script: &str) -> Command {
+    let mut command = Command::new(prepared("LYCHGATE_TEST_PYTHON"));
+    // Nothing of this machine's own modules, and nothing written beside the sources.
+    command.args(["-E", "-s", "-B", "-W", "error::DeprecationWarning"]);
+    command.arg(sources().join(script));
+    command
+}
+
+/// Node looks for packages above the script, so the scripts are put beside them: in the app's own directory.
+fn node(app: &App, script: &str) -> Command {
+    let directory = app.directory().join("node");
+    std::fs::create_dir(&directory).unwrap();
+    for entry in std::fs::read_dir(sources().join("node")).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, directory.join(path.file_name().unwrap())).unwrap();
+    }
+    let modules = directory.join("node_modules");
+    std::os::unix::fs::symlink(prepared("LYCHGATE_TEST_NODE_MODULES"), modules).unwrap();
+    let mut command = Command::new(prepared("LYCHGATE_TEST_NODE"));
+    command.arg("--throw-deprecation").arg(directory.join(script));
+    command
+}
+
+async fn converse(interpreter: fn(&App, &str) -> Command, script: &str, path: &str) {
     let app = App::start(PROGRAM, None).await;
     let replica = app.replica("edge-1").await;
-    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests-sdk")
-        .join(script);
-    let mut command = Command::new(python);
-    command.args(["-I", "-W", "error::DeprecationWarning"]).arg(script);
+    let late = Script {
+        delay: LATE,
+        ..Script::json(200, "{}".to_owned())
+    };
+    app.scripted.add_script("late", late);
+    let mut command = interpreter(&app, script);
     command.arg(format!("{}{path}", replica.url)).arg(&app.token);
     // Nothing of this machine's own settings for the SDKs.
     command
@@ -32,15 +72,48 @@ async fn converse(script: &str, path: &str) {
         finished.all(),
         replica.process.stderr()
     );
+    let mut count = 0;
+    for line in finished.stdout.lines() {
+        if let Some((model, outcomes)) = line.strip_prefix("recorded ").and_then(|rest| rest.split_once(' ')) {
+            check_record(&app, model, outcomes).await;
+            count += 1;
+        }
+    }
+    assert!(count >= 8, "only {count} records were looked for: {}", finished.all());
     assert!(replica.process.is_running());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn anthropic() {
-    converse("anthropic_sdk.py", "/ai/anthropic").await;
+/// Waits until the interceptions of that model are on record, and compares how they ended, the oldest first.
+async fn check_record(app: &App, model: &str, outcomes: &str) {
+    let wanted: Vec<&str> = outcomes.split(' ').collect();
+    let found = eventually(&format!("{model}: {outcomes} is on record"), async || {
+        let path = format!("ai-gateway/interceptions?model={model}");
+        let listing = app.api(&path).send().await.expect(200).value();
+        let mut found = listing["interceptions"].as_array().unwrap().clone();
+        found.reverse();
+        (found.len() >= wanted.len()).then_some(found)
+    })
+    .await;
+    let outcomes: Vec<_> = found.iter().map(|one| one["outcome"].as_str().unwrap()).collect();
+    assert_eq!(outcomes, wanted, "{model}: {found:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn openai() {
-    converse("openai_sdk.py", "/ai/openai/v1").await;
+async fn python_anthropic() {
+    converse(python, "anthropic_sdk.py", "/ai/anthropic").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn python_openai() {
+    converse(python, "openai_sdk.py", "/ai/openai/v1").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn node_anthropic() {
+    converse(node, "anthropic.mjs", "/ai/anthropic").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn node_openai() {
+    converse(node, "openai.mjs", "/ai/openai/v1").await;
 }

@@ -1,0 +1,120 @@
+//! A Node with the providers' official SDKs, for the tests that drive Lychgate with them.
+
+use anyhow::{Context as _, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The folder that says what is to be installed, every version pinned.
+const PACKAGES: &str = "tests-sdk/node";
+/// What in it says so; the lock file last.
+const FILES: [&str; 2] = ["package.json", "package-lock.json"];
+/// Node's oldest major version that the tests run on: what Debian has had since 2023. The SDKs pinned are the newest that run
+/// on it (`openai` 7 wants Node 22).
+const OLDEST: u32 = 18;
+
+/// What the tests need of Node.
+pub(crate) struct Node {
+    /// The program.
+    pub(crate) program: PathBuf,
+    /// The `node_modules` that hold the SDKs.
+    pub(crate) modules: PathBuf,
+}
+
+/// Finds or installs a Node, and installs the SDKs where they are missing or were installed from another lock file; a copy of
+/// it, written last, tells which. Nothing is written beside the sources.
+pub(crate) fn prepare() -> anyhow::Result<Node> {
+    let program = find_or_install()?;
+    let sources = crate::root().join(PACKAGES);
+    let wanted =
+        std::fs::read(sources.join(FILES[1])).with_context(|| format!("can't read {PACKAGES}/{}", FILES[1]))?;
+    let target = crate::target_dir();
+    std::fs::create_dir_all(&target).with_context(|| format!("can't make {}", target.display()))?;
+    // Two runs at once must not install at once. The lock ends with the file's handle.
+    let lock = std::fs::File::create(target.join("test-node.lock")).context("can't make a lock file")?;
+    lock.lock().context("can't take the lock on the tests' Node packages")?;
+    let dir = target.join("test-node");
+    let modules = dir.join("node_modules");
+    let made_from = dir.join("made-from-package-lock.json");
+    if modules.exists() && std::fs::read(&made_from).is_ok_and(|have| have == wanted) {
+        return Ok(Node { program, modules });
+    }
+    crate::tell(&format!("installing the tests' Node packages of {PACKAGES} …"));
+    install(&sources, &dir).with_context(|| format!("the Node packages of {PACKAGES} could not be installed"))?;
+    std::fs::write(&made_from, &wanted).context("can't note what the tests' Node packages were installed from")?;
+    Ok(Node { program, modules })
+}
+
+fn install(sources: &Path, dir: &Path) -> anyhow::Result<()> {
+    if dir.exists() {
+        std::fs::remove_dir_all(dir).with_context(|| format!("can't remove {}", dir.display()))?;
+    }
+    std::fs::create_dir_all(dir).with_context(|| format!("can't make {}", dir.display()))?;
+    for file in FILES {
+        std::fs::copy(sources.join(file), dir.join(file)).with_context(|| format!("can't copy {file}"))?;
+    }
+    crate::run_quietly(
+        Command::new("npm")
+            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+            .current_dir(dir),
+    )
+}
+
+/// The first Node of `PATH` that is new enough. Its npm is looked for too: Debian packs it apart.
+fn find_or_install() -> anyhow::Result<PathBuf> {
+    if find().is_none() {
+        crate::apt::install("nodejs", &format!("Node {OLDEST} or newer"))?;
+    }
+    if !crate::exists("npm") {
+        crate::apt::install("npm", "npm")?;
+    }
+    let Some(program) = find() else {
+        bail!(
+            "nodejs was installed, but no `node` of version {OLDEST} or newer is in PATH: install one and run this again"
+        );
+    };
+    Ok(program)
+}
+
+fn find() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|dir| dir.join("node"))
+        .find(|program| {
+            let asked = Command::new(program).arg("--version").output();
+            asked.is_ok_and(|told| told.status.success() && major(&told.stdout) >= Some(OLDEST))
+        })
+}
+
+/// Of what `node --version` prints: `v20.19.2`.
+fn major(version: &[u8]) -> Option<u32> {
+    let text = std::str::from_utf8(version).ok()?;
+    text.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_by_their_major_number() {
+        assert_eq!(major(b"v20.19.2\n"), Some(20));
+        assert!(major(b"v9.1.0\n") < Some(OLDEST));
+        assert_eq!(major(b"not node"), None);
+    }
+
+    #[test]
+    fn the_lock_file_pins_the_sdks_and_names_no_host() {
+        let read = |file| std::fs::read_to_string(crate::root().join(PACKAGES).join(file)).unwrap();
+        let lock = read(FILES[1]);
+        assert!(
+            !lock.contains("\"resolved\""),
+            "write it with omit-lockfile-registry-resolved"
+        );
+        // `npm ci` itself refuses a lock file that does not fit.
+        let package = read(FILES[0]);
+        assert!(
+            !package.contains(['^', '~', '*']),
+            "an SDK is not pinned to the exact version"
+        );
+    }
+}
