@@ -7,9 +7,10 @@ Every step asserts on what the SDK made of the answer; the first that fails ends
 
 import asyncio
 import sys
+from functools import partial
 
 import anthropic
-from common import LONG, TRIES, raises, recorded, scenario
+from common import LONG, TRIES, raises, recorded, scenario, together
 
 MODEL = "claude-sonnet-5"
 HELLO = [{"role": "user", "content": "Hello from the SDK"}]
@@ -123,31 +124,37 @@ def errors(client, base_url):
 
 def time_outs(client):
     impatient = client.with_options(max_retries=0, timeout=1)
-    for stream in (False, True):
+
+    def time_out(stream):
         model = f"claude-timed-out-{stream}"
         asked = {"model": model, "max_tokens": 100, "messages": HELLO, "stream": stream}
         raises(anthropic.APITimeoutError, lambda: impatient.messages.create(extra_headers=scenario("late"), **asked))
         recorded(model, "client_aborted")
 
+    together(partial(time_out, False), partial(time_out, True))
+
 
 def retries(client):
-    for name, outcome in TRIES:
-        for stream in (False, True):
-            model = f"claude-again-{name}-{stream}"
-            asked = client.with_options(max_retries=1, timeout=1 if name == "late" else 20)
-            more = {"model": model, "max_tokens": 100, "messages": HELLO, "extra_headers": scenario(f"{name},text")}
-            if stream:
-                with asked.messages.stream(**more) as events:
-                    message = events.get_final_message()
-            else:
-                message = asked.messages.create(**more)
-            assert "Hello from the SDK" in message.content[0].text
-            recorded(model, outcome, "completed")
+    def retry(name, outcome, stream):
+        model = f"claude-again-{name}-{stream}"
+        asked = client.with_options(max_retries=1, timeout=1 if name == "late" else 20)
+        more = {"model": model, "max_tokens": 100, "messages": HELLO, "extra_headers": scenario(f"{name},text")}
+        if stream:
+            with asked.messages.stream(**more) as events:
+                message = events.get_final_message()
+        else:
+            message = asked.messages.create(**more)
+        assert "Hello from the SDK" in message.content[0].text
+        recorded(model, outcome, "completed")
+
     # No more tries than were asked for, and the last error is what is told.
-    twice = client.with_options(max_retries=1)
-    more = {"max_tokens": 100, "messages": HELLO, "extra_headers": scenario("error-500,error-429,text")}
-    raises(anthropic.RateLimitError, lambda: twice.messages.create(model="claude-in-vain", **more))
-    recorded("claude-in-vain", "failed", "failed")
+    def in_vain():
+        twice = client.with_options(max_retries=1)
+        more = {"max_tokens": 100, "messages": HELLO, "extra_headers": scenario("error-500,error-429,text")}
+        raises(anthropic.RateLimitError, lambda: twice.messages.create(model="claude-in-vain", **more))
+        recorded("claude-in-vain", "failed", "failed")
+
+    together(in_vain, *(partial(retry, *first, stream) for first in TRIES for stream in (False, True)))
 
 
 def cancelled(client):

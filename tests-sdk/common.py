@@ -1,5 +1,7 @@
 """What the conversations of both SDKs share."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 # So many words that the `slow` scenario, which repeats them, takes several seconds: whoever leaves early leaves in mid-stream.
 LONG = " ".join(["word"] * 200)
 
@@ -24,4 +26,12 @@ def raises(kind, call):
 
 def recorded(model, *outcomes):
     """Tells the test which interceptions of this model must be on record, each by its outcome, oldest first."""
-    print("recorded", model, *outcomes)
+    # In one piece: threads would mix theirs.
+    print(f"recorded {model} {' '.join(outcomes)}\n", end="", flush=True)
+
+
+def together(*calls):
+    """Makes these calls at a time, since they mostly wait; the first error is raised."""
+    with ThreadPoolExecutor(len(calls)) as pool:
+        for made in [pool.submit(call) for call in calls]:
+            made.result()

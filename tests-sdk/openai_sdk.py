@@ -8,9 +8,10 @@ Every step asserts on what the SDK made of the answer; the first that fails ends
 import asyncio
 import json
 import sys
+from functools import partial
 
 import openai
-from common import LONG, TRIES, raises, recorded, scenario
+from common import LONG, TRIES, raises, recorded, scenario, together
 
 MODEL = "gpt-5.4-mini"
 HELLO = [{"role": "user", "content": "Hello from the SDK"}]
@@ -175,28 +176,33 @@ def text(answer, stream):
 
 def time_outs(client):
     impatient = client.with_options(max_retries=0, timeout=1)
-    for ask in (chat, response):
-        for stream in (False, True):
-            model = f"gpt-{ask.__name__}-timed-out-{stream}"
-            asked = {"model": model, "stream": stream, "extra_headers": scenario("late")}
-            raises(openai.APITimeoutError, lambda: ask(impatient, **asked))
-            recorded(model, "client_aborted")
+
+    def time_out(ask, stream):
+        model = f"gpt-{ask.__name__}-timed-out-{stream}"
+        asked = {"model": model, "stream": stream, "extra_headers": scenario("late")}
+        raises(openai.APITimeoutError, lambda: ask(impatient, **asked))
+        recorded(model, "client_aborted")
+
+    together(*(partial(time_out, ask, stream) for ask in (chat, response) for stream in (False, True)))
 
 
 def retries(client):
-    for ask in (chat, response):
-        for name, outcome in TRIES:
-            for stream in (False, True):
-                model = f"gpt-{ask.__name__}-again-{name}-{stream}"
-                asked = client.with_options(max_retries=1, timeout=1 if name == "late" else 20)
-                answer = ask(asked, model=model, stream=stream, extra_headers=scenario(f"{name},text"))
-                assert "Hello from the SDK" in text(answer, stream)
-                recorded(model, outcome, "completed")
-        # No more tries than were asked for, and the last error is what is told.
+    def retry(ask, name, outcome, stream):
+        model = f"gpt-{ask.__name__}-again-{name}-{stream}"
+        asked = client.with_options(max_retries=1, timeout=1 if name == "late" else 20)
+        answer = ask(asked, model=model, stream=stream, extra_headers=scenario(f"{name},text"))
+        assert "Hello from the SDK" in text(answer, stream)
+        recorded(model, outcome, "completed")
+
+    # No more tries than were asked for, and the last error is what is told.
+    def in_vain(ask):
         model = f"gpt-{ask.__name__}-in-vain"
         twice = client.with_options(max_retries=1)
         raises(openai.RateLimitError, lambda: ask(twice, model=model, extra_headers=scenario("error-500,error-429,text")))
         recorded(model, "failed", "failed")
+
+    for ask in (chat, response):
+        together(partial(in_vain, ask), *(partial(retry, ask, *first, stream) for first in TRIES for stream in (False, True)))
 
 
 def cancelled(client):

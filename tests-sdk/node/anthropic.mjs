@@ -115,33 +115,36 @@ async function errors(client, baseURL) {
 
 async function timeOuts(client) {
   const impatient = client.withOptions({ maxRetries: 0, timeout: 1000 });
-  for (const stream of [false, true]) {
+  const timeOut = async (stream) => {
     const model = `claude-timed-out-${stream}`;
     const ask = () => impatient.messages.create({ ...ASKED, model, stream }, scenario("late"));
     await raises(Anthropic.APIConnectionTimeoutError, ask);
     recorded(model, "client_aborted");
-  }
+  };
+  await Promise.all([false, true].map(timeOut));
 }
 
 async function retries(client) {
-  for (const [name, outcome] of TRIES) {
-    for (const stream of [false, true]) {
-      const model = `claude-again-${name}-${stream}`;
-      const patience = name === "late" ? { timeout: 1000 } : {};
-      const asked = client.withOptions({ maxRetries: 1, ...patience });
-      const options = scenario(`${name},text`);
-      const message = stream
-        ? await asked.messages.stream({ ...ASKED, model }, options).finalMessage()
-        : await asked.messages.create({ ...ASKED, model }, options);
-      assert.match(message.content[0].text, /Hello from the SDK/);
-      recorded(model, outcome, "completed");
-    }
-  }
+  const retry = async ([name, outcome], stream) => {
+    const model = `claude-again-${name}-${stream}`;
+    const patience = name === "late" ? { timeout: 1000 } : {};
+    const asked = client.withOptions({ maxRetries: 1, ...patience });
+    const options = scenario(`${name},text`);
+    const message = stream
+      ? await asked.messages.stream({ ...ASKED, model }, options).finalMessage()
+      : await asked.messages.create({ ...ASKED, model }, options);
+    assert.match(message.content[0].text, /Hello from the SDK/);
+    recorded(model, outcome, "completed");
+  };
   // No more tries than were asked for, and the last error is what is told.
-  const options = scenario("error-500,error-429,text");
-  const twice = client.withOptions({ maxRetries: 1 });
-  await raises(Anthropic.RateLimitError, () => twice.messages.create({ ...ASKED, model: "claude-in-vain" }, options));
-  recorded("claude-in-vain", "failed", "failed");
+  const inVain = async () => {
+    const options = scenario("error-500,error-429,text");
+    const twice = client.withOptions({ maxRetries: 1 });
+    await raises(Anthropic.RateLimitError, () => twice.messages.create({ ...ASKED, model: "claude-in-vain" }, options));
+    recorded("claude-in-vain", "failed", "failed");
+  };
+  // All at a time, since they mostly wait.
+  await Promise.all([...TRIES.flatMap((first) => [retry(first, false), retry(first, true)]), inVain()]);
 }
 
 async function cancelled(client) {

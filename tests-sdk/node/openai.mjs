@@ -169,32 +169,33 @@ async function errors(client, baseURL) {
 
 async function timeOuts(client) {
   const impatient = client.withOptions({ maxRetries: 0, timeout: 1000 });
-  for (const [api, call] of APIS) {
-    for (const stream of [false, true]) {
-      const model = `gpt-${api}-timed-out-${stream}`;
-      await raises(OpenAI.APIConnectionTimeoutError, () => call(impatient, { model, stream }, scenario("late")));
-      recorded(model, "client_aborted");
-    }
-  }
+  const timeOut = async ([api, call], stream) => {
+    const model = `gpt-${api}-timed-out-${stream}`;
+    await raises(OpenAI.APIConnectionTimeoutError, () => call(impatient, { model, stream }, scenario("late")));
+    recorded(model, "client_aborted");
+  };
+  await Promise.all(APIS.flatMap((api) => [timeOut(api, false), timeOut(api, true)]));
 }
 
 async function retries(client) {
-  for (const [api, call, text] of APIS) {
-    for (const [name, outcome] of TRIES) {
-      for (const stream of [false, true]) {
-        const model = `gpt-${api}-again-${name}-${stream}`;
-        const patience = name === "late" ? { timeout: 1000 } : {};
-        const asked = client.withOptions({ maxRetries: 1, ...patience });
-        const answer = await call(asked, { model, stream }, scenario(`${name},text`));
-        assert.match(await text(answer, stream), /Hello from the SDK/);
-        recorded(model, outcome, "completed");
-      }
-    }
-    // No more tries than were asked for, and the last error is what is told.
+  const retry = async ([api, call, text], [name, outcome], stream) => {
+    const model = `gpt-${api}-again-${name}-${stream}`;
+    const patience = name === "late" ? { timeout: 1000 } : {};
+    const asked = client.withOptions({ maxRetries: 1, ...patience });
+    const answer = await call(asked, { model, stream }, scenario(`${name},text`));
+    assert.match(await text(answer, stream), /Hello from the SDK/);
+    recorded(model, outcome, "completed");
+  };
+  // No more tries than were asked for, and the last error is what is told.
+  const inVain = async ([api, call]) => {
     const model = `gpt-${api}-in-vain`;
     const twice = client.withOptions({ maxRetries: 1 });
     await raises(OpenAI.RateLimitError, () => call(twice, { model }, scenario("error-500,error-429,text")));
     recorded(model, "failed", "failed");
+  };
+  // All of an API at a time, since they mostly wait.
+  for (const api of APIS) {
+    await Promise.all([...TRIES.flatMap((first) => [retry(api, first, false), retry(api, first, true)]), inVain(api)]);
   }
 }
 
