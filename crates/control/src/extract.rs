@@ -99,10 +99,14 @@ fn misfit(error: serde_path_to_error::Error<serde_json::Error>) -> ApiError {
 fn field_and_detail(path: String, message: &str) -> (String, String) {
     let path = if path == "." { String::new() } else { path };
     let within = |name: &str| {
-        if path.is_empty() || path.ends_with(name) {
-            name.to_owned()
-        } else {
-            format!("{path}.{name}")
+        // The path of an unknown field holds its name already.
+        let parent = match path.strip_suffix(name) {
+            Some(parent) if parent.is_empty() || parent.ends_with('.') => parent.trim_end_matches('.'),
+            _ => path.as_str(),
+        };
+        match (parent, cut(name)) {
+            ("", name) => name,
+            (parent, name) => format!("{parent}.{name}"),
         }
     };
     let quoted = |rest: &str| rest.split('`').nth(1).unwrap_or("").to_owned();
@@ -113,7 +117,7 @@ fn field_and_detail(path: String, message: &str) -> (String, String) {
         } else {
             format!("unknown field; known: {known}")
         };
-        (within(&cut(&quoted(message))), detail)
+        (within(&quoted(message)), detail)
     } else if message.starts_with("missing field ") {
         (within(&quoted(message)), "missing".to_owned())
     } else if message.starts_with("duplicate field ") {

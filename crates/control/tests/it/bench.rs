@@ -97,6 +97,18 @@ impl Bench {
         )
     }
 
+    /// Makes a provider without keys; answers its id.
+    pub(crate) async fn provider(&self, name: &str, provider_type: &str) -> String {
+        let body = json!({"name": name, "type": provider_type, "base_url": "https://api.example.com"});
+        text(
+            &self
+                .post(&self.owner, "/ai-gateway/providers", body)
+                .await
+                .expect(201)
+                .value()["id"],
+        )
+    }
+
     /// A replica's link.
     pub(crate) fn link(&self, key: &GatewayKeySecret) -> GrpcLink {
         GrpcLink::new(&self.url, key).unwrap()

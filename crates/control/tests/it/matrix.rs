@@ -53,6 +53,7 @@ impl Attempt<'_> {
         let new = format!("n-{number}");
         let keys = "/ai-gateway/keys";
         let providers = "/ai-gateway/providers";
+        let routes = "/ai-gateway/routes";
         let provider = json!({"name": new, "type": "anthropic", "keys": ["k"]});
         let answer = match (resource, action) {
             ("user", "create") => {
@@ -91,6 +92,20 @@ impl Attempt<'_> {
                 bench.post(admin, providers, provider).await.expect(201);
                 let path = format!("{providers}/{new}");
                 match action {
+                    "read" => bench.get(token, &path).await,
+                    "update" => bench.patch(token, &path, json!({"enabled": false})).await,
+                    _ => bench.delete(token, &path).await,
+                }
+            }
+            ("route", _) => {
+                bench.provider(&new, "anthropic").await;
+                let route = json!({"name": new, "provider": new, "model": "*", "targets": [{"provider": new}]});
+                let path = format!("{routes}/{new}");
+                if action != "create" {
+                    bench.post(admin, routes, route.clone()).await.expect(201);
+                }
+                match action {
+                    "create" => bench.post(token, routes, route).await,
                     "read" => bench.get(token, &path).await,
                     "update" => bench.patch(token, &path, json!({"enabled": false})).await,
                     _ => bench.delete(token, &path).await,
@@ -142,8 +157,8 @@ both_engines! {
                 tried += 1;
             }
         }
-        // Two attempts for each role and each of the 16 rights that the API has an operation for.
-        assert_eq!(tried, 3 * 16 * 2);
+        // Two attempts for each role and each of the 20 rights that the API has an operation for.
+        assert_eq!(tried, 3 * 20 * 2);
         bench.stop().await;
     }
 }

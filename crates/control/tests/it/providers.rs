@@ -39,6 +39,28 @@ both_engines! {
             }
           ],
           "name": "anthropic",
+          "policy": {
+            "breaker": {
+              "failures": 10,
+              "half_open_requests": 1,
+              "open_seconds": 15,
+              "window_seconds": 30
+            },
+            "http2": false,
+            "key_bench_seconds": 60,
+            "retry": {
+              "base_delay_ms": 250,
+              "budget_percent": 20,
+              "max_attempts": 3,
+              "max_delay_ms": 8000
+            },
+            "timeouts": {
+              "connect_ms": 10000,
+              "headers_ms": 600000,
+              "idle_ms": 300000,
+              "total_ms": 3600000
+            }
+          },
           "type": "anthropic",
           "updated_at": "2026-11-24T09:30:00.000000Z"
         }

@@ -38,9 +38,8 @@ pub(crate) struct ProviderCreate {
     /// Whether it may live on a loopback, private or link-local address, and be spoken to by http; false where left out.
     allow_private: Option<bool>,
     /// Settings that differ from the defaults.
-    #[serde(default)]
     #[schema(value_type = Option<policy::Policy>)]
-    policy: PolicyChange,
+    policy: Option<PolicyChange>,
 }
 
 /// Makes a provider. All replicas know it before the answer is sent.
@@ -69,7 +68,7 @@ pub(crate) async fn provider_create(
     for (at, key) in body.keys.iter().enumerate() {
         secret::check(&mut validations, &format!("keys[{at}]"), key);
     }
-    policy::check(&mut validations, body.policy);
+    let policy = policy::read(&mut validations, body.policy);
     let ((name, provider_type), base_url) = validations.all(name.zip(provider_type).zip(base_url))?;
     let keys = body
         .keys
@@ -83,7 +82,7 @@ pub(crate) async fn provider_create(
         base_url,
         enabled: body.enabled.unwrap_or(true),
         allow_private,
-        policy: body.policy,
+        policy,
         keys,
     };
     let provider = app.store.provider_insert(&caller, insert).await?;

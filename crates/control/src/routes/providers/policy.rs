@@ -8,13 +8,15 @@ use utoipa::openapi::schema::{KnownFormat, SchemaFormat};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-/// Notes each setting that is out of bounds.
-pub(super) fn check(validations: &mut Validations, change: PolicyChange) {
+/// Reads what a request says of a policy; notes each setting that is out of bounds.
+pub(super) fn read(validations: &mut Validations, change: Option<PolicyChange>) -> PolicyChange {
+    let change = change.unwrap_or_default();
     // The bounds of one setting do not hang on another's value, so what the change is put upon does not matter.
     for misfit in change.over(ProviderPolicy::default()).misfits() {
         let bounds = format!("must be a whole number from {} to {}", misfit.least, misfit.most);
         validations.add(format!("policy.{}", misfit.field), bounds);
     }
+    change
 }
 
 /// The schema of a policy, of a whole one as of a change.

@@ -25,9 +25,8 @@ pub(crate) struct ProviderUpdate {
     enabled: Option<bool>,
     allow_private: Option<bool>,
     /// Single settings; those that are left out stay as they are.
-    #[serde(default)]
     #[schema(value_type = Option<policy::Policy>)]
-    policy: PolicyChange,
+    policy: Option<PolicyChange>,
     /// The whole list as it shall be: what it leaves out is deleted.
     #[schema(max_items = 16)]
     keys: Option<Vec<KeyWanted>>,
@@ -68,7 +67,7 @@ pub(crate) async fn provider_update(
         keys,
         ..
     } = body;
-    policy::check(&mut validations, policy);
+    let policy = policy::read(&mut validations, policy);
     let keys = keys.map(|wanted| check_keys(&mut validations, wanted));
     let keys = validations.all(Some(keys))?;
     // An id that nobody has, where the name is unknown: the store refuses those who may not, and does not find it for the rest.
