@@ -21,14 +21,15 @@ pub(crate) struct Event<'a> {
 
 /// Finds the blank lines between events, for lines that end in LF, CRLF or CR.
 ///
-/// A blank line ended by CR ends the event at once. Where the bytes stop there and LF follows later, that LF is the first
-/// byte of the next event, which [`parse`] passes over.
+/// A blank line ended by CR ends the event at once. An LF that follows belongs to neither that event nor the next, so that
+/// their lengths do not depend on the cuts: [`Self::takes_lf`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Boundary {
     /// Bytes of the stream's byte order mark seen so far; all of them once it is known that there is none.
     mark: usize,
     line_is_blank: bool,
     after_cr: bool,
+    owes_lf: bool,
 }
 
 impl Default for Boundary {
@@ -37,6 +38,7 @@ impl Default for Boundary {
             mark: 0,
             line_is_blank: true,
             after_cr: false,
+            owes_lf: false,
         }
     }
 }
@@ -54,36 +56,31 @@ impl Boundary {
                 self.mark = MARK.len();
             }
         }
-        if self.after_cr && !bytes.is_empty() {
-            self.after_cr = false;
-            at = usize::from(bytes[0] == b'\n');
-        }
         while at < bytes.len() {
+            if std::mem::take(&mut self.after_cr) && bytes[at] == b'\n' {
+                at += 1;
+                continue;
+            }
             let Some(length) = memchr2(b'\n', b'\r', &bytes[at..]) else {
                 self.line_is_blank = false;
                 return None;
             };
             let blank = self.line_is_blank && length == 0;
-            let end = at + length;
+            let ends_in_cr = bytes[at + length] == b'\r';
             self.line_is_blank = true;
-            at = end + 1;
-            if bytes[end] == b'\r' {
-                match bytes.get(at) {
-                    Some(b'\n') => at += 1,
-                    Some(_) => {}
-                    None => self.after_cr = true,
-                }
-            }
+            at += length + 1;
             if blank {
+                self.owes_lf = ends_in_cr;
                 return Some(at);
             }
+            self.after_cr = ends_in_cr;
         }
         None
     }
 
-    /// Whether the last event ended in CR, so that a LF which comes next still belongs to it.
-    pub(crate) fn expects_lf(&self) -> bool {
-        self.after_cr
+    /// Whether `bytes`, which come next and are not empty, begin with the LF of the last event's CRLF.
+    pub(crate) fn takes_lf(&mut self, bytes: &[u8]) -> bool {
+        std::mem::take(&mut self.owes_lf) && bytes.starts_with(b"\n")
     }
 }
 
@@ -135,6 +132,10 @@ impl Splitter {
     /// Takes the next bytes and hands on every event that they complete.
     pub(crate) fn push(&mut self, mut bytes: &[u8], mut on_event: impl FnMut(&Event<'_>)) {
         while !bytes.is_empty() {
+            if self.boundary.takes_lf(bytes) {
+                bytes = &bytes[1..];
+                continue;
+            }
             let Some(end) = self.boundary.find_end(bytes) else {
                 self.keep(bytes);
                 return;
@@ -296,6 +297,18 @@ mod tests {
             events(&large.chunks(1 << 20).chain([next.as_slice()]).collect::<Vec<_>>()),
             wanted
         );
+    }
+
+    #[test]
+    fn the_limit_is_the_same_for_every_cut() {
+        let data = "x".repeat(EVENT_BYTES - "data: \r\n\r".len());
+        let stream = format!("data: {data}\r\n\r\ndata: {data}x\r\n\r\ndata: next\r\n\r\n");
+        let wanted = pairs(&[("", &data), ("", "next")]);
+        let end = EVENT_BYTES + 1;
+        for cut in [0, end - 1, end, 2 * end] {
+            let (head, tail) = stream.as_bytes().split_at(cut);
+            assert!(events(&[head, tail]) == wanted, "cut at {cut}");
+        }
     }
 
     #[test]

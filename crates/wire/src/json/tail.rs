@@ -60,8 +60,8 @@ impl Tail {
 pub(crate) fn usage_at_end(tail: &[u8]) -> Option<Counters> {
     const KEY: &[u8] = b"\"usage\"";
     FinderRev::new(KEY).rfind_iter(tail).take(16).find_map(|at| {
-        // Inside a string the quote would be escaped.
-        if at > 0 && tail[at - 1] == b'\\' {
+        // Inside a string the quote would be escaped, which the very first of these bytes can't tell.
+        if tail[at.checked_sub(1)?] == b'\\' {
             return None;
         }
         let value = tail[at + KEY.len()..].trim_ascii_start().strip_prefix(b":")?;
@@ -116,11 +116,12 @@ mod tests {
         let found = |tail: &str| usage_at_end(tail.as_bytes()).and_then(|mut counters| counters.take("n"));
         assert_eq!(found(r#"2],"model":"m","usage": {"n":7},"x":"}" } "#), Some(7));
         assert_eq!(found(r#""a":{"usage":{"n":1}},"usage":{"n":7}}"#), Some(7));
-        assert_eq!(found(r#""usage":{"n":7},"a":{"usage":{"n":1}}}"#), Some(7));
+        assert_eq!(found(r#","usage":{"n":7},"a":{"usage":{"n":1}}}"#), Some(7));
         assert_eq!(found(r#""a":{"usage":{"n":1}}}"#), None, "a nested one");
-        assert_eq!(found(r#""usage":{"n":7}"#), None, "a cut body");
-        assert_eq!(found(r#""usage":{"n":7}}}"#), None, "more closed than one");
+        assert_eq!(found(r#","usage":{"n":7}"#), None, "a cut body");
+        assert_eq!(found(r#","usage":{"n":7}}}"#), None, "more closed than one");
         assert_eq!(found(r#"\"usage\":{"n":7}}"#), None, "inside a string");
-        assert_eq!(found(r#""usage":null}"#), None);
+        assert_eq!(found(r#""usage":{"n":7}}"#), None, "perhaps inside a string");
+        assert_eq!(found(r#","usage":null}"#), None);
     }
 }

@@ -18,8 +18,8 @@ pub struct UsageChunkFilter {
     /// The event under way is too large to be the usage chunk.
     passing: bool,
     started: bool,
-    /// The last event ended in CR at the end of its bytes: a LF that comes next is its own, taken out (true) or not.
-    lf_is_out: Option<bool>,
+    /// The last event was taken out, and with it goes the LF that may still be due.
+    last_is_out: bool,
 }
 
 impl UsageChunkFilter {
@@ -33,15 +33,14 @@ impl UsageChunkFilter {
         let mut out = Out::new(bytes);
         let mut at = 0;
         while at < out.source.len() {
-            let end = self.boundary.find_end(&out.source[at..]).map(|length| at + length);
-            if let Some(is_out) = self.lf_is_out.take()
-                && out.source[at] == b'\n'
-            {
-                if !is_out {
+            if self.boundary.takes_lf(&out.source[at..]) {
+                if !self.last_is_out {
                     out.add(at..at + 1);
                 }
                 at += 1;
+                continue;
             }
+            let end = self.boundary.find_end(&out.source[at..]).map(|length| at + length);
             match end {
                 Some(end) => self.finished(at..end, &mut out),
                 None => self.unfinished(at..out.source.len(), &mut out),
@@ -74,7 +73,7 @@ impl UsageChunkFilter {
         }
         // One large event must not cost its memory for the rest of the stream.
         self.held = BytesMut::new();
-        self.lf_is_out = self.boundary.expects_lf().then_some(is_out);
+        self.last_is_out = is_out;
     }
 
     fn unfinished(&mut self, bytes: Range<usize>, out: &mut Out) {
@@ -226,6 +225,26 @@ mod tests {
         let out = UsageChunkFilter::new().push(read.clone());
         assert_eq!(out, [TEXT, TEXT].concat());
         assert_eq!(out.as_ptr(), read.as_ptr());
+    }
+
+    #[test]
+    fn the_limit_is_the_same_for_every_cut() {
+        let start = "data: {\"choices\":[],\"usage\":{\"n\":1},\"x\":\"";
+        let chunk = |length: usize| {
+            let fill = "x".repeat(length - start.len() - "\"}\r\n\r".len());
+            format!("{start}{fill}\"}}\r\n\r\n")
+        };
+        let kept = chunk(HELD_BYTES + 1);
+        let stream = [chunk(HELD_BYTES), kept.clone()].concat();
+        let end = HELD_BYTES + 1;
+        for cut in [0, end - 2, end - 1, end, 2 * end - 1, 2 * end, 2 * end + 1] {
+            let mut filter = UsageChunkFilter::new();
+            let (head, tail) = stream.as_bytes().split_at(cut);
+            let mut out = filter.push(Bytes::copy_from_slice(head)).to_vec();
+            out.extend_from_slice(&filter.push(Bytes::copy_from_slice(tail)));
+            out.extend_from_slice(&filter.finish());
+            assert!(out == kept.as_bytes(), "cut at {cut}");
+        }
     }
 
     #[test]
