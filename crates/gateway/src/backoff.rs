@@ -28,12 +28,15 @@ impl Backoff {
     pub(crate) fn next(&mut self, ambient: &Ambient) -> Duration {
         let ceiling = self.base.saturating_mul(1 << self.failures.min(16)).min(self.cap);
         self.failures = self.failures.saturating_add(1);
-        let mut draw = [0; 4];
-        ambient.fill(&mut draw);
-        ceiling
-            .mul_f64(f64::from(u32::from_ne_bytes(draw)) / f64::from(u32::MAX))
-            .max(FLOOR)
+        jitter(ceiling, ambient).max(FLOOR)
     }
+}
+
+/// Drawn evenly from nothing up to `ceiling`.
+pub(crate) fn jitter(ceiling: Duration, ambient: &Ambient) -> Duration {
+    let mut draw = [0; 4];
+    ambient.fill(&mut draw);
+    ceiling.mul_f64(f64::from(u32::from_ne_bytes(draw)) / f64::from(u32::MAX))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What all parts of one gateway share.
 
+use crate::breaker::Breakers;
 use crate::lease::Leases;
 use crate::options::Options;
 use crate::snapshot::Snapshot;
@@ -25,6 +26,9 @@ pub(crate) struct Core {
     pub(crate) leases: Arc<Leases>,
     pub(crate) spool: Arc<Spool>,
     pub(crate) upstream: Upstream,
+    pub(crate) breakers: Arc<Breakers>,
+    /// Requests relayed without being recorded.
+    pub(crate) passed_through: AtomicU64,
     pub(crate) draining: AtomicBool,
     in_flight: AtomicU64,
     left: Notify,
@@ -42,6 +46,8 @@ impl Core {
             attached: watch::Sender::new(false),
             leases: Arc::default(),
             upstream,
+            breakers: Arc::default(),
+            passed_through: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             in_flight: AtomicU64::new(0),
             left: Notify::new(),

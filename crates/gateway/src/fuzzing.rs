@@ -38,7 +38,7 @@ pub struct Refused {
 impl Provider {
     /// Takes a configuration over.
     pub fn new(config: ProviderConfig) -> Self {
-        Self(provider::Provider::new(config))
+        Self(provider::Provider::new(config, provider::State::default()))
     }
 
     /// Leads a request's head through the stations that decide by it alone: route, credentials, URL, headers.
@@ -56,7 +56,10 @@ impl Provider {
         let url = self.0.url(found.tail, uri.query())?;
         let credential = match &read.own {
             Some(own) => own,
-            None => self.0.central()?,
+            None => match self.0.pool.key(0) {
+                Some(key) => &key.outgoing,
+                None => return Err(provider::Provider::without_key().into()),
+            },
         };
         headers::to_provider(&mut headers, credential, found.api.is_some());
         Ok(Forwarded {

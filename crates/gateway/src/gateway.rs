@@ -81,6 +81,11 @@ impl Gateway {
         self.core.in_flight()
     }
 
+    /// Requests relayed so far that are not recorded (lists of models and the like).
+    pub fn passed_through(&self) -> u64 {
+        self.core.passed_through.load(Ordering::Relaxed)
+    }
+
     /// Records not yet acknowledged by the control plane.
     pub fn spool_depth(&self) -> usize {
         self.core.spool.depth()

@@ -2,7 +2,7 @@
 //!
 //! Not here: which credential is put in (`auth`, `provider`).
 
-use crate::auth::{Outgoing, X_API_KEY};
+use crate::auth::X_API_KEY;
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap,
     PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
@@ -19,14 +19,20 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 ///
 /// `readable` asks the provider for an uncompressed answer, since the tee has to read it; where nothing is read the client's
 /// own `accept-encoding` stands.
-pub(crate) fn to_provider(headers: &mut HeaderMap, credential: &Outgoing, readable: bool) {
+#[cfg(any(test, fuzzing))]
+pub(crate) fn to_provider(headers: &mut HeaderMap, credential: &crate::auth::Outgoing, readable: bool) {
+    strip(headers, readable);
+    headers.insert(credential.name.clone(), credential.value.clone());
+}
+
+/// The same without a credential.
+pub(crate) fn strip(headers: &mut HeaderMap, readable: bool) {
     strip_hop(headers);
     // One pass: header maps are searched by hash, so asking for each name in turn would cost more.
     let unwanted: Vec<HeaderName> = headers.keys().filter(|name| stays_here(name)).cloned().collect();
     for name in unwanted {
         headers.remove(name);
     }
-    headers.insert(credential.name.clone(), credential.value.clone());
     if readable {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
@@ -91,6 +97,7 @@ fn strip_hop(headers: &mut HeaderMap) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::Outgoing;
 
     fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut map = HeaderMap::new();

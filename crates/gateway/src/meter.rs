@@ -11,7 +11,7 @@ use crate::spool::Slot;
 use http::header::{CONTENT_ENCODING, USER_AGENT};
 use http::{HeaderMap, HeaderName, StatusCode};
 use lychgate_types::interception::{CredentialKind, InterceptionRecord, Outcome, Prompt, TokenUsage};
-use lychgate_types::provider::Api;
+use lychgate_types::provider::{Api, ProviderType};
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{InterceptionId, Timestamp};
 use lychgate_wire::{ReaderOptions, RequestFacts, ResponseReader};
@@ -124,6 +124,19 @@ impl Meter {
         })))
     }
 
+    /// Another attempt is made, which knows nothing of the one before it.
+    pub(crate) fn again(&mut self, provider: &Provider, credential_hint: &str) {
+        let Some(open) = &mut self.0 else { return };
+        let record = &mut open.record;
+        record.attempts = record.attempts.saturating_add(1);
+        record.provider = provider.config.name.as_str().to_owned();
+        record.provider_type = provider.config.provider_type;
+        record.credential_hint = credential_hint.to_owned();
+        record.upstream_status = None;
+        record.provider_request_id = None;
+        open.reader = None;
+    }
+
     /// The answer's head came. `stream` is whether its body is a stream of events.
     pub(crate) fn head(&mut self, status: StatusCode, headers: &HeaderMap, stream: bool) {
         let Some(open) = &mut self.0 else { return };
@@ -176,6 +189,23 @@ impl Meter {
         self.0.as_ref().map(|open| open.record.api)
     }
 
+    /// Whether a byte of the answer's body has gone by.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|open| open.record.time_to_first_byte_ms.is_some())
+    }
+
+    /// The wire family of the answer; none once closed.
+    pub(crate) fn provider_type(&self) -> Option<ProviderType> {
+        self.0.as_ref().map(|open| open.record.provider_type)
+    }
+
+    /// The meter itself, leaving a closed one in its place.
+    pub(crate) fn take(&mut self) -> Self {
+        Self(self.0.take())
+    }
+
     /// Completes the record and puts it into the spool.
     pub(crate) fn close(mut self, ending: Ending) {
         self.end(ending);
@@ -215,7 +245,7 @@ impl Open {
         let good = status.is_some_and(|status| (200..300).contains(&status));
         record.ended_at = visit.core().ambient.now();
         // An answer that was begun, or asked for by a client that did not wait, has cost something, even if nobody said what.
-        let unknown = good || matches!(ending, Ending::ClientLeft);
+        let unknown = good || (status.is_none() && matches!(ending, Ending::ClientLeft));
         (record.outcome, record.error_type, record.error_message) = judge(&record, ending, &facts, good && read);
         record.stop_reason = facts.stop_reason;
         for prompt in &mut record.prompts {
@@ -261,7 +291,6 @@ fn whole(count: u128) -> i64 {
 pub(crate) mod tests {
     use super::*;
     use lychgate_types::Ambient;
-    use lychgate_types::provider::ProviderType;
 
     /// A record of no exchange in particular.
     pub(crate) fn a_record() -> InterceptionRecord {

@@ -22,10 +22,6 @@ pub struct Options {
     pub body_idle_timeout: Duration,
     /// Longest time for a whole request body.
     pub body_timeout: Duration,
-    /// Longest wait for the head of a provider's answer, connecting included.
-    pub headers_timeout: Duration,
-    /// Longest silence inside a provider's answer.
-    pub idle_timeout: Duration,
     /// CA certificates that providers are believed by, beside the system's.
     pub provider_cas: CaCertificates,
     /// Proxies that providers are reached through.
@@ -69,8 +65,6 @@ impl Options {
             body_limit: 32 << 20,
             body_idle_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(300),
-            headers_timeout: Duration::from_secs(600),
-            idle_timeout: Duration::from_secs(300),
             provider_cas: CaCertificates::default(),
             proxy: OutboundProxy::default(),
             drain_limits: DrainLimits {

@@ -12,10 +12,14 @@ pub(crate) enum Ending {
     Complete,
     /// The provider's answer broke off.
     Cut,
+    /// The provider's answer came to a proper end before its first byte.
+    Empty,
     /// The provider fell silent within its answer.
     Stalled,
     /// The client left; what could still be read has been read.
     ClientLeft,
+    /// The client left between two attempts, while nothing was under way.
+    ClientGaveUp,
     /// No answer came: the status and message that the client got instead.
     NoAnswer(StatusCode, String),
     /// The gateway itself broke.
@@ -31,13 +35,14 @@ pub(crate) fn judge(record: &InterceptionRecord, ending: Ending, facts: &Respons
         (Outcome::Failed, Some(error_type.to_owned()), Some(message))
     };
     match (ending, &facts.error) {
-        (Ending::ClientLeft, _) => (Outcome::ClientAborted, None, None),
+        (Ending::ClientLeft | Ending::ClientGaveUp, _) => (Outcome::ClientAborted, None, None),
         (Ending::NoAnswer(status, message), _) => ours(status, message),
         (Ending::Broken, _) => ours(StatusCode::INTERNAL_SERVER_ERROR, "the gateway failed inside".into()),
         (_, Some(ErrorFacts { error_type, message })) => {
             (Outcome::Failed, Some(error_type.clone()), Some(message.clone()))
         }
         (Ending::Stalled, None) => ours(StatusCode::GATEWAY_TIMEOUT, STALLED.into()),
+        (Ending::Empty, None) => ours(StatusCode::BAD_GATEWAY, EMPTY.into()),
         (Ending::Cut, None) => ours(StatusCode::BAD_GATEWAY, "the provider's answer was cut".into()),
         (Ending::Complete, None) if record.upstream_status.is_none_or(|status| status >= 300) => ours(
             StatusCode::BAD_GATEWAY,
@@ -51,6 +56,8 @@ pub(crate) fn judge(record: &InterceptionRecord, ending: Ending, facts: &Respons
     }
 }
 
+/// What a client is told whose answer had a head and no body.
+pub(crate) const EMPTY: &str = "the provider's answer ended before its first byte";
 /// What a client is told whose stream fell silent.
 pub(crate) const STALLED: &str = "the provider sent nothing for too long, so the gateway gave up";
 
@@ -89,6 +96,8 @@ mod tests {
             (Ending::Cut, &partial, true, Outcome::Failed, Some("api_error")),
             (Ending::Stalled, &partial, true, Outcome::Failed, Some("timeout_error")),
             (Ending::ClientLeft, &complete, true, Outcome::ClientAborted, None),
+            (Ending::ClientGaveUp, &refused, true, Outcome::ClientAborted, None),
+            (Ending::Empty, &partial, true, Outcome::Failed, Some("api_error")),
             (gone, &partial, false, Outcome::Failed, Some("api_error")),
             (Ending::Broken, &partial, false, Outcome::Failed, Some("api_error")),
         ] {

@@ -2,21 +2,34 @@
 
 use crate::address::{PrivateAddress, is_private, literal};
 use crate::auth::{Outgoing, X_API_KEY};
+use crate::budget::Budget;
 use crate::error::Refusal;
+use crate::pool::{Bench, Key, Pool};
+use crate::retry::asked_wait;
 use http::header::AUTHORIZATION;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderValue, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use lychgate_link::{ProviderConfig, ProviderKeyConfig};
+use lychgate_types::Timestamp;
 use lychgate_types::provider::ProviderType;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// One provider. Lives on through configuration changes that do not concern it.
 #[derive(Debug)]
 pub(crate) struct Provider {
     pub(crate) config: ProviderConfig,
+    /// Its central keys.
+    pub(crate) pool: Pool,
+    pub(crate) state: State,
     base: Result<Base, String>,
-    keys: Vec<Outgoing>,
-    turn: AtomicUsize,
+}
+
+/// What a provider is remembered by when its configuration changes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct State {
+    pub(crate) budget: Arc<Budget>,
+    bench: Arc<Bench>,
 }
 
 /// A base URL taken apart.
@@ -29,8 +42,9 @@ struct Base {
 }
 
 impl Provider {
-    /// Takes a configuration over. One that can't be used is kept with the reason, which its requests then get.
-    pub(crate) fn new(config: ProviderConfig) -> Self {
+    /// Takes a configuration over, with the state of the provider of the same id before it. One that can't be used is kept
+    /// with the reason, which its requests then get.
+    pub(crate) fn new(config: ProviderConfig, state: State) -> Self {
         let base = Base::parse(&config.base_url, config.allow_private);
         if let Err(reason) = &base {
             tracing::warn!(provider = %config.name, %reason, "this provider can't be used");
@@ -42,9 +56,9 @@ impl Provider {
             .collect();
         Self {
             config,
+            pool: Pool::new(keys, Arc::clone(&state.bench)),
+            state,
             base,
-            keys,
-            turn: AtomicUsize::new(0),
         }
     }
 
@@ -65,15 +79,27 @@ impl Provider {
         }
     }
 
-    /// The central credential for one request: the keys take turns. (A pool that benches keys would choose here.)
-    pub(crate) fn central(&self) -> Result<&Outgoing, Refusal> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        self.keys.get(turn % self.keys.len().max(1)).ok_or_else(|| {
-            Refusal::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "this provider has no key: an owner must add one, or send your own key along with x-lychgate-token",
-            )
-        })
+    /// Lets a key sit out that came back with this answer, if the answer is about the key.
+    pub(crate) fn bench(&self, key: usize, status: StatusCode, headers: &HeaderMap, now: Timestamp) {
+        let asked = match status.as_u16() {
+            401 | 403 => None,
+            429 => asked_wait(headers, now),
+            _ => return,
+        };
+        let term = asked.unwrap_or(Duration::from_secs(self.config.policy.key_bench_seconds.into()));
+        if let Some(key) = self.pool.key(key) {
+            let (provider, key) = (&self.config.name, key.id);
+            tracing::warn!(%provider, %key, %status, ?term, "a provider key was refused or limited and sits out");
+        }
+        self.pool.bench(key, term);
+    }
+
+    /// What a request is told that would need a central key where there is none.
+    pub(crate) fn without_key() -> Refusal {
+        Refusal::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "this provider has no key: an owner must add one, or send your own key along with x-lychgate-token",
+        )
     }
 
     /// Where a request goes: `tail` (with a leading slash) below the base URL, with the client's query.
@@ -125,7 +151,7 @@ impl Base {
     }
 }
 
-fn outgoing(provider_type: ProviderType, key: &ProviderKeyConfig) -> Option<Outgoing> {
+fn outgoing(provider_type: ProviderType, key: &ProviderKeyConfig) -> Option<Key> {
     let (name, value) = match provider_type {
         ProviderType::Anthropic => (X_API_KEY, HeaderValue::from_str(key.secret.expose())),
         ProviderType::OpenAi | ProviderType::OpenAiCompatible => (
@@ -136,10 +162,10 @@ fn outgoing(provider_type: ProviderType, key: &ProviderKeyConfig) -> Option<Outg
     match value {
         Ok(mut value) => {
             value.set_sensitive(true);
-            Some(Outgoing {
-                name,
-                value,
-                hint: key.secret.hint(),
+            let hint = key.secret.hint();
+            Some(Key {
+                id: key.id,
+                outgoing: Outgoing { name, value, hint },
             })
         }
         Err(_) => {
@@ -154,14 +180,13 @@ mod tests {
     use super::*;
     use lychgate_types::secret::ProviderSecret;
     use lychgate_types::{Name, ProviderId, ProviderKeyId};
-    use std::collections::HashSet;
 
     fn provider(base_url: &str, keys: &[&str]) -> Provider {
         let key = |secret: &&str| ProviderKeyConfig {
             id: ProviderKeyId::from_uuid(Default::default()),
             secret: ProviderSecret::new((*secret).to_owned()),
         };
-        Provider::new(ProviderConfig {
+        let config = ProviderConfig {
             id: ProviderId::from_uuid(Default::default()),
             name: Name::parse("openai").unwrap(),
             provider_type: ProviderType::OpenAi,
@@ -170,7 +195,8 @@ mod tests {
             allow_private: false,
             policy: Default::default(),
             keys: keys.iter().map(key).collect(),
-        })
+        };
+        Provider::new(config, State::default())
     }
 
     #[test]
@@ -208,18 +234,12 @@ mod tests {
     }
 
     #[test]
-    fn keys_take_turns_and_unsendable_ones_are_left_out() {
+    fn unsendable_keys_are_left_out() {
         let provider = provider("https://h/v1", &["first-key", "bad\nkey", "second-key"]);
-        let sent: HashSet<_> = (0..4).map(|_| provider.central().unwrap().value.clone()).collect();
-        assert_eq!(
-            sent,
-            HashSet::from(["Bearer first-key", "Bearer second-key"].map(HeaderValue::from_static))
-        );
+        let sent = |index| Some(&provider.pool.key(index)?.outgoing.value);
+        assert_eq!(sent(0).unwrap(), "Bearer first-key");
+        assert_eq!(sent(1).unwrap(), "Bearer second-key");
+        assert_eq!(sent(2), None);
         assert!(!format!("{provider:?}").contains("first-key"));
-    }
-
-    #[test]
-    fn without_a_key_there_is_no_central_credential() {
-        assert_eq!(provider("https://h/v1", &[]).central().unwrap_err().status, 503);
     }
 }

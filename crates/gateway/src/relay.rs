@@ -2,31 +2,32 @@
 //!
 //! Not here: what surrounds every request (`stack`).
 
+use crate::attempt::{Outbound, broken, intercept, no_head};
 use crate::auth::{self, Credentials, Outgoing};
-use crate::call::{NoHead, head};
+use crate::call::NoHead;
 use crate::core::{Core, Visit};
 use crate::error::Refusal;
-use crate::headers::{INTERCEPTION_ID, id_value, to_client, to_provider};
+use crate::headers::{INTERCEPTION_ID, id_value, to_client};
+use crate::itinerary::Itinerary;
 use crate::lease::Verdict;
-use crate::meter::{Arrival, Meter, Opening, is_plain};
-use crate::outcome::Ending;
+use crate::meter::{Arrival, Meter, Opening};
 use crate::provider::Provider;
+use crate::retry::millis;
 use crate::route::{self, Found};
 use crate::spool::Slot;
-use crate::tee::{Tee, Through};
-use crate::upstream::explain;
+use crate::tee::Through;
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT};
 use http::request::Parts;
-use http::{HeaderMap, Request, Response, StatusCode, Uri};
-use http_body_util::Full;
+use http::{HeaderMap, Request, Response, StatusCode};
 use lychgate_stream::{Idle, ReadError, ReadLimits, RelayBody, discard, read_bounded};
 use lychgate_types::interception::CredentialKind;
 use lychgate_types::provider::Api;
 use lychgate_types::secret::SecretHash;
 use lychgate_wire::UsageChunkFilter;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -39,7 +40,8 @@ struct Admitted {
     api: Option<(Api, Slot)>,
     token: SecretHash,
     own: Option<Outgoing>,
-    url: Uri,
+    /// Where in the path that part begins which follows the provider's base URL.
+    tail: usize,
 }
 
 /// Relays one request to `provider`; `rest` is the path after the provider's name.
@@ -56,36 +58,45 @@ pub(crate) async fn relay(
     let (admitted, bytes) = receive(&core, &provider, &parts, &mut body).await?;
     drop(body);
     let waited = asked_at.elapsed();
-    let Admitted { api, token, own, url } = admitted;
-    let (credential, kind) = match &own {
-        Some(own) => (own, CredentialKind::Byok),
-        None => (provider.central()?, CredentialKind::Centralized),
-    };
+    let Admitted { api, token, own, tail } = admitted;
+    let mut outbound = Outbound::new(parts, tail);
     let Some((api, slot)) = api else {
-        return pass(visit, &provider, credential, parts, url, bytes).await;
+        return pass(visit, &provider, own.as_ref(), outbound, bytes).await;
     };
     let facts = lychgate_wire::read_request(api, &bytes)
         .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))?;
     let asked = lychgate_wire::ask_for_usage(api, &facts, &bytes);
     let filter = asked.is_some().then(UsageChunkFilter::default);
     let bytes = asked.map_or(bytes, Bytes::from);
+    let credential_kind = match &own {
+        Some(_) => CredentialKind::Byok,
+        None => CredentialKind::Centralized,
+    };
+    let candidates = {
+        let snapshot = core.snapshot.load();
+        let routes = &snapshot.table.routes;
+        routes.draw(&provider, &facts.model, own.is_some(), &core.ambient)?
+    };
+    let model = core.breakers.model(&facts.model);
+    let mut itinerary = Itinerary::new(candidates, own, api, model, bytes);
+    let boarded = itinerary.board(&core, &outbound)?;
     let id = core.ambient.new_id();
     let opening = Opening {
         id,
         arrival,
         waited,
         token,
-        provider: &provider,
+        provider: &boarded.0.provider,
         api,
         facts,
-        headers: &parts.headers,
-        credential,
-        credential_kind: kind,
+        headers: &outbound.headers,
+        credential: itinerary.credential(&boarded.0).ok_or_else(broken)?,
+        credential_kind,
         capture_content,
     };
     let meter = Meter::open(opening, slot, visit);
-    let outgoing = outgoing(parts, url, credential, bytes, true);
-    let mut response = intercept(&core, &provider, outgoing, meter, filter).await;
+    outbound.strip(true);
+    let mut response = intercept(&core, outbound, itinerary, boarded, meter, filter).await;
     response.headers_mut().insert(INTERCEPTION_ID, id_value(id));
     Ok(response)
 }
@@ -163,13 +174,14 @@ async fn admit(core: &Core, provider: &Provider, parts: &Parts) -> Result<Admitt
             ));
         }
     }
-    let url = provider.url(tail, parts.uri.query())?;
+    provider.usable()?;
+    let tail = parts.uri.path().len() - tail.len();
     let Some(api) = api else {
         return Ok(Admitted {
             api: None,
             token,
             own,
-            url,
+            tail,
         });
     };
     if !parts
@@ -192,7 +204,7 @@ async fn admit(core: &Core, provider: &Provider, parts: &Parts) -> Result<Admitt
         api: Some((api, slot)),
         token,
         own,
-        url,
+        tail,
     })
 }
 
@@ -207,85 +219,44 @@ async fn verdict(core: &Core, token: SecretHash) -> Verdict {
     core.leases.ask(&core.link, token).await
 }
 
-/// The request as it goes upstream: the client's own method, headers and bytes.
-fn outgoing(parts: Parts, url: Uri, credential: &Outgoing, body: Bytes, readable: bool) -> Request<Full<Bytes>> {
-    let mut request = Request::new(Full::new(body));
-    *request.method_mut() = parts.method;
-    *request.uri_mut() = url;
-    *request.headers_mut() = parts.headers;
-    to_provider(request.headers_mut(), credential, readable);
-    request
-}
-
-/// Sends an intercepted request. Its meter is closed here only when no answer comes.
-async fn intercept(
-    core: &Core,
-    provider: &Provider,
-    request: Request<Full<Bytes>>,
-    meter: Meter,
-    filter: Option<UsageChunkFilter>,
-) -> Response<Body> {
-    let sending = core.upstream.send(provider, request);
-    let (result, meter) = head(sending, meter, core.options.headers_timeout).await;
-    match (result, meter) {
-        (Ok(response), Some(mut meter)) => {
-            let (mut parts, body) = response.into_parts();
-            let stream = is_event_stream(&parts.headers);
-            meter.head(parts.status, &parts.headers, stream);
-            let filter = filter.filter(|_| stream && is_plain(&parts.headers));
-            to_client(&mut parts.headers, filter.is_none());
-            let tee = Tee { meter, filter, stream };
-            let relayed = RelayBody::new(body, tee, Idle::new(core.options.idle_timeout));
-            Response::from_parts(parts, Body::new(relayed))
-        }
-        (result, meter) => {
-            let refusal = no_head(result.err(), core.options.headers_timeout);
-            if let Some(meter) = meter {
-                meter.close(Ending::NoAnswer(refusal.status, refusal.message.clone().into_owned()));
-            }
-            refusal.into_response(provider.config.provider_type)
-        }
-    }
-}
-
-/// Sends a request that is relayed without being read.
+/// Sends a request that is relayed without being read. It is sent once: what it does at the provider is not known.
 async fn pass(
     visit: Visit,
     provider: &Provider,
-    credential: &Outgoing,
-    parts: Parts,
-    url: Uri,
+    own: Option<&Outgoing>,
+    mut outbound: Outbound,
     body: Bytes,
 ) -> Result<Response<Body>, Refusal> {
     let core = Arc::clone(visit.core());
-    let request = outgoing(parts, url, credential, body, false);
+    core.passed_through.fetch_add(1, Ordering::Relaxed);
+    let key = match own {
+        Some(_) => None,
+        None => Some(provider.pool.pick(&[], &[]).ok_or_else(Provider::without_key)?),
+    };
+    let credential = match key {
+        None => own,
+        Some(key) => provider.pool.key(key).map(|key| &key.outgoing),
+    };
+    let url = outbound.url(provider)?;
+    outbound.strip(false);
+    let request = outbound.request(url, body, credential.ok_or_else(broken)?, true);
+    let timeouts = &provider.config.policy.timeouts;
+    let limit = millis(timeouts.headers_ms.min(timeouts.total_ms));
+    let end = Instant::now() + millis(timeouts.total_ms);
     let sending = core.upstream.send(provider, request);
-    let timeout = core.options.headers_timeout;
-    match tokio::time::timeout(timeout, sending).await {
-        Ok(Ok(response)) => {
-            let (mut parts, body) = response.into_parts();
-            to_client(&mut parts.headers, true);
-            let relayed = RelayBody::new(body, Through(visit), Idle::new(core.options.idle_timeout));
-            Ok(Response::from_parts(parts, Body::new(relayed)))
-        }
-        Ok(Err(error)) => Err(no_head(Some(NoHead::Broken(error)), timeout)),
-        Err(_) => Err(no_head(Some(NoHead::Timeout), timeout)),
+    let response = match tokio::time::timeout(limit, sending).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => return Err(no_head(&NoHead::Broken(error), limit)),
+        Err(_) => return Err(no_head(&NoHead::Timeout, limit)),
+    };
+    let (mut parts, body) = response.into_parts();
+    if let Some(key) = key
+        && parts.status.is_client_error()
+    {
+        provider.bench(key, parts.status, &parts.headers, core.ambient.now());
     }
-}
-
-fn no_head(why: Option<NoHead>, timeout: Duration) -> Refusal {
-    match why {
-        Some(NoHead::Timeout) => Refusal::new(
-            StatusCode::GATEWAY_TIMEOUT,
-            format!(
-                "the provider did not begin to answer within {} seconds",
-                timeout.as_secs()
-            ),
-        ),
-        Some(NoHead::Broken(error)) => Refusal::new(
-            StatusCode::BAD_GATEWAY,
-            format!("the provider can't be reached: {}", explain(&error)),
-        ),
-        None => Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the gateway failed inside"),
-    }
+    to_client(&mut parts.headers, true);
+    let idle = Idle::new(millis(timeouts.idle_ms)).until(end);
+    let relayed = RelayBody::new(body, Through(visit), idle);
+    Ok(Response::from_parts(parts, Body::new(relayed)))
 }

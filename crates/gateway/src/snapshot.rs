@@ -1,10 +1,12 @@
 //! What this replica believes at one moment: its standing with the control plane, and the configuration in force. Swapped
 //! as a whole, read without a lock.
 
+use crate::candidates::Routes;
 use crate::error::Refusal;
-use crate::provider::Provider;
+use crate::provider::{Provider, State};
 use http::StatusCode;
 use lychgate_link::Configuration;
+use lychgate_types::ProviderId;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +37,7 @@ pub(crate) enum Standing {
 pub(crate) struct Table {
     pub(crate) version: u64,
     pub(crate) capture_content: bool,
+    pub(crate) routes: Routes,
     providers: HashMap<String, Arc<Provider>>,
 }
 
@@ -48,24 +51,34 @@ impl Snapshot {
 }
 
 impl Table {
-    /// Makes a configuration ready. Providers that did not change are taken over from the table before.
+    /// Makes a configuration ready. Providers that did not change are taken over from the table before; of those that did,
+    /// what was learnt about them.
     pub(crate) fn next(&self, configuration: &Configuration) -> Self {
-        let providers = configuration.providers.iter().map(|config| {
-            let name = config.name.as_str();
-            let same = self
-                .providers
-                .get(name)
-                .filter(|known| known.config == *config)
-                .cloned();
-            (
-                name.to_owned(),
-                same.unwrap_or_else(|| Arc::new(Provider::new(config.clone()))),
-            )
-        });
+        let known: HashMap<ProviderId, &Arc<Provider>> = self
+            .providers
+            .values()
+            .map(|provider| (provider.config.id, provider))
+            .collect();
+        let providers: HashMap<ProviderId, Arc<Provider>> = configuration
+            .providers
+            .iter()
+            .map(|config| {
+                let provider = match known.get(&config.id) {
+                    Some(same) if same.config == *config => Arc::clone(same),
+                    Some(before) => Arc::new(Provider::new(config.clone(), before.state.clone())),
+                    None => Arc::new(Provider::new(config.clone(), State::default())),
+                };
+                (config.id, provider)
+            })
+            .collect();
         Self {
             version: configuration.version,
             capture_content: configuration.capture_content,
-            providers: providers.collect(),
+            routes: Routes::new(&configuration.routes, &providers),
+            providers: providers
+                .into_values()
+                .map(|provider| (provider.config.name.as_str().to_owned(), provider))
+                .collect(),
         }
     }
 

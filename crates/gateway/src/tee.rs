@@ -2,17 +2,25 @@
 //!
 //! Not here: relaying itself (crate `stream`) and reading (crate `wire`).
 
+use crate::breaker::Mark;
 use crate::core::Visit;
 use crate::meter::Meter;
 use crate::options::DrainLimits;
-use crate::outcome::{Ending, STALLED};
+use crate::outcome::{EMPTY, Ending, STALLED};
+use crate::peek::Peeked;
 use crate::upstream::{Answer, Sending};
 use bytes::{Bytes, BytesMut};
+use http_body::Body;
 use http_body_util::BodyExt as _;
 use lychgate_stream::{Failure, LastWords, Watch};
 use lychgate_wire::UsageChunkFilter;
-use lychgate_wire::error::stream_event;
+use lychgate_wire::error::{body, stream_event};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
+
+/// How long an answer without a client is read on while the process ends.
+const LAST_LOOK: Duration = Duration::from_secs(2);
 
 /// Shows an intercepted answer to its meter.
 pub(crate) struct Tee {
@@ -21,9 +29,13 @@ pub(crate) struct Tee {
     pub(crate) filter: Option<UsageChunkFilter>,
     /// Whether the body is a stream of events, into which an error event can be put.
     pub(crate) stream: bool,
+    /// Whether the body must not be empty.
+    pub(crate) due: bool,
+    /// What counts against the provider when the body breaks off.
+    pub(crate) mark: Mark,
 }
 
-impl Watch<Answer> for Tee {
+impl Watch<Peeked<Answer>> for Tee {
     fn data(&mut self, bytes: Bytes) -> Bytes {
         self.meter.data(&bytes);
         match &mut self.filter {
@@ -37,12 +49,19 @@ impl Watch<Answer> for Tee {
     }
 
     fn complete(self) -> Bytes {
+        if self.due && !self.meter.has_begun() {
+            return self.empty();
+        }
         let rest = held(self.filter);
         self.meter.close(Ending::Complete);
         rest
     }
 
     fn failed(self, failure: &Failure) -> LastWords {
+        // What was long and never silent says nothing against the provider.
+        if !matches!(failure, Failure::Late) {
+            self.count();
+        }
         let rest = held(self.filter);
         match (failure, self.meter.api()) {
             (Failure::Idle | Failure::Late, Some(api)) if self.stream => {
@@ -66,7 +85,7 @@ impl Watch<Answer> for Tee {
         }
     }
 
-    fn left(self, rest: Answer) {
+    fn left(self, rest: Peeked<Answer>) {
         let ending = if self.meter.has_last_event() {
             Ending::Complete
         } else {
@@ -76,6 +95,27 @@ impl Watch<Answer> for Tee {
             drain(rest, &mut meter, limits, Instant::now() + limits.time).await;
             meter.close(ending);
         });
+    }
+}
+
+impl Tee {
+    /// The head has gone to the client, so the error has to come in the body's place.
+    fn empty(self) -> Bytes {
+        self.count();
+        let words = match (self.meter.api(), self.meter.provider_type()) {
+            (Some(api), _) if self.stream => stream_event(api, 502, EMPTY),
+            (_, Some(shape)) => body(shape, 502, EMPTY),
+            _ => String::new(),
+        };
+        self.meter.close(Ending::Empty);
+        Bytes::from(words)
+    }
+
+    /// Counts against the provider.
+    fn count(&self) {
+        if let Some(core) = self.meter.core() {
+            core.breakers.failed(self.mark);
+        }
     }
 }
 
@@ -115,8 +155,19 @@ pub(crate) fn linger(sending: Sending, meter: Meter) {
     });
 }
 
+/// Goes on reading an answer whose client left before it got its head.
+pub(crate) fn read_on(rest: Answer, meter: Meter) {
+    detach(meter, |mut meter, limits| async move {
+        drain(rest, &mut meter, limits, Instant::now() + limits.time).await;
+        meter.close(Ending::ClientLeft);
+    });
+}
+
 /// Reads on within bounds, for the meter alone.
-async fn drain(mut body: Answer, meter: &mut Meter, limits: DrainLimits, until: Instant) {
+async fn drain<B>(mut body: B, meter: &mut Meter, limits: DrainLimits, until: Instant)
+where
+    B: Body<Data = Bytes> + Unpin,
+{
     let mut left = limits.bytes;
     while let Ok(Some(Ok(frame))) = timeout_at(until, body.frame()).await {
         let Some(data) = frame.data_ref() else { continue };
@@ -133,7 +184,13 @@ fn detach<F>(meter: Meter, work: impl FnOnce(Meter, DrainLimits) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let limits = meter.core().map(|core| core.options.drain_limits);
+    let limits = meter.core().map(|core| {
+        let mut limits = core.options.drain_limits;
+        if core.draining.load(Ordering::Acquire) {
+            limits.time = limits.time.min(LAST_LOOK);
+        }
+        limits
+    });
     match (tokio::runtime::Handle::try_current(), limits) {
         (Ok(runtime), Some(limits)) => {
             runtime.spawn(work(meter, limits));

@@ -136,8 +136,3 @@ async fn sweep(shared: Weak<Shared>) {
         }
     }
 }
-
-/// Why no head came. Safe to show.
-pub(crate) fn explain(error: &SendError) -> String {
-    error.to_string()
-}

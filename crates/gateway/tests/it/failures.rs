@@ -4,7 +4,6 @@ use crate::support::{Client, Control, End, World, config, ready, start};
 use lychgate_types::Ambient;
 use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::provider::ProviderType;
-use std::time::Duration;
 
 fn failed(record: &InterceptionRecord, status: Option<u16>, error_type: &str) {
     assert_eq!(record.outcome.as_str(), "failed");
@@ -89,7 +88,7 @@ async fn a_connection_that_breaks_before_the_head_is_a_502() {
 
 #[tokio::test]
 async fn no_head_in_time_is_a_504() {
-    let world = World::with_options(|options| options.headers_timeout = Duration::from_millis(400)).await;
+    let world = World::with_policy(|policy| policy.timeouts.headers_ms = 400).await;
     let mut client = world.post("/ai/openai/v1/chat/completions", br#"{"model":"m"}"#).await;
     let exchange = world.provider.next().await;
     let (head, body) = client.answer().await;
@@ -123,7 +122,7 @@ async fn a_stream_that_falls_silent_ends_with_the_providers_own_error_event() {
         ),
     ] {
         for broken_off in ["", "data: {\"half"] {
-            let world = World::with_options(|options| options.idle_timeout = Duration::from_millis(50)).await;
+            let world = World::with_policy(|policy| policy.timeouts.idle_ms = 50).await;
             let mut client = world
                 .post(
                     path,
@@ -164,7 +163,7 @@ async fn a_stream_that_falls_silent_ends_with_the_providers_own_error_event() {
 
 #[tokio::test]
 async fn a_blocking_answer_that_falls_silent_is_seen_as_cut() {
-    let world = World::with_options(|options| options.idle_timeout = Duration::from_millis(50)).await;
+    let world = World::with_policy(|policy| policy.timeouts.idle_ms = 50).await;
     let mut client = world.post("/ai/anthropic/v1/messages", br#"{"model":"m"}"#).await;
     let mut exchange = world.provider.next().await;
     exchange

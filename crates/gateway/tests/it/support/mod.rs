@@ -10,6 +10,7 @@ pub(crate) use provider::Provider;
 
 use lychgate_gateway::{Gateway, Options};
 use lychgate_link::ProviderConfig;
+use lychgate_types::policy::{ProviderPolicy, RetryPolicy};
 use lychgate_types::provider::ProviderType;
 use lychgate_types::secret::{ProviderSecret, UserTokenSecret};
 use lychgate_types::{Ambient, Name, ProviderKeyId};
@@ -36,6 +37,16 @@ impl World {
 
     pub(crate) async fn with_options(change: impl FnOnce(&mut Options)) -> Self {
         Self::with(change, Ambient::system()).await
+    }
+
+    /// One whose providers are treated by this policy.
+    pub(crate) async fn with_policy(change: impl Fn(&mut ProviderPolicy)) -> Self {
+        let world = Self::new().await;
+        let mut providers = world.control.providers();
+        providers.iter_mut().for_each(|provider| change(&mut provider.policy));
+        world.control.configure(providers);
+        world.control.in_force().await;
+        world
     }
 
     /// Serves `anthropic` and `openai` from one scripted provider, and has told the gateway so.
@@ -119,6 +130,7 @@ pub(crate) async fn until(condition: impl Fn() -> bool) {
     .expect("it never came true");
 }
 
+/// A provider that is tried once, so that a test sees what one attempt does.
 pub(crate) fn config(name: &str, provider_type: ProviderType, base_url: &str) -> ProviderConfig {
     let ambient = Ambient::system();
     ProviderConfig {
@@ -128,7 +140,13 @@ pub(crate) fn config(name: &str, provider_type: ProviderType, base_url: &str) ->
         base_url: base_url.to_owned(),
         enabled: true,
         allow_private: true,
-        policy: Default::default(),
+        policy: ProviderPolicy {
+            retry: RetryPolicy {
+                max_attempts: 1,
+                ..RetryPolicy::default()
+            },
+            ..ProviderPolicy::default()
+        },
         keys: vec![lychgate_link::ProviderKeyConfig {
             id: ambient.new_id::<ProviderKeyId>(),
             secret: ProviderSecret::new(CENTRAL_KEY.to_owned()),

@@ -1,0 +1,200 @@
+//! Sends an intercepted request, again and elsewhere where that makes sense, until an answer is worth passing on.
+//!
+//! Nothing of an answer has gone to the client while this runs; once its head has, there are no further attempts.
+//!
+//! Not here: where the next attempt goes and whether there is leave for it (`itinerary`).
+
+use crate::auth::Outgoing;
+use crate::breaker::{Mark, Permit};
+use crate::call::{Call, NoHead};
+use crate::core::Core;
+use crate::error::Refusal;
+use crate::headers::{strip, to_client};
+use crate::itinerary::{Itinerary, Pass};
+use crate::meter::{Meter, is_plain};
+use crate::outcome::{EMPTY, Ending};
+use crate::peek::{Peeked, is_due};
+use crate::provider::Provider;
+use crate::relay::is_event_stream;
+use crate::retry::{Advice, advise, millis};
+use crate::tee::Tee;
+use crate::upstream::{Answer, SendError};
+use axum::body::Body;
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http_body_util::Full;
+use lychgate_stream::{Idle, RelayBody};
+use lychgate_wire::UsageChunkFilter;
+use std::time::Duration;
+
+/// What goes upstream, but for what differs from attempt to attempt.
+#[derive(Debug)]
+pub(crate) struct Outbound {
+    method: Method,
+    /// As the client sent it.
+    uri: Uri,
+    /// Where in the client's path that part begins which follows the provider's base URL.
+    tail: usize,
+    /// The client's own, until [`Self::strip`].
+    pub(crate) headers: HeaderMap,
+}
+
+impl Outbound {
+    pub(crate) fn new(parts: Parts, tail: usize) -> Self {
+        Self {
+            method: parts.method,
+            uri: parts.uri,
+            tail,
+            headers: parts.headers,
+        }
+    }
+
+    /// Takes out the headers that do not go upstream.
+    pub(crate) fn strip(&mut self, readable: bool) {
+        strip(&mut self.headers, readable);
+    }
+
+    /// Where the request goes at this provider.
+    pub(crate) fn url(&self, provider: &Provider) -> Result<Uri, Refusal> {
+        let tail = self.uri.path().get(self.tail..).unwrap_or_default();
+        provider.url(tail, self.uri.query())
+    }
+
+    /// The request of an attempt. The `last` one takes the headers along.
+    pub(crate) fn request(&mut self, url: Uri, body: Bytes, credential: &Outgoing, last: bool) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = url;
+        *request.headers_mut() = if last {
+            std::mem::take(&mut self.headers)
+        } else {
+            self.headers.clone()
+        };
+        let headers = request.headers_mut();
+        headers.insert(credential.name.clone(), credential.value.clone());
+        request
+    }
+}
+
+/// An attempt's end.
+type Attempted = Result<Response<Peeked<Answer>>, NoHead>;
+
+/// Makes the attempts, the first one with `pass`.
+pub(crate) async fn intercept(
+    core: &Core,
+    mut outbound: Outbound,
+    mut itinerary: Itinerary,
+    (mut pass, mut permit): (Pass, Permit),
+    meter: Meter,
+    filter: Option<UsageChunkFilter>,
+) -> Response<Body> {
+    let mut call = Call::new(meter);
+    loop {
+        let (url, body) = (std::mem::take(&mut pass.url), std::mem::take(&mut pass.body));
+        let Some(credential) = itinerary.credential(&pass) else {
+            return refuse(broken(), call.finish(), &pass);
+        };
+        let request = outbound.request(url, body, credential, !itinerary.may_go_on());
+        let sending = core.upstream.send(&pass.provider, request);
+        let attempted = call.attempt(sending, pass.limit).await;
+        let (advice, mark) = learn(core, &pass, permit, &attempted);
+        let next = match itinerary.next(core, advice) {
+            None => None,
+            Some(wait) => {
+                call.pause(wait).await;
+                itinerary.board(core, &outbound).ok()
+            }
+        };
+        // Until here it was not certain that this answer would not be the client's after all.
+        let Some(next) = next else {
+            return answer(attempted, call.finish(), &pass, mark, filter);
+        };
+        drop(attempted);
+        (pass, permit) = next;
+        let hint = itinerary.credential(&pass).map_or("", |credential| &credential.hint);
+        call.meter().again(&pass.provider, hint);
+    }
+}
+
+/// What an attempt's end says about its key, its breaker, and further attempts.
+fn learn(core: &Core, pass: &Pass, permit: Permit, attempted: &Attempted) -> (Advice, Mark) {
+    match attempted {
+        Ok(answer) if answer.status().is_success() => (Advice::Accept, permit.answered()),
+        Ok(answer) => {
+            let (status, headers) = (answer.status(), answer.headers());
+            let now = core.ambient.now();
+            if let Some(key) = pass.key {
+                pass.provider.bench(key, status, headers, now);
+            }
+            let mark = match status.as_u16() {
+                503 | 504 | 529 => permit.failed(&core.breakers),
+                _ => permit.answered(),
+            };
+            (advise(status, headers, pass.key.is_some(), now), mark)
+        }
+        Err(why) => {
+            let advice = match why {
+                NoHead::Broken(SendError::Private(_)) | NoHead::Timeout => Advice::Elsewhere,
+                NoHead::Broken(_) | NoHead::Empty => Advice::Again(None),
+            };
+            (advice, permit.failed(&core.breakers))
+        }
+    }
+}
+
+/// What the client gets of the last attempt.
+fn answer(
+    attempted: Attempted,
+    meter: Meter,
+    pass: &Pass,
+    mark: Mark,
+    filter: Option<UsageChunkFilter>,
+) -> Response<Body> {
+    let response = match attempted {
+        Ok(response) => response,
+        Err(why) => return refuse(no_head(&why, pass.limit), meter, pass),
+    };
+    let (mut parts, body) = response.into_parts();
+    let stream = is_event_stream(&parts.headers);
+    let plain = is_plain(&parts.headers);
+    let filter = filter.filter(|_| stream && plain);
+    let due = plain && is_due(parts.status, &parts.headers);
+    to_client(&mut parts.headers, filter.is_none());
+    let tee = Tee {
+        meter,
+        filter,
+        stream,
+        due,
+        mark,
+    };
+    let idle = Idle::new(millis(pass.provider.config.policy.timeouts.idle_ms)).until(pass.end);
+    Response::from_parts(parts, Body::new(RelayBody::new(body, tee, idle)))
+}
+
+fn refuse(refusal: Refusal, meter: Meter, pass: &Pass) -> Response<Body> {
+    meter.close(Ending::NoAnswer(refusal.status, refusal.message.clone().into_owned()));
+    refusal.into_response(pass.provider.config.provider_type)
+}
+
+/// What the client is told when an attempt brought no answer; `limit` is how long the head was waited for.
+pub(crate) fn no_head(why: &NoHead, limit: Duration) -> Refusal {
+    match why {
+        NoHead::Timeout => Refusal::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            format!(
+                "the provider did not begin to answer within {} seconds",
+                limit.as_secs_f32()
+            ),
+        ),
+        NoHead::Broken(error) => Refusal::new(
+            StatusCode::BAD_GATEWAY,
+            format!("the provider can't be reached: {error}"),
+        ),
+        NoHead::Empty => Refusal::new(StatusCode::BAD_GATEWAY, EMPTY),
+    }
+}
+
+pub(crate) fn broken() -> Refusal {
+    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the gateway failed inside")
+}

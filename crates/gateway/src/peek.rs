@@ -1,0 +1,98 @@
+//! Looking at the beginning of an answer before its head goes to the client: a success without a body is a failure.
+
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// How long the first piece is waited for. A connection that closes behind the head does so at once; an answer that only
+/// takes its time is not held up longer than this, and its first piece not at all.
+pub(crate) const GRACE: Duration = Duration::from_millis(25);
+
+/// A body whose first frame may have been read already.
+#[derive(Debug)]
+pub(crate) struct Peeked<B> {
+    first: Option<Frame<Bytes>>,
+    rest: B,
+}
+
+/// Whether an answer with this head has to have a body.
+pub(crate) fn is_due(status: StatusCode, headers: &HeaderMap) -> bool {
+    let none = matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT);
+    // A provider that says that there is nothing is taken at its word.
+    status.is_success() && !none && headers.get(CONTENT_LENGTH).is_none_or(|length| length != "0")
+}
+
+impl<B> Peeked<B> {
+    pub(crate) fn new(first: Option<Frame<Bytes>>, rest: B) -> Self {
+        Self { first, rest }
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Peeked<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = self.get_mut();
+        match this.first.take() {
+            Some(first) => Poll::Ready(Some(Ok(first))),
+            None => Pin::new(&mut this.rest).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_none() && self.rest.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let mut hint = self.rest.size_hint();
+        let held = self.first.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len) as u64;
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper + held);
+        }
+        hint.set_lower(hint.lower() + held);
+        hint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+    use http_body_util::{BodyExt as _, Full};
+
+    #[test]
+    fn when_a_body_is_due() {
+        let length = |text: &'static str| HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from_static(text))]);
+        for (status, headers, due) in [
+            (200, HeaderMap::new(), true),
+            (200, length("5"), true),
+            (200, length("0"), false),
+            (204, HeaderMap::new(), false),
+            (205, HeaderMap::new(), false),
+            (302, HeaderMap::new(), false),
+            (500, HeaderMap::new(), false),
+        ] {
+            assert_eq!(is_due(StatusCode::from_u16(status).unwrap(), &headers), due, "{status}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_looked_at_is_still_there() {
+        let rest = Full::new(Bytes::from_static(b"-rest"));
+        let first = Frame::data(Bytes::from_static(b"first"));
+        let body = Peeked::new(Some(first), rest);
+        assert_eq!(body.size_hint().exact(), Some(10));
+        assert!(!body.is_end_stream());
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "first-rest");
+        let mut body = Peeked::new(Some(Frame::data(Bytes::from_static(b"all"))), Full::default());
+        assert!(!body.is_end_stream());
+        body.frame().await;
+        assert!(body.is_end_stream());
+        assert_eq!(body.size_hint().exact(), Some(0));
+    }
+}
