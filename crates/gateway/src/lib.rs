@@ -16,6 +16,8 @@ mod attach;
 mod attempt;
 mod auth;
 mod backoff;
+#[doc(hidden)]
+pub mod bare;
 mod breaker;
 mod budget;
 mod call;

@@ -1,0 +1,134 @@
+//! The relay without what it is there for: nobody is asked for a token, nothing is read beside the relay, nothing is
+//! recorded. The bench measures it to tell what governance costs. No role of the product serves it.
+
+use crate::auth::Outgoing;
+use crate::error::Refusal;
+use crate::gateway::StartError;
+use crate::headers::{strip, to_client};
+use crate::options::Options;
+use crate::provider::Provider;
+use crate::retry::millis;
+use crate::route;
+use crate::snapshot::Table;
+use crate::upstream::{Answer, Upstream};
+use axum::Router;
+use axum::body::Body;
+use axum::routing::any_service;
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::Full;
+use lychgate_link::Configuration;
+use lychgate_stream::{Failure, Idle, LastWords, ReadLimits, RelayBody, Watch, read_bounded};
+use lychgate_types::provider::ProviderType;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tower_service::Service;
+
+/// Serves `/ai/PROVIDER/…` for the providers of a configuration, to whoever asks. Needs a Tokio runtime.
+pub fn router(options: Options, configuration: &Configuration) -> Result<Router, StartError> {
+    let relay = Relay(Arc::new(Parts {
+        upstream: Upstream::new(&options).map_err(StartError::Tls)?,
+        table: Table::default().next(configuration),
+        credential: Outgoing {
+            name: AUTHORIZATION,
+            value: HeaderValue::from_static("Bearer sk-bare"),
+            hint: String::new(),
+        },
+        options,
+    }));
+    Ok(Router::new().route("/ai/{*rest}", any_service(relay)))
+}
+
+#[derive(Debug, Clone)]
+struct Relay(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    options: Options,
+    upstream: Upstream,
+    table: Table,
+    credential: Outgoing,
+}
+
+impl Service<Request<Body>> for Relay {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let parts = Arc::clone(&self.0);
+        Box::pin(async move { Ok(parts.answer(request).await) })
+    }
+}
+
+impl Parts {
+    async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let name = route::split(request.uri().path()).map_or("", |(name, _)| name);
+        let answer = match self.table.provider(name) {
+            Some(provider) => self.relay(provider, request).await,
+            None => Err(Refusal::new(StatusCode::NOT_FOUND, "there is no provider of this name")),
+        };
+        answer.unwrap_or_else(|refusal| refusal.into_response(ProviderType::OpenAi))
+    }
+
+    async fn relay(&self, provider: &Provider, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+        let (parts, mut body) = request.into_parts();
+        let rest = route::split(parts.uri.path()).map_or("", |(_, rest)| rest);
+        let found = route::find(provider.config.provider_type, &parts.method, rest)?;
+        let url = provider.url(found.tail, parts.uri.query())?;
+        let limits = ReadLimits {
+            bytes: self.options.body_limit,
+            idle: self.options.body_idle_timeout,
+            total: self.options.body_timeout,
+        };
+        let bytes = read_bounded(&mut body, limits)
+            .await
+            .map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "the request body can't be read"))?;
+        let mut outgoing = Request::new(Full::new(bytes));
+        *outgoing.method_mut() = parts.method;
+        *outgoing.uri_mut() = url;
+        *outgoing.headers_mut() = parts.headers;
+        strip(outgoing.headers_mut(), true);
+        outgoing
+            .headers_mut()
+            .insert(self.credential.name.clone(), self.credential.value.clone());
+        let response = self
+            .upstream
+            .send(provider, outgoing)
+            .await
+            .map_err(|error| Refusal::new(StatusCode::BAD_GATEWAY, error.to_string()))?;
+        let (mut parts, body) = response.into_parts();
+        to_client(&mut parts.headers, true);
+        let relayed = RelayBody::new(
+            body,
+            Unwatched,
+            Idle::new(millis(provider.config.policy.timeouts.idle_ms)),
+        );
+        Ok(Response::from_parts(parts, Body::new(relayed)))
+    }
+}
+
+struct Unwatched;
+
+impl Watch<Answer> for Unwatched {
+    fn data(&mut self, bytes: Bytes) -> Bytes {
+        bytes
+    }
+
+    fn complete(self) -> Bytes {
+        Bytes::new()
+    }
+
+    fn failed(self, _: &Failure) -> LastWords {
+        LastWords::Failure(Bytes::new())
+    }
+
+    fn left(self, _: Answer) {}
+}
