@@ -2,32 +2,36 @@
 
 use clap::{Parser, Subcommand, ValueEnum, builder::RangedU64ValueParser};
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Measure what Lychgate costs, beside nginx and nothing at all.
+/// Measure what Lychgate costs, beside nginx, a bare relay and nothing at all.
 #[derive(Debug, Parser)]
 #[command(name = "lychgate-bench")]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) role: Option<Role>,
+    /// A look instead of a measurement: one short round, fewer idle streams
+    #[arg(long)]
+    pub(crate) quick: bool,
     /// What to measure, in this order
-    #[arg(long, value_enum, value_delimiter = ',', default_values = ["direct", "nginx", "lychgate"])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["direct", "nginx", "bare", "lychgate"])]
     pub(crate) targets: Vec<Kind>,
-    /// Connections, each with one request at a time
-    #[arg(long, value_delimiter = ',', default_values = ["1", "16", "64"], value_parser = RangedU64ValueParser::<usize>::new().range(1..=512))]
-    pub(crate) connections: Vec<usize>,
-    /// Rounds; of each number the median is shown
-    #[arg(long, default_value_t = 3, value_parser = RangedU64ValueParser::<u32>::new().range(1..=15))]
-    pub(crate) rounds: u32,
-    /// Seconds of each measurement
-    #[arg(long, default_value_t = 2, value_parser = RangedU64ValueParser::<u64>::new().range(1..=30))]
-    pub(crate) seconds: u64,
-    /// Events of each streamed answer
-    #[arg(long, default_value_t = 50, value_parser = RangedU64ValueParser::<u32>::new().range(1..=10_000))]
-    pub(crate) events: u32,
-    /// Streams held open for the look at memory; 0 leaves it out
-    #[arg(long, default_value_t = 1000, value_parser = RangedU64ValueParser::<usize>::new().range(0..=4000))]
-    pub(crate) streams: usize,
+    /// Only these loads, by the names in the table
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub(crate) only: Vec<String>,
+    /// Rounds; of each number the median is shown [default: 3, quick: 1]
+    #[arg(long, value_parser = RangedU64ValueParser::<u32>::new().range(1..=15))]
+    pub(crate) rounds: Option<u32>,
+    /// Seconds of each measurement [default: 2, quick: 1]
+    #[arg(long, value_parser = RangedU64ValueParser::<u64>::new().range(1..=30))]
+    pub(crate) seconds: Option<u64>,
+    /// Streams held open for the look at memory; 0 leaves it out [default: 5000, quick: 1000]
+    #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(0..=8000))]
+    pub(crate) streams: Option<usize>,
+    /// Let the control plane use SQLite, even where there is PostgreSQL
+    #[arg(long)]
+    pub(crate) sqlite: bool,
     /// The lychgate binary to measure [default: this tree's, built for release]
     #[arg(long, value_name = "FILE")]
     pub(crate) lychgate: Option<PathBuf>,
@@ -36,12 +40,36 @@ pub(crate) struct Args {
     pub(crate) write: bool,
 }
 
+impl Args {
+    pub(crate) fn rounds(&self) -> u32 {
+        self.rounds.unwrap_or(if self.quick { 1 } else { 3 })
+    }
+
+    pub(crate) fn seconds(&self) -> u64 {
+        self.seconds.unwrap_or(if self.quick { 1 } else { 2 })
+    }
+
+    pub(crate) fn streams(&self) -> usize {
+        self.streams.unwrap_or(if self.quick { 1000 } else { 5000 })
+    }
+
+    pub(crate) fn wants(&self, kind: Kind) -> bool {
+        self.targets.contains(&kind)
+    }
+}
+
 /// What this program also is, when it starts itself.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Role {
     /// The scripted provider in a process of its own.
     #[command(hide = true)]
     Provider,
+    /// A relay of the gateway's own parts, without governance.
+    #[command(hide = true)]
+    Bare {
+        /// Where it relays to.
+        provider: SocketAddr,
+    },
 }
 
 /// What stands between the load and the provider.
@@ -52,6 +80,8 @@ pub(crate) enum Kind {
     Direct,
     /// nginx with `proxy_pass`.
     Nginx,
+    /// The gateway's own parts without governance.
+    Bare,
     /// A Lychgate replica.
     Lychgate,
 }
@@ -61,6 +91,7 @@ impl Kind {
         match self {
             Self::Direct => "direct",
             Self::Nginx => "nginx",
+            Self::Bare => "bare",
             Self::Lychgate => "lychgate",
         }
     }

@@ -1,59 +1,53 @@
-//! Lychgate as it is used: a control plane on SQLite, a standalone replica let in by a gateway key, a user's token on every
+//! Lychgate as it is used: a control plane on PostgreSQL (or SQLite), a standalone replica let in by a gateway key, a user's token on every
 //! request, everything recorded.
 
 use crate::api::{call, is_ready};
 use crate::args::Kind;
-use crate::machine::{Cores, root};
+use crate::machine::{Cores, built};
+use crate::postgres::Postgres;
 use crate::process::{Process, free_port};
 use crate::target::Target;
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use hyper::Method;
 use lychgate_types::{Ambient, secret::UserTokenSecret};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// Both processes.
 pub(crate) struct Lychgate {
     // Stopped in this order, so that the replica can deliver its last records.
     gateway: Process,
     _server: Process,
+    _postgres: Option<Postgres>,
     server_address: SocketAddr,
     token: String,
 }
 
 /// The binary given, else this tree's, which Cargo builds where it is missing or old.
 pub(crate) fn binary(given: Option<&Path>) -> anyhow::Result<PathBuf> {
-    if let Some(given) = given {
-        return given
+    match given {
+        Some(given) => given
             .canonicalize()
-            .with_context(|| format!("there is no {}", given.display()));
+            .with_context(|| format!("there is no {}", given.display())),
+        None => built("lychgate", "lychgate"),
     }
-    crate::tell("building lychgate for release …");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let arguments = ["build", "--release", "--locked", "--package", "lychgate"];
-    let status = Command::new(cargo)
-        .args(arguments)
-        .current_dir(root())
-        .status()
-        .context("can't start Cargo")?;
-    if !status.success() {
-        bail!("lychgate does not build");
-    }
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir));
-    Ok(target.join("release/lychgate"))
 }
 
 impl Lychgate {
-    /// Starts both and makes what a request needs: a provider, a gateway key, an owner whose token is used.
+    /// Starts both, on a new PostgreSQL of these binaries or on SQLite, and makes what a request needs: a provider, a gateway key, an owner whose token is used.
     pub(crate) async fn start(
         binary: &Path,
         cores: Cores,
         dir: &Path,
         provider: SocketAddr,
+        postgres: Option<&Path>,
     ) -> anyhow::Result<(Self, Target)> {
         let dir = dir.join(format!("lychgate-{}", free_port()?));
         std::fs::create_dir(&dir).context("can't make a directory")?;
+        let postgres = match postgres {
+            Some(binaries) => Some(Postgres::start(binaries, cores.control).await?),
+            None => None,
+        };
         let secret = UserTokenSecret::generate(&Ambient::system());
         let token = secret.expose().to_owned();
         let server_address: SocketAddr = (Ipv4Addr::LOCALHOST, free_port()?).into();
@@ -62,6 +56,9 @@ impl Lychgate {
                 .args(["server", "--listen", &server_address.to_string(), "--data-dir"])
                 .arg(dir.join("data"));
             command.env("LYCHGATE_BOOTSTRAP_TOKEN", &token);
+            if let Some(postgres) = &postgres {
+                command.env("LYCHGATE_DATABASE_URL", postgres.url());
+            }
         })?;
         server
             .wait_until(async || is_ready(server_address).await.then_some(()))
@@ -103,6 +100,7 @@ impl Lychgate {
             Self {
                 gateway,
                 _server: server,
+                _postgres: postgres,
                 server_address,
                 token,
             },

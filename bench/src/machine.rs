@@ -1,13 +1,18 @@
 //! The machine, who runs on which of its cores, and the tree that is measured.
 
 use anyhow::{Context as _, bail};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A core's number.
+/// Where a process runs, and how it stands back for others there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Core(pub(crate) usize);
+pub(crate) struct Core {
+    pub(crate) number: usize,
+    /// As of `nice`: 0 as a rule, 19 for who takes only what others leave.
+    pub(crate) nice: u8,
+}
 
 /// Who runs where. What is measured has a core for itself; the others share what is left.
 #[derive(Debug, Clone, Copy)]
@@ -15,18 +20,23 @@ pub(crate) struct Cores {
     pub(crate) measured: Option<Core>,
     pub(crate) load: Option<Core>,
     pub(crate) provider: Option<Core>,
+    /// The control plane and its database.
     pub(crate) control: Option<Core>,
 }
 
 impl Cores {
-    /// Nobody is pinned on a machine of one core or without `taskset`.
+    /// Nobody is pinned on a machine of one core or without `taskset`. Where the control plane has to share the load's core
+    /// it stands back: in real life it is on another machine, and requests do not wait for it.
     pub(crate) fn plan(count: usize) -> Self {
-        let at = |wanted: usize| (count > 1).then(|| Core(wanted.min(count - 1)));
+        let at = |wanted: usize, nice| {
+            let number = wanted.min(count.saturating_sub(1));
+            (count > 1).then_some(Core { number, nice })
+        };
         Self {
-            measured: at(0),
-            load: at(1),
-            provider: at(2),
-            control: at(3),
+            measured: at(0, 0),
+            load: at(1, 0),
+            provider: at(2, 0),
+            control: at(3, if count > 3 { 0 } else { 19 }),
         }
     }
 
@@ -47,37 +57,26 @@ pub(crate) fn pin_self(core: Option<Core>) -> anyhow::Result<()> {
     let id = std::process::id().to_string();
     if output(
         "taskset",
-        &["--all-tasks", "--cpu-list", "--pid", &core.0.to_string(), &id],
+        &["--all-tasks", "--cpu-list", "--pid", &core.number.to_string(), &id],
     )
     .is_none()
     {
-        bail!("taskset could not move the load generator to core {}", core.0);
+        bail!("taskset could not move the load generator to core {}", core.number);
     }
     Ok(())
 }
 
 /// Lets this process, and what it starts, open that many files.
 pub(crate) fn allow_open_files(count: usize) -> anyhow::Result<()> {
-    let limits = std::fs::read_to_string("/proc/self/limits").context("can't read the limits")?;
-    let line = limits
-        .lines()
-        .find(|line| line.starts_with("Max open files"))
-        .unwrap_or_default();
-    let numbers: Vec<usize> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    let (soft, hard) = (
-        numbers.first().copied().unwrap_or(usize::MAX),
-        numbers.get(1).copied().unwrap_or(usize::MAX),
-    );
+    let count = count as u64;
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).context("can't read the limit of open files")?;
     if soft >= count {
         return Ok(());
     }
     if hard < count {
         bail!("{count} open files are needed and {hard} are allowed: raise the limit or ask for fewer --streams");
     }
-    let (id, wanted) = (std::process::id().to_string(), format!("--nofile={count}:"));
-    output("prlimit", &["--pid", &id, &wanted])
-        .map(drop)
-        .with_context(|| format!("prlimit could not allow {count} open files"))
+    setrlimit(Resource::RLIMIT_NOFILE, count, hard).context("can't raise the limit of open files")
 }
 
 /// Ticks in which the kernel counts CPU time.
@@ -127,6 +126,22 @@ impl Machine {
     }
 }
 
+/// Builds a binary of this tree for release, where it is missing or old; answers where it is.
+pub(crate) fn built(package: &str, binary: &str) -> anyhow::Result<PathBuf> {
+    crate::tell(&format!("building {binary} for release …"));
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["build", "--release", "--locked", "--package", package, "--bin", binary])
+        .current_dir(root())
+        .status()
+        .context("can't start Cargo")?;
+    if !status.success() {
+        bail!("{binary} does not build");
+    }
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir));
+    Ok(target.join("release").join(binary))
+}
+
 /// The repository's root.
 pub(crate) fn root() -> &'static Path {
     let bench = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -163,9 +178,11 @@ mod tests {
         for count in 2..6 {
             let cores = Cores::plan(count);
             for other in [cores.load, cores.provider, cores.control] {
-                assert_ne!(cores.measured, other, "{count} cores");
-                assert!(other.unwrap().0 < count);
+                assert_ne!(cores.measured.unwrap().number, other.unwrap().number, "{count} cores");
+                assert!(other.unwrap().number < count);
             }
+            // Only who has a core for itself may use it as it likes.
+            assert_eq!(cores.control.unwrap().nice == 0, count > 3);
         }
         assert_eq!(Cores::plan(1).measured, None);
     }

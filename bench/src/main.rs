@@ -1,15 +1,22 @@
-//! What Lychgate costs: the same load against the same scripted provider, straight, through nginx and through Lychgate, in
-//! interleaved rounds. See `README.md` beside this crate.
+//! What Lychgate costs: the same load against the same scripted provider, straight, through nginx, through a bare relay and
+//! through Lychgate, in interleaved rounds. See `README.md` beside this crate.
 //!
-//! It measures; it judges nothing and is no test. It talks to loopback addresses only.
+//! It measures, and shows the figures beside their bars; a missed bar fails nothing. It talks to loopback addresses only.
 
+mod allocations;
 mod api;
 mod args;
-mod load;
+mod bare;
+mod drive;
+mod exchange;
+mod figures;
+mod loads;
 mod lychgate;
 mod machine;
+mod measure;
 mod nginx;
 mod plan;
+mod postgres;
 mod process;
 mod provider;
 mod report;
@@ -20,11 +27,12 @@ use anyhow::Context as _;
 use args::{Args, Role};
 use clap::Parser as _;
 use std::process::ExitCode;
+use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let outcome = tokio::runtime::Builder::new_current_thread()
+    let outcome = runtime(&args)
         .enable_all()
         .build()
         .context("can't start the runtime")
@@ -35,6 +43,14 @@ fn main() -> ExitCode {
             tell(&format!("{error:#}"));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// The relay runs on what the gateway runs on; the others have but one core.
+fn runtime(args: &Args) -> Builder {
+    match args.role {
+        Some(Role::Bare { .. }) => Builder::new_multi_thread(),
+        Some(Role::Provider) | None => Builder::new_current_thread(),
     }
 }
 
@@ -51,6 +67,7 @@ async fn until_interrupted(args: Args) -> anyhow::Result<()> {
 async fn run(args: Args) -> anyhow::Result<()> {
     match args.role {
         Some(Role::Provider) => provider::serve().await,
+        Some(Role::Bare { provider }) => bare::serve(provider).await,
         None => {
             let results = plan::run(&args).await?;
             report::publish(&results, args.write)

@@ -1,37 +1,49 @@
 //! The order of things: memory on fresh processes first, then interleaved rounds of load, so that a machine that grows slow or
 //! warm does so for all alike.
 
+use crate::allocations::{self, Allocations};
 use crate::args::{Args, Kind};
-use crate::load::{Measured, measure};
+use crate::exchange::{Connection, Outcome};
+use crate::figures::{self, Figure};
+use crate::loads::{self, Load, Pace};
 use crate::lychgate::{self, Lychgate};
 use crate::machine::{Cores, Machine, allow_open_files, pin_self, ticks_per_second};
+use crate::measure::{Measured, measure, median};
 use crate::streams::{Memory, look};
-use crate::target::{Answer, Target};
-use crate::{nginx, provider};
-use anyhow::Context as _;
+use crate::target::Target;
+use crate::{bare, nginx, postgres, provider};
+use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
-use std::time::Duration;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use tokio::time::Instant;
 
 /// All that was measured, as it is written to the results' file.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Results {
     pub(crate) machine: Machine,
     pub(crate) pinned: bool,
+    pub(crate) quick: bool,
     pub(crate) nginx_version: Option<String>,
+    /// What the control plane keeps its records in.
+    pub(crate) database: Option<String>,
     pub(crate) rounds: u32,
     pub(crate) seconds: u64,
-    pub(crate) events: u32,
+    pub(crate) figures: Vec<Figure>,
     pub(crate) rows: Vec<Row>,
     pub(crate) memory: Vec<(Kind, Memory)>,
+    pub(crate) allocations: Option<Allocations>,
     pub(crate) recorded: Option<Recorded>,
 }
 
 /// One target under one load: the median of each number over the rounds.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Row {
-    pub(crate) scenario: String,
-    pub(crate) connections: usize,
+    pub(crate) load: String,
+    pub(crate) title: String,
+    /// How many events a stream has.
+    pub(crate) events: Option<u32>,
     pub(crate) target: Kind,
     pub(crate) median: Measured,
     pub(crate) rounds: Vec<Measured>,
@@ -40,185 +52,222 @@ pub(crate) struct Row {
 /// Whether what went through was also recorded.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Recorded {
-    pub(crate) sent: u64,
+    pub(crate) answered: u64,
     pub(crate) recorded: u64,
+}
+
+/// What is found and looked at before anything starts.
+struct Ground<'a> {
+    args: &'a Args,
+    cores: Cores,
+    dir: &'a Path,
+    lychgate: Option<PathBuf>,
+    postgres: Option<PathBuf>,
 }
 
 /// Measures.
 pub(crate) async fn run(args: &Args) -> anyhow::Result<Results> {
-    let wants = |kind| args.targets.contains(&kind);
-    let binary = wants(Kind::Lychgate)
-        .then(|| lychgate::binary(args.lychgate.as_deref()))
-        .transpose()?;
-    let nginx_version = wants(Kind::Nginx).then(nginx::version).flatten();
-    let cores = Cores::here();
-    // Before this process is put on a core and sees no other any more.
-    let machine = Machine::look();
-    // A gateway holds two connections a stream.
-    allow_open_files(2 * args.streams + 1024)?;
-    pin_self(cores.load)?;
+    let loads = loads::chosen(args)?;
+    let allocations = args.only.is_empty().then(allocations::binary).transpose()?;
     let dir = tempfile::Builder::new()
         .prefix("lychgate-bench-")
         .tempdir()
         .context("can't make a temporary directory")?;
-    let memory = memory(args, binary.as_deref(), cores, dir.path()).await?;
+    let ground = Ground {
+        args,
+        cores: Cores::here(),
+        dir: dir.path(),
+        lychgate: args
+            .wants(Kind::Lychgate)
+            .then(|| lychgate::binary(args.lychgate.as_deref()))
+            .transpose()?,
+        postgres: postgres::find().filter(|_| !args.sqlite),
+    };
+    if ground.lychgate.is_some() && ground.postgres.is_none() && !args.sqlite {
+        crate::tell(
+            "there is no PostgreSQL here: the control plane takes SQLite (set PG_BIN if there is one after all)",
+        );
+    }
+    // Before this process is put on a core and sees no other any more.
+    let machine = Machine::look();
+    // A gateway holds two connections a stream.
+    allow_open_files(2 * args.streams() + 4096)?;
+    pin_self(ground.cores.load)?;
+    let allocations = allocations.as_deref().map(allocations::count).transpose()?;
+    let memory = memory(&ground).await?;
+    let (rows, recorded) = load(&ground, &loads).await?;
+    let mut results = Results {
+        machine,
+        pinned: ground.cores.measured.is_some(),
+        quick: args.quick,
+        nginx_version: args.wants(Kind::Nginx).then(nginx::version).flatten(),
+        database: ground.lychgate.is_some().then(|| match &ground.postgres {
+            Some(binaries) => postgres::version(binaries).unwrap_or_else(|| "PostgreSQL".to_owned()),
+            None => "SQLite".to_owned(),
+        }),
+        rounds: args.rounds(),
+        seconds: args.seconds(),
+        figures: Vec::new(),
+        rows,
+        memory,
+        allocations,
+        recorded,
+    };
+    results.figures = figures::figures(&results);
+    Ok(results)
+}
 
-    let (_provider, provider) = provider::start(cores.provider, dir.path()).await?;
+/// Starts everything once and puts the loads on it.
+async fn load(ground: &Ground<'_>, loads: &[Load]) -> anyhow::Result<(Vec<Row>, Option<Recorded>)> {
+    let (_provider, provider) = provider::start(ground.cores.provider, ground.dir).await?;
     let mut targets = Vec::new();
-    let (mut _nginx, mut replica) = (None, None);
-    for kind in &args.targets {
-        targets.push(match (kind, &binary) {
-            (Kind::Nginx, _) => {
-                let (process, target) = nginx::start(cores.measured, dir.path(), provider).await?;
-                _nginx = Some(process);
-                target
-            }
-            (Kind::Lychgate, Some(binary)) => {
-                let (processes, target) = Lychgate::start(binary, cores, dir.path(), provider).await?;
+    let (mut others, mut replica) = (Vec::new(), None);
+    for kind in &ground.args.targets {
+        targets.push(match kind {
+            Kind::Direct => Target::direct(provider),
+            Kind::Lychgate => {
+                let (processes, target) = start_lychgate(ground, provider).await?;
                 replica = Some(processes);
                 target
             }
-            _ => direct(provider),
+            Kind::Nginx | Kind::Bare => {
+                let (process, target) = start_other(*kind, ground, provider).await?;
+                others.push(process);
+                target
+            }
         });
     }
-    let (rows, sent) = rounds(args, &targets).await?;
+    let (rows, answered) = rounds(ground.args, &targets, loads, provider).await?;
     let recorded = match replica {
         Some(replica) => Some(Recorded {
-            sent,
+            answered,
             recorded: replica.recorded().await?,
         }),
         None => None,
     };
-    Ok(Results {
-        machine,
-        pinned: cores.measured.is_some(),
-        nginx_version,
-        rounds: args.rounds,
-        seconds: args.seconds,
-        events: args.events,
-        rows,
-        memory,
-        recorded,
-    })
+    Ok((rows, recorded))
 }
 
-fn direct(provider: std::net::SocketAddr) -> Target {
-    Target {
-        kind: Kind::Direct,
-        address: provider,
-        prefix: "",
-        token: "sk-bench".to_owned(),
-        measured: None,
-        control: None,
+async fn start_lychgate(ground: &Ground<'_>, provider: SocketAddr) -> anyhow::Result<(Lychgate, Target)> {
+    let binary = ground.lychgate.as_deref().context("no binary was looked for")?;
+    Lychgate::start(binary, ground.cores, ground.dir, provider, ground.postgres.as_deref()).await
+}
+
+async fn start_other(
+    kind: Kind,
+    ground: &Ground<'_>,
+    provider: SocketAddr,
+) -> anyhow::Result<(crate::process::Process, Target)> {
+    let core = ground.cores.measured;
+    match kind {
+        Kind::Bare => bare::start(core, ground.dir, provider).await,
+        _ => nginx::start(core, ground.dir, provider).await,
     }
 }
 
-/// Answers the rows, and how many requests went through Lychgate.
-async fn rounds(args: &Args, targets: &[Target]) -> anyhow::Result<(Vec<Row>, u64)> {
+/// Answers the rows, and how many requests were answered through Lychgate.
+async fn rounds(
+    args: &Args,
+    targets: &[Target],
+    loads: &[Load],
+    provider: SocketAddr,
+) -> anyhow::Result<(Vec<Row>, u64)> {
     let ticks = ticks_per_second();
-    let stream = Answer::Stream {
-        events: args.events,
-        interval: Duration::ZERO,
-    };
-    let mut rows: Vec<Row> = Vec::new();
-    for (scenario, _) in [("json", Answer::Json), ("stream", stream)] {
-        for connections in &args.connections {
-            rows.extend(targets.iter().map(|target| Row {
-                scenario: scenario.to_owned(),
-                connections: *connections,
-                target: target.kind,
-                median: Measured::default(),
-                rounds: Vec::new(),
-            }));
-        }
+    let mut expected = HashMap::new();
+    for load in loads {
+        expected.insert(load.name, length(load, provider).await?);
+    }
+    let mut rows: Vec<(&Load, Row)> = Vec::new();
+    for load in loads {
+        rows.extend(targets.iter().map(|target| (load, row(load, target.kind))));
     }
     let mut through_lychgate = 0;
-    for round in 1..=args.rounds {
-        crate::tell(&format!("round {round} of {} …", args.rounds));
-        for row in &mut rows {
-            let Some(target) = targets.iter().find(|target| target.kind == row.target) else {
+    for round in 1..=args.rounds() {
+        crate::tell(&format!("round {round} of {} …", args.rounds()));
+        for at in 0..rows.len() {
+            let pace = pace(&rows, at);
+            let Some((load, row)) = rows.get_mut(at) else { continue };
+            let (Some(target), Some(pace)) = (targets.iter().find(|target| target.kind == row.target), pace) else {
                 continue;
             };
-            let answer = if row.scenario == "json" { Answer::Json } else { stream };
-            let time = Duration::from_secs(args.seconds);
-            let (measured, sent) = measure(target, answer, row.connections, time, ticks).await?;
+            if load.once && round > 1 {
+                continue;
+            }
+            let expected = expected.get(load.name).copied().flatten();
+            let (measured, answered) = measure(target, load, pace, expected, ticks).await?;
             row.rounds.push(measured);
             if target.kind == Kind::Lychgate {
-                through_lychgate += sent;
+                through_lychgate += answered;
             }
         }
     }
-    for row in &mut rows {
-        row.median = median(&row.rounds);
+    let rows = rows.into_iter().map(|(_, row)| Row {
+        median: median(&row.rounds),
+        ..row
+    });
+    Ok((rows.collect(), through_lychgate))
+}
+
+fn row(load: &Load, target: Kind) -> Row {
+    Row {
+        load: load.name.to_owned(),
+        title: load.title.to_owned(),
+        events: load.answer.events(),
+        target,
+        median: Measured::default(),
+        rounds: Vec::new(),
     }
-    Ok((rows, through_lychgate))
+}
+
+/// The pace of a row's next measurement; that of a flood comes from what its target did in this round. None: it can't be told.
+fn pace(rows: &[(&Load, Row)], at: usize) -> Option<Pace> {
+    let (load, row) = rows.get(at)?;
+    let Pace::Flood { times, time } = load.pace else {
+        return Some(load.pace);
+    };
+    let (_, done) = rows
+        .iter()
+        .find(|(_, other)| other.load == "small-64" && other.target == row.target)?;
+    let rate = times * done.rounds.last()?.requests_per_second;
+    Some(Pace::Open { rate, time })
+}
+
+/// How long the answer to a load's requests is, straight from the provider. Not told where a look would take long.
+async fn length(load: &Load, provider: SocketAddr) -> anyhow::Result<Option<u64>> {
+    if load.pace == Pace::Single {
+        return Ok(None);
+    }
+    let target = Target::direct(provider);
+    let mut connection = Connection::open(provider, target.request(load.prompt, load.answer)?).await?;
+    match connection.exchange(Instant::now()).await {
+        Outcome::Answered(answered) => Ok(Some(answered.bytes)),
+        other => bail!("the provider does not answer {}: {other:?}", load.name),
+    }
 }
 
 /// Looks at the memory of each target, on processes started for that.
-async fn memory(args: &Args, binary: Option<&Path>, cores: Cores, dir: &Path) -> anyhow::Result<Vec<(Kind, Memory)>> {
+async fn memory(ground: &Ground<'_>) -> anyhow::Result<Vec<(Kind, Memory)>> {
     let mut found = Vec::new();
-    if args.streams == 0 {
+    let streams = ground.args.streams();
+    if streams == 0 || !ground.args.only.is_empty() {
         return Ok(found);
     }
-    crate::tell(&format!("memory with {} streams open …", args.streams));
-    // A provider of its own, because it is busy with these streams for a while.
-    let (_provider, provider) = provider::start(cores.provider, dir).await?;
-    if args.targets.contains(&Kind::Nginx) {
-        let (_process, target) = nginx::start(cores.measured, dir, provider).await?;
-        found.extend(look(&target, args.streams).await?.map(|memory| (Kind::Nginx, memory)));
-    }
-    if let Some(binary) = binary {
-        let (_processes, target) = Lychgate::start(binary, cores, dir, provider).await?;
-        found.extend(
-            look(&target, args.streams)
-                .await?
-                .map(|memory| (Kind::Lychgate, memory)),
-        );
+    crate::tell(&format!("memory with {streams} streams open …"));
+    for kind in ground.args.targets.iter().filter(|kind| **kind != Kind::Direct) {
+        // Stopped before the target, which would read on for a while where it is a gateway.
+        let (stand_in, provider) = provider::start(ground.cores.provider, ground.dir).await?;
+        let memory = if *kind == Kind::Lychgate {
+            let (_processes, target) = start_lychgate(ground, provider).await?;
+            let memory = look(&target, streams).await?;
+            drop(stand_in);
+            memory
+        } else {
+            let (_process, target) = start_other(*kind, ground, provider).await?;
+            let memory = look(&target, streams).await?;
+            drop(stand_in);
+            memory
+        };
+        found.extend(memory.map(|memory| (*kind, memory)));
     }
     Ok(found)
-}
-
-/// Of each number by itself.
-fn median(rounds: &[Measured]) -> Measured {
-    let of = |number: fn(&Measured) -> Option<f64>| {
-        let mut values: Vec<f64> = rounds.iter().filter_map(number).collect();
-        values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied()
-    };
-    Measured {
-        requests: rounds.iter().map(|round| round.requests).sum(),
-        requests_per_second: of(|round| Some(round.requests_per_second)).unwrap_or_default(),
-        cpu_micros: of(|round| round.cpu_micros),
-        control_cpu_micros: of(|round| round.control_cpu_micros),
-        p50_micros: of(|round| Some(round.p50_micros)).unwrap_or_default(),
-        p99_micros: of(|round| Some(round.p99_micros)).unwrap_or_default(),
-        first_byte_p50_micros: of(|round| Some(round.first_byte_p50_micros)).unwrap_or_default(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_median_is_taken_of_each_number_by_itself() {
-        let round = |requests_per_second, p50_micros, cpu_micros| Measured {
-            requests: 10,
-            requests_per_second,
-            p50_micros,
-            cpu_micros,
-            ..Measured::default()
-        };
-        let median = median(&[
-            round(3.0, 10.0, None),
-            round(1.0, 30.0, Some(5.0)),
-            round(2.0, 20.0, None),
-        ]);
-        assert_eq!(
-            (median.requests, median.requests_per_second, median.p50_micros),
-            (30, 2.0, 20.0)
-        );
-        assert_eq!(median.cpu_micros, Some(5.0));
-        assert_eq!(median.control_cpu_micros, None);
-    }
 }

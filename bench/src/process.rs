@@ -19,10 +19,13 @@ pub(crate) struct Process {
     name: &'static str,
     child: Child,
     log: PathBuf,
+    end: Signal,
 }
 
 impl Process {
     /// Starts a program on a core. What it prints goes to a file in `dir`.
+    ///
+    /// `taskset` and `nice` replace themselves by it, so the process is the program's own.
     pub(crate) fn start(
         name: &'static str,
         core: Option<Core>,
@@ -34,8 +37,15 @@ impl Process {
         let file = std::fs::File::create(&log).with_context(|| format!("can't make {}", log.display()))?;
         let mut command = match core {
             Some(core) => {
-                let mut pinned = Command::new("taskset");
-                pinned.args(["--cpu-list", &core.0.to_string()]).arg(&program);
+                let mut pinned = Command::new("nice");
+                pinned.args([
+                    "-n",
+                    &core.nice.to_string(),
+                    "taskset",
+                    "--cpu-list",
+                    &core.number.to_string(),
+                ]);
+                pinned.arg(&program);
                 pinned
             }
             None => Command::new(&program),
@@ -53,10 +63,21 @@ impl Process {
             .stderr(errors)
             .process_group(0);
         let child = command.spawn().with_context(|| format!("can't start {name}"))?;
-        Ok(Self { name, child, log })
+        Ok(Self {
+            name,
+            child,
+            log,
+            end: Signal::SIGTERM,
+        })
     }
 
-    /// Its process id; that of the program itself, since `taskset` replaces itself.
+    /// Which signal asks it to end; `SIGTERM` where nothing is said.
+    pub(crate) fn stopped_by(mut self, signal: Signal) -> Self {
+        self.end = signal;
+        self
+    }
+
+    /// Its process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
@@ -93,7 +114,7 @@ impl Process {
         let Ok(pid) = i32::try_from(self.child.id()) else {
             return;
         };
-        for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        for signal in [self.end, Signal::SIGKILL] {
             if !matches!(self.child.try_wait(), Ok(None)) {
                 return;
             }

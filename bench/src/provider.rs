@@ -19,11 +19,21 @@ pub(crate) async fn serve() -> anyhow::Result<()> {
 
 /// Starts this very program as the provider.
 pub(crate) async fn start(core: Option<Core>, dir: &Path) -> anyhow::Result<(Process, SocketAddr)> {
-    let itself = std::env::current_exe().context("can't find this program")?;
-    let mut process = Process::start("provider", core, dir, itself, |command| {
-        command.arg("provider");
+    itself("provider", core, dir, &[]).await
+}
+
+/// Starts this very program in another role, which prints its address first.
+pub(crate) async fn itself(
+    role: &'static str,
+    core: Option<Core>,
+    dir: &Path,
+    arguments: &[String],
+) -> anyhow::Result<(Process, SocketAddr)> {
+    let program = std::env::current_exe().context("can't find this program")?;
+    let mut process = Process::start(role, core, dir, program, |command| {
+        command.arg(role).args(arguments);
     })?;
-    let log = dir.join("provider.log");
+    let log = dir.join(format!("{role}.log"));
     let address = process
         .wait_until(async || {
             std::fs::read_to_string(&log)

@@ -1,12 +1,13 @@
-//! What is shown and kept: a table as Markdown, which reads in a terminal too, and everything as JSON.
+//! What is shown and kept: tables as Markdown, which read in a terminal too, and everything as JSON.
 
 use crate::args::Kind;
+use crate::figures::{Bar, Figure};
 use crate::machine::{out_dir, root};
 use crate::plan::{Results, Row};
 use anyhow::Context as _;
 use std::fmt::Write as _;
 
-/// Prints the table, writes the JSON to `bench/out`, and where asked the table to `bench/RESULTS.md`.
+/// Prints the tables, writes the JSON to `bench/out`, and where asked the tables to `bench/RESULTS.md`.
 pub(crate) fn publish(results: &Results, write: bool) -> anyhow::Result<()> {
     let text = markdown(results);
     crate::say(&text);
@@ -21,20 +22,48 @@ pub(crate) fn publish(results: &Results, write: bool) -> anyhow::Result<()> {
     if write {
         let date = time.get(..8).unwrap_or_default();
         let page = format!(
-            "# Measured\n\nBy `cargo run --release -p lychgate-bench -- --write` on {date}. How: see README.md.\n\n{text}\n"
+            "# Measured\n\nBy `cargo run --release -p lychgate-bench -- --write` on {date}. How: see README.md.\n\n{text}"
         );
         std::fs::write(root().join("bench/RESULTS.md"), page).context("can't write bench/RESULTS.md")?;
     }
     Ok(())
 }
 
+// Writing to a string can't fail, so what `writeln!` answers is dropped below.
+
 fn markdown(results: &Results) -> String {
     let mut text = String::new();
+    ground(&mut text, results);
+    if !results.figures.is_empty() {
+        text.push_str("\n## Figures and their bars\n\n| figure | measured | bar | holds | from |\n|--------|---------:|----:|-------|------|\n");
+        for figure in &results.figures {
+            figure_line(&mut text, figure);
+        }
+    }
+    let mut load = "";
+    for row in &results.rows {
+        if row.load != load {
+            load = &row.load;
+            let _ = writeln!(text, "\n## `{load}`: {}\n", row.title);
+            text.push_str(match row.events {
+                None => "| through  | requests/s | CPU µs/request | × nginx | control plane | p50 ms | p99 ms | refused | failed |\n|----------|-----------:|---------------:|--------:|--------------:|-------:|-------:|--------:|-------:|\n",
+                Some(_) => "| through  | events/s | CPU µs/event | MB/CPU s | × nginx | first byte p50 ms | p99 ms | whole p50 ms | refused | failed |\n|----------|---------:|-------------:|---------:|--------:|------------------:|-------:|-------------:|--------:|-------:|\n",
+            });
+        }
+        match row.events {
+            None => blocking(&mut text, row, results),
+            Some(events) => streaming(&mut text, row, f64::from(events), results),
+        }
+    }
+    memory(&mut text, results);
+    text
+}
+
+fn ground(text: &mut String, results: &Results) {
     let machine = &results.machine;
-    // Writing to a string can't fail.
     let _ = writeln!(
         text,
-        "Commit {}; {}, {} cores, {} MiB, {}; {}. Medians of {} rounds of {} s.",
+        "Commit {}; {}, {} cores, {} MiB, {}; {}. Medians of {} rounds of {} s{}.",
         machine.commit,
         machine.cpu,
         machine.cores,
@@ -47,79 +76,110 @@ fn markdown(results: &Results) -> String {
         },
         results.rounds,
         results.seconds,
+        if results.quick { ", quick" } else { "" },
     );
     if let Some(version) = &results.nginx_version {
         let _ = writeln!(text, "nginx {version}, one worker, `proxy_pass`.");
     }
-    for (scenario, title) in [
-        ("json", "One JSON answer".to_owned()),
-        ("stream", format!("{} streamed events", results.events)),
-    ] {
-        let rows: Vec<&Row> = results.rows.iter().filter(|row| row.scenario == scenario).collect();
-        let _ = writeln!(text, "\n## {title}\n");
-        text.push_str("| connections | through  | requests/s | of direct | of nginx | CPU µs/request | × nginx | control plane | p50 ms | p99 ms | first byte p50 ms |\n");
-        text.push_str("|------------:|----------|-----------:|----------:|---------:|---------------:|--------:|--------------:|-------:|-------:|------------------:|\n");
-        for row in &rows {
-            line(&mut text, row, &rows);
-        }
+    if let Some(database) = &results.database {
+        let _ = writeln!(text, "The control plane keeps its records in {database}.");
     }
-    if !results.memory.is_empty() {
-        text.push_str("\n## Resident memory\n\n| process  | idle MiB | streams open | MiB with them | kB a stream |\n|----------|---------:|-------------:|--------------:|------------:|\n");
-        for (kind, memory) in &results.memory {
-            let a_stream = memory.open.saturating_sub(memory.idle) as f64 / 1000.0 / memory.streams as f64;
-            let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-            let _ = writeln!(
-                text,
-                "| {:8} | {:8.1} | {:12} | {:13.1} | {a_stream:11.1} |",
-                kind.name(),
-                mebibytes(memory.idle),
-                memory.streams,
-                mebibytes(memory.open)
-            );
-        }
-    }
-    if let Some(recorded) = &results.recorded {
-        let _ = writeln!(
-            text,
-            "\n{} requests went through Lychgate, {} were recorded.",
-            recorded.sent, recorded.recorded
-        );
-    }
-    text
 }
 
-fn line(text: &mut String, row: &Row, rows: &[&Row]) {
-    let beside = |kind| {
-        rows.iter()
-            .find(|other| other.target == kind && other.connections == row.connections)
+fn figure_line(text: &mut String, figure: &Figure) {
+    let number = |value: f64| {
+        if value.fract() == 0.0 {
+            format!("{value:.0}")
+        } else if value.abs() < 10.0 {
+            format!("{value:.2}")
+        } else {
+            format!("{value:.1}")
+        }
     };
-    let share = |kind| {
-        beside(kind)
-            .filter(|other| other.target != row.target)
-            .map_or(String::new(), |other| {
-                format!(
-                    "{:.0} %",
-                    100.0 * row.median.requests_per_second / other.median.requests_per_second
-                )
-            })
+    let (bar, holds) = match (figure.bar, figure.holds()) {
+        (Some(Bar::AtMost(bar)), holds) => (format!("≤ {}", number(bar)), holds),
+        (Some(Bar::AtLeast(bar)), holds) => (format!("≥ {}", number(bar)), holds),
+        (None, _) => (String::new(), None),
     };
-    let number = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.1}"));
-    let times_nginx = beside(Kind::Nginx)
-        .filter(|other| other.target != row.target)
-        .and_then(|nginx| Some(format!("{:.2}", row.median.cpu_micros? / nginx.median.cpu_micros?)));
     let _ = writeln!(
         text,
-        "| {:11} | {:8} | {:10.0} | {:>9} | {:>8} | {:>14} | {:>7} | {:>13} | {:6.3} | {:6.3} | {:17.3} |",
-        row.connections,
-        row.target.name(),
-        row.median.requests_per_second,
-        share(Kind::Direct),
-        share(Kind::Nginx),
-        number(row.median.cpu_micros),
-        times_nginx.unwrap_or_default(),
-        number(row.median.control_cpu_micros),
-        row.median.p50_micros / 1000.0,
-        row.median.p99_micros / 1000.0,
-        row.median.first_byte_p50_micros / 1000.0,
+        "| {} | {} {} | {bar} | {} | {} |",
+        figure.name,
+        number(figure.value),
+        figure.unit,
+        holds.map_or("", |holds| if holds { "yes" } else { "**no**" }),
+        figure.from,
     );
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map_or_else(String::new, |value| format!("{value:.1}"))
+}
+
+/// A number of this row, over that of nginx under the same load.
+fn times_nginx(row: &Row, results: &Results, number: fn(&Row) -> Option<f64>) -> String {
+    let nginx = results
+        .rows
+        .iter()
+        .find(|other| other.target == Kind::Nginx && other.load == row.load);
+    nginx
+        .filter(|_| row.target != Kind::Nginx)
+        .and_then(|nginx| Some(format!("{:.2}", number(row)? / number(nginx)?)))
+        .unwrap_or_default()
+}
+
+fn blocking(text: &mut String, row: &Row, results: &Results) {
+    let median = &row.median;
+    let _ = writeln!(
+        text,
+        "| {:8} | {:10.0} | {:>14} | {:>7} | {:>13} | {:6.3} | {:6.3} | {:7} | {:6} |",
+        row.target.name(),
+        median.requests_per_second,
+        number(median.cpu_micros),
+        times_nginx(row, results, |row| row.median.cpu_micros),
+        number(median.control_cpu_micros),
+        median.p50_micros / 1000.0,
+        median.p99_micros / 1000.0,
+        median.refused,
+        median.failed,
+    );
+}
+
+fn streaming(text: &mut String, row: &Row, events: f64, results: &Results) {
+    let median = &row.median;
+    let _ = writeln!(
+        text,
+        "| {:8} | {:8.0} | {:>12} | {:>8} | {:>7} | {:17.3} | {:6.3} | {:12.3} | {:7} | {:6} |",
+        row.target.name(),
+        median.requests_per_second * events,
+        median
+            .cpu_micros
+            .map_or_else(String::new, |micros| format!("{:.2}", micros / events)),
+        number(median.bytes_per_cpu_second.map(|bytes| bytes / 1e6)),
+        times_nginx(row, results, |row| row.median.bytes_per_cpu_second),
+        median.first_byte_p50_micros / 1000.0,
+        median.first_byte_p99_micros / 1000.0,
+        median.p50_micros / 1000.0,
+        median.refused,
+        median.failed,
+    );
+}
+
+fn memory(text: &mut String, results: &Results) {
+    if results.memory.is_empty() {
+        return;
+    }
+    text.push_str("\n## Resident memory\n\n| process  | idle MiB | streams open | MiB with them | KiB a stream |\n|----------|---------:|-------------:|--------------:|-------------:|\n");
+    for (kind, memory) in &results.memory {
+        let a_stream = memory.open.saturating_sub(memory.idle) as f64 / 1024.0 / memory.streams as f64;
+        let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        let _ = writeln!(
+            text,
+            "| {:8} | {:8.1} | {:12} | {:13.1} | {a_stream:12.1} |",
+            kind.name(),
+            mebibytes(memory.idle),
+            memory.streams,
+            mebibytes(memory.open)
+        );
+    }
 }

@@ -1,11 +1,13 @@
-//! Memory with many slow streams open at once.
+//! Memory with many idle streams open at once.
 
 use crate::process::memory;
-use crate::target::{Answer, Target};
+use crate::target::{Answer, Prompt, Target};
 use anyhow::{Context as _, bail};
 use http_body_util::BodyExt as _;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -14,18 +16,20 @@ use tokio::time::{sleep, timeout};
 pub(crate) struct Memory {
     /// Before the first request.
     pub(crate) idle: u64,
-    /// With all the streams open and some events gone through each.
+    /// With all the streams open and an event gone through each.
     pub(crate) open: u64,
     pub(crate) streams: usize,
 }
 
-/// An event a second, for longer than the look takes.
-const SLOW: Answer = Answer::Stream {
-    events: 60,
-    interval: Duration::from_secs(1),
+/// One event at once, the next one when the look is long over.
+const IDLE: Answer = Answer::Stream {
+    events: 2,
+    interval: Duration::from_secs(300),
 };
+/// Streams that are being opened at the same time: a burst would overflow the queue of those who wait to be accepted.
+const OPENING: usize = 64;
 /// How long the streams run before memory is read.
-const SETTLE: Duration = Duration::from_secs(5);
+const SETTLE: Duration = Duration::from_secs(3);
 /// How long all of them may take to open.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -34,9 +38,12 @@ pub(crate) async fn look(target: &Target, streams: usize) -> anyhow::Result<Opti
     let Some(pid) = target.measured else { return Ok(None) };
     let idle = memory(pid)?;
     let mut opening = JoinSet::new();
+    let room = Arc::new(Semaphore::new(OPENING));
     for _ in 0..streams {
-        let (address, request) = (target.address, target.request(SLOW)?);
+        let (address, request) = (target.address, target.request(Prompt::Small, IDLE)?);
+        let room = Arc::clone(&room);
         opening.spawn(async move {
+            let _place = room.acquire().await?;
             let mut sender = crate::api::connect(address).await?;
             let response = sender.send_request(request).await.context("no answer")?;
             let status = response.status();

@@ -21,6 +21,15 @@ pub(crate) struct Target {
     pub(crate) control: Option<u32>,
 }
 
+/// How much is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Prompt {
+    /// A request of some 1.5 kB.
+    Small,
+    /// One of some 32 KiB.
+    Long,
+}
+
 /// The kind of answer asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
@@ -35,14 +44,40 @@ pub(crate) enum Answer {
     },
 }
 
+impl Answer {
+    /// How many events it has; none where it is no stream.
+    pub(crate) const fn events(self) -> Option<u32> {
+        match self {
+            Self::Json => None,
+            Self::Stream { events, .. } => Some(events),
+        }
+    }
+}
+
 impl Target {
-    /// A chat completion of some 1.5 kB.
-    pub(crate) fn request(&self, answer: Answer) -> anyhow::Result<Request<Full<Bytes>>> {
+    /// The provider itself.
+    pub(crate) fn direct(provider: SocketAddr) -> Self {
+        Self {
+            kind: Kind::Direct,
+            address: provider,
+            prefix: "",
+            token: "sk-bench".to_owned(),
+            measured: None,
+            control: None,
+        }
+    }
+
+    /// A chat completion.
+    pub(crate) fn request(&self, prompt: Prompt, answer: Answer) -> anyhow::Result<Request<Full<Bytes>>> {
+        let times = match prompt {
+            Prompt::Small => 10,
+            Prompt::Long => 920,
+        };
         let mut body = serde_json::json!({
             "model": "bench",
             "messages": [
                 {"role": "system", "content": "You are a bench. ".repeat(60)},
-                {"role": "user", "content": "Say something of middling length. ".repeat(10)},
+                {"role": "user", "content": "Say something of middling length. ".repeat(times)},
             ],
         });
         let mut request = Request::post(format!("{}/v1/chat/completions", self.prefix))
@@ -61,5 +96,19 @@ impl Target {
             }
         }
         Ok(request.body(Full::new(Bytes::from(body.to_string())))?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::body::Body as _;
+
+    #[test]
+    fn a_long_prompt_is_of_32_kib() {
+        let target = Target::direct(([127, 0, 0, 1], 1).into());
+        let length = |prompt| target.request(prompt, Answer::Json).unwrap().body().size_hint().lower();
+        assert!((1_200..1_800).contains(&length(Prompt::Small)));
+        assert!((32_000..34_000).contains(&length(Prompt::Long)));
     }
 }

@@ -1,0 +1,43 @@
+//! A control plane that knows every token and takes every record.
+
+use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use lychgate_link::{
+    Attachment, Authorization, Configuration, ControlLink, Down, Heartbeat, Hello, LinkError, Receipt,
+};
+use lychgate_types::ReplicaId;
+use lychgate_types::interception::InterceptionRecord;
+use lychgate_types::secret::SecretHash;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// What it says.
+#[derive(Debug)]
+pub(crate) struct Agreeable {
+    /// To whoever attaches.
+    pub(crate) configuration: Arc<Configuration>,
+    /// Of every token.
+    pub(crate) may_send_requests: bool,
+}
+
+#[async_trait]
+impl ControlLink for Agreeable {
+    async fn attach(&self, _: Hello, _: watch::Receiver<Heartbeat>) -> Result<Attachment, LinkError> {
+        let configuration = Ok(Down::Configuration(Arc::clone(&self.configuration)));
+        let events = stream::iter([configuration]).chain(stream::pending()).boxed();
+        Ok(Attachment { events })
+    }
+
+    async fn authorize(&self, _: SecretHash) -> Result<Authorization, LinkError> {
+        Ok(Authorization::Known {
+            may_send_requests: self.may_send_requests,
+            lease: Duration::from_secs(3600),
+        })
+    }
+
+    async fn deliver(&self, _: ReplicaId, _: Vec<Arc<InterceptionRecord>>) -> Result<Receipt, LinkError> {
+        Ok(Receipt::default())
+    }
+}

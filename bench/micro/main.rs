@@ -1,0 +1,16 @@
+//! What the pieces of the hot path cost, each by itself: `cargo bench -p lychgate-bench`.
+//!
+//! Not here: whole requests, which the bench measures from outside.
+
+#[path = "../src/bare/configuration.rs"]
+mod configuration;
+#[path = "../allocations/control.rs"]
+mod control;
+mod parse;
+mod samples;
+mod tee;
+mod token;
+
+fn main() {
+    divan::main();
+}

@@ -1,0 +1,48 @@
+//! Reading what goes by.
+
+use crate::samples::{STREAMED, body, event, request};
+use divan::{Bencher, black_box};
+use lychgate_types::provider::Api;
+use lychgate_wire::{ReaderOptions, ResponseReader, read_request};
+
+const KEEP: ReaderOptions = ReaderOptions { capture_content: true };
+
+/// One event of a stream that comes in one piece.
+#[divan::bench(args = STREAMED)]
+fn stream_event(bencher: Bencher<'_, '_>, api: Api) {
+    let mut reader = ResponseReader::new(api, true, KEEP);
+    bencher.bench_local(|| reader.push(black_box(event(api))));
+}
+
+/// One event that comes in two pieces.
+#[divan::bench(args = STREAMED)]
+fn stream_event_cut_in_two(bencher: Bencher<'_, '_>, api: Api) {
+    let mut reader = ResponseReader::new(api, true, KEEP);
+    let (head, tail) = event(api).split_at(event(api).len() / 2);
+    bencher.bench_local(|| {
+        reader.push(black_box(head));
+        reader.push(black_box(tail));
+    });
+}
+
+/// A small blocking answer, from its first byte to its facts.
+#[divan::bench(args = STREAMED)]
+fn blocking_answer(bencher: Bencher<'_, '_>, api: Api) {
+    bencher.bench_local(|| {
+        let mut reader = ResponseReader::new(api, false, KEEP);
+        reader.push(black_box(body(api)));
+        reader.finish(200)
+    });
+}
+
+#[divan::bench(args = STREAMED)]
+fn request_of_1_kib(bencher: Bencher<'_, '_>, api: Api) {
+    let body = request(1 << 10);
+    bencher.bench_local(|| read_request(api, black_box(&body)));
+}
+
+#[divan::bench(args = STREAMED)]
+fn request_of_32_kib(bencher: Bencher<'_, '_>, api: Api) {
+    let body = request(32 << 10);
+    bencher.bench_local(|| read_request(api, black_box(&body)));
+}

@@ -1,0 +1,59 @@
+//! The token check where the control plane need not be asked.
+
+use crate::configuration::configuration;
+use crate::control::Agreeable;
+use axum::body::Body;
+use divan::{Bencher, black_box};
+use futures_util::FutureExt as _;
+use http::{Request, StatusCode};
+use lychgate_gateway::{Gateway, Options};
+use lychgate_types::Ambient;
+use lychgate_types::secret::UserTokenSecret;
+use std::sync::Arc;
+use tower_service::Service as _;
+
+/// From the header's text to what the token is known by: checksum and hash.
+#[divan::bench]
+fn token_read_and_hashed(bencher: Bencher<'_, '_>) {
+    let token = UserTokenSecret::generate(&Ambient::system());
+    bencher.bench_local(|| UserTokenSecret::parse(black_box(token.expose())).map(|token| token.hash()));
+}
+
+/// A whole request that ends with the check: the way in, the token, the lease that says no, and the refusal's answer.
+#[divan::bench]
+#[expect(clippy::expect_used, reason = "a bench that can't start has nothing to tell")]
+fn request_refused_by_a_known_token(bencher: Bencher<'_, '_>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let token = UserTokenSecret::generate(&Ambient::system());
+    let request = || {
+        Request::post("/ai/openai/v1/chat/completions")
+            .header("authorization", format!("Bearer {}", token.expose()))
+            .header("content-type", "application/json")
+            .header("user-agent", "micro")
+            .body(Body::empty())
+            .expect("a request")
+    };
+    let control = Agreeable {
+        configuration: Arc::new(configuration(([127, 0, 0, 1], 9).into()).expect("a configuration")),
+        may_send_requests: false,
+    };
+    let options = Options::new("micro", "127.0.0.1:0", "0");
+    let mut router = runtime.block_on(async {
+        let gateway = Gateway::start(options, Arc::new(control), Ambient::system()).expect("a gateway");
+        while gateway.readiness().is_err() {
+            tokio::task::yield_now().await;
+        }
+        let mut router = gateway.router();
+        // The control plane is asked here, and not again.
+        let known = router.call(request()).await.map(|response| response.status());
+        assert_eq!(known, Ok(StatusCode::FORBIDDEN));
+        router
+    });
+    let _inside = runtime.enter();
+    bencher
+        .with_inputs(request)
+        .bench_local_values(|request| router.call(request).now_or_never().expect("nothing to wait for"));
+}
