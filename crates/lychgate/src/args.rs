@@ -3,7 +3,7 @@
 //! The roles' flags are read as plain text here; `config` puts environment and file beneath them and reports every bad value
 //! at once.
 
-use crate::commands::{audit, completions, interceptions, keys, login, providers, tokens, users, whoami};
+use crate::commands::{audit, completions, interceptions, keys, login, providers, routes, tokens, users, whoami};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Tokens(tokens::Args),
     /// Providers: where AI requests go.
     Providers(providers::Args),
+    /// Routes: where requests for certain models go instead.
+    Routes(routes::Args),
     /// Recorded AI requests.
     Interceptions(interceptions::Args),
     /// The audit log.

@@ -39,6 +39,7 @@ fn run(command: Command, environment: &Environment) -> Outcome {
         Command::Users(args) => block_on(commands::users::run(args, environment)),
         Command::Tokens(args) => block_on(commands::tokens::run(args, environment)),
         Command::Providers(args) => block_on(commands::providers::run(args, environment)),
+        Command::Routes(args) => block_on(commands::routes::run(args, environment)),
         Command::Interceptions(args) => block_on(commands::interceptions::run(args, environment)),
         Command::Audit(args) => block_on(commands::audit::run(args, environment)),
         Command::Whoami(args) => block_on(commands::whoami::run(args, environment)),

@@ -1,13 +1,16 @@
 //! `lychgate providers`: where AI requests go.
 
+mod policy;
+
 use super::{PageArgs, name_or_id, secret_from};
 use crate::config::Environment;
 use crate::credentials::{ServerArgs, connect};
 use crate::failure::{Failure, Outcome};
-use crate::output::{Field, Format, FormatArgs, json, listing, note, record};
+use crate::output::{Field, Format, FormatArgs, json, listing, note, record, table, write};
 use crate::prompt::{self, YesArgs, confirm};
 use clap::Subcommand;
 use lychgate_types::provider::ProviderType;
+use policy::PolicyArgs;
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -41,6 +44,8 @@ enum Verb {
         #[arg(long)]
         disabled: bool,
         #[command(flatten)]
+        policy: PolicyArgs,
+        #[command(flatten)]
         format: FormatArgs,
     },
     /// List the providers.
@@ -50,7 +55,7 @@ enum Verb {
         #[command(flatten)]
         format: FormatArgs,
     },
-    /// Show one, its keys masked.
+    /// Show one, with its policy, its keys masked.
     Show {
         /// Its name or id
         name: String,
@@ -75,6 +80,8 @@ enum Verb {
         /// Keep this key, by its id; repeatable. With new keys and without this, the new ones take the place of all
         #[arg(long, value_name = "ID")]
         keep_key: Vec<String>,
+        #[command(flatten)]
+        policy: PolicyArgs,
         #[command(flatten)]
         format: FormatArgs,
     },
@@ -147,6 +154,8 @@ const FIELDS: &[Field] = &[
     Field("updated", "updated_at"),
 ];
 
+const POLICY_COLUMNS: &[Field] = &[Field("policy", "setting"), Field("value", "value")];
+
 const PATH: &str = "ai-gateway/providers";
 
 /// Runs the command.
@@ -161,8 +170,10 @@ pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
             keys,
             allow_private,
             disabled,
+            policy,
             format,
         } => {
+            let policy = policy.member()?;
             let mut keys = keys.read(environment)?;
             if keys.is_empty() {
                 keys.push(key_from_input(&name)?);
@@ -176,6 +187,9 @@ pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
             }
             if disabled {
                 body["enabled"] = false.into();
+            }
+            if let Some(policy) = policy {
+                body["policy"] = policy;
             }
             let answer = api.post(PATH, &body).await?;
             show(format.output, answer)
@@ -198,14 +212,16 @@ pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
             keys,
             key_stdin,
             keep_key,
+            policy,
             format,
         } => {
             let path = path(&name)?;
+            let policy = policy.member()?;
             let mut added = keys.read(environment)?;
             if key_stdin {
                 added.push(key_from_input(&name)?);
             }
-            let patch = patch(base_url, allow_private, keep_key, added)?;
+            let patch = patch(base_url, allow_private, policy, keep_key, added)?;
             let answer = api.patch(&path, &patch).await?;
             show(format.output, answer)
         }
@@ -244,6 +260,7 @@ fn key_from_input(name: &str) -> Outcome<String> {
 fn patch(
     base_url: Option<String>,
     allow_private: Option<bool>,
+    policy: Option<Value>,
     keep: Vec<String>,
     added: Vec<String>,
 ) -> Outcome<Value> {
@@ -254,6 +271,9 @@ fn patch(
     if let Some(allow) = allow_private {
         patch.insert("allow_private".to_owned(), allow.into());
     }
+    if let Some(policy) = policy {
+        patch.insert("policy".to_owned(), policy);
+    }
     let kept = keep.into_iter().map(|id| serde_json::json!({ "id": id }));
     let keys: Vec<Value> = kept
         .chain(added.into_iter().map(|key| serde_json::json!({ "key": key })))
@@ -263,7 +283,7 @@ fn patch(
     }
     if patch.is_empty() {
         return Err(Failure::Usage(
-            "nothing to change: name at least one of --base-url, --allow-private and the keys".to_owned(),
+            "nothing to change: name at least one of --base-url, --allow-private, --policy and the keys".to_owned(),
         ));
     }
     Ok(patch.into())
@@ -272,7 +292,14 @@ fn patch(
 fn show(format: Format, answer: Value) -> Outcome {
     match format {
         Format::Json => json(&answer),
-        Format::Table => record(format, &with_hints(answer), FIELDS),
+        Format::Table => {
+            let policy = policy::rows(&answer["policy"]);
+            record(format, &with_hints(answer), FIELDS)?;
+            if policy.is_empty() {
+                return Ok(());
+            }
+            write(&format!("\n{}", table(&policy, POLICY_COLUMNS)))
+        }
     }
 }
 
@@ -303,15 +330,23 @@ mod tests {
     fn a_patch_says_only_what_changes() {
         let some = |text: &str| Some(text.to_owned());
         assert_eq!(
-            patch(some("http://h"), None, Vec::new(), Vec::new()).unwrap(),
+            patch(some("http://h"), None, None, Vec::new(), Vec::new()).unwrap(),
             serde_json::json!({ "base_url": "http://h" })
         );
-        let keys = patch(None, Some(true), vec!["1".to_owned()], vec!["k".to_owned()]).unwrap();
+        let policy = serde_json::json!({ "http2": true });
+        assert_eq!(
+            patch(None, None, Some(policy.clone()), Vec::new(), Vec::new()).unwrap(),
+            serde_json::json!({ "policy": policy })
+        );
+        let keys = patch(None, Some(true), None, vec!["1".to_owned()], vec!["k".to_owned()]).unwrap();
         assert_eq!(
             keys,
             serde_json::json!({ "allow_private": true, "keys": [{ "id": "1" }, { "key": "k" }] })
         );
-        assert_eq!(patch(None, None, Vec::new(), Vec::new()).unwrap_err().exit_code(), 2);
+        assert_eq!(
+            patch(None, None, None, Vec::new(), Vec::new()).unwrap_err().exit_code(),
+            2
+        );
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod identity;
 mod outage;
 mod request;
 mod revoke;
+mod routes;
 mod sdk;
 
 /// The binary under test.

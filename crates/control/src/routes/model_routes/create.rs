@@ -1,7 +1,7 @@
 //! `POST /api/v1/ai-gateway/routes`
 
-use super::target::{RouteFallbackWanted, RouteTargetWanted, check_pattern, fallbacks, targets};
 use super::Route;
+use super::target::{RouteFallbackWanted, RouteTargetWanted, check_pattern, fallbacks, targets};
 use crate::app::App;
 use crate::authenticate::Authenticated;
 use crate::error::ApiError;

@@ -36,13 +36,19 @@ pub(crate) struct RouteFallbackWanted {
 pub(super) fn check_pattern(validations: &mut Validations, pattern: &str) {
     check_text(validations, "model", pattern);
     if pattern.strip_suffix('*').unwrap_or(pattern).contains('*') {
-        validations.add("model", "takes a star only at its end: an exact model, or a beginning and *");
+        validations.add(
+            "model",
+            "takes a star only at its end: an exact model, or a beginning and *",
+        );
     }
 }
 
 fn check_text(validations: &mut Validations, field: &str, model: &str) {
     if !(1..=256).contains(&model.chars().count()) || model.chars().any(char::is_control) {
-        validations.add(field, "must be 1 to 256 characters without line ends or other control characters");
+        validations.add(
+            field,
+            "must be 1 to 256 characters without line ends or other control characters",
+        );
     }
 }
 

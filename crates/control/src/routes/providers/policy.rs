@@ -37,14 +37,22 @@ impl PartialSchema for Policy {
                 "Whether HTTP/2 is spoken where the provider offers it. One HTTP/2 connection bounds the number of concurrent streams.",
             ));
         group("")
-            .property("retry", group("retry.").description(Some("When a failed attempt is made again.")))
-            .property("timeouts", group("timeouts.").description(Some("Deadlines of one attempt.")))
+            .property(
+                "retry",
+                group("retry.").description(Some("When a failed attempt is made again.")),
+            )
+            .property(
+                "timeouts",
+                group("timeouts.").description(Some("Deadlines of one attempt.")),
+            )
             .property(
                 "breaker",
                 group("breaker.").description(Some("When the provider is left alone for a while.")),
             )
             .property("http2", http2)
-            .description(Some("How the gateway treats a provider. What a request leaves out stays as it is."))
+            .description(Some(
+                "How the gateway treats a provider. What a request leaves out stays as it is.",
+            ))
             .into()
     }
 }

@@ -1,0 +1,279 @@
+//! `lychgate routes`: where requests for certain models go instead.
+
+mod target;
+
+use super::{PageArgs, name_or_id};
+use crate::config::Environment;
+use crate::credentials::{ServerArgs, connect};
+use crate::failure::{Failure, Outcome};
+use crate::output::{Field, Format, FormatArgs, json, listing, note, record};
+use crate::prompt::{YesArgs, confirm};
+use clap::Subcommand;
+use serde_json::{Map, Value};
+use target::{Fallback, Target, texts};
+
+/// `lychgate routes …`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make a route; replicas follow it at once.
+    Create {
+        /// 1 to 64 letters, digits and single dashes; kept in lower case
+        name: String,
+        /// Name or id of the provider that clients address
+        #[arg(long, value_name = "PROVIDER")]
+        provider: String,
+        /// The model that clients ask for, or a beginning and *; the exact and the longer beginning go before the rest
+        #[arg(long, value_name = "MODEL")]
+        model: String,
+        /// Where requests go: one of them is drawn by weight (1 where none is given); repeatable. A number after the last
+        /// colon is the weight, so for a model that ends like that give the weight too
+        #[arg(long, required = true, value_name = "PROVIDER[=MODEL][:WEIGHT]")]
+        target: Vec<Target>,
+        /// What is tried in turn when no target answered well; repeatable
+        #[arg(long, value_name = "PROVIDER[=MODEL]")]
+        fallback: Vec<Fallback>,
+        /// Make it without putting it in force yet
+        #[arg(long)]
+        disabled: bool,
+        #[command(flatten)]
+        format: FormatArgs,
+    },
+    /// List the routes, oldest first.
+    List {
+        #[command(flatten)]
+        page: PageArgs,
+        #[command(flatten)]
+        format: FormatArgs,
+    },
+    /// Show one.
+    Show {
+        /// Its name or id
+        name: String,
+        #[command(flatten)]
+        format: FormatArgs,
+    },
+    /// Change one; what is not named stays as it is.
+    Update {
+        /// Its name or id
+        name: String,
+        #[command(flatten)]
+        change: Change,
+        #[command(flatten)]
+        format: FormatArgs,
+    },
+    /// Put one in force.
+    Enable {
+        /// Its name or id
+        name: String,
+    },
+    /// Put one out of force.
+    Disable {
+        /// Its name or id
+        name: String,
+    },
+    /// Delete one: its requests go to the provider that they name.
+    Delete {
+        /// Its name or id
+        name: String,
+        #[command(flatten)]
+        yes: YesArgs,
+    },
+}
+
+/// What an update names.
+#[derive(Debug, Default, clap::Args)]
+struct Change {
+    /// Name or id of the provider that clients address
+    #[arg(long, value_name = "PROVIDER")]
+    provider: Option<String>,
+    /// The model that clients ask for, or a beginning and *
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
+    /// Where requests go, in place of all targets so far; repeatable
+    #[arg(long, value_name = "PROVIDER[=MODEL][:WEIGHT]")]
+    target: Vec<Target>,
+    /// What is tried when no target answered well, in place of all fallbacks so far; repeatable
+    #[arg(long, value_name = "PROVIDER[=MODEL]")]
+    fallback: Vec<Fallback>,
+    /// Take all fallbacks away
+    #[arg(long, conflicts_with = "fallback")]
+    no_fallbacks: bool,
+}
+
+const COLUMNS: &[Field] = &[
+    Field("name", "name"),
+    Field("provider", "provider.name"),
+    Field("model", "model"),
+    Field("targets", "target_texts"),
+    Field("fallbacks", "fallback_texts"),
+    Field("enabled", "enabled"),
+];
+
+const FIELDS: &[Field] = &[
+    Field("id", "id"),
+    Field("name", "name"),
+    Field("provider", "provider.name"),
+    Field("model", "model"),
+    Field("targets", "target_texts"),
+    Field("fallbacks", "fallback_texts"),
+    Field("enabled", "enabled"),
+    Field("created", "created_at"),
+    Field("updated", "updated_at"),
+];
+
+const PATH: &str = "ai-gateway/routes";
+
+/// Runs the command.
+pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
+    let api = connect(&args.server, environment)?;
+    let path = |name: &str| Ok::<_, Failure>(format!("{PATH}/{}", name_or_id(name)?));
+    match args.verb {
+        Verb::Create {
+            name,
+            provider,
+            model,
+            target,
+            fallback,
+            disabled,
+            format,
+        } => {
+            let body = serde_json::json!({
+                "name": name, "provider": provider, "model": model, "enabled": !disabled,
+                "targets": bodies(&target, Target::body), "fallbacks": bodies(&fallback, Fallback::body),
+            });
+            let answer = api.post(PATH, &body).await?;
+            show(format.output, answer)
+        }
+        Verb::List { page, format } => {
+            let mut answer = api.get_with(PATH, &page.query(Vec::new())).await?;
+            if let (Format::Table, Some(routes)) = (format.output, answer["routes"].as_array_mut()) {
+                routes.iter_mut().for_each(add_texts);
+            }
+            listing(format.output, &answer, "routes", COLUMNS)
+        }
+        Verb::Show { name, format } => {
+            let answer = api.get(&path(&name)?).await?;
+            show(format.output, answer)
+        }
+        Verb::Update { name, change, format } => {
+            let path = path(&name)?;
+            let answer = api.patch(&path, &change.patch()?).await?;
+            show(format.output, answer)
+        }
+        Verb::Enable { name } => {
+            api.patch(&path(&name)?, &serde_json::json!({ "enabled": true }))
+                .await?;
+            note(&format!("route {name} is in force"));
+            Ok(())
+        }
+        Verb::Disable { name } => {
+            api.patch(&path(&name)?, &serde_json::json!({ "enabled": false }))
+                .await?;
+            note(&format!("route {name} is out of force"));
+            Ok(())
+        }
+        Verb::Delete { name, yes } => {
+            let path = path(&name)?;
+            confirm(&yes, &format!("Delete route {name}?"))?;
+            api.delete(&path).await?;
+            note(&format!("route {name} was deleted"));
+            Ok(())
+        }
+    }
+}
+
+fn bodies<T>(items: &[T], body: impl Fn(&T) -> Value) -> Vec<Value> {
+    items.iter().map(body).collect()
+}
+
+impl Change {
+    /// The change asked for; asking for none is an error.
+    fn patch(self) -> Outcome<Value> {
+        let mut patch = Map::new();
+        let mut put = |name: &str, value: Value| patch.insert(name.to_owned(), value);
+        if let Some(provider) = self.provider {
+            put("provider", provider.into());
+        }
+        if let Some(model) = self.model {
+            put("model", model.into());
+        }
+        if !self.target.is_empty() {
+            put("targets", bodies(&self.target, Target::body).into());
+        }
+        if self.no_fallbacks || !self.fallback.is_empty() {
+            put("fallbacks", bodies(&self.fallback, Fallback::body).into());
+        }
+        if patch.is_empty() {
+            let told =
+                "nothing to change: name at least one of --provider, --model, --target, --fallback and --no-fallbacks";
+            return Err(Failure::Usage(told.to_owned()));
+        }
+        Ok(patch.into())
+    }
+}
+
+fn show(format: Format, mut answer: Value) -> Outcome {
+    if format == Format::Json {
+        return json(&answer);
+    }
+    add_texts(&mut answer);
+    record(format, &answer, FIELDS)
+}
+
+/// Puts targets and fallbacks beside the answer's own as they may be typed, for tables.
+fn add_texts(route: &mut Value) {
+    route["target_texts"] = texts(&route["targets"]).into();
+    route["fallback_texts"] = texts(&route["fallbacks"]).into();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_patch_says_only_what_changes() {
+        let change = |change: Change| change.patch().unwrap();
+        let model = Change {
+            model: Some("a*".to_owned()),
+            ..Change::default()
+        };
+        assert_eq!(change(model), json!({ "model": "a*" }));
+        let lists = Change {
+            provider: Some("p".to_owned()),
+            target: vec!["a=m:2".parse().unwrap(), "b".parse().unwrap()],
+            fallback: vec!["c=m:2".parse().unwrap()],
+            ..Change::default()
+        };
+        assert_eq!(
+            change(lists),
+            json!({ "provider": "p", "targets": [{ "provider": "a", "model": "m", "weight": 2 }, { "provider": "b" }],
+                "fallbacks": [{ "provider": "c", "model": "m:2" }] })
+        );
+        let none = Change {
+            no_fallbacks: true,
+            ..Change::default()
+        };
+        assert_eq!(change(none), json!({ "fallbacks": [] }));
+        assert_eq!(Change::default().patch().unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn a_route_is_shown_as_it_may_be_typed() {
+        let mut route = json!({ "name": "r", "provider": { "name": "p" }, "fallbacks": [],
+            "targets": [{ "provider": { "name": "p" }, "model": null, "weight": 9 }, { "provider": { "name": "q" }, "model": "m", "weight": 1 }] });
+        add_texts(&mut route);
+        assert_eq!(
+            (&route["target_texts"], &route["fallback_texts"]),
+            (&json!(["p:9", "q=m"]), &json!([]))
+        );
+    }
+}

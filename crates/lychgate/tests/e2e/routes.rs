@@ -1,0 +1,69 @@
+//! Policies and routes from the command line.
+
+use crate::PROGRAM;
+use lychgate_testkit::app::App;
+use lychgate_testkit::both_engines;
+use serde_json::json;
+
+/// The line of a table that begins with this, its words.
+#[track_caller]
+fn words<'a>(shown: &'a str, first: &str) -> Vec<&'a str> {
+    let mut lines = shown.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    lines
+        .find(|words| words.first() == Some(&first))
+        .unwrap_or_else(|| panic!("no line {first} in {shown}"))
+}
+
+both_engines! {
+    async fn a_policy_is_set_and_shown_setting_by_setting(db: TestDb) {
+        let app = App::start(PROGRAM, Some(db.url())).await;
+        let change = ["providers", "update", "openai", "--policy", "retry.max_attempts=5", "--policy", "http2=true"];
+        let shown = app.cli_ok(&change).await;
+        assert_eq!(words(&shown, "retry.max_attempts"), ["retry.max_attempts", "5"]);
+        assert_eq!(words(&shown, "retry.budget_percent"), ["retry.budget_percent", "20"]);
+        assert_eq!(words(&shown, "http2"), ["http2", "yes"]);
+        assert_eq!(app.cli_ok(&["providers", "show", "openai"]).await, shown);
+        let create = ["providers", "create", "eu", "--type", "anthropic", "--key-file", "provider-key", "--policy", "key_bench_seconds=1"];
+        app.cli_ok(&create).await;
+        let eu = app.cli_json(&["providers", "show", "eu"]).await;
+        assert_eq!((&eu["policy"]["key_bench_seconds"], &eu["policy"]["retry"]["max_attempts"]), (&json!(1), &json!(3)));
+        for (setting, code, part) in [
+            ("retry.max_attempts", 2, "retry.max_attempts=5"),
+            ("retry.max_attempts=11", 1, "policy.retry.max_attempts"),
+            ("retry.attempts=1", 1, "policy.retry.attempts"),
+        ] {
+            let told = app.cli(&["providers", "update", "eu", "--policy", setting]).await;
+            assert!(told.code == code && told.stderr.contains(part), "{setting}: {}", told.all());
+        }
+    }
+
+    async fn a_route_from_its_making_to_its_end(db: TestDb) {
+        let app = App::start(PROGRAM, Some(db.url())).await;
+        let create = ["routes", "create", "Sonnet", "--provider", "anthropic", "--model", "claude-sonnet-*", "--target", "anthropic:9",
+            "--target", "anthropic=claude-sonnet-4-5", "--fallback", "anthropic=claude-haiku-4-5"];
+        let shown = app.cli_ok(&create).await;
+        assert_eq!(words(&shown, "targets"), ["targets", "anthropic:9,", "anthropic=claude-sonnet-4-5"]);
+        assert_eq!(app.cli_ok(&["routes", "show", "sonnet"]).await, shown);
+        let list = app.cli_ok(&["routes", "list"]).await;
+        assert_eq!(words(&list, "sonnet")[..3], ["sonnet", "anthropic", "claude-sonnet-*"]);
+        assert!(words(&list, "sonnet").ends_with(&["anthropic=claude-haiku-4-5", "yes"]), "{list}");
+
+        let told = app.cli(&["providers", "delete", "anthropic", "--yes"]).await;
+        assert!(told.code == 1 && told.stderr.contains("these routes use the provider: sonnet"), "{}", told.all());
+        let told = app.cli(&["routes", "update", "sonnet", "--target", "openai"]).await;
+        assert!(told.code == 1 && told.stderr.contains("targets[0].provider"), "{}", told.all());
+        let told = app.cli(&["routes", "update", "sonnet"]).await;
+        assert_eq!(told.code, 2, "{}", told.all());
+
+        app.cli_ok(&["routes", "disable", "sonnet"]).await;
+        let off = app.cli_json(&["routes", "show", "sonnet"]).await;
+        assert_eq!(off["enabled"], false);
+        app.cli_ok(&["routes", "enable", "sonnet"]).await;
+        let update = ["routes", "update", "sonnet", "--provider", "openai", "--model", "gpt-*", "--target", "openai=gpt-5:3", "--no-fallbacks", "-o", "json"];
+        let changed: serde_json::Value = serde_json::from_str(&app.cli_ok(&update).await).unwrap();
+        assert_eq!((&changed["enabled"], &changed["fallbacks"]), (&json!(true), &json!([])));
+        assert_eq!((&changed["targets"][0]["model"], &changed["targets"][0]["weight"]), (&json!("gpt-5"), &json!(3)));
+        app.cli_ok(&["routes", "delete", "sonnet", "--yes"]).await;
+        assert_eq!(app.cli_json(&["routes", "list"]).await["routes"], json!([]));
+    }
+}
