@@ -12,4 +12,5 @@ mod leaving;
 mod link;
 mod records;
 mod refusals;
+mod resilience;
 mod serving;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use lychgate_link::{
     Attachment, Authorization, Configuration, ControlLink, DenyReason, Down, Heartbeat, Hello, LinkError,
-    ProviderConfig, Receipt, Rejected,
+    ProviderConfig, Receipt, Rejected, RouteConfig,
 };
 use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::secret::{SecretHash, UserTokenSecret};
@@ -71,6 +71,14 @@ impl Control {
     }
 
     pub(crate) fn configure_capturing(&self, providers: Vec<ProviderConfig>, capture_content: bool) {
+        self.configure_all(providers, capture_content, Vec::new());
+    }
+
+    pub(crate) fn configure_routes(&self, providers: Vec<ProviderConfig>, routes: Vec<RouteConfig>) {
+        self.configure_all(providers, true, routes);
+    }
+
+    fn configure_all(&self, providers: Vec<ProviderConfig>, capture_content: bool, routes: Vec<RouteConfig>) {
         let mut state = self.lock();
         let version = state
             .configuration
@@ -80,7 +88,7 @@ impl Control {
             version,
             capture_content,
             providers,
-            routes: Vec::new(),
+            routes,
         });
         state.configuration = Some(Arc::clone(&configuration));
         state
@@ -99,6 +107,10 @@ impl Control {
 
     pub(crate) fn providers(&self) -> Vec<ProviderConfig> {
         self.lock().configuration.as_ref().expect("none yet").providers.clone()
+    }
+
+    pub(crate) fn routes(&self) -> Vec<RouteConfig> {
+        self.lock().configuration.as_ref().expect("none yet").routes.clone()
     }
 
     /// The same providers once more, as a newer configuration.
