@@ -14,6 +14,7 @@ use tokio::time::{Instant, Sleep};
 pub(crate) struct ScriptBody {
     source: Source,
     sleep: Option<Pin<Box<Sleep>>>,
+    gate: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     breaker: Breaker,
 }
 
@@ -44,6 +45,7 @@ impl ScriptBody {
         Self {
             source: Source::Steps(steps.into_iter()),
             sleep: None,
+            gate: None,
             breaker,
         }
     }
@@ -53,6 +55,7 @@ impl ScriptBody {
         Self {
             source: Source::Repeat(repeat),
             sleep: None,
+            gate: None,
             breaker,
         }
     }
@@ -92,6 +95,10 @@ impl Body for ScriptBody {
                 std::task::ready!(sleep.as_mut().poll(cx));
                 self.sleep = None;
             }
+            if let Some(gate) = &mut self.gate {
+                std::task::ready!(gate.as_mut().poll(cx));
+                self.gate = None;
+            }
             let step = match &mut self.source {
                 Source::Steps(steps) => steps.next(),
                 Source::Repeat(repeat) => match repeat.next() {
@@ -107,6 +114,7 @@ impl Body for ScriptBody {
                 None => return Poll::Ready(None),
                 Some(Step::Send(bytes)) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
                 Some(Step::Pause(pause)) => self.sleep = Some(Box::pin(tokio::time::sleep(pause))),
+                Some(Step::Wait(gate)) => self.gate = Some(Box::pin(gate.opened())),
                 // The server flushes after a body that has nothing to give; the socket then breaks.
                 Some(Step::Close) => {
                     self.breaker.close();

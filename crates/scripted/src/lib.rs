@@ -35,5 +35,5 @@ pub use ask::Endpoint;
 pub use perform::bytes_of;
 pub use provider::ScriptedProvider;
 pub use scenario::Scenario;
-pub use script::{Script, Step};
+pub use script::{Gate, Script, Step};
 pub use seen::SeenRequest;

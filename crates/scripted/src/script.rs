@@ -1,7 +1,9 @@
 //! What is sent in answer to one request, to the byte.
 
 use bytes::Bytes;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// One thing that an answer's body does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,10 +12,42 @@ pub enum Step {
     Send(Bytes),
     /// Sends nothing for this long.
     Pause(Duration),
+    /// Sends nothing until the gate is open.
+    Wait(Gate),
     /// Closes the connection in the middle of the body, once all that came before has been handed to the network.
     Close,
     /// The same with a TCP reset.
     Reset,
+}
+
+/// Holds answers up until a caller opens it; open, it stays so. Clones are the same gate.
+#[derive(Debug, Clone)]
+pub struct Gate(Arc<Semaphore>);
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(0)))
+    }
+}
+
+impl PartialEq for Gate {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Gate {}
+
+impl Gate {
+    /// Lets all through that wait, and all that come.
+    pub fn open(&self) {
+        self.0.close();
+    }
+
+    pub(crate) async fn opened(self) {
+        // There is never a permit: the only way on is the end.
+        let _ = self.0.acquire().await;
+    }
 }
 
 /// A whole answer: head, then steps. Without [`Step::Close`] or [`Step::Reset`] the body ends as HTTP says it should.

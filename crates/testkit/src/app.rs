@@ -162,6 +162,41 @@ impl App {
         http::get(format!("{}/api/v1/{path}", self.url)).bearer(&self.owner)
     }
 
+    /// Changes what is given of a provider's policy. A replica that starts afterwards has it from the start.
+    pub async fn set_policy(&self, provider: &str, change: &Value) {
+        let url = format!("{}/api/v1/ai-gateway/providers/{provider}", self.url);
+        let patch = Call::new(::http::Method::PATCH, url).bearer(&self.owner);
+        patch
+            .json(&serde_json::json!({ "policy": change }))
+            .send()
+            .await
+            .expect(200);
+    }
+
+    /// Every interception on record, newest first, as the listing has them.
+    pub async fn interceptions(&self) -> Vec<Value> {
+        let (mut all, mut after) = (Vec::new(), String::new());
+        loop {
+            let path = format!("ai-gateway/interceptions?limit=200{after}");
+            let page = self.api(&path).send().await.expect(200).value();
+            all.extend(page["interceptions"].as_array().expect("a list").iter().cloned());
+            match page["next"].as_str() {
+                Some(next) => after = format!("&after={next}"),
+                None => return all,
+            }
+        }
+    }
+
+    /// An interception, whole, as soon as it is on record.
+    pub async fn interception(&self, id: &str) -> Value {
+        let path = format!("ai-gateway/interceptions/{id}");
+        eventually(&format!("interception {id} is on record"), async || {
+            let answer = self.api(&path).send().await;
+            (answer.status == 200).then(|| answer.value())
+        })
+        .await
+    }
+
     /// Makes a gateway key and leaves it in a file.
     pub async fn key_file(&self, name: &str) -> PathBuf {
         let path = self.directory.path().join(format!("{name}.key"));

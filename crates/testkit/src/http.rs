@@ -7,6 +7,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
+use std::net::Shutdown;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
@@ -40,6 +41,7 @@ pub struct Open {
     /// The headers.
     pub headers: HeaderMap,
     body: Incoming,
+    socket: std::net::TcpStream,
 }
 
 /// `GET`.
@@ -116,6 +118,9 @@ impl Call {
         let authority = uri.authority().ok_or("the URL names no host")?.as_str().to_owned();
         let stream = TcpStream::connect(&authority).await?;
         stream.set_nodelay(true)?;
+        let stream = stream.into_std()?;
+        let socket = stream.try_clone()?;
+        let stream = TcpStream::from_std(stream)?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         // It ends with the body, or when that is dropped.
         tokio::spawn(connection);
@@ -133,6 +138,7 @@ impl Call {
             status: head.status.as_u16(),
             headers: head.headers,
             body,
+            socket,
         })
     }
 
@@ -175,6 +181,24 @@ impl Open {
             all.extend_from_slice(&bytes);
         }
         all
+    }
+
+    /// Reads until at least so many bytes have come, or the body ends.
+    pub async fn at_least(&mut self, count: usize) -> Vec<u8> {
+        let mut all = Vec::new();
+        while all.len() < count
+            && let Ok(Some(bytes)) = self.next().await
+        {
+            all.extend_from_slice(&bytes);
+        }
+        all
+    }
+
+    /// Leaves, and waits until the server has noticed: it closes the connection in its turn.
+    pub async fn leave(mut self) {
+        // Closed by the server already, there is nothing to leave.
+        let _ = self.socket.shutdown(Shutdown::Write);
+        while let Ok(Some(_)) = self.next().await {}
     }
 
     /// Reads the body to its end.

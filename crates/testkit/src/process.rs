@@ -110,6 +110,29 @@ impl Process {
         self.ended.borrow().is_none()
     }
 
+    /// Its resident memory in bytes.
+    ///
+    /// # Panics
+    /// When it has ended, or the system can't tell.
+    pub fn resident_memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.pid);
+        let status = std::fs::read_to_string(&path).unwrap_or_else(|why| panic!("{path}: {why}"));
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        kib.unwrap_or_else(|| panic!("{path} does not tell the resident memory: {status}")) * 1024
+    }
+
+    /// How many files and sockets it has open.
+    ///
+    /// # Panics
+    /// When it has ended, or the system can't tell.
+    pub fn open_files(&self) -> usize {
+        let path = format!("/proc/{}/fd", self.pid);
+        std::fs::read_dir(&path)
+            .unwrap_or_else(|why| panic!("{path}: {why}"))
+            .count()
+    }
+
     /// Sends a signal to the process, if it runs still.
     pub fn signal(&self, signal: Signal) {
         if self.is_running() {
@@ -260,6 +283,7 @@ mod tests {
         let process = Process::start(&mut sh("echo 'at  here '; echo wrong >&2; exec sleep 60"));
         assert_eq!(process.line("at").await, "here");
         assert!(process.is_running());
+        assert!(process.resident_memory() > 0 && process.open_files() >= 3);
         assert_eq!(process.terminate().await, 128 + 15);
         assert_eq!(process.stderr(), "wrong\n");
         assert_eq!(Process::start(&mut sh("exit 3")).exit_code().await, 3);

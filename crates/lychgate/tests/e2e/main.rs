@@ -6,14 +6,17 @@
 
 mod bad_input;
 mod canary;
+mod chaos;
 mod dev;
 mod flow;
 mod identity;
+mod leaving;
 mod outage;
 mod request;
 mod revoke;
 mod routes;
 mod sdk;
+mod table;
 
 /// The binary under test.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_lychgate");
