@@ -11,6 +11,7 @@ use crate::core::Core;
 use crate::error::Refusal;
 use crate::headers::{strip, to_client};
 use crate::itinerary::{Itinerary, Pass};
+use crate::kept::Kept;
 use crate::meter::{Meter, is_plain};
 use crate::outcome::{EMPTY, Ending};
 use crate::peek::{Peeked, is_due};
@@ -24,9 +25,13 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
-use lychgate_stream::{Idle, RelayBody};
+use lychgate_stream::{Idle, RelayBody, discard};
 use lychgate_wire::UsageChunkFilter;
 use std::time::Duration;
+
+/// How much of an answer that is not passed on is read, and for how long.
+const DISCARD_BYTES: usize = 64 << 10;
+const DISCARD_TIME: Duration = Duration::from_secs(1);
 
 /// What goes upstream, but for what differs from attempt to attempt.
 #[derive(Debug)]
@@ -36,8 +41,10 @@ pub(crate) struct Outbound {
     uri: Uri,
     /// Where in the client's path that part begins which follows the provider's base URL.
     tail: usize,
-    /// The client's own, until [`Self::strip`].
+    /// The client's own, until [`Self::strip`]; none once the first attempt took them along.
     pub(crate) headers: HeaderMap,
+    /// For the attempts after the first, where there may be some.
+    kept: Option<Kept>,
 }
 
 impl Outbound {
@@ -47,6 +54,7 @@ impl Outbound {
             uri: parts.uri,
             tail,
             headers: parts.headers,
+            kept: None,
         }
     }
 
@@ -61,15 +69,17 @@ impl Outbound {
         provider.url(tail, self.uri.query())
     }
 
-    /// The request of an attempt. The `last` one takes the headers along.
+    /// The request of an attempt; unless it is the `last` one, another may be made.
     pub(crate) fn request(&mut self, url: Uri, body: Bytes, credential: &Outgoing, last: bool) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = url;
-        *request.headers_mut() = if last {
-            std::mem::take(&mut self.headers)
-        } else {
-            self.headers.clone()
+        *request.headers_mut() = match &self.kept {
+            Some(kept) => kept.unpack(),
+            None => {
+                self.kept = (!last).then(|| Kept::new(&self.headers));
+                std::mem::take(&mut self.headers)
+            }
         };
         let headers = request.headers_mut();
         headers.insert(credential.name.clone(), credential.value.clone());
@@ -110,10 +120,18 @@ pub(crate) async fn intercept(
         let Some(next) = next else {
             return answer(attempted, call.finish(), &pass, mark, filter);
         };
-        drop(attempted);
+        forget(attempted);
         (pass, permit) = next;
         let hint = itinerary.credential(&pass).map_or("", |credential| &credential.hint);
         call.meter().again(&pass.provider, hint);
+    }
+}
+
+/// Reads a refusal that nobody gets to its end, so that its connection can be used again.
+fn forget(attempted: Attempted) {
+    if let Ok(response) = attempted {
+        let mut body = response.into_body();
+        tokio::spawn(async move { discard(&mut body, DISCARD_BYTES, DISCARD_TIME).await });
     }
 }
 

@@ -9,11 +9,13 @@
 //!
 //! Not here: what counts as a failure (`attempt` and `tee`).
 
-use lychgate_types::ProviderId;
+use http::HeaderValue;
 use lychgate_types::policy::BreakerPolicy;
 use lychgate_types::provider::Api;
+use lychgate_types::{ProviderId, ProviderKeyId};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::mem::discriminant;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -29,9 +31,18 @@ const PIECES: usize = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Key(u64);
 
+/// Whose breaker it is.
+#[derive(Debug, Clone, Copy, Hash)]
+pub(crate) enum Credential<'a> {
+    Central(ProviderKeyId),
+    Own(&'a HeaderValue),
+}
+
 /// What a failure of this exchange counts against.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mark {
+    /// For the log: the key tells nothing.
+    pub(crate) provider: ProviderId,
     pub(crate) key: Key,
     pub(crate) policy: BreakerPolicy,
 }
@@ -91,6 +102,7 @@ pub(crate) struct Permit {
 #[derive(Debug)]
 struct Trial {
     breakers: Arc<Breakers>,
+    provider: ProviderId,
     key: Key,
     since: Instant,
 }
@@ -110,8 +122,8 @@ impl Breakers {
         self.hasher.hash_one(name)
     }
 
-    pub(crate) fn key(&self, provider: ProviderId, api: Api, model: u64, credential: &[u8]) -> Key {
-        Key(self.hasher.hash_one((provider, api.as_str(), model, credential)))
+    pub(crate) fn key(&self, provider: ProviderId, api: Api, model: u64, credential: Credential<'_>) -> Key {
+        Key(self.hasher.hash_one((provider, discriminant(&api), model, credential)))
     }
 
     /// Asks for leave. Refused, it says after how long asking again makes sense.
@@ -142,6 +154,7 @@ impl Breakers {
         entry.stale = now + rest(&mark.policy);
         let trial = Trial {
             breakers: Arc::clone(self),
+            provider: mark.provider,
             key: mark.key,
             since,
         };
@@ -180,8 +193,9 @@ impl Breakers {
             let until = now + seconds(mark.policy.open_seconds);
             entry.state = State::Open { until };
             tracing::warn!(
+                provider = %mark.provider,
                 seconds = mark.policy.open_seconds,
-                "too many failures: a provider is left alone for a model and a credential"
+                "too many failures: this provider is left alone for one model and credential"
             );
         }
         match &entry.state {
@@ -202,7 +216,7 @@ impl Breakers {
             .is_some_and(|entry| entry.trying(trial).is_some())
         {
             table.remove(&trial.key);
-            tracing::info!("a provider answers again");
+            tracing::info!(provider = %trial.provider, "this provider answers again");
         }
         shard.count.store(table.len(), Ordering::Release);
     }

@@ -5,7 +5,7 @@
 
 use crate::attempt::Outbound;
 use crate::auth::Outgoing;
-use crate::breaker::{Mark, Permit};
+use crate::breaker::{Credential, Mark, Permit};
 use crate::candidates::{Candidate, Candidates};
 use crate::core::Core;
 use crate::error::Refusal;
@@ -212,16 +212,15 @@ impl Itinerary {
 
     /// A credential whose breaker gives leave.
     fn admit(&self, core: &Core, provider: &Provider, model: u64) -> Result<(Option<usize>, Permit), Barred> {
-        let ask = |credential: &Outgoing| {
+        let ask = |credential: Credential<'_>| {
             core.breakers.admit(Mark {
-                key: core
-                    .breakers
-                    .key(provider.config.id, self.api, model, credential.value.as_bytes()),
+                provider: provider.config.id,
+                key: core.breakers.key(provider.config.id, self.api, model, credential),
                 policy: provider.config.policy.breaker,
             })
         };
         if let Some(own) = &self.own {
-            return match ask(own) {
+            return match ask(Credential::Own(&own.value)) {
                 Ok(permit) => Ok((None, permit)),
                 Err(wait) => Err(unavailable(Some(wait))),
             };
@@ -231,7 +230,7 @@ impl Itinerary {
         while let Some(index) = provider.pool.pick(&self.progress.used, &barred)
             && let Some(key) = provider.pool.key(index)
         {
-            match ask(&key.outgoing) {
+            match ask(Credential::Central(key.id)) {
                 Ok(permit) => return Ok((Some(index), permit)),
                 Err(wait) => {
                     barred.push(index);

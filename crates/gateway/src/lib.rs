@@ -30,6 +30,7 @@ pub mod fuzzing;
 mod gateway;
 mod headers;
 mod itinerary;
+mod kept;
 mod lease;
 mod meter;
 mod options;

@@ -2,6 +2,10 @@ use super::*;
 use lychgate_types::Ambient;
 use tokio::time::advance;
 
+const OWN: Credential<'_> = Credential::Own(&KEY);
+static KEY: HeaderValue = HeaderValue::from_static("key");
+static OTHER: HeaderValue = HeaderValue::from_static("other");
+
 const POLICY: BreakerPolicy = BreakerPolicy {
     failures: 3,
     window_seconds: 16,
@@ -12,7 +16,8 @@ const POLICY: BreakerPolicy = BreakerPolicy {
 fn mark(breakers: &Breakers, model: &str) -> Mark {
     let provider = ProviderId::from_uuid(Default::default());
     Mark {
-        key: breakers.key(provider, Api::AnthropicMessages, breakers.model(model), b"key"),
+        provider,
+        key: breakers.key(provider, Api::AnthropicMessages, breakers.model(model), OWN),
         policy: POLICY,
     }
 }
@@ -110,10 +115,16 @@ async fn each_provider_api_model_and_credential_has_its_own() {
     let nil = ProviderId::from_uuid(Default::default());
     let model = breakers.model("m");
     for (provider, api, model, credential) in [
-        (other, Api::AnthropicMessages, model, &b"key"[..]),
-        (nil, Api::OpenAiResponses, model, b"key"),
-        (nil, Api::AnthropicMessages, breakers.model("n"), b"key"),
-        (nil, Api::AnthropicMessages, model, b"other"),
+        (other, Api::AnthropicMessages, model, OWN),
+        (nil, Api::OpenAiResponses, model, OWN),
+        (nil, Api::AnthropicMessages, breakers.model("n"), OWN),
+        (nil, Api::AnthropicMessages, model, Credential::Own(&OTHER)),
+        (
+            nil,
+            Api::AnthropicMessages,
+            model,
+            Credential::Central(Ambient::system().new_id()),
+        ),
     ] {
         let key = breakers.key(provider, api, model, credential);
         assert!(breakers.admit(Mark { key, ..open }).is_ok());
