@@ -63,6 +63,11 @@ impl Fault {
             _ => Self::Noise,
         }
     }
+
+    /// Whether the provider would never come to an end by itself.
+    pub(super) fn is_endless(self) -> bool {
+        matches!(self, Self::Stall(_) | Self::Endless)
+    }
 }
 
 /// The provider. It stops when dropped.
