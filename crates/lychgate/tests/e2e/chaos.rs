@@ -14,7 +14,7 @@ use lychgate_testkit::http::{Answer, post};
 use lychgate_testkit::wait::eventually;
 use plan::{Dice, Plan};
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpSocket;
@@ -53,7 +53,7 @@ async fn whatever_the_provider_does() {
         Ok(seed) => seed.parse().unwrap_or_else(|why| panic!("{SEED}={seed}: {why}")),
         Err(_) => std::time::UNIX_EPOCH.elapsed().unwrap().as_secs(),
     };
-    announce(seed);
+    tell(&format!("{SEED}={seed}"));
     let mut dice = Dice::new(seed);
     let plans: Arc<Vec<Plan>> = Arc::new((0..REQUESTS).map(|number| Plan::draw(&mut dice, number)).collect());
     let provider = Faulty::start(&plans, seed).await;
@@ -69,9 +69,17 @@ async fn whatever_the_provider_does() {
     let ended = run(&app, &replica, &plans).await;
     let took = begun.elapsed();
 
+    let mut statuses: BTreeMap<u16, usize> = BTreeMap::new();
+    for end in &ended {
+        *statuses.entry(end.status).or_default() += 1;
+    }
+    tell(&format!("statuses and how often, after {took:?}: {statuses:?}"));
     for end in &ended {
         check_answer(&plans[end.plan], end);
     }
+    // A run in which all was well, or nothing, would show nothing.
+    let good = statuses.get(&200).copied().unwrap_or(0);
+    assert!((REQUESTS / 8..REQUESTS * 4 / 5).contains(&good), "{good} successes");
     let records = check_records(&app, &ended).await;
     check_retries(&plans, &provider.attempts(), &ended, &records, took);
     assert!(replica.process.is_running() && app.server.is_running());
@@ -87,8 +95,8 @@ async fn whatever_the_provider_does() {
 }
 
 #[expect(clippy::print_stderr, reason = "whoever wants to see a failure again needs the seed")]
-fn announce(seed: u64) {
-    eprintln!("chaos: {SEED}={seed}");
+fn tell(what: &str) {
+    eprintln!("chaos: {what}");
 }
 
 /// `steady` has no breaker, `touchy` a quick one, and nobody listens at `gone`.
