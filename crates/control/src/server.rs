@@ -15,7 +15,6 @@ use lychgate_types::secret::{MasterKey, UserTokenSecret};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -88,7 +87,7 @@ impl Control {
         // First, because a taken port is the likeliest failure and nothing is changed yet.
         let address = options.listen;
         let listen = |source| StartError::Listen { address, source };
-        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let listener = lychgate_gateway::listen(address).map_err(listen)?;
         let local_addr = listener.local_addr().map_err(listen)?;
 
         let store = Store::connect(&options.database, ambient.clone()).await?;
@@ -111,7 +110,7 @@ impl Control {
         // Dropping the handle stops the listener, too.
         let stopped = async move { drop(stopped.await) };
         let routes = router::all(&app, &gateway);
-        let serving = tokio::spawn(lychgate_gateway::serve(listener, routes, stopped));
+        let serving = tokio::spawn(lychgate_gateway::serve(listener, gateway.front(routes), stopped));
         Ok(Self {
             local_addr,
             app,
@@ -136,6 +135,7 @@ impl Control {
         if let Err(error) = self.serving.await {
             tracing::error!(%error, "the listener's task failed");
         }
+        self.gateway.close().await;
         self.jobs.stop().await;
         self.app.store.close().await;
     }

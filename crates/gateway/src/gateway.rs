@@ -1,6 +1,7 @@
 //! The handle on a running gateway.
 
 use crate::core::Core;
+use crate::front::Front;
 use crate::options::Options;
 use crate::stack::Stack;
 use crate::upstream::Upstream;
@@ -14,10 +15,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 
 /// Records are worth this much waiting when a process ends, even if the streams used up all the time there was.
-const LAST_DELIVERY: Duration = Duration::from_secs(5);
+const LAST_DELIVERY: Duration = Duration::from_secs(10);
 
 /// Why a gateway can't start.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +71,11 @@ impl Gateway {
             .route("/readyz", get(ready))
     }
 
+    /// [`Self::router`] and `rest` behind one listener, with the shortest way for what is under `/ai/`.
+    pub fn front(&self, rest: Router) -> Front {
+        Front::new(Stack(Arc::clone(&self.core)), rest)
+    }
+
     /// Whether this gateway may receive traffic; if not, why. While the control plane is away it stays ready for as long as
     /// tokens already known are served.
     pub fn readiness(&self) -> Result<(), String> {
@@ -96,28 +102,34 @@ impl Gateway {
         self.core.replica_id
     }
 
-    /// Ends in good order: refuses new requests, waits for those in flight (at most `limit`), delivers what is spooled (at
-    /// least five seconds are given to that, but none where the control plane refuses this gateway) and detaches. Afterwards this gateway serves no more.
+    /// Begins to end in good order: refuses new requests, and waits for those in flight, at most `limit`. Then whoever serves
+    /// this gateway stops, which cuts what is left, and [`Self::close`] comes last.
     pub async fn drain(&self, limit: Duration) {
-        let deadline = Instant::now() + limit;
         self.core.draining.store(true, Ordering::Release);
-        if timeout_at(deadline, self.core.until_idle()).await.is_err() {
+        if timeout(limit, self.core.until_idle()).await.is_err() {
             tracing::warn!(
                 in_flight = self.in_flight(),
                 "requests were still in flight at the end of the time to drain"
             );
         }
+    }
+
+    /// Delivers what is recorded (a few seconds are given to that, but none where the control plane refuses this gateway) and
+    /// detaches. Afterwards this gateway serves no more.
+    pub async fn close(&self) {
+        self.core.draining.store(true, Ordering::Release);
         // Whoever is not let in can't deliver either; waiting would only make the end late.
-        let deadline = if self.core.snapshot.load().standing.is_refused() {
-            Instant::now()
-        } else {
-            deadline.max(Instant::now() + LAST_DELIVERY)
-        };
-        if timeout_at(deadline, self.core.spool.until_empty()).await.is_err() {
-            tracing::error!(
-                records = self.spool_depth(),
-                "records could not be delivered before the end"
-            );
+        if !self.core.snapshot.load().standing.is_refused() {
+            let last = async {
+                self.core.until_idle().await;
+                self.core.spool.until_empty().await;
+            };
+            if timeout(LAST_DELIVERY, last).await.is_err() {
+                tracing::error!(
+                    records = self.spool_depth(),
+                    "records could not be delivered before the end"
+                );
+            }
         }
         for task in self.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             task.abort();

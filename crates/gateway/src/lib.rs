@@ -25,6 +25,7 @@ mod candidates;
 mod core;
 mod deliver;
 mod error;
+mod front;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod gateway;
@@ -50,8 +51,9 @@ mod stack;
 mod tee;
 mod upstream;
 
+pub use front::Front;
 pub use gateway::{Gateway, StartError};
 pub use options::{DrainLimits, Options, SpoolLimits};
 pub use proxy::{OutboundProxy, ProxyError};
 pub use roots::{CaCertificates, CaError};
-pub use serve::serve;
+pub use serve::{listen, serve};

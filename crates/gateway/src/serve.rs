@@ -1,6 +1,6 @@
 //! Serving a router on a listener: HTTP/1.1 and HTTP/2 without TLS (gRPC needs it), with limits on what a head may cost.
 
-use axum::Router;
+use crate::front::{Answering, Front};
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use hyper::Request;
@@ -8,13 +8,14 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
+use lychgate_stream::Paced;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
-use tower_service::Service as _;
 
 /// Longest wait for a request's head, from the connection's opening or the end of the request before. Longer than load
 /// balancers keep an idle connection as a rule, so that it is they who close it.
@@ -25,6 +26,10 @@ const BUFFER: usize = 256 << 10;
 const HEADER_LIST: u32 = 64 << 10;
 /// Requests at the same time on one HTTP/2 connection. A replica asks about tokens over a single one.
 const STREAMS: u32 = 1024;
+/// Longest wait for a peer to take the next byte that is written to it.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Connections that the system keeps until they are accepted; it may keep fewer (`net.core.somaxconn`).
+const BACKLOG: u32 = 4096;
 /// A peer that is gone without a word is found out by pings.
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// How long connections may take to finish after the end was asked for.
@@ -32,9 +37,22 @@ const GRACE: Duration = Duration::from_secs(5);
 /// What to wait when no connection can be accepted, as a rule for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves `router` until `shutdown` is ready; then takes no more connections, lets requests finish for a few seconds, and cuts
+/// Listens, with room for a rush of connections.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A restart finds its port free at once.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Serves `front` until `shutdown` is ready; then takes no more connections, lets requests finish for a few seconds, and cuts
 /// what is left. Whoever needs longer drains first. Handlers find the peer as `ConnectInfo<SocketAddr>`.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
+pub async fn serve(listener: TcpListener, front: impl Into<Front>, shutdown: impl Future<Output = ()>) {
+    let front = front.into();
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -57,8 +75,8 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
                     let begun = Arc::new(AtomicBool::new(false));
-                    let service = service(router.clone(), peer, Arc::clone(&begun));
-                    let connection = builder.serve_connection(TokioIo::new(prepared(stream)), service);
+                    let service = service(front.clone(), peer, Arc::clone(&begun));
+                    let connection = builder.serve_connection(TokioIo::new(Paced::new(prepared(stream), WRITE_TIMEOUT)), service);
                     connections.spawn(attend(graceful.watch(connection.into_owned()), begun));
                 }
                 Err(error) => {
@@ -76,6 +94,7 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<
     };
     if tokio::time::timeout(GRACE, finished).await.is_err() {
         tracing::warn!("connections were still open at the end and are cut");
+        connections.shutdown().await;
     }
 }
 
@@ -100,18 +119,21 @@ async fn attend<E: std::fmt::Display>(connection: impl Future<Output = Result<()
 }
 
 fn service(
-    router: Router,
+    front: Front,
     peer: SocketAddr,
     begun: Arc<AtomicBool>,
 ) -> impl hyper::service::Service<
     Request<Incoming>,
     Response = axum::response::Response,
     Error = std::convert::Infallible,
-    Future: Send,
+    Future = Answering,
 > + Clone {
     hyper::service::service_fn(move |mut request: Request<Incoming>| {
         begun.store(true, Ordering::Relaxed);
+        if let Some(data_plane) = front.data_plane(request.uri().path()) {
+            return data_plane.answer(request.map(Body::new));
+        }
         request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().call(request.map(Body::new))
+        front.other(request.map(Body::new))
     })
 }

@@ -11,21 +11,29 @@
 
 use crate::core::Core;
 use crate::error::Refusal;
+use crate::front::Answering;
 use crate::meter::Arrival;
 use crate::provider::Provider;
 use crate::relay::relay;
 use crate::route;
 use axum::body::Body;
 use futures_util::FutureExt as _;
+use http::header::EXPECT;
 use http::{Request, Response, StatusCode};
+use http_body::Body as _;
+use lychgate_stream::discard;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::time::Instant;
 use tower_service::Service;
+
+/// How much of the body of a request that is not let in is read and forgotten, and for how long.
+const DISCARD_BYTES: usize = 1 << 20;
+const DISCARD_TIME: Duration = Duration::from_secs(1);
 
 /// The data plane as a service for everything under `/ai/`.
 #[derive(Debug, Clone)]
@@ -34,13 +42,20 @@ pub(crate) struct Stack(pub(crate) Arc<Core>);
 impl Service<Request<Body>> for Stack {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+    type Future = Answering;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
+        self.answer(request)
+    }
+}
+
+impl Stack {
+    /// Boxed, so that it takes no room once the answer's head is there.
+    pub(crate) fn answer(&self, request: Request<Body>) -> Answering {
         let core = Arc::clone(&self.0);
         Box::pin(async move { Ok(answer(core, request).await) })
     }
@@ -60,9 +75,20 @@ async fn answer(core: Arc<Core>, request: Request<Body>) -> Response<Body> {
                 .await
                 .unwrap_or_else(|_| Err(broken()))
         }
-        Err(refusal) => Err(refusal),
+        Err(refusal) => {
+            unread(request).await;
+            Err(refusal)
+        }
     };
     result.unwrap_or_else(|refusal| refusal.into_response(shape))
+}
+
+/// Lets a client that still sends its body come to the answer, within narrower bounds than an admitted one: there may be many.
+async fn unread(request: Request<Body>) {
+    let (parts, mut body) = request.into_parts();
+    if !body.is_end_stream() && !parts.headers.contains_key(EXPECT) {
+        discard(&mut body, DISCARD_BYTES, DISCARD_TIME).await;
+    }
 }
 
 type Entered = (crate::core::Visit, Arc<Provider>, bool);

@@ -12,6 +12,13 @@ const ROLE_HELP: &str = "Every option can also be set in the environment, as LYC
     (--data-dir: LYCHGATE_DATA_DIR), or in the file given by --config, under the command's name in brackets. \
     A flag wins over the environment, the environment over the file.";
 
+const DATA_PLANE_HELP: &str = "Every option can also be set in the environment, as LYCHGATE_ and its name in capitals \
+    (--data-dir: LYCHGATE_DATA_DIR), or in the file given by --config, under the command's name in brackets. \
+    A flag wins over the environment, the environment over the file.\n\n\
+    Providers are reached through the proxies that HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY name \
+    (http://USER:PASSWORD@HOST:PORT). A proxy looks names up itself, so a provider's name can't be checked for private \
+    addresses then: only addresses and names that tell are refused.";
+
 /// A self-hosted AI gateway.
 #[derive(Debug, Parser)]
 #[command(name = "lychgate", version, arg_required_else_help = true, infer_long_args = false)]
@@ -28,10 +35,10 @@ pub(crate) enum Command {
     #[command(after_help = ROLE_HELP)]
     Dev(DevArgs),
     /// Run a control plane with its embedded gateway.
-    #[command(after_help = ROLE_HELP)]
+    #[command(after_help = DATA_PLANE_HELP)]
     Server(ServerArgs),
     /// Run one gateway replica.
-    #[command(after_help = ROLE_HELP)]
+    #[command(after_help = DATA_PLANE_HELP)]
     Gateway(GatewayArgs),
     /// Bring the database's tables up to date; the settings are those of `server`.
     #[command(after_help = ROLE_HELP)]
@@ -95,6 +102,9 @@ pub(crate) struct ServerArgs {
     /// Record only counts: no prompts, no tool arguments, no thoughts
     #[arg(long)]
     pub(crate) no_content_capture: bool,
+    /// File with CA certificates (PEM) that providers are believed by beside the system's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) provider_ca_file: Option<String>,
     /// What every role takes.
     #[command(flatten)]
     pub(crate) common: CommonArgs,
@@ -150,6 +160,9 @@ pub(crate) struct GatewayArgs {
     /// A label of your own for listings; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) label: Vec<String>,
+    /// File with CA certificates (PEM) that providers are believed by beside the system's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) provider_ca_file: Option<String>,
     /// What every role takes.
     #[command(flatten)]
     pub(crate) common: CommonArgs,
@@ -213,6 +226,7 @@ mod tests {
                 "name",
                 "advertise",
                 "label",
+                "provider-ca-file",
                 "log",
                 "log-format"
             ]
@@ -227,6 +241,7 @@ mod tests {
                 "master-key-file",
                 "bootstrap-token-file",
                 "no-content-capture",
+                "provider-ca-file",
                 "log",
                 "log-format"
             ]

@@ -6,6 +6,7 @@ pub(crate) mod gateway;
 mod master_key;
 mod net;
 pub(crate) mod server;
+mod upstream;
 
 use crate::args::CommonArgs;
 use crate::config::Settings;
@@ -20,12 +21,26 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Runs a role on a runtime with a thread per processor.
 pub(crate) fn block_on(work: impl Future<Output = Outcome>) -> Outcome {
+    raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|why| Failure::Failed(format!("can't start: {why}")))?;
     let outcome = runtime.block_on(work);
     // Whatever still runs was given its time by the role itself.
     runtime.shutdown_background();
     outcome
+}
+
+/// Each request being served takes two connections, and many systems start programs with 1,024 open files where they would
+/// allow more. What can't be had is done without: connections then wait to be accepted.
+fn raise_open_files() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        // Logging may not have started; then it is not told.
+        tracing::debug!(%error, "the limit of open files stays as it was");
+    }
 }
 
 /// An error and what caused it, in one line.

@@ -90,8 +90,12 @@ async fn draining_waits_for_streams_and_records_and_refuses_the_rest() {
         .await;
     stream.end().await;
     client.rest(&head).await;
-    assert!(!draining.is_finished());
-    world.control.hold_deliveries(false);
     draining.await.unwrap();
+    let gateway = world.gateway.clone();
+    let closing = tokio::spawn(async move { gateway.close().await });
+    tokio::task::yield_now().await;
+    assert!(!closing.is_finished());
+    world.control.hold_deliveries(false);
+    closing.await.unwrap();
     assert_eq!(world.control.records().len(), 1);
 }

@@ -6,11 +6,14 @@ mod support;
 
 mod credentials;
 mod delivery;
+mod ending;
 mod failures;
 mod fidelity;
 mod leaving;
 mod link;
+mod proxied;
 mod records;
 mod refusals;
 mod resilience;
 mod serving;
+mod upstream;

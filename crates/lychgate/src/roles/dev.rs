@@ -10,6 +10,7 @@ mod setup;
 
 use super::gateway::{GatewaySettings, Replica};
 use super::net::{Listen, bind, host_name, reachable};
+use super::upstream::UpstreamSettings;
 use super::{LogSettings, STOP_LIMIT, VERSION, data_dir, master_key, read_log, server};
 use crate::args::{DevArgs, configuration_keys};
 use crate::client::{ApiClient, server_url};
@@ -48,8 +49,8 @@ pub(crate) async fn run(args: DevArgs, environment: &Environment) -> Outcome {
     let ambient = Ambient::system();
     let data_dir = settings.data_dir;
     // Before anything is changed: a taken port is the likeliest failure.
-    let listener = bind("--gateway-listen", settings.gateway_listen).await?;
-    drop(bind("--listen", settings.listen).await?);
+    let listener = bind("--gateway-listen", settings.gateway_listen)?;
+    drop(bind("--listen", settings.listen)?);
     data_dir::make(&data_dir)?;
     let _held = data_dir::hold(&data_dir)?;
     let master_key = master_key::load_or_make(&data_dir, &ambient)?;
@@ -110,6 +111,7 @@ async fn prepare(
         name: "dev".to_owned(),
         advertise: None,
         labels: BTreeMap::new(),
+        upstream: UpstreamSettings::default(),
     };
     let replica = Replica::start(settings, listener, ambient)?;
     attached(&replica).await?;

@@ -1,6 +1,7 @@
 //! `lychgate gateway`: one replica. `lychgate dev` runs the same [`Replica`] beside its control plane.
 
 use super::net::{Listen, bind, host_name};
+use super::upstream::UpstreamSettings;
 use super::{LogSettings, STOP_LIMIT, VERSION, chain, read_log};
 use crate::args::{GatewayArgs, configuration_keys};
 use crate::config::{Environment, SecretFlags, Settings};
@@ -34,6 +35,8 @@ pub(crate) struct GatewaySettings {
     pub(crate) advertise: Option<String>,
     /// The operator's own labels.
     pub(crate) labels: BTreeMap<String, String>,
+    /// The way to providers.
+    pub(crate) upstream: UpstreamSettings,
 }
 
 /// A running replica.
@@ -52,7 +55,7 @@ pub(crate) async fn run(args: GatewayArgs, environment: &Environment) -> Outcome
     let (settings, log) = read(args, environment)?;
     log.start()?;
     let signals = Signals::listen()?;
-    let listener = bind("--listen", settings.listen).await?;
+    let listener = bind("--listen", settings.listen)?;
     let replica = Replica::start(settings, listener, Ambient::system())?;
     let announced = output::line(&format!("listening on http://{}", replica.local_addr));
     if announced.is_ok() {
@@ -72,12 +75,17 @@ impl Replica {
             labels: settings.labels,
             ..Options::new(settings.name, address, VERSION)
         };
+        let options = settings.upstream.apply(options);
         let gateway = Gateway::start(options, Arc::new(link), ambient).map_err(|why| Failure::Failed(chain(&why)))?;
         let (stop, stopped) = oneshot::channel::<()>();
-        let serving = tokio::spawn(lychgate_gateway::serve(listener, gateway.standalone_router(), async {
-            // Sent or dropped: either way it is to end.
-            let _ = stopped.await;
-        }));
+        let serving = tokio::spawn(lychgate_gateway::serve(
+            listener,
+            gateway.front(gateway.standalone_router()),
+            async {
+                // Sent or dropped: either way it is to end.
+                let _ = stopped.await;
+            },
+        ));
         Ok(Self {
             local_addr,
             gateway,
@@ -94,6 +102,7 @@ impl Replica {
         if let Err(error) = self.serving.await {
             tracing::error!(%error, "the listener's task failed");
         }
+        self.gateway.close().await;
     }
 }
 
@@ -150,6 +159,7 @@ fn read(args: GatewayArgs, environment: &Environment) -> Outcome<(GatewaySetting
             "no control plane: give its address with --control-url or LYCHGATE_CONTROL_URL, for example http://127.0.0.1:8080",
         ),
     }
+    let upstream = UpstreamSettings::read(&mut settings, args.provider_ca_file, environment);
     let log = read_log(&mut settings, args.common, false);
     settings.finish()?;
     let (Some(control_url), Some(key)) = (control_url, key) else {
@@ -166,6 +176,7 @@ fn read(args: GatewayArgs, environment: &Environment) -> Outcome<(GatewaySetting
             name,
             advertise,
             labels,
+            upstream,
         },
         log,
     ))
@@ -242,6 +253,28 @@ mod tests {
         assert!(told.contains("6 problems"), "{told}");
         assert!(told.contains("LYCHGATE_KEY: this is a user's token"), "{told}");
         assert!(!told.contains("canary"), "{told}");
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_way_to_providers_is_told() {
+        let key = GatewayKeySecret::generate(&Ambient::system());
+        let base = ["--control-url", "http://h:1", "--key", key.expose()];
+        let with = |more: &[&str], environment: &[(&str, &str)]| settings(&[&base[..], more].concat(), environment);
+        let told = with(&["--provider-ca-file", "/nowhere/ca.pem"], &[]).unwrap_err();
+        assert!(
+            told.contains("--provider-ca-file /nowhere/ca.pem: can't read"),
+            "{told}"
+        );
+        let told = with(&["--provider-ca-file", "Cargo.toml"], &[]).unwrap_err();
+        assert!(told.contains("no certificate in it"), "{told}");
+        let told = with(&[], &[("HTTPS_PROXY", "socks5://user:canary@h:1")]).unwrap_err();
+        assert!(told.contains("HTTPS_PROXY") && !told.contains("canary"), "{told}");
+        let read = with(&[], &[("HTTPS_PROXY", "http://user:canary@proxy.example:3128")]).unwrap();
+        let shown = format!("{read:?}");
+        assert!(
+            shown.contains("proxy.example:3128") && !shown.contains("canary"),
+            "{shown}"
+        );
     }
 
     #[test]

@@ -36,10 +36,8 @@ impl fmt::Display for ListenError {
 }
 
 /// Listens on the address that `flag` gave.
-pub(crate) async fn bind(flag: &str, listen: Listen) -> Outcome<TcpListener> {
-    TcpListener::bind(listen.0)
-        .await
-        .map_err(|why| cant_listen(flag, listen.0, &why))
+pub(crate) fn bind(flag: &str, listen: Listen) -> Outcome<TcpListener> {
+    lychgate_gateway::listen(listen.0).map_err(|why| cant_listen(flag, listen.0, &why))
 }
 
 /// Says why an address can't be listened on, and which flag to change.
@@ -103,10 +101,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_taken_port_names_the_flag() {
-        let taken = bind("--listen", Listen::local(0)).await.unwrap();
-        let again = bind("--gateway-listen", Listen(taken.local_addr().unwrap()))
-            .await
-            .unwrap_err();
+        let taken = bind("--listen", Listen::local(0)).unwrap();
+        let again = bind("--gateway-listen", Listen(taken.local_addr().unwrap())).unwrap_err();
         let told = again.to_string();
         assert!(told.contains("another program listens there already"), "{told}");
         assert!(told.contains("--gateway-listen IP:PORT"), "{told}");

@@ -1,6 +1,7 @@
 //! `lychgate server`: a control plane with its embedded gateway; and `lychgate migrate`, which uses the same database.
 
 use super::net::{Listen, bind, cant_listen, host_name};
+use super::upstream::UpstreamSettings;
 use super::{LogSettings, STOP_LIMIT, VERSION, chain, data_dir, master_key, read_log};
 use crate::args::{DatabaseArgs, MigrateArgs, ServerArgs, configuration_keys};
 use crate::config::{Environment, SecretFlags, Settings};
@@ -22,6 +23,7 @@ struct ServerSettings {
     master_key: Option<MasterKey>,
     bootstrap_token: Option<UserTokenSecret>,
     capture_content: bool,
+    upstream: UpstreamSettings,
     log: LogSettings,
 }
 
@@ -39,7 +41,7 @@ pub(crate) async fn run(args: ServerArgs, environment: &Environment) -> Outcome 
     let signals = Signals::listen()?;
     let ambient = Ambient::system();
     // Before anything is changed: a taken port is the likeliest failure.
-    drop(bind("--listen", settings.listen).await?);
+    drop(bind("--listen", settings.listen)?);
     data_dir::make(&settings.database.data_dir)?;
     let _held = match settings.database.url {
         None => Some(data_dir::hold(&settings.database.data_dir)?),
@@ -58,7 +60,9 @@ pub(crate) async fn run(args: ServerArgs, environment: &Environment) -> Outcome 
         bootstrap_token: settings.bootstrap_token,
         data_dir: settings.database.data_dir,
         capture_content: settings.capture_content,
-        gateway: lychgate_gateway::Options::new(host_name(), listen.to_string(), VERSION),
+        gateway: settings
+            .upstream
+            .apply(lychgate_gateway::Options::new(host_name(), listen.to_string(), VERSION)),
     };
     let control = start(options, ambient, &master_key).await?;
     let announced = output::line(&format!("listening on http://{}", control.local_addr()));
@@ -137,6 +141,7 @@ fn read(args: ServerArgs, environment: &Environment) -> Outcome<ServerSettings> 
         UserTokenSecret::parse(text).map_err(|why| format!("not a user token (lgu_…): {why}"))
     });
     let capture_content = !settings.switch("no-content-capture", args.no_content_capture);
+    let upstream = UpstreamSettings::read(&mut settings, args.provider_ca_file, environment);
     let log = read_log(&mut settings, args.common, false);
     settings.finish()?;
     Ok(ServerSettings {
@@ -145,6 +150,7 @@ fn read(args: ServerArgs, environment: &Environment) -> Outcome<ServerSettings> 
         master_key,
         bootstrap_token,
         capture_content,
+        upstream,
         log,
     })
 }

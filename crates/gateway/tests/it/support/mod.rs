@@ -3,6 +3,7 @@
 pub(crate) mod client;
 pub(crate) mod control;
 pub(crate) mod provider;
+pub(crate) mod secure;
 
 pub(crate) use client::{Answer, Client, End};
 pub(crate) use control::Control;
@@ -107,7 +108,7 @@ pub(crate) async fn start(
     let address = listener.local_addr().unwrap();
     tokio::spawn(lychgate_gateway::serve(
         listener,
-        gateway.standalone_router(),
+        gateway.front(gateway.standalone_router()),
         std::future::pending(),
     ));
     (gateway, address)

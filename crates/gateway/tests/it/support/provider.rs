@@ -99,6 +99,11 @@ impl Exchange {
             .map(|(_, value)| value)
     }
 
+    /// The other end of the connection.
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.socket.peer_addr().unwrap()
+    }
+
     /// Sends bytes as they are.
     pub(crate) async fn raw(&mut self, bytes: &[u8]) {
         self.socket.write_all(bytes).await.unwrap();
