@@ -11,14 +11,13 @@ pub(super) fn rows() -> Vec<Row> {
         let answer = r#"{"id":"msg_1","type":"message","role":"assistant","content":[],"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":2}}"#;
         Row::blocking(Endpoint::Messages, name, answer)
             .header("user-agent", agent)
-            // Every client sends every other's session headers too: they must not count.
-            .header("x-lychgate-session", "nobody's")
             .records(json!({
                 "client": name, "stop_reason": "end_turn",
                 "usage": {"provider_response_id": "msg_1", "input_tokens": 1, "output_tokens": 2},
             }))
     };
     let session = |row: Row, id: &str, session: &str| row.records(json!({"client_session_id": id, "session": session}));
+    // Another client's session headers, which must not count.
     let strangers = |row: Row| {
         row.header("session_id", "codex's")
             .header("x-interaction-id", "vs code's")
