@@ -1,0 +1,111 @@
+//! What is said of reading answers.
+
+use crate::cuts::{each_split, starts};
+use crate::{bounds, json};
+use lychgate_types::provider::{Api, ProviderType};
+use lychgate_wire::error::{error_type, stream_event};
+use lychgate_wire::limits::{BODY_BYTES, EMBEDDINGS_BODY_BYTES, ITEMS};
+use lychgate_wire::{ReaderOptions, ResponseFacts, ResponseReader};
+
+/// Reads the bytes as a blocking answer.
+pub fn check_body(api: Api, body: &[u8]) {
+    let facts = check(api, false, body);
+    let limit = if api == Api::OpenAiEmbeddings {
+        EMBEDDINGS_BODY_BYTES
+    } else {
+        BODY_BYTES
+    };
+    if body.len() <= limit {
+        assert!(json::is_object(body) || !facts.complete, "complete, and no object");
+        assert!(
+            facts.complete || json::value(body).is_none_or(|value| !value.is_object()),
+            "a whole object, and not complete"
+        );
+    } else if let (Some(usage), Some(members)) = (&facts.usage, json::members(body)) {
+        // What was found at the end of a large answer is what stands there.
+        let told = members
+            .iter()
+            .filter(|(name, _)| name == "usage")
+            .map(|(_, text)| format!(r#"{{"usage":{text}}}"#));
+        assert!(
+            told.map(|body| read(api, false, true, &[body.as_bytes()], 200).usage)
+                .any(|told| told.as_ref() == Some(usage)),
+            "usage out of nowhere"
+        );
+    }
+}
+
+/// Reads the bytes as a stream.
+pub fn check_stream(api: Api, stream: &[u8]) {
+    check(api, true, stream);
+    for start in starts(stream) {
+        own_event_is_read(api, start);
+    }
+}
+
+/// What is said of both.
+fn check(api: Api, streaming: bool, bytes: &[u8]) -> ResponseFacts {
+    let whole = read(api, streaming, true, &[bytes], 200);
+    bounds::response(&whole);
+    each_split(bytes, |pieces| {
+        assert_eq!(read(api, streaming, true, pieces, 200), whole, "the cuts matter")
+    });
+
+    let mut failed = read(api, streaming, true, &[bytes], 529);
+    bounds::response(&failed);
+    assert!(failed.error.is_some(), "a status that says error, and none on record");
+    if whole.error.is_none() {
+        failed.error = None;
+    }
+    assert_eq!(failed, whole, "the status changes more than the error");
+
+    let silent = read(api, streaming, false, &[bytes], 200);
+    assert!(silent.model_thoughts.is_empty() && silent.tool_usages.iter().all(|tool| tool.input.is_empty()));
+    // Below the limit on items, which counts thoughts too: each item is an object.
+    if bytes.iter().filter(|byte| **byte == b'{').count() < ITEMS {
+        let mut counted = whole.clone();
+        counted.model_thoughts.clear();
+        counted.tool_usages.iter_mut().for_each(|tool| tool.input.clear());
+        assert_eq!(silent, counted, "capture changes more than content");
+    }
+    whole
+}
+
+/// Wherever a stream breaks, the gateway's own error event after it is an event and not the end of another one.
+fn own_event_is_read(api: Api, start: &[u8]) {
+    let mut reader = reader(api, true, true);
+    reader.push(start);
+    let was_complete = reader.is_complete();
+    if reader.is_inside_event() {
+        reader.push(b"\n\n");
+    }
+    reader.push(stream_event(api, 504, "it fell silent").as_bytes());
+    assert!(!reader.is_inside_event());
+    assert!(!was_complete || reader.is_complete(), "complete, and then no more");
+    let error = reader.finish(200).error.expect("an error");
+    if api == Api::OpenAiEmbeddings {
+        return; // It has no streams, so no event of its own.
+    }
+    let family = if api == Api::AnthropicMessages {
+        ProviderType::Anthropic
+    } else {
+        ProviderType::OpenAi
+    };
+    assert_eq!(
+        (error.error_type.as_str(), error.message.as_str()),
+        (error_type(family, 504), "it fell silent")
+    );
+}
+
+fn read(api: Api, streaming: bool, capture_content: bool, pieces: &[&[u8]], status: u16) -> ResponseFacts {
+    let mut reader = reader(api, streaming, capture_content);
+    pieces.iter().for_each(|piece| reader.push(piece));
+    let ended = reader.is_complete();
+    let facts = reader.finish(status);
+    assert!(!ended || facts.complete);
+    facts
+}
+
+fn reader(api: Api, streaming: bool, capture_content: bool) -> ResponseReader {
+    ResponseReader::new(api, streaming, ReaderOptions { capture_content })
+}

@@ -1,0 +1,298 @@
+//! A request's head: first line `METHOD /path?query`, then one header a line. What goes upstream of it, and what goes to the
+//! client when the same headers come from a provider.
+//!
+//! `$U`, `$V`, `$G`, `$P` in the input stand for credentials (`lychgate_fuzz::tokens`).
+#![no_main]
+
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use libfuzzer_sys::fuzz_target;
+use lychgate_fuzz::tokens::{PROVIDER_KEY, TOKENS};
+use lychgate_gateway::fuzzing::{Forwarded, Provider, Refused, to_client};
+use lychgate_link::{ProviderConfig, ProviderKeyConfig};
+use lychgate_types::provider::ProviderType;
+use lychgate_types::secret::ProviderSecret;
+use lychgate_types::{Name, ProviderId, ProviderKeyId};
+use lychgate_wire::client::{UNKNOWN, identify};
+use lychgate_wire::limits::{CUT_MARK, NAME_BYTES};
+use std::sync::LazyLock;
+
+const CENTRAL: &str = "sk-central-0123456789abcdef";
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// What is between two neighbours only, in either direction.
+const HOP: &[&str] = &[
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+/// What is the gateway's or the client's own business.
+const OURS: &[&str] = &[
+    "host",
+    "content-length",
+    "cookie",
+    "expect",
+    "forwarded",
+    "proxy-authorization",
+];
+/// Below the base URL: what may be asked for, and that nothing else may. A slash at the end means anything below.
+const ANTHROPIC: &[&str] = &[
+    "/v1/messages",
+    "/v1/messages/count_tokens",
+    "/v1/models",
+    "/v1/models/",
+    "/api/event_logging/",
+];
+const OPENAI: &[&str] = &[
+    "/chat/completions",
+    "/responses",
+    "/responses/",
+    "/embeddings",
+    "/models",
+    "/models/",
+    "/conversations",
+    "/conversations/",
+];
+
+static PROVIDERS: LazyLock<Vec<(ProviderType, Provider)>> = LazyLock::new(|| {
+    let provider = |family: &ProviderType| {
+        let key = ProviderKeyConfig {
+            id: ProviderKeyId::from_uuid(Default::default()),
+            secret: ProviderSecret::new(CENTRAL.to_owned()),
+        };
+        let config = ProviderConfig {
+            id: ProviderId::from_uuid(Default::default()),
+            name: Name::parse("p").expect("a name"),
+            provider_type: *family,
+            base_url: "https://provider.example/base".to_owned(),
+            enabled: true,
+            allow_private: false,
+            policy: Default::default(),
+            keys: vec![key],
+        };
+        (*family, Provider::new(config))
+    };
+    ProviderType::ALL.iter().map(provider).collect()
+});
+
+fuzz_target!(|input: &[u8]| {
+    let input = TOKENS.put_in(input);
+    let mut lines = input.split(|byte| *byte == b'\n');
+    let first = lines.next().unwrap_or_default();
+    let headers = headers(lines);
+    for keeps_length in [true, false] {
+        answer(&headers, &to_client(headers.clone(), keeps_length), keeps_length);
+    }
+    client(&headers);
+    let Some((method, uri)) = request_line(first) else {
+        return;
+    };
+    for (family, provider) in PROVIDERS.iter() {
+        match provider.forward(&method, &uri, headers.clone()) {
+            Ok(forwarded) => {
+                target(*family, &uri, &forwarded);
+                upstream(*family, &headers, &forwarded);
+            }
+            Err(refused) => refusal(&refused),
+        }
+    }
+});
+
+fn request_line(line: &[u8]) -> Option<(Method, Uri)> {
+    let space = line.iter().position(|byte| *byte == b' ')?;
+    let method = Method::from_bytes(&line[..space]).ok()?;
+    Some((method, Uri::try_from(&line[space + 1..]).ok()?))
+}
+
+fn headers<'a>(lines: impl Iterator<Item = &'a [u8]>) -> HeaderMap {
+    let header = |line: &[u8]| {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        let name = HeaderName::from_bytes(&line[..colon]).ok()?;
+        Some((name, HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?))
+    };
+    let mut map = HeaderMap::new();
+    for (name, value) in lines.filter_map(header) {
+        map.append(name, value);
+    }
+    map
+}
+
+/// The names that `Connection` holds.
+fn named(headers: &HeaderMap) -> Vec<String> {
+    let values = headers.get_all(CONNECTION);
+    let names = values
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    names
+        .map(|name| String::from_utf8_lossy(name.trim_ascii()).to_ascii_lowercase())
+        .collect()
+}
+
+fn all<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<&'a HeaderValue> {
+    headers.get_all(name).iter().collect()
+}
+
+/// Every header but those of `made` has gone on as it came, or is one that does not.
+fn only_unwanted_are_gone(from: &HeaderMap, to: &HeaderMap, made: &[HeaderName], stays: impl Fn(&str) -> bool) {
+    let named = named(from);
+    for name in from.keys().chain(to.keys()).filter(|name| !made.contains(name)) {
+        let unwanted =
+            HOP.contains(&name.as_str()) || named.iter().any(|named| named == name.as_str()) || stays(name.as_str());
+        let wanted = if unwanted { Vec::new() } else { all(from, name) };
+        assert_eq!(all(to, name), wanted, "{name}");
+    }
+}
+
+fn answer(from: &HeaderMap, to: &HeaderMap, keeps_length: bool) {
+    only_unwanted_are_gone(from, to, &[], |name| name == CONTENT_LENGTH.as_str() && !keeps_length);
+}
+
+fn upstream(family: ProviderType, from: &HeaderMap, forwarded: &Forwarded) {
+    let to = &forwarded.headers;
+    let mut made = vec![AUTHORIZATION, X_API_KEY];
+    if forwarded.api.is_some() {
+        assert_eq!(all(to, &ACCEPT_ENCODING), ["identity"]);
+        made.push(ACCEPT_ENCODING);
+    }
+    only_unwanted_are_gone(from, to, &made, |name| {
+        OURS.contains(&name) || name.starts_with("x-forwarded-") || name.starts_with("x-lychgate-")
+    });
+
+    // Exactly one credential, the central one or the user's own, and none of Lychgate's.
+    let sent: Vec<_> = [AUTHORIZATION, X_API_KEY]
+        .into_iter()
+        .flat_map(|name| to.get_all(&name).iter().map(move |value| (name.clone(), value)))
+        .collect();
+    let [(name, value)] = &sent[..] else {
+        panic!("{} credentials go upstream", sent.len())
+    };
+    assert!(value.is_sensitive());
+    if forwarded.own {
+        assert!(from.contains_key("x-lychgate-token"));
+        assert!(
+            all(from, name).contains(value),
+            "a credential that the client did not send"
+        );
+        assert!(
+            family == ProviderType::Anthropic || *name == AUTHORIZATION,
+            "a stray x-api-key goes upstream"
+        );
+        assert!(
+            !is_ours(value.as_bytes()),
+            "a Lychgate token goes upstream as a credential"
+        );
+    } else {
+        let wanted = if family == ProviderType::Anthropic {
+            (X_API_KEY, CENTRAL.to_owned())
+        } else {
+            (AUTHORIZATION, format!("Bearer {CENTRAL}"))
+        };
+        assert_eq!((name, value.as_bytes()), (&wanted.0, wanted.1.as_bytes()));
+    }
+    assert!(
+        [TOKENS.user.hash(), TOKENS.other.hash()].contains(&forwarded.token),
+        "nobody's token"
+    );
+}
+
+/// Whether a credential is one of Lychgate's, alone or as a bearer token.
+fn is_ours(value: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(value).into_owned();
+    let scheme = text.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("bearer "));
+    let text = text[scheme.map_or(0, str::len)..].trim();
+    TOKENS.ours().iter().any(|token| text.starts_with(token))
+}
+
+/// The request goes to the provider's host, below its base path, to what is on the list, however often a server decodes it.
+fn target(family: ProviderType, uri: &Uri, forwarded: &Forwarded) {
+    let url = &forwarded.url;
+    assert_eq!(
+        (url.scheme_str(), url.authority().map(|host| host.as_str())),
+        (Some("https"), Some("provider.example"))
+    );
+    assert_eq!(url.query(), uri.query());
+    let list = if family == ProviderType::Anthropic {
+        ANTHROPIC
+    } else {
+        OPENAI
+    };
+    let mut path = url.path().as_bytes().to_vec();
+    for _ in 0..3 {
+        let plain = normal(&path);
+        let tail = plain
+            .strip_prefix("/base")
+            .unwrap_or_else(|| panic!("{plain} leaves the base URL"));
+        let on_list = |entry: &&str| {
+            if entry.ends_with('/') {
+                tail.starts_with(*entry)
+            } else {
+                tail == *entry
+            }
+        };
+        assert!(list.iter().any(on_list), "{plain} is not on the list");
+        path = decoded(&path);
+    }
+}
+
+fn decoded(path: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let [byte, after @ ..] = rest {
+        let hex = |digit: u8| char::from(digit).to_digit(16);
+        rest = after;
+        match (byte, after) {
+            (b'%', [high, low, after @ ..]) if hex(*high).is_some() && hex(*low).is_some() => {
+                out.push((hex(*high).unwrap_or(0) * 16 + hex(*low).unwrap_or(0)) as u8);
+                rest = after;
+            }
+            _ => out.push(*byte),
+        }
+    }
+    out
+}
+
+/// The path with its dots resolved, either slash being one.
+fn normal(path: &[u8]) -> String {
+    let mut kept: Vec<&[u8]> = Vec::new();
+    for segment in path.split(|byte| matches!(byte, b'/' | b'\\')).skip(1) {
+        match segment {
+            b"." => {}
+            b".." => drop(kept.pop()),
+            _ => kept.push(segment),
+        }
+    }
+    kept.iter()
+        .map(|segment| format!("/{}", String::from_utf8_lossy(segment)))
+        .collect()
+}
+
+/// What is recorded of the client is of bounded size.
+fn client(headers: &HeaderMap) {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let facts = identify(header, Some("from the body"));
+    assert!(facts.client != UNKNOWN || facts.session_id.is_none());
+    assert!(
+        facts
+            .session_id
+            .is_none_or(|id| !id.is_empty() && id.len() <= NAME_BYTES + CUT_MARK.len())
+    );
+}
+
+fn refusal(refused: &Refused) {
+    assert!(
+        (400..500).contains(&refused.status),
+        "{} for {}",
+        refused.status,
+        refused.message
+    );
+    let secrets = TOKENS.ours().into_iter().chain([PROVIDER_KEY, CENTRAL]);
+    assert!(
+        !secrets.into_iter().any(|secret| refused.message.contains(secret)),
+        "{}",
+        refused.message
+    );
+}
