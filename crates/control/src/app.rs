@@ -83,10 +83,10 @@ impl App {
         true
     }
 
-    /// Sends the providers, as they are now, to every attachment. Call after the commit, before the answer.
+    /// Sends providers and routes, as they are now, to every attachment. Call after the commit, before the answer.
     ///
     /// The change is committed, so a failure here does not fail the request: the background work sends it a moment later.
-    pub(crate) async fn providers_changed(&self) {
+    pub(crate) async fn configuration_changed(&self) {
         match configuration::load(self, &Caller::control_plane()).await {
             Ok(configuration) => self.hub.push_configuration(&configuration),
             Err(error) => {

@@ -2,7 +2,9 @@
 
 use crate::app::App;
 use crate::link::gatekeeper::Doorkeeper;
-use crate::routes::{audit_entries, health, interceptions, keys, model_routes, openapi, providers, tokens, users, whoami};
+use crate::routes::{
+    audit_entries, health, interceptions, keys, model_routes, openapi, providers, tokens, users, whoami,
+};
 use crate::{layers, openapi as document};
 use axum::Router;
 use axum::routing::get;

@@ -20,7 +20,7 @@ pub(super) async fn run(app: App, mut stopped: watch::Receiver<bool>) {
             }
         }
         if app.hub.take_stale() {
-            app.providers_changed().await;
+            app.configuration_changed().await;
         }
     }
 }

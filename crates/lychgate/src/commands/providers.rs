@@ -1,18 +1,19 @@
 //! `lychgate providers`: where AI requests go.
 
+mod keys;
 mod policy;
 
-use super::{PageArgs, name_or_id, secret_from};
+use super::{PageArgs, name_or_id};
 use crate::config::Environment;
 use crate::credentials::{ServerArgs, connect};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Field, Format, FormatArgs, json, listing, note, record, table, write};
-use crate::prompt::{self, YesArgs, confirm};
+use crate::prompt::{YesArgs, confirm};
 use clap::Subcommand;
+use keys::{KeyArgs, key_from_input};
 use lychgate_types::provider::ProviderType;
 use policy::PolicyArgs;
 use serde_json::Value;
-use std::path::PathBuf;
 
 /// `lychgate providers …`.
 #[derive(Debug, clap::Args)]
@@ -102,35 +103,6 @@ enum Verb {
         #[command(flatten)]
         yes: YesArgs,
     },
-}
-
-/// Where a provider's keys come from; never the command line itself, where others on the machine could see them.
-#[derive(Debug, clap::Args)]
-struct KeyArgs {
-    /// File with a key; repeatable
-    #[arg(long, value_name = "FILE")]
-    key_file: Vec<PathBuf>,
-    /// Environment variable with a key; repeatable
-    #[arg(long, value_name = "VARIABLE")]
-    key_env: Vec<String>,
-}
-
-impl KeyArgs {
-    fn read(&self, environment: &Environment) -> Outcome<Vec<String>> {
-        let files = self.key_file.iter().map(|path| secret_from(path));
-        let variables = self.key_env.iter().map(|name| {
-            // Somebody may have given the key itself, which is not repeated then.
-            let is_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-            if !is_name {
-                let told = "--key-env: give the name of an environment variable that holds the key, not the key";
-                return Err(Failure::Usage(told.to_owned()));
-            }
-            let text = environment.get(name).map_err(Failure::Usage)?;
-            text.map(|text| text.trim().to_owned())
-                .ok_or_else(|| Failure::Usage(format!("--key-env: {name} is not set")))
-        });
-        files.chain(variables).collect()
-    }
 }
 
 const COLUMNS: &[Field] = &[
@@ -247,15 +219,6 @@ pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
     }
 }
 
-fn key_from_input(name: &str) -> Outcome<String> {
-    match prompt::secret(&format!("Key for provider {name}: "))? {
-        key if key.is_empty() => Err(Failure::Usage(
-            "no key was given: pipe one in, or name its file with --key-file or its variable with --key-env".to_owned(),
-        )),
-        key => Ok(key),
-    }
-}
-
 /// The change asked for; asking for none is an error.
 fn patch(
     base_url: Option<String>,
@@ -346,30 +309,6 @@ mod tests {
         assert_eq!(
             patch(None, None, None, Vec::new(), Vec::new()).unwrap_err().exit_code(),
             2
-        );
-    }
-
-    #[test]
-    fn keys_come_from_files_and_variables() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("key");
-        std::fs::write(&path, "sk-file\n").unwrap();
-        let environment: Environment = [("KEY".to_owned(), "sk-variable")].into_iter().collect();
-        let args = |variable: &str| KeyArgs {
-            key_file: vec![path.clone()],
-            key_env: vec![variable.to_owned()],
-        };
-        assert_eq!(args("KEY").read(&environment).unwrap(), ["sk-file", "sk-variable"]);
-        assert!(
-            !args("sk-canary")
-                .read(&environment)
-                .unwrap_err()
-                .to_string()
-                .contains("canary")
-        );
-        assert_eq!(
-            args("OTHER").read(&environment).unwrap_err().to_string(),
-            "--key-env: OTHER is not set"
         );
     }
 }

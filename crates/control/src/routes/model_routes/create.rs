@@ -64,6 +64,6 @@ pub(crate) async fn route_create(
         enabled: body.enabled.unwrap_or(true),
     };
     let route = app.store.route_insert(&caller, insert).await?;
-    app.providers_changed().await;
+    app.configuration_changed().await;
     Ok((StatusCode::CREATED, axum::Json(route.into())))
 }

@@ -22,6 +22,6 @@ pub(crate) async fn route_delete(
     if !app.store.route_delete(&caller, id).await.map_err(about("route"))? {
         return Err(ApiError::not_found("route"));
     }
-    app.providers_changed().await;
+    app.configuration_changed().await;
     Ok(StatusCode::NO_CONTENT)
 }

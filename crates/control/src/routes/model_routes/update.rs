@@ -60,6 +60,6 @@ pub(crate) async fn route_update(
         .route_update(&caller, id, patch)
         .await
         .map_err(about("route"))?;
-    app.providers_changed().await;
+    app.configuration_changed().await;
     Ok(axum::Json(route.into()))
 }

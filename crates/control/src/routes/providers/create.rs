@@ -86,6 +86,6 @@ pub(crate) async fn provider_create(
         keys,
     };
     let provider = app.store.provider_insert(&caller, insert).await?;
-    app.providers_changed().await;
+    app.configuration_changed().await;
     Ok((StatusCode::CREATED, axum::Json(provider.into())))
 }

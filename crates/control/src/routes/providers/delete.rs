@@ -30,6 +30,6 @@ pub(crate) async fn provider_delete(
     {
         return Err(ApiError::not_found("provider"));
     }
-    app.providers_changed().await;
+    app.configuration_changed().await;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -87,7 +87,7 @@ pub(crate) async fn provider_update(
         .provider_update(&caller, id, patch)
         .await
         .map_err(about("provider"))?;
-    app.providers_changed().await;
+    app.configuration_changed().await;
     Ok(axum::Json(provider.into()))
 }
 
