@@ -5,7 +5,9 @@
 //! [`ControlLink`](lychgate_link::ControlLink).
 //!
 //! Where to look: `stack` has the order in which a request passes; `route`, `auth`, `lease`, `headers`, `upstream` and
-//! `tee` its stations; `meter`, `spool` and `deliver` the way of a record; `attach` the long stream from the control plane.
+//! `tee` its stations; `candidates`, `itinerary` and `attempt` the way from provider to provider, with `retry`, `budget`,
+//! `pool` and `breaker` to decide by; `meter`, `spool` and `deliver` the way of a record; `attach` the long stream from
+//! the control plane.
 //!
 //! Not here: how providers spell things (crate `wire`), who a token belongs to (the control plane).
 //!
