@@ -3,6 +3,7 @@
 
 use crate::auth::Outgoing;
 use crate::error::Refusal;
+use crate::front::{Answering, DataPlane, Front};
 use crate::gateway::StartError;
 use crate::headers::{strip, to_client};
 use crate::options::Options;
@@ -13,7 +14,6 @@ use crate::snapshot::Table;
 use crate::upstream::{Answer, Upstream};
 use axum::Router;
 use axum::body::Body;
-use axum::routing::any_service;
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request, Response, StatusCode};
@@ -21,14 +21,10 @@ use http_body_util::Full;
 use lychgate_link::Configuration;
 use lychgate_stream::{Failure, Idle, LastWords, ReadLimits, RelayBody, Watch, read_bounded};
 use lychgate_types::provider::ProviderType;
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use tower_service::Service;
 
 /// Serves `/ai/PROVIDER/…` for the providers of a configuration, to whoever asks. Needs a Tokio runtime.
-pub fn router(options: Options, configuration: &Configuration) -> Result<Router, StartError> {
+pub fn front(options: Options, configuration: &Configuration) -> Result<Front, StartError> {
     let relay = Relay(Arc::new(Parts {
         upstream: Upstream::new(&options).map_err(StartError::Tls)?,
         table: Table::default().next(configuration),
@@ -39,11 +35,11 @@ pub fn router(options: Options, configuration: &Configuration) -> Result<Router,
         },
         options,
     }));
-    Ok(Router::new().route("/ai/{*rest}", any_service(relay)))
+    Ok(Front::new(DataPlane::Bare(relay), Router::new()))
 }
 
 #[derive(Debug, Clone)]
-struct Relay(Arc<Parts>);
+pub(crate) struct Relay(Arc<Parts>);
 
 #[derive(Debug)]
 struct Parts {
@@ -53,16 +49,8 @@ struct Parts {
     credential: Outgoing,
 }
 
-impl Service<Request<Body>> for Relay {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+impl Relay {
+    pub(crate) fn answer(&self, request: Request<Body>) -> Answering {
         let parts = Arc::clone(&self.0);
         Box::pin(async move { Ok(parts.answer(request).await) })
     }

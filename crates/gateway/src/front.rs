@@ -2,6 +2,7 @@
 //!
 //! Requests under `/ai/` go to the data plane past the router, whose bookkeeping costs more than a small request's own.
 
+use crate::bare::Relay;
 use crate::stack::Stack;
 use axum::Router;
 use axum::body::Body;
@@ -16,12 +17,30 @@ pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, I
 /// The services behind a listener.
 #[derive(Debug, Clone)]
 pub struct Front {
-    data_plane: Option<Stack>,
+    data_plane: Option<DataPlane>,
     rest: Router,
 }
 
+/// What answers under `/ai/`.
+#[derive(Debug, Clone)]
+pub(crate) enum DataPlane {
+    /// The product's.
+    Whole(Stack),
+    /// The bench's.
+    Bare(Relay),
+}
+
+impl DataPlane {
+    pub(crate) fn answer(&self, request: Request<Body>) -> Answering {
+        match self {
+            Self::Whole(stack) => stack.answer(request),
+            Self::Bare(relay) => relay.answer(request),
+        }
+    }
+}
+
 impl Front {
-    pub(crate) fn new(data_plane: Stack, rest: Router) -> Self {
+    pub(crate) fn new(data_plane: DataPlane, rest: Router) -> Self {
         Self {
             data_plane: Some(data_plane),
             rest,
@@ -29,7 +48,7 @@ impl Front {
     }
 
     /// The data plane, if the path is one of its.
-    pub(crate) fn data_plane(&self, path: &str) -> Option<&Stack> {
+    pub(crate) fn data_plane(&self, path: &str) -> Option<&DataPlane> {
         self.data_plane.as_ref().filter(|_| path.starts_with("/ai/"))
     }
 

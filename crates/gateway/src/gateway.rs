@@ -1,7 +1,7 @@
 //! The handle on a running gateway.
 
 use crate::core::Core;
-use crate::front::Front;
+use crate::front::{DataPlane, Front};
 use crate::options::Options;
 use crate::stack::Stack;
 use crate::upstream::Upstream;
@@ -73,7 +73,7 @@ impl Gateway {
 
     /// [`Self::router`] and `rest` behind one listener, with the shortest way for what is under `/ai/`.
     pub fn front(&self, rest: Router) -> Front {
-        Front::new(Stack(Arc::clone(&self.core)), rest)
+        Front::new(DataPlane::Whole(Stack(Arc::clone(&self.core))), rest)
     }
 
     /// Whether this gateway may receive traffic; if not, why. While the control plane is away it stays ready for as long as
