@@ -8,8 +8,7 @@ mod control;
 mod wire;
 
 use anyhow::Context as _;
-use axum::Router;
-use lychgate_gateway::{Gateway, Options};
+use lychgate_gateway::{Front, Gateway, Options};
 use lychgate_types::Ambient;
 use lychgate_types::secret::UserTokenSecret;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -40,7 +39,7 @@ fn main() -> anyhow::Result<()> {
     let token = UserTokenSecret::generate(&Ambient::system());
     let bare = {
         let _inside = runtime.enter();
-        lychgate_gateway::bare::router(options(), &configuration)?
+        lychgate_gateway::bare::front(options(), &configuration)?
     };
     let bare = count(serve(&runtime, bare)?, token.expose())?;
     let gateway = {
@@ -56,7 +55,10 @@ fn main() -> anyhow::Result<()> {
         anyhow::ensure!(Instant::now() < end, "the gateway is not ready: {why}");
         std::thread::yield_now();
     }
-    let lychgate = count(serve(&runtime, gateway.standalone_router())?, token.expose())?;
+    let lychgate = count(
+        serve(&runtime, gateway.front(gateway.standalone_router()))?,
+        token.expose(),
+    )?;
     say(&serde_json::json!({"lychgate": lychgate, "bare": bare}));
     Ok(())
 }
@@ -65,12 +67,12 @@ fn options() -> Options {
     Options::new("allocations", "127.0.0.1:0", env!("CARGO_PKG_VERSION"))
 }
 
-fn serve(runtime: &Runtime, router: Router) -> anyhow::Result<SocketAddr> {
+fn serve(runtime: &Runtime, front: Front) -> anyhow::Result<SocketAddr> {
     let listener = runtime
         .block_on(tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
         .context("can't listen")?;
     let address = listener.local_addr()?;
-    runtime.spawn(lychgate_gateway::serve(listener, router, std::future::pending()));
+    runtime.spawn(lychgate_gateway::serve(listener, front, std::future::pending()));
     Ok(address)
 }
 

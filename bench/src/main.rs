@@ -20,6 +20,7 @@ mod postgres;
 mod process;
 mod provider;
 mod report;
+mod results;
 mod streams;
 mod target;
 

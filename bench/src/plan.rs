@@ -1,60 +1,23 @@
 //! The order of things: memory on fresh processes first, then interleaved rounds of load, so that a machine that grows slow or
 //! warm does so for all alike.
 
-use crate::allocations::{self, Allocations};
+use crate::allocations;
 use crate::args::{Args, Kind};
 use crate::exchange::{Connection, Outcome};
-use crate::figures::{self, Figure};
+use crate::figures;
 use crate::loads::{self, Load, Pace};
 use crate::lychgate::{self, Lychgate};
 use crate::machine::{Cores, Machine, allow_open_files, pin_self, ticks_per_second};
 use crate::measure::{Measured, measure, median};
+use crate::results::{Recorded, Results, Row};
 use crate::streams::{Memory, look};
 use crate::target::Target;
 use crate::{bare, nginx, postgres, provider};
 use anyhow::{Context as _, bail};
-use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tokio::time::Instant;
-
-/// All that was measured, as it is written to the results' file.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Results {
-    pub(crate) machine: Machine,
-    pub(crate) pinned: bool,
-    pub(crate) quick: bool,
-    pub(crate) nginx_version: Option<String>,
-    /// What the control plane keeps its records in.
-    pub(crate) database: Option<String>,
-    pub(crate) rounds: u32,
-    pub(crate) seconds: u64,
-    pub(crate) figures: Vec<Figure>,
-    pub(crate) rows: Vec<Row>,
-    pub(crate) memory: Vec<(Kind, Memory)>,
-    pub(crate) allocations: Option<Allocations>,
-    pub(crate) recorded: Option<Recorded>,
-}
-
-/// One target under one load: the median of each number over the rounds.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Row {
-    pub(crate) load: String,
-    pub(crate) title: String,
-    /// How many events a stream has.
-    pub(crate) events: Option<u32>,
-    pub(crate) target: Kind,
-    pub(crate) median: Measured,
-    pub(crate) rounds: Vec<Measured>,
-}
-
-/// Whether what went through was also recorded.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Recorded {
-    pub(crate) answered: u64,
-    pub(crate) recorded: u64,
-}
 
 /// What is found and looked at before anything starts.
 struct Ground<'a> {

@@ -3,7 +3,7 @@
 use crate::args::Kind;
 use crate::figures::{Bar, Figure};
 use crate::machine::{out_dir, root};
-use crate::plan::{Results, Row};
+use crate::results::{Results, Row};
 use anyhow::Context as _;
 use std::fmt::Write as _;
 
