@@ -4,11 +4,10 @@ use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use lychgate_link::{
-    Attachment, Authorization, Configuration, ControlLink, Down, Heartbeat, Hello, LinkError, Receipt,
+    Attachment, Authorization, Configuration, ControlLink, EncodedRecord, Heartbeat, Hello, LinkError, Message, Receipt,
 };
 use lychgate_types::ReplicaId;
-use lychgate_types::interception::InterceptionRecord;
-use lychgate_types::secret::SecretHash;
+use lychgate_types::secret::{SecretHash, SpoolKey};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -25,8 +24,14 @@ pub(crate) struct Agreeable {
 #[async_trait]
 impl ControlLink for Agreeable {
     async fn attach(&self, _: Hello, _: watch::Receiver<Heartbeat>) -> Result<Attachment, LinkError> {
-        let configuration = Ok(Down::Configuration(Arc::clone(&self.configuration)));
-        let events = stream::iter([configuration]).chain(stream::pending()).boxed();
+        let configuration = Message::Configuration {
+            configuration: Arc::clone(&self.configuration),
+            resumed: false,
+            spool_key: SpoolKey::from_bytes([7; 32]),
+        };
+        let events = stream::iter([Ok(configuration.into())])
+            .chain(stream::pending())
+            .boxed();
         Ok(Attachment { events })
     }
 
@@ -37,7 +42,7 @@ impl ControlLink for Agreeable {
         })
     }
 
-    async fn deliver(&self, _: ReplicaId, _: Vec<Arc<InterceptionRecord>>) -> Result<Receipt, LinkError> {
+    async fn deliver(&self, _: ReplicaId, _: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {
         Ok(Receipt::default())
     }
 }

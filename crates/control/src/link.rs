@@ -17,11 +17,10 @@ use crate::audit;
 use async_trait::async_trait;
 use lychgate_authz::{Action, Caller, Principal, Resource, Target, UserPrincipal, authorise};
 use lychgate_link::{
-    Attachment, Authorization, ControlLink, DenyReason, Heartbeat, Hello, LinkError, PROTOCOL, Receipt, RefusalReason,
-    Rejected,
+    Attachment, Authorization, ControlLink, DenyReason, EncodedRecord, Heartbeat, Hello, LinkError, PROTOCOL, Receipt,
+    RefusalReason, Rejected,
 };
 use lychgate_store::{ReplicaStamp, StoreError, TokenAuthentication, UserState};
-use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{ReplicaId, RequestId, Timestamp};
 use std::net::IpAddr;
@@ -106,11 +105,17 @@ impl ControlLink for PlaneLink {
             return Err(LinkError::Refused(RefusalReason::Version(refusal)));
         }
         let hello = bounded(hello);
+        let key_id = self.gate.as_ref().map(|gate| gate.key_id);
+        let spool_key = self
+            .app
+            .sealer
+            .spool_key(key_id)
+            .map_err(|error| failed(&caller, &error))?;
         let replica_id = hello.replica_id;
         let seat = self
             .app
             .hub
-            .sit(hello, self.app.ambient.now(), self.gate.clone(), heartbeats);
+            .sit(hello, self.app.ambient.now(), self.gate.clone(), spool_key, heartbeats);
         // Only now that a deletion would find this attachment is the key looked up (again).
         if let Some(gate) = &self.gate {
             gatekeeper::look_up(&self.app, gate).await?;
@@ -154,23 +159,30 @@ impl ControlLink for PlaneLink {
         }
     }
 
-    async fn deliver(&self, replica: ReplicaId, records: Vec<Arc<InterceptionRecord>>) -> Result<Receipt, LinkError> {
+    async fn deliver(&self, replica: ReplicaId, records: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {
         self.check_key().await?;
         let caller = self.caller();
         let key_id = self.gate.as_ref().map(|gate| gate.key_id);
         // A replica names itself, but it can't pass for one that is attached by another key.
         let replica_id = Some(replica).filter(|id| !self.app.hub.belongs_to_another(*id, key_id));
+        let (mut readable, mut rejected) = (Vec::with_capacity(records.len()), Vec::new());
+        for record in records {
+            // One that can't be read must not hold up the others for ever.
+            match record.decode() {
+                Ok(decoded) => readable.push(Arc::new(decoded)),
+                Err(error) => rejected.push(Rejected {
+                    id: record.id(),
+                    reason: error.to_string(),
+                }),
+            }
+        }
         let report = self
             .app
             .store
-            .interception_ingest(&caller, ReplicaStamp { replica_id }, &records)
+            .interception_ingest(&caller, ReplicaStamp { replica_id }, &readable)
             .await
             .map_err(|error| internal(&caller, &error))?;
-        let rejected = report
-            .rejected
-            .into_iter()
-            .map(|(id, reason)| Rejected { id, reason })
-            .collect();
+        rejected.extend(report.rejected.into_iter().map(|(id, reason)| Rejected { id, reason }));
         Ok(Receipt { rejected })
     }
 }
@@ -235,6 +247,10 @@ fn bounded(hello: Hello) -> Hello {
 
 /// Logs what failed, and gives the replica only the request id.
 fn internal(caller: &Caller, error: &StoreError) -> LinkError {
+    failed(caller, error)
+}
+
+fn failed(caller: &Caller, error: &(dyn std::error::Error + 'static)) -> LinkError {
     let request_id = caller.request_id.as_ref().map(RequestId::to_string).unwrap_or_default();
     tracing::error!(request_id, error = %crate::error::chain(error), "a call over the control link failed inside");
     LinkError::Internal { request_id }

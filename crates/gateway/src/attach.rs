@@ -7,8 +7,9 @@ use crate::backoff::Backoff;
 use crate::core::Core;
 use crate::snapshot::{Snapshot, Standing};
 use futures_util::StreamExt as _;
-use lychgate_link::{CloseReason, Configuration, Down, Heartbeat, Hello, LinkError, PROTOCOL, RefusalReason};
+use lychgate_link::{CloseReason, Configuration, Down, Heartbeat, Hello, LinkError, Message, PROTOCOL, RefusalReason};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -62,6 +63,7 @@ async fn attend(core: &Core, heartbeats: &watch::Sender<Heartbeat>, mut opened: 
         protocol: PROTOCOL,
         address: core.options.address.clone(),
         labels: core.options.labels.clone(),
+        resume_after: 0,
     };
     heartbeat(core, heartbeats);
     let attachment = match timeout(OPEN_TIMEOUT, core.link.attach(hello, heartbeats.subscribe())).await {
@@ -87,7 +89,10 @@ async fn attend(core: &Core, heartbeats: &watch::Sender<Heartbeat>, mut opened: 
             }
         };
         match event {
-            Some(Ok(Down::Configuration(configuration))) => {
+            Some(Ok(Down {
+                message: Message::Configuration { configuration, .. },
+                ..
+            })) => {
                 // While nobody was attached, revocations may have been missed.
                 if !std::mem::replace(&mut attached, true) {
                     core.leases.forget_all();
@@ -96,8 +101,18 @@ async fn attend(core: &Core, heartbeats: &watch::Sender<Heartbeat>, mut opened: 
                 configure(core, &configuration);
                 heartbeat(core, heartbeats);
             }
-            Some(Ok(Down::TokensRevoked(tokens))) => core.leases.revoke(&tokens),
-            Some(Ok(Down::Close(reason))) => return closed(reason),
+            Some(Ok(Down {
+                message: Message::TokensRevoked(tokens),
+                ..
+            })) => core.leases.revoke(&tokens),
+            Some(Ok(Down {
+                message: Message::Drain | Message::Unknown,
+                ..
+            })) => {}
+            Some(Ok(Down {
+                message: Message::Close(reason),
+                ..
+            })) => return closed(reason),
             Some(Err(error)) => return over(error),
             None => return Over::Lost("the connection was lost".to_owned()),
         }
@@ -109,6 +124,8 @@ fn heartbeat(core: &Core, heartbeats: &watch::Sender<Heartbeat>) {
         spool_depth: core.spool.depth() as u64,
         in_flight: core.in_flight(),
         configuration_version: core.snapshot.load().table.version,
+        draining: core.draining.load(Ordering::Acquire),
+        set_aside: 0,
     };
     heartbeats.send_if_modified(|last| std::mem::replace(last, now) != now);
 }
@@ -131,6 +148,9 @@ fn closed(reason: CloseReason) -> Over {
     match reason {
         CloseReason::KeyRevoked => Over::Refused(RefusalReason::KeyRevoked.to_string()),
         CloseReason::KeyExpired => Over::Refused(RefusalReason::KeyExpired.to_string()),
+        CloseReason::KeyRotated => Over::Refused(RefusalReason::KeyRotated.to_string()),
+        CloseReason::KeyDisabled => Over::Refused(RefusalReason::KeyDisabled.to_string()),
+        CloseReason::SourceNotAllowed => Over::Refused(RefusalReason::SourceNotAllowed.to_string()),
         CloseReason::ShuttingDown => Over::Lost("the control plane is shutting down".to_owned()),
     }
 }

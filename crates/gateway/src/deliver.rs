@@ -2,7 +2,7 @@
 
 use crate::backoff::Backoff;
 use crate::core::Core;
-use lychgate_link::{LinkError, Receipt};
+use lychgate_link::{EncodedRecord, LinkError, Receipt};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +21,12 @@ pub(crate) async fn run(core: Arc<Core>) {
         if core.spool.depth() < BATCH {
             tokio::time::sleep(LINGER).await;
         }
-        let batch = core.spool.peek(most);
+        let batch: Vec<_> = core
+            .spool
+            .peek(most)
+            .iter()
+            .map(|record| EncodedRecord::encode((**record).clone()))
+            .collect();
         let count = batch.len();
         match core.link.deliver(core.replica_id, batch).await {
             Ok(receipt) => {

@@ -1,17 +1,16 @@
 //! The replica's half: [`ControlLink`] calls in, gRPC calls out.
 
-use crate::convert::{id_bytes, read_down};
+use crate::convert::id_bytes;
 use crate::generated as wire;
 use crate::generated::link_client::LinkClient;
-use crate::link::{Attachment, Authorization, ControlLink, Heartbeat, Hello, LinkError, Receipt};
+use crate::link::{Attachment, Authorization, ControlLink, Down, Heartbeat, Hello, LinkError, Receipt};
+use crate::record::EncodedRecord;
 use crate::status::read_status;
 use crate::{DELIVERY_BYTES, MAX_MESSAGE_BYTES};
 use async_trait::async_trait;
 use futures_util::stream::{self, Stream, StreamExt};
 use lychgate_types::ReplicaId;
-use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::secret::{GatewayKeySecret, SecretHash};
-use prost::Message;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -125,12 +124,10 @@ impl ControlLink for GrpcLink {
             tokio::time::timeout(CONNECT_TIMEOUT + AUTHORIZE_TIMEOUT, self.client.clone().attach(request)).await;
         let answer = answer.map_err(|_| LinkError::Unreachable("it did not answer in time".to_owned()))?;
         let down = answer.map_err(|status| read_status(&status))?.into_inner();
-        let events = down.filter_map(move |message: Result<wire::Down, Status>| {
+        let events = down.map(move |message: Result<wire::Down, Status>| {
             let _held_while_attached = &attached;
-            std::future::ready(match message {
-                Ok(message) => read_down(message).map_err(LinkError::from).transpose(),
-                Err(status) => Some(Err(read_status(&status))),
-            })
+            let message = message.map_err(|status| read_status(&status))?;
+            Ok(Down::try_from(message)?)
         });
         Ok(Attachment { events: events.boxed() })
     }
@@ -149,7 +146,7 @@ impl ControlLink for GrpcLink {
         Ok(answer.into_inner().try_into()?)
     }
 
-    async fn deliver(&self, replica: ReplicaId, records: Vec<Arc<InterceptionRecord>>) -> Result<Receipt, LinkError> {
+    async fn deliver(&self, replica: ReplicaId, records: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {
         let mut receipt = Receipt::default();
         let empty = || wire::DeliverRequest {
             replica_id: id_bytes(replica.as_uuid()),
@@ -157,8 +154,7 @@ impl ControlLink for GrpcLink {
         };
         let (mut batch, mut bytes) = (empty(), 0);
         for record in records {
-            let message = wire::Interception::from(record.as_ref());
-            let length = message.encoded_len();
+            let length = record.bytes().len();
             if bytes > 0 && bytes + length > DELIVERY_BYTES {
                 receipt.rejected.append(
                     &mut self
@@ -169,7 +165,7 @@ impl ControlLink for GrpcLink {
                 bytes = 0;
             }
             bytes += length;
-            batch.interceptions.push(message);
+            batch.interceptions.push(record.bytes().clone());
         }
         receipt.rejected.append(&mut self.deliver_batch(batch).await?.rejected);
         Ok(receipt)

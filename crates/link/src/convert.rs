@@ -4,17 +4,19 @@
 
 use crate::generated as wire;
 use crate::link::{
-    Authorization, CloseReason, Configuration, DenyReason, Down, Heartbeat, Hello, ProviderConfig, ProviderKeyConfig,
-    Receipt, Rejected,
+    Authorization, CloseReason, Configuration, DenyReason, Down, Heartbeat, Hello, Message, ProviderConfig,
+    ProviderKeyConfig, Receipt, Rejected,
 };
 use crate::policy::{self as route, read_policy};
 use crate::version::ProtocolVersion;
 use lychgate_types::policy::ProviderPolicy;
-use lychgate_types::secret::{ProviderSecret, SecretHash};
+use lychgate_types::secret::{ProviderSecret, SecretHash, SpoolKey};
 use lychgate_types::{InterceptionId, Name, ProviderId, ProviderKeyId, ReplicaId};
+use prost::Message as _;
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 /// A message that breaks the protocol: which field, in words for the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +26,12 @@ pub struct BadMessage(pub(crate) &'static str);
 impl std::fmt::Debug for wire::ProviderKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("ProviderKey")
+    }
+}
+
+impl std::fmt::Debug for wire::Configuration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Configuration")
     }
 }
 
@@ -52,6 +60,7 @@ impl From<Hello> for wire::Hello {
             protocol_minor: hello.protocol.minor,
             address: hello.address,
             labels: hello.labels.into_iter().collect(),
+            resume_after: hello.resume_after,
         }
     }
 }
@@ -69,6 +78,7 @@ impl TryFrom<wire::Hello> for Hello {
             },
             address: hello.address,
             labels: hello.labels.into_iter().collect(),
+            resume_after: hello.resume_after,
         })
     }
 }
@@ -79,6 +89,8 @@ impl From<Heartbeat> for wire::Heartbeat {
             spool_depth: beat.spool_depth,
             in_flight: beat.in_flight,
             configuration_version: beat.configuration_version,
+            draining: beat.draining,
+            set_aside: beat.set_aside,
         }
     }
 }
@@ -89,53 +101,113 @@ impl From<wire::Heartbeat> for Heartbeat {
             spool_depth: beat.spool_depth,
             in_flight: beat.in_flight,
             configuration_version: beat.configuration_version,
+            draining: beat.draining,
+            set_aside: beat.set_aside,
         }
     }
 }
 
 impl From<Down> for wire::Down {
     fn from(down: Down) -> Self {
-        use wire::down::Message;
-        let message = match down {
-            Down::Configuration(configuration) => Message::Configuration(configuration.as_ref().into()),
-            Down::TokensRevoked(hashes) => Message::TokensRevoked(wire::TokensRevoked {
+        use wire::down::Message as Wire;
+        let message = match down.message {
+            Message::Configuration {
+                configuration,
+                resumed,
+                spool_key,
+            } => Some(Wire::Configuration(wire::Configuration {
+                resumed,
+                spool_key: spool_key.expose().to_vec(),
+                ..configuration.as_ref().into()
+            })),
+            Message::TokensRevoked(hashes) => Some(Wire::TokensRevoked(wire::TokensRevoked {
                 token_hashes: hashes.iter().map(|hash| hash.as_bytes().to_vec()).collect(),
-            }),
-            Down::Close(reason) => {
-                let reason = match reason {
-                    CloseReason::KeyRevoked => wire::close::Reason::KeyRevoked,
-                    CloseReason::KeyExpired => wire::close::Reason::KeyExpired,
-                    CloseReason::ShuttingDown => wire::close::Reason::ShuttingDown,
-                };
-                Message::Close(wire::Close { reason: reason.into() })
-            }
+            })),
+            Message::Drain => Some(Wire::Drain(wire::Drain {})),
+            Message::Close(reason) => Some(Wire::Close(wire::Close {
+                reason: close_to_wire(reason).into(),
+            })),
+            Message::Unknown => None,
         };
-        Self { message: Some(message) }
+        Self {
+            after: down.after,
+            sequence: down.sequence,
+            message,
+        }
     }
 }
 
-/// Reads what came down; `None` is a message that this version does not know, to be passed over.
-pub(crate) fn read_down(down: wire::Down) -> Result<Option<Down>, BadMessage> {
-    use wire::down::Message;
-    Ok(match down.message {
-        None => None,
-        Some(Message::Configuration(configuration)) => {
-            Some(Down::Configuration(Arc::new(read_configuration(configuration)?)))
-        }
-        Some(Message::TokensRevoked(revoked)) => {
-            let hashes = revoked
-                .token_hashes
-                .iter()
-                .map(|hash| read_hash(hash, "tokens_revoked.token_hashes"));
-            Some(Down::TokensRevoked(hashes.collect::<Result<_, _>>()?))
-        }
-        Some(Message::Close(close)) => match close.reason() {
-            wire::close::Reason::KeyRevoked => Some(Down::Close(CloseReason::KeyRevoked)),
-            wire::close::Reason::KeyExpired => Some(Down::Close(CloseReason::KeyExpired)),
-            wire::close::Reason::ShuttingDown => Some(Down::Close(CloseReason::ShuttingDown)),
-            wire::close::Reason::Unspecified => None,
-        },
+impl TryFrom<wire::Down> for Down {
+    type Error = BadMessage;
+    fn try_from(down: wire::Down) -> Result<Self, BadMessage> {
+        use wire::down::Message as Wire;
+        let message = match down.message {
+            Some(Wire::Configuration(mut configuration)) => Message::Configuration {
+                resumed: configuration.resumed,
+                spool_key: read_spool_key(std::mem::take(&mut configuration.spool_key))?,
+                configuration: Arc::new(read_configuration(configuration)?),
+            },
+            Some(Wire::TokensRevoked(revoked)) => {
+                let hashes = revoked
+                    .token_hashes
+                    .iter()
+                    .map(|hash| read_hash(hash, "tokens_revoked.token_hashes"));
+                Message::TokensRevoked(hashes.collect::<Result<_, _>>()?)
+            }
+            Some(Wire::Drain(wire::Drain {})) => Message::Drain,
+            Some(Wire::Close(close)) => read_close(close.reason()).map_or(Message::Unknown, Message::Close),
+            None => Message::Unknown,
+        };
+        Ok(Self {
+            after: down.after,
+            sequence: down.sequence,
+            message,
+        })
+    }
+}
+
+const fn close_to_wire(reason: CloseReason) -> wire::close::Reason {
+    match reason {
+        CloseReason::KeyRevoked => wire::close::Reason::KeyRevoked,
+        CloseReason::KeyExpired => wire::close::Reason::KeyExpired,
+        CloseReason::ShuttingDown => wire::close::Reason::ShuttingDown,
+        CloseReason::KeyRotated => wire::close::Reason::KeyRotated,
+        CloseReason::KeyDisabled => wire::close::Reason::KeyDisabled,
+        CloseReason::SourceNotAllowed => wire::close::Reason::SourceNotAllowed,
+    }
+}
+
+/// `None` is a reason that this version does not know: the refusal of the next attachment will say it in words.
+const fn read_close(reason: wire::close::Reason) -> Option<CloseReason> {
+    Some(match reason {
+        wire::close::Reason::KeyRevoked => CloseReason::KeyRevoked,
+        wire::close::Reason::KeyExpired => CloseReason::KeyExpired,
+        wire::close::Reason::ShuttingDown => CloseReason::ShuttingDown,
+        wire::close::Reason::KeyRotated => CloseReason::KeyRotated,
+        wire::close::Reason::KeyDisabled => CloseReason::KeyDisabled,
+        wire::close::Reason::SourceNotAllowed => CloseReason::SourceNotAllowed,
+        wire::close::Reason::Unspecified => return None,
     })
+}
+
+fn read_spool_key(bytes: Vec<u8>) -> Result<SpoolKey, BadMessage> {
+    let bytes = Zeroizing::new(bytes);
+    let bytes = bytes.as_slice().try_into();
+    bytes
+        .map(SpoolKey::from_bytes)
+        .map_err(|_| BadMessage("configuration.spool_key"))
+}
+
+impl Configuration {
+    /// As bytes, for a replica's own sealed snapshot. The providers' keys are in it.
+    pub fn encode(&self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(wire::Configuration::from(self).encode_to_vec())
+    }
+
+    /// Reads what [`Self::encode`] made.
+    pub fn decode(bytes: &[u8]) -> Result<Self, BadMessage> {
+        read_configuration(wire::Configuration::decode(bytes).map_err(|_| BadMessage("configuration"))?)
+    }
 }
 
 impl From<&Configuration> for wire::Configuration {
@@ -162,6 +234,7 @@ impl From<&Configuration> for wire::Configuration {
             capture_content: configuration.capture_content,
             providers: configuration.providers.iter().map(provider).collect(),
             routes: configuration.routes.iter().map(route::to_wire).collect(),
+            ..Self::default()
         }
     }
 }

@@ -32,8 +32,10 @@ const MAX_MESSAGE_BYTES: usize = 32 << 20;
 /// How many bytes of records go into one `Deliver` call; a larger batch becomes several calls.
 const DELIVERY_BYTES: usize = 4 << 20;
 
+pub use convert::BadMessage;
 pub use link::{
     Attachment, Authorization, CloseReason, Configuration, ControlLink, DenyReason, Down, Heartbeat, Hello, LinkError,
-    ProviderConfig, ProviderKeyConfig, Receipt, RefusalReason, Rejected, RouteConfig, RouteTarget,
+    Message, ProviderConfig, ProviderKeyConfig, Receipt, RefusalReason, Rejected, RouteConfig, RouteTarget,
 };
+pub use record::EncodedRecord;
 pub use version::{PROTOCOL, ProtocolVersion, VersionRefusal};

@@ -1,12 +1,12 @@
 //! The conversation, in the product's own types.
 
+use crate::record::EncodedRecord;
 use crate::version::{ProtocolVersion, VersionRefusal};
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::policy::ProviderPolicy;
 use lychgate_types::provider::ProviderType;
-use lychgate_types::secret::{ProviderSecret, SecretHash};
+use lychgate_types::secret::{ProviderSecret, SecretHash, SpoolKey};
 use lychgate_types::{InterceptionId, Name, ProviderId, ProviderKeyId, ReplicaId, RouteId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,12 +26,12 @@ pub trait ControlLink: Send + Sync + std::fmt::Debug + 'static {
 
     /// Hands records over. An answer means that they are committed (or set aside for ever, see [`Receipt::rejected`]);
     /// handing the same ones over again changes nothing.
-    async fn deliver(&self, replica: ReplicaId, records: Vec<Arc<InterceptionRecord>>) -> Result<Receipt, LinkError>;
+    async fn deliver(&self, replica: ReplicaId, records: Vec<EncodedRecord>) -> Result<Receipt, LinkError>;
 }
 
-/// An open attachment. The stream's end without a [`Down::Close`] is a lost connection.
+/// An open attachment. The stream's end without a [`Message::Close`] is a lost connection.
 pub struct Attachment {
-    /// What the control plane sends, in order; the first item is [`Down::Configuration`].
+    /// What the control plane sends, in order; the first item is [`Message::Configuration`].
     pub events: BoxStream<'static, Result<Down, LinkError>>,
 }
 
@@ -56,6 +56,9 @@ pub struct Hello {
     pub address: String,
     /// The operator's own labels.
     pub labels: BTreeMap<String, String>,
+    /// [`Down::sequence`] of the last message applied, on whatever attachment it came; 0 before the first. Where the control
+    /// plane can tell all revocations since, leases stay good (`resumed` in [`Message::Configuration`]).
+    pub resume_after: u64,
 }
 
 /// What a replica tells of itself while attached.
@@ -67,15 +70,43 @@ pub struct Heartbeat {
     pub in_flight: u64,
     /// [`Configuration::version`] in force; 0 before the first.
     pub configuration_version: u64,
+    /// Whether it takes no new requests ([`Message::Drain`], or its process is ending).
+    pub draining: bool,
+    /// Records that nobody could take and that lie aside, for an operator to look at.
+    pub set_aside: u64,
 }
 
-/// What comes down the attachment.
-#[derive(Debug, Clone)]
-pub enum Down {
+/// What comes down the attachment, with its place in the feed of changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Down {
+    /// The sequence number that this message continues from. A replica that stands elsewhere has missed one: it forgets its
+    /// leases and attaches anew. Without meaning in the first message of an attachment that is not resumed, and in a close.
+    pub after: u64,
+    /// The sequence number that this message brings the replica to.
+    pub sequence: u64,
+    /// What is said.
+    pub message: Message,
+}
+
+/// What a control plane says to an attached replica.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
     /// The whole configuration, at the start and after each change.
-    Configuration(Arc<Configuration>),
+    Configuration {
+        /// The same for all replicas of a gateway key.
+        configuration: Arc<Configuration>,
+        /// In the first one of an attachment: whether the replica's leases are still good, but for those revoked by what
+        /// follows. Else all are to be forgotten. Without meaning in later ones.
+        resumed: bool,
+        /// What the replica seals its spool with. It belongs to the gateway key, and stays when its secret is rotated.
+        spool_key: SpoolKey,
+    },
     /// Tokens that must not be believed any longer, whatever their lease says.
     TokensRevoked(Vec<SecretHash>),
+    /// Take no new requests, finish those in flight, stay attached.
+    Drain,
+    /// Something that this version does not know: passed over, but for its place in the feed.
+    Unknown,
     /// The control plane closes this attachment; the stream ends after it.
     Close(CloseReason),
 }
@@ -89,6 +120,12 @@ pub enum CloseReason {
     KeyExpired,
     /// The control plane is stopping: attach elsewhere or again.
     ShuttingDown,
+    /// The gateway key was rotated, and the time of the secret that this replica showed is over.
+    KeyRotated,
+    /// The gateway key was disabled; it may be enabled again.
+    KeyDisabled,
+    /// The gateway key no longer lets in from this replica's address.
+    SourceNotAllowed,
 }
 
 /// All that a replica needs to know to serve.
@@ -102,6 +139,17 @@ pub struct Configuration {
     pub providers: Vec<ProviderConfig>,
     /// Where requests for certain models go instead; the first one that fits counts.
     pub routes: Vec<RouteConfig>,
+}
+
+impl From<Message> for Down {
+    /// A message outside the feed's order, as a close is.
+    fn from(message: Message) -> Self {
+        Self {
+            after: 0,
+            sequence: 0,
+            message,
+        }
+    }
 }
 
 /// Where requests to one provider for certain models go.
@@ -257,6 +305,18 @@ pub enum RefusalReason {
     /// The key's time is over.
     #[error("the gateway key has expired")]
     KeyExpired,
+    /// The secret was replaced by another.
+    #[error("the gateway key was rotated; give this replica the new secret")]
+    KeyRotated,
+    /// The key was disabled.
+    #[error("the gateway key is disabled")]
+    KeyDisabled,
+    /// The key lets in from certain addresses only.
+    #[error("the gateway key does not let in from this address")]
+    SourceNotAllowed,
+    /// A reason of a newer control plane, in its words.
+    #[error("{0}")]
+    Other(String),
     /// Too many bad attempts from this address.
     #[error("too many failed attempts; wait before trying again")]
     TooManyAttempts,

@@ -1,48 +1,99 @@
-//! Interception records between the wire's message and the product's type.
+//! Interception records between the product's type, the wire's message, and the bytes that are spooled and sent.
 
 use crate::convert::{BadMessage, id_bytes, read_hash, read_id};
 use crate::generated as wire;
+use bytes::Bytes;
 use lychgate_types::interception::{InterceptionRecord, ModelThought, Prompt, TokenUsage, ToolUsage};
 use lychgate_types::{InterceptionId, Timestamp};
+use prost::Message;
 
-impl From<&InterceptionRecord> for wire::Interception {
-    fn from(record: &InterceptionRecord) -> Self {
+/// A record as it is spooled and sent: its id, and its bytes (an `Interception` of `proto/link.proto`). Encoded once, when it
+/// is made.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EncodedRecord {
+    id: InterceptionId,
+    bytes: Bytes,
+}
+
+impl EncodedRecord {
+    /// Encodes a record.
+    pub fn encode(record: InterceptionRecord) -> Self {
+        Self {
+            id: record.id,
+            bytes: wire::Interception::from(record).encode_to_vec().into(),
+        }
+    }
+
+    /// Takes back what [`Self::bytes`] gave. Reads no more of it than its id; whether the rest can be read is for
+    /// [`Self::decode`] to say.
+    pub fn from_bytes(bytes: Bytes) -> Result<Self, BadMessage> {
+        let head = wire::InterceptionHead::decode(bytes.clone()).map_err(|_| BadMessage("interception"))?;
+        let id = InterceptionId::from_uuid(read_id(&head.id, "interception.id")?);
+        Ok(Self { id, bytes })
+    }
+
+    /// The record's id.
+    pub const fn id(&self) -> InterceptionId {
+        self.id
+    }
+
+    /// The record's bytes; they may hold prompts.
+    pub const fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Decodes the record.
+    pub fn decode(&self) -> Result<InterceptionRecord, BadMessage> {
+        wire::Interception::decode(self.bytes.clone())
+            .map_err(|_| BadMessage("interception"))?
+            .try_into()
+    }
+}
+
+impl std::fmt::Debug for EncodedRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "EncodedRecord({}, {} bytes)", self.id, self.bytes.len())
+    }
+}
+
+impl From<InterceptionRecord> for wire::Interception {
+    fn from(record: InterceptionRecord) -> Self {
         Self {
             id: id_bytes(record.id.as_uuid()),
             token_hash: record.token_hash.as_bytes().to_vec(),
-            provider: record.provider.clone(),
+            provider: record.provider,
             provider_type: record.provider_type.as_str().to_owned(),
             api: record.api.as_str().to_owned(),
-            model: record.model.clone(),
+            model: record.model,
             streaming: record.streaming,
-            client: record.client.clone(),
-            user_agent: record.user_agent.clone(),
-            client_session_id: record.client_session_id.clone(),
-            thread_parent_tool_call_id: record.thread_parent_tool_call_id.clone(),
+            client: record.client,
+            user_agent: record.user_agent,
+            client_session_id: record.client_session_id,
+            thread_parent_tool_call_id: record.thread_parent_tool_call_id,
             credential_kind: record.credential_kind.as_str().to_owned(),
-            credential_hint: record.credential_hint.clone(),
+            credential_hint: record.credential_hint,
             started_at: record.started_at.as_micros(),
             ended_at: record.ended_at.as_micros(),
             outcome: record.outcome.as_str().to_owned(),
             upstream_status: record.upstream_status.map(u32::from),
-            error_type: record.error_type.clone(),
-            error_message: record.error_message.clone(),
-            provider_request_id: record.provider_request_id.clone(),
-            stop_reason: record.stop_reason.clone(),
+            error_type: record.error_type,
+            error_message: record.error_message,
+            provider_request_id: record.provider_request_id,
+            stop_reason: record.stop_reason,
             attempts: record.attempts,
             time_to_first_byte_ms: record.time_to_first_byte_ms,
             overhead_us: record.overhead_us,
-            token_usages: record.token_usages.iter().map(token_usage).collect(),
-            prompts: record.prompts.iter().map(prompt).collect(),
-            tool_usages: record.tool_usages.iter().map(tool_usage).collect(),
-            model_thoughts: record.model_thoughts.iter().map(model_thought).collect(),
+            token_usages: record.token_usages.into_iter().map(token_usage).collect(),
+            prompts: record.prompts.into_iter().map(prompt).collect(),
+            tool_usages: record.tool_usages.into_iter().map(tool_usage).collect(),
+            model_thoughts: record.model_thoughts.into_iter().map(model_thought).collect(),
         }
     }
 }
 
-fn token_usage(usage: &TokenUsage) -> wire::TokenUsage {
+fn token_usage(usage: TokenUsage) -> wire::TokenUsage {
     wire::TokenUsage {
-        provider_response_id: usage.provider_response_id.clone(),
+        provider_response_id: usage.provider_response_id,
         input_tokens: usage.input_tokens,
         output_tokens: usage.output_tokens,
         cache_read_input_tokens: usage.cache_read_input_tokens,
@@ -50,29 +101,29 @@ fn token_usage(usage: &TokenUsage) -> wire::TokenUsage {
         cache_write_1h_input_tokens: usage.cache_write_1h_input_tokens,
         reasoning_tokens: usage.reasoning_tokens,
         estimated: usage.estimated,
-        extra: usage.extra.iter().map(|(name, count)| (name.clone(), *count)).collect(),
+        extra: usage.extra.into_iter().collect(),
     }
 }
 
-fn prompt(prompt: &Prompt) -> wire::Prompt {
+fn prompt(prompt: Prompt) -> wire::Prompt {
     wire::Prompt {
-        provider_response_id: prompt.provider_response_id.clone(),
-        prompt: prompt.prompt.clone(),
+        provider_response_id: prompt.provider_response_id,
+        prompt: prompt.prompt,
     }
 }
 
-fn tool_usage(usage: &ToolUsage) -> wire::ToolUsage {
+fn tool_usage(usage: ToolUsage) -> wire::ToolUsage {
     wire::ToolUsage {
-        provider_response_id: usage.provider_response_id.clone(),
-        tool_call_id: usage.tool_call_id.clone(),
-        tool: usage.tool.clone(),
-        input: usage.input.clone(),
+        provider_response_id: usage.provider_response_id,
+        tool_call_id: usage.tool_call_id,
+        tool: usage.tool,
+        input: usage.input,
     }
 }
 
-fn model_thought(thought: &ModelThought) -> wire::ModelThought {
+fn model_thought(thought: ModelThought) -> wire::ModelThought {
     wire::ModelThought {
-        content: thought.content.clone(),
+        content: thought.content,
         source: thought.source.as_str().to_owned(),
     }
 }
@@ -161,5 +212,44 @@ fn read_token_usage(usage: wire::TokenUsage) -> TokenUsage {
         reasoning_tokens: usage.reasoning_tokens,
         estimated: usage.estimated,
         extra: usage.extra.into_iter().collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(message: &impl Message) -> Bytes {
+        message.encode_to_vec().into()
+    }
+
+    #[test]
+    fn what_can_be_named_but_not_read_is_told_apart() {
+        let head = wire::InterceptionHead { id: vec![7; 16] };
+        let named = EncodedRecord::from_bytes(bytes(&head)).unwrap();
+        assert_eq!(named.id().as_uuid().as_bytes(), &[7; 16]);
+        assert_eq!(named.decode(), Err(BadMessage("interception.token_hash")));
+        assert_eq!(
+            EncodedRecord::from_bytes(Bytes::new()),
+            Err(BadMessage("interception.id"))
+        );
+        assert_eq!(
+            EncodedRecord::from_bytes(Bytes::from_static(b"\xff")),
+            Err(BadMessage("interception"))
+        );
+    }
+
+    #[test]
+    fn debug_shows_no_content() {
+        let record = wire::Interception {
+            id: vec![7; 16],
+            model: "canary".into(),
+            ..wire::Interception::default()
+        };
+        let shown = format!("{:?}", EncodedRecord::from_bytes(bytes(&record)).unwrap());
+        assert!(
+            shown.starts_with("EncodedRecord(") && !shown.contains("canary"),
+            "{shown}"
+        );
     }
 }

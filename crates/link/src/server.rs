@@ -5,11 +5,12 @@ use crate::convert::BadMessage;
 use crate::generated as wire;
 use crate::generated::link_server::{Link, LinkServer};
 use crate::link::{ControlLink, Down, Heartbeat, LinkError, RefusalReason};
+use crate::record::EncodedRecord;
 use crate::{MAX_MESSAGE_BYTES, convert};
 use async_trait::async_trait;
 use axum::extract::ConnectInfo;
 use futures_util::stream::{BoxStream, StreamExt};
-use lychgate_types::{InterceptionId, ReplicaId};
+use lychgate_types::ReplicaId;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
@@ -94,21 +95,8 @@ impl Link for Service {
         let link = self.admit(request.metadata(), request.extensions()).await?;
         let request = request.into_inner();
         let replica = ReplicaId::from_uuid(convert::read_id(&request.replica_id, "deliver_request.replica_id")?);
-        let mut records = Vec::with_capacity(request.interceptions.len());
-        let mut unreadable = Vec::new();
-        for message in request.interceptions {
-            // One record that can't be read is set aside; it must not hold up the others for ever.
-            let id = InterceptionId::from_uuid(convert::read_id(&message.id, "interception.id")?);
-            match message.try_into() {
-                Ok(record) => records.push(Arc::new(record)),
-                Err(error) => unreadable.push(crate::Rejected {
-                    id,
-                    reason: BadMessage::to_string(&error),
-                }),
-            }
-        }
-        let mut receipt = link.deliver(replica, records).await?;
-        receipt.rejected.append(&mut unreadable);
+        let records = request.interceptions.into_iter().map(EncodedRecord::from_bytes);
+        let receipt = link.deliver(replica, records.collect::<Result<_, _>>()?).await?;
         Ok(Response::new(receipt.into()))
     }
 }

@@ -36,9 +36,15 @@ impl From<LinkError> for Status {
                     RefusalReason::KeyMalformed(detail) => {
                         return Self::with_metadata(Code::Unauthenticated, detail.clone(), metadata);
                     }
-                    RefusalReason::KeyUnknown | RefusalReason::KeyRevoked | RefusalReason::KeyExpired => {
-                        Code::Unauthenticated
+                    RefusalReason::Other(words) => {
+                        return Self::with_metadata(Code::PermissionDenied, words.clone(), metadata);
                     }
+                    RefusalReason::SourceNotAllowed => Code::PermissionDenied,
+                    RefusalReason::KeyUnknown
+                    | RefusalReason::KeyRevoked
+                    | RefusalReason::KeyExpired
+                    | RefusalReason::KeyRotated
+                    | RefusalReason::KeyDisabled => Code::Unauthenticated,
                 }
             }
         };
@@ -72,6 +78,9 @@ pub(crate) fn read_status(status: &Status) -> LinkError {
         "key_unknown" => LinkError::Refused(RefusalReason::KeyUnknown),
         "key_revoked" => LinkError::Refused(RefusalReason::KeyRevoked),
         "key_expired" => LinkError::Refused(RefusalReason::KeyExpired),
+        "key_rotated" => LinkError::Refused(RefusalReason::KeyRotated),
+        "key_disabled" => LinkError::Refused(RefusalReason::KeyDisabled),
+        "source_not_allowed" => LinkError::Refused(RefusalReason::SourceNotAllowed),
         "too_many_attempts" => LinkError::Refused(RefusalReason::TooManyAttempts),
         "version" => match (version(text(REPLICA_VERSION)), version(text(CONTROL_PLANE_VERSION))) {
             (Some(replica), Some(control_plane)) => match control_plane.accepts(replica) {
@@ -80,6 +89,8 @@ pub(crate) fn read_status(status: &Status) -> LinkError {
             },
             _ => LinkError::Unreachable(status.message().to_owned()),
         },
+        // A word of a newer control plane. A status without one may be that of a proxy in between, and says nothing of the key.
+        word if !word.is_empty() => LinkError::Refused(RefusalReason::Other(status.message().to_owned())),
         _ if status.code() == Code::Internal && metadata.get(REQUEST_ID).is_some() => LinkError::Internal {
             request_id: text(REQUEST_ID).to_owned(),
         },
@@ -105,6 +116,10 @@ fn word(reason: &RefusalReason) -> &'static str {
         RefusalReason::KeyUnknown => "key_unknown",
         RefusalReason::KeyRevoked => "key_revoked",
         RefusalReason::KeyExpired => "key_expired",
+        RefusalReason::KeyRotated => "key_rotated",
+        RefusalReason::KeyDisabled => "key_disabled",
+        RefusalReason::SourceNotAllowed => "source_not_allowed",
+        RefusalReason::Other(_) => "other",
         RefusalReason::TooManyAttempts => "too_many_attempts",
         RefusalReason::Version(_) => "version",
     }
@@ -140,6 +155,10 @@ mod tests {
             LinkError::Refused(RefusalReason::KeyUnknown),
             LinkError::Refused(RefusalReason::KeyRevoked),
             LinkError::Refused(RefusalReason::KeyExpired),
+            LinkError::Refused(RefusalReason::KeyRotated),
+            LinkError::Refused(RefusalReason::KeyDisabled),
+            LinkError::Refused(RefusalReason::SourceNotAllowed),
+            LinkError::Refused(RefusalReason::Other("the moon is wrong".into())),
             LinkError::Refused(RefusalReason::TooManyAttempts),
             LinkError::Refused(
                 VersionRefusal::UpgradeReplica {

@@ -10,7 +10,7 @@ use lychgate_link::*;
 use lychgate_types::interception::*;
 use lychgate_types::policy::ProviderPolicy;
 use lychgate_types::provider::{Api, ProviderType};
-use lychgate_types::secret::{GatewayKeySecret, ProviderSecret, SecretHash};
+use lychgate_types::secret::{GatewayKeySecret, ProviderSecret, SecretHash, SpoolKey};
 use lychgate_types::{Ambient, Name, ReplicaId, Timestamp};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -30,7 +30,7 @@ enum Said {
     Hello(Hello),
     Heartbeat(Heartbeat),
     Detached,
-    Records(ReplicaId, Vec<Arc<InterceptionRecord>>),
+    Records(ReplicaId, Vec<EncodedRecord>),
 }
 
 #[async_trait]
@@ -80,11 +80,12 @@ impl ControlLink for ControlPlane {
         })
     }
 
-    async fn deliver(&self, replica: ReplicaId, records: Vec<Arc<InterceptionRecord>>) -> Result<Receipt, LinkError> {
-        let rejected = records.iter().filter(|r| r.model == "poison");
-        let rejected = rejected
-            .map(|r| Rejected {
-                id: r.id,
+    async fn deliver(&self, replica: ReplicaId, records: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {
+        let rejected = records
+            .iter()
+            .filter(|record| record.decode().unwrap().model == "poison")
+            .map(|record| Rejected {
+                id: record.id(),
                 reason: "no such token".into(),
             })
             .collect();
@@ -130,6 +131,7 @@ fn hello() -> Hello {
         protocol: PROTOCOL,
         address: "127.0.0.1:4001".into(),
         labels: BTreeMap::from([("region".into(), "eu".into())]),
+        resume_after: 41,
     }
 }
 
@@ -172,9 +174,9 @@ fn configuration() -> Configuration {
     }
 }
 
-fn record(model: &str, prompt: &str) -> Arc<InterceptionRecord> {
+fn record(model: &str, prompt: &str) -> InterceptionRecord {
     let ambient = Ambient::system();
-    Arc::new(InterceptionRecord {
+    InterceptionRecord {
         id: ambient.new_id(),
         token_hash: SecretHash::from_bytes([7; 32]),
         provider: "anthropic".into(),
@@ -224,7 +226,7 @@ fn record(model: &str, prompt: &str) -> Arc<InterceptionRecord> {
             content: "hm".into(),
             source: ThoughtSource::Commentary,
         }],
-    })
+    }
 }
 
 #[tokio::test]
@@ -237,28 +239,43 @@ async fn an_attachment_carries_both_ways_and_ends_with_either_side() {
     let mut attachment = link.attach(hello.clone(), heartbeats).await.unwrap();
     assert_eq!(said.recv().await, Some(Said::Hello(hello)));
 
-    let sent = configuration();
-    down.send(Down::Configuration(Arc::new(sent.clone()))).unwrap();
-    let Some(Ok(Down::Configuration(got))) = attachment.events.next().await else {
-        panic!("no configuration")
+    let reasons = [
+        CloseReason::KeyRevoked,
+        CloseReason::KeyExpired,
+        CloseReason::KeyRotated,
+        CloseReason::KeyDisabled,
+        CloseReason::SourceNotAllowed,
+        CloseReason::ShuttingDown,
+    ];
+    let first = Message::Configuration {
+        configuration: Arc::new(configuration()),
+        resumed: true,
+        spool_key: SpoolKey::from_bytes([5; 32]),
     };
-    assert_eq!(*got, sent);
-    let hash = SecretHash::from_bytes([9; 32]);
-    down.send(Down::TokensRevoked(vec![hash])).unwrap();
-    assert!(matches!(attachment.events.next().await, Some(Ok(Down::TokensRevoked(hashes))) if hashes == [hash]));
+    let then = [
+        Message::TokensRevoked(vec![SecretHash::from_bytes([9; 32])]),
+        Message::Drain,
+        Message::Unknown,
+    ];
+    let closes = reasons.map(Message::Close);
+    for (after, message) in [first].into_iter().chain(then).chain(closes).enumerate() {
+        let said = Down {
+            after: after as u64,
+            sequence: after as u64 + 1,
+            message,
+        };
+        down.send(said.clone()).unwrap();
+        assert_eq!(attachment.events.next().await, Some(Ok(said)));
+    }
     let beat = Heartbeat {
         spool_depth: 1,
         in_flight: 2,
         configuration_version: 7,
+        draining: true,
+        set_aside: 3,
     };
     beats.send(beat).unwrap();
     assert_eq!(said.recv().await, Some(Said::Heartbeat(beat)));
-    down.send(Down::Close(CloseReason::KeyRevoked)).unwrap();
-    assert!(matches!(
-        attachment.events.next().await,
-        Some(Ok(Down::Close(CloseReason::KeyRevoked)))
-    ));
-
     drop(attachment);
     assert_eq!(said.recv().await, Some(Said::Detached));
 }
@@ -304,17 +321,31 @@ async fn records_arrive_whole_and_a_large_batch_in_several_calls() {
     let Bench { link, mut said, .. } = bench().await;
     let replica = Ambient::system().new_id();
     let large = "x".repeat(3 << 20);
-    let records = vec![record("m-1", &large), record("poison", &large), record("m-2", "short")];
+    let records: Vec<_> = [record("m-1", &large), record("poison", &large), record("m-2", "short")]
+        .into_iter()
+        .map(EncodedRecord::encode)
+        .collect();
     let receipt = link.deliver(replica, records.clone()).await.unwrap();
     assert_eq!(
         receipt.rejected,
         [Rejected {
-            id: records[1].id,
+            id: records[1].id(),
             reason: "no such token".into()
         }]
     );
     assert_eq!(said.recv().await, Some(Said::Records(replica, records[..1].to_vec())));
     assert_eq!(said.recv().await, Some(Said::Records(replica, records[1..].to_vec())));
+}
+
+#[test]
+fn what_is_encoded_is_decoded_as_it_was() {
+    let record = record("m-1", "hello");
+    let encoded = EncodedRecord::encode(record.clone());
+    let read = EncodedRecord::from_bytes(encoded.bytes().clone()).unwrap();
+    assert_eq!((read.id(), read.decode()), (record.id, Ok(record)));
+    let configuration = configuration();
+    assert_eq!(Configuration::decode(&configuration.encode()), Ok(configuration));
+    assert!(Configuration::decode(b"\xff").is_err());
 }
 
 #[tokio::test]

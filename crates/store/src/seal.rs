@@ -4,8 +4,9 @@
 //! row's id and the column's name are authenticated with it, so a value moved to another row does not open.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use lychgate_types::Ambient;
-use lychgate_types::secret::{MasterKey, ProviderSecret};
+use aws_lc_rs::hkdf;
+use lychgate_types::secret::{MasterKey, ProviderSecret, SpoolKey};
+use lychgate_types::{Ambient, GatewayKeyId};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -52,6 +53,8 @@ pub enum SealError {
 
 const VERSION: u8 = 1;
 const KEY_ID_LEN: usize = 4;
+/// Says what a key made from the master key is for.
+const SPOOL_LABEL: &[u8] = b"lychgate spool v1";
 const HEAD_LEN: usize = 1 + KEY_ID_LEN + NONCE_LEN;
 
 /// Seals and opens with one master key.
@@ -128,6 +131,19 @@ impl Sealer {
         Ok(plain)
     }
 
+    /// What the replicas of this gateway key (`None`: the embedded gateway) seal their spools with: HKDF-SHA256 of the master
+    /// key, for the label `lychgate spool v1` and the key's id, so that a rotation does not change it.
+    pub fn spool_key(&self, gateway_key: Option<GatewayKeyId>) -> Result<SpoolKey, SealError> {
+        let id = gateway_key.map_or(Uuid::nil(), |key| key.as_uuid());
+        let mut bytes = Zeroizing::new([0; 32]);
+        hkdf::Salt::new(hkdf::HKDF_SHA256, &[])
+            .extract(self.0.expose())
+            .expand(&[SPOOL_LABEL, id.as_bytes()], hkdf::HKDF_SHA256)
+            .and_then(|key| key.fill(&mut *bytes))
+            .map_err(|_| SealError::Cipher)?;
+        Ok(SpoolKey::from_bytes(*bytes))
+    }
+
     fn cipher(&self) -> Result<LessSafeKey, SealError> {
         UnboundKey::new(&AES_256_GCM, self.0.expose())
             .map(LessSafeKey::new)
@@ -167,6 +183,31 @@ mod tests {
         assert_eq!(format!("{sealed:?} {sealer:?}"), "Sealed Sealer");
         let empty = sealer.seal_bytes(&ambient, b"", ID, COLUMN).unwrap();
         assert_eq!(*sealer.open_bytes(&empty, ID, COLUMN).unwrap(), b"");
+    }
+
+    #[test]
+    fn each_gateway_key_has_a_spool_key_that_stays() {
+        let (sealer, ambient) = (sealer(), Ambient::system());
+        let (one, two) = (Some(ambient.new_id()), Some(ambient.new_id()));
+        let key = |sealer: &Sealer, id| *sealer.spool_key(id).unwrap().expose();
+        assert_eq!(key(&sealer, one), key(&sealer.clone(), one));
+        assert_ne!(key(&sealer, one), key(&sealer, two));
+        assert_ne!(key(&sealer, one), key(&sealer, None));
+        assert_ne!(key(&sealer, one), key(&self::sealer(), one));
+    }
+
+    #[test]
+    fn the_spool_key_is_hkdf_sha256_over_label_and_id() {
+        let sealer = Sealer::new(MasterKey::parse(&"0b".repeat(32)).unwrap());
+        let id = GatewayKeyId::from_uuid(Uuid::from_u128(1));
+        let hex: String = sealer
+            .spool_key(Some(id))
+            .unwrap()
+            .expose()
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect();
+        assert_eq!(hex, "27c599869e27647f9952eb68d5206337ec214217896411c46c97b81b9ffb2096");
     }
 
     #[test]

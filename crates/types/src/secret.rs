@@ -271,6 +271,29 @@ impl std::fmt::Debug for MasterKey {
     }
 }
 
+/// The 32 bytes that a replica seals its spool with. Made by the control plane for each gateway key. Wiped from memory when
+/// dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SpoolKey(Zeroizing<[u8; 32]>);
+
+impl SpoolKey {
+    /// Takes the bytes over.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// The bytes, for the cipher and the link.
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for SpoolKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SpoolKey")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -313,6 +336,7 @@ mod tests {
         assert_eq!(format!("{:?}", secret.hash()), "SecretHash");
         assert_eq!(format!("{:?}", ProviderSecret::new("sk-1".into())), "ProviderSecret");
         assert_eq!(format!("{:?}", MasterKey::generate(&Ambient::system())), "MasterKey");
+        assert_eq!(format!("{:?}", SpoolKey::from_bytes([7; 32])), "SpoolKey");
     }
 
     #[test]

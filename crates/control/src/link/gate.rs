@@ -62,6 +62,9 @@ impl Gate {
     pub(crate) fn refusal(&self) -> Option<RefusalReason> {
         self.with(|state| state.shut).map(|(reason, _)| match reason {
             CloseReason::KeyExpired => RefusalReason::KeyExpired,
+            CloseReason::KeyRotated => RefusalReason::KeyRotated,
+            CloseReason::KeyDisabled => RefusalReason::KeyDisabled,
+            CloseReason::SourceNotAllowed => RefusalReason::SourceNotAllowed,
             CloseReason::KeyRevoked | CloseReason::ShuttingDown => RefusalReason::KeyRevoked,
         })
     }

@@ -40,6 +40,9 @@ impl Gatekeeper for Doorkeeper {
         check(app, &gate).await.inspect_err(|error| {
             let reason = match error {
                 LinkError::Refused(RefusalReason::KeyExpired) => "expired",
+                LinkError::Refused(RefusalReason::KeyRotated) => "rotated",
+                LinkError::Refused(RefusalReason::KeyDisabled) => "disabled",
+                LinkError::Refused(RefusalReason::SourceNotAllowed) => "source_not_allowed",
                 LinkError::Refused(_) => "revoked",
                 LinkError::Unreachable(_) | LinkError::Internal { .. } => return,
             };

@@ -3,7 +3,7 @@
 use super::gate::{Gate, Gates};
 use super::mailbox::{self, Mailbox};
 use lychgate_link::{Attachment, CloseReason, Configuration, Heartbeat, Hello};
-use lychgate_types::secret::SecretHash;
+use lychgate_types::secret::{SecretHash, SpoolKey};
 use lychgate_types::{GatewayKeyId, ReplicaId, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -80,9 +80,10 @@ impl Hub {
         hello: Hello,
         since: Timestamp,
         gate: Option<Arc<Gate>>,
+        spool_key: SpoolKey,
         heartbeats: watch::Receiver<Heartbeat>,
     ) -> Seat {
-        let mailbox = Arc::new(Mailbox::default());
+        let mailbox = Arc::new(Mailbox::new(spool_key));
         let live = Live {
             hello,
             since,
@@ -249,7 +250,7 @@ impl Drop for Seat {
 mod tests {
     use super::*;
     use futures_util::StreamExt;
-    use lychgate_link::{Down, PROTOCOL, RefusalReason};
+    use lychgate_link::{Down, Message, PROTOCOL, RefusalReason};
     use lychgate_types::Ambient;
 
     fn hello(replica_id: ReplicaId) -> Hello {
@@ -261,6 +262,7 @@ mod tests {
             protocol: PROTOCOL,
             address,
             labels: BTreeMap::new(),
+            resume_after: 0,
         }
     }
 
@@ -276,14 +278,23 @@ mod tests {
         let (closed, other) = (gate(1), gate(2));
         let sit = |gate: Option<Arc<Gate>>| {
             let heartbeats = watch::channel(Heartbeat::default()).1;
-            let seat = hub.sit(hello(ambient.new_id()), ambient.now(), gate, heartbeats);
+            let seat = hub.sit(
+                hello(ambient.new_id()),
+                ambient.now(),
+                gate,
+                mailbox::tests::spool_key(),
+                heartbeats,
+            );
             seat.into_attachment(&mailbox::tests::configuration(1)).events
         };
         let (mut one, mut two, mut embedded) = (sit(Some(closed.clone())), sit(Some(other.clone())), sit(None));
         hub.close_key(closed.key_id, CloseReason::KeyRevoked);
         assert!(matches!(
             one.next().await,
-            Some(Ok(Down::Close(CloseReason::KeyRevoked)))
+            Some(Ok(Down {
+                message: Message::Close(CloseReason::KeyRevoked),
+                ..
+            }))
         ));
         assert!(one.next().await.is_none());
         assert_eq!(
@@ -291,7 +302,13 @@ mod tests {
             (Some(RefusalReason::KeyRevoked), None)
         );
         for spared in [&mut two, &mut embedded] {
-            assert!(matches!(spared.next().await, Some(Ok(Down::Configuration(_)))));
+            assert!(matches!(
+                spared.next().await,
+                Some(Ok(Down {
+                    message: Message::Configuration { .. },
+                    ..
+                }))
+            ));
         }
         drop(one);
         assert_eq!(
@@ -302,12 +319,18 @@ mod tests {
         hub.close_everybody();
         assert!(matches!(
             two.next().await,
-            Some(Ok(Down::Close(CloseReason::ShuttingDown)))
+            Some(Ok(Down {
+                message: Message::Close(CloseReason::ShuttingDown),
+                ..
+            }))
         ));
         let mut late = sit(Some(other));
         assert!(matches!(
             late.next().await,
-            Some(Ok(Down::Close(CloseReason::ShuttingDown)))
+            Some(Ok(Down {
+                message: Message::Close(CloseReason::ShuttingDown),
+                ..
+            }))
         ));
     }
 }

@@ -2,15 +2,16 @@
 //! are a set of hashes; so a replica that reads slowly holds up nobody.
 
 use futures_util::stream::{self, BoxStream, StreamExt};
-use lychgate_link::{CloseReason, Configuration, Down, LinkError};
-use lychgate_types::secret::SecretHash;
+use lychgate_link::{CloseReason, Configuration, Down, LinkError, Message};
+use lychgate_types::secret::{SecretHash, SpoolKey};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
 /// One attachment's queue. Many post, one reads.
-#[derive(Default)]
 pub(super) struct Mailbox {
+    /// Goes with each configuration.
+    spool_key: SpoolKey,
     state: Mutex<State>,
     bell: Notify,
 }
@@ -28,6 +29,15 @@ struct State {
 }
 
 impl Mailbox {
+    /// An empty one, for a replica that is told this spool key.
+    pub(super) fn new(spool_key: SpoolKey) -> Self {
+        Self {
+            spool_key,
+            state: Mutex::default(),
+            bell: Notify::new(),
+        }
+    }
+
     /// Posts a configuration, unless a newer one was posted.
     pub(super) fn post_configuration(&self, configuration: &Arc<Configuration>) {
         self.change(|state| {
@@ -58,24 +68,28 @@ impl Mailbox {
         self.bell.notify_one();
     }
 
-    fn take(&self) -> Option<Option<Down>> {
+    fn take(&self) -> Option<Option<Message>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.ended {
             return Some(None);
         }
         if let Some(reason) = state.close {
             state.ended = true;
-            return Some(Some(Down::Close(reason)));
+            return Some(Some(Message::Close(reason)));
         }
         if state.started && !state.revoked.is_empty() {
-            return Some(Some(Down::TokensRevoked(state.revoked.drain().collect())));
+            return Some(Some(Message::TokensRevoked(state.revoked.drain().collect())));
         }
         let configuration = state.configuration.take()?;
         state.started = true;
-        Some(Some(Down::Configuration(configuration)))
+        Some(Some(Message::Configuration {
+            configuration,
+            resumed: false,
+            spool_key: self.spool_key.clone(),
+        }))
     }
 
-    async fn next(&self) -> Option<Down> {
+    async fn next(&self) -> Option<Message> {
         loop {
             if let Some(next) = self.take() {
                 return next;
@@ -91,8 +105,8 @@ pub(super) fn events<G: Send + 'static>(
     guard: G,
 ) -> BoxStream<'static, Result<Down, LinkError>> {
     stream::unfold((mailbox, guard), |(mailbox, guard)| async move {
-        let down = mailbox.next().await?;
-        Some((Ok(down), (mailbox, guard)))
+        let message = mailbox.next().await?;
+        Some((Ok(message.into()), (mailbox, guard)))
     })
     .boxed()
 }
@@ -101,6 +115,10 @@ pub(super) fn events<G: Send + 'static>(
 pub(super) mod tests {
     use super::*;
     use futures_util::FutureExt;
+
+    pub(in crate::link) fn spool_key() -> SpoolKey {
+        SpoolKey::from_bytes([7; 32])
+    }
 
     pub(in crate::link) fn configuration(version: u64) -> Arc<Configuration> {
         Arc::new(Configuration {
@@ -113,17 +131,27 @@ pub(super) mod tests {
 
     #[tokio::test]
     async fn the_configuration_goes_first_the_newest_wins_and_a_close_ends() {
-        let mailbox = Arc::new(Mailbox::default());
+        let mailbox = Arc::new(Mailbox::new(spool_key()));
         let hash = SecretHash::from_bytes([7; 32]);
         mailbox.post_revoked(&[hash, hash]);
         mailbox.post_configuration(&configuration(2));
         mailbox.post_configuration(&configuration(1));
         let mut events = events(mailbox.clone(), ());
-        let Some(Ok(Down::Configuration(first))) = events.next().await else {
+        let Some(Ok(Down {
+            message: Message::Configuration {
+                configuration: first, ..
+            },
+            ..
+        })) = events.next().await
+        else {
             panic!()
         };
         assert_eq!(first.version, 2);
-        let Some(Ok(Down::TokensRevoked(hashes))) = events.next().await else {
+        let Some(Ok(Down {
+            message: Message::TokensRevoked(hashes),
+            ..
+        })) = events.next().await
+        else {
             panic!()
         };
         assert_eq!(hashes, [hash]);
@@ -132,26 +160,32 @@ pub(super) mod tests {
         mailbox.post_close(CloseReason::ShuttingDown);
         assert!(matches!(
             events.next().await,
-            Some(Ok(Down::Close(CloseReason::KeyRevoked)))
+            Some(Ok(Down {
+                message: Message::Close(CloseReason::KeyRevoked),
+                ..
+            }))
         ));
         assert!(events.next().await.is_none());
     }
 
     #[tokio::test]
     async fn a_close_does_not_wait_for_the_first_configuration() {
-        let mailbox = Arc::new(Mailbox::default());
+        let mailbox = Arc::new(Mailbox::new(spool_key()));
         let mut events = events(mailbox.clone(), ());
         assert!(events.next().now_or_never().is_none());
         mailbox.post_close(CloseReason::KeyExpired);
         assert!(matches!(
             events.next().await,
-            Some(Ok(Down::Close(CloseReason::KeyExpired)))
+            Some(Ok(Down {
+                message: Message::Close(CloseReason::KeyExpired),
+                ..
+            }))
         ));
     }
 
     #[tokio::test]
     async fn an_end_says_nothing() {
-        let mailbox = Arc::new(Mailbox::default());
+        let mailbox = Arc::new(Mailbox::new(spool_key()));
         mailbox.post_configuration(&configuration(1));
         mailbox.end();
         assert!(events(mailbox, ()).next().await.is_none());

@@ -3,7 +3,7 @@
 use http::Method;
 use lychgate_control::{Control, Options};
 use lychgate_link::client::GrpcLink;
-use lychgate_link::{Attachment, ControlLink, Down, Heartbeat, Hello, LinkError, PROTOCOL};
+use lychgate_link::{Attachment, ControlLink, Down, Heartbeat, Hello, LinkError, Message, PROTOCOL};
 use lychgate_store::DatabaseUrl;
 use lychgate_testkit::db::TestDb;
 use lychgate_testkit::http::{Answer, Call};
@@ -152,6 +152,7 @@ pub(crate) fn hello(replica_id: ReplicaId) -> Hello {
         protocol: PROTOCOL,
         address: "edge:4001".to_owned(),
         labels: BTreeMap::from([("region".to_owned(), "eu".to_owned())]),
+        resume_after: 0,
     }
 }
 
@@ -172,7 +173,12 @@ impl Attached {
             providers: vec![],
         };
         match attached.next().await {
-            Some(Ok(Down::Configuration(first))) => {
+            Some(Ok(Down {
+                message: Message::Configuration {
+                    configuration: first, ..
+                },
+                ..
+            })) => {
                 attached.providers = first.providers.iter().map(|p| p.name.to_string()).collect();
                 Ok(attached)
             }

@@ -1,7 +1,7 @@
 //! `/api/v1/ai-gateway/interceptions`
 
 use crate::bench::{Bench, hash, masked, problem, text};
-use lychgate_link::ControlLink;
+use lychgate_link::{ControlLink, EncodedRecord};
 use lychgate_testkit::both_engines;
 use lychgate_testkit::db::{START, TestDb};
 use lychgate_types::interception::{
@@ -10,15 +10,19 @@ use lychgate_types::interception::{
 use lychgate_types::provider::{Api, ProviderType};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 const PATH: &str = "/ai-gateway/interceptions";
 
+/// The record as a replica hands it over.
+pub(crate) fn sent(record: &InterceptionRecord) -> EncodedRecord {
+    EncodedRecord::encode(record.clone())
+}
+
 /// A record of one request made with this token.
-pub(crate) fn record(db: &TestDb, token: &str) -> Arc<InterceptionRecord> {
+pub(crate) fn record(db: &TestDb, token: &str) -> InterceptionRecord {
     let response = || "msg_1".to_owned();
-    Arc::new(InterceptionRecord {
+    InterceptionRecord {
         id: db.ambient().new_id(),
         token_hash: hash(token),
         provider: "anthropic".to_owned(),
@@ -68,7 +72,7 @@ pub(crate) fn record(db: &TestDb, token: &str) -> Arc<InterceptionRecord> {
             content: "hm".to_owned(),
             source: ThoughtSource::Thinking,
         }],
-    })
+    }
 }
 
 const BLOTS: [&str; 6] = [
@@ -87,7 +91,7 @@ both_engines! {
         let (key_id, key) = bench.key("edge").await;
         let record = record(db, &token);
         let replica = bench.ambient.new_id();
-        bench.link(&key).deliver(replica, vec![record.clone()]).await.unwrap();
+        bench.link(&key).deliver(replica, vec![sent(&record)]).await.unwrap();
         let shown = bench.get(&token, &format!("{PATH}/{}", record.id)).await.expect(200).value();
         assert_eq!((text(&shown["gateway_key_id"]), text(&shown["replica_id"])), (key_id, replica.to_string()));
         insta::assert_json_snapshot!(masked(&shown, &BLOTS));
@@ -103,13 +107,13 @@ both_engines! {
         let (_, eve) = bench.user("eve", "member").await;
         let (_, key) = bench.key("edge").await;
         let first = record(db, &token);
-        let mut second = Arc::unwrap_or_clone(record(db, &eve));
+        let mut second = record(db, &eve);
         second.provider = "openai".to_owned();
         second.model = "gpt-x".to_owned();
         second.client = "Codex".to_owned();
         second.outcome = Outcome::ClientAborted;
         second.started_at = START.plus(Duration::from_secs(60));
-        bench.link(&key).deliver(bench.ambient.new_id(), vec![first.clone(), Arc::new(second)]).await.unwrap();
+        bench.link(&key).deliver(bench.ambient.new_id(), vec![sent(&first), sent(&second)]).await.unwrap();
         let session = text(&bench.get(&token, &format!("{PATH}/{}", first.id)).await.expect(200).value()["session_id"]);
         let models = async |token: &str, query: &str| -> Vec<String> {
             let page = bench.get(token, &format!("{PATH}?{query}")).await.expect(200).value();

@@ -1,7 +1,7 @@
 //! The committed matrix (`crates/authz/policy-matrix.md`), held against what the API does: role × action × resource.
 
 use crate::bench::{Bench, text};
-use crate::interceptions::record;
+use crate::interceptions::{record, sent};
 use lychgate_link::ControlLink;
 use lychgate_testkit::both_engines;
 use lychgate_testkit::db::TestDb;
@@ -116,7 +116,7 @@ impl Attempt<'_> {
                 let (_, key) = bench.key(&new).await;
                 bench
                     .link(&key)
-                    .deliver(bench.ambient.new_id(), vec![record.clone()])
+                    .deliver(bench.ambient.new_id(), vec![sent(&record)])
                     .await
                     .unwrap();
                 bench

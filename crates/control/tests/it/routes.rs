@@ -1,7 +1,7 @@
 //! `/api/v1/ai-gateway/routes`
 
 use crate::bench::{Bench, masked, problem, text};
-use lychgate_link::{Configuration, Down, LinkError, RouteConfig, RouteTarget};
+use lychgate_link::{Configuration, Down, LinkError, Message, RouteConfig, RouteTarget};
 use lychgate_testkit::both_engines;
 use lychgate_types::ProviderId;
 use serde_json::{Value, json};
@@ -50,7 +50,10 @@ async fn provider_id(bench: &Bench, name: &str) -> ProviderId {
 #[track_caller]
 fn configuration(down: Option<Result<Down, LinkError>>) -> Arc<Configuration> {
     match down {
-        Some(Ok(Down::Configuration(configuration))) => configuration,
+        Some(Ok(Down {
+            message: Message::Configuration { configuration, .. },
+            ..
+        })) => configuration,
         other => panic!("no configuration: {other:?}"),
     }
 }

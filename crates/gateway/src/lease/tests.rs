@@ -2,9 +2,8 @@
 
 use super::*;
 use async_trait::async_trait;
-use lychgate_link::{Attachment, Heartbeat, Hello, Receipt};
+use lychgate_link::{Attachment, EncodedRecord, Heartbeat, Hello, Receipt};
 use lychgate_types::ReplicaId;
-use lychgate_types::interception::InterceptionRecord;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Answers everybody alike; without an answer it panics, hangs or fails.
@@ -34,7 +33,7 @@ impl ControlLink for Oracle {
             Says::Panic => panic!("a bug in the link"),
         }
     }
-    async fn deliver(&self, _: ReplicaId, _: Vec<Arc<InterceptionRecord>>) -> Result<Receipt, LinkError> {
+    async fn deliver(&self, _: ReplicaId, _: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {
         Ok(Receipt::default())
     }
 }
@@ -150,7 +149,7 @@ async fn a_token_that_is_revoked_again_and_again_is_revoked() {
             self.0.revoke(&[token]);
             Ok(GOOD)
         }
-        async fn deliver(&self, _: ReplicaId, _: Vec<Arc<InterceptionRecord>>) -> Result<Receipt, LinkError> {
+        async fn deliver(&self, _: ReplicaId, _: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {
             Ok(Receipt::default())
         }
     }

@@ -1,7 +1,7 @@
 //! The control plane comes, goes, changes its mind.
 
 use crate::support::{Client, Control, World, config, ready, start, until};
-use lychgate_link::{Authorization, CloseReason, DenyReason, Down, LinkError, PROTOCOL, RefusalReason};
+use lychgate_link::{Authorization, CloseReason, DenyReason, LinkError, Message, PROTOCOL, RefusalReason};
 use lychgate_types::Ambient;
 use lychgate_types::provider::ProviderType;
 use std::time::Duration;
@@ -129,7 +129,7 @@ async fn a_revoked_key_stops_new_requests_and_lets_those_in_flight_finish() {
     exchange.chunk(b"event: ping\ndata: {\"type\":\"ping\"}\n\n").await;
     let head = flying.head().await;
 
-    world.control.tell(&Down::Close(CloseReason::KeyRevoked));
+    world.control.tell(&Message::Close(CloseReason::KeyRevoked));
     world.control.go_down(LinkError::Refused(RefusalReason::KeyUnknown));
     until(|| world.gateway.readiness().is_err()).await;
     let attempts = world.control.hellos().len();
@@ -200,7 +200,7 @@ async fn an_answer_that_was_under_way_during_a_revocation_is_not_believed() {
     world.control.hold_questions();
     let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
     until(|| world.control.questions() == 1).await;
-    world.control.tell(&Down::TokensRevoked(vec![world.token.hash()]));
+    world.control.tell(&Message::TokensRevoked(vec![world.token.hash()]));
     world.reconfigure().await;
     world.control.answer(GOOD);
     until(|| world.control.questions() == 1).await;

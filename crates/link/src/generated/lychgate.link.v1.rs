@@ -33,6 +33,8 @@ pub struct Hello {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
+    #[prost(uint64, tag = "8")]
+    pub resume_after: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Heartbeat {
@@ -42,10 +44,18 @@ pub struct Heartbeat {
     pub in_flight: u64,
     #[prost(uint64, tag = "3")]
     pub configuration_version: u64,
+    #[prost(bool, tag = "4")]
+    pub draining: bool,
+    #[prost(uint64, tag = "5")]
+    pub set_aside: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Down {
-    #[prost(oneof = "down::Message", tags = "1, 2, 3")]
+    #[prost(uint64, tag = "5")]
+    pub after: u64,
+    #[prost(uint64, tag = "6")]
+    pub sequence: u64,
+    #[prost(oneof = "down::Message", tags = "1, 2, 3, 4")]
     pub message: ::core::option::Option<down::Message>,
 }
 /// Nested message and enum types in `Down`.
@@ -58,9 +68,12 @@ pub mod down {
         TokensRevoked(super::TokensRevoked),
         #[prost(message, tag = "3")]
         Close(super::Close),
+        #[prost(message, tag = "4")]
+        Drain(super::Drain),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct Configuration {
     #[prost(uint64, tag = "1")]
     pub version: u64,
@@ -70,6 +83,11 @@ pub struct Configuration {
     pub providers: ::prost::alloc::vec::Vec<Provider>,
     #[prost(message, repeated, tag = "4")]
     pub routes: ::prost::alloc::vec::Vec<Route>,
+    #[prost(bool, tag = "5")]
+    pub resumed: bool,
+    /// 32 bytes.
+    #[prost(bytes = "vec", tag = "6")]
+    pub spool_key: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Provider {
@@ -181,6 +199,9 @@ pub mod close {
         KeyRevoked = 1,
         KeyExpired = 2,
         ShuttingDown = 3,
+        KeyRotated = 4,
+        KeyDisabled = 5,
+        SourceNotAllowed = 6,
     }
     impl Reason {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -193,6 +214,9 @@ pub mod close {
                 Self::KeyRevoked => "KEY_REVOKED",
                 Self::KeyExpired => "KEY_EXPIRED",
                 Self::ShuttingDown => "SHUTTING_DOWN",
+                Self::KeyRotated => "KEY_ROTATED",
+                Self::KeyDisabled => "KEY_DISABLED",
+                Self::SourceNotAllowed => "SOURCE_NOT_ALLOWED",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -202,11 +226,16 @@ pub mod close {
                 "KEY_REVOKED" => Some(Self::KeyRevoked),
                 "KEY_EXPIRED" => Some(Self::KeyExpired),
                 "SHUTTING_DOWN" => Some(Self::ShuttingDown),
+                "KEY_ROTATED" => Some(Self::KeyRotated),
+                "KEY_DISABLED" => Some(Self::KeyDisabled),
+                "SOURCE_NOT_ALLOWED" => Some(Self::SourceNotAllowed),
                 _ => None,
             }
         }
     }
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Drain {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AuthorizeRequest {
     #[prost(bytes = "vec", tag = "1")]
@@ -288,12 +317,14 @@ pub mod denied {
         }
     }
 }
-#[derive(Clone, PartialEq, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeliverRequest {
     #[prost(bytes = "vec", tag = "1")]
     pub replica_id: ::prost::alloc::vec::Vec<u8>,
-    #[prost(message, repeated, tag = "2")]
-    pub interceptions: ::prost::alloc::vec::Vec<Interception>,
+    /// Each an encoded `Interception`, as it was spooled. The same on the wire as the message itself; one that can't be read does
+    /// not spoil the others.
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    pub interceptions: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DeliverResponse {
@@ -367,6 +398,12 @@ pub struct Interception {
     pub tool_usages: ::prost::alloc::vec::Vec<ToolUsage>,
     #[prost(message, repeated, tag = "28")]
     pub model_thoughts: ::prost::alloc::vec::Vec<ModelThought>,
+}
+/// As much of an `Interception` as names it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InterceptionHead {
+    #[prost(bytes = "vec", tag = "1")]
+    pub id: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TokenUsage {

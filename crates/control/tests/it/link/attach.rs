@@ -1,7 +1,9 @@
 //! Attaching: what comes down, and when it ends.
 
 use crate::bench::{Attached, Bench, hash, hello, text};
-use lychgate_link::{CloseReason, ControlLink, Down, Heartbeat, LinkError, PROTOCOL, ProtocolVersion, RefusalReason};
+use lychgate_link::{
+    CloseReason, ControlLink, Down, Heartbeat, LinkError, Message, PROTOCOL, ProtocolVersion, RefusalReason,
+};
 use lychgate_testkit::both_engines;
 use lychgate_testkit::wait::eventually;
 use serde_json::json;
@@ -9,7 +11,11 @@ use std::time::Duration;
 
 #[track_caller]
 fn providers(down: Option<Result<Down, LinkError>>) -> Vec<(String, bool, Vec<String>)> {
-    let Some(Ok(Down::Configuration(configuration))) = down else {
+    let Some(Ok(Down {
+        message: Message::Configuration { configuration, .. },
+        ..
+    })) = down
+    else {
         panic!("no configuration: {down:?}")
     };
     let keys = |p: &lychgate_link::ProviderConfig| p.keys.iter().map(|key| key.secret.expose().to_owned()).collect();
@@ -46,7 +52,7 @@ both_engines! {
         let (_, first) = bench.user("ada", "member").await;
         let second = bench.token("ada", &["ai_request:create"]).await;
         let mut revoked = async || match replica.next().await {
-            Some(Ok(Down::TokensRevoked(mut hashes))) => {
+            Some(Ok(Down { message: Message::TokensRevoked(mut hashes), .. })) => {
                 hashes.sort_by_key(|hash| *hash.as_bytes());
                 hashes
             }
@@ -78,7 +84,7 @@ both_engines! {
         let revoked = LinkError::Refused(RefusalReason::KeyRevoked);
         assert_eq!(link.authorize(hash(&bench.owner)).await.unwrap_err(), revoked);
         for replica in [&mut one, &mut two] {
-            assert!(matches!(replica.next().await, Some(Ok(Down::Close(CloseReason::KeyRevoked)))));
+            assert!(matches!(replica.next().await, Some(Ok(Down { message: Message::Close(CloseReason::KeyRevoked), .. }))));
             assert!(replica.next().await.is_none());
         }
         assert_eq!(link.deliver(bench.ambient.new_id(), vec![]).await.unwrap_err(), revoked);
@@ -95,7 +101,7 @@ both_engines! {
         let key = lychgate_types::secret::GatewayKeySecret::parse(made["key"].as_str().unwrap()).unwrap();
         let mut replica = bench.attach(&key).await;
         db.clock().advance(Duration::from_secs(3600));
-        assert!(matches!(replica.next().await, Some(Ok(Down::Close(CloseReason::KeyExpired)))));
+        assert!(matches!(replica.next().await, Some(Ok(Down { message: Message::Close(CloseReason::KeyExpired), .. }))));
         assert!(replica.next().await.is_none());
         let expired = LinkError::Refused(RefusalReason::KeyExpired);
         assert_eq!(bench.link(&key).authorize(hash(&bench.owner)).await.unwrap_err(), expired);
@@ -116,7 +122,7 @@ both_engines! {
         });
         let caller = lychgate_authz::Caller { principal, request_id: None };
         assert!(db.store().ai_gateway_key_delete(&caller, id.parse().unwrap()).await.unwrap());
-        assert!(matches!(replica.next().await, Some(Ok(Down::Close(CloseReason::KeyRevoked)))));
+        assert!(matches!(replica.next().await, Some(Ok(Down { message: Message::Close(CloseReason::KeyRevoked), .. }))));
         bench.stop().await;
     }
 
@@ -127,7 +133,7 @@ both_engines! {
         let replica_id = bench.ambient.new_id();
         let link = bench.link(&key);
         let first = Attached::open(&link, hello(replica_id)).await.unwrap();
-        first.heartbeats.send_replace(Heartbeat { spool_depth: 3, in_flight: 2, configuration_version: 1 });
+        first.heartbeats.send_replace(Heartbeat { spool_depth: 3, in_flight: 2, configuration_version: 1, ..Heartbeat::default() });
         let shown = eventually("the heartbeat", || async {
             let shown = bench.get(&bench.owner, &path).await.expect(200).value();
             (shown["replicas"][0]["spool_depth"] == 3).then_some(shown)
@@ -185,6 +191,6 @@ both_engines! {
         let (_, key) = bench.key("edge").await;
         let mut replica = bench.attach(&key).await;
         bench.stop().await;
-        assert!(matches!(replica.next().await, Some(Ok(Down::Close(CloseReason::ShuttingDown)))));
+        assert!(matches!(replica.next().await, Some(Ok(Down { message: Message::Close(CloseReason::ShuttingDown), .. }))));
     }
 }

@@ -1,12 +1,11 @@
 //! What replicas hand over.
 
 use crate::bench::{Attached, Bench, hello};
-use crate::interceptions::record;
-use lychgate_link::ControlLink;
+use crate::interceptions::{record, sent};
+use lychgate_link::{ControlLink, EncodedRecord};
 use lychgate_testkit::both_engines;
 use lychgate_types::secret::UserTokenSecret;
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 async fn all(bench: &Bench) -> Vec<Value> {
     let page = bench
@@ -27,11 +26,26 @@ both_engines! {
         let nobody = UserTokenSecret::generate(&bench.ambient);
         let bad = record(db, nobody.expose());
         for _ in 0..2 {
-            let receipt = link.deliver(replica, vec![good.clone(), bad.clone()]).await.unwrap();
+            let receipt = link.deliver(replica, vec![sent(&good), sent(&bad)]).await.unwrap();
             assert_eq!(receipt.rejected.iter().map(|rejected| rejected.id).collect::<Vec<_>>(), [bad.id]);
             let seen = all(&bench).await;
             assert_eq!((seen.len(), &seen[0]["input_tokens"]), (1, &json!(10)));
         }
+        bench.stop().await;
+    }
+
+    async fn one_that_can_not_be_read_is_set_aside_alone(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let (_, key) = bench.key("edge").await;
+        let (_, token) = bench.user("ada", "member").await;
+        let good = record(db, &token);
+        let id_alone = [&[0x0a, 16][..], &[7; 16]].concat();
+        let unreadable = EncodedRecord::from_bytes(id_alone.into()).unwrap();
+        let replica = bench.ambient.new_id();
+        let receipt = bench.link(&key).deliver(replica, vec![unreadable.clone(), sent(&good)]).await.unwrap();
+        assert_eq!(receipt.rejected.iter().map(|rejected| rejected.id).collect::<Vec<_>>(), [unreadable.id()]);
+        assert!(receipt.rejected[0].reason.contains("token_hash"), "{receipt:?}");
+        assert_eq!(all(&bench).await.len(), 1);
         bench.stop().await;
     }
 
@@ -41,10 +55,10 @@ both_engines! {
         let replica = bench.ambient.new_id();
         let _attached = Attached::open(&bench.link(&honest), hello(replica)).await.unwrap();
         let (_, token) = bench.user("ada", "member").await;
-        bench.link(&liar).deliver(replica, vec![record(db, &token)]).await.unwrap();
+        bench.link(&liar).deliver(replica, vec![sent(&record(db, &token))]).await.unwrap();
         let seen = all(&bench).await;
         assert_eq!((&seen[0]["gateway_key_id"], &seen[0]["replica_id"]), (&json!(liars_id), &json!(null)));
-        bench.link(&honest).deliver(replica, vec![Arc::new((*record(db, &token)).clone())]).await.unwrap();
+        bench.link(&honest).deliver(replica, vec![sent(&record(db, &token))]).await.unwrap();
         assert!(all(&bench).await.iter().any(|seen| seen["replica_id"] == replica.to_string()));
         bench.stop().await;
     }
@@ -54,7 +68,7 @@ both_engines! {
         let bench = Bench::start(db).await;
         let (_, key) = bench.key("edge").await;
         let (_, token) = bench.user("ada", "member").await;
-        let mut odd = (*record(db, &token)).clone();
+        let mut odd = record(db, &token);
         odd.model = "m\0\u{7f}\u{1b}".to_owned();
         odd.user_agent = "\0".to_owned();
         odd.prompts[0].prompt = "before\0after\u{202e}".to_owned();
@@ -62,7 +76,7 @@ both_engines! {
         odd.model_thoughts[0].content = "\0".to_owned();
         odd.token_usages[0].provider_response_id = "\0".to_owned();
         odd.error_message = Some("\0".to_owned());
-        let receipt = bench.link(&key).deliver(bench.ambient.new_id(), vec![Arc::new(odd)]).await.unwrap();
+        let receipt = bench.link(&key).deliver(bench.ambient.new_id(), vec![sent(&odd)]).await.unwrap();
         assert_eq!(receipt.rejected, []);
         assert_eq!(all(&bench).await.len(), 1);
         bench.stop().await;

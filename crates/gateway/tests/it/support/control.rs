@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use lychgate_link::{
-    Attachment, Authorization, Configuration, ControlLink, DenyReason, Down, Heartbeat, Hello, LinkError,
-    ProviderConfig, Receipt, Rejected, RouteConfig,
+    Attachment, Authorization, Configuration, ControlLink, DenyReason, Down, EncodedRecord, Heartbeat, Hello,
+    LinkError, Message, ProviderConfig, Receipt, Rejected, RouteConfig,
 };
 use lychgate_types::interception::InterceptionRecord;
-use lychgate_types::secret::{SecretHash, UserTokenSecret};
+use lychgate_types::secret::{SecretHash, SpoolKey, UserTokenSecret};
 use lychgate_types::{Ambient, InterceptionId, ReplicaId};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -93,7 +93,7 @@ impl Control {
         state.configuration = Some(Arc::clone(&configuration));
         state
             .attachments
-            .retain(|down| down.send(Ok(Down::Configuration(Arc::clone(&configuration)))).is_ok());
+            .retain(|down| down.send(Ok(configured(&configuration))).is_ok());
     }
 
     /// Waits until the gateway goes by the newest configuration (and so by all that was told before it).
@@ -118,10 +118,10 @@ impl Control {
         self.configure(self.providers());
     }
 
-    pub(crate) fn tell(&self, down: &Down) {
+    pub(crate) fn tell(&self, message: &Message) {
         self.lock()
             .attachments
-            .retain(|attachment| attachment.send(Ok(down.clone())).is_ok());
+            .retain(|attachment| attachment.send(Ok(message.clone().into())).is_ok());
     }
 
     /// From now on nothing works, and whoever is attached no longer is.
@@ -141,7 +141,7 @@ impl Control {
             lease: Duration::from_secs(5),
         };
         self.lock().tokens.insert(token.hash(), denied);
-        self.tell(&Down::TokensRevoked(vec![token.hash()]));
+        self.tell(&Message::TokensRevoked(vec![token.hash()]));
     }
 
     pub(crate) fn asked(&self) -> usize {
@@ -212,6 +212,15 @@ impl Control {
     }
 }
 
+fn configured(configuration: &Arc<Configuration>) -> Down {
+    let message = Message::Configuration {
+        configuration: Arc::clone(configuration),
+        resumed: false,
+        spool_key: SpoolKey::from_bytes([7; 32]),
+    };
+    message.into()
+}
+
 #[async_trait]
 impl ControlLink for Control {
     async fn attach(&self, hello: Hello, heartbeats: watch::Receiver<Heartbeat>) -> Result<Attachment, LinkError> {
@@ -222,7 +231,7 @@ impl ControlLink for Control {
         }
         let (down, mut events) = mpsc::unbounded_channel();
         if let Some(configuration) = &state.configuration {
-            down.send(Ok(Down::Configuration(Arc::clone(configuration)))).unwrap();
+            down.send(Ok(configured(configuration))).unwrap();
         }
         state.attachments.push(down);
         state.heartbeats = Some(heartbeats);
@@ -253,10 +262,14 @@ impl ControlLink for Control {
             .map_err(|_| LinkError::Unreachable("the test is over".into()))
     }
 
-    async fn deliver(&self, _: ReplicaId, records: Vec<Arc<InterceptionRecord>>) -> Result<Receipt, LinkError> {
+    async fn deliver(&self, _: ReplicaId, records: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {
         while self.lock().hold_deliveries {
             tokio::task::yield_now().await;
         }
+        let records: Vec<_> = records
+            .iter()
+            .map(|record| Arc::new(record.decode().unwrap()))
+            .collect();
         let mut state = self.lock();
         state.batches.push(records.iter().map(|record| record.id).collect());
         if let Some(error) = &state.down {
