@@ -113,6 +113,8 @@ fn rule_broken(rule: &RuleBroken) -> ApiError {
         RuleBroken::OwnerSuspended => (StatusCode::CONFLICT, "user_suspended"),
         RuleBroken::NoSuchProviderKey => (StatusCode::BAD_REQUEST, "no_such_provider_key"),
         RuleBroken::ProviderInUse { .. } => (StatusCode::CONFLICT, "provider_in_use"),
+        RuleBroken::RotationInGrace { .. } => (StatusCode::CONFLICT, "rotation_in_grace"),
+        RuleBroken::NoSuchProviders { .. } => (StatusCode::BAD_REQUEST, "no_such_provider"),
         RuleBroken::RouteProviders(_) => (StatusCode::BAD_REQUEST, "route_providers_unfit"),
     };
     ApiError::new(status, code, rule.to_string())

@@ -4,12 +4,13 @@
 
 use crate::guard::{Event, containing, id_or_name, in_an_hour};
 use crate::idempotency::{Idempotency, Operation};
-use crate::sql::{ai_gateway_keys as sql, idempotency_keys};
+use crate::providers::ProviderRef;
+use crate::sql::{ai_gateway_keys as sql, idempotency_keys, routes};
 use crate::users::UserRef;
-use crate::{Cursor, Listing, Page, Store, StoreError};
+use crate::{Cursor, Listing, Page, RuleBroken, Store, StoreError};
 use lychgate_authz::{Action, Caller, Resource, Target, authorise, authorise_list};
 use lychgate_types::secret::SecretHash;
-use lychgate_types::{GatewayKeyId, Timestamp};
+use lychgate_types::{Cidr, GatewayKeyId, ProviderId, Timestamp};
 
 /// A gateway key, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,16 +31,22 @@ pub struct GatewayKey {
     pub expires_at: Option<Timestamp>,
     /// Who made it.
     pub created_by: Option<UserRef>,
+    /// Since when it has been disabled; `None`: it is not.
+    pub disabled_at: Option<Timestamp>,
+    /// When it got its present secret; `None`: when it was made.
+    pub rotated_at: Option<Timestamp>,
+    /// Until when the secret before lets in, too; `None` when no grace runs.
+    pub previous_valid_until: Option<Timestamp>,
+    /// The providers that it serves; `None`: all. Those that were deleted meanwhile are left out.
+    pub providers: Option<Vec<ProviderRef>>,
+    /// Where it may be used from; `None`: anywhere.
+    pub allowed_cidrs: Option<Vec<Cidr>>,
 }
 
 impl GatewayKey {
     /// Whether it lets replicas in at this moment.
     pub fn state(&self, now: Timestamp) -> KeyState {
-        if self.expires_at.is_some_and(|at| at <= now) {
-            KeyState::Expired
-        } else {
-            KeyState::Active
-        }
+        KeyState::of(self.disabled_at, self.expires_at, now)
     }
 }
 
@@ -50,14 +57,27 @@ pub enum KeyState {
     Active,
     /// Its time is over.
     Expired,
+    /// Somebody has disabled it; said of an expired one, too.
+    Disabled,
 }
 
 impl KeyState {
-    /// The canonical text: `active` or `expired`.
+    /// The canonical text: `active`, `expired` or `disabled`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
             Self::Expired => "expired",
+            Self::Disabled => "disabled",
+        }
+    }
+
+    pub(crate) fn of(disabled_at: Option<Timestamp>, expires_at: Option<Timestamp>, now: Timestamp) -> Self {
+        if disabled_at.is_some() {
+            Self::Disabled
+        } else if expires_at.is_some_and(|at| at <= now) {
+            Self::Expired
+        } else {
+            Self::Active
         }
     }
 }
@@ -79,6 +99,10 @@ pub struct AiGatewayKeyInsert {
     pub description: Option<String>,
     /// From when on it shall let nobody in.
     pub expires_at: Option<Timestamp>,
+    /// The providers that it shall serve ([`Store::ai_gateway_key_providers`]); `None`: all.
+    pub providers: Option<Vec<ProviderId>>,
+    /// Where it may be used from; `None`: anywhere.
+    pub allowed_cidrs: Option<Vec<Cidr>>,
 }
 
 impl std::fmt::Debug for AiGatewayKeyInsert {
@@ -104,13 +128,64 @@ pub struct KeyAuthentication {
     pub id: GatewayKeyId,
     /// Its name.
     pub name: String,
-    /// For the audit log.
+    /// Of the secret shown, for the audit log.
     pub secret_prefix: String,
-    /// Whether it lets its holder in.
+    /// Whether the key lets its holder in.
     pub state: KeyState,
+    /// Whether the secret shown is still good for it.
+    pub secret: SecretState,
+    /// Where it may be used from; `None`: anywhere.
+    pub allowed_cidrs: Option<Vec<Cidr>>,
+}
+
+/// Whether a secret is still good for its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretState {
+    /// It is the key's present one.
+    Present,
+    /// A rotation replaced it; until this moment it goes on working.
+    InGrace {
+        /// When that ends.
+        until: Timestamp,
+    },
+    /// A rotation replaced it, and the grace is over.
+    Rotated,
 }
 
 impl Store {
+    /// The providers of these ids or names, each once, for a key that is to be made (`action` create) or changed (update).
+    /// All must be there ([`RuleBroken::NoSuchProviders`]).
+    pub async fn ai_gateway_key_providers(
+        &self,
+        caller: &Caller,
+        action: Action,
+        wanted: &[String],
+    ) -> Result<Vec<ProviderRef>, StoreError> {
+        let target = match action {
+            Action::Create => Target::Collection,
+            Action::Read | Action::Update | Action::Delete => Target::Shared,
+        };
+        let event = Event::new(action.as_str(), Resource::AiGatewayKey);
+        self.admit(caller, action, target, &event).await?;
+        let mut held = self.engine.read().await?;
+        let present = routes::providers(held.conn()).await?;
+        let (mut found, mut places) = (Vec::<ProviderRef>::new(), Vec::new());
+        for (place, text) in wanted.iter().enumerate() {
+            let (id, name) = id_or_name(text);
+            let id = id.map(ProviderId::from_uuid);
+            let by_id = present.iter().find(|(provider, _)| Some(provider.id) == id);
+            match by_id.or_else(|| present.iter().find(|(provider, _)| provider.name == name)) {
+                None => places.push(place),
+                Some((provider, _)) if found.iter().any(|known| known.id == provider.id) => {}
+                Some((provider, _)) => found.push(provider.clone()),
+            }
+        }
+        if places.is_empty() {
+            return Ok(found);
+        }
+        Err(RuleBroken::NoSuchProviders { places }.into())
+    }
+
     /// Makes a gateway key. With an [`Idempotency`], the answer is remembered in the same transaction; if another request
     /// with the same key won the race, the error is the conflict `idempotency_keys_user_operation_key_idx`: look it up again.
     pub async fn ai_gateway_key_insert(
@@ -130,7 +205,7 @@ impl Store {
             idempotency_keys::insert(&mut tx, id, (now, in_an_hour(now)), whose, answer).await?;
         }
         let id = sql::insert(tx.conn(), &new, user).await?;
-        let key = sql::get(tx.conn(), id).await?;
+        let key = sql::get(&mut tx, id, self.now()).await?;
         self.record(&mut tx, caller, &event).await?;
         tx.commit().await?;
         Ok(key)
@@ -144,8 +219,8 @@ impl Store {
         page: Page,
     ) -> Result<Listing<GatewayKey>, StoreError> {
         authorise_list(&caller.principal, Resource::AiGatewayKey)?;
-        let mut held = self.engine.read().await?;
-        let items = sql::list(held.conn(), containing(filter.q.as_deref()), page).await?;
+        let mut tx = self.engine.snapshot().await?;
+        let items = sql::list(&mut tx, containing(filter.q.as_deref()), page, self.now()).await?;
         Ok(Listing::cut(items, page, |key| Cursor {
             at: key.created_at,
             id: key.id.as_uuid(),
@@ -156,8 +231,10 @@ impl Store {
     pub async fn ai_gateway_key_find(&self, caller: &Caller, text: &str) -> Result<GatewayKey, StoreError> {
         authorise(&caller.principal, Action::Read, Resource::AiGatewayKey, Target::Shared)?;
         let (id, name) = id_or_name(text);
-        let mut held = self.engine.read().await?;
-        sql::find(held.conn(), id, &name).await?.ok_or(StoreError::NotFound)
+        let mut tx = self.engine.snapshot().await?;
+        sql::find(&mut tx, id, &name, self.now())
+            .await?
+            .ok_or(StoreError::NotFound)
     }
 
     /// Deletes a gateway key. A key that is not there is no error: the answer says whether one was deleted.
@@ -173,7 +250,7 @@ impl Store {
         Ok(true)
     }
 
-    /// Looks a shown gateway key up by its hash.
+    /// Looks a shown gateway key up by its hash: a present secret's, or one's that a rotation replaced.
     pub async fn ai_gateway_key_authenticate(
         &self,
         caller: &Caller,

@@ -5,12 +5,12 @@ use crate::guard::no_user;
 use crate::providers::Provider;
 use crate::routes::Route;
 use crate::seal::Sealed;
-use crate::sql::{providers as sql, routes};
+use crate::sql::{ai_gateway_keys, providers as sql, routes};
 use crate::{Store, StoreError};
-use lychgate_authz::{Action, Caller, Resource, Target, authorise};
+use lychgate_authz::{Action, Caller, Principal, Resource, Target, authorise};
 use lychgate_types::policy::ProviderPolicy;
 use lychgate_types::provider::ProviderType;
-use lychgate_types::{ProviderId, ProviderKeyId};
+use lychgate_types::{GatewayKeyId, ProviderId, ProviderKeyId};
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
@@ -24,6 +24,9 @@ pub struct SealedConfiguration {
     /// The enabled ones. For each provider those for one model come first, then the longer beginnings of models before the
     /// shorter; of two for the same model the older one. So the first that fits counts.
     pub routes: Vec<Route>,
+    /// What each gateway key serves; `None`: all. A key that is not in here is gone and serves nothing, and so is a provider
+    /// that is not among the above. A replica is told of its own key only.
+    pub scopes: HashMap<GatewayKeyId, Option<Vec<ProviderId>>>,
 }
 
 /// A provider as replicas need it, keys still sealed.
@@ -77,10 +80,16 @@ impl Store {
             None => (false, Reverse(0)),
             Some(beginning) => (true, Reverse(beginning.len())),
         });
+        let key = match caller.principal {
+            Principal::Replica { gateway_key_id } => Some(gateway_key_id),
+            Principal::User(_) | Principal::ControlPlane => None,
+        };
+        let scopes = ai_gateway_keys::scopes(tx.conn(), key).await?;
         Ok(SealedConfiguration {
             version,
             providers,
             routes,
+            scopes,
         })
     }
 }

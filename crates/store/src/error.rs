@@ -1,6 +1,7 @@
 //! What can go wrong at this door. Typed and free of HTTP; the database's own words only ever appear as a source, for the log.
 
 use lychgate_authz::Denial;
+use lychgate_types::Timestamp;
 
 /// Why a method did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +61,20 @@ pub enum RuleBroken {
     ProviderInUse {
         /// Their names, oldest route first.
         routes: Vec<String>,
+    },
+    /// A gateway key is not rotated again while the secret before still works.
+    #[error(
+        "the secret before the last rotation still works, until {until}: wait, or force it, which ends that secret now"
+    )]
+    RotationInGrace {
+        /// When it ends by itself.
+        until: Timestamp,
+    },
+    /// A gateway key can't serve what is not there.
+    #[error("the list of providers names some that are not there")]
+    NoSuchProviders {
+        /// Their places in the list, counted from 0.
+        places: Vec<usize>,
     },
     /// What a route names as providers does not go together.
     #[error("the route's providers do not go together: {}", all(.0))]

@@ -14,6 +14,7 @@ pub(crate) struct Event {
     pub(crate) id: Option<Uuid>,
     pub(crate) name: Option<String>,
     pub(crate) prefix: Option<String>,
+    pub(crate) detail: Option<String>,
 }
 
 impl Event {
@@ -25,6 +26,7 @@ impl Event {
             id: None,
             name: None,
             prefix: None,
+            detail: None,
         }
     }
 
@@ -43,6 +45,12 @@ impl Event {
     /// A credential's public prefix.
     pub(crate) fn prefix(mut self, prefix: &str) -> Self {
         self.prefix = Some(prefix.to_owned());
+        self
+    }
+
+    /// More, in words, for when it is done.
+    pub(crate) fn detail(mut self, words: String) -> Self {
+        self.detail = Some(words);
         self
     }
 

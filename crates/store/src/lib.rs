@@ -6,6 +6,8 @@
 //! *Architecture invariants:* SQL texts live in `sql/` and are unreachable from outside. What only one engine can do stands
 //! in `engine`. No row type has a field for a secret or the hash of a gateway key. Nothing here knows HTTP.
 
+mod ai_gateway_key_rotate;
+mod ai_gateway_key_update;
 mod ai_gateway_keys;
 mod audit;
 mod configuration;
@@ -28,7 +30,9 @@ mod tokens;
 mod url;
 mod users;
 
-pub use ai_gateway_keys::{AiGatewayKeyInsert, GatewayKey, KeyAuthentication, KeyFilter, KeyState};
+pub use ai_gateway_key_rotate::{GatewayKeyRotation, KeyExpiry};
+pub use ai_gateway_key_update::GatewayKeyPatch;
+pub use ai_gateway_keys::{AiGatewayKeyInsert, GatewayKey, KeyAuthentication, KeyFilter, KeyState, SecretState};
 pub use audit::{ActorKind, AuditEntry, AuditFilter, AuditInsert, AuditOutcome};
 pub use configuration::{SealedConfiguration, SealedProvider};
 pub use connect::{Store, schema_id};

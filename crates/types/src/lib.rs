@@ -4,6 +4,7 @@
 //! the system's random source, each live in one file ([`clock`], [`random`]) and are handed in as [`Ambient`].
 
 mod ambient;
+mod cidr;
 pub mod clock;
 mod id;
 pub mod interception;
@@ -16,6 +17,7 @@ mod text_enum;
 mod timestamp;
 
 pub use ambient::Ambient;
+pub use cidr::{Cidr, CidrError};
 pub use id::{
     AuditEntryId, GatewayKeyId, Id, IdError, InterceptionId, ProviderId, ProviderKeyId, ReplicaId, RequestId, RouteId,
     TokenId, UserId,

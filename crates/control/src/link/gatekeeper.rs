@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use lychgate_authz::Caller;
 use lychgate_link::server::Gatekeeper;
 use lychgate_link::{CloseReason, ControlLink, LinkError, RefusalReason};
-use lychgate_store::KeyState;
+use lychgate_store::{KeyState, SecretState};
 use lychgate_types::secret::{CredentialError, GatewayKeySecret};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -93,13 +93,16 @@ pub(crate) async fn look_up(app: &App, gate: &Gate) -> Result<(), LinkError> {
     };
     let begun = Instant::now();
     let found = app.store.ai_gateway_key_authenticate(&caller, &gate.hash).await;
-    let reason = match found.map_err(|error| internal(&caller, &error))?.map(|key| key.state) {
-        Some(KeyState::Active) => {
+    let found = found.map_err(|error| internal(&caller, &error))?;
+    let reason = match found.map(|key| (key.secret, key.state)) {
+        Some((SecretState::Rotated, _)) => CloseReason::KeyRotated,
+        Some((_, KeyState::Active)) => {
             gate.seen_active(begun);
             // It may have been shut meanwhile, by a deletion that came after the look-up.
             return gate.refusal().map_or(Ok(()), |reason| Err(LinkError::Refused(reason)));
         }
-        Some(KeyState::Expired) => CloseReason::KeyExpired,
+        Some((_, KeyState::Expired)) => CloseReason::KeyExpired,
+        Some((_, KeyState::Disabled)) => CloseReason::KeyDisabled,
         None => CloseReason::KeyRevoked,
     };
     // By itself too: not every gate is in the hub's map any longer.

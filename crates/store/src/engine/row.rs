@@ -113,6 +113,21 @@ impl Row {
         self.get::<Json<_>>(column).map(|Json(policy)| policy)
     }
 
+    /// A list of texts that each stand for a value, kept as JSON, or none.
+    pub(crate) fn opt_list<T: FromStr>(&self, column: &str) -> Result<Option<Vec<T>>, StoreError>
+    where
+        T::Err: std::error::Error + Send + Sync + 'static,
+    {
+        let Some(Json(texts)) = self.optional::<Json<Vec<String>>>(column)? else {
+            return Ok(None);
+        };
+        let values: Result<_, _> = texts
+            .iter()
+            .map(|text| text.parse().map_err(failure::foreign))
+            .collect();
+        values.map(Some)
+    }
+
     /// Counters by name, kept as JSON.
     pub(crate) fn counters(&self, column: &str) -> Result<BTreeMap<String, i64>, StoreError> {
         self.get::<Json<_>>(column).map(|Json(counters)| counters)

@@ -34,6 +34,7 @@ pub(crate) enum Value {
     Time(Option<Moment>),
     Counters(Json<BTreeMap<String, i64>>),
     Policy(Json<PolicyChange>),
+    Texts(Option<Json<Vec<String>>>),
 }
 
 /// A [`Timestamp`] on its way to or from a database: `timestamptz` in PostgreSQL, microseconds since 1970 in SQLite. Times
@@ -116,6 +117,7 @@ macro_rules! value_for {
                     Self::Time(v) => Encode::<$db>::encode(v, buffer),
                     Self::Counters(v) => Encode::<$db>::encode(v, buffer),
                     Self::Policy(v) => Encode::<$db>::encode(v, buffer),
+                    Self::Texts(v) => Encode::<$db>::encode(v, buffer),
                 }
             }
             fn encode_by_ref(&self, buffer: &mut $buffer) -> Result<IsNull, BoxDynError> {
@@ -131,6 +133,7 @@ macro_rules! value_for {
                     Self::Time(_) => <Moment as Type<$db>>::type_info(),
                     Self::Counters(_) => <Json<BTreeMap<String, i64>> as Type<$db>>::type_info(),
                     Self::Policy(_) => <Json<PolicyChange> as Type<$db>>::type_info(),
+                    Self::Texts(_) => <Json<Vec<String>> as Type<$db>>::type_info(),
                 })
             }
         }
@@ -190,6 +193,12 @@ impl From<BTreeMap<String, i64>> for Value {
 impl From<PolicyChange> for Value {
     fn from(v: PolicyChange) -> Self {
         Self::Policy(Json(v))
+    }
+}
+
+impl From<Option<Vec<String>>> for Value {
+    fn from(v: Option<Vec<String>>) -> Self {
+        Self::Texts(v.map(Json))
     }
 }
 

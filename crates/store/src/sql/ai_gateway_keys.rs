@@ -1,38 +1,57 @@
 //! Gateway keys. No text here selects or returns the hash of a secret.
 
-use crate::ai_gateway_keys::{AiGatewayKeyInsert, GatewayKey, KeyAuthentication, KeyState};
-use crate::engine::{Conn, Row, args};
+use crate::ai_gateway_key_rotate::KeyExpiry;
+use crate::ai_gateway_key_update::GatewayKeyPatch;
+use crate::ai_gateway_keys::{AiGatewayKeyInsert, GatewayKey, KeyAuthentication, KeyState, SecretState};
+use crate::engine::{Conn, Row, Tx, args};
+use crate::providers::ProviderRef;
 use crate::users::UserRef;
 use crate::{Page, StoreError};
 use lychgate_types::secret::SecretHash;
-use lychgate_types::{GatewayKeyId, Timestamp, UserId};
+use lychgate_types::{GatewayKeyId, ProviderId, Timestamp, UserId};
+use std::collections::HashMap;
 use uuid::Uuid;
 
+/// What a key shows; `$1` is the present time.
 macro_rules! columns {
     () => {
         "SELECT k.id, k.name, k.secret_prefix, k.created_at, k.last_used_at, k.description, k.expires_at, k.created_by, \
-         u.username AS created_by_username FROM ai_gateway_keys k LEFT JOIN users u ON u.id = k.created_by "
+         k.disabled_at, k.rotated_at, k.providers, k.allowed_cidrs, u.username AS created_by_username, \
+         (SELECT MAX(r.valid_until) FROM ai_gateway_key_retired_secrets r WHERE r.key_id = k.id AND r.valid_until > $1) \
+         AS previous_valid_until \
+         FROM ai_gateway_keys k LEFT JOIN users u ON u.id = k.created_by "
     };
 }
 
 super::texts! {
     /// Returns what the insert itself decides; the caller knows the rest, for it gave it.
     INSERT = "INSERT INTO ai_gateway_keys \
-         (id, created_at, name, secret_prefix, hashed_secret, description, expires_at, created_by) \
-         VALUES ($1, $2, lower($3) /* names are stored in lower case, so the insert lower-cases them */, $4, $5, $6, $7, $8) \
+         (id, created_at, name, secret_prefix, hashed_secret, description, expires_at, created_by, providers, allowed_cidrs) \
+         VALUES ($1, $2, lower($3) /* names are stored in lower case, so the insert lower-cases them */, $4, $5, $6, $7, $8, \
+         $9, $10) \
          RETURNING id, name, secret_prefix, created_at";
-    LIST = concat!(columns!(), "WHERE (k.name LIKE $1 ESCAPE '\\' OR $1 IS NULL) \
-         AND (k.created_at, k.id) > ($2, $3) ORDER BY k.created_at, k.id LIMIT $4");
-    GET = concat!(columns!(), "WHERE k.id = $1");
-    FIND = concat!(columns!(), "WHERE k.id = $1 OR lower(k.name) = $2");
+    LIST = concat!(columns!(), "WHERE (k.name LIKE $2 ESCAPE '\\' OR $2 IS NULL) \
+         AND (k.created_at, k.id) > ($3, $4) ORDER BY k.created_at, k.id LIMIT $5");
+    GET = concat!(columns!(), "WHERE k.id = $2");
+    FIND = concat!(columns!(), "WHERE k.id = $2 OR lower(k.name) = $3");
+    UPDATE = "UPDATE ai_gateway_keys SET description = CASE WHEN $2 THEN $3 ELSE description END, \
+         expires_at = CASE WHEN $4 THEN $5 ELSE expires_at END, \
+         disabled_at = CASE WHEN $6 THEN COALESCE(disabled_at, $7) WHEN $8 THEN NULL ELSE disabled_at END, \
+         providers = CASE WHEN $9 THEN $10 ELSE providers END, \
+         allowed_cidrs = CASE WHEN $11 THEN $12 ELSE allowed_cidrs END WHERE id = $1";
     DELETE = "DELETE FROM ai_gateway_keys WHERE id = $1 RETURNING name, secret_prefix";
-    AUTHENTICATE = "SELECT id, name, secret_prefix, \
-         CASE WHEN expires_at IS NULL OR expires_at > $2 THEN 'active' ELSE 'expired' END AS state \
-         FROM ai_gateway_keys WHERE hashed_secret = $1";
+    AUTHENTICATE = "SELECT id, name, secret_prefix, disabled_at, expires_at, allowed_cidrs, \
+         NULL AS valid_until FROM ai_gateway_keys WHERE hashed_secret = $1 \
+         UNION ALL SELECT k.id, k.name, r.secret_prefix, k.disabled_at, k.expires_at, k.allowed_cidrs, r.valid_until \
+         FROM ai_gateway_key_retired_secrets r JOIN ai_gateway_keys k ON k.id = r.key_id WHERE r.hashed_secret = $1";
     TOUCH = "UPDATE ai_gateway_keys SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2)";
+    SCOPES = "SELECT id, providers FROM ai_gateway_keys WHERE id = $1 OR $1 IS NULL";
+    EXPIRING = "SELECT id, name, expires_at FROM ai_gateway_keys \
+         WHERE expires_at > $1 AND expires_at <= $2 AND disabled_at IS NULL ORDER BY expires_at, id LIMIT 1000";
 }
 
-fn read(row: &Row) -> Result<GatewayKey, StoreError> {
+/// `known` are the providers that there are.
+fn read(row: &Row, known: &[ProviderRef]) -> Result<GatewayKey, StoreError> {
     let created_by = match row.opt_id("created_by")? {
         Some(id) => Some(UserRef {
             id,
@@ -40,6 +59,8 @@ fn read(row: &Row) -> Result<GatewayKey, StoreError> {
         }),
         None => None,
     };
+    let by_id = |id: &ProviderId| known.iter().find(|provider| provider.id == *id).cloned();
+    let providers: Option<Vec<ProviderId>> = row.opt_list("providers")?;
     Ok(GatewayKey {
         id: row.id("id")?,
         name: row.text("name")?,
@@ -49,10 +70,25 @@ fn read(row: &Row) -> Result<GatewayKey, StoreError> {
         description: row.opt_text("description")?,
         expires_at: row.opt_time("expires_at")?,
         created_by,
+        disabled_at: row.opt_time("disabled_at")?,
+        rotated_at: row.opt_time("rotated_at")?,
+        previous_valid_until: row.opt_time("previous_valid_until")?,
+        providers: providers.map(|ids| ids.iter().filter_map(by_id).collect()),
+        allowed_cidrs: row.opt_list("allowed_cidrs")?,
     })
 }
 
-/// Gives the id; [`get`] reads the row with the name of its maker.
+/// A deployment has tens of providers.
+async fn known_providers(tx: &mut Tx) -> Result<Vec<ProviderRef>, StoreError> {
+    let all = super::routes::providers(tx.conn()).await?;
+    Ok(all.into_iter().map(|(provider, _)| provider).collect())
+}
+
+fn texts<T: ToString>(values: &[T]) -> Vec<String> {
+    values.iter().map(ToString::to_string).collect()
+}
+
+/// Gives the id; [`get`] reads the row with the names of its maker and its providers.
 pub(crate) async fn insert(
     conn: Conn<'_>,
     new: &AiGatewayKeyInsert,
@@ -67,29 +103,66 @@ pub(crate) async fn insert(
         new.description.as_deref(),
         new.expires_at,
         created_by,
+        new.providers.as_deref().map(texts),
+        new.allowed_cidrs.as_deref().map(texts),
     ];
     conn.one(INSERT, values).await?.id("id")
 }
 
-pub(crate) async fn list(conn: Conn<'_>, pattern: Option<String>, page: Page) -> Result<Vec<GatewayKey>, StoreError> {
+pub(crate) async fn list(
+    tx: &mut Tx,
+    pattern: Option<String>,
+    page: Page,
+    now: Timestamp,
+) -> Result<Vec<GatewayKey>, StoreError> {
+    let known = known_providers(tx).await?;
     let (at, id) = super::ascending(page);
-    conn.all(LIST, args![pattern, at, id, page.fetch()])
-        .await?
-        .iter()
-        .map(read)
-        .collect()
+    let values = args![now, pattern, at, id, page.fetch()];
+    let rows = tx.conn().all(LIST, values).await?;
+    rows.iter().map(|row| read(row, &known)).collect()
 }
 
-pub(crate) async fn get(conn: Conn<'_>, id: GatewayKeyId) -> Result<GatewayKey, StoreError> {
-    read(&conn.one(GET, args![id]).await?)
+pub(crate) async fn get(tx: &mut Tx, id: GatewayKeyId, now: Timestamp) -> Result<GatewayKey, StoreError> {
+    let known = known_providers(tx).await?;
+    read(&tx.conn().one(GET, args![now, id]).await?, &known)
 }
 
-pub(crate) async fn find(conn: Conn<'_>, id: Option<Uuid>, name: &str) -> Result<Option<GatewayKey>, StoreError> {
-    conn.optional(FIND, args![id, name])
-        .await?
-        .as_ref()
-        .map(read)
-        .transpose()
+pub(crate) async fn find(
+    tx: &mut Tx,
+    id: Option<Uuid>,
+    name: &str,
+    now: Timestamp,
+) -> Result<Option<GatewayKey>, StoreError> {
+    let known = known_providers(tx).await?;
+    let row = tx.conn().optional(FIND, args![now, id, name]).await?;
+    row.as_ref().map(|row| read(row, &known)).transpose()
+}
+
+/// Whether there is such a key.
+pub(crate) async fn update(
+    conn: Conn<'_>,
+    id: GatewayKeyId,
+    now: Timestamp,
+    patch: &GatewayKeyPatch,
+) -> Result<bool, StoreError> {
+    let flat = |list: &Option<Option<Vec<String>>>| list.clone().flatten();
+    let providers = patch.providers.as_ref().map(|list| list.as_deref().map(texts));
+    let cidrs = patch.allowed_cidrs.as_ref().map(|list| list.as_deref().map(texts));
+    let values = args![
+        id,
+        patch.description.is_some(),
+        patch.description.as_ref().and_then(|text| text.as_deref()),
+        patch.expires_at.is_some(),
+        patch.expires_at.flatten(),
+        patch.disabled == Some(true),
+        now,
+        patch.disabled == Some(false),
+        providers.is_some(),
+        flat(&providers),
+        cidrs.is_some(),
+        flat(&cidrs),
+    ];
+    Ok(conn.execute(UPDATE, values).await? > 0)
 }
 
 /// The name and prefix of the deleted key, for the audit log; `None` if there was none.
@@ -105,25 +178,47 @@ pub(crate) async fn authenticate(
     hash: &SecretHash,
     now: Timestamp,
 ) -> Result<Option<KeyAuthentication>, StoreError> {
-    let Some(row) = conn
-        .optional(AUTHENTICATE, args![hash.as_bytes().as_slice(), now])
-        .await?
-    else {
+    let values = args![hash.as_bytes().as_slice()];
+    let Some(row) = conn.optional(AUTHENTICATE, values).await? else {
         return Ok(None);
     };
-    let state = if row.text("state")? == "active" {
-        KeyState::Active
-    } else {
-        KeyState::Expired
+    let secret = match row.opt_time("valid_until")? {
+        None => SecretState::Present,
+        Some(until) if until > now => SecretState::InGrace { until },
+        Some(_) => SecretState::Rotated,
     };
     Ok(Some(KeyAuthentication {
         id: row.id("id")?,
         name: row.text("name")?,
         secret_prefix: row.text("secret_prefix")?,
-        state,
+        state: KeyState::of(row.opt_time("disabled_at")?, row.opt_time("expires_at")?, now),
+        secret,
+        allowed_cidrs: row.opt_list("allowed_cidrs")?,
     }))
 }
 
 pub(crate) async fn touch(conn: Conn<'_>, id: GatewayKeyId, at: Timestamp) -> Result<(), StoreError> {
     conn.execute(TOUCH, args![id, at]).await.map(drop)
+}
+
+/// The providers that keys serve, `None` for all; of one key, or of every one.
+pub(crate) async fn scopes(
+    conn: Conn<'_>,
+    key: Option<GatewayKeyId>,
+) -> Result<HashMap<GatewayKeyId, Option<Vec<ProviderId>>>, StoreError> {
+    let rows = conn.all(SCOPES, args![key]).await?;
+    let read = |row: &Row| Ok((row.id("id")?, row.opt_list("providers")?));
+    rows.iter().map(read).collect()
+}
+
+pub(crate) async fn expiring(conn: Conn<'_>, after: Timestamp, until: Timestamp) -> Result<Vec<KeyExpiry>, StoreError> {
+    let rows = conn.all(EXPIRING, args![after, until]).await?;
+    let read = |row: &Row| {
+        Ok(KeyExpiry {
+            id: row.id("id")?,
+            name: row.text("name")?,
+            expires_at: row.time("expires_at")?,
+        })
+    };
+    rows.iter().map(read).collect()
 }

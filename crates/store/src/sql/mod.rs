@@ -5,6 +5,7 @@
 //! NOTHING`, row comparison, `CAST(SUM(…) AS BIGINT)`. Not here: `now()`, arrays, `ILIKE`, `FOR UPDATE`, a star in a list of
 //! columns.
 
+pub(crate) mod ai_gateway_key_secrets;
 pub(crate) mod ai_gateway_keys;
 pub(crate) mod audit_entries;
 pub(crate) mod idempotency_keys;

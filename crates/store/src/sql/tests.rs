@@ -9,6 +9,7 @@ use sqlx::{ConnectOptions, Executor, SqlSafeStr};
 fn texts() -> Vec<(&'static str, &'static str)> {
     use super::*;
     [
+        ai_gateway_key_secrets::TEXTS,
         ai_gateway_keys::TEXTS,
         audit_entries::TEXTS,
         idempotency_keys::TEXTS,
@@ -35,15 +36,27 @@ fn all() -> Vec<&'static str> {
 fn no_text_selects_or_returns_the_hash_of_a_gateway_key() {
     let mut seen = 0;
     for text in all() {
-        // The two places where the hash may stand: it goes in by an insert, and is compared with by the look-up.
+        // Where the hash may stand: it goes in by an insert or a rotation, a rotation copies it from table to table, and the
+        // look-up compares with it.
         let rest = match text.strip_prefix("INSERT INTO ai_gateway_keys ") {
             Some(insert) => insert.split_once(") VALUES ").unwrap().1.to_owned(),
-            None => text.replace("WHERE hashed_secret = $1", ""),
+            None => [
+                "(hashed_secret, key_id, secret_prefix, retired_at, valid_until) SELECT hashed_secret, id, secret_prefix, $2, $3",
+                "SET secret_prefix = $2, hashed_secret = $3 WHERE",
+                "WHERE hashed_secret = $1",
+                "WHERE r.hashed_secret = $1",
+            ]
+            .iter()
+            .fold(text.to_owned(), |rest, place| rest.replace(place, "")),
         };
         assert!(!rest.contains("hashed_secret"), "{text}");
+        assert!(
+            !rest.contains("RETURNING") || !text.contains("retired_secrets"),
+            "{text}"
+        );
         seen += usize::from(text.contains("hashed_secret"));
     }
-    assert_eq!(seen, 2, "the insert and the look-up");
+    assert_eq!(seen, 4, "the insert, the two of the rotation, and the look-up");
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! The audit log: what each change leaves in it, and what it never holds.
 
-use crate::people::{gateway_key, narrowed, people, plane, provider, provider_key, token};
+use crate::people::{gateway_key, narrowed, people, plane, provider, provider_key, rotation, token};
 use lychgate_authz::{Caller, Principal, Resource, Role, Scopes};
 use lychgate_store::{
-    ActorKind, AuditEntry, AuditFilter, AuditInsert, AuditOutcome, Page, ProviderPatch, UserInsert, UserState,
+    ActorKind, AuditEntry, AuditFilter, AuditInsert, AuditOutcome, GatewayKeyPatch, Page, ProviderPatch, UserInsert,
+    UserState,
 };
 use lychgate_testkit::both_engines;
 use lychgate_testkit::db::{START, TestDb};
@@ -73,6 +74,11 @@ both_engines! {
         let (key, _) = gateway_key(db, "edge");
         store.ai_gateway_key_insert(owner, key.clone(), None).await.unwrap();
         tick();
+        store.ai_gateway_key_rotate(owner, key.id, rotation(db).0).await.unwrap();
+        tick();
+        let patch = GatewayKeyPatch { disabled: Some(true), allowed_cidrs: Some(Some(vec!["10.0.0.0/8".parse().unwrap()])), ..GatewayKeyPatch::default() };
+        store.ai_gateway_key_update(owner, key.id, patch).await.unwrap();
+        tick();
         store.ai_gateway_key_delete(owner, key.id).await.unwrap();
         tick();
         let new = provider(db, "claude", vec![]);
@@ -96,12 +102,17 @@ both_engines! {
             ("revoke", "token", "ok", Some("laptop")),
             ("delete", "user", "ok", Some("ada")),
             ("create", "ai_gateway_key", "ok", Some("edge")),
+            ("rotate", "ai_gateway_key", "ok", Some("edge")),
+            ("update", "ai_gateway_key", "ok", Some("edge")),
             ("delete", "ai_gateway_key", "ok", Some("edge")),
             ("create", "provider", "ok", Some("claude")),
             ("update", "provider", "ok", Some("claude")),
             ("delete", "provider", "ok", Some("claude")),
         ];
         assert_eq!(words(&found), expected);
+        assert!(found[7].detail.as_deref().unwrap().starts_with("the secret before works until 2026-11-24T10:"), "{:?}", found[7]);
+        assert_eq!(found[8].detail.as_deref(), Some("disabled; from 10.0.0.0/8"));
+        assert!(found[7].target_prefix != found[6].target_prefix && found[8].target_prefix == found[7].target_prefix);
     }
 
     async fn what_is_refused_is_written_down_too(db: TestDb) {
@@ -119,7 +130,28 @@ both_engines! {
         let (mut wide, _) = token(db, people.member.id);
         wide.scopes = Scopes::all();
         db.store().token_insert(&narrowed(member, &["token:create"]), wide).await.unwrap_err();
-        let mut found = entries(db, &people.owner.caller, AuditFilter { since, ..AuditFilter::default() }).await;
+        let until = Some(db.ambient().now().plus(Duration::from_secs(1)));
+        db.clock().advance(Duration::from_secs(1));
+        db.store().ai_gateway_key_insert(&people.owner.caller, key.clone(), None).await.unwrap();
+        db.store().ai_gateway_key_rotate(&people.owner.caller, key.id, rotation(db).0).await.unwrap();
+        let since_then = Some(db.ambient().now().plus(Duration::from_secs(1)));
+        db.clock().advance(Duration::from_secs(1));
+        db.store().ai_gateway_key_rotate(&people.owner.caller, key.id, rotation(db).0).await.unwrap_err();
+        db.clock().advance(Duration::from_secs(1));
+        db.store().ai_gateway_key_rotate(&people.auditor.caller, key.id, rotation(db).0).await.unwrap_err();
+        db.clock().advance(Duration::from_secs(1));
+        db.store().ai_gateway_key_update(&people.auditor.caller, key.id, GatewayKeyPatch::default()).await.unwrap_err();
+        let mut of_keys = entries(db, &people.owner.caller, AuditFilter { since: since_then, ..AuditFilter::default() }).await;
+        of_keys.reverse();
+        let expected = [
+            ("rotate", "ai_gateway_key", "denied", None),
+            ("rotate", "ai_gateway_key", "denied", None),
+            ("update", "ai_gateway_key", "denied", None),
+        ];
+        assert_eq!(words(&of_keys), expected);
+        assert!(of_keys[0].detail.as_deref().unwrap().contains("still works"));
+
+        let mut found = entries(db, &people.owner.caller, AuditFilter { since, until, ..AuditFilter::default() }).await;
         found.reverse();
         let expected = [
             ("create", "ai_gateway_key", "denied", Some("edge")),
@@ -138,16 +170,21 @@ both_engines! {
         let people = people(db).await;
         let owner = &people.owner.caller;
         let (key, secret) = gateway_key(db, "edge");
+        let id = key.id;
         db.store().ai_gateway_key_insert(owner, key, None).await.unwrap();
+        let (rotation, second) = rotation(db);
+        db.store().ai_gateway_key_rotate(owner, id, rotation).await.unwrap();
         let canary = provider_key(db, "sk-a…cdef");
         db.store().provider_insert(owner, provider(db, "claude", vec![canary])).await.unwrap();
         let text = format!("{:?}", entries(db, owner, AuditFilter::default()).await);
         assert!(text.contains(secret.prefix()), "the public prefix is there");
         let hex = |hash: &[u8]| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        for secret_text in [secret.expose(), people.owner.secret.expose(), people.member.secret.expose()] {
+        for secret_text in [secret.expose(), second.expose(), people.owner.secret.expose(), people.member.secret.expose()] {
             assert!(!text.contains(&secret_text[..12]), "more than the prefix");
         }
-        assert!(!text.contains(&hex(&secret.hash().as_bytes()[..4])) && !text.contains("sealed"));
+        for secret in [secret, second] {
+            assert!(!text.contains(&hex(&secret.hash().as_bytes()[..4])) && !text.contains("sealed"));
+        }
     }
 
     async fn appended_entries_are_cut_to_fit_and_found_by_each_filter(db: TestDb) {

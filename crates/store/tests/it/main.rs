@@ -5,6 +5,8 @@
 mod audit;
 mod connect;
 mod gateway_key_constraints;
+mod gateway_key_rotation;
+mod gateway_key_updates;
 mod gateway_keys;
 mod idempotency;
 mod ingest;

@@ -2,7 +2,8 @@
 
 use lychgate_authz::{Caller, Principal, Role, Scopes, UserPrincipal};
 use lychgate_store::{
-    AiGatewayKeyInsert, ProviderInsert, ProviderKeyInsert, RouteInsert, Sealed, TargetWanted, TokenInsert, UserInsert,
+    AiGatewayKeyInsert, GatewayKeyRotation, ProviderInsert, ProviderKeyInsert, RouteInsert, Sealed, TargetWanted,
+    TokenInsert, UserInsert,
 };
 use lychgate_testkit::db::TestDb;
 use lychgate_types::interception::{CredentialKind, InterceptionRecord, Outcome};
@@ -127,8 +128,22 @@ pub(crate) fn gateway_key(db: &TestDb, name: &str) -> (AiGatewayKeyInsert, Gatew
         hashed_secret: secret.hash().as_bytes().to_vec(),
         description: None,
         expires_at: None,
+        providers: None,
+        allowed_cidrs: None,
     };
     (insert, secret)
+}
+
+/// A new secret for a gateway key; the one before goes on for an hour.
+pub(crate) fn rotation(db: &TestDb) -> (GatewayKeyRotation, GatewayKeySecret) {
+    let secret = GatewayKeySecret::generate(&db.ambient());
+    let rotation = GatewayKeyRotation {
+        secret_prefix: secret.prefix().into(),
+        hashed_secret: secret.hash().as_bytes().to_vec(),
+        grace: Duration::from_secs(3600),
+        force: false,
+    };
+    (rotation, secret)
 }
 
 pub(crate) fn provider_key(db: &TestDb, masked: &str) -> ProviderKeyInsert {

@@ -1,10 +1,10 @@
 //! Who gets through this door: role × action × resource, each at a method that asks for it, held against the policy itself.
 
-use crate::people::{gateway_key, narrowed, people, plane, provider, record, route, token};
-use lychgate_authz::{Caller, Denial, Principal, Role, Scopes, UserPrincipal};
+use crate::people::{gateway_key, narrowed, people, plane, provider, record, rotation, route, token};
+use lychgate_authz::{Action, Caller, Denial, Principal, Role, Scopes, UserPrincipal};
 use lychgate_store::{
-    AuditFilter, AuditInsert, AuditOutcome, InterceptionFilter, KeyFilter, Page, ProviderPatch, ReplicaStamp,
-    RoutePatch,
+    AuditFilter, AuditInsert, AuditOutcome, GatewayKeyPatch, InterceptionFilter, KeyFilter, Page, ProviderPatch,
+    ReplicaStamp, RoutePatch,
 };
 use lychgate_store::{StoreError, TokenFilter, UserFilter, UserInsert, UserState};
 use lychgate_testkit::both_engines;
@@ -93,6 +93,38 @@ async fn verdicts(db: &TestDb, caller: &Caller, n: usize) -> Vec<(&'static str, 
         (
             "key authenticate",
             verdict(&store.ai_gateway_key_authenticate(caller, &hash).await),
+        ),
+        (
+            "key providers for a new one",
+            verdict(&store.ai_gateway_key_providers(caller, Action::Create, &[]).await),
+        ),
+        (
+            "key update",
+            verdict(
+                &store
+                    .ai_gateway_key_update(caller, ambient.new_id(), GatewayKeyPatch::default())
+                    .await,
+            ),
+        ),
+        (
+            "key providers for a change",
+            verdict(&store.ai_gateway_key_providers(caller, Action::Update, &[]).await),
+        ),
+        (
+            "key rotate",
+            verdict(
+                &store
+                    .ai_gateway_key_rotate(caller, ambient.new_id(), rotation(db).0)
+                    .await,
+            ),
+        ),
+        (
+            "key expiring",
+            verdict(&store.ai_gateway_key_expiring(caller, at).await),
+        ),
+        (
+            "key secrets prune",
+            verdict(&store.ai_gateway_key_secrets_prune(caller).await),
         ),
         (
             "key touch",
@@ -213,6 +245,12 @@ both_engines! {
             "yynnyn key list",
             "yyhhyn key read",
             "yyhhyn key authenticate",
+            "ynnnnn key providers for a new one",
+            "ynhhyn key update",
+            "ynhhyn key providers for a change",
+            "ynhhyn key rotate",
+            "yyhhyn key expiring",
+            "ynhhyn key secrets prune",
             "ynhhyn key touch",
             "ynhhnn key delete",
             "ynnnnn provider create",
@@ -239,7 +277,7 @@ both_engines! {
         let people = people(db).await;
         let keys = narrowed(&people.owner.caller, &["ai_gateway_key:create"]);
         let opened: Vec<_> = verdicts(db, &keys, 0).await.into_iter().filter(|(_, verdict)| *verdict == "allowed").collect();
-        assert_eq!(opened, [("key create", "allowed")]);
+        assert_eq!(opened, [("key create", "allowed"), ("key providers for a new one", "allowed")]);
     }
 
     async fn a_refused_change_changes_nothing(db: TestDb) {

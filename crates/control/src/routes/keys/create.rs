@@ -134,6 +134,8 @@ fn prepare(app: &App, token: &TokenAuthentication, wanted: Wanted) -> (AiGateway
         hashed_secret: secret.hash().as_bytes().to_vec(),
         description: wanted.description,
         expires_at: wanted.expires_at,
+        providers: None,
+        allowed_cidrs: None,
     };
     let key_data = Key {
         id: insert.id,
