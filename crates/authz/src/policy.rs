@@ -46,6 +46,8 @@ words! {
         Token = "token",
         /// A gateway key. Deployment-wide.
         AiGatewayKey = "ai_gateway_key",
+        /// A replica, as the registry lists it. Deployment-wide. `update` is the right to drain it.
+        Replica = "replica",
         /// A provider with its keys. Deployment-wide.
         Provider = "provider",
         /// Where requests for certain models go instead. Deployment-wide.
@@ -81,10 +83,11 @@ pub fn reach(principal: &Principal, action: Action, resource: Resource) -> Reach
 
 fn role_reach(role: Role, action: Action, resource: Resource) -> Reach {
     use Action::{Create, Delete, Read, Update};
-    use Resource::{AiGatewayKey, AiRequest, AuditEntry, Interception, Provider, Route, Token, User};
+    use Resource::{AiGatewayKey, AiRequest, AuditEntry, Interception, Provider, Replica, Route, Token, User};
     match (role, resource, action) {
         (Role::Owner, User | Token | AiGatewayKey | Provider | Route, Create | Read | Update | Delete) => Reach::Any,
-        (Role::Owner | Role::Auditor, Interception | AuditEntry, Read) => Reach::Any,
+        (Role::Owner, Replica, Update) => Reach::Any,
+        (Role::Owner | Role::Auditor, Replica | Interception | AuditEntry, Read) => Reach::Any,
         (Role::Auditor, User | Token | AiGatewayKey | Provider | Route, Read) => Reach::Any,
         (Role::Auditor | Role::Member, Token, Create | Delete) => Reach::Own,
         (Role::Member, User | Token | Interception, Read) => Reach::Own,
@@ -102,13 +105,15 @@ fn replica_reach(action: Action, resource: Resource) -> Reach {
     }
 }
 
-/// What the control plane does on its own account: authenticate, mark liveness, bootstrap, audit, feed its embedded gateway.
+/// What the control plane does on its own account: authenticate, mark liveness, bootstrap, audit, feed its embedded gateway,
+/// keep the registry of replicas.
 fn control_plane_reach(action: Action, resource: Resource) -> Reach {
-    use Action::{Create, Read, Update};
+    use Action::{Create, Delete, Read, Update};
     match (resource, action) {
         (Resource::User, Create | Read) => Reach::Any,
         (Resource::Token, Create | Read | Update) => Reach::Any,
         (Resource::AiGatewayKey, Read | Update) => Reach::Any,
+        (Resource::Replica, Create | Read | Update | Delete) => Reach::Any,
         (Resource::Provider | Resource::Route, Read) => Reach::Any,
         (Resource::Interception, Create) => Reach::Any,
         (Resource::AuditEntry, Create) => Reach::Any,

@@ -3,6 +3,7 @@
 //! hears that it was rotated rather than that it is unknown.
 
 use crate::ai_gateway_keys::GatewayKey;
+use crate::changes::Change;
 use crate::guard::Event;
 use crate::sql::{ai_gateway_key_secrets as secrets, ai_gateway_keys as sql};
 use crate::{RuleBroken, Store, StoreError};
@@ -83,6 +84,7 @@ impl Store {
         let words = format!("the secret before works until {valid_until}");
         let event = event.clone().name(&key.name).prefix(&key.secret_prefix).detail(words);
         self.record(&mut tx, caller, &event).await?;
+        self.announce(&mut tx, &[Change::GatewayKey(id)]).await?;
         tx.commit().await?;
         Ok(key)
     }

@@ -2,6 +2,7 @@
 //! operators and audit entries hold on to, and not its secret (`ai_gateway_key_rotate`).
 
 use crate::ai_gateway_keys::GatewayKey;
+use crate::changes::Change;
 use crate::guard::Event;
 use crate::sql::{ai_gateway_keys as sql, providers};
 use crate::{Store, StoreError};
@@ -54,6 +55,15 @@ impl GatewayKeyPatch {
     }
 }
 
+/// What the key serves is part of its replicas' configuration.
+fn changes(id: GatewayKeyId, patch: &GatewayKeyPatch) -> Vec<Change> {
+    let mut changes = vec![Change::GatewayKey(id)];
+    if patch.providers.is_some() {
+        changes.push(Change::Configuration);
+    }
+    changes
+}
+
 fn list(values: &[impl ToString]) -> String {
     values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
@@ -80,6 +90,7 @@ impl Store {
         let key = sql::get(&mut tx, id, now).await?;
         let event = event.name(&key.name).prefix(&key.secret_prefix).detail(patch.words());
         self.record(&mut tx, caller, &event).await?;
+        self.announce(&mut tx, &changes(id, &patch)).await?;
         tx.commit().await?;
         Ok(key)
     }

@@ -2,6 +2,7 @@
 //!
 //! No method returns the hash of a secret, and no row type has a field for it.
 
+use crate::changes::Change;
 use crate::guard::{Event, containing, id_or_name, in_an_hour};
 use crate::idempotency::{Idempotency, Operation};
 use crate::providers::ProviderRef;
@@ -246,6 +247,7 @@ impl Store {
             return Ok(false);
         };
         self.record(&mut tx, caller, &event.name(&name).prefix(&prefix)).await?;
+        self.announce(&mut tx, &[Change::GatewayKey(id)]).await?;
         tx.commit().await?;
         Ok(true)
     }

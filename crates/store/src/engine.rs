@@ -5,12 +5,14 @@
 
 mod bulk;
 mod failure;
+mod listen;
 mod open;
 mod row;
 mod value;
 
 pub(crate) use bulk::Bulk;
 pub(crate) use failure::foreign;
+pub(crate) use listen::Listener;
 pub(crate) use open::schema_id;
 pub(crate) use row::Row;
 pub(crate) use value::{Args, Moment, Value, args, clean, cut};
@@ -18,6 +20,7 @@ pub(crate) use value::{Args, Moment, Value, args, clean, cut};
 use crate::StoreError;
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};
+use tokio::sync::watch;
 
 /// An open database.
 #[derive(Clone, Debug)]
@@ -25,7 +28,12 @@ pub(crate) enum Engine {
     /// Any number of control planes.
     Pg(PgPool),
     /// One control plane. One connection writes, so that writers queue instead of failing; the others only read.
-    Lite { writer: SqlitePool, reader: SqlitePool },
+    /// The bell tells this process of each announced change.
+    Lite {
+        writer: SqlitePool,
+        reader: SqlitePool,
+        bell: watch::Sender<()>,
+    },
 }
 
 /// What concurrent transactions take in turn, where rows alone can't order them.
@@ -36,6 +44,8 @@ pub(crate) enum Lock {
     Accounts = 0x6c79_6368_0001,
     /// The first writing of the master key's check.
     MasterKey = 0x6c79_6368_0002,
+    /// Deleting what is outdated: one control plane at a time is enough.
+    Housekeeping = 0x6c79_6368_0003,
 }
 
 impl Engine {
@@ -60,11 +70,10 @@ impl Engine {
         match self {
             Self::Pg(pool) => pool.begin().await.map(Tx::Pg).map_err(failure::plain),
             // A deferred transaction that reads before it writes fails under contention, whatever the busy timeout.
-            Self::Lite { writer, .. } => writer
-                .begin_with("BEGIN IMMEDIATE")
-                .await
-                .map(Tx::Lite)
-                .map_err(failure::plain),
+            Self::Lite { writer, bell, .. } => {
+                let tx = writer.begin_with("BEGIN IMMEDIATE").await.map_err(failure::plain)?;
+                Ok(Tx::Lite(tx, Announcement::new(bell)))
+            }
         }
     }
 
@@ -76,7 +85,10 @@ impl Engine {
                 .await
                 .map(Tx::Pg)
                 .map_err(failure::plain),
-            Self::Lite { reader, .. } => reader.begin().await.map(Tx::Lite).map_err(failure::plain),
+            Self::Lite { reader, bell, .. } => {
+                let tx = reader.begin().await.map_err(failure::plain)?;
+                Ok(Tx::Lite(tx, Announcement::new(bell)))
+            }
         }
     }
 
@@ -84,7 +96,7 @@ impl Engine {
     pub(crate) async fn close(&self) {
         match self {
             Self::Pg(pool) => pool.close().await,
-            Self::Lite { writer, reader } => {
+            Self::Lite { writer, reader, .. } => {
                 // The writer last: the last connection to go folds the write-ahead log into the file.
                 reader.close().await;
                 writer.close().await;
@@ -112,7 +124,22 @@ impl Held {
 /// A transaction under way.
 pub(crate) enum Tx {
     Pg(Transaction<'static, Postgres>),
-    Lite(Transaction<'static, Sqlite>),
+    Lite(Transaction<'static, Sqlite>, Announcement),
+}
+
+/// What a transaction of SQLite tells this process when it commits.
+pub(crate) struct Announcement {
+    bell: watch::Sender<()>,
+    due: bool,
+}
+
+impl Announcement {
+    fn new(bell: &watch::Sender<()>) -> Self {
+        Self {
+            bell: bell.clone(),
+            due: false,
+        }
+    }
 }
 
 impl Tx {
@@ -120,7 +147,7 @@ impl Tx {
     pub(crate) fn conn(&mut self) -> Conn<'_> {
         match self {
             Self::Pg(tx) => Conn::Pg(tx),
-            Self::Lite(tx) => Conn::Lite(tx),
+            Self::Lite(tx, _) => Conn::Lite(tx),
         }
     }
 
@@ -132,7 +159,32 @@ impl Tx {
                 query.execute(&mut **tx).await.map(drop).map_err(failure::plain)
             }
             // The only writer there is.
-            Self::Lite(_) => Ok(()),
+            Self::Lite(..) => Ok(()),
+        }
+    }
+
+    /// Takes this lock to the end if no other transaction holds it; says whether.
+    pub(crate) async fn try_lock(&mut self, lock: Lock) -> Result<bool, StoreError> {
+        match self {
+            Self::Pg(tx) => {
+                let query = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)").bind(lock as i64);
+                query.fetch_one(&mut **tx).await.map_err(failure::plain)
+            }
+            Self::Lite(..) => Ok(true),
+        }
+    }
+
+    /// Wakes every [`Listener`] as soon as this transaction is committed.
+    pub(crate) async fn announce(&mut self) -> Result<(), StoreError> {
+        match self {
+            Self::Pg(tx) => {
+                let query = sqlx::query("SELECT pg_notify($1, '')").bind(listen::CHANNEL);
+                query.execute(&mut **tx).await.map(drop).map_err(failure::plain)
+            }
+            Self::Lite(_, announcement) => {
+                announcement.due = true;
+                Ok(())
+            }
         }
     }
 
@@ -140,7 +192,13 @@ impl Tx {
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
         match self {
             Self::Pg(tx) => tx.commit().await.map_err(failure::plain),
-            Self::Lite(tx) => tx.commit().await.map_err(failure::plain),
+            Self::Lite(tx, announcement) => {
+                tx.commit().await.map_err(failure::plain)?;
+                if announcement.due {
+                    announcement.bell.send_replace(());
+                }
+                Ok(())
+            }
         }
     }
 }

@@ -115,6 +115,14 @@ pub(crate) fn no_user(caller: &Caller) -> Result<(), Denial> {
     }
 }
 
+/// For what stays among control planes.
+pub(crate) fn only_the_plane(caller: &Caller) -> Result<(), Denial> {
+    match caller.principal {
+        Principal::ControlPlane => Ok(()),
+        Principal::User(_) | Principal::Replica { .. } => Err(Denial::Forbidden),
+    }
+}
+
 /// For what replicas may only ask about one by one, by a hash that somebody showed them.
 pub(crate) fn no_replica(caller: &Caller) -> Result<(), Denial> {
     match caller.principal {

@@ -1,12 +1,14 @@
 //! Taking in what replicas deliver: whole batches, each in one transaction, the same record any number of times.
 
+use crate::engine::Tx;
 use crate::sql::ingest as sql;
 use crate::sql::ingest::ThreadLink;
+use crate::sql::replicas;
 use crate::{Store, StoreError};
 use aws_lc_rs::digest;
 use lychgate_authz::{Action, Caller, Principal, Resource, Target, authorise};
 use lychgate_types::interception::InterceptionRecord;
-use lychgate_types::{InterceptionId, ReplicaId, TokenId, UserId};
+use lychgate_types::{GatewayKeyId, InterceptionId, ReplicaId, TokenId, UserId};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -45,6 +47,7 @@ impl Store {
             Principal::User(_) | Principal::ControlPlane => None,
         };
         let mut tx = self.engine.begin().await?;
+        let replica = own_id(&mut tx, stamp, gateway_key).await?;
         let hashes = records.iter().map(|record| record.token_hash).collect();
         let tokens = sql::tokens(tx.conn(), &hashes).await?;
         let (mut placed, report) = place(records, &tokens);
@@ -52,7 +55,7 @@ impl Store {
         link_threads(&mut placed, parents);
         // Two deliveries of the same records wait for each other; in one order, so that they can't wait in a circle.
         placed.sort_unstable_by_key(|place| place.record.id);
-        let new = sql::interceptions(tx.conn(), &placed, gateway_key, stamp.replica_id).await?;
+        let new = sql::interceptions(tx.conn(), &placed, gateway_key, replica).await?;
         placed.retain(|place| new.contains(&place.record.id));
         sql::token_usages(tx.conn(), &placed).await?;
         sql::prompts(tx.conn(), &placed).await?;
@@ -61,6 +64,17 @@ impl Store {
         tx.commit().await?;
         Ok(report)
     }
+}
+
+/// A replica names itself, but it can't pass for one that came in by another key.
+async fn own_id(
+    tx: &mut Tx,
+    stamp: ReplicaStamp,
+    gateway_key: Option<GatewayKeyId>,
+) -> Result<Option<ReplicaId>, StoreError> {
+    let Some(id) = stamp.replica_id else { return Ok(None) };
+    let key = replicas::key_of(tx.conn(), id).await?;
+    Ok((key.is_none() || key == gateway_key).then_some(id))
 }
 
 /// A record with what the control plane knows of it.

@@ -10,11 +10,13 @@ mod ai_gateway_key_rotate;
 mod ai_gateway_key_update;
 mod ai_gateway_keys;
 mod audit;
+mod changes;
 mod configuration;
 mod connect;
 mod engine;
 mod error;
 mod guard;
+mod housekeeping;
 mod idempotency;
 mod ingest;
 mod interceptions;
@@ -22,6 +24,7 @@ mod master_key;
 mod page;
 mod provider_update;
 mod providers;
+mod replicas;
 mod route_update;
 mod routes;
 pub mod seal;
@@ -34,17 +37,22 @@ pub use ai_gateway_key_rotate::{GatewayKeyRotation, KeyExpiry};
 pub use ai_gateway_key_update::GatewayKeyPatch;
 pub use ai_gateway_keys::{AiGatewayKeyInsert, GatewayKey, KeyAuthentication, KeyFilter, KeyState, SecretState};
 pub use audit::{ActorKind, AuditEntry, AuditFilter, AuditInsert, AuditOutcome};
+pub use changes::{Change, ChangeListener, Changes, RevokedTokens};
 pub use configuration::{SealedConfiguration, SealedProvider};
 pub use connect::{Store, schema_id};
 pub use error::{
     ConnectError, Constraint, Internal, RouteMisfit, RouteMisfitReason, RoutePlace, RuleBroken, StoreError,
 };
+pub use housekeeping::Housekeeping;
 pub use idempotency::{Idempotency, Operation, RememberedAnswer};
 pub use ingest::{IngestReport, ReplicaStamp};
 pub use interceptions::{InterceptionDetail, InterceptionFilter, InterceptionSummary, TokenSums};
 pub use page::{Cursor, CursorError, Listing, Page};
 pub use provider_update::{ProviderPatch, WantedKey};
 pub use providers::{Provider, ProviderInsert, ProviderKey, ProviderKeyInsert, ProviderRef};
+pub use replicas::{
+    KeyRef, LOST_AFTER, Replica, ReplicaAttachment, ReplicaBeat, ReplicaFilter, ReplicaLoad, ReplicaState, ReplicaTold,
+};
 pub use route_update::RoutePatch;
 pub use routes::{Route, RouteInsert, RouteTarget, TargetWanted};
 pub use seal::{SealError, Sealed, Sealer};

@@ -1,5 +1,6 @@
 //! Changing a provider: single fields, and the whole wanted list of keys.
 
+use crate::changes::Change;
 use crate::engine::Tx;
 use crate::guard::Event;
 use crate::providers::{Provider, ProviderKeyInsert, whole};
@@ -68,6 +69,7 @@ impl Store {
         }
         let provider = whole(&mut tx, id).await?;
         self.record(&mut tx, caller, &event.clone().name(&name)).await?;
+        self.announce(&mut tx, &[Change::Configuration]).await?;
         tx.commit().await?;
         Ok(provider)
     }

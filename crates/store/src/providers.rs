@@ -1,5 +1,6 @@
 //! Providers: configured upstreams with their sealed keys. Every change counts the configuration version up.
 
+use crate::changes::Change;
 use crate::engine::Tx;
 use crate::guard::{Event, id_or_name};
 use crate::seal::Sealed;
@@ -101,6 +102,7 @@ impl Store {
         sql::insert_keys(tx.conn(), new.id, now, (0..).zip(&new.keys)).await?;
         let provider = whole(&mut tx, new.id).await?;
         self.record(&mut tx, caller, &event).await?;
+        self.announce(&mut tx, &[Change::Configuration]).await?;
         tx.commit().await?;
         Ok(provider)
     }
@@ -154,6 +156,7 @@ impl Store {
             return Ok(false);
         };
         self.record(&mut tx, caller, &event.clone().name(&name)).await?;
+        self.announce(&mut tx, &[Change::Configuration]).await?;
         tx.commit().await?;
         Ok(true)
     }

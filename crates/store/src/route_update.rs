@@ -1,5 +1,6 @@
 //! Changing a route: single fields, and whole lists of targets.
 
+use crate::changes::Change;
 use crate::error::RoutePlace;
 use crate::guard::Event;
 use crate::routes::{Lookup, Route, RouteTarget, TargetWanted, whole};
@@ -65,6 +66,7 @@ impl Store {
         sql::insert_targets(tx.conn(), &new).await?;
         let route = whole(&mut tx, id).await?;
         self.record(&mut tx, caller, &event).await?;
+        self.announce(&mut tx, &[Change::Configuration]).await?;
         tx.commit().await?;
         Ok(route)
     }

@@ -1,5 +1,6 @@
 //! Routes: where requests to a provider for certain models go instead. Every change counts the configuration version up.
 
+use crate::changes::Change;
 use crate::engine::Tx;
 use crate::error::{RouteMisfit, RouteMisfitReason, RoutePlace};
 use crate::guard::{Event, id_or_name};
@@ -110,6 +111,7 @@ impl Store {
         sql::insert_targets(tx.conn(), &route).await?;
         let route = whole(&mut tx, new.id).await?;
         self.record(&mut tx, caller, event).await?;
+        self.announce(&mut tx, &[Change::Configuration]).await?;
         tx.commit().await?;
         Ok(route)
     }
@@ -143,6 +145,7 @@ impl Store {
             return Ok(false);
         };
         self.record(&mut tx, caller, &event.name(&name)).await?;
+        self.announce(&mut tx, &[Change::Configuration]).await?;
         tx.commit().await?;
         Ok(true)
     }

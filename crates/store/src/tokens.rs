@@ -1,5 +1,6 @@
 //! User tokens: what an AI client or API caller comes in with. A revoked token stays as a row.
 
+use crate::changes::Change;
 use crate::engine::Lock;
 use crate::guard::{Event, no_replica, own};
 use crate::sql;
@@ -145,6 +146,7 @@ impl Store {
             return Ok(None);
         };
         self.record(&mut tx, caller, &event).await?;
+        self.announce(&mut tx, &[Change::TokenRevoked(hash)]).await?;
         tx.commit().await?;
         Ok(Some(hash))
     }

@@ -1,6 +1,7 @@
 //! Users: people and services with an account. A deleted user stays as a row, for accounting; the name is free again.
 
 use crate::audit::AuditOutcome;
+use crate::changes::tokens_revoked;
 use crate::engine::{Lock, Tx};
 use crate::guard::{Event, containing, id_or_name};
 use crate::sql;
@@ -210,6 +211,9 @@ impl Store {
         let hashes = sql::tokens::live_hashes(tx.conn(), id, self.now()).await?;
         self.record(&mut tx, caller, &event.clone().name(&user.username))
             .await?;
+        if state == UserState::Suspended {
+            self.announce(&mut tx, &tokens_revoked(&hashes)).await?;
+        }
         tx.commit().await?;
         Ok((user, hashes))
     }
@@ -230,6 +234,7 @@ impl Store {
         let hashes = sql::tokens::revoke_all(tx.conn(), id, self.now()).await?;
         self.record(&mut tx, caller, &event.clone().name(&user.username))
             .await?;
+        self.announce(&mut tx, &tokens_revoked(&hashes)).await?;
         tx.commit().await?;
         Ok(Some(hashes))
     }

@@ -77,6 +77,10 @@ ids! {
     InterceptionId
     /// One data-plane process, from start to end.
     ReplicaId
+    /// One attachment of a replica, from opening to end.
+    AttachmentId
+    /// One control-plane process, from start to end.
+    ControlPlaneId
     /// An entry of the audit log.
     AuditEntryId
     /// One request to the API; names it in answers, logs and the audit log.

@@ -19,8 +19,8 @@ mod timestamp;
 pub use ambient::Ambient;
 pub use cidr::{Cidr, CidrError};
 pub use id::{
-    AuditEntryId, GatewayKeyId, Id, IdError, InterceptionId, ProviderId, ProviderKeyId, ReplicaId, RequestId, RouteId,
-    TokenId, UserId,
+    AttachmentId, AuditEntryId, ControlPlaneId, GatewayKeyId, Id, IdError, InterceptionId, ProviderId, ProviderKeyId,
+    ReplicaId, RequestId, RouteId, TokenId, UserId,
 };
 pub use name::{Name, NameError};
 pub use text_enum::UnknownText;

@@ -43,13 +43,13 @@ impl Engine {
                 .await
                 .map_err(|error| migration_error(url, &POSTGRES, error)),
             Self::Lite { writer, .. } => {
-                let first = SQLITE.run(writer).await;
-                // There is no lock across processes: if another one migrated the file meanwhile, the second try sees it.
-                let done = if matches!(first, Err(MigrateError::ExecuteMigration(..))) {
-                    SQLITE.run(writer).await
-                } else {
-                    first
-                };
+                let mut done = SQLITE.run(writer).await;
+                // There is no lock across processes: where another one was faster with a migration, the next try sees it.
+                for _ in SQLITE.iter() {
+                    if matches!(done, Err(MigrateError::ExecuteMigration(..))) {
+                        done = SQLITE.run(writer).await;
+                    }
+                }
                 done.map_err(|error| migration_error(url, &SQLITE, error))
             }
         }
@@ -97,7 +97,8 @@ async fn open_sqlite(path: &Path) -> Result<Engine, ConnectError> {
     let reader = forever()
         .max_connections(4)
         .connect_lazy_with(options.pragma("query_only", "ON"));
-    Ok(Engine::Lite { writer, reader })
+    let bell = tokio::sync::watch::Sender::new(());
+    Ok(Engine::Lite { writer, reader, bell })
 }
 
 /// Makes the file with mode 0600 where there is none; the write-ahead log beside it inherits the mode. A file that is there is

@@ -98,6 +98,11 @@ impl Row {
         self.get(column)
     }
 
+    /// Bytes, or none.
+    pub(crate) fn opt_bytes(&self, column: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.optional(column)
+    }
+
     /// A time.
     pub(crate) fn time(&self, column: &str) -> Result<Timestamp, StoreError> {
         self.get::<Moment>(column).map(Moment::time)
@@ -106,6 +111,11 @@ impl Row {
     /// A time, or none.
     pub(crate) fn opt_time(&self, column: &str) -> Result<Option<Timestamp>, StoreError> {
         Ok(self.optional::<Moment>(column)?.map(Moment::time))
+    }
+
+    /// Labels, kept as JSON.
+    pub(crate) fn labels(&self, column: &str) -> Result<BTreeMap<String, String>, StoreError> {
+        self.get::<Json<_>>(column).map(|Json(labels)| labels)
     }
 
     /// What is set of a policy, kept as JSON.

@@ -2,8 +2,8 @@
 
 use lychgate_types::policy::PolicyChange;
 use lychgate_types::{
-    AuditEntryId, GatewayKeyId, InterceptionId, ProviderId, ProviderKeyId, ReplicaId, RequestId, RouteId, Timestamp,
-    TokenId, UserId,
+    AttachmentId, AuditEntryId, ControlPlaneId, GatewayKeyId, InterceptionId, ProviderId, ProviderKeyId, ReplicaId,
+    RequestId, RouteId, Timestamp, TokenId, UserId,
 };
 use sqlx::encode::{Encode, IsNull};
 use sqlx::error::BoxDynError;
@@ -35,6 +35,7 @@ pub(crate) enum Value {
     Counters(Json<BTreeMap<String, i64>>),
     Policy(Json<PolicyChange>),
     Texts(Option<Json<Vec<String>>>),
+    Labels(Json<BTreeMap<String, String>>),
 }
 
 /// A [`Timestamp`] on its way to or from a database: `timestamptz` in PostgreSQL, microseconds since 1970 in SQLite. Times
@@ -118,6 +119,7 @@ macro_rules! value_for {
                     Self::Counters(v) => Encode::<$db>::encode(v, buffer),
                     Self::Policy(v) => Encode::<$db>::encode(v, buffer),
                     Self::Texts(v) => Encode::<$db>::encode(v, buffer),
+                    Self::Labels(v) => Encode::<$db>::encode(v, buffer),
                 }
             }
             fn encode_by_ref(&self, buffer: &mut $buffer) -> Result<IsNull, BoxDynError> {
@@ -134,6 +136,7 @@ macro_rules! value_for {
                     Self::Counters(_) => <Json<BTreeMap<String, i64>> as Type<$db>>::type_info(),
                     Self::Policy(_) => <Json<PolicyChange> as Type<$db>>::type_info(),
                     Self::Texts(_) => <Json<Vec<String>> as Type<$db>>::type_info(),
+                    Self::Labels(_) => <Json<BTreeMap<String, String>> as Type<$db>>::type_info(),
                 })
             }
         }
@@ -150,7 +153,9 @@ macro_rules! from {
 }
 from! {
     Uuid => Uuid, v, v;
+    AttachmentId => Uuid, v, v.as_uuid();
     AuditEntryId => Uuid, v, v.as_uuid();
+    ControlPlaneId => Uuid, v, v.as_uuid();
     GatewayKeyId => Uuid, v, v.as_uuid();
     InterceptionId => Uuid, v, v.as_uuid();
     ProviderId => Uuid, v, v.as_uuid();
@@ -187,6 +192,12 @@ impl From<&[u8]> for Value {
 impl From<BTreeMap<String, i64>> for Value {
     fn from(v: BTreeMap<String, i64>) -> Self {
         Self::Counters(Json(v))
+    }
+}
+
+impl From<BTreeMap<String, String>> for Value {
+    fn from(v: BTreeMap<String, String>) -> Self {
+        Self::Labels(Json(v))
     }
 }
 

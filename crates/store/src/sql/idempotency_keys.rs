@@ -23,7 +23,7 @@ pub(crate) async fn insert(
     (user, operation): (UserId, &str),
     new: &Idempotency,
 ) -> Result<(), StoreError> {
-    tx.conn().execute(DELETE_EXPIRED, args![now]).await?;
+    prune(tx.conn(), now).await?;
     let values = args![
         id,
         now,
@@ -35,6 +35,11 @@ pub(crate) async fn insert(
         &*new.sealed_answer,
     ];
     tx.conn().execute(INSERT, values).await.map(drop)
+}
+
+/// Forgets those whose time is over.
+pub(crate) async fn prune(conn: Conn<'_>, now: Timestamp) -> Result<u64, StoreError> {
+    conn.execute(DELETE_EXPIRED, args![now]).await
 }
 
 pub(crate) async fn find(

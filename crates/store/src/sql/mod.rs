@@ -8,11 +8,13 @@
 pub(crate) mod ai_gateway_key_secrets;
 pub(crate) mod ai_gateway_keys;
 pub(crate) mod audit_entries;
+pub(crate) mod changes;
 pub(crate) mod idempotency_keys;
 pub(crate) mod ingest;
 pub(crate) mod interceptions;
 pub(crate) mod master_key_checks;
 pub(crate) mod providers;
+pub(crate) mod replicas;
 pub(crate) mod routes;
 pub(crate) mod tokens;
 pub(crate) mod users;

@@ -12,10 +12,12 @@ fn texts() -> Vec<(&'static str, &'static str)> {
         ai_gateway_key_secrets::TEXTS,
         ai_gateway_keys::TEXTS,
         audit_entries::TEXTS,
+        changes::TEXTS,
         idempotency_keys::TEXTS,
         interceptions::TEXTS,
         master_key_checks::TEXTS,
         providers::TEXTS,
+        replicas::TEXTS,
         routes::TEXTS,
         tokens::TEXTS,
         users::TEXTS,
@@ -24,7 +26,15 @@ fn texts() -> Vec<(&'static str, &'static str)> {
 }
 
 fn bulks() -> Vec<Bulk> {
-    [super::ingest::BULKS, super::providers::BULKS, super::routes::BULKS].concat()
+    use super::*;
+    [
+        changes::BULKS,
+        ingest::BULKS,
+        providers::BULKS,
+        replicas::BULKS,
+        routes::BULKS,
+    ]
+    .concat()
 }
 
 fn all() -> Vec<&'static str> {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests, their helpers too")]
 
 mod audit;
+mod changes;
 mod connect;
 mod gateway_key_constraints;
 mod gateway_key_rotation;
@@ -14,6 +15,7 @@ mod interceptions;
 mod master_key;
 mod people;
 mod providers;
+mod replicas;
 mod rights;
 mod route_constraints;
 mod routes;

@@ -1,10 +1,11 @@
 //! Who gets through this door: role × action × resource, each at a method that asks for it, held against the policy itself.
 
 use crate::people::{gateway_key, narrowed, people, plane, provider, record, rotation, route, token};
+use crate::replicas::attachment;
 use lychgate_authz::{Action, Caller, Denial, Principal, Role, Scopes, UserPrincipal};
 use lychgate_store::{
     AuditFilter, AuditInsert, AuditOutcome, GatewayKeyPatch, InterceptionFilter, KeyFilter, Page, ProviderPatch,
-    ReplicaStamp, RoutePatch,
+    ReplicaFilter, ReplicaStamp, RoutePatch,
 };
 use lychgate_store::{StoreError, TokenFilter, UserFilter, UserInsert, UserState};
 use lychgate_testkit::both_engines;
@@ -43,6 +44,7 @@ async fn verdicts(db: &TestDb, caller: &Caller, n: usize) -> Vec<(&'static str, 
     };
     let hash = lychgate_types::secret::SecretHash::from_bytes([1; 32]);
     let records = [Arc::new(record(db, hash))];
+    let attachment = attachment(db, ambient.new_id(), ambient.new_id());
     let at = Timestamp::from_micros(0);
     vec![
         ("user create", verdict(&store.user_insert(caller, user).await)),
@@ -195,6 +197,46 @@ async fn verdicts(db: &TestDb, caller: &Caller, n: usize) -> Vec<(&'static str, 
             "interception read",
             verdict(&store.interception_get(caller, ambient.new_id()).await),
         ),
+        (
+            "replica list",
+            verdict(&store.replica_list(caller, ReplicaFilter::default(), page).await),
+        ),
+        (
+            "replica read",
+            verdict(&store.replica_get(caller, ambient.new_id()).await),
+        ),
+        (
+            "replica drain",
+            verdict(&store.replica_drain(caller, ambient.new_id()).await),
+        ),
+        (
+            "replica attach",
+            verdict(&store.replica_attach(caller, &attachment, &entry).await),
+        ),
+        (
+            "replica heartbeat",
+            verdict(&store.replica_heartbeat(caller, &[]).await),
+        ),
+        (
+            "replica detach",
+            verdict(&store.replica_detach(caller, &attachment, None, None, &entry).await),
+        ),
+        (
+            "replicas of a key",
+            verdict(&store.ai_gateway_key_replicas(caller, ambient.new_id()).await),
+        ),
+        (
+            "live replicas of keys",
+            verdict(&store.ai_gateway_key_live_replicas(caller, &[]).await),
+        ),
+        ("changes last", verdict(&store.changes_last(caller).await)),
+        ("changes since", verdict(&store.changes_since(caller, 0, 1).await)),
+        (
+            "changes of tokens",
+            verdict(&store.changes_tokens_revoked(caller, 0, 1).await),
+        ),
+        ("changes listen", verdict(&store.changes_listen(caller))),
+        ("housekeeping", verdict(&store.housekeep(caller).await)),
         ("audit create", verdict(&store.audit_append(caller, entry).await)),
         (
             "audit list",
@@ -267,6 +309,19 @@ both_engines! {
             "nnhyyn interception create",
             "yyynnn interception list",
             "yyynnn interception read",
+            "yynnyn replica list",
+            "yyhhyn replica read",
+            "ynhhyn replica drain",
+            "nnnnyn replica attach",
+            "nnhhyn replica heartbeat",
+            "nnhhyn replica detach",
+            "yyhhyn replicas of a key",
+            "yyhhyn live replicas of keys",
+            "nnhhyn changes last",
+            "nnhhyn changes since",
+            "nnhhyn changes of tokens",
+            "nnhhyn changes listen",
+            "nnhhyn housekeeping",
             "nnnnyn audit create",
             "yynnnn audit list",
         ];

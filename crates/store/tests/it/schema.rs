@@ -34,13 +34,15 @@ fn both_schemas_have_the_same_tables_columns_checks_indexes_and_references() {
             "reference tokens.user_id users",
             "column providers.policy text not null",
             "check providers_policy_check",
+            "column changes.subject bytes not null",
+            "check replicas_state_check",
             "check route_targets_weight_check",
             "reference route_targets.provider_id providers",
             "primary key token_usages interception_id, position",
         ] {
             assert!(of_lite.contains(fact), "{fact} in {of_lite:#?}");
         }
-        assert_eq!(of_lite.iter().filter(|fact| fact.starts_with("table ")).count(), 17);
+        assert_eq!(of_lite.iter().filter(|fact| fact.starts_with("table ")).count(), 20);
     });
 }
 

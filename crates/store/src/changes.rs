@@ -1,0 +1,136 @@
+//! The feed of changes that replicas must hear of. Each is written in the transaction of the change itself, and every control
+//! plane reads the feed on.
+//!
+//! Numbers grow by one and become visible in their order, so a reader that has seen `n` has seen all up to `n`. What is older
+//! than [`KEPT`] is forgotten. Not here: what is told to replicas, and how (the control plane's hub).
+
+use crate::engine::{Listener, Tx};
+use crate::guard::only_the_plane;
+use crate::sql::changes as sql;
+use crate::{Store, StoreError};
+use lychgate_authz::{Action, Caller, Resource, Target, authorise};
+use lychgate_types::secret::SecretHash;
+use lychgate_types::{GatewayKeyId, ReplicaId};
+use std::time::Duration;
+
+/// How long the feed remembers.
+pub(crate) const KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// One change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Providers or routes are not what they were.
+    Configuration,
+    /// A token stopped working, by itself or with its user.
+    TokenRevoked(SecretHash),
+    /// A gateway key was rotated, changed or deleted.
+    GatewayKey(GatewayKeyId),
+    /// A replica is to take no new requests.
+    ReplicaDrain(ReplicaId),
+}
+
+/// What the feed says after a place in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changes {
+    /// What came after, in order.
+    Since {
+        /// As many as were asked for at most; what only a newer version knows is left out.
+        changes: Vec<Change>,
+        /// Where to go on; the place asked about itself where nothing came after.
+        upto: u64,
+    },
+    /// The feed does not reach back to that place, or is not the feed that the place belongs to: anything may have happened.
+    Gap {
+        /// The last number there is.
+        now: u64,
+    },
+}
+
+/// The tokens that stopped working after a place in the feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevokedTokens {
+    /// Their hashes.
+    pub hashes: Vec<SecretHash>,
+    /// The last number that there was in the feed.
+    pub upto: u64,
+}
+
+/// Wakes whoever waits for changes that other control planes made.
+pub struct ChangeListener(Listener);
+
+impl std::fmt::Debug for ChangeListener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ChangeListener")
+    }
+}
+
+impl ChangeListener {
+    /// Waits until there may be something new in the feed. After an error nothing is heard until the next call connects
+    /// again: look by yourself meanwhile.
+    pub async fn wait(&mut self) -> Result<(), StoreError> {
+        self.0.wait().await
+    }
+
+    /// Gives the connection up, for when something new was not heard of: the next call makes another.
+    pub fn renew(&mut self) {
+        self.0.renew();
+    }
+}
+
+impl Store {
+    /// The number of the last change.
+    pub async fn changes_last(&self, caller: &Caller) -> Result<u64, StoreError> {
+        may_follow(caller)?;
+        let mut held = self.engine.read().await?;
+        sql::last(held.conn()).await
+    }
+
+    /// Up to `most` changes after number `after`.
+    pub async fn changes_since(&self, caller: &Caller, after: u64, most: u32) -> Result<Changes, StoreError> {
+        may_follow(caller)?;
+        let mut held = self.engine.read().await?;
+        sql::since(held.conn(), after, most).await
+    }
+
+    /// The tokens that stopped working after number `after`; `None` where the feed does not reach back so far, or where they
+    /// are more than `most`.
+    pub async fn changes_tokens_revoked(
+        &self,
+        caller: &Caller,
+        after: u64,
+        most: u32,
+    ) -> Result<Option<RevokedTokens>, StoreError> {
+        may_follow(caller)?;
+        let mut held = self.engine.read().await?;
+        let found = sql::tokens_revoked(held.conn(), after, most).await?;
+        Ok(found.filter(|found| found.hashes.len() <= most as usize))
+    }
+
+    /// Something to wait on for changes.
+    pub fn changes_listen(&self, caller: &Caller) -> Result<ChangeListener, StoreError> {
+        may_follow(caller)?;
+        Ok(ChangeListener(self.engine.listener()))
+    }
+
+    /// Writes changes into the feed. To be called last in a transaction: every other one that does the same waits from here
+    /// until this one ends.
+    pub(crate) async fn announce(&self, tx: &mut Tx, changes: &[Change]) -> Result<(), StoreError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        sql::append(tx, self.now(), changes).await?;
+        tx.announce().await
+    }
+}
+
+/// The feed tells of all tokens and all gateway keys.
+fn may_follow(caller: &Caller) -> Result<(), StoreError> {
+    authorise(&caller.principal, Action::Read, Resource::Token, Target::Shared)?;
+    authorise(&caller.principal, Action::Read, Resource::AiGatewayKey, Target::Shared)?;
+    Ok(only_the_plane(caller)?)
+}
+
+/// The tokens with these hashes, as changes.
+pub(crate) fn tokens_revoked(hashes: &[SecretHash]) -> Vec<Change> {
+    hashes.iter().copied().map(Change::TokenRevoked).collect()
+}

@@ -1,0 +1,125 @@
+//! The feed of changes.
+
+use crate::StoreError;
+use crate::changes::{Change, Changes, RevokedTokens};
+use crate::engine::{Args, Bulk, Conn, Row, Tx, args};
+use lychgate_types::secret::SecretHash;
+use lychgate_types::{GatewayKeyId, ReplicaId, Timestamp};
+use uuid::Uuid;
+
+const CONFIGURATION: &str = "configuration";
+const TOKEN_REVOKED: &str = "token_revoked";
+const GATEWAY_KEY: &str = "gateway_key";
+const REPLICA_DRAIN: &str = "replica_drain";
+
+super::texts! {
+    TAKE_NUMBERS = "UPDATE change_counters SET last = last + $1 WHERE id = 1 RETURNING last";
+    LAST = "SELECT last FROM change_counters WHERE id = 1";
+    /// One row without a change where there is none: the counter is read together with the changes.
+    SINCE = "SELECT k.last, c.seq, c.kind, c.subject FROM change_counters k LEFT JOIN changes c ON c.seq > $1 \
+         WHERE k.id = 1 ORDER BY c.seq LIMIT $2";
+    TOKENS_REVOKED = "SELECT k.last, (SELECT MIN(seq) FROM changes) AS first, c.subject FROM change_counters k \
+         LEFT JOIN changes c ON c.seq > $1 AND c.kind = 'token_revoked' WHERE k.id = 1 ORDER BY c.seq LIMIT $2";
+    /// Only ever from the beginning, whatever the clocks of several control planes say: no gap comes about in the middle.
+    PRUNE = "DELETE FROM changes WHERE seq < COALESCE((SELECT MIN(seq) FROM changes WHERE created_at >= $1), \
+         (SELECT last + 1 FROM change_counters WHERE id = 1))";
+}
+
+const INSERT: Bulk = Bulk {
+    head: "INSERT INTO changes (seq, created_at, kind, subject) ",
+    tail: "",
+};
+#[cfg(test)]
+pub(super) const BULKS: &[Bulk] = &[INSERT];
+
+pub(crate) async fn append(tx: &mut Tx, at: Timestamp, changes: &[Change]) -> Result<(), StoreError> {
+    let count = i64::try_from(changes.len()).unwrap_or(i64::MAX);
+    let last = tx.conn().one(TAKE_NUMBERS, args![count]).await?.int("last")?;
+    let rows = (last - count + 1..)
+        .zip(changes)
+        .map(|(seq, change)| row(seq, at, change));
+    INSERT.run(tx.conn(), rows.collect()).await.map(drop)
+}
+
+fn row(seq: i64, at: Timestamp, change: &Change) -> Args {
+    let (kind, subject): (_, &[u8]) = match change {
+        Change::Configuration => (CONFIGURATION, &[]),
+        Change::TokenRevoked(hash) => (TOKEN_REVOKED, hash.as_bytes()),
+        Change::GatewayKey(id) => (GATEWAY_KEY, &id.as_uuid().into_bytes()),
+        Change::ReplicaDrain(id) => (REPLICA_DRAIN, &id.as_uuid().into_bytes()),
+    };
+    args![seq, at, kind, subject]
+}
+
+/// `None`: a kind of a newer version.
+fn read(kind: &str, subject: &[u8]) -> Option<Change> {
+    let id = || Uuid::from_slice(subject).ok();
+    match kind {
+        CONFIGURATION => Some(Change::Configuration),
+        TOKEN_REVOKED => hash(subject).map(Change::TokenRevoked),
+        GATEWAY_KEY => id().map(|id| Change::GatewayKey(GatewayKeyId::from_uuid(id))),
+        REPLICA_DRAIN => id().map(|id| Change::ReplicaDrain(ReplicaId::from_uuid(id))),
+        _ => None,
+    }
+}
+
+fn hash(subject: &[u8]) -> Option<SecretHash> {
+    subject.try_into().ok().map(SecretHash::from_bytes)
+}
+
+/// A place in the feed; before its beginning where somebody else's number does not fit.
+fn place(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn number(row: &Row, column: &str) -> Result<u64, StoreError> {
+    row.int(column).map(|n| u64::try_from(n).unwrap_or(0))
+}
+
+pub(crate) async fn last(conn: Conn<'_>) -> Result<u64, StoreError> {
+    number(&conn.one(LAST, args![]).await?, "last")
+}
+
+pub(crate) async fn since(conn: Conn<'_>, after: u64, most: u32) -> Result<Changes, StoreError> {
+    let rows = conn.all(SINCE, args![place(after), most.max(1)]).await?;
+    let (mut now, mut upto, mut changes) = (0, after, Vec::new());
+    for row in &rows {
+        now = number(row, "last")?;
+        let Some(seq) = row.opt_int("seq")? else { break };
+        if place(upto).checked_add(1) != Some(seq) {
+            return Ok(Changes::Gap { now });
+        }
+        upto += 1;
+        changes.extend(read(&row.text("kind")?, &row.bytes("subject")?));
+    }
+    Ok(if upto == after && now != after {
+        Changes::Gap { now }
+    } else {
+        Changes::Since { changes, upto }
+    })
+}
+
+/// One more than `most` tell that there are more than that; `None` where the feed does not reach back.
+pub(crate) async fn tokens_revoked(conn: Conn<'_>, after: u64, most: u32) -> Result<Option<RevokedTokens>, StoreError> {
+    let rows = conn
+        .all(TOKENS_REVOKED, args![place(after), i64::from(most) + 1])
+        .await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let upto = number(row, "last")?;
+    let reaches_back = match row.opt_int("first")? {
+        Some(first) => after < upto && first <= place(after).saturating_add(1),
+        None => false,
+    };
+    if !reaches_back && after != upto {
+        return Ok(None);
+    }
+    let mut hashes = Vec::new();
+    for row in &rows {
+        hashes.extend(row.opt_bytes("subject")?.as_deref().and_then(hash));
+    }
+    Ok(Some(RevokedTokens { hashes, upto }))
+}
+
+pub(crate) async fn prune(conn: Conn<'_>, before: Timestamp) -> Result<u64, StoreError> {
+    conn.execute(PRUNE, args![before]).await
+}

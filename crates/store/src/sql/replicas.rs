@@ -1,0 +1,254 @@
+//! The registry of replicas. Whoever has not been heard since the time in `$1` is lost, whatever its row says.
+
+use crate::engine::{Args, Bulk, Conn, Row, args, clean, cut};
+use crate::replicas::{
+    KeyRef, Replica, ReplicaAttachment, ReplicaBeat, ReplicaFilter, ReplicaLoad, ReplicaState, ReplicaTold,
+};
+use crate::{Page, StoreError};
+use lychgate_types::{GatewayKeyId, ReplicaId, Timestamp};
+use std::collections::{BTreeMap, HashMap};
+
+/// What a replica says of itself is cut: characters per text, and labels.
+const TEXT: usize = 255;
+const LABELS: usize = 64;
+
+macro_rules! state {
+    () => {
+        "CASE WHEN r.state = 'attached' AND r.last_heartbeat_at < $1 THEN 'lost' \
+         WHEN r.state = 'attached' AND r.drain_requested_at IS NOT NULL THEN 'draining' ELSE r.state END"
+    };
+}
+macro_rules! columns {
+    () => {
+        concat!(
+            "SELECT r.id, r.created_at, r.gateway_key_id, r.gateway_key_name, r.name, r.version, r.address, r.labels, \
+             r.control_plane_id, r.connected_at, r.last_heartbeat_at, r.spool_depth, r.set_aside, r.in_flight, \
+             r.configuration_version, ",
+            state!(),
+            " AS state FROM replicas r "
+        )
+    };
+}
+macro_rules! inserted {
+    () => {
+        "INSERT INTO replicas (id, created_at, gateway_key_id, gateway_key_name, name, version, address, labels, \
+         control_plane_id, attachment_id, connected_at, last_heartbeat_at, spool_depth, set_aside, in_flight, \
+         configuration_version, state) "
+    };
+}
+macro_rules! taken_over {
+    () => {
+        "gateway_key_id = excluded.gateway_key_id, gateway_key_name = excluded.gateway_key_name, name = excluded.name, \
+         version = excluded.version, address = excluded.address, labels = excluded.labels, \
+         control_plane_id = excluded.control_plane_id, attachment_id = excluded.attachment_id, \
+         connected_at = excluded.connected_at, last_heartbeat_at = excluded.last_heartbeat_at, "
+    };
+}
+
+super::texts! {
+    /// The last that was said before is kept until something new is heard.
+    ATTACH = concat!(inserted!(), "VALUES ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $3, $3, 0, 0, 0, 0, 'attached') \
+         ON CONFLICT (id) DO UPDATE SET ", taken_over!(), "state = 'attached' \
+         WHERE replicas.gateway_key_id = excluded.gateway_key_id OR replicas.state <> 'attached' \
+         OR replicas.last_heartbeat_at < $1 RETURNING drain_requested_at");
+    DETACH = "UPDATE replicas SET state = $3 WHERE id = $1 AND attachment_id = $2";
+    DRAIN = "UPDATE replicas SET drain_requested_at = COALESCE(drain_requested_at, $2) WHERE id = $1 RETURNING name";
+    LIST = concat!(columns!(), "WHERE (r.gateway_key_id = $2 OR $2 IS NULL) AND (", state!(), " = $3 OR $3 IS NULL) \
+         AND (r.created_at, r.id) > ($4, $5) ORDER BY r.created_at, r.id LIMIT $6");
+    GET = concat!(columns!(), "WHERE r.id = $2");
+    OF_KEY = concat!(columns!(), "WHERE r.gateway_key_id = $2 AND r.state <> 'detached' \
+         ORDER BY r.created_at, r.id LIMIT $3");
+    KEY_OF = "SELECT gateway_key_id FROM replicas WHERE id = $1";
+    PRUNE = "DELETE FROM replicas WHERE last_heartbeat_at < $1";
+}
+
+/// A row whose attachment ended is taken over by one that was heard later: a replica that came back by another key.
+const HEARTBEAT: Bulk = Bulk {
+    head: inserted!(),
+    tail: concat!(
+        " ON CONFLICT (id) DO UPDATE SET ",
+        "state = CASE WHEN replicas.attachment_id = excluded.attachment_id THEN replicas.state ELSE 'attached' END, ",
+        taken_over!(),
+        "spool_depth = excluded.spool_depth, set_aside = excluded.set_aside, in_flight = excluded.in_flight, \
+         configuration_version = excluded.configuration_version \
+         WHERE replicas.attachment_id = excluded.attachment_id \
+         OR (replicas.state <> 'attached' AND replicas.last_heartbeat_at < excluded.last_heartbeat_at)"
+    ),
+};
+const COUNT_LIVE: Bulk = Bulk {
+    head: "WITH wanted (gateway_key_id, since) AS (",
+    tail: ") SELECT r.gateway_key_id, COUNT(r.id) AS live FROM replicas r JOIN wanted w ON w.gateway_key_id = r.gateway_key_id \
+           WHERE r.state = 'attached' AND r.last_heartbeat_at >= w.since GROUP BY r.gateway_key_id",
+};
+#[cfg(test)]
+pub(super) const BULKS: &[Bulk] = &[HEARTBEAT, COUNT_LIVE];
+
+fn read(row: &Row) -> Result<Replica, StoreError> {
+    let number = |column| row.int(column).map(|n| u64::try_from(n).unwrap_or(0));
+    Ok(Replica {
+        id: row.id("id")?,
+        created_at: row.time("created_at")?,
+        gateway_key: KeyRef {
+            id: row.id("gateway_key_id")?,
+            name: row.text("gateway_key_name")?,
+        },
+        told: ReplicaTold {
+            name: row.text("name")?,
+            version: row.text("version")?,
+            address: row.text("address")?,
+            labels: row.labels("labels")?,
+        },
+        control_plane_id: row.id("control_plane_id")?,
+        connected_at: row.time("connected_at")?,
+        last_heartbeat_at: row.time("last_heartbeat_at")?,
+        load: ReplicaLoad {
+            spool_depth: number("spool_depth")?,
+            set_aside: number("set_aside")?,
+            in_flight: number("in_flight")?,
+            configuration_version: number("configuration_version")?,
+        },
+        state: row.parsed("state")?,
+    })
+}
+
+fn labels(told: &ReplicaTold) -> BTreeMap<String, String> {
+    let short = |text: &str| clean(cut(text, TEXT).to_owned());
+    let labels = told.labels.iter().take(LABELS);
+    labels.map(|(name, value)| (short(name), short(value))).collect()
+}
+
+/// Whether it has been told to drain.
+pub(crate) async fn attach(
+    conn: Conn<'_>,
+    attachment: &ReplicaAttachment,
+    lost_before: Timestamp,
+) -> Result<bool, StoreError> {
+    let ReplicaAttachment {
+        replica_id,
+        gateway_key,
+        told,
+        ..
+    } = attachment;
+    let values = args![
+        lost_before,
+        *replica_id,
+        attachment.connected_at,
+        gateway_key.id,
+        &*gateway_key.name,
+        cut(&told.name, TEXT),
+        cut(&told.version, TEXT),
+        cut(&told.address, TEXT),
+        labels(told),
+        attachment.control_plane_id,
+        attachment.id,
+    ];
+    match conn.optional(ATTACH, values).await? {
+        Some(row) => Ok(row.opt_time("drain_requested_at")?.is_some()),
+        None => Ok(false),
+    }
+}
+
+/// The last of several beats of one replica counts.
+pub(crate) async fn heartbeat(conn: Conn<'_>, beats: &[ReplicaBeat]) -> Result<(), StoreError> {
+    let last: BTreeMap<ReplicaId, &ReplicaBeat> = beats.iter().map(|beat| (beat.attachment.replica_id, beat)).collect();
+    HEARTBEAT
+        .run(conn, last.into_values().map(beat).collect())
+        .await
+        .map(drop)
+}
+
+fn beat(beat: &ReplicaBeat) -> Args {
+    let ReplicaBeat {
+        attachment,
+        heard_at,
+        load,
+    } = beat;
+    let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    args![
+        attachment.replica_id,
+        attachment.connected_at,
+        attachment.gateway_key.id,
+        &*attachment.gateway_key.name,
+        cut(&attachment.told.name, TEXT),
+        cut(&attachment.told.version, TEXT),
+        cut(&attachment.told.address, TEXT),
+        labels(&attachment.told),
+        attachment.control_plane_id,
+        attachment.id,
+        attachment.connected_at,
+        *heard_at,
+        number(load.spool_depth),
+        number(load.set_aside),
+        number(load.in_flight),
+        number(load.configuration_version),
+        ReplicaState::Attached.as_str(),
+    ]
+}
+
+pub(crate) async fn detach(
+    conn: Conn<'_>,
+    attachment: &ReplicaAttachment,
+    state: ReplicaState,
+) -> Result<(), StoreError> {
+    let values = args![attachment.replica_id, attachment.id, state.as_str()];
+    conn.execute(DETACH, values).await.map(drop)
+}
+
+/// The name of the replica; `None` if there is none.
+pub(crate) async fn drain(conn: Conn<'_>, id: ReplicaId, at: Timestamp) -> Result<Option<String>, StoreError> {
+    let row = conn.optional(DRAIN, args![id, at]).await?;
+    row.map(|row| row.text("name")).transpose()
+}
+
+pub(crate) async fn list(
+    conn: Conn<'_>,
+    lost_before: Timestamp,
+    filter: ReplicaFilter,
+    page: Page,
+) -> Result<Vec<Replica>, StoreError> {
+    let (at, id) = super::ascending(page);
+    let state = filter.state.map(ReplicaState::as_str);
+    let values = args![lost_before, filter.gateway_key, state, at, id, page.fetch()];
+    conn.all(LIST, values).await?.iter().map(read).collect()
+}
+
+pub(crate) async fn get(conn: Conn<'_>, lost_before: Timestamp, id: ReplicaId) -> Result<Option<Replica>, StoreError> {
+    conn.optional(GET, args![lost_before, id])
+        .await?
+        .as_ref()
+        .map(read)
+        .transpose()
+}
+
+pub(crate) async fn of_key(
+    conn: Conn<'_>,
+    lost_before: Timestamp,
+    key: GatewayKeyId,
+    most: u32,
+) -> Result<Vec<Replica>, StoreError> {
+    let rows = conn.all(OF_KEY, args![lost_before, key, most]).await?;
+    rows.iter().map(read).collect()
+}
+
+pub(crate) async fn count_live(
+    conn: Conn<'_>,
+    since: Timestamp,
+    keys: &[GatewayKeyId],
+) -> Result<HashMap<GatewayKeyId, u64>, StoreError> {
+    let wanted = keys.iter().map(|key| args![*key, since]).collect();
+    let mut live = HashMap::new();
+    for row in COUNT_LIVE.run(conn, wanted).await? {
+        live.insert(row.id("gateway_key_id")?, u64::try_from(row.int("live")?).unwrap_or(0));
+    }
+    Ok(live)
+}
+
+/// The key that a replica came in by; `None` if the registry does not know the replica.
+pub(crate) async fn key_of(conn: Conn<'_>, id: ReplicaId) -> Result<Option<GatewayKeyId>, StoreError> {
+    let row = conn.optional(KEY_OF, args![id]).await?;
+    row.map(|row| row.id("gateway_key_id")).transpose()
+}
+
+pub(crate) async fn prune(conn: Conn<'_>, before: Timestamp) -> Result<u64, StoreError> {
+    conn.execute(PRUNE, args![before]).await
+}
