@@ -1,7 +1,7 @@
 //! Doors for the fuzz targets (folder `fuzz`) into what is otherwise private. Only builds by cargo-fuzz have them.
 
 use crate::limits::EVENT_BYTES;
-use crate::sse::{Event, Splitter};
+use crate::sse::{Event, Ignored, Splitter};
 
 /// The events that a stream's pieces give, as pairs of name and data.
 ///
@@ -9,7 +9,10 @@ use crate::sse::{Event, Splitter};
 /// Where more of the stream is held than one event may have: that is a bug.
 pub fn events(pieces: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut found = Vec::new();
-    let mut keep = |event: &Event<'_>| found.push((event.name.to_vec(), event.data.to_vec()));
+    let mut keep = |event: &Event<'_>| {
+        found.push((event.name.to_vec(), event.data.to_vec()));
+        Ignored::Nothing
+    };
     let mut splitter = Splitter::default();
     for piece in pieces {
         splitter.push(piece, &mut keep);

@@ -5,6 +5,9 @@
 /// Largest event of a stream that is read, in bytes; a larger one is skipped.
 pub const EVENT_BYTES: usize = limit(8 * 1024 * 1024, 1024);
 
+/// Bytes kept of an event that says nothing, to know others like it by; such events are far smaller.
+pub const STENCIL_BYTES: usize = limit(4 * 1024, 256);
+
 /// Largest blocking answer that is parsed whole, in bytes; of a larger one only the end is looked at, for its usage.
 pub const BODY_BYTES: usize = limit(16 * 1024 * 1024, 2048);
 

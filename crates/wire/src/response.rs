@@ -3,7 +3,7 @@
 use crate::capture::Capture;
 use crate::json::tail::Tail;
 use crate::limits::{BODY_BYTES, EMBEDDINGS_BODY_BYTES};
-use crate::sse::{Event, Splitter};
+use crate::sse::{Event, Ignored, Splitter};
 use crate::{anthropic, openai_chat, openai_embeddings, openai_responses};
 use lychgate_types::interception::{ModelThought, TokenUsage, ToolUsage};
 use lychgate_types::provider::Api;
@@ -45,8 +45,9 @@ pub struct ErrorFacts {
 
 /// How one API spells its answers. Implementations skip what they can't read.
 pub(crate) trait Format: Send + Sync + std::fmt::Debug {
-    /// One event of a stream.
-    fn event(&mut self, event: &Event<'_>);
+    /// One event of a stream. Answers which others like it need not be shown: those that would change nothing, whatever came
+    /// before them.
+    fn event(&mut self, event: &Event<'_>) -> Ignored;
     /// A whole blocking answer. False when it is not JSON.
     fn body(&mut self, body: &[u8]) -> bool;
     /// The counters of a usage object that was found at the end of an answer too large to parse.

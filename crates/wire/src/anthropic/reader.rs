@@ -6,7 +6,7 @@ use crate::json::counters::Counters;
 use crate::json::{self, Object, Raw, members};
 use crate::limits::ITEMS;
 use crate::response::Format;
-use crate::sse::Event;
+use crate::sse::{Event, Ignored};
 use crate::{ErrorFacts, ResponseFacts};
 use lychgate_types::interception::{ModelThought, ThoughtSource, ToolUsage};
 use memchr::memmem;
@@ -53,6 +53,9 @@ members! {
         stop_reason: Raw<'de> = b"stop_reason",
     }
 }
+
+/// What says that a delta is text, as Anthropic spells it.
+const TEXT_DELTA: &[u8] = br#""type":"text_delta""#;
 
 /// Reads an answer.
 #[derive(Debug)]
@@ -160,13 +163,15 @@ impl Reader {
 }
 
 impl Format for Reader {
-    fn event(&mut self, event: &Event<'_>) {
+    fn event(&mut self, event: &Event<'_>) -> Ignored {
         // Most of a stream is text, which is not recorded. Inside a JSON string the quotes would be escaped.
-        if event.name == b"content_block_delta" && memmem::find(&event.data, br#""type":"text_delta""#).is_some() {
-            return;
+        if event.name == b"content_block_delta"
+            && let Some(at) = memmem::find(&event.data, TEXT_DELTA)
+        {
+            return Ignored::After(at + TEXT_DELTA.len());
         }
         let Some(event) = json::object::<EventMembers<'_>>(&event.data) else {
-            return;
+            return Ignored::Nothing;
         };
         let index = event.index.integer();
         match event.kind.text().as_deref() {
@@ -181,6 +186,7 @@ impl Format for Reader {
             Some("error") => self.error = error::member(event.error),
             _ => {}
         }
+        Ignored::Nothing
     }
 
     fn body(&mut self, body: &[u8]) -> bool {

@@ -22,12 +22,13 @@ pub(crate) trait Members<'de>: Default {
     fn read<A: MapAccess<'de>>(&mut self, key: &[u8], map: &mut A) -> Result<bool, A::Error>;
 }
 
-/// Declares a struct whose fields are members of a JSON object; of repeated members the last one counts.
+/// Declares a struct whose fields are members of a JSON object, as visible as the struct; of repeated members the last one
+/// counts.
 macro_rules! members {
     ($(#[$doc:meta])* $vis:vis struct $name:ident $(<$life:lifetime>)? { $($field:ident: $type:ty = $key:literal,)* }) => {
         $(#[$doc])*
         #[derive(Debug, Default)]
-        $vis struct $name $(<$life>)? { $($field: $type,)* }
+        $vis struct $name $(<$life>)? { $($vis $field: $type,)* }
 
         impl<'de> $crate::json::Members<'de> for $name $(<$life>)? {
             fn read<A: serde::de::MapAccess<'de>>(&mut self, key: &[u8], map: &mut A) -> Result<bool, A::Error> {

@@ -1,5 +1,6 @@
 //! OpenAI Chat Completions, by OpenAI itself and by the many servers that speak it.
 
+mod chunk;
 mod error;
 mod reader;
 mod request;

@@ -1,13 +1,14 @@
 //! What a Chat Completions answer says.
 
+use super::chunk::{Choice, Chunk, TEXTS};
 use super::error::ErrorBody;
-use super::tools::{Calls, Tools};
+use super::tools::Tools;
 use crate::capture::{Capture, Captured, name};
+use crate::json;
 use crate::json::counters::{Counters, OpenAiNames};
-use crate::json::{self, List, Object, Raw, members};
 use crate::limits::ITEMS;
 use crate::response::Format;
-use crate::sse::Event;
+use crate::sse::{Event, Ignored};
 use crate::{ErrorFacts, ResponseFacts};
 use lychgate_types::interception::{ModelThought, ThoughtSource};
 
@@ -17,33 +18,6 @@ const NAMES: OpenAiNames = OpenAiNames {
     output: "completion_tokens",
     reasoning: "completion_tokens_details.reasoning_tokens",
 };
-
-members! {
-    /// A chunk of a stream, or a whole answer.
-    struct Chunk<'de> {
-        id: Raw<'de> = b"id",
-        choices: List<Object<Choice<'de>>> = b"choices",
-        usage: Raw<'de> = b"usage",
-        error: Raw<'de> = b"error",
-    }
-}
-
-members! {
-    struct Choice<'de> {
-        index: Raw<'de> = b"index",
-        delta: Object<Message<'de>> = b"delta",
-        message: Object<Message<'de>> = b"message",
-        finish_reason: Raw<'de> = b"finish_reason",
-        usage: Raw<'de> = b"usage",
-    }
-}
-
-members! {
-    struct Message<'de> {
-        tool_calls: Calls<'de> = b"tool_calls",
-        reasoning_content: Raw<'de> = b"reasoning_content",
-    }
-}
 
 /// Reads an answer.
 #[derive(Debug)]
@@ -74,10 +48,7 @@ impl Reader {
         }
     }
 
-    fn chunk(&mut self, json: &[u8]) -> bool {
-        let Some(chunk) = json::object::<Chunk<'_>>(json) else {
-            return false;
-        };
+    fn chunk(&mut self, chunk: Chunk<'_>, json: &[u8]) {
         if self.id.is_empty() {
             self.id = chunk.id.name();
         }
@@ -103,7 +74,6 @@ impl Reader {
             self.usage_is_final = no_choices || self.stop_reason.is_some();
             self.usage = Some(usage);
         }
-        true
     }
 
     fn choice(&mut self, choice: Choice<'_>) {
@@ -135,18 +105,30 @@ impl Reader {
 }
 
 impl Format for Reader {
-    fn event(&mut self, event: &Event<'_>) {
+    fn event(&mut self, event: &Event<'_>) -> Ignored {
         if event.data.trim_ascii() == b"[DONE]" {
             self.done = true;
-        } else {
-            self.chunk(&event.data);
+            return Ignored::Nothing;
         }
+        let Some(chunk) = json::object::<Chunk<'_>>(&event.data) else {
+            return Ignored::Nothing;
+        };
+        let ignored = if chunk.is_plain_text() {
+            Ignored::Texts(TEXTS)
+        } else {
+            Ignored::Nothing
+        };
+        self.chunk(chunk, &event.data);
+        ignored
     }
 
     fn body(&mut self, body: &[u8]) -> bool {
-        let parsed = self.chunk(body);
+        let Some(chunk) = json::object(body) else {
+            return false;
+        };
+        self.chunk(chunk, body);
         self.usage_is_final = true;
-        parsed
+        true
     }
 
     fn usage(&mut self, counters: Counters) {

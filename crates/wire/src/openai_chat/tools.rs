@@ -17,7 +17,7 @@ members! {
 
 members! {
     /// `{"name", "arguments"}` of a function, `{"name", "input"}` of a custom tool.
-    struct Function<'de> {
+    pub(super) struct Function<'de> {
         name: Raw<'de> = b"name",
         arguments: Raw<'de> = b"arguments",
         input: Raw<'de> = b"input",

@@ -2,10 +2,13 @@
 
 use crate::json::{self, Raw, members};
 use crate::limits::HELD_BYTES;
-use crate::sse::{self, Boundary};
+use crate::sse::{self, Boundary, Event, Ignored, Stencil};
 use bytes::{Bytes, BytesMut};
 use memchr::{memchr_iter, memmem};
 use std::ops::Range;
+
+/// Members whose text is different in each chunk.
+const TEXTS: &[&str] = &["content", "reasoning_content", "arguments", "obfuscation"];
 
 /// Passes a stream on without the chunk that has `"choices":[]` and a usage.
 ///
@@ -20,6 +23,8 @@ pub struct UsageChunkFilter {
     started: bool,
     /// The last event was taken out, and with it goes the LF that may still be due.
     last_is_out: bool,
+    /// Of the last event whose like is never a usage chunk.
+    stencil: Option<Stencil>,
 }
 
 impl UsageChunkFilter {
@@ -38,6 +43,17 @@ impl UsageChunkFilter {
                     out.add(at..at + 1);
                 }
                 at += 1;
+                continue;
+            }
+            if self.held.is_empty()
+                && !self.passing
+                && let Some(length) = self
+                    .stencil
+                    .as_ref()
+                    .and_then(|stencil| stencil.fits(&out.source[at..]))
+            {
+                out.add(at..at + length);
+                at += length;
                 continue;
             }
             let end = self.boundary.find_end(&out.source[at..]).map(|length| at + length);
@@ -60,12 +76,19 @@ impl UsageChunkFilter {
         let length = self.held.len() + end.len();
         let is_out = if std::mem::take(&mut self.passing) || length > HELD_BYTES {
             false
-        } else if self.held.is_empty() {
-            is_usage_chunk(&out.source[end.clone()], is_first)
         } else {
-            self.held.extend_from_slice(&out.source[end.clone()]);
-            end.start = end.end;
-            is_usage_chunk(&self.held, is_first)
+            let raw: &[u8] = if self.held.is_empty() {
+                &out.source[end.clone()]
+            } else {
+                self.held.extend_from_slice(&out.source[end.clone()]);
+                end.start = end.end;
+                &self.held
+            };
+            let raw = if is_first { sse::without_mark(raw) } else { raw };
+            sse::parse(raw).is_some_and(|event| {
+                self.stencil = no_usage_chunk(raw, &event).or(self.stencil.take());
+                is_usage_chunk(&event.data)
+            })
         };
         if !is_out {
             out.add_held(&self.held);
@@ -132,15 +155,16 @@ members! {
     struct Chunk<'de> { choices: Raw<'de> = b"choices", usage: Raw<'de> = b"usage", }
 }
 
-fn is_usage_chunk(event: &[u8], is_first: bool) -> bool {
-    let event = if is_first { sse::without_mark(event) } else { event };
-    let Some(event) = sse::parse(event) else {
-        return false;
-    };
+fn is_usage_chunk(data: &[u8]) -> bool {
     // Most events fail here, before their JSON is parsed: they have no usage, or no empty array for choices.
-    memmem::find(&event.data, b"usage").is_some()
-        && has_empty_array(&event.data)
-        && json::object(&event.data).is_some_and(|chunk| is_usage(&chunk))
+    memmem::find(data, b"usage").is_some()
+        && has_empty_array(data)
+        && json::object(data).is_some_and(|chunk| is_usage(&chunk))
+}
+
+/// A stencil that no usage chunk fits: with no empty array around its texts, there is none for choices.
+fn no_usage_chunk(raw: &[u8], event: &Event<'_>) -> Option<Stencil> {
+    Stencil::new(raw, event, Ignored::Texts(TEXTS)).filter(|stencil| !stencil.pieces().any(has_empty_array))
 }
 
 fn has_empty_array(json: &[u8]) -> bool {

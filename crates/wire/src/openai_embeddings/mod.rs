@@ -4,7 +4,7 @@ use crate::json::counters::{Counters, OpenAiNames};
 use crate::json::{self, Raw, members};
 use crate::openai_chat::ErrorBody;
 use crate::response::Format;
-use crate::sse::Event;
+use crate::sse::{Event, Ignored};
 use crate::{ErrorFacts, MalformedBody, RequestFacts, ResponseFacts};
 
 const NAMES: OpenAiNames = OpenAiNames {
@@ -40,9 +40,10 @@ pub(crate) struct Reader {
 }
 
 impl Format for Reader {
-    fn event(&mut self, event: &Event<'_>) {
+    fn event(&mut self, event: &Event<'_>) -> Ignored {
         // The API has no streams; what a server sends as one is read all the same, for its usage.
         self.body(&event.data);
+        Ignored::Nothing
     }
 
     fn body(&mut self, body: &[u8]) -> bool {

@@ -6,7 +6,7 @@ use crate::json::counters::{Counters, OpenAiNames};
 use crate::json::{self, Raw, members};
 use crate::openai_chat::ErrorBody;
 use crate::response::Format;
-use crate::sse::Event;
+use crate::sse::{Event, Ignored};
 use crate::{ErrorFacts, ResponseFacts};
 
 const NAMES: OpenAiNames = OpenAiNames {
@@ -90,13 +90,13 @@ impl Reader {
 }
 
 impl Format for Reader {
-    fn event(&mut self, event: &Event<'_>) {
+    fn event(&mut self, event: &Event<'_>) -> Ignored {
         // Most of a stream is pieces of items that come whole later.
         if event.name.ends_with(b".delta") {
-            return;
+            return Ignored::After(0);
         }
         let Some(found) = json::object::<EventMembers<'_>>(&event.data) else {
-            return;
+            return Ignored::Nothing;
         };
         match found.kind.text().as_deref() {
             Some("response.output_item.done") => self.items.add(found.output_index.integer(), found.item),
@@ -112,6 +112,7 @@ impl Format for Reader {
             None => self.error = ErrorBody::read(&event.data).or(self.error.take()),
             _ => {}
         }
+        Ignored::Nothing
     }
 
     fn body(&mut self, body: &[u8]) -> bool {

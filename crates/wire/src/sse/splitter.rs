@@ -1,0 +1,108 @@
+//! A stream cut into its events.
+
+use super::{Boundary, Event, Ignored, Stencil, parse, without_mark};
+use crate::limits::EVENT_BYTES;
+
+/// Gives a stream's events, however its bytes are cut.
+#[derive(Debug, Default)]
+pub(crate) struct Splitter {
+    boundary: Boundary,
+    pub(super) carry: Vec<u8>,
+    /// The event under way is over the limit: its bytes are passed over until it ends.
+    skipping: bool,
+    started: bool,
+    /// Of the last event that was handed on and said nothing.
+    stencil: Option<Stencil>,
+}
+
+impl Splitter {
+    /// Takes the next bytes and hands on every event that they complete, but for those that differ from an earlier one in
+    /// nothing but what was said to be ignored of that.
+    pub(crate) fn push(&mut self, mut bytes: &[u8], mut on_event: impl FnMut(&Event<'_>) -> Ignored) {
+        while !bytes.is_empty() {
+            if self.boundary.takes_lf(bytes) {
+                bytes = &bytes[1..];
+                continue;
+            }
+            if self.carry.is_empty()
+                && !self.skipping
+                && let Some(length) = self.fits(bytes)
+            {
+                bytes = &bytes[length..];
+                continue;
+            }
+            let Some(end) = self.boundary.find_end(bytes) else {
+                self.keep(bytes);
+                return;
+            };
+            let (head, rest) = bytes.split_at(end);
+            bytes = rest;
+            if self.carry.is_empty() && !self.skipping && head.len() <= EVENT_BYTES {
+                self.emit(head, &mut on_event);
+            } else {
+                self.keep(head);
+                self.emit_carry(&mut on_event);
+            }
+        }
+    }
+
+    /// Hands on the last event where its blank line is missing.
+    pub(crate) fn finish(&mut self, mut on_event: impl FnMut(&Event<'_>) -> Ignored) {
+        self.emit_carry(&mut on_event);
+    }
+
+    /// Whether the bytes so far end inside an event.
+    pub(crate) fn is_inside_event(&self) -> bool {
+        self.skipping || self.carry.iter().any(|byte| !matches!(byte, b'\r' | b'\n'))
+    }
+
+    /// Bytes held of the event under way.
+    #[cfg(fuzzing)]
+    pub(crate) fn held(&self) -> usize {
+        self.carry.len()
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        if self.skipping {
+            return;
+        }
+        if self.carry.len() + bytes.len() > EVENT_BYTES {
+            self.skipping = true;
+            self.carry = Vec::new();
+        } else {
+            self.carry.extend_from_slice(bytes);
+        }
+    }
+
+    fn emit_carry(&mut self, on_event: &mut impl FnMut(&Event<'_>) -> Ignored) {
+        if std::mem::take(&mut self.skipping) {
+            self.started = true;
+            return;
+        }
+        let mut carry = std::mem::take(&mut self.carry);
+        if self.fits(&carry) != Some(carry.len()) {
+            self.emit(&carry, on_event);
+        }
+        // One large event must not cost its memory for the rest of the stream.
+        if carry.capacity() <= 64 * 1024 {
+            carry.clear();
+            self.carry = carry;
+        }
+    }
+
+    fn emit(&mut self, raw: &[u8], on_event: &mut impl FnMut(&Event<'_>) -> Ignored) {
+        let raw = if std::mem::replace(&mut self.started, true) {
+            raw
+        } else {
+            without_mark(raw)
+        };
+        if let Some(event) = parse(raw) {
+            let ignored = on_event(&event);
+            self.stencil = Stencil::new(raw, &event, ignored).or(self.stencil.take());
+        }
+    }
+
+    fn fits(&self, bytes: &[u8]) -> Option<usize> {
+        self.stencil.as_ref()?.fits(bytes)
+    }
+}
