@@ -3,11 +3,11 @@
 //! It never gives up and never ends the process: a replica that is refused keeps trying, slowly, so that it comes back by
 //! itself when the key does.
 
-use crate::backoff::Backoff;
 use crate::core::Core;
 use crate::snapshot::{Snapshot, Standing};
 use futures_util::StreamExt as _;
 use lychgate_link::{CloseReason, Configuration, Down, Heartbeat, Hello, LinkError, Message, PROTOCOL, RefusalReason};
+use lychgate_types::backoff::Backoff;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Hands records over to the control plane, in batches, until it says that they are committed.
 
-use crate::backoff::Backoff;
 use crate::core::Core;
 use lychgate_link::{EncodedRecord, LinkError, Receipt};
+use lychgate_types::backoff::Backoff;
 use std::sync::Arc;
 use std::time::Duration;
 

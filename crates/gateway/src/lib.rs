@@ -17,7 +17,6 @@ mod address;
 mod attach;
 mod attempt;
 mod auth;
-mod backoff;
 #[doc(hidden)]
 pub mod bare;
 mod breaker;

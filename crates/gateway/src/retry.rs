@@ -2,9 +2,9 @@
 //!
 //! Not here: whether there is leave for it (`budget`, `breaker`) and the attempts themselves (`attempt`).
 
-use crate::backoff::jitter;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderName, StatusCode};
+use lychgate_types::backoff::jitter;
 use lychgate_types::policy::RetryPolicy;
 use lychgate_types::{Ambient, Timestamp};
 use std::time::{Duration, UNIX_EPOCH};

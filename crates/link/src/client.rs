@@ -1,149 +1,167 @@
-//! The replica's half: [`ControlLink`] calls in, gRPC calls out.
+//! The replica's half: [`ControlLink`] calls in, gRPC calls out, to whichever of several control planes works.
 
+mod endpoint;
+mod keys;
+mod pool;
+
+pub use endpoint::ControlUrlError;
+
+use crate::DELIVERY_BYTES;
 use crate::convert::id_bytes;
 use crate::generated as wire;
-use crate::generated::link_client::LinkClient;
-use crate::link::{Attachment, Authorization, ControlLink, Down, Heartbeat, Hello, LinkError, Receipt};
+use crate::link::{
+    Attachment, Authorization, CloseReason, ControlLink, Down, Heartbeat, Hello, LinkError, Message, Receipt,
+};
 use crate::record::EncodedRecord;
 use crate::status::read_status;
-use crate::{DELIVERY_BYTES, MAX_MESSAGE_BYTES};
 use async_trait::async_trait;
-use futures_util::stream::{self, Stream, StreamExt};
-use lychgate_types::ReplicaId;
+use endpoint::Endpoint;
+use futures_util::stream::{self, BoxStream, Stream, StreamExt};
+use keys::{Choice, Keys};
 use lychgate_types::secret::{GatewayKeySecret, SecretHash};
+use lychgate_types::{Ambient, ReplicaId};
+use pool::{Patience, Pool};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
-use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
-use tonic::{Request, Status};
+use tonic::{Request, Response, Status, Streaming};
 
-/// A client waits for the answer to `authorize`, so it gets little time.
-const AUTHORIZE_TIMEOUT: Duration = Duration::from_secs(5);
-const DELIVER_TIMEOUT: Duration = Duration::from_secs(30);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A client waits for the answer, so it gets little time; and with another control plane to turn to, less.
+const AUTHORIZE: Patience = Patience {
+    total: Duration::from_secs(5),
+    each: Duration::from_secs(1),
+    stubborn: false,
+};
+const DELIVER: Patience = Patience {
+    total: Duration::from_secs(30),
+    each: Duration::from_secs(15),
+    stubborn: false,
+};
+/// Whoever attaches has its own times to wait between its attempts.
+const ATTACH: Patience = Patience {
+    total: Duration::from_secs(9),
+    each: Duration::from_secs(3),
+    stubborn: true,
+};
 /// The control plane shows the last heartbeat's time, so one goes up at least this often.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(10);
 
-/// A control URL that can't be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the control URL {url:?} can't be used: {reason}; write for example https://lychgate.example.com")]
-pub struct ControlUrlError {
-    url: String,
-    reason: String,
-}
-
-/// The link of a standalone replica. Connects when first used and again after each loss; cheap to clone.
+/// The link of a standalone replica, to one control plane or several of one deployment. Connects when first used and again
+/// after each loss; cheap to clone. It is attached to one of them; each other call goes to the less busy of two that work.
 #[derive(Clone)]
-pub struct GrpcLink {
-    client: LinkClient<Channel>,
-    authorization: MetadataValue<Ascii>,
-    url: Arc<str>,
+pub struct GrpcLink(Arc<Shared>);
+
+struct Shared {
+    pool: Pool,
+    keys: Keys,
 }
 
 impl std::fmt::Debug for GrpcLink {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GrpcLink")
-            .field("url", &self.url)
-            .finish_non_exhaustive()
+        let urls: Vec<&str> = self.0.pool.endpoints().iter().map(|endpoint| &*endpoint.url).collect();
+        f.debug_struct("GrpcLink").field("urls", &urls).finish_non_exhaustive()
     }
 }
 
 impl GrpcLink {
-    /// Prepares a link to the control plane at `url` (`http` or `https`, no path). Needs a Tokio runtime; asks nobody yet.
-    pub fn new(url: &str, key: &GatewayKeySecret) -> Result<Self, ControlUrlError> {
-        let refuse = |reason: &str| ControlUrlError {
-            url: without_userinfo(url),
-            reason: reason.to_owned(),
-        };
-        let uri: http::Uri = url.parse().map_err(|_| refuse("it is not a URL"))?;
-        let https = match uri.scheme_str() {
-            Some("https") => true,
-            Some("http") => false,
-            _ => return Err(refuse("it starts neither with https:// nor with http://")),
-        };
-        if uri.authority().is_none_or(|authority| authority.as_str().contains('@')) {
-            return Err(refuse("it needs a host and takes no user name or password"));
-        }
-        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-            return Err(refuse("it takes no path and no query"));
-        }
-        let mut endpoint = Endpoint::from(uri)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(Duration::from_secs(10))
-            .keep_alive_timeout(Duration::from_secs(5))
-            .keep_alive_while_idle(true);
-        if https {
-            let tls = ClientTlsConfig::new().with_native_roots();
-            endpoint = endpoint
-                .tls_config(tls)
-                .map_err(|_| refuse("TLS can't be set up: are the system's CA certificates installed?"))?;
-        }
-        let client = LinkClient::new(endpoint.connect_lazy())
-            .max_decoding_message_size(MAX_MESSAGE_BYTES)
-            .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        let mut authorization = MetadataValue::try_from(format!("Bearer {}", key.expose()))
-            .map_err(|_| refuse("the gateway key can't be sent"))?;
-        authorization.set_sensitive(true);
-        Ok(Self {
-            client,
-            authorization,
-            url: url.into(),
-        })
+    /// Prepares a link to the control planes at `urls` (`http` or `https`, no path), at least one. Needs a Tokio runtime; asks
+    /// nobody yet. A new value of `key` is shown from the next attachment on, see [`ControlLink::renewed`].
+    pub fn new(
+        urls: &[impl AsRef<str>],
+        key: watch::Receiver<GatewayKeySecret>,
+        ambient: Ambient,
+    ) -> Result<Self, ControlUrlError> {
+        let endpoints = urls.iter().map(|url| Endpoint::new(url.as_ref()).map(Arc::new));
+        Ok(Self(Arc::new(Shared {
+            pool: Pool::new(endpoints.collect::<Result<_, _>>()?, ambient),
+            keys: Keys::new(key),
+        })))
     }
 
-    fn request<T>(&self, message: T) -> Request<T> {
-        let mut request = Request::new(message);
-        request
-            .metadata_mut()
-            .insert("authorization", self.authorization.clone());
-        request
+    /// Makes a call on whichever control plane answers, with whichever key is let in.
+    async fn ask<T, F, Asking>(&self, patience: Patience, keys: &Choice, call: F) -> Result<T, LinkError>
+    where
+        T: Send,
+        F: Fn(Arc<Endpoint>, GatewayKeySecret, Duration) -> Asking + Send + Sync,
+        Asking: Future<Output = Result<T, LinkError>> + Send,
+    {
+        let call = &call;
+        self.0
+            .pool
+            .ask(patience, |endpoint, time| async move {
+                let first = call(Arc::clone(&endpoint), keys.first.clone(), time).await;
+                let (key, answer) = match (first, &keys.second) {
+                    (Err(error), Some(second)) if keys::is_about_the_key(&error) => {
+                        let other = call(endpoint, second.clone(), time).await;
+                        (second, if other.is_ok() { other } else { Err(error) })
+                    }
+                    (first, _) => (&keys.first, first),
+                };
+                if answer.is_ok() {
+                    self.0.keys.prove(key.clone());
+                }
+                answer
+            })
+            .await
     }
 
     async fn deliver_batch(&self, batch: wire::DeliverRequest) -> Result<Receipt, LinkError> {
-        let mut request = self.request(batch);
-        request.set_timeout(DELIVER_TIMEOUT);
-        let answer = self
-            .client
-            .clone()
-            .deliver(request)
-            .await
-            .map_err(|status| read_status(&status))?;
-        Ok(answer.into_inner().try_into()?)
+        let keys = self.0.keys.for_call();
+        self.ask(DELIVER, &keys, |endpoint, key, time| {
+            let request = request(batch.clone(), &key, Some(time));
+            async move {
+                read(endpoint.client().deliver(request?).await)?
+                    .try_into()
+                    .map_err(LinkError::from)
+            }
+        })
+        .await
     }
 }
 
 #[async_trait]
 impl ControlLink for GrpcLink {
     async fn attach(&self, hello: Hello, heartbeats: watch::Receiver<Heartbeat>) -> Result<Attachment, LinkError> {
-        // HTTP/2 keeps our half of the stream open when only the answer is dropped; the replica detaches by ending both.
-        let (attached, detached) = oneshot::channel::<()>();
-        let request = self.request(up(hello, heartbeats).take_until(detached));
-        let answer =
-            tokio::time::timeout(CONNECT_TIMEOUT + AUTHORIZE_TIMEOUT, self.client.clone().attach(request)).await;
-        let answer = answer.map_err(|_| LinkError::Unreachable("it did not answer in time".to_owned()))?;
-        let down = answer.map_err(|status| read_status(&status))?.into_inner();
-        let events = down.map(move |message: Result<wire::Down, Status>| {
-            let _held_while_attached = &attached;
-            let message = message.map_err(|status| read_status(&status))?;
-            Ok(Down::try_from(message)?)
-        });
-        Ok(Attachment { events: events.boxed() })
+        let keys = self.0.keys.for_attachment();
+        let (endpoint, down, attached) = self
+            .ask(ATTACH, &keys, |endpoint, key, _| {
+                // HTTP/2 keeps our half of the stream open when only the answer is dropped; the replica detaches by ending
+                // both.
+                let (attached, detached) = oneshot::channel::<()>();
+                let up = up(hello.clone(), heartbeats.clone()).take_until(detached);
+                let request = request(up, &key, None);
+                async move {
+                    let down = read(endpoint.client().attach(request?).await)?;
+                    Ok((endpoint, down, attached))
+                }
+            })
+            .await?;
+        tracing::info!(url = &*endpoint.url, "attached");
+        let pool = &self.0.pool;
+        let others = pool.endpoints().len() > 1;
+        Ok(Attachment {
+            events: events(endpoint, others, down, attached, pool.ambient.clone()),
+        })
+    }
+
+    async fn renewed(&self) {
+        self.0.keys.renewed().await;
     }
 
     async fn authorize(&self, token: SecretHash) -> Result<Authorization, LinkError> {
-        let mut request = self.request(wire::AuthorizeRequest {
+        let message = wire::AuthorizeRequest {
             token_hash: token.as_bytes().to_vec(),
-        });
-        request.set_timeout(AUTHORIZE_TIMEOUT);
-        let answer = self
-            .client
-            .clone()
-            .authorize(request)
-            .await
-            .map_err(|status| read_status(&status))?;
-        Ok(answer.into_inner().try_into()?)
+        };
+        let keys = self.0.keys.for_call();
+        self.ask(AUTHORIZE, &keys, |endpoint, key, time| {
+            let request = request(message.clone(), &key, Some(time));
+            async move {
+                read(endpoint.client().authorize(request?).await)?
+                    .try_into()
+                    .map_err(LinkError::from)
+            }
+        })
+        .await
     }
 
     async fn deliver(&self, replica: ReplicaId, records: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {
@@ -156,12 +174,8 @@ impl ControlLink for GrpcLink {
         for record in records {
             let length = record.bytes().len();
             if bytes > 0 && bytes + length > DELIVERY_BYTES {
-                receipt.rejected.append(
-                    &mut self
-                        .deliver_batch(std::mem::replace(&mut batch, empty()))
-                        .await?
-                        .rejected,
-                );
+                let full = std::mem::replace(&mut batch, empty());
+                receipt.rejected.append(&mut self.deliver_batch(full).await?.rejected);
                 bytes = 0;
             }
             bytes += length;
@@ -170,6 +184,48 @@ impl ControlLink for GrpcLink {
         receipt.rejected.append(&mut self.deliver_batch(batch).await?.rejected);
         Ok(receipt)
     }
+}
+
+fn request<T>(message: T, key: &GatewayKeySecret, time: Option<Duration>) -> Result<Request<T>, LinkError> {
+    let mut request = Request::new(message);
+    let key =
+        keys::as_metadata(key).ok_or_else(|| LinkError::Unreachable("the gateway key can't be sent".to_owned()))?;
+    request.metadata_mut().insert("authorization", key);
+    if let Some(time) = time {
+        request.set_timeout(time);
+    }
+    Ok(request)
+}
+
+fn read<T>(answer: Result<Response<T>, Status>) -> Result<T, LinkError> {
+    answer.map(Response::into_inner).map_err(|status| read_status(&status))
+}
+
+/// What comes down an attachment. A control plane whose connection broke, or that takes leave while `others` are there, is left
+/// alone for a while, so that the next attachment goes to another.
+fn events(
+    endpoint: Arc<Endpoint>,
+    others: bool,
+    down: Streaming<wire::Down>,
+    attached: oneshot::Sender<()>,
+    ambient: Ambient,
+) -> BoxStream<'static, Result<Down, LinkError>> {
+    down.map(move |message| {
+        let _held_while_attached = &attached;
+        let event = match message {
+            Ok(message) => Down::try_from(message).map_err(LinkError::from),
+            Err(status) => Err(read_status(&status)),
+        };
+        match &event {
+            Err(LinkError::Unreachable(why)) => endpoint.failed(why, &ambient),
+            Ok(down) if others && down.message == Message::Close(CloseReason::ShuttingDown) => {
+                endpoint.failed("it is shutting down", &ambient);
+            }
+            _ => {}
+        }
+        event
+    })
+    .boxed()
 }
 
 /// What goes up an attachment: the hello, then the heartbeat at each change and in between.
@@ -193,11 +249,4 @@ fn up(hello: Hello, heartbeats: watch::Receiver<Heartbeat>) -> impl Stream<Item 
         ))
     });
     hello.chain(beats)
-}
-
-fn without_userinfo(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(scheme), Some(at)) if at > scheme => format!("{}…{}", &url[..scheme + 3], &url[at..]),
-        _ => url.to_owned(),
-    }
 }

@@ -21,6 +21,12 @@ pub trait ControlLink: Send + Sync + std::fmt::Debug + 'static {
     /// value changes and at least every ten seconds. Dropping the attachment detaches.
     async fn attach(&self, hello: Hello, heartbeats: watch::Receiver<Heartbeat>) -> Result<Attachment, LinkError>;
 
+    /// Returns once the credential is another than the one that was shown when attaching last: it is time for an attachment
+    /// that shows the new one. The old one is to be dropped only after that. By default never.
+    async fn renewed(&self) {
+        std::future::pending::<()>().await;
+    }
+
     /// Asks what the holder of the token with this hash may do.
     async fn authorize(&self, token: SecretHash) -> Result<Authorization, LinkError>;
 

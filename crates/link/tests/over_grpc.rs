@@ -94,6 +94,10 @@ impl ControlLink for ControlPlane {
     }
 }
 
+fn linked(urls: &[&str], key: &GatewayKeySecret) -> GrpcLink {
+    GrpcLink::new(urls, watch::channel(key.clone()).1, Ambient::system()).unwrap()
+}
+
 struct Bench {
     link: GrpcLink,
     url: String,
@@ -116,7 +120,7 @@ async fn bench() -> Bench {
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
     Bench {
-        link: GrpcLink::new(&url, &key).unwrap(),
+        link: linked(&[&url], &key),
         url,
         said,
         down,
@@ -306,7 +310,7 @@ async fn answers_and_refusals_arrive_as_they_were_given() {
         })
     );
 
-    let stranger = GrpcLink::new(&url, &GatewayKeySecret::generate(&Ambient::system())).unwrap();
+    let stranger = linked(&[&url], &GatewayKeySecret::generate(&Ambient::system()));
     let refused = LinkError::Refused(RefusalReason::KeyUnknown);
     assert_eq!(
         stranger.authorize(SecretHash::from_bytes([0; 32])).await,
@@ -353,7 +357,7 @@ async fn who_is_not_there_is_unreachable_and_says_why() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let link = GrpcLink::new(&url, &GatewayKeySecret::generate(&Ambient::system())).unwrap();
+    let link = linked(&[&url], &GatewayKeySecret::generate(&Ambient::system()));
     let error = link.authorize(SecretHash::from_bytes([0; 32])).await.unwrap_err();
     assert!(
         matches!(&error, LinkError::Unreachable(why) if why.contains("onnection refused")),
@@ -375,7 +379,9 @@ fn control_urls_that_cannot_work_are_refused_with_a_reason() {
         "http://h?x=1",
         "http://user:secret-word@h",
     ] {
-        let error = GrpcLink::new(bad, &key).unwrap_err().to_string();
+        let error = GrpcLink::new(&["http://h", bad], watch::channel(key.clone()).1, Ambient::system())
+            .unwrap_err()
+            .to_string();
         assert!(
             error.contains("can't be used") && !error.contains("secret-word"),
             "{bad}: {error}"

@@ -139,9 +139,9 @@ pub(crate) struct MigrateArgs {
 /// `lychgate gateway`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct GatewayArgs {
-    /// The control plane's address, http://… or https://…
+    /// The control plane's address, http://… or https://…; repeatable where several share one database
     #[arg(long, value_name = "URL")]
-    pub(crate) control_url: Option<String>,
+    pub(crate) control_url: Vec<String>,
     /// The gateway key; others on this machine can see it in the process list, so rather use --key-file or LYCHGATE_KEY
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,

@@ -196,13 +196,34 @@ impl Settings {
         flags: SecretFlags,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
-        let given = self.secret_text(name, file_name, flags)?;
-        let read = parse(&given.text);
-        read.map_err(|why| self.problem(format!("{}: {why}", given.origin)))
-            .ok()
+        self.secret_and_file(name, file_name, flags, parse)
+            .map(|(secret, _)| secret)
     }
 
-    fn secret_text(&mut self, name: &'static str, file_name: &'static str, flags: SecretFlags) -> Option<Given> {
+    /// The same, with the file that it was read from, if it was.
+    pub(crate) fn secret_and_file<T, E: Display>(
+        &mut self,
+        name: &'static str,
+        file_name: &'static str,
+        flags: SecretFlags,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<(T, Option<PathBuf>)> {
+        let (given, file) = self.secret_text(name, file_name, flags)?;
+        match parse(&given.text) {
+            Ok(secret) => Some((secret, file)),
+            Err(why) => {
+                self.problem(format!("{}: {why}", given.origin));
+                None
+            }
+        }
+    }
+
+    fn secret_text(
+        &mut self,
+        name: &'static str,
+        file_name: &'static str,
+        flags: SecretFlags,
+    ) -> Option<(Given, Option<PathBuf>)> {
         let layers = [
             (
                 self.given_by_flag(name, flags.value),
@@ -214,13 +235,13 @@ impl Settings {
         for layer in layers {
             match layer {
                 (None, None) => {}
-                (Some(value), None) => return Some(value),
+                (Some(value), None) => return Some((value, None)),
                 (None, Some(file)) => {
                     let origin = format!("{} {}", file.origin, shown_path(&file.text));
                     let path = Path::new(&file.text);
                     let checked = if flags.private { private(path) } else { Ok(()) };
                     return match checked.and_then(|()| read_secret(path)) {
-                        Ok(text) => Some(Given { text, origin }),
+                        Ok(text) => Some((Given { text, origin }, Some(path.to_owned()))),
                         Err(why) => {
                             self.problem(format!("{origin}: {why}"));
                             None

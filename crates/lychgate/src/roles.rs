@@ -3,6 +3,7 @@
 mod data_dir;
 pub(crate) mod dev;
 pub(crate) mod gateway;
+mod key_file;
 mod master_key;
 mod net;
 pub(crate) mod server;

@@ -4,6 +4,7 @@
 //! the system's random source, each live in one file ([`clock`], [`random`]) and are handed in as [`Ambient`].
 
 mod ambient;
+pub mod backoff;
 mod cidr;
 pub mod clock;
 mod id;

@@ -111,7 +111,7 @@ impl Bench {
 
     /// A replica's link.
     pub(crate) fn link(&self, key: &GatewayKeySecret) -> GrpcLink {
-        GrpcLink::new(&self.url, key).unwrap()
+        GrpcLink::new(&[&self.url], watch::channel(key.clone()).1, self.ambient.clone()).unwrap()
     }
 
     /// Attaches a replica and reads the first configuration.

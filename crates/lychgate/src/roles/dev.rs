@@ -106,7 +106,8 @@ async fn prepare(
     let reports = providers::set_up(&api, data_dir, wanted).await?;
     let settings = GatewaySettings {
         listen: Listen(listener.local_addr().map_err(Failure::failed)?),
-        control_url: control_url.clone(),
+        control_urls: vec![control_url.clone()],
+        key_file: None,
         key: setup::gateway_key(&api).await?,
         name: "dev".to_owned(),
         advertise: None,

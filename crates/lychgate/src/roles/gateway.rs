@@ -1,5 +1,6 @@
 //! `lychgate gateway`: one replica. `lychgate dev` runs the same [`Replica`] beside its control plane.
 
+use super::key_file;
 use super::net::{Listen, bind, host_name};
 use super::upstream::UpstreamSettings;
 use super::{LogSettings, STOP_LIMIT, VERSION, chain, read_log};
@@ -14,10 +15,11 @@ use lychgate_types::Ambient;
 use lychgate_types::secret::{CredentialError, GatewayKeySecret};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// What the role needs, read from all layers.
@@ -25,10 +27,12 @@ use tokio::task::JoinHandle;
 pub(crate) struct GatewaySettings {
     /// Where to listen.
     pub(crate) listen: Listen,
-    /// The control plane's address.
-    pub(crate) control_url: String,
+    /// The control planes' addresses, at least one.
+    pub(crate) control_urls: Vec<String>,
     /// The gateway key.
     pub(crate) key: GatewayKeySecret,
+    /// The file that it was read from, to be followed.
+    pub(crate) key_file: Option<PathBuf>,
     /// How the replica is called.
     pub(crate) name: String,
     /// Where clients reach it; `None`: where it listens.
@@ -48,6 +52,7 @@ pub(crate) struct Replica {
     pub(crate) gateway: Gateway,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
+    following: Option<JoinHandle<()>>,
 }
 
 /// Runs the role until a signal ends it.
@@ -69,7 +74,9 @@ impl Replica {
     /// Starts serving on the listener; attaches to the control plane in the background.
     pub(crate) fn start(settings: GatewaySettings, listener: TcpListener, ambient: Ambient) -> Outcome<Self> {
         let local_addr = listener.local_addr().map_err(Failure::failed)?;
-        let link = GrpcLink::new(&settings.control_url, &settings.key).map_err(|why| Failure::Usage(chain(&why)))?;
+        let (give, key) = watch::channel(settings.key);
+        let link = GrpcLink::new(&settings.control_urls, key, ambient.clone());
+        let link = link.map_err(|why| Failure::Usage(chain(&why)))?;
         let address = settings.advertise.unwrap_or_else(|| local_addr.to_string());
         let options = Options {
             labels: settings.labels,
@@ -86,11 +93,13 @@ impl Replica {
                 let _ = stopped.await;
             },
         ));
+        let following = settings.key_file.map(|path| tokio::spawn(key_file::follow(path, give)));
         Ok(Self {
             local_addr,
             gateway,
             stop,
             serving,
+            following,
         })
     }
 
@@ -103,6 +112,9 @@ impl Replica {
             tracing::error!(%error, "the listener's task failed");
         }
         self.gateway.close().await;
+        if let Some(following) = self.following {
+            following.abort();
+        }
     }
 }
 
@@ -114,14 +126,14 @@ fn read(args: GatewayArgs, environment: &Environment) -> Outcome<(GatewaySetting
         &configuration_keys(),
     );
     let listen = settings.value("listen", args.listen).unwrap_or(Listen::local(4001));
-    let control_url = settings.text("control-url", args.control_url);
+    let control_urls = settings.list("control-url", args.control_url);
     let flags = SecretFlags {
         value: args.key,
         file: args.key_file,
         private: false,
     };
     let problems = settings.problem_count();
-    let key = settings.secret("key", "key-file", flags, parse_key);
+    let key = settings.secret_and_file("key", "key-file", flags, parse_key);
     if key.is_none() && settings.problem_count() == problems {
         settings.problem(
             "no gateway key: give its file with --key-file, or set LYCHGATE_KEY or LYCHGATE_KEY_FILE; \
@@ -149,30 +161,29 @@ fn read(args: GatewayArgs, environment: &Environment) -> Outcome<(GatewaySetting
             _ => settings.problem(format!("{}: `{}`: write KEY=VALUE", given.origin, given.text)),
         }
     }
-    match &control_url {
-        Some(given) => {
-            if let Err(why) = control_address(&given.text) {
-                settings.problem(format!("{}: {why}", given.origin));
-            }
+    for given in &control_urls {
+        if let Err(why) = control_address(&given.text) {
+            settings.problem(format!("{}: {why}", given.origin));
         }
-        None => settings.problem(
+    }
+    if control_urls.is_empty() {
+        settings.problem(
             "no control plane: give its address with --control-url or LYCHGATE_CONTROL_URL, for example http://127.0.0.1:8080",
-        ),
+        );
     }
     let upstream = UpstreamSettings::read(&mut settings, args.provider_ca_file, environment);
     let log = read_log(&mut settings, args.common, false);
     settings.finish()?;
-    let (Some(control_url), Some(key)) = (control_url, key) else {
-        return Err(Failure::Usage(
-            "the control plane's address and the gateway key are needed".to_owned(),
-        ));
+    let Some((key, key_file)) = key else {
+        return Err(Failure::Usage("the gateway key is needed".to_owned()));
     };
     let advertise = advertise.map(|given| given.text);
     Ok((
         GatewaySettings {
             listen,
-            control_url: control_url.text,
+            control_urls: control_urls.into_iter().map(|given| given.text).collect(),
             key,
+            key_file,
             name,
             advertise,
             labels,
@@ -182,7 +193,7 @@ fn read(args: GatewayArgs, environment: &Environment) -> Outcome<(GatewaySetting
     ))
 }
 
-fn parse_key(text: &str) -> Result<GatewayKeySecret, String> {
+pub(super) fn parse_key(text: &str) -> Result<GatewayKeySecret, String> {
     GatewayKeySecret::parse(text).map_err(|why| match why {
         CredentialError::Prefix { .. } if text.starts_with("lgu_") => {
             "this is a user's token, which does not let a replica in; `lychgate keys create NAME` makes a gateway key"
@@ -283,6 +294,8 @@ mod tests {
         let flags = [
             "--control-url",
             "http://h:1",
+            "--control-url",
+            "http://h:2",
             "--label",
             "region=eu",
             "--advertise",
@@ -296,9 +309,14 @@ mod tests {
         )
         .unwrap();
         assert_eq!(
-            (read.listen, read.control_url.as_str(), read.name.as_str()),
-            (Listen::local(5), "http://h:1", "a")
+            (read.listen, read.control_urls, read.name.as_str()),
+            (
+                Listen::local(5),
+                vec!["http://h:1".to_owned(), "http://h:2".to_owned()],
+                "a"
+            )
         );
+        assert_eq!(read.key_file, None);
         assert_eq!(
             (read.advertise.as_deref(), read.labels["region"].as_str()),
             (Some("gw:443"), "eu")

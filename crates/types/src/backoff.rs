@@ -1,6 +1,6 @@
 //! How long to wait before trying again: exponential, with full jitter, so that replicas do not come back in step.
 
-use lychgate_types::Ambient;
+use crate::Ambient;
 use std::time::Duration;
 
 /// Even the luckiest draw waits this long: a control plane that closes at once must not be hammered.
@@ -8,24 +8,25 @@ const FLOOR: Duration = Duration::from_millis(10);
 
 /// Counts failures in a row.
 #[derive(Debug)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     base: Duration,
     cap: Duration,
     failures: u32,
 }
 
 impl Backoff {
-    pub(crate) const fn new(base: Duration, cap: Duration) -> Self {
+    /// The ceiling of the first wait is `base`; no later one is above `cap`.
+    pub const fn new(base: Duration, cap: Duration) -> Self {
         Self { base, cap, failures: 0 }
     }
 
     /// It worked.
-    pub(crate) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.failures = 0;
     }
 
     /// It failed once more: a wait drawn evenly from nothing up to the ceiling, which doubles each time.
-    pub(crate) fn next(&mut self, ambient: &Ambient) -> Duration {
+    pub fn next(&mut self, ambient: &Ambient) -> Duration {
         let ceiling = self.base.saturating_mul(1 << self.failures.min(16)).min(self.cap);
         self.failures = self.failures.saturating_add(1);
         jitter(ceiling, ambient).max(FLOOR)
@@ -33,7 +34,7 @@ impl Backoff {
 }
 
 /// Drawn evenly from nothing up to `ceiling`.
-pub(crate) fn jitter(ceiling: Duration, ambient: &Ambient) -> Duration {
+pub fn jitter(ceiling: Duration, ambient: &Ambient) -> Duration {
     let mut draw = [0; 4];
     ambient.fill(&mut draw);
     ceiling.mul_f64(f64::from(u32::from_ne_bytes(draw)) / f64::from(u32::MAX))
@@ -42,8 +43,8 @@ pub(crate) fn jitter(ceiling: Duration, ambient: &Ambient) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lychgate_types::clock::SystemClock;
-    use lychgate_types::random::SeededRandom;
+    use crate::clock::SystemClock;
+    use crate::random::SeededRandom;
     use std::sync::Arc;
 
     #[test]
