@@ -1,6 +1,6 @@
 //! Which program sent a request, and what it calls its session: one table, no code per client.
 
-use crate::capture::name;
+use crate::capture;
 use std::borrow::Cow;
 
 /// The name of a client that is none of the table's.
@@ -117,13 +117,13 @@ pub fn identify<'a>(header: impl Fn(&str) -> Option<&'a str>, body_session_id: O
         Header(name) => header(name)
             .map(str::trim)
             .filter(|id| !id.is_empty())
-            .map(str::to_owned),
+            .map(|id| capture::name(Cow::Borrowed(id))),
+        // Cut where it was read; a second cut could leave half of the first one's mark.
         Body => body_session_id.filter(|id| !id.is_empty()).map(str::to_owned),
     };
-    let session_id = client.sessions.iter().find_map(find).map(|id| name(Cow::Owned(id)));
     ClientFacts {
         client: client.name,
-        session_id,
+        session_id: client.sessions.iter().find_map(find),
     }
 }
 
@@ -137,6 +137,8 @@ fn starts_with(text: &str, prefix: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::CUT_MARK;
+    use lychgate_types::provider::Api;
 
     fn of(headers: &[(&str, &'static str)], body: Option<&str>) -> (&'static str, Option<String>) {
         let facts = identify(|name| headers.iter().find(|(n, _)| *n == name).map(|(_, v)| *v), body);
@@ -211,5 +213,22 @@ mod tests {
             of(&[("user-agent", "curl/8"), ("x-session-affinity", "a")], Some("b")),
             (UNKNOWN, None)
         );
+    }
+
+    #[test]
+    fn long_sessions_are_cut_once() {
+        let long = format!("{}🔑", "a".repeat(509));
+        let cut = format!("{}{CUT_MARK}", "a".repeat(509));
+        let body = format!(r#"{{"metadata":{{"user_id":"_session_{long}"}}}}"#);
+        let body = crate::read_request(Api::AnthropicMessages, body.as_bytes()).unwrap();
+        let claude = |name: &str| (name == "user-agent").then_some("claude-cli/2");
+        let facts = identify(claude, body.body_session_id.as_deref());
+        assert_eq!(facts.session_id.as_deref(), Some(cut.as_str()));
+        let mux = |name: &str| match name {
+            "user-agent" => Some("mux/1"),
+            "x-mux-workspace-id" => Some(long.as_str()),
+            _ => None,
+        };
+        assert_eq!(identify(mux, None).session_id, Some(cut));
     }
 }
