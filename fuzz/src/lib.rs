@@ -4,8 +4,11 @@
 
 pub mod answers;
 pub mod bounds;
+pub mod clients;
 pub mod cuts;
 pub mod json;
+pub mod keys;
+pub mod paths;
 pub mod prompts;
 pub mod requests;
 pub mod sse;

@@ -1,7 +1,7 @@
 //! What is said of reading requests, and of asking for usage or another model in them.
 
 use crate::bounds::{self, clipped};
-use crate::{json, prompts};
+use crate::{clients, json, prompts};
 use lychgate_types::provider::Api;
 use lychgate_wire::limits::{NAME_BYTES, PROMPT_BYTES};
 use lychgate_wire::{MalformedBody, RequestFacts, ask_for_usage, read_request, with_model};
@@ -48,6 +48,12 @@ fn compare(api: Api, facts: &RequestFacts, request: &Value) {
         facts.streaming,
         api != Api::OpenAiEmbeddings && request["stream"] == true
     );
+    let user_id = request["metadata"]["user_id"]
+        .as_str()
+        .filter(|_| api == Api::AnthropicMessages);
+    if let Some(session) = user_id.map_or(Some(None), clients::user_session) {
+        assert_eq!(facts.body_session_id, session.map(|id| clipped(&id, NAME_BYTES)));
+    }
     let asks = api == Api::OpenAiChatCompletions && request["stream_options"]["include_usage"] == true;
     assert_eq!(facts.usage_requested, asks);
 }

@@ -1,5 +1,6 @@
-//! A request's head: first line `METHOD /path?query`, then one header a line. What goes upstream of it, and what goes to the
-//! client when the same headers come from a provider.
+//! A request's head: first line `METHOD /path?query`, then one header a line. What goes upstream of it, whose token it came
+//! with, which client sent it (the first line stands for the body's `user_id` too), and what goes to the client when the same
+//! headers come from a provider.
 //!
 //! `$U`, `$V`, `$G`, `$P` in the input stand for credentials (`lychgate_fuzz::tokens`).
 #![no_main]
@@ -7,14 +8,14 @@
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use libfuzzer_sys::fuzz_target;
+use lychgate_fuzz::paths::{decoded, normal};
 use lychgate_fuzz::tokens::{PROVIDER_KEY, TOKENS};
+use lychgate_fuzz::{clients, keys};
 use lychgate_gateway::fuzzing::{Forwarded, Provider, Refused, to_client};
 use lychgate_link::{ProviderConfig, ProviderKeyConfig};
 use lychgate_types::provider::ProviderType;
-use lychgate_types::secret::ProviderSecret;
+use lychgate_types::secret::{GatewayKeyKind, ProviderSecret, UserTokenKind};
 use lychgate_types::{Name, ProviderId, ProviderKeyId};
-use lychgate_wire::client::{UNKNOWN, identify};
-use lychgate_wire::limits::{CUT_MARK, NAME_BYTES};
 use std::sync::LazyLock;
 
 const CENTRAL: &str = "sk-central-0123456789abcdef";
@@ -87,17 +88,31 @@ fuzz_target!(|input: &[u8]| {
     for keeps_length in [true, false] {
         answer(&headers, &to_client(headers.clone(), keeps_length), keeps_length);
     }
-    client(&headers);
+    client(&headers, &String::from_utf8_lossy(first));
     let Some((method, uri)) = request_line(first) else {
         return;
     };
     for (family, provider) in PROVIDERS.iter() {
+        let token = token(*family, &headers);
         match provider.forward(&method, &uri, headers.clone()) {
             Ok(forwarded) => {
                 target(*family, &uri, &forwarded);
                 upstream(*family, &headers, &forwarded);
+                assert_eq!(
+                    Some(*forwarded.token.as_bytes()),
+                    token.map(keys::hash),
+                    "nobody's token"
+                );
             }
-            Err(refused) => refusal(&refused),
+            Err(refused) => {
+                refusal(&refused);
+                let own_is_missing = headers.contains_key("x-lychgate-token");
+                assert!(
+                    refused.status != 401 || token.is_none() || own_is_missing,
+                    "a good token was refused: {}",
+                    refused.message
+                );
+            }
         }
     }
 });
@@ -193,10 +208,29 @@ fn upstream(family: ProviderType, from: &HeaderMap, forwarded: &Forwarded) {
         };
         assert_eq!((name, value.as_bytes()), (&wanted.0, wanted.1.as_bytes()));
     }
-    assert!(
-        [TOKENS.user.hash(), TOKENS.other.hash()].contains(&forwarded.token),
-        "nobody's token"
-    );
+}
+
+/// The user token that counts, where it is one.
+fn token(family: ProviderType, headers: &HeaderMap) -> Option<&str> {
+    let sent = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
+    let bearer = sent("authorization").filter(|value| value.to_ascii_lowercase().starts_with(b"bearer "));
+    let mut usual = [bearer.map(|value| value[7..].trim_ascii()), sent("x-api-key")];
+    if family == ProviderType::Anthropic {
+        usual.reverse();
+    }
+    let sent: Vec<&[u8]> = match sent("x-lychgate-token") {
+        Some(token) => vec![token],
+        None => usual.into_iter().flatten().collect(),
+    };
+    for text in sent.iter().filter_map(|text| std::str::from_utf8(text).ok()) {
+        let kinds = [keys::check::<UserTokenKind>(text), keys::check::<GatewayKeyKind>(text)];
+        assert_ne!(kinds, [true; 2], "one kind passes for the other");
+    }
+    // A stray provider key does not hide a token, whatever the order.
+    let counts = sent.iter().find(|text| text.starts_with(b"lgu_")).or(sent.first())?;
+    std::str::from_utf8(counts)
+        .ok()
+        .filter(|text| keys::is_one::<UserTokenKind>(text))
 }
 
 /// Whether a credential is one of Lychgate's, alone or as a bearer token.
@@ -238,48 +272,10 @@ fn target(family: ProviderType, uri: &Uri, forwarded: &Forwarded) {
     }
 }
 
-fn decoded(path: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(path.len());
-    let mut rest = path;
-    while let [byte, after @ ..] = rest {
-        let hex = |digit: u8| char::from(digit).to_digit(16);
-        rest = after;
-        match (byte, after) {
-            (b'%', [high, low, after @ ..]) if hex(*high).is_some() && hex(*low).is_some() => {
-                out.push((hex(*high).unwrap_or(0) * 16 + hex(*low).unwrap_or(0)) as u8);
-                rest = after;
-            }
-            _ => out.push(*byte),
-        }
-    }
-    out
-}
-
-/// The path with its dots resolved, either slash being one.
-fn normal(path: &[u8]) -> String {
-    let mut kept: Vec<&[u8]> = Vec::new();
-    for segment in path.split(|byte| matches!(byte, b'/' | b'\\')).skip(1) {
-        match segment {
-            b"." => {}
-            b".." => drop(kept.pop()),
-            _ => kept.push(segment),
-        }
-    }
-    kept.iter()
-        .map(|segment| format!("/{}", String::from_utf8_lossy(segment)))
-        .collect()
-}
-
-/// What is recorded of the client is of bounded size.
-fn client(headers: &HeaderMap) {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let facts = identify(header, Some("from the body"));
-    assert!(facts.client != UNKNOWN || facts.session_id.is_none());
-    assert!(
-        facts
-            .session_id
-            .is_none_or(|id| !id.is_empty() && id.len() <= NAME_BYTES + CUT_MARK.len())
-    );
+/// As the gateway calls it, and with header values that it would pass over: the table holds for any text.
+fn client(headers: &HeaderMap, user_id: &str) {
+    clients::check(|name| headers.get(name)?.to_str().ok(), user_id);
+    clients::check(|name| std::str::from_utf8(headers.get(name)?.as_bytes()).ok(), user_id);
 }
 
 fn refusal(refused: &Refused) {
