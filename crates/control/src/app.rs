@@ -1,9 +1,8 @@
 //! What every handler, the control link and the background work share.
 
 use crate::link::hub::Hub;
-use crate::link::{Attempts, configuration};
+use crate::link::{Attempts, configuration, gatekeeper};
 use lychgate_authz::Caller;
-use lychgate_link::CloseReason;
 use lychgate_store::Store;
 use lychgate_store::seal::Sealer;
 use lychgate_types::secret::SecretHash;
@@ -103,6 +102,12 @@ impl App {
 
     /// Closes what hangs on a deleted key. Call after the commit, before the answer.
     pub(crate) fn key_deleted(&self, key: GatewayKeyId) {
-        self.hub.close_key(key, CloseReason::KeyRevoked);
+        self.hub.close_key(key);
+    }
+
+    /// Closes what a changed key does not let in any longer, and lets in what it does. Call after the commit, before the
+    /// answer.
+    pub(crate) async fn key_changed(&self, key: GatewayKeyId) {
+        gatekeeper::key_changed(self, key).await;
     }
 }

@@ -100,6 +100,17 @@ impl From<StoreError> for ApiError {
                     validations,
                 )
             }
+            StoreError::Rule(RuleBroken::NoSuchProviders { places }) => {
+                let validation = |at: usize| Validation {
+                    field: format!("providers[{at}]"),
+                    detail: "no such provider".to_owned(),
+                };
+                Self::invalid(
+                    "no_such_provider",
+                    "some of the providers are not there; see validations",
+                    places.into_iter().map(validation).collect(),
+                )
+            }
             StoreError::Rule(rule) => rule_broken(&rule),
             other => Self::internal(other),
         }

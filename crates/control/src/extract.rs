@@ -3,12 +3,13 @@
 //! No message repeats what the caller sent as a value: a value may be a secret in the wrong place.
 
 use crate::error::{ApiError, Validation};
-use axum::body::Bytes;
+use axum::body::{Bytes, HttpBody};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::request::Parts;
 use http::{StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 
 /// The largest body that the API reads, in bytes.
 const BODY_LIMIT: usize = 1 << 20;
@@ -34,6 +35,25 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
             .map_err(|_| malformed("there is something after the end of the JSON value"))?;
         Ok(Self(value))
     }
+}
+
+/// A JSON body, or none at all, which stands for the default.
+pub(crate) struct JsonOrNothing<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for JsonOrNothing<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        if request.body().size_hint().exact() == Some(0) {
+            return Ok(Self(T::default()));
+        }
+        Json::from_request(request, state).await.map(|Json(value)| Self(value))
+    }
+}
+
+/// Tells a member that is null from one that is left out: for `Option<Option<T>>`, with `default`.
+pub(crate) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 fn says_json(request: &Request) -> bool {

@@ -2,6 +2,7 @@
 
 mod attachments;
 mod audit_replicas;
+pub(crate) mod key_upkeep;
 
 use crate::app::App;
 use crate::link::hub::Departure;
@@ -20,6 +21,7 @@ impl Jobs {
         let (stop, stopped) = watch::channel(false);
         let mut running = JoinSet::new();
         running.spawn(attachments::run(app.clone(), stopped.clone()));
+        running.spawn(key_upkeep::run(app.clone(), stopped.clone()));
         running.spawn(audit_replicas::run(app.clone(), departures, stopped));
         Self { stop, running }
     }

@@ -79,16 +79,16 @@ impl PlaneLink {
     /// Whether the key still lets in.
     async fn check_key(&self) -> Result<(), LinkError> {
         match &self.gate {
-            Some(gate) => gatekeeper::check(&self.app, gate).await,
+            Some(gate) => gatekeeper::check(&self.app, gate, self.source).await,
             None => Ok(()),
         }
     }
 
     fn still_open(&self) -> Result<(), LinkError> {
-        self.gate
-            .as_ref()
-            .and_then(|gate| gate.refusal())
-            .map_or(Ok(()), |reason| Err(LinkError::Refused(reason)))
+        match &self.gate {
+            Some(gate) => gatekeeper::still_open(gate, self.source),
+            None => Ok(()),
+        }
     }
 }
 
@@ -112,13 +112,15 @@ impl ControlLink for PlaneLink {
             .spool_key(key_id)
             .map_err(|error| failed(&caller, &error))?;
         let replica_id = hello.replica_id;
+        let from = self.gate.clone().map(|gate| (gate, self.source));
         let seat = self
             .app
             .hub
-            .sit(hello, self.app.ambient.now(), self.gate.clone(), spool_key, heartbeats);
-        // Only now that a deletion would find this attachment is the key looked up (again).
+            .sit(hello, self.app.ambient.now(), from, spool_key, heartbeats);
+        // Only now that a change of the key would find this attachment is the key looked up (again).
         if let Some(gate) = &self.gate {
             gatekeeper::look_up(&self.app, gate).await?;
+            self.still_open()?;
         }
         let first = configuration::load(&self.app, &caller)
             .await
@@ -132,7 +134,7 @@ impl ControlLink for PlaneLink {
                 .map_err(|error| internal(&caller, &error))?;
         }
         self.still_open()?;
-        Ok(seat.into_attachment(&first))
+        Ok(seat.into_attachment(&first.of(key_id)))
     }
 
     async fn authorize(&self, token: SecretHash) -> Result<Authorization, LinkError> {

@@ -30,8 +30,10 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         ))
         .routes(routes!(
             keys::get::ai_gateway_key_get,
+            keys::update::ai_gateway_key_update,
             keys::delete::ai_gateway_key_delete
         ))
+        .routes(routes!(keys::rotate::ai_gateway_key_rotate))
         .routes(routes!(
             providers::create::provider_create,
             providers::list::provider_list

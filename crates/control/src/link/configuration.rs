@@ -4,19 +4,66 @@ use crate::app::App;
 use lychgate_authz::Caller;
 use lychgate_link::{Configuration, ProviderConfig, ProviderKeyConfig, RouteConfig, RouteTarget};
 use lychgate_store::{SealedProvider, StoreError};
-use lychgate_types::Name;
+use lychgate_types::{GatewayKeyId, Name, ProviderId};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Reads providers and routes, and opens the providers' keys.
-pub(crate) async fn load(app: &App, caller: &Caller) -> Result<Arc<Configuration>, StoreError> {
+/// What replicas are told, and what of it each key serves.
+pub(crate) struct Loaded {
+    whole: Arc<Configuration>,
+    scopes: HashMap<GatewayKeyId, Option<Vec<ProviderId>>>,
+}
+
+impl Loaded {
+    /// What the replicas of this key are told; without a key, the embedded gateway, which serves all.
+    ///
+    /// Of a route that is partly out of the key's reach, the targets and fallbacks within it are left; one without any
+    /// target left is left out.
+    pub(crate) fn of(&self, key: Option<GatewayKeyId>) -> Arc<Configuration> {
+        match key.map(|key| self.scopes.get(&key)) {
+            None | Some(Some(None)) => self.whole.clone(),
+            Some(Some(Some(serves))) => Arc::new(within(&self.whole, serves)),
+            // Deleted since: nothing goes to it any more.
+            Some(None) => Arc::new(within(&self.whole, &[])),
+        }
+    }
+}
+
+fn within(whole: &Configuration, serves: &[ProviderId]) -> Configuration {
+    let in_reach = |target: &&RouteTarget| serves.contains(&target.provider);
+    let route = |route: &RouteConfig| {
+        let targets: Vec<_> = route.targets.iter().filter(in_reach).cloned().collect();
+        (serves.contains(&route.provider) && !targets.is_empty()).then(|| RouteConfig {
+            targets,
+            fallbacks: route.fallbacks.iter().filter(in_reach).cloned().collect(),
+            ..route.clone()
+        })
+    };
+    let providers = whole.providers.iter();
+    Configuration {
+        providers: providers
+            .filter(|provider| serves.contains(&provider.id))
+            .cloned()
+            .collect(),
+        routes: whole.routes.iter().filter_map(route).collect(),
+        ..*whole
+    }
+}
+
+/// Reads providers, routes, and what keys serve, and opens the providers' keys.
+pub(crate) async fn load(app: &App, caller: &Caller) -> Result<Loaded, StoreError> {
     let sealed = app.store.configuration(caller).await?;
     let providers = sealed.providers.into_iter();
-    Ok(Arc::new(Configuration {
+    let whole = Configuration {
         version: sealed.version,
         capture_content: app.capture_content,
         providers: providers.filter_map(|provider| open(app, provider)).collect(),
         routes: sealed.routes.into_iter().map(route).collect(),
-    }))
+    };
+    Ok(Loaded {
+        whole: Arc::new(whole),
+        scopes: sealed.scopes,
+    })
 }
 
 /// `None` where the name in the database breaks the name rule, which the schema does not let happen.

@@ -1,34 +1,76 @@
-//! A gateway key that is in use: whether it still lets in. Asked on every call, so it costs the database one look-up a
-//! second at most; a deletion on this control plane shuts the gate at once, in memory.
+//! A gateway key that is in use, by one of its secrets: whether it still lets in, and from where. Asked on every call, so it
+//! costs the database one look-up a second at most; a change on this control plane is known at once, in memory.
 
 use lychgate_link::{CloseReason, RefusalReason};
-use lychgate_types::GatewayKeyId;
+use lychgate_store::{KeyAuthentication, KeyState, SecretState};
 use lychgate_types::secret::SecretHash;
+use lychgate_types::{Cidr, GatewayKeyId};
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long a look-up of a key's state is believed: "within a second, on every control plane".
 const BELIEVED: Duration = Duration::from_millis(500);
-/// How long a shut gate is kept, so that a replica hears "revoked" rather than "unknown".
-const SHUT_IS_KEPT: Duration = Duration::from_secs(60);
+/// How long the gate of a deleted key is kept, so that a replica hears "revoked" rather than "unknown".
+const GONE_IS_KEPT: Duration = Duration::from_secs(60);
 /// `last_used_at` is written at most this often.
 const TOUCH: Duration = Duration::from_secs(60);
 
-/// One key in use.
+/// One secret of a key, in use. A key that is being rotated has two.
 pub(crate) struct Gate {
     pub(crate) key_id: GatewayKeyId,
     pub(crate) name: String,
+    /// Of this secret.
     pub(crate) prefix: String,
     pub(crate) hash: SecretHash,
     state: Mutex<State>,
 }
 
+#[derive(Default)]
 struct State {
-    shut: Option<(CloseReason, Instant)>,
-    seen_active: Option<Instant>,
+    /// The key was deleted, which is for ever.
+    gone: Option<Instant>,
+    known: Option<Known>,
     touched: Option<Instant>,
+}
+
+/// What a look-up found.
+struct Known {
+    /// When it began: of two look-ups the one that began later counts.
+    since: Instant,
+    standing: Standing,
+}
+
+enum Standing {
+    /// It lets in, from these networks or (`None`) from anywhere.
+    Open(Option<Vec<Cidr>>),
+    /// It lets nobody in.
+    Shut(CloseReason),
+}
+
+impl Standing {
+    fn of(found: KeyAuthentication) -> Self {
+        match (found.secret, found.state) {
+            (SecretState::Rotated, _) => Self::Shut(CloseReason::KeyRotated),
+            (_, KeyState::Disabled) => Self::Shut(CloseReason::KeyDisabled),
+            (_, KeyState::Expired) => Self::Shut(CloseReason::KeyExpired),
+            (SecretState::Present | SecretState::InGrace { .. }, KeyState::Active) => Self::Open(found.allowed_cidrs),
+        }
+    }
+
+    /// Why it does not let this source in, if it does not. A source that is not known lies in no network.
+    fn against(&self, source: Option<IpAddr>) -> Option<CloseReason> {
+        match self {
+            Self::Shut(reason) => Some(*reason),
+            Self::Open(None) => None,
+            Self::Open(Some(allowed)) => {
+                let lies_in = |address| allowed.iter().any(|network| network.contains(address));
+                (!source.is_some_and(lies_in)).then_some(CloseReason::SourceNotAllowed)
+            }
+        }
+    }
 }
 
 impl std::fmt::Debug for Gate {
@@ -40,11 +82,7 @@ impl std::fmt::Debug for Gate {
 impl Gate {
     /// A gate of which it is not known yet whether the key still lets in.
     pub(crate) fn new(key_id: GatewayKeyId, name: String, prefix: String, hash: SecretHash) -> Self {
-        let state = Mutex::new(State {
-            shut: None,
-            seen_active: None,
-            touched: None,
-        });
+        let state = Mutex::default();
         Self {
             key_id,
             name,
@@ -58,9 +96,18 @@ impl Gate {
         look(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Why it is shut, if it is.
-    pub(crate) fn refusal(&self) -> Option<RefusalReason> {
-        self.with(|state| state.shut).map(|(reason, _)| match reason {
+    /// Why it does not let this source in, if it does not.
+    pub(crate) fn shut_to(&self, source: Option<IpAddr>) -> Option<CloseReason> {
+        self.with(|state| match (&state.gone, &state.known) {
+            (Some(_), _) => Some(CloseReason::KeyRevoked),
+            (None, Some(known)) => known.standing.against(source),
+            (None, None) => None,
+        })
+    }
+
+    /// The same, as the source hears it.
+    pub(crate) fn refusal(&self, source: Option<IpAddr>) -> Option<RefusalReason> {
+        self.shut_to(source).map(|reason| match reason {
             CloseReason::KeyExpired => RefusalReason::KeyExpired,
             CloseReason::KeyRotated => RefusalReason::KeyRotated,
             CloseReason::KeyDisabled => RefusalReason::KeyDisabled,
@@ -69,20 +116,28 @@ impl Gate {
         })
     }
 
-    /// Whether the last look-up is recent enough to be believed.
+    /// Whether nothing has to be looked up: the last look-up is recent, or the key is gone.
     pub(crate) fn is_fresh(&self) -> bool {
-        self.with(|state| state.seen_active)
-            .is_some_and(|at| at.elapsed() < BELIEVED)
+        self.with(|state| {
+            let recent = |known: &Known| known.since.elapsed() < BELIEVED;
+            state.gone.is_some() || state.known.as_ref().is_some_and(recent)
+        })
     }
 
-    /// Notes that a look-up, begun at `at`, found the key active.
-    pub(crate) fn seen_active(&self, at: Instant) {
-        self.with(|state| state.seen_active = Some(at));
+    /// Notes what a look-up, begun at `since`, found; nothing: the key is gone.
+    pub(crate) fn learn(&self, since: Instant, found: Option<KeyAuthentication>) {
+        let Some(found) = found else { return self.gone() };
+        self.with(|state| {
+            if state.known.as_ref().is_none_or(|known| known.since <= since) {
+                let standing = Standing::of(found);
+                state.known = Some(Known { since, standing });
+            }
+        });
     }
 
-    /// Shuts it; the first reason counts.
-    pub(crate) fn shut(&self, reason: CloseReason) {
-        self.with(|state| state.shut = state.shut.or(Some((reason, Instant::now()))));
+    /// Notes that the key was deleted.
+    pub(crate) fn gone(&self) {
+        self.with(|state| state.gone = state.gone.or_else(|| Some(Instant::now())));
     }
 
     /// Whether `last_used_at` is due; says yes once a minute.
@@ -97,7 +152,7 @@ impl Gate {
     }
 }
 
-/// The gates of all keys in use, by the hash that replicas show. Bounded by the number of keys that exist.
+/// The gates of all secrets in use, by the hash that replicas show. Bounded by the number of secrets that exist.
 #[derive(Default)]
 pub(crate) struct Gates(Mutex<HashMap<SecretHash, Arc<Gate>>>);
 
@@ -106,7 +161,7 @@ impl Gates {
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The gate of the key with this hash, if it is in use.
+    /// The gate of the secret with this hash, if it is in use.
     pub(crate) fn get(&self, hash: &SecretHash) -> Option<Arc<Gate>> {
         self.with(|gates| gates.get(hash).cloned())
     }
@@ -116,28 +171,128 @@ impl Gates {
         self.with(|gates| gates.entry(gate.hash).or_insert_with(|| Arc::new(gate)).clone())
     }
 
-    /// Shuts the gates of this key.
-    pub(crate) fn shut(&self, key_id: GatewayKeyId, reason: CloseReason) {
-        self.with(|gates| {
-            gates
-                .values()
-                .filter(|gate| gate.key_id == key_id)
-                .for_each(|gate| gate.shut(reason));
-        });
+    /// The gates of this key.
+    pub(crate) fn of(&self, key_id: GatewayKeyId) -> Vec<Arc<Gate>> {
+        self.with(|gates| gates.values().filter(|gate| gate.key_id == key_id).cloned().collect())
     }
 
-    /// Forgets gates that nobody holds and those shut for long; answers the others that are open.
+    /// Forgets gates that nobody holds and those of keys gone for long; answers the others whose keys are there.
     pub(crate) fn sweep(&self) -> Vec<Arc<Gate>> {
         self.with(|gates| {
-            gates.retain(|_, gate| match gate.with(|state| state.shut) {
-                Some((_, at)) => at.elapsed() < SHUT_IS_KEPT,
+            gates.retain(|_, gate| match gate.with(|state| state.gone) {
+                Some(at) => at.elapsed() < GONE_IS_KEPT,
                 None => Arc::strong_count(gate) > 1 || gate.is_fresh(),
             });
-            gates
-                .values()
-                .filter(|gate| gate.refusal().is_none())
-                .cloned()
-                .collect()
+            let there = |gate: &&Arc<Gate>| gate.with(|state| state.gone.is_none());
+            gates.values().filter(there).cloned().collect()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lychgate_types::{Ambient, Timestamp};
+
+    fn gate() -> Gate {
+        let hash = SecretHash::from_bytes([1; 32]);
+        Gate::new(Ambient::system().new_id(), "edge".into(), "lgw_0000000".into(), hash)
+    }
+
+    fn found(state: KeyState, secret: SecretState, allowed: Option<&[&str]>) -> Option<KeyAuthentication> {
+        Some(KeyAuthentication {
+            id: Ambient::system().new_id(),
+            name: "edge".into(),
+            secret_prefix: "lgw_0000000".into(),
+            state,
+            secret,
+            allowed_cidrs: allowed.map(|texts| texts.iter().map(|text| text.parse().unwrap()).collect()),
+        })
+    }
+
+    #[test]
+    fn the_first_reason_of_these_is_told_rotated_disabled_expired_source() {
+        let (gate, elsewhere) = (gate(), Some(IpAddr::from([192, 0, 2, 1])));
+        let until = Timestamp::from_micros(0);
+        let nowhere: Option<&[&str]> = Some(&["10.0.0.0/8"]);
+        for (state, secret, allowed, reason) in [
+            (
+                KeyState::Disabled,
+                SecretState::Rotated,
+                nowhere,
+                Some(CloseReason::KeyRotated),
+            ),
+            (
+                KeyState::Disabled,
+                SecretState::InGrace { until },
+                nowhere,
+                Some(CloseReason::KeyDisabled),
+            ),
+            (
+                KeyState::Expired,
+                SecretState::Present,
+                nowhere,
+                Some(CloseReason::KeyExpired),
+            ),
+            (
+                KeyState::Active,
+                SecretState::Present,
+                nowhere,
+                Some(CloseReason::SourceNotAllowed),
+            ),
+            (KeyState::Active, SecretState::InGrace { until }, None, None),
+        ] {
+            gate.learn(Instant::now(), found(state, secret, allowed));
+            assert_eq!(gate.shut_to(elsewhere), reason);
+        }
+    }
+
+    #[test]
+    fn an_unknown_source_lies_in_no_network() {
+        let gate = gate();
+        gate.learn(
+            Instant::now(),
+            found(KeyState::Active, SecretState::Present, Some(&["0.0.0.0/0", "::/0"])),
+        );
+        assert_eq!(gate.shut_to(None), Some(CloseReason::SourceNotAllowed));
+        assert_eq!(gate.shut_to(Some(IpAddr::from([192, 0, 2, 1]))), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_two_look_ups_the_one_that_began_later_counts_and_deletion_is_for_ever() {
+        let gate = gate();
+        assert!(!gate.is_fresh());
+        let before = Instant::now();
+        tokio::time::advance(Duration::from_millis(1)).await;
+        gate.learn(Instant::now(), found(KeyState::Disabled, SecretState::Present, None));
+        gate.learn(before, found(KeyState::Active, SecretState::Present, None));
+        assert_eq!(gate.shut_to(None), Some(CloseReason::KeyDisabled));
+        assert!(gate.is_fresh());
+        tokio::time::advance(BELIEVED).await;
+        assert!(!gate.is_fresh());
+        gate.learn(Instant::now(), found(KeyState::Active, SecretState::Present, None));
+        assert_eq!(gate.shut_to(None), None);
+        gate.learn(Instant::now(), None);
+        gate.learn(Instant::now(), found(KeyState::Active, SecretState::Present, None));
+        assert_eq!(gate.shut_to(None), Some(CloseReason::KeyRevoked));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn gates_are_forgotten_when_nobody_holds_them() {
+        let gates = Gates::default();
+        let held = gates.enter(gate());
+        assert_eq!(gates.of(held.key_id).len(), 1);
+        assert_eq!(gates.sweep().len(), 1);
+        let (hash, key_id) = (held.hash, held.key_id);
+        held.gone();
+        assert!(gates.sweep().is_empty());
+        drop(held);
+        assert!(gates.get(&hash).is_some(), "kept, so that it can say why");
+        tokio::time::advance(GONE_IS_KEPT).await;
+        gates.sweep();
+        assert!(gates.of(key_id).is_empty());
+        drop(gates.enter(gate()));
+        gates.sweep();
+        assert!(gates.get(&hash).is_none());
     }
 }

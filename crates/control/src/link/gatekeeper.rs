@@ -5,10 +5,10 @@ use crate::app::App;
 use async_trait::async_trait;
 use lychgate_authz::Caller;
 use lychgate_link::server::Gatekeeper;
-use lychgate_link::{CloseReason, ControlLink, LinkError, RefusalReason};
-use lychgate_store::{KeyState, SecretState};
+use lychgate_link::{ControlLink, LinkError, RefusalReason};
+use lychgate_types::GatewayKeyId;
 use lychgate_types::secret::{CredentialError, GatewayKeySecret};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -37,7 +37,7 @@ impl Gatekeeper for Doorkeeper {
                 return Err(LinkError::Refused(RefusalReason::TooManyAttempts));
             }
         };
-        check(app, &gate).await.inspect_err(|error| {
+        check(app, &gate, source).await.inspect_err(|error| {
             let reason = match error {
                 LinkError::Refused(RefusalReason::KeyExpired) => "expired",
                 LinkError::Refused(RefusalReason::KeyRotated) => "rotated",
@@ -76,16 +76,21 @@ async fn new_gate(app: &App, secret: &GatewayKeySecret) -> Result<Arc<Gate>, Lin
         .enter(Gate::new(key.id, key.name, key.secret_prefix, secret.hash())))
 }
 
-/// Whether the key of this gate still lets in: from memory where that is recent, else from the database.
-pub(crate) async fn check(app: &App, gate: &Gate) -> Result<(), LinkError> {
-    match gate.refusal() {
-        Some(reason) => Err(LinkError::Refused(reason)),
-        None if gate.is_fresh() => Ok(()),
-        None => look_up(app, gate).await,
+/// Whether the key of this gate still lets this source in: from memory where that is recent, else from the database.
+pub(crate) async fn check(app: &App, gate: &Gate, source: Option<IpAddr>) -> Result<(), LinkError> {
+    if !gate.is_fresh() {
+        look_up(app, gate).await?;
     }
+    still_open(gate, source)
 }
 
-/// Asks the database for the key's state, and closes what hangs on a key that is gone.
+/// Whether, as far as is known here, the key of this gate still lets this source in.
+pub(crate) fn still_open(gate: &Gate, source: Option<IpAddr>) -> Result<(), LinkError> {
+    gate.refusal(source)
+        .map_or(Ok(()), |reason| Err(LinkError::Refused(reason)))
+}
+
+/// Asks the database for the key's state, and closes those attachments by this gate that it does not let in any longer.
 pub(crate) async fn look_up(app: &App, gate: &Gate) -> Result<(), LinkError> {
     let caller = Caller {
         request_id: Some(app.ambient.new_id()),
@@ -93,22 +98,19 @@ pub(crate) async fn look_up(app: &App, gate: &Gate) -> Result<(), LinkError> {
     };
     let begun = Instant::now();
     let found = app.store.ai_gateway_key_authenticate(&caller, &gate.hash).await;
-    let found = found.map_err(|error| internal(&caller, &error))?;
-    let reason = match found.map(|key| (key.secret, key.state)) {
-        Some((SecretState::Rotated, _)) => CloseReason::KeyRotated,
-        Some((_, KeyState::Active)) => {
-            gate.seen_active(begun);
-            // It may have been shut meanwhile, by a deletion that came after the look-up.
-            return gate.refusal().map_or(Ok(()), |reason| Err(LinkError::Refused(reason)));
+    gate.learn(begun, found.map_err(|error| internal(&caller, &error))?);
+    app.hub.close_refused(gate);
+    Ok(())
+}
+
+/// Looks up all gates of a key, since it was changed. A failure is no reason to fail the change: the background work looks
+/// again a moment later.
+pub(crate) async fn key_changed(app: &App, key: GatewayKeyId) {
+    for gate in app.hub.gates.of(key) {
+        if look_up(app, &gate).await.is_err() {
+            break;
         }
-        Some((_, KeyState::Expired)) => CloseReason::KeyExpired,
-        Some((_, KeyState::Disabled)) => CloseReason::KeyDisabled,
-        None => CloseReason::KeyRevoked,
-    };
-    // By itself too: not every gate is in the hub's map any longer.
-    gate.shut(reason);
-    app.hub.close_key(gate.key_id, reason);
-    gate.refusal().map_or(Ok(()), |reason| Err(LinkError::Refused(reason)))
+    }
 }
 
 /// Marks the key as used, once a minute. A failure is no reason to turn a replica away.

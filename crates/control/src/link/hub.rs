@@ -1,11 +1,13 @@
 //! All live attachments of this control plane: the registry of replicas, and the way for changes down to them.
 
+use super::configuration::Loaded;
 use super::gate::{Gate, Gates};
 use super::mailbox::{self, Mailbox};
 use lychgate_link::{Attachment, CloseReason, Configuration, Heartbeat, Hello};
 use lychgate_types::secret::{SecretHash, SpoolKey};
 use lychgate_types::{GatewayKeyId, ReplicaId, Timestamp};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, watch};
@@ -31,6 +33,7 @@ struct Live {
     hello: Hello,
     since: Timestamp,
     gate: Option<Arc<Gate>>,
+    source: Option<IpAddr>,
     heartbeats: watch::Receiver<Heartbeat>,
     mailbox: Arc<Mailbox>,
 }
@@ -73,21 +76,23 @@ impl Hub {
         look(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes an attachment in. A replica that is still attached by the same key (its old connection broke unseen) is
+    /// Takes an attachment in: `from` a replica by this gate and source, or from the embedded gateway. A replica that is still attached by the same key (its old connection broke unseen) is
     /// replaced.
     pub(super) fn sit(
         self: &Arc<Self>,
         hello: Hello,
         since: Timestamp,
-        gate: Option<Arc<Gate>>,
+        from: Option<(Arc<Gate>, Option<IpAddr>)>,
         spool_key: SpoolKey,
         heartbeats: watch::Receiver<Heartbeat>,
     ) -> Seat {
+        let (gate, source) = from.map_or((None, None), |(gate, source)| (Some(gate), source));
         let mailbox = Arc::new(Mailbox::new(spool_key));
         let live = Live {
             hello,
             since,
             gate,
+            source,
             heartbeats,
             mailbox: mailbox.clone(),
         };
@@ -120,11 +125,15 @@ impl Hub {
         self.with(|state| state.live.values().map(|live| live.mailbox.clone()).collect())
     }
 
-    /// Sends a configuration to everybody.
-    pub(crate) fn push_configuration(&self, configuration: &Arc<Configuration>) {
-        self.everybody()
-            .iter()
-            .for_each(|mailbox| mailbox.post_configuration(configuration));
+    /// Sends everybody what of a configuration its key serves.
+    pub(crate) fn push_configuration(&self, configuration: &Loaded) {
+        let everybody: Vec<_> = self.with(|state| {
+            let live = state.live.values();
+            live.map(|live| (live.key_id(), live.mailbox.clone())).collect()
+        });
+        for (key_id, mailbox) in everybody {
+            mailbox.post_configuration(&configuration.of(key_id));
+        }
     }
 
     /// Tells everybody that these tokens must not be believed. Call after the commit.
@@ -140,15 +149,28 @@ impl Hub {
         self.revocations.load(Ordering::SeqCst)
     }
 
-    /// Shuts a key's gate and closes its attachments.
-    pub(crate) fn close_key(&self, key_id: GatewayKeyId, reason: CloseReason) {
-        self.gates.shut(key_id, reason);
+    /// Shuts the gates of a deleted key and closes its attachments.
+    pub(crate) fn close_key(&self, key_id: GatewayKeyId) {
+        self.gates.of(key_id).iter().for_each(|gate| gate.gone());
         self.with(|state| {
             for live in state.live.values().filter(|live| live.key_id() == Some(key_id)) {
                 if let Some(gate) = &live.gate {
-                    gate.shut(reason);
+                    gate.gone();
                 }
-                live.mailbox.post_close(reason);
+                live.mailbox.post_close(CloseReason::KeyRevoked);
+            }
+        });
+    }
+
+    /// Closes the attachments by this gate that it does not let in any longer.
+    pub(crate) fn close_refused(&self, gate: &Gate) {
+        self.with(|state| {
+            for live in state.live.values() {
+                if live.gate.as_ref().is_some_and(|own| own.hash == gate.hash)
+                    && let Some(reason) = gate.shut_to(live.source)
+                {
+                    live.mailbox.post_close(reason);
+                }
             }
         });
     }
@@ -281,14 +303,14 @@ mod tests {
             let seat = hub.sit(
                 hello(ambient.new_id()),
                 ambient.now(),
-                gate,
+                gate.map(|gate| (gate, None)),
                 mailbox::tests::spool_key(),
                 heartbeats,
             );
             seat.into_attachment(&mailbox::tests::configuration(1)).events
         };
         let (mut one, mut two, mut embedded) = (sit(Some(closed.clone())), sit(Some(other.clone())), sit(None));
-        hub.close_key(closed.key_id, CloseReason::KeyRevoked);
+        hub.close_key(closed.key_id);
         assert!(matches!(
             one.next().await,
             Some(Ok(Down {
@@ -298,7 +320,7 @@ mod tests {
         ));
         assert!(one.next().await.is_none());
         assert_eq!(
-            (closed.refusal(), other.refusal()),
+            (closed.refusal(None), other.refusal(None)),
             (Some(RefusalReason::KeyRevoked), None)
         );
         for spared in [&mut two, &mut embedded] {

@@ -54,6 +54,10 @@ sets! {
     IdempotencyKeyReused {
         "422": "The `Idempotency-Key` was used for another request.",
     }
+    /// Endpoints that give a gateway key another secret.
+    RotationInGrace {
+        "409": "The secret before the present one still works; `detail` says until when. `force` rotates all the same.",
+    }
     /// Endpoints that take a provider away.
     ProviderInUse {
         "409": "Routes name the provider; `detail` says which.",

@@ -25,8 +25,12 @@ fn operations() -> Vec<Operation> {
     let mut all = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            let body = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
-                .as_str()
+            let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+            // A body that may be left out is documented as what it is, or null.
+            let reference = [&schema["$ref"], &schema["oneOf"][0]["$ref"]];
+            let body = reference
+                .iter()
+                .find_map(|reference| reference.as_str())
                 .map(|reference| {
                     let schema = document.pointer(reference.strip_prefix('#').unwrap()).unwrap();
                     schema["example"].clone()
@@ -71,7 +75,7 @@ impl Operation {
         let action = match verb {
             "create" => Action::Create,
             "get" | "list" => Action::Read,
-            "update" | "suspend" | "activate" => Action::Update,
+            "update" | "rotate" | "suspend" | "activate" => Action::Update,
             "delete" | "revoke" => Action::Delete,
             _ => panic!("{}: which action is {verb}?", self.id),
         };

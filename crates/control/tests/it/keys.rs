@@ -37,6 +37,7 @@ both_engines! {
         assert_eq!(made["key_prefix"], secret.prefix());
         insta::assert_json_snapshot!(masked(&made, &["/id", "/created_by/id", "/key_prefix"]), @r#"
         {
+          "allowed_cidrs": null,
           "created_at": "2026-11-24T09:30:00.000000Z",
           "created_by": {
             "id": "[…]",
@@ -44,11 +45,15 @@ both_engines! {
           },
           "description": "first rack",
           "expires_at": "2027-01-01T00:00:00.000000Z",
+          "expires_soon": false,
           "id": "[…]",
           "key_prefix": "[…]",
           "last_used_at": null,
           "live_replicas": 0,
           "name": "edge-1",
+          "previous_valid_until": null,
+          "providers": null,
+          "rotated_at": null,
           "state": "active"
         }
         "#);
@@ -59,9 +64,14 @@ both_engines! {
         for name in ["edge-1", "EDGE-1", made["id"].as_str().unwrap()] {
             assert_eq!(bench.get(&bench.owner, &format!("{PATH}/{name}")).await.expect(200).value(), made);
         }
-        db.clock().advance(Duration::from_secs(60 * 24 * 3600));
-        let expired = bench.get(&bench.owner, &format!("{PATH}/edge-1")).await.expect(200).value();
-        assert_eq!(expired["state"], "expired");
+        let later = async |days: u64| {
+            db.clock().advance(Duration::from_secs(days * 24 * 3600));
+            let shown = bench.get(&bench.owner, &format!("{PATH}/edge-1")).await.expect(200).value();
+            (text(&shown["state"]), shown["expires_soon"].as_bool().unwrap())
+        };
+        assert_eq!(later(23).await, ("active".to_owned(), false));
+        assert_eq!(later(1).await, ("active".to_owned(), true));
+        assert_eq!(later(14).await, ("expired".to_owned(), false));
         bench.stop().await;
     }
 
@@ -79,9 +89,24 @@ both_engines! {
             (json!({"name": "a", "description": "x".repeat(501)}), "description"),
             (json!({"name": "a", "description": "\u{1b}[31m"}), "description"),
             (json!({"name": "a", "key": "lgw_mine"}), "key"),
+            (json!({"name": "a", "providers": []}), "providers"),
+            (json!({"name": "a", "providers": vec!["p"; 101]}), "providers"),
+            (json!({"name": "a", "providers": "p"}), "providers"),
+            (json!({"name": "a", "allowed_cidrs": []}), "allowed_cidrs"),
+            (json!({"name": "a", "allowed_cidrs": vec!["::"; 65]}), "allowed_cidrs"),
+            (json!({"name": "a", "allowed_cidrs": ["10.0.0.0/8", "10.0.0.1/8"]}), "allowed_cidrs[1]"),
+            (json!({"name": "a", "allowed_cidrs": ["here"]}), "allowed_cidrs[0]"),
         ] {
             let answer = bench.post(&bench.owner, PATH, body.clone()).await;
             assert_eq!(problem(&answer, 400, "invalid_request"), [field], "{body}");
+        }
+        bench.provider("claude", "anthropic").await;
+        let answer = bench.post(&bench.owner, PATH, json!({"name": "a", "providers": ["claude", "nobody"]})).await;
+        assert_eq!(problem(&answer, 400, "no_such_provider"), ["providers[1]"]);
+        let (_, member) = bench.user("mel", "member").await;
+        for provider in ["claude", "nobody"] {
+            let answer = bench.post(&member, PATH, json!({"name": "a", "providers": [provider]})).await;
+            problem(&answer, 403, "forbidden");
         }
         assert_eq!(count(&bench).await, 0);
         bench.post(&bench.owner, PATH, json!({"name": "a".repeat(64), "description": "é".repeat(500)})).await.expect(201);

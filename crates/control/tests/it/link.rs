@@ -4,3 +4,5 @@ mod attach;
 mod authorize;
 mod deliver;
 mod doorkeeper;
+mod key_bounds;
+mod key_rotation;

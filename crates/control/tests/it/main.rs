@@ -7,6 +7,8 @@ mod bench;
 mod generated;
 mod http_edges;
 mod interceptions;
+mod key_rotation;
+mod key_updates;
 mod keys;
 mod link;
 mod matrix;

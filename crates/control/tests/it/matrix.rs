@@ -79,12 +79,17 @@ impl Attempt<'_> {
                 }
             }
             ("ai_gateway_key", "create") => bench.post(token, keys, json!({"name": new})).await,
-            ("ai_gateway_key", "read" | "delete") => {
+            ("ai_gateway_key", _) => {
                 let path = format!("{keys}/{}", bench.key(&new).await.0);
-                if action == "read" {
-                    bench.get(token, &path).await
-                } else {
-                    bench.delete(token, &path).await
+                match action {
+                    "read" => bench.get(token, &path).await,
+                    "update" => {
+                        let rotated = bench.post(token, &format!("{path}/rotate"), json!({})).await;
+                        let updated = bench.patch(token, &path, json!({"disabled": true})).await;
+                        assert_eq!(rotated.status, updated.status, "{}", rotated.text());
+                        updated
+                    }
+                    _ => bench.delete(token, &path).await,
                 }
             }
             ("provider", "create") => bench.post(token, providers, provider).await,
@@ -157,8 +162,8 @@ both_engines! {
                 tried += 1;
             }
         }
-        // Two attempts for each role and each of the 20 rights that the API has an operation for.
-        assert_eq!(tried, 3 * 20 * 2);
+        // Two attempts for each role and each of the 21 rights that the API has an operation for.
+        assert_eq!(tried, 3 * 21 * 2);
         bench.stop().await;
     }
 }

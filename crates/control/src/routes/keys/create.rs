@@ -1,24 +1,22 @@
 //! `POST /api/v1/ai-gateway/keys`
 
-use super::Key;
+use super::{Key, bounds};
 use crate::app::App;
 use crate::authenticate::Authenticated;
 use crate::error::ApiError;
 use crate::extract::Json;
 use crate::idempotency::{IdempotencyKey, Request};
 use crate::routes::problems::{Always, BadBody, IdempotencyKeyReused, NameTaken};
-use crate::routes::users::UserRef;
 use crate::validate::Validations;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
-use lychgate_store::{AiGatewayKeyInsert, KeyState, Operation, StoreError, TokenAuthentication};
+use lychgate_authz::Action;
+use lychgate_store::{AiGatewayKeyInsert, GatewayKey, Operation, ProviderRef, StoreError, TokenAuthentication};
 use lychgate_types::secret::GatewayKeySecret;
-use lychgate_types::{Name, Timestamp};
+use lychgate_types::{Cidr, Name, Timestamp};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
-
-const MAX_DESCRIPTION: usize = 500;
 
 /// A gateway key to make.
 #[derive(Deserialize, Serialize, utoipa::ToSchema)]
@@ -34,6 +32,12 @@ pub(crate) struct KeyCreate {
     /// The operator's own words.
     #[schema(max_length = 500)]
     description: Option<String>,
+    /// Ids or names of the providers that its replicas serve; all where left out.
+    #[schema(min_items = 1, max_items = 100)]
+    providers: Option<Vec<String>>,
+    /// The networks that its replicas may come from, as addresses or in CIDR notation; anywhere where left out.
+    #[schema(min_items = 1, max_items = 64)]
+    allowed_cidrs: Option<Vec<String>>,
 }
 
 /// The new gateway key with its secret, which is not shown again.
@@ -59,7 +63,14 @@ pub(crate) async fn ai_gateway_key_create(
     idempotency_key: Option<IdempotencyKey>,
     Json(body): Json<KeyCreate>,
 ) -> Result<Response, ApiError> {
-    let wanted = validate(&app, &body)?;
+    let mut wanted = validate(&app, &body)?;
+    if let Some(texts) = &body.providers {
+        let found = app
+            .store
+            .ai_gateway_key_providers(&caller, Action::Create, texts)
+            .await?;
+        wanted.providers = Some(found);
+    }
     let request = idempotency_key
         .map(|key| Request::new(Operation::AiGatewayKeyInsert, key, &caller, &body))
         .transpose()?;
@@ -99,64 +110,69 @@ struct Wanted {
     name: Name,
     expires_at: Option<Timestamp>,
     description: Option<String>,
+    /// Found by the store, once all else fits.
+    providers: Option<Vec<ProviderRef>>,
+    allowed_cidrs: Option<Vec<Cidr>>,
 }
 
 fn validate(app: &App, body: &KeyCreate) -> Result<Wanted, ApiError> {
     let mut validations = Validations::default();
     let name = validations.name("name", &body.name);
-    let expires_at = validations.parse::<Timestamp>("expires_at", body.expires_at.as_deref());
-    if expires_at.is_some_and(|at| at <= app.ambient.now()) {
-        validations.add("expires_at", "lies in the past");
+    let expires_at = body.expires_at.as_deref();
+    let expires_at = expires_at.and_then(|text| bounds::expires_at(&mut validations, app, text));
+    if let Some(text) = &body.description {
+        bounds::check_description(&mut validations, text);
     }
-    if let Some(text) = &body.description
-        && (text.chars().count() > MAX_DESCRIPTION || text.chars().any(|c| c.is_control() && c != '\n'))
-    {
-        validations.add(
-            "description",
-            "must have at most 500 characters, and no control characters but line ends",
-        );
+    if let Some(texts) = &body.providers {
+        bounds::check_providers(&mut validations, texts);
     }
+    let cidrs = body.allowed_cidrs.as_deref();
+    let allowed_cidrs = cidrs.map(|texts| bounds::allowed_cidrs(&mut validations, texts));
     validations.all(name.map(|name| Wanted {
         name,
         expires_at,
         description: body.description.clone(),
+        providers: None,
+        allowed_cidrs,
     }))
 }
 
 /// Makes the secret, and what is answered once the key is stored.
 fn prepare(app: &App, token: &TokenAuthentication, wanted: Wanted) -> (AiGatewayKeyInsert, KeyCreated) {
     let secret = GatewayKeySecret::generate(&app.ambient);
-    let insert = AiGatewayKeyInsert {
+    let key = GatewayKey {
         id: app.ambient.new_id(),
-        created_at: app.ambient.now(),
         name: wanted.name.to_string(),
         secret_prefix: secret.prefix().to_owned(),
-        hashed_secret: secret.hash().as_bytes().to_vec(),
+        created_at: app.ambient.now(),
+        last_used_at: None,
         description: wanted.description,
         expires_at: wanted.expires_at,
-        providers: None,
-        allowed_cidrs: None,
-    };
-    let key_data = Key {
-        id: insert.id,
-        name: insert.name.clone(),
-        key_prefix: insert.secret_prefix.clone(),
-        created_at: insert.created_at,
-        last_used_at: None,
-        expires_at: insert.expires_at,
-        created_by: Some(UserRef {
+        created_by: Some(lychgate_store::UserRef {
             id: token.user_id,
             username: token.username.clone(),
         }),
-        description: insert.description.clone(),
-        state: KeyState::Active.as_str(),
-        live_replicas: 0,
+        disabled_at: None,
+        rotated_at: None,
+        previous_valid_until: None,
+        providers: wanted.providers,
+        allowed_cidrs: wanted.allowed_cidrs,
     };
-    (
-        insert,
-        KeyCreated {
-            key_data,
-            key: secret.expose().to_owned(),
-        },
-    )
+    let ids = |providers: &Vec<ProviderRef>| providers.iter().map(|provider| provider.id).collect();
+    let insert = AiGatewayKeyInsert {
+        id: key.id,
+        created_at: key.created_at,
+        name: key.name.clone(),
+        secret_prefix: key.secret_prefix.clone(),
+        hashed_secret: secret.hash().as_bytes().to_vec(),
+        description: key.description.clone(),
+        expires_at: key.expires_at,
+        providers: key.providers.as_ref().map(ids),
+        allowed_cidrs: key.allowed_cidrs.clone(),
+    };
+    let answer = KeyCreated {
+        key_data: Key::of(app, key),
+        key: secret.expose().to_owned(),
+    };
+    (insert, answer)
 }

@@ -1,5 +1,6 @@
 //! `DELETE /api/v1/ai-gateway/keys/{key}`
 
+use super::id_of;
 use crate::app::App;
 use crate::authenticate::Authenticated;
 use crate::error::{ApiError, about};
@@ -7,9 +8,6 @@ use crate::extract::PathText;
 use crate::routes::problems::{Always, NotFound};
 use axum::extract::State;
 use http::StatusCode;
-use lychgate_authz::Caller;
-use lychgate_store::StoreError;
-use lychgate_types::GatewayKeyId;
 
 /// Deletes a gateway key. The live links of its replicas are closed within a second, on every control plane.
 #[utoipa::path(delete, path = "/ai-gateway/keys/{key}", operation_id = "ai_gateway_key_delete", tag = "ai-gateway/keys",
@@ -31,20 +29,4 @@ pub(crate) async fn ai_gateway_key_delete(
     }
     app.key_deleted(id);
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// The id that a path names; see `users::id_of` for the why.
-async fn id_of(app: &App, id_or_name: &str) -> Result<GatewayKeyId, ApiError> {
-    if let Ok(id) = id_or_name.parse() {
-        return Ok(id);
-    }
-    match app
-        .store
-        .ai_gateway_key_find(&Caller::control_plane(), id_or_name)
-        .await
-    {
-        Ok(key) => Ok(key.id),
-        Err(StoreError::NotFound) => Ok(app.ambient.new_id()),
-        Err(error) => Err(error.into()),
-    }
 }

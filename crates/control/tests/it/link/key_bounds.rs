@@ -1,0 +1,175 @@
+//! What a gateway key's bounds mean for its replicas: disabled, expired, networks, providers.
+
+use crate::bench::{Attached, Bench, hash, hello};
+use lychgate_link::{CloseReason, Configuration, ControlLink, Down, LinkError, Message, RefusalReason};
+use lychgate_testkit::both_engines;
+use lychgate_testkit::wait::eventually;
+use lychgate_types::secret::GatewayKeySecret;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+
+const EDGE: &str = "/ai-gateway/keys/edge";
+
+async fn edge(bench: &Bench, body: Value) -> GatewayKeySecret {
+    let mut body = body;
+    body["name"] = json!("edge");
+    let made = bench
+        .post(&bench.owner, "/ai-gateway/keys", body)
+        .await
+        .expect(201)
+        .value();
+    GatewayKeySecret::parse(made["key"].as_str().unwrap()).unwrap()
+}
+
+async fn update(bench: &Bench, patch: Value) {
+    bench.patch(&bench.owner, EDGE, patch).await.expect(200);
+}
+
+async fn closed(replica: &mut Attached) -> CloseReason {
+    let Some(Ok(Down {
+        message: Message::Close(reason),
+        ..
+    })) = replica.next().await
+    else {
+        panic!("not closed")
+    };
+    reason
+}
+
+async fn configured(replica: &mut Attached) -> Arc<Configuration> {
+    let Some(Ok(Down {
+        message: Message::Configuration { configuration, .. },
+        ..
+    })) = replica.next().await
+    else {
+        panic!("no configuration")
+    };
+    configuration
+}
+
+fn names(configuration: &Configuration) -> Vec<&str> {
+    configuration
+        .providers
+        .iter()
+        .map(|provider| provider.name.as_str())
+        .collect()
+}
+
+/// What each of the three calls comes to for the holder of this secret.
+async fn refusals(bench: &Bench, secret: &GatewayKeySecret) -> [Option<RefusalReason>; 3] {
+    let link = bench.link(secret);
+    let reason = |error: Option<LinkError>| match error {
+        None => None,
+        Some(LinkError::Refused(reason)) => Some(reason),
+        Some(other) => panic!("{other}"),
+    };
+    [
+        reason(link.authorize(hash(&bench.owner)).await.err()),
+        reason(link.deliver(bench.ambient.new_id(), vec![]).await.err()),
+        reason(Attached::open(&link, hello(bench.ambient.new_id())).await.err()),
+    ]
+}
+
+fn all(reason: &RefusalReason) -> [Option<RefusalReason>; 3] {
+    std::array::from_fn(|_| Some(reason.clone()))
+}
+
+const NONE: [Option<RefusalReason>; 3] = [const { None }; 3];
+
+both_engines! {
+    async fn a_disabled_key_is_shut_before_the_answer_and_open_again_after_the_other(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let secret = edge(&bench, json!({})).await;
+        let mut replica = bench.attach(&secret).await;
+        update(&bench, json!({"disabled": true})).await;
+        assert_eq!(refusals(&bench, &secret).await, all(&RefusalReason::KeyDisabled));
+        assert_eq!(closed(&mut replica).await, CloseReason::KeyDisabled);
+        update(&bench, json!({"disabled": false})).await;
+        assert_eq!(refusals(&bench, &secret).await, NONE);
+        bench.stop().await;
+    }
+
+    async fn an_expired_key_lets_in_again_when_it_is_extended(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let secret = edge(&bench, json!({"expires_at": "2026-11-24T09:31:00Z"})).await;
+        let mut replica = bench.attach(&secret).await;
+        db.clock().advance(Duration::from_secs(60));
+        assert_eq!(closed(&mut replica).await, CloseReason::KeyExpired);
+        assert_eq!(refusals(&bench, &secret).await, all(&RefusalReason::KeyExpired));
+        update(&bench, json!({"expires_at": null})).await;
+        assert_eq!(refusals(&bench, &secret).await, NONE);
+        bench.stop().await;
+    }
+
+    async fn a_key_lets_in_from_its_networks_only(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let secret = edge(&bench, json!({"allowed_cidrs": ["10.0.0.0/8", "2001:db8::/32"]})).await;
+        assert_eq!(refusals(&bench, &secret).await, all(&RefusalReason::SourceNotAllowed));
+        update(&bench, json!({"allowed_cidrs": ["10.0.0.0/8", "127.0.0.0/8"]})).await;
+        assert_eq!(refusals(&bench, &secret).await, NONE);
+        let mut replica = bench.attach(&secret).await;
+        update(&bench, json!({"allowed_cidrs": ["127.0.0.0/31"]})).await;
+        bench.link(&secret).authorize(hash(&bench.owner)).await.unwrap();
+        update(&bench, json!({"allowed_cidrs": ["127.0.0.2"]})).await;
+        assert_eq!(refusals(&bench, &secret).await, all(&RefusalReason::SourceNotAllowed));
+        assert_eq!(closed(&mut replica).await, CloseReason::SourceNotAllowed);
+        update(&bench, json!({"allowed_cidrs": null})).await;
+        assert_eq!(refusals(&bench, &secret).await, NONE);
+        let told = eventually("the refusals in the audit log", || async {
+            let entries = bench.audit("action=refuse").await;
+            let counted = entries.iter().filter(|entry| entry["detail"].as_str().unwrap().starts_with("source_not_allowed from 127.0.0.1"));
+            (counted.count() > 0).then_some(entries)
+        })
+        .await;
+        assert!(told.iter().all(|entry| entry["target_prefix"] == secret.prefix()), "{told:?}");
+        bench.stop().await;
+    }
+
+    async fn replicas_are_told_only_what_their_key_serves(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let mut ids = Vec::new();
+        for (name, provider_type) in [("claude", "anthropic"), ("haiku", "anthropic"), ("gpt", "openai")] {
+            ids.push(bench.provider(name, provider_type).await);
+            db.clock().advance(Duration::from_secs(1));
+        }
+        let [claude, haiku, gpt] = &ids[..] else { unreachable!() };
+        for (name, provider, targets, fallbacks) in [
+            ("within", "claude", json!([{"provider": "claude", "model": "m"}]), json!([{"provider": "haiku"}])),
+            ("partly", "claude", json!([{"provider": "haiku"}, {"provider": "claude", "model": "n"}]), json!([])),
+            ("away", "claude", json!([{"provider": "haiku"}]), json!([{"provider": "claude"}])),
+            ("other", "haiku", json!([{"provider": "claude"}]), json!([])),
+        ] {
+            let route = json!({"name": name, "provider": provider, "model": name, "targets": targets, "fallbacks": fallbacks});
+            bench.post(&bench.owner, "/ai-gateway/routes", route).await.expect(201);
+            db.clock().advance(Duration::from_secs(1));
+        }
+        let secret = edge(&bench, json!({"providers": ["claude", "gpt"]})).await;
+        let (_, free) = bench.key("free").await;
+        let (mut scoped, mut whole) = (bench.attach(&secret).await, bench.attach(&free).await);
+        assert_eq!((&scoped.providers[..], &whole.providers[..]), (&["claude".to_owned(), "gpt".into()][..], &["claude".to_owned(), "haiku".into(), "gpt".into()][..]));
+
+        // Live, by a change of the providers that comes at the same moment to both.
+        bench.patch(&bench.owner, "/ai-gateway/providers/haiku", json!({"keys": [{"key": "sk-canary-of-haiku"}]})).await.expect(200);
+        let (of_scoped, of_whole) = (configured(&mut scoped).await, configured(&mut whole).await);
+        assert_eq!(of_scoped.version, of_whole.version);
+        assert_eq!((names(&of_scoped), of_whole.routes.len()), (vec!["claude", "gpt"], 4));
+        let models: Vec<_> = of_scoped.routes.iter().map(|route| (&*route.model, route.targets.len(), route.fallbacks.len())).collect();
+        assert_eq!(models, [("within", 1, 0), ("partly", 1, 0)]);
+        for route in &of_scoped.routes {
+            assert!(route.targets.iter().all(|target| target.provider.to_string() == *claude));
+        }
+
+        // Live, by a change of the key.
+        update(&bench, json!({"providers": [haiku]})).await;
+        assert_eq!(names(&*configured(&mut scoped).await), ["haiku"]);
+        assert_eq!(names(&*configured(&mut whole).await).len(), 3);
+        update(&bench, json!({"providers": null})).await;
+        assert_eq!(configured(&mut scoped).await.routes.len(), 4);
+        update(&bench, json!({"providers": [gpt]})).await;
+        assert_eq!(names(&*configured(&mut scoped).await), ["gpt"]);
+        bench.delete(&bench.owner, "/ai-gateway/providers/gpt").await.expect(204);
+        assert!(names(&*configured(&mut scoped).await).is_empty(), "it does not come to serve all");
+        bench.stop().await;
+    }
+}

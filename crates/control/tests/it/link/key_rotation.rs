@@ -1,0 +1,117 @@
+//! What replicas see of a rotation.
+
+use crate::bench::{Attached, Bench, hash, hello, text};
+use lychgate_link::{CloseReason, ControlLink, Down, LinkError, Message, RefusalReason};
+use lychgate_testkit::both_engines;
+use lychgate_testkit::wait::eventually;
+use lychgate_types::secret::GatewayKeySecret;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const ROTATE: &str = "/ai-gateway/keys/edge/rotate";
+const ROTATED: LinkError = LinkError::Refused(RefusalReason::KeyRotated);
+
+async fn rotate(bench: &Bench, body: Value) -> GatewayKeySecret {
+    let rotated = bench.post(&bench.owner, ROTATE, body).await.expect(200).value();
+    GatewayKeySecret::parse(rotated["key"].as_str().unwrap()).unwrap()
+}
+
+async fn closed(replica: &mut Attached) -> CloseReason {
+    let Some(Ok(Down {
+        message: Message::Close(reason),
+        ..
+    })) = replica.next().await
+    else {
+        panic!("not closed")
+    };
+    assert!(replica.next().await.is_none());
+    reason
+}
+
+both_engines! {
+    async fn both_secrets_let_in_until_the_grace_ends_then_the_old_one_is_told_that_it_was_rotated(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let (_, first) = bench.key("edge").await;
+        let mut old = bench.attach(&first).await;
+        let second = rotate(&bench, json!({"grace_seconds": 60})).await;
+        let mut new = bench.attach(&second).await;
+        for secret in [&first, &second] {
+            bench.link(secret).authorize(hash(&bench.owner)).await.unwrap();
+            bench.link(secret).deliver(bench.ambient.new_id(), vec![]).await.unwrap();
+        }
+        let mut late = bench.attach(&first).await;
+        let shown = bench.get(&bench.owner, "/ai-gateway/keys/edge").await.expect(200).value();
+        assert_eq!(shown["live_replicas"], 3);
+
+        db.clock().advance(Duration::from_secs(60));
+        assert_eq!(closed(&mut old).await, CloseReason::KeyRotated);
+        assert_eq!(closed(&mut late).await, CloseReason::KeyRotated);
+        let link = bench.link(&first);
+        assert_eq!(link.authorize(hash(&bench.owner)).await.unwrap_err(), ROTATED);
+        assert_eq!(link.deliver(bench.ambient.new_id(), vec![]).await.unwrap_err(), ROTATED);
+        assert_eq!(Attached::open(&link, hello(bench.ambient.new_id())).await.err(), Some(ROTATED));
+        bench.link(&second).authorize(hash(&bench.owner)).await.unwrap();
+        bench.provider("claude", "anthropic").await;
+        assert!(matches!(new.next().await, Some(Ok(Down { message: Message::Configuration { .. }, .. }))), "the new one stays");
+
+        let told = eventually("the refusals in the audit log", || async {
+            let entries = bench.audit("action=refuse").await;
+            entries.into_iter().find(|entry| text(&entry["detail"]).starts_with("rotated from 127.0.0.1"))
+        })
+        .await;
+        assert_eq!(told["target_prefix"], first.prefix());
+        bench.stop().await;
+    }
+
+    async fn without_a_grace_the_old_secret_is_closed_before_the_answer(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let (_, first) = bench.key("edge").await;
+        let mut old = bench.attach(&first).await;
+        let second = rotate(&bench, json!({"grace_seconds": 0})).await;
+        // First of all: the background work would shut it out half a second later anyway.
+        assert_eq!(bench.link(&first).authorize(hash(&bench.owner)).await.unwrap_err(), ROTATED);
+        assert_eq!(closed(&mut old).await, CloseReason::KeyRotated);
+        bench.attach(&second).await;
+        bench.stop().await;
+    }
+
+    async fn force_ends_the_oldest_secret_and_spares_the_one_before(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let (_, first) = bench.key("edge").await;
+        let second = rotate(&bench, json!({})).await;
+        let (mut oldest, _before) = (bench.attach(&first).await, bench.attach(&second).await);
+        let third = rotate(&bench, json!({"force": true})).await;
+        assert_eq!(closed(&mut oldest).await, CloseReason::KeyRotated);
+        assert_eq!(bench.link(&first).authorize(hash(&bench.owner)).await.unwrap_err(), ROTATED);
+        for secret in [&second, &third] {
+            bench.link(secret).authorize(hash(&bench.owner)).await.unwrap();
+        }
+        bench.stop().await;
+    }
+
+    /// The replica opens its new attachment before it drops the old one; it is one replica all the time.
+    async fn a_replica_changes_over_without_being_lost(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let (_, first) = bench.key("edge").await;
+        let replica_id = bench.ambient.new_id();
+        let mut old = Attached::open(&bench.link(&first), hello(replica_id)).await.unwrap();
+        let second = rotate(&bench, json!({})).await;
+        let _new = Attached::open(&bench.link(&second), hello(replica_id)).await.unwrap();
+        assert!(old.next().await.is_none(), "its place is taken, without a word");
+        let record = bench.link(&second).deliver(replica_id, vec![]).await.unwrap();
+        assert_eq!(record.rejected, []);
+        bench.stop().await;
+    }
+
+    async fn deleting_the_key_closes_both_secrets(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let (_, first) = bench.key("edge").await;
+        let second = rotate(&bench, json!({})).await;
+        let (mut one, mut two) = (bench.attach(&first).await, bench.attach(&second).await);
+        bench.delete(&bench.owner, "/ai-gateway/keys/edge").await.expect(204);
+        for replica in [&mut one, &mut two] {
+            assert_eq!(closed(replica).await, CloseReason::KeyRevoked);
+        }
+        bench.stop().await;
+    }
+}
