@@ -1,15 +1,17 @@
 //! Keeps the long stream from the control plane open, and turns what comes down it into what this replica believes.
 //!
 //! It never gives up and never ends the process: a replica that is refused keeps trying, slowly, so that it comes back by
-//! itself when the key does.
+//! itself when the key does. A new key is shown over a second stream, before the first one is let go.
 
 use crate::core::Core;
 use crate::snapshot::{Snapshot, Standing};
 use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
 use lychgate_link::{CloseReason, Configuration, Down, Heartbeat, Hello, LinkError, Message, PROTOCOL, RefusalReason};
 use lychgate_types::backoff::Backoff;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -18,6 +20,8 @@ use tokio::time::{Instant, timeout};
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
 /// Longest wait for the stream to open, and again for the configuration that comes first.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a replica whose key is refused goes on while its new key may be let in any moment.
+const OVERLAP: Duration = Duration::from_secs(1);
 
 /// Why an attachment is over.
 enum Over {
@@ -27,17 +31,36 @@ enum Over {
     Refused(String),
 }
 
+/// An open stream, and its place in the feed of changes.
+struct Attached {
+    events: BoxStream<'static, Result<Down, LinkError>>,
+    at: u64,
+}
+
+/// A stream whose first message has come but is not in force yet.
+struct Opened {
+    attached: Attached,
+    configuration: Arc<Configuration>,
+    /// Whether what is believed about tokens is still good.
+    resumed: bool,
+}
+
+type Event = Option<Result<Down, LinkError>>;
+
 /// Attaches, listens, and attaches again, for ever.
 pub(crate) async fn run(core: Arc<Core>) {
     let (heartbeats, _) = watch::channel(Heartbeat::default());
     let mut soon = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
     let mut slowly = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
     loop {
-        let over = attend(&core, &heartbeats, || {
-            soon.reset();
-            slowly.reset();
-        })
-        .await;
+        let over = match open(&core, &heartbeats).await {
+            Ok(opened) => {
+                soon.reset();
+                slowly.reset();
+                attend(&core, &heartbeats, opened).await
+            }
+            Err(over) => over,
+        };
         let wait = match over {
             Over::Lost(why) => {
                 tracing::warn!(%why, "the control link is down");
@@ -50,12 +73,17 @@ pub(crate) async fn run(core: Arc<Core>) {
                 slowly.next(&core.ambient)
             }
         };
-        tokio::time::sleep(wait).await;
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            // With another key there is nothing to wait for.
+            () = core.link.renewed() => {}
+        }
     }
 }
 
-/// One attachment, from opening to end. `opened` is called once the configuration has come.
-async fn attend(core: &Core, heartbeats: &watch::Sender<Heartbeat>, mut opened: impl FnMut()) -> Over {
+/// Opens a stream and waits for the configuration.
+async fn open(core: &Core, heartbeats: &watch::Sender<Heartbeat>) -> Result<Opened, Over> {
+    let asked = core.applied.load(Ordering::Acquire);
     let hello = Hello {
         replica_id: core.replica_id,
         name: core.options.name.clone(),
@@ -63,59 +91,134 @@ async fn attend(core: &Core, heartbeats: &watch::Sender<Heartbeat>, mut opened: 
         protocol: PROTOCOL,
         address: core.options.address.clone(),
         labels: core.options.labels.clone(),
-        resume_after: 0,
+        resume_after: asked,
     };
     heartbeat(core, heartbeats);
     let attachment = match timeout(OPEN_TIMEOUT, core.link.attach(hello, heartbeats.subscribe())).await {
-        Ok(Ok(attachment)) => attachment,
-        Ok(Err(error)) => return over(error),
-        Err(_) => return Over::Lost("it did not answer in time".to_owned()),
+        Ok(attachment) => attachment.map_err(over)?,
+        Err(_) => return Err(Over::Lost("it did not answer in time".to_owned())),
     };
     let mut events = attachment.events;
-    let mut attached = false;
-    let deadline = Instant::now() + OPEN_TIMEOUT;
+    let first = timeout(OPEN_TIMEOUT, events.next()).await;
+    let first = first.map_err(|_| Over::Lost("it sent no configuration in time".to_owned()))?;
+    let down = said(first)?;
+    match down.message {
+        Message::Configuration {
+            configuration, resumed, ..
+        } => Ok(Opened {
+            attached: Attached {
+                events,
+                at: down.sequence,
+            },
+            configuration,
+            resumed: resumed && down.after == asked,
+        }),
+        _ => Err(Over::Lost("it did not begin with a configuration".to_owned())),
+    }
+}
+
+/// One attachment, from its first message to its end; a new key puts another in its place on the way.
+async fn attend(core: &Core, heartbeats: &watch::Sender<Heartbeat>, opened: Opened) -> Over {
+    let under_way = AtomicBool::new(false);
+    let mut renewal = pin!(renew(core, heartbeats, &under_way));
     let mut beat = tokio::time::interval(HEARTBEAT_EVERY);
     beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut attached = begin(core, heartbeats, opened);
     loop {
-        let event = tokio::select! {
+        let opened = tokio::select! {
             biased;
-            event = events.next() => event,
-            () = tokio::time::sleep_until(deadline), if !attached => {
-                return Over::Lost("it sent no configuration in time".to_owned());
-            }
+            event = attached.events.next() => match hear(core, heartbeats, &mut attached.at, event) {
+                Ok(()) => continue,
+                Err(over) if !under_way.load(Ordering::Relaxed) => return over,
+                // The control plane ends this stream when the other one comes.
+                Err(over) => match timeout(OVERLAP, &mut renewal).await {
+                    Ok(opened) => opened,
+                    Err(_) => return over,
+                },
+            },
+            opened = &mut renewal => opened,
             _ = beat.tick() => {
                 heartbeat(core, heartbeats);
                 continue;
             }
         };
-        match event {
-            Some(Ok(Down {
-                message: Message::Configuration { configuration, .. },
-                ..
-            })) => {
-                // While nobody was attached, revocations may have been missed.
-                if !std::mem::replace(&mut attached, true) {
-                    core.leases.forget_all();
-                    opened();
+        attached = begin(core, heartbeats, opened);
+        renewal.set(renew(core, heartbeats, &under_way));
+    }
+}
+
+/// Waits for a new key, and opens a stream that shows it. Where that key is not let in, waits for the next one.
+async fn renew(core: &Core, heartbeats: &watch::Sender<Heartbeat>, under_way: &AtomicBool) -> Opened {
+    let mut soon = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+    loop {
+        under_way.store(false, Ordering::Relaxed);
+        core.link.renewed().await;
+        under_way.store(true, Ordering::Relaxed);
+        loop {
+            match open(core, heartbeats).await {
+                Ok(opened) => return opened,
+                Err(Over::Lost(why)) => {
+                    tracing::warn!(%why, "the new gateway key could not be shown yet");
+                    tokio::time::sleep(soon.next(&core.ambient)).await;
                 }
-                configure(core, &configuration);
-                heartbeat(core, heartbeats);
+                Err(Over::Refused(why)) => {
+                    tracing::error!(%why, "the new gateway key is not let in; the one before is used on");
+                    break;
+                }
             }
-            Some(Ok(Down {
-                message: Message::TokensRevoked(tokens),
-                ..
-            })) => core.leases.revoke(&tokens),
-            Some(Ok(Down {
-                message: Message::Drain | Message::Unknown,
-                ..
-            })) => {}
-            Some(Ok(Down {
-                message: Message::Close(reason),
-                ..
-            })) => return closed(reason),
-            Some(Err(error)) => return over(error),
-            None => return Over::Lost("the connection was lost".to_owned()),
         }
+    }
+}
+
+/// Puts an opened stream's first message in force.
+fn begin(core: &Core, heartbeats: &watch::Sender<Heartbeat>, opened: Opened) -> Attached {
+    if !opened.resumed {
+        // While nobody was attached, revocations may have been missed.
+        core.leases.forget_all();
+    }
+    configure(core, &opened.configuration);
+    core.applied.store(opened.attached.at, Ordering::Release);
+    heartbeat(core, heartbeats);
+    opened.attached
+}
+
+/// Does what a later message says. `at` is the stream's place in the feed of changes.
+fn hear(core: &Core, heartbeats: &watch::Sender<Heartbeat>, at: &mut u64, event: Event) -> Result<(), Over> {
+    let down = said(event)?;
+    if down.after != *at {
+        core.leases.forget_all();
+        core.applied.store(0, Ordering::Release);
+        return Err(Over::Lost(format!(
+            "a change was missed: the feed goes on from {}, this replica is at {at}",
+            down.after
+        )));
+    }
+    match down.message {
+        Message::Configuration { configuration, .. } => configure(core, &configuration),
+        Message::TokensRevoked(tokens) => core.leases.revoke(&tokens),
+        Message::Drain => {
+            if !core.told_to_drain.swap(true, Ordering::AcqRel) {
+                tracing::warn!("an operator drains this replica: it takes no new requests until it is started again");
+            }
+        }
+        Message::Unknown | Message::Close(_) => {}
+    }
+    *at = down.sequence;
+    core.applied.store(down.sequence, Ordering::Release);
+    heartbeat(core, heartbeats);
+    Ok(())
+}
+
+/// The message, unless it is the end.
+fn said(event: Event) -> Result<Down, Over> {
+    match event {
+        Some(Ok(Down {
+            message: Message::Close(reason),
+            ..
+        })) => Err(closed(reason)),
+        Some(Ok(down)) => Ok(down),
+        Some(Err(error)) => Err(over(error)),
+        None => Err(Over::Lost("the connection was lost".to_owned())),
     }
 }
 
@@ -124,7 +227,7 @@ fn heartbeat(core: &Core, heartbeats: &watch::Sender<Heartbeat>) {
         spool_depth: core.spool.depth() as u64,
         in_flight: core.in_flight(),
         configuration_version: core.snapshot.load().table.version,
-        draining: core.draining.load(Ordering::Acquire),
+        draining: core.draining.load(Ordering::Acquire) || core.told_to_drain.load(Ordering::Acquire),
         set_aside: 0,
     };
     heartbeats.send_if_modified(|last| std::mem::replace(last, now) != now);

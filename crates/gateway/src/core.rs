@@ -29,7 +29,12 @@ pub(crate) struct Core {
     pub(crate) breakers: Arc<Breakers>,
     /// Requests relayed without being recorded.
     pub(crate) passed_through: AtomicU64,
+    /// The process is ending: no new requests.
     pub(crate) draining: AtomicBool,
+    /// An operator wants no new requests here, for as long as the process lives.
+    pub(crate) told_to_drain: AtomicBool,
+    /// The place in the control plane's feed of changes up to which all is applied; 0: none.
+    pub(crate) applied: AtomicU64,
     in_flight: AtomicU64,
     left: Notify,
 }
@@ -49,6 +54,8 @@ impl Core {
             breakers: Arc::default(),
             passed_through: AtomicU64::new(0),
             draining: AtomicBool::new(false),
+            told_to_drain: AtomicBool::new(false),
+            applied: AtomicU64::new(0),
             in_flight: AtomicU64::new(0),
             left: Notify::new(),
         }

@@ -140,6 +140,9 @@ impl Gateway {
         if self.core.draining.load(Ordering::Acquire) {
             return Err("shutting down".to_owned());
         }
+        if self.core.told_to_drain.load(Ordering::Acquire) {
+            return Err("drained: it takes no new requests until it is started again".to_owned());
+        }
         let text = self
             .core
             .snapshot

@@ -103,6 +103,12 @@ fn enter(core: &Arc<Core>, path: &str) -> (lychgate_types::provider::ProviderTyp
         if core.draining.load(Ordering::Acquire) {
             return Err(Refusal::unavailable("this gateway is shutting down", 1));
         }
+        if core.told_to_drain.load(Ordering::Acquire) {
+            return Err(Refusal::unavailable(
+                "this gateway is drained and takes no new requests; use another",
+                5,
+            ));
+        }
         snapshot.standing.admits(core.options.max_offline)?;
         let provider =
             provider.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "there is no provider of this name"))?;

@@ -145,7 +145,7 @@ pub(crate) struct GatewayArgs {
     /// The gateway key; others on this machine can see it in the process list, so rather use --key-file or LYCHGATE_KEY
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
-    /// File with the gateway key
+    /// File with the gateway key; a new key in it is taken without a restart
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<String>,
     /// Address and port to listen on [default: 127.0.0.1:4001]

@@ -4,6 +4,7 @@
 
 mod support;
 
+mod attachment;
 mod credentials;
 mod delivery;
 mod ending;

@@ -12,7 +12,7 @@ use lychgate_types::{Ambient, InterceptionId, ReplicaId};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 #[derive(Clone, Default)]
 pub(crate) struct Control(Arc<Mutex<State>>);
@@ -20,6 +20,11 @@ pub(crate) struct Control(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     configuration: Option<Arc<Configuration>>,
+    /// The place in the feed of changes that all who are attached are at.
+    sequence: u64,
+    /// Whether it remembers what was revoked, so that an attachment can be resumed; and what that is, by place in the feed.
+    resumes: bool,
+    revoked: Vec<(u64, SecretHash)>,
     tokens: HashMap<SecretHash, Authorization>,
     asked: Vec<SecretHash>,
     /// Questions are answered by the test, one by one.
@@ -27,6 +32,12 @@ struct State {
     questions: VecDeque<oneshot::Sender<Authorization>>,
     /// What attaching, asking and delivering fail with.
     down: Option<LinkError>,
+    /// What attaching alone fails with.
+    attaching_fails: Option<LinkError>,
+    /// Attachments send nothing until the test lets them.
+    hold_attachments: bool,
+    /// Rings when there is another key.
+    renewed: Arc<Notify>,
     attachments: Vec<mpsc::UnboundedSender<Result<Down, LinkError>>>,
     hellos: Vec<Hello>,
     heartbeats: Option<watch::Receiver<Heartbeat>>,
@@ -91,9 +102,7 @@ impl Control {
             routes,
         });
         state.configuration = Some(Arc::clone(&configuration));
-        state
-            .attachments
-            .retain(|down| down.send(Ok(configured(&configuration))).is_ok());
+        state.tell(configured(&configuration, false));
     }
 
     /// Waits until the gateway goes by the newest configuration (and so by all that was told before it).
@@ -119,9 +128,38 @@ impl Control {
     }
 
     pub(crate) fn tell(&self, message: &Message) {
-        self.lock()
-            .attachments
-            .retain(|attachment| attachment.send(Ok(message.clone().into())).is_ok());
+        self.lock().tell(message.clone());
+    }
+
+    /// A change that nobody is told of, as if its message had been lost.
+    pub(crate) fn skip(&self) {
+        self.lock().sequence += 1;
+    }
+
+    pub(crate) fn resumes(&self) {
+        self.lock().resumes = true;
+    }
+
+    /// Whoever is attached no longer is.
+    pub(crate) fn lose_attachments(&self) {
+        self.lock().attachments.clear();
+    }
+
+    pub(crate) fn is_attached(&self) -> bool {
+        self.lock().attachments.iter().any(|attachment| !attachment.is_closed())
+    }
+
+    pub(crate) fn hold_attachments(&self, hold: bool) {
+        self.lock().hold_attachments = hold;
+    }
+
+    pub(crate) fn fail_attaching(&self, error: Option<LinkError>) {
+        self.lock().attaching_fails = error;
+    }
+
+    /// There is another gateway key.
+    pub(crate) fn renew_key(&self) {
+        self.lock().renewed.notify_one();
     }
 
     /// From now on nothing works, and whoever is attached no longer is.
@@ -140,7 +178,11 @@ impl Control {
             reason: DenyReason::Revoked,
             lease: Duration::from_secs(5),
         };
-        self.lock().tokens.insert(token.hash(), denied);
+        let mut state = self.lock();
+        state.tokens.insert(token.hash(), denied);
+        let place = state.sequence + 1;
+        state.revoked.push((place, token.hash()));
+        drop(state);
         self.tell(&Message::TokensRevoked(vec![token.hash()]));
     }
 
@@ -212,32 +254,76 @@ impl Control {
     }
 }
 
-fn configured(configuration: &Arc<Configuration>) -> Down {
-    let message = Message::Configuration {
+fn configured(configuration: &Arc<Configuration>, resumed: bool) -> Message {
+    Message::Configuration {
         configuration: Arc::clone(configuration),
-        resumed: false,
+        resumed,
         spool_key: SpoolKey::from_bytes([7; 32]),
-    };
-    message.into()
+    }
+}
+
+impl State {
+    /// Tells all who are attached, in the feed's order.
+    fn tell(&mut self, message: Message) {
+        let (after, sequence) = (self.sequence, self.sequence + 1);
+        self.sequence = sequence;
+        let down = Down {
+            after,
+            sequence,
+            message,
+        };
+        self.attachments
+            .retain(|attachment| attachment.send(Ok(down.clone())).is_ok());
+    }
+
+    /// What an attachment begins with.
+    fn first(&self, resume_after: u64) -> Vec<Down> {
+        let Some(configuration) = &self.configuration else {
+            return Vec::new();
+        };
+        let down = |after, sequence, message| Down {
+            after,
+            sequence,
+            message,
+        };
+        if !self.resumes || resume_after == 0 {
+            return vec![down(0, self.sequence, configured(configuration, false))];
+        }
+        let missed = self.revoked.iter().filter(|(place, _)| *place > resume_after);
+        let missed = missed.map(|(_, token)| *token).collect();
+        vec![
+            down(resume_after, resume_after, configured(configuration, true)),
+            down(resume_after, self.sequence, Message::TokensRevoked(missed)),
+        ]
+    }
 }
 
 #[async_trait]
 impl ControlLink for Control {
     async fn attach(&self, hello: Hello, heartbeats: watch::Receiver<Heartbeat>) -> Result<Attachment, LinkError> {
+        let resume_after = hello.resume_after;
+        self.lock().hellos.push(hello);
+        while self.lock().hold_attachments {
+            tokio::task::yield_now().await;
+        }
         let mut state = self.lock();
-        state.hellos.push(hello);
-        if let Some(error) = &state.down {
+        if let Some(error) = state.down.as_ref().or(state.attaching_fails.as_ref()) {
             return Err(error.clone());
         }
         let (down, mut events) = mpsc::unbounded_channel();
-        if let Some(configuration) = &state.configuration {
-            down.send(Ok(configured(configuration))).unwrap();
+        for first in state.first(resume_after) {
+            down.send(Ok(first)).unwrap();
         }
         state.attachments.push(down);
         state.heartbeats = Some(heartbeats);
         Ok(Attachment {
             events: futures_util::stream::poll_fn(move |cx| events.poll_recv(cx)).boxed(),
         })
+    }
+
+    async fn renewed(&self) {
+        let renewed = Arc::clone(&self.lock().renewed);
+        renewed.notified().await;
     }
 
     async fn authorize(&self, token: SecretHash) -> Result<Authorization, LinkError> {

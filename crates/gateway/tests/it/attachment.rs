@@ -1,0 +1,176 @@
+//! The long stream to the control plane: resumed, out of step, drained, renewed, refused.
+
+use crate::support::{Control, World, config, ready, until};
+use lychgate_gateway::{Gateway, Options};
+use lychgate_link::{CloseReason, LinkError, Message, RefusalReason};
+use lychgate_types::Ambient;
+use lychgate_types::provider::ProviderType;
+use lychgate_types::secret::UserTokenSecret;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Asks with this token; answers the status. Where it is 200, the provider has answered.
+async fn ask(world: &World, token: &UserTokenSecret) -> u16 {
+    let mut client = world.client().await;
+    let head = format!("x-api-key: {}\r\n", token.expose());
+    client.send("POST /ai/anthropic/v1/messages", &head, b"{}").await;
+    let answer = client.answer();
+    let mut answer = std::pin::pin!(answer);
+    tokio::select! {
+        (head, _) = &mut answer => head.status,
+        mut exchange = world.provider.next() => {
+            exchange.json("200 OK", "", "{}").await;
+            answer.await.0.status
+        }
+    }
+}
+
+/// A gateway that nobody sends requests to.
+async fn gateway(control: &Control) -> Gateway {
+    control.configure(vec![config("anthropic", ProviderType::Anthropic, "http://127.0.0.1:1")]);
+    let options = Options::new("test", "127.0.0.1:1", "0.0.0");
+    Gateway::start(options, Arc::new(control.clone()), Ambient::system()).unwrap()
+}
+
+#[tokio::test]
+async fn a_resumed_attachment_keeps_what_is_known_but_for_what_was_revoked_meanwhile() {
+    let world = World::new().await;
+    world.control.resumes();
+    let other = world.control.good_token();
+    for token in [&world.token, &other] {
+        assert_eq!(ask(&world, token).await, 200);
+    }
+    assert_eq!(world.control.asked(), 2);
+
+    world
+        .control
+        .fail_attaching(Some(LinkError::Unreachable("nobody there".into())));
+    world.control.lose_attachments();
+    until(|| world.control.hellos().len() > 1).await;
+    world.control.revoke(&other);
+    world.control.fail_attaching(None);
+    until(|| world.gateway.readiness().is_ok() && world.control.is_attached()).await;
+    world.reconfigure().await;
+    assert_eq!(world.control.hellos().last().unwrap().resume_after, 1);
+    assert_eq!((ask(&world, &world.token).await, world.control.asked()), (200, 2));
+    assert_eq!((ask(&world, &other).await, world.control.asked()), (401, 3));
+}
+
+#[tokio::test]
+async fn a_message_that_was_missed_is_noticed_and_nothing_is_believed_any_longer() {
+    let world = World::new().await;
+    world.control.resumes();
+    assert_eq!((ask(&world, &world.token).await, world.control.asked()), (200, 1));
+    world.control.skip();
+    world.control.tell(&Message::TokensRevoked(vec![]));
+    until(|| world.control.hellos().len() > 1).await;
+    assert_eq!(world.control.hellos()[1].resume_after, 0);
+    world.reconfigure().await;
+    assert_eq!((ask(&world, &world.token).await, world.control.asked()), (200, 2));
+}
+
+#[tokio::test]
+async fn a_message_of_a_newer_control_plane_keeps_its_place() {
+    let world = World::new().await;
+    world.control.tell(&Message::Unknown);
+    world.reconfigure().await;
+    world.control.resumes();
+    world.control.lose_attachments();
+    until(|| world.control.hellos().len() > 1).await;
+    assert_eq!(world.control.hellos()[1].resume_after, 3);
+}
+
+#[tokio::test]
+async fn a_drained_replica_refuses_new_requests_finishes_those_in_flight_and_stays_attached() {
+    let world = World::new().await;
+    let mut flying = world.post("/ai/anthropic/v1/messages", b"{}").await;
+    let mut exchange = world.provider.next().await;
+    world.control.tell(&Message::Drain);
+    world.control.heartbeats().wait_for(|beat| beat.draining).await.unwrap();
+    assert_eq!(world.control.heartbeats().borrow().in_flight, 1);
+    let mut refused = world.post("/ai/anthropic/v1/messages", b"{}").await;
+    let (head, body) = refused.answer().await;
+    assert_eq!((head.status, head.header("retry-after").is_some()), (503, true));
+    assert!(String::from_utf8(body).unwrap().contains("drained"));
+    assert!(world.gateway.readiness().unwrap_err().contains("drained"));
+
+    exchange.json("200 OK", "", "{}").await;
+    assert_eq!(flying.answer().await.0.status, 200);
+    world.control.delivered(1).await;
+    world.reconfigure().await;
+    assert_eq!(world.control.hellos().len(), 1);
+}
+
+#[tokio::test]
+async fn a_new_key_is_shown_over_a_second_stream_before_the_first_is_let_go() {
+    let world = World::new().await;
+    world.control.hold_attachments(true);
+    world.control.renew_key();
+    until(|| world.control.hellos().len() > 1).await;
+    // The first one is still heard.
+    assert_eq!(ask(&world, &world.token).await, 200);
+    world.control.revoke(&world.token);
+    world.reconfigure().await;
+    assert_eq!(ask(&world, &world.token).await, 401);
+    // The control plane ends it when the second one comes, and nobody notices.
+    world.control.lose_attachments();
+    world.control.hold_attachments(false);
+    let token = world.control.good_token();
+    for _ in 0..10 {
+        assert_eq!(ask(&world, &token).await, 200);
+        assert_eq!(world.gateway.readiness(), Ok(()));
+    }
+    world.reconfigure().await;
+    assert_eq!(world.control.hellos().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_key_that_is_not_let_in_leaves_things_as_they_are() {
+    let control = Control::new();
+    let gateway = gateway(&control).await;
+    ready(&gateway).await;
+    control.fail_attaching(Some(LinkError::Refused(RefusalReason::KeyUnknown)));
+    control.renew_key();
+    until(|| control.hellos().len() > 1).await;
+    control.configure_again();
+    control.in_force().await;
+    assert_eq!(gateway.readiness(), Ok(()));
+    // One that can't be shown for other reasons is tried again.
+    control.fail_attaching(Some(LinkError::Unreachable("nobody there".into())));
+    control.renew_key();
+    until(|| control.hellos().len() > 2).await;
+    assert_eq!(gateway.readiness(), Ok(()));
+    control.fail_attaching(None);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(control.hellos().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_is_refused_is_tried_slowly_and_a_new_one_at_once() {
+    for (reason, why) in [
+        (CloseReason::KeyRotated, "rotated; give this replica the new secret"),
+        (CloseReason::KeyDisabled, "disabled"),
+        (CloseReason::SourceNotAllowed, "address"),
+        (CloseReason::KeyExpired, "expired"),
+    ] {
+        let control = Control::new();
+        let gateway = gateway(&control).await;
+        ready(&gateway).await;
+        control.fail_attaching(Some(LinkError::Refused(RefusalReason::KeyUnknown)));
+        control.tell(&Message::Close(reason));
+        until(|| gateway.readiness().is_err()).await;
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert!(
+            gateway.readiness().unwrap_err().contains(why),
+            "{:?}",
+            gateway.readiness()
+        );
+        assert!(control.hellos().len() < 60, "{}", control.hellos().len());
+        control.fail_attaching(None);
+        let now = Instant::now();
+        control.renew_key();
+        ready(&gateway).await;
+        assert_eq!(now, Instant::now());
+    }
+}
