@@ -184,6 +184,10 @@ impl ControlLink for PlaneLink {
             .interception_ingest(&caller, ReplicaStamp { replica_id }, &readable)
             .await
             .map_err(|error| internal(&caller, &error))?;
+        for (id, error) in &report.errors {
+            let error = crate::error::chain(error);
+            tracing::error!(interception = %id, %error, "a record can't be taken in; its replica sets it aside");
+        }
         rejected.extend(report.rejected.into_iter().map(|(id, reason)| Rejected { id, reason }));
         Ok(Receipt { rejected })
     }

@@ -4,6 +4,7 @@
 //! any SQL about the product's tables (`sql/`).
 
 mod bulk;
+mod columns;
 mod failure;
 mod listen;
 mod open;
@@ -11,7 +12,7 @@ mod row;
 mod value;
 
 pub(crate) use bulk::Bulk;
-pub(crate) use failure::foreign;
+pub(crate) use failure::{foreign, is_about_values};
 pub(crate) use listen::Listener;
 pub(crate) use open::schema_id;
 pub(crate) use row::Row;

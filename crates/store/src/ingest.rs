@@ -1,6 +1,6 @@
 //! Taking in what replicas deliver: whole batches, each in one transaction, the same record any number of times.
 
-use crate::engine::Tx;
+use crate::engine::{Tx, is_about_values};
 use crate::sql::ingest as sql;
 use crate::sql::ingest::ThreadLink;
 use crate::sql::replicas;
@@ -21,11 +21,15 @@ pub struct ReplicaStamp {
 }
 
 /// What became of a batch.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct IngestReport {
     /// Records that can never be taken, with the reason.
     pub rejected: Vec<(InterceptionId, String)>,
+    /// What the database said of those among them that it does not hold, for the log.
+    pub errors: Vec<(InterceptionId, StoreError)>,
 }
+
+const NOT_HELD: &str = "the control plane's database can't hold it; the control plane's log says why";
 
 impl Store {
     /// Takes a batch in. After `Ok`, all but the rejected records are on the books; those that were there already are left as
@@ -46,6 +50,35 @@ impl Store {
             Principal::Replica { gateway_key_id } => Some(gateway_key_id),
             Principal::User(_) | Principal::ControlPlane => None,
         };
+        let mut report = IngestReport::default();
+        // Whatever is not taken is halved until what can't be taken stands alone.
+        let mut parts = vec![records];
+        while let Some(part) = parts.pop() {
+            match self.take_in(part, gateway_key, stamp).await {
+                Ok(mut done) => report.rejected.append(&mut done.rejected),
+                Err(error) if !is_about_values(&error) => return Err(error),
+                Err(error) => match part {
+                    [] => {}
+                    [poison] => {
+                        report.rejected.push((poison.id, NOT_HELD.to_owned()));
+                        report.errors.push((poison.id, error));
+                    }
+                    _ => {
+                        let (first, second) = part.split_at(part.len() / 2);
+                        parts.extend([second, first]);
+                    }
+                },
+            }
+        }
+        Ok(report)
+    }
+
+    async fn take_in(
+        &self,
+        records: &[Arc<InterceptionRecord>],
+        gateway_key: Option<GatewayKeyId>,
+        stamp: ReplicaStamp,
+    ) -> Result<IngestReport, StoreError> {
         let mut tx = self.engine.begin().await?;
         let replica = own_id(&mut tx, stamp, gateway_key).await?;
         let hashes = records.iter().map(|record| record.token_hash).collect();

@@ -14,6 +14,25 @@ pub(crate) fn foreign(error: impl std::error::Error + Send + Sync + 'static) -> 
     StoreError::Internal(Internal(Box::new(error)))
 }
 
+/// Whether it was the values that the database refused, so that the same statement with others might succeed.
+pub(crate) fn is_about_values(error: &StoreError) -> bool {
+    let StoreError::Internal(Internal(source)) = error else {
+        return matches!(error, StoreError::Conflict(_));
+    };
+    match source.downcast_ref::<sqlx::Error>() {
+        Some(sqlx::Error::Encode(_)) => true,
+        Some(sqlx::Error::Database(database)) => database.code().is_some_and(|code| {
+            match code.parse::<u32>() {
+                // SQLite's extended codes: too big, a constraint, a mismatch of types.
+                Ok(number) if code.len() < 5 => matches!(number & 0xff, 18..=20),
+                // Classes of PostgreSQL's: data, integrity, limits of the program.
+                _ => matches!(code.get(..2), Some("22" | "23" | "54")),
+            }
+        }),
+        _ => false,
+    }
+}
+
 /// PostgreSQL names the constraint itself.
 pub(super) fn postgres(error: sqlx::Error) -> StoreError {
     let name = error

@@ -2,7 +2,7 @@
 
 use crate::people::{people, plane, record};
 use lychgate_authz::{Caller, Denial, Principal};
-use lychgate_store::{InterceptionFilter, Page, ReplicaStamp, StoreError};
+use lychgate_store::{DatabaseUrl, InterceptionFilter, Page, ReplicaStamp, Store, StoreError};
 use lychgate_testkit::both_engines;
 use lychgate_testkit::db::TestDb;
 use lychgate_types::Timestamp;
@@ -10,6 +10,9 @@ use lychgate_types::interception::{
     InterceptionRecord, ModelThought, Outcome, Prompt, ThoughtSource, TokenUsage, ToolUsage,
 };
 use lychgate_types::secret::SecretHash;
+use sqlx::ConnectOptions;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -177,6 +180,47 @@ both_engines! {
         assert_eq!(db.store().interception_get(&people.owner.caller, plain.id).await.unwrap().prompts, plain.prompts);
     }
 
+    /// Nothing known makes the database refuse a record, so here it is taught to.
+    async fn a_record_that_the_database_refuses_is_set_aside_and_the_others_go_on(db: TestDb) {
+        let people = people(db).await;
+        match db.url().strip_prefix("sqlite://") {
+            Some(path) => {
+                let mut conn = SqliteConnectOptions::new().filename(path).connect().await.unwrap();
+                let refuse = "CREATE TRIGGER t BEFORE INSERT ON prompts WHEN NEW.prompt = 'poison' \
+                              BEGIN SELECT RAISE(ABORT, 'no poison'); END";
+                sqlx::raw_sql(refuse).execute(&mut conn).await.unwrap();
+            }
+            None => {
+                let options: PgConnectOptions = db.url().parse().unwrap();
+                let mut conn = options.connect().await.unwrap();
+                let refuse = "ALTER TABLE prompts ADD CONSTRAINT no_poison CHECK (prompt <> 'poison')";
+                sqlx::raw_sql(refuse).execute(&mut conn).await.unwrap();
+            }
+        }
+        let mut records: Vec<_> = (0..20).map(|_| full(db, people.member.hash)).collect();
+        for at in [0, 7, 19] {
+            records[at].prompts[0].prompt = "poison".into();
+        }
+        let batch: Vec<_> = records.iter().cloned().map(Arc::new).collect();
+        for _ in 0..2 {
+            let report = db.store().interception_ingest(&plane(), ReplicaStamp::default(), &batch).await.unwrap();
+            let ids: Vec<_> = report.rejected.iter().map(|(id, _)| *id).collect();
+            assert_eq!(ids, [0, 7, 19].map(|at: usize| records[at].id));
+            assert!(report.rejected.iter().all(|(_, why)| !why.contains("poison")), "not in the database's words");
+            assert_eq!(report.errors.iter().map(|(id, _)| *id).collect::<Vec<_>>(), ids);
+            assert_eq!(count(db, &people.owner.caller).await, 17);
+        }
+    }
+
+    async fn a_failure_of_the_database_itself_sets_nothing_aside(db: TestDb) {
+        let people = people(db).await;
+        let record = Arc::new(full(db, people.member.hash));
+        let broken = Store::connect(&DatabaseUrl::parse(db.url()).unwrap(), db.ambient()).await.unwrap();
+        broken.close().await;
+        let failed = broken.interception_ingest(&plane(), ReplicaStamp::default(), &[record]).await;
+        assert!(matches!(failed, Err(StoreError::Internal(_))));
+    }
+
     async fn five_thousand_records_go_in_at_once(db: TestDb) {
         let people = people(db).await;
         let mut records: Vec<_> = (0..5000).map(|_| full(db, people.member.hash)).collect();
@@ -184,7 +228,8 @@ both_engines! {
             record.thread_parent_tool_call_id = Some(format!("toolu_{}", record.id));
         }
         assert_eq!(ingest(db, &plane(), &records).await, [""; 0]);
-        assert_eq!(count(db, &people.owner.caller).await, 5000);let last = db.store().interception_get(&people.owner.caller, records[4999].id).await.unwrap();
+        assert_eq!(count(db, &people.owner.caller).await, 5000);
+        let last = db.store().interception_get(&people.owner.caller, records[4999].id).await.unwrap();
         assert_eq!((last.token_usages, last.prompts), (records[4999].token_usages.clone(), records[4999].prompts.clone()));
     }
 

@@ -8,6 +8,16 @@ use std::collections::BTreeSet;
 
 type Facts = BTreeSet<String>;
 
+/// Migration 0005 says why.
+const NOT_CHECKED_BY_POSTGRES: [&str; 6] = [
+    "reference interceptions.user_id users",
+    "reference interceptions.token_id tokens",
+    "reference token_usages.interception_id interceptions",
+    "reference prompts.interception_id interceptions",
+    "reference tool_usages.interception_id interceptions",
+    "reference model_thoughts.interception_id interceptions",
+];
+
 #[test]
 fn both_schemas_have_the_same_tables_columns_checks_indexes_and_references() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -17,7 +27,8 @@ fn both_schemas_have_the_same_tables_columns_checks_indexes_and_references() {
         let (of_lite, of_post) = (sqlite(&lite).await, postgres(&post).await);
         lite.destroy().await;
         post.destroy().await;
-        let only_lite: Vec<_> = of_lite.difference(&of_post).collect();
+        let unchecked = |fact: &&String| !NOT_CHECKED_BY_POSTGRES.contains(&fact.as_str());
+        let only_lite: Vec<_> = of_lite.difference(&of_post).filter(unchecked).collect();
         let only_post: Vec<_> = of_post.difference(&of_lite).collect();
         assert!(
             only_lite.is_empty() && only_post.is_empty(),
