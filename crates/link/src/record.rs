@@ -24,6 +24,12 @@ impl EncodedRecord {
         }
     }
 
+    /// Encodes a record behind what stands in the buffer, for one who keeps buffers.
+    pub fn encode_to(record: InterceptionRecord, buffer: &mut Vec<u8>) {
+        // A growing buffer is never too small, the only error there is.
+        let _ = wire::Interception::from(record).encode(buffer);
+    }
+
     /// Takes back what [`Self::bytes`] gave. Reads no more of it than its id; whether the rest can be read is for
     /// [`Self::decode`] to say.
     pub fn from_bytes(bytes: Bytes) -> Result<Self, BadMessage> {
