@@ -8,12 +8,13 @@ mod control;
 mod wire;
 
 use anyhow::Context as _;
-use lychgate_gateway::{Front, Gateway, Options};
+use lychgate_gateway::{Front, Gateway, Options, SpoolOptions};
 use lychgate_types::Ambient;
 use lychgate_types::secret::UserTokenSecret;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
@@ -37,9 +38,10 @@ fn main() -> anyhow::Result<()> {
     let provider = wire::provider()?;
     let configuration = configuration::configuration(provider)?;
     let token = UserTokenSecret::generate(&Ambient::system());
+    let spool = tempfile::tempdir().context("can't make a directory")?;
     let bare = {
         let _inside = runtime.enter();
-        lychgate_gateway::bare::front(options(), &configuration)?
+        lychgate_gateway::bare::front(options(spool.path()), &configuration)?
     };
     let bare = count(serve(&runtime, bare)?, token.expose())?;
     let gateway = {
@@ -48,7 +50,7 @@ fn main() -> anyhow::Result<()> {
             configuration: Arc::new(configuration),
             may_send_requests: true,
         };
-        Gateway::start(options(), Arc::new(control), Ambient::system())?
+        Gateway::start(options(spool.path()), Arc::new(control), Ambient::system())?
     };
     let end = Instant::now() + PATIENCE;
     while let Err(why) = gateway.readiness() {
@@ -63,8 +65,11 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn options() -> Options {
-    Options::new("allocations", "127.0.0.1:0", env!("CARGO_PKG_VERSION"))
+fn options(spool: &Path) -> Options {
+    Options {
+        spool: SpoolOptions::new(spool),
+        ..Options::new("allocations", "127.0.0.1:0", env!("CARGO_PKG_VERSION"))
+    }
 }
 
 fn serve(runtime: &Runtime, front: Front) -> anyhow::Result<SocketAddr> {

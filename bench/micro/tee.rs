@@ -6,7 +6,7 @@ use bytes::Bytes;
 use divan::Bencher;
 use http_body_util::BodyExt as _;
 use hyper::body::{Frame, SizeHint};
-use lychgate_stream::{Failure, Idle, LastWords, RelayBody, Watch};
+use lychgate_stream::{Failure, Idle, Last, LastWords, RelayBody, Watch};
 use lychgate_types::provider::Api;
 use lychgate_wire::{ReaderOptions, ResponseReader, UsageChunkFilter};
 use std::convert::Infallible;
@@ -47,12 +47,12 @@ impl Watch<Endless> for Watching {
         }
     }
 
-    fn complete(self) -> Bytes {
-        Bytes::new()
+    fn complete(self) -> Last {
+        Last::default()
     }
 
     fn failed(self, _: &Failure) -> LastWords {
-        LastWords::End(Bytes::new())
+        LastWords::End(Last::default())
     }
 
     fn left(self, _: Endless) {}

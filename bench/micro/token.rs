@@ -6,7 +6,7 @@ use axum::body::Body;
 use divan::{Bencher, black_box};
 use futures_util::FutureExt as _;
 use http::{Request, StatusCode};
-use lychgate_gateway::{Gateway, Options};
+use lychgate_gateway::{Gateway, Options, SpoolOptions};
 use lychgate_types::Ambient;
 use lychgate_types::secret::UserTokenSecret;
 use std::sync::Arc;
@@ -40,7 +40,11 @@ fn request_refused_by_a_known_token(bencher: Bencher<'_, '_>) {
         configuration: Arc::new(configuration(([127, 0, 0, 1], 9).into()).expect("a configuration")),
         may_send_requests: false,
     };
-    let options = Options::new("micro", "127.0.0.1:0", "0");
+    let spool = tempfile::tempdir().expect("a directory");
+    let options = Options {
+        spool: SpoolOptions::new(spool.path()),
+        ..Options::new("micro", "127.0.0.1:0", "0")
+    };
     let mut router = runtime.block_on(async {
         let gateway = Gateway::start(options, Arc::new(control), Ambient::system()).expect("a gateway");
         while gateway.readiness().is_err() {

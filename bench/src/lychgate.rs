@@ -84,6 +84,7 @@ impl Lychgate {
                 &address.to_string(),
             ]);
             command.arg("--key-file").arg(&key_file);
+            command.arg("--spool-dir").arg(dir.join("spool"));
         })?;
         gateway
             .wait_until(async || is_ready(address).await.then_some(()))

@@ -9,6 +9,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use lychgate_link::{CloseReason, Configuration, Down, Heartbeat, Hello, LinkError, Message, PROTOCOL, RefusalReason};
 use lychgate_types::backoff::Backoff;
+use lychgate_types::secret::SpoolKey;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,6 +42,7 @@ struct Attached {
 struct Opened {
     attached: Attached,
     configuration: Arc<Configuration>,
+    spool_key: SpoolKey,
     /// Whether what is believed about tokens is still good.
     resumed: bool,
 }
@@ -104,13 +106,16 @@ async fn open(core: &Core, heartbeats: &watch::Sender<Heartbeat>) -> Result<Open
     let down = said(first)?;
     match down.message {
         Message::Configuration {
-            configuration, resumed, ..
+            configuration,
+            resumed,
+            spool_key,
         } => Ok(Opened {
             attached: Attached {
                 events,
                 at: down.sequence,
             },
             configuration,
+            spool_key,
             resumed: resumed && down.after == asked,
         }),
         _ => Err(Over::Lost("it did not begin with a configuration".to_owned())),
@@ -176,6 +181,7 @@ fn begin(core: &Core, heartbeats: &watch::Sender<Heartbeat>, opened: Opened) -> 
         // While nobody was attached, revocations may have been missed.
         core.leases.forget_all();
     }
+    core.spool.set_key(&opened.spool_key);
     configure(core, &opened.configuration);
     core.applied.store(opened.attached.at, Ordering::Release);
     heartbeat(core, heartbeats);
@@ -194,7 +200,14 @@ fn hear(core: &Core, heartbeats: &watch::Sender<Heartbeat>, at: &mut u64, event:
         )));
     }
     match down.message {
-        Message::Configuration { configuration, .. } => configure(core, &configuration),
+        Message::Configuration {
+            configuration,
+            spool_key,
+            ..
+        } => {
+            core.spool.set_key(&spool_key);
+            configure(core, &configuration);
+        }
         Message::TokensRevoked(tokens) => core.leases.revoke(&tokens),
         Message::Drain => {
             if !core.told_to_drain.swap(true, Ordering::AcqRel) {
@@ -224,11 +237,11 @@ fn said(event: Event) -> Result<Down, Over> {
 
 fn heartbeat(core: &Core, heartbeats: &watch::Sender<Heartbeat>) {
     let now = Heartbeat {
-        spool_depth: core.spool.depth() as u64,
+        spool_depth: core.spool.depth(),
         in_flight: core.in_flight(),
         configuration_version: core.snapshot.load().table.version,
         draining: core.draining.load(Ordering::Acquire) || core.told_to_drain.load(Ordering::Acquire),
-        set_aside: 0,
+        set_aside: core.spool.set_aside_count(),
     };
     heartbeats.send_if_modified(|last| std::mem::replace(last, now) != now);
 }

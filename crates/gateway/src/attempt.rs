@@ -103,7 +103,7 @@ pub(crate) async fn intercept(
     loop {
         let (url, body) = (std::mem::take(&mut pass.url), std::mem::take(&mut pass.body));
         let Some(credential) = itinerary.credential(&pass) else {
-            return refuse(broken(), call.finish(), &pass);
+            return refuse(broken(), call.finish(), &pass).await;
         };
         let request = outbound.request(url, body, credential, !itinerary.may_go_on());
         let sending = core.upstream.send(&pass.provider, request);
@@ -118,7 +118,7 @@ pub(crate) async fn intercept(
         };
         // Until here it was not certain that this answer would not be the client's after all.
         let Some(next) = next else {
-            return answer(attempted, call.finish(), &pass, mark, filter);
+            return answer(attempted, call.finish(), &pass, mark, filter).await;
         };
         forget(attempted);
         (pass, permit) = next;
@@ -162,7 +162,7 @@ fn learn(core: &Core, pass: &Pass, permit: Permit, attempted: &Attempted) -> (Ad
 }
 
 /// What the client gets of the last attempt.
-fn answer(
+async fn answer(
     attempted: Attempted,
     meter: Meter,
     pass: &Pass,
@@ -171,7 +171,7 @@ fn answer(
 ) -> Response<Body> {
     let response = match attempted {
         Ok(response) => response,
-        Err(why) => return refuse(no_head(&why, pass.limit), meter, pass),
+        Err(why) => return refuse(no_head(&why, pass.limit), meter, pass).await,
     };
     let (mut parts, body) = response.into_parts();
     let stream = is_event_stream(&parts.headers);
@@ -187,11 +187,21 @@ fn answer(
         mark,
     };
     let idle = Idle::new(millis(pass.provider.config.policy.timeouts.idle_ms)).until(pass.end);
-    Response::from_parts(parts, Body::new(RelayBody::new(body, tee, idle)))
+    let mut relayed = RelayBody::new(body, tee, idle);
+    if relayed.settled().await.is_err() {
+        let message = "the record of this request can't be kept, so its answer is not shown";
+        return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message)
+            .into_response(pass.provider.config.provider_type);
+    }
+    Response::from_parts(parts, Body::new(relayed))
 }
 
-fn refuse(refusal: Refusal, meter: Meter, pass: &Pass) -> Response<Body> {
-    meter.close(Ending::NoAnswer(refusal.status, refusal.message.clone().into_owned()));
+async fn refuse(refusal: Refusal, meter: Meter, pass: &Pass) -> Response<Body> {
+    let ending = Ending::NoAnswer(refusal.status, refusal.message.clone().into_owned());
+    if let Some(hold) = meter.close(ending) {
+        // It is an error either way.
+        let _ = hold.await;
+    }
     refusal.into_response(pass.provider.config.provider_type)
 }
 

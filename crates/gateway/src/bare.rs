@@ -19,7 +19,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use lychgate_link::Configuration;
-use lychgate_stream::{Failure, Idle, LastWords, ReadLimits, RelayBody, Watch, read_bounded};
+use lychgate_stream::{Failure, Idle, Last, LastWords, ReadLimits, RelayBody, Watch, read_bounded};
 use lychgate_types::provider::ProviderType;
 use std::sync::Arc;
 
@@ -110,12 +110,12 @@ impl Watch<Answer> for Unwatched {
         bytes
     }
 
-    fn complete(self) -> Bytes {
-        Bytes::new()
+    fn complete(self) -> Last {
+        Last::default()
     }
 
     fn failed(self, _: &Failure) -> LastWords {
-        LastWords::Failure(Bytes::new())
+        LastWords::Failure(Last::default())
     }
 
     fn left(self, _: Answer) {}

@@ -122,7 +122,7 @@ impl Drop for Call {
             UnderWay::Body(body) => read_on(body, meter),
             // A meter that is dropped unclosed says that the gateway broke, as it does here.
             UnderWay::Nothing if std::thread::panicking() => drop(meter),
-            UnderWay::Nothing => meter.close(Ending::ClientGaveUp),
+            UnderWay::Nothing => drop(meter.close(Ending::ClientGaveUp)),
         }
     }
 }

@@ -40,10 +40,16 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(options: Options, link: Arc<dyn ControlLink>, ambient: Ambient, upstream: Upstream) -> Self {
+    pub(crate) fn new(
+        options: Options,
+        link: Arc<dyn ControlLink>,
+        ambient: Ambient,
+        upstream: Upstream,
+        spool: Arc<Spool>,
+    ) -> Self {
         Self {
             replica_id: ambient.new_id(),
-            spool: Spool::new(options.spool_limits),
+            spool,
             options,
             ambient,
             link,

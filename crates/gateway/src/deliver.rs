@@ -1,62 +1,248 @@
-//! Hands records over to the control plane, in batches, until it says that they are committed.
+//! Hands records over to the control plane, in batches and in their order, until it says that they are committed.
+//!
+//! A batch at which the control plane fails is halved until the one record is found that is to blame. That one becomes a
+//! [`Suspect`]: the others pass it, and it is tried again after each success of others. One that still fails after some tries
+//! is set aside. Without a success of others nobody is to blame but the control plane.
 
 use crate::core::Core;
-use lychgate_link::{EncodedRecord, LinkError, Receipt};
+use crate::spool::{Batch, Entry, Most, Position, Spool};
+use lychgate_link::{LinkError, Receipt};
 use lychgate_types::backoff::Backoff;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// Most records of one batch.
 const BATCH: usize = 256;
+/// Most bytes of one batch, but for the last record in it.
+const BATCH_BYTES: usize = 2 << 20;
 /// How long the first record of a batch waits for company: one transaction of many rows costs little more than of one.
 const LINGER: Duration = Duration::from_millis(20);
+/// How often a record is tried while others pass.
+const TRIES: u32 = 4;
+/// The wait between the first two of them; each further one is twice as long.
+const TRY_AGAIN: Duration = Duration::from_millis(250);
+/// More suspects than this at once mean that it is the control plane that fails.
+const SUSPECTS: usize = 8;
+/// How often the disk may fail to give records back, until they are passed over.
+const READS: u32 = 5;
 
 /// Delivers, for ever.
 pub(crate) async fn run(core: Arc<Core>) {
-    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
-    let mut attached = core.attached.subscribe();
-    let mut most = BATCH;
+    let mut delivery = Delivery {
+        from: core.spool.begin(),
+        acknowledged: core.spool.begin(),
+        most: BATCH,
+        suspects: Vec::new(),
+        failed_reads: 0,
+        backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(5)),
+        attached: core.attached.subscribe(),
+        core,
+    };
     loop {
-        core.spool.until_filled().await;
-        if core.spool.depth() < BATCH {
-            tokio::time::sleep(LINGER).await;
+        delivery.step().await;
+    }
+}
+
+#[derive(Debug)]
+struct Delivery {
+    core: Arc<Core>,
+    /// Where reading goes on.
+    from: Position,
+    /// What the spool knows of it.
+    acknowledged: Position,
+    /// Most records of the next batch.
+    most: usize,
+    suspects: Vec<Suspect>,
+    failed_reads: u32,
+    backoff: Backoff,
+    attached: watch::Receiver<bool>,
+}
+
+/// A record at which the control plane fails. The spool keeps it, and with it all behind it, until it is judged.
+#[derive(Debug)]
+struct Suspect {
+    entry: Entry,
+    tries: u32,
+    /// Whether others were taken since it was last tried.
+    others_passed: bool,
+    not_before: Instant,
+}
+
+impl Delivery {
+    async fn step(&mut self) {
+        let suspects = self.suspects.iter().enumerate();
+        let next = suspects
+            .filter(|(_, suspect)| suspect.others_passed)
+            .min_by_key(|(_, suspect)| suspect.not_before)
+            .map(|(index, suspect)| (index, suspect.not_before));
+        let (index, due) = next.map_or((0, None), |(index, at)| (index, Some(at)));
+        let spool = Arc::clone(&self.core.spool);
+        tokio::select! {
+            biased;
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.retry(index).await,
+            () = spool.until_more(self.from) => self.deliver().await,
         }
-        let batch: Vec<_> = core
-            .spool
-            .peek(most)
-            .iter()
-            .map(|record| EncodedRecord::encode((**record).clone()))
-            .collect();
-        let count = batch.len();
-        match core.link.deliver(core.replica_id, batch).await {
-            Ok(receipt) => {
-                set_aside(&receipt);
-                core.spool.acknowledge(count);
-                backoff.reset();
-                most = BATCH;
-                continue;
+    }
+
+    /// Delivers the next batch.
+    async fn deliver(&mut self) {
+        if self.core.spool.depth() < BATCH as u64 {
+            sleep(LINGER).await;
+        }
+        let Some(batch) = self.read().await else { return };
+        if batch.entries.is_empty() {
+            self.from = batch.end;
+            return self.acknowledge().await;
+        }
+        match self.send(&batch.entries).await {
+            Ok(()) => {
+                self.from = batch.end;
+                self.most = BATCH;
+                self.suspects
+                    .iter_mut()
+                    .for_each(|suspect| suspect.others_passed = true);
+                self.acknowledge().await;
             }
             Err(error) => {
-                tracing::warn!(%error, waiting = core.spool.depth(), "records could not be delivered; they wait");
                 if matches!(error, LinkError::Internal { .. }) {
-                    // Perhaps one record is to blame: find it by halving, and let the others pass it.
-                    if count == 1 {
-                        core.spool.rotate();
-                    }
-                    most = (count / 2).max(1);
+                    self.narrow(batch);
                 }
+                self.pause().await;
             }
         }
-        // A link that comes up again ends the wait.
+    }
+
+    /// Perhaps one record is to blame: finds it by halving, and lets the others pass it.
+    fn narrow(&mut self, batch: Batch) {
+        match <[Entry; 1]>::try_from(batch.entries) {
+            Err(entries) => self.most = entries.len() / 2,
+            Ok([entry]) if self.suspects.len() < SUSPECTS => {
+                self.suspects.push(Suspect {
+                    entry,
+                    tries: 1,
+                    others_passed: false,
+                    not_before: Instant::now() + TRY_AGAIN,
+                });
+                self.from = batch.end;
+                self.most = BATCH;
+            }
+            Ok(_) => {
+                self.from = self.judged();
+                self.suspects.clear();
+            }
+        }
+    }
+
+    /// Tries a suspect again, alone.
+    async fn retry(&mut self, index: usize) {
+        let suspect = self.suspects.swap_remove(index);
+        match self.send(std::slice::from_ref(&suspect.entry)).await {
+            Ok(()) => self.acknowledge().await,
+            Err(LinkError::Internal { .. }) if suspect.tries + 1 >= TRIES => {
+                let why = "the control plane fails at it while it takes others";
+                self.set_aside(&suspect.entry, why).await;
+                self.acknowledge().await;
+            }
+            Err(LinkError::Internal { .. }) => self.suspects.push(Suspect {
+                tries: suspect.tries + 1,
+                others_passed: false,
+                not_before: Instant::now() + TRY_AGAIN * (1 << suspect.tries),
+                ..suspect
+            }),
+            Err(_) => {
+                self.suspects.push(suspect);
+                self.pause().await;
+            }
+        }
+    }
+
+    async fn send(&mut self, entries: &[Entry]) -> Result<(), LinkError> {
+        let records = entries.iter().map(|entry| entry.record.clone()).collect();
+        match self.core.link.deliver(self.core.replica_id, records).await {
+            Ok(receipt) => {
+                self.backoff.reset();
+                self.set_rejected_aside(entries, receipt).await;
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!(%error, waiting = self.core.spool.depth(), "records could not be delivered; they wait");
+                Err(error)
+            }
+        }
+    }
+
+    async fn set_rejected_aside(&self, entries: &[Entry], receipt: Receipt) {
+        for rejected in receipt.rejected {
+            tracing::error!(id = %rejected.id, reason = %rejected.reason, "the control plane can't take this record");
+            if let Some(entry) = entries.iter().find(|entry| entry.record.id() == rejected.id) {
+                self.set_aside(entry, "the control plane can't take it").await;
+            }
+        }
+    }
+
+    /// Reads the next batch; none where the disk fails.
+    async fn read(&mut self) -> Option<Batch> {
+        let (from, most) = (self.from, self.most);
+        let most = Most {
+            records: most,
+            bytes: BATCH_BYTES,
+        };
+        let failed = match self.at_the_spool(move |spool| spool.read(from, most)).await? {
+            Ok(batch) => {
+                self.failed_reads = 0;
+                return Some(batch);
+            }
+            Err(error) => error,
+        };
+        tracing::error!(error = %failed, "records can't be read back from the spool");
+        self.failed_reads += 1;
+        if self.failed_reads >= READS {
+            self.failed_reads = 0;
+            self.from = self.at_the_spool(move |spool| spool.pass_over(from)).await?;
+        }
+        self.pause().await;
+        None
+    }
+
+    async fn set_aside(&self, entry: &Entry, why: &'static str) {
+        let place = entry.place;
+        self.at_the_spool(move |spool| spool.set_aside(place, why)).await;
+    }
+
+    /// Tells the spool how far all is settled.
+    async fn acknowledge(&mut self) {
+        let to = self.judged();
+        if to != self.acknowledged {
+            self.acknowledged = to;
+            self.at_the_spool(move |spool| spool.acknowledge(to)).await;
+        }
+    }
+
+    /// The place up to which nothing is open.
+    fn judged(&self) -> Position {
+        let open = self.suspects.iter().map(|suspect| suspect.entry.place.begin);
+        open.min().unwrap_or(self.from)
+    }
+
+    /// Does something that may block; `None` only when the process ends.
+    async fn at_the_spool<T: Send + 'static>(&self, work: impl FnOnce(&Spool) -> T + Send + 'static) -> Option<T> {
+        let spool = Arc::clone(&self.core.spool);
+        spawn_blocking(move || work(&spool)).await.ok()
+    }
+
+    /// Waits; a link that comes up again ends the wait.
+    async fn pause(&mut self) {
+        let wait = self.backoff.next(&self.core.ambient);
+        let down = !*self.attached.borrow();
         tokio::select! {
-            () = tokio::time::sleep(backoff.next(&core.ambient)) => {}
-            Ok(_) = attached.wait_for(|up| *up), if !*attached.borrow() => {}
+            () = sleep(wait) => {}
+            Ok(_) = self.attached.wait_for(|up| *up), if down => {}
         }
     }
 }
 
-fn set_aside(receipt: &Receipt) {
-    for rejected in &receipt.rejected {
-        tracing::error!(id = %rejected.id, reason = %rejected.reason, "the control plane can't take this record; it is given up");
-    }
-}
+#[cfg(test)]
+mod tests;

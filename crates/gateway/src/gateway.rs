@@ -3,6 +3,8 @@
 use crate::core::Core;
 use crate::front::{DataPlane, Front};
 use crate::options::Options;
+use crate::spool::disk::SystemDisk;
+use crate::spool::{self, Full, Spool, SpoolError};
 use crate::stack::Stack;
 use crate::upstream::Upstream;
 use crate::{attach, deliver};
@@ -26,6 +28,9 @@ pub enum StartError {
     /// The TLS library refused its own settings.
     #[error("TLS can't be set up")]
     Tls(#[source] rustls::Error),
+    /// There is no place for records.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
 }
 
 /// A running gateway; clones are handles on the same one.
@@ -40,10 +45,12 @@ impl Gateway {
     /// reached, requests are refused and [`Self::readiness`] says so.
     pub fn start(options: Options, link: Arc<dyn ControlLink>, ambient: Ambient) -> Result<Self, StartError> {
         let upstream = Upstream::new(&options).map_err(StartError::Tls)?;
-        let core = Arc::new(Core::new(options, link, ambient, upstream));
+        let spool = Spool::open(&options.spool, &ambient, Arc::new(SystemDisk))?;
+        let core = Arc::new(Core::new(options, link, ambient, upstream, spool));
         let tasks = vec![
             tokio::spawn(attach::run(Arc::clone(&core))),
             tokio::spawn(deliver::run(Arc::clone(&core))),
+            tokio::spawn(spool::keep(Arc::clone(&core.spool))),
         ];
         Ok(Self {
             core,
@@ -93,8 +100,13 @@ impl Gateway {
     }
 
     /// Records not yet acknowledged by the control plane.
-    pub fn spool_depth(&self) -> usize {
+    pub fn spool_depth(&self) -> u64 {
         self.core.spool.depth()
+    }
+
+    /// Requests relayed so far whose records were given up because there was no room for them.
+    pub fn unrecorded(&self) -> u64 {
+        self.core.spool.unrecorded()
     }
 
     /// This process's id in the control plane's registry.
@@ -127,13 +139,17 @@ impl Gateway {
             if timeout(LAST_DELIVERY, last).await.is_err() {
                 tracing::error!(
                     records = self.spool_depth(),
-                    "records could not be delivered before the end"
+                    "records could not be delivered before the end; they wait in the spool for the next start"
                 );
             }
         }
         for task in self.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             task.abort();
         }
+        if !spool::settle(&self.core.spool).await {
+            tracing::error!("records could not be kept before the end");
+        }
+        self.core.spool.release();
     }
 
     fn core_readiness(&self) -> Result<&'static str, String> {
@@ -149,9 +165,13 @@ impl Gateway {
             .load()
             .standing
             .readiness(self.core.options.max_offline)?;
-        if !self.core.spool.has_room() {
-            return Err("too many records wait for the control plane".to_owned());
+        match self.core.spool.room() {
+            Ok(()) => Ok(text),
+            Err(_) if self.core.spool.goes_on_unrecorded() => {
+                Ok("ready; there is no room for records, so requests go unrecorded")
+            }
+            Err(Full::Disk(why)) => Err(why.to_string()),
+            Err(Full::Records | Full::Unconfigured) => Err("too many records wait for the control plane".to_owned()),
         }
-        Ok(text)
     }
 }

@@ -54,7 +54,8 @@ mod upstream;
 
 pub use front::Front;
 pub use gateway::{Gateway, StartError};
-pub use options::{DrainLimits, Options, SpoolLimits};
+pub use options::{DrainLimits, Options, SpoolFull, SpoolOptions, SpoolSync};
 pub use proxy::{OutboundProxy, ProxyError};
 pub use roots::{CaCertificates, CaError};
 pub use serve::{listen, serve};
+pub use spool::SpoolError;

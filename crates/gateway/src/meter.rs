@@ -10,6 +10,7 @@ use crate::provider::Provider;
 use crate::spool::Slot;
 use http::header::{CONTENT_ENCODING, USER_AGENT};
 use http::{HeaderMap, HeaderName, StatusCode};
+use lychgate_stream::Hold;
 use lychgate_types::interception::{CredentialKind, InterceptionRecord, Outcome, Prompt, TokenUsage};
 use lychgate_types::provider::{Api, ProviderType};
 use lychgate_types::secret::SecretHash;
@@ -206,19 +207,17 @@ impl Meter {
         Self(self.0.take())
     }
 
-    /// Completes the record and puts it into the spool.
-    pub(crate) fn close(mut self, ending: Ending) {
-        self.end(ending);
+    /// Completes the record and puts it into the spool. Gives what the end of the answer has to wait for, if it has to.
+    pub(crate) fn close(mut self, ending: Ending) -> Option<Hold> {
+        self.end(ending)
     }
 
     fn reader(&self) -> Option<&ResponseReader> {
         self.0.as_ref()?.reader.as_ref()
     }
 
-    fn end(&mut self, ending: Ending) {
-        if let Some(open) = self.0.take() {
-            open.close(ending);
-        }
+    fn end(&mut self, ending: Ending) -> Option<Hold> {
+        self.0.take()?.close(ending)
     }
 }
 
@@ -229,7 +228,7 @@ impl Drop for Meter {
 }
 
 impl Open {
-    fn close(self: Box<Self>, ending: Ending) {
+    fn close(self: Box<Self>, ending: Ending) -> Option<Hold> {
         let Self {
             mut record,
             reader,
@@ -259,7 +258,7 @@ impl Open {
             ..TokenUsage::default()
         };
         record.token_usages = facts.usage.or_else(|| unknown.then(estimate)).into_iter().collect();
-        slot.fill(record);
+        slot.fill(record)
     }
 }
 

@@ -3,6 +3,8 @@
 use crate::proxy::OutboundProxy;
 use crate::roots::CaCertificates;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// How a gateway runs. [`Options::new`] gives the defaults.
@@ -32,8 +34,8 @@ pub struct Options {
     pub max_offline: Duration,
     /// Requests served at the same time, streams included; more are refused.
     pub max_requests: u64,
-    /// How much may wait for delivery; requests are refused rather than left unrecorded.
-    pub spool_limits: SpoolLimits,
+    /// Where records wait for delivery.
+    pub spool: SpoolOptions,
 }
 
 /// Bounds of reading on for nobody's sake but the books'.
@@ -45,13 +47,73 @@ pub struct DrainLimits {
     pub time: Duration,
 }
 
-/// Bounds of the spool.
-#[derive(Debug, Clone, Copy)]
-pub struct SpoolLimits {
-    /// Most records, those of requests being served included.
-    pub records: usize,
-    /// Bytes from which on no further request is taken.
-    pub bytes: usize,
+/// Where records wait until the control plane has acknowledged them, and how much may wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpoolOptions {
+    /// A directory for this process alone; made where it is missing.
+    pub directory: PathBuf,
+    /// Most bytes on disk.
+    pub max_bytes: u64,
+    /// What records survive.
+    pub sync: SpoolSync,
+    /// What becomes of requests when there is no room for their records.
+    pub when_full: SpoolFull,
+}
+
+/// What records survive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SpoolSync {
+    /// The end of the process at once; a loss of power but for the last 100 ms.
+    #[default]
+    Interval,
+    /// A loss of power too: the end of an answer waits for the disk.
+    Always,
+}
+
+/// What becomes of requests when there is no room for their records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SpoolFull {
+    /// They are refused: nothing is relayed unrecorded.
+    #[default]
+    Refuse,
+    /// They go on, and are counted.
+    Unrecorded,
+}
+
+impl FromStr for SpoolSync {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "interval" => Ok(Self::Interval),
+            "always" => Ok(Self::Always),
+            _ => Err("write interval or always"),
+        }
+    }
+}
+
+impl FromStr for SpoolFull {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "refuse" => Ok(Self::Refuse),
+            "unrecorded" => Ok(Self::Unrecorded),
+            _ => Err("write refuse or unrecorded"),
+        }
+    }
+}
+
+impl SpoolOptions {
+    /// The defaults, in this directory.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+            max_bytes: 1 << 30,
+            sync: SpoolSync::default(),
+            when_full: SpoolFull::default(),
+        }
+    }
 }
 
 impl Options {
@@ -73,10 +135,7 @@ impl Options {
             },
             max_offline: Duration::from_secs(15 * 60),
             max_requests: 10_000,
-            spool_limits: SpoolLimits {
-                records: 100_000,
-                bytes: 256 << 20,
-            },
+            spool: SpoolOptions::new("./lychgate-spool"),
         }
     }
 }

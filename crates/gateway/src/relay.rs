@@ -14,7 +14,7 @@ use crate::meter::{Arrival, Meter, Opening};
 use crate::provider::Provider;
 use crate::retry::millis;
 use crate::route::{self, Found};
-use crate::spool::Slot;
+use crate::spool::{Full, Slot};
 use crate::tee::Through;
 use axum::body::Body;
 use bytes::Bytes;
@@ -194,18 +194,25 @@ async fn admit(core: &Core, provider: &Provider, parts: &Parts) -> Result<Admitt
             "send the request body uncompressed: the gateway has to read it",
         ));
     }
-    let slot = core.spool.reserve().ok_or_else(|| {
-        Refusal::unavailable(
-            "too many records wait for the control plane, and nothing is relayed unrecorded; try again later",
-            5,
-        )
-    })?;
+    let slot = core.spool.reserve().map_err(|full| no_room(&full))?;
     Ok(Admitted {
         api: Some((api, slot)),
         token,
         own,
         tail,
     })
+}
+
+fn no_room(full: &Full) -> Refusal {
+    let message = match full {
+        Full::Records => {
+            "too many records wait for the control plane, and nothing is relayed unrecorded; try again later"
+        }
+        Full::Disk(_) | Full::Unconfigured => {
+            "this gateway can't keep records at present, and nothing is relayed unrecorded; try again later"
+        }
+    };
+    Refusal::unavailable(message, 5)
 }
 
 /// A token that is not known is asked about only while somebody is there to answer: an unknown one must not hang.

@@ -1,106 +1,215 @@
-//! Records on their way to the control plane. A place is reserved before a request is taken, so that no exchange ends
-//! without room for its record; a record leaves only when the control plane has acknowledged it.
+//! Records on their way to the control plane, on disk until it has acknowledged them. A place is reserved before a request is
+//! taken, so that no exchange ends without room for its record.
 //!
-//! Not here: delivering (`deliver`). Held in memory for now: a durable queue takes this one's place behind the same
-//! five methods.
+//! Each record is sealed and written by one call to the system before its client can see the end of its answer, so it
+//! survives the end of this process, however that comes; a sync every 100 ms, or before the end goes out, lets it survive a
+//! loss of power. The files are segments of frames ([`segment`], [`frame`]), deleted once all in them is acknowledged.
+//!
+//! | file | what |
+//! |---|---|
+//! | `lock` | held by the one process that uses the directory |
+//! | `0000000000000001.segment`, … | sealed records |
+//! | `cursor` | how far the control plane has acknowledged |
+//! | `set-aside/` | what nobody can read or take, for an operator to look at |
+//!
+//! Why not a crate: logs and queues on crates.io either take the first damage for the end of the log (wal-db, walogs, okaywal)
+//! or for a reason not to open it (open-wal), where a spool must lose what is damaged and nothing more; wal-db, the best of them,
+//! also lets a write that was cut short hide whole ones behind it. Stores with an index (fjall, redb, SQLite) cost two to four
+//! times as much for a queue that needs none. What is left to write ourselves is small.
+//!
+//! Not here: delivering (`deliver`), and what a record is (`meter`).
 
-use crate::options::SpoolLimits;
-use lychgate_types::interception::InterceptionRecord;
+mod aside;
+mod cursor;
+mod directory;
+pub(crate) mod disk;
+mod frame;
+mod intake;
+mod journal;
+mod keeper;
+mod outlet;
+mod reader;
+mod seal;
+mod segment;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use cursor::Position;
+pub use directory::SpoolError;
+pub(crate) use intake::{Full, Slot};
+pub(crate) use keeper::{keep, settle};
+pub(crate) use reader::{Batch, Entry, Most};
+
+use crate::options::{SpoolFull, SpoolOptions, SpoolSync};
+use arc_swap::ArcSwapOption;
+use aside::Aside;
+use cursor::Cursor;
+use disk::Disk;
+use journal::Journal;
+use keeper::Kept;
+use lychgate_types::Ambient;
+use lychgate_types::secret::SpoolKey;
+use reader::Reader;
+use seal::{KeyId, Run, Sealer};
 use std::collections::VecDeque;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
-/// A bounded queue of records.
+/// Length from which on a segment is closed, in a spool that is large enough for many.
+const SEGMENT_BYTES: usize = 8 << 20;
+
+/// The spool of one process.
 #[derive(Debug)]
 pub(crate) struct Spool {
-    limits: SpoolLimits,
-    state: Mutex<State>,
-    filled: Notify,
-    emptied: Notify,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    queue: VecDeque<Arc<InterceptionRecord>>,
+    directory: PathBuf,
+    disk: Arc<dyn Disk>,
+    /// Bytes from which on it is full: with what comes from requests already taken, and segments of which a part is
+    /// acknowledged, it stays under what the operator set.
+    limit: u64,
+    sync: SpoolSync,
+    when_full: SpoolFull,
+    run: Run,
+    /// The next frame's number.
+    number: AtomicU64,
+    /// Seals what comes in; none before the first configuration.
+    sealer: ArcSwapOption<Sealer>,
+    /// All keys that this process was given, to open what was sealed before a change.
+    keys: Mutex<Vec<(KeyId, SpoolKey)>>,
+    writer: Mutex<Writer>,
+    reader: Mutex<Reader>,
+    cursor: Cursor,
+    aside: Aside,
+    /// Where reading begins in this run.
+    begin: Position,
     /// Places given out and not yet filled.
-    reserved: usize,
-    /// About how much memory the queue holds.
-    bytes: usize,
+    reserved: AtomicU64,
+    /// Bytes on disk that are not acknowledged.
+    bytes: AtomicU64,
+    /// Records ever put in, and ever acknowledged.
+    put_in: AtomicU64,
+    acknowledged: AtomicU64,
+    /// Whether [`Writer::trouble`] is set.
+    troubled: AtomicBool,
+    /// Requests whose record was given up because there was no room.
+    unrecorded: AtomicU64,
+    /// There is more to read.
+    filled: Notify,
+    /// All is acknowledged.
+    emptied: Notify,
+    /// There is something to write or to sync.
+    dirty: Notify,
+    kept: watch::Sender<Kept>,
+    held: File,
 }
 
-/// A reserved place; given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Slot {
-    spool: Arc<Spool>,
-    filled: bool,
+struct Writer {
+    journal: Journal,
+    /// Frames that the disk did not take, in order; while there are any, all others queue behind them.
+    unwritten: VecDeque<(KeyId, Vec<u8>)>,
+    /// Why the disk does not take what it should.
+    trouble: Option<Arc<str>>,
 }
 
 impl Spool {
-    pub(crate) fn new(limits: SpoolLimits) -> Arc<Self> {
-        Arc::new(Self {
-            limits,
-            state: Mutex::default(),
+    /// Takes the directory over, with what an earlier run has left in it.
+    pub(crate) fn open(
+        options: &SpoolOptions,
+        ambient: &Ambient,
+        disk: Arc<dyn Disk>,
+    ) -> Result<Arc<Self>, SpoolError> {
+        let held = directory::take(&options.directory)?;
+        let failed = |source| SpoolError::Directory {
+            path: options.directory.clone(),
+            source,
+        };
+        let segment_bytes = (options.max_bytes / 16).clamp(64 << 10, SEGMENT_BYTES as u64);
+        let mut run = Run::default();
+        ambient.fill(&mut run);
+        let (cursor, stored) = Cursor::open(&options.directory).map_err(failed)?;
+        let (journal, begin) =
+            Journal::open(&options.directory, Arc::clone(&disk), run, segment_bytes, stored).map_err(failed)?;
+        cursor.store(begin).map_err(failed)?;
+        let end = journal.end();
+        let bytes = journal.bytes_behind(begin);
+        if bytes > 0 {
+            let records = end.ordinal.saturating_sub(begin.ordinal);
+            tracing::info!(records, bytes, "records of an earlier run wait in the spool");
+        }
+        Ok(Arc::new(Self {
+            disk,
+            limit: options.max_bytes.saturating_sub(2 * segment_bytes).max(1),
+            sync: options.sync,
+            when_full: options.when_full,
+            run,
+            number: AtomicU64::new(0),
+            sealer: ArcSwapOption::empty(),
+            keys: Mutex::default(),
+            writer: Mutex::new(Writer {
+                journal,
+                unwritten: VecDeque::new(),
+                trouble: None,
+            }),
+            reader: Mutex::new(Reader::new(&options.directory)),
+            cursor,
+            aside: Aside::open(&options.directory).map_err(failed)?,
+            begin,
+            reserved: AtomicU64::new(0),
+            bytes: AtomicU64::new(bytes),
+            put_in: AtomicU64::new(end.ordinal),
+            acknowledged: AtomicU64::new(begin.ordinal),
+            troubled: AtomicBool::new(false),
+            unrecorded: AtomicU64::new(0),
             filled: Notify::new(),
             emptied: Notify::new(),
-        })
+            dirty: Notify::new(),
+            kept: watch::Sender::new(Kept::default()),
+            directory: options.directory.clone(),
+            held,
+        }))
     }
 
-    /// A place for one record, or `None` when the spool is full.
-    pub(crate) fn reserve(self: &Arc<Self>) -> Option<Slot> {
-        let mut state = self.lock();
-        if state.queue.len() + state.reserved >= self.limits.records || state.bytes >= self.limits.bytes {
-            return None;
+    /// From now on seals with this key. Before the first one nothing can be put in or read.
+    pub(crate) fn set_key(&self, key: &SpoolKey) {
+        let Ok(sealer) = Sealer::new(key, &self.run) else {
+            tracing::error!("the spool's key can't be used");
+            return;
+        };
+        if self.sealer.load().as_ref().is_some_and(|now| now.id() == sealer.id()) {
+            return;
         }
-        state.reserved += 1;
-        Some(Slot {
-            spool: Arc::clone(self),
-            filled: false,
-        })
-    }
-
-    /// Whether the next request would find a place.
-    pub(crate) fn has_room(self: &Arc<Self>) -> bool {
-        self.reserve().is_some()
-    }
-
-    /// The oldest records, at most `most`; they stay until acknowledged.
-    pub(crate) fn peek(&self, most: usize) -> Vec<Arc<InterceptionRecord>> {
-        self.lock().queue.iter().take(most).cloned().collect()
-    }
-
-    /// The `count` oldest records are committed (or set aside for ever).
-    pub(crate) fn acknowledge(&self, count: usize) {
-        let mut state = self.lock();
-        let count = count.min(state.queue.len());
-        let gone: usize = state.queue.drain(..count).map(|record| weight(&record)).sum();
-        state.bytes = state.bytes.saturating_sub(gone);
-        if state.queue.is_empty() {
-            self.emptied.notify_waiters();
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if keys.iter().all(|(id, _)| *id != sealer.id()) {
+            keys.push((sealer.id(), key.clone()));
         }
-    }
-
-    /// Puts the oldest record behind all others.
-    pub(crate) fn rotate(&self) {
-        let mut state = self.lock();
-        if !state.queue.is_empty() {
-            state.queue.rotate_left(1);
-        }
+        drop(keys);
+        self.sealer.store(Some(Arc::new(sealer)));
+        self.filled.notify_one();
     }
 
     /// Records not yet acknowledged.
-    pub(crate) fn depth(&self) -> usize {
-        self.lock().queue.len()
+    pub(crate) fn depth(&self) -> u64 {
+        let put_in = self.put_in.load(Ordering::Acquire);
+        put_in.saturating_sub(self.acknowledged.load(Ordering::Acquire))
     }
 
-    /// Returns once there is a record.
-    pub(crate) async fn until_filled(&self) {
+    /// What lies aside: records, and pieces of segments that can't be read.
+    pub(crate) fn set_aside_count(&self) -> u64 {
+        self.aside.count()
+    }
+
+    /// Returns once there is something to read behind this place, and a key to read it with.
+    pub(crate) async fn until_more(&self, place: Position) {
         // A permit is kept when nobody waits, so a record that comes in between is not missed.
-        while self.depth() == 0 {
+        while self.sealer.load().is_none() || self.end() <= place {
             self.filled.notified().await;
         }
     }
 
-    /// Returns once there is none.
+    /// Returns once all is acknowledged.
     pub(crate) async fn until_empty(&self) {
         loop {
             let emptied = self.emptied.notified();
@@ -111,127 +220,18 @@ impl Spool {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Slot {
-    /// Puts the record in its place.
-    pub(crate) fn fill(mut self, record: InterceptionRecord) {
-        self.filled = true;
-        let bytes = weight(&record);
-        let first = {
-            let mut state = self.spool.lock();
-            state.reserved -= 1;
-            state.bytes += bytes;
-            state.queue.push_back(Arc::new(record));
-            state.queue.len() == 1
-        };
-        if first {
-            self.spool.filled.notify_one();
+    /// Lets another process, or another gateway of this one, take the directory over.
+    pub(crate) fn release(&self) {
+        if let Err(error) = self.held.unlock() {
+            tracing::warn!(%error, "the spool directory can't be given back");
         }
     }
-}
 
-impl Drop for Slot {
-    fn drop(&mut self) {
-        if !self.filled {
-            self.spool.lock().reserved -= 1;
-        }
-    }
-}
-
-/// About how much memory a record takes.
-fn weight(record: &InterceptionRecord) -> usize {
-    let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-    let prompts: usize = record.prompts.iter().map(|prompt| prompt.prompt.len()).sum();
-    let tools: usize = record
-        .tool_usages
-        .iter()
-        .map(|tool| 128 + tool.tool.len() + tool.input.len())
-        .sum();
-    let thoughts: usize = record
-        .model_thoughts
-        .iter()
-        .map(|thought| 64 + thought.content.len())
-        .sum();
-    1024 + record.user_agent.len() + text(&record.error_message) + prompts + tools + thoughts
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::meter::tests::a_record;
-
-    fn spool(records: usize, bytes: usize) -> Arc<Spool> {
-        Spool::new(SpoolLimits { records, bytes })
+    fn end(&self) -> Position {
+        self.writer().journal.end()
     }
 
-    #[test]
-    fn a_place_is_kept_until_filled_or_given_back() {
-        let spool = spool(2, usize::MAX);
-        let first = spool.reserve().unwrap();
-        let second = spool.reserve().unwrap();
-        assert!(spool.reserve().is_none());
-        drop(first);
-        let third = spool.reserve().unwrap();
-        second.fill(a_record());
-        third.fill(a_record());
-        assert!(!spool.has_room());
-        assert_eq!(spool.peek(9).len(), 2);
-        assert_eq!(spool.depth(), 2);
-        spool.acknowledge(1);
-        assert!(spool.has_room());
-    }
-
-    #[test]
-    fn bytes_count_too_and_come_back() {
-        let spool = spool(100, 1000);
-        spool.reserve().unwrap().fill(a_record());
-        assert!(!spool.has_room());
-        spool.acknowledge(1);
-        assert!(spool.has_room());
-    }
-
-    #[test]
-    fn peeking_takes_nothing_and_rotation_moves_the_oldest_back() {
-        let spool = spool(9, usize::MAX);
-        for model in ["a", "b", "c"] {
-            spool.reserve().unwrap().fill(InterceptionRecord {
-                model: model.into(),
-                ..a_record()
-            });
-        }
-        let models = |most| {
-            spool
-                .peek(most)
-                .iter()
-                .map(|record| record.model.clone())
-                .collect::<String>()
-        };
-        assert_eq!((models(2), models(9)), ("ab".into(), "abc".into()));
-        spool.rotate();
-        assert_eq!(models(9), "bca");
-        spool.acknowledge(2);
-        assert_eq!(models(9), "a");
-    }
-
-    #[tokio::test]
-    async fn waiting_for_the_first_and_the_last() {
-        let spool = spool(9, usize::MAX);
-        spool.until_empty().await;
-        let filled = tokio::spawn({
-            let spool = Arc::clone(&spool);
-            async move { spool.until_filled().await }
-        });
-        spool.reserve().unwrap().fill(a_record());
-        filled.await.unwrap();
-        let emptied = tokio::spawn({
-            let spool = Arc::clone(&spool);
-            async move { spool.until_empty().await }
-        });
-        spool.acknowledge(1);
-        emptied.await.unwrap();
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -12,7 +12,7 @@ use crate::upstream::{Answer, Sending};
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
 use http_body_util::BodyExt as _;
-use lychgate_stream::{Failure, LastWords, Watch};
+use lychgate_stream::{Failure, Last, LastWords, Watch};
 use lychgate_wire::UsageChunkFilter;
 use lychgate_wire::error::{body, stream_event};
 use std::sync::atomic::Ordering;
@@ -48,13 +48,12 @@ impl Watch<Peeked<Answer>> for Tee {
         self.filter.is_none()
     }
 
-    fn complete(self) -> Bytes {
+    fn complete(self) -> Last {
         if self.due && !self.meter.has_begun() {
             return self.empty();
         }
         let rest = held(self.filter);
-        self.meter.close(Ending::Complete);
-        rest
+        Last::new(rest, self.meter.close(Ending::Complete))
     }
 
     fn failed(self, failure: &Failure) -> LastWords {
@@ -71,16 +70,13 @@ impl Watch<Peeked<Answer>> for Tee {
                 last.extend_from_slice(&rest);
                 last.extend_from_slice(gap.as_bytes());
                 last.extend_from_slice(event.as_bytes());
-                self.meter.close(Ending::Stalled);
-                LastWords::End(last.freeze())
+                LastWords::End(Last::new(last.freeze(), self.meter.close(Ending::Stalled)))
             }
             (Failure::Idle | Failure::Late, _) => {
-                self.meter.close(Ending::Stalled);
-                LastWords::Failure(rest)
+                LastWords::Failure(Last::new(rest, self.meter.close(Ending::Stalled)))
             }
-            (Failure::Cut(_), _) => {
-                self.meter.close(Ending::Cut);
-                LastWords::Failure(rest)
+            (Failure::Cut(_) | Failure::Held(_), _) => {
+                LastWords::Failure(Last::new(rest, self.meter.close(Ending::Cut)))
             }
         }
     }
@@ -100,15 +96,14 @@ impl Watch<Peeked<Answer>> for Tee {
 
 impl Tee {
     /// The head has gone to the client, so the error has to come in the body's place.
-    fn empty(self) -> Bytes {
+    fn empty(self) -> Last {
         self.count();
         let words = match (self.meter.api(), self.meter.provider_type()) {
             (Some(api), _) if self.stream => stream_event(api, 502, EMPTY),
             (_, Some(shape)) => body(shape, 502, EMPTY),
             _ => String::new(),
         };
-        self.meter.close(Ending::Empty);
-        Bytes::from(words)
+        Last::new(Bytes::from(words), self.meter.close(Ending::Empty))
     }
 
     /// Counts against the provider.
@@ -127,12 +122,12 @@ impl Watch<Answer> for Through {
         bytes
     }
 
-    fn complete(self) -> Bytes {
-        Bytes::new()
+    fn complete(self) -> Last {
+        Last::default()
     }
 
     fn failed(self, _: &Failure) -> LastWords {
-        LastWords::Failure(Bytes::new())
+        LastWords::Failure(Last::default())
     }
 
     fn left(self, _: Answer) {}
@@ -195,7 +190,7 @@ where
         (Ok(runtime), Some(limits)) => {
             runtime.spawn(work(meter, limits));
         }
-        _ => meter.close(Ending::ClientLeft),
+        _ => drop(meter.close(Ending::ClientLeft)),
     }
 }
 

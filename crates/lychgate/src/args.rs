@@ -105,6 +105,9 @@ pub(crate) struct ServerArgs {
     /// File with CA certificates (PEM) that providers are believed by beside the system's
     #[arg(long, value_name = "FILE")]
     pub(crate) provider_ca_file: Option<String>,
+    /// Where records wait for the control plane.
+    #[command(flatten)]
+    pub(crate) spool: SpoolArgs,
     /// What every role takes.
     #[command(flatten)]
     pub(crate) common: CommonArgs,
@@ -163,9 +166,32 @@ pub(crate) struct GatewayArgs {
     /// File with CA certificates (PEM) that providers are believed by beside the system's
     #[arg(long, value_name = "FILE")]
     pub(crate) provider_ca_file: Option<String>,
+    /// Where records wait for the control plane.
+    #[command(flatten)]
+    pub(crate) spool: SpoolArgs,
     /// What every role takes.
     #[command(flatten)]
     pub(crate) common: CommonArgs,
+}
+
+/// Where a data plane keeps records until the control plane has acknowledged them.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SpoolArgs {
+    /// Directory for records that the control plane has not acknowledged yet; one for each process
+    /// [default: ./lychgate-spool; of a server: spool in the data directory]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) spool_dir: Option<String>,
+    /// Most bytes that they may take, for example 512MiB [default: 1GiB]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) spool_max_bytes: Option<String>,
+    /// What they survive: interval, the end of this process, however it comes; always, a loss of power too, for which the end
+    /// of each answer waits for the disk [default: interval]
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) spool_sync: Option<String>,
+    /// What becomes of requests when there is no room for their records: refuse, or unrecorded, which lets them go on
+    /// [default: refuse]
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) spool_full: Option<String>,
 }
 
 /// `lychgate dev`.
@@ -227,6 +253,10 @@ mod tests {
                 "advertise",
                 "label",
                 "provider-ca-file",
+                "spool-dir",
+                "spool-max-bytes",
+                "spool-sync",
+                "spool-full",
                 "log",
                 "log-format"
             ]
@@ -242,6 +272,10 @@ mod tests {
                 "bootstrap-token-file",
                 "no-content-capture",
                 "provider-ca-file",
+                "spool-dir",
+                "spool-max-bytes",
+                "spool-sync",
+                "spool-full",
                 "log",
                 "log-format"
             ]

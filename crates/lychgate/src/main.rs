@@ -2,6 +2,7 @@
 //! names, and a failure becomes a message and an exit code: 0 all went well, 1 failure, 2 wrong use.
 
 mod args;
+mod byte_size;
 mod client;
 mod commands;
 mod config;

@@ -7,6 +7,7 @@ mod key_file;
 mod master_key;
 mod net;
 pub(crate) mod server;
+mod spool;
 mod upstream;
 
 use crate::args::CommonArgs;

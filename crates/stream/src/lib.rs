@@ -14,4 +14,4 @@ pub use discard::discard;
 pub use idle::Idle;
 pub use paced::Paced;
 pub use read::{ReadError, ReadLimits, read_bounded};
-pub use relay::{Failure, LastWords, RelayBody, Watch};
+pub use relay::{Failure, Hold, Last, LastWords, RelayBody, Watch};

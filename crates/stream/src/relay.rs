@@ -15,6 +15,9 @@ const PIECES_PER_LOOK: u32 = 32;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// What the end of a body waits for; an error means that the body must not look complete.
+pub type Hold = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
+
 /// Why a body ended before its time.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -27,15 +30,49 @@ pub enum Failure {
     /// It went on for longer than it may in all.
     #[error("the body took too long")]
     Late,
+    /// It came to its end, but what had to be done first could not be done ([`Hold`]).
+    #[error("the body's end was held back")]
+    Held(#[source] BoxError),
+}
+
+/// What still goes to the reader when the end is known.
+#[derive(Default)]
+pub struct Last {
+    /// Bytes still to be sent, or none.
+    pub bytes: Bytes,
+    /// What the reader waits for before it sees the end, or the last of a body whose length it knows.
+    pub hold: Option<Hold>,
+}
+
+impl Last {
+    /// These bytes, after this.
+    pub fn new(bytes: Bytes, hold: Option<Hold>) -> Self {
+        Self { bytes, hold }
+    }
+}
+
+impl From<Bytes> for Last {
+    fn from(bytes: Bytes) -> Self {
+        Self::new(bytes, None)
+    }
+}
+
+impl std::fmt::Debug for Last {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Last")
+            .field("bytes", &self.bytes)
+            .field("held", &self.hold.is_some())
+            .finish()
+    }
 }
 
 /// What the reader of a failed body gets.
 #[derive(Debug)]
 pub enum LastWords {
     /// These bytes (or none), then the failure itself: the reader sees a cut body as a cut body.
-    Failure(Bytes),
+    Failure(Last),
     /// These bytes (or none), then a proper end.
-    End(Bytes),
+    End(Last),
 }
 
 /// Watches a body go by. Exactly one of [`complete`](Self::complete), [`failed`](Self::failed) and [`left`](Self::left) is
@@ -50,8 +87,8 @@ pub trait Watch<B>: Unpin {
         true
     }
 
-    /// The body came to its proper end. Bytes still to be sent, or none.
-    fn complete(self) -> Bytes;
+    /// The body came to its proper end.
+    fn complete(self) -> Last;
 
     /// The body failed.
     fn failed(self, failure: &Failure) -> LastWords;
@@ -73,10 +110,12 @@ pub struct RelayBody<B: Body, W: Watch<B>> {
     tail: Tail,
 }
 
-/// What the reader still gets after the end was told: the bytes, then the failure.
+/// What the reader still gets after the end was told: once nothing holds it back any more, the frame that showed the end, the
+/// bytes, then the failure.
 #[derive(Debug, Default)]
 struct Tail {
-    bytes: Bytes,
+    frame: Option<Frame<Bytes>>,
+    last: Last,
     failure: Option<Failure>,
 }
 
@@ -101,29 +140,63 @@ where
         relay
     }
 
+    /// Waits for what holds back the end of a body that has ended already: whoever sends its head shows its end with it.
+    ///
+    /// # Errors
+    /// The body must not look complete.
+    pub async fn settled(&mut self) -> Result<(), Failure> {
+        if self.live.is_some() {
+            return Ok(());
+        }
+        std::future::poll_fn(|cx| self.poll_hold(cx)).await;
+        self.tail.failure.take().map_or(Ok(()), Err)
+    }
+
     fn complete(&mut self) {
         if let Some((_, watch)) = self.live.take() {
-            self.tail.bytes = watch.complete();
+            self.tail.last = watch.complete();
         }
     }
 
     fn fail(&mut self, failure: Failure) {
         if let Some((_, watch)) = self.live.take() {
-            self.tail = match watch.failed(&failure) {
-                LastWords::Failure(bytes) => Tail {
-                    bytes,
-                    failure: Some(failure),
-                },
-                LastWords::End(bytes) => Tail { bytes, failure: None },
+            let (last, failure) = match watch.failed(&failure) {
+                LastWords::Failure(last) => (last, Some(failure)),
+                LastWords::End(last) => (last, None),
+            };
+            self.tail = Tail {
+                frame: None,
+                last,
+                failure,
             };
             self.idle = Idle::new(SETTLE);
         }
     }
 
+    fn poll_hold(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(hold) = &mut self.tail.last.hold {
+            if let Err(why) = ready!(hold.as_mut().poll(cx)) {
+                self.tail = Tail {
+                    failure: Some(Failure::Held(why)),
+                    ..Tail::default()
+                };
+            }
+            self.tail.last.hold = None;
+            self.idle = Idle::new(SETTLE);
+        }
+        Poll::Ready(())
+    }
+
     fn poll_tail(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
-        if !self.tail.bytes.is_empty() {
+        ready!(self.poll_hold(cx));
+        if let Some(frame) = self.tail.frame.take() {
             self.begun = true;
-            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.tail.bytes)))));
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        let bytes = std::mem::take(&mut self.tail.last.bytes);
+        if !bytes.is_empty() {
+            self.begun = true;
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
         if self.tail.failure.is_some() && self.begun {
             ready!(self.idle.poll_expired(cx));
@@ -167,7 +240,10 @@ where
                     if body.is_end_stream() {
                         this.complete();
                     }
-                    if frame.data_ref().is_none_or(|bytes| !bytes.is_empty()) {
+                    if this.tail.last.hold.is_some() {
+                        // It would show the end, by the length or by being the trailers.
+                        this.tail.frame = Some(frame).filter(says_something);
+                    } else if says_something(&frame) {
                         this.begun = true;
                         return Poll::Ready(Some(Ok(frame)));
                     }
@@ -185,16 +261,24 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.live.is_none() && self.tail.bytes.is_empty() && self.tail.failure.is_none()
+        let Tail { frame, last, failure } = &self.tail;
+        self.live.is_none() && frame.is_none() && last.hold.is_none() && last.bytes.is_empty() && failure.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.live {
             Some((body, watch)) if watch.keeps_length() => body.size_hint(),
-            None if self.tail.failure.is_none() => SizeHint::with_exact(self.tail.bytes.len() as u64),
+            None if self.tail.failure.is_none() && self.tail.last.hold.is_none() => {
+                let frame = self.tail.frame.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len);
+                SizeHint::with_exact((frame + self.tail.last.bytes.len()) as u64)
+            }
             _ => SizeHint::default(),
         }
     }
+}
+
+fn says_something(frame: &Frame<Bytes>) -> bool {
+    frame.data_ref().is_none_or(|bytes| !bytes.is_empty())
 }
 
 impl<B: Body, W: Watch<B>> Drop for RelayBody<B, W> {

@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
 use lychgate_stream::{
-    Failure, Idle, LastWords, Paced, ReadError, ReadLimits, RelayBody, Watch, discard, read_bounded,
+    Failure, Idle, Last, LastWords, Paced, ReadError, ReadLimits, RelayBody, Watch, discard, read_bounded,
 };
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -91,13 +91,13 @@ impl Watch<Scripted> for Log {
     fn keeps_length(&self) -> bool {
         self.without.is_empty()
     }
-    fn complete(self) -> Bytes {
+    fn complete(self) -> Last {
         self.say("complete");
-        Bytes::from_static(self.last.as_bytes())
+        Bytes::from_static(self.last.as_bytes()).into()
     }
     fn failed(self, failure: &Failure) -> LastWords {
         self.say(failure.to_string());
-        let last = Bytes::from_static(self.last.as_bytes());
+        let last = Bytes::from_static(self.last.as_bytes()).into();
         if self.mends {
             LastWords::End(last)
         } else {

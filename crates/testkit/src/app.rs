@@ -212,7 +212,9 @@ impl App {
         command
             .args(["gateway", "--listen", "127.0.0.1:0", "--control-url", &self.url])
             .arg("--key-file")
-            .arg(key);
+            .arg(key)
+            .arg("--spool-dir")
+            .arg(self.fresh_spool());
         let process = Process::start(&mut command);
         let url = process.line("listening on ").await;
         let replica = Replica { process, url };
@@ -221,6 +223,29 @@ impl App {
         })
         .await;
         replica
+    }
+
+    /// A directory for one more replica's records.
+    pub fn fresh_spool(&self) -> PathBuf {
+        let directory = tempfile::Builder::new()
+            .prefix("spool-")
+            .tempdir_in(self.directory.path());
+        directory.expect("a directory").keep()
+    }
+
+    /// Starts a replica with the key of this file and this spool; gives it once it listens.
+    pub async fn replica_on(&self, key_file: &Path, spool: &Path, more: &[&str]) -> Replica {
+        let mut command = self.command();
+        command
+            .args(["gateway", "--listen", "127.0.0.1:0", "--control-url", &self.url])
+            .arg("--key-file")
+            .arg(key_file)
+            .arg("--spool-dir")
+            .arg(spool)
+            .args(more);
+        let process = Process::start(&mut command);
+        let url = process.line("listening on ").await;
+        Replica { process, url }
     }
 
     /// Ends the control plane as an operator would, and starts it again at the same address.

@@ -140,7 +140,10 @@ pub(crate) fn options(db: &TestDb, data_dir: &TempDir, bootstrap_token: Option<U
         bootstrap_token,
         data_dir: data_dir.path().to_owned(),
         capture_content: true,
-        gateway: lychgate_gateway::Options::new("embedded", "127.0.0.1:8080", "0.0.0-test"),
+        gateway: lychgate_gateway::Options {
+            spool: lychgate_gateway::SpoolOptions::new(data_dir.path().join("spool")),
+            ..lychgate_gateway::Options::new("embedded", "127.0.0.1:8080", "0.0.0-test")
+        },
     }
 }
 

@@ -1,7 +1,9 @@
 //! Records on their way: nothing lost, nothing doubled by the gateway's own doing, nothing stuck.
 
-use crate::support::World;
+use crate::support::{Control, World, start, until};
+use lychgate_gateway::{SpoolFull, SpoolSync};
 use lychgate_link::LinkError;
+use lychgate_types::Ambient;
 use std::time::Duration;
 
 async fn exchange(world: &World, model: &str) {
@@ -23,7 +25,7 @@ async fn what_could_not_be_delivered_is_delivered_again_under_the_same_id() {
         .control
         .fail_deliveries_of("a", LinkError::Unreachable("busy".into()));
     exchange(&world, "a").await;
-    crate::support::until(|| !world.control.batches().is_empty()).await;
+    until(|| !world.control.batches().is_empty()).await;
     world.control.deliver_everything();
     let record = world.control.one_record().await;
     let batches = world.control.batches();
@@ -31,7 +33,7 @@ async fn what_could_not_be_delivered_is_delivered_again_under_the_same_id() {
         batches.len() > 1 && batches.iter().all(|batch| *batch == [record.id]),
         "{batches:?}"
     );
-    crate::support::until(|| world.gateway.spool_depth() == 0).await;
+    until(|| world.gateway.spool_depth() == 0).await;
 }
 
 #[tokio::test]
@@ -41,11 +43,11 @@ async fn a_record_that_is_rejected_is_set_aside() {
     exchange(&world, "bad").await;
     exchange(&world, "good").await;
     assert_eq!(world.control.one_record().await.model, "good");
-    crate::support::until(|| world.gateway.spool_depth() == 0).await;
+    until(|| world.gateway.spool_depth() == 0).await;
 }
 
 #[tokio::test]
-async fn a_record_that_breaks_the_control_plane_does_not_hold_up_the_others() {
+async fn a_record_that_breaks_the_control_plane_does_not_hold_up_the_others_and_is_set_aside() {
     let world = World::new().await;
     world.control.hold_deliveries(true);
     world.control.fail_deliveries_of(
@@ -67,7 +69,84 @@ async fn a_record_that_breaks_the_control_plane_does_not_hold_up_the_others() {
         .collect();
     models.sort();
     assert_eq!(models, ["a", "b", "c"]);
-    assert_eq!(world.gateway.spool_depth(), 1);
+    // It is tried again as long as others pass it, and not for ever.
+    let mut passed = 3;
+    while world.gateway.spool_depth() > 0 {
+        exchange(&world, "d").await;
+        passed += 1;
+        world.control.delivered(passed).await;
+    }
+    let mut heartbeats = world.control.heartbeats();
+    heartbeats.wait_for(|heartbeat| heartbeat.set_aside == 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_one_process_could_not_deliver_the_next_one_does() {
+    let world = World::new().await;
+    world.control.hold_deliveries(true);
+    exchange(&world, "a").await;
+    exchange(&world, "b").await;
+    // What a killed process leaves is what is in the directory.
+    let left = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(world.control.spools().remove(0)).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            std::fs::copy(&path, left.path().join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    let control = Control::new();
+    control.configure(world.control.providers());
+    let (gateway, _) = start(
+        &control,
+        |options| options.spool.directory = left.path().to_owned(),
+        Ambient::system(),
+    )
+    .await;
+    let records = control.delivered(2).await;
+    let models: Vec<_> = records.iter().map(|record| record.model.as_str()).collect();
+    assert_eq!(models, ["a", "b"]);
+    until(|| gateway.spool_depth() == 0).await;
+}
+
+#[tokio::test]
+async fn synced_each_time_every_answer_still_comes_to_its_end() {
+    let world = World::with_options(|options| options.spool.sync = SpoolSync::Always).await;
+    let answers = [
+        ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}", 2),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n", 0),
+        (
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+            2,
+        ),
+        (
+            "HTTP/1.1 500 Oops\r\ncontent-length: 4\r\nconnection: close\r\n\r\noops",
+            4,
+        ),
+    ];
+    for (answer, length) in answers {
+        let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
+        world.provider.next().await.raw(answer.as_bytes()).await;
+        let (_, body) = client.answer().await;
+        assert_eq!(body.len(), length, "{answer}");
+    }
+    world.control.delivered(answers.len()).await;
+}
+
+#[tokio::test]
+async fn where_the_operator_wants_it_requests_go_on_unrecorded() {
+    let world = World::with_options(|options| {
+        options.spool.max_bytes = 1;
+        options.spool.when_full = SpoolFull::Unrecorded;
+    })
+    .await;
+    world.control.hold_deliveries(true);
+    for _ in 0..3 {
+        exchange(&world, "m").await;
+    }
+    assert_eq!((world.gateway.spool_depth(), world.gateway.unrecorded()), (1, 2));
+    assert!(world.gateway.readiness().is_ok());
+    world.control.hold_deliveries(false);
+    world.control.delivered(1).await;
 }
 
 #[tokio::test]
@@ -80,7 +159,7 @@ async fn draining_waits_for_streams_and_records_and_refuses_the_rest() {
     let head = client.head().await;
     let gateway = world.gateway.clone();
     let draining = tokio::spawn(async move { gateway.drain(Duration::from_secs(60)).await });
-    crate::support::until(|| world.gateway.readiness().is_err()).await;
+    until(|| world.gateway.readiness().is_err()).await;
     let mut late = world.post("/ai/anthropic/v1/messages", b"{}").await;
     let (refusal, _) = late.answer().await;
     assert_eq!((refusal.status, refusal.header("retry-after").is_some()), (503, true));

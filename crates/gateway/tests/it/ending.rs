@@ -1,11 +1,11 @@
 //! The end of a process, a client that takes nothing, and a rush: through the listener.
 
-use crate::support::{Client, Control, End, Provider, World, config, ready, until};
+use crate::support::{Client, Control, End, Provider, World, config, options, ready, until};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use lychgate_gateway::{Gateway, Options};
+use lychgate_gateway::Gateway;
 use lychgate_types::Ambient;
 use lychgate_types::interception::Outcome;
 use lychgate_types::provider::ProviderType;
@@ -35,8 +35,7 @@ impl Replica {
         let control = Control::new();
         let bearer = format!("Bearer {}", control.good_token().expose());
         control.configure(vec![config("anthropic", ProviderType::Anthropic, &provider.url(""))]);
-        let options = Options::new("test", "127.0.0.1:1", "0.0.0");
-        let gateway = Gateway::start(options, Arc::new(control.clone()), Ambient::system()).unwrap();
+        let gateway = Gateway::start(options(&control), Arc::new(control.clone()), Ambient::system()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();

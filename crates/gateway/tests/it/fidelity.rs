@@ -222,7 +222,7 @@ async fn what_passes_through_keeps_its_encoding_and_leaves_no_record() {
     assert_eq!((head.status, body.as_slice()), (200, &gzipped[..]));
     assert_eq!(head.header("content-encoding"), Some("gzip"));
     assert_eq!(head.header("x-lychgate-interception-id"), None);
-    assert_eq!(world.gateway.spool_depth() + world.control.records().len(), 0);
+    assert_eq!(world.gateway.spool_depth() + world.control.records().len() as u64, 0);
 }
 
 #[tokio::test]

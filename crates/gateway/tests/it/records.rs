@@ -211,7 +211,7 @@ async fn the_record_is_in_the_spool_before_the_client_sees_the_end() {
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
         "HTTP/1.1 500 Oops\r\ncontent-length: 4\r\nconnection: close\r\n\r\noops",
     ];
-    for (before, answer) in answers.into_iter().enumerate() {
+    for (before, answer) in (0..).zip(answers) {
         let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
         let mut exchange = world.provider.next().await;
         assert_eq!(world.gateway.spool_depth(), before);

@@ -74,7 +74,7 @@ async fn without_a_good_token_nothing_moves() {
     }
     // A mistyped token was never asked about; the stranger's once, then it was known to be bad.
     assert_eq!(world.control.asked(), 2);
-    assert_eq!(world.gateway.spool_depth() + world.control.records().len(), 0);
+    assert_eq!(world.gateway.spool_depth() + world.control.records().len() as u64, 0);
 }
 
 #[tokio::test]
@@ -226,6 +226,9 @@ async fn providers_that_cant_serve_say_why() {
     }
 }
 
+/// So small a spool that one request's place fills it.
+const ONE_RECORD: u64 = 1;
+
 #[tokio::test]
 async fn too_many_requests_and_too_many_records_are_refused_with_a_time_to_come_back() {
     let world = World::with_options(|options| options.max_requests = 1).await;
@@ -236,7 +239,7 @@ async fn too_many_requests_and_too_many_records_are_refused_with_a_time_to_come_
     exchange.json("200 OK", "", "{}").await;
     first.answer().await;
 
-    let world = World::with_options(|options| options.spool_limits.records = 1).await;
+    let world = World::with_options(|options| options.spool.max_bytes = ONE_RECORD).await;
     world.control.hold_deliveries(true);
     let mut first = world.post("/ai/anthropic/v1/messages", b"{}").await;
     let mut exchange = world.provider.next().await;

@@ -19,6 +19,7 @@ use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::signals::Signals;
 use lychgate_control::{Control, Options};
+use lychgate_gateway::SpoolOptions;
 use lychgate_scripted::ScriptedProvider;
 use lychgate_store::DatabaseUrl;
 use lychgate_types::Ambient;
@@ -61,7 +62,10 @@ pub(crate) async fn run(args: DevArgs, environment: &Environment) -> Outcome {
         bootstrap_token: None,
         data_dir: data_dir.clone(),
         capture_content: true,
-        gateway: lychgate_gateway::Options::new(host_name(), settings.listen.0.to_string(), VERSION),
+        gateway: lychgate_gateway::Options {
+            spool: SpoolOptions::new(data_dir.join("spool")),
+            ..lychgate_gateway::Options::new(host_name(), settings.listen.0.to_string(), VERSION)
+        },
     };
     let scripted = ScriptedProvider::start(Listen::local(0).0).await;
     let scripted = scripted.map_err(|why| Failure::Failed(format!("the scripted provider can't start: {why}")))?;
@@ -108,11 +112,12 @@ async fn prepare(
         listen: Listen(listener.local_addr().map_err(Failure::failed)?),
         control_urls: vec![control_url.clone()],
         key_file: None,
-        key: setup::gateway_key(&api).await?,
+        key: setup::gateway_key(&api, data_dir).await?,
         name: "dev".to_owned(),
         advertise: None,
         labels: BTreeMap::new(),
         upstream: UpstreamSettings::default(),
+        spool: SpoolOptions::new(data_dir.join("replica-spool")),
     };
     let replica = Replica::start(settings, listener, ambient)?;
     attached(&replica).await?;

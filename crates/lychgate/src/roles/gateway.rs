@@ -3,13 +3,13 @@
 use super::key_file;
 use super::net::{Listen, bind, host_name};
 use super::upstream::UpstreamSettings;
-use super::{LogSettings, STOP_LIMIT, VERSION, chain, read_log};
+use super::{LogSettings, STOP_LIMIT, VERSION, chain, read_log, spool};
 use crate::args::{GatewayArgs, configuration_keys};
 use crate::config::{Environment, SecretFlags, Settings};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::signals::Signals;
-use lychgate_gateway::{Gateway, Options};
+use lychgate_gateway::{Gateway, Options, SpoolOptions};
 use lychgate_link::client::GrpcLink;
 use lychgate_types::Ambient;
 use lychgate_types::secret::{CredentialError, GatewayKeySecret};
@@ -41,6 +41,8 @@ pub(crate) struct GatewaySettings {
     pub(crate) labels: BTreeMap<String, String>,
     /// The way to providers.
     pub(crate) upstream: UpstreamSettings,
+    /// Where records wait.
+    pub(crate) spool: SpoolOptions,
 }
 
 /// A running replica.
@@ -80,6 +82,7 @@ impl Replica {
         let address = settings.advertise.unwrap_or_else(|| local_addr.to_string());
         let options = Options {
             labels: settings.labels,
+            spool: settings.spool,
             ..Options::new(settings.name, address, VERSION)
         };
         let options = settings.upstream.apply(options);
@@ -172,6 +175,7 @@ fn read(args: GatewayArgs, environment: &Environment) -> Outcome<(GatewaySetting
         );
     }
     let upstream = UpstreamSettings::read(&mut settings, args.provider_ca_file, environment);
+    let spool = spool::read(&mut settings, args.spool, "./lychgate-spool");
     let log = read_log(&mut settings, args.common, false);
     settings.finish()?;
     let Some((key, key_file)) = key else {
@@ -188,6 +192,7 @@ fn read(args: GatewayArgs, environment: &Environment) -> Outcome<(GatewaySetting
             advertise,
             labels,
             upstream,
+            spool,
         },
         log,
     ))
@@ -222,6 +227,7 @@ fn is_host_and_port(text: &str) -> bool {
 mod tests {
     use super::*;
     use clap::Parser;
+    use lychgate_gateway::{SpoolFull, SpoolSync};
 
     fn settings(flags: &[&str], environment: &[(&str, &str)]) -> Result<GatewaySettings, String> {
         let line = ["lychgate", "gateway"].iter().chain(flags).copied();
@@ -285,6 +291,37 @@ mod tests {
         assert!(
             shown.contains("proxy.example:3128") && !shown.contains("canary"),
             "{shown}"
+        );
+    }
+
+    #[test]
+    fn the_spool_is_set_and_what_is_wrong_with_it_is_told() {
+        let key = GatewayKeySecret::generate(&Ambient::system());
+        let base = ["--control-url", "http://h:1", "--key", key.expose()];
+        let with = |more: &[&str]| settings(&[&base[..], more].concat(), &[]);
+        let spool = with(&[]).unwrap().spool;
+        assert_eq!(spool, SpoolOptions::new("./lychgate-spool"));
+        let flags = [
+            "--spool-dir",
+            "/s",
+            "--spool-max-bytes",
+            "2MiB",
+            "--spool-sync",
+            "always",
+            "--spool-full",
+            "unrecorded",
+        ];
+        let spool = with(&flags).unwrap().spool;
+        assert_eq!((spool.directory, spool.max_bytes), ("/s".into(), 2 << 20));
+        assert_eq!(
+            (spool.sync, spool.when_full),
+            (SpoolSync::Always, SpoolFull::Unrecorded)
+        );
+        let told = with(&["--spool-max-bytes", "1KiB", "--spool-sync", "x", "--spool-full", "y"]).unwrap_err();
+        assert!(told.contains("3 problems") && told.contains("at least 1MiB"), "{told}");
+        assert!(
+            told.contains("interval or always") && told.contains("refuse or unrecorded"),
+            "{told}"
         );
     }
 

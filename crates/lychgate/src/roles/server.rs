@@ -2,13 +2,14 @@
 
 use super::net::{Listen, bind, cant_listen, host_name};
 use super::upstream::UpstreamSettings;
-use super::{LogSettings, STOP_LIMIT, VERSION, chain, data_dir, master_key, read_log};
+use super::{LogSettings, STOP_LIMIT, VERSION, chain, data_dir, master_key, read_log, spool};
 use crate::args::{DatabaseArgs, MigrateArgs, ServerArgs, configuration_keys};
 use crate::config::{Environment, SecretFlags, Settings};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::signals::Signals;
 use lychgate_control::{Control, Options, StartError};
+use lychgate_gateway::SpoolOptions;
 use lychgate_store::{DatabaseUrl, Store};
 use lychgate_types::Ambient;
 use lychgate_types::secret::{MasterKey, UserTokenSecret};
@@ -24,6 +25,7 @@ struct ServerSettings {
     bootstrap_token: Option<UserTokenSecret>,
     capture_content: bool,
     upstream: UpstreamSettings,
+    spool: SpoolOptions,
     log: LogSettings,
 }
 
@@ -60,9 +62,10 @@ pub(crate) async fn run(args: ServerArgs, environment: &Environment) -> Outcome 
         bootstrap_token: settings.bootstrap_token,
         data_dir: settings.database.data_dir,
         capture_content: settings.capture_content,
-        gateway: settings
-            .upstream
-            .apply(lychgate_gateway::Options::new(host_name(), listen.to_string(), VERSION)),
+        gateway: settings.upstream.apply(lychgate_gateway::Options {
+            spool: settings.spool,
+            ..lychgate_gateway::Options::new(host_name(), listen.to_string(), VERSION)
+        }),
     };
     let control = start(options, ambient, &master_key).await?;
     let announced = output::line(&format!("listening on http://{}", control.local_addr()));
@@ -142,6 +145,7 @@ fn read(args: ServerArgs, environment: &Environment) -> Outcome<ServerSettings> 
     });
     let capture_content = !settings.switch("no-content-capture", args.no_content_capture);
     let upstream = UpstreamSettings::read(&mut settings, args.provider_ca_file, environment);
+    let spool = spool::read(&mut settings, args.spool, database.data_dir.join("spool"));
     let log = read_log(&mut settings, args.common, false);
     settings.finish()?;
     Ok(ServerSettings {
@@ -151,6 +155,7 @@ fn read(args: ServerArgs, environment: &Environment) -> Outcome<ServerSettings> 
         bootstrap_token,
         capture_content,
         upstream,
+        spool,
         log,
     })
 }

@@ -16,6 +16,7 @@ mod request;
 mod revoke;
 mod routes;
 mod sdk;
+mod spool;
 mod table;
 
 /// The binary under test.

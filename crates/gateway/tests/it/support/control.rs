@@ -46,6 +46,7 @@ struct State {
     records: Vec<Arc<InterceptionRecord>>,
     fail_deliveries_of: Option<(String, LinkError)>,
     reject_model: Option<String>,
+    spools: Vec<tempfile::TempDir>,
 }
 
 impl std::fmt::Debug for Control {
@@ -61,6 +62,19 @@ impl Control {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap()
+    }
+
+    /// A directory that is there as long as this control plane is.
+    pub(crate) fn spool_directory(&self) -> std::path::PathBuf {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().to_owned();
+        self.lock().spools.push(directory);
+        path
+    }
+
+    /// Those directories.
+    pub(crate) fn spools(&self) -> Vec<std::path::PathBuf> {
+        self.lock().spools.iter().map(|spool| spool.path().to_owned()).collect()
     }
 
     pub(crate) fn token(&self, answer: Authorization) -> UserTokenSecret {

@@ -9,7 +9,7 @@ pub(crate) use client::{Answer, Client, End};
 pub(crate) use control::Control;
 pub(crate) use provider::Provider;
 
-use lychgate_gateway::{Gateway, Options};
+use lychgate_gateway::{Gateway, Options, SpoolOptions};
 use lychgate_link::ProviderConfig;
 use lychgate_types::policy::{ProviderPolicy, RetryPolicy};
 use lychgate_types::provider::ProviderType;
@@ -96,12 +96,20 @@ impl World {
     }
 }
 
+/// The options of a gateway for tests, with a spool that is there as long as `control` is.
+pub(crate) fn options(control: &Control) -> Options {
+    Options {
+        spool: SpoolOptions::new(control.spool_directory()),
+        ..Options::new("test", "127.0.0.1:1", "0.0.0")
+    }
+}
+
 pub(crate) async fn start(
     control: &Control,
     change: impl FnOnce(&mut Options),
     ambient: Ambient,
 ) -> (Gateway, SocketAddr) {
-    let mut options = Options::new("test", "127.0.0.1:1", "0.0.0");
+    let mut options = options(control);
     change(&mut options);
     let gateway = Gateway::start(options, Arc::new(control.clone()), ambient).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -11,8 +11,10 @@ use std::path::Path;
 
 /// The member that `lychgate dev` makes.
 const MEMBER: &str = "dev";
-/// The gateway key that it makes anew at each start.
+/// The gateway key that it makes.
 const KEY: &str = "dev";
+/// That key, in the data directory: what the replica's spool holds is sealed for it.
+const KEY_FILE: &str = "dev-gateway-key";
 /// The member's token, in the data directory.
 pub(crate) const MEMBER_TOKEN_FILE: &str = "dev-token";
 
@@ -81,15 +83,27 @@ async fn works(url: &ServerUrl, path: &Path) -> Outcome<bool> {
     }
 }
 
-/// A fresh gateway key in place of the one of the last start. It is kept nowhere but in memory.
-pub(crate) async fn gateway_key(api: &ApiClient) -> Outcome<GatewayKeySecret> {
+/// The gateway key of the last start, or a fresh one in its place.
+pub(crate) async fn gateway_key(api: &ApiClient, data_dir: &Path) -> Outcome<GatewayKeySecret> {
+    let path = data_dir.join(KEY_FILE);
+    let kept = read_secret(&path).ok();
+    if let Some(key) = kept.and_then(|text| GatewayKeySecret::parse(&text).ok())
+        && let Ok(known) = api.get(&format!("ai-gateway/keys/{KEY}")).await
+        && known["key_prefix"] == key.prefix()
+        && known["state"] == "active"
+    {
+        return Ok(key);
+    }
     match api.delete(&format!("ai-gateway/keys/{KEY}")).await {
         Err(error) if error.status() != Some(404) => return Err(error.into()),
         _ => {}
     }
-    let body = json!({ "name": KEY, "description": "made anew at each start of `lychgate dev`" });
+    let body = json!({ "name": KEY, "description": "of the replica of `lychgate dev`" });
     let answer = api.post("ai-gateway/keys", &body).await?;
-    GatewayKeySecret::parse(secret(&answer, "key")?).map_err(Failure::failed)
+    let key = secret(&answer, "key")?;
+    secret_file::replace(&path, key)
+        .map_err(|why| Failure::Failed(format!("can't write {}: {why}", path.display())))?;
+    GatewayKeySecret::parse(key).map_err(Failure::failed)
 }
 
 fn secret<'a>(answer: &'a Value, field: &str) -> Outcome<&'a str> {

@@ -1,0 +1,75 @@
+//! What the spool asks of a disk when it writes: a seam, so that tests can fill it up, break it, and see in which order it is
+//! asked. Reading goes past it.
+
+use std::fmt::Debug;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A place for segments.
+pub(crate) trait Disk: Send + Sync + Debug {
+    /// Makes a new file that only its owner may read.
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn Log>>;
+
+    /// Makes names of files survive a loss of power.
+    fn sync_directory(&self, path: &Path) -> io::Result<()>;
+}
+
+/// A file that grows.
+pub(crate) trait Log: Send + Sync + Debug {
+    /// Writes at this place; may take less than all.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
+
+    /// Cuts what stands behind this length.
+    fn cut(&self, length: u64) -> io::Result<()>;
+
+    /// Makes what was written survive a loss of power.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// The machine's own.
+#[derive(Debug)]
+pub(crate) struct SystemDisk;
+
+impl Disk for SystemDisk {
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn Log>> {
+        let mut options = OpenOptions::new();
+        Ok(Arc::new(options.write(true).create_new(true).mode(0o600).open(path)?))
+    }
+
+    fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+}
+
+impl Log for File {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        FileExt::write_at(self, bytes, offset)
+    }
+
+    fn cut(&self, length: u64) -> io::Result<()> {
+        self.set_len(length)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+/// Writes all of it.
+pub(super) fn write_all_at(log: &dyn Log, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match log.write_at(bytes, offset) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => {
+                bytes = bytes.get(count..).unwrap_or_default();
+                offset += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

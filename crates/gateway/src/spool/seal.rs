@@ -1,0 +1,139 @@
+//! Sealing records on disk: AES-256-GCM. The spool's key comes with the configuration and stays the same for years and for all
+//! replicas of one gateway key, so nothing is sealed with it itself: each run of the process draws a salt, and the run's key
+//! follows from both (HKDF-SHA256). Within a run the nonce counts, so none is used twice.
+
+use super::frame::{self, HEAD};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
+use lychgate_types::secret::SpoolKey;
+use std::ops::Range;
+
+/// A run's salt.
+pub(super) type Run = [u8; 32];
+/// Tells spool keys apart without telling what they are.
+pub(super) type KeyId = [u8; 8];
+
+const RUN_KEY: &[u8] = b"lychgate spool run v1";
+const KEY_ID: &[u8] = b"lychgate spool key id v1";
+
+/// What seals and opens the frames of one run under one spool key.
+pub(super) struct Sealer {
+    id: KeyId,
+    cipher: LessSafeKey,
+}
+
+impl std::fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sealer")
+    }
+}
+
+struct Length(usize);
+
+impl KeyType for Length {
+    fn len(&self) -> usize {
+        self.0
+    }
+}
+
+/// The id of a spool key.
+pub(super) fn key_id(key: &SpoolKey) -> Result<KeyId, Unspecified> {
+    let mut id = KeyId::default();
+    let base = Salt::new(HKDF_SHA256, &[]).extract(key.expose());
+    base.expand(&[KEY_ID], Length(id.len()))?.fill(&mut id)?;
+    Ok(id)
+}
+
+impl Sealer {
+    pub(super) fn new(key: &SpoolKey, run: &Run) -> Result<Self, Unspecified> {
+        let base = Salt::new(HKDF_SHA256, run).extract(key.expose());
+        let key_of_run = UnboundKey::from(base.expand(&[RUN_KEY], &AES_256_GCM)?);
+        Ok(Self {
+            id: key_id(key)?,
+            cipher: LessSafeKey::new(key_of_run),
+        })
+    }
+
+    /// The spool key's id.
+    pub(super) const fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// Seals what stands behind the head of a frame, in place, and completes the frame.
+    pub(super) fn seal(&self, number: u64, frame: &mut Vec<u8>) -> Result<(), SealError> {
+        let tag = self
+            .cipher
+            .seal_in_place_separate_tag(nonce(number), Aad::empty(), &mut frame[HEAD..])
+            .map_err(|Unspecified| SealError::Cipher)?;
+        frame.extend_from_slice(tag.as_ref());
+        frame::finish(frame, number).map_err(SealError::Frame)
+    }
+
+    /// Opens a whole frame in place; says where in it the record stands. `None`: sealed by somebody else.
+    pub(super) fn open(&self, frame: &mut [u8]) -> Option<Range<usize>> {
+        let nonce = nonce(frame::number(frame));
+        let sealed = frame.get_mut(HEAD..)?;
+        let plain = self.cipher.open_in_place(nonce, Aad::empty(), sealed).ok()?;
+        Some(HEAD..HEAD + plain.len())
+    }
+}
+
+/// Why a record could not be sealed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SealError {
+    #[error(transparent)]
+    Frame(frame::TooLong),
+    #[error("the cipher failed")]
+    Cipher,
+}
+
+fn nonce(number: u64) -> Nonce {
+    let mut bytes = [0; NONCE_LEN];
+    bytes[NONCE_LEN - 8..].copy_from_slice(&number.to_be_bytes());
+    Nonce::assume_unique_for_key(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sealer(key: u8, run: u8) -> Sealer {
+        Sealer::new(&SpoolKey::from_bytes([key; 32]), &[run; 32]).unwrap()
+    }
+
+    fn sealed(sealer: &Sealer, number: u64, text: &[u8]) -> Vec<u8> {
+        let mut frame = Vec::new();
+        frame::begin(&mut frame);
+        frame.extend_from_slice(text);
+        sealer.seal(number, &mut frame).unwrap();
+        frame
+    }
+
+    #[test]
+    fn only_the_same_key_and_run_open_it() {
+        let mut frame = sealed(&sealer(1, 1), 5, b"a plan");
+        assert!(!frame.windows(4).any(|bytes| bytes == b"plan"));
+        for other in [sealer(2, 1), sealer(1, 2)] {
+            assert_eq!(other.open(&mut frame.clone()), None);
+        }
+        let place = sealer(1, 1).open(&mut frame).unwrap();
+        assert_eq!(&frame[place], b"a plan");
+    }
+
+    #[test]
+    fn a_frame_under_another_number_does_not_open() {
+        let sealer = sealer(1, 1);
+        let mut frame = sealed(&sealer, 5, b"a plan");
+        frame::finish(&mut frame, 6).unwrap();
+        assert_eq!(sealer.open(&mut frame), None);
+        assert_ne!(sealed(&sealer, 1, b"same")[HEAD..], sealed(&sealer, 2, b"same")[HEAD..]);
+    }
+
+    #[test]
+    fn keys_are_told_apart_by_what_does_not_tell_them() {
+        assert_ne!(sealer(1, 1).id(), sealer(2, 1).id());
+        assert_eq!(sealer(1, 1).id(), sealer(1, 2).id());
+        assert_eq!(format!("{:?}", sealer(1, 1)), "Sealer");
+    }
+}

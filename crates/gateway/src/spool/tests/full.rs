@@ -1,0 +1,134 @@
+//! No room: by the limit, or because the disk takes no more.
+
+use super::*;
+use crate::options::SpoolFull;
+use crate::spool::{Full, keep};
+
+fn small(directory: &Path, when_full: SpoolFull) -> SpoolOptions {
+    SpoolOptions {
+        max_bytes: 256 << 10,
+        when_full,
+        ..SpoolOptions::new(directory)
+    }
+}
+
+#[test]
+fn a_place_is_kept_until_filled_or_given_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = SpoolOptions {
+        // Room for two places that are not filled yet.
+        max_bytes: 2 * (64 << 10) + 5000,
+        ..SpoolOptions::new(directory.path())
+    };
+    let spool = open_with(&options, Arc::new(SystemDisk));
+    let first = spool.reserve().unwrap();
+    let second = spool.reserve().unwrap();
+    assert_eq!(spool.reserve().unwrap_err(), Full::Records);
+    drop(first);
+    let third = spool.reserve().unwrap();
+    second.fill(named("a"));
+    third.fill(named("b"));
+    assert_eq!(read(&spool, spool.begin()).0, ["a", "b"]);
+}
+
+#[test]
+fn a_full_spool_takes_what_was_let_in_and_nothing_more_until_there_is_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let spool = open_with(&small(directory.path(), SpoolFull::Refuse), Arc::new(SystemDisk));
+    let late = spool.reserve().unwrap();
+    let mut count = 0;
+    while let Ok(slot) = spool.reserve() {
+        slot.fill(named("x".repeat(10_000)));
+        count += 1;
+    }
+    late.fill(named("late"));
+    assert_eq!(spool.room(), Err(Full::Records));
+    let (models, end) = read(&spool, spool.begin());
+    assert_eq!(
+        (models.len(), models.last().map(String::as_str)),
+        (count + 1, Some("late"))
+    );
+    spool.acknowledge(end);
+    assert_eq!((spool.room(), spool.unrecorded()), (Ok(()), 0));
+}
+
+#[test]
+fn where_requests_go_on_unrecorded_they_are_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let spool = open_with(&small(directory.path(), SpoolFull::Unrecorded), Arc::new(SystemDisk));
+    for _ in 0..40 {
+        put(&spool, "x".repeat(10_000));
+    }
+    let (models, end) = read(&spool, spool.begin());
+    assert!(spool.unrecorded() > 0 && spool.room().is_err());
+    assert_eq!(models.len() as u64 + spool.unrecorded(), 40);
+    spool.acknowledge(end);
+    put(&spool, "there is room again");
+    assert_eq!(read(&spool, end).0, ["there is room again"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_a_full_disk_the_end_of_an_answer_waits_and_goes_out_once_there_is_room() {
+    let (directory, disk) = (tempfile::tempdir().unwrap(), Scripted::default());
+    let spool = open_with(&SpoolOptions::new(directory.path()), Arc::new(disk.clone()));
+    let keeping = tokio::spawn(keep(Arc::clone(&spool)));
+    put(&spool, "a");
+    // The next one is cut in the middle.
+    disk.with(|script| script.room = Some(50));
+    let held = spool.reserve().unwrap().fill(named("b")).unwrap();
+    assert!(matches!(spool.reserve(), Err(Full::Disk(why)) if why.contains("can't be written")));
+    assert_eq!(spool.depth(), 2);
+    assert_eq!(read(&spool, spool.begin()).0, ["a"]);
+    disk.with(|script| script.room = None);
+    held.await.unwrap();
+    assert_eq!(read(&spool, spool.begin()).0, ["a", "b"]);
+    until_room(&spool).await;
+    put(&spool, "c");
+    assert_eq!(read(&spool, spool.begin()).0, ["a", "b", "c"]);
+    keeping.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_whose_record_finds_no_room_in_time_must_not_look_complete() {
+    let (directory, disk) = (tempfile::tempdir().unwrap(), Scripted::default());
+    let spool = open_with(&SpoolOptions::new(directory.path()), Arc::new(disk.clone()));
+    let keeping = tokio::spawn(keep(Arc::clone(&spool)));
+    let slots: Vec<_> = (0..3).map(|_| spool.reserve().unwrap()).collect();
+    disk.with(|script| script.room = Some(0));
+    for slot in slots {
+        let told = slot.fill(named("m")).unwrap().await.unwrap_err();
+        assert!(told.to_string().contains("can't be kept"), "{told}");
+    }
+    // They wait all the same.
+    assert_eq!(spool.depth(), 3);
+    disk.with(|script| script.room = None);
+    until_room(&spool).await;
+    assert_eq!(read(&spool, spool.begin()).0.len(), 3);
+    keeping.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_a_full_disk_nobody_waits_where_requests_go_on_unrecorded() {
+    let (directory, disk) = (tempfile::tempdir().unwrap(), Scripted::default());
+    let options = SpoolOptions {
+        when_full: SpoolFull::Unrecorded,
+        ..SpoolOptions::new(directory.path())
+    };
+    let spool = open_with(&options, Arc::new(disk.clone()));
+    disk.with(|script| script.room = Some(0));
+    for _ in 0..5000 {
+        put(&spool, "m");
+    }
+    assert_eq!((spool.depth(), spool.unrecorded()), (4096, 904));
+    disk.with(|script| script.room = None);
+    let keeping = tokio::spawn(keep(Arc::clone(&spool)));
+    until_room(&spool).await;
+    assert_eq!(read(&spool, spool.begin()).0.len(), 4096);
+    keeping.abort();
+}
+
+async fn until_room(spool: &Spool) {
+    while spool.room().is_err() {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}
