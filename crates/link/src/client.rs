@@ -93,7 +93,12 @@ impl GrpcLink {
                 let (key, answer) = match (first, &keys.second) {
                     (Err(error), Some(second)) if keys::is_about_the_key(&error) => {
                         let other = call(endpoint, second.clone(), time).await;
-                        (second, if other.is_ok() { other } else { Err(error) })
+                        if other.is_ok() {
+                            tracing::error!(refused = keys.first.prefix(), used = second.prefix(), %error, "a gateway key is not let in; the other one that is known is used");
+                            (second, other)
+                        } else {
+                            (&keys.first, Err(error))
+                        }
                     }
                     (first, _) => (&keys.first, first),
                 };

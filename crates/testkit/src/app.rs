@@ -205,16 +205,41 @@ impl App {
         path
     }
 
+    /// Starts another control plane on the same database (PostgreSQL), at `listen` (`IP:PORT`): the process and its address.
+    pub async fn another_server(&self, name: &str, listen: &str) -> (Process, String) {
+        let mut command = self.command();
+        command
+            .args(["server", "--listen", listen])
+            .arg("--data-dir")
+            .arg(self.directory.path().join(name))
+            .arg("--master-key-file")
+            .arg(self.directory.path().join("data/master-key"))
+            .env(
+                "LYCHGATE_DATABASE_URL",
+                self.database_url.as_deref().expect("PostgreSQL"),
+            );
+        let server = Process::start(&mut command);
+        let url = server.line("listening on ").await;
+        (server, url)
+    }
+
     /// Starts a replica with a key of its own and waits until it may receive traffic.
     pub async fn replica(&self, key_name: &str) -> Replica {
         let key = self.key_file(key_name).await;
+        self.replica_of(&[&self.url], &key).await
+    }
+
+    /// Starts a replica that knows these control planes, and waits until it may receive traffic.
+    pub async fn replica_of(&self, control_urls: &[&str], key_file: &Path) -> Replica {
         let mut command = self.command();
         command
-            .args(["gateway", "--listen", "127.0.0.1:0", "--control-url", &self.url])
-            .arg("--key-file")
-            .arg(key)
+            .args(["gateway", "--listen", "127.0.0.1:0", "--key-file"])
+            .arg(key_file)
             .arg("--spool-dir")
             .arg(self.fresh_spool());
+        for url in control_urls {
+            command.args(["--control-url", url]);
+        }
         let process = Process::start(&mut command);
         let url = process.line("listening on ").await;
         let replica = Replica { process, url };
@@ -293,6 +318,14 @@ impl App {
 }
 
 impl Replica {
+    /// How often it attached so far, and to which control plane last.
+    pub fn attached(&self) -> (usize, String) {
+        let log = self.process.stderr();
+        let attached: Vec<_> = log.split("attached url=\"").skip(1).collect();
+        let last = attached.last().and_then(|rest| rest.split_once('"'));
+        (attached.len(), last.map(|(url, _)| url.to_owned()).unwrap_or_default())
+    }
+
     /// What `/readyz` says: status and text.
     pub async fn readiness(&self) -> (u16, String) {
         let answer = http::get(format!("{}/readyz", self.url)).send().await;
