@@ -1,23 +1,44 @@
 //! A usage object as what it is: a bag of named counters.
 
-use super::{Members, Raw};
+use super::Raw;
 use crate::limits::{COUNTERS, NAME_BYTES};
 use lychgate_types::interception::TokenUsage;
-use serde::de::MapAccess;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Levels of objects inside a usage object that are looked into.
 const DEPTH: usize = 3;
 
+/// Names that usage objects mostly have; others are allocated. Any name is read.
+const USUAL: &[&str] = &[
+    "input_tokens",
+    "output_tokens",
+    "total_tokens",
+    "prompt_tokens",
+    "completion_tokens",
+    "cache_read_input_tokens",
+    "cache_creation_input_tokens",
+    "cache_creation.ephemeral_5m_input_tokens",
+    "cache_creation.ephemeral_1h_input_tokens",
+    "input_tokens_details.cached_tokens",
+    "output_tokens_details.reasoning_tokens",
+    "prompt_tokens_details.cached_tokens",
+    "prompt_tokens_details.audio_tokens",
+    "completion_tokens_details.reasoning_tokens",
+    "completion_tokens_details.audio_tokens",
+    "completion_tokens_details.accepted_prediction_tokens",
+    "completion_tokens_details.rejected_prediction_tokens",
+];
+
 /// The integer counters of a usage object, those of objects inside it by dotted names (`output_tokens_details.reasoning_tokens`).
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(crate) struct Counters(BTreeMap<String, i64>);
+pub(crate) struct Counters(BTreeMap<Cow<'static, str>, i64>);
 
 impl Counters {
     /// Reads a usage object; `None` for anything else, `null` too, and for an object without any counter.
     pub(crate) fn read(usage: Raw<'_>) -> Option<Self> {
         let mut counters = Self::default();
-        counters.collect("", usage.object()?, DEPTH);
+        counters.collect(&mut String::new(), usage, DEPTH);
         (!counters.0.is_empty()).then_some(counters)
     }
 
@@ -40,28 +61,40 @@ impl Counters {
 
     /// What is left, without those that count nothing.
     pub(crate) fn into_extra(self) -> BTreeMap<String, i64> {
-        self.0.into_iter().filter(|(_, count)| *count != 0).collect()
+        let counting = self.0.into_iter().filter(|(_, count)| *count != 0);
+        counting.map(|(name, count)| (name.into_owned(), count)).collect()
     }
 
-    fn collect(&mut self, prefix: &str, entries: Entries<'_>, depth: usize) {
-        for (key, value) in entries.0 {
-            let name = format!("{prefix}{key}");
-            if name.len() > NAME_BYTES {
-                continue;
+    /// Adds the counters among an object's first [`COUNTERS`] members. `path` is what goes before their names.
+    fn collect(&mut self, path: &mut String, object: Raw<'_>, depth: usize) {
+        let (start, mut left) = (path.len(), COUNTERS);
+        object.for_each_member(|key, value| {
+            let Some(rest) = left.checked_sub(1) else { return };
+            left = rest;
+            path.push_str(&String::from_utf8_lossy(key));
+            if path.len() <= NAME_BYTES {
+                if let Some(count) = value.integer() {
+                    self.set(kept(path), count);
+                } else if depth > 1 {
+                    path.push('.');
+                    self.collect(path, value, depth - 1);
+                }
             }
-            if let Some(count) = value.integer() {
-                self.set(name, count);
-            } else if let Some(inner) = (depth > 1).then(|| value.object()).flatten() {
-                self.collect(&format!("{name}."), inner, depth - 1);
-            }
-        }
+            path.truncate(start);
+        });
     }
 
-    fn set(&mut self, name: String, count: i64) {
+    fn set(&mut self, name: Cow<'static, str>, count: i64) {
         if self.0.len() < COUNTERS || self.0.contains_key(&name) {
             self.0.insert(name, count);
         }
     }
+}
+
+/// A name to keep.
+fn kept(name: &str) -> Cow<'static, str> {
+    let usual = USUAL.iter().find(|usual| **usual == name);
+    usual.map_or_else(|| Cow::Owned(name.to_owned()), |usual| Cow::Borrowed(*usual))
 }
 
 /// The spelling that all of OpenAI's APIs share but for three names.
@@ -92,20 +125,5 @@ impl OpenAiNames {
             extra: counters.into_extra(),
             ..TokenUsage::default()
         }
-    }
-}
-
-/// The members of any object, the first [`COUNTERS`] of them.
-#[derive(Debug, Default)]
-struct Entries<'de>(Vec<(String, Raw<'de>)>);
-
-impl<'de> Members<'de> for Entries<'de> {
-    fn read<A: MapAccess<'de>>(&mut self, key: &[u8], map: &mut A) -> Result<bool, A::Error> {
-        if self.0.len() >= COUNTERS {
-            return Ok(false);
-        }
-        self.0
-            .push((String::from_utf8_lossy(key).into_owned(), map.next_value()?));
-        Ok(true)
     }
 }

@@ -1,7 +1,7 @@
 //! A JSON value as its own text, read as what it is wanted to be.
 
-use super::{Members, object};
-use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
+use super::{Key, Members, object};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
@@ -86,6 +86,15 @@ impl<'de> Raw<'de> {
         }
     }
 
+    /// Calls for each member, if the value is an object.
+    pub(crate) fn for_each_member(self, each: impl FnMut(&[u8], Raw<'de>)) {
+        if self.json().starts_with('{') {
+            let mut json = serde_json::Deserializer::from_str(self.json());
+            // Valid, as above.
+            let _ = json.deserialize_map(EachMemberVisitor(each));
+        }
+    }
+
     /// The last element, if the value is an array that has one.
     pub(crate) fn last(self) -> Raw<'de> {
         let mut last = Raw::default();
@@ -104,6 +113,21 @@ impl<'de, F: FnMut(Raw<'de>)> Visitor<'de> for EachVisitor<F> {
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
         while let Some(element) = seq.next_element()? {
             (self.0)(element);
+        }
+        Ok(())
+    }
+}
+
+struct EachMemberVisitor<F>(F);
+
+impl<'de, F: FnMut(&[u8], Raw<'de>)> Visitor<'de> for EachMemberVisitor<F> {
+    type Value = ();
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some((key, value)) = map.next_entry::<Key<'de>, _>()? {
+            (self.0)(&key.0, value);
         }
         Ok(())
     }
