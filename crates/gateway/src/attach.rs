@@ -24,6 +24,9 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a replica whose key is refused goes on while its new key may be let in any moment.
 const OVERLAP: Duration = Duration::from_secs(1);
 
+/// The ceilings of the first wait after a loss, and of any. A control plane that comes back has all its replicas within seconds.
+const SOON: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
+
 /// Why an attachment is over.
 enum Over {
     /// It may work again soon.
@@ -52,7 +55,7 @@ type Event = Option<Result<Down, LinkError>>;
 /// Attaches, listens, and attaches again, for ever.
 pub(crate) async fn run(core: Arc<Core>) {
     let (heartbeats, _) = watch::channel(Heartbeat::default());
-    let mut soon = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+    let mut soon = Backoff::new(SOON.0, SOON.1);
     let mut slowly = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
     loop {
         let over = match open(&core, &heartbeats).await {
@@ -154,7 +157,7 @@ async fn attend(core: &Core, heartbeats: &watch::Sender<Heartbeat>, opened: Open
 
 /// Waits for a new key, and opens a stream that shows it. Where that key is not let in, waits for the next one.
 async fn renew(core: &Core, heartbeats: &watch::Sender<Heartbeat>, under_way: &AtomicBool) -> Opened {
-    let mut soon = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+    let mut soon = Backoff::new(SOON.0, SOON.1);
     loop {
         under_way.store(false, Ordering::Relaxed);
         core.link.renewed().await;

@@ -1,7 +1,7 @@
 //! The long stream to the control plane: resumed, out of step, drained, renewed, refused.
 
-use crate::support::{Control, World, config, ready, until};
-use lychgate_gateway::{Gateway, Options};
+use crate::support::{Control, World, config, options, ready, until};
+use lychgate_gateway::Gateway;
 use lychgate_link::{CloseReason, LinkError, Message, RefusalReason};
 use lychgate_types::Ambient;
 use lychgate_types::provider::ProviderType;
@@ -29,8 +29,7 @@ async fn ask(world: &World, token: &UserTokenSecret) -> u16 {
 /// A gateway that nobody sends requests to.
 async fn gateway(control: &Control) -> Gateway {
     control.configure(vec![config("anthropic", ProviderType::Anthropic, "http://127.0.0.1:1")]);
-    let options = Options::new("test", "127.0.0.1:1", "0.0.0");
-    Gateway::start(options, Arc::new(control.clone()), Ambient::system()).unwrap()
+    Gateway::start(options(control), Arc::new(control.clone()), Ambient::system()).unwrap()
 }
 
 #[tokio::test]
