@@ -19,7 +19,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use lychgate_link::Configuration;
-use lychgate_stream::{Failure, Idle, Last, LastWords, ReadLimits, RelayBody, Watch, read_bounded};
+use lychgate_stream::{Failure, Idle, Joined, Last, LastWords, ReadLimits, RelayBody, Watch, read_bounded};
 use lychgate_types::provider::ProviderType;
 use std::sync::Arc;
 
@@ -95,7 +95,7 @@ impl Parts {
         let (mut parts, body) = response.into_parts();
         to_client(&mut parts.headers, true);
         let relayed = RelayBody::new(
-            body,
+            Joined::new(body),
             Unwatched,
             Idle::new(millis(provider.config.policy.timeouts.idle_ms)),
         );
@@ -105,7 +105,7 @@ impl Parts {
 
 struct Unwatched;
 
-impl Watch<Answer> for Unwatched {
+impl Watch<Joined<Answer>> for Unwatched {
     fn data(&mut self, bytes: Bytes) -> Bytes {
         bytes
     }
@@ -118,5 +118,5 @@ impl Watch<Answer> for Unwatched {
         LastWords::Failure(Last::default())
     }
 
-    fn left(self, _: Answer) {}
+    fn left(self, _: Joined<Answer>) {}
 }

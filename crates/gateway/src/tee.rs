@@ -12,7 +12,7 @@ use crate::upstream::{Answer, Sending};
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
 use http_body_util::BodyExt as _;
-use lychgate_stream::{Failure, Last, LastWords, Watch};
+use lychgate_stream::{Failure, Joined, Last, LastWords, Watch};
 use lychgate_wire::UsageChunkFilter;
 use lychgate_wire::error::{body, stream_event};
 use std::sync::atomic::Ordering;
@@ -35,7 +35,7 @@ pub(crate) struct Tee {
     pub(crate) mark: Mark,
 }
 
-impl Watch<Peeked<Answer>> for Tee {
+impl Watch<Joined<Peeked<Answer>>> for Tee {
     fn data(&mut self, bytes: Bytes) -> Bytes {
         self.meter.data(&bytes);
         match &mut self.filter {
@@ -81,7 +81,7 @@ impl Watch<Peeked<Answer>> for Tee {
         }
     }
 
-    fn left(self, rest: Peeked<Answer>) {
+    fn left(self, rest: Joined<Peeked<Answer>>) {
         let ending = if self.meter.has_last_event() {
             Ending::Complete
         } else {
@@ -117,7 +117,7 @@ impl Tee {
 /// What passes through unrecorded is counted only.
 pub(crate) struct Through(#[expect(dead_code, reason = "held for its count until the body ends")] pub(crate) Visit);
 
-impl Watch<Answer> for Through {
+impl Watch<Joined<Answer>> for Through {
     fn data(&mut self, bytes: Bytes) -> Bytes {
         bytes
     }
@@ -130,7 +130,7 @@ impl Watch<Answer> for Through {
         LastWords::Failure(Last::default())
     }
 
-    fn left(self, _: Answer) {}
+    fn left(self, _: Joined<Answer>) {}
 }
 
 /// Goes on waiting for the head of an answer whose client has left, then for what it says about its cost.

@@ -1,17 +1,19 @@
 //! Pieces of bodies and streams, each small and tested: a relay that watches a body and fires once at its end
-//! ([`RelayBody`]), a deadline for silence and for the whole ([`Idle`]),
+//! ([`RelayBody`]), small pieces that go on together ([`Joined`]), a deadline for silence and for the whole ([`Idle`]),
 //! a connection that is cut when its peer takes nothing ([`Paced`]), a bounded read ([`read_bounded`]) and a bounded discard ([`discard`]).
 //!
 //! Not here: what the bytes mean (crate `wire`) and what is done about an end (crate `gateway`).
 
 mod discard;
 mod idle;
+mod joined;
 mod paced;
 mod read;
 mod relay;
 
 pub use discard::discard;
 pub use idle::Idle;
+pub use joined::Joined;
 pub use paced::Paced;
 pub use read::{ReadError, ReadLimits, read_bounded};
 pub use relay::{Failure, Hold, Last, LastWords, RelayBody, Watch};
