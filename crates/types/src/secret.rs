@@ -81,7 +81,7 @@ impl<K: Kind> Credential<K> {
             }
         }
         let sum = checksum(&text);
-        text.push_str(&sum);
+        text.extend(sum.map(char::from));
         Self {
             text,
             kind: PhantomData,
@@ -96,7 +96,7 @@ impl<K: Kind> Credential<K> {
         if text.len() != LENGTH || !text[K::PREFIX.len()..].bytes().all(|b| b.is_ascii_alphanumeric()) {
             return Err(CredentialError::Shape);
         }
-        if checksum(&text[..CHECKSUM_AT]) != text[CHECKSUM_AT..] {
+        if checksum(&text[..CHECKSUM_AT]) != text.as_bytes()[CHECKSUM_AT..] {
             return Err(CredentialError::Checksum);
         }
         Ok(Self {
@@ -136,14 +136,14 @@ impl<K: Kind> Clone for Credential<K> {
     }
 }
 
-fn checksum(text: &str) -> String {
+fn checksum(text: &str) -> [u8; 6] {
     let mut sum = crc32fast::hash(text.as_bytes());
     let mut out = [b'0'; 6];
     for digit in out.iter_mut().rev() {
         *digit = BASE62[(sum % 62) as usize];
         sum /= 62;
     }
-    out.iter().map(|b| char::from(*b)).collect()
+    out
 }
 
 /// SHA-256 of a credential. Not a secret in the sense that it can be used, but nothing prints it either.
