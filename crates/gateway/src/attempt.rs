@@ -9,7 +9,7 @@ use crate::breaker::{Mark, Permit};
 use crate::call::{Call, NoHead};
 use crate::core::Core;
 use crate::error::Refusal;
-use crate::headers::{strip, to_client};
+use crate::headers::{INTERCEPTION_ID, id_value, strip, to_client};
 use crate::itinerary::{Itinerary, Pass};
 use crate::kept::Kept;
 use crate::meter::{Meter, is_plain};
@@ -19,14 +19,16 @@ use crate::provider::Provider;
 use crate::relay::is_event_stream;
 use crate::retry::{Advice, advise, millis};
 use crate::tee::Tee;
-use crate::upstream::{Answer, SendError};
+use crate::upstream::{Answer, SendError, Sending};
 use axum::body::Body;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
-use lychgate_stream::{Idle, RelayBody, discard};
+use lychgate_stream::{Idle, Joined, RelayBody, discard};
+use lychgate_types::InterceptionId;
 use lychgate_wire::UsageChunkFilter;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How much of an answer that is not passed on is read, and for how long.
@@ -90,40 +92,86 @@ impl Outbound {
 /// An attempt's end.
 type Attempted = Result<Response<Peeked<Answer>>, NoHead>;
 
-/// Makes the attempts, the first one with `pass`.
-pub(crate) async fn intercept(
-    core: &Core,
-    mut outbound: Outbound,
-    mut itinerary: Itinerary,
-    (mut pass, mut permit): (Pass, Permit),
-    meter: Meter,
-    filter: Option<UsageChunkFilter>,
-) -> Response<Body> {
-    let mut call = Call::new(meter);
-    loop {
-        let (url, body) = (std::mem::take(&mut pass.url), std::mem::take(&mut pass.body));
-        let Some(credential) = itinerary.credential(&pass) else {
-            return refuse(broken(), call.finish(), &pass).await;
-        };
-        let request = outbound.request(url, body, credential, !itinerary.may_go_on());
-        let sending = core.upstream.send(&pass.provider, request);
-        let attempted = call.attempt(sending, pass.limit).await;
-        let (advice, mark) = learn(core, &pass, permit, &attempted);
-        let next = match itinerary.next(core, advice) {
-            None => None,
-            Some(wait) => {
-                call.pause(wait).await;
-                itinerary.board(core, &outbound).ok()
+/// One intercepted request on its way. Held in one piece, since a future that moves these about would hold each of them twice.
+pub(crate) struct Exchange {
+    pub(crate) core: Arc<Core>,
+    pub(crate) id: InterceptionId,
+    pub(crate) outbound: Outbound,
+    pub(crate) itinerary: Itinerary,
+    /// Leave for the attempt that comes first; later those that follow.
+    pub(crate) pass: Pass,
+    /// Goes with the pass.
+    pub(crate) permit: Permit,
+    pub(crate) call: Call,
+    pub(crate) filter: Option<UsageChunkFilter>,
+}
+
+impl Exchange {
+    /// Makes the attempts.
+    pub(crate) async fn run(mut self: Box<Self>) -> Response<Body> {
+        let mut response = loop {
+            let Some(sending) = self.send() else {
+                break refuse(broken(), self.call.finish(), &self.pass).await;
+            };
+            let attempted = self.call.attempt(sending, self.pass.limit).await;
+            let (advice, mark) = self.learn(&attempted);
+            if let Some(wait) = self.itinerary.next(&self.core, advice) {
+                self.call.pause(wait).await;
+                if let Ok((pass, permit)) = self.itinerary.board(&self.core, &self.outbound) {
+                    forget(attempted);
+                    self.go_on(pass, permit);
+                    continue;
+                }
             }
+            // Until here it was not certain that this answer would not be the client's after all.
+            break answer(attempted, self.call.finish(), &self.pass, mark, self.filter.take()).await;
         };
-        // Until here it was not certain that this answer would not be the client's after all.
-        let Some(next) = next else {
-            return answer(attempted, call.finish(), &pass, mark, filter).await;
-        };
-        forget(attempted);
-        (pass, permit) = next;
-        let hint = itinerary.credential(&pass).map_or("", |credential| &credential.hint);
-        call.meter().again(&pass.provider, hint);
+        response.headers_mut().insert(INTERCEPTION_ID, id_value(self.id));
+        response
+    }
+
+    /// Begins the attempt that there is a pass for.
+    fn send(&mut self) -> Option<Sending> {
+        let pass = &mut self.pass;
+        let (url, body) = (std::mem::take(&mut pass.url), std::mem::take(&mut pass.body));
+        let credential = self.itinerary.credential(pass)?;
+        let last = !self.itinerary.may_go_on();
+        let request = self.outbound.request(url, body, credential, last);
+        Some(self.core.upstream.send(&pass.provider, request))
+    }
+
+    fn go_on(&mut self, pass: Pass, permit: Permit) {
+        (self.pass, self.permit) = (pass, permit);
+        let credential = self.itinerary.credential(&self.pass);
+        let hint = credential.map_or("", |credential| &credential.hint);
+        self.call.meter().again(&self.pass.provider, hint);
+    }
+
+    /// What an attempt's end says about its key, its breaker, and further attempts.
+    fn learn(&mut self, attempted: &Attempted) -> (Advice, Mark) {
+        let (core, pass, permit) = (&self.core, &self.pass, &mut self.permit);
+        match attempted {
+            Ok(answer) if answer.status().is_success() => (Advice::Accept, permit.answered()),
+            Ok(answer) => {
+                let (status, headers) = (answer.status(), answer.headers());
+                let now = core.ambient.now();
+                if let Some(key) = pass.key {
+                    pass.provider.bench(key, status, headers, now);
+                }
+                let mark = match status.as_u16() {
+                    503 | 504 | 529 => permit.failed(&core.breakers),
+                    _ => permit.answered(),
+                };
+                (advise(status, headers, pass.key.is_some(), now), mark)
+            }
+            Err(why) => {
+                let advice = match why {
+                    NoHead::Broken(SendError::Private(_)) | NoHead::Timeout => Advice::Elsewhere,
+                    NoHead::Broken(_) | NoHead::Empty => Advice::Again(None),
+                };
+                (advice, permit.failed(&core.breakers))
+            }
+        }
     }
 }
 
@@ -132,32 +180,6 @@ fn forget(attempted: Attempted) {
     if let Ok(response) = attempted {
         let mut body = response.into_body();
         tokio::spawn(async move { discard(&mut body, DISCARD_BYTES, DISCARD_TIME).await });
-    }
-}
-
-/// What an attempt's end says about its key, its breaker, and further attempts.
-fn learn(core: &Core, pass: &Pass, permit: Permit, attempted: &Attempted) -> (Advice, Mark) {
-    match attempted {
-        Ok(answer) if answer.status().is_success() => (Advice::Accept, permit.answered()),
-        Ok(answer) => {
-            let (status, headers) = (answer.status(), answer.headers());
-            let now = core.ambient.now();
-            if let Some(key) = pass.key {
-                pass.provider.bench(key, status, headers, now);
-            }
-            let mark = match status.as_u16() {
-                503 | 504 | 529 => permit.failed(&core.breakers),
-                _ => permit.answered(),
-            };
-            (advise(status, headers, pass.key.is_some(), now), mark)
-        }
-        Err(why) => {
-            let advice = match why {
-                NoHead::Broken(SendError::Private(_)) | NoHead::Timeout => Advice::Elsewhere,
-                NoHead::Broken(_) | NoHead::Empty => Advice::Again(None),
-            };
-            (advice, permit.failed(&core.breakers))
-        }
     }
 }
 
@@ -187,7 +209,7 @@ async fn answer(
         mark,
     };
     let idle = Idle::new(millis(pass.provider.config.policy.timeouts.idle_ms)).until(pass.end);
-    let mut relayed = RelayBody::new(body, tee, idle);
+    let mut relayed = RelayBody::new(Joined::new(body), tee, idle);
     if relayed.settled().await.is_err() {
         let message = "the record of this request can't be kept, so its answer is not shown";
         return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message)

@@ -249,16 +249,17 @@ impl Entry {
 
 impl Permit {
     /// An answer came that says that the provider lives.
-    pub(crate) fn answered(self) -> Mark {
-        if let Some(trial) = &self.trial {
-            trial.breakers.close(trial);
+    pub(crate) fn answered(&mut self) -> Mark {
+        if let Some(trial) = self.trial.take() {
+            trial.breakers.close(&trial);
         }
         self.mark
     }
 
     /// It failed in a way that counts.
-    pub(crate) fn failed(self, breakers: &Breakers) -> Mark {
-        breakers.fail(self.mark, self.trial.as_ref().map(|trial| trial.since));
+    pub(crate) fn failed(&mut self, breakers: &Breakers) -> Mark {
+        let trial = self.trial.take();
+        breakers.fail(self.mark, trial.as_ref().map(|trial| trial.since));
         self.mark
     }
 }

@@ -94,7 +94,7 @@ impl Call {
     }
 
     /// The attempts are over.
-    pub(crate) fn finish(mut self) -> Meter {
+    pub(crate) fn finish(&mut self) -> Meter {
         self.meter.take()
     }
 

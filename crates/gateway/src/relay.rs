@@ -2,12 +2,12 @@
 //!
 //! Not here: what surrounds every request (`stack`).
 
-use crate::attempt::{Outbound, broken, intercept, no_head};
+use crate::attempt::{Exchange, Outbound, broken, no_head};
 use crate::auth::{self, Credentials, Outgoing};
-use crate::call::NoHead;
+use crate::call::{Call, NoHead};
 use crate::core::{Core, Visit};
 use crate::error::Refusal;
-use crate::headers::{INTERCEPTION_ID, id_value, to_client};
+use crate::headers::to_client;
 use crate::itinerary::Itinerary;
 use crate::lease::Verdict;
 use crate::meter::{Arrival, Meter, Opening};
@@ -21,7 +21,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT};
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode};
-use lychgate_stream::{Idle, ReadError, ReadLimits, RelayBody, discard, read_bounded};
+use lychgate_stream::{Idle, Joined, ReadError, ReadLimits, RelayBody, discard, read_bounded};
 use lychgate_types::interception::CredentialKind;
 use lychgate_types::provider::Api;
 use lychgate_types::secret::SecretHash;
@@ -35,6 +35,15 @@ use tokio::time::Instant;
 const DISCARD_BYTES: usize = 64 << 20;
 const DISCARD_TIME: Duration = Duration::from_secs(5);
 
+/// A request that was let in and whose body is here.
+struct Received {
+    parts: Parts,
+    admitted: Admitted,
+    bytes: Bytes,
+    /// Time spent waiting for the client's body: not the gateway's own.
+    waited: Duration,
+}
+
 /// Everything a request needs to be relayed, found out before its body is read.
 struct Admitted {
     api: Option<(Api, Slot)>,
@@ -44,7 +53,7 @@ struct Admitted {
     tail: usize,
 }
 
-/// Relays one request to `provider`; `rest` is the path after the provider's name.
+/// Relays one request to `provider`.
 pub(crate) async fn relay(
     visit: Visit,
     provider: Arc<Provider>,
@@ -52,17 +61,49 @@ pub(crate) async fn relay(
     arrival: Arrival,
     request: Request<Body>,
 ) -> Result<Response<Body>, Refusal> {
-    let core = Arc::clone(visit.core());
-    let (parts, mut body) = request.into_parts();
-    let asked_at = Instant::now();
-    let (admitted, bytes) = receive(&core, &provider, &parts, &mut body).await?;
-    drop(body);
-    let waited = asked_at.elapsed();
-    let Admitted { api, token, own, tail } = admitted;
-    let mut outbound = Outbound::new(parts, tail);
+    let Received {
+        parts,
+        admitted: Admitted { api, token, own, tail },
+        bytes,
+        waited,
+    } = receive(visit.core(), &provider, request).await?;
+    let outbound = Outbound::new(parts, tail);
     let Some((api, slot)) = api else {
-        return pass(visit, &provider, own.as_ref(), outbound, bytes).await;
+        return Box::pin(pass(visit, provider, own, outbound, bytes)).await;
     };
+    let asking = Asking {
+        api,
+        token,
+        own,
+        capture_content,
+        arrival,
+        waited,
+    };
+    let exchange = open(visit, slot, &provider, asking, outbound, bytes)?;
+    Ok(exchange.run().await)
+}
+
+/// Who asks, for what, and since when.
+struct Asking {
+    api: Api,
+    token: SecretHash,
+    own: Option<Outgoing>,
+    capture_content: bool,
+    arrival: Arrival,
+    waited: Duration,
+}
+
+/// Makes an exchange of a request: from here on there is a record of it.
+fn open(
+    visit: Visit,
+    slot: Slot,
+    provider: &Arc<Provider>,
+    asking: Asking,
+    mut outbound: Outbound,
+    bytes: Bytes,
+) -> Result<Box<Exchange>, Refusal> {
+    let core = Arc::clone(visit.core());
+    let Asking { api, own, .. } = asking;
     let facts = lychgate_wire::read_request(api, &bytes)
         .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))?;
     let asked = lychgate_wire::ask_for_usage(api, &facts, &bytes);
@@ -75,30 +116,37 @@ pub(crate) async fn relay(
     let candidates = {
         let snapshot = core.snapshot.load();
         let routes = &snapshot.table.routes;
-        routes.draw(&provider, &facts.model, own.is_some(), &core.ambient)?
+        routes.draw(provider, &facts.model, own.is_some(), &core.ambient)?
     };
     let model = core.breakers.model(&facts.model);
     let mut itinerary = Itinerary::new(candidates, own, api, model, bytes);
-    let boarded = itinerary.board(&core, &outbound)?;
-    let id = core.ambient.new_id();
+    let (pass, permit) = itinerary.board(&core, &outbound)?;
     let opening = Opening {
-        id,
-        arrival,
-        waited,
-        token,
-        provider: &boarded.0.provider,
+        id: core.ambient.new_id(),
+        arrival: asking.arrival,
+        waited: asking.waited,
+        token: asking.token,
+        provider: &pass.provider,
         api,
         facts,
         headers: &outbound.headers,
-        credential: itinerary.credential(&boarded.0).ok_or_else(broken)?,
+        credential: itinerary.credential(&pass).ok_or_else(broken)?,
         credential_kind,
-        capture_content,
+        capture_content: asking.capture_content,
     };
-    let meter = Meter::open(opening, slot, visit);
+    let id = opening.id;
+    let call = Call::new(Meter::open(opening, slot, visit));
     outbound.strip(true);
-    let mut response = intercept(&core, outbound, itinerary, boarded, meter, filter).await;
-    response.headers_mut().insert(INTERCEPTION_ID, id_value(id));
-    Ok(response)
+    Ok(Box::new(Exchange {
+        core,
+        id,
+        outbound,
+        itinerary,
+        pass,
+        permit,
+        call,
+        filter,
+    }))
 }
 
 /// Whether a body is a stream of server-sent events.
@@ -112,29 +160,34 @@ pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
 
 /// Lets the request in and reads its body; what fails first decides the answer. Who asks is settled before a byte of the
 /// body is held.
-async fn receive(
-    core: &Core,
-    provider: &Provider,
-    parts: &Parts,
-    body: &mut Body,
-) -> Result<(Admitted, Bytes), Refusal> {
-    let admitted = match admit(core, provider, parts).await {
+async fn receive(core: &Core, provider: &Provider, request: Request<Body>) -> Result<Received, Refusal> {
+    let (parts, mut body) = request.into_parts();
+    let asked_at = Instant::now();
+    let admitted = match admit(core, provider, &parts).await {
         Ok(admitted) => admitted,
-        Err(refusal) => return Err(unread(refusal, parts, body).await),
+        Err(refusal) => return Err(Box::pin(unread(refusal, &parts, &mut body)).await),
     };
     let limits = ReadLimits {
         bytes: core.options.body_limit,
         idle: core.options.body_idle_timeout,
         total: core.options.body_timeout,
     };
-    let refusal = match read_bounded(body, limits).await {
-        Ok(bytes) => return Ok((admitted, bytes)),
+    let refusal = match read_bounded(&mut body, limits).await {
+        Ok(bytes) => {
+            return Ok(Received {
+                parts,
+                admitted,
+                bytes,
+                waited: asked_at.elapsed(),
+            });
+        }
         Err(ReadError::TooLarge) => {
             let message = format!(
                 "the request body is over this gateway's limit of {} bytes",
                 limits.bytes
             );
-            unread(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message), parts, body).await
+            let refusal = Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message);
+            Box::pin(unread(refusal, &parts, &mut body)).await
         }
         Err(ReadError::TooSlow) => Refusal::new(StatusCode::REQUEST_TIMEOUT, "the request body came too slowly"),
         Err(ReadError::Broken(_)) => Refusal::new(StatusCode::BAD_REQUEST, "the request body was cut"),
@@ -223,34 +276,34 @@ async fn verdict(core: &Core, token: SecretHash) -> Verdict {
     if !core.snapshot.load().standing.is_attached() {
         return Verdict::Unknown;
     }
-    core.leases.ask(&core.link, token).await
+    Box::pin(core.leases.ask(&core.link, token)).await
 }
 
 /// Sends a request that is relayed without being read. It is sent once: what it does at the provider is not known.
 async fn pass(
     visit: Visit,
-    provider: &Provider,
-    own: Option<&Outgoing>,
+    provider: Arc<Provider>,
+    own: Option<Outgoing>,
     mut outbound: Outbound,
     body: Bytes,
 ) -> Result<Response<Body>, Refusal> {
     let core = Arc::clone(visit.core());
     core.passed_through.fetch_add(1, Ordering::Relaxed);
-    let key = match own {
+    let key = match &own {
         Some(_) => None,
         None => Some(provider.pool.pick(&[], &[]).ok_or_else(Provider::without_key)?),
     };
     let credential = match key {
-        None => own,
+        None => own.as_ref(),
         Some(key) => provider.pool.key(key).map(|key| &key.outgoing),
     };
-    let url = outbound.url(provider)?;
+    let url = outbound.url(&provider)?;
     outbound.strip(false);
     let request = outbound.request(url, body, credential.ok_or_else(broken)?, true);
     let timeouts = &provider.config.policy.timeouts;
     let limit = millis(timeouts.headers_ms.min(timeouts.total_ms));
     let end = Instant::now() + millis(timeouts.total_ms);
-    let sending = core.upstream.send(provider, request);
+    let sending = core.upstream.send(&provider, request);
     let response = match tokio::time::timeout(limit, sending).await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => return Err(no_head(&NoHead::Broken(error), limit)),
@@ -264,6 +317,6 @@ async fn pass(
     }
     to_client(&mut parts.headers, true);
     let idle = Idle::new(millis(timeouts.idle_ms)).until(end);
-    let relayed = RelayBody::new(body, Through(visit), idle);
+    let relayed = RelayBody::new(Joined::new(body), Through(visit), idle);
     Ok(Response::from_parts(parts, Body::new(relayed)))
 }

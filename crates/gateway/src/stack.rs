@@ -56,12 +56,11 @@ impl Service<Request<Body>> for Stack {
 impl Stack {
     /// Boxed, so that it takes no room once the answer's head is there.
     pub(crate) fn answer(&self, request: Request<Body>) -> Answering {
-        let core = Arc::clone(&self.0);
-        Box::pin(async move { Ok(answer(core, request).await) })
+        Box::pin(answer(Arc::clone(&self.0), request))
     }
 }
 
-async fn answer(core: Arc<Core>, request: Request<Body>) -> Response<Body> {
+async fn answer(core: Arc<Core>, request: Request<Body>) -> Result<Response<Body>, Infallible> {
     let arrival = Arrival {
         at: Instant::now(),
         wall: core.ambient.now(),
@@ -69,18 +68,18 @@ async fn answer(core: Arc<Core>, request: Request<Body>) -> Response<Body> {
     let (shape, entered) = enter(&core, request.uri().path());
     let result = match entered {
         Ok((visit, provider, capture_content)) => {
-            let relayed = relay(visit, provider, capture_content, arrival, request);
-            AssertUnwindSafe(relayed)
+            // Not by way of a variable: the future would hold this one, which is large, twice.
+            AssertUnwindSafe(relay(visit, provider, capture_content, arrival, request))
                 .catch_unwind()
                 .await
                 .unwrap_or_else(|_| Err(broken()))
         }
         Err(refusal) => {
-            unread(request).await;
+            Box::pin(unread(request)).await;
             Err(refusal)
         }
     };
-    result.unwrap_or_else(|refusal| refusal.into_response(shape))
+    Ok(result.unwrap_or_else(|refusal| refusal.into_response(shape)))
 }
 
 /// Lets a client that still sends its body come to the answer, within narrower bounds than an admitted one: there may be many.

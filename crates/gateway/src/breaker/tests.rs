@@ -46,12 +46,12 @@ async fn failures_open_it_and_an_answer_closes_it() {
 async fn half_open_admits_few_and_one_failure_opens_it_again() {
     let (breakers, mark) = opened();
     advance(Duration::from_secs(5)).await;
-    let first = breakers.admit(mark).unwrap();
+    let mut first = breakers.admit(mark).unwrap();
     let second = breakers.admit(mark).unwrap();
     assert_eq!(breakers.admit(mark).unwrap_err(), Duration::from_secs(1));
     // One that nothing comes of gives its place back.
     drop(second);
-    let second = breakers.admit(mark).unwrap();
+    let mut second = breakers.admit(mark).unwrap();
     first.failed(&breakers);
     assert_eq!(breakers.admit(mark).unwrap_err(), Duration::from_secs(5));
     // What the other one finds out comes too late.
@@ -92,7 +92,7 @@ async fn a_failure_counts_however_long_it_took() {
     let mark = mark(&breakers, "m");
     let permits: Vec<_> = (0..3).map(|_| breakers.admit(mark).unwrap()).collect();
     advance(Duration::from_secs(3600)).await;
-    for permit in permits {
+    for mut permit in permits {
         permit.failed(&breakers);
     }
     assert!(breakers.admit(mark).is_err());
@@ -102,7 +102,7 @@ async fn a_failure_counts_however_long_it_took() {
 async fn latecomers_do_not_open_a_half_open_one() {
     let (breakers, mark) = opened();
     advance(Duration::from_secs(5)).await;
-    let trial = breakers.admit(mark).unwrap();
+    let mut trial = breakers.admit(mark).unwrap();
     breakers.failed(mark);
     trial.answered();
     assert!(breakers.admit(mark).is_ok());
