@@ -38,7 +38,19 @@ impl Figure {
 /// All that can be told from what was measured.
 pub(crate) fn figures(results: &Results) -> Vec<Figure> {
     let mut figures = Vec::new();
-    figures.extend(cpu(results));
+    figures.extend(cpu(
+        results,
+        "small-64",
+        "CPU per small request, of nginx's",
+        Some(Bar::AtMost(2.0)),
+    ));
+    // In a closed loop whoever is slower lets the others sleep and pays for waking them. Here all do the same work.
+    figures.extend(cpu(
+        results,
+        "open-steady",
+        "the same where all get 1,000 a second",
+        None,
+    ));
     figures.extend(latency(results));
     figures.extend(governance(results));
     figures.extend(first_byte(results));
@@ -73,15 +85,15 @@ fn find<'a>(results: &'a Results, load: &str, target: Kind) -> Option<&'a Measur
     (row.median.requests > 0).then_some(&row.median)
 }
 
-fn cpu(results: &Results) -> Option<Figure> {
-    let of = |kind| find(results, "small-64", kind)?.cpu_micros;
+fn cpu(results: &Results, load: &str, name: &str, bar: Option<Bar>) -> Option<Figure> {
+    let of = |kind| find(results, load, kind)?.cpu_micros;
     let (lychgate, nginx) = (of(Kind::Lychgate)?, of(Kind::Nginx)?);
     let bare = of(Kind::Bare).map_or_else(String::new, |bare| format!(", bare {bare:.1} ({:.2} ×)", bare / nginx));
     Some(Figure {
-        name: "CPU per small request, of nginx's".to_owned(),
+        name: name.to_owned(),
         value: lychgate / nginx,
         unit: "×".to_owned(),
-        bar: Some(Bar::AtMost(2.0)),
+        bar,
         from: format!("µs: lychgate {lychgate:.1}, nginx {nginx:.1}{bare}"),
     })
 }

@@ -10,8 +10,8 @@ use std::process::Command;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Core {
     pub(crate) number: usize,
-    /// As of `nice`: 0 as a rule, 19 for who takes only what others leave.
-    pub(crate) nice: u8,
+    /// Whether it takes only what others leave.
+    pub(crate) stands_back: bool,
 }
 
 /// Who runs where. What is measured has a core for itself; the others share what is left.
@@ -28,15 +28,15 @@ impl Cores {
     /// Nobody is pinned on a machine of one core or without `taskset`. Where the control plane has to share the load's core
     /// it stands back: in real life it is on another machine, and requests do not wait for it.
     pub(crate) fn plan(count: usize) -> Self {
-        let at = |wanted: usize, nice| {
+        let at = |wanted: usize, stands_back| {
             let number = wanted.min(count.saturating_sub(1));
-            (count > 1).then_some(Core { number, nice })
+            (count > 1).then_some(Core { number, stands_back })
         };
         Self {
-            measured: at(0, 0),
-            load: at(1, 0),
-            provider: at(2, 0),
-            control: at(3, if count > 3 { 0 } else { 19 }),
+            measured: at(0, false),
+            load: at(1, false),
+            provider: at(2, false),
+            control: at(3, count <= 3),
         }
     }
 
@@ -182,7 +182,7 @@ mod tests {
                 assert!(other.unwrap().number < count);
             }
             // Only who has a core for itself may use it as it likes.
-            assert_eq!(cores.control.unwrap().nice == 0, count > 3);
+            assert_eq!(cores.control.unwrap().stands_back, count <= 3);
         }
         assert_eq!(Cores::plan(1).measured, None);
     }

@@ -25,7 +25,7 @@ pub(crate) struct Process {
 impl Process {
     /// Starts a program on a core. What it prints goes to a file in `dir`.
     ///
-    /// `taskset` and `nice` replace themselves by it, so the process is the program's own.
+    /// `chrt` and `taskset` replace themselves by it, so the process is the program's own.
     pub(crate) fn start(
         name: &'static str,
         core: Option<Core>,
@@ -37,14 +37,10 @@ impl Process {
         let file = std::fs::File::create(&log).with_context(|| format!("can't make {}", log.display()))?;
         let mut command = match core {
             Some(core) => {
-                let mut pinned = Command::new("nice");
-                pinned.args([
-                    "-n",
-                    &core.nice.to_string(),
-                    "taskset",
-                    "--cpu-list",
-                    &core.number.to_string(),
-                ]);
+                // Of low priority is not enough: such a process keeps the core for milliseconds when others want it back.
+                let policy = if core.stands_back { "--idle" } else { "--other" };
+                let mut pinned = Command::new("chrt");
+                pinned.args([policy, "0", "taskset", "--cpu-list", &core.number.to_string()]);
                 pinned.arg(&program);
                 pinned
             }

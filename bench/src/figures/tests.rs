@@ -47,6 +47,8 @@ fn what_is_measured_stands_beside_its_bar() {
         ("small-64", Kind::Nginx, row(10.0, 0.0, 0)),
         ("small-64", Kind::Bare, row(18.0, 0.0, 0)),
         ("small-64", Kind::Lychgate, row(24.0, 0.0, 3)),
+        ("open-steady", Kind::Nginx, row(20.0, 0.0, 0)),
+        ("open-steady", Kind::Lychgate, row(30.0, 0.0, 0)),
         ("small-1", Kind::Direct, row(0.0, 50.0, 0)),
         ("small-1", Kind::Lychgate, row(0.0, 120.0, 0)),
     ]);
@@ -56,6 +58,7 @@ fn what_is_measured_stands_beside_its_bar() {
         .collect();
     let wanted = [
         ("CPU per small request, of nginx's", 2.0, Some(false)),
+        ("the same where all get 1,000 a second", 2.0, None),
         ("added latency, 1 connection, p50", 70.0, Some(true)),
         ("added latency, 1 connection, p99", 140.0, Some(true)),
         ("throughput lost to governance", 25.0, Some(false)),
