@@ -63,6 +63,26 @@ pub(crate) struct OutArgs {
 #[derive(Debug)]
 struct SecretPlace(Option<(PathBuf, Reserved)>);
 
+/// What was done, when a secret came of it.
+struct Done<'a> {
+    /// The thing with its name: `gateway key edge-1`.
+    what: &'a str,
+    /// What became of it: `was made`.
+    became: &'a str,
+    /// What to do where the secret was lost on its way.
+    if_lost: &'a str,
+}
+
+impl<'a> Done<'a> {
+    const fn made(what: &'a str) -> Self {
+        Self {
+            what,
+            became: "was made",
+            if_lost: "delete it and make another",
+        }
+    }
+}
+
 impl OutArgs {
     /// Makes sure of the place before the secret is made; a file that exists is refused.
     fn reserve(self) -> Outcome<SecretPlace> {
@@ -78,15 +98,30 @@ impl OutArgs {
             Err(why) => Err(Failure::Failed(format!("can't make {}: {why}", path.display()))),
         }
     }
+
+    /// The same, but a file that exists stays until the secret takes its place.
+    fn reserve_over(self) -> Outcome<SecretPlace> {
+        let Some(path) = self.out else {
+            return Ok(SecretPlace(None));
+        };
+        match Reserved::create_over(&path) {
+            Ok(reserved) => Ok(SecretPlace(Some((path, reserved)))),
+            Err(why) => Err(Failure::Failed(format!(
+                "can't make a file beside {}: {why}",
+                path.display()
+            ))),
+        }
+    }
 }
 
 impl SecretPlace {
     /// Puts the answer's `field` where it belongs and shows the rest: the secret alone goes to standard output, so that
     /// it can be assigned or piped, and everything said about it to standard error.
-    fn put(self, format: Format, mut answer: Value, field: &str, what: &str) -> Outcome {
+    fn put(self, format: Format, mut answer: Value, field: &str, done: &Done<'_>) -> Outcome {
+        let Done { what, became, if_lost } = done;
         let Some(secret) = answer[field].as_str().map(str::to_owned) else {
             return Err(Failure::Failed(format!(
-                "the server made {what}, but its answer has no `{field}`; are both of one version?"
+                "{what} {became}, but the server's answer has no `{field}`; are both of one version?"
             )));
         };
         match self.0 {
@@ -94,10 +129,10 @@ impl SecretPlace {
                 let path_name = path.display();
                 reserved.fill(&secret).map_err(|why| {
                     Failure::Failed(format!(
-                        "{what} was made, but {path_name} can't be written ({why}): delete it and make another"
+                        "{what} {became}, but {path_name} can't be written ({why}): {if_lost}"
                     ))
                 })?;
-                note(&format!("{what} was made; its secret is in {path_name}"));
+                note(&format!("{what} {became}; its secret is in {path_name}"));
                 if let (Format::Json, Value::Object(fields)) = (format, &mut answer) {
                     fields.remove(field);
                     json(&answer)?;
@@ -107,7 +142,7 @@ impl SecretPlace {
             None if format == Format::Json => json(&answer),
             None => {
                 note(&format!(
-                    "{what} was made; this is its secret, which is shown only now:"
+                    "{what} {became}; this is its secret, which is shown only now:"
                 ));
                 line(&secret)
             }

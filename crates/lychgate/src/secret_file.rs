@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Reserved {
     path: PathBuf,
     file: Option<File>,
+    /// The file whose place it takes once it is filled.
+    over: Option<PathBuf>,
 }
 
 impl Reserved {
@@ -20,7 +22,18 @@ impl Reserved {
         Ok(Self {
             path: path.to_owned(),
             file: Some(file),
+            over: None,
         })
+    }
+
+    /// Makes an empty file beside `path`, which takes the place of what is there, if anything is, once it is filled: readers
+    /// see the old secret or the new, never a part.
+    pub(crate) fn create_over(path: &Path) -> io::Result<Self> {
+        let temporary = sibling(path);
+        let _ = std::fs::remove_file(&temporary);
+        let mut reserved = Self::create(&temporary)?;
+        reserved.over = Some(path.to_owned());
+        Ok(reserved)
     }
 
     /// Writes the secret with a line end, to the disk.
@@ -31,7 +44,11 @@ impl Reserved {
         let written = file
             .write_all(secret.as_bytes())
             .and_then(|()| file.write_all(b"\n"))
-            .and_then(|()| file.sync_all());
+            .and_then(|()| file.sync_all())
+            .and_then(|()| match &self.over {
+                Some(path) => std::fs::rename(&self.path, path),
+                None => Ok(()),
+            });
         if written.is_err() {
             self.file = Some(file);
         }
@@ -50,10 +67,7 @@ impl Drop for Reserved {
 
 /// Puts a secret into a file, which may replace an older one of the same name; readers see the old or the new, never a part.
 pub(crate) fn replace(path: &Path, secret: &str) -> io::Result<()> {
-    let temporary = sibling(path);
-    let _ = std::fs::remove_file(&temporary);
-    Reserved::create(&temporary)?.fill(secret)?;
-    std::fs::rename(&temporary, path)
+    Reserved::create_over(path)?.fill(secret)
 }
 
 /// Puts a secret into a new file; `AlreadyExists` when there is one. Readers see the whole secret or no file.
@@ -100,6 +114,26 @@ mod tests {
             io::ErrorKind::AlreadyExists
         );
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "lgw_x\n");
+    }
+
+    #[test]
+    fn what_is_reserved_over_a_file_leaves_it_until_it_is_filled() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        std::fs::write(&path, "old\n").unwrap();
+        drop(Reserved::create_over(&path).unwrap());
+        let reserved = Reserved::create_over(&path).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "old\n");
+        reserved.fill("new").unwrap();
+        assert_eq!(
+            (std::fs::read_to_string(&path).unwrap(), mode(&path)),
+            ("new\n".to_owned(), 0o600)
+        );
+        Reserved::create_over(&dir.path().join("first"))
+            .unwrap()
+            .fill("one")
+            .unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 
     #[test]

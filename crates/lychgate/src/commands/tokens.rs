@@ -1,6 +1,6 @@
 //! `lychgate tokens`: user tokens.
 
-use super::{OutArgs, PageArgs, name_or_id};
+use super::{Done, OutArgs, PageArgs, name_or_id};
 use crate::config::Environment;
 use crate::credentials::{ServerArgs, connect};
 use crate::duration;
@@ -105,7 +105,7 @@ pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
             let place = out.reserve()?;
             let answer = api.post("tokens", &body).await?;
             let what = format!("token {}", answer["id"].as_str().unwrap_or(&name));
-            place.put(format.output, answer, "token", &what)
+            place.put(format.output, answer, "token", &Done::made(&what))
         }
         Verb::List { user, page, format } => {
             let user = user.map(|user| name_or_id(&user)).transpose()?;

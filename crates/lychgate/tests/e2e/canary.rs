@@ -54,9 +54,12 @@ both_engines! {
         let key = std::fs::read_to_string(app.directory().join("edge-1.key")).unwrap().trim().to_owned();
         let master = std::fs::read_to_string(app.directory().join("data/master-key")).unwrap().trim().to_owned();
         let mut seen = Seen::default();
+        let rotated = app.directory().join("rotated.key");
+        seen.add("a rotation's output", app.cli_ok(&["keys", "rotate", "edge-1", "--out", rotated.to_str().unwrap()]).await);
+        let rotated = std::fs::read_to_string(rotated).unwrap().trim().to_owned();
         let revoked = use_the_api(&app, &mut seen).await;
         for base in [&replica.url, &app.url] {
-            use_the_gateway(base, &app, &[&key, &revoked, BYOK], &mut seen).await;
+            use_the_gateway(base, &app, &[&key, &rotated, &revoked, BYOK], &mut seen).await;
         }
         use_the_command_line(&app, &key, &mut seen).await;
         app.cli_ok(&["keys", "delete", "edge-1", "-y"]).await;
@@ -73,11 +76,12 @@ both_engines! {
         }
         // So that an empty search is not taken for a clean one.
         let database = &seen.0["the database"];
-        for known in ["edge-1", "alice", "marker-of-a-prompt", &key[..11]] {
+        for known in ["edge-1", "alice", "marker-of-a-prompt", &key[..11], &rotated[..11]] {
             assert!(database.contains(known), "the search would not find {known}");
         }
         for (kind, secret) in [
             ("gateway key", key.as_str()),
+            ("rotated gateway key", &rotated),
             ("user token", &app.token),
             ("owner's token", &app.owner),
             ("revoked token", &revoked),
@@ -241,6 +245,9 @@ async fn use_the_command_line(app: &App, key: &str, seen: &mut Seen) {
         "interceptions list",
         "audit list",
         "keys list",
+        "keys rotate",
+        "keys update",
+        "keys disable",
         "keys delete",
     ] {
         let words: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
@@ -275,6 +282,11 @@ async fn use_the_command_line(app: &App, key: &str, seen: &mut Seen) {
     for words in [
         "keys list",
         "keys show edge-1",
+        "keys rotate edge-1",
+        "keys rotate nobody",
+        "keys update edge-1 --description rack --expires-in 1d",
+        "keys disable edge-1",
+        "keys enable edge-1",
         "users list",
         "tokens list",
         "providers list",

@@ -11,6 +11,7 @@ mod control_link;
 mod dev;
 mod flow;
 mod identity;
+mod keys;
 mod leaving;
 mod outage;
 mod request;
