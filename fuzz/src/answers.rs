@@ -1,6 +1,7 @@
 //! What is said of reading answers.
 
 use crate::cuts::{each_split, starts};
+use crate::sse::unlike;
 use crate::{bounds, json};
 use lychgate_types::provider::{Api, ProviderType};
 use lychgate_wire::error::{error_type, stream_event};
@@ -40,6 +41,16 @@ pub fn check_stream(api: Api, stream: &[u8]) {
     check(api, true, stream);
     for start in starts(stream) {
         own_event_is_read(api, start);
+    }
+    no_event_is_missed(api, stream);
+    no_event_is_missed(api, &[stream, stream].concat());
+}
+
+/// Readers pass over what is like an event that said nothing; the facts are those of a stream where no event is like another.
+fn no_event_is_missed(api: Api, stream: &[u8]) {
+    if let Some(unlike) = unlike(stream) {
+        let wanted = read(api, true, true, &[&unlike], 200);
+        assert_eq!(read(api, true, true, &[stream], 200), wanted, "an event was missed");
     }
 }
 

@@ -91,6 +91,22 @@ pub fn lines_as_events(input: &[u8]) -> Vec<u8> {
     stream
 }
 
+/// The same stream with a comment at the start of each event, no two alike: it says the same, and no event's bytes are like
+/// another's. `None` where an event would be over the limit with it and is not without.
+pub fn unlike(stream: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(stream.len() + 64);
+    for (number, span) in spans(stream).into_iter().enumerate() {
+        let comment = format!(":{number}\n");
+        if (EVENT_BYTES - comment.len() + 1..=EVENT_BYTES).contains(&span.length()) {
+            return None;
+        }
+        let mark = span.bytes.strip_prefix(MARK).filter(|_| span.first);
+        let (mark, rest) = span.bytes.split_at(mark.map_or(0, |_| MARK.len()));
+        out.extend_from_slice(&[mark, comment.as_bytes(), rest].concat());
+    }
+    Some(out)
+}
+
 struct Line<'a> {
     text: &'a [u8],
     /// Length with its line end.
