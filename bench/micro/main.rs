@@ -8,6 +8,7 @@ mod configuration;
 mod control;
 mod parse;
 mod samples;
+mod spool;
 mod tee;
 mod token;
 

@@ -14,6 +14,8 @@
 //! *Architecture invariant:* this crate can't reach the store.
 
 mod address;
+#[doc(hidden)]
+pub mod appender;
 mod attach;
 mod attempt;
 mod auth;
