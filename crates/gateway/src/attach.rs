@@ -4,6 +4,7 @@
 //! itself when the key does. A new key is shown over a second stream, before the first one is let go.
 
 use crate::core::Core;
+use crate::offline;
 use crate::snapshot::{Snapshot, Standing};
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
@@ -69,6 +70,9 @@ pub(crate) async fn run(core: Arc<Core>) {
         let wait = match over {
             Over::Lost(why) => {
                 tracing::warn!(%why, "the control link is down");
+                if core.snapshot.load().standing.is_attached() {
+                    offline::write(&core).await;
+                }
                 lost(&core, &why);
                 soon.next(&core.ambient)
             }
@@ -184,8 +188,7 @@ fn begin(core: &Core, heartbeats: &watch::Sender<Heartbeat>, opened: Opened) -> 
         // While nobody was attached, revocations may have been missed.
         core.leases.forget_all();
     }
-    core.spool.set_key(&opened.spool_key);
-    configure(core, &opened.configuration);
+    configure(core, &opened.configuration, &opened.spool_key);
     core.applied.store(opened.attached.at, Ordering::Release);
     heartbeat(core, heartbeats);
     opened.attached
@@ -207,10 +210,7 @@ fn hear(core: &Core, heartbeats: &watch::Sender<Heartbeat>, at: &mut u64, event:
             configuration,
             spool_key,
             ..
-        } => {
-            core.spool.set_key(&spool_key);
-            configure(core, &configuration);
-        }
+        } => configure(core, &configuration, &spool_key),
         Message::TokensRevoked(tokens) => core.leases.revoke(&tokens),
         Message::Drain => {
             if !core.told_to_drain.swap(true, Ordering::AcqRel) {
@@ -249,7 +249,9 @@ fn heartbeat(core: &Core, heartbeats: &watch::Sender<Heartbeat>) {
     heartbeats.send_if_modified(|last| std::mem::replace(last, now) != now);
 }
 
-fn configure(core: &Core, configuration: &Configuration) {
+fn configure(core: &Core, configuration: &Arc<Configuration>, spool_key: &SpoolKey) {
+    core.spool.set_key(spool_key);
+    core.offline.told(configuration, spool_key);
     let table = Arc::new(core.snapshot.load().table.next(configuration));
     core.snapshot.store(Arc::new(Snapshot {
         standing: Standing::Attached,
@@ -286,7 +288,15 @@ fn over(error: LinkError) -> Over {
 fn lost(core: &Core, why: &str) {
     stand(core, |standing| match standing {
         Standing::Attached => Standing::Away { since: Instant::now() },
-        Standing::Starting { .. } => Standing::Starting { why: Some(why.into()) },
+        Standing::Starting { .. } => match core.offline.last_attached() {
+            Some(since) if since.elapsed() < core.options.max_offline => {
+                tracing::warn!(
+                    "no control plane can be reached: this replica begins by what it knew when it was last attached"
+                );
+                Standing::Away { since }
+            }
+            _ => Standing::Starting { why: Some(why.into()) },
+        },
         // Neither the time since the loss nor a refusal is forgotten because another attempt failed.
         other => other.clone(),
     });
@@ -294,6 +304,7 @@ fn lost(core: &Core, why: &str) {
 
 fn refused(core: &Core, why: String) {
     core.leases.forget_all();
+    core.offline.forget();
     stand(core, |standing| match standing {
         // A key that was revoked while we watched is unknown from then on; the first reason is the one that helps.
         Standing::Refused { .. } => standing.clone(),

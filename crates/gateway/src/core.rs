@@ -2,6 +2,7 @@
 
 use crate::breaker::Breakers;
 use crate::lease::Leases;
+use crate::offline::Offline;
 use crate::options::Options;
 use crate::snapshot::Snapshot;
 use crate::spool::Spool;
@@ -25,6 +26,7 @@ pub(crate) struct Core {
     pub(crate) attached: watch::Sender<bool>,
     pub(crate) leases: Arc<Leases>,
     pub(crate) spool: Arc<Spool>,
+    pub(crate) offline: Offline,
     pub(crate) upstream: Upstream,
     pub(crate) breakers: Arc<Breakers>,
     /// Requests relayed without being recorded.
@@ -49,6 +51,7 @@ impl Core {
     ) -> Self {
         Self {
             replica_id: ambient.new_id(),
+            offline: Offline::new(&options.spool.directory, options.offline.clone()),
             spool,
             options,
             ambient,

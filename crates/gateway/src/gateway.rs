@@ -7,7 +7,7 @@ use crate::spool::disk::SystemDisk;
 use crate::spool::{self, Full, Spool, SpoolError};
 use crate::stack::Stack;
 use crate::upstream::Upstream;
-use crate::{attach, deliver};
+use crate::{attach, deliver, offline};
 use axum::Router;
 use axum::routing::{any_service, get};
 use http::StatusCode;
@@ -47,10 +47,12 @@ impl Gateway {
         let upstream = Upstream::new(&options).map_err(StartError::Tls)?;
         let spool = Spool::open(&options.spool, &ambient, Arc::new(SystemDisk))?;
         let core = Arc::new(Core::new(options, link, ambient, upstream, spool));
+        offline::recall(&core);
         let tasks = vec![
             tokio::spawn(attach::run(Arc::clone(&core))),
             tokio::spawn(deliver::run(Arc::clone(&core))),
             tokio::spawn(spool::keep(Arc::clone(&core.spool))),
+            tokio::spawn(offline::keep(Arc::clone(&core))),
         ];
         Ok(Self {
             core,
@@ -145,6 +147,9 @@ impl Gateway {
         }
         for task in self.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             task.abort();
+        }
+        if self.core.snapshot.load().standing.is_attached() {
+            offline::write(&self.core).await;
         }
         if !spool::settle(&self.core.spool).await {
             tracing::error!("records could not be kept before the end");

@@ -6,8 +6,10 @@
 //! Not here: the look-up itself (a [`ControlLink`]).
 
 use lychgate_link::{Authorization, ControlLink, DenyReason, LinkError};
+use lychgate_types::Timestamp;
 use lychgate_types::secret::SecretHash;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -46,6 +48,16 @@ pub(crate) struct Leases {
     shards: [RwLock<Shard>; SHARDS],
     /// Tokens being asked about. Locked before a shard, never after.
     flights: Mutex<HashMap<SecretHash, Flight>>,
+    /// Grows whenever anything is believed, or no longer.
+    changes: AtomicU64,
+}
+
+/// A lease on a good token, as it outlives the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub(crate) token: SecretHash,
+    pub(crate) may_send_requests: bool,
+    pub(crate) until: Timestamp,
 }
 
 #[derive(Debug, Default)]
@@ -98,6 +110,7 @@ impl Leases {
             shard.good.remove(token);
             shard.bad.remove(token);
         }
+        self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Nothing is to be believed any longer: revocations may have been missed.
@@ -108,6 +121,49 @@ impl Leases {
             let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
             shard.good.clear();
             shard.bad.clear();
+        }
+        self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// A number that another one follows once anything is believed, or no longer.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// All good tokens' leases.
+    pub(crate) fn all(&self, now: Timestamp) -> Vec<Kept> {
+        let mut all = Vec::new();
+        let at = Instant::now();
+        for shard in &self.shards {
+            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+            let left = shard.good.iter().filter(|(_, lease)| lease.until > at);
+            all.extend(left.map(|(token, lease)| Kept {
+                token: *token,
+                may_send_requests: lease.verdict == Verdict::Allowed,
+                until: now.plus(lease.until - at),
+            }));
+        }
+        all
+    }
+
+    /// Believes in what an earlier process believed in.
+    pub(crate) fn restore(&self, kept: &[Kept], now: Timestamp) {
+        let at = Instant::now();
+        for kept in kept {
+            let left = kept.until.as_micros().saturating_sub(now.as_micros());
+            let Some(left) = u64::try_from(left).ok().filter(|left| *left > 0) else {
+                continue;
+            };
+            let lease = Lease {
+                verdict: if kept.may_send_requests {
+                    Verdict::Allowed
+                } else {
+                    Verdict::Forbidden
+                },
+                until: at + Duration::from_micros(left).min(LONGEST_LEASE),
+            };
+            let mut shard = self.shard(&kept.token).write().unwrap_or_else(PoisonError::into_inner);
+            insert(&mut shard.good, GOOD_PER_SHARD, kept.token, lease);
         }
     }
 
@@ -161,6 +217,7 @@ impl Leases {
             Verdict::Denied(_) => insert(&mut shard.bad, BAD_PER_SHARD, *token, Lease { verdict, until }),
             _ => insert(&mut shard.good, GOOD_PER_SHARD, *token, Lease { verdict, until }),
         }
+        self.changes.fetch_add(1, Ordering::AcqRel);
         Some(verdict)
     }
 

@@ -37,6 +37,7 @@ mod itinerary;
 mod kept;
 mod lease;
 mod meter;
+mod offline;
 mod options;
 mod outcome;
 mod peek;
@@ -56,6 +57,7 @@ mod upstream;
 
 pub use front::Front;
 pub use gateway::{Gateway, StartError};
+pub use offline::OfflineStart;
 pub use options::{DrainLimits, Options, SpoolFull, SpoolOptions, SpoolSync};
 pub use proxy::{OutboundProxy, ProxyError};
 pub use roots::{CaCertificates, CaError};

@@ -1,5 +1,6 @@
 //! What an operator can set.
 
+use crate::offline::OfflineStart;
 use crate::proxy::OutboundProxy;
 use crate::roots::CaCertificates;
 use std::collections::BTreeMap;
@@ -32,6 +33,8 @@ pub struct Options {
     pub drain_limits: DrainLimits,
     /// How long requests are taken while the control plane is away.
     pub max_offline: Duration,
+    /// What a start without a control plane takes; `None`: such a replica stays unready.
+    pub offline: Option<OfflineStart>,
     /// Requests served at the same time, streams included; more are refused.
     pub max_requests: u64,
     /// Where records wait for delivery.
@@ -134,6 +137,7 @@ impl Options {
                 time: Duration::from_secs(30),
             },
             max_offline: Duration::from_secs(15 * 60),
+            offline: None,
             max_requests: 10_000,
             spool: SpoolOptions::new("./lychgate-spool"),
         }

@@ -160,6 +160,12 @@ pub(crate) struct GatewayArgs {
     /// Where clients reach this replica, for listings [default: the address listened on]
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) advertise: Option<String>,
+    /// How long requests of tokens already known are taken while no control plane can be reached [default: 15m]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) max_offline: Option<String>,
+    /// Whether that also goes for a replica that starts meanwhile: true or false [default: true]
+    #[arg(long, value_name = "BOOL")]
+    pub(crate) offline_start: Option<String>,
     /// A label of your own for listings; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) label: Vec<String>,
@@ -251,6 +257,8 @@ mod tests {
                 "listen",
                 "name",
                 "advertise",
+                "max-offline",
+                "offline-start",
                 "label",
                 "provider-ca-file",
                 "spool-dir",

@@ -24,6 +24,18 @@ pub(crate) fn parse(text: &str) -> Result<Duration, DurationError> {
     seconds.map(Duration::from_secs).ok_or(DurationError)
 }
 
+/// A setting that is a duration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span(pub(crate) Duration);
+
+impl std::str::FromStr for Span {
+    type Err = DurationError;
+
+    fn from_str(text: &str) -> Result<Self, DurationError> {
+        parse(text).map(Self)
+    }
+}
+
 /// Text that is not a duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DurationError;

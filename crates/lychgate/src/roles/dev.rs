@@ -118,6 +118,8 @@ async fn prepare(
         labels: BTreeMap::new(),
         upstream: UpstreamSettings::default(),
         spool: SpoolOptions::new(data_dir.join("replica-spool")),
+        max_offline: None,
+        offline_start: true,
     };
     let replica = Replica::start(settings, listener, ambient)?;
     attached(&replica).await?;

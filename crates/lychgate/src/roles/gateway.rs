@@ -6,10 +6,11 @@ use super::upstream::UpstreamSettings;
 use super::{LogSettings, STOP_LIMIT, VERSION, chain, read_log, spool};
 use crate::args::{GatewayArgs, configuration_keys};
 use crate::config::{Environment, SecretFlags, Settings};
+use crate::duration::Span;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::signals::Signals;
-use lychgate_gateway::{Gateway, Options, SpoolOptions};
+use lychgate_gateway::{Gateway, OfflineStart, Options, SpoolOptions};
 use lychgate_link::client::GrpcLink;
 use lychgate_types::Ambient;
 use lychgate_types::secret::{CredentialError, GatewayKeySecret};
@@ -43,6 +44,10 @@ pub(crate) struct GatewaySettings {
     pub(crate) upstream: UpstreamSettings,
     /// Where records wait.
     pub(crate) spool: SpoolOptions,
+    /// How long known tokens are served while no control plane can be reached; `None`: the default.
+    pub(crate) max_offline: Option<Duration>,
+    /// Whether that also goes for a replica that starts meanwhile.
+    pub(crate) offline_start: bool,
 }
 
 /// A running replica.
@@ -77,13 +82,16 @@ impl Replica {
     pub(crate) fn start(settings: GatewaySettings, listener: TcpListener, ambient: Ambient) -> Outcome<Self> {
         let local_addr = listener.local_addr().map_err(Failure::failed)?;
         let (give, key) = watch::channel(settings.key);
-        let link = GrpcLink::new(&settings.control_urls, key, ambient.clone());
+        let link = GrpcLink::new(&settings.control_urls, key.clone(), ambient.clone());
         let link = link.map_err(|why| Failure::Usage(chain(&why)))?;
         let address = settings.advertise.unwrap_or_else(|| local_addr.to_string());
+        let defaults = Options::new(settings.name, address, VERSION);
         let options = Options {
             labels: settings.labels,
             spool: settings.spool,
-            ..Options::new(settings.name, address, VERSION)
+            max_offline: settings.max_offline.unwrap_or(defaults.max_offline),
+            offline: settings.offline_start.then_some(OfflineStart { key }),
+            ..defaults
         };
         let options = settings.upstream.apply(options);
         let gateway = Gateway::start(options, Arc::new(link), ambient).map_err(|why| Failure::Failed(chain(&why)))?;
@@ -175,6 +183,8 @@ fn read(args: GatewayArgs, environment: &Environment) -> Outcome<(GatewaySetting
         );
     }
     let upstream = UpstreamSettings::read(&mut settings, args.provider_ca_file, environment);
+    let max_offline = settings.value::<Span>("max-offline", args.max_offline);
+    let offline_start = settings.value("offline-start", args.offline_start).unwrap_or(true);
     let spool = spool::read(&mut settings, args.spool, "./lychgate-spool");
     let log = read_log(&mut settings, args.common, false);
     settings.finish()?;
@@ -193,6 +203,8 @@ fn read(args: GatewayArgs, environment: &Environment) -> Outcome<(GatewaySetting
             labels,
             upstream,
             spool,
+            max_offline: max_offline.map(|Span(time)| time),
+            offline_start,
         },
         log,
     ))
@@ -291,6 +303,25 @@ mod tests {
         assert!(
             shown.contains("proxy.example:3128") && !shown.contains("canary"),
             "{shown}"
+        );
+    }
+
+    #[test]
+    fn how_long_it_goes_on_alone_is_set() {
+        let key = GatewayKeySecret::generate(&Ambient::system());
+        let base = ["--control-url", "http://h:1", "--key", key.expose()];
+        let with = |more: &[&str]| settings(&[&base[..], more].concat(), &[]);
+        let read = with(&[]).unwrap();
+        assert_eq!((read.max_offline, read.offline_start), (None, true));
+        let read = with(&["--max-offline", "1h", "--offline-start", "false"]).unwrap();
+        assert_eq!(
+            (read.max_offline, read.offline_start),
+            (Some(Duration::from_secs(3600)), false)
+        );
+        let told = with(&["--max-offline", "1", "--offline-start", "maybe"]).unwrap_err();
+        assert!(
+            told.contains("2 problems") && told.contains("for example 30d"),
+            "{told}"
         );
     }
 

@@ -3,9 +3,13 @@
 use crate::PROGRAM;
 use crate::request::Ask;
 use lychgate_scripted::{Endpoint, Scenario};
-use lychgate_testkit::app::App;
+use lychgate_testkit::app::{App, Replica};
 use lychgate_testkit::both_engines;
 use lychgate_testkit::wait::eventually;
+use lychgate_types::Ambient;
+use lychgate_types::secret::GatewayKeySecret;
+use std::path::Path;
+use std::time::Duration;
 
 both_engines! {
     async fn a_replica_bridges_the_control_planes_absence(db: TestDb) {
@@ -34,5 +38,77 @@ both_engines! {
         eventually("the replica is ready again", async || (replica.readiness().await.1 == "ready\n").then_some(())).await;
         ask.call(&replica.url, &stranger).send().await.expect(200);
         app.newest_interception(5).await;
+    }
+}
+
+/// Waits until the snapshot is another than before.
+async fn snapshot_after(spool: &Path, before: &[u8]) -> Vec<u8> {
+    eventually("the snapshot is written", async || {
+        let now = std::fs::read(spool.join("snapshot")).unwrap_or_default();
+        (now != before).then_some(now)
+    })
+    .await
+}
+
+async fn says(replica: &Replica, status: u16, part: &str) {
+    eventually(&format!("the replica says {status} {part}"), async || {
+        let (now, text) = replica.readiness().await;
+        (now == status && text.contains(part)).then_some(())
+    })
+    .await;
+}
+
+both_engines! {
+    /// Both are killed, and only the replica comes back: it serves those whom it knew, by what it sealed on its disk.
+    async fn a_replica_that_starts_while_nobody_can_be_asked_serves_whom_it_knew(db: TestDb) {
+        let mut app = App::start(PROGRAM, Some(db.url())).await;
+        let (key, spool) = (app.key_file("edge-1").await, app.fresh_spool());
+        let stranger = app.cli_ok(&["tokens", "create", "--user", "alice"]).await.trim().to_owned();
+        let ask = Ask::new(Endpoint::Messages, Scenario::Text, false, "Hello");
+        let replica = app.replica_on(&key, &spool, &[]).await;
+        says(&replica, 200, "ready").await;
+        let before = snapshot_after(&spool, &[]).await;
+        ask.call(&replica.url, &app.token).send().await.expect(200);
+        snapshot_after(&spool, &before).await;
+        app.newest_interception(1).await;
+        app.server.kill().await;
+        replica.process.kill().await;
+
+        eventually("it is a second old", async || {
+            let written = std::fs::metadata(spool.join("snapshot")).unwrap().modified().unwrap();
+            (written.elapsed().unwrap_or_default() > Duration::from_secs(1)).then_some(())
+        })
+        .await;
+        // Not where the operator does not want it, nor with another key, nor when it has been too long.
+        let other = app.write("other.key", GatewayKeySecret::generate(&Ambient::system()).expose());
+        for (key, more, told) in [
+            (&key, &["--offline-start", "false"][..], ""),
+            (&other, &[], "another gateway key"),
+            (&key, &["--max-offline", "1s"], "too old"),
+        ] {
+            let replica = app.replica_on(key, &spool, more).await;
+            says(&replica, 503, "not attached to the control plane yet").await;
+            ask.call(&replica.url, &app.token).send().await.expect(503);
+            assert!(replica.process.stderr().contains(told), "{}", replica.process.stderr());
+            replica.process.kill().await;
+        }
+        let replica = app.replica_on(&key, &spool, &[]).await;
+        says(&replica, 200, "control plane can't be reached").await;
+        for _ in 0..2 {
+            ask.call(&replica.url, &app.token).send().await.expect(200);
+        }
+        let refused = ask.call(&replica.url, &stranger).send().await.expect(503);
+        assert_ne!(refused.header("retry-after"), "", "{}", refused.text());
+
+        app.start_again().await;
+        app.newest_interception(3).await;
+        eventually("the replica is ready again", async || (replica.readiness().await.1 == "ready\n").then_some(())).await;
+        ask.call(&replica.url, &stranger).send().await.expect(200);
+        app.newest_interception(4).await;
+
+        // A key that is not wanted any more leaves nothing to begin with.
+        app.cli_ok(&["keys", "delete", "edge-1", "-y"]).await;
+        says(&replica, 503, "revoked").await;
+        eventually("the snapshot is deleted", async || (!spool.join("snapshot").exists()).then_some(())).await;
     }
 }
