@@ -1,12 +1,13 @@
 //! What every handler, the control link and the background work share.
 
+use crate::feed::{self, Feed};
 use crate::link::hub::Hub;
-use crate::link::{Attempts, configuration, gatekeeper};
+use crate::link::{Attempts, gatekeeper};
 use lychgate_authz::Caller;
 use lychgate_store::Store;
 use lychgate_store::seal::Sealer;
 use lychgate_types::secret::SecretHash;
-use lychgate_types::{Ambient, GatewayKeyId, Timestamp, TokenId};
+use lychgate_types::{Ambient, ControlPlaneId, GatewayKeyId, Timestamp, TokenId};
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +18,9 @@ const TOUCH: Duration = Duration::from_secs(60);
 /// So many tokens' last touches are remembered; beyond, all are forgotten, which costs one early write each.
 const TOUCHES: usize = 10_000;
 
+/// An answer waits no longer than this until replicas have been told.
+const TOLD: Duration = Duration::from_secs(2);
+
 /// The shared state; a cheap handle.
 #[derive(Clone)]
 pub(crate) struct App(Arc<Inner>);
@@ -26,7 +30,9 @@ pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) sealer: Sealer,
     pub(crate) ambient: Ambient,
+    pub(crate) control_plane_id: ControlPlaneId,
     pub(crate) hub: Arc<Hub>,
+    pub(crate) feed: Feed,
     pub(crate) attempts: Attempts,
     pub(crate) capture_content: bool,
     touches: Mutex<HashMap<TokenId, Timestamp>>,
@@ -51,8 +57,10 @@ impl App {
         Self(Arc::new(Inner {
             store,
             sealer,
+            control_plane_id: ambient.new_id(),
             ambient,
             hub,
+            feed: Feed::default(),
             attempts,
             capture_content,
             touches,
@@ -82,22 +90,33 @@ impl App {
         true
     }
 
-    /// Sends providers and routes, as they are now, to every attachment. Call after the commit, before the answer.
+    /// Sends providers and routes, as they are now, to every attachment here. Call after the commit, before the answer; other
+    /// control planes find the change in the feed.
     ///
     /// The change is committed, so a failure here does not fail the request: the background work sends it a moment later.
     pub(crate) async fn configuration_changed(&self) {
-        match configuration::load(self, &Caller::control_plane()).await {
-            Ok(configuration) => self.hub.push_configuration(&configuration),
-            Err(error) => {
-                tracing::error!(error = %crate::error::chain(&error), "the new configuration can't be read, it is sent later");
-                self.hub.mark_stale();
-            }
+        if let Err(error) = feed::send_configuration(self).await {
+            tracing::error!(error = %crate::error::chain(&error), "the new configuration can't be read, it is sent later");
         }
     }
 
-    /// Tells every attachment that these tokens are not to be believed. Call after the commit, before the answer.
-    pub(crate) fn tokens_revoked(&self, tokens: &[SecretHash]) {
-        self.hub.push_revoked(tokens);
+    /// Tells every attachment here that these tokens are not to be believed. Call after the commit, before the answer; other
+    /// control planes find the change in the feed.
+    pub(crate) async fn tokens_revoked(&self, tokens: &[SecretHash]) {
+        if !self.told().await {
+            self.hub.push_revoked(tokens);
+        }
+    }
+
+    /// Tells a replica that is attached here to drain. Call after the commit, before the answer; other control planes find the
+    /// change in the feed.
+    pub(crate) async fn replica_drained(&self) {
+        self.told().await;
+    }
+
+    /// Reads the feed on at once; whether it could. If not, the background work tries again.
+    async fn told(&self) -> bool {
+        matches!(tokio::time::timeout(TOLD, feed::catch_up(self)).await, Ok(Ok(_)))
     }
 
     /// Closes what hangs on a deleted key. Call after the commit, before the answer.

@@ -1,8 +1,11 @@
 //! Background work: each job is a loop that may be killed at any moment and begins anew at the next start.
 
 mod attachments;
-mod audit_replicas;
+mod audit_attempts;
+mod feed;
+mod housekeeping;
 pub(crate) mod key_upkeep;
+mod registry;
 
 use crate::app::App;
 use crate::link::hub::Departure;
@@ -22,7 +25,10 @@ impl Jobs {
         let mut running = JoinSet::new();
         running.spawn(attachments::run(app.clone(), stopped.clone()));
         running.spawn(key_upkeep::run(app.clone(), stopped.clone()));
-        running.spawn(audit_replicas::run(app.clone(), departures, stopped));
+        running.spawn(feed::run(app.clone(), stopped.clone()));
+        running.spawn(housekeeping::run(app.clone(), stopped.clone()));
+        running.spawn(registry::run(app.clone(), departures, stopped.clone()));
+        running.spawn(audit_attempts::run(app.clone(), stopped));
         Self { stop, running }
     }
 

@@ -9,6 +9,7 @@ mod authenticate;
 mod bootstrap;
 mod error;
 mod extract;
+mod feed;
 mod idempotency;
 mod jobs;
 mod layers;

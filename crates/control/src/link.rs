@@ -15,14 +15,18 @@ pub(crate) use gate::Gate;
 use crate::app::App;
 use crate::audit;
 use async_trait::async_trait;
+use hub::ByKey;
 use lychgate_authz::{Action, Caller, Principal, Resource, Target, UserPrincipal, authorise};
 use lychgate_link::{
     Attachment, Authorization, ControlLink, DenyReason, EncodedRecord, Heartbeat, Hello, LinkError, PROTOCOL, Receipt,
     RefusalReason, Rejected,
 };
-use lychgate_store::{ReplicaStamp, StoreError, TokenAuthentication, UserState};
+use lychgate_store::{
+    KeyRef, ReplicaAttachment, ReplicaStamp, ReplicaTold, StoreError, TokenAuthentication, UserState,
+};
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{ReplicaId, RequestId, Timestamp};
+use mailbox::Beginning;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,6 +80,25 @@ impl PlaneLink {
         }
     }
 
+    fn by_key(&self, gate: Arc<Gate>, hello: &Hello) -> ByKey {
+        let attachment = ReplicaAttachment {
+            id: self.app.ambient.new_id(),
+            replica_id: hello.replica_id,
+            gateway_key: KeyRef {
+                id: gate.key_id,
+                name: gate.name.clone(),
+            },
+            told: bounded(hello),
+            control_plane_id: self.app.control_plane_id,
+            connected_at: self.app.ambient.now(),
+        };
+        ByKey {
+            gate,
+            source: self.source,
+            attachment,
+        }
+    }
+
     /// Whether the key still lets in.
     async fn check_key(&self) -> Result<(), LinkError> {
         match &self.gate {
@@ -104,37 +127,38 @@ impl ControlLink for PlaneLink {
             }
             return Err(LinkError::Refused(RefusalReason::Version(refusal)));
         }
-        let hello = bounded(hello);
         let key_id = self.gate.as_ref().map(|gate| gate.key_id);
         let spool_key = self
             .app
             .sealer
             .spool_key(key_id)
             .map_err(|error| failed(&caller, &error))?;
-        let replica_id = hello.replica_id;
-        let from = self.gate.clone().map(|gate| (gate, self.source));
-        let seat = self
-            .app
-            .hub
-            .sit(hello, self.app.ambient.now(), from, spool_key, heartbeats);
+        let by = self.gate.clone().map(|gate| self.by_key(gate, &hello));
+        let seat = self.app.hub.sit(hello.replica_id, by.clone(), spool_key, heartbeats);
         // Only now that a change of the key would find this attachment is the key looked up (again).
         if let Some(gate) = &self.gate {
             gatekeeper::look_up(&self.app, gate).await?;
             self.still_open()?;
         }
+        // Likewise: what is revoked from now on goes into the seat's mailbox.
+        let beginning = beginning(&self.app, hello.resume_after)
+            .await
+            .map_err(|error| internal(&caller, &error))?;
         let first = configuration::load(&self.app, &caller)
             .await
             .map_err(|error| internal(&caller, &error))?;
-        if let Some(gate) = &self.gate {
-            let entry = audit::replica("attach", gate, replica_id);
-            self.app
+        let mut drain = false;
+        if let Some(ByKey { gate, attachment, .. }) = &by {
+            let entry = audit::replica("attach", gate, hello.replica_id);
+            drain = self
+                .app
                 .store
-                .audit_append(&audit::caller(&caller), entry)
+                .replica_attach(&audit::caller(&caller), attachment, &entry)
                 .await
                 .map_err(|error| internal(&caller, &error))?;
         }
         self.still_open()?;
-        Ok(seat.into_attachment(&first.of(key_id)))
+        Ok(seat.into_attachment(&first.of(key_id), beginning, drain))
     }
 
     async fn authorize(&self, token: SecretHash) -> Result<Authorization, LinkError> {
@@ -233,21 +257,31 @@ pub(crate) fn standing(found: &TokenAuthentication, now: Timestamp) -> Result<()
     }
 }
 
+/// How an attachment begins for a replica that has applied the feed up to this place (0: nothing of it).
+async fn beginning(app: &App, applied: u64) -> Result<Beginning, StoreError> {
+    if applied == 0 {
+        return Ok(Beginning::Anew);
+    }
+    let since = app
+        .store
+        .changes_tokens_revoked(&Caller::control_plane(), applied, mailbox::MOST_REVOKED)
+        .await?;
+    Ok(since.map_or(Beginning::Anew, |since| Beginning::Resumed {
+        after: applied,
+        revoked: since.hashes,
+        upto: since.upto,
+    }))
+}
+
 /// What a replica says of itself is kept in memory while it is attached: it can't be made to cost much.
-fn bounded(hello: Hello) -> Hello {
-    let cut = |text: String| text.chars().take(255).collect::<String>();
-    let labels = hello
-        .labels
-        .into_iter()
-        .take(64)
-        .map(|(name, value)| (cut(name), cut(value)))
-        .collect();
-    Hello {
-        name: cut(hello.name),
-        version: cut(hello.version),
-        address: cut(hello.address),
-        labels,
-        ..hello
+fn bounded(hello: &Hello) -> ReplicaTold {
+    let cut = |text: &String| text.chars().take(255).collect::<String>();
+    let labels = hello.labels.iter().take(64);
+    ReplicaTold {
+        name: cut(&hello.name),
+        version: cut(&hello.version),
+        address: cut(&hello.address),
+        labels: labels.map(|(name, value)| (cut(name), cut(value))).collect(),
     }
 }
 

@@ -23,6 +23,7 @@ use utoipa::{Modify, OpenApi};
         (name = "users", description = "People and services with an account."),
         (name = "tokens", description = "User tokens: what lets AI clients and API callers in."),
         (name = "ai-gateway/keys", description = "Gateway keys: what lets replicas in."),
+        (name = "ai-gateway/replicas", description = "Replicas, whichever control plane they are attached to."),
         (name = "ai-gateway/providers", description = "Upstreams and their sealed keys."),
         (name = "ai-gateway/routes", description = "Where requests for certain models go: weighted targets and fallbacks."),
         (name = "ai-gateway/interceptions", description = "AI requests that the gateway saw."),

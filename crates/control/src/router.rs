@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::link::gatekeeper::Doorkeeper;
 use crate::routes::{
-    audit_entries, health, interceptions, keys, model_routes, openapi, providers, tokens, users, whoami,
+    audit_entries, health, interceptions, keys, model_routes, openapi, providers, replicas, tokens, users, whoami,
 };
 use crate::{layers, openapi as document};
 use axum::Router;
@@ -34,6 +34,9 @@ pub(crate) fn api() -> OpenApiRouter<App> {
             keys::delete::ai_gateway_key_delete
         ))
         .routes(routes!(keys::rotate::ai_gateway_key_rotate))
+        .routes(routes!(replicas::list::replica_list))
+        .routes(routes!(replicas::get::replica_get))
+        .routes(routes!(replicas::drain::replica_drain))
         .routes(routes!(
             providers::create::provider_create,
             providers::list::provider_list

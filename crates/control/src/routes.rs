@@ -8,6 +8,7 @@ pub(crate) mod model_routes;
 pub(crate) mod openapi;
 mod problems;
 pub(crate) mod providers;
+pub(crate) mod replicas;
 pub(crate) mod tokens;
 pub(crate) mod users;
 pub(crate) mod whoami;

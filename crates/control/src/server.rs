@@ -102,7 +102,9 @@ impl Control {
             })?;
         bootstrap::owner(&store, &ambient, options.bootstrap_token, &options.data_dir).await?;
 
-        let (hub, departures) = Hub::new();
+        // Before anybody attaches: from this place on everybody is told everything.
+        let place = store.changes_last(&Caller::control_plane()).await;
+        let (hub, departures) = Hub::new(place.map_err(StartError::Store)?);
         let app = App::new(store, sealer, ambient.clone(), hub, options.capture_content);
         let gateway = Gateway::start(options.gateway, PlaneLink::embedded(app.clone()), ambient)?;
         let jobs = Jobs::start(&app, departures);

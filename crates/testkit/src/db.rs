@@ -11,6 +11,7 @@ use lychgate_types::clock::ManualClock;
 use lychgate_types::random::SystemRandom;
 use lychgate_types::{Ambient, Timestamp, UserId};
 use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -134,6 +135,36 @@ impl TestDb {
             Place::Sqlite { .. } => TestEngine::Sqlite,
             Place::Postgres { .. } => TestEngine::Postgres,
         }
+    }
+
+    /// Runs statements behind the product's back: what another version, an operator or a fault would do.
+    pub async fn execute(&self, statements: &str) {
+        let statements = sqlx::raw_sql(AssertSqlSafe(statements.to_owned()));
+        let done = match self.engine() {
+            TestEngine::Sqlite => {
+                let options: SqliteConnectOptions = self.url.parse().expect("the database's own URL");
+                let mut conn = options.connect().await.expect("the database opens");
+                statements.execute(&mut conn).await.map(drop)
+            }
+            TestEngine::Postgres => {
+                let options: PgConnectOptions = self.url.parse().expect("the database's own URL");
+                let mut conn = options.connect().await.expect("the database opens");
+                statements.execute(&mut conn).await.map(drop)
+            }
+        };
+        done.expect("the statements run");
+    }
+
+    /// The processes of PostgreSQL that wait for announcements in this database.
+    pub async fn listening(&self) -> Vec<i32> {
+        let options: PgConnectOptions = self.url.parse().expect("a PostgreSQL database");
+        let mut conn = options.connect().await.expect("the database opens");
+        let query =
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%' ORDER BY pid";
+        sqlx::query_scalar(query)
+            .fetch_all(&mut conn)
+            .await
+            .expect("the list of processes")
     }
 
     /// Closes and removes the database; what fails is left to the server's end.

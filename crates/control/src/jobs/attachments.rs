@@ -1,5 +1,5 @@
-//! Keeps live attachments true: closes those of keys that expired, whose grace ended, or that were changed or deleted on
-//! another control plane, and sends a configuration that could not be sent when it changed.
+//! Keeps live attachments true: closes those of keys that expired, whose grace ended, or whose change elsewhere could not be
+//! looked into when the feed told of it.
 
 use super::tick;
 use crate::app::App;
@@ -17,9 +17,6 @@ pub(super) async fn run(app: App, mut stopped: watch::Receiver<bool>) {
             if gatekeeper::look_up(&app, &gate).await.is_err() {
                 break;
             }
-        }
-        if app.hub.take_stale() {
-            app.configuration_changed().await;
         }
     }
 }

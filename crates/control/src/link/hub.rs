@@ -1,14 +1,16 @@
-//! All live attachments of this control plane: the registry of replicas, and the way for changes down to them.
+//! All live attachments of this control plane, and the way for changes down to them. The registry that all control planes
+//! share is in the store; what is heard here goes there in bulk.
 
 use super::configuration::Loaded;
 use super::gate::{Gate, Gates};
-use super::mailbox::{self, Mailbox};
-use lychgate_link::{Attachment, CloseReason, Configuration, Heartbeat, Hello};
+use super::mailbox::{self, Beginning, Ending, Mailbox};
+use lychgate_link::{Attachment, CloseReason, Configuration, Heartbeat};
+use lychgate_store::{ReplicaAttachment, ReplicaBeat, ReplicaLoad, ReplicaState};
 use lychgate_types::secret::{SecretHash, SpoolKey};
 use lychgate_types::{GatewayKeyId, ReplicaId, Timestamp};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, watch};
 
@@ -19,55 +21,120 @@ pub(crate) struct Hub {
     state: Mutex<State>,
     departures: mpsc::UnboundedSender<Departure>,
     revocations: AtomicU64,
-    stale: AtomicBool,
 }
 
 #[derive(Default)]
 struct State {
     next_seat: u64,
     live: BTreeMap<u64, Live>,
+    /// The place in the feed of changes up to which all mailboxes have been told.
+    place: u64,
     stopping: bool,
 }
 
 struct Live {
-    hello: Hello,
-    since: Timestamp,
-    gate: Option<Arc<Gate>>,
-    source: Option<IpAddr>,
+    replica_id: ReplicaId,
+    by: Option<ByKey>,
     heartbeats: watch::Receiver<Heartbeat>,
+    /// When the replica was last heard over this attachment.
+    heard_at: Option<Timestamp>,
     mailbox: Arc<Mailbox>,
+    /// Whether it was let in; until then it may still be refused.
+    announced: bool,
+}
+
+/// A replica that came in by a gateway key, not the embedded gateway.
+#[derive(Clone)]
+pub(super) struct ByKey {
+    pub(super) gate: Arc<Gate>,
+    pub(super) source: Option<IpAddr>,
+    /// As the registry knows it.
+    pub(super) attachment: ReplicaAttachment,
 }
 
 impl Live {
     fn key_id(&self) -> Option<GatewayKeyId> {
-        self.gate.as_ref().map(|gate| gate.key_id)
+        self.by.as_ref().map(|by| by.gate.key_id)
+    }
+
+    /// Takes the last heartbeat, if there is one that was not taken.
+    fn beat(&mut self, now: Timestamp) -> Option<ReplicaBeat> {
+        let last = self.heartbeats.borrow_and_update();
+        let (new, load) = (last.has_changed(), load(&last));
+        drop(last);
+        if !new {
+            return None;
+        }
+        self.heard_at = Some(now);
+        Some(ReplicaBeat {
+            attachment: self.by.as_ref()?.attachment.clone(),
+            heard_at: now,
+            load,
+        })
+    }
+
+    /// The last heartbeat, and when it was taken in; `None`: it is to be taken in now.
+    fn last_heard(&self) -> Option<(Option<Timestamp>, ReplicaLoad)> {
+        let last = self.heartbeats.borrow();
+        let (unseen, load) = (last.has_changed(), load(&last));
+        match (unseen, self.heard_at) {
+            (true, _) => Some((None, load)),
+            (false, Some(at)) => Some((Some(at), load)),
+            (false, None) => None,
+        }
+    }
+
+    /// What the replica is from now on, where that can be told from here.
+    fn last_state(&self) -> Option<ReplicaState> {
+        match self.mailbox.ending() {
+            // It is on its way to another control plane, or back.
+            Ending::Replaced | Ending::Closed(CloseReason::ShuttingDown) => None,
+            Ending::Closed(_) => Some(ReplicaState::Detached),
+            Ending::Open => {
+                let last = *self.heartbeats.borrow();
+                let idle = last.spool_depth == 0 && last.in_flight == 0;
+                // A replica whose process ends in good order says that it drains. One that an operator drains says so too.
+                let said = last.draining && (idle || !self.mailbox.told_to_drain());
+                Some(if said {
+                    ReplicaState::Detached
+                } else {
+                    ReplicaState::Lost
+                })
+            }
+        }
     }
 }
 
-/// A replica that detached, for the audit log.
-pub(crate) struct Departure {
-    pub(crate) replica_id: ReplicaId,
-    pub(crate) gate: Arc<Gate>,
+fn load(heartbeat: &Heartbeat) -> ReplicaLoad {
+    ReplicaLoad {
+        spool_depth: heartbeat.spool_depth,
+        set_aside: heartbeat.set_aside,
+        in_flight: heartbeat.in_flight,
+        configuration_version: heartbeat.configuration_version,
+    }
 }
 
-/// A live replica, as the API shows it.
-#[derive(Debug, Clone)]
-pub(crate) struct LiveReplica {
-    pub(crate) hello: Hello,
-    pub(crate) since: Timestamp,
-    pub(crate) heartbeat: Heartbeat,
+/// A replica that detached, for the registry and the audit log.
+pub(crate) struct Departure {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) attachment: ReplicaAttachment,
+    /// The last that it said; `None`: nothing over this attachment.
+    pub(crate) last: Option<(Option<Timestamp>, ReplicaLoad)>,
+    pub(crate) state: Option<ReplicaState>,
 }
 
 impl Hub {
-    /// An empty hub, and the detached replicas as they go.
-    pub(crate) fn new() -> (Arc<Self>, mpsc::UnboundedReceiver<Departure>) {
+    /// An empty hub whose attachments are told what comes after this place in the feed, and the detached replicas as they go.
+    pub(crate) fn new(place: u64) -> (Arc<Self>, mpsc::UnboundedReceiver<Departure>) {
         let (departures, gone) = mpsc::unbounded_channel();
         let hub = Self {
             gates: Gates::default(),
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                place,
+                ..State::default()
+            }),
             departures,
             revocations: AtomicU64::new(0),
-            stale: AtomicBool::new(false),
         };
         (Arc::new(hub), gone)
     }
@@ -76,53 +143,51 @@ impl Hub {
         look(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes an attachment in: `from` a replica by this gate and source, or from the embedded gateway. A replica that is still attached by the same key (its old connection broke unseen) is
-    /// replaced.
+    /// Takes an attachment in: of a replica that came by a key, or (`None`) of the embedded gateway.
     pub(super) fn sit(
         self: &Arc<Self>,
-        hello: Hello,
-        since: Timestamp,
-        from: Option<(Arc<Gate>, Option<IpAddr>)>,
+        replica_id: ReplicaId,
+        by: Option<ByKey>,
         spool_key: SpoolKey,
         heartbeats: watch::Receiver<Heartbeat>,
     ) -> Seat {
-        let (gate, source) = from.map_or((None, None), |(gate, source)| (Some(gate), source));
-        let mailbox = Arc::new(Mailbox::new(spool_key));
-        let live = Live {
-            hello,
-            since,
-            gate,
-            source,
-            heartbeats,
-            mailbox: mailbox.clone(),
-        };
-        let number = self.with(|state| {
-            for old in state
-                .live
-                .values()
-                .filter(|old| old.hello.replica_id == live.hello.replica_id)
-            {
-                if old.key_id() == live.key_id() {
-                    old.mailbox.end();
-                }
-            }
-            if state.stopping && live.gate.is_some() {
+        let (number, mailbox) = self.with(|state| {
+            let mailbox = Arc::new(Mailbox::new(spool_key, state.place));
+            if state.stopping && by.is_some() {
                 mailbox.post_close(CloseReason::ShuttingDown);
             }
+            let live = Live {
+                replica_id,
+                by,
+                heartbeats,
+                heard_at: None,
+                mailbox: mailbox.clone(),
+                announced: false,
+            };
             state.next_seat += 1;
             state.live.insert(state.next_seat, live);
-            state.next_seat
+            (state.next_seat, mailbox)
         });
         Seat {
             hub: self.clone(),
             number,
             mailbox,
-            announced: false,
         }
     }
 
-    fn everybody(&self) -> Vec<Arc<Mailbox>> {
-        self.with(|state| state.live.values().map(|live| live.mailbox.clone()).collect())
+    /// Marks a seat as let in. A replica that is still attached by the same key (its old connection broke unseen, or it shows
+    /// a new secret) is replaced.
+    fn announce(&self, number: u64) {
+        self.with(|state| {
+            let Some(new) = state.live.get_mut(&number) else { return };
+            new.announced = true;
+            let whose = (new.replica_id, new.key_id());
+            for (other, live) in &state.live {
+                if *other != number && live.announced && (live.replica_id, live.key_id()) == whose {
+                    live.mailbox.end();
+                }
+            }
+        });
     }
 
     /// Sends everybody what of a configuration its key serves.
@@ -136,12 +201,45 @@ impl Hub {
         }
     }
 
-    /// Tells everybody that these tokens must not be believed. Call after the commit.
+    /// The place in the feed of changes up to which everybody has been told.
+    pub(crate) fn place(&self) -> u64 {
+        self.with(|state| state.place)
+    }
+
+    /// Tells everybody what the feed has up to this place: that these tokens must not be believed, and who is to drain.
+    pub(crate) fn advance(&self, upto: u64, revoked: &[SecretHash], drained: &[ReplicaId]) {
+        if !revoked.is_empty() {
+            self.revocations.fetch_add(1, Ordering::SeqCst);
+        }
+        self.with(|state| {
+            state.place = upto;
+            for live in state.live.values() {
+                live.mailbox.post_revoked(revoked, upto);
+                if drained.contains(&live.replica_id) {
+                    live.mailbox.post_drain();
+                }
+            }
+        });
+    }
+
+    /// Tells everybody that these tokens must not be believed, though their place in the feed is not known yet.
     pub(crate) fn push_revoked(&self, tokens: &[SecretHash]) {
         self.revocations.fetch_add(1, Ordering::SeqCst);
-        if !tokens.is_empty() {
-            self.everybody().iter().for_each(|mailbox| mailbox.post_revoked(tokens));
-        }
+        self.with(|state| {
+            for live in state.live.values() {
+                live.mailbox.post_revoked(tokens, 0);
+            }
+        });
+    }
+
+    /// Ends every attachment without a word, since it is not known what happened up to this place in the feed: replicas come
+    /// back and are told how they stand.
+    pub(crate) fn lose_track(&self, place: u64) {
+        self.revocations.fetch_add(1, Ordering::SeqCst);
+        self.with(|state| {
+            state.place = place;
+            state.live.values().for_each(|live| live.mailbox.end());
+        });
     }
 
     /// Grows with each revocation: a look-up during which it grew is to be made again.
@@ -153,11 +251,11 @@ impl Hub {
     pub(crate) fn close_key(&self, key_id: GatewayKeyId) {
         self.gates.of(key_id).iter().for_each(|gate| gate.gone());
         self.with(|state| {
-            for live in state.live.values().filter(|live| live.key_id() == Some(key_id)) {
-                if let Some(gate) = &live.gate {
-                    gate.gone();
+            for live in state.live.values() {
+                if let Some(by) = live.by.as_ref().filter(|by| by.gate.key_id == key_id) {
+                    by.gate.gone();
+                    live.mailbox.post_close(CloseReason::KeyRevoked);
                 }
-                live.mailbox.post_close(CloseReason::KeyRevoked);
             }
         });
     }
@@ -166,8 +264,8 @@ impl Hub {
     pub(crate) fn close_refused(&self, gate: &Gate) {
         self.with(|state| {
             for live in state.live.values() {
-                if live.gate.as_ref().is_some_and(|own| own.hash == gate.hash)
-                    && let Some(reason) = gate.shut_to(live.source)
+                if let Some(by) = live.by.as_ref().filter(|by| by.gate.hash == gate.hash)
+                    && let Some(reason) = gate.shut_to(by.source)
                 {
                     live.mailbox.post_close(reason);
                 }
@@ -179,31 +277,17 @@ impl Hub {
     pub(crate) fn close_everybody(&self) {
         self.with(|state| {
             state.stopping = true;
-            for live in state.live.values().filter(|live| live.gate.is_some()) {
+            for live in state.live.values().filter(|live| live.by.is_some()) {
                 live.mailbox.post_close(CloseReason::ShuttingDown);
             }
         });
     }
 
-    /// Marks that a configuration could not be sent, so that the background work sends it later.
-    pub(crate) fn mark_stale(&self) {
-        self.stale.store(true, Ordering::SeqCst);
-    }
-
-    /// Whether a configuration is still to be sent; asking takes the mark away.
-    pub(crate) fn take_stale(&self) -> bool {
-        self.stale.swap(false, Ordering::SeqCst)
-    }
-
-    /// The live replicas of one key, in the order of their coming.
-    pub(crate) fn replicas_of(&self, key_id: GatewayKeyId) -> Vec<LiveReplica> {
+    /// What was heard of replicas since the last call.
+    pub(crate) fn beats(&self, now: Timestamp) -> Vec<ReplicaBeat> {
         self.with(|state| {
-            state
-                .live
-                .values()
-                .filter(|live| live.key_id() == Some(key_id))
-                .map(LiveReplica::of)
-                .collect()
+            let live = state.live.values_mut().filter(|live| live.announced);
+            live.filter_map(|live| live.beat(now)).collect()
         })
     }
 
@@ -213,18 +297,8 @@ impl Hub {
             state
                 .live
                 .values()
-                .any(|live| live.hello.replica_id == replica && live.key_id() != key_id)
+                .any(|live| live.replica_id == replica && live.key_id() != key_id)
         })
-    }
-}
-
-impl LiveReplica {
-    fn of(live: &Live) -> Self {
-        Self {
-            hello: live.hello.clone(),
-            since: live.since,
-            heartbeat: *live.heartbeats.borrow(),
-        }
     }
 }
 
@@ -233,14 +307,16 @@ pub(super) struct Seat {
     hub: Arc<Hub>,
     number: u64,
     mailbox: Arc<Mailbox>,
-    announced: bool,
 }
 
 impl Seat {
-    /// Sends the first configuration and makes the attachment of it. From here on, leaving is worth an audit entry.
-    pub(super) fn into_attachment(mut self, first: &Arc<Configuration>) -> Attachment {
-        self.announced = true;
-        self.mailbox.post_configuration(first);
+    /// Makes the attachment of it, which begins with this configuration. From here on, leaving is worth an audit entry.
+    pub(super) fn into_attachment(self, first: &Arc<Configuration>, beginning: Beginning, drain: bool) -> Attachment {
+        self.hub.announce(self.number);
+        if drain {
+            self.mailbox.post_drain();
+        }
+        self.mailbox.begin(first, beginning);
         Attachment {
             events: mailbox::events(self.mailbox.clone(), self),
         }
@@ -250,21 +326,17 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         let live = self.hub.with(|state| state.live.remove(&self.number));
-        if let (
-            true,
-            Some(Live {
-                hello,
-                gate: Some(gate),
-                ..
-            }),
-        ) = (self.announced, live)
-        {
-            // The receiver is gone only when the control plane has stopped.
-            let _ = self.hub.departures.send(Departure {
-                replica_id: hello.replica_id,
-                gate,
-            });
-        }
+        let Some(live) = live.filter(|live| live.announced) else {
+            return;
+        };
+        let Some(by) = &live.by else { return };
+        // The receiver is gone only when the control plane has stopped.
+        let _ = self.hub.departures.send(Departure {
+            gate: by.gate.clone(),
+            attachment: by.attachment.clone(),
+            last: live.last_heard(),
+            state: live.last_state(),
+        });
     }
 }
 
@@ -272,26 +344,39 @@ impl Drop for Seat {
 mod tests {
     use super::*;
     use futures_util::StreamExt;
-    use lychgate_link::{Down, Message, PROTOCOL, RefusalReason};
+    use lychgate_link::{Down, Message, RefusalReason};
+    use lychgate_store::{KeyRef, ReplicaTold};
     use lychgate_types::Ambient;
 
-    fn hello(replica_id: ReplicaId) -> Hello {
-        let (name, version, address) = (String::new(), String::new(), String::new());
-        Hello {
-            replica_id,
-            name,
-            version,
-            protocol: PROTOCOL,
-            address,
+    fn by_key(ambient: &Ambient, gate: Arc<Gate>) -> ByKey {
+        let told = ReplicaTold {
+            name: String::new(),
+            version: String::new(),
+            address: String::new(),
             labels: BTreeMap::new(),
-            resume_after: 0,
+        };
+        let attachment = ReplicaAttachment {
+            id: ambient.new_id(),
+            replica_id: ambient.new_id(),
+            gateway_key: KeyRef {
+                id: gate.key_id,
+                name: String::new(),
+            },
+            told,
+            control_plane_id: ambient.new_id(),
+            connected_at: ambient.now(),
+        };
+        ByKey {
+            gate,
+            source: None,
+            attachment,
         }
     }
 
     #[tokio::test]
     async fn closing_a_key_reaches_its_own_attachments_only() {
         let ambient = Ambient::system();
-        let (hub, mut departures) = Hub::new();
+        let (hub, mut departures) = Hub::new(0);
         let gate = |byte: u8| {
             let hash = SecretHash::from_bytes([byte; 32]);
             hub.gates
@@ -300,14 +385,10 @@ mod tests {
         let (closed, other) = (gate(1), gate(2));
         let sit = |gate: Option<Arc<Gate>>| {
             let heartbeats = watch::channel(Heartbeat::default()).1;
-            let seat = hub.sit(
-                hello(ambient.new_id()),
-                ambient.now(),
-                gate.map(|gate| (gate, None)),
-                mailbox::tests::spool_key(),
-                heartbeats,
-            );
-            seat.into_attachment(&mailbox::tests::configuration(1)).events
+            let by = gate.map(|gate| by_key(&ambient, gate));
+            let seat = hub.sit(ambient.new_id(), by, mailbox::tests::spool_key(), heartbeats);
+            let first = mailbox::tests::configuration(1);
+            seat.into_attachment(&first, Beginning::Anew, false).events
         };
         let (mut one, mut two, mut embedded) = (sit(Some(closed.clone())), sit(Some(other.clone())), sit(None));
         hub.close_key(closed.key_id);

@@ -16,6 +16,7 @@ use lychgate_authz::Caller;
 use lychgate_store::{KeyState, ProviderRef, StoreError};
 use lychgate_types::{Cidr, GatewayKeyId, ProviderId, Timestamp};
 use serde::Serialize;
+use std::collections::HashMap;
 
 /// A gateway key, without its secret.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -52,8 +53,8 @@ pub(crate) struct Key {
     /// The networks that its replicas may come from; null stands for anywhere.
     #[schema(value_type = Option<Vec<String>>)]
     allowed_cidrs: Option<Vec<Cidr>>,
-    /// How many replicas are attached to this control plane by it.
-    live_replicas: usize,
+    /// How many replicas are attached by it, to whichever control plane.
+    live_replicas: u64,
 }
 
 /// A provider as a gateway key names it.
@@ -74,14 +75,14 @@ impl From<ProviderRef> for KeyProvider {
 }
 
 impl Key {
-    fn of(app: &App, key: lychgate_store::GatewayKey) -> Self {
+    fn of(app: &App, key: lychgate_store::GatewayKey, live_replicas: u64) -> Self {
         let now = app.ambient.now();
         let state = key.state(now);
         let near = |at: Timestamp| at <= now.plus(key_upkeep::SOON);
         Self {
             id: key.id,
             state: state.as_str(),
-            live_replicas: app.hub.replicas_of(key.id).len(),
+            live_replicas,
             name: key.name,
             key_prefix: key.secret_prefix,
             created_at: key.created_at,
@@ -100,8 +101,21 @@ impl Key {
     }
 }
 
+/// How many replicas are attached by each of these keys. Part of a key: who may see one may see this.
+async fn live_replicas(app: &App, keys: &[GatewayKeyId]) -> Result<HashMap<GatewayKeyId, u64>, ApiError> {
+    let caller = Caller::control_plane();
+    Ok(app.store.ai_gateway_key_live_replicas(&caller, keys).await?)
+}
+
+/// A key with its live replicas.
+async fn whole(app: &App, key: lychgate_store::GatewayKey) -> Result<Key, ApiError> {
+    let live = live_replicas(app, &[key.id]).await?;
+    let live = live.get(&key.id).copied().unwrap_or(0);
+    Ok(Key::of(app, key, live))
+}
+
 /// The id that a path names; see `users::id_of` for the why.
-async fn id_of(app: &App, id_or_name: &str) -> Result<GatewayKeyId, ApiError> {
+pub(crate) async fn id_of(app: &App, id_or_name: &str) -> Result<GatewayKeyId, ApiError> {
     if let Ok(id) = id_or_name.parse() {
         return Ok(id);
     }

@@ -43,6 +43,21 @@ impl Bench {
         }
     }
 
+    /// Another control plane on the same database, with the same owner.
+    pub(crate) async fn join(&self, db: &TestDb) -> Self {
+        let data_dir = tempfile::tempdir().unwrap();
+        let control = Control::start(options(db, &data_dir, None), db.ambient())
+            .await
+            .unwrap();
+        Self {
+            url: format!("http://{}", control.local_addr()),
+            owner: self.owner.clone(),
+            ambient: db.ambient(),
+            control,
+            _data_dir: data_dir,
+        }
+    }
+
     pub(crate) async fn stop(self) {
         self.control.shutdown(Duration::from_secs(1)).await;
     }
@@ -164,6 +179,10 @@ pub(crate) struct Attached {
     events: Attachment,
     pub(crate) heartbeats: watch::Sender<Heartbeat>,
     pub(crate) providers: Vec<String>,
+    /// Whether leases are still good.
+    pub(crate) resumed: bool,
+    /// The place in the feed of changes that it has been brought to.
+    pub(crate) place: u64,
 }
 
 impl Attached {
@@ -174,26 +193,69 @@ impl Attached {
             events,
             heartbeats,
             providers: vec![],
+            resumed: false,
+            place: 0,
         };
-        match attached.next().await {
+        match attached.event().await {
             Some(Ok(Down {
-                message: Message::Configuration {
-                    configuration: first, ..
-                },
-                ..
+                message:
+                    Message::Configuration {
+                        configuration: first,
+                        resumed,
+                        ..
+                    },
+                after,
+                sequence,
             })) => {
                 attached.providers = first.providers.iter().map(|p| p.name.to_string()).collect();
+                (attached.resumed, attached.place) = (resumed, sequence);
+                assert!(after <= sequence);
                 Ok(attached)
             }
             other => panic!("the first event is {other:?}"),
         }
     }
 
-    /// The next event; `None` at the end.
-    pub(crate) async fn next(&mut self) -> Option<Result<Down, LinkError>> {
+    async fn event(&mut self) -> Option<Result<Down, LinkError>> {
         tokio::time::timeout(DEADLINE, self.events.events.next())
             .await
             .expect("an event")
+    }
+
+    /// The next event, which continues from the one before; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Option<Result<Down, LinkError>> {
+        let event = self.event().await;
+        if let Some(Ok(Down {
+            after,
+            sequence,
+            message,
+        })) = &event
+            && !matches!(message, Message::Close(_))
+        {
+            assert_eq!(*after, self.place, "a gap before {message:?}");
+            assert!(after <= sequence);
+            self.place = *sequence;
+        }
+        event
+    }
+
+    /// The next event's message; panics at the end.
+    pub(crate) async fn message(&mut self) -> Message {
+        match self.next().await {
+            Some(Ok(down)) => down.message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The tokens that the next event revokes.
+    pub(crate) async fn revoked(&mut self) -> Vec<SecretHash> {
+        match self.message().await {
+            Message::TokensRevoked(mut hashes) => {
+                hashes.sort_by_key(|hash| *hash.as_bytes());
+                hashes
+            }
+            other => panic!("{other:?}"),
+        }
     }
 }
 

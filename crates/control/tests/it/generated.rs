@@ -75,7 +75,7 @@ impl Operation {
         let action = match verb {
             "create" => Action::Create,
             "get" | "list" => Action::Read,
-            "update" | "rotate" | "suspend" | "activate" => Action::Update,
+            "update" | "rotate" | "suspend" | "activate" | "drain" => Action::Update,
             "delete" | "revoke" => Action::Delete,
             _ => panic!("{}: which action is {verb}?", self.id),
         };

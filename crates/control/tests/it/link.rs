@@ -6,3 +6,5 @@ mod deliver;
 mod doorkeeper;
 mod key_bounds;
 mod key_rotation;
+mod planes;
+mod resume;

@@ -14,6 +14,7 @@ mod link;
 mod matrix;
 mod policies;
 mod providers;
+mod replicas;
 mod routes;
 mod start;
 mod tokens;

@@ -1,6 +1,6 @@
 //! The committed matrix (`crates/authz/policy-matrix.md`), held against what the API does: role × action × resource.
 
-use crate::bench::{Bench, text};
+use crate::bench::{Attached, Bench, hello, text};
 use crate::interceptions::{record, sent};
 use lychgate_link::ControlLink;
 use lychgate_testkit::both_engines;
@@ -116,6 +116,17 @@ impl Attempt<'_> {
                     _ => bench.delete(token, &path).await,
                 }
             }
+            ("replica", "read" | "update") => {
+                let id = bench.ambient.new_id();
+                let (_, key) = bench.key(&new).await;
+                drop(Attached::open(&bench.link(&key), hello(id)).await.unwrap());
+                let path = format!("/ai-gateway/replicas/{id}");
+                if action == "read" {
+                    bench.get(token, &path).await
+                } else {
+                    bench.post(token, &format!("{path}/drain"), json!({})).await
+                }
+            }
             ("interception", "read") => {
                 let record = record(self.db, self.users_token);
                 let (_, key) = bench.key(&new).await;
@@ -162,8 +173,8 @@ both_engines! {
                 tried += 1;
             }
         }
-        // Two attempts for each role and each of the 21 rights that the API has an operation for.
-        assert_eq!(tried, 3 * 21 * 2);
+        // Two attempts for each role and each of the 23 rights that the API has an operation for.
+        assert_eq!(tried, 3 * 23 * 2);
         bench.stop().await;
     }
 }

@@ -18,8 +18,8 @@ super::texts! {
     /// One row without a change where there is none: the counter is read together with the changes.
     SINCE = "SELECT k.last, c.seq, c.kind, c.subject FROM change_counters k LEFT JOIN changes c ON c.seq > $1 \
          WHERE k.id = 1 ORDER BY c.seq LIMIT $2";
-    TOKENS_REVOKED = "SELECT k.last, (SELECT MIN(seq) FROM changes) AS first, c.subject FROM change_counters k \
-         LEFT JOIN changes c ON c.seq > $1 AND c.kind = 'token_revoked' WHERE k.id = 1 ORDER BY c.seq LIMIT $2";
+    TOKENS_REVOKED = "SELECT k.last, (SELECT MIN(seq) FROM changes) AS first, (SELECT MAX(seq) FROM changes) AS newest, \
+         c.subject FROM change_counters k LEFT JOIN changes c ON c.seq > $1 AND c.kind = 'token_revoked' WHERE k.id = 1 ORDER BY c.seq LIMIT $2";
     /// Only ever from the beginning, whatever the clocks of several control planes say: no gap comes about in the middle.
     PRUNE = "DELETE FROM changes WHERE seq < COALESCE((SELECT MIN(seq) FROM changes WHERE created_at >= $1), \
          (SELECT last + 1 FROM change_counters WHERE id = 1))";
@@ -106,10 +106,10 @@ pub(crate) async fn tokens_revoked(conn: Conn<'_>, after: u64, most: u32) -> Res
         .await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let upto = number(row, "last")?;
-    let reaches_back = match row.opt_int("first")? {
-        Some(first) => after < upto && first <= place(after).saturating_add(1),
-        None => false,
-    };
+    let (first, newest) = (row.opt_int("first")?, row.opt_int("newest")?);
+    let reaches_back = after < upto
+        && first.is_some_and(|first| first <= place(after).saturating_add(1))
+        && newest == Some(place(upto));
     if !reaches_back && after != upto {
         return Ok(None);
     }

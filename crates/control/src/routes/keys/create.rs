@@ -171,7 +171,7 @@ fn prepare(app: &App, token: &TokenAuthentication, wanted: Wanted) -> (AiGateway
         allowed_cidrs: key.allowed_cidrs.clone(),
     };
     let answer = KeyCreated {
-        key_data: Key::of(app, key),
+        key_data: Key::of(app, key, 0),
         key: secret.expose().to_owned(),
     };
     (insert, answer)

@@ -1,6 +1,6 @@
 //! `GET /api/v1/ai-gateway/keys`
 
-use super::Key;
+use super::{Key, live_replicas};
 use crate::app::App;
 use crate::authenticate::Authenticated;
 use crate::error::ApiError;
@@ -8,7 +8,7 @@ use crate::extract::Query;
 use crate::routes::problems::{Always, BadQuery};
 use crate::validate::Validations;
 use axum::extract::State;
-use lychgate_store::KeyFilter;
+use lychgate_store::{GatewayKey, KeyFilter};
 use serde::{Deserialize, Serialize};
 
 /// Which gateway keys, and which page of them.
@@ -49,7 +49,13 @@ pub(crate) async fn ai_gateway_key_list(
         .store
         .ai_gateway_key_list(&caller, &KeyFilter { q: query.q }, page)
         .await?;
-    let keys = found.items.into_iter().map(|key| Key::of(&app, key)).collect();
+    let ids: Vec<_> = found.items.iter().map(|key| key.id).collect();
+    let live = live_replicas(&app, &ids).await?;
+    let with_live = |key: GatewayKey| {
+        let live = live.get(&key.id).copied().unwrap_or(0);
+        Key::of(&app, key, live)
+    };
+    let keys = found.items.into_iter().map(with_live).collect();
     Ok(axum::Json(KeyList {
         keys,
         next: found.next.map(|cursor| cursor.to_string()),

@@ -1,6 +1,6 @@
 //! `POST /api/v1/ai-gateway/keys/{key}/rotate`
 
-use super::{Key, id_of};
+use super::{Key, id_of, whole};
 use crate::app::App;
 use crate::authenticate::Authenticated;
 use crate::error::{ApiError, about};
@@ -84,7 +84,7 @@ pub(crate) async fn ai_gateway_key_rotate(
         .map_err(about("gateway key"))?;
     app.key_changed(id).await;
     Ok(axum::Json(KeyRotated {
-        key_data: Key::of(&app, key),
+        key_data: whole(&app, key).await?,
         key: secret.expose().to_owned(),
     }))
 }

@@ -1,6 +1,6 @@
 //! `PATCH /api/v1/ai-gateway/keys/{key}`
 
-use super::{Key, bounds, id_of};
+use super::{Key, bounds, id_of, whole};
 use crate::app::App;
 use crate::authenticate::Authenticated;
 use crate::error::{ApiError, about};
@@ -70,7 +70,7 @@ pub(crate) async fn ai_gateway_key_update(
     if body.providers.is_some() {
         app.configuration_changed().await;
     }
-    Ok(axum::Json(Key::of(&app, key)))
+    Ok(axum::Json(whole(&app, key).await?))
 }
 
 /// All but the providers, which only the store can find.

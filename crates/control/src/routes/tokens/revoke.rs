@@ -19,6 +19,7 @@ pub(crate) async fn token_revoke(
     PathId(id): PathId<TokenId>,
 ) -> Result<StatusCode, ApiError> {
     let hash = app.store.token_revoke(&caller, id).await.map_err(about("token"))?;
-    app.tokens_revoked(&[hash.ok_or_else(|| ApiError::not_found("token"))?]);
+    let hash = hash.ok_or_else(|| ApiError::not_found("token"))?;
+    app.tokens_revoked(&[hash]).await;
     Ok(StatusCode::NO_CONTENT)
 }

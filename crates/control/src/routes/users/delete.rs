@@ -21,6 +21,6 @@ pub(crate) async fn user_delete(
     let id = id_of(&app, &user).await?;
     let tokens = app.store.user_delete(&caller, id).await.map_err(about("user"))?;
     let tokens = tokens.ok_or_else(|| ApiError::not_found("user"))?;
-    app.tokens_revoked(&tokens);
+    app.tokens_revoked(&tokens).await;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -24,6 +24,6 @@ pub(crate) async fn user_suspend(
         .user_set_state(&caller, id, UserState::Suspended)
         .await
         .map_err(about("user"))?;
-    app.tokens_revoked(&tokens);
+    app.tokens_revoked(&tokens).await;
     Ok(axum::Json(user.into()))
 }

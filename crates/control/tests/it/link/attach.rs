@@ -139,10 +139,8 @@ both_engines! {
             (shown["replicas"][0]["spool_depth"] == 3).then_some(shown)
         })
         .await;
-        assert_eq!(shown["replicas"][0], json!({
-            "id": replica_id.to_string(), "name": "edge", "version": "0.0.0-test", "address": "edge:4001", "labels": {"region": "eu"},
-            "connected_since": "2026-11-24T09:30:00.000000Z", "in_flight": 2, "spool_depth": 3, "configuration_version": 1,
-        }));
+        assert_eq!(shown["replicas"].as_array().unwrap().len(), 1);
+        assert_eq!((&shown["replicas"][0]["id"], &shown["live_replicas"]), (&json!(replica_id), &json!(1)));
         assert_eq!(shown["last_used_at"], "2026-11-24T09:30:00.000000Z");
 
         // The same replica again, before its first connection is known to be lost: it takes its own place.

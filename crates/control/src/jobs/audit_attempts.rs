@@ -1,41 +1,28 @@
-//! Writes what replicas do to the audit log: each detachment, and refused attempts in aggregate.
+//! Writes refused attempts of replicas to the audit log, in aggregate.
 
 use super::told_to_stop;
 use crate::app::App;
 use crate::audit;
 use crate::error::chain;
-use crate::link::hub::Departure;
 use lychgate_authz::Caller;
 use lychgate_store::AuditInsert;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 /// Refused attempts are gathered for so long.
 const PERIOD: Duration = Duration::from_secs(10);
 /// So many entries are written for one period at most; the rest is summed up in one more.
 const ENTRIES: usize = 10;
 
-pub(super) async fn run(
-    app: App,
-    mut departures: mpsc::UnboundedReceiver<Departure>,
-    mut stopped: watch::Receiver<bool>,
-) {
+pub(super) async fn run(app: App, mut stopped: watch::Receiver<bool>) {
     let mut period = tokio::time::interval(PERIOD);
     loop {
         tokio::select! {
-            Some(departure) = departures.recv() => departed(&app, &departure).await,
             _ = period.tick() => refused(&app).await,
             () = told_to_stop(&mut stopped) => break,
         }
     }
-    while let Ok(departure) = departures.try_recv() {
-        departed(&app, &departure).await;
-    }
     refused(&app).await;
-}
-
-async fn departed(app: &App, departure: &Departure) {
-    write(app, audit::replica("detach", &departure.gate, departure.replica_id)).await;
 }
 
 async fn refused(app: &App) {
@@ -61,6 +48,6 @@ async fn write(app: &App, entry: AuditInsert) {
         ..Caller::control_plane()
     };
     if let Err(error) = app.store.audit_append(&caller, entry).await {
-        tracing::error!(error = %chain(&error), "an audit entry about a replica could not be written");
+        tracing::error!(error = %chain(&error), "an audit entry about refused replicas could not be written");
     }
 }

@@ -1,0 +1,92 @@
+//! Follows the feed of changes: woken by the database where it announces one, and looking by itself every second, so that
+//! neither a lost connection nor a lost announcement keeps anything from replicas.
+
+use super::told_to_stop;
+use crate::app::App;
+use crate::error::chain;
+use crate::feed;
+use lychgate_authz::Caller;
+use lychgate_store::{ChangeListener, StoreError};
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+
+/// How often the feed is looked at without having been announced anything.
+const PERIOD: Duration = Duration::from_secs(1);
+/// Changes found so often in a row that nothing had announced mean that the listening connection is dead without knowing it.
+const UNHEARD: u32 = 3;
+
+pub(super) async fn run(app: App, mut stopped: watch::Receiver<bool>) {
+    let doubt = Notify::new();
+    let following = async {
+        // The caller is the control plane itself: this can't be refused.
+        match app.store.changes_listen(&Caller::control_plane()) {
+            Ok(listener) => drop(tokio::join!(follow(&app, &doubt), listen(&app, listener, &doubt))),
+            Err(error) => tracing::error!(error = %chain(&error), "changes of other control planes can't be followed"),
+        }
+    };
+    tokio::select! {
+        () = following => {}
+        () = told_to_stop(&mut stopped) => {}
+    }
+}
+
+/// Reads and tells, whenever there may be something.
+async fn follow(app: &App, doubt: &Notify) {
+    let (mut failing, mut unheard) = (false, 0);
+    loop {
+        let rung = tokio::time::timeout(PERIOD, app.feed.bell.notified()).await.is_ok();
+        let done = turn(app).await;
+        match &done {
+            // Every second the same would drown the log.
+            Err(error) if !failing => {
+                tracing::error!(error = %chain(error), "changes can't be read; it is tried again every second");
+            }
+            Ok(_) if failing => tracing::info!("changes are read again"),
+            Ok(_) | Err(_) => {}
+        }
+        failing = done.is_err();
+        unheard = match done {
+            Ok(true) if !rung => unheard + 1,
+            Ok(_) if !rung => unheard,
+            Ok(_) | Err(_) => 0,
+        };
+        if unheard >= UNHEARD {
+            unheard = 0;
+            doubt.notify_one();
+        }
+    }
+}
+
+/// Whether there was anything new.
+async fn turn(app: &App) -> Result<bool, StoreError> {
+    let any = feed::catch_up(app).await?;
+    feed::follow_up(app).await?;
+    Ok(any)
+}
+
+/// Rings whenever the database announces something, or may have.
+async fn listen(app: &App, mut listener: ChangeListener, doubt: &Notify) {
+    let mut failing = false;
+    loop {
+        let heard = tokio::select! {
+            heard = listener.wait() => heard,
+            () = doubt.notified() => {
+                tracing::warn!("changes were found that nobody had announced; listening begins anew");
+                listener.renew();
+                continue;
+            }
+        };
+        match heard {
+            Ok(()) => {
+                failing = false;
+                app.feed.bell.notify_one();
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(error = %chain(&error), "changes are not announced at present; they are looked for every second");
+                }
+                tokio::time::sleep(PERIOD).await;
+            }
+        }
+    }
+}

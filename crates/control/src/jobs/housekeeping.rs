@@ -1,0 +1,22 @@
+//! Has outdated rows deleted, from time to time. Any number of control planes may: the database lets one at a time do it.
+
+use super::tick;
+use crate::app::App;
+use crate::error::chain;
+use lychgate_authz::Caller;
+use std::time::Duration;
+use tokio::sync::watch;
+
+const PERIOD: Duration = Duration::from_secs(10 * 60);
+
+pub(super) async fn run(app: App, mut stopped: watch::Receiver<bool>) {
+    while tick(PERIOD, &mut stopped).await {
+        match app.store.housekeep(&Caller::control_plane()).await {
+            Ok(Some(done)) => tracing::debug!(?done, "outdated rows were deleted"),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "outdated rows could not be deleted; it is tried again later");
+            }
+        }
+    }
+}
