@@ -3,7 +3,9 @@
 //! The roles' flags are read as plain text here; `config` puts environment and file beneath them and reports every bad value
 //! at once.
 
-use crate::commands::{audit, completions, interceptions, keys, login, providers, routes, tokens, users, whoami};
+use crate::commands::{
+    audit, completions, interceptions, keys, login, providers, replicas, routes, tokens, users, whoami,
+};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -46,6 +48,8 @@ pub(crate) enum Command {
     /// Gateway keys: by which replicas are let in.
     #[command(alias = "gateway-keys")]
     Keys(keys::Args),
+    /// Replicas: who is attached, who is gone, and draining.
+    Replicas(replicas::Args),
     /// Users.
     Users(users::Args),
     /// User tokens: by which AI clients and API callers are let in.

@@ -37,6 +37,7 @@ fn main() -> ExitCode {
 fn run(command: Command, environment: &Environment) -> Outcome {
     match command {
         Command::Keys(args) => block_on(commands::keys::run(args, environment)),
+        Command::Replicas(args) => block_on(commands::replicas::run(args, environment)),
         Command::Users(args) => block_on(commands::users::run(args, environment)),
         Command::Tokens(args) => block_on(commands::tokens::run(args, environment)),
         Command::Providers(args) => block_on(commands::providers::run(args, environment)),
