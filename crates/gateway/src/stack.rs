@@ -31,9 +31,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tower_service::Service;
 
-/// How much of the body of a request that is not let in is read and forgotten, and for how long.
+/// How much of the body of a request that is not let in is read and forgotten, and for how long: when there is most to refuse,
+/// reading takes longest, and a connection that is closed with unread bytes in it loses the refusal.
 const DISCARD_BYTES: usize = 1 << 20;
-const DISCARD_TIME: Duration = Duration::from_secs(1);
+const DISCARD_TIME: Duration = Duration::from_secs(5);
 
 /// The data plane as a service for everything under `/ai/`.
 #[derive(Debug, Clone)]
