@@ -46,7 +46,7 @@ impl Engine {
                 let mut done = SQLITE.run(writer).await;
                 // There is no lock across processes: where another one was faster with a migration, the next try sees it.
                 for _ in SQLITE.iter() {
-                    if matches!(done, Err(MigrateError::ExecuteMigration(..))) {
+                    if matches!(done, Err(MigrateError::ExecuteMigration(..) | MigrateError::Execute(_))) {
                         done = SQLITE.run(writer).await;
                     }
                 }

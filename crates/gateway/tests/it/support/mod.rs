@@ -17,7 +17,6 @@ use lychgate_types::secret::{ProviderSecret, UserTokenSecret};
 use lychgate_types::{Ambient, Name, ProviderKeyId};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::net::TcpListener;
 
 pub(crate) const CENTRAL_KEY: &str = "sk-central-0123456789";
 
@@ -112,7 +111,8 @@ pub(crate) async fn start(
     let mut options = options(control);
     change(&mut options);
     let gateway = Gateway::start(options, Arc::new(control.clone()), ambient).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    // As the product listens: a short queue would lose connections of a rush.
+    let listener = lychgate_gateway::listen(([127, 0, 0, 1], 0).into()).unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(lychgate_gateway::serve(
         listener,
