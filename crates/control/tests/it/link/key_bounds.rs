@@ -2,6 +2,7 @@
 
 use crate::bench::{Attached, Bench, hash, hello};
 use lychgate_link::{CloseReason, Configuration, ControlLink, Down, LinkError, Message, RefusalReason};
+use lychgate_store::GatewayKeyPatch;
 use lychgate_testkit::both_engines;
 use lychgate_testkit::wait::eventually;
 use lychgate_types::secret::GatewayKeySecret;
@@ -87,6 +88,24 @@ both_engines! {
         assert_eq!(closed(&mut replica).await, CloseReason::KeyDisabled);
         update(&bench, json!({"disabled": false})).await;
         assert_eq!(refusals(&bench, &secret).await, NONE);
+        bench.stop().await;
+    }
+
+    /// Another control plane on the same database disables the key: here it is noticed by the background work.
+    async fn a_key_disabled_elsewhere_is_noticed(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let secret = edge(&bench, json!({})).await;
+        let mut replica = bench.attach(&secret).await;
+        let plane = lychgate_authz::Caller::control_plane();
+        let id = db.store().ai_gateway_key_find(&plane, "edge").await.unwrap().id;
+        let set = async |disabled| {
+            let patch = GatewayKeyPatch { disabled: Some(disabled), ..GatewayKeyPatch::default() };
+            db.store().ai_gateway_key_update(&plane, id, patch).await.unwrap();
+        };
+        set(true).await;
+        assert_eq!(closed(&mut replica).await, CloseReason::KeyDisabled);
+        set(false).await;
+        eventually("it lets in again", || async { (refusals(&bench, &secret).await == NONE).then_some(()) }).await;
         bench.stop().await;
     }
 
