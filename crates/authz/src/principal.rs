@@ -16,36 +16,11 @@ pub enum Role {
     Member,
 }
 
-impl Role {
-    /// Every role.
-    pub const ALL: &'static [Self] = &[Self::Owner, Self::Auditor, Self::Member];
-
-    /// The canonical text.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Owner => "owner",
-            Self::Auditor => "auditor",
-            Self::Member => "member",
-        }
-    }
-}
-
-impl std::fmt::Display for Role {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl std::str::FromStr for Role {
-    type Err = lychgate_types::UnknownText;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|r| r.as_str() == text)
-            .ok_or(lychgate_types::UnknownText(&["owner", "auditor", "member"]))
-    }
-}
+lychgate_types::texts!(Role {
+    Owner = "owner",
+    Auditor = "auditor",
+    Member = "member",
+});
 
 /// A user who showed a token.
 #[derive(Debug, Clone, PartialEq, Eq)]

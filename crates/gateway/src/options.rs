@@ -5,7 +5,6 @@ use crate::proxy::OutboundProxy;
 use crate::roots::CaCertificates;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 /// How a gateway runs. [`Options::new`] gives the defaults.
@@ -83,29 +82,15 @@ pub enum SpoolFull {
     Unrecorded,
 }
 
-impl FromStr for SpoolSync {
-    type Err = &'static str;
+lychgate_types::texts!(SpoolSync {
+    Interval = "interval",
+    Always = "always",
+});
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "interval" => Ok(Self::Interval),
-            "always" => Ok(Self::Always),
-            _ => Err("write interval or always"),
-        }
-    }
-}
-
-impl FromStr for SpoolFull {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "refuse" => Ok(Self::Refuse),
-            "unrecorded" => Ok(Self::Unrecorded),
-            _ => Err("write refuse or unrecorded"),
-        }
-    }
-}
+lychgate_types::texts!(SpoolFull {
+    Refuse = "refuse",
+    Unrecorded = "unrecorded",
+});
 
 impl SpoolOptions {
     /// The defaults, in this directory.

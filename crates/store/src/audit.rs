@@ -17,26 +17,11 @@ pub enum AuditOutcome {
     Failed,
 }
 
-impl AuditOutcome {
-    /// The canonical text: `ok`, `denied` or `failed`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Denied => "denied",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-impl std::str::FromStr for AuditOutcome {
-    type Err = lychgate_types::UnknownText;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::Ok, Self::Denied, Self::Failed]
-            .into_iter()
-            .find(|outcome| outcome.as_str() == text)
-            .ok_or(lychgate_types::UnknownText(&["ok", "denied", "failed"]))
-    }
-}
+lychgate_types::texts!(AuditOutcome {
+    Ok = "ok",
+    Denied = "denied",
+    Failed = "failed",
+});
 
 /// What kind of principal acted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,26 +34,11 @@ pub enum ActorKind {
     ControlPlane,
 }
 
-impl ActorKind {
-    /// The canonical text: `user`, `replica` or `control_plane`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Replica => "replica",
-            Self::ControlPlane => "control_plane",
-        }
-    }
-}
-
-impl std::str::FromStr for ActorKind {
-    type Err = lychgate_types::UnknownText;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::User, Self::Replica, Self::ControlPlane]
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
-            .ok_or(lychgate_types::UnknownText(&["user", "replica", "control_plane"]))
-    }
-}
+lychgate_types::texts!(ActorKind {
+    User = "user",
+    Replica = "replica",
+    ControlPlane = "control_plane",
+});
 
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -91,30 +91,12 @@ pub enum ReplicaState {
     Lost,
 }
 
-impl ReplicaState {
-    /// Every state.
-    pub const ALL: &'static [Self] = &[Self::Attached, Self::Draining, Self::Detached, Self::Lost];
-
-    /// The canonical text: `attached`, `draining`, `detached` or `lost`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Attached => "attached",
-            Self::Draining => "draining",
-            Self::Detached => "detached",
-            Self::Lost => "lost",
-        }
-    }
-}
-
-impl std::str::FromStr for ReplicaState {
-    type Err = lychgate_types::UnknownText;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let found = Self::ALL.iter().copied().find(|state| state.as_str() == text);
-        found.ok_or(lychgate_types::UnknownText(&[
-            "attached", "draining", "detached", "lost",
-        ]))
-    }
-}
+lychgate_types::texts!(ReplicaState {
+    Attached = "attached",
+    Draining = "draining",
+    Detached = "detached",
+    Lost = "lost",
+});
 
 /// Which replicas are wanted; all that is given must fit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

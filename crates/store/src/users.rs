@@ -44,26 +44,10 @@ pub enum UserState {
     Suspended,
 }
 
-impl UserState {
-    /// The canonical text: `active` or `suspended`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Suspended => "suspended",
-        }
-    }
-}
-
-impl std::str::FromStr for UserState {
-    type Err = lychgate_types::UnknownText;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "active" => Ok(Self::Active),
-            "suspended" => Ok(Self::Suspended),
-            _ => Err(lychgate_types::UnknownText(&["active", "suspended"])),
-        }
-    }
-}
+lychgate_types::texts!(UserState {
+    Active = "active",
+    Suspended = "suspended",
+});
 
 /// A user to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,12 +1,9 @@
 //! Enums with one canonical text per variant.
 
-/// Declares an enum with one canonical text per variant, used alike in JSON, the database, the link and the CLI.
-macro_rules! text_enum {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-        pub enum $name { $($(#[$vdoc])* #[serde(rename = $text)] $variant,)* }
-
+/// Gives an enum one canonical text per variant, used alike in JSON, the database, the link and the CLI.
+#[macro_export]
+macro_rules! texts {
+    ($name:ident { $($variant:ident = $text:literal,)* }) => {
         impl $name {
             /// Every variant.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
@@ -27,6 +24,17 @@ macro_rules! text_enum {
                 match text { $($text => Ok(Self::$variant),)* _ => Err($crate::UnknownText(&[$($text,)*])) }
             }
         }
+    };
+}
+
+/// Declares an enum that is written as its text in JSON too.
+macro_rules! text_enum {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        pub enum $name { $($(#[$vdoc])* #[serde(rename = $text)] $variant,)* }
+
+        $crate::texts!($name { $($variant = $text,)* });
     };
 }
 pub(crate) use text_enum;

@@ -351,7 +351,7 @@ mod tests {
         let told = with(&["--spool-max-bytes", "1KiB", "--spool-sync", "x", "--spool-full", "y"]).unwrap_err();
         assert!(told.contains("3 problems") && told.contains("at least 1MiB"), "{told}");
         assert!(
-            told.contains("interval or always") && told.contains("refuse or unrecorded"),
+            told.contains("interval, always") && told.contains("refuse, unrecorded"),
             "{told}"
         );
     }
