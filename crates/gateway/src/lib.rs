@@ -27,6 +27,7 @@ mod call;
 mod candidates;
 mod core;
 mod deliver;
+mod derived;
 mod error;
 mod front;
 #[cfg(fuzzing)]

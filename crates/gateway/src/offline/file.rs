@@ -2,9 +2,9 @@
 //! key's secret and the salt (HKDF-SHA256). Each writing draws another salt, so each key seals once.
 
 use super::Known;
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use crate::derived::{self, SecretId};
+use aws_lc_rs::aead::{Aad, LessSafeKey, NONCE_LEN, Nonce};
 use aws_lc_rs::error::Unspecified;
-use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use lychgate_types::Ambient;
 use lychgate_types::secret::GatewayKeySecret;
 use std::fs::{File, OpenOptions};
@@ -17,7 +17,7 @@ const MAGIC: [u8; 8] = *b"lgsnap01";
 const LABEL: &[u8] = b"lychgate snapshot v1";
 const KEY_ID: &[u8] = b"lychgate snapshot key id v1";
 const SALT: usize = 32;
-const HEAD: usize = MAGIC.len() + 8 + SALT;
+const HEAD: usize = MAGIC.len() + size_of::<SecretId>() + SALT;
 /// Largest file that is read.
 const MOST: u64 = 256 << 20;
 
@@ -38,14 +38,6 @@ impl From<Unspecified> for Unreadable {
     }
 }
 
-struct Length(usize);
-
-impl KeyType for Length {
-    fn len(&self) -> usize {
-        self.0
-    }
-}
-
 /// Reads it; `None` where there is none.
 pub(super) fn read(path: &Path, key: &GatewayKeySecret) -> Result<Option<Known>, Unreadable> {
     let file = match File::open(path) {
@@ -57,7 +49,7 @@ pub(super) fn read(path: &Path, key: &GatewayKeySecret) -> Result<Option<Known>,
     file.take(MOST).read_to_end(&mut bytes)?;
     let (head, sealed) = bytes.split_at_mut_checked(HEAD).ok_or(Unreadable::Damaged)?;
     let (magic, rest) = head.split_at(MAGIC.len());
-    let (id, salt) = rest.split_at(8);
+    let (id, salt) = rest.split_at(size_of::<SecretId>());
     if magic != MAGIC {
         return Err(Unreadable::Damaged);
     }
@@ -99,16 +91,11 @@ pub(super) fn delete(path: &Path) {
 }
 
 fn cipher(key: &GatewayKeySecret, salt: &[u8]) -> Result<LessSafeKey, Unspecified> {
-    let base = Salt::new(HKDF_SHA256, salt).extract(key.expose().as_bytes());
-    Ok(LessSafeKey::new(UnboundKey::from(base.expand(&[LABEL], &AES_256_GCM)?)))
+    derived::cipher(key.expose().as_bytes(), salt, LABEL)
 }
 
-/// Tells secrets apart without telling what they are.
-fn key_id(key: &GatewayKeySecret) -> Result<[u8; 8], Unspecified> {
-    let mut id = [0; 8];
-    let base = Salt::new(HKDF_SHA256, &[]).extract(key.expose().as_bytes());
-    base.expand(&[KEY_ID], Length(id.len()))?.fill(&mut id)?;
-    Ok(id)
+fn key_id(key: &GatewayKeySecret) -> Result<SecretId, Unspecified> {
+    derived::id(key.expose().as_bytes(), KEY_ID)
 }
 
 /// The key is used once.

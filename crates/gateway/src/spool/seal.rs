@@ -3,16 +3,16 @@
 //! follows from both (HKDF-SHA256). Within a run the nonce counts, so none is used twice.
 
 use super::frame::{self, HEAD};
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use crate::derived;
+use aws_lc_rs::aead::{Aad, LessSafeKey, NONCE_LEN, Nonce};
 use aws_lc_rs::error::Unspecified;
-use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use lychgate_types::secret::SpoolKey;
 use std::ops::Range;
 
 /// A run's salt.
 pub(super) type Run = [u8; 32];
-/// Tells spool keys apart without telling what they are.
-pub(super) type KeyId = [u8; 8];
+/// Tells spool keys apart.
+pub(super) type KeyId = derived::SecretId;
 
 const RUN_KEY: &[u8] = b"lychgate spool run v1";
 const KEY_ID: &[u8] = b"lychgate spool key id v1";
@@ -29,29 +29,11 @@ impl std::fmt::Debug for Sealer {
     }
 }
 
-struct Length(usize);
-
-impl KeyType for Length {
-    fn len(&self) -> usize {
-        self.0
-    }
-}
-
-/// The id of a spool key.
-pub(super) fn key_id(key: &SpoolKey) -> Result<KeyId, Unspecified> {
-    let mut id = KeyId::default();
-    let base = Salt::new(HKDF_SHA256, &[]).extract(key.expose());
-    base.expand(&[KEY_ID], Length(id.len()))?.fill(&mut id)?;
-    Ok(id)
-}
-
 impl Sealer {
     pub(super) fn new(key: &SpoolKey, run: &Run) -> Result<Self, Unspecified> {
-        let base = Salt::new(HKDF_SHA256, run).extract(key.expose());
-        let key_of_run = UnboundKey::from(base.expand(&[RUN_KEY], &AES_256_GCM)?);
         Ok(Self {
-            id: key_id(key)?,
-            cipher: LessSafeKey::new(key_of_run),
+            id: derived::id(key.expose(), KEY_ID)?,
+            cipher: derived::cipher(key.expose(), run, RUN_KEY)?,
         })
     }
 
