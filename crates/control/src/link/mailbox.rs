@@ -127,7 +127,7 @@ impl Mailbox {
     /// Posts that the replica is to take no new requests.
     pub(super) fn post_drain(&self) {
         self.change(|state| {
-            state.drain = !state.told_to_drain;
+            state.drain |= !state.told_to_drain;
             state.told_to_drain = true;
         });
     }

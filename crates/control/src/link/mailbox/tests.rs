@@ -196,3 +196,15 @@ async fn a_post_wakes_the_reader() {
     mailbox.begin(&configuration(1), Beginning::Anew);
     assert!(reading.await.unwrap());
 }
+
+#[test]
+fn a_drain_that_is_posted_twice_before_it_goes_down_goes_down_once() {
+    let (mailbox, mut events) = open(0);
+    // Told to the attachment as it begins, and by the feed at the same moment.
+    mailbox.post_drain();
+    mailbox.post_drain();
+    mailbox.begin(&configuration(1), Beginning::Anew);
+    assert_eq!(next(&mut events), "0-0 configuration 1");
+    assert_eq!(next(&mut events), "0-0 drain");
+    assert_eq!(next(&mut events), "nothing");
+}
