@@ -3,7 +3,7 @@
 use http::Method;
 use lychgate_control::{Control, Options};
 use lychgate_link::client::GrpcLink;
-use lychgate_link::{Attachment, ControlLink, Down, Heartbeat, Hello, LinkError, Message, PROTOCOL};
+use lychgate_link::{Attachment, Configuration, ControlLink, Down, Heartbeat, Hello, LinkError, Message, PROTOCOL};
 use lychgate_store::DatabaseUrl;
 use lychgate_testkit::db::TestDb;
 use lychgate_testkit::http::{Answer, Call};
@@ -12,6 +12,7 @@ use lychgate_types::secret::{GatewayKeySecret, MasterKey, SecretHash, UserTokenS
 use lychgate_types::{Ambient, ReplicaId};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -243,6 +244,14 @@ impl Attached {
     pub(crate) async fn message(&mut self) -> Message {
         match self.next().await {
             Some(Ok(down)) => down.message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The configuration that comes next.
+    pub(crate) async fn configuration(&mut self) -> Arc<Configuration> {
+        match self.message().await {
+            Message::Configuration { configuration, .. } => configuration,
             other => panic!("{other:?}"),
         }
     }

@@ -1,7 +1,6 @@
 //! The member `policy` of a provider.
 
 use crate::bench::{Bench, problem};
-use lychgate_link::{Down, Message};
 use lychgate_testkit::both_engines;
 use lychgate_types::policy::ProviderPolicy;
 use serde_json::{Value, json};
@@ -78,7 +77,7 @@ both_engines! {
         let mut replica = bench.attach(&key).await;
         let patch = json!({"policy": {"retry": {"max_attempts": 5}, "timeouts": {"headers_ms": 1000}}});
         bench.patch(&bench.owner, &format!("{PATH}/a"), patch).await.expect(200);
-        let Some(Ok(Down { message: Message::Configuration { configuration, .. }, .. })) = replica.next().await else { panic!("no configuration") };
+        let configuration = replica.configuration().await;
         let mut expected = ProviderPolicy::default();
         (expected.retry.max_attempts, expected.timeouts.headers_ms) = (5, 1000);
         assert_eq!(configuration.providers[0].policy, expected);

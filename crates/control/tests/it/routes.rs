@@ -1,11 +1,10 @@
 //! `/api/v1/ai-gateway/routes`
 
 use crate::bench::{Bench, masked, problem, text};
-use lychgate_link::{Configuration, Down, LinkError, Message, RouteConfig, RouteTarget};
+use lychgate_link::{RouteConfig, RouteTarget};
 use lychgate_testkit::both_engines;
 use lychgate_types::ProviderId;
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 const PATH: &str = "/ai-gateway/routes";
 
@@ -45,17 +44,6 @@ async fn provider_id(bench: &Bench, name: &str) -> ProviderId {
         .expect(200)
         .value();
     text(&provider["id"]).parse().unwrap()
-}
-
-#[track_caller]
-fn configuration(down: Option<Result<Down, LinkError>>) -> Arc<Configuration> {
-    match down {
-        Some(Ok(Down {
-            message: Message::Configuration { configuration, .. },
-            ..
-        })) => configuration,
-        other => panic!("no configuration: {other:?}"),
-    }
 }
 
 both_engines! {
@@ -224,7 +212,7 @@ both_engines! {
         let body = json!({"name": "sonnet", "provider": "claude", "model": "claude-sonnet-*",
             "targets": [{"provider": "eu", "weight": 3}, {"provider": "claude", "model": "b"}], "fallbacks": [{"provider": "eu", "model": "c"}]});
         let made = make(&bench, body).await;
-        let sent = configuration(replica.next().await);
+        let sent = replica.configuration().await;
         let target = |provider, model: Option<&str>, weight| RouteTarget { provider, model: model.map(str::to_owned), weight };
         let expected = RouteConfig {
             id: text(&made["id"]).parse().unwrap(),
@@ -236,16 +224,16 @@ both_engines! {
         assert_eq!(sent.routes, [expected]);
 
         bench.patch(&bench.owner, &format!("{PATH}/sonnet"), json!({"enabled": false})).await.expect(200);
-        let off = configuration(replica.next().await);
+        let off = replica.configuration().await;
         assert_eq!((off.routes.len(), off.version), (0, sent.version + 1), "only what is in force is sent");
         let mut models = Vec::new();
         for (name, model) in [("all", "*"), ("short", "claude-*"), ("exact", "claude-sonnet-4-5"), ("long", "claude-sonnet-*")] {
             make(&bench, route(name, model)).await;
-            models = configuration(replica.next().await).routes.iter().map(|route| route.model.clone()).collect();
+            models = replica.configuration().await.routes.iter().map(|route| route.model.clone()).collect();
         }
         assert_eq!(models, ["claude-sonnet-4-5", "claude-sonnet-*", "claude-*", "*"], "the first that fits counts");
         bench.delete(&bench.owner, &format!("{PATH}/exact")).await.expect(204);
-        assert_eq!(configuration(replica.next().await).routes.len(), 3);
+        assert_eq!(replica.configuration().await.routes.len(), 3);
         bench.stop().await;
     }
 }

@@ -7,7 +7,6 @@ use lychgate_testkit::both_engines;
 use lychgate_testkit::wait::eventually;
 use lychgate_types::secret::GatewayKeySecret;
 use serde_json::{Value, json};
-use std::sync::Arc;
 use std::time::Duration;
 
 const EDGE: &str = "/ai-gateway/keys/edge";
@@ -36,17 +35,6 @@ async fn closed(replica: &mut Attached) -> CloseReason {
         panic!("not closed")
     };
     reason
-}
-
-async fn configured(replica: &mut Attached) -> Arc<Configuration> {
-    let Some(Ok(Down {
-        message: Message::Configuration { configuration, .. },
-        ..
-    })) = replica.next().await
-    else {
-        panic!("no configuration")
-    };
-    configuration
 }
 
 fn names(configuration: &Configuration) -> Vec<&str> {
@@ -170,7 +158,7 @@ both_engines! {
 
         // Live, by a change of the providers that comes at the same moment to both.
         bench.patch(&bench.owner, "/ai-gateway/providers/haiku", json!({"keys": [{"key": "sk-canary-of-haiku"}]})).await.expect(200);
-        let (of_scoped, of_whole) = (configured(&mut scoped).await, configured(&mut whole).await);
+        let (of_scoped, of_whole) = (scoped.configuration().await, whole.configuration().await);
         assert_eq!(of_scoped.version, of_whole.version);
         assert_eq!((names(&of_scoped), of_whole.routes.len()), (vec!["claude", "gpt"], 4));
         let models: Vec<_> = of_scoped.routes.iter().map(|route| (&*route.model, route.targets.len(), route.fallbacks.len())).collect();
@@ -181,14 +169,14 @@ both_engines! {
 
         // Live, by a change of the key.
         update(&bench, json!({"providers": [haiku]})).await;
-        assert_eq!(names(&*configured(&mut scoped).await), ["haiku"]);
-        assert_eq!(names(&*configured(&mut whole).await).len(), 3);
+        assert_eq!(names(&*scoped.configuration().await), ["haiku"]);
+        assert_eq!(names(&*whole.configuration().await).len(), 3);
         update(&bench, json!({"providers": null})).await;
-        assert_eq!(configured(&mut scoped).await.routes.len(), 4);
+        assert_eq!(scoped.configuration().await.routes.len(), 4);
         update(&bench, json!({"providers": [gpt]})).await;
-        assert_eq!(names(&*configured(&mut scoped).await), ["gpt"]);
+        assert_eq!(names(&*scoped.configuration().await), ["gpt"]);
         bench.delete(&bench.owner, "/ai-gateway/providers/gpt").await.expect(204);
-        assert!(names(&*configured(&mut scoped).await).is_empty(), "it does not come to serve all");
+        assert!(names(&*scoped.configuration().await).is_empty(), "it does not come to serve all");
         bench.stop().await;
     }
 }

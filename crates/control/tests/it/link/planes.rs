@@ -90,26 +90,18 @@ fn providers_and_routes_changed_by_one_are_in_force_at_the_other() {
         );
         let route = json!({"name": "way", "provider": "claude", "model": "*", "targets": [{"provider": "claude"}]});
         one.post(&one.owner, "/ai-gateway/routes", route).await.expect(201);
-        let Message::Configuration { configuration, .. } = replica.message().await else {
-            panic!()
-        };
-        assert_eq!(configuration.routes.len(), 1);
+        assert_eq!(replica.configuration().await.routes.len(), 1);
         one.patch(&one.owner, "/ai-gateway/providers/claude", json!({"enabled": false}))
             .await
             .expect(200);
-        let Message::Configuration { configuration, .. } = replica.message().await else {
-            panic!()
-        };
-        assert!(!configuration.providers[0].enabled);
+        assert!(!replica.configuration().await.providers[0].enabled);
         // What a key serves is part of it.
         one.provider("gpt", "openai").await;
         one.patch(&one.owner, "/ai-gateway/keys/edge", json!({"providers": ["gpt"]}))
             .await
             .expect(200);
         loop {
-            let Message::Configuration { configuration, .. } = replica.message().await else {
-                panic!()
-            };
+            let configuration = replica.configuration().await;
             let names: Vec<_> = configuration
                 .providers
                 .iter()
