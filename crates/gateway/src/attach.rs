@@ -36,6 +36,14 @@ enum Over {
     Refused(String),
 }
 
+/// How attending an attachment ended.
+enum End {
+    /// From the other side.
+    Over(Over),
+    /// This process is ending.
+    Leaving(Attached),
+}
+
 /// An open stream, and its place in the feed of changes.
 struct Attached {
     events: BoxStream<'static, Result<Down, LinkError>>,
@@ -53,7 +61,7 @@ struct Opened {
 
 type Event = Option<Result<Down, LinkError>>;
 
-/// Attaches, listens, and attaches again, for ever.
+/// Attaches, listens, and attaches again, until the process leaves.
 pub(crate) async fn run(core: Arc<Core>) {
     let (heartbeats, _) = watch::channel(Heartbeat::default());
     let mut soon = Backoff::new(SOON.0, SOON.1);
@@ -63,7 +71,10 @@ pub(crate) async fn run(core: Arc<Core>) {
             Ok(opened) => {
                 soon.reset();
                 slowly.reset();
-                attend(&core, &heartbeats, opened).await
+                match attend(&core, &heartbeats, opened).await {
+                    End::Over(over) => over,
+                    End::Leaving(attached) => return say_goodbye(&core, heartbeats, attached).await,
+                }
             }
             Err(over) => over,
         };
@@ -130,22 +141,24 @@ async fn open(core: &Core, heartbeats: &watch::Sender<Heartbeat>) -> Result<Open
 }
 
 /// One attachment, from its first message to its end; a new key puts another in its place on the way.
-async fn attend(core: &Core, heartbeats: &watch::Sender<Heartbeat>, opened: Opened) -> Over {
+async fn attend(core: &Core, heartbeats: &watch::Sender<Heartbeat>, opened: Opened) -> End {
     let under_way = AtomicBool::new(false);
     let mut renewal = pin!(renew(core, heartbeats, &under_way));
     let mut beat = tokio::time::interval(HEARTBEAT_EVERY);
     beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut attached = begin(core, heartbeats, opened);
+    let mut leaving = core.leaving.subscribe();
     loop {
         let opened = tokio::select! {
             biased;
+            () = left(&mut leaving) => return End::Leaving(attached),
             event = attached.events.next() => match hear(core, heartbeats, &mut attached.at, event) {
                 Ok(()) => continue,
-                Err(over) if !under_way.load(Ordering::Relaxed) => return over,
+                Err(over) if !under_way.load(Ordering::Relaxed) => return End::Over(over),
                 // The control plane ends this stream when the other one comes.
                 Err(over) => match timeout(OVERLAP, &mut renewal).await {
                     Ok(opened) => opened,
-                    Err(_) => return over,
+                    Err(_) => return End::Over(over),
                 },
             },
             opened = &mut renewal => opened,
@@ -157,6 +170,19 @@ async fn attend(core: &Core, heartbeats: &watch::Sender<Heartbeat>, opened: Open
         attached = begin(core, heartbeats, opened);
         renewal.set(renew(core, heartbeats, &under_way));
     }
+}
+
+/// Returns once this process is to leave.
+async fn left(leaving: &mut watch::Receiver<bool>) {
+    // Its sender lives as long as the core does.
+    let _ = leaving.wait_for(|leaving| *leaving).await;
+}
+
+/// Says with the last heartbeat that this replica goes, and lets the control plane end the stream: only then has it heard.
+async fn say_goodbye(core: &Core, heartbeats: watch::Sender<Heartbeat>, mut attached: Attached) {
+    heartbeat(core, &heartbeats);
+    drop(heartbeats);
+    while let Some(Ok(_)) = attached.events.next().await {}
 }
 
 /// Waits for a new key, and opens a stream that shows it. Where that key is not let in, waits for the next one.

@@ -33,6 +33,8 @@ pub(crate) struct Core {
     pub(crate) passed_through: AtomicU64,
     /// The process is ending: no new requests.
     pub(crate) draining: AtomicBool,
+    /// The process is ending, and all is done that needs the long stream.
+    pub(crate) leaving: watch::Sender<bool>,
     /// An operator wants no new requests here, for as long as the process lives.
     pub(crate) told_to_drain: AtomicBool,
     /// The place in the control plane's feed of changes up to which all is applied; 0: none.
@@ -63,6 +65,7 @@ impl Core {
             breakers: Arc::default(),
             passed_through: AtomicU64::new(0),
             draining: AtomicBool::new(false),
+            leaving: watch::Sender::new(false),
             told_to_drain: AtomicBool::new(false),
             applied: AtomicU64::new(0),
             in_flight: AtomicU64::new(0),

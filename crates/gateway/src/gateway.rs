@@ -21,6 +21,8 @@ use tokio::time::timeout;
 
 /// Records are worth this much waiting when a process ends, even if the streams used up all the time there was.
 const LAST_DELIVERY: Duration = Duration::from_secs(10);
+/// How long the control plane may take to hear that this replica leaves.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Why a gateway can't start.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +39,15 @@ pub enum StartError {
 #[derive(Debug, Clone)]
 pub struct Gateway {
     core: Arc<Core>,
-    tasks: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    /// None once closed.
+    tasks: Arc<Mutex<Option<Tasks>>>,
+}
+
+/// What runs beside the requests.
+#[derive(Debug)]
+struct Tasks {
+    attachment: JoinHandle<()>,
+    others: [JoinHandle<()>; 3],
 }
 
 impl Gateway {
@@ -48,15 +58,17 @@ impl Gateway {
         let spool = Spool::open(&options.spool, &ambient, Arc::new(SystemDisk))?;
         let core = Arc::new(Core::new(options, link, ambient, upstream, spool));
         offline::recall(&core);
-        let tasks = vec![
-            tokio::spawn(attach::run(Arc::clone(&core))),
-            tokio::spawn(deliver::run(Arc::clone(&core))),
-            tokio::spawn(spool::keep(Arc::clone(&core.spool))),
-            tokio::spawn(offline::keep(Arc::clone(&core))),
-        ];
+        let tasks = Tasks {
+            attachment: tokio::spawn(attach::run(Arc::clone(&core))),
+            others: [
+                tokio::spawn(deliver::run(Arc::clone(&core))),
+                tokio::spawn(spool::keep(Arc::clone(&core.spool))),
+                tokio::spawn(offline::keep(Arc::clone(&core))),
+            ],
+        };
         Ok(Self {
             core,
-            tasks: Arc::new(Mutex::new(tasks)),
+            tasks: Arc::new(Mutex::new(Some(tasks))),
         })
     }
 
@@ -145,8 +157,17 @@ impl Gateway {
                 );
             }
         }
-        for task in self.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            task.abort();
+        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut tasks) = tasks {
+            self.core.leaving.send_replace(true);
+            // A control plane that is not there is not told.
+            if self.core.snapshot.load().standing.is_attached()
+                && timeout(GOODBYE, &mut tasks.attachment).await.is_err()
+            {
+                tracing::warn!("the control plane could not be told that this replica leaves");
+            }
+            tasks.attachment.abort();
+            tasks.others.iter().for_each(JoinHandle::abort);
         }
         if self.core.snapshot.load().standing.is_attached() {
             offline::write(&self.core).await;

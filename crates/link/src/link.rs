@@ -18,7 +18,8 @@ use tokio::sync::watch;
 #[async_trait]
 pub trait ControlLink: Send + Sync + std::fmt::Debug + 'static {
     /// Opens the long stream: down come the whole configuration and then changes, up go heartbeats whenever the watched
-    /// value changes and at least every ten seconds. Dropping the attachment detaches.
+    /// value changes and at least every ten seconds. Dropping the attachment detaches; so does the end of the heartbeats, after
+    /// which the stream ends: whoever waits for that knows that the last one was heard.
     async fn attach(&self, hello: Hello, heartbeats: watch::Receiver<Heartbeat>) -> Result<Attachment, LinkError>;
 
     /// Returns once the credential is another than the one that was shown when attaching last: it is time for an attachment

@@ -4,6 +4,7 @@
 use super::configuration::Loaded;
 use super::gate::{Gate, Gates};
 use super::mailbox::{self, Beginning, Ending, Mailbox};
+use futures_util::StreamExt as _;
 use lychgate_link::{Attachment, CloseReason, Configuration, Heartbeat};
 use lychgate_store::{ReplicaAttachment, ReplicaBeat, ReplicaLoad, ReplicaState};
 use lychgate_types::secret::{SecretHash, SpoolKey};
@@ -190,6 +191,10 @@ impl Hub {
         });
     }
 
+    fn heartbeats(&self, number: u64) -> Option<watch::Receiver<Heartbeat>> {
+        self.with(|state| state.live.get(&number).map(|live| live.heartbeats.clone()))
+    }
+
     /// Sends everybody what of a configuration its key serves.
     pub(crate) fn push_configuration(&self, configuration: &Loaded) {
         let everybody: Vec<_> = self.with(|state| {
@@ -302,6 +307,14 @@ impl Hub {
     }
 }
 
+/// Waits until no heartbeat will come any more.
+async fn end_of(heartbeats: Option<watch::Receiver<Heartbeat>>) {
+    match heartbeats {
+        Some(mut heartbeats) => while heartbeats.changed().await.is_ok() {},
+        None => std::future::pending().await,
+    }
+}
+
 /// A place among the live attachments; dropping it detaches.
 pub(super) struct Seat {
     hub: Arc<Hub>,
@@ -317,8 +330,10 @@ impl Seat {
             self.mailbox.post_drain();
         }
         self.mailbox.begin(first, beginning);
+        let heartbeats = self.hub.heartbeats(self.number);
+        let events = mailbox::events(self.mailbox.clone(), self);
         Attachment {
-            events: mailbox::events(self.mailbox.clone(), self),
+            events: events.take_until(end_of(heartbeats)).boxed(),
         }
     }
 }
@@ -383,10 +398,11 @@ mod tests {
                 .enter(Gate::new(ambient.new_id(), String::new(), String::new(), hash))
         };
         let (closed, other) = (gate(1), gate(2));
+        // While it beats, a replica is there.
+        let (beating, heartbeats) = watch::channel(Heartbeat::default());
         let sit = |gate: Option<Arc<Gate>>| {
-            let heartbeats = watch::channel(Heartbeat::default()).1;
             let by = gate.map(|gate| by_key(&ambient, gate));
-            let seat = hub.sit(ambient.new_id(), by, mailbox::tests::spool_key(), heartbeats);
+            let seat = hub.sit(ambient.new_id(), by, mailbox::tests::spool_key(), heartbeats.clone());
             let first = mailbox::tests::configuration(1);
             seat.into_attachment(&first, Beginning::Anew, false).events
         };
@@ -435,5 +451,7 @@ mod tests {
                 ..
             }))
         ));
+        drop(beating);
+        assert!(embedded.next().await.is_none(), "without heartbeats nobody is attached");
     }
 }

@@ -14,6 +14,7 @@ mod identity;
 mod keys;
 mod leaving;
 mod outage;
+mod replicas;
 mod request;
 mod revoke;
 mod routes;

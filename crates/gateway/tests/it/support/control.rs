@@ -329,9 +329,12 @@ impl ControlLink for Control {
             down.send(Ok(first)).unwrap();
         }
         state.attachments.push(down);
+        let mut last = heartbeats.clone();
         state.heartbeats = Some(heartbeats);
+        let no_more = async move { while last.changed().await.is_ok() {} };
+        let events = futures_util::stream::poll_fn(move |cx| events.poll_recv(cx));
         Ok(Attachment {
-            events: futures_util::stream::poll_fn(move |cx| events.poll_recv(cx)).boxed(),
+            events: events.take_until(no_more).boxed(),
         })
     }
 
