@@ -112,6 +112,11 @@ impl From<StoreError> for ApiError {
                 )
             }
             StoreError::Rule(rule) => rule_broken(&rule),
+            StoreError::Unavailable => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "database_unavailable",
+                "the database of the control plane does not answer; try again shortly",
+            ),
             other => Self::internal(other),
         }
     }
@@ -154,6 +159,11 @@ impl IntoResponse for ApiError {
         if self.status == StatusCode::UNAUTHORIZED {
             let scheme = HeaderValue::from_static("Bearer");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+        }
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response.extensions_mut().insert(*self.problem);
         response

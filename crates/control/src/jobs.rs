@@ -2,6 +2,7 @@
 
 mod attachments;
 mod audit_attempts;
+mod database;
 mod feed;
 mod housekeeping;
 pub(crate) mod key_upkeep;
@@ -23,6 +24,7 @@ impl Jobs {
     pub(crate) fn start(app: &App, departures: mpsc::UnboundedReceiver<Departure>) -> Self {
         let (stop, stopped) = watch::channel(false);
         let mut running = JoinSet::new();
+        running.spawn(database::run(app.clone(), stopped.clone()));
         running.spawn(attachments::run(app.clone(), stopped.clone()));
         running.spawn(key_upkeep::run(app.clone(), stopped.clone()));
         running.spawn(feed::run(app.clone(), stopped.clone()));

@@ -285,9 +285,13 @@ fn bounded(hello: &Hello) -> ReplicaTold {
     }
 }
 
-/// Logs what failed, and gives the replica only the request id.
+/// Logs what failed, and gives the replica only the request id. That the database does not answer is logged once, by its
+/// watch, and another control plane may be better off.
 fn internal(caller: &Caller, error: &StoreError) -> LinkError {
-    failed(caller, error)
+    match error {
+        StoreError::Unavailable => LinkError::Unreachable(error.to_string()),
+        _ => failed(caller, error),
+    }
 }
 
 fn failed(caller: &Caller, error: &(dyn std::error::Error + 'static)) -> LinkError {

@@ -34,6 +34,12 @@ impl Store {
         self.engine.migrate(&self.url).await
     }
 
+    /// Finds out whether the database answers, for ever; `news` is called with each change. While it does not, everything else here fails at once with
+    /// [`StoreError::Unavailable`](crate::StoreError::Unavailable) instead of waiting for it.
+    pub async fn watch(&self, news: impl Fn(bool)) {
+        self.engine.watch(news).await;
+    }
+
     /// Waits for running statements and closes all connections.
     pub async fn close(&self) {
         self.engine.close().await;

@@ -8,6 +8,7 @@ mod columns;
 mod failure;
 mod listen;
 mod open;
+mod reach;
 mod row;
 mod value;
 
@@ -19,6 +20,7 @@ pub(crate) use row::Row;
 pub(crate) use value::{Args, Moment, Value, args, clean, cut};
 
 use crate::StoreError;
+use reach::Reach;
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};
 use tokio::sync::watch;
@@ -27,7 +29,7 @@ use tokio::sync::watch;
 #[derive(Clone, Debug)]
 pub(crate) enum Engine {
     /// Any number of control planes.
-    Pg(PgPool),
+    Pg { pool: PgPool, reach: Reach },
     /// One control plane. One connection writes, so that writers queue instead of failing; the others only read.
     /// The bell tells this process of each announced change.
     Lite {
@@ -53,7 +55,7 @@ impl Engine {
     /// A connection for one reading statement.
     pub(crate) async fn read(&self) -> Result<Held, StoreError> {
         match self {
-            Self::Pg(pool) => pool.acquire().await.map(Held::Pg).map_err(failure::plain),
+            Self::Pg { pool, reach } => reach.within(pool.acquire()).await.map(Held::Pg),
             Self::Lite { reader, .. } => reader.acquire().await.map(Held::Lite).map_err(failure::plain),
         }
     }
@@ -61,7 +63,7 @@ impl Engine {
     /// A connection for one writing statement.
     pub(crate) async fn write(&self) -> Result<Held, StoreError> {
         match self {
-            Self::Pg(pool) => pool.acquire().await.map(Held::Pg).map_err(failure::plain),
+            Self::Pg { pool, reach } => reach.within(pool.acquire()).await.map(Held::Pg),
             Self::Lite { writer, .. } => writer.acquire().await.map(Held::Lite).map_err(failure::plain),
         }
     }
@@ -69,7 +71,7 @@ impl Engine {
     /// A transaction that may write. Dropped without a commit, it changes nothing.
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
         match self {
-            Self::Pg(pool) => pool.begin().await.map(Tx::Pg).map_err(failure::plain),
+            Self::Pg { pool, reach } => reach.within(pool.begin()).await.map(Tx::Pg),
             // A deferred transaction that reads before it writes fails under contention, whatever the busy timeout.
             Self::Lite { writer, bell, .. } => {
                 let tx = writer.begin_with("BEGIN IMMEDIATE").await.map_err(failure::plain)?;
@@ -81,11 +83,10 @@ impl Engine {
     /// A transaction in which several reading statements see the same state.
     pub(crate) async fn snapshot(&self) -> Result<Tx, StoreError> {
         match self {
-            Self::Pg(pool) => pool
-                .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                .await
-                .map(Tx::Pg)
-                .map_err(failure::plain),
+            Self::Pg { pool, reach } => {
+                let begun = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+                reach.within(begun).await.map(Tx::Pg)
+            }
             Self::Lite { reader, bell, .. } => {
                 let tx = reader.begin().await.map_err(failure::plain)?;
                 Ok(Tx::Lite(tx, Announcement::new(bell)))
@@ -96,7 +97,7 @@ impl Engine {
     /// Closes every connection, after what they are doing.
     pub(crate) async fn close(&self) {
         match self {
-            Self::Pg(pool) => pool.close().await,
+            Self::Pg { pool, .. } => pool.close().await,
             Self::Lite { writer, reader, .. } => {
                 // The writer last: the last connection to go folds the write-ahead log into the file.
                 reader.close().await;

@@ -23,6 +23,9 @@ pub enum StoreError {
         "the master key is not the one that this database was sealed with: start with the first master key, or restore it from its backup"
     )]
     WrongMasterKey,
+    /// The database does not answer, and it is known that it does not.
+    #[error("the database does not answer")]
+    Unavailable,
     /// The database failed.
     #[error("the database failed")]
     Internal(#[source] Internal),

@@ -25,7 +25,7 @@ impl Engine {
     /// A listener; nothing is asked of the database yet.
     pub(crate) fn listener(&self) -> Listener {
         match self {
-            Self::Pg(pool) => Listener::Pg {
+            Self::Pg { pool, .. } => Listener::Pg {
                 options: Box::new((*pool.connect_options()).clone()),
                 open: None,
             },

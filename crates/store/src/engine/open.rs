@@ -1,6 +1,7 @@
 //! Opening either engine, and saying plainly why it can't be opened.
 
 use super::Engine;
+use super::reach::Reach;
 use crate::error::{ConnectError, Internal};
 use crate::url::{DatabaseUrl, Place};
 use sqlx::migrate::{MigrateError, Migrator};
@@ -38,7 +39,7 @@ impl Engine {
     /// Brings the schema up to date.
     pub(crate) async fn migrate(&self, url: &DatabaseUrl) -> Result<(), ConnectError> {
         match self {
-            Self::Pg(pool) => POSTGRES
+            Self::Pg { pool, .. } => POSTGRES
                 .run(pool)
                 .await
                 .map_err(|error| migration_error(url, &POSTGRES, error)),
@@ -68,7 +69,8 @@ async fn open_postgres(url: &DatabaseUrl, options: &PgConnectOptions) -> Result<
         .max_connections(16)
         .acquire_timeout(CONNECT_TIMEOUT)
         .connect_lazy_with(options.clone());
-    Ok(Engine::Pg(pool))
+    let reach = Reach::default();
+    Ok(Engine::Pg { pool, reach })
 }
 
 async fn open_sqlite(path: &Path) -> Result<Engine, ConnectError> {
