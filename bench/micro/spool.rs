@@ -44,6 +44,7 @@ fn record(ambient: &Ambient, prompt: usize) -> InterceptionRecord {
         error_type: None,
         error_message: None,
         provider_request_id: Some("req_0123456789abcdef".to_owned()),
+        served_model: None,
         stop_reason: Some("stop".to_owned()),
         attempts: 1,
         time_to_first_byte_ms: Some(120),

@@ -144,7 +144,9 @@ impl Exchange {
         (self.pass, self.permit) = (pass, permit);
         let credential = self.itinerary.credential(&self.pass);
         let hint = credential.map_or("", |credential| &credential.hint);
-        self.call.meter().again(&self.pass.provider, hint);
+        self.call
+            .meter()
+            .again(&self.pass.provider, self.pass.model.as_deref(), hint);
     }
 
     /// What an attempt's end says about its key, its breaker, and further attempts.

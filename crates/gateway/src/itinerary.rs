@@ -56,6 +56,8 @@ pub(crate) struct Pass {
     /// Which of the provider's central keys goes with it; `None` for the user's own.
     pub(crate) key: Option<usize>,
     pub(crate) url: Uri,
+    /// The model that the body asks for, where it is another than the client's.
+    pub(crate) model: Option<Arc<str>>,
     pub(crate) body: Bytes,
     /// How long the head may be waited for.
     pub(crate) limit: Duration,
@@ -183,6 +185,7 @@ impl Itinerary {
             provider: Arc::clone(provider),
             key,
             url,
+            model: candidate.model.clone().filter(|_| model != self.model),
             body,
             limit: millis(policy.timeouts.headers_ms).min(time_left),
             end: self.begun + millis(policy.timeouts.total_ms),

@@ -46,6 +46,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) provider: &'a Provider,
     pub(crate) api: Api,
     pub(crate) facts: RequestFacts,
+    /// The model asked of the provider, where it is another than the client's.
+    pub(crate) served_model: Option<&'a str>,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) credential: &'a Outgoing,
     pub(crate) credential_kind: CredentialKind,
@@ -86,6 +88,7 @@ impl Meter {
             provider_type: provider.config.provider_type,
             api: opening.api,
             model: facts.model,
+            served_model: opening.served_model.map(str::to_owned),
             streaming: facts.streaming,
             client: client.client.to_owned(),
             user_agent: user_agent(headers),
@@ -126,12 +129,13 @@ impl Meter {
     }
 
     /// Another attempt is made, which knows nothing of the one before it.
-    pub(crate) fn again(&mut self, provider: &Provider, credential_hint: &str) {
+    pub(crate) fn again(&mut self, provider: &Provider, served_model: Option<&str>, credential_hint: &str) {
         let Some(open) = &mut self.0 else { return };
         let record = &mut open.record;
         record.attempts = record.attempts.saturating_add(1);
         record.provider = provider.config.name.as_str().to_owned();
         record.provider_type = provider.config.provider_type;
+        record.served_model = served_model.map(str::to_owned);
         record.credential_hint = credential_hint.to_owned();
         record.upstream_status = None;
         record.provider_request_id = None;
@@ -301,6 +305,7 @@ pub(crate) mod tests {
             provider_type: ProviderType::Anthropic,
             api: Api::AnthropicMessages,
             model: "m".into(),
+            served_model: None,
             streaming: false,
             client: "Unknown".into(),
             user_agent: String::new(),

@@ -129,6 +129,7 @@ fn open(
         provider: &pass.provider,
         api,
         facts,
+        served_model: pass.model.as_deref(),
         headers: &outbound.headers,
         credential: itinerary.credential(&pass).ok_or_else(broken)?,
         credential_kind,

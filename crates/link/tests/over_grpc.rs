@@ -201,6 +201,7 @@ fn record(model: &str, prompt: &str) -> InterceptionRecord {
         error_type: None,
         error_message: Some("m".into()),
         provider_request_id: Some("req_1".into()),
+        served_model: Some("claude-haiku-4-5".into()),
         stop_reason: Some("end_turn".into()),
         attempts: 1,
         time_to_first_byte_ms: Some(0),

@@ -134,6 +134,7 @@ fn record(ambient: &Ambient, token_hash: SecretHash, call: &mut Option<String>) 
         error_type: None,
         error_message: None,
         provider_request_id: Some("req_011CSHoEeqs5C35K2UUqR7Fy".into()),
+        served_model: None,
         stop_reason: Some("end_turn".into()),
         attempts: 1,
         time_to_first_byte_ms: Some(420),

@@ -26,6 +26,8 @@ pub struct InterceptionSummary {
     pub api: Api,
     /// The model asked for.
     pub model: String,
+    /// The model asked of the provider, where a route named another.
+    pub served_model: Option<String>,
     /// Whether a stream was asked for.
     pub streaming: bool,
     /// The client program.

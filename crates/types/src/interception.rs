@@ -116,6 +116,8 @@ pub struct InterceptionRecord {
     pub api: Api,
     /// The model asked for; empty where the request named none.
     pub model: String,
+    /// The model that the last attempt asked for, where a route named another than the client did.
+    pub served_model: Option<String>,
     /// Whether a stream was asked for.
     pub streaming: bool,
     /// The client program, from the client table; `Unknown` where it is none of them.

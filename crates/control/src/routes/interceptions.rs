@@ -26,6 +26,8 @@ pub(crate) struct Interception {
     api: &'static str,
     /// The model asked for.
     model: String,
+    /// The model asked of the provider; null where it is the one asked for, no route having named another.
+    served_model: Option<String>,
     /// Whether a stream was asked for.
     streaming: bool,
     /// The client program; `Unknown` where it is none of those known.
@@ -80,6 +82,7 @@ impl From<InterceptionSummary> for Interception {
             provider_type: seen.provider_type.as_str(),
             api: seen.api.as_str(),
             model: seen.model,
+            served_model: seen.served_model,
             streaming: seen.streaming,
             client: seen.client,
             user_agent: seen.user_agent,

@@ -43,6 +43,7 @@ pub(crate) fn record(db: &TestDb, token: &str) -> InterceptionRecord {
         error_type: None,
         error_message: None,
         provider_request_id: Some("req_1".to_owned()),
+        served_model: Some("claude-y".to_owned()),
         stop_reason: Some("tool_use".to_owned()),
         attempts: 1,
         time_to_first_byte_ms: Some(120),

@@ -398,6 +398,9 @@ pub struct Interception {
     pub tool_usages: ::prost::alloc::vec::Vec<ToolUsage>,
     #[prost(message, repeated, tag = "28")]
     pub model_thoughts: ::prost::alloc::vec::Vec<ModelThought>,
+    /// Where a route named another model than `model`, the client's.
+    #[prost(string, optional, tag = "29")]
+    pub served_model: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// As much of an `Interception` as names it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -90,6 +90,7 @@ const FIELDS: &[Field] = &[
     Field("provider", "provider"),
     Field("api", "api"),
     Field("model", "model"),
+    Field("served model", "served_model"),
     Field("streaming", "streaming"),
     Field("client", "client"),
     Field("user agent", "user_agent"),

@@ -1,9 +1,11 @@
 //! Policies and routes from the command line.
 
 use crate::PROGRAM;
+use crate::request::Ask;
+use lychgate_scripted::{Endpoint, Scenario};
 use lychgate_testkit::app::App;
 use lychgate_testkit::both_engines;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The line of a table that begins with this, its words.
 #[track_caller]
@@ -35,6 +37,21 @@ both_engines! {
             let told = app.cli(&["providers", "update", "eu", "--policy", setting]).await;
             assert!(told.code == code && told.stderr.contains(part), "{setting}: {}", told.all());
         }
+    }
+
+    async fn the_model_that_a_route_names_is_on_record_beside_the_one_asked_for(db: TestDb) {
+        let app = App::start(PROGRAM, Some(db.url())).await;
+        let ask = Ask::new(Endpoint::Messages, Scenario::Text, false, "Hello");
+        let asked = ask.body["model"].as_str().unwrap();
+        app.cli_ok(&["routes", "create", "cheap", "--provider", "anthropic", "--model", asked, "--target", "anthropic=claude-haiku-4-5"]).await;
+        ask.call(&app.url, &app.token).send().await.expect(200);
+        let record = app.newest_interception(1).await;
+        assert_eq!((&record["model"], &record["served_model"]), (&json!(asked), &json!("claude-haiku-4-5")));
+        let shown = app.cli_ok(&["interceptions", "show", record["id"].as_str().unwrap()]).await;
+        assert!(shown.contains("claude-haiku-4-5"), "{shown}");
+        app.cli_ok(&["routes", "disable", "cheap"]).await;
+        ask.call(&app.url, &app.token).send().await.expect(200);
+        assert_eq!(app.newest_interception(2).await["served_model"], Value::Null);
     }
 
     async fn a_route_from_its_making_to_its_end(db: TestDb) {

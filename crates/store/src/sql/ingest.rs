@@ -36,7 +36,8 @@ const INTERCEPTIONS: Bulk = Bulk {
     head: "INSERT INTO interceptions (id, user_id, token_id, provider, provider_type, api, model, streaming, client, \
            user_agent, client_session_id, session_id, thread_parent_tool_call_id, thread_parent_id, thread_root_id, \
            credential_kind, credential_hint, gateway_key_id, replica_id, started_at, ended_at, outcome, upstream_status, \
-           error_type, error_message, provider_request_id, stop_reason, attempts, time_to_first_byte_ms, overhead_us) ",
+           error_type, error_message, provider_request_id, stop_reason, attempts, time_to_first_byte_ms, overhead_us, \
+           served_model) ",
     tail: " ON CONFLICT (id) DO NOTHING RETURNING id",
 };
 const TOKEN_USAGES: Bulk = Bulk {
@@ -155,6 +156,7 @@ fn interception(place: &Placed<'_>, gateway_key: Option<GatewayKeyId>, replica: 
         record.attempts,
         record.time_to_first_byte_ms.map(|n| n.max(0)),
         record.overhead_us.max(0),
+        label(&record.served_model),
     ]
 }
 

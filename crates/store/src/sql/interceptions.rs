@@ -11,7 +11,8 @@ use lychgate_types::{InterceptionId, UserId};
 macro_rules! summaries {
     ($where:expr, $end:expr) => {
         concat!(
-            "WITH page AS (SELECT i.id, i.user_id, i.token_id, i.provider, i.provider_type, i.api, i.model, i.streaming, \
+            "WITH page AS (SELECT i.id, i.user_id, i.token_id, i.provider, i.provider_type, i.api, i.model, i.served_model, \
+             i.streaming, \
              i.client, i.user_agent, i.client_session_id, i.session_id, i.thread_parent_id, i.thread_root_id, \
              i.credential_kind, i.credential_hint, i.gateway_key_id, i.replica_id, i.started_at, i.ended_at, i.outcome, \
              i.upstream_status, i.error_type, i.error_message, i.provider_request_id, i.stop_reason, i.attempts, \
@@ -25,7 +26,8 @@ macro_rules! summaries {
              CAST(SUM(t.reasoning_tokens) AS BIGINT) AS reasoning_tokens, \
              CAST(MAX(CASE WHEN t.estimated THEN 1 ELSE 0 END) AS BIGINT) AS estimated \
              FROM token_usages t WHERE t.interception_id IN (SELECT id FROM page) GROUP BY t.interception_id) \
-             SELECT p.id, p.user_id, u.username, p.token_id, p.provider, p.provider_type, p.api, p.model, p.streaming, \
+             SELECT p.id, p.user_id, u.username, p.token_id, p.provider, p.provider_type, p.api, p.model, p.served_model, \
+             p.streaming, \
              p.client, p.user_agent, p.client_session_id, p.session_id, p.thread_parent_id, p.thread_root_id, \
              p.credential_kind, p.credential_hint, p.gateway_key_id, p.replica_id, p.started_at, p.ended_at, p.outcome, \
              p.upstream_status, p.error_type, p.error_message, p.provider_request_id, p.stop_reason, p.attempts, \
@@ -80,6 +82,7 @@ fn read(row: &Row) -> Result<InterceptionSummary, StoreError> {
         provider_type: row.parsed("provider_type")?,
         api: row.parsed("api")?,
         model: row.text("model")?,
+        served_model: row.opt_text("served_model")?,
         streaming: row.bool("streaming")?,
         client: row.text("client")?,
         user_agent: row.text("user_agent")?,

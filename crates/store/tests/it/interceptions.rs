@@ -48,7 +48,7 @@ both_engines! {
         assert_eq!((got.started_at, got.ended_at, got.outcome), (sent.started_at, sent.ended_at, sent.outcome));
         assert_eq!((got.upstream_status, &got.error_type), (Some(200), &sent.error_type));
         assert_eq!((&got.error_message, &got.provider_request_id), (&sent.error_message, &sent.provider_request_id));
-        assert_eq!((&got.stop_reason, got.attempts), (&sent.stop_reason, 1));
+        assert_eq!((&got.stop_reason, got.attempts, &got.served_model), (&sent.stop_reason, 1, &sent.served_model));
         assert_eq!((got.time_to_first_byte_ms, got.overhead_us), (Some(120), 80));
         let sums = TokenSums {
             input_tokens: 3,

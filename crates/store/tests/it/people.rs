@@ -214,6 +214,7 @@ pub(crate) fn record(db: &TestDb, hash: SecretHash) -> InterceptionRecord {
         error_type: None,
         error_message: None,
         provider_request_id: Some("req_1".into()),
+        served_model: Some("claude-haiku-4-5".into()),
         stop_reason: Some("end_turn".into()),
         attempts: 1,
         time_to_first_byte_ms: Some(120),

@@ -27,6 +27,7 @@ async fn a_fallback_gets_its_own_model_key_and_path_and_all_other_bytes() {
         (record.provider.as_str(), record.attempts, record.model.as_str()),
         ("second", 4, "m-1")
     );
+    assert_eq!(record.served_model.as_deref(), Some("n"));
     assert_eq!(record.credential_hint, "sk-s…6789");
     assert_eq!(record.token_usages.len(), 1);
 }
