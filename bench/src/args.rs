@@ -1,5 +1,6 @@
 //! What may be typed.
 
+use crate::link::LinkArgs;
 use clap::{Parser, Subcommand, ValueEnum, builder::RangedU64ValueParser};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -58,9 +59,11 @@ impl Args {
     }
 }
 
-/// What this program also is, when it starts itself.
+/// What else this program measures, and what it also is, when it starts itself.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Role {
+    /// Measure the control link instead: revocation, replay, restart, volume
+    Link(LinkArgs),
     /// The scripted provider in a process of its own.
     #[command(hide = true)]
     Provider,

@@ -7,9 +7,11 @@ mod allocations;
 mod api;
 mod args;
 mod bare;
+mod deployment;
 mod drive;
 mod exchange;
 mod figures;
+mod link;
 mod loads;
 mod lychgate;
 mod machine;
@@ -50,7 +52,8 @@ fn main() -> ExitCode {
 /// The relay runs on what the gateway runs on; the others have but one core.
 fn runtime(args: &Args) -> Builder {
     match args.role {
-        Some(Role::Bare { .. }) => Builder::new_multi_thread(),
+        // So that a lane's clock is read when its answer comes, whatever the others do.
+        Some(Role::Bare { .. } | Role::Link(_)) => Builder::new_multi_thread(),
         Some(Role::Provider) | None => Builder::new_current_thread(),
     }
 }
@@ -69,6 +72,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     match args.role {
         Some(Role::Provider) => provider::serve().await,
         Some(Role::Bare { provider }) => bare::serve(provider).await,
+        Some(Role::Link(link)) => Box::pin(link::run(&link)).await,
         None => {
             let results = plan::run(&args).await?;
             report::publish(&results, args.write)

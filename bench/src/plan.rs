@@ -12,7 +12,7 @@ use crate::measure::{Measured, measure, median};
 use crate::results::{Recorded, Results, Row};
 use crate::streams::{Memory, look};
 use crate::target::Target;
-use crate::{bare, nginx, postgres, provider};
+use crate::{bare, deployment, nginx, postgres, provider};
 use anyhow::{Context as _, bail};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -112,8 +112,13 @@ async fn load(ground: &Ground<'_>, loads: &[Load]) -> anyhow::Result<(Vec<Row>, 
 }
 
 async fn start_lychgate(ground: &Ground<'_>, provider: SocketAddr) -> anyhow::Result<(Lychgate, Target)> {
-    let binary = ground.lychgate.as_deref().context("no binary was looked for")?;
-    Lychgate::start(binary, ground.cores, ground.dir, provider, ground.postgres.as_deref()).await
+    let below = deployment::Ground {
+        binary: ground.lychgate.clone().context("no binary was looked for")?,
+        postgres: ground.postgres.clone(),
+        cores: ground.cores,
+        dir: ground.dir.to_owned(),
+    };
+    Lychgate::start(below, provider).await
 }
 
 async fn start_other(

@@ -5,6 +5,7 @@ use anyhow::{Context as _, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::ffi::OsStr;
+use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -105,16 +106,38 @@ impl Process {
         text.chars().skip(skip).collect()
     }
 
+    /// The address that it says it listens on, once it says so.
+    pub(crate) async fn address(&mut self) -> anyhow::Result<SocketAddr> {
+        let log = self.log.clone();
+        self.wait_until(async || {
+            let text = std::fs::read_to_string(&log).ok()?;
+            let mut lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+            lines.find_map(|line| line.strip_prefix("listening on http://")?.trim().parse().ok())
+        })
+        .await
+    }
+
+    /// Sends a signal, and waits for nothing.
+    pub(crate) fn signal(&self, signal: Signal) {
+        if let Ok(pid) = i32::try_from(self.child.id()) {
+            let _already_gone = kill(Pid::from_raw(pid), signal);
+        }
+    }
+
+    /// Kills it, and waits until it is gone.
+    pub(crate) fn kill(&mut self) {
+        self.signal(Signal::SIGKILL);
+        // Fails only where somebody has waited for it already.
+        let _ = self.child.wait();
+    }
+
     /// Asks it to end and waits for that.
     pub(crate) fn stop(&mut self) {
-        let Ok(pid) = i32::try_from(self.child.id()) else {
-            return;
-        };
         for signal in [self.end, Signal::SIGKILL] {
             if !matches!(self.child.try_wait(), Ok(None)) {
                 return;
             }
-            let _already_gone = kill(Pid::from_raw(pid), signal);
+            self.signal(signal);
             for _ in 0..PATIENCE.as_millis() / 20 {
                 if !matches!(self.child.try_wait(), Ok(None)) {
                     return;

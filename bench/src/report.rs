@@ -5,26 +5,45 @@ use crate::figures::{Bar, Figure};
 use crate::machine::{out_dir, root};
 use crate::results::{Results, Row};
 use anyhow::Context as _;
+use serde::Serialize;
 use std::fmt::Write as _;
+
+/// What stands above lines of figures.
+pub(crate) const FIGURES: &str = "\n## Figures and their bars\n\n| figure | measured | bar | holds | from |\n|--------|---------:|----:|-------|------|\n";
 
 /// Prints the tables, writes the JSON to `bench/out`, and where asked the tables to `bench/RESULTS.md`.
 pub(crate) fn publish(results: &Results, write: bool) -> anyhow::Result<()> {
-    let text = markdown(results);
-    crate::say(&text);
+    save(
+        "",
+        results,
+        &markdown(results),
+        write.then_some(("RESULTS.md", "--write")),
+    )
+}
+
+/// Prints the text, writes the results as JSON to `bench/out`, and where asked the text to a page beside this crate: its name,
+/// and the arguments that make it.
+pub(crate) fn save(
+    prefix: &str,
+    results: &impl Serialize,
+    text: &str,
+    page: Option<(&str, &str)>,
+) -> anyhow::Result<()> {
+    crate::say(text);
     let json = serde_json::to_string_pretty(results).context("the results don't write")?;
     let time = crate::machine::output("date", &["-u", "+%Y%m%dT%H%M%SZ"]).unwrap_or_else(|| "results".to_owned());
-    let path = out_dir()?.join(format!("{time}.json"));
+    let path = out_dir()?.join(format!("{prefix}{time}.json"));
     std::fs::write(&path, json).with_context(|| format!("can't write {}", path.display()))?;
     crate::tell(&format!(
         "all numbers are in {}",
         path.strip_prefix(root()).unwrap_or(&path).display()
     ));
-    if write {
+    if let Some((file, arguments)) = page {
         let date = time.get(..8).unwrap_or_default();
         let page = format!(
-            "# Measured\n\nBy `cargo run --release -p lychgate-bench -- --write` on {date}. How: see README.md.\n\n{text}"
+            "# Measured\n\nBy `cargo run --release -p lychgate-bench -- {arguments}` on {date}. How: see README.md.\n\n{text}"
         );
-        std::fs::write(root().join("bench/RESULTS.md"), page).context("can't write bench/RESULTS.md")?;
+        std::fs::write(root().join("bench").join(file), page).with_context(|| format!("can't write bench/{file}"))?;
     }
     Ok(())
 }
@@ -35,7 +54,7 @@ fn markdown(results: &Results) -> String {
     let mut text = String::new();
     ground(&mut text, results);
     if !results.figures.is_empty() {
-        text.push_str("\n## Figures and their bars\n\n| figure | measured | bar | holds | from |\n|--------|---------:|----:|-------|------|\n");
+        text.push_str(FIGURES);
         for figure in &results.figures {
             figure_line(&mut text, figure);
         }
@@ -86,7 +105,8 @@ fn ground(text: &mut String, results: &Results) {
     }
 }
 
-fn figure_line(text: &mut String, figure: &Figure) {
+/// One line of the table of figures.
+pub(crate) fn figure_line(text: &mut String, figure: &Figure) {
     let number = |value: f64| {
         if value.fract() == 0.0 {
             format!("{value:.0}")

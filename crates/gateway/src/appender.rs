@@ -23,8 +23,16 @@ impl Appender {
     /// # Errors
     /// Those of any spool.
     pub fn open(options: &SpoolOptions) -> Result<Self, SpoolError> {
+        Self::sealing_with(options, &SpoolKey::from_bytes([7; 32]))
+    }
+
+    /// Takes the directory over, for replicas that are given this key.
+    ///
+    /// # Errors
+    /// Those of any spool.
+    pub fn sealing_with(options: &SpoolOptions, key: &SpoolKey) -> Result<Self, SpoolError> {
         let spool = Spool::open(options, &Ambient::system(), Arc::new(SystemDisk))?;
-        spool.set_key(&SpoolKey::from_bytes([7; 32]));
+        spool.set_key(key);
         Ok(Self {
             place: Arc::new(Mutex::new(spool.begin())),
             spool,

@@ -25,6 +25,8 @@ mod breaker;
 mod budget;
 mod call;
 mod candidates;
+#[doc(hidden)]
+pub mod checker;
 mod core;
 mod deliver;
 mod derived;
