@@ -5,9 +5,11 @@ use crate::control::Agreeable;
 use axum::body::Body;
 use divan::{Bencher, black_box};
 use futures_util::FutureExt as _;
-use http::{Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
+use lychgate_gateway::checker::Checker;
 use lychgate_gateway::{Gateway, Options, SpoolOptions};
 use lychgate_types::Ambient;
+use lychgate_types::provider::ProviderType;
 use lychgate_types::secret::UserTokenSecret;
 use std::sync::Arc;
 use tower_service::Service as _;
@@ -17,6 +19,23 @@ use tower_service::Service as _;
 fn token_read_and_hashed(bencher: Bencher<'_, '_>) {
     let token = UserTokenSecret::generate(&Ambient::system());
     bencher.bench_local(|| UserTokenSecret::parse(black_box(token.expose())).map(|token| token.hash()));
+}
+
+/// From the headers to what is believed of the token, by several at once that ask about the same one.
+#[divan::bench(threads = [1, 2])]
+#[expect(clippy::expect_used, reason = "a bench that can't start has nothing to tell")]
+fn token_checked(bencher: Bencher<'_, '_>) {
+    let ambient = Ambient::system();
+    let token = UserTokenSecret::generate(&ambient);
+    let mut known: Vec<_> = (0..10_000)
+        .map(|_| UserTokenSecret::generate(&ambient).hash())
+        .collect();
+    known.push(token.hash());
+    let checker = Checker::knowing(&known, &ambient);
+    let mut headers = HeaderMap::new();
+    let bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose())).expect("a header");
+    headers.insert("authorization", bearer);
+    bencher.bench(|| assert!(checker.check(ProviderType::OpenAi, black_box(&headers))));
 }
 
 /// A whole request that ends with the check: the way in, the token, the lease that says no, and the refusal's answer.

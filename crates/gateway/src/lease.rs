@@ -5,21 +5,19 @@
 //!
 //! Not here: the look-up itself (a [`ControlLink`]).
 
+mod shards;
+
 use lychgate_link::{Authorization, ControlLink, DenyReason, LinkError};
 use lychgate_types::Timestamp;
 use lychgate_types::secret::SecretHash;
+use shards::{Lease, Shards};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-const SHARDS: usize = 16;
-/// Believed tokens of one shard: 65,536 in all.
-const GOOD_PER_SHARD: usize = 4096;
-/// Refused tokens of one shard: 16,384 in all.
-const BAD_PER_SHARD: usize = 1024;
 /// Tokens asked about at the same time; beyond that, unknown ones have to wait outside.
 const FLIGHTS: usize = 1024;
 /// A client waits for this answer, so it gets little time.
@@ -45,8 +43,9 @@ pub(crate) enum Verdict {
 /// The cache.
 #[derive(Debug, Default)]
 pub(crate) struct Leases {
-    shards: [RwLock<Shard>; SHARDS],
-    /// Tokens being asked about. Locked before a shard, never after.
+    believed: Shards,
+    /// Tokens being asked about. Held while an answer is taken in and while a token is revoked, so that neither passes the
+    /// other by.
     flights: Mutex<HashMap<SecretHash, Flight>>,
     /// Grows whenever anything is believed, or no longer.
     changes: AtomicU64,
@@ -60,18 +59,6 @@ pub(crate) struct Kept {
     pub(crate) until: Timestamp,
 }
 
-#[derive(Debug, Default)]
-struct Shard {
-    good: HashMap<SecretHash, Lease>,
-    bad: HashMap<SecretHash, Lease>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Lease {
-    verdict: Verdict,
-    until: Instant,
-}
-
 #[derive(Debug)]
 struct Flight {
     answer: watch::Receiver<Option<Verdict>>,
@@ -82,8 +69,7 @@ struct Flight {
 impl Leases {
     /// What is known without asking.
     pub(crate) fn known(&self, token: &SecretHash) -> Option<Verdict> {
-        let shard = self.shard(token).read().unwrap_or_else(PoisonError::into_inner);
-        let lease = shard.good.get(token).or_else(|| shard.bad.get(token))?;
+        let lease = self.believed.find(token)?;
         (lease.until > Instant::now()).then_some(lease.verdict)
     }
 
@@ -106,9 +92,7 @@ impl Leases {
             if let Some(flight) = flights.get_mut(token) {
                 flight.stale = true;
             }
-            let mut shard = self.shard(token).write().unwrap_or_else(PoisonError::into_inner);
-            shard.good.remove(token);
-            shard.bad.remove(token);
+            self.believed.forget(token);
         }
         self.changes.fetch_add(1, Ordering::AcqRel);
     }
@@ -117,11 +101,7 @@ impl Leases {
     pub(crate) fn forget_all(&self) {
         let mut flights = self.flights();
         flights.values_mut().for_each(|flight| flight.stale = true);
-        for shard in &self.shards {
-            let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
-            shard.good.clear();
-            shard.bad.clear();
-        }
+        self.believed.forget_all();
         self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
@@ -132,18 +112,15 @@ impl Leases {
 
     /// All good tokens' leases.
     pub(crate) fn all(&self, now: Timestamp) -> Vec<Kept> {
-        let mut all = Vec::new();
         let at = Instant::now();
-        for shard in &self.shards {
-            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
-            let left = shard.good.iter().filter(|(_, lease)| lease.until > at);
-            all.extend(left.map(|(token, lease)| Kept {
-                token: *token,
-                may_send_requests: lease.verdict == Verdict::Allowed,
-                until: now.plus(lease.until - at),
-            }));
-        }
-        all
+        let good = self.believed.good();
+        let left = good.into_iter().filter(|(_, lease)| lease.until > at);
+        left.map(|(token, lease)| Kept {
+            token,
+            may_send_requests: lease.verdict == Verdict::Allowed,
+            until: now.plus(lease.until - at),
+        })
+        .collect()
     }
 
     /// Believes in what an earlier process believed in.
@@ -162,8 +139,7 @@ impl Leases {
                 },
                 until: at + Duration::from_micros(left).min(LONGEST_LEASE),
             };
-            let mut shard = self.shard(&kept.token).write().unwrap_or_else(PoisonError::into_inner);
-            insert(&mut shard.good, GOOD_PER_SHARD, kept.token, lease);
+            self.believed.believe(kept.token, lease);
         }
     }
 
@@ -210,19 +186,9 @@ impl Leases {
         }
         let (verdict, lease) = read(authorization);
         let until = Instant::now() + lease.min(LONGEST_LEASE);
-        let mut shard = self.shard(token).write().unwrap_or_else(PoisonError::into_inner);
-        shard.good.remove(token);
-        shard.bad.remove(token);
-        match verdict {
-            Verdict::Denied(_) => insert(&mut shard.bad, BAD_PER_SHARD, *token, Lease { verdict, until }),
-            _ => insert(&mut shard.good, GOOD_PER_SHARD, *token, Lease { verdict, until }),
-        }
+        self.believed.believe(*token, Lease { verdict, until });
         self.changes.fetch_add(1, Ordering::AcqRel);
         Some(verdict)
-    }
-
-    fn shard(&self, token: &SecretHash) -> &RwLock<Shard> {
-        &self.shards[usize::from(token.as_bytes()[0]) % SHARDS]
     }
 
     fn flights(&self) -> MutexGuard<'_, HashMap<SecretHash, Flight>> {
@@ -273,20 +239,6 @@ fn read(authorization: Authorization) -> (Verdict, Duration) {
         } => (Verdict::Forbidden, lease),
         Authorization::Denied { reason, lease } => (Verdict::Denied(reason), lease),
     }
-}
-
-/// Inserts within bounds: leases that have run out go first, then any one.
-fn insert(map: &mut HashMap<SecretHash, Lease>, most: usize, token: SecretHash, lease: Lease) {
-    if map.len() >= most {
-        let now = Instant::now();
-        map.retain(|_, lease| lease.until > now);
-        if map.len() >= most
-            && let Some(any) = map.keys().next().copied()
-        {
-            map.remove(&any);
-        }
-    }
-    map.insert(token, lease);
 }
 
 #[cfg(test)]
