@@ -44,7 +44,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Results> {
             .wants(Kind::Lychgate)
             .then(|| lychgate::binary(args.lychgate.as_deref()))
             .transpose()?,
-        postgres: postgres::find().filter(|_| !args.sqlite),
+        postgres: lychgate_postgres::find().filter(|_| !args.sqlite),
     };
     if ground.lychgate.is_some() && ground.postgres.is_none() && !args.sqlite {
         crate::tell(

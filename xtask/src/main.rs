@@ -1,4 +1,4 @@
-//! The project's own commands, `cargo xtask …`. Nothing here ships; nothing here knows Lychgate's crates, so that it
+//! The project's own commands, `cargo xtask …`. Nothing here ships; nothing here knows a crate that does, so that it
 //! compiles in seconds.
 
 mod apt;

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: all that the tests need, then the tests, then nothing left behind.
 
 use crate::{node, postgres, python, runner::Runner};
+use lychgate_postgres::Server;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -24,11 +25,11 @@ pub(crate) fn run(args: &[OsString]) -> anyhow::Result<ExitCode> {
 }
 
 /// The Python and the Node, and a server that is stopped and removed when dropped, in whichever way the run ends.
-fn prepare() -> anyhow::Result<(PathBuf, node::Node, postgres::Server)> {
+fn prepare() -> anyhow::Result<(PathBuf, node::Node, Server)> {
     let python = python::interpreter()?;
     let node = node::prepare()?;
     let binaries = postgres::find_or_install()?;
-    Ok((python, node, postgres::Server::start(&binaries)?))
+    Ok((python, node, postgres::start(&binaries)?))
 }
 
 fn tests(args: &[OsString], nextest: bool) -> Command {

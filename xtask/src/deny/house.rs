@@ -14,6 +14,7 @@ const HOUSE: &[&str] = &[
     "lychgate-gateway",
     "lychgate-control",
     "lychgate-scripted",
+    "lychgate-postgres",
     "lychgate-testkit",
     "lychgate",
     "lychgate-bench",
@@ -40,11 +41,15 @@ const SHUT: &[(&str, &[&str], &str)] = &[
         &["lychgate-types", "axum"],
         "body pieces know no words of ours",
     ),
-    ("lychgate", &["lychgate-testkit"], "the test bench does not ship"),
+    (
+        "lychgate",
+        &["lychgate-testkit", "lychgate-postgres"],
+        "the test bench does not ship",
+    ),
     (
         "xtask",
         &["tokio", "lychgate-types"],
-        "it compiles in seconds and knows no crate of ours",
+        "it compiles in seconds and knows no crate that ships",
     ),
 ];
 
