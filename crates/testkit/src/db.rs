@@ -205,17 +205,26 @@ async fn clone_template() -> (String, Place) {
         panic!("TEST_DATABASE_URL is not set, so there is no PostgreSQL to test on: run `cargo xtask test`, which starts one")
     });
     let admin: PgConnectOptions = url.parse().expect("TEST_DATABASE_URL is a PostgreSQL URL");
-    let mut server = admin
-        .clone()
-        .connect()
-        .await
-        .expect("the server of TEST_DATABASE_URL answers");
+    let name = clone_on(&url).await;
+    (
+        with_database(&url, &name),
+        Place::Postgres {
+            admin: Box::new(admin),
+            name,
+        },
+    )
+}
+
+/// Makes a migrated database on the server of this URL: its name. It stays until the server goes, or is removed.
+pub async fn clone_on(url: &str) -> String {
+    let admin: PgConnectOptions = url.parse().expect("a PostgreSQL URL");
+    let mut server = admin.connect().await.expect("the server answers");
     sqlx::query("SELECT pg_advisory_lock($1)")
         .bind(TEMPLATE_LOCK)
         .execute(&mut server)
         .await
         .expect("the template lock");
-    let template = template(&mut server, &url).await;
+    let template = template(&mut server, url).await;
     let name = format!("test_{}", Ambient::system().new_id::<UserId>().as_uuid().simple());
     let clone = format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy");
     server
@@ -224,13 +233,16 @@ async fn clone_template() -> (String, Place) {
         .expect("the template is cloned");
     // The lock goes with the session.
     server.close().await.expect("the session ends");
-    (
-        with_database(&url, &name),
-        Place::Postgres {
-            admin: Box::new(admin),
-            name,
-        },
-    )
+    name
+}
+
+/// Removes a database that [`clone_on`] made, whoever uses it.
+pub async fn remove_from(url: &str, name: &str) {
+    let admin: PgConnectOptions = url.parse().expect("a PostgreSQL URL");
+    let mut server = admin.connect().await.expect("the server answers");
+    let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+    server.execute(AssertSqlSafe(drop)).await.expect("the database goes");
+    server.close().await.expect("the session ends");
 }
 
 /// The template's name: one per state of the migrations, so that a server that is kept never serves a stale schema.

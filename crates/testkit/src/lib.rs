@@ -12,5 +12,6 @@ pub mod app;
 pub mod db;
 pub mod dump;
 pub mod http;
+pub mod network;
 pub mod process;
 pub mod wait;
