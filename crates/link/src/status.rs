@@ -13,7 +13,11 @@ const CONTROL_PLANE_VERSION: &str = "lychgate-control-plane-protocol";
 
 impl From<LinkError> for Status {
     fn from(error: LinkError) -> Self {
-        let text = error.to_string();
+        let text = match &error {
+            // The reason's own words travel, without the sentence around them, so that they are not said twice.
+            LinkError::Unreachable(why) => why.clone(),
+            error => error.to_string(),
+        };
         let mut metadata = MetadataMap::new();
         let code = match error {
             LinkError::Unreachable(_) => Code::Unavailable,
@@ -32,7 +36,7 @@ impl From<LinkError> for Status {
                 match &reason {
                     RefusalReason::TooManyAttempts => Code::ResourceExhausted,
                     RefusalReason::Version(_) => Code::FailedPrecondition,
-                    // The reason's own words travel, without the sentence around them, so that they are not said twice.
+                    // Likewise.
                     RefusalReason::KeyMalformed(detail) => {
                         return Self::with_metadata(Code::Unauthenticated, detail.clone(), metadata);
                     }

@@ -6,6 +6,7 @@
 
 #![expect(clippy::expect_used, reason = "a test that can't have its database has failed")]
 
+use crate::network::{Network, Target};
 use lychgate_store::{DatabaseUrl, Store};
 use lychgate_types::clock::ManualClock;
 use lychgate_types::random::SystemRandom;
@@ -13,6 +14,7 @@ use lychgate_types::{Ambient, Timestamp, UserId};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
+use std::net::ToSocketAddrs;
 use std::sync::Arc;
 use tempfile::TempDir;
 
@@ -153,6 +155,25 @@ impl TestDb {
             }
         };
         done.expect("the statements run");
+    }
+
+    /// A proxy before this PostgreSQL database, and the database's URL through it.
+    pub async fn behind_a_network(&self) -> (Network, String) {
+        let options: PgConnectOptions = self.url.parse().expect("a PostgreSQL database");
+        let target = match options.get_socket() {
+            Some(directory) => Target::Unix(directory.join(format!(".s.PGSQL.{}", options.get_port()))),
+            None => {
+                let found = (options.get_host(), options.get_port()).to_socket_addrs();
+                let address = found.expect("the server's address").next();
+                Target::Tcp(address.expect("the server's address"))
+            }
+        };
+        let network = Network::start().await;
+        network.lead_to(target);
+        let (user, rest) = self.url.split_once('@').expect("a URL with a user");
+        let (_, database) = rest.split_once('/').expect("a URL with a database");
+        let url = format!("{user}@{}/{database}", network.addr());
+        (network, url)
     }
 
     /// The processes of PostgreSQL that wait for announcements in this database.

@@ -5,11 +5,18 @@ use crate::request::Ask;
 use lychgate_scripted::{Endpoint, Scenario};
 use lychgate_testkit::app::{App, Replica};
 use lychgate_testkit::both_engines;
+use lychgate_testkit::db::{self, TestEngine};
+use lychgate_testkit::http;
+use lychgate_testkit::network::Weather;
 use lychgate_testkit::wait::eventually;
 use lychgate_types::Ambient;
 use lychgate_types::secret::GatewayKeySecret;
 use std::path::Path;
 use std::time::Duration;
+use tokio::time::timeout;
+
+/// Far below what a wait for the database takes, far above what an answer takes on a busy machine.
+const AT_ONCE: Duration = Duration::from_secs(2);
 
 both_engines! {
     async fn a_replica_bridges_the_control_planes_absence(db: TestDb) {
@@ -111,4 +118,57 @@ both_engines! {
         says(&replica, 503, "revoked").await;
         eventually("the snapshot is deleted", async || (!spool.join("snapshot").exists()).then_some(())).await;
     }
+}
+
+/// PostgreSQL goes, or stops answering, while its control plane is there: nobody waits for it.
+#[test]
+fn without_the_database_known_tokens_are_served_and_others_refused_at_once() {
+    db::run(TestEngine::Postgres, async |db| {
+        let (network, url) = db.behind_a_network().await;
+        let app = App::start(PROGRAM, Some(&url)).await;
+        let replica = app.replica("edge-1").await;
+        let ask = Ask::new(Endpoint::Messages, Scenario::Text, false, "Hello");
+        ask.call(&replica.url, &app.token).send().await.expect(200);
+        let mut asked = 1;
+        for weather in [Weather::Cut, Weather::Held] {
+            let stranger = app
+                .cli_ok(&["tokens", "create", "--user", "alice"])
+                .await
+                .trim()
+                .to_owned();
+            network.set(weather);
+            eventually("the control plane notices", async || {
+                let answer = http::get(format!("{}/readyz", app.url)).send().await;
+                (answer.status == 503 && answer.text().contains("database")).then_some(())
+            })
+            .await;
+            for _ in 0..5 {
+                ask.call(&replica.url, &app.token).send().await.expect(200);
+                asked += 1;
+                let refused = timeout(AT_ONCE, ask.call(&replica.url, &stranger).send());
+                let refused = refused.await.expect("an answer at once").expect(503);
+                assert_ne!(refused.header("retry-after"), "", "{}", refused.text());
+            }
+            let told = timeout(AT_ONCE, app.api("users").send())
+                .await
+                .expect("an answer at once")
+                .expect(503);
+            assert_eq!(told.value()["code"], "database_unavailable");
+            assert_ne!(told.header("retry-after"), "");
+            network.set(Weather::Fair);
+            eventually("strangers are let in", async || {
+                let answer = ask.call(&replica.url, &stranger).send().await;
+                (answer.status == 200).then_some(())
+            })
+            .await;
+            asked += 1;
+            app.newest_interception(asked).await;
+        }
+        assert_eq!(
+            app.server.stderr().matches("nobody waits for it").count(),
+            2,
+            "{}",
+            app.server.stderr()
+        );
+    });
 }
