@@ -3,6 +3,8 @@
 
 mod apt;
 mod deny;
+mod faketime;
+mod faults;
 mod generate;
 mod node;
 mod postgres;
@@ -20,6 +22,8 @@ Usage: cargo xtask <command>
 
   test [ARGS…]   run all tests with a throw-away PostgreSQL and the providers' SDKs; ARGS go to the test runner,
                  for example: cargo xtask test -p lychgate-store name_of_a_test
+  faults --seeds N [--first SEED] [--jobs N] [--release]
+                 run the fault suite so many times, each with a schedule of its own, and say what it comes to
   generate       write the generated files anew (policy matrix, OpenAPI document, control-link code)
   deny           check the dependencies against deny.toml and the direction of our own crates
 ";
@@ -30,6 +34,7 @@ fn main() -> ExitCode {
     let rest: Vec<OsString> = args.collect();
     let outcome = match (command.to_str(), rest.is_empty()) {
         (Some("test"), _) => test::run(&rest),
+        (Some("faults"), _) => faults::run(&rest),
         (Some("generate"), true) => generate::run(),
         (Some("deny"), true) => deny::run(),
         (Some("help" | "--help" | "-h"), true) => {

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: all that the tests need, then the tests, then nothing left behind.
 
-use crate::{node, postgres, python, runner::Runner};
+use crate::{faketime, node, postgres, python, runner::Runner};
 use lychgate_postgres::Server;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -14,22 +14,37 @@ pub(crate) fn run(args: &[OsString]) -> anyhow::Result<ExitCode> {
     if let Some(code) = runner.interrupted() {
         return Ok(ExitCode::from(code));
     }
-    let (python, node, server) = prepared?;
+    let prepared = prepared?;
     let mut command = tests(args, crate::exists("cargo-nextest"));
     command
-        .env("TEST_DATABASE_URL", server.url())
-        .env("LYCHGATE_TEST_PYTHON", python)
-        .env("LYCHGATE_TEST_NODE", node.program)
-        .env("LYCHGATE_TEST_NODE_MODULES", node.modules);
+        .env("TEST_DATABASE_URL", prepared.server.url())
+        .env("LYCHGATE_TEST_PYTHON", prepared.python)
+        .env("LYCHGATE_TEST_NODE", prepared.node.program)
+        .env("LYCHGATE_TEST_NODE_MODULES", prepared.node.modules)
+        .env("LYCHGATE_TEST_FAKETIME", prepared.faketime);
     Ok(ExitCode::from(runner.run(command)?))
 }
 
-/// The Python and the Node, and a server that is stopped and removed when dropped, in whichever way the run ends.
-fn prepare() -> anyhow::Result<(PathBuf, node::Node, Server)> {
+/// What the tests need.
+struct Prepared {
+    python: PathBuf,
+    node: node::Node,
+    faketime: PathBuf,
+    /// Stopped and removed when dropped, in whichever way the run ends.
+    server: Server,
+}
+
+fn prepare() -> anyhow::Result<Prepared> {
     let python = python::interpreter()?;
     let node = node::prepare()?;
+    let faketime = faketime::find_or_install()?;
     let binaries = postgres::find_or_install()?;
-    Ok((python, node, postgres::start(&binaries)?))
+    Ok(Prepared {
+        python,
+        node,
+        faketime,
+        server: postgres::start(&binaries)?,
+    })
 }
 
 fn tests(args: &[OsString], nextest: bool) -> Command {

@@ -8,11 +8,12 @@ mod faults;
 mod plan;
 
 use crate::PROGRAM;
+use crate::dice::Dice;
 use faults::{Faulty, NUMBER};
 use lychgate_testkit::app::{App, PROVIDER_KEY, Replica};
 use lychgate_testkit::http::{Answer, post};
 use lychgate_testkit::wait::eventually;
-use plan::{Dice, Plan};
+use plan::Plan;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

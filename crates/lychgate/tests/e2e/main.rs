@@ -9,6 +9,8 @@ mod canary;
 mod chaos;
 mod control_link;
 mod dev;
+mod dice;
+mod faults;
 mod flow;
 mod identity;
 mod keys;

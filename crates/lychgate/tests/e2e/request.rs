@@ -38,6 +38,11 @@ impl Ask {
 
     /// The call to the gateway at `base` (`http://…`).
     pub(crate) fn call(&self, base: &str, token: &str) -> Call {
+        self.call_by("claude-cli/2.1.0 (external, cli)", base, token)
+    }
+
+    /// The same by another client program.
+    pub(crate) fn call_by(&self, client: &str, base: &str, token: &str) -> Call {
         let url = format!("{base}/ai/{}{}", self.provider(), self.endpoint.path());
         let call = match self.endpoint {
             Endpoint::Messages => post(url)
@@ -46,7 +51,7 @@ impl Ask {
             _ => post(url).bearer(token),
         };
         call.header("x-scripted", self.scenario.name())
-            .header("user-agent", "claude-cli/2.1.0 (external, cli)")
+            .header("user-agent", client)
             .json(&self.body)
     }
 

@@ -1,6 +1,7 @@
 //! A provider on a bare socket, which sends the scripted answers amiss: to the byte, and against HTTP where that is wanted.
 
-use super::plan::{Dice, Plan};
+use super::plan::Plan;
+use crate::dice::Dice;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};

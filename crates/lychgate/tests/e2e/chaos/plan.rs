@@ -1,39 +1,8 @@
 //! What one request of the run meets: drawn from a seed, so that a run can be made again.
 
 use super::faults::Fault;
+use crate::dice::Dice;
 use lychgate_scripted::{Endpoint, Scenario, bytes_of};
-
-/// Repeatable noise (SplitMix64).
-pub(super) struct Dice(u64);
-
-impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `bound`.
-    pub(super) fn below(&mut self, bound: usize) -> usize {
-        (self.draw() % bound as u64) as usize
-    }
-
-    /// One of them.
-    pub(super) fn of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.below(all.len())]
-    }
-
-    /// Yes in so many of a hundred cases.
-    pub(super) fn percent(&mut self, share: usize) -> bool {
-        self.below(100) < share
-    }
-}
 
 /// One request.
 #[derive(Debug, Clone)]

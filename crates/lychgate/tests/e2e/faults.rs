@@ -1,0 +1,146 @@
+//! Nothing lost, nobody stale, nobody waiting for ever: real processes under load, while a schedule drawn from a seed kills and
+//! stops them, breaks the networks between them, fills disks, sets clocks, and an operator rotates keys and revokes tokens.
+//!
+//! A run's seed gives its schedule and its requests again, not the very moments at which they meet: that is the machine's
+//! affair, and why many are run. `cargo xtask faults` runs as many as it is told to.
+//!
+//! Not here: providers that fail (`chaos`), and the logic of link, lease and spool without processes (their crates' own tests).
+
+mod act;
+mod check;
+mod load;
+mod log;
+mod node;
+mod plan;
+mod run;
+mod tally;
+mod world;
+
+use check::Bounds;
+use plan::Plan;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tally::{KINDS, Tally, kind};
+use tokio::time::Instant;
+use world::Database;
+
+/// How many seeds, and the first of them.
+const SEEDS: &str = "LYCHGATE_FAULT_SEEDS";
+const FIRST: &str = "LYCHGATE_FAULT_FIRST";
+/// How many runs go on at the same time.
+const JOBS: &str = "LYCHGATE_FAULT_JOBS";
+/// Whether the stated bounds are held, without what a busy machine may add.
+const STRICT: &str = "LYCHGATE_FAULT_STRICT";
+
+/// What every test run does: few, and always the same.
+const FEW: (u64, u64) = (1, 4);
+
+/// Like any server, it waits for no disk here; but what it has committed survives its own end.
+const SETTINGS: &[&str] = &[
+    "max_connections=120",
+    "shared_buffers=32MB",
+    "fsync=off",
+    "autovacuum=off",
+    "log_min_messages=warning",
+];
+
+#[test]
+fn nothing_is_lost_and_nobody_is_stale() {
+    let (first, count) = (number(FIRST).unwrap_or(FEW.0), number(SEEDS).unwrap_or(FEW.1));
+    let jobs = number(JOBS).unwrap_or(2).max(1);
+    let strict = number(STRICT).unwrap_or(0) > 0;
+    let bounds = Bounds {
+        revocation: Duration::from_secs(if strict { 1 } else { 5 }),
+        slack: Duration::from_secs(if strict { 1 } else { 5 }),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let begun = Instant::now();
+    let todo: Arc<Mutex<VecDeque<u64>>> = Arc::new(Mutex::new((first..first + count).collect()));
+    let tally = Arc::<Mutex<Tally>>::default();
+    runtime.block_on(async {
+        let mut running = tokio::task::JoinSet::new();
+        for _ in 0..jobs {
+            running.spawn(job(Arc::clone(&todo), Arc::clone(&tally), bounds));
+        }
+        running.join_all().await;
+    });
+    let tally = tally.lock().unwrap();
+    tell(&format!(
+        "all together, in {:.0} s:\n{tally}",
+        begun.elapsed().as_secs_f64()
+    ));
+    assert!(tally.failed.is_empty(), "seeds that failed: {:?}", tally.failed);
+}
+
+/// Runs one seed after the other on a PostgreSQL of its own, as long as there are any.
+async fn job(todo: Arc<Mutex<VecDeque<u64>>>, tally: Arc<Mutex<Tally>>, bounds: Bounds) {
+    let binaries = lychgate_postgres::find().expect("a PostgreSQL: `cargo xtask test` installs one");
+    let server = tokio::task::spawn_blocking(move || lychgate_postgres::Server::start(&binaries, SETTINGS));
+    let postgres: Database = Arc::new(Mutex::new(server.await.unwrap().expect("PostgreSQL starts")));
+    loop {
+        let Some(seed) = todo.lock().unwrap().pop_front() else {
+            return;
+        };
+        let plan = Plan::draw(seed);
+        let begun = Instant::now();
+        let (doing, database) = (plan.clone(), Arc::clone(&postgres));
+        // A task of its own: a run that panics is one that failed, and the next one goes on.
+        let found = tokio::spawn(async move { run::run(&doing, &database, bounds).await }).await;
+        let mut wrong = found.as_ref().map_or_else(
+            |why| vec![format!("the run did not come to its end: {why}")],
+            |found| found.wrong.clone(),
+        );
+        if !wrong.is_empty() {
+            wrong.truncate(20);
+            tell(&format!(
+                "seed {seed} FAILED: {plan}{}\nreplay it: cargo xtask faults --seeds 1 --first {seed}",
+                wrong.join("\n")
+            ));
+        }
+        if let Ok(found) = &found {
+            tell(&format!(
+                "seed {seed}: {} records, {:.1} s",
+                found.records,
+                begun.elapsed().as_secs_f64()
+            ));
+        }
+        // A run that broke off may have left it killed.
+        let server = Arc::clone(&postgres);
+        tokio::task::spawn_blocking(move || {
+            world::with(&server, |server| server.ensure_started().expect("PostgreSQL starts"));
+        })
+        .await
+        .unwrap();
+        tally.lock().unwrap().add(&plan, found.ok());
+    }
+}
+
+/// What a test run does meets every kind of fault.
+#[test]
+fn the_few_seeds_of_every_test_run_hold_every_kind_of_fault() {
+    let plans: Vec<_> = (FEW.0..FEW.0 + FEW.1).map(Plan::draw).collect();
+    let met: BTreeSet<_> = plans
+        .iter()
+        .flat_map(|plan| &plan.acts)
+        .map(|act| kind(act.fault))
+        .collect();
+    assert_eq!(met, KINDS.iter().copied().collect(), "choose other seeds");
+    assert_eq!(plans, (FEW.0..FEW.0 + FEW.1).map(Plan::draw).collect::<Vec<_>>());
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|why| panic!("{variable}={text}: {why}")))
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "whoever runs many wants to see how they go, and which one failed"
+)]
+fn tell(what: &str) {
+    eprintln!("faults: {what}");
+}

@@ -1,0 +1,228 @@
+//! Does what a plan says, and undoes it; notes whom it troubles meanwhile.
+
+use super::load::probe;
+use super::log::{Kind, Troubles};
+use super::node::Ending;
+use super::plan::{Act, Fault, Ill, KEYS, Link, Who, key_of};
+use super::world::World;
+use lychgate_testkit::network::Weather;
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+/// How long a replica may take to be ready after what troubled it is over; others may trouble it meanwhile.
+const RECOVERY: Duration = Duration::from_secs(60);
+/// A control plane that has lost its database looks for changes every second.
+const LISTENS_AGAIN: Duration = Duration::from_millis(1500);
+/// A replica reads its key file every second, and one that is not let in tries again a second later.
+const KEY_SETTLES: Duration = Duration::from_millis(3000);
+/// How long a control plane may need its database to come back for its start.
+const STARTS: Duration = Duration::from_secs(40);
+
+/// Those who ask with tokens that are to be revoked.
+pub(super) type Probes = JoinSet<()>;
+
+/// Does one act from its beginning to the recovery of all that it troubled. `token` is the one to revoke.
+pub(super) async fn perform(world: &Arc<World>, act: Act, token: usize, stop: watch::Receiver<bool>) -> Probes {
+    match act.fault {
+        Fault::Kill(who) | Fault::End(who) => go_away(world, act, who).await,
+        Fault::Stop(who) => {
+            let turn = world.node(who).turn.lock().await;
+            let process = world.node(who).process();
+            let troubles = trouble(world, who);
+            process.signal(Signal::SIGSTOP);
+            sleep(act.lasts).await;
+            process.signal(Signal::SIGCONT);
+            drop(turn);
+            recover(world, &troubles, Duration::ZERO).await;
+        }
+        Fault::KillPostgres => {
+            let troubles = world.log.begins(Kind::Deaf, everybody(world));
+            world.postgres(|server| server.kill()).await;
+            sleep(act.lasts).await;
+            world
+                .postgres(|server| server.start_again().expect("PostgreSQL recovers"))
+                .await;
+            recover(world, &troubles, LISTENS_AGAIN).await;
+        }
+        Fault::Network(link, ill) => fall_ill(world, act, link, ill).await,
+        Fault::FullDisk(replica) => {
+            let turn = world.replicas[replica].turn.lock().await;
+            let process = world.replicas[replica].process();
+            let troubles = world.log.begins(Kind::Disk, [replica]);
+            process.limit_file_size(Some(1));
+            sleep(act.lasts).await;
+            process.limit_file_size(None);
+            drop(turn);
+            recover(world, &troubles, Duration::ZERO).await;
+        }
+        Fault::Jump(who, seconds) => {
+            world.node(who).set_clock(seconds);
+            sleep(act.lasts).await;
+            world.node(who).set_clock(0);
+        }
+        Fault::Rotate { key, by, grace_seconds } => rotate(world, key, by, grace_seconds).await,
+        Fault::Disable { key, by } => {
+            let troubles = world.log.begins(Kind::Key, replicas_of(world, key));
+            for disabled in [true, false] {
+                let path = format!("ai-gateway/keys/key-{key}");
+                world.must(by, "PATCH", &path, json!({"disabled": disabled})).await;
+                sleep(if disabled { act.lasts } else { Duration::ZERO }).await;
+            }
+            recover(world, &troubles, KEY_SETTLES).await;
+        }
+        Fault::Revoke { by, whole_user } => return revoke(world, act, token, by, whole_user, stop).await,
+    }
+    Probes::new()
+}
+
+/// A process goes, and comes again.
+async fn go_away(world: &World, act: Act, who: Who) {
+    let node = world.node(who);
+    let turn = node.turn.lock().await;
+    let process = node.process();
+    let troubles = trouble(world, who);
+    if matches!(act.fault, Fault::Kill(_)) {
+        node.ends(Ending::Killed);
+        process.kill().await;
+    } else {
+        node.ends(Ending::Ended);
+        process.terminate().await;
+    }
+    sleep(act.lasts).await;
+    match who {
+        Who::Replica(number) => {
+            let started = world.replicas[number].start().await;
+            assert!(
+                started.is_some(),
+                "{} ended at its start: {}",
+                node.name,
+                node.process().stderr()
+            );
+        }
+        Who::Plane(number) => start_plane(world, number).await,
+    }
+    drop(turn);
+    recover(world, &troubles, Duration::ZERO).await;
+}
+
+/// Starts a control plane as its supervisor would: where it finds no database it says so, and is started again.
+async fn start_plane(world: &World, number: usize) {
+    let until = Instant::now() + STARTS;
+    while !world.start_plane(number).await {
+        let node = &world.planes[number];
+        let said = node.process().stderr();
+        assert!(
+            said.contains("database") && Instant::now() < until,
+            "{} does not start: {said}",
+            node.name
+        );
+        node.ends(Ending::NotStarted);
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn fall_ill(world: &World, act: Act, link: Link, ill: Ill) {
+    let (networks, replicas, settling) = match link {
+        Link::Control(replica, plane) => (vec![&world.controls[replica][plane]], vec![replica], Duration::ZERO),
+        Link::EveryControl(replica) => (world.controls[replica].iter().collect(), vec![replica], Duration::ZERO),
+        Link::Database(plane) => (vec![&world.databases[plane]], everybody(world), LISTENS_AGAIN),
+    };
+    let troubles = world.log.begins(Kind::Deaf, replicas.clone());
+    let alone =
+        (matches!(link, Link::EveryControl(_)) && ill == Ill::Cut).then(|| world.log.begins(Kind::Alone, replicas));
+    let weather = match ill {
+        Ill::Cut => Weather::Cut,
+        Ill::Held => Weather::Held,
+        Ill::Slow => Weather::Slow {
+            delay: Duration::from_millis(60),
+            bytes_per_second: 200_000,
+        },
+    };
+    networks.iter().for_each(|network| network.set(weather));
+    sleep(act.lasts).await;
+    if let (Some(alone), Link::EveryControl(replica)) = (alone, link) {
+        world.log.ends(&alone, replica, Duration::ZERO);
+    }
+    networks.iter().for_each(|network| network.set(Weather::Fair));
+    recover(world, &troubles, settling).await;
+}
+
+async fn rotate(world: &World, key: usize, by: usize, grace_seconds: u32) {
+    let troubles = world.log.begins(Kind::Key, replicas_of(world, key));
+    let path = format!("ai-gateway/keys/key-{key}/rotate");
+    // By force, since the answer of an earlier attempt may have been lost, and with it a secret.
+    let wanted = json!({"grace_seconds": grace_seconds, "force": true});
+    let rotated = world.must(by, "POST", &path, wanted).await;
+    world.write_key(key, rotated["key"].as_str().expect("a secret"));
+    recover(world, &troubles, KEY_SETTLES).await;
+}
+
+async fn revoke(
+    world: &Arc<World>,
+    act: Act,
+    token: usize,
+    by: usize,
+    whole_user: bool,
+    stop: watch::Receiver<bool>,
+) -> Probes {
+    let mut probes = Probes::new();
+    for replica in everybody(world) {
+        let (world, stop) = (Arc::clone(world), stop.clone());
+        probes.spawn(async move { probe(&world, replica, token, stop).await });
+    }
+    sleep(act.lasts).await;
+    let whose = &world.tokens[token];
+    world.log.revocation(token);
+    let (method, path) = if whole_user {
+        ("POST", format!("users/{}/suspend", whose.user))
+    } else {
+        ("DELETE", format!("tokens/{}", whose.id))
+    };
+    let (status, answer) = world.insist(by, method, &path, &Value::Null).await;
+    // An earlier attempt may have done it, and its answer been lost.
+    assert!(
+        (200..300).contains(&status) || status == 404,
+        "{method} {path}: {status} {answer}"
+    );
+    world.log.revoked(token);
+    probes
+}
+
+fn everybody(world: &World) -> Vec<usize> {
+    (0..world.replicas.len()).collect()
+}
+
+fn replicas_of(world: &World, key: usize) -> Vec<usize> {
+    let mut replicas = everybody(world);
+    replicas.retain(|replica| key_of(*replica) == key);
+    debug_assert!(key < KEYS);
+    replicas
+}
+
+/// Whom it troubles when this process does not run.
+fn trouble(world: &World, who: Who) -> Troubles {
+    match who {
+        Who::Replica(replica) => world.log.begins(Kind::Down, [replica]),
+        Who::Plane(_) => world.log.begins(Kind::Deaf, everybody(world)),
+    }
+}
+
+/// Waits until those who were troubled are ready.
+async fn recover(world: &World, troubles: &Troubles, settling: Duration) {
+    let recovering = troubles.replicas(&world.log).into_iter().map(async |replica| {
+        if !world.ready_within(replica, RECOVERY).await {
+            let why = world.replicas[replica].process().stderr();
+            let last: Vec<_> = why.lines().rev().take(3).collect();
+            world.log.wrong(format!(
+                "replica {replica} is not ready {RECOVERY:?} after all was well: {last:?}"
+            ));
+        }
+        world.log.ends(troubles, replica, settling);
+    });
+    futures_util::future::join_all(recovering).await;
+}

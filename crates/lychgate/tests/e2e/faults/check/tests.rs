@@ -1,0 +1,225 @@
+//! The checker finds what is wrong, and nothing where all is right.
+
+use super::*;
+use crate::request::Ask;
+use lychgate_scripted::{Endpoint, Scenario};
+
+const BOUNDS: Bounds = Bounds {
+    revocation: Duration::from_secs(1),
+    slack: Duration::from_secs(1),
+};
+
+/// Of one replica, whose `--max-offline` is two seconds. Token `GOOD` is revoked in the second second.
+struct Case {
+    zero: Instant,
+    evidence: Evidence,
+}
+
+impl Case {
+    fn new() -> Self {
+        let zero = Instant::now();
+        let revocation = Revocation {
+            token: GOOD,
+            asked: zero + ms(1900),
+            done: Some(zero + ms(2000)),
+        };
+        let mut case = Self {
+            zero,
+            evidence: Evidence {
+                troubles: vec![Vec::new()],
+                revocations: vec![revocation],
+                users: (0..=GOOD).map(|number| format!("user-{number}")).collect(),
+                max_offline: vec![ms(2000)],
+                ..Evidence::default()
+            },
+        };
+        case.complete(100, 0);
+        case.complete(1000, GOOD);
+        case.complete(1990, GOOD);
+        case.sends(
+            2100,
+            GOOD,
+            End::Refused(401, "this Lychgate token was revoked".to_owned()),
+        );
+        case
+    }
+
+    /// A request that ends 50 ms after it began.
+    fn sends(&mut self, at: u64, token: usize, end: End) -> Sent {
+        let number = self.evidence.sent.len();
+        let marker = format!("marker-{number}");
+        let sent = Sent {
+            replica: 0,
+            token,
+            ask: Ask::new(Endpoint::Messages, Scenario::Text, false, &marker),
+            began: self.zero + ms(at),
+            ended: self.zero + ms(at + 50),
+            id: if end == End::Complete {
+                format!("id-{number}")
+            } else {
+                String::new()
+            },
+            marker,
+            end,
+        };
+        self.evidence.sent.push(sent.clone());
+        sent
+    }
+
+    /// One that is served and recorded as it should be.
+    fn complete(&mut self, at: u64, token: usize) {
+        let sent = self.sends(at, token, End::Complete);
+        let mut record = sent.ask.usage();
+        for (field, value) in [
+            ("user_agent", json!(format!("{PROGRAM_NAME}{}", sent.marker))),
+            ("user", json!({"username": format!("user-{token}")})),
+            ("id", json!(sent.id)),
+            ("outcome", json!("completed")),
+            ("upstream_status", json!(200)),
+            ("provider", json!("anthropic")),
+            ("api", json!("anthropic_messages")),
+            ("model", sent.ask.body["model"].clone()),
+            ("streaming", json!(false)),
+        ] {
+            record[field] = value;
+        }
+        self.evidence.listing.push(record);
+        self.evidence.seen.insert(sent.marker);
+    }
+
+    fn suffers(&mut self, kind: Kind, from: u64, to: u64) {
+        self.evidence.troubles[0].push(Trouble {
+            replica: 0,
+            kind,
+            from: self.zero + ms(from),
+            to: Some(self.zero + ms(to)),
+        });
+    }
+
+    fn found(&self) -> Found {
+        Found::check(&self.evidence, BOUNDS)
+    }
+
+    /// Exactly one thing is wrong: this.
+    #[track_caller]
+    fn is_wrong(&self, part: &str) -> Found {
+        let found = self.found();
+        assert!(
+            found.wrong.len() == 1 && found.wrong[0].contains(part),
+            "{:#?}",
+            found.wrong
+        );
+        found
+    }
+
+    #[track_caller]
+    fn is_right(&self) -> Found {
+        let found = self.found();
+        assert_eq!(found.wrong, Vec::<String>::new());
+        found
+    }
+}
+
+fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+#[test]
+fn where_all_is_right_nothing_is_found() {
+    let found = Case::new().is_right();
+    assert_eq!((found.records, found.lost, found.doubled, found.hung), (3, 0, 0, 0));
+    assert_eq!((found.revoked_up, found.revoked_ill), (vec![Duration::ZERO], vec![]));
+}
+
+#[test]
+fn records_that_are_lost_doubled_made_up_or_wrong_are_found() {
+    let mut lost = Case::new();
+    lost.evidence.listing.remove(1);
+    assert_eq!(lost.is_wrong("lost").lost, 1);
+    // A crash excuses a request that it cut, not one that its client saw to the end.
+    lost.suffers(Kind::Down, 0, 3000);
+    assert_eq!(lost.is_wrong("lost").lost, 1);
+
+    let mut doubled = Case::new();
+    let mut again = doubled.evidence.listing[0].clone();
+    again["id"] = json!("another");
+    doubled.evidence.listing.push(again);
+    assert_eq!(doubled.is_wrong("doubled").doubled, 1);
+
+    let mut invented = Case::new();
+    invented.evidence.sent.remove(0);
+    invented.is_wrong("nobody sent");
+    let mut unasked = Case::new();
+    unasked.evidence.seen.remove("marker-0");
+    unasked.is_wrong("never saw");
+
+    for (field, value) in [
+        ("output_tokens", json!(1)),
+        ("estimated", json!(true)),
+        ("outcome", json!("failed")),
+        ("id", json!("another")),
+    ] {
+        let mut wrong = Case::new();
+        wrong.evidence.listing[0][field] = value;
+        wrong.is_wrong(field);
+    }
+    let mut anothers = Case::new();
+    anothers.evidence.listing[0]["user"]["username"] = json!("user-1");
+    anothers.is_wrong("another user");
+}
+
+#[test]
+fn requests_that_hang_break_or_are_refused_without_a_reason_are_found() {
+    for (end, told) in [
+        (End::Late, "hung"),
+        (End::Broken, "broken"),
+        (End::Nothing("reset".to_owned()), "broken"),
+        (End::Refused(401, "revoked".to_owned()), "a good token"),
+        (End::Refused(503, "can't keep records".to_owned()), "without an excuse"),
+        (
+            End::Refused(503, "can't be asked about this token".to_owned()),
+            "without an excuse",
+        ),
+        (End::Refused(500, "failed inside".to_owned()), "without an excuse"),
+    ] {
+        let mut case = Case::new();
+        case.sends(3000, 0, end);
+        case.is_wrong(told);
+    }
+    let mut excused = Case::new();
+    excused.suffers(Kind::Down, 2900, 3010);
+    excused.sends(3000, 0, End::Nothing("reset".to_owned()));
+    excused.is_right();
+}
+
+#[test]
+fn a_revoked_token_that_is_served_too_long_is_found() {
+    let mut soon = Case::new();
+    soon.complete(2900, GOOD);
+    assert_eq!(soon.is_right().revoked_up, [ms(900)]);
+    let mut late = Case::new();
+    late.complete(3100, GOOD);
+    assert_eq!(late.is_wrong("served 1.1s after").revoked_up, [ms(1100)]);
+    // In a partition it may be served, and after it no longer than ever.
+    late.suffers(Kind::Deaf, 1500, 2500);
+    assert_eq!(late.is_right().revoked_ill, [ms(1100)]);
+    late.complete(3600, GOOD);
+    late.is_wrong("served 1.6s after");
+    // Nor longer than a replica may go on alone: ten seconds to notice, two more, and one for the machine.
+    let mut partition = Case::new();
+    partition.suffers(Kind::Deaf, 1500, 30_000);
+    partition.complete(14_400, GOOD);
+    partition.is_right();
+    partition.complete(14_600, GOOD);
+    partition.is_wrong("served 12.6s after");
+}
+
+#[test]
+fn a_replica_that_is_alone_for_too_long_and_serves_on_is_found() {
+    let mut case = Case::new();
+    case.suffers(Kind::Alone, 5000, 9000);
+    case.complete(7900, 0);
+    case.is_right();
+    case.complete(8100, 0);
+    case.is_wrong("served though alone since 3.1s");
+}

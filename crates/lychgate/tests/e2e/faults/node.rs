@@ -1,0 +1,142 @@
+//! One process of the run over all its lives, and the clock that it reads.
+
+use lychgate_testkit::process::Process;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+/// Where `cargo xtask` has found libfaketime.
+const FAKETIME: &str = "LYCHGATE_TEST_FAKETIME";
+
+/// A control plane or a replica.
+pub(super) struct Node {
+    pub(super) name: String,
+    command: Box<dyn Fn() -> Command + Send + Sync>,
+    clock: Option<Clock>,
+    /// Held by whoever does something to the process: one at a time, however long a start takes.
+    pub(super) turn: tokio::sync::Mutex<()>,
+    lives: Mutex<Vec<Life>>,
+    url: Mutex<String>,
+}
+
+/// From one start to its end.
+#[derive(Clone)]
+pub(super) struct Life {
+    pub(super) process: Arc<Process>,
+    pub(super) ending: Ending,
+}
+
+/// How a life is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It is not: the process runs.
+    None,
+    /// By SIGKILL.
+    Killed,
+    /// By SIGTERM, in good order.
+    Ended,
+    /// It was started while the database could not be reached, and said so.
+    NotStarted,
+}
+
+impl Node {
+    /// Not running yet. `settable`: whether its clock can be set.
+    pub(super) fn new(
+        name: String,
+        directory: &Path,
+        settable: bool,
+        command: impl Fn() -> Command + Send + Sync + 'static,
+    ) -> Self {
+        let clock = settable.then(|| Clock::new(directory.join(format!("{name}.clock"))));
+        Self {
+            name,
+            command: Box::new(command),
+            clock,
+            turn: tokio::sync::Mutex::default(),
+            lives: Mutex::default(),
+            url: Mutex::default(),
+        }
+    }
+
+    /// Starts it; the address where it listens, or `None` where it ended without.
+    pub(super) async fn start(&self) -> Option<String> {
+        let mut command = (self.command)();
+        if let Some(clock) = &self.clock {
+            clock.give(&mut command);
+        }
+        let process = Arc::new(Process::start(&mut command));
+        self.lives.lock().unwrap().push(Life {
+            process: Arc::clone(&process),
+            ending: Ending::None,
+        });
+        let url = process.line_unless_ended("listening on ").await?;
+        self.url.lock().unwrap().clone_from(&url);
+        Some(url)
+    }
+
+    /// Where it listened last.
+    pub(super) fn url(&self) -> String {
+        self.url.lock().unwrap().clone()
+    }
+
+    /// The process of its present life.
+    pub(super) fn process(&self) -> Arc<Process> {
+        let lives = self.lives.lock().unwrap();
+        Arc::clone(&lives.last().expect("it was started").process)
+    }
+
+    /// All its lives so far.
+    pub(super) fn lives(&self) -> Vec<Life> {
+        self.lives.lock().unwrap().clone()
+    }
+
+    /// Says how its present life is to end.
+    pub(super) fn ends(&self, ending: Ending) {
+        self.lives.lock().unwrap().last_mut().expect("it was started").ending = ending;
+    }
+
+    /// Sets its clock so many seconds off the true time.
+    pub(super) fn set_clock(&self, seconds: i64) {
+        self.clock.as_ref().expect("the plan says that it is set").set(seconds);
+    }
+}
+
+/// A clock that can be set while its process runs: libfaketime's, which reads the file each time it is asked. Only the time of
+/// day is changed, as by an operator or by NTP; what measures durations goes on.
+struct Clock {
+    library: PathBuf,
+    file: PathBuf,
+}
+
+impl Clock {
+    fn new(file: PathBuf) -> Self {
+        let library = std::env::var_os(FAKETIME).unwrap_or_else(|| {
+            panic!(
+                "{FAKETIME} is not set, so there is no clock to set: run `cargo xtask test`, which installs libfaketime"
+            )
+        });
+        let clock = Self {
+            library: library.into(),
+            file,
+        };
+        clock.set(0);
+        clock
+    }
+
+    fn set(&self, seconds: i64) {
+        // Never half written.
+        let fresh = self.file.with_extension("fresh");
+        std::fs::write(&fresh, format!("{seconds:+}\n")).unwrap();
+        std::fs::rename(fresh, &self.file).unwrap();
+    }
+
+    fn give(&self, command: &mut Command) {
+        command
+            .env("LD_PRELOAD", &self.library)
+            .env("FAKETIME_TIMESTAMP_FILE", &self.file)
+            .env("FAKETIME_NO_CACHE", "1")
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+            // Else it leaves files in shared memory behind when it is killed.
+            .env("FAKETIME_DISABLE_SHM", "1");
+    }
+}

@@ -1,0 +1,243 @@
+//! What happens in one run, and when: drawn from its seed.
+
+use crate::dice::Dice;
+use std::fmt;
+use std::time::Duration;
+
+/// Control planes of a run.
+pub(super) const PLANES: usize = 2;
+/// Gateway keys of a run. The first is shared by two replicas, where there are three.
+pub(super) const KEYS: usize = 2;
+/// Until then nothing goes wrong, so that it is seen what revocations take when all is well.
+const CALM_MS: usize = 450;
+/// After that, by when the last fault begins.
+const SPAN_MS: usize = 2800;
+/// Faults that are drawn for a run; those that would meet another one at the same place are left out.
+const DRAWN: usize = 24;
+/// Between two faults at the same place.
+const APART_MS: usize = 250;
+
+/// A process that can be killed, stopped, and have its clock set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Who {
+    Replica(usize),
+    Plane(usize),
+}
+
+/// A connection's two ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Link {
+    /// From a replica to a control plane.
+    Control(usize, usize),
+    /// From a replica to all of them.
+    EveryControl(usize),
+    /// From a control plane to the database.
+    Database(usize),
+}
+
+/// What a connection suffers from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ill {
+    Cut,
+    Held,
+    Slow,
+}
+
+/// What goes wrong, or what somebody does meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// SIGKILL, and a new start.
+    Kill(Who),
+    /// SIGTERM, and a new start.
+    End(Who),
+    /// SIGSTOP, and SIGCONT.
+    Stop(Who),
+    /// SIGKILL of all of PostgreSQL, and a new start.
+    KillPostgres,
+    /// And back to fair weather.
+    Network(Link, Ill),
+    /// No byte more for this replica, and room again.
+    FullDisk(usize),
+    /// The clock goes on by so many seconds, and back.
+    Jump(Who, i64),
+    /// The key gets a new secret, which its replicas find in their files.
+    Rotate { key: usize, by: usize, grace_seconds: u32 },
+    /// And enabled again.
+    Disable { key: usize, by: usize },
+    /// A token is used at all replicas for a while and then revoked.
+    Revoke { by: usize, whole_user: bool },
+}
+
+/// A fault and its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Act {
+    /// When it begins, after the clients did.
+    pub(super) at: Duration,
+    /// How long it lasts.
+    pub(super) lasts: Duration,
+    pub(super) fault: Fault,
+}
+
+/// One run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Plan {
+    pub(super) seed: u64,
+    /// `--max-offline` of each replica; as many as there are replicas.
+    pub(super) max_offline: Vec<Duration>,
+    /// In the order of their beginnings.
+    pub(super) acts: Vec<Act>,
+}
+
+impl Plan {
+    pub(super) fn draw(seed: u64) -> Self {
+        let mut dice = Dice::new(seed);
+        let replicas = dice.of(&[2, 3]);
+        let max_offline = (0..replicas).map(|_| Duration::from_secs(dice.of(&[1, 900, 900])));
+        let mut plan = Self {
+            seed,
+            max_offline: max_offline.collect(),
+            acts: Vec::new(),
+        };
+        let calm = |by| {
+            let whole_user = by > 0;
+            (Fault::Revoke { by, whole_user }, 0, 150 + 30 * by)
+        };
+        let mut taken: Vec<(Fault, usize, usize)> = (0..PLANES).map(calm).collect();
+        let mut acts = Vec::new();
+        if dice.percent(12) {
+            // Longer than a replica takes to find out that nobody answers.
+            let lasts = dice.of(&[2_500, 14_000]);
+            acts.push((
+                CALM_MS,
+                lasts,
+                Fault::Network(Link::EveryControl(0), dice.of(&[Ill::Cut, Ill::Held])),
+            ));
+        }
+        acts.extend((0..DRAWN).map(|_| draw(&mut dice, replicas)));
+        for (at, lasts, fault) in acts {
+            let free = |(other, from, to): &(Fault, usize, usize)| {
+                !meet(fault, *other) || at > to + APART_MS || at + lasts + APART_MS < *from
+            };
+            if taken.iter().all(free) {
+                taken.push((fault, at, at + lasts));
+            }
+        }
+        taken.sort_by_key(|(_, at, _)| *at);
+        let millis = |count: usize| Duration::from_millis(count as u64);
+        plan.acts = taken
+            .into_iter()
+            .map(|(fault, at, to)| Act {
+                at: millis(at),
+                lasts: millis(to - at),
+                fault,
+            })
+            .collect();
+        plan
+    }
+
+    pub(super) fn replicas(&self) -> usize {
+        self.max_offline.len()
+    }
+
+    /// Whether this process's clock is ever set.
+    pub(super) fn sets_clock_of(&self, who: Who) -> bool {
+        let sets = |act: &Act| matches!(act.fault, Fault::Jump(other, _) if other == who);
+        self.acts.iter().any(sets)
+    }
+
+    /// How many tokens are revoked.
+    pub(super) fn revocations(&self) -> usize {
+        let revokes = |act: &&Act| matches!(act.fault, Fault::Revoke { .. });
+        self.acts.iter().filter(revokes).count()
+    }
+}
+
+/// Which key a replica shows.
+pub(super) fn key_of(replica: usize) -> usize {
+    usize::from(replica == 1)
+}
+
+/// When, for how long (both in milliseconds), and what.
+fn draw(dice: &mut Dice, replicas: usize) -> (usize, usize, Fault) {
+    let (replica, plane) = (dice.below(replicas), dice.below(PLANES));
+    let who = if dice.percent(60) {
+        Who::Replica(replica)
+    } else {
+        Who::Plane(plane)
+    };
+    let (at, lasts) = (CALM_MS + dice.below(SPAN_MS), 100 + dice.below(1000));
+    let fault = match dice.below(100) {
+        0..19 => Fault::Kill(who),
+        19..25 => Fault::End(who),
+        25..32 => Fault::Stop(who),
+        32..38 => Fault::KillPostgres,
+        38..61 => Fault::Network(
+            link(dice, replica, plane),
+            dice.of(&[Ill::Cut, Ill::Cut, Ill::Held, Ill::Held, Ill::Slow]),
+        ),
+        61..69 => Fault::FullDisk(replica),
+        69..77 => Fault::Jump(who, jump(dice)),
+        77..83 => Fault::Rotate {
+            key: key_of(replica),
+            by: plane,
+            grace_seconds: dice.of(&[0, 60, 86_400]),
+        },
+        83..87 => Fault::Disable {
+            key: key_of(replica),
+            by: plane,
+        },
+        _ => Fault::Revoke {
+            by: plane,
+            whole_user: dice.percent(40),
+        },
+    };
+    (at, lasts, fault)
+}
+
+fn link(dice: &mut Dice, replica: usize, plane: usize) -> Link {
+    match dice.below(10) {
+        0..4 => Link::Control(replica, plane),
+        4..7 => Link::EveryControl(replica),
+        _ => Link::Database(plane),
+    }
+}
+
+/// Seconds.
+fn jump(dice: &mut Dice) -> i64 {
+    let far = dice.of(&[2, 45, 1_200, 5 * 3_600]);
+    if dice.percent(50) { far } else { -far }
+}
+
+/// Whether two faults may not go on at the same time: both are the same process's, the same connection's or the same key's.
+fn meet(one: Fault, other: Fault) -> bool {
+    use Fault::{Disable, End, FullDisk, Jump, Kill, KillPostgres, Network, Rotate, Stop};
+    match (one, other) {
+        (Kill(a) | End(a) | Stop(a), Kill(b) | End(b) | Stop(b)) | (Jump(a, _), Jump(b, _)) => a == b,
+        (KillPostgres, KillPostgres) => true,
+        (Network(a, _), Network(b, _)) => match (a, b) {
+            (Link::Control(a, _), Link::EveryControl(b)) | (Link::EveryControl(b), Link::Control(a, _)) => a == b,
+            (a, b) => a == b,
+        },
+        // The limit is of the process, so it does not outlive it.
+        (FullDisk(a), FullDisk(b)) => a == b,
+        (FullDisk(a), Kill(b) | End(b)) | (Kill(b) | End(b), FullDisk(a)) => b == Who::Replica(a),
+        (Rotate { key: a, .. } | Disable { key: a, .. }, Rotate { key: b, .. } | Disable { key: b, .. }) => a == b,
+        _ => false,
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} replicas, max-offline {:?}", self.replicas(), self.max_offline)?;
+        for act in &self.acts {
+            writeln!(
+                f,
+                "  {:>5} ms, for {:>5} ms: {:?}",
+                act.at.as_millis(),
+                act.lasts.as_millis(),
+                act.fault
+            )?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,121 @@
+//! What many runs come to.
+
+use super::check::Found;
+use super::plan::{Fault, Ill, Plan};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// Sums over runs.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    runs: usize,
+    faults: BTreeMap<&'static str, usize>,
+    records: usize,
+    lost: usize,
+    doubled: usize,
+    hung: usize,
+    revoked_up: Vec<Duration>,
+    revoked_ill: Vec<Duration>,
+    refused: BTreeMap<String, usize>,
+    /// Seeds that failed.
+    pub(super) failed: Vec<u64>,
+}
+
+/// Every kind of fault, as it is counted.
+pub(super) const KINDS: &[&str] = &[
+    "kills (SIGKILL)",
+    "ends (SIGTERM)",
+    "stops (SIGSTOP)",
+    "partitions (cut)",
+    "partitions (held)",
+    "slow links",
+    "full disks",
+    "clock jumps",
+    "key rotations",
+    "keys disabled",
+    "revocations",
+];
+
+/// What a fault is counted as.
+pub(super) fn kind(fault: Fault) -> &'static str {
+    let at = match fault {
+        Fault::Kill(_) | Fault::KillPostgres => 0,
+        Fault::End(_) => 1,
+        Fault::Stop(_) => 2,
+        Fault::Network(_, Ill::Cut) => 3,
+        Fault::Network(_, Ill::Held) => 4,
+        Fault::Network(_, Ill::Slow) => 5,
+        Fault::FullDisk(_) => 6,
+        Fault::Jump(..) => 7,
+        Fault::Rotate { .. } => 8,
+        Fault::Disable { .. } => 9,
+        Fault::Revoke { .. } => 10,
+    };
+    KINDS[at]
+}
+
+impl Tally {
+    /// Adds a run; `None`: it could not be brought to its end.
+    pub(super) fn add(&mut self, plan: &Plan, found: Option<Found>) {
+        self.runs += 1;
+        for act in &plan.acts {
+            *self.faults.entry(kind(act.fault)).or_default() += 1;
+        }
+        let failed = found.as_ref().is_none_or(|found| !found.wrong.is_empty());
+        if failed {
+            self.failed.push(plan.seed);
+        }
+        let Some(found) = found else { return };
+        self.records += found.records;
+        self.lost += found.lost;
+        self.doubled += found.doubled;
+        self.hung += found.hung;
+        self.revoked_up.extend(found.revoked_up);
+        self.revoked_ill.extend(found.revoked_ill);
+        for (said, count) in found.refused {
+            *self.refused.entry(said).or_default() += count;
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = |name: &str, value: &dyn fmt::Display| writeln!(f, "{name:<42}{value:>12}");
+        line("runs", &self.runs)?;
+        for kind in KINDS {
+            line(kind, &self.faults.get(kind).copied().unwrap_or(0))?;
+        }
+        line("records checked", &self.records)?;
+        line("records lost", &self.lost)?;
+        line("records doubled", &self.doubled)?;
+        line("requests hung", &self.hung)?;
+        line("revocation, link up, p50", &Shown(at(&self.revoked_up, 50)))?;
+        line("revocation, link up, p99", &Shown(at(&self.revoked_up, 99)))?;
+        line("revocation, link up, worst", &Shown(at(&self.revoked_up, 100)))?;
+        line("revocation, in trouble, worst", &Shown(at(&self.revoked_ill, 100)))?;
+        let refused: usize = self.refused.values().sum();
+        line("requests of good tokens refused", &refused)?;
+        for (said, count) in &self.refused {
+            line(&format!("  {said}"), count)?;
+        }
+        line("runs failed", &self.failed.len())
+    }
+}
+
+/// So many of a hundred are at most this; `None`: there are none.
+fn at(samples: &[Duration], percent: usize) -> Option<Duration> {
+    let mut sorted = samples.to_vec();
+    sorted.sort();
+    let place = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted.get(place - 1).copied()
+}
+
+struct Shown(Option<Duration>);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.map_or("-".to_owned(), |time| format!("{} ms", time.as_millis()));
+        f.pad(&text)
+    }
+}

@@ -1,0 +1,342 @@
+//! The processes of one run and the networks between them: two control planes on one PostgreSQL, replicas that know both, and
+//! clients' and operators' ways to them, which never fail.
+
+use super::log::Log;
+use super::node::{Ending, Node};
+use super::plan::{KEYS, PLANES, Plan, Who, key_of};
+use crate::PROGRAM;
+use lychgate_postgres::Server;
+use lychgate_scripted::ScriptedProvider;
+use lychgate_testkit::app::{PROVIDER_KEY, command};
+use lychgate_testkit::http::Call;
+use lychgate_testkit::network::{Network, Target};
+use lychgate_testkit::{db, http};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep, timeout};
+
+/// Users whose tokens are never revoked.
+pub(super) const GOOD: usize = 3;
+/// How long an operator waits for a control plane at first, twice as long with each further attempt, and for all together. What
+/// is given up goes on for a while on a busy machine, so that impatience would keep it busy.
+const ASK: Duration = Duration::from_secs(2);
+const INSIST: Duration = Duration::from_secs(90);
+/// How often something is looked at.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// A server that may be killed. Shared by the runs of one job, one after the other.
+pub(super) type Database = Arc<Mutex<Server>>;
+
+/// Everything of one run.
+pub(super) struct World {
+    pub(super) planes: Vec<Node>,
+    pub(super) replicas: Vec<Node>,
+    /// By replica, then by control plane.
+    pub(super) controls: Vec<Vec<Network>>,
+    /// By control plane.
+    pub(super) databases: Vec<Network>,
+    /// The first [`GOOD`] are good to the end.
+    pub(super) tokens: Vec<Token>,
+    pub(super) provider: ScriptedProvider,
+    pub(super) postgres: Database,
+    pub(super) log: Log,
+    owner: String,
+    name: String,
+    directory: TempDir,
+}
+
+/// A user's only token.
+#[derive(Debug, Clone)]
+pub(super) struct Token {
+    pub(super) user: String,
+    pub(super) id: String,
+    pub(super) secret: String,
+}
+
+impl World {
+    /// Starts everything, and waits until all replicas are ready.
+    pub(super) async fn start(plan: &Plan, postgres: &Database) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let (url, socket) = with(postgres, |server| (server.url(), server.socket()));
+        let name = db::clone_on(&url).await;
+        let mut world = Self {
+            planes: Vec::new(),
+            replicas: Vec::new(),
+            controls: Vec::new(),
+            databases: Vec::new(),
+            tokens: Vec::new(),
+            provider: ScriptedProvider::start(([127, 0, 0, 1], 0).into()).await.unwrap(),
+            postgres: Arc::clone(postgres),
+            log: Log::default(),
+            owner: String::new(),
+            name,
+            directory,
+        };
+        for plane in 0..PLANES {
+            let network = Network::start().await;
+            network.lead_to(Target::Unix(socket.clone()));
+            world.planes.push(world.plane(plan, plane, &network));
+            world.databases.push(network);
+        }
+        for replica in 0..plan.replicas() {
+            let mut networks = Vec::new();
+            for _ in 0..PLANES {
+                networks.push(Network::start().await);
+            }
+            world.replicas.push(world.replica(plan, replica, &networks));
+            world.controls.push(networks);
+        }
+        world.found(plan).await;
+        world
+    }
+
+    fn plane(&self, plan: &Plan, number: usize, database: &Network) -> Node {
+        let home = self.directory.path().to_owned();
+        let url = format!("postgres://lychgate@{}/{}", database.addr(), self.name);
+        let name = format!("plane-{number}");
+        let settable = plan.sets_clock_of(Who::Plane(number));
+        Node::new(name.clone(), self.directory.path(), settable, move || {
+            let mut command = command(Path::new(PROGRAM), &home);
+            command.args(["server", "--listen", "127.0.0.1:0", "--data-dir"]);
+            command.arg(home.join(&name)).env("LYCHGATE_DATABASE_URL", &url);
+            if number > 0 {
+                command.arg("--master-key-file").arg(home.join("plane-0/master-key"));
+            }
+            command
+        })
+    }
+
+    fn replica(&self, plan: &Plan, number: usize, controls: &[Network]) -> Node {
+        let home = self.directory.path().to_owned();
+        let name = format!("replica-{number}");
+        let settable = plan.sets_clock_of(Who::Replica(number));
+        let max_offline = format!("{}s", plan.max_offline[number].as_secs());
+        let urls: Vec<_> = controls
+            .iter()
+            .map(|network| format!("http://{}", network.addr()))
+            .collect();
+        let key_file = self.key_file(key_of(number));
+        Node::new(name.clone(), self.directory.path(), settable, move || {
+            let mut command = unkillable_by_a_full_disk(&home);
+            command.args([
+                "gateway",
+                "--listen",
+                "127.0.0.1:0",
+                "--name",
+                &name,
+                "--max-offline",
+                &max_offline,
+            ]);
+            command.arg("--key-file").arg(&key_file);
+            command.arg("--spool-dir").arg(home.join(format!("{name}-spool")));
+            for url in &urls {
+                command.args(["--control-url", url]);
+            }
+            command
+        })
+    }
+
+    /// Starts the processes for the first time, and makes what they need.
+    async fn found(&mut self, plan: &Plan) {
+        assert!(self.start_plane(0).await, "{}", self.planes[0].process().stderr());
+        let owner = self.directory.path().join("plane-0/owner-token");
+        std::fs::read_to_string(owner)
+            .unwrap()
+            .trim()
+            .clone_into(&mut self.owner);
+        let (other, (tokens, ())) = tokio::join!(self.start_plane(1), async {
+            tokio::join!(self.make_tokens(GOOD + plan.revocations()), self.make_the_rest())
+        });
+        assert!(other, "{}", self.planes[1].process().stderr());
+        self.tokens = tokens;
+        let starts = (0..self.replicas.len()).map(|replica| self.replicas[replica].start());
+        for started in futures_util::future::join_all(starts).await {
+            started.expect("a replica starts");
+        }
+        for replica in 0..self.replicas.len() {
+            assert!(
+                self.ready_within(replica, Duration::from_secs(30)).await,
+                "not ready at the start"
+            );
+        }
+    }
+
+    async fn make_tokens(&self, count: usize) -> Vec<Token> {
+        let make = async |number: usize| {
+            let user = format!("user-{number}");
+            self.make("users", json!({"username": user, "role": "member"})).await;
+            let made = self.make("tokens", json!({"user": user, "name": "only"})).await;
+            Token {
+                user,
+                id: text(&made["id"]),
+                secret: text(&made["token"]),
+            }
+        };
+        futures_util::future::join_all((0..count).map(make)).await
+    }
+
+    async fn make_the_rest(&self) {
+        for (name, path) in [("anthropic", ""), ("openai", "/v1")] {
+            let base_url = format!("http://{}{path}", self.provider.addr());
+            let wanted = json!({"name": name, "type": name, "base_url": base_url, "keys": [PROVIDER_KEY], "allow_private": true});
+            self.make("ai-gateway/providers", wanted).await;
+        }
+        for key in 0..KEYS {
+            let made = self
+                .make("ai-gateway/keys", json!({"name": format!("key-{key}")}))
+                .await;
+            self.write_key(key, &text(&made["key"]));
+        }
+    }
+
+    /// Makes something on the first control plane while nothing is amiss.
+    async fn make(&self, path: &str, wanted: Value) -> Value {
+        let url = format!("{}/api/v1/{path}", self.planes[0].url());
+        let call = http::post(url).bearer(&self.owner).json(&wanted);
+        call.send().await.expect(201).value()
+    }
+
+    /// Starts a control plane and leads all replicas to it; whether it came to listen.
+    pub(super) async fn start_plane(&self, number: usize) -> bool {
+        let Some(url) = self.planes[number].start().await else {
+            return false;
+        };
+        let address = url.trim_start_matches("http://").parse().unwrap();
+        for networks in &self.controls {
+            networks[number].lead_to(Target::Tcp(address));
+        }
+        true
+    }
+
+    pub(super) fn node(&self, who: Who) -> &Node {
+        match who {
+            Who::Replica(number) => &self.replicas[number],
+            Who::Plane(number) => &self.planes[number],
+        }
+    }
+
+    /// All processes.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.planes.iter().chain(&self.replicas)
+    }
+
+    fn key_file(&self, key: usize) -> PathBuf {
+        self.directory.path().join(format!("key-{key}"))
+    }
+
+    /// Puts a key's secret where its replicas look for it.
+    pub(super) fn write_key(&self, key: usize, secret: &str) {
+        let fresh = self.directory.path().join("fresh-key");
+        std::fs::write(&fresh, secret).unwrap();
+        std::fs::set_permissions(&fresh, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        std::fs::rename(fresh, self.key_file(key)).unwrap();
+    }
+
+    /// Asks a control plane, and where it fails the other one, again and again: status and answer.
+    pub(super) async fn insist(&self, first: usize, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let until = Instant::now() + INSIST;
+        let (mut last, mut patience) = (String::new(), ASK);
+        for plane in (0..PLANES).cycle().skip(first) {
+            if Instant::now() > until {
+                break;
+            }
+            let url = format!("{}/api/v1/{path}", self.planes[plane].url());
+            let mut call = Call::new(method.parse().unwrap(), url).bearer(&self.owner);
+            if !body.is_null() {
+                call = call.json(body);
+            }
+            match timeout(patience, async { Ok::<_, String>(call.try_open().await?.rest().await) }).await {
+                Ok(Ok(answer)) if answer.status < 500 && !answer.broken => {
+                    return (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default());
+                }
+                Ok(Ok(answer)) => last = format!("{} {}", answer.status, answer.text()),
+                Ok(Err(why)) => last = why,
+                Err(_) => {
+                    last = format!("no answer within {patience:?}");
+                    patience *= 2;
+                }
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        panic!("{method} {path}: no control plane did it within {INSIST:?}: {last}")
+    }
+
+    /// The same for what must succeed.
+    pub(super) async fn must(&self, first: usize, method: &str, path: &str, body: Value) -> Value {
+        let (status, answer) = self.insist(first, method, path, &body).await;
+        assert!((200..300).contains(&status), "{method} {path}: {status} {answer:#}");
+        answer
+    }
+
+    /// Whether a replica is attached and ready; it is asked until it is or the time is over.
+    pub(super) async fn ready_within(&self, replica: usize, limit: Duration) -> bool {
+        let until = Instant::now() + limit;
+        while Instant::now() < until {
+            let url = format!("{}/readyz", self.replicas[replica].url());
+            let asked = timeout(ASK, async { Some(http::get(url).try_open().await.ok()?.rest().await) });
+            if let Ok(Some(answer)) = asked.await
+                && answer.body == b"ready\n"
+            {
+                return true;
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        false
+    }
+
+    /// Every interception on record.
+    pub(super) async fn interceptions(&self) -> Vec<Value> {
+        let (mut all, mut after) = (Vec::new(), String::new());
+        loop {
+            let path = format!("ai-gateway/interceptions?limit=200{after}");
+            let page = self.must(0, "GET", &path, Value::Null).await;
+            all.extend(page["interceptions"].as_array().expect("a list").iter().cloned());
+            match page["next"].as_str() {
+                Some(next) => after = format!("&after={next}"),
+                None => return all,
+            }
+        }
+    }
+
+    /// Does something that blocks to PostgreSQL.
+    pub(super) async fn postgres(&self, work: impl FnOnce(&mut Server) + Send + 'static) {
+        let postgres = Arc::clone(&self.postgres);
+        tokio::task::spawn_blocking(move || with(&postgres, work))
+            .await
+            .unwrap();
+    }
+
+    /// Ends all control planes, and removes the database.
+    pub(super) async fn tear_down(&self) {
+        for plane in &self.planes {
+            plane.ends(Ending::Ended);
+        }
+        futures_util::future::join_all(self.planes.iter().map(async |plane| plane.process().terminate().await)).await;
+        let url = with(&self.postgres, |server| server.url());
+        db::remove_from(&url, &self.name).await;
+    }
+
+    /// Where a replica puts what it can't deliver.
+    pub(super) fn set_aside(&self, replica: usize) -> PathBuf {
+        self.directory.path().join(format!("replica-{replica}-spool/set-aside"))
+    }
+}
+
+pub(super) fn with<T>(postgres: &Database, work: impl FnOnce(&mut Server) -> T) -> T {
+    work(&mut postgres.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("a text").to_owned()
+}
+
+/// Where a file may not grow, the kernel would end the process. A full disk ends nobody.
+fn unkillable_by_a_full_disk(home: &Path) -> Command {
+    let mut command = command(Path::new("sh"), home);
+    command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", PROGRAM]);
+    command
+}
