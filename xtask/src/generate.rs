@@ -5,7 +5,12 @@ use anyhow::{Context as _, bail};
 use std::process::{ExitCode, Stdio};
 
 /// The crates that hold generated files. The guarding tests' names hold the word `committed`.
-const PACKAGES: &[&str] = &["lychgate-authz", "lychgate-link", "lychgate-control"];
+const PACKAGES: &[&str] = &[
+    "lychgate-telemetry",
+    "lychgate-authz",
+    "lychgate-link",
+    "lychgate-control",
+];
 
 /// Writes all of them.
 pub(crate) fn run() -> anyhow::Result<ExitCode> {

@@ -24,5 +24,5 @@ pub use id::{
     ReplicaId, RequestId, RouteId, TokenId, UserId,
 };
 pub use name::{Name, NameError};
-pub use text_enum::UnknownText;
+pub use text_enum::{Texts, UnknownText};
 pub use timestamp::{Timestamp, TimestampError};

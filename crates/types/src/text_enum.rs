@@ -1,5 +1,14 @@
 //! Enums with one canonical text per variant.
 
+/// An enum with one canonical text per variant, by [`texts!`](crate::texts).
+pub trait Texts: Copy + PartialEq + 'static {
+    /// Every variant.
+    const ALL: &'static [Self];
+
+    /// The canonical text.
+    fn text(self) -> &'static str;
+}
+
 /// Gives an enum one canonical text per variant, used alike in JSON, the database, the link and the CLI.
 #[macro_export]
 macro_rules! texts {
@@ -12,6 +21,11 @@ macro_rules! texts {
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
             }
+        }
+
+        impl $crate::Texts for $name {
+            const ALL: &'static [Self] = Self::ALL;
+            fn text(self) -> &'static str { self.as_str() }
         }
 
         impl std::fmt::Display for $name {
