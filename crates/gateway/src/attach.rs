@@ -3,12 +3,17 @@
 //! It never gives up and never ends the process: a replica that is refused keeps trying, slowly, so that it comes back by
 //! itself when the key does. A new key is shown over a second stream, before the first one is let go.
 
+mod over;
+
+use over::{Over, closed, failed, lost, refused};
+
 use crate::core::Core;
 use crate::offline;
 use crate::snapshot::{Snapshot, Standing};
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
-use lychgate_link::{CloseReason, Configuration, Down, Heartbeat, Hello, LinkError, Message, PROTOCOL, RefusalReason};
+use lychgate_link::{Configuration, Down, Heartbeat, Hello, LinkError, Message, PROTOCOL};
+use lychgate_telemetry::metrics::labels::LinkTrouble;
 use lychgate_types::backoff::Backoff;
 use lychgate_types::secret::SpoolKey;
 use std::pin::pin;
@@ -16,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 /// How often a changed load is told upward.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
@@ -27,14 +32,6 @@ const OVERLAP: Duration = Duration::from_secs(1);
 
 /// The ceilings of the first wait after a loss, and of any. A control plane that comes back has all its replicas within seconds.
 const SOON: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
-
-/// Why an attachment is over.
-enum Over {
-    /// It may work again soon.
-    Lost(String),
-    /// The control plane does not want this replica.
-    Refused(String),
-}
 
 /// How attending an attachment ended.
 enum End {
@@ -72,7 +69,10 @@ pub(crate) async fn run(core: Arc<Core>) {
                 soon.reset();
                 slowly.reset();
                 match attend(&core, &heartbeats, opened).await {
-                    End::Over(over) => over,
+                    End::Over(over) => {
+                        core.counts.link.losses.count();
+                        over
+                    }
                     End::Leaving(attached) => return say_goodbye(&core, heartbeats, attached).await,
                 }
             }
@@ -80,15 +80,15 @@ pub(crate) async fn run(core: Arc<Core>) {
         };
         let wait = match over {
             Over::Lost(why) => {
-                tracing::warn!(%why, "the control link is down");
+                tracing::warn!(why = %why.words, "the control link is down");
                 if core.snapshot.load().standing.is_attached() {
                     offline::write(&core).await;
                 }
-                lost(&core, &why);
+                lost(&core, why);
                 soon.next(&core.ambient)
             }
             Over::Refused(why) => {
-                tracing::error!(%why, "the control plane does not let this replica in; no requests are taken");
+                tracing::error!(why = %why.words, "the control plane does not let this replica in; no requests are taken");
                 refused(&core, why);
                 slowly.next(&core.ambient)
             }
@@ -115,12 +115,12 @@ async fn open(core: &Core, heartbeats: &watch::Sender<Heartbeat>) -> Result<Open
     };
     heartbeat(core, heartbeats);
     let attachment = match timeout(OPEN_TIMEOUT, core.link.attach(hello, heartbeats.subscribe())).await {
-        Ok(attachment) => attachment.map_err(over)?,
-        Err(_) => return Err(Over::Lost("it did not answer in time".to_owned())),
+        Ok(attachment) => attachment.map_err(|error| failed(&error))?,
+        Err(_) => return Err(Over::lost(LinkTrouble::NoAnswer, "it did not answer in time")),
     };
     let mut events = attachment.events;
     let first = timeout(OPEN_TIMEOUT, events.next()).await;
-    let first = first.map_err(|_| Over::Lost("it sent no configuration in time".to_owned()))?;
+    let first = first.map_err(|_| Over::lost(LinkTrouble::NoAnswer, "it sent no configuration in time"))?;
     let down = said(first)?;
     match down.message {
         Message::Configuration {
@@ -136,7 +136,10 @@ async fn open(core: &Core, heartbeats: &watch::Sender<Heartbeat>) -> Result<Open
             spool_key,
             resumed: resumed && down.after == asked,
         }),
-        _ => Err(Over::Lost("it did not begin with a configuration".to_owned())),
+        _ => Err(Over::lost(
+            LinkTrouble::UnexpectedAnswer,
+            "it did not begin with a configuration",
+        )),
     }
 }
 
@@ -196,11 +199,11 @@ async fn renew(core: &Core, heartbeats: &watch::Sender<Heartbeat>, under_way: &A
             match open(core, heartbeats).await {
                 Ok(opened) => return opened,
                 Err(Over::Lost(why)) => {
-                    tracing::warn!(%why, "the new gateway key could not be shown yet");
+                    tracing::warn!(why = %why.words, "the new gateway key could not be shown yet");
                     tokio::time::sleep(soon.next(&core.ambient)).await;
                 }
                 Err(Over::Refused(why)) => {
-                    tracing::error!(%why, "the new gateway key is not let in; the one before is used on");
+                    tracing::error!(why = %why.words, "the new gateway key is not let in; the one before is used on");
                     break;
                 }
             }
@@ -214,6 +217,7 @@ fn begin(core: &Core, heartbeats: &watch::Sender<Heartbeat>, opened: Opened) -> 
         // While nobody was attached, revocations may have been missed.
         core.leases.forget_all();
     }
+    core.counts.link.attachments.count();
     configure(core, &opened.configuration, &opened.spool_key);
     core.applied.store(opened.attached.at, Ordering::Release);
     heartbeat(core, heartbeats);
@@ -226,10 +230,11 @@ fn hear(core: &Core, heartbeats: &watch::Sender<Heartbeat>, at: &mut u64, event:
     if down.after != *at {
         core.leases.forget_all();
         core.applied.store(0, Ordering::Release);
-        return Err(Over::Lost(format!(
+        let words = format!(
             "a change was missed: the feed goes on from {}, this replica is at {at}",
             down.after
-        )));
+        );
+        return Err(Over::lost(LinkTrouble::ChangeMissed, words));
     }
     match down.message {
         Message::Configuration {
@@ -259,8 +264,8 @@ fn said(event: Event) -> Result<Down, Over> {
             ..
         })) => Err(closed(reason)),
         Some(Ok(down)) => Ok(down),
-        Some(Err(error)) => Err(over(error)),
-        None => Err(Over::Lost("the connection was lost".to_owned())),
+        Some(Err(error)) => Err(failed(&error)),
+        None => Err(Over::lost(LinkTrouble::Unreachable, "the connection was lost")),
     }
 }
 
@@ -289,60 +294,4 @@ fn configure(core: &Core, configuration: &Arc<Configuration>, spool_key: &SpoolK
         providers = configuration.providers.len(),
         "configuration in force"
     );
-}
-
-fn closed(reason: CloseReason) -> Over {
-    match reason {
-        CloseReason::KeyRevoked => Over::Refused(RefusalReason::KeyRevoked.to_string()),
-        CloseReason::KeyExpired => Over::Refused(RefusalReason::KeyExpired.to_string()),
-        CloseReason::KeyRotated => Over::Refused(RefusalReason::KeyRotated.to_string()),
-        CloseReason::KeyDisabled => Over::Refused(RefusalReason::KeyDisabled.to_string()),
-        CloseReason::SourceNotAllowed => Over::Refused(RefusalReason::SourceNotAllowed.to_string()),
-        CloseReason::ShuttingDown => Over::Lost("the control plane is shutting down".to_owned()),
-    }
-}
-
-fn over(error: LinkError) -> Over {
-    match error {
-        // Says nothing about the key: what is known stays good for its time.
-        LinkError::Refused(reason @ RefusalReason::TooManyAttempts) => Over::Lost(reason.to_string()),
-        LinkError::Refused(reason) => Over::Refused(reason.to_string()),
-        error => Over::Lost(error.to_string()),
-    }
-}
-
-fn lost(core: &Core, why: &str) {
-    stand(core, |standing| match standing {
-        Standing::Attached => Standing::Away { since: Instant::now() },
-        Standing::Starting { .. } => match core.offline.last_attached() {
-            Some(since) if since.elapsed() < core.options.max_offline => {
-                tracing::warn!(
-                    "no control plane can be reached: this replica begins by what it knew when it was last attached"
-                );
-                Standing::Away { since }
-            }
-            _ => Standing::Starting { why: Some(why.into()) },
-        },
-        // Neither the time since the loss nor a refusal is forgotten because another attempt failed.
-        other => other.clone(),
-    });
-}
-
-fn refused(core: &Core, why: String) {
-    core.leases.forget_all();
-    core.offline.forget();
-    stand(core, |standing| match standing {
-        // A key that was revoked while we watched is unknown from then on; the first reason is the one that helps.
-        Standing::Refused { .. } => standing.clone(),
-        _ => Standing::Refused { why: why.into() },
-    });
-}
-
-fn stand(core: &Core, change: impl FnOnce(&Standing) -> Standing) {
-    let now = core.snapshot.load_full();
-    core.snapshot.store(Arc::new(Snapshot {
-        standing: change(&now.standing),
-        table: Arc::clone(&now.table),
-    }));
-    core.attached.send_replace(false);
 }

@@ -26,6 +26,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use lychgate_stream::{Idle, Joined, RelayBody, discard};
+use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::InterceptionId;
 use lychgate_wire::UsageChunkFilter;
 use std::sync::Arc;
@@ -214,7 +215,7 @@ async fn answer(
     let mut relayed = RelayBody::new(Joined::new(body), tee, idle);
     if relayed.settled().await.is_err() {
         let message = "the record of this request can't be kept, so its answer is not shown";
-        return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message)
+        return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Refused::SpoolFailed, message)
             .into_response(pass.provider.config.provider_type);
     }
     Response::from_parts(parts, Body::new(relayed))
@@ -234,6 +235,7 @@ pub(crate) fn no_head(why: &NoHead, limit: Duration) -> Refusal {
     match why {
         NoHead::Timeout => Refusal::new(
             StatusCode::GATEWAY_TIMEOUT,
+            Refused::ProviderFailed,
             format!(
                 "the provider did not begin to answer within {} seconds",
                 limit.as_secs_f32()
@@ -241,12 +243,17 @@ pub(crate) fn no_head(why: &NoHead, limit: Duration) -> Refusal {
         ),
         NoHead::Broken(error) => Refusal::new(
             StatusCode::BAD_GATEWAY,
+            Refused::ProviderFailed,
             format!("the provider can't be reached: {error}"),
         ),
-        NoHead::Empty => Refusal::new(StatusCode::BAD_GATEWAY, EMPTY),
+        NoHead::Empty => Refusal::new(StatusCode::BAD_GATEWAY, Refused::ProviderFailed, EMPTY),
     }
 }
 
 pub(crate) fn broken() -> Refusal {
-    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the gateway failed inside")
+    Refusal::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        Refused::Internal,
+        "the gateway failed inside",
+    )
 }

@@ -6,6 +6,7 @@ use crate::error::Refusal;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use lychgate_link::DenyReason;
+use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::provider::ProviderType;
 use lychgate_types::secret::{GatewayKeyKind, Kind, ProviderSecret, SecretHash, UserTokenKind, UserTokenSecret};
 
@@ -38,6 +39,7 @@ pub(crate) fn read(provider_type: ProviderType, headers: &HeaderMap) -> Result<C
         let token = parse(value.as_bytes())?;
         let own = own_credential(provider_type, headers).ok_or_else(|| {
             Refusal::unauthorized(
+                Refused::CredentialMissing,
                 "x-lychgate-token means that you bring your own provider key: send that key in Authorization or x-api-key, \
                  or send the Lychgate token there instead to use the platform's key",
             )
@@ -63,26 +65,34 @@ pub(crate) fn read(provider_type: ProviderType, headers: &HeaderMap) -> Result<C
             own: None,
         }),
         None => Err(Refusal::unauthorized(
+            Refused::CredentialMissing,
             "no Lychgate token: send it as Authorization: Bearer, or in x-api-key, or in x-lychgate-token",
         )),
     }
 }
 
-/// What to say about a token that the control plane does not stand by.
-pub(crate) const fn denied(reason: DenyReason) -> &'static str {
-    match reason {
-        DenyReason::Unknown => "this Lychgate token is not known: it was deleted, or belongs to another deployment",
-        DenyReason::Expired => "this Lychgate token has expired; make a new one",
-        DenyReason::Revoked => "this Lychgate token was revoked",
-        DenyReason::Suspended => "the user of this Lychgate token is suspended",
-    }
+/// What the bearer of a token hears that the control plane does not stand by.
+pub(crate) fn denied(reason: DenyReason) -> Refusal {
+    let (reason, message) = match reason {
+        DenyReason::Unknown => (
+            Refused::TokenUnknown,
+            "this Lychgate token is not known: it was deleted, or belongs to another deployment",
+        ),
+        DenyReason::Expired => (Refused::TokenExpired, "this Lychgate token has expired; make a new one"),
+        DenyReason::Revoked => (Refused::TokenRevoked, "this Lychgate token was revoked"),
+        DenyReason::Suspended => (Refused::UserSuspended, "the user of this Lychgate token is suspended"),
+    };
+    Refusal::unauthorized(reason, message)
 }
 
 fn parse(token: &[u8]) -> Result<SecretHash, Refusal> {
     let text = std::str::from_utf8(token).unwrap_or_default();
     match UserTokenSecret::parse(text) {
         Ok(token) => Ok(token.hash()),
-        Err(error) => Err(Refusal::unauthorized(format!("this is not a Lychgate token: {error}"))),
+        Err(error) => {
+            let message = format!("this is not a Lychgate token: {error}");
+            Err(Refusal::unauthorized(Refused::TokenMalformed, message))
+        }
     }
 }
 

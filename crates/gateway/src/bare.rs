@@ -20,7 +20,9 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use lychgate_link::Configuration;
 use lychgate_stream::{Failure, Idle, Joined, Last, LastWords, ReadLimits, RelayBody, Watch, read_bounded};
+use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::provider::ProviderType;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Serves `/ai/PROVIDER/…` for the providers of a configuration, to whoever asks. Needs a Tokio runtime.
@@ -61,7 +63,7 @@ impl Parts {
         let name = route::split(request.uri().path()).map_or("", |(name, _)| name);
         let answer = match self.table.provider(name) {
             Some(provider) => self.relay(provider, request).await,
-            None => Err(Refusal::new(StatusCode::NOT_FOUND, "there is no provider of this name")),
+            None => Err(refusal(StatusCode::NOT_FOUND, "there is no provider of this name")),
         };
         answer.unwrap_or_else(|refusal| refusal.into_response(ProviderType::OpenAi))
     }
@@ -78,7 +80,7 @@ impl Parts {
         };
         let bytes = read_bounded(&mut body, limits)
             .await
-            .map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "the request body can't be read"))?;
+            .map_err(|_| refusal(StatusCode::BAD_REQUEST, "the request body can't be read"))?;
         let mut outgoing = Request::new(Full::new(bytes));
         *outgoing.method_mut() = parts.method;
         *outgoing.uri_mut() = url;
@@ -91,7 +93,7 @@ impl Parts {
             .upstream
             .send(provider, outgoing)
             .await
-            .map_err(|error| Refusal::new(StatusCode::BAD_GATEWAY, error.to_string()))?;
+            .map_err(|error| refusal(StatusCode::BAD_GATEWAY, error.to_string()))?;
         let (mut parts, body) = response.into_parts();
         to_client(&mut parts.headers, true);
         let relayed = RelayBody::new(
@@ -101,6 +103,11 @@ impl Parts {
         );
         Ok(Response::from_parts(parts, Body::new(relayed)))
     }
+}
+
+/// Nobody counts these.
+fn refusal(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Refusal {
+    Refusal::new(status, Refused::Internal, message)
 }
 
 struct Unwatched;

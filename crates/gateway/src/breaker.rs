@@ -10,6 +10,7 @@
 //! Not here: what counts as a failure (`attempt` and `tee`).
 
 use http::HeaderValue;
+use lychgate_telemetry::metrics::labels::BreakerState;
 use lychgate_types::policy::BreakerPolicy;
 use lychgate_types::provider::Api;
 use lychgate_types::{ProviderId, ProviderKeyId};
@@ -63,6 +64,8 @@ struct Shard {
 
 #[derive(Debug)]
 struct Entry {
+    /// For the metrics: the key tells nothing.
+    provider: ProviderId,
     state: State,
     /// When it is forgotten unless something happens.
     stale: Instant,
@@ -181,6 +184,7 @@ impl Breakers {
         }
         let window = seconds(mark.policy.window_seconds);
         let entry = table.entry(mark.key).or_insert_with(|| Entry {
+            provider: mark.provider,
             state: State::Closed(Window::new(now)),
             stale: now,
         });
@@ -219,6 +223,26 @@ impl Breakers {
             tracing::info!(provider = %trial.provider, "this provider answers again");
         }
         shard.count.store(table.len(), Ordering::Release);
+    }
+
+    /// The breakers that are not closed: whose they are, and how they stand.
+    pub(crate) fn not_closed(&self) -> Vec<(ProviderId, BreakerState)> {
+        let now = Instant::now();
+        let mut found = Vec::new();
+        for shard in &self.shards {
+            let table = shard.lock();
+            let fresh = table.values().filter(|entry| entry.stale > now);
+            found.extend(fresh.filter_map(|entry| {
+                let state = match entry.state {
+                    State::Closed(_) => return None,
+                    State::Open { until } if until > now => BreakerState::Open,
+                    // The next request may try.
+                    State::Open { .. } | State::HalfOpen { .. } => BreakerState::HalfOpen,
+                };
+                Some((entry.provider, state))
+            }));
+        }
+        found
     }
 
     fn shard(&self, key: Key) -> &Shard {

@@ -7,6 +7,7 @@ use crate::error::Refusal;
 use crate::provider::Provider;
 use http::StatusCode;
 use lychgate_link::{RouteConfig, RouteTarget};
+use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::{Ambient, ProviderId};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -115,6 +116,7 @@ impl Routes {
             } else {
                 Err(Refusal::new(
                     StatusCode::SERVICE_UNAVAILABLE,
+                    Refused::RouteUnusable,
                     "the route for this model has no provider that can serve it at present: an owner must change it",
                 ))
             };

@@ -1,18 +1,21 @@
 //! What all parts of one gateway share.
 
 use crate::breaker::Breakers;
+use crate::counts::Counts;
 use crate::lease::Leases;
 use crate::offline::Offline;
 use crate::options::Options;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, Standing};
 use crate::spool::Spool;
 use crate::upstream::Upstream;
 use arc_swap::ArcSwap;
 use lychgate_link::ControlLink;
-use lychgate_types::{Ambient, ReplicaId};
+use lychgate_types::{Ambient, ReplicaId, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 /// The shared state of one gateway.
 #[derive(Debug)]
@@ -20,6 +23,9 @@ pub(crate) struct Core {
     pub(crate) options: Options,
     pub(crate) ambient: Ambient,
     pub(crate) replica_id: ReplicaId,
+    /// When this gateway was made.
+    pub(crate) started: Instant,
+    pub(crate) started_at: Timestamp,
     pub(crate) link: Arc<dyn ControlLink>,
     pub(crate) snapshot: ArcSwap<Snapshot>,
     /// Whether the long stream is open; for those who wait for it.
@@ -29,8 +35,7 @@ pub(crate) struct Core {
     pub(crate) offline: Offline,
     pub(crate) upstream: Upstream,
     pub(crate) breakers: Arc<Breakers>,
-    /// Requests relayed without being recorded.
-    pub(crate) passed_through: AtomicU64,
+    pub(crate) counts: Counts,
     /// The process is ending: no new requests.
     pub(crate) draining: AtomicBool,
     /// The process is ending, and all is done that needs the long stream.
@@ -53,6 +58,8 @@ impl Core {
     ) -> Self {
         Self {
             replica_id: ambient.new_id(),
+            started: Instant::now(),
+            started_at: ambient.now(),
             offline: Offline::new(&options.spool.directory, options.offline.clone()),
             spool,
             options,
@@ -63,13 +70,22 @@ impl Core {
             leases: Arc::default(),
             upstream,
             breakers: Arc::default(),
-            passed_through: AtomicU64::new(0),
+            counts: Counts::default(),
             draining: AtomicBool::new(false),
             leaving: watch::Sender::new(false),
             told_to_drain: AtomicBool::new(false),
             applied: AtomicU64::new(0),
             in_flight: AtomicU64::new(0),
             left: Notify::new(),
+        }
+    }
+
+    /// How long ago it was last attached, or began where it never was.
+    pub(crate) fn away(&self, standing: &Standing) -> Duration {
+        match standing {
+            Standing::Attached => Duration::ZERO,
+            Standing::Away { since, .. } | Standing::Refused { since, .. } => since.elapsed(),
+            Standing::Starting { .. } => self.offline.last_attached().unwrap_or(self.started).elapsed(),
         }
     }
 

@@ -97,6 +97,7 @@ impl Delivery {
             self.from = batch.end;
             return self.acknowledge().await;
         }
+        self.note_oldest(batch.entries.first());
         match self.send(&batch.entries).await {
             Ok(()) => {
                 self.from = batch.end;
@@ -164,10 +165,13 @@ impl Delivery {
         match self.core.link.deliver(self.core.replica_id, records).await {
             Ok(receipt) => {
                 self.backoff.reset();
+                let taken = entries.len().saturating_sub(receipt.rejected.len());
+                self.core.counts.delivery.delivered.add(taken as u64);
                 self.set_rejected_aside(entries, receipt).await;
                 Ok(())
             }
             Err(error) => {
+                self.core.counts.delivery.failures.count();
                 tracing::warn!(%error, waiting = self.core.spool.depth(), "records could not be delivered; they wait");
                 Err(error)
             }
@@ -207,7 +211,16 @@ impl Delivery {
         None
     }
 
+    /// Notes for the metrics when the record was made that has waited longest.
+    fn note_oldest(&self, next: Option<&Entry>) {
+        let waiting = self.suspects.iter().map(|suspect| &suspect.entry).chain(next);
+        let oldest = waiting.min_by_key(|entry| entry.place.begin);
+        let made = oldest.and_then(|entry| entry.record.decode().ok());
+        self.core.counts.delivery.oldest.set(made.map(|record| record.ended_at));
+    }
+
     async fn set_aside(&self, entry: &Entry, why: &'static str) {
+        self.core.counts.delivery.rejected.count();
         let place = entry.place;
         self.at_the_spool(move |spool| spool.set_aside(place, why)).await;
     }

@@ -5,6 +5,7 @@
 use axum::body::Body;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, UPGRADE};
 use http::{HeaderValue, Response, StatusCode};
+use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::provider::ProviderType;
 use std::borrow::Cow;
 
@@ -12,6 +13,8 @@ use std::borrow::Cow;
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
+    /// For the metrics.
+    pub(crate) reason: Refused,
     pub(crate) message: Cow<'static, str>,
     extra: Extra,
 }
@@ -25,42 +28,46 @@ enum Extra {
 }
 
 impl Refusal {
-    pub(crate) fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn new(status: StatusCode, reason: Refused, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             status,
+            reason,
             message: message.into(),
             extra: Extra::None,
         }
     }
 
-    pub(crate) fn unauthorized(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, message)
+    pub(crate) fn unauthorized(reason: Refused, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, reason, message)
     }
 
     /// 503 with `Retry-After`: it may well work then.
-    pub(crate) fn unavailable(message: impl Into<Cow<'static, str>>, retry_after_seconds: u32) -> Self {
+    pub(crate) fn unavailable(
+        reason: Refused,
+        message: impl Into<Cow<'static, str>>,
+        retry_after_seconds: u32,
+    ) -> Self {
         Self {
-            status: StatusCode::SERVICE_UNAVAILABLE,
-            message: message.into(),
             extra: Extra::RetryAfter(retry_after_seconds),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, reason, message)
         }
     }
 
     /// 405; `allow` lists the methods that there are.
     pub(crate) fn method(allow: &'static str) -> Self {
+        let message = format!("this path takes {allow} only");
         Self {
-            status: StatusCode::METHOD_NOT_ALLOWED,
-            message: format!("this path takes {allow} only").into(),
             extra: Extra::Allow(allow),
+            ..Self::new(StatusCode::METHOD_NOT_ALLOWED, Refused::UnknownPath, message)
         }
     }
 
     /// 426: clients fall back to plain HTTP when they get it at once.
     pub(crate) fn websocket() -> Self {
+        let message = "WebSocket connections are not relayed; use HTTP requests with server-sent events";
         Self {
-            status: StatusCode::UPGRADE_REQUIRED,
-            message: "WebSocket connections are not relayed; use HTTP requests with server-sent events".into(),
             extra: Extra::Upgrade,
+            ..Self::new(StatusCode::UPGRADE_REQUIRED, Refused::WebSocket, message)
         }
     }
 

@@ -38,7 +38,7 @@ pub enum StartError {
 /// A running gateway; clones are handles on the same one.
 #[derive(Debug, Clone)]
 pub struct Gateway {
-    core: Arc<Core>,
+    pub(crate) core: Arc<Core>,
     /// None once closed.
     tasks: Arc<Mutex<Option<Tasks>>>,
 }
@@ -79,6 +79,11 @@ impl Gateway {
 
     /// [`Self::router`] with `/healthz` and `/readyz` beside it.
     pub fn standalone_router(&self) -> Router {
+        self.router().merge(self.probes())
+    }
+
+    /// `/healthz` and `/readyz`.
+    pub(crate) fn probes(&self) -> Router {
         let gateway = self.clone();
         let ready = move || {
             let answer = match gateway.core_readiness() {
@@ -87,7 +92,7 @@ impl Gateway {
             };
             std::future::ready(answer)
         };
-        self.router()
+        Router::new()
             .route("/healthz", get(|| async { "alive\n" }))
             .route("/readyz", get(ready))
     }
@@ -110,7 +115,7 @@ impl Gateway {
 
     /// Requests relayed so far that are not recorded (lists of models and the like).
     pub fn passed_through(&self) -> u64 {
-        self.core.passed_through.load(Ordering::Relaxed)
+        self.core.counts.passed_through.get()
     }
 
     /// Records not yet acknowledged by the control plane.

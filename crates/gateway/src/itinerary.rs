@@ -13,6 +13,7 @@ use crate::provider::Provider;
 use crate::retry::{self, Advice, millis};
 use bytes::Bytes;
 use http::{StatusCode, Uri};
+use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::ProviderId;
 use lychgate_types::provider::Api;
 use std::sync::Arc;
@@ -207,7 +208,7 @@ impl Itinerary {
         }
         let body = lychgate_wire::with_model(&self.body, name).map(Bytes::from).ok_or_else(|| {
             let message = "a route names another model for this request, but the request's own can't be replaced: name it once, as text";
-            Barred(Refusal::new(StatusCode::BAD_REQUEST, message), None)
+            Barred(Refusal::new(StatusCode::BAD_REQUEST, Refused::RouteUnusable, message), None)
         })?;
         self.progress.body = Some(body.clone());
         Ok((model, body))
@@ -258,6 +259,7 @@ fn unavailable(wait: Option<Duration>) -> Barred {
         u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
     });
     let refusal = Refusal::unavailable(
+        Refused::ProviderLeftAlone,
         "this provider has failed too often of late and is left alone for a moment; try again shortly",
         seconds.max(1),
     );

@@ -7,7 +7,9 @@
 
 mod shards;
 
+use crate::counts::LeaseCounts;
 use lychgate_link::{Authorization, ControlLink, DenyReason, LinkError};
+use lychgate_telemetry::metrics::labels::Lookup;
 use lychgate_types::Timestamp;
 use lychgate_types::secret::SecretHash;
 use shards::{Lease, Shards};
@@ -49,6 +51,7 @@ pub(crate) struct Leases {
     flights: Mutex<HashMap<SecretHash, Flight>>,
     /// Grows whenever anything is believed, or no longer.
     changes: AtomicU64,
+    pub(crate) counts: LeaseCounts,
 }
 
 /// A lease on a good token, as it outlives the process.
@@ -103,6 +106,16 @@ impl Leases {
         flights.values_mut().for_each(|flight| flight.stale = true);
         self.believed.forget_all();
         self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How many tokens something is believed of: good ones, and others.
+    pub(crate) fn count(&self) -> (usize, usize) {
+        self.believed.count()
+    }
+
+    /// How many tokens are being asked about.
+    pub(crate) fn asked_about(&self) -> usize {
+        self.flights().len()
     }
 
     /// A number that another one follows once anything is believed, or no longer.
@@ -171,6 +184,7 @@ impl Leases {
         let link = Arc::clone(link);
         tokio::spawn(async move {
             let verdict = fly(&ticket, &*link).await;
+            ticket.leases.counts.lookups.count(lookup(verdict));
             drop(ticket);
             landed.send_replace(Some(verdict));
         });
@@ -220,6 +234,18 @@ async fn fly(ticket: &Ticket, link: &dyn ControlLink) -> Verdict {
         }
     }
     Verdict::Denied(DenyReason::Revoked)
+}
+
+fn lookup(verdict: Verdict) -> Lookup {
+    match verdict {
+        Verdict::Allowed => Lookup::Allowed,
+        Verdict::Forbidden => Lookup::Forbidden,
+        Verdict::Denied(DenyReason::Unknown) => Lookup::Unknown,
+        Verdict::Denied(DenyReason::Expired) => Lookup::Expired,
+        Verdict::Denied(DenyReason::Revoked) => Lookup::Revoked,
+        Verdict::Denied(DenyReason::Suspended) => Lookup::Suspended,
+        Verdict::Unknown => Lookup::Unanswered,
+    }
 }
 
 fn unanswered(error: &LinkError) -> Verdict {

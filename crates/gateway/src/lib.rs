@@ -7,7 +7,7 @@
 //! Where to look: `stack` has the order in which a request passes; `route`, `auth`, `lease`, `headers`, `upstream` and
 //! `tee` its stations; `candidates`, `itinerary` and `attempt` the way from provider to provider, with `retry`, `budget`,
 //! `pool` and `breaker` to decide by; `meter`, `spool` and `deliver` the way of a record; `attach` the long stream from
-//! the control plane.
+//! the control plane; `counts` and `metrics` what is told of all of it.
 //!
 //! Not here: how providers spell things (crate `wire`), who a token belongs to (the control plane).
 //!
@@ -28,6 +28,7 @@ mod candidates;
 #[doc(hidden)]
 pub mod checker;
 mod core;
+mod counts;
 mod deliver;
 mod derived;
 mod error;
@@ -40,6 +41,7 @@ mod itinerary;
 mod kept;
 mod lease;
 mod meter;
+mod metrics;
 mod offline;
 mod options;
 mod outcome;
@@ -60,6 +62,7 @@ mod upstream;
 
 pub use front::Front;
 pub use gateway::{Gateway, StartError};
+pub use metrics::exposition;
 pub use offline::OfflineStart;
 pub use options::{DrainLimits, Options, SpoolFull, SpoolOptions, SpoolSync};
 pub use proxy::{OutboundProxy, ProxyError};

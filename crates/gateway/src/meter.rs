@@ -5,6 +5,7 @@
 
 use crate::auth::Outgoing;
 use crate::core::{Core, Visit};
+use crate::counts::ProviderCounts;
 use crate::outcome::{Ending, judge};
 use crate::provider::Provider;
 use crate::spool::Slot;
@@ -66,6 +67,8 @@ struct Open {
     capture_content: bool,
     slot: Slot,
     visit: Visit,
+    /// Of the provider tried last.
+    counts: Arc<ProviderCounts>,
 }
 
 impl Meter {
@@ -118,6 +121,9 @@ impl Meter {
             tool_usages: Vec::new(),
             model_thoughts: Vec::new(),
         };
+        let counts = Arc::clone(&provider.state.counts);
+        let overhead = u64::try_from(record.overhead_us).unwrap_or_default();
+        counts.overhead.observe(Duration::from_micros(overhead));
         Self(Some(Box::new(Open {
             record,
             reader: None,
@@ -125,6 +131,7 @@ impl Meter {
             capture_content,
             slot,
             visit,
+            counts,
         })))
     }
 
@@ -140,6 +147,8 @@ impl Meter {
         record.upstream_status = None;
         record.provider_request_id = None;
         open.reader = None;
+        open.counts = Arc::clone(&provider.state.counts);
+        open.counts.retries.count();
     }
 
     /// The answer's head came. `stream` is whether its body is a stream of events.
@@ -164,7 +173,9 @@ impl Meter {
     pub(crate) fn data(&mut self, bytes: &[u8]) {
         let Some(open) = &mut self.0 else { return };
         if open.record.time_to_first_byte_ms.is_none() {
-            open.record.time_to_first_byte_ms = Some(whole(open.arrival.elapsed().as_millis()));
+            let waited = open.arrival.elapsed();
+            open.record.time_to_first_byte_ms = Some(whole(waited.as_millis()));
+            open.counts.first_byte.observe(waited);
         }
         if let Some(reader) = &mut open.reader {
             // Reading must never break the relay, not even by a panic.
@@ -236,8 +247,10 @@ impl Open {
         let Self {
             mut record,
             reader,
+            arrival,
             slot,
             visit,
+            counts,
             ..
         } = *self;
         let status = record.upstream_status;
@@ -262,6 +275,7 @@ impl Open {
             ..TokenUsage::default()
         };
         record.token_usages = facts.usage.or_else(|| unknown.then(estimate)).into_iter().collect();
+        counts.over(&record, arrival.elapsed());
         slot.fill(record)
     }
 }

@@ -13,6 +13,7 @@ mod tests;
 use known::Known;
 
 use crate::core::Core;
+use crate::counts::Moment;
 use crate::snapshot::Snapshot;
 use lychgate_link::Configuration;
 use lychgate_types::Ambient;
@@ -46,6 +47,8 @@ pub(crate) struct Offline {
     told: Mutex<Option<Told>>,
     /// When an earlier process was last attached, if that is not too long ago.
     attached: OnceLock<Instant>,
+    /// When the file was last written by this process.
+    pub(crate) written: Moment,
 }
 
 /// What the control plane said last.
@@ -63,6 +66,7 @@ impl Offline {
             start,
             told: Mutex::default(),
             attached: OnceLock::new(),
+            written: Moment::default(),
         }
     }
 
@@ -182,8 +186,9 @@ pub(crate) async fn write(core: &Arc<Core>) {
             leases: core.leases.all(now),
         };
         let key = start.key.borrow().clone();
-        if let Err(error) = file::write(&offline.path, &known, &key, &core.ambient) {
-            tracing::warn!(%error, "the snapshot for a start without a control plane can't be written");
+        match file::write(&offline.path, &known, &key, &core.ambient) {
+            Ok(()) => offline.written.set(Some(now)),
+            Err(error) => tracing::warn!(%error, "the snapshot for a start without a control plane can't be written"),
         }
     })
     .await;

@@ -3,6 +3,7 @@
 use crate::address::{PrivateAddress, is_private, literal};
 use crate::auth::{Outgoing, X_API_KEY};
 use crate::budget::Budget;
+use crate::counts::ProviderCounts;
 use crate::error::Refusal;
 use crate::pool::{Bench, Key, Pool};
 use crate::retry::asked_wait;
@@ -10,6 +11,7 @@ use http::header::AUTHORIZATION;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use lychgate_link::{ProviderConfig, ProviderKeyConfig};
+use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::Timestamp;
 use lychgate_types::provider::ProviderType;
 use std::sync::Arc;
@@ -30,6 +32,7 @@ pub(crate) struct Provider {
 pub(crate) struct State {
     pub(crate) budget: Arc<Budget>,
     bench: Arc<Bench>,
+    pub(crate) counts: Arc<ProviderCounts>,
 }
 
 /// A base URL taken apart.
@@ -67,6 +70,7 @@ impl Provider {
         if !self.config.enabled {
             return Err(Refusal::new(
                 StatusCode::SERVICE_UNAVAILABLE,
+                Refused::ProviderDisabled,
                 "this provider is disabled",
             ));
         }
@@ -74,6 +78,7 @@ impl Provider {
             Ok(_) => Ok(()),
             Err(reason) => Err(Refusal::new(
                 StatusCode::BAD_GATEWAY,
+                Refused::ProviderUnusable,
                 format!("this provider can't be used: {reason}"),
             )),
         }
@@ -98,6 +103,7 @@ impl Provider {
     pub(crate) fn without_key() -> Refusal {
         Refusal::new(
             StatusCode::SERVICE_UNAVAILABLE,
+            Refused::ProviderUnusable,
             "this provider has no key: an owner must add one, or send your own key along with x-lychgate-token",
         )
     }
@@ -105,7 +111,10 @@ impl Provider {
     /// Where a request goes: `tail` (with a leading slash) below the base URL, with the client's query.
     pub(crate) fn url(&self, tail: &str, query: Option<&str>) -> Result<Uri, Refusal> {
         self.usable()?;
-        let refuse = || Refusal::new(StatusCode::BAD_REQUEST, "the request's path or query can't be sent on");
+        let refuse = || {
+            let message = "the request's path or query can't be sent on";
+            Refusal::new(StatusCode::BAD_REQUEST, Refused::UnknownPath, message)
+        };
         let base = self.base.as_ref().map_err(|_| refuse())?;
         let mut target = String::with_capacity(base.path.len() + tail.len() + query.map_or(0, |query| query.len() + 1));
         target.push_str(&base.path);

@@ -22,12 +22,12 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT};
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode};
 use lychgate_stream::{Idle, Joined, ReadError, ReadLimits, RelayBody, discard, read_bounded};
+use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::interception::CredentialKind;
 use lychgate_types::provider::Api;
 use lychgate_types::secret::SecretHash;
 use lychgate_wire::UsageChunkFilter;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -105,7 +105,7 @@ fn open(
     let core = Arc::clone(visit.core());
     let Asking { api, own, .. } = asking;
     let facts = lychgate_wire::read_request(api, &bytes)
-        .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))?;
+        .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, Refused::BodyUnreadable, error.to_string()))?;
     let asked = lychgate_wire::ask_for_usage(api, &facts, &bytes);
     let filter = asked.is_some().then(UsageChunkFilter::default);
     let bytes = asked.map_or(bytes, Bytes::from);
@@ -187,11 +187,17 @@ async fn receive(core: &Core, provider: &Provider, request: Request<Body>) -> Re
                 "the request body is over this gateway's limit of {} bytes",
                 limits.bytes
             );
-            let refusal = Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message);
+            let refusal = Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, Refused::BodyTooLarge, message);
             Box::pin(unread(refusal, &parts, &mut body)).await
         }
-        Err(ReadError::TooSlow) => Refusal::new(StatusCode::REQUEST_TIMEOUT, "the request body came too slowly"),
-        Err(ReadError::Broken(_)) => Refusal::new(StatusCode::BAD_REQUEST, "the request body was cut"),
+        Err(ReadError::TooSlow) => {
+            let message = "the request body came too slowly";
+            Refusal::new(StatusCode::REQUEST_TIMEOUT, Refused::BodyUnfinished, message)
+        }
+        Err(ReadError::Broken(_)) => {
+            let message = "the request body was cut";
+            Refusal::new(StatusCode::BAD_REQUEST, Refused::BodyUnfinished, message)
+        }
     };
     Err(refusal)
 }
@@ -217,12 +223,14 @@ async fn admit(core: &Core, provider: &Provider, parts: &Parts) -> Result<Admitt
         Verdict::Forbidden => {
             return Err(Refusal::new(
                 StatusCode::FORBIDDEN,
+                Refused::TokenForbidden,
                 "this Lychgate token may not send AI requests",
             ));
         }
-        Verdict::Denied(reason) => return Err(Refusal::unauthorized(auth::denied(reason))),
+        Verdict::Denied(reason) => return Err(auth::denied(reason)),
         Verdict::Unknown => {
             return Err(Refusal::unavailable(
+                Refused::ControlPlaneAway,
                 "the control plane can't be asked about this token at present; try again shortly",
                 2,
             ));
@@ -245,6 +253,7 @@ async fn admit(core: &Core, provider: &Provider, parts: &Parts) -> Result<Admitt
     {
         return Err(Refusal::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Refused::BodyUnreadable,
             "send the request body uncompressed: the gateway has to read it",
         ));
     }
@@ -258,15 +267,17 @@ async fn admit(core: &Core, provider: &Provider, parts: &Parts) -> Result<Admitt
 }
 
 fn no_room(full: &Full) -> Refusal {
-    let message = match full {
-        Full::Records => {
-            "too many records wait for the control plane, and nothing is relayed unrecorded; try again later"
-        }
-        Full::Disk(_) | Full::Unconfigured => {
-            "this gateway can't keep records at present, and nothing is relayed unrecorded; try again later"
-        }
+    let (reason, message) = match full {
+        Full::Records => (
+            Refused::SpoolFull,
+            "too many records wait for the control plane, and nothing is relayed unrecorded; try again later",
+        ),
+        Full::Disk(_) | Full::Unconfigured => (
+            Refused::SpoolFailed,
+            "this gateway can't keep records at present, and nothing is relayed unrecorded; try again later",
+        ),
     };
-    Refusal::unavailable(message, 5)
+    Refusal::unavailable(reason, message, 5)
 }
 
 /// A token that is not known is asked about only while somebody is there to answer: an unknown one must not hang.
@@ -289,7 +300,7 @@ async fn pass(
     body: Bytes,
 ) -> Result<Response<Body>, Refusal> {
     let core = Arc::clone(visit.core());
-    core.passed_through.fetch_add(1, Ordering::Relaxed);
+    core.counts.passed_through.count();
     let key = match &own {
         Some(_) => None,
         None => Some(provider.pool.pick(&[], &[]).ok_or_else(Provider::without_key)?),

@@ -6,6 +6,7 @@
 use crate::error::Refusal;
 use http::header::UPGRADE;
 use http::{HeaderMap, Method, StatusCode};
+use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::provider::{Api, ProviderType};
 
 /// A path on the list.
@@ -101,7 +102,11 @@ fn allow<'a>(method: &Method, methods: &'static str, found: Found<'a>) -> Result
 }
 
 fn not_found() -> Refusal {
-    Refusal::new(StatusCode::NOT_FOUND, "this gateway does not relay that path")
+    Refusal::new(
+        StatusCode::NOT_FOUND,
+        Refused::UnknownPath,
+        "this gateway does not relay that path",
+    )
 }
 
 /// Whether a server that decodes and normalises the path could land somewhere else than the list says: `.` or `..` as a

@@ -6,6 +6,7 @@ use crate::error::Refusal;
 use crate::provider::{Provider, State};
 use http::StatusCode;
 use lychgate_link::Configuration;
+use lychgate_telemetry::metrics::labels::{LinkState, LinkTrouble, Refused};
 use lychgate_types::ProviderId;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,13 +24,20 @@ pub(crate) struct Snapshot {
 #[derive(Debug, Clone)]
 pub(crate) enum Standing {
     /// Never attached so far; `why` is what the last attempt said.
-    Starting { why: Option<Arc<str>> },
+    Starting { why: Option<Why> },
     /// Attached.
     Attached,
-    /// It was attached; the control plane is away for the time being.
-    Away { since: Instant },
-    /// The control plane does not want this replica.
-    Refused { why: Arc<str> },
+    /// It was attached; the control plane is away for the time being. `why` is what the last attempt said.
+    Away { since: Instant, why: Why },
+    /// The control plane does not want this replica. `since` is when it was last attached, or started.
+    Refused { since: Instant, why: Why },
+}
+
+/// Why it is not attached.
+#[derive(Debug, Clone)]
+pub(crate) struct Why {
+    pub(crate) trouble: LinkTrouble,
+    pub(crate) words: Arc<str>,
 }
 
 /// The configuration, made ready for requests.
@@ -82,6 +90,10 @@ impl Table {
         }
     }
 
+    pub(crate) fn providers(&self) -> impl Iterator<Item = &Arc<Provider>> {
+        self.providers.values()
+    }
+
     pub(crate) fn provider(&self, name: &str) -> Option<&Arc<Provider>> {
         self.providers.get(name)
     }
@@ -100,18 +112,21 @@ impl Standing {
     pub(crate) fn admits(&self, max_offline: Duration) -> Result<(), Refusal> {
         match self {
             Self::Attached => Ok(()),
-            Self::Away { since } if since.elapsed() < max_offline => Ok(()),
+            Self::Away { since, .. } if since.elapsed() < max_offline => Ok(()),
             Self::Starting { .. } => Err(Refusal::unavailable(
+                Refused::NotAttached,
                 "this gateway has not reached its control plane yet; try again shortly",
                 1,
             )),
             Self::Away { .. } => Err(Refusal::unavailable(
+                Refused::AwayTooLong,
                 "this gateway has been without its control plane for too long",
                 5,
             )),
-            Self::Refused { why } => Err(Refusal::new(
+            Self::Refused { why, .. } => Err(Refusal::new(
                 StatusCode::SERVICE_UNAVAILABLE,
-                format!("this gateway is not let in by its control plane: {why}"),
+                Refused::ReplicaRefused,
+                format!("this gateway is not let in by its control plane: {}", why.words),
             )),
         }
     }
@@ -120,13 +135,31 @@ impl Standing {
     pub(crate) fn readiness(&self, max_offline: Duration) -> Result<&'static str, String> {
         match self {
             Self::Attached => Ok("ready"),
-            Self::Away { since } if since.elapsed() < max_offline => {
+            Self::Away { since, .. } if since.elapsed() < max_offline => {
                 Ok("ready for tokens already known; the control plane can't be reached")
             }
             Self::Starting { why: None } => Err("not attached to the control plane yet".to_owned()),
-            Self::Starting { why: Some(why) } => Err(format!("not attached to the control plane yet: {why}")),
+            Self::Starting { why: Some(why) } => Err(format!("not attached to the control plane yet: {}", why.words)),
             Self::Away { .. } => Err("the control plane has been away for too long".to_owned()),
-            Self::Refused { why } => Err(format!("the control plane does not let this gateway in: {why}")),
+            Self::Refused { why, .. } => Err(format!("the control plane does not let this gateway in: {}", why.words)),
+        }
+    }
+
+    /// The same in a word.
+    pub(crate) fn state(&self) -> LinkState {
+        match self {
+            Self::Starting { .. } => LinkState::Starting,
+            Self::Attached => LinkState::Attached,
+            Self::Away { .. } => LinkState::Away,
+            Self::Refused { .. } => LinkState::Refused,
+        }
+    }
+
+    /// Why it is not attached.
+    pub(crate) fn trouble(&self) -> Option<LinkTrouble> {
+        match self {
+            Self::Attached | Self::Starting { why: None } => None,
+            Self::Starting { why: Some(why) } | Self::Away { why, .. } | Self::Refused { why, .. } => Some(why.trouble),
         }
     }
 }

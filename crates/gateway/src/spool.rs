@@ -23,6 +23,7 @@ mod aside;
 mod cursor;
 mod directory;
 pub(crate) mod disk;
+mod figures;
 mod frame;
 mod intake;
 mod journal;
@@ -47,6 +48,7 @@ use cursor::Cursor;
 use disk::Disk;
 use journal::Journal;
 use keeper::Kept;
+use lychgate_telemetry::metrics::Counter;
 use lychgate_types::Ambient;
 use lychgate_types::secret::SpoolKey;
 use reader::Reader;
@@ -88,11 +90,15 @@ pub(crate) struct Spool {
     reserved: AtomicU64,
     /// Bytes on disk that are not acknowledged.
     bytes: AtomicU64,
+    /// Records that were ever put in before this process.
+    inherited: u64,
     /// Records ever put in, and ever acknowledged.
     put_in: AtomicU64,
     acknowledged: AtomicU64,
     /// Whether [`Writer::trouble`] is set.
     troubled: AtomicBool,
+    /// Times that the disk did not take what it should.
+    errors: Counter,
     /// Requests whose record was given up because there was no room.
     unrecorded: AtomicU64,
     /// There is more to read.
@@ -159,9 +165,11 @@ impl Spool {
             begin,
             reserved: AtomicU64::new(0),
             bytes: AtomicU64::new(bytes),
+            inherited: end.ordinal,
             put_in: AtomicU64::new(end.ordinal),
             acknowledged: AtomicU64::new(begin.ordinal),
             troubled: AtomicBool::new(false),
+            errors: Counter::default(),
             unrecorded: AtomicU64::new(0),
             filled: Notify::new(),
             emptied: Notify::new(),

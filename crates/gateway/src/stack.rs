@@ -22,6 +22,7 @@ use http::header::EXPECT;
 use http::{Request, Response, StatusCode};
 use http_body::Body as _;
 use lychgate_stream::discard;
+use lychgate_telemetry::metrics::labels::Refused;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -80,7 +81,10 @@ async fn answer(core: Arc<Core>, request: Request<Body>) -> Result<Response<Body
             Err(refusal)
         }
     };
-    Ok(result.unwrap_or_else(|refusal| refusal.into_response(shape)))
+    Ok(result.unwrap_or_else(|refusal| {
+        core.counts.refused.count(refusal.reason);
+        refusal.into_response(shape)
+    }))
 }
 
 /// Lets a client that still sends its body come to the answer, within narrower bounds than an admitted one: there may be many.
@@ -101,25 +105,34 @@ fn enter(core: &Arc<Core>, path: &str) -> (lychgate_types::provider::ProviderTyp
     let shape = provider.map_or_else(|| route::likely_type(rest), |provider| provider.config.provider_type);
     let entered = || {
         if core.draining.load(Ordering::Acquire) {
-            return Err(Refusal::unavailable("this gateway is shutting down", 1));
+            let message = "this gateway is shutting down";
+            return Err(Refusal::unavailable(Refused::ShuttingDown, message, 1));
         }
         if core.told_to_drain.load(Ordering::Acquire) {
             return Err(Refusal::unavailable(
+                Refused::Drained,
                 "this gateway is drained and takes no new requests; use another",
                 5,
             ));
         }
         snapshot.standing.admits(core.options.max_offline)?;
-        let provider =
-            provider.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "there is no provider of this name"))?;
-        let visit = core
-            .enter()
-            .ok_or_else(|| Refusal::unavailable("this gateway is at its limit of requests", 1))?;
+        let provider = provider.ok_or_else(|| {
+            let message = "there is no provider of this name";
+            Refusal::new(StatusCode::NOT_FOUND, Refused::UnknownProvider, message)
+        })?;
+        let visit = core.enter().ok_or_else(|| {
+            let message = "this gateway is at its limit of requests";
+            Refusal::unavailable(Refused::TooManyRequests, message, 1)
+        })?;
         Ok((visit, Arc::clone(provider), snapshot.table.capture_content))
     };
     (shape, entered())
 }
 
 fn broken() -> Refusal {
-    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the gateway failed inside")
+    Refusal::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        Refused::Internal,
+        "the gateway failed inside",
+    )
 }

@@ -32,13 +32,16 @@ fn opened() -> (Arc<Breakers>, Mark) {
 #[tokio::test(start_paused = true)]
 async fn failures_open_it_and_an_answer_closes_it() {
     let (breakers, mark) = opened();
+    assert_eq!(breakers.not_closed(), [(mark.provider, BreakerState::Open)]);
     assert_eq!(breakers.admit(mark).unwrap_err(), Duration::from_secs(5));
     advance(Duration::from_secs(4)).await;
     assert_eq!(breakers.admit(mark).unwrap_err(), Duration::from_secs(1));
     advance(Duration::from_secs(1)).await;
+    assert_eq!(breakers.not_closed(), [(mark.provider, BreakerState::HalfOpen)]);
     breakers.admit(mark).unwrap().answered();
     assert_eq!(breakers.len(), 0);
     (0..2).for_each(|_| breakers.failed(mark));
+    assert_eq!(breakers.not_closed(), []);
     assert!(breakers.admit(mark).is_ok(), "the old failures are forgotten");
 }
 

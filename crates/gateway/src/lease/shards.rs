@@ -80,6 +80,14 @@ impl Shards {
         all
     }
 
+    /// How many there are of good tokens, and of others.
+    pub(super) fn count(&self) -> (usize, usize) {
+        self.0.iter().fold((0, 0), |(good, bad), shard| {
+            let shard = shard.load();
+            (good + shard.good.len(), bad + shard.bad.len())
+        })
+    }
+
     fn shard(&self, token: &SecretHash) -> &ArcSwap<Shard> {
         &self.0[usize::from(token.as_bytes()[0]) % SHARDS]
     }

@@ -157,6 +157,7 @@ impl Spool {
 
     /// The disk fails: from now on there is no room.
     pub(super) fn trouble(&self, writer: &mut Writer, what: &str, error: &io::Error) {
+        self.errors.count();
         let why: Arc<str> = format!("the spool can't be {what}: {error}").into();
         if writer.trouble.as_ref() != Some(&why) {
             tracing::error!(%why, path = %self.directory.display(), "records can't be kept");
