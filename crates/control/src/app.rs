@@ -1,5 +1,6 @@
 //! What every handler, the control link and the background work share.
 
+use crate::counts::Counts;
 use crate::feed::{self, Feed};
 use crate::link::hub::Hub;
 use crate::link::{Attempts, gatekeeper};
@@ -34,6 +35,7 @@ pub(crate) struct Inner {
     pub(crate) hub: Arc<Hub>,
     pub(crate) feed: Feed,
     pub(crate) attempts: Attempts,
+    pub(crate) counts: Arc<Counts>,
     pub(crate) capture_content: bool,
     touches: Mutex<HashMap<TokenId, Timestamp>>,
 }
@@ -62,6 +64,7 @@ impl App {
             hub,
             feed: Feed::default(),
             attempts,
+            counts: Arc::default(),
             capture_content,
             touches,
         }))

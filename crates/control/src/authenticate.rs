@@ -9,6 +9,7 @@ use http::request::Parts;
 use lychgate_authz::{Caller, Principal, UserPrincipal};
 use lychgate_link::DenyReason;
 use lychgate_store::TokenAuthentication;
+use lychgate_telemetry::metrics::labels::AuthenticationFailure;
 use lychgate_types::RequestId;
 use lychgate_types::secret::UserTokenSecret;
 
@@ -25,14 +26,14 @@ impl FromRequestParts<App> for Authenticated {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let request_id = parts.extensions.get::<RequestId>().copied();
-        let secret = bearer(parts)?;
+        let secret = bearer(app, parts)?;
         let plane = Caller {
             request_id,
             ..Caller::control_plane()
         };
         let found = app.store.token_authenticate(&plane, &secret.hash()).await?;
-        let token = found.ok_or_else(|| ApiError::unauthenticated("token_unknown", "no such token"))?;
-        standing(&token, app.ambient.now()).map_err(refused)?;
+        let token = found.ok_or_else(|| refused(app, DenyReason::Unknown))?;
+        standing(&token, app.ambient.now()).map_err(|reason| refused(app, reason))?;
         app.touch_token(token.token_id).await;
         let principal = Principal::User(UserPrincipal {
             user_id: token.user_id,
@@ -48,16 +49,16 @@ impl FromRequestParts<App> for Authenticated {
 }
 
 /// Reads the header and checks the token's form; the database is not asked about what can't be a token.
-fn bearer(parts: &Parts) -> Result<UserTokenSecret, ApiError> {
+fn bearer(app: &App, parts: &Parts) -> Result<UserTokenSecret, ApiError> {
     let Some(value) = parts.headers.get(header::AUTHORIZATION) else {
         let detail = "send a user token with the header authorization: Bearer lgu_…";
-        return Err(ApiError::unauthenticated("token_missing", detail));
+        return Err(stranger(app, AuthenticationFailure::Missing, detail));
     };
     let text = value.to_str().unwrap_or("");
     let (scheme, text) = text.split_once(' ').unwrap_or((text, ""));
     if !scheme.eq_ignore_ascii_case("bearer") {
         let detail = "the authorization header must have the form: Bearer lgu_…";
-        return Err(ApiError::unauthenticated("token_malformed", detail));
+        return Err(stranger(app, AuthenticationFailure::Malformed, detail));
     }
     UserTokenSecret::parse(text.trim()).map_err(|error| {
         let hint = if text.trim().starts_with("lgw_") {
@@ -65,15 +66,22 @@ fn bearer(parts: &Parts) -> Result<UserTokenSecret, ApiError> {
         } else {
             ""
         };
-        ApiError::unauthenticated("token_malformed", format!("this is no user token: {error}{hint}"))
+        let detail = format!("this is no user token: {error}{hint}");
+        stranger(app, AuthenticationFailure::Malformed, detail)
     })
 }
 
-fn refused(reason: DenyReason) -> ApiError {
-    match reason {
-        DenyReason::Unknown => ApiError::unauthenticated("token_unknown", "no such token"),
-        DenyReason::Expired => ApiError::unauthenticated("token_expired", "the token has expired; make a new one"),
-        DenyReason::Revoked => ApiError::unauthenticated("token_revoked", "the token was revoked"),
-        DenyReason::Suspended => ApiError::unauthenticated("user_suspended", "the user of this token is suspended"),
-    }
+fn refused(app: &App, reason: DenyReason) -> ApiError {
+    let (why, detail) = match reason {
+        DenyReason::Unknown => (AuthenticationFailure::Unknown, "no such token"),
+        DenyReason::Expired => (AuthenticationFailure::Expired, "the token has expired; make a new one"),
+        DenyReason::Revoked => (AuthenticationFailure::Revoked, "the token was revoked"),
+        DenyReason::Suspended => (AuthenticationFailure::Suspended, "the user of this token is suspended"),
+    };
+    stranger(app, why, detail)
+}
+
+fn stranger(app: &App, why: AuthenticationFailure, detail: impl Into<String>) -> ApiError {
+    app.counts.strangers.count(why);
+    ApiError::unauthenticated(why.as_str(), detail)
 }

@@ -1,6 +1,7 @@
 //! The middleware of the API in order, each with its reason. The data plane and the control link have their own; `/healthz`
 //! and `/readyz` stand before all of it.
 
+use crate::counts::{Counts, class};
 use crate::error::{ApiError, write_problem};
 use axum::Router;
 use axum::extract::{Request, State};
@@ -8,17 +9,20 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, header};
 use lychgate_types::{Ambient, RequestId};
+use std::sync::Arc;
 use tracing::Instrument;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Puts the layers around the API's routes. A request meets them from the last `.layer` up to the first.
-pub(crate) fn around(routes: Router, ambient: Ambient) -> Router {
+pub(crate) fn around(routes: Router, ambient: Ambient, counts: Arc<Counts>) -> Router {
     routes
         // Innermost, so that everything around it sees a response, never an unwinding stack.
         .layer(from_fn(to_the_end))
         // Outside the panic layer, so that a panic's answer has a request id and the same headers as any other.
         .layer(from_fn_with_state(ambient, request_id_and_problems))
+        // Outside what may change the status.
+        .layer(from_fn_with_state(counts, counted))
         // Outermost: no answer leaves without these.
         .layer(from_fn(security_headers))
 }
@@ -49,6 +53,12 @@ async fn request_id_and_problems(State(ambient): State<Ambient>, mut request: Re
     response
 }
 
+async fn counted(State(counts): State<Arc<Counts>>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    counts.api.count(class(response.status()));
+    response
+}
+
 async fn security_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -69,13 +79,15 @@ mod tests {
     use axum::routing::get;
     use http::StatusCode;
     use http_body_util::BodyExt;
-    use std::sync::Arc;
     use tokio::sync::Notify;
     use tower::ServiceExt;
 
     async fn answer(routes: Router) -> (StatusCode, String) {
         let request = Request::get("/").body(Body::empty()).unwrap();
-        let response = around(routes, Ambient::system()).oneshot(request).await.unwrap();
+        let response = around(routes, Ambient::system(), Arc::default())
+            .oneshot(request)
+            .await
+            .unwrap();
         let status = response.status();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         (status, String::from_utf8(body.to_vec()).unwrap())
@@ -118,7 +130,8 @@ mod tests {
             done.notify_one();
         };
         let request = Request::get("/").body(Body::empty()).unwrap();
-        let call = around(Router::new().route("/", get(handler)), Ambient::system()).oneshot(request);
+        let routes = Router::new().route("/", get(handler));
+        let call = around(routes, Ambient::system(), Arc::default()).oneshot(request);
         let call = tokio::spawn(call);
         begun.notified().await;
         call.abort();

@@ -24,6 +24,7 @@ use lychgate_link::{
 use lychgate_store::{
     KeyRef, ReplicaAttachment, ReplicaStamp, ReplicaTold, StoreError, TokenAuthentication, UserState,
 };
+use lychgate_telemetry::metrics::labels::{Ingested, KeyRefusal};
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{ReplicaId, RequestId, Timestamp};
 use mailbox::Beginning;
@@ -123,7 +124,7 @@ impl ControlLink for PlaneLink {
             if let Some(gate) = &self.gate {
                 self.app
                     .attempts
-                    .note(self.source, "protocol_version", Some(&gate.prefix));
+                    .note(self.source, KeyRefusal::ProtocolVersion, Some(&gate.prefix));
             }
             return Err(LinkError::Refused(RefusalReason::Version(refusal)));
         }
@@ -132,7 +133,7 @@ impl ControlLink for PlaneLink {
             .app
             .sealer
             .spool_key(key_id)
-            .map_err(|error| failed(&caller, &error))?;
+            .map_err(|error| failed(&self.app, &caller, &error))?;
         let by = self.gate.clone().map(|gate| self.by_key(gate, &hello));
         let seat = self.app.hub.sit(hello.replica_id, by.clone(), spool_key, heartbeats);
         // Only now that a change of the key would find this attachment is the key looked up (again).
@@ -143,10 +144,10 @@ impl ControlLink for PlaneLink {
         // Likewise: what is revoked from now on goes into the seat's mailbox.
         let beginning = beginning(&self.app, hello.resume_after)
             .await
-            .map_err(|error| internal(&caller, &error))?;
+            .map_err(|error| internal(&self.app, &caller, &error))?;
         let first = configuration::load(&self.app, &caller)
             .await
-            .map_err(|error| internal(&caller, &error))?;
+            .map_err(|error| internal(&self.app, &caller, &error))?;
         let mut drain = false;
         if let Some(ByKey { gate, attachment, .. }) = &by {
             let entry = audit::replica("attach", gate, hello.replica_id);
@@ -155,7 +156,7 @@ impl ControlLink for PlaneLink {
                 .store
                 .replica_attach(&audit::caller(&caller), attachment, &entry)
                 .await
-                .map_err(|error| internal(&caller, &error))?;
+                .map_err(|error| internal(&self.app, &caller, &error))?;
         }
         self.still_open()?;
         Ok(seat.into_attachment(&first.of(key_id), beginning, drain))
@@ -171,7 +172,7 @@ impl ControlLink for PlaneLink {
                 .store
                 .token_authenticate(&caller, &token)
                 .await
-                .map_err(|error| internal(&caller, &error))?;
+                .map_err(|error| internal(&self.app, &caller, &error))?;
             // A revocation while the look-up was under way: its push may have gone down before this answer could.
             if self.app.hub.revocations() != before {
                 continue;
@@ -207,12 +208,17 @@ impl ControlLink for PlaneLink {
             .store
             .interception_ingest(&caller, ReplicaStamp { replica_id }, &readable)
             .await
-            .map_err(|error| internal(&caller, &error))?;
+            .map_err(|error| internal(&self.app, &caller, &error))?;
         for (id, error) in &report.errors {
             let error = crate::error::chain(error);
             tracing::error!(interception = %id, %error, "a record can't be taken in; its replica sets it aside");
         }
+        let counts = &self.app.counts;
+        counts.batches.count();
+        counts.ingested.add(Ingested::New, report.new);
+        counts.ingested.add(Ingested::Known, report.known);
         rejected.extend(report.rejected.into_iter().map(|(id, reason)| Rejected { id, reason }));
+        counts.ingested.add(Ingested::Rejected, rejected.len() as u64);
         Ok(Receipt { rejected })
     }
 }
@@ -287,14 +293,15 @@ fn bounded(hello: &Hello) -> ReplicaTold {
 
 /// Logs what failed, and gives the replica only the request id. That the database does not answer is logged once, by its
 /// watch, and another control plane may be better off.
-fn internal(caller: &Caller, error: &StoreError) -> LinkError {
+fn internal(app: &App, caller: &Caller, error: &StoreError) -> LinkError {
     match error {
         StoreError::Unavailable => LinkError::Unreachable(error.to_string()),
-        _ => failed(caller, error),
+        _ => failed(app, caller, error),
     }
 }
 
-fn failed(caller: &Caller, error: &(dyn std::error::Error + 'static)) -> LinkError {
+fn failed(app: &App, caller: &Caller, error: &(dyn std::error::Error + 'static)) -> LinkError {
+    app.counts.link_calls_failed.count();
     let request_id = caller.request_id.as_ref().map(RequestId::to_string).unwrap_or_default();
     tracing::error!(request_id, error = %crate::error::chain(error), "a call over the control link failed inside");
     LinkError::Internal { request_id }

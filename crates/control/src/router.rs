@@ -69,7 +69,7 @@ pub(crate) fn all(app: &App, gateway: &Gateway) -> Router {
         .fallback(async || StatusCode::NOT_FOUND)
         .with_state(app.clone());
     let link = lychgate_link::server::routes(Arc::new(Doorkeeper(app.clone())));
-    layers::around(api, app.ambient.clone())
+    layers::around(api, app.ambient.clone(), Arc::clone(&app.counts))
         .merge(gateway.router())
         .merge(link)
         .merge(health::routes(app, gateway))

@@ -5,7 +5,8 @@ use crate::bootstrap::{self, BootstrapError};
 use crate::jobs::Jobs;
 use crate::link::PlaneLink;
 use crate::link::hub::Hub;
-use crate::router;
+use crate::{metrics, router};
+use axum::Router;
 use lychgate_authz::Caller;
 use lychgate_gateway::Gateway;
 use lychgate_store::seal::Sealer;
@@ -126,6 +127,12 @@ impl Control {
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// Serves the metrics of this process, the control plane and its embedded gateway, `/healthz` and `/readyz`, and nothing
+    /// else.
+    pub fn metrics_router(&self) -> Router {
+        metrics::router(&self.app, &self.gateway)
     }
 
     /// Stops: attached replicas are told to attach elsewhere, requests in flight may end within `limit`.

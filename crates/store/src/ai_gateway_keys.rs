@@ -62,16 +62,13 @@ pub enum KeyState {
     Disabled,
 }
 
-impl KeyState {
-    /// The canonical text: `active`, `expired` or `disabled`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Expired => "expired",
-            Self::Disabled => "disabled",
-        }
-    }
+lychgate_types::texts!(KeyState {
+    Active = "active",
+    Expired = "expired",
+    Disabled = "disabled",
+});
 
+impl KeyState {
     pub(crate) fn of(disabled_at: Option<Timestamp>, expires_at: Option<Timestamp>, now: Timestamp) -> Self {
         if disabled_at.is_some() {
             Self::Disabled
@@ -236,6 +233,13 @@ impl Store {
         sql::find(&mut tx, id, &name, self.now())
             .await?
             .ok_or(StoreError::NotFound)
+    }
+
+    /// How many gateway keys are in each state; states without any are left out.
+    pub async fn ai_gateway_key_count(&self, caller: &Caller) -> Result<Vec<(KeyState, u64)>, StoreError> {
+        authorise(&caller.principal, Action::Read, Resource::AiGatewayKey, Target::Shared)?;
+        let mut held = self.engine.read().await?;
+        sql::count(held.conn(), self.now()).await
     }
 
     /// Deletes a gateway key. A key that is not there is no error: the answer says whether one was deleted.

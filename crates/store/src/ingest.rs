@@ -23,6 +23,10 @@ pub struct ReplicaStamp {
 /// What became of a batch.
 #[derive(Debug, Default)]
 pub struct IngestReport {
+    /// Records that are on the books now and were not before.
+    pub new: u64,
+    /// Records that were on the books before, or stood in the batch twice.
+    pub known: u64,
     /// Records that can never be taken, with the reason.
     pub rejected: Vec<(InterceptionId, String)>,
     /// What the database said of those among them that it does not hold, for the log.
@@ -55,7 +59,11 @@ impl Store {
         let mut parts = vec![records];
         while let Some(part) = parts.pop() {
             match self.take_in(part, gateway_key, stamp).await {
-                Ok(mut done) => report.rejected.append(&mut done.rejected),
+                Ok(mut done) => {
+                    report.new += done.new;
+                    report.known += done.known;
+                    report.rejected.append(&mut done.rejected);
+                }
                 Err(error) if !is_about_values(&error) => return Err(error),
                 Err(error) => match part {
                     [] => {}
@@ -83,7 +91,7 @@ impl Store {
         let replica = own_id(&mut tx, stamp, gateway_key).await?;
         let hashes = records.iter().map(|record| record.token_hash).collect();
         let tokens = sql::tokens(tx.conn(), &hashes).await?;
-        let (mut placed, report) = place(records, &tokens);
+        let (mut placed, mut report) = place(records, &tokens);
         let parents = sql::parents(tx.conn(), &wanted_parents(&placed)).await?;
         link_threads(&mut placed, parents);
         // Two deliveries of the same records wait for each other; in one order, so that they can't wait in a circle.
@@ -95,6 +103,8 @@ impl Store {
         sql::tool_usages(tx.conn(), &placed).await?;
         sql::model_thoughts(tx.conn(), &placed).await?;
         tx.commit().await?;
+        report.new = placed.len() as u64;
+        report.known = (records.len() - placed.len() - report.rejected.len()) as u64;
         Ok(report)
     }
 }

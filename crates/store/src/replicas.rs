@@ -217,6 +217,13 @@ impl Store {
         }))
     }
 
+    /// How many replicas are in each state; states without any are left out.
+    pub async fn replica_count(&self, caller: &Caller) -> Result<Vec<(ReplicaState, u64)>, StoreError> {
+        authorise(&caller.principal, Action::Read, Resource::Replica, Target::Shared)?;
+        let mut held = self.engine.read().await?;
+        sql::count(held.conn(), self.lost_before()).await
+    }
+
     /// One replica by id.
     pub async fn replica_get(&self, caller: &Caller, id: ReplicaId) -> Result<Replica, StoreError> {
         authorise(&caller.principal, Action::Read, Resource::Replica, Target::Shared)?;

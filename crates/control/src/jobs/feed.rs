@@ -7,6 +7,7 @@ use crate::error::chain;
 use crate::feed;
 use lychgate_authz::Caller;
 use lychgate_store::{ChangeListener, StoreError};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
@@ -72,6 +73,7 @@ async fn listen(app: &App, mut listener: ChangeListener, doubt: &Notify) {
             heard = listener.wait() => heard,
             () = doubt.notified() => {
                 tracing::warn!("changes were found that nobody had announced; listening begins anew");
+                app.counts.feed_losses.count();
                 listener.renew();
                 continue;
             }
@@ -79,9 +81,12 @@ async fn listen(app: &App, mut listener: ChangeListener, doubt: &Notify) {
         match heard {
             Ok(()) => {
                 failing = false;
+                app.counts.feed_deaf.store(false, Ordering::Relaxed);
                 app.feed.bell.notify_one();
             }
             Err(error) => {
+                app.counts.feed_losses.count();
+                app.counts.feed_deaf.store(true, Ordering::Relaxed);
                 if !std::mem::replace(&mut failing, true) {
                     tracing::warn!(error = %chain(&error), "changes are not announced at present; they are looked for every second");
                 }

@@ -1,9 +1,11 @@
 //! Failed attempts of replicas: counted and limited per source address, reported in aggregate. All state is bounded, and a
 //! source over its limit costs no look-up in the database.
 
+use lychgate_telemetry::metrics::Tally;
+use lychgate_telemetry::metrics::labels::KeyRefusal;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -16,7 +18,11 @@ const MAX_REPORTS: usize = 256;
 
 /// What is known of failed attempts.
 #[derive(Default)]
-pub(crate) struct Attempts(Mutex<State>);
+pub(crate) struct Attempts {
+    state: Mutex<State>,
+    /// All of them, by reason.
+    pub(crate) refusals: Tally<KeyRefusal>,
+}
 
 #[derive(Default)]
 struct State {
@@ -39,7 +45,7 @@ pub(crate) struct Failure {
 impl Attempts {
     /// Whether this source may try.
     pub(crate) fn may_try(&self, source: Option<IpAddr>) -> bool {
-        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state();
         let slot = state.slot(source.map(network));
         state
             .failures
@@ -48,32 +54,35 @@ impl Attempts {
     }
 
     /// Notes a failure that counts against its source.
-    pub(crate) fn failed(&self, source: Option<IpAddr>, reason: &'static str, prefix: Option<&str>) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn failed(&self, source: Option<IpAddr>, reason: KeyRefusal, prefix: Option<&str>) {
+        self.refusals.count(reason);
+        let mut state = self.state();
         let slot = state.slot(source.map(network));
         let entry = state.failures.entry(slot).or_insert_with(|| (0, Instant::now()));
         if entry.1.elapsed() >= WINDOW {
             *entry = (0, Instant::now());
         }
         entry.0 = entry.0.saturating_add(1);
-        state.report(source, reason, prefix);
+        state.report(source, reason.as_str(), prefix);
     }
 
     /// Notes a failure of somebody who did show a key of this deployment: reported, but not counted against the source.
-    pub(crate) fn note(&self, source: Option<IpAddr>, reason: &'static str, prefix: Option<&str>) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .report(source, reason, prefix);
+    pub(crate) fn note(&self, source: Option<IpAddr>, reason: KeyRefusal, prefix: Option<&str>) {
+        self.refusals.count(reason);
+        self.state().report(source, reason.as_str(), prefix);
     }
 
     /// Takes what was not reported yet, the most frequent first, and forgets sources whose window is over.
     pub(crate) fn take_report(&self) -> Vec<(Failure, u64)> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         state.failures.retain(|_, (_, since)| since.elapsed() < WINDOW);
         let mut report: Vec<_> = state.unreported.drain().collect();
         report.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         report
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -120,13 +129,13 @@ mod tests {
         let attempts = Attempts::default();
         for _ in 0..LIMIT {
             assert!(attempts.may_try(v4(1)));
-            attempts.failed(v4(1), "unknown", None);
+            attempts.failed(v4(1), KeyRefusal::Unknown, None);
         }
         assert!(!attempts.may_try(v4(1)));
         assert!(attempts.may_try(v4(2)));
         tokio::time::advance(WINDOW).await;
         assert!(attempts.may_try(v4(1)));
-        attempts.failed(v4(1), "unknown", None);
+        attempts.failed(v4(1), KeyRefusal::Unknown, None);
         assert!(attempts.may_try(v4(1)), "a new window begins at one");
     }
 
@@ -134,9 +143,13 @@ mod tests {
     async fn a_flood_is_bounded() {
         let attempts = Attempts::default();
         for n in 0..20_000u32 {
-            attempts.failed(Some(IpAddr::from(n.to_be_bytes())), "unknown", Some(&n.to_string()));
+            attempts.failed(
+                Some(IpAddr::from(n.to_be_bytes())),
+                KeyRefusal::Unknown,
+                Some(&n.to_string()),
+            );
         }
-        assert_eq!(attempts.0.lock().unwrap().failures.len(), MAX_SOURCES + 1);
+        assert_eq!(attempts.state().failures.len(), MAX_SOURCES + 1);
         let report = attempts.take_report();
         assert_eq!(report.len(), MAX_REPORTS + 1);
         assert_eq!(report.iter().map(|(_, count)| count).sum::<u64>(), 20_000);
@@ -144,7 +157,7 @@ mod tests {
         assert!(attempts.take_report().is_empty());
         tokio::time::advance(WINDOW).await;
         attempts.take_report();
-        assert!(attempts.0.lock().unwrap().failures.is_empty());
+        assert!(attempts.state().failures.is_empty());
     }
 
     #[test]

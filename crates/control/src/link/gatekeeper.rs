@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use lychgate_authz::Caller;
 use lychgate_link::server::Gatekeeper;
 use lychgate_link::{ControlLink, LinkError, RefusalReason};
+use lychgate_telemetry::metrics::labels::KeyRefusal;
 use lychgate_types::GatewayKeyId;
 use lychgate_types::secret::{CredentialError, GatewayKeySecret};
 use std::net::{IpAddr, SocketAddr};
@@ -21,7 +22,7 @@ impl Gatekeeper for Doorkeeper {
         let app = &self.0;
         let source = source.map(|address| address.ip());
         let secret = GatewayKeySecret::parse(key).map_err(|error| {
-            app.attempts.failed(source, "malformed", None);
+            app.attempts.failed(source, KeyRefusal::Malformed, None);
             LinkError::Refused(RefusalReason::KeyMalformed(in_words(error)))
         })?;
         // A key in use is never limited: one bad neighbour behind the same address must not lock out good replicas.
@@ -29,21 +30,21 @@ impl Gatekeeper for Doorkeeper {
             Some(gate) => gate,
             None if app.attempts.may_try(source) => new_gate(app, &secret).await.inspect_err(|error| {
                 if let LinkError::Refused(_) = error {
-                    app.attempts.failed(source, "unknown", Some(secret.prefix()));
+                    app.attempts.failed(source, KeyRefusal::Unknown, Some(secret.prefix()));
                 }
             })?,
             None => {
-                app.attempts.failed(source, "too_many_attempts", None);
+                app.attempts.failed(source, KeyRefusal::TooManyAttempts, None);
                 return Err(LinkError::Refused(RefusalReason::TooManyAttempts));
             }
         };
         check(app, &gate, source).await.inspect_err(|error| {
             let reason = match error {
-                LinkError::Refused(RefusalReason::KeyExpired) => "expired",
-                LinkError::Refused(RefusalReason::KeyRotated) => "rotated",
-                LinkError::Refused(RefusalReason::KeyDisabled) => "disabled",
-                LinkError::Refused(RefusalReason::SourceNotAllowed) => "source_not_allowed",
-                LinkError::Refused(_) => "revoked",
+                LinkError::Refused(RefusalReason::KeyExpired) => KeyRefusal::Expired,
+                LinkError::Refused(RefusalReason::KeyRotated) => KeyRefusal::Rotated,
+                LinkError::Refused(RefusalReason::KeyDisabled) => KeyRefusal::Disabled,
+                LinkError::Refused(RefusalReason::SourceNotAllowed) => KeyRefusal::SourceNotAllowed,
+                LinkError::Refused(_) => KeyRefusal::Revoked,
                 LinkError::Unreachable(_) | LinkError::Internal { .. } => return,
             };
             app.attempts.note(source, reason, Some(secret.prefix()));
@@ -68,7 +69,7 @@ async fn new_gate(app: &App, secret: &GatewayKeySecret) -> Result<Arc<Gate>, Lin
     };
     let found = app.store.ai_gateway_key_authenticate(&caller, &secret.hash()).await;
     let key = found
-        .map_err(|error| internal(&caller, &error))?
+        .map_err(|error| internal(app, &caller, &error))?
         .ok_or(LinkError::Refused(RefusalReason::KeyUnknown))?;
     Ok(app
         .hub
@@ -98,7 +99,7 @@ pub(crate) async fn look_up(app: &App, gate: &Gate) -> Result<(), LinkError> {
     };
     let begun = Instant::now();
     let found = app.store.ai_gateway_key_authenticate(&caller, &gate.hash).await;
-    gate.learn(begun, found.map_err(|error| internal(&caller, &error))?);
+    gate.learn(begun, found.map_err(|error| internal(app, &caller, &error))?);
     app.hub.close_refused(gate);
     Ok(())
 }

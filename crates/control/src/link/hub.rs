@@ -7,6 +7,7 @@ use super::mailbox::{self, Beginning, Ending, Mailbox};
 use futures_util::StreamExt as _;
 use lychgate_link::{Attachment, CloseReason, Configuration, Heartbeat};
 use lychgate_store::{ReplicaAttachment, ReplicaBeat, ReplicaLoad, ReplicaState};
+use lychgate_telemetry::metrics::Counter;
 use lychgate_types::secret::{SecretHash, SpoolKey};
 use lychgate_types::{GatewayKeyId, ReplicaId, Timestamp};
 use std::collections::BTreeMap;
@@ -22,6 +23,8 @@ pub(crate) struct Hub {
     state: Mutex<State>,
     departures: mpsc::UnboundedSender<Departure>,
     revocations: AtomicU64,
+    /// Revoked tokens in the feed that everybody was told of.
+    pub(crate) revoked: Counter,
 }
 
 #[derive(Default)]
@@ -56,6 +59,11 @@ pub(super) struct ByKey {
 impl Live {
     fn key_id(&self) -> Option<GatewayKeyId> {
         self.by.as_ref().map(|by| by.gate.key_id)
+    }
+
+    /// Whether it is a replica's own, and neither ended nor replaced.
+    fn is_attached(&self) -> bool {
+        self.by.is_some() && self.announced && matches!(self.mailbox.ending(), Ending::Open)
     }
 
     /// Takes the last heartbeat, if there is one that was not taken.
@@ -136,6 +144,7 @@ impl Hub {
             }),
             departures,
             revocations: AtomicU64::new(0),
+            revoked: Counter::default(),
         };
         (Arc::new(hub), gone)
     }
@@ -215,6 +224,7 @@ impl Hub {
     pub(crate) fn advance(&self, upto: u64, revoked: &[SecretHash], drained: &[ReplicaId]) {
         if !revoked.is_empty() {
             self.revocations.fetch_add(1, Ordering::SeqCst);
+            self.revoked.add(revoked.len() as u64);
         }
         self.with(|state| {
             state.place = upto;
@@ -293,6 +303,21 @@ impl Hub {
         self.with(|state| {
             let live = state.live.values_mut().filter(|live| live.announced);
             live.filter_map(|live| live.beat(now)).collect()
+        })
+    }
+
+    /// How many replicas are attached by a key: those that take requests, and those that drain.
+    pub(crate) fn attached(&self) -> (u64, u64) {
+        self.with(|state| {
+            let live = state.live.values().filter(|live| live.is_attached());
+            live.fold((0, 0), |(serving, draining), live| {
+                let drains = live.mailbox.told_to_drain() || live.heartbeats.borrow().draining;
+                if drains {
+                    (serving, draining + 1)
+                } else {
+                    (serving + 1, draining)
+                }
+            })
         })
     }
 

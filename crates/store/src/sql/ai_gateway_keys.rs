@@ -48,6 +48,9 @@ super::texts! {
     SCOPES = "SELECT id, providers FROM ai_gateway_keys WHERE id = $1 OR $1 IS NULL";
     EXPIRING = "SELECT id, name, expires_at FROM ai_gateway_keys \
          WHERE expires_at > $1 AND expires_at <= $2 AND disabled_at IS NULL ORDER BY expires_at, id LIMIT 1000";
+    /// The state as `KeyState::of` has it.
+    COUNT = "SELECT CASE WHEN k.disabled_at IS NOT NULL THEN 'disabled' WHEN k.expires_at <= $1 THEN 'expired' \
+         ELSE 'active' END AS state, COUNT(k.id) AS number FROM ai_gateway_keys k GROUP BY 1";
 }
 
 /// `known` are the providers that there are.
@@ -208,6 +211,15 @@ pub(crate) async fn scopes(
 ) -> Result<HashMap<GatewayKeyId, Option<Vec<ProviderId>>>, StoreError> {
     let rows = conn.all(SCOPES, args![key]).await?;
     let read = |row: &Row| Ok((row.id("id")?, row.opt_list("providers")?));
+    rows.iter().map(read).collect()
+}
+
+pub(crate) async fn count(conn: Conn<'_>, now: Timestamp) -> Result<Vec<(KeyState, u64)>, StoreError> {
+    let rows = conn.all(COUNT, args![now]).await?;
+    let read = |row: &Row| {
+        let number = row.int("number")?;
+        Ok((row.parsed("state")?, u64::try_from(number).unwrap_or(0)))
+    };
     rows.iter().map(read).collect()
 }
 

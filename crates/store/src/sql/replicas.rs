@@ -58,6 +58,7 @@ super::texts! {
     GET = concat!(columns!(), "WHERE r.id = $2");
     OF_KEY = concat!(columns!(), "WHERE r.gateway_key_id = $2 AND r.state <> 'detached' \
          ORDER BY r.created_at, r.id LIMIT $3");
+    COUNT = concat!("SELECT ", state!(), " AS state, COUNT(r.id) AS number FROM replicas r GROUP BY 1");
     KEY_OF = "SELECT gateway_key_id FROM replicas WHERE id = $1";
     PRUNE = "DELETE FROM replicas WHERE last_heartbeat_at < $1";
 }
@@ -241,6 +242,15 @@ pub(crate) async fn count_live(
         live.insert(row.id("gateway_key_id")?, u64::try_from(row.int("live")?).unwrap_or(0));
     }
     Ok(live)
+}
+
+pub(crate) async fn count(conn: Conn<'_>, lost_before: Timestamp) -> Result<Vec<(ReplicaState, u64)>, StoreError> {
+    let rows = conn.all(COUNT, args![lost_before]).await?;
+    let read = |row: &Row| {
+        let number = row.int("number")?;
+        Ok((row.parsed("state")?, u64::try_from(number).unwrap_or(0)))
+    };
+    rows.iter().map(read).collect()
 }
 
 /// The key that a replica came in by; `None` if the registry does not know the replica.

@@ -153,8 +153,19 @@ both_engines! {
             found.into_iter().map(|key| (key.name, key.expires_at)).collect()
         };
         assert_eq!(names(day(3)).await, [("next".to_owned(), day(1)), ("later".to_owned(), day(3))]);
+        let counted = async || {
+            let mut counted = db.store().ai_gateway_key_count(&plane()).await.unwrap();
+            counted.sort_unstable_by_key(|(state, _)| state.as_str());
+            counted
+        };
+        assert_eq!(counted().await, [(KeyState::Active, 4), (KeyState::Disabled, 1)]);
         let (third, fourth) = (day(3), day(4));
         db.clock().advance(Duration::from_secs(24 * 3600));
+        assert_eq!(
+            counted().await,
+            [(KeyState::Active, 3), (KeyState::Disabled, 1), (KeyState::Expired, 1)],
+            "what is disabled and expired counts as disabled"
+        );
         assert_eq!(names(third).await, [("later".to_owned(), third)], "what has expired is not told");
         assert_eq!(names(fourth).await.len(), 2);
     }

@@ -121,6 +121,10 @@ both_engines! {
         let records = [Arc::new(stray.clone()), Arc::new(good.clone())];
         let report = db.store().interception_ingest(&plane(), ReplicaStamp::default(), &records).await.unwrap();
         assert_eq!(report.rejected.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [stray.id]);
+        assert_eq!((report.new, report.known), (1, 0));
+        let again = [Arc::new(good.clone()), Arc::new(good.clone()), Arc::new(stray.clone()), Arc::new(full(db, people.member.hash))];
+        let again = db.store().interception_ingest(&plane(), ReplicaStamp::default(), &again).await.unwrap();
+        assert_eq!((again.new, again.known, again.rejected.len()), (1, 2, 1));
         assert!(report.rejected[0].1.contains("token"));
         assert!(db.store().interception_get(&people.owner.caller, good.id).await.is_ok());
         let missing = db.store().interception_get(&people.owner.caller, stray.id).await;

@@ -250,8 +250,11 @@ both_engines! {
         assert_eq!(ids(state(ReplicaState::Attached)).await, wanted(&[2, 4, 6]));
         assert_eq!(ids(state(ReplicaState::Detached)).await, wanted(&[0]));
         assert_eq!(ids(state(ReplicaState::Lost)).await, []);
+        let counted = async || db.store().replica_count(&plane()).await.unwrap().into_iter().map(|(s, n)| (s.as_str(), n)).collect::<BTreeMap<_, _>>();
+        assert_eq!(counted().await, BTreeMap::from([("attached", 6), ("detached", 1)]));
         db.clock().advance(LOST_AFTER + Duration::from_secs(1));
         assert_eq!(ids(state(ReplicaState::Lost)).await, wanted(&[2, 4, 6]));
+        assert_eq!(counted().await, BTreeMap::from([("lost", 6), ("detached", 1)]));
     }
 
     async fn who_was_not_heard_for_a_week_is_forgotten(db: TestDb) {
