@@ -112,6 +112,9 @@ pub(crate) struct ServerArgs {
     /// Where records wait for the control plane.
     #[command(flatten)]
     pub(crate) spool: SpoolArgs,
+    /// Where the metrics are.
+    #[command(flatten)]
+    pub(crate) metrics: MetricsArgs,
     /// What every role takes.
     #[command(flatten)]
     pub(crate) common: CommonArgs,
@@ -179,6 +182,9 @@ pub(crate) struct GatewayArgs {
     /// Where records wait for the control plane.
     #[command(flatten)]
     pub(crate) spool: SpoolArgs,
+    /// Where the metrics are.
+    #[command(flatten)]
+    pub(crate) metrics: MetricsArgs,
     /// What every role takes.
     #[command(flatten)]
     pub(crate) common: CommonArgs,
@@ -202,6 +208,15 @@ pub(crate) struct SpoolArgs {
     /// [default: refuse]
     #[arg(long, value_name = "WHAT")]
     pub(crate) spool_full: Option<String>,
+}
+
+/// Where the metrics are.
+#[derive(Debug, clap::Args)]
+pub(crate) struct MetricsArgs {
+    /// Address and port for Prometheus, which asks for /metrics there, for example 127.0.0.1:9464; whoever reaches it can read
+    /// them [default: no metrics are served]
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) metrics_listen: Option<String>,
 }
 
 /// `lychgate dev`.
@@ -269,6 +284,7 @@ mod tests {
                 "spool-max-bytes",
                 "spool-sync",
                 "spool-full",
+                "metrics-listen",
                 "log",
                 "log-format"
             ]
@@ -288,6 +304,7 @@ mod tests {
                 "spool-max-bytes",
                 "spool-sync",
                 "spool-full",
+                "metrics-listen",
                 "log",
                 "log-format"
             ]

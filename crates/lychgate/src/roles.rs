@@ -5,6 +5,7 @@ pub(crate) mod dev;
 pub(crate) mod gateway;
 mod key_file;
 mod master_key;
+mod metrics;
 mod net;
 pub(crate) mod server;
 mod spool;

@@ -1,6 +1,7 @@
 //! The whole product as its users run it: a control plane, replicas, the command line, and a scripted provider behind.
 
 use crate::http::{self, Call};
+use crate::metrics::Scrape;
 use crate::process::{Finished, Process, finish};
 use crate::wait::eventually;
 use lychgate_scripted::ScriptedProvider;
@@ -197,6 +198,11 @@ impl App {
         .await
     }
 
+    /// What the control plane tells Prometheus.
+    pub async fn metrics(&self) -> Scrape {
+        Scrape::of(&self.server.line("metrics on ").await).await
+    }
+
     /// Makes a gateway key and leaves it in a file.
     pub async fn key_file(&self, name: &str) -> PathBuf {
         let path = self.directory.path().join(format!("{name}.key"));
@@ -326,6 +332,11 @@ impl Replica {
         (attached.len(), last.map(|(url, _)| url.to_owned()).unwrap_or_default())
     }
 
+    /// What it tells Prometheus, where it was started with `--metrics-listen`.
+    pub async fn metrics(&self) -> Scrape {
+        Scrape::of(&self.process.line("metrics on ").await).await
+    }
+
     /// What `/readyz` says: status and text.
     pub async fn readiness(&self) -> (u16, String) {
         let answer = http::get(format!("{}/readyz", self.url)).send().await;
@@ -338,7 +349,8 @@ fn server(program: &Path, directory: &Path, database_url: Option<&str>, listen: 
     command
         .args(["server", "--listen", listen])
         .arg("--data-dir")
-        .arg(directory.join("data"));
+        .arg(directory.join("data"))
+        .env("LYCHGATE_METRICS_LISTEN", "127.0.0.1:0");
     if let Some(url) = database_url {
         command.env("LYCHGATE_DATABASE_URL", url);
     }

@@ -188,6 +188,18 @@ impl TestDb {
             .expect("the list of processes")
     }
 
+    /// Cuts every connection to the database and lets nobody in, or lets everybody in again. PostgreSQL only.
+    pub async fn let_in(&self, everybody: bool) {
+        let Place::Postgres { admin, name } = &self.place else {
+            panic!("a file can't be shut");
+        };
+        let mut server = admin.connect().await.expect("the server answers");
+        let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname =";
+        let statements = format!("ALTER DATABASE {name} ALLOW_CONNECTIONS {everybody}; {cut} '{name}'");
+        let done = sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut server).await;
+        done.expect("the statements run");
+    }
+
     /// Closes and removes the database; what fails is left to the server's end.
     pub async fn destroy(self) {
         self.store.close().await;

@@ -13,5 +13,6 @@ pub mod db;
 pub mod dump;
 pub mod http;
 pub mod network;
+pub mod metrics;
 pub mod process;
 pub mod wait;

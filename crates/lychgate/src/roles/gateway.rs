@@ -3,7 +3,7 @@
 use super::key_file;
 use super::net::{Listen, bind, host_name};
 use super::upstream::UpstreamSettings;
-use super::{LogSettings, STOP_LIMIT, VERSION, chain, read_log, spool};
+use super::{LogSettings, STOP_LIMIT, VERSION, chain, metrics, read_log, spool};
 use crate::args::{GatewayArgs, configuration_keys};
 use crate::config::{Environment, SecretFlags, Settings};
 use crate::duration::Span;
@@ -50,6 +50,13 @@ pub(crate) struct GatewaySettings {
     pub(crate) offline_start: bool,
 }
 
+/// What concerns the process, not the replica in it.
+#[derive(Debug)]
+struct OfProcess {
+    metrics: Option<Listen>,
+    log: LogSettings,
+}
+
 /// A running replica.
 #[derive(Debug)]
 pub(crate) struct Replica {
@@ -64,16 +71,20 @@ pub(crate) struct Replica {
 
 /// Runs the role until a signal ends it.
 pub(crate) async fn run(args: GatewayArgs, environment: &Environment) -> Outcome {
-    let (settings, log) = read(args, environment)?;
-    log.start()?;
+    let (settings, role) = read(args, environment)?;
+    role.log.start()?;
     let signals = Signals::listen()?;
     let listener = bind("--listen", settings.listen)?;
+    let metrics = metrics::Bound::bind(role.metrics)?;
     let replica = Replica::start(settings, listener, Ambient::system())?;
-    let announced = output::line(&format!("listening on http://{}", replica.local_addr));
+    let metrics = metrics.serve(replica.gateway.metrics_router());
+    let listening = format!("listening on http://{}", replica.local_addr);
+    let announced = metrics.announce().and_then(|()| output::line(&listening));
     if announced.is_ok() {
         signals.stop_asked().await;
     }
     replica.stop(STOP_LIMIT).await;
+    metrics.stop().await;
     announced
 }
 
@@ -129,7 +140,7 @@ impl Replica {
     }
 }
 
-fn read(args: GatewayArgs, environment: &Environment) -> Outcome<(GatewaySettings, LogSettings)> {
+fn read(args: GatewayArgs, environment: &Environment) -> Outcome<(GatewaySettings, OfProcess)> {
     let mut settings = Settings::load(
         "gateway",
         args.common.config.clone(),
@@ -186,6 +197,7 @@ fn read(args: GatewayArgs, environment: &Environment) -> Outcome<(GatewaySetting
     let max_offline = settings.value::<Span>("max-offline", args.max_offline);
     let offline_start = settings.value("offline-start", args.offline_start).unwrap_or(true);
     let spool = spool::read(&mut settings, args.spool, "./lychgate-spool");
+    let metrics = metrics::read(&mut settings, args.metrics);
     let log = read_log(&mut settings, args.common, false);
     settings.finish()?;
     let Some((key, key_file)) = key else {
@@ -206,7 +218,7 @@ fn read(args: GatewayArgs, environment: &Environment) -> Outcome<(GatewaySetting
             max_offline: max_offline.map(|Span(time)| time),
             offline_start,
         },
-        log,
+        OfProcess { metrics, log },
     ))
 }
 

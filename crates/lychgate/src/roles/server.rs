@@ -2,7 +2,7 @@
 
 use super::net::{Listen, bind, cant_listen, host_name};
 use super::upstream::UpstreamSettings;
-use super::{LogSettings, STOP_LIMIT, VERSION, chain, data_dir, master_key, read_log, spool};
+use super::{LogSettings, STOP_LIMIT, VERSION, chain, data_dir, master_key, metrics, read_log, spool};
 use crate::args::{DatabaseArgs, MigrateArgs, ServerArgs, configuration_keys};
 use crate::config::{Environment, SecretFlags, Settings};
 use crate::failure::{Failure, Outcome};
@@ -26,6 +26,7 @@ struct ServerSettings {
     capture_content: bool,
     upstream: UpstreamSettings,
     spool: SpoolOptions,
+    metrics: Option<Listen>,
     log: LogSettings,
 }
 
@@ -44,6 +45,7 @@ pub(crate) async fn run(args: ServerArgs, environment: &Environment) -> Outcome 
     let ambient = Ambient::system();
     // Before anything is changed: a taken port is the likeliest failure.
     drop(bind("--listen", settings.listen)?);
+    let metrics = metrics::Bound::bind(settings.metrics)?;
     data_dir::make(&settings.database.data_dir)?;
     let _held = match settings.database.url {
         None => Some(data_dir::hold(&settings.database.data_dir)?),
@@ -68,11 +70,14 @@ pub(crate) async fn run(args: ServerArgs, environment: &Environment) -> Outcome 
         }),
     };
     let control = start(options, ambient, &master_key).await?;
-    let announced = output::line(&format!("listening on http://{}", control.local_addr()));
+    let metrics = metrics.serve(control.metrics_router());
+    let listening = format!("listening on http://{}", control.local_addr());
+    let announced = metrics.announce().and_then(|()| output::line(&listening));
     if announced.is_ok() {
         signals.stop_asked().await;
     }
     control.shutdown(STOP_LIMIT).await;
+    metrics.stop().await;
     announced
 }
 
@@ -146,6 +151,7 @@ fn read(args: ServerArgs, environment: &Environment) -> Outcome<ServerSettings> 
     let capture_content = !settings.switch("no-content-capture", args.no_content_capture);
     let upstream = UpstreamSettings::read(&mut settings, args.provider_ca_file, environment);
     let spool = spool::read(&mut settings, args.spool, database.data_dir.join("spool"));
+    let metrics = metrics::read(&mut settings, args.metrics);
     let log = read_log(&mut settings, args.common, false);
     settings.finish()?;
     Ok(ServerSettings {
@@ -156,6 +162,7 @@ fn read(args: ServerArgs, environment: &Environment) -> Outcome<ServerSettings> 
         capture_content,
         upstream,
         spool,
+        metrics,
         log,
     })
 }

@@ -8,6 +8,7 @@ use lychgate_testkit::both_engines;
 use lychgate_testkit::dump;
 use lychgate_testkit::http::{Call, get, post};
 use lychgate_testkit::process::finish;
+use lychgate_testkit::wait::eventually;
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -50,7 +51,9 @@ both_engines! {
     /// No secret is written anywhere but in the one answer that shows it.
     async fn no_secret_is_found_anywhere(db: TestDb) {
         let app = App::start(PROGRAM, Some(db.url())).await;
-        let replica = app.replica("edge-1").await;
+        let key_file = app.key_file("edge-1").await;
+        let replica = app.replica_on(&key_file, &app.fresh_spool(), &["--metrics-listen", "127.0.0.1:0"]).await;
+        eventually("the replica is ready", async || (replica.readiness().await.0 == 200).then_some(())).await;
         let key = std::fs::read_to_string(app.directory().join("edge-1.key")).unwrap().trim().to_owned();
         let master = std::fs::read_to_string(app.directory().join("data/master-key")).unwrap().trim().to_owned();
         let mut seen = Seen::default();
@@ -62,7 +65,10 @@ both_engines! {
             use_the_gateway(base, &app, &[&key, &rotated, &revoked, BYOK], &mut seen).await;
         }
         use_the_command_line(&app, &key, &mut seen).await;
+        seen.add("the replica's metrics", replica.metrics().await.text);
+        seen.add("the server's metrics", app.metrics().await.text);
         app.cli_ok(&["keys", "delete", "edge-1", "-y"]).await;
+        seen.add("the replica's last metrics", replica.metrics().await.text);
         seen.add("the replica's last answers", get(format!("{}/readyz", replica.url)).send().await.text());
         read_all(&app, &mut seen).await;
         // As it lies there while the server runs, and after it has ended.

@@ -15,6 +15,7 @@ mod flow;
 mod identity;
 mod keys;
 mod leaving;
+mod metrics;
 mod outage;
 mod replicas;
 mod request;

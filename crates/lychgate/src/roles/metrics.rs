@@ -1,0 +1,80 @@
+//! The listener that Prometheus asks for metrics, where one is wanted.
+
+use super::net::{Listen, bind};
+use crate::args::MetricsArgs;
+use crate::config::Settings;
+use crate::failure::{Failure, Outcome};
+use crate::output;
+use lychgate_gateway::Front;
+use std::net::SocketAddr;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// Reads where to listen; `None`: nowhere.
+pub(super) fn read(settings: &mut Settings, args: MetricsArgs) -> Option<Listen> {
+    settings.value("metrics-listen", args.metrics_listen)
+}
+
+/// An address taken, if one is wanted; nobody is served yet.
+#[derive(Debug)]
+pub(super) struct Bound(Option<(TcpListener, SocketAddr)>);
+
+impl Bound {
+    /// Listens. Early, because a taken port is the likeliest failure.
+    pub(super) fn bind(listen: Option<Listen>) -> Outcome<Self> {
+        let Some(listen) = listen else { return Ok(Self(None)) };
+        let listener = bind("--metrics-listen", listen)?;
+        let address = listener.local_addr().map_err(Failure::failed)?;
+        Ok(Self(Some((listener, address))))
+    }
+
+    /// Serves the routes.
+    pub(super) fn serve(self, routes: impl Into<Front>) -> Serving {
+        let front = routes.into();
+        let Some((listener, address)) = self.0 else {
+            return Serving(None);
+        };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = lychgate_gateway::serve(listener, front, async {
+            // Sent or dropped: either way it is to end.
+            let _ = stopped.await;
+        });
+        Serving(Some(Running {
+            address,
+            stop,
+            serving: tokio::spawn(serving),
+        }))
+    }
+}
+
+/// The metrics being served, if they are.
+#[derive(Debug)]
+pub(super) struct Serving(Option<Running>);
+
+#[derive(Debug)]
+struct Running {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<()>,
+}
+
+impl Serving {
+    /// Says where.
+    pub(super) fn announce(&self) -> Outcome {
+        match &self.0 {
+            Some(running) => output::line(&format!("metrics on http://{}/metrics", running.address)),
+            None => Ok(()),
+        }
+    }
+
+    /// Stops, last of all: how a process ends is worth telling, too.
+    pub(super) async fn stop(self) {
+        let Some(running) = self.0 else { return };
+        // The receiver is gone only when serving ended by itself.
+        let _ = running.stop.send(());
+        if let Err(error) = running.serving.await {
+            tracing::error!(%error, "the task of the metrics' listener failed");
+        }
+    }
+}
