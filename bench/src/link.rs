@@ -107,7 +107,7 @@ pub(crate) async fn run(args: &LinkArgs) -> anyhow::Result<()> {
         .prefix("lychgate-bench-")
         .tempdir()
         .context("can't make a temporary directory")?;
-    let postgres = postgres::find().context("this needs PostgreSQL: install it, or set PG_BIN")?;
+    let postgres = lychgate_postgres::find().context("this needs PostgreSQL: install it, or set PG_BIN")?;
     let ground = Ground {
         binary: lychgate::binary(args.lychgate.as_deref())?,
         postgres: Some(postgres.clone()),

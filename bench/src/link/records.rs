@@ -47,6 +47,7 @@ impl Iterator for Records {
             provider_type: ProviderType::Anthropic,
             api: Api::AnthropicMessages,
             model: "claude-sonnet-4-5".into(),
+            served_model: None,
             streaming: true,
             client: "Claude Code".into(),
             user_agent: "claude-cli/2.0.0 (external, cli)".into(),

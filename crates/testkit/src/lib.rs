@@ -12,7 +12,7 @@ pub mod app;
 pub mod db;
 pub mod dump;
 pub mod http;
-pub mod network;
 pub mod metrics;
+pub mod network;
 pub mod process;
 pub mod wait;

@@ -77,7 +77,7 @@ both_engines! {
         assert_eq!(off["enabled"], false);
         app.cli_ok(&["routes", "enable", "sonnet"]).await;
         let update = ["routes", "update", "sonnet", "--provider", "openai", "--model", "gpt-*", "--target", "openai=gpt-5:3", "--no-fallbacks", "-o", "json"];
-        let changed: serde_json::Value = serde_json::from_str(&app.cli_ok(&update).await).unwrap();
+        let changed: Value = serde_json::from_str(&app.cli_ok(&update).await).unwrap();
         assert_eq!((&changed["enabled"], &changed["fallbacks"]), (&json!(true), &json!([])));
         assert_eq!((&changed["targets"][0]["model"], &changed["targets"][0]["weight"]), (&json!("gpt-5"), &json!(3)));
         app.cli_ok(&["routes", "delete", "sonnet", "--yes"]).await;
