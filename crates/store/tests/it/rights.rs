@@ -264,7 +264,7 @@ both_engines! {
         let callers = [&people.owner.caller, &people.auditor.caller, &people.member.caller, &replica, &plane(), &bare];
         let mut columns = Vec::new();
         for (n, caller) in callers.into_iter().enumerate() {
-            columns.push(verdicts(db, caller, n).await);
+            columns.push(Box::pin(verdicts(db, caller, n)).await);
         }
         let found: Vec<String> = (0..columns[0].len())
             .map(|row| {
@@ -335,7 +335,7 @@ both_engines! {
     async fn a_scope_opens_exactly_its_own_door(db: TestDb) {
         let people = people(db).await;
         let keys = narrowed(&people.owner.caller, &["ai_gateway_key:create"]);
-        let opened: Vec<_> = verdicts(db, &keys, 0).await.into_iter().filter(|(_, verdict)| *verdict == "allowed").collect();
+        let opened: Vec<_> = Box::pin(verdicts(db, &keys, 0)).await.into_iter().filter(|(_, verdict)| *verdict == "allowed").collect();
         assert_eq!(opened, [("key create", "allowed"), ("key providers for a new one", "allowed")]);
     }
 
