@@ -146,8 +146,9 @@ mod tests {
         );
         // Those that have run out go first.
         tokio::time::advance(Duration::from_secs(6)).await;
-        shards.believe(token(9), lease(Verdict::Denied(DenyReason::Unknown), 5));
-        assert_eq!(shards.shard(&token(9)).load().bad.len(), 1);
+        let another = token(u16::MAX);
+        shards.believe(another, lease(Verdict::Denied(DenyReason::Unknown), 5));
+        assert_eq!(shards.shard(&another).load().bad.len(), 1);
     }
 
     #[tokio::test]
