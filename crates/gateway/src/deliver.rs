@@ -14,10 +14,14 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// Most records of one batch.
-const BATCH: usize = 256;
+/// Most records of one batch: a full spool goes in large ones, for which the control plane waits for its disk once.
+const BATCH: usize = 2048;
 /// Most bytes of one batch, but for the last record in it.
 const BATCH_BYTES: usize = 2 << 20;
+/// Most records of a batch among which one is looked for at which the control plane fails.
+const DOUBTFUL: usize = 256;
+/// A batch of so many does not wait for more.
+const ENOUGH: u64 = 256;
 /// How long the first record of a batch waits for company: one transaction of many rows costs little more than of one.
 const LINGER: Duration = Duration::from_millis(20);
 /// How often a record is tried while others pass.
@@ -89,7 +93,7 @@ impl Delivery {
 
     /// Delivers the next batch.
     async fn deliver(&mut self) {
-        if self.core.spool.depth() < BATCH as u64 {
+        if self.core.spool.depth() < ENOUGH {
             sleep(LINGER).await;
         }
         let Some(batch) = self.read().await else { return };
@@ -119,7 +123,7 @@ impl Delivery {
     /// Perhaps one record is to blame: finds it by halving, and lets the others pass it.
     fn narrow(&mut self, batch: Batch) {
         match <[Entry; 1]>::try_from(batch.entries) {
-            Err(entries) => self.most = entries.len() / 2,
+            Err(entries) => self.most = (entries.len() / 2).min(DOUBTFUL),
             Ok([entry]) if self.suspects.len() < SUSPECTS => {
                 self.suspects.push(Suspect {
                     entry,

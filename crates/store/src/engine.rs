@@ -68,6 +68,14 @@ impl Engine {
         }
     }
 
+    /// How many transactions of one caller can write at the same time to some avail.
+    pub(crate) const fn writers(&self) -> usize {
+        match self {
+            Self::Pg { .. } => 4,
+            Self::Lite { .. } => 1,
+        }
+    }
+
     /// A transaction that may write. Dropped without a commit, it changes nothing.
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
         match self {

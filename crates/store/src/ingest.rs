@@ -1,11 +1,16 @@
-//! Taking in what replicas deliver: whole batches, each in one transaction, the same record any number of times.
+//! Taking in what replicas deliver: whole batches, the same record any number of times.
+//!
+//! What a batch refers to is looked up first, for all of it together; then it is written by several transactions at once, which
+//! need not know of each other. So one replica with a full spool keeps more than one core of the database busy. A batch of
+//! which a part fails is delivered again, and what is there already is left as it is.
 
-use crate::engine::{Tx, is_about_values};
+use crate::engine::{Conn, is_about_values};
 use crate::sql::ingest as sql;
 use crate::sql::ingest::ThreadLink;
 use crate::sql::replicas;
 use crate::{Store, StoreError};
 use aws_lc_rs::digest;
+use futures_util::future::join_all;
 use lychgate_authz::{Action, Caller, Principal, Resource, Target, authorise};
 use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::{GatewayKeyId, InterceptionId, ReplicaId, TokenId, UserId};
@@ -33,6 +38,9 @@ pub struct IngestReport {
     pub errors: Vec<(InterceptionId, StoreError)>,
 }
 
+/// Fewer records than this are written by one transaction: its beginning and end cost as much as some hundred of them.
+const LEAST_PART: usize = 256;
+
 const NOT_HELD: &str = "the control plane's database can't hold it; the control plane's log says why";
 
 impl Store {
@@ -58,12 +66,8 @@ impl Store {
         // Whatever is not taken is halved until what can't be taken stands alone.
         let mut parts = vec![records];
         while let Some(part) = parts.pop() {
-            match self.take_in(part, gateway_key, stamp).await {
-                Ok(mut done) => {
-                    report.new += done.new;
-                    report.known += done.known;
-                    report.rejected.append(&mut done.rejected);
-                }
+            match Box::pin(self.take_in(part, gateway_key, stamp, &mut report.new)).await {
+                Ok(mut rejected) => report.rejected.append(&mut rejected),
                 Err(error) if !is_about_values(&error) => return Err(error),
                 Err(error) => match part {
                     [] => {}
@@ -78,49 +82,78 @@ impl Store {
                 },
             }
         }
+        report.known = (records.len() - report.rejected.len()) as u64 - report.new;
         Ok(report)
     }
 
+    /// Gives what can never be taken, and adds to `new` what is on the books now, even if it fails at other records.
     async fn take_in(
         &self,
         records: &[Arc<InterceptionRecord>],
         gateway_key: Option<GatewayKeyId>,
         stamp: ReplicaStamp,
-    ) -> Result<IngestReport, StoreError> {
-        let mut tx = self.engine.begin().await?;
-        let replica = own_id(&mut tx, stamp, gateway_key).await?;
+        new: &mut u64,
+    ) -> Result<Vec<(InterceptionId, String)>, StoreError> {
+        let mut held = self.engine.read().await?;
+        let replica = own_id(held.conn(), stamp, gateway_key).await?;
         let hashes = records.iter().map(|record| record.token_hash).collect();
-        let tokens = sql::tokens(tx.conn(), &hashes).await?;
-        let (mut placed, mut report) = place(records, &tokens);
-        let parents = sql::parents(tx.conn(), &wanted_parents(&placed)).await?;
+        let tokens = sql::tokens(held.conn(), &hashes).await?;
+        let (mut placed, rejected) = place(records, &tokens);
+        let wanted = wanted_parents(&placed);
+        let parents = sql::parents(held.conn(), &wanted).await?;
+        drop(held);
         link_threads(&mut placed, parents);
         // Two deliveries of the same records wait for each other; in one order, so that they can't wait in a circle.
         placed.sort_unstable_by_key(|place| place.record.id);
-        let new = sql::interceptions(tx.conn(), &placed, gateway_key, replica).await?;
-        placed.retain(|place| new.contains(&place.record.id));
-        sql::token_usages(tx.conn(), &placed).await?;
-        sql::prompts(tx.conn(), &placed).await?;
-        sql::tool_usages(tx.conn(), &placed).await?;
-        sql::model_thoughts(tx.conn(), &placed).await?;
+        let part = placed.len().div_ceil(self.engine.writers()).max(LEAST_PART);
+        let writing = placed.chunks(part).map(|part| self.write(part, gateway_key, replica));
+        // All are waited for, whatever becomes of the first.
+        let mut done = Ok(rejected);
+        for written in join_all(writing).await {
+            match written {
+                Ok(count) => *new += count,
+                Err(error) => done = Err(error),
+            }
+        }
+        done
+    }
+
+    /// Writes records that are not there yet, in one transaction; gives how many they were.
+    async fn write(
+        &self,
+        placed: &[Placed<'_>],
+        gateway_key: Option<GatewayKeyId>,
+        replica: Option<ReplicaId>,
+    ) -> Result<u64, StoreError> {
+        let mut tx = self.engine.begin().await?;
+        let new = sql::interceptions(tx.conn(), placed, gateway_key, replica).await?;
+        let new: Vec<_> = placed
+            .iter()
+            .filter(|place| new.contains(&place.record.id))
+            .copied()
+            .collect();
+        sql::token_usages(tx.conn(), &new).await?;
+        sql::prompts(tx.conn(), &new).await?;
+        sql::tool_usages(tx.conn(), &new).await?;
+        sql::model_thoughts(tx.conn(), &new).await?;
         tx.commit().await?;
-        report.new = placed.len() as u64;
-        report.known = (records.len() - placed.len() - report.rejected.len()) as u64;
-        Ok(report)
+        Ok(new.len() as u64)
     }
 }
 
 /// A replica names itself, but it can't pass for one that came in by another key.
 async fn own_id(
-    tx: &mut Tx,
+    conn: Conn<'_>,
     stamp: ReplicaStamp,
     gateway_key: Option<GatewayKeyId>,
 ) -> Result<Option<ReplicaId>, StoreError> {
     let Some(id) = stamp.replica_id else { return Ok(None) };
-    let key = replicas::key_of(tx.conn(), id).await?;
+    let key = replicas::key_of(conn, id).await?;
     Ok((key.is_none() || key == gateway_key).then_some(id))
 }
 
 /// A record with what the control plane knows of it.
+#[derive(Clone, Copy)]
 pub(crate) struct Placed<'r> {
     pub(crate) record: &'r InterceptionRecord,
     pub(crate) token: TokenId,
@@ -133,8 +166,8 @@ pub(crate) struct Placed<'r> {
 fn place<'r>(
     records: &'r [Arc<InterceptionRecord>],
     tokens: &HashMap<[u8; 32], (TokenId, UserId)>,
-) -> (Vec<Placed<'r>>, IngestReport) {
-    let mut report = IngestReport::default();
+) -> (Vec<Placed<'r>>, Vec<(InterceptionId, String)>) {
+    let mut rejected = Vec::new();
     let mut seen = HashSet::new();
     let mut placed = Vec::with_capacity(records.len());
     for record in records.iter().filter(|record| seen.insert(record.id)) {
@@ -146,14 +179,14 @@ fn place<'r>(
                 session: record.id.as_uuid(),
                 parent: None,
             }),
-            None => report.rejected.push((
+            None => rejected.push((
                 record.id,
                 "it came with a token that this deployment does not know".to_owned(),
             )),
         }
     }
     placed.sort_by_key(|place| (place.record.started_at, place.record.id));
-    (placed, report)
+    (placed, rejected)
 }
 
 /// The call whose result this record brings back; empty ids, which some servers give, link nothing.

@@ -98,18 +98,18 @@ both_engines! {
 
     async fn the_same_batch_delivered_at_once_by_many_is_on_the_books_once(db: TestDb) {
         let people = people(db).await;
-        let mut records: Vec<_> = (0..50).map(|_| Arc::new(full(db, people.member.hash))).collect();
+        let mut records: Vec<_> = (0..600).map(|_| Arc::new(full(db, people.member.hash))).collect();
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..6 {
-            records.rotate_left(7);
+            records.rotate_left(70);
             let (store, records) = (db.store().clone(), records.clone());
             tasks.spawn(async move { store.interception_ingest(&plane(), ReplicaStamp::default(), &records).await });
         }
         for done in tasks.join_all().await {
             assert_eq!(done.unwrap().rejected, []);
         }
-        assert_eq!(count(db, &people.owner.caller).await, 50);
-        for record in &records {
+        assert_eq!(count(db, &people.owner.caller).await, 600);
+        for record in records.iter().step_by(20) {
             let found = db.store().interception_get(&people.owner.caller, record.id).await.unwrap();
             assert_eq!((found.token_usages.len(), found.tool_usages.len(), found.model_thoughts.len()), (1, 2, 2));
         }

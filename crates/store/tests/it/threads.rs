@@ -63,6 +63,19 @@ both_engines! {
         }
     }
 
+    /// Large batches are written by several transactions at once; links do not depend on which of them comes first.
+    async fn a_thread_through_a_large_batch_is_whole(db: TestDb) {
+        let people = people(db).await;
+        let chain: Vec<_> = (0..1100)
+            .map(|n: u32| step(db, people.member.hash, n.checked_sub(1).map(|n| n.to_string()).as_deref(), &[&n.to_string()]))
+            .collect();
+        ingest(db, &chain.iter().collect::<Vec<_>>()).await;
+        for at in [1, 255, 256, 257, 274, 275, 276, 549, 550, 824, 825, 1099] {
+            let found = db.store().interception_get(&people.owner.caller, chain[at].id).await.unwrap().summary;
+            assert_eq!((found.thread_parent_id, found.thread_root_id), (Some(chain[at - 1].id), Some(chain[0].id)), "{at}");
+        }
+    }
+
     async fn the_parent_is_the_users_newest(db: TestDb) {
         let people = people(db).await;
         let other = person(db, &people.owner.caller, "other", Role::Member).await;
