@@ -55,6 +55,11 @@ impl Replica {
     pub(crate) fn pid(&self) -> u32 {
         self.process.id()
     }
+
+    /// What it has logged, from the end.
+    pub(crate) fn output(&self) -> String {
+        self.process.output()
+    }
 }
 
 impl Deployment {

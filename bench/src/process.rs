@@ -5,15 +5,20 @@ use anyhow::{Context as _, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::ffi::OsStr;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// How long a process may take to start or stop.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Ports below those that Linux takes for outgoing connections.
+const FIRST_PORT: u16 = 12_000;
+const PORTS: u32 = 20_000;
 
 /// A process in a process group of its own. Dropping it stops it.
 pub(crate) struct Process {
@@ -154,10 +159,20 @@ impl Drop for Process {
     }
 }
 
-/// A loopback port that was free a moment ago.
+/// A loopback port that was free a moment ago; not one of those from which connections go out (`ip_local_port_range`), so that
+/// it still is when a process that was killed comes back to it.
 pub(crate) fn free_port() -> anyhow::Result<u16> {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").context("can't listen on 127.0.0.1")?;
-    Ok(listener.local_addr().context("a listener without an address")?.port())
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..PORTS {
+        let number = std::process::id()
+            .wrapping_mul(101)
+            .wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = FIRST_PORT + u16::try_from(number % PORTS).unwrap_or(0);
+        if std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no port of 127.0.0.1 from {FIRST_PORT} on is free")
 }
 
 /// CPU time that a process has used, in user mode and in the kernel.

@@ -7,7 +7,8 @@ use super::records::Records;
 use super::{Bench, Found};
 use crate::deployment::Deployment;
 use crate::figures::{Bar, Figure};
-use crate::process::memory;
+use crate::machine::ticks_per_second;
+use crate::process::{cpu, memory};
 use anyhow::{Context as _, bail, ensure};
 use futures_util::StreamExt as _;
 use lychgate_gateway::SpoolOptions;
@@ -45,6 +46,9 @@ pub(super) async fn measure(bench: &Bench<'_>) -> anyhow::Result<Found> {
     let (middle, last, bytes) = spawn_blocking(move || fill(&spool, &key, records, count)).await??;
     let filling = filling.elapsed().as_secs_f64();
 
+    let ticks = ticks_per_second();
+    let server = deployment.server_pid().context("no control plane")?;
+    let before = cpu(server, ticks)?;
     let begun = Instant::now();
     let flag = SPOOL_BYTES.to_string();
     deployment.start_replicas(1, &["--spool-max-bytes", &flag]).await?;
@@ -60,6 +64,9 @@ pub(super) async fn measure(bench: &Bench<'_>) -> anyhow::Result<Found> {
     }
     let seconds = begun.elapsed().as_secs_f64();
     let end = look(&deployment)?;
+    let per_record = |time: Duration| time.as_secs_f64() * 1e6 / count as f64;
+    let replica_cpu = per_record(cpu(deployment.replicas().first().context("no replica")?.pid(), ticks)?);
+    let server_cpu = per_record(cpu(server, ticks)?.saturating_sub(before));
     let there = deployment.sql(&["SELECT count(*) FROM interceptions"]).await?;
     ensure!(there == count.to_string(), "{count} went in, {there} came out");
     let rate = count as f64 / seconds;
@@ -96,7 +103,7 @@ pub(super) async fn measure(bench: &Bench<'_>) -> anyhow::Result<Found> {
     ];
     let numbers = json!({
         "records": count, "seconds": seconds, "per_second": rate, "bytes_per_record": bytes, "fill_seconds": filling,
-        "memory": looks,
+        "replica_cpu_us": replica_cpu, "control_cpu_us": server_cpu, "memory": looks,
     });
     Ok(Found { figures, numbers })
 }

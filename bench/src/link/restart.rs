@@ -9,6 +9,7 @@ use crate::figures::{Bar, Figure};
 use crate::target::{Answer, Prompt};
 use anyhow::ensure;
 use serde_json::json;
+use std::collections::HashMap;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -18,6 +19,8 @@ const GAP: Duration = Duration::from_millis(200);
 const TOGETHER: usize = 50;
 /// Memory of one replica, with room to spare.
 const REPLICA_BYTES: u64 = 24 << 20;
+/// Attached later than this is worth a look.
+const LATE: Duration = Duration::from_secs(5);
 /// All are attached by then, or something is wrong.
 const GIVE_UP: Duration = Duration::from_secs(60);
 
@@ -122,17 +125,30 @@ async fn round(deployment: &mut Deployment, replicas: usize, outage: Duration) -
     let ready = started.elapsed();
     loop {
         let attached = started.elapsed();
-        let now = attachments(deployment).await?;
-        let again = now.difference(&before).count();
-        if again == replicas {
+        let mut now = attachments(deployment).await?;
+        now.retain(|name, since| before.get(name).is_some_and(|before| before != since));
+        if now.len() == replicas {
+            if attached > LATE {
+                tell_of_the_last(deployment, &now);
+            }
             return Ok(Round {
                 outage,
                 ready,
                 attached,
             });
         }
-        ensure!(attached < GIVE_UP, "{again} of {replicas} are attached again");
-        sleep(Duration::from_millis(20)).await;
+        ensure!(attached < GIVE_UP, "{} of {replicas} are attached again", now.len());
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Shows what the replica that attached last has logged.
+fn tell_of_the_last(deployment: &Deployment, attachments: &HashMap<String, String>) {
+    let last = (0..)
+        .zip(deployment.replicas())
+        .max_by_key(|(at, _)| attachments.get(&format!("replica-{at}")));
+    if let Some((at, replica)) = last {
+        crate::tell(&format!("replica-{at} attached late:\n{}", replica.output()));
     }
 }
 

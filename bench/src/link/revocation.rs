@@ -19,10 +19,10 @@ use tokio::time::{Instant, sleep};
 const REPLICAS: usize = 20;
 /// Connections to each replica, so that a slow answer does not hold up the next request.
 const LANES: usize = 4;
-/// Between two requests to the same replica: 5,000 a second in all, which two cores carry without queues.
-const GAP: Duration = Duration::from_millis(4);
+/// Between two requests to the same replica: 2,500 a second in all, which two cores carry without queues.
+const GAP: Duration = Duration::from_millis(8);
 /// How long requests go on at least once the answer is there.
-const TAIL: Duration = Duration::from_millis(60);
+const TAIL: Duration = Duration::from_millis(80);
 /// A replica that has refused so many in a row has heard of it.
 const REFUSED: usize = 3;
 /// A replica that has not heard by then never does.
