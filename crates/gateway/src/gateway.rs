@@ -150,17 +150,18 @@ impl Gateway {
     pub async fn close(&self) {
         self.core.draining.store(true, Ordering::Release);
         // Whoever is not let in can't deliver either; waiting would only make the end late.
-        if !self.core.snapshot.load().standing.is_refused() {
-            let last = async {
+        let last = async {
+            if !self.core.snapshot.load().standing.is_refused() {
                 self.core.until_idle().await;
                 self.core.spool.until_empty().await;
-            };
-            if timeout(LAST_DELIVERY, last).await.is_err() {
-                tracing::error!(
-                    records = self.spool_depth(),
-                    "records could not be delivered before the end; they wait in the spool for the next start"
-                );
             }
+        };
+        let late = timeout(LAST_DELIVERY, last).await.is_err();
+        if late || self.spool_depth() > 0 {
+            tracing::error!(
+                records = self.spool_depth(),
+                "records could not be delivered before the end; they wait in the spool for the next start"
+            );
         }
         let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(mut tasks) = tasks {

@@ -2,7 +2,7 @@
 
 use crate::PROGRAM;
 use crate::request::Ask;
-use lychgate_scripted::{Endpoint, Scenario};
+use lychgate_scripted::{Endpoint, Gate, Scenario, Script, Step};
 use lychgate_testkit::app::App;
 use lychgate_testkit::both_engines;
 use lychgate_testkit::process::{Process, finish};
@@ -76,6 +76,35 @@ both_engines! {
         // What was cut by the kill may be there as well, but nothing that never was.
         assert!(recorded.len() > complete.len() && recorded.len() <= asked, "{} {} {asked}", recorded.len(), complete.len());
         assert_eq!(replica.process.terminate().await, 0);
+    }
+}
+
+both_engines! {
+    /// A replica whose key is disabled can't deliver. It ends at once, says what it keeps, and delivers when it is let in again.
+    async fn a_replica_that_ends_while_it_is_not_let_in_says_what_it_keeps(db: TestDb) {
+        let app = App::start(PROGRAM, Some(db.url())).await;
+        let (key, spool) = (app.key_file("edge-1").await, app.fresh_spool());
+        let replica = app.replica_on(&key, &spool, &[]).await;
+        eventually("the replica is ready", async || (replica.readiness().await.0 == 200).then_some(())).await;
+        let gate = Gate::default();
+        let answer = Script::json(200, r#"{"id":"answer-1","usage":{"input_tokens":1,"output_tokens":2}}"#.to_owned());
+        let steps = [vec![Step::Wait(gate.clone())], answer.steps.clone()].concat();
+        app.scripted.add_script(Scenario::Text.name(), Script { steps, ..answer });
+        let ask = Ask::new(Endpoint::Messages, Scenario::Text, false, "Hello");
+        let in_flight = ask.call(&replica.url, &app.token).open().await;
+        app.cli_ok(&["keys", "disable", "edge-1"]).await;
+        eventually("the replica hears", async || (replica.readiness().await.0 == 503).then_some(())).await;
+        gate.open();
+        in_flight.rest().await;
+        assert_eq!(replica.process.terminate().await, 0);
+        let told = replica.process.stderr();
+        assert!(told.contains("they wait in the spool for the next start records=1"), "{told}");
+
+        app.cli_ok(&["keys", "enable", "edge-1"]).await;
+        let replica = app.replica_on(&key, &spool, &[]).await;
+        app.newest_interception(1).await;
+        assert_eq!(replica.process.terminate().await, 0);
+        assert!(!replica.process.stderr().contains("wait in the spool for the next start"), "{}", replica.process.stderr());
     }
 }
 
