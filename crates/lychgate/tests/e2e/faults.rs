@@ -11,6 +11,7 @@ mod check;
 mod load;
 mod log;
 mod node;
+mod operator;
 mod plan;
 mod run;
 mod tally;
@@ -22,7 +23,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tally::{KINDS, Tally, kind};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use world::Database;
 
 /// How many seeds, and the first of them.
@@ -35,6 +36,9 @@ const STRICT: &str = "LYCHGATE_FAULT_STRICT";
 
 /// What every test run does: few, and always the same.
 const FEW: (u64, u64) = (1, 4);
+
+/// Longer than any run takes, even where everything in it comes late.
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// Like any server, it waits for no disk here; but what it has committed survives its own end.
 const SETTINGS: &[&str] = &[
@@ -89,7 +93,12 @@ async fn job(todo: Arc<Mutex<VecDeque<u64>>>, tally: Arc<Mutex<Tally>>, bounds: 
         let begun = Instant::now();
         let (doing, database) = (plan.clone(), Arc::clone(&postgres));
         // A task of its own: a run that panics is one that failed, and the next one goes on.
-        let found = tokio::spawn(async move { run::run(&doing, &database, bounds).await }).await;
+        let run = async move {
+            timeout(LIMIT, run::run(&doing, &database, bounds))
+                .await
+                .expect("it hangs")
+        };
+        let found = tokio::spawn(run).await;
         let mut wrong = found.as_ref().map_or_else(
             |why| vec![format!("the run did not come to its end: {why}")],
             |found| found.wrong.clone(),

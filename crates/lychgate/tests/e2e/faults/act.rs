@@ -3,7 +3,7 @@
 use super::load::probe;
 use super::log::{Kind, Troubles};
 use super::node::Ending;
-use super::plan::{Act, Fault, Ill, KEYS, Link, Who, key_of};
+use super::plan::{Act, Fault, Ill, Link, Who, key_of};
 use super::world::World;
 use lychgate_testkit::network::Weather;
 use nix::sys::signal::Signal;
@@ -18,8 +18,8 @@ use tokio::time::{Instant, sleep};
 const RECOVERY: Duration = Duration::from_secs(60);
 /// A control plane that has lost its database looks for changes every second.
 const LISTENS_AGAIN: Duration = Duration::from_millis(1500);
-/// A replica reads its key file every second, and one that is not let in tries again a second later.
-const KEY_SETTLES: Duration = Duration::from_millis(3000);
+/// A control plane that did not take a key's change itself may believe for a moment in what was before.
+const KEY_SETTLES: Duration = Duration::from_millis(1000);
 /// How long a control plane may need its database to come back for its start.
 const STARTS: Duration = Duration::from_secs(40);
 
@@ -67,12 +67,14 @@ pub(super) async fn perform(world: &Arc<World>, act: Act, token: usize, stop: wa
         }
         Fault::Rotate { key, by, grace_seconds } => rotate(world, key, by, grace_seconds).await,
         Fault::Disable { key, by } => {
+            let turn = world.key_turns[key].lock().await;
             let troubles = world.log.begins(Kind::Key, replicas_of(world, key));
             for disabled in [true, false] {
                 let path = format!("ai-gateway/keys/key-{key}");
                 world.must(by, "PATCH", &path, json!({"disabled": disabled})).await;
                 sleep(if disabled { act.lasts } else { Duration::ZERO }).await;
             }
+            drop(turn);
             recover(world, &troubles, KEY_SETTLES).await;
         }
         Fault::Revoke { by, whole_user } => return revoke(world, act, token, by, whole_user, stop).await,
@@ -122,7 +124,7 @@ async fn start_plane(world: &World, number: usize) {
             node.name
         );
         node.ends(Ending::NotStarted);
-        sleep(Duration::from_millis(50)).await;
+        sleep(Duration::from_millis(200)).await;
     }
 }
 
@@ -153,12 +155,20 @@ async fn fall_ill(world: &World, act: Act, link: Link, ill: Ill) {
 }
 
 async fn rotate(world: &World, key: usize, by: usize, grace_seconds: u32) {
+    let turn = world.key_turns[key].lock().await;
     let troubles = world.log.begins(Kind::Key, replicas_of(world, key));
     let path = format!("ai-gateway/keys/key-{key}/rotate");
     // By force, since the answer of an earlier attempt may have been lost, and with it a secret.
     let wanted = json!({"grace_seconds": grace_seconds, "force": true});
     let rotated = world.must(by, "POST", &path, wanted).await;
-    world.write_key(key, rotated["key"].as_str().expect("a secret"));
+    let secret = rotated["key"].as_str().expect("a secret");
+    world.write_key(key, secret);
+    // A replica that is ready may be so by the secret of before, and be refused a moment later.
+    let taken = replicas_of(world, key)
+        .into_iter()
+        .map(|replica| world.took_key(replica, secret));
+    futures_util::future::join_all(taken).await;
+    drop(turn);
     recover(world, &troubles, KEY_SETTLES).await;
 }
 
@@ -200,7 +210,6 @@ fn everybody(world: &World) -> Vec<usize> {
 fn replicas_of(world: &World, key: usize) -> Vec<usize> {
     let mut replicas = everybody(world);
     replicas.retain(|replica| key_of(*replica) == key);
-    debug_assert!(key < KEYS);
     replicas
 }
 

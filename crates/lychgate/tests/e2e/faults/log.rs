@@ -149,6 +149,13 @@ impl Log {
         troubles.iter().filter(|one| one.replica == replica).cloned().collect()
     }
 
+    /// When the last trouble that is over was over.
+    pub(super) fn last_trouble(&self) -> Instant {
+        let troubles = self.troubles.lock().unwrap();
+        let last = troubles.iter().filter_map(|trouble| trouble.to).max();
+        last.unwrap_or_else(Instant::now)
+    }
+
     pub(super) fn revocation(&self, token: usize) {
         self.revocations.lock().unwrap().push(Revocation {
             token,

@@ -130,6 +130,7 @@ async fn under_load(world: &Arc<World>, plan: &Plan) {
             "a revoked token is not refused everywhere {REFUSED:?} after all was well"
         ));
     }
+    world.settled().await;
     stop.send_replace(true);
     clients.join_all().await;
 }

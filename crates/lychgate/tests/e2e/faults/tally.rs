@@ -90,6 +90,8 @@ impl fmt::Display for Tally {
         line("records lost", &self.lost)?;
         line("records doubled", &self.doubled)?;
         line("requests hung", &self.hung)?;
+        line("revocations seen by a replica, link up", &self.revoked_up.len())?;
+        line("revocations seen by a replica, in trouble", &self.revoked_ill.len())?;
         line("revocation, link up, p50", &Shown(at(&self.revoked_up, 50)))?;
         line("revocation, link up, p99", &Shown(at(&self.revoked_up, 99)))?;
         line("revocation, link up, worst", &Shown(at(&self.revoked_up, 100)))?;

@@ -8,7 +8,6 @@ use crate::PROGRAM;
 use lychgate_postgres::Server;
 use lychgate_scripted::ScriptedProvider;
 use lychgate_testkit::app::{PROVIDER_KEY, command};
-use lychgate_testkit::http::Call;
 use lychgate_testkit::network::{Network, Target};
 use lychgate_testkit::{db, http};
 use serde_json::{Value, json};
@@ -17,14 +16,14 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// Users whose tokens are never revoked.
 pub(super) const GOOD: usize = 3;
-/// How long an operator waits for a control plane at first, twice as long with each further attempt, and for all together. What
-/// is given up goes on for a while on a busy machine, so that impatience would keep it busy.
-const ASK: Duration = Duration::from_secs(2);
-const INSIST: Duration = Duration::from_secs(90);
+/// How long a replica may take to be ready when all is well.
+const SETTLES: Duration = Duration::from_secs(30);
+/// How long a replica may take to say whether it is ready; stopped, it does not.
+const PROBE: Duration = Duration::from_secs(2);
 /// How often something is looked at.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -44,7 +43,10 @@ pub(super) struct World {
     pub(super) provider: ScriptedProvider,
     pub(super) postgres: Database,
     pub(super) log: Log,
-    owner: String,
+    /// Held by whoever changes a key, by key.
+    pub(super) key_turns: [tokio::sync::Mutex<()>; KEYS],
+    /// The token of the deployment's owner.
+    pub(super) owner: String,
     name: String,
     directory: TempDir,
 }
@@ -72,6 +74,7 @@ impl World {
             provider: ScriptedProvider::start(([127, 0, 0, 1], 0).into()).await.unwrap(),
             postgres: Arc::clone(postgres),
             log: Log::default(),
+            key_turns: Default::default(),
             owner: String::new(),
             name,
             directory,
@@ -193,13 +196,6 @@ impl World {
         }
     }
 
-    /// Makes something on the first control plane while nothing is amiss.
-    async fn make(&self, path: &str, wanted: Value) -> Value {
-        let url = format!("{}/api/v1/{path}", self.planes[0].url());
-        let call = http::post(url).bearer(&self.owner).json(&wanted);
-        call.send().await.expect(201).value()
-    }
-
     /// Starts a control plane and leads all replicas to it; whether it came to listen.
     pub(super) async fn start_plane(&self, number: usize) -> bool {
         let Some(url) = self.planes[number].start().await else {
@@ -224,52 +220,15 @@ impl World {
         self.planes.iter().chain(&self.replicas)
     }
 
-    fn key_file(&self, key: usize) -> PathBuf {
-        self.directory.path().join(format!("key-{key}"))
-    }
-
-    /// Puts a key's secret where its replicas look for it.
-    pub(super) fn write_key(&self, key: usize, secret: &str) {
-        let fresh = self.directory.path().join("fresh-key");
-        std::fs::write(&fresh, secret).unwrap();
-        std::fs::set_permissions(&fresh, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-        std::fs::rename(fresh, self.key_file(key)).unwrap();
-    }
-
-    /// Asks a control plane, and where it fails the other one, again and again: status and answer.
-    pub(super) async fn insist(&self, first: usize, method: &str, path: &str, body: &Value) -> (u16, Value) {
-        let until = Instant::now() + INSIST;
-        let (mut last, mut patience) = (String::new(), ASK);
-        for plane in (0..PLANES).cycle().skip(first) {
-            if Instant::now() > until {
-                break;
+    /// Returns once all troubles are over and every replica is ready.
+    pub(super) async fn settled(&self) {
+        sleep_until(self.log.last_trouble()).await;
+        for replica in 0..self.replicas.len() {
+            if !self.ready_within(replica, SETTLES).await {
+                self.log
+                    .wrong(format!("replica {replica} is not ready, all being well"));
             }
-            let url = format!("{}/api/v1/{path}", self.planes[plane].url());
-            let mut call = Call::new(method.parse().unwrap(), url).bearer(&self.owner);
-            if !body.is_null() {
-                call = call.json(body);
-            }
-            match timeout(patience, async { Ok::<_, String>(call.try_open().await?.rest().await) }).await {
-                Ok(Ok(answer)) if answer.status < 500 && !answer.broken => {
-                    return (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default());
-                }
-                Ok(Ok(answer)) => last = format!("{} {}", answer.status, answer.text()),
-                Ok(Err(why)) => last = why,
-                Err(_) => {
-                    last = format!("no answer within {patience:?}");
-                    patience *= 2;
-                }
-            }
-            sleep(LOOK_EVERY).await;
         }
-        panic!("{method} {path}: no control plane did it within {INSIST:?}: {last}")
-    }
-
-    /// The same for what must succeed.
-    pub(super) async fn must(&self, first: usize, method: &str, path: &str, body: Value) -> Value {
-        let (status, answer) = self.insist(first, method, path, &body).await;
-        assert!((200..300).contains(&status), "{method} {path}: {status} {answer:#}");
-        answer
     }
 
     /// Whether a replica is attached and ready; it is asked until it is or the time is over.
@@ -277,7 +236,9 @@ impl World {
         let until = Instant::now() + limit;
         while Instant::now() < until {
             let url = format!("{}/readyz", self.replicas[replica].url());
-            let asked = timeout(ASK, async { Some(http::get(url).try_open().await.ok()?.rest().await) });
+            let asked = timeout(PROBE, async {
+                Some(http::get(url).try_open().await.ok()?.rest().await)
+            });
             if let Ok(Some(answer)) = asked.await
                 && answer.body == b"ready\n"
             {
@@ -286,20 +247,6 @@ impl World {
             sleep(LOOK_EVERY).await;
         }
         false
-    }
-
-    /// Every interception on record.
-    pub(super) async fn interceptions(&self) -> Vec<Value> {
-        let (mut all, mut after) = (Vec::new(), String::new());
-        loop {
-            let path = format!("ai-gateway/interceptions?limit=200{after}");
-            let page = self.must(0, "GET", &path, Value::Null).await;
-            all.extend(page["interceptions"].as_array().expect("a list").iter().cloned());
-            match page["next"].as_str() {
-                Some(next) => after = format!("&after={next}"),
-                None => return all,
-            }
-        }
     }
 
     /// Does something that blocks to PostgreSQL.
@@ -318,6 +265,11 @@ impl World {
         futures_util::future::join_all(self.planes.iter().map(async |plane| plane.process().terminate().await)).await;
         let url = with(&self.postgres, |server| server.url());
         db::remove_from(&url, &self.name).await;
+    }
+
+    /// The directory for all files of the run.
+    pub(super) fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// Where a replica puts what it can't deliver.
