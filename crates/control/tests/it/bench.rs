@@ -1,6 +1,8 @@
 //! A control plane on a port of its own, on the test's database and clock, and shorthand for talking to it.
 
+use axum::body::Body;
 use http::Method;
+use http_body_util::BodyExt as _;
 use lychgate_control::{Control, Options};
 use lychgate_link::client::GrpcLink;
 use lychgate_link::{Attachment, Configuration, ControlLink, Down, Heartbeat, Hello, LinkError, Message, PROTOCOL};
@@ -17,6 +19,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio_stream::StreamExt;
+use tower::ServiceExt as _;
 
 /// A running control plane.
 pub(crate) struct Bench {
@@ -61,6 +64,21 @@ impl Bench {
 
     pub(crate) async fn stop(self) {
         self.control.shutdown(Duration::from_secs(1)).await;
+    }
+
+    /// What Prometheus is told of a series.
+    pub(crate) async fn metric(&self, series: &str) -> f64 {
+        let request = http::Request::get("/metrics").body(Body::empty()).unwrap();
+        let answer = self.control.metrics_router().oneshot(request).await.unwrap();
+        let page = answer.into_body().collect().await.unwrap().to_bytes();
+        let page = String::from_utf8(page.to_vec()).unwrap();
+        let number = page
+            .lines()
+            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        number
+            .unwrap_or_else(|| panic!("there is no {series} in {page}"))
+            .parse()
+            .unwrap()
     }
 
     /// A call to the API; `path` begins after `/api/v1`.

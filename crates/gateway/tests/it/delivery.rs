@@ -29,6 +29,8 @@ async fn what_could_not_be_delivered_is_delivered_again_under_the_same_id() {
     world.control.deliver_everything();
     let record = world.control.one_record().await;
     let batches = world.control.batches();
+    let failures = world.metric("lychgate_spool_delivery_failures_total").await;
+    assert_eq!(failures, (batches.len() - 1) as f64);
     assert!(
         batches.len() > 1 && batches.iter().all(|batch| *batch == [record.id]),
         "{batches:?}"
@@ -44,6 +46,9 @@ async fn a_record_that_is_rejected_is_set_aside() {
     exchange(&world, "good").await;
     assert_eq!(world.control.one_record().await.model, "good");
     until(|| world.gateway.spool_depth() == 0).await;
+    for series in ["delivered_total", "rejected_total", "set_aside"] {
+        assert_eq!(world.metric(&format!("lychgate_spool_{series}")).await, 1.0, "{series}");
+    }
 }
 
 #[tokio::test]
@@ -78,6 +83,12 @@ async fn a_record_that_breaks_the_control_plane_does_not_hold_up_the_others_and_
     }
     let mut heartbeats = world.control.heartbeats();
     heartbeats.wait_for(|heartbeat| heartbeat.set_aside == 1).await.unwrap();
+    assert_eq!(world.metric("lychgate_spool_rejected_total").await, 1.0);
+    assert_eq!(world.metric("lychgate_spool_delivered_total").await, passed as f64);
+    assert_eq!(
+        world.metric("lychgate_spool_oldest_record_timestamp_seconds").await,
+        0.0
+    );
 }
 
 #[tokio::test]
@@ -144,6 +155,10 @@ async fn where_the_operator_wants_it_requests_go_on_unrecorded() {
         exchange(&world, "m").await;
     }
     assert_eq!((world.gateway.spool_depth(), world.gateway.unrecorded()), (1, 2));
+    assert_eq!(world.metric("lychgate_spool_unrecorded_total").await, 2.0);
+    assert_eq!(world.metric("lychgate_spool_appended_total").await, 1.0);
+    assert_eq!(world.metric("lychgate_spool_no_room{reason=\"full\"}").await, 1.0);
+    assert_eq!(world.metric("lychgate_gateway_ready").await, 1.0);
     assert!(world.gateway.readiness().is_ok());
     world.control.hold_deliveries(false);
     world.control.delivered(1).await;

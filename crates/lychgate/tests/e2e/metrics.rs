@@ -247,9 +247,74 @@ fn a_database_that_is_away_is_told() {
         let base = app.server.line("metrics on ").await;
         let readiness = get(base.replace("/metrics", "/readyz")).send().await.expect(503);
         assert_eq!(readiness.text(), "the database does not answer\n");
+        // Whoever needs it is refused, and counted.
+        app.api("users").send().await.expect(500);
+        hello(false).call(&app.url, &app.token).send().await.expect(503);
+        let away = scrape().await;
+        for series in [
+            "lychgate_api_requests_total{status=\"5xx\"}",
+            "lychgate_link_calls_failed_total",
+            "lychgate_token_lookups_total{result=\"unanswered\"}",
+            "lychgate_requests_refused_total{reason=\"control_plane_away\"}",
+        ] {
+            assert!(away.number(series) >= 1.0, "{series}");
+        }
         db.let_in(true).await;
         told(scrape, &[("lychgate_database_up", 1.0), ("lychgate_feed_deaf", 0.0)]).await;
     });
+}
+
+/// What is being served is told, also while the process waits for it to end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_under_way_is_told_to_the_end() {
+    let app = App::start(PROGRAM, None).await;
+    let replica = replica(&app, "edge-1", &[]).await;
+    let models = get(format!("{}/ai/openai/v1/models", replica.url));
+    models.bearer(&app.token).send().await.expect(200);
+    let mut stream = Ask::new(Endpoint::Messages, Scenario::Idle, true, "Hello")
+        .call(&replica.url, &app.token)
+        .open()
+        .await;
+    stream.next().await.unwrap().unwrap();
+    let scrape = async || replica.metrics().await;
+    let now = told(
+        scrape,
+        &[
+            ("lychgate_requests_in_flight", 1.0),
+            ("lychgate_requests_passed_through_total", 1.0),
+        ],
+    )
+    .await;
+    let version = now.number("lychgate_configuration_version");
+    eventually("the registry has heard of the configuration", async || {
+        let replicas = app.cli_json(&["replicas", "list"]).await;
+        (replicas["replicas"][0]["configuration_version"].as_f64() == Some(version)).then_some(())
+    })
+    .await;
+    assert_eq!(
+        now.number("lychgate_request_first_byte_seconds_count{provider=\"anthropic\"}"),
+        1.0
+    );
+    let started = now.number("process_start_time_seconds");
+    eventually("the snapshot is written", async || {
+        let written = scrape().await.number("lychgate_snapshot_written_timestamp_seconds");
+        (written >= started).then_some(())
+    })
+    .await;
+    let ending = async {
+        told(
+            scrape,
+            &[
+                ("lychgate_gateway_draining{by=\"shutdown\"}", 1.0),
+                ("lychgate_requests_in_flight", 1.0),
+                ("lychgate_gateway_ready", 0.0),
+            ],
+        )
+        .await;
+        stream.leave().await;
+    };
+    let (code, ()) = tokio::join!(replica.process.terminate(), ending);
+    assert_eq!(code, 0);
 }
 
 /// Attempts after the first are told, and a provider that is left alone.

@@ -5,6 +5,7 @@ use crate::request::Ask;
 use lychgate_scripted::{Endpoint, Gate, Scenario, Script, Step};
 use lychgate_testkit::app::App;
 use lychgate_testkit::both_engines;
+use lychgate_testkit::metrics::Scrape;
 use lychgate_testkit::process::{Process, finish};
 use lychgate_testkit::wait::eventually;
 use std::collections::HashMap;
@@ -153,6 +154,7 @@ async fn a_disk_that_takes_nothing_refuses_requests_and_ends_nothing() {
         .arg(key)
         .arg("--spool-dir")
         .arg(&spool)
+        .args(["--metrics-listen", "127.0.0.1:0"])
         .env_remove("LYCHGATE_SPOOL_DIR");
     let process = Process::start(&mut shell);
     let url = process.line("listening on ").await;
@@ -171,6 +173,13 @@ async fn a_disk_that_takes_nothing_refuses_requests_and_ends_nothing() {
         why.status == 503 && why.text().contains("the spool can't be written"),
         "{}",
         why.text()
+    );
+    let metrics = Scrape::of(&process.line("metrics on ").await).await;
+    assert!(metrics.number("lychgate_spool_errors_total") >= 1.0);
+    assert_eq!(metrics.number("lychgate_spool_no_room{reason=\"disk\"}"), 1.0);
+    assert_eq!(
+        metrics.number("lychgate_requests_refused_total{reason=\"spool_failed\"}"),
+        1.0
     );
     assert!(
         process.is_running() && !process.stderr().contains("panicked"),

@@ -31,6 +31,11 @@ both_engines! {
             let seen = all(&bench).await;
             assert_eq!((seen.len(), &seen[0]["input_tokens"]), (1, &json!(10)));
         }
+        for (result, count) in [("new", 1.0), ("known", 1.0), ("rejected", 2.0)] {
+            let series = format!("lychgate_ingest_records_total{{result=\"{result}\"}}");
+            assert_eq!(bench.metric(&series).await, count, "{series}");
+        }
+        assert_eq!(bench.metric("lychgate_ingest_batches_total").await, 2.0);
         bench.stop().await;
     }
 

@@ -11,6 +11,7 @@ pub(crate) use provider::Provider;
 
 use lychgate_gateway::{Gateway, Options, SpoolOptions};
 use lychgate_link::ProviderConfig;
+use lychgate_telemetry::metrics::Page;
 use lychgate_types::policy::{ProviderPolicy, RetryPolicy};
 use lychgate_types::provider::ProviderType;
 use lychgate_types::secret::{ProviderSecret, UserTokenSecret};
@@ -87,6 +88,18 @@ impl World {
             .send(line, &format!("authorization: Bearer {token}\r\n{extra}"), body)
             .await;
         client
+    }
+
+    /// What Prometheus is told of a series.
+    pub(crate) async fn metric(&self, series: &str) -> f64 {
+        let page = self.gateway.clone().page(Page::default()).await.into_text();
+        let number = page
+            .lines()
+            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        number
+            .unwrap_or_else(|| panic!("there is no {series} in {page}"))
+            .parse()
+            .unwrap()
     }
 
     pub(crate) async fn post(&self, path: &str, body: &[u8]) -> Client {
