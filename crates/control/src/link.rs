@@ -8,6 +8,7 @@ mod gate;
 pub(crate) mod gatekeeper;
 pub(crate) mod hub;
 mod mailbox;
+mod order;
 
 pub(crate) use attempts::{Attempts, Failure};
 pub(crate) use gate::Gate;
@@ -18,8 +19,8 @@ use async_trait::async_trait;
 use hub::ByKey;
 use lychgate_authz::{Action, Caller, Principal, Resource, Target, UserPrincipal, authorise};
 use lychgate_link::{
-    Attachment, Authorization, ControlLink, DenyReason, EncodedRecord, Heartbeat, Hello, LinkError, PROTOCOL, Receipt,
-    RefusalReason, Rejected,
+    Attachment, Authorization, Configuration, ControlLink, DenyReason, EncodedRecord, Heartbeat, Hello, LinkError,
+    PROTOCOL, Receipt, RefusalReason, Rejected,
 };
 use lychgate_store::{
     KeyRef, ReplicaAttachment, ReplicaStamp, ReplicaTold, StoreError, TokenAuthentication, UserState,
@@ -28,6 +29,7 @@ use lychgate_telemetry::metrics::labels::{Ingested, KeyRefusal};
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{ReplicaId, RequestId, Timestamp};
 use mailbox::Beginning;
+use order::Facts;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -135,55 +137,23 @@ impl ControlLink for PlaneLink {
             .spool_key(key_id)
             .map_err(|error| failed(&self.app, &caller, &error))?;
         let by = self.gate.clone().map(|gate| self.by_key(gate, &hello));
+        let asking = Asking { link: self, caller };
         let seat = self.app.hub.sit(hello.replica_id, by.clone(), spool_key, heartbeats);
-        // Only now that a change of the key would find this attachment is the key looked up (again).
-        if let Some(gate) = &self.gate {
-            gatekeeper::look_up(&self.app, gate).await?;
-            self.still_open()?;
-        }
-        // Likewise: what is revoked from now on goes into the seat's mailbox.
-        let beginning = beginning(&self.app, hello.resume_after)
-            .await
-            .map_err(|error| internal(&self.app, &caller, &error))?;
-        let first = configuration::load(&self.app, &caller)
-            .await
-            .map_err(|error| internal(&self.app, &caller, &error))?;
-        let mut drain = false;
-        if let Some(ByKey { gate, attachment, .. }) = &by {
-            let entry = audit::replica("attach", gate, hello.replica_id);
-            drain = self
-                .app
-                .store
-                .replica_attach(&audit::caller(&caller), attachment, &entry)
-                .await
-                .map_err(|error| internal(&self.app, &caller, &error))?;
-        }
-        self.still_open()?;
-        Ok(seat.into_attachment(&first.of(key_id), beginning, drain))
+        order::attach(&asking, seat, by.as_ref(), hello.resume_after).await
     }
 
     async fn authorize(&self, token: SecretHash) -> Result<Authorization, LinkError> {
         self.check_key().await?;
-        let caller = self.caller();
-        loop {
-            let before = self.app.hub.revocations();
-            let found = self
-                .app
-                .store
-                .token_authenticate(&caller, &token)
-                .await
-                .map_err(|error| internal(&self.app, &caller, &error))?;
-            // A revocation while the look-up was under way: its push may have gone down before this answer could.
-            if self.app.hub.revocations() != before {
-                continue;
-            }
-            self.still_open()?;
-            let authorization = decide(found.as_ref(), self.app.ambient.now());
-            if let (Some(found), Authorization::Known { .. }) = (&found, authorization) {
-                self.app.touch_token(found.token_id).await;
-            }
-            return Ok(authorization);
+        let asking = Asking {
+            link: self,
+            caller: self.caller(),
+        };
+        let found = order::token(&asking, &self.app.hub, &token).await?;
+        let authorization = decide(found.as_ref(), self.app.ambient.now(), LEASE);
+        if let (Some(found), Authorization::Known { .. }) = (&found, authorization) {
+            self.app.touch_token(found.token_id).await;
         }
+        Ok(authorization)
     }
 
     async fn deliver(&self, replica: ReplicaId, records: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {
@@ -223,7 +193,51 @@ impl ControlLink for PlaneLink {
     }
 }
 
-fn decide(found: Option<&TokenAuthentication>, now: Timestamp) -> Authorization {
+/// One call, and on whose behalf it looks things up.
+struct Asking<'a> {
+    link: &'a PlaneLink,
+    caller: Caller,
+}
+
+#[async_trait]
+impl Facts for Asking<'_> {
+    async fn key(&self) -> Result<(), LinkError> {
+        match &self.link.gate {
+            Some(gate) => gatekeeper::look_up(&self.link.app, gate).await,
+            None => Ok(()),
+        }
+    }
+
+    fn still_open(&self) -> Result<(), LinkError> {
+        self.link.still_open()
+    }
+
+    async fn beginning(&self, applied: u64) -> Result<Beginning, LinkError> {
+        let beginning = beginning(&self.link.app, applied).await;
+        beginning.map_err(|error| internal(&self.link.app, &self.caller, &error))
+    }
+
+    async fn configuration(&self) -> Result<Arc<Configuration>, LinkError> {
+        let loaded = configuration::load(&self.link.app, &self.caller).await;
+        let loaded = loaded.map_err(|error| internal(&self.link.app, &self.caller, &error))?;
+        Ok(loaded.of(self.link.gate.as_ref().map(|gate| gate.key_id)))
+    }
+
+    async fn register(&self, by: &ByKey) -> Result<bool, LinkError> {
+        let entry = audit::replica("attach", &by.gate, by.attachment.replica_id);
+        let caller = audit::caller(&self.caller);
+        let registered = self.link.app.store.replica_attach(&caller, &by.attachment, &entry);
+        registered.await.map_err(|error| internal(&self.link.app, &self.caller, &error))
+    }
+
+    async fn token(&self, token: &SecretHash) -> Result<Option<TokenAuthentication>, LinkError> {
+        let found = self.link.app.store.token_authenticate(&self.caller, token).await;
+        found.map_err(|error| internal(&self.link.app, &self.caller, &error))
+    }
+}
+
+/// What is said of a token that was looked up; the answer is good for `lease` at most.
+fn decide(found: Option<&TokenAuthentication>, now: Timestamp, lease: Duration) -> Authorization {
     let denied = |reason| Authorization::Denied {
         reason,
         lease: DENIAL_LEASE,
@@ -246,7 +260,7 @@ fn decide(found: Option<&TokenAuthentication>, now: Timestamp) -> Authorization 
     let target = Target::OwnedBy(found.user_id);
     Authorization::Known {
         may_send_requests: authorise(&principal, Action::Create, Resource::AiRequest, target).is_ok(),
-        lease: LEASE.min(Duration::from_micros(left.unsigned_abs())),
+        lease: lease.min(Duration::from_micros(left.unsigned_abs())),
     }
 }
 

@@ -5,13 +5,12 @@
 //! is set aside. Without a success of others nobody is to blame but the control plane.
 
 use crate::core::Core;
-use crate::spool::{Batch, Entry, Most, Position, Spool};
+use crate::spool::{Batch, Entry, Most, Position};
 use lychgate_link::{LinkError, Receipt};
 use lychgate_types::backoff::Backoff;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until};
 
 /// Most records of one batch: a full spool goes in large ones, for which the control plane waits for its disk once.
@@ -198,7 +197,12 @@ impl Delivery {
             records: most,
             bytes: BATCH_BYTES,
         };
-        let failed = match self.at_the_spool(move |spool| spool.read(from, most)).await? {
+        let failed = match self
+            .core
+            .spool
+            .off_the_runtime(move |spool| spool.read(from, most))
+            .await?
+        {
             Ok(batch) => {
                 self.failed_reads = 0;
                 return Some(batch);
@@ -209,7 +213,11 @@ impl Delivery {
         self.failed_reads += 1;
         if self.failed_reads >= READS {
             self.failed_reads = 0;
-            self.from = self.at_the_spool(move |spool| spool.pass_over(from)).await?;
+            self.from = self
+                .core
+                .spool
+                .off_the_runtime(move |spool| spool.pass_over(from))
+                .await?;
         }
         self.pause().await;
         None
@@ -226,7 +234,10 @@ impl Delivery {
     async fn set_aside(&self, entry: &Entry, why: &'static str) {
         self.core.counts.delivery.rejected.count();
         let place = entry.place;
-        self.at_the_spool(move |spool| spool.set_aside(place, why)).await;
+        self.core
+            .spool
+            .off_the_runtime(move |spool| spool.set_aside(place, why))
+            .await;
     }
 
     /// Tells the spool how far all is settled.
@@ -234,7 +245,10 @@ impl Delivery {
         let to = self.judged();
         if to != self.acknowledged {
             self.acknowledged = to;
-            self.at_the_spool(move |spool| spool.acknowledge(to)).await;
+            self.core
+                .spool
+                .off_the_runtime(move |spool| spool.acknowledge(to))
+                .await;
         }
     }
 
@@ -242,12 +256,6 @@ impl Delivery {
     fn judged(&self) -> Position {
         let open = self.suspects.iter().map(|suspect| suspect.entry.place.begin);
         open.min().unwrap_or(self.from)
-    }
-
-    /// Does something that may block; `None` only when the process ends.
-    async fn at_the_spool<T: Send + 'static>(&self, work: impl FnOnce(&Spool) -> T + Send + 'static) -> Option<T> {
-        let spool = Arc::clone(&self.core.spool);
-        spawn_blocking(move || work(&spool)).await.ok()
     }
 
     /// Waits; a link that comes up again ends the wait.

@@ -3,7 +3,7 @@
 use crate::core::Core;
 use crate::front::{DataPlane, Front};
 use crate::options::Options;
-use crate::spool::disk::SystemDisk;
+use crate::spool::disk::{Disk, SystemDisk};
 use crate::spool::{self, Full, Spool, SpoolError};
 use crate::stack::Stack;
 use crate::upstream::Upstream;
@@ -55,7 +55,18 @@ impl Gateway {
     /// reached, requests are refused and [`Self::readiness`] says so.
     pub fn start(options: Options, link: Arc<dyn ControlLink>, ambient: Ambient) -> Result<Self, StartError> {
         let upstream = Upstream::new(&options).map_err(StartError::Tls)?;
-        let spool = Spool::open(&options.spool, &ambient, Arc::new(SystemDisk))?;
+        Ok(Self::start_on(options, link, ambient, upstream, Arc::new(SystemDisk))?)
+    }
+
+    /// The same with other surroundings.
+    pub(crate) fn start_on(
+        options: Options,
+        link: Arc<dyn ControlLink>,
+        ambient: Ambient,
+        upstream: Upstream,
+        disk: Arc<dyn Disk>,
+    ) -> Result<Self, SpoolError> {
+        let spool = Spool::open(&options.spool, &ambient, disk)?;
         let core = Arc::new(Core::new(options, link, ambient, upstream, spool));
         offline::recall(&core);
         let tasks = Tasks {
@@ -180,6 +191,15 @@ impl Gateway {
         }
         if !spool::settle(&self.core.spool).await {
             tracing::error!("records could not be kept before the end");
+        }
+        self.core.spool.release();
+    }
+
+    /// Ends it as the end of its process would: nobody is told, and nothing more is written.
+    pub(crate) fn kill(&self) {
+        if let Some(tasks) = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            tasks.attachment.abort();
+            tasks.others.iter().for_each(JoinHandle::abort);
         }
         self.core.spool.release();
     }

@@ -54,6 +54,8 @@ mod retry;
 mod roots;
 mod route;
 mod serve;
+#[doc(hidden)]
+pub mod simulated;
 mod snapshot;
 mod spool;
 mod stack;

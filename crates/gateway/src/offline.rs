@@ -15,6 +15,7 @@ use known::Known;
 use crate::core::Core;
 use crate::counts::Moment;
 use crate::snapshot::Snapshot;
+use crate::spool::Spool;
 use lychgate_link::Configuration;
 use lychgate_types::Ambient;
 use lychgate_types::secret::{GatewayKeySecret, SpoolKey};
@@ -23,7 +24,6 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 const NAME: &str = "snapshot";
@@ -168,9 +168,10 @@ pub(crate) async fn keep(core: Arc<Core>) {
 
 /// Writes down what is known now. Nothing is, until a control plane was attached to.
 pub(crate) async fn write(core: &Arc<Core>) {
+    let spool = Arc::clone(&core.spool);
     let core = Arc::clone(core);
     // It fails only when the process ends.
-    let _ = spawn_blocking(move || {
+    let write = move |_: &Spool| {
         let offline = &core.offline;
         let told = offline.told.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (Some(start), Some(told)) = (&offline.start, told) else {
@@ -190,8 +191,8 @@ pub(crate) async fn write(core: &Arc<Core>) {
             Ok(()) => offline.written.set(Some(now)),
             Err(error) => tracing::warn!(%error, "the snapshot for a start without a control plane can't be written"),
         }
-    })
-    .await;
+    };
+    let _ = spool.off_the_runtime(write).await;
 }
 
 /// What must have changed for the file to be written.

@@ -45,8 +45,8 @@ struct Received {
 }
 
 /// Everything a request needs to be relayed, found out before its body is read.
-struct Admitted {
-    api: Option<(Api, Slot)>,
+pub(crate) struct Admitted {
+    pub(crate) api: Option<(Api, Slot)>,
     token: SecretHash,
     own: Option<Outgoing>,
     /// Where in the path that part begins which follows the provider's base URL.
@@ -211,7 +211,7 @@ async fn unread(refusal: Refusal, parts: &Parts, body: &mut Body) -> Refusal {
     refusal
 }
 
-async fn admit(core: &Core, provider: &Provider, parts: &Parts) -> Result<Admitted, Refusal> {
+pub(crate) async fn admit(core: &Core, provider: &Provider, parts: &Parts) -> Result<Admitted, Refusal> {
     if route::wants_websocket(&parts.headers) {
         return Err(Refusal::websocket());
     }

@@ -59,6 +59,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
+use tokio::task::spawn_blocking;
 
 /// Length from which on a segment is closed, in a spool that is large enough for many.
 const SEGMENT_BYTES: usize = 8 << 20;
@@ -233,6 +234,18 @@ impl Spool {
         if let Err(error) = self.held.unlock() {
             tracing::warn!(%error, "the spool directory can't be given back");
         }
+    }
+
+    /// Does something that may have to wait for the disk, where that holds up nobody else; `None` only when the process ends.
+    pub(crate) async fn off_the_runtime<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Option<T> {
+        if !self.disk.is_slow() {
+            return Some(work(self));
+        }
+        let spool = Arc::clone(self);
+        spawn_blocking(move || work(&spool)).await.ok()
     }
 
     fn end(&self) -> Position {

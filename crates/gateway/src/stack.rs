@@ -95,10 +95,13 @@ async fn unread(request: Request<Body>) {
     }
 }
 
-type Entered = (crate::core::Visit, Arc<Provider>, bool);
+pub(crate) type Entered = (crate::core::Visit, Arc<Provider>, bool);
 
 /// Stations 2 and 3. Nothing of the snapshot is held on to but the provider.
-fn enter(core: &Arc<Core>, path: &str) -> (lychgate_types::provider::ProviderType, Result<Entered, Refusal>) {
+pub(crate) fn enter(
+    core: &Arc<Core>,
+    path: &str,
+) -> (lychgate_types::provider::ProviderType, Result<Entered, Refusal>) {
     let snapshot = core.snapshot.load();
     let (name, rest) = route::split(path).unwrap_or_default();
     let provider = snapshot.table.provider(name);

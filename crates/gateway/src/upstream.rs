@@ -53,7 +53,7 @@ impl std::fmt::Debug for Sending {
 }
 
 /// All connections to providers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Upstream(Arc<Shared>);
 
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 use super::*;
 use crate::meter::tests::a_record;
 use crate::options::{Options, SpoolOptions};
+use crate::spool::Spool;
 use crate::spool::disk::SystemDisk;
 use crate::upstream::Upstream;
 use async_trait::async_trait;

@@ -9,7 +9,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// A place for segments.
-pub(crate) trait Disk: Send + Sync + Debug {
+pub trait Disk: Send + Sync + Debug {
+    /// Whether reading, writing and syncing may take long, so that none of it is done on the runtime's threads.
+    fn is_slow(&self) -> bool {
+        true
+    }
+
     /// Makes a new file that only its owner may read.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn Log>>;
 
@@ -18,7 +23,7 @@ pub(crate) trait Disk: Send + Sync + Debug {
 }
 
 /// A file that grows.
-pub(crate) trait Log: Send + Sync + Debug {
+pub trait Log: Send + Sync + Debug {
     /// Writes at this place; may take less than all.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
 

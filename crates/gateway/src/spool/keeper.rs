@@ -8,7 +8,6 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 /// How long records may be unsynced, unless each is waited for.
@@ -57,9 +56,7 @@ pub(crate) async fn keep(spool: Arc<Spool>) {
 
 /// [`Spool::settle`] where it may block.
 pub(crate) async fn settle(spool: &Arc<Spool>) -> bool {
-    let spool = Arc::clone(spool);
-    // It fails only when the process ends.
-    spawn_blocking(move || spool.settle()).await.unwrap_or(true)
+    spool.off_the_runtime(Spool::settle).await.unwrap_or(true)
 }
 
 impl Spool {
