@@ -27,6 +27,8 @@ const LINGER: Duration = Duration::from_millis(20);
 const TRIES: u32 = 4;
 /// The wait between the first two of them; each further one is twice as long.
 const TRY_AGAIN: Duration = Duration::from_millis(250);
+/// The ceilings of the first wait, and of any, until a record is tried that nobody passes.
+const NOBODY_PASSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 /// More suspects than this at once mean that it is the control plane that fails.
 const SUSPECTS: usize = 8;
 /// How often the disk may fail to give records back, until they are passed over.
@@ -72,22 +74,30 @@ struct Suspect {
     /// Whether others were taken since it was last tried.
     others_passed: bool,
     not_before: Instant,
+    /// Between tries that don't count, since nobody passed.
+    backoff: Backoff,
 }
 
 impl Delivery {
     async fn step(&mut self) {
-        let suspects = self.suspects.iter().enumerate();
-        let next = suspects
-            .filter(|(_, suspect)| suspect.others_passed)
-            .min_by_key(|(_, suspect)| suspect.not_before)
-            .map(|(index, suspect)| (index, suspect.not_before));
-        let (index, due) = next.map_or((0, None), |(index, at)| (index, Some(at)));
+        let (passed, not_passed) = (self.due(true), self.due(false));
         let spool = Arc::clone(&self.core.spool);
         tokio::select! {
             biased;
-            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.retry(index).await,
+            index = until_due(passed) => self.retry(index).await,
             () = spool.until_more(self.from) => self.deliver().await,
+            // Whatever it was that failed may be over, and perhaps no other record ever comes.
+            index = until_due(not_passed) => self.retry(index).await,
         }
+    }
+
+    /// The suspect to be tried next, and when, of those that others have passed or of the rest.
+    fn due(&self, passed: bool) -> Option<(usize, Instant)> {
+        let suspects = self.suspects.iter().enumerate();
+        suspects
+            .filter(|(_, suspect)| suspect.others_passed == passed)
+            .map(|(index, suspect)| (index, suspect.not_before))
+            .min_by_key(|(_, at)| *at)
     }
 
     /// Delivers the next batch.
@@ -105,9 +115,7 @@ impl Delivery {
             Ok(()) => {
                 self.from = batch.end;
                 self.most = BATCH;
-                self.suspects
-                    .iter_mut()
-                    .for_each(|suspect| suspect.others_passed = true);
+                self.others_passed();
                 self.acknowledge().await;
             }
             Err(error) => {
@@ -129,6 +137,7 @@ impl Delivery {
                     tries: 1,
                     others_passed: false,
                     not_before: Instant::now() + TRY_AGAIN,
+                    backoff: Backoff::new(NOBODY_PASSES.0, NOBODY_PASSES.1),
                 });
                 self.from = batch.end;
                 self.most = BATCH;
@@ -142,9 +151,16 @@ impl Delivery {
 
     /// Tries a suspect again, alone.
     async fn retry(&mut self, index: usize) {
-        let suspect = self.suspects.swap_remove(index);
+        let mut suspect = self.suspects.swap_remove(index);
         match self.send(std::slice::from_ref(&suspect.entry)).await {
-            Ok(()) => self.acknowledge().await,
+            Ok(()) => {
+                self.others_passed();
+                self.acknowledge().await;
+            }
+            Err(LinkError::Internal { .. }) if !suspect.others_passed => {
+                suspect.not_before = Instant::now() + suspect.backoff.next(&self.core.ambient);
+                self.suspects.push(suspect);
+            }
             Err(LinkError::Internal { .. }) if suspect.tries + 1 >= TRIES => {
                 let why = "the control plane fails at it while it takes others";
                 self.set_aside(&suspect.entry, why).await;
@@ -160,6 +176,13 @@ impl Delivery {
                 self.suspects.push(suspect);
                 self.pause().await;
             }
+        }
+    }
+
+    /// The control plane has taken records.
+    fn others_passed(&mut self) {
+        for suspect in &mut self.suspects {
+            suspect.others_passed = true;
         }
     }
 
@@ -266,6 +289,17 @@ impl Delivery {
             () = sleep(wait) => {}
             Ok(_) = self.attached.wait_for(|up| *up), if down => {}
         }
+    }
+}
+
+/// Waits until this suspect is to be tried; for ever where there is none.
+async fn until_due(due: Option<(usize, Instant)>) -> usize {
+    match due {
+        Some((index, at)) => {
+            sleep_until(at).await;
+            index
+        }
+        None => std::future::pending().await,
     }
 }
 

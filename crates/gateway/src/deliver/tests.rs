@@ -157,10 +157,10 @@ async fn what_the_control_plane_can_not_take_is_set_aside_at_once() {
 async fn a_poison_record_is_passed_and_set_aside_after_some_tries_while_others_pass() {
     let bench = Bench::start(Plane::default(), &["a", "b", "poison", "c", "d"]);
     bench.until(|bench| bench.plane.taken() == ["a", "b", "c", "d"]).await;
-    // Nobody passes it any more: it is not judged by what was.
+    // Nobody passes it any more: it is tried, ever more rarely, but not judged by that.
     sleep(Duration::from_secs(600)).await;
     let tries = bench.plane.asked("poison");
-    assert!((1..=2).contains(&tries), "{tries}");
+    assert!((10..=120).contains(&tries), "{tries}");
     assert_eq!(
         (bench.core.spool.set_aside_count(), bench.core.spool.depth() > 0),
         (0, true)
@@ -169,7 +169,8 @@ async fn a_poison_record_is_passed_and_set_aside_after_some_tries_while_others_p
         bench.put(&["x"]);
         sleep(Duration::from_secs(10)).await;
     }
-    assert_eq!(bench.plane.asked("poison"), TRIES as usize);
+    let judged_by = bench.plane.asked("poison") - tries;
+    assert!((1..TRIES as usize + 10).contains(&judged_by), "{judged_by}");
     assert_eq!((bench.core.spool.set_aside_count(), bench.core.spool.depth()), (1, 0));
     assert_eq!(bench.plane.taken().len(), 14);
 }
@@ -219,6 +220,19 @@ async fn a_control_plane_that_fails_at_everything_is_itself_to_blame() {
     taken.sort_by_key(|model| model.parse::<u32>().unwrap());
     taken.dedup();
     assert_eq!(taken, models);
+    assert_eq!(bench.core.spool.set_aside_count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_record_before_a_failure_does_not_wait_for_another() {
+    let plane = Plane::default();
+    plane.out_of_order.store(true, Ordering::Relaxed);
+    let bench = Bench::start(plane, &["a", "b"]);
+    sleep(Duration::from_secs(100)).await;
+    assert_eq!(bench.core.spool.depth(), 2);
+    bench.plane.out_of_order.store(false, Ordering::Relaxed);
+    sleep(Duration::from_secs(40)).await;
+    assert_eq!((bench.core.spool.depth(), bench.plane.taken().len()), (0, 2));
     assert_eq!(bench.core.spool.set_aside_count(), 0);
 }
 
