@@ -151,6 +151,8 @@ impl Spool {
             }
             self.bytes.fetch_add(frame.len() as u64, Ordering::AcqRel);
             writer.unwritten.pop_front();
+            // Delivery was told when the record came, and found nothing.
+            self.filled.notify_one();
         }
         true
     }

@@ -127,6 +127,30 @@ async fn on_a_full_disk_nobody_waits_where_requests_go_on_unrecorded() {
     keeping.abort();
 }
 
+#[tokio::test(start_paused = true)]
+async fn whoever_delivers_hears_of_a_record_that_the_disk_took_late() {
+    let (directory, disk) = (tempfile::tempdir().unwrap(), Scripted::default());
+    disk.with(|script| script.room = Some(0));
+    let spool = open_with(&SpoolOptions::new(directory.path()), Arc::new(disk.clone()));
+    let keeping = tokio::spawn(keep(Arc::clone(&spool)));
+    let held = spool.reserve().unwrap().fill(named("late")).unwrap();
+    let waiting = tokio::spawn({
+        let spool = Arc::clone(&spool);
+        async move { spool.until_more(spool.begin()).await }
+    });
+    // It has looked, and found nothing.
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    assert!(!waiting.is_finished());
+    disk.with(|script| script.room = None);
+    held.await.unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(1), waiting)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(read(&spool, spool.begin()).0, ["late"]);
+    keeping.abort();
+}
+
 async fn until_room(spool: &Spool) {
     while spool.room().is_err() {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
