@@ -146,6 +146,10 @@ impl Spool {
             let records = end.ordinal.saturating_sub(begin.ordinal);
             tracing::info!(records, bytes, "records of an earlier run wait in the spool");
         }
+        let dirty = Notify::new();
+        if bytes > 0 {
+            dirty.notify_one();
+        }
         Ok(Arc::new(Self {
             disk,
             limit: options.max_bytes.saturating_sub(2 * segment_bytes).max(1),
@@ -174,7 +178,7 @@ impl Spool {
             unrecorded: AtomicU64::new(0),
             filled: Notify::new(),
             emptied: Notify::new(),
-            dirty: Notify::new(),
+            dirty,
             kept: watch::Sender::new(Kept::default()),
             directory: options.directory.clone(),
             held,

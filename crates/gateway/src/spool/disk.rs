@@ -18,6 +18,9 @@ pub trait Disk: Send + Sync + Debug {
     /// Makes a new file that only its owner may read.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn Log>>;
 
+    /// Opens a file that an earlier run made.
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn Log>>;
+
     /// Makes names of files survive a loss of power.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
 }
@@ -42,6 +45,10 @@ impl Disk for SystemDisk {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn Log>> {
         let mut options = OpenOptions::new();
         Ok(Arc::new(options.write(true).create_new(true).mode(0o600).open(path)?))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn Log>> {
+        Ok(Arc::new(OpenOptions::new().write(true).open(path)?))
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {

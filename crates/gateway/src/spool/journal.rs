@@ -82,6 +82,15 @@ impl Journal {
         let newest = found
             .last()
             .map_or(begin.sequence, |(sequence, _)| begin.sequence.max(*sequence));
+        // The run before may have ended before it synced them.
+        let logs = found
+            .iter()
+            .map(|(sequence, _)| disk.open(&segment::path(directory, *sequence)))
+            .collect::<io::Result<Vec<_>>>()?;
+        let unsynced = Unsynced {
+            names: !logs.is_empty(),
+            logs,
+        };
         let journal = Self {
             directory: directory.to_owned(),
             disk,
@@ -94,7 +103,7 @@ impl Journal {
                 .map(|(sequence, length)| Closed { sequence, length })
                 .collect(),
             active: None,
-            unsynced: Unsynced::default(),
+            unsynced,
         };
         let begin = match (from, journal.closed.front()) {
             (_, None) => journal.end(),

@@ -97,6 +97,11 @@ impl Disk for Scripted {
         Ok(Arc::new(ScriptedLog(SystemDisk.create(path)?, self.clone())))
     }
 
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn Log>> {
+        self.with(|script| script.asked.push("open"));
+        Ok(Arc::new(ScriptedLog(SystemDisk.open(path)?, self.clone())))
+    }
+
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         self.with(|script| script.asked.push("sync directory"));
         SystemDisk.sync_directory(path)

@@ -77,3 +77,21 @@ async fn at_an_interval_nobody_waits_and_many_share_a_sync() {
     assert_eq!(syncs(&disk), 1);
     keeping.abort();
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_the_run_before_did_not_sync_is_synced_by_the_next() {
+    let (directory, disk, spool) = scripted(SpoolSync::Interval);
+    put(&spool, "m");
+    spool.release();
+    drop(spool);
+    disk.asked();
+    let spool = open_with(&SpoolOptions::new(directory.path()), Arc::new(disk.clone()));
+    let keeping = tokio::spawn(keep(Arc::clone(&spool)));
+    let mut asked = Vec::new();
+    while !asked.contains(&"sync directory") {
+        asked.extend(disk.asked());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(asked, ["open", "sync", "sync directory"]);
+    keeping.abort();
+}
