@@ -9,6 +9,8 @@ pub(crate) mod gatekeeper;
 pub(crate) mod hub;
 mod mailbox;
 mod order;
+#[cfg(test)]
+mod simulation;
 
 pub(crate) use attempts::{Attempts, Failure};
 pub(crate) use gate::Gate;

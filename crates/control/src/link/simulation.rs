@@ -1,0 +1,213 @@
+//! A deterministic simulation of the link under failure: replicas and control planes, the product's own code on both ends, in
+//! one thread, with a clock that stands still while anything runs and with all chance from one seed. A seed that fails does so
+//! every time.
+//!
+//! The product's: the whole of a replica but HTTP (attaching, standing, leases, spool, delivery, the start without a control
+//! plane), and of a control plane hub, mailboxes, gates, the reading of the feed and the order of look-ups. Simulated: the
+//! database (`database`), the network and the client that chooses among control planes (`edge`, `uplink`), the disk's
+//! troubles (`disk`), and people and clients (`story`, `requests`, `faults`).
+//!
+//! Checked: `mirror` says what each replica is to do, `tokens` how late a revocation may come, `books` what becomes of every
+//! record, and `story` what is to hold in the end.
+
+mod books;
+mod database;
+mod dice;
+mod disk;
+mod edge;
+mod faults;
+mod machine;
+mod mirror;
+mod plane;
+mod requests;
+mod signal;
+mod story;
+mod tokens;
+mod uplink;
+mod world;
+
+use dice::Dice;
+use faults::Fault;
+use lychgate_gateway::Options;
+use lychgate_gateway::simulated::Outside;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+use tokio::runtime::Builder;
+use world::{Settings, World};
+
+/// How many seeds are run, and from which on.
+const SEEDS: &str = "LYCHGATE_SIMULATION_SEEDS";
+const FIRST: &str = "LYCHGATE_SIMULATION_FIRST";
+/// What every change is tried with.
+const USUAL: u64 = 100;
+
+/// What came of one seed.
+struct Outcome {
+    violations: Vec<String>,
+    events: String,
+    records: usize,
+    committed: usize,
+    let_in: u64,
+}
+
+#[test]
+fn whatever_happens_nothing_is_lost_and_nobody_stale() {
+    let (first, count) = (from_environment(FIRST, 1), from_environment(SEEDS, USUAL));
+    let next = AtomicU64::new(first);
+    let failed = Mutex::new(Vec::new());
+    let sums = [const { AtomicU64::new(0) }; 3];
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= first + count {
+                return;
+            }
+            let outcome = run(seed);
+            for (sum, more) in sums
+                .iter()
+                .zip([outcome.records as u64, outcome.committed as u64, outcome.let_in])
+            {
+                sum.fetch_add(more, Ordering::Relaxed);
+            }
+            if !outcome.violations.is_empty() {
+                failed.lock().unwrap().push((seed, outcome));
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        (0..threads.min(4)).for_each(|_| drop(scope.spawn(work)));
+    });
+    let [records, committed, let_in] = sums.map(AtomicU64::into_inner);
+    eprintln!(
+        "simulation: {count} seeds from {first} on, {let_in} requests let in, {records} records, {committed} committed"
+    );
+    let mut failed = failed.into_inner().unwrap();
+    failed.sort_by_key(|(seed, _)| *seed);
+    let told: Vec<_> = failed
+        .iter()
+        .map(|(seed, outcome)| format!("{FIRST}={seed}: {}", outcome.violations[0]))
+        .collect();
+    if let Some((seed, outcome)) = failed.first() {
+        eprintln!("all that happened with seed {seed}:\n{}", outcome.events);
+        panic!("{} of {count} seeds fail:\n{}", failed.len(), told.join("\n"));
+    }
+    // A simulation in which hardly anything happens would show nothing.
+    assert!(let_in > 20 * count && committed > 10 * count);
+}
+
+#[test]
+fn a_seed_is_the_same_run_every_time() {
+    let first = from_environment(FIRST, 1);
+    for seed in first..first + 8 {
+        let (one, other) = (run(seed).events, run(seed).events);
+        let difference = one.lines().zip(other.lines()).position(|(one, other)| one != other);
+        if let Some(line) = difference {
+            let around = |text: &str| {
+                text.lines()
+                    .skip(line.saturating_sub(5))
+                    .take(8)
+                    .collect::<Vec<_>>()
+                    .join("\n")
+            };
+            panic!(
+                "seed {seed}, from line {line} on:\n{}\n\nand\n\n{}",
+                around(&one),
+                around(&other)
+            );
+        }
+        assert_eq!(one.lines().count(), other.lines().count());
+    }
+}
+
+fn from_environment(name: &str, otherwise: u64) -> u64 {
+    match std::env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|why| panic!("{name}={text}: {why}")),
+        Err(_) => otherwise,
+    }
+}
+
+fn run(seed: u64) -> Outcome {
+    // Syncing the snapshot costs nothing where files are memory.
+    let memory = Path::new("/dev/shm");
+    let within = if memory.is_dir() {
+        memory.to_owned()
+    } else {
+        std::env::temp_dir()
+    };
+    let directory = tempfile::tempdir_in(within).unwrap();
+    let runtime = Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let run = || {
+        runtime.block_on(async {
+            let dice = Arc::new(Dice::new(seed));
+            let (settings, faults) = lay_out(&dice);
+            let world = World::new(settings, dice, outside(), directory.path().to_owned());
+            world.log(&format!("{:?}, {faults:?}", world.settings));
+            story::run(&world, faults).await;
+            let (records, committed) = world.books().counts();
+            let let_in = world
+                .machines
+                .iter()
+                .map(|machine| *machine.let_in.lock().unwrap())
+                .sum();
+            Outcome {
+                violations: world.violations(),
+                events: world.events(),
+                records,
+                committed,
+                let_in,
+            }
+        })
+    };
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| panic!("{FIRST}={seed} panicked"))
+}
+
+/// Made once for all runs: it takes longer than one of them.
+fn outside() -> Outside {
+    static OUTSIDE: OnceLock<Outside> = OnceLock::new();
+    OUTSIDE
+        .get_or_init(|| Outside::new(&Options::new("", "", "")).unwrap())
+        .clone()
+}
+
+/// What a run is made of, and what goes wrong in it.
+fn lay_out(dice: &Dice) -> (Settings, Vec<Fault>) {
+    let few = dice.percent(50);
+    let faults: Vec<Fault> = faults::ALL
+        .into_iter()
+        .filter(|fault| match fault {
+            Fault::Deleted | Fault::Clock => dice.percent(12),
+            Fault::Drain => dice.percent(20),
+            _ => dice.percent(if few { 20 } else { 50 }),
+        })
+        .collect();
+    let second = Duration::from_secs(1);
+    let replicas = dice.index(3) + 1;
+    let settings = Settings {
+        planes: dice.index(3) + 1,
+        replicas,
+        keys: dice.index(replicas) + 1,
+        tokens: dice.index(9) + 2,
+        users: dice.index(3) + 1,
+        lease: second * dice.pick(&[2, 8, 60, 900]),
+        max_offline: second * dice.pick(&[3, 15, 900]),
+        starts_offline: dice.percent(80),
+        syncs_always: dice.percent(30),
+        goes_unrecorded: dice.percent(15),
+        spool_is_small: dice.percent(20),
+        link_ms: dice.pick(&[2, 20, 400]),
+        database_ms: dice.pick(&[1, 8, 80]),
+        lost_answers: dice.pick(&[0, 0, 5, 30]),
+        lost_messages: dice.pick(&[0, 0, 0, 10]),
+        odd_records: dice.pick(&[0, 0, 4]),
+        lasts: second * dice.pick(&[15, 40]),
+    };
+    (settings, faults)
+}

@@ -1,0 +1,270 @@
+//! What all control planes of a run share: tokens, users, gateway keys, the feed of changes, committed records.
+//!
+//! Not here: SQL and transactions; each method is one (crate `store` has the real ones, and tests of its own).
+
+use lychgate_authz::{Role, Scopes};
+use lychgate_link::{Configuration, EncodedRecord, ProviderConfig, ProviderKeyConfig, Receipt, Rejected};
+use lychgate_store::{Change, Changes, KeyAuthentication, KeyState, SecretState, TokenAuthentication, UserState};
+use lychgate_types::policy::ProviderPolicy;
+use lychgate_types::provider::ProviderType;
+use lychgate_types::secret::{GatewayKeySecret, ProviderSecret, SecretHash, SpoolKey, UserTokenSecret};
+use lychgate_types::{Ambient, GatewayKeyId, InterceptionId, Name, ProviderId, ReplicaId, Timestamp, TokenId, UserId};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// The provider that all requests go to.
+pub(super) const PROVIDER: &str = "claude";
+/// A record of a model with this beginning makes the database fail.
+pub(super) const POISON: &str = "poison";
+/// A record of a model with this beginning can't be taken.
+pub(super) const UNFIT: &str = "unfit";
+
+pub(super) struct Database {
+    provider: ProviderId,
+    /// A change's number is its index and one.
+    feed: Vec<Change>,
+    /// What is not after this number has been deleted.
+    pruned: usize,
+    pub(super) is_down: bool,
+    pub(super) tokens: Vec<Token>,
+    by_hash: HashMap<SecretHash, usize>,
+    /// Whether they are suspended.
+    pub(super) users: Vec<(UserId, bool)>,
+    pub(super) keys: Vec<Key>,
+    version: u64,
+    drained: BTreeSet<ReplicaId>,
+    pub(super) committed: BTreeMap<InterceptionId, String>,
+}
+
+pub(super) struct Token {
+    id: TokenId,
+    pub(super) text: String,
+    pub(super) hash: SecretHash,
+    pub(super) user: usize,
+    pub(super) revoked_at: Option<Timestamp>,
+}
+
+pub(super) struct Key {
+    pub(super) id: GatewayKeyId,
+    /// Each with the end of its grace; the last one is the present one.
+    secrets: Vec<(GatewayKeySecret, Option<Instant>)>,
+    pub(super) is_disabled: bool,
+    pub(super) is_deleted: bool,
+}
+
+impl Database {
+    pub(super) fn new(ambient: &Ambient, tokens: usize, users: usize, keys: usize) -> Self {
+        let token = |number: usize| {
+            let secret = UserTokenSecret::generate(ambient);
+            Token {
+                id: ambient.new_id(),
+                text: secret.expose().to_owned(),
+                hash: secret.hash(),
+                user: number % users,
+                revoked_at: None,
+            }
+        };
+        let tokens: Vec<_> = (0..tokens).map(token).collect();
+        let key = |_| Key {
+            id: ambient.new_id(),
+            secrets: vec![(GatewayKeySecret::generate(ambient), None)],
+            is_disabled: false,
+            is_deleted: false,
+        };
+        Self {
+            provider: ambient.new_id(),
+            feed: Vec::new(),
+            pruned: 0,
+            is_down: false,
+            by_hash: tokens.iter().enumerate().map(|(at, token)| (token.hash, at)).collect(),
+            tokens,
+            users: (0..users).map(|_| (ambient.new_id(), false)).collect(),
+            keys: (0..keys).map(key).collect(),
+            version: 1,
+            drained: BTreeSet::new(),
+            committed: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn last(&self) -> u64 {
+        self.feed.len() as u64
+    }
+
+    pub(super) fn number(&self, hash: &SecretHash) -> Option<usize> {
+        self.by_hash.get(hash).copied()
+    }
+
+    pub(super) fn is_good(&self, token: usize) -> bool {
+        let token = &self.tokens[token];
+        token.revoked_at.is_none() && !self.users[token.user].1
+    }
+
+    pub(super) fn prune(&mut self, upto: usize) {
+        self.pruned = self.pruned.max(upto.min(self.feed.len()));
+    }
+
+    /// The changes after a place in the feed; a part of them, if they are many.
+    pub(super) fn since(&self, place: u64, part: usize) -> Changes {
+        match self.after(place) {
+            Some(after) => {
+                let changes: Vec<_> = after.iter().take(part).copied().collect();
+                let upto = place + changes.len() as u64;
+                Changes::Since { changes, upto }
+            }
+            None => Changes::Gap { now: self.last() },
+        }
+    }
+
+    /// The tokens that stopped working after a place in the feed; `None` where that can't be told.
+    pub(super) fn revoked_since(&self, place: u64) -> Option<Vec<SecretHash>> {
+        let revoked = self.after(place)?.iter().filter_map(|change| match change {
+            Change::TokenRevoked(hash) => Some(*hash),
+            _ => None,
+        });
+        Some(revoked.collect())
+    }
+
+    fn after(&self, place: u64) -> Option<&[Change]> {
+        let place = usize::try_from(place).unwrap();
+        (place >= self.pruned).then(|| self.feed.get(place..)).flatten()
+    }
+
+    pub(super) fn revoke(&mut self, token: usize, now: Timestamp) {
+        self.tokens[token].revoked_at = Some(now);
+        self.feed.push(Change::TokenRevoked(self.tokens[token].hash));
+    }
+
+    /// Suspends a user; gives the tokens that stop working.
+    pub(super) fn suspend(&mut self, user: usize) -> Vec<usize> {
+        self.users[user].1 = true;
+        let whose = |number: &usize| self.tokens[*number].user == user && self.tokens[*number].revoked_at.is_none();
+        let tokens: Vec<usize> = (0..self.tokens.len()).filter(whose).collect();
+        let hashes = tokens.iter().map(|number| self.tokens[*number].hash);
+        self.feed.extend(hashes.map(Change::TokenRevoked));
+        tokens
+    }
+
+    pub(super) fn drain(&mut self, replica: ReplicaId) {
+        self.drained.insert(replica);
+        self.feed.push(Change::ReplicaDrain(replica));
+    }
+
+    pub(super) fn is_drained(&self, replica: ReplicaId) -> bool {
+        self.drained.contains(&replica)
+    }
+
+    pub(super) fn configure(&mut self) {
+        self.version += 1;
+        self.feed.push(Change::Configuration);
+    }
+
+    pub(super) fn configuration(&self) -> Arc<Configuration> {
+        let key = ProviderKeyConfig {
+            id: lychgate_types::ProviderKeyId::from_uuid(self.provider.as_uuid()),
+            secret: ProviderSecret::new("a provider's key".to_owned()),
+        };
+        Arc::new(Configuration {
+            version: self.version,
+            capture_content: true,
+            providers: vec![ProviderConfig {
+                id: self.provider,
+                name: Name::parse(PROVIDER).unwrap(),
+                provider_type: ProviderType::Anthropic,
+                base_url: "https://provider.example".to_owned(),
+                enabled: true,
+                allow_private: false,
+                policy: ProviderPolicy::default(),
+                keys: vec![key],
+            }],
+            routes: Vec::new(),
+        })
+    }
+
+    /// Each key has one of its own, as it follows from the key's id.
+    pub(super) fn spool_key(&self, key: GatewayKeyId) -> SpoolKey {
+        let mut bytes = [0; 32];
+        bytes[..16].copy_from_slice(key.as_uuid().as_bytes());
+        SpoolKey::from_bytes(bytes)
+    }
+
+    pub(super) fn rotate(&mut self, key: usize, secret: GatewayKeySecret, grace: Instant) {
+        let key = &mut self.keys[key];
+        if let Some((_, until)) = key.secrets.last_mut() {
+            *until = Some(grace);
+        }
+        key.secrets.push((secret, None));
+        self.feed.push(Change::GatewayKey(key.id));
+    }
+
+    /// Notes that a key was disabled, enabled or deleted.
+    pub(super) fn change_key(&mut self, key: usize, change: impl FnOnce(&mut Key)) {
+        change(&mut self.keys[key]);
+        self.feed.push(Change::GatewayKey(self.keys[key].id));
+    }
+
+    pub(super) fn secret(&self, key: usize) -> GatewayKeySecret {
+        self.keys[key].secrets.last().unwrap().0.clone()
+    }
+
+    pub(super) fn key(&self, hash: &SecretHash) -> Option<KeyAuthentication> {
+        let with = |key: &&Key| key.secrets.iter().any(|(secret, _)| secret.hash() == *hash);
+        let key = self.keys.iter().find(with).filter(|key| !key.is_deleted)?;
+        let (secret, until) = key.secrets.iter().find(|(secret, _)| secret.hash() == *hash)?;
+        Some(KeyAuthentication {
+            id: key.id,
+            name: "edge".to_owned(),
+            secret_prefix: secret.prefix().to_owned(),
+            state: if key.is_disabled {
+                KeyState::Disabled
+            } else {
+                KeyState::Active
+            },
+            secret: match until {
+                None => SecretState::Present,
+                Some(until) if Instant::now() < *until => SecretState::InGrace {
+                    until: Timestamp::from_micros(0),
+                },
+                Some(_) => SecretState::Rotated,
+            },
+            allowed_cidrs: None,
+        })
+    }
+
+    pub(super) fn token(&self, hash: &SecretHash) -> Option<TokenAuthentication> {
+        let token = &self.tokens[self.number(hash)?];
+        let (user_id, is_suspended) = self.users[token.user];
+        Some(TokenAuthentication {
+            token_id: token.id,
+            user_id,
+            username: "ada".to_owned(),
+            role: Role::Member,
+            user_state: if is_suspended {
+                UserState::Suspended
+            } else {
+                UserState::Active
+            },
+            scopes: Scopes::all(),
+            expires_at: None,
+            revoked_at: token.revoked_at,
+        })
+    }
+
+    /// Takes records in, all or none; the ids of those that are new, and what can't be taken. `None`: it fails inside.
+    pub(super) fn ingest(&mut self, records: &[EncodedRecord]) -> Option<(Vec<(InterceptionId, String)>, Receipt)> {
+        let decoded: Vec<_> = records.iter().map(|record| record.decode().unwrap()).collect();
+        if decoded.iter().any(|record| record.model.starts_with(POISON)) {
+            return None;
+        }
+        let (mut new, mut rejected) = (Vec::new(), Vec::new());
+        for record in decoded {
+            if record.model.starts_with(UNFIT) {
+                let reason = UNFIT.to_owned();
+                rejected.push(Rejected { id: record.id, reason });
+            } else if self.committed.insert(record.id, record.model.clone()).is_none() {
+                new.push((record.id, record.model));
+            }
+        }
+        Some((new, Receipt { rejected }))
+    }
+}

@@ -1,0 +1,235 @@
+//! The disk of one replica: real files, of which it is known what would survive a loss of power, and which can be full, or
+//! fail to sync.
+
+use super::dice::Dice;
+use lychgate_gateway::simulated::{Disk, Log};
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// Stays with the replica's machine when its process ends.
+#[derive(Debug, Clone)]
+pub(super) struct SimulatedDisk(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    dice: Arc<Dice>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    files: BTreeMap<PathBuf, Known>,
+    trouble: Trouble,
+    last: Option<Spot>,
+    /// Whether pieces of records may stand where nobody expects them.
+    is_damaged: bool,
+}
+
+/// What goes wrong at present.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Trouble {
+    #[default]
+    None,
+    /// Nothing can be written; perhaps not even cut.
+    Full,
+    /// Nothing gets to where it would survive a loss of power.
+    Unsynced,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    length: u64,
+    synced: u64,
+    /// Whether its name would survive.
+    named: bool,
+}
+
+/// The end of what was written last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Spot {
+    path: PathBuf,
+    end: u64,
+}
+
+impl SimulatedDisk {
+    pub(super) fn new(dice: Arc<Dice>) -> Self {
+        let state = Mutex::default();
+        Self(Arc::new(Shared { dice, state }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap()
+    }
+
+    pub(super) fn trouble(&self, trouble: Trouble) {
+        self.state().trouble = trouble;
+    }
+
+    pub(super) fn is_well(&self) -> bool {
+        self.state().trouble == Trouble::None
+    }
+
+    /// What was written whole since the last call, if anything was.
+    pub(super) fn take_last(&self) -> Option<Spot> {
+        self.state().last.take()
+    }
+
+    /// Whether all before this would survive a loss of power.
+    pub(super) fn is_safe(&self, spot: &Spot) -> bool {
+        let state = self.state();
+        // A file that is not there any more was acknowledged.
+        let gone = !spot.path.exists();
+        gone || state
+            .files
+            .get(&spot.path)
+            .is_some_and(|known| known.named && known.synced >= spot.end)
+    }
+
+    pub(super) fn is_damaged(&self) -> bool {
+        self.state().is_damaged
+    }
+
+    /// Takes what a loss of power takes: of what was not synced, some or all.
+    pub(super) fn lose_power(&self) {
+        let dice = &self.0.dice;
+        let mut state = self.state();
+        state.last = None;
+        for (path, known) in std::mem::take(&mut state.files) {
+            let Ok(length) = std::fs::metadata(&path).map(|data| data.len()) else {
+                continue;
+            };
+            if !known.named && dice.percent(50) {
+                std::fs::remove_file(&path).unwrap();
+                continue;
+            }
+            let loose = length.saturating_sub(known.synced);
+            let file = OpenOptions::new().write(true).open(&path).unwrap();
+            if loose > 0 {
+                let at = known.synced + dice.below(loose + 1);
+                match dice.below(4) {
+                    // Blocks reach the disk in any order, so zeros may stand before what was written.
+                    0 if at < length => {
+                        let zeros = dice.between(1, length - at);
+                        let zeros = vec![0; usize::try_from(zeros).unwrap()];
+                        file.write_all_at(&zeros, at).unwrap();
+                        state.is_damaged = true;
+                    }
+                    1 => {}
+                    _ => {
+                        file.set_len(at).unwrap();
+                        state.is_damaged = true;
+                    }
+                }
+            }
+            // What is there now is there for good.
+            let length = file.metadata().unwrap().len();
+            let known = Known {
+                length,
+                synced: length,
+                named: true,
+            };
+            state.files.insert(path, known);
+        }
+    }
+}
+
+impl Disk for SimulatedDisk {
+    fn is_slow(&self) -> bool {
+        // All is done where it is asked for, so that nothing happens at the same time as something else.
+        false
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn Log>> {
+        if self.state().trouble == Trouble::Full && self.0.dice.percent(80) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        self.state().files.insert(path.to_owned(), Known::default());
+        Ok(Arc::new(SimulatedLog {
+            disk: self.clone(),
+            path: path.to_owned(),
+            file,
+        }))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn Log>> {
+        Ok(Arc::new(SimulatedLog {
+            disk: self.clone(),
+            path: path.to_owned(),
+            file: OpenOptions::new().write(true).open(path)?,
+        }))
+    }
+
+    fn sync_directory(&self, _: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        if state.trouble != Trouble::None {
+            return Err(io::Error::other("not synced"));
+        }
+        state.files.values_mut().for_each(|known| known.named = true);
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct SimulatedLog {
+    disk: SimulatedDisk,
+    path: PathBuf,
+    file: File,
+}
+
+impl Log for SimulatedLog {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        let dice = &self.disk.0.dice;
+        let mut state = self.disk.state();
+        let full = state.trouble == Trouble::Full;
+        let most = match (full, dice.percent(5)) {
+            // Some of it may find room.
+            (true, _) => dice.index(bytes.len().min(200)),
+            (false, true) => 1 + dice.index(bytes.len()),
+            (false, false) => bytes.len(),
+        };
+        self.file.write_all_at(&bytes[..most], offset)?;
+        let end = offset + most as u64;
+        if let Some(known) = state.files.get_mut(&self.path) {
+            known.length = known.length.max(end);
+        }
+        if full {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        if most == bytes.len() {
+            let path = self.path.clone();
+            state.last = Some(Spot { path, end });
+        }
+        Ok(most)
+    }
+
+    fn cut(&self, length: u64) -> io::Result<()> {
+        if !self.disk.is_well() && self.disk.0.dice.percent(30) {
+            self.disk.state().is_damaged = true;
+            return Err(io::Error::other("not cut"));
+        }
+        self.file.set_len(length)?;
+        if let Some(known) = self.disk.state().files.get_mut(&self.path) {
+            known.length = length;
+            known.synced = known.synced.min(length);
+        }
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut state = self.disk.state();
+        if state.trouble != Trouble::None {
+            return Err(io::Error::other("not synced"));
+        }
+        if let Some(known) = state.files.get_mut(&self.path) {
+            // It may have been cut when nobody looked.
+            known.length = self.file.metadata()?.len();
+            known.synced = known.length;
+        }
+        Ok(())
+    }
+}

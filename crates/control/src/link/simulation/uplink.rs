@@ -1,0 +1,415 @@
+//! A replica's link to all control planes, over the simulated network. It shows keys and chooses control planes as the
+//! product's own does.
+//!
+//! Not here: that one's code, which can't be had without sockets (crate `link`, with tests of its own).
+
+use super::edge::broken;
+use super::mirror::End;
+use super::plane::Plane;
+use super::signal::Signal;
+use super::world::World;
+use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, BoxStream};
+use lychgate_link::{
+    Attachment, Authorization, ControlLink, Down, EncodedRecord, Heartbeat, Hello, LinkError, Message, Receipt,
+    RefusalReason,
+};
+use lychgate_types::ReplicaId;
+use lychgate_types::secret::{GatewayKeySecret, SecretHash};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+
+/// Longest time for all attempts of a call together, and for one while there is another control plane.
+/// A moment less than the replica itself waits, so that it hears of it.
+const AUTHORIZE: (Duration, Duration) = (Duration::from_millis(4995), Duration::from_secs(1));
+const DELIVER: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(15));
+const ATTACH: (Duration, Duration) = (Duration::from_secs(9), Duration::from_secs(3));
+
+/// The link of one process.
+#[derive(Debug)]
+pub(super) struct Uplink {
+    world: Arc<World>,
+    machine: usize,
+    process: u64,
+    key_file: watch::Receiver<GatewayKeySecret>,
+    keys: Mutex<Keys>,
+}
+
+#[derive(Debug, Default)]
+struct Keys {
+    /// Let in last.
+    proven: Option<SecretHash>,
+    /// Shown last when attaching.
+    shown: Option<SecretHash>,
+}
+
+type Heard = BoxStream<'static, Result<Down, LinkError>>;
+
+impl Uplink {
+    pub(super) fn new(world: &Arc<World>, machine: usize, process: u64) -> Arc<Self> {
+        Arc::new(Self {
+            world: world.clone(),
+            machine,
+            process,
+            key_file: world.machines[machine].key_file.subscribe(),
+            keys: Mutex::default(),
+        })
+    }
+
+    /// Carries a call to a control plane, and its answer back. The control plane works on when nobody waits any longer.
+    async fn carry<T, Call>(&self, number: usize, call: impl FnOnce(Arc<Plane>) -> Call + Send) -> Result<T, LinkError>
+    where
+        T: Send + 'static,
+        Call: Future<Output = Result<T, LinkError>> + Send + 'static,
+    {
+        let edge = &self.world.machines[self.machine].edges[number];
+        edge.pass().await?;
+        let plane = self.world.plane(number).ok_or_else(broken)?;
+        let (done, answer) = oneshot::channel();
+        let call = call(plane.clone());
+        tokio::spawn(async move { drop(done.send(plane.serve(call).await)) });
+        let answer = answer.await.unwrap_or_else(|_| Err(broken()));
+        edge.pass().await?;
+        if self.world.gets_lost(self.world.settings.lost_answers) {
+            return Err(broken());
+        }
+        answer
+    }
+
+    /// Makes a call on one control plane after the other until one answers, with whichever key is let in.
+    async fn ask<T, F, Call>(
+        &self,
+        (total, each): (Duration, Duration),
+        keys: Vec<SecretHash>,
+        call: F,
+    ) -> Result<(usize, T), LinkError>
+    where
+        T: Send + 'static,
+        F: Fn(Arc<Plane>, SecretHash) -> Call + Send + Sync,
+        Call: Future<Output = Result<T, LinkError>> + Send + 'static,
+    {
+        let deadline = Instant::now() + total;
+        let order = self.world.dice.order(self.world.settings.planes);
+        for (turn, plane) in order.iter().enumerate() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let time = if turn + 1 < order.len() { left.min(each) } else { left };
+            let with_keys = async {
+                let mut first = None;
+                for key in &keys {
+                    let answer = self.carry(*plane, |plane| call(plane, *key)).await;
+                    match answer {
+                        Err(error @ LinkError::Refused(_)) => first = first.or(Some(error)),
+                        Err(error) => return Err(first.unwrap_or(error)),
+                        Ok(answer) => {
+                            self.keys.lock().unwrap().proven = Some(*key);
+                            return Ok(answer);
+                        }
+                    }
+                }
+                Err(first.unwrap_or_else(broken))
+            };
+            match timeout(time, with_keys).await {
+                Err(_) | Ok(Err(LinkError::Unreachable(_))) => {}
+                Ok(answer) => return answer.map(|answer| (*plane, answer)),
+            }
+        }
+        Err(broken())
+    }
+
+    fn newest(&self) -> SecretHash {
+        self.key_file.borrow().hash()
+    }
+
+    /// The key that is known to work, then the newest.
+    fn for_call(&self) -> Vec<SecretHash> {
+        let mut keys: Vec<_> = self.keys.lock().unwrap().proven.into_iter().collect();
+        let newest = self.newest();
+        if !keys.contains(&newest) {
+            keys.push(newest);
+        }
+        keys
+    }
+
+    /// The newest, then the one that is known to work.
+    fn for_attachment(&self) -> Vec<SecretHash> {
+        let mut keys = self.for_call();
+        keys.reverse();
+        self.keys.lock().unwrap().shown = keys.first().copied();
+        keys
+    }
+
+    /// Whether this process is the one that runs.
+    fn runs(&self) -> bool {
+        self.world.mirror(self.machine).process == Some(self.process)
+    }
+
+    fn token(&self, hash: &SecretHash) -> Option<usize> {
+        self.world.database().number(hash)
+    }
+}
+
+#[async_trait]
+impl ControlLink for Uplink {
+    async fn attach(&self, hello: Hello, heartbeats: watch::Receiver<Heartbeat>) -> Result<Attachment, LinkError> {
+        let (world, machine) = (&self.world, self.machine);
+        let asked = hello.resume_after;
+        world.mirror(machine).attach(asked);
+        world.log(&format!("replica {machine} attaches from {asked} on"));
+        let keys = self.for_attachment();
+        let (beats, heard) = watch::channel(*heartbeats.borrow());
+        let call = |plane: Arc<Plane>, key| {
+            let (hello, heard) = (hello.clone(), heard.clone());
+            async move {
+                plane
+                    .attach(key, hello, heard)
+                    .await
+                    .map(|attachment| (plane, attachment))
+            }
+        };
+        match self.ask(ATTACH, keys, call).await {
+            Ok((number, (plane, attachment))) => {
+                let stream = Stream {
+                    world: world.clone(),
+                    machine,
+                    process: self.process,
+                    number: world.next(),
+                    plane: number,
+                    asked,
+                    begun: false,
+                    over: false,
+                    stopped: plane.stopped.clone(),
+                    beating: tokio::spawn(beat(world.clone(), machine, number, heartbeats, beats)),
+                    events: attachment.events,
+                };
+                let events = stream::unfold(stream, |mut stream| async move {
+                    let event = stream.next().await?;
+                    Some((event, stream))
+                });
+                Ok(Attachment { events: events.boxed() })
+            }
+            Err(error) => {
+                if self.runs() {
+                    world.log(&format!("replica {machine} can't attach: {error}"));
+                    world.mirror(machine).attach_failed(end(&error));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn renewed(&self) {
+        let mut newest = self.key_file.clone();
+        let is_new = |key: &GatewayKeySecret| self.keys.lock().unwrap().shown != Some(key.hash());
+        if newest.wait_for(is_new).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    async fn authorize(&self, token: SecretHash) -> Result<Authorization, LinkError> {
+        let number = self.token(&token);
+        if let Some(number) = number {
+            self.world.mirror(self.machine).asked(number);
+        }
+        let call = |plane: Arc<Plane>, key| async move { plane.authorize(key, token).await };
+        // As long as the replica waits; so nobody gives this up before it is over.
+        let answer = match timeout(AUTHORIZE.0, self.ask(AUTHORIZE, self.for_call(), call)).await {
+            Ok(answer) => answer.map(|(_, answer)| answer),
+            Err(_) => Err(broken()),
+        };
+        if let Some(number) = number.filter(|_| self.runs()) {
+            let machine = self.machine;
+            self.world
+                .log(&format!("replica {machine} hears of token {number}: {answer:?}"));
+            self.world
+                .mirror(machine)
+                .answered(number, answer.as_ref().ok().copied());
+        }
+        answer
+    }
+
+    async fn deliver(&self, _: ReplicaId, records: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {
+        let call = |plane: Arc<Plane>, key| {
+            let records = records.clone();
+            async move { plane.deliver(key, records).await }
+        };
+        let answer = self.ask(DELIVER, self.for_call(), call).await;
+        let count = records.len();
+        if let Err(LinkError::Internal { .. }) = &answer {
+            self.world.books().failed(&records);
+        }
+        self.world.log(&format!(
+            "replica {} delivers {count}: {}",
+            self.machine,
+            answer.is_ok()
+        ));
+        answer.map(|(_, receipt)| receipt)
+    }
+}
+
+/// Carries heartbeats up, until there are no more or the connection breaks.
+async fn beat(
+    world: Arc<World>,
+    machine: usize,
+    plane: usize,
+    mut from: watch::Receiver<Heartbeat>,
+    to: watch::Sender<Heartbeat>,
+) {
+    let edge = &world.machines[machine].edges[plane];
+    while from.changed().await.is_ok() {
+        if edge.pass().await.is_err() {
+            return;
+        }
+        let last = *from.borrow_and_update();
+        to.send_replace(last);
+    }
+}
+
+/// What comes down one attachment.
+struct Stream {
+    world: Arc<World>,
+    machine: usize,
+    process: u64,
+    number: u64,
+    plane: usize,
+    /// The place that was attached from.
+    asked: u64,
+    begun: bool,
+    over: bool,
+    stopped: Arc<Signal<bool>>,
+    beating: JoinHandle<()>,
+    events: Heard,
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.beating.abort();
+        if !self.begun && !self.over && self.runs() {
+            // Nobody waits for its first message any longer.
+            self.world.mirror(self.machine).attach_failed(End::Lost);
+        }
+    }
+}
+
+impl Stream {
+    async fn next(&mut self) -> Option<Result<Down, LinkError>> {
+        if self.over {
+            return None;
+        }
+        let event = self.carried().await;
+        if self.runs() {
+            self.note(event.as_ref());
+        }
+        event
+    }
+
+    fn runs(&self) -> bool {
+        self.world.mirror(self.machine).process == Some(self.process)
+    }
+
+    async fn carried(&mut self) -> Option<Result<Down, LinkError>> {
+        let world = self.world.clone();
+        let edge = &world.machines[self.machine].edges[self.plane];
+        let (events, stopped) = (&mut self.events, &self.stopped);
+        let carrying = async {
+            loop {
+                let event = events.next().await;
+                edge.pass().await.map_err(Some)?;
+                if self.begun && event.is_some() && world.gets_lost(world.settings.lost_messages) {
+                    world.log(&format!("a message to replica {} gets lost", self.machine));
+                    *world.machines[self.machine].missed.lock().unwrap() = Some(Instant::now());
+                    continue;
+                }
+                return event.transpose().map_err(Some)?.ok_or(None);
+            }
+        };
+        let carried = tokio::select! {
+            biased;
+            () = edge.breaks() => Err(Some(broken())),
+            _ = stopped.until(|stopped| stopped) => Err(Some(broken())),
+            carried = carrying => carried,
+        };
+        match carried {
+            Ok(down) => Some(Ok(down)),
+            Err(error) => {
+                self.over = true;
+                error.map(Err)
+            }
+        }
+    }
+
+    fn note(&mut self, event: Option<&Result<Down, LinkError>>) {
+        let (world, machine, number) = (&self.world, self.machine, self.number);
+        let mut mirror = world.mirror(machine);
+        match event {
+            Some(Ok(down)) if self.begun => {
+                let tokens = match &down.message {
+                    Message::TokensRevoked(hashes) => {
+                        let database = world.database();
+                        let mut tokens: Vec<_> = hashes.iter().filter_map(|hash| database.number(hash)).collect();
+                        tokens.sort_unstable();
+                        tokens
+                    }
+                    _ => Vec::new(),
+                };
+                world.log(&format!(
+                    "replica {machine} hears {} {tokens:?}, {} to {}",
+                    word(&down.message),
+                    down.after,
+                    down.sequence
+                ));
+                mirror.heard(number, down, &tokens);
+            }
+            Some(Ok(down)) => {
+                self.begun = true;
+                match &down.message {
+                    Message::Configuration { resumed, .. } => {
+                        let resumed = *resumed && down.after == self.asked;
+                        world.log(&format!(
+                            "replica {machine} is attached to {}, resumed: {resumed}, at {}",
+                            self.plane, down.sequence
+                        ));
+                        mirror.opened(number, resumed, down);
+                        *world.machines[machine].attached_to.lock().unwrap() = Some(self.plane);
+                    }
+                    Message::Close(reason) => {
+                        world.log(&format!("replica {machine} is turned away: {reason:?}"));
+                        let shuts = *reason == lychgate_link::CloseReason::ShuttingDown;
+                        mirror.attach_failed(if shuts { End::Lost } else { End::Refused });
+                    }
+                    _ => mirror.attach_failed(End::Lost),
+                }
+            }
+            Some(Err(_)) | None => {
+                world.log(&format!("replica {machine} loses its link"));
+                let end = event.and_then(|event| event.as_ref().err()).map_or(End::Lost, end);
+                if self.begun {
+                    mirror.ended(number, end);
+                } else {
+                    self.begun = true;
+                    mirror.attach_failed(end);
+                }
+            }
+        }
+    }
+}
+
+fn end(error: &LinkError) -> End {
+    match error {
+        LinkError::Refused(reason) if *reason != RefusalReason::TooManyAttempts => End::Refused,
+        _ => End::Lost,
+    }
+}
+
+fn word(message: &Message) -> &'static str {
+    match message {
+        Message::Configuration { .. } => "another configuration",
+        Message::TokensRevoked(_) => "revoked",
+        Message::Drain => "drain",
+        Message::Unknown => "something new",
+        Message::Close(_) => "close",
+    }
+}
