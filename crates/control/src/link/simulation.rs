@@ -10,7 +10,9 @@
 //! Checked: `mirror` says what each replica is to do, `tokens` how late a revocation may come, `books` what becomes of every
 //! record, and `story` what is to hold in the end.
 
+mod attachment;
 mod books;
+mod changes;
 mod database;
 mod dice;
 mod disk;
@@ -24,6 +26,7 @@ mod signal;
 mod story;
 mod tokens;
 mod uplink;
+mod verdict;
 mod world;
 
 use dice::Dice;

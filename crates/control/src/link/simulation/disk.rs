@@ -5,10 +5,14 @@ use super::dice::Dice;
 use lychgate_gateway::simulated::{Disk, Log};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
+
+/// Bytes before a segment's first record, and of the shortest record.
+const HEADER: usize = 128;
+const FRAME: usize = 100;
 
 /// Stays with the replica's machine when its process ends.
 #[derive(Debug, Clone)]
@@ -25,6 +29,8 @@ struct State {
     files: BTreeMap<PathBuf, Known>,
     trouble: Trouble,
     last: Option<Spot>,
+    /// The file that grows.
+    newest: Option<PathBuf>,
     /// Whether pieces of records may stand where nobody expects them.
     is_damaged: bool,
 }
@@ -93,6 +99,24 @@ impl SimulatedDisk {
         self.state().is_damaged
     }
 
+    /// Leaves the beginning of another record behind the last one, as the end of a process in the middle of a write does.
+    pub(super) fn tear(&self) {
+        let mut state = self.state();
+        let Some(path) = state.newest.clone().filter(|path| path.exists()) else {
+            return;
+        };
+        let bytes = std::fs::read(&path).unwrap();
+        // Behind the header stands a frame; less than all of the shortest there is of it looks like any other cut one.
+        if let Some(first) = bytes.get(HEADER..HEADER + FRAME) {
+            let most = self.0.dice.index(FRAME);
+            let file = OpenOptions::new().append(true).open(&path).unwrap();
+            (&file).write_all(&first[..most]).unwrap();
+            if let Some(known) = state.files.get_mut(&path) {
+                known.length += most as u64;
+            }
+        }
+    }
+
     /// Takes what a loss of power takes: of what was not synced, some or all.
     pub(super) fn lose_power(&self) {
         let dice = &self.0.dice;
@@ -148,7 +172,10 @@ impl Disk for SimulatedDisk {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let file = OpenOptions::new().write(true).create_new(true).open(path)?;
-        self.state().files.insert(path.to_owned(), Known::default());
+        let mut state = self.state();
+        state.files.insert(path.to_owned(), Known::default());
+        state.newest = Some(path.to_owned());
+        drop(state);
         Ok(Arc::new(SimulatedLog {
             disk: self.clone(),
             path: path.to_owned(),

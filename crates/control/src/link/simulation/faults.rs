@@ -97,7 +97,7 @@ pub(super) async fn happen(world: Arc<World>, fault: Fault) {
         Fault::Pruned => {
             let mut database = world.database();
             let last = usize::try_from(database.last()).unwrap();
-            database.prune(last.saturating_sub(dice.index(4)));
+            database.prune(last.saturating_sub(dice.index(2)));
         }
     }
 }

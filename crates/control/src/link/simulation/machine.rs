@@ -71,6 +71,9 @@ pub(super) fn lose(world: &World, machine: usize, loss: Loss) {
     let power = loss == Loss::Power;
     world.log(&format!("replica {machine} ends, with the power: {power}"));
     gone(world, machine, power);
+    if !power && world.dice.percent(50) {
+        place.disk.tear();
+    }
     if power {
         place.disk.lose_power();
         // The cursor is written over without a sync: it may be any of what it was.

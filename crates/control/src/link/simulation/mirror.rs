@@ -3,22 +3,18 @@
 //!
 //! Where a moment's outcome depends on which of two things in the same instant comes first, it says that it is not sure.
 
-use lychgate_link::{Authorization, CloseReason, Down, Message};
+mod process;
+mod requests;
+
+use lychgate_link::{CloseReason, Down, Message};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long a replica waits for its new key to be let in, when the stream that the old one opened has ended.
 const OVERLAP: Duration = Duration::from_secs(1);
-/// What was learnt is on disk so much later at most.
-const WRITTEN_AFTER: Duration = Duration::from_millis(1100);
-/// The time at which a replica was attached is on disk, at most so much too early.
-const WRITTEN_EVERY: Duration = Duration::from_secs(31);
 /// Two things so near to each other may come in either order.
 const INSTANT: Duration = Duration::from_millis(2);
-/// How often a token that is revoked while it is asked about is asked about.
-const ASKED: u32 = 3;
-
 /// Moments between which something was.
 type Range = (Instant, Instant);
 
@@ -130,89 +126,6 @@ impl Mirror {
             clock_jumped: false,
             violations: Vec::new(),
         }
-    }
-
-    /// A process starts.
-    pub(super) fn start(&mut self, process: u64) {
-        let now = Instant::now();
-        self.process = Some(process);
-        self.standing = Standing::Starting;
-        self.place = if self.written.is_some() { None } else { Some(0) };
-        self.recalled = self.written.filter(|_| self.starts_offline);
-        if self.clock_jumped {
-            // What is on disk is by the wall clock.
-            for belief in self.beliefs.values_mut() {
-                belief.until = None;
-                belief.is_sure = false;
-            }
-            if let Some(recalled) = &mut self.recalled {
-                let long_ago = now.checked_sub(self.max_offline).unwrap_or(now);
-                *recalled = Written {
-                    attached: (long_ago.min(recalled.attached.0), now),
-                    is_sure: false,
-                };
-            }
-        }
-        match self.recalled {
-            None => self.beliefs.clear(),
-            Some(recalled) => {
-                let in_time = recalled.is_sure && recalled.attached.0 + self.max_offline > now + INSTANT;
-                for belief in self.beliefs.values_mut() {
-                    belief.is_sure &= in_time;
-                    // It counts from when the file was written, not from when the process read it.
-                    belief.until = belief.until.map(|until| until + INSTANT);
-                }
-            }
-        }
-    }
-
-    /// The process is gone. `key_changed`: when its key file was written anew.
-    pub(super) fn crash(&mut self) {
-        let now = Instant::now();
-        self.look(now);
-        let attached = match (self.standing, self.live) {
-            (Standing::Attached, Some((_, since))) => Some((since, now)),
-            (Standing::Attached, None) => Some((now, now)),
-            _ => None,
-        };
-        if let Some((since, until)) = attached {
-            let is_sure = since + WRITTEN_AFTER < until;
-            let from = until.checked_sub(WRITTEN_EVERY).unwrap_or(since);
-            let earliest = match self.written {
-                _ if is_sure => from,
-                Some(before) => before.attached.0.min(from),
-                None => from,
-            };
-            self.written = Some(Written {
-                attached: (earliest, until),
-                is_sure,
-            });
-        }
-        if !self.starts_offline || self.standing == Standing::Refused {
-            self.written = None;
-        }
-        if let Some(written) = &mut self.written {
-            let last = written.attached.1;
-            if self.key_changed.is_some_and(|at| at + WRITTEN_AFTER > last) {
-                written.is_sure = false;
-            }
-            for belief in self.beliefs.values_mut() {
-                belief.is_sure &= written.is_sure && belief.since + WRITTEN_AFTER < last;
-            }
-            for (at, token, mut belief) in self.given_up.drain(..) {
-                if at + WRITTEN_AFTER > last {
-                    belief.is_sure = false;
-                    self.beliefs.entry(token).or_insert(belief);
-                }
-            }
-        } else {
-            self.beliefs.clear();
-        }
-        self.given_up.clear();
-        self.flights.clear();
-        self.waiting.clear();
-        (self.process, self.live, self.ending) = (None, None, None);
-        (self.is_renewing, self.is_drained, self.is_stopping) = (false, false, false);
     }
 
     pub(super) fn key_changed(&mut self) {
@@ -353,117 +266,6 @@ impl Mirror {
         }
         self.flights.values_mut().for_each(|flight| flight.stale = true);
         self.waiting.values_mut().for_each(|waiting| waiting.disturbed = true);
-    }
-
-    /// The replica asks about a token.
-    pub(super) fn asked(&mut self, token: usize) {
-        self.flights.entry(token).or_default();
-    }
-
-    /// It gets an answer; `None`: none.
-    pub(super) fn answered(&mut self, token: usize, answer: Option<Authorization>) {
-        let now = Instant::now();
-        let Some(flight) = self.flights.get_mut(&token) else {
-            return;
-        };
-        flight.answers += 1;
-        if answer.is_some() && std::mem::take(&mut flight.stale) {
-            if flight.answers == ASKED {
-                self.flights.remove(&token);
-            }
-            return;
-        }
-        self.flights.remove(&token);
-        match answer {
-            Some(Authorization::Known { lease, .. }) => {
-                let belief = Belief {
-                    until: Some(now + lease),
-                    is_sure: true,
-                    since: now,
-                };
-                self.beliefs.insert(token, belief);
-                let asking = self.waiting.values_mut().filter(|waiting| waiting.token == token);
-                asking.for_each(|waiting| waiting.may = true);
-            }
-            Some(Authorization::Denied { .. }) => self.forget(token),
-            None => {}
-        }
-    }
-
-    /// Whether requests are to be taken.
-    pub(super) fn admits(&self, now: Instant) -> Sure {
-        if self.ending.is_some_and(|(at, _)| now + INSTANT > at) {
-            return Sure::Unsure;
-        }
-        match self.standing {
-            Standing::Attached => Sure::Yes,
-            Standing::Starting | Standing::Refused => Sure::No,
-            Standing::Away((earliest, latest)) => {
-                if now > latest + self.max_offline + INSTANT {
-                    Sure::No
-                } else if self.recalled.is_none_or(|recalled| recalled.is_sure)
-                    && now + INSTANT < earliest + self.max_offline
-                {
-                    Sure::Yes
-                } else {
-                    Sure::Unsure
-                }
-            }
-        }
-    }
-
-    pub(super) fn is_attached(&self) -> bool {
-        self.standing == Standing::Attached
-    }
-
-    pub(super) fn is_refused(&self) -> bool {
-        self.standing == Standing::Refused
-    }
-
-    /// A request comes. `has_room`: whether there is certainly room for its record.
-    pub(super) fn comes(&mut self, request: u64, token: usize, has_room: bool) {
-        let now = Instant::now();
-        self.look(now);
-        let admits = self.admits(now);
-        let known = self.beliefs.get(&token);
-        let lasts = |by: Duration| move |belief: &&Belief| belief.until.is_none_or(|until| until > now + by);
-        let certain = known
-            .filter(lasts(INSTANT))
-            .is_some_and(|belief| belief.is_sure && belief.until.is_some());
-        let open = !self.is_drained && !self.is_stopping;
-        let may_be_known = known.filter(lasts(Duration::ZERO)).is_some();
-        let waiting = Waiting {
-            token,
-            began: now,
-            must: admits == Sure::Yes && certain && open && has_room,
-            may: admits != Sure::No && may_be_known && open,
-            at_once: admits == Sure::No || !open || self.standing != Standing::Attached && self.ending.is_none(),
-            disturbed: false,
-        };
-        self.waiting.insert(request, waiting);
-    }
-
-    /// It is let in, or refused with a status.
-    pub(super) fn answered_request(&mut self, request: u64, status: Option<u16>) {
-        let Some(waiting) = self.waiting.remove(&request) else {
-            return;
-        };
-        let took = waiting.began.elapsed();
-        let token = waiting.token;
-        if status.is_none() && !waiting.may {
-            self.broken(format!("token {token} is let in, though nothing says that it is good"));
-        }
-        if let Some(status) = status.filter(|_| waiting.must) {
-            self.broken(format!("token {token} is known, but refused with {status}"));
-        }
-        let most = match (waiting.at_once, waiting.disturbed) {
-            (true, _) => Duration::ZERO,
-            (false, false) => Duration::from_secs(5),
-            (false, true) => Duration::from_secs(15),
-        };
-        if took > most + INSTANT {
-            self.broken(format!("a request with token {token} waited for {took:?}"));
-        }
     }
 
     fn broken(&mut self, what: String) {

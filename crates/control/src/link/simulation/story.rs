@@ -1,8 +1,10 @@
 //! The course of a run: requests, changes and faults, then peace, and a look at what is left.
 
+use super::changes;
 use super::faults::{self, Fault};
 use super::machine;
 use super::requests::{self, Arrivals, Open};
+use super::verdict;
 use super::world::World;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,7 +67,7 @@ pub(super) async fn run(world: &Arc<World>, faults: Vec<Fault>) {
     while story.under_way.join_next().await.is_some() {}
     faults::heal(world);
     story.make_peace().await;
-    story.judge().await;
+    verdict::judge(world, &story.arrivals).await;
 }
 
 impl Story {
@@ -216,16 +218,9 @@ impl Story {
                 return world.mirror(number).is_refused();
             }
             let depth = world.replica(number).map(|replica| replica.gateway().spool_depth());
-            let settled = depth == Some(0) || !self.has_traffic(number);
+            let settled = depth == Some(0) || !verdict::has_traffic(world, number);
             world.mirror(number).is_attached() && settled && world.books().waiting(number) == 0
         })
-    }
-
-    /// Whether requests are let in.
-    fn has_traffic(&self, machine: usize) -> bool {
-        let world = &self.world;
-        let good = (0..world.settings.tokens).any(|token| world.tokens().is_good(token));
-        good && !world.mirror(machine).is_drained
     }
 
     /// Has further records come to those that still wait.
@@ -242,165 +237,5 @@ impl Story {
                 requests::come(world, &self.arrivals, number, Some(token));
             }
         }
-    }
-
-    /// What is to hold in the end.
-    async fn judge(&mut self) {
-        let world = self.world.clone();
-        if !world.violations().is_empty() {
-            return;
-        }
-        world
-            .books()
-            .close(|machine| world.machines[machine].is_out.load(Ordering::Relaxed));
-        for (number, machine) in world.machines.iter().enumerate() {
-            let Some(replica) = world.replica(number) else {
-                world.broken(format!("replica {number} does not run"));
-                continue;
-            };
-            let (gateway, is_out) = (replica.gateway(), machine.is_out.load(Ordering::Relaxed));
-            let drained = world.mirror(number).is_drained;
-            let ready = gateway.readiness();
-            if ready.is_ok() == (is_out || drained) {
-                world.broken(format!(
-                    "replica {number}, out: {is_out}, drained: {drained}, is ready: {ready:?}"
-                ));
-            }
-            if is_out {
-                continue;
-            }
-            let (attached, depth) = (world.mirror(number).is_attached(), gateway.spool_depth());
-            // While no other records pass it, none is to blame.
-            let stuck = if self.has_traffic(number) { 0 } else { depth };
-            if depth > stuck || !attached {
-                world.broken(format!(
-                    "replica {number}, attached: {attached}, has {depth} records in its spool"
-                ));
-            }
-            let ((least, most), aside) = (world.books().aside(number), replica.set_aside());
-            if aside + stuck < least || (!machine.disk.is_damaged() && aside > most) {
-                world.broken(format!("replica {number} has {aside} aside, not {least} to {most}"));
-            }
-            if replica.believed() > world.settings.tokens {
-                world.broken(format!("replica {number} believes {} tokens", replica.believed()));
-            }
-            for token in 0..world.settings.tokens {
-                requests::come(&world, &self.arrivals, number, Some(token));
-            }
-        }
-        let before: Vec<u64> = world
-            .machines
-            .iter()
-            .map(|machine| *machine.let_in.lock().unwrap())
-            .collect();
-        sleep(Duration::from_secs(6)).await;
-        let good = (0..world.settings.tokens)
-            .filter(|token| world.tokens().is_good(*token))
-            .count() as u64;
-        for (number, machine) in world.machines.iter().enumerate() {
-            let closed = machine.is_out.load(Ordering::Relaxed) || world.mirror(number).is_drained;
-            let let_in = *machine.let_in.lock().unwrap() - before[number];
-            if let_in != if closed { 0 } else { good } {
-                world.broken(format!("replica {number} lets {let_in} of {good} good tokens in"));
-            }
-        }
-    }
-}
-
-mod changes {
-    //! What people change by the API of one control plane, and when they are told that it is done.
-
-    use super::super::plane::Plane;
-    use super::super::world::World;
-    use lychgate_link::LinkError;
-    use std::sync::Arc;
-
-    /// Tells all control planes that there is something new, or fails to.
-    fn announce(world: &Arc<World>) {
-        for number in 0..world.settings.planes {
-            let Some(plane) = world.plane(number) else { continue };
-            if world.dice.percent(80) {
-                let world = world.clone();
-                tokio::spawn(async move {
-                    world.answer().await;
-                    plane.feed.bell.notify_one();
-                });
-            }
-        }
-    }
-
-    async fn revoked(world: &Arc<World>, plane: &Plane, tokens: &[usize]) {
-        tokens.iter().for_each(|token| world.tokens().spoil(*token));
-        announce(world);
-        let hashes: Vec<_> = {
-            let database = world.database();
-            tokens.iter().map(|token| database.tokens[*token].hash).collect()
-        };
-        plane.tokens_revoked(&hashes).await;
-    }
-
-    fn acknowledged(world: &World, tokens: &[usize]) {
-        world.log(&format!("the revocation of {tokens:?} is acknowledged"));
-        tokens.iter().for_each(|token| world.tokens().acknowledge(*token));
-    }
-
-    pub(super) async fn revoke(world: Arc<World>, plane: usize, token: usize) {
-        let Some(plane) = world.plane(plane) else { return };
-        let done = plane.serve(async {
-            world.look_up().await?;
-            if world.database().tokens[token].revoked_at.is_some() {
-                return Err(gone());
-            }
-            world.log(&format!("token {token} is revoked"));
-            world.database().revoke(token, world.ambient.now());
-            revoked(&world, &plane, &[token]).await;
-            Ok(())
-        });
-        if done.await.is_ok() {
-            acknowledged(&world, &[token]);
-        }
-    }
-
-    /// Suspends whose token this is, or activates them again.
-    pub(super) async fn suspend(world: Arc<World>, plane: usize, token: usize) {
-        let Some(plane) = world.plane(plane) else { return };
-        let done = plane.serve(async {
-            world.look_up().await?;
-            let user = world.database().tokens[token].user;
-            if !world.database().users[user].1 {
-                world.log(&format!("user {user} is suspended"));
-                let tokens = world.database().suspend(user);
-                revoked(&world, &plane, &tokens).await;
-                return Ok(tokens);
-            }
-            world.log(&format!("user {user} is activated"));
-            let mut database = world.database();
-            database.users[user].1 = false;
-            for number in (0..world.settings.tokens).filter(|number| database.tokens[*number].user == user) {
-                if database.is_good(number) {
-                    world.tokens().mend(number);
-                }
-            }
-            Ok(Vec::new())
-        });
-        if let Ok(tokens) = done.await {
-            acknowledged(&world, &tokens);
-        }
-    }
-
-    pub(super) async fn configure(world: Arc<World>, plane: usize) {
-        let Some(plane) = world.plane(plane) else { return };
-        let done = plane.serve(async {
-            world.look_up().await?;
-            world.log("the configuration is changed");
-            world.database().configure();
-            announce(&world);
-            plane.configuration_changed().await
-        });
-        drop(done.await);
-    }
-
-    fn gone() -> LinkError {
-        LinkError::Unreachable(String::new())
     }
 }

@@ -3,24 +3,19 @@
 //!
 //! Not here: that one's code, which can't be had without sockets (crate `link`, with tests of its own).
 
+use super::attachment::{Stream, end};
 use super::edge::broken;
-use super::mirror::End;
 use super::plane::Plane;
-use super::signal::Signal;
 use super::world::World;
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
-use futures_util::stream::{self, BoxStream};
-use lychgate_link::{
-    Attachment, Authorization, ControlLink, Down, EncodedRecord, Heartbeat, Hello, LinkError, Message, Receipt,
-    RefusalReason,
-};
+use futures_util::stream;
+use lychgate_link::{Attachment, Authorization, ControlLink, EncodedRecord, Heartbeat, Hello, LinkError, Receipt};
 use lychgate_types::ReplicaId;
 use lychgate_types::secret::{GatewayKeySecret, SecretHash};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 /// Longest time for all attempts of a call together, and for one while there is another control plane.
@@ -46,8 +41,6 @@ struct Keys {
     /// Shown last when attaching.
     shown: Option<SecretHash>,
 }
-
-type Heard = BoxStream<'static, Result<Down, LinkError>>;
 
 impl Uplink {
     pub(super) fn new(world: &Arc<World>, machine: usize, process: u64) -> Arc<Self> {
@@ -172,19 +165,8 @@ impl ControlLink for Uplink {
         };
         match self.ask(ATTACH, keys, call).await {
             Ok((number, (plane, attachment))) => {
-                let stream = Stream {
-                    world: world.clone(),
-                    machine,
-                    process: self.process,
-                    number: world.next(),
-                    plane: number,
-                    asked,
-                    begun: false,
-                    over: false,
-                    stopped: plane.stopped.clone(),
-                    beating: tokio::spawn(beat(world.clone(), machine, number, heartbeats, beats)),
-                    events: attachment.events,
-                };
+                let whose = (world, machine, self.process);
+                let stream = Stream::new(whose, asked, (number, &plane), (heartbeats, beats), attachment);
                 let events = stream::unfold(stream, |mut stream| async move {
                     let event = stream.next().await?;
                     Some((event, stream))
@@ -247,169 +229,5 @@ impl ControlLink for Uplink {
             answer.is_ok()
         ));
         answer.map(|(_, receipt)| receipt)
-    }
-}
-
-/// Carries heartbeats up, until there are no more or the connection breaks.
-async fn beat(
-    world: Arc<World>,
-    machine: usize,
-    plane: usize,
-    mut from: watch::Receiver<Heartbeat>,
-    to: watch::Sender<Heartbeat>,
-) {
-    let edge = &world.machines[machine].edges[plane];
-    while from.changed().await.is_ok() {
-        if edge.pass().await.is_err() {
-            return;
-        }
-        let last = *from.borrow_and_update();
-        to.send_replace(last);
-    }
-}
-
-/// What comes down one attachment.
-struct Stream {
-    world: Arc<World>,
-    machine: usize,
-    process: u64,
-    number: u64,
-    plane: usize,
-    /// The place that was attached from.
-    asked: u64,
-    begun: bool,
-    over: bool,
-    stopped: Arc<Signal<bool>>,
-    beating: JoinHandle<()>,
-    events: Heard,
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.beating.abort();
-        if !self.begun && !self.over && self.runs() {
-            // Nobody waits for its first message any longer.
-            self.world.mirror(self.machine).attach_failed(End::Lost);
-        }
-    }
-}
-
-impl Stream {
-    async fn next(&mut self) -> Option<Result<Down, LinkError>> {
-        if self.over {
-            return None;
-        }
-        let event = self.carried().await;
-        if self.runs() {
-            self.note(event.as_ref());
-        }
-        event
-    }
-
-    fn runs(&self) -> bool {
-        self.world.mirror(self.machine).process == Some(self.process)
-    }
-
-    async fn carried(&mut self) -> Option<Result<Down, LinkError>> {
-        let world = self.world.clone();
-        let edge = &world.machines[self.machine].edges[self.plane];
-        let (events, stopped) = (&mut self.events, &self.stopped);
-        let carrying = async {
-            loop {
-                let event = events.next().await;
-                edge.pass().await.map_err(Some)?;
-                if self.begun && event.is_some() && world.gets_lost(world.settings.lost_messages) {
-                    world.log(&format!("a message to replica {} gets lost", self.machine));
-                    *world.machines[self.machine].missed.lock().unwrap() = Some(Instant::now());
-                    continue;
-                }
-                return event.transpose().map_err(Some)?.ok_or(None);
-            }
-        };
-        let carried = tokio::select! {
-            biased;
-            () = edge.breaks() => Err(Some(broken())),
-            _ = stopped.until(|stopped| stopped) => Err(Some(broken())),
-            carried = carrying => carried,
-        };
-        match carried {
-            Ok(down) => Some(Ok(down)),
-            Err(error) => {
-                self.over = true;
-                error.map(Err)
-            }
-        }
-    }
-
-    fn note(&mut self, event: Option<&Result<Down, LinkError>>) {
-        let (world, machine, number) = (&self.world, self.machine, self.number);
-        let mut mirror = world.mirror(machine);
-        match event {
-            Some(Ok(down)) if self.begun => {
-                let tokens = match &down.message {
-                    Message::TokensRevoked(hashes) => {
-                        let database = world.database();
-                        let mut tokens: Vec<_> = hashes.iter().filter_map(|hash| database.number(hash)).collect();
-                        tokens.sort_unstable();
-                        tokens
-                    }
-                    _ => Vec::new(),
-                };
-                world.log(&format!(
-                    "replica {machine} hears {} {tokens:?}, {} to {}",
-                    word(&down.message),
-                    down.after,
-                    down.sequence
-                ));
-                mirror.heard(number, down, &tokens);
-            }
-            Some(Ok(down)) => {
-                self.begun = true;
-                match &down.message {
-                    Message::Configuration { resumed, .. } => {
-                        let resumed = *resumed && down.after == self.asked;
-                        world.log(&format!(
-                            "replica {machine} is attached to {}, resumed: {resumed}, at {}",
-                            self.plane, down.sequence
-                        ));
-                        mirror.opened(number, resumed, down);
-                        *world.machines[machine].attached_to.lock().unwrap() = Some(self.plane);
-                    }
-                    Message::Close(reason) => {
-                        world.log(&format!("replica {machine} is turned away: {reason:?}"));
-                        let shuts = *reason == lychgate_link::CloseReason::ShuttingDown;
-                        mirror.attach_failed(if shuts { End::Lost } else { End::Refused });
-                    }
-                    _ => mirror.attach_failed(End::Lost),
-                }
-            }
-            Some(Err(_)) | None => {
-                world.log(&format!("replica {machine} loses its link"));
-                let end = event.and_then(|event| event.as_ref().err()).map_or(End::Lost, end);
-                if self.begun {
-                    mirror.ended(number, end);
-                } else {
-                    self.begun = true;
-                    mirror.attach_failed(end);
-                }
-            }
-        }
-    }
-}
-
-fn end(error: &LinkError) -> End {
-    match error {
-        LinkError::Refused(reason) if *reason != RefusalReason::TooManyAttempts => End::Refused,
-        _ => End::Lost,
-    }
-}
-
-fn word(message: &Message) -> &'static str {
-    match message {
-        Message::Configuration { .. } => "another configuration",
-        Message::TokensRevoked(_) => "revoked",
-        Message::Drain => "drain",
-        Message::Unknown => "something new",
-        Message::Close(_) => "close",
     }
 }
