@@ -45,6 +45,8 @@ pub(super) struct Crash {
     pub(super) power: bool,
     pub(super) syncs_always: bool,
     pub(super) goes_unrecorded: bool,
+    /// When trouble with the disk began or ended last: what it failed to sync is not synced later.
+    pub(super) disk_changed: Option<Instant>,
 }
 
 impl Books {
@@ -95,6 +97,7 @@ impl Books {
             power,
             syncs_always,
             goes_unrecorded,
+            disk_changed,
         } = crash;
         let waiting = self
             .records
@@ -110,7 +113,9 @@ impl Books {
             let synced = if syncs_always {
                 promised
             } else {
-                record.disk_was_well && disk.is_well() && record.at.elapsed() > SYNCED_AFTER
+                record.disk_was_well
+                    && disk_changed.is_none_or(|at| at < record.at)
+                    && record.at.elapsed() > SYNCED_AFTER
             };
             if safe == Some(false) && synced && record.must {
                 let model = &record.model;

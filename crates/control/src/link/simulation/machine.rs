@@ -92,6 +92,7 @@ fn gone(world: &World, machine: usize, power: bool) {
         power,
         syncs_always: world.settings.syncs_always,
         goes_unrecorded: world.settings.goes_unrecorded,
+        disk_changed: *world.machines[machine].disk_changed.lock().unwrap(),
     };
     world.books().crash(machine, &world.machines[machine].disk, crash);
     world.mirror(machine).crash();
