@@ -126,7 +126,7 @@ async fn edge(world: &World, machines: &[usize], planes: &[usize], lasts: Durati
 async fn planes(world: &Arc<World>, planes: &[usize], in_order: bool, lasts: Duration) {
     let ending: Vec<_> = planes.iter().filter_map(|number| world.plane(*number)).collect();
     if in_order {
-        ending.iter().for_each(|plane| plane.hub.close_everybody());
+        ending.iter().for_each(|plane| plane.leave());
         sleep(world.dice.millis(1, 300)).await;
     }
     ending.iter().for_each(|plane| plane.kill());
@@ -253,7 +253,14 @@ pub(super) fn heal(world: &Arc<World>) {
         };
         give(world, key, &secret);
     }
-    (0..world.settings.planes).for_each(|number| begin(world, number));
+    for number in 0..world.settings.planes {
+        let leaving = |plane: &Arc<Plane>| plane.is_leaving.load(Ordering::Relaxed);
+        if let Some(plane) = world.plane(number).filter(leaving) {
+            plane.kill();
+            world.set_plane(number, None);
+        }
+        begin(world, number);
+    }
     for (number, machine) in world.machines.iter().enumerate() {
         machine.disk.trouble(Trouble::None);
         *machine.disk_changed.lock().unwrap() = Some(Instant::now());

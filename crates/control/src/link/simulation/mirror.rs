@@ -210,6 +210,15 @@ impl Mirror {
     fn end_now(&mut self, end: End) {
         let now = Instant::now();
         match (end, self.standing) {
+            // Whoever takes leave need not hear why it would have been turned out.
+            (End::Refused, _) if self.is_stopping => {
+                self.forget_all();
+                self.written = Some(Written {
+                    attached: (now, now),
+                    is_sure: false,
+                });
+                self.standing = Standing::Away((now, now));
+            }
             (End::Refused, _) => {
                 self.forget_all();
                 self.given_up.clear();

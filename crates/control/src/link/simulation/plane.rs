@@ -16,6 +16,7 @@ use lychgate_store::{Changes, KeyRef, ReplicaAttachment, TokenAuthentication};
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{ControlPlaneId, GatewayKeyId};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -38,6 +39,8 @@ pub(super) struct Plane {
     id: ControlPlaneId,
     pub(super) stopped: Arc<Signal<bool>>,
     pub(super) since: Instant,
+    /// Whether it has sent everybody away.
+    pub(super) is_leaving: AtomicBool,
     jobs: Mutex<JoinSet<()>>,
 }
 
@@ -51,6 +54,7 @@ impl Plane {
             id: world.ambient.new_id(),
             stopped: Arc::new(Signal::new(false)),
             since: Instant::now(),
+            is_leaving: AtomicBool::new(false),
             jobs: Mutex::default(),
         });
         let mut jobs = plane.jobs.lock().unwrap();
@@ -65,6 +69,12 @@ impl Plane {
     pub(super) fn kill(&self) {
         self.stopped.set(true);
         self.jobs.lock().unwrap().abort_all();
+    }
+
+    /// Begins to end in good order.
+    pub(super) fn leave(&self) {
+        self.is_leaving.store(true, Ordering::Relaxed);
+        self.hub.close_everybody();
     }
 
     /// Serves a call, unless the process ends.

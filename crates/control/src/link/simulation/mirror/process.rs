@@ -15,6 +15,14 @@ impl Mirror {
         self.process = Some(process);
         self.standing = Standing::Starting;
         self.place = if self.written.is_some() { None } else { Some(0) };
+        if let Some(written) = &mut self.written
+            && self
+                .key_changed
+                .is_some_and(|at| at + WRITTEN_AFTER > written.attached.1)
+        {
+            // It is sealed with the key before.
+            written.is_sure = false;
+        }
         self.recalled = self.written.filter(|_| self.starts_offline);
         if self.clock_jumped {
             // What is on disk is by the wall clock.

@@ -92,7 +92,10 @@ impl Mirror {
             must: admits == Sure::Yes && certain && open && has_room,
             may: admits != Sure::No && may_be_known && open,
             at_once: admits == Sure::No || !open || self.standing != Standing::Attached && self.ending.is_none(),
-            disturbed: false,
+            disturbed: self
+                .flights
+                .get(&token)
+                .is_some_and(|flight| flight.stale || flight.answers > 0),
         };
         self.waiting.insert(request, waiting);
     }
