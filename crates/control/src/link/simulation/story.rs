@@ -210,7 +210,7 @@ impl Story {
         let world = &self.world;
         world.machines.iter().enumerate().all(|(number, machine)| {
             // An orderly end may still be under way.
-            if world.replica(number).is_none() {
+            if world.replica(number).is_none() || world.mirror(number).is_stopping {
                 machine::start(world, number);
                 return false;
             }

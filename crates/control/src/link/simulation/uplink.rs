@@ -96,7 +96,8 @@ impl Uplink {
                     let answer = self.carry(*plane, |plane| call(plane, *key)).await;
                     match answer {
                         Err(error @ LinkError::Refused(_)) => first = first.or(Some(error)),
-                        Err(error) => return Err(first.unwrap_or(error)),
+                        // Not about a key: this one is let in.
+                        Err(error) => return Err(error),
                         Ok(answer) => {
                             self.keys.lock().unwrap().proven = Some(*key);
                             return Ok(answer);
