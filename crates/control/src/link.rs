@@ -229,7 +229,9 @@ impl Facts for Asking<'_> {
         let entry = audit::replica("attach", &by.gate, by.attachment.replica_id);
         let caller = audit::caller(&self.caller);
         let registered = self.link.app.store.replica_attach(&caller, &by.attachment, &entry);
-        registered.await.map_err(|error| internal(&self.link.app, &self.caller, &error))
+        registered
+            .await
+            .map_err(|error| internal(&self.link.app, &self.caller, &error))
     }
 
     async fn token(&self, token: &SecretHash) -> Result<Option<TokenAuthentication>, LinkError> {

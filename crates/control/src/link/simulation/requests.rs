@@ -180,6 +180,7 @@ fn record(world: &World, machine: usize, token: usize, id: InterceptionId, model
         provider_type: ProviderType::Anthropic,
         api: Api::AnthropicMessages,
         model: model.to_owned(),
+        served_model: None,
         streaming: false,
         client: "Unknown".to_owned(),
         user_agent: String::new(),
