@@ -155,8 +155,11 @@ async fn attend(core: &Core, heartbeats: &watch::Sender<Heartbeat>, opened: Open
         let opened = tokio::select! {
             biased;
             () = left(&mut leaving) => return End::Leaving(attached),
-            event = attached.events.next() => match hear(core, heartbeats, &mut attached.at, event) {
-                Ok(()) => continue,
+            event = attached.events.next() => match hear(core, &mut attached.at, event) {
+                Ok(()) => {
+                    heartbeat(core, heartbeats);
+                    continue;
+                }
                 Err(over) if !under_way.load(Ordering::Relaxed) => return End::Over(over),
                 // The control plane ends this stream when the other one comes.
                 Err(over) => match timeout(OVERLAP, &mut renewal).await {
@@ -185,7 +188,15 @@ async fn left(leaving: &mut watch::Receiver<bool>) {
 async fn say_goodbye(core: &Core, heartbeats: watch::Sender<Heartbeat>, mut attached: Attached) {
     heartbeat(core, &heartbeats);
     drop(heartbeats);
-    while let Some(Ok(_)) = attached.events.next().await {}
+    // What comes until then counts for the next start, which begins by what this one leaves in the snapshot.
+    loop {
+        let event = attached.events.next().await;
+        match hear(core, &mut attached.at, event) {
+            Ok(()) => {}
+            Err(Over::Refused(why)) => return refused(core, why),
+            Err(Over::Lost(_)) => return,
+        }
+    }
 }
 
 /// Waits for a new key, and opens a stream that shows it. Where that key is not let in, waits for the next one.
@@ -225,7 +236,7 @@ fn begin(core: &Core, heartbeats: &watch::Sender<Heartbeat>, opened: Opened) -> 
 }
 
 /// Does what a later message says. `at` is the stream's place in the feed of changes.
-fn hear(core: &Core, heartbeats: &watch::Sender<Heartbeat>, at: &mut u64, event: Event) -> Result<(), Over> {
+fn hear(core: &Core, at: &mut u64, event: Event) -> Result<(), Over> {
     let down = said(event)?;
     if down.after != *at {
         core.leases.forget_all();
@@ -252,7 +263,6 @@ fn hear(core: &Core, heartbeats: &watch::Sender<Heartbeat>, at: &mut u64, event:
     }
     *at = down.sequence;
     core.applied.store(down.sequence, Ordering::Release);
-    heartbeat(core, heartbeats);
     Ok(())
 }
 

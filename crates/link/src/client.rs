@@ -93,7 +93,8 @@ impl GrpcLink {
                 let (key, answer) = match (first, &keys.second) {
                     (Err(error), Some(second)) if keys::is_about_the_key(&error) => {
                         let other = call(endpoint, second.clone(), time).await;
-                        if other.is_ok() {
+                        // What else went wrong did so with a key that was let in, and says more.
+                        if other.as_ref().err().is_none_or(|error| !keys::is_about_the_key(error)) {
                             tracing::error!(refused = keys.first.prefix(), used = second.prefix(), %error, "a gateway key is not let in; the other one that is known is used");
                             (second, other)
                         } else {

@@ -102,6 +102,20 @@ fn whatever_happens_nothing_is_lost_and_nobody_stale() {
     assert!(count < USUAL || (let_in > 20 * count && committed > 10 * count));
 }
 
+/// Seeds beyond the usual ones that have found something.
+#[test]
+fn what_was_found_is_mended() {
+    for seed in [127, 128, 207, 513, 1930, 3743, 4849] {
+        let outcome = run(seed);
+        assert!(
+            outcome.violations.is_empty(),
+            "{FIRST}={seed}: {}\n{}",
+            outcome.violations[0],
+            outcome.events
+        );
+    }
+}
+
 #[test]
 fn a_seed_is_the_same_run_every_time() {
     let first = from_environment(FIRST, 1);
