@@ -66,9 +66,22 @@ impl ApiError {
 
     /// 500; the cause goes to the log.
     pub(crate) fn internal(cause: impl std::error::Error + Send + Sync + 'static) -> Self {
-        let mut error = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", INTERNAL);
-        error.problem.cause = Some(Arc::new(cause));
-        error
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", INTERNAL).because(cause)
+    }
+
+    /// 503.
+    fn database_unavailable() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "database_unavailable",
+            "the database of the control plane does not answer; try again shortly",
+        )
+    }
+
+    /// The cause goes to the log.
+    fn because(mut self, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.problem.cause = Some(Arc::new(cause));
+        self
     }
 }
 
@@ -112,11 +125,8 @@ impl From<StoreError> for ApiError {
                 )
             }
             StoreError::Rule(rule) => rule_broken(&rule),
-            StoreError::Unavailable => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "database_unavailable",
-                "the database of the control plane does not answer; try again shortly",
-            ),
+            StoreError::Unavailable => Self::database_unavailable(),
+            lost @ StoreError::Lost(_) => Self::database_unavailable().because(lost),
             other => Self::internal(other),
         }
     }

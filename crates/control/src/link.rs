@@ -309,11 +309,15 @@ fn bounded(hello: &Hello) -> ReplicaTold {
     }
 }
 
-/// Logs what failed, and gives the replica only the request id. That the database does not answer is logged once, by its
-/// watch, and another control plane may be better off.
+/// Logs what failed, and gives the replica only the request id. Where the database does not answer, another control plane may be
+/// better off; that is logged once, by the database's watch.
 fn internal(app: &App, caller: &Caller, error: &StoreError) -> LinkError {
     match error {
         StoreError::Unavailable => LinkError::Unreachable(error.to_string()),
+        StoreError::Lost(_) => {
+            tracing::warn!(error = %crate::error::chain(error), "a call over the control link lost the database");
+            LinkError::Unreachable(error.to_string())
+        }
         _ => failed(app, caller, error),
     }
 }

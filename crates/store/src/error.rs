@@ -26,6 +26,9 @@ pub enum StoreError {
     /// The database does not answer, and it is known that it does not.
     #[error("the database does not answer")]
     Unavailable,
+    /// The connection broke off, or the server ended it, in the middle: what was to be written may have been, or not.
+    #[error("the connection to the database was lost")]
+    Lost(#[source] Internal),
     /// The database failed.
     #[error("the database failed")]
     Internal(#[source] Internal),

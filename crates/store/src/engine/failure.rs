@@ -6,7 +6,20 @@ use sqlx::{Row as _, SqliteConnection};
 
 /// A failure that is nobody's rule: broken connection, unreadable column.
 pub(crate) fn plain(error: sqlx::Error) -> StoreError {
-    StoreError::Internal(Internal(error.into()))
+    if is_gone(&error) {
+        StoreError::Lost(Internal(error.into()))
+    } else {
+        StoreError::Internal(Internal(error.into()))
+    }
+}
+
+/// Whether the server is not there, or about to go or to come. One that refuses for another reason is there.
+pub(super) fn is_gone(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(database) => database.code().is_some_and(|code| code.starts_with("57P0")),
+        _ => false,
+    }
 }
 
 /// A stored value that this program can't read.

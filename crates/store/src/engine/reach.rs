@@ -4,6 +4,7 @@
 //! Not here: what becomes of a statement that was under way.
 
 use super::Engine;
+use super::failure::{is_gone, plain};
 use crate::StoreError;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
@@ -36,7 +37,7 @@ impl Reach {
         let mut answers = self.0.subscribe();
         tokio::select! {
             biased;
-            held = connection => held.map_err(super::failure::plain),
+            held = connection => held.map_err(plain),
             Ok(_) = answers.wait_for(|answers| !answers) => Err(StoreError::Unavailable),
         }
     }
@@ -87,15 +88,6 @@ async fn ask(connection: &mut Option<PgConnection>, options: &PgConnectOptions) 
     *connection = None;
     *connection = Some(options.connect().await?);
     Ok(())
-}
-
-/// Whether the server is not there, or about to go or to come. One that refuses for another reason is there.
-fn is_gone(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_) => true,
-        sqlx::Error::Database(database) => database.code().is_some_and(|code| code.starts_with("57P0")),
-        _ => false,
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! What can be wrong with a database, and what is said about it.
 
-use lychgate_store::{ConnectError, DatabaseUrl, Store};
+use crate::people::people;
+use lychgate_store::{ConnectError, DatabaseUrl, Store, StoreError};
 use lychgate_testkit::both_engines;
-use lychgate_testkit::db::{TestDb, TestEngine};
+use lychgate_testkit::db::{self, TestDb, TestEngine};
 use lychgate_types::Ambient;
 use sqlx::{ConnectOptions, Connection, Executor};
 use std::path::Path;
@@ -136,6 +137,26 @@ fn nothing_shows_the_password() {
         assert!(!format!("{store:?}").contains("hunter2"));
         store.close().await;
         db.destroy().await;
+    });
+}
+
+/// A statement waits for a lock, and the server ends its connection as it does when it is told to stop.
+#[test]
+fn a_connection_lost_in_the_middle_is_no_failure_of_the_database() {
+    db::run(TestEngine::Postgres, async |db| {
+        let people = people(db).await;
+        let options: sqlx::postgres::PgConnectOptions = db.url().parse().unwrap();
+        let mut other = options.connect().await.unwrap();
+        other.execute("BEGIN; LOCK TABLE users").await.unwrap();
+        let waiting = db.store().user_get(&people.owner.caller, people.owner.id);
+        let end = async {
+            let waits = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            while other.fetch_all(waits).await.unwrap().is_empty() {}
+        };
+        let (lost, ()) = tokio::join!(waiting, end);
+        assert!(matches!(lost, Err(StoreError::Lost(_))), "{lost:?}");
+        other.close().await.unwrap();
     });
 }
 
