@@ -16,6 +16,8 @@ static POSTGRES: Migrator = sqlx::migrate!("./migrations/postgres");
 static SQLITE: Migrator = sqlx::migrate!("./migrations/sqlite");
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection that was in use so shortly ago is taken to be there still.
+const TRUSTED: Duration = Duration::from_secs(1);
 
 /// Names the state of the PostgreSQL schema; changes with every migration.
 pub(crate) fn schema_id() -> String {
@@ -68,6 +70,11 @@ async fn open_postgres(url: &DatabaseUrl, options: &PgConnectOptions) -> Result<
     let pool = PgPoolOptions::new()
         .max_connections(16)
         .acquire_timeout(CONNECT_TIMEOUT)
+        // Asking a connection each time whether it is still there would double what a look-up waits for.
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move { Ok(meta.idle_for < TRUSTED || connection.ping().await.is_ok()) })
+        })
         .connect_lazy_with(options.clone());
     let reach = Reach::default();
     Ok(Engine::Pg { pool, reach })
