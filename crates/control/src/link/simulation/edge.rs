@@ -51,13 +51,21 @@ impl Edge {
 
     pub(super) fn open_since(&self) -> Option<Instant> {
         let (state, since) = self.state.get();
-        let usual = self.slow.load(Ordering::Relaxed) == self.usual;
-        (state == State::Open && usual).then_some(since)
+        (state == State::Open && self.is_usual()).then_some(since)
     }
 
-    /// Carries something over.
+    fn is_usual(&self) -> bool {
+        self.slow.load(Ordering::Relaxed) == self.usual
+    }
+
+    /// Carries something over. What is on a slow way has arrived when the way is as usual again.
     pub(super) async fn pass(&self) -> Result<(), LinkError> {
-        self.dice.takes(self.slow.load(Ordering::Relaxed)).await;
+        let was_slow = !self.is_usual();
+        tokio::select! {
+            biased;
+            () = self.dice.takes(self.slow.load(Ordering::Relaxed)) => {}
+            _ = self.state.until(|_| self.is_usual()), if was_slow => {}
+        }
         match self.state.until(|(state, _)| state != State::Silent).await.0 {
             State::Open => Ok(()),
             _ => Err(broken()),
