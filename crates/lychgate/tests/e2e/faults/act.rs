@@ -18,8 +18,9 @@ use tokio::time::{Instant, sleep};
 const RECOVERY: Duration = Duration::from_secs(60);
 /// A control plane that has lost its database looks for changes every second.
 const LISTENS_AGAIN: Duration = Duration::from_millis(1500);
-/// A control plane that did not take a key's change itself may believe for a moment in what was before.
-const KEY_SETTLES: Duration = Duration::from_millis(1000);
+/// A control plane that did not take a key's change itself may believe for a second in what was before, and a replica that hears
+/// so while it takes a new secret over waits a second for that one before it heeds it.
+const KEY_SETTLES: Duration = Duration::from_millis(2500);
 /// How long a control plane may need its database to come back for its start.
 const STARTS: Duration = Duration::from_secs(40);
 
