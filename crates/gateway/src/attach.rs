@@ -33,6 +33,11 @@ const OVERLAP: Duration = Duration::from_secs(1);
 /// The ceilings of the first wait after a loss, and of any. A control plane that comes back has all its replicas within seconds.
 const SOON: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
 
+/// The same for a replica that is refused.
+const SLOWLY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// The same where one command of an operator, who waits for it then, lets the key in again.
+const MENDED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+
 /// How attending an attachment ended.
 enum End {
     /// From the other side.
@@ -62,12 +67,14 @@ type Event = Option<Result<Down, LinkError>>;
 pub(crate) async fn run(core: Arc<Core>) {
     let (heartbeats, _) = watch::channel(Heartbeat::default());
     let mut soon = Backoff::new(SOON.0, SOON.1);
-    let mut slowly = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+    let mut slowly = Backoff::new(SLOWLY.0, SLOWLY.1);
+    let mut mended = Backoff::new(MENDED.0, MENDED.1);
     loop {
         let over = match open(&core, &heartbeats).await {
             Ok(opened) => {
                 soon.reset();
                 slowly.reset();
+                mended.reset();
                 match attend(&core, &heartbeats, opened).await {
                     End::Over(over) => {
                         core.counts.link.losses.count();
@@ -89,8 +96,13 @@ pub(crate) async fn run(core: Arc<Core>) {
             }
             Over::Refused(why) => {
                 tracing::error!(why = %why.words, "the control plane does not let this replica in; no requests are taken");
+                let backoff = if can_be_mended(why.trouble) {
+                    &mut mended
+                } else {
+                    &mut slowly
+                };
                 refused(&core, why);
-                slowly.next(&core.ambient)
+                backoff.next(&core.ambient)
             }
         };
         tokio::select! {
@@ -99,6 +111,14 @@ pub(crate) async fn run(core: Arc<Core>) {
             () = core.link.renewed() => {}
         }
     }
+}
+
+/// Whether the same key may be let in again: one that is disabled, expired, or bound to other networks.
+const fn can_be_mended(trouble: LinkTrouble) -> bool {
+    matches!(
+        trouble,
+        LinkTrouble::KeyDisabled | LinkTrouble::KeyExpired | LinkTrouble::SourceNotAllowed
+    )
 }
 
 /// Opens a stream and waits for the configuration.

@@ -1,5 +1,6 @@
 //! What all parts of one gateway share.
 
+use crate::answers::Answers;
 use crate::breaker::Breakers;
 use crate::counts::Counts;
 use crate::lease::Leases;
@@ -30,6 +31,8 @@ pub(crate) struct Core {
     pub(crate) snapshot: ArcSwap<Snapshot>,
     /// Whether the long stream is open; for those who wait for it.
     pub(crate) attached: watch::Sender<bool>,
+    /// Whether what is asked and delivered while it is open is answered.
+    pub(crate) answers: Answers,
     pub(crate) leases: Arc<Leases>,
     pub(crate) spool: Arc<Spool>,
     pub(crate) offline: Offline,
@@ -67,6 +70,7 @@ impl Core {
             link,
             snapshot: ArcSwap::from_pointee(Snapshot::start()),
             attached: watch::Sender::new(false),
+            answers: Answers::default(),
             leases: Arc::default(),
             upstream,
             breakers: Arc::default(),

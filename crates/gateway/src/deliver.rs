@@ -188,7 +188,9 @@ impl Delivery {
 
     async fn send(&mut self, entries: &[Entry]) -> Result<(), LinkError> {
         let records = entries.iter().map(|entry| entry.record.clone()).collect();
-        match self.core.link.deliver(self.core.replica_id, records).await {
+        let answer = self.core.link.deliver(self.core.replica_id, records).await;
+        self.core.answers.note(answer.is_ok());
+        match answer {
             Ok(receipt) => {
                 self.backoff.reset();
                 let taken = entries.len().saturating_sub(receipt.rejected.len());

@@ -211,12 +211,13 @@ impl Gateway {
         if self.core.told_to_drain.load(Ordering::Acquire) {
             return Err("drained: it takes no new requests until it is started again".to_owned());
         }
-        let text = self
-            .core
-            .snapshot
-            .load()
-            .standing
-            .readiness(self.core.options.max_offline)?;
+        let standing = &self.core.snapshot.load().standing;
+        let text = match standing.readiness(self.core.options.max_offline)? {
+            _ if standing.is_attached() && self.core.answers.are_missing() => {
+                "ready for tokens already known; the control plane is there, but does not answer questions at present"
+            }
+            text => text,
+        };
         match self.core.spool.room() {
             Ok(()) => Ok(text),
             Err(_) if self.core.spool.goes_on_unrecorded() => {

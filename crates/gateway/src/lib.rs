@@ -14,6 +14,7 @@
 //! *Architecture invariant:* this crate can't reach the store.
 
 mod address;
+mod answers;
 #[doc(hidden)]
 pub mod appender;
 mod attach;

@@ -288,7 +288,9 @@ async fn verdict(core: &Core, token: SecretHash) -> Verdict {
     if !core.snapshot.load().standing.is_attached() {
         return Verdict::Unknown;
     }
-    Box::pin(core.leases.ask(&core.link, token)).await
+    let verdict = Box::pin(core.leases.ask(&core.link, token)).await;
+    core.answers.note(verdict != Verdict::Unknown);
+    verdict
 }
 
 /// Sends a request that is relayed without being read. It is sent once: what it does at the provider is not known.

@@ -173,3 +173,24 @@ async fn a_key_that_is_refused_is_tried_slowly_and_a_new_one_at_once() {
         assert_eq!(now, Instant::now());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_can_be_let_in_again_is_tried_within_seconds() {
+    for reason in [
+        RefusalReason::KeyDisabled,
+        RefusalReason::SourceNotAllowed,
+        RefusalReason::KeyExpired,
+    ] {
+        let control = Control::new();
+        let gateway = gateway(&control).await;
+        ready(&gateway).await;
+        control.fail_attaching(Some(LinkError::Refused(reason)));
+        control.tell(&Message::Close(CloseReason::KeyDisabled));
+        until(|| gateway.readiness().is_err()).await;
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert!(control.hellos().len() < 300, "{}", control.hellos().len());
+        control.fail_attaching(None);
+        tokio::time::sleep(Duration::from_secs(11)).await;
+        assert_eq!(gateway.readiness(), Ok(()));
+    }
+}

@@ -92,6 +92,10 @@ impl Replica {
     /// Starts serving on the listener; attaches to the control plane in the background.
     pub(crate) fn start(settings: GatewaySettings, listener: TcpListener, ambient: Ambient) -> Outcome<Self> {
         let local_addr = listener.local_addr().map_err(Failure::failed)?;
+        tracing::info!(
+            prefix = settings.key.prefix(),
+            "the gateway key that this replica shows"
+        );
         let (give, key) = watch::channel(settings.key);
         let link = GrpcLink::new(&settings.control_urls, key.clone(), ambient.clone());
         let link = link.map_err(|why| Failure::Usage(chain(&why)))?;

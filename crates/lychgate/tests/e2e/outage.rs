@@ -155,6 +155,9 @@ fn without_the_database_known_tokens_are_served_and_others_refused_at_once() {
                 let refused = refused.await.expect("an answer at once").expect(503);
                 assert_ne!(refused.header("retry-after"), "", "{}", refused.text());
             }
+            let (status, text) = replica.readiness().await;
+            assert_eq!(status, 200, "it serves those whom it knows: {text}");
+            assert!(text.contains("does not answer questions"), "{text}");
             let told = timeout(AT_ONCE, app.api("users").send())
                 .await
                 .expect("an answer at once")
@@ -169,6 +172,7 @@ fn without_the_database_known_tokens_are_served_and_others_refused_at_once() {
             .await;
             asked += 1;
             app.newest_interception(asked).await;
+            says(&replica, 200, "ready\n").await;
         }
     });
 }

@@ -35,7 +35,7 @@ impl World {
         std::fs::rename(fresh, self.key_file(key)).unwrap();
     }
 
-    /// Returns once a replica reads this secret, which is in its key file already, or has another life, which began by reading it.
+    /// Returns once a replica has read this secret, which is in its key file already, or has another life, which began by reading it.
     pub(super) async fn took_key(&self, replica: usize, secret: &str) {
         let node = &self.replicas[replica];
         let (lives, told) = (node.lives().len(), format!("prefix=\"{}\"", &secret[..SHOWN]));
