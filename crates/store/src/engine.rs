@@ -79,7 +79,7 @@ impl Engine {
     /// A transaction that may write. Dropped without a commit, it changes nothing.
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
         match self {
-            Self::Pg { pool, reach } => reach.within(pool.begin()).await.map(Tx::Pg),
+            Self::Pg { pool, reach } => reach.within(begun(pool, "BEGIN")).await.map(Tx::Pg),
             // A deferred transaction that reads before it writes fails under contention, whatever the busy timeout.
             Self::Lite { writer, bell, .. } => {
                 let tx = writer.begin_with("BEGIN IMMEDIATE").await.map_err(failure::plain)?;
@@ -92,7 +92,7 @@ impl Engine {
     pub(crate) async fn snapshot(&self) -> Result<Tx, StoreError> {
         match self {
             Self::Pg { pool, reach } => {
-                let begun = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+                let begun = begun(pool, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
                 reach.within(begun).await.map(Tx::Pg)
             }
             Self::Lite { reader, bell, .. } => {
@@ -113,6 +113,14 @@ impl Engine {
             }
         }
     }
+}
+
+/// Begins a transaction, in a task of its own: one whose beginning is given up half-way would stay open on a connection that goes
+/// back to the pool, and whoever comes next would see the database as it was then.
+async fn begun(pool: &PgPool, statement: &'static str) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    let pool = pool.clone();
+    let beginning = tokio::spawn(async move { pool.begin_with(statement).await });
+    beginning.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
 }
 
 /// A connection on loan from a pool.

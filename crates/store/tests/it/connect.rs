@@ -1,12 +1,15 @@
 //! What can be wrong with a database, and what is said about it.
 
 use crate::people::people;
-use lychgate_store::{ConnectError, DatabaseUrl, Store, StoreError};
+use lychgate_store::{ConnectError, DatabaseUrl, Page, Store, StoreError};
 use lychgate_testkit::both_engines;
 use lychgate_testkit::db::{self, TestDb, TestEngine};
+use lychgate_testkit::network::Weather;
 use lychgate_types::Ambient;
 use sqlx::{ConnectOptions, Connection, Executor};
 use std::path::Path;
+use std::time::Duration;
+use tokio::time::timeout;
 
 async fn connect(url: &str) -> Result<Store, ConnectError> {
     Store::connect(&DatabaseUrl::parse(url).unwrap(), Ambient::system()).await
@@ -157,6 +160,32 @@ fn a_connection_lost_in_the_middle_is_no_failure_of_the_database() {
         let (lost, ()) = tokio::join!(waiting, end);
         assert!(matches!(lost, Err(StoreError::Lost(_))), "{lost:?}");
         other.close().await.unwrap();
+    });
+}
+
+/// Whoever waits for a transaction to begin goes away before it has: what he would have seen is seen by nobody after him.
+#[test]
+fn a_transaction_that_nobody_waits_for_any_longer_does_not_stay_open() {
+    db::run(TestEngine::Postgres, async |db| {
+        let people = people(db).await;
+        let owner = &people.owner.caller;
+        let (network, url) = db.behind_a_network().await;
+        let store = connect(&url).await.unwrap();
+        store.provider_list(owner, Page::first(1)).await.unwrap();
+        let options: sqlx::postgres::PgConnectOptions = db.url().parse().unwrap();
+        let mut other = options.connect().await.unwrap();
+        network.set(Weather::Held);
+        let given_up = timeout(Duration::from_millis(50), store.provider_list(owner, Page::first(1)));
+        given_up.await.expect_err("nothing passes");
+        network.set(Weather::Fair);
+        let of_the_store = "SELECT 1 FROM pg_stat_activity \
+            WHERE datname = current_database() AND pid <> pg_backend_pid() AND query = 'ROLLBACK' AND state = 'idle'";
+        let rolled_back = async { while other.fetch_all(of_the_store).await.unwrap().is_empty() {} };
+        timeout(Duration::from_secs(10), rolled_back)
+            .await
+            .expect("it is rolled back");
+        other.close().await.unwrap();
+        store.close().await;
     });
 }
 

@@ -24,6 +24,8 @@ pub(super) const GOOD: usize = 3;
 const SETTLES: Duration = Duration::from_secs(30);
 /// How long a replica may take to say whether it is ready; stopped, it does not.
 const PROBE: Duration = Duration::from_secs(2);
+/// A replica that says for so long that it is ready is so: what broke while nothing passed is noticed a moment after that.
+const STEADY: Duration = Duration::from_millis(300);
 /// How often something is looked at.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -231,17 +233,18 @@ impl World {
         }
     }
 
-    /// Whether a replica is attached and ready; it is asked until it is or the time is over.
+    /// Whether a replica is attached and ready, and stays so; it is asked until it is or the time is over.
     pub(super) async fn ready_within(&self, replica: usize, limit: Duration) -> bool {
         let until = Instant::now() + limit;
+        let mut since = None;
         while Instant::now() < until {
             let url = format!("{}/readyz", self.replicas[replica].url());
             let asked = timeout(PROBE, async {
                 Some(http::get(url).try_open().await.ok()?.rest().await)
             });
-            if let Ok(Some(answer)) = asked.await
-                && answer.body == b"ready\n"
-            {
+            let is_ready = matches!(asked.await, Ok(Some(answer)) if answer.body == b"ready\n");
+            since = since.filter(|_| is_ready).or_else(|| is_ready.then(Instant::now));
+            if since.is_some_and(|since| since.elapsed() >= STEADY) {
                 return true;
             }
             sleep(LOOK_EVERY).await;
