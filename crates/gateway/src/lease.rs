@@ -79,8 +79,9 @@ impl Leases {
     /// Asks the control plane, together with whoever asks about the same token at the same time. The question goes on when
     /// its askers leave, so that they find the answer when they come again.
     pub(crate) async fn ask(self: &Arc<Self>, link: &Arc<dyn ControlLink>, token: SecretHash) -> Verdict {
-        let Some(mut answer) = self.board(link, token) else {
-            return Verdict::Unknown;
+        let mut answer = match self.board(link, token) {
+            Ok(answer) => answer,
+            Err(verdict) => return verdict,
         };
         match answer.wait_for(Option::is_some).await {
             Ok(verdict) => verdict.unwrap_or(Verdict::Unknown),
@@ -156,18 +157,22 @@ impl Leases {
         }
     }
 
-    /// Joins the token's flight, or starts one.
+    /// Joins the token's flight, or starts one. An error where that is not needed, or not possible: the verdict.
     fn board(
         self: &Arc<Self>,
         link: &Arc<dyn ControlLink>,
         token: SecretHash,
-    ) -> Option<watch::Receiver<Option<Verdict>>> {
+    ) -> Result<watch::Receiver<Option<Verdict>>, Verdict> {
         let mut flights = self.flights();
         if let Some(flight) = flights.get(&token) {
-            return Some(flight.answer.clone());
+            return Ok(flight.answer.clone());
+        }
+        // It may have landed since the caller looked.
+        if let Some(verdict) = self.known(&token) {
+            return Err(verdict);
         }
         if flights.len() >= FLIGHTS {
-            return None;
+            return Err(Verdict::Unknown);
         }
         let (landed, answer) = watch::channel(None);
         flights.insert(
@@ -188,7 +193,7 @@ impl Leases {
             drop(ticket);
             landed.send_replace(Some(verdict));
         });
-        Some(answer)
+        Ok(answer)
     }
 
     /// Takes an answer in. `None` when the token was revoked meanwhile and must be asked about again.
