@@ -184,6 +184,13 @@ impl World {
         self.machines[machine].replica.lock().unwrap().clone()
     }
 
+    /// Lets go of all processes. They hold on to the world, and would keep it and their files for ever.
+    pub(super) fn take_apart(&self) {
+        self.planes.iter().for_each(|plane| *plane.lock().unwrap() = None);
+        let replicas = self.machines.iter().map(|machine| &machine.replica);
+        replicas.for_each(|replica| *replica.lock().unwrap() = None);
+    }
+
     /// A number that no other thing has.
     pub(super) fn next(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)

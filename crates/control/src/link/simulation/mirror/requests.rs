@@ -17,6 +17,7 @@ impl Mirror {
     /// It gets an answer; `None`: none.
     pub(in super::super) fn answered(&mut self, token: usize, answer: Option<Authorization>) {
         let now = Instant::now();
+        self.look(now);
         let Some(flight) = self.flights.get_mut(&token) else {
             return;
         };
