@@ -41,7 +41,7 @@ fn main() -> anyhow::Result<()> {
     let spool = tempfile::tempdir().context("can't make a directory")?;
     let bare = {
         let _inside = runtime.enter();
-        lychgate_gateway::bare::front(options(spool.path()), &configuration)?
+        lychgate_gateway::harness::baseline::front(options(spool.path()), &configuration)?
     };
     let bare = count(serve(&runtime, bare)?, token.expose())?;
     let gateway = {

@@ -2,7 +2,7 @@
 
 use divan::Bencher;
 use lychgate_gateway::SpoolOptions;
-use lychgate_gateway::appender::Appender;
+use lychgate_gateway::harness::spool::Appender;
 use lychgate_types::Ambient;
 use lychgate_types::interception::{CredentialKind, InterceptionRecord, Outcome, Prompt, TokenUsage};
 use lychgate_types::provider::{Api, ProviderType};

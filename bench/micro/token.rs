@@ -6,7 +6,7 @@ use axum::body::Body;
 use divan::{Bencher, black_box};
 use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
-use lychgate_gateway::checker::Checker;
+use lychgate_gateway::harness::token_check::Checker;
 use lychgate_gateway::{Gateway, Options, SpoolOptions};
 use lychgate_types::Ambient;
 use lychgate_types::provider::ProviderType;

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 /// Serves until the process is stopped; the first line printed is the address.
 pub(crate) async fn serve(provider: SocketAddr) -> anyhow::Result<()> {
     let options = Options::new("bare", "127.0.0.1:0", env!("CARGO_PKG_VERSION"));
-    let front = lychgate_gateway::bare::front(options, &configuration::configuration(provider)?)?;
+    let front = lychgate_gateway::harness::baseline::front(options, &configuration::configuration(provider)?)?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .await
         .context("the relay can't listen")?;

@@ -12,7 +12,7 @@ use crate::process::{cpu, memory};
 use anyhow::{Context as _, bail, ensure};
 use futures_util::StreamExt as _;
 use lychgate_gateway::SpoolOptions;
-use lychgate_gateway::appender::Appender;
+use lychgate_gateway::harness::spool::Appender;
 use lychgate_link::client::GrpcLink;
 use lychgate_link::{ControlLink as _, Heartbeat, Hello, Message, PROTOCOL};
 use lychgate_types::secret::{GatewayKeySecret, SpoolKey, UserTokenSecret};

@@ -1,13 +1,14 @@
 //! The handle on a running gateway.
 
-use crate::core::Core;
-use crate::front::{DataPlane, Front};
+use crate::inbound::front::{DataPlane, Front};
+use crate::inbound::stack::Stack;
+use crate::link::{attach, deliver};
 use crate::options::Options;
+use crate::shared::Core;
+use crate::snapshot;
 use crate::spool::disk::{Disk, SystemDisk};
 use crate::spool::{self, Full, Spool, SpoolError};
-use crate::stack::Stack;
 use crate::upstream::Upstream;
-use crate::{attach, deliver, offline};
 use axum::Router;
 use axum::routing::{any_service, get};
 use http::StatusCode;
@@ -68,13 +69,13 @@ impl Gateway {
     ) -> Result<Self, SpoolError> {
         let spool = Spool::open(&options.spool, &ambient, disk)?;
         let core = Arc::new(Core::new(options, link, ambient, upstream, spool));
-        offline::recall(&core);
+        snapshot::recall(&core);
         let tasks = Tasks {
             attachment: tokio::spawn(attach::run(Arc::clone(&core))),
             others: [
                 tokio::spawn(deliver::run(Arc::clone(&core))),
                 tokio::spawn(spool::keep(Arc::clone(&core.spool))),
-                tokio::spawn(offline::keep(Arc::clone(&core))),
+                tokio::spawn(snapshot::keep(Arc::clone(&core))),
             ],
         };
         Ok(Self {
@@ -187,7 +188,7 @@ impl Gateway {
             tasks.others.iter().for_each(JoinHandle::abort);
         }
         if self.core.snapshot.load().standing.is_attached() {
-            offline::write(&self.core).await;
+            snapshot::write(&self.core).await;
         }
         if !spool::settle(&self.core.spool).await {
             tracing::error!("records could not be kept before the end");

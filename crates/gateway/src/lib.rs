@@ -13,62 +13,31 @@
 //!
 //! *Architecture invariant:* this crate can't reach the store.
 
-mod address;
-mod answers;
-#[doc(hidden)]
-pub mod appender;
-mod attach;
-mod attempt;
 mod auth;
-#[doc(hidden)]
-pub mod bare;
-mod breaker;
-mod budget;
-mod call;
-mod candidates;
-#[doc(hidden)]
-pub mod checker;
-mod core;
-mod counts;
-mod deliver;
-mod derived;
 mod error;
-mod front;
-#[cfg(fuzzing)]
-pub mod fuzzing;
+mod exchange;
 mod gateway;
-mod headers;
-mod itinerary;
-mod kept;
-mod lease;
-mod meter;
-mod metrics;
-mod offline;
-mod options;
-mod outcome;
-mod peek;
-mod pool;
-mod provider;
-mod proxy;
-mod relay;
-mod retry;
-mod roots;
-mod route;
-mod serve;
 #[doc(hidden)]
-pub mod simulated;
+pub mod harness;
+mod inbound;
+mod key_derivation;
+mod link;
+mod metrics;
+mod options;
+mod replica_state;
+mod resilience;
+mod routing;
+mod shared;
 mod snapshot;
 mod spool;
-mod stack;
-mod tee;
 mod upstream;
 
-pub use front::Front;
 pub use gateway::{Gateway, StartError};
+pub use inbound::front::Front;
+pub use inbound::listener::{listen, serve};
 pub use metrics::exposition;
-pub use offline::OfflineStart;
 pub use options::{DrainLimits, Options, SpoolFull, SpoolOptions, SpoolSync};
-pub use proxy::{OutboundProxy, ProxyError};
-pub use roots::{CaCertificates, CaError};
-pub use serve::{listen, serve};
+pub use snapshot::OfflineStart;
 pub use spool::SpoolError;
+pub use upstream::proxy::{OutboundProxy, ProxyError};
+pub use upstream::tls_roots::{CaCertificates, CaError};

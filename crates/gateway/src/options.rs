@@ -1,8 +1,8 @@
 //! What an operator can set.
 
-use crate::offline::OfflineStart;
-use crate::proxy::OutboundProxy;
-use crate::roots::CaCertificates;
+use crate::snapshot::OfflineStart;
+use crate::upstream::proxy::OutboundProxy;
+use crate::upstream::tls_roots::CaCertificates;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;

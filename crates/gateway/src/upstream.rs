@@ -11,14 +11,17 @@ mod error;
 mod h1;
 mod h2;
 mod pool;
+pub(crate) mod private_address;
+pub(crate) mod proxy;
 mod stream;
+pub(crate) mod tls_roots;
 
 pub(crate) use answer::Answer;
 pub(crate) use error::SendError;
 
 use crate::options::Options;
-use crate::provider::Provider;
-use crate::proxy::OutboundProxy;
+use crate::routing::provider::Provider;
+use crate::upstream::proxy::OutboundProxy;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use dial::{Dialer, Target};

@@ -32,7 +32,7 @@ mod world;
 use dice::Dice;
 use faults::Fault;
 use lychgate_gateway::Options;
-use lychgate_gateway::simulated::Outside;
+use lychgate_gateway::harness::simulated::Outside;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};

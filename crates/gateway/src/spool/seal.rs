@@ -3,7 +3,7 @@
 //! follows from both (HKDF-SHA256). Within a run the nonce counts, so none is used twice.
 
 use super::frame::{self, HEAD};
-use crate::derived;
+use crate::key_derivation;
 use aws_lc_rs::aead::{Aad, LessSafeKey, NONCE_LEN, Nonce};
 use aws_lc_rs::error::Unspecified;
 use lychgate_types::secret::SpoolKey;
@@ -12,7 +12,7 @@ use std::ops::Range;
 /// A run's salt.
 pub(super) type Run = [u8; 32];
 /// Tells spool keys apart.
-pub(super) type KeyId = derived::SecretId;
+pub(super) type KeyId = key_derivation::SecretId;
 
 const RUN_KEY: &[u8] = b"lychgate spool run v1";
 const KEY_ID: &[u8] = b"lychgate spool key id v1";
@@ -32,8 +32,8 @@ impl std::fmt::Debug for Sealer {
 impl Sealer {
     pub(super) fn new(key: &SpoolKey, run: &Run) -> Result<Self, Unspecified> {
         Ok(Self {
-            id: derived::id(key.expose(), KEY_ID)?,
-            cipher: derived::cipher(key.expose(), run, RUN_KEY)?,
+            id: key_derivation::id(key.expose(), KEY_ID)?,
+            cipher: key_derivation::cipher(key.expose(), run, RUN_KEY)?,
         })
     }
 

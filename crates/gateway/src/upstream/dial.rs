@@ -4,11 +4,11 @@
 
 use super::error::SendError;
 use super::stream::Stream;
-use crate::address::{PrivateAddress, Resolver, is_inner_name, is_private, literal};
 use crate::options::Options;
-use crate::provider::Provider;
-use crate::proxy::OutboundProxy;
-use crate::roots::roots;
+use crate::routing::provider::Provider;
+use crate::upstream::private_address::{PrivateAddress, Resolver, is_inner_name, is_private, literal};
+use crate::upstream::proxy::OutboundProxy;
+use crate::upstream::tls_roots::roots;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;

@@ -1,6 +1,6 @@
 //! Why no head of an answer came.
 
-use crate::address::{PrivateAddress, ResolveError};
+use crate::upstream::private_address::{PrivateAddress, ResolveError};
 use std::error::Error;
 use std::io;
 

@@ -2,7 +2,7 @@
 //! fail to sync.
 
 use super::dice::Dice;
-use lychgate_gateway::simulated::{Disk, Log};
+use lychgate_gateway::harness::simulated::{Disk, Log};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};

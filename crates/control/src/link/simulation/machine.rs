@@ -3,7 +3,7 @@
 use super::books::Crash;
 use super::uplink::Uplink;
 use super::world::World;
-use lychgate_gateway::simulated::Replica;
+use lychgate_gateway::harness::simulated::Replica;
 use lychgate_gateway::{OfflineStart, Options, SpoolFull, SpoolSync};
 use std::path::PathBuf;
 use std::sync::Arc;

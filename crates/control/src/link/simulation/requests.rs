@@ -3,7 +3,7 @@
 use super::books::Record;
 use super::database::{POISON, PROVIDER, UNFIT};
 use super::world::World;
-use lychgate_gateway::simulated::{Admission, Refused};
+use lychgate_gateway::harness::simulated::{Admission, Refused};
 use lychgate_types::InterceptionId;
 use lychgate_types::interception::{CredentialKind, InterceptionRecord, Outcome, Prompt};
 use lychgate_types::provider::{Api, ProviderType};

@@ -8,7 +8,7 @@ use super::edge::Edge;
 use super::mirror::Mirror;
 use super::plane::Plane;
 use super::tokens::Tokens;
-use lychgate_gateway::simulated::{Outside, Replica};
+use lychgate_gateway::harness::simulated::{Outside, Replica};
 use lychgate_link::{EncodedRecord, LinkError, Receipt};
 use lychgate_types::Ambient;
 use lychgate_types::clock::Clock;

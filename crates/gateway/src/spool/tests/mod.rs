@@ -7,7 +7,7 @@ mod sync;
 
 use super::disk::{Disk, Log, SystemDisk};
 use super::{Most, Position, Spool};
-use crate::meter::tests::a_record;
+use crate::exchange::recorder::tests::a_record;
 use crate::options::SpoolOptions;
 use lychgate_types::Ambient;
 use lychgate_types::interception::InterceptionRecord;

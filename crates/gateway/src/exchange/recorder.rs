@@ -1,0 +1,353 @@
+//! One exchange's record: begun when the request is about to go upstream, fed by the tee, closed exactly once.
+//!
+//! Requests that the gateway itself refuses (no token, too large, malformed, no provider) never went anywhere and leave no
+//! record. From here on each leaves one, whatever happens: a meter that is dropped unclosed closes itself.
+
+use crate::auth::credentials::Outgoing;
+use crate::exchange::outcome::{Ending, judge};
+use crate::metrics::counts::ProviderCounts;
+use crate::routing::provider::Provider;
+use crate::shared::{Core, Visit};
+use crate::spool::Slot;
+use http::header::{CONTENT_ENCODING, USER_AGENT};
+use http::{HeaderMap, HeaderName, StatusCode};
+use lychgate_stream::Hold;
+use lychgate_types::interception::{CredentialKind, InterceptionRecord, Outcome, Prompt, TokenUsage};
+use lychgate_types::provider::{Api, ProviderType};
+use lychgate_types::secret::SecretHash;
+use lychgate_types::{InterceptionId, Timestamp};
+use lychgate_wire::{ReaderOptions, RequestFacts, ResponseReader};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Longest text on record that a peer chooses freely (user agent, request id), in bytes.
+const NAME_BYTES: usize = 512;
+/// Where providers put the id of a request.
+const REQUEST_IDS: [HeaderName; 2] = [
+    HeaderName::from_static("request-id"),
+    HeaderName::from_static("x-request-id"),
+];
+
+/// When a request's head arrived.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival {
+    pub(crate) at: Instant,
+    pub(crate) wall: Timestamp,
+}
+
+/// What is known of an exchange when it goes upstream.
+pub(crate) struct Opening<'a> {
+    pub(crate) id: InterceptionId,
+    pub(crate) arrival: Arrival,
+    /// Time spent waiting for the client's body: not the gateway's own.
+    pub(crate) waited: Duration,
+    pub(crate) token: SecretHash,
+    pub(crate) provider: &'a Provider,
+    pub(crate) api: Api,
+    pub(crate) facts: RequestFacts,
+    /// The model asked of the provider, where it is another than the client's.
+    pub(crate) served_model: Option<&'a str>,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) credential: &'a Outgoing,
+    pub(crate) credential_kind: CredentialKind,
+    pub(crate) capture_content: bool,
+}
+
+/// The record in the making.
+#[derive(Debug)]
+pub(crate) struct Meter(Option<Box<Open>>);
+
+#[derive(Debug)]
+struct Open {
+    record: InterceptionRecord,
+    reader: Option<ResponseReader>,
+    arrival: Instant,
+    capture_content: bool,
+    slot: Slot,
+    visit: Visit,
+    /// Of the provider tried last.
+    counts: Arc<ProviderCounts>,
+}
+
+impl Meter {
+    pub(crate) fn open(opening: Opening<'_>, slot: Slot, visit: Visit) -> Self {
+        let Opening {
+            facts,
+            headers,
+            provider,
+            arrival,
+            capture_content,
+            ..
+        } = opening;
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let client = lychgate_wire::client::identify(header, facts.body_session_id.as_deref());
+        let prompt = facts.prompt.filter(|_| capture_content);
+        let record = InterceptionRecord {
+            id: opening.id,
+            token_hash: opening.token,
+            provider: provider.config.name.as_str().to_owned(),
+            provider_type: provider.config.provider_type,
+            api: opening.api,
+            model: facts.model,
+            served_model: opening.served_model.map(str::to_owned),
+            streaming: facts.streaming,
+            client: client.client.to_owned(),
+            user_agent: user_agent(headers),
+            client_session_id: client.session_id,
+            thread_parent_tool_call_id: facts.thread_parent_tool_call_id,
+            credential_kind: opening.credential_kind,
+            credential_hint: opening.credential.hint.clone(),
+            started_at: arrival.wall,
+            ended_at: arrival.wall,
+            outcome: Outcome::Failed,
+            upstream_status: None,
+            error_type: None,
+            error_message: None,
+            provider_request_id: None,
+            stop_reason: None,
+            attempts: 1,
+            time_to_first_byte_ms: None,
+            overhead_us: whole(arrival.at.elapsed().saturating_sub(opening.waited).as_micros()),
+            token_usages: Vec::new(),
+            prompts: prompt
+                .map(|prompt| Prompt {
+                    provider_response_id: String::new(),
+                    prompt,
+                })
+                .into_iter()
+                .collect(),
+            tool_usages: Vec::new(),
+            model_thoughts: Vec::new(),
+        };
+        let counts = Arc::clone(&provider.state.counts);
+        let overhead = u64::try_from(record.overhead_us).unwrap_or_default();
+        counts.overhead.observe(Duration::from_micros(overhead));
+        Self(Some(Box::new(Open {
+            record,
+            reader: None,
+            arrival: arrival.at,
+            capture_content,
+            slot,
+            visit,
+            counts,
+        })))
+    }
+
+    /// Another attempt is made, which knows nothing of the one before it.
+    pub(crate) fn again(&mut self, provider: &Provider, served_model: Option<&str>, credential_hint: &str) {
+        let Some(open) = &mut self.0 else { return };
+        let record = &mut open.record;
+        record.attempts = record.attempts.saturating_add(1);
+        record.provider = provider.config.name.as_str().to_owned();
+        record.provider_type = provider.config.provider_type;
+        record.served_model = served_model.map(str::to_owned);
+        record.credential_hint = credential_hint.to_owned();
+        record.upstream_status = None;
+        record.provider_request_id = None;
+        open.reader = None;
+        open.counts = Arc::clone(&provider.state.counts);
+        open.counts.retries.count();
+    }
+
+    /// The answer's head came. `stream` is whether its body is a stream of events.
+    pub(crate) fn head(&mut self, status: StatusCode, headers: &HeaderMap, stream: bool) {
+        let Some(open) = &mut self.0 else { return };
+        open.record.upstream_status = Some(status.as_u16());
+        open.record.provider_request_id = REQUEST_IDS
+            .iter()
+            .find_map(|name| headers.get(name))
+            .and_then(|value| value.to_str().ok())
+            .map(|id| cut(id, NAME_BYTES).to_owned());
+        // A provider that compresses unasked is relayed all the same, unread.
+        if is_plain(headers) {
+            let options = ReaderOptions {
+                capture_content: open.capture_content,
+            };
+            open.reader = Some(ResponseReader::new(open.record.api, stream, options));
+        }
+    }
+
+    /// Bytes of the answer's body went by.
+    pub(crate) fn data(&mut self, bytes: &[u8]) {
+        let Some(open) = &mut self.0 else { return };
+        if open.record.time_to_first_byte_ms.is_none() {
+            let waited = open.arrival.elapsed();
+            open.record.time_to_first_byte_ms = Some(whole(waited.as_millis()));
+            open.counts.first_byte.observe(waited);
+        }
+        if let Some(reader) = &mut open.reader {
+            // Reading must never break the relay, not even by a panic.
+            if catch_unwind(AssertUnwindSafe(|| reader.push(bytes))).is_err() {
+                open.reader = None;
+            }
+        }
+    }
+
+    /// Whether the stream's last event has gone by, so that a client that leaves now has all it wanted.
+    pub(crate) fn has_last_event(&self) -> bool {
+        self.reader().is_some_and(ResponseReader::is_complete)
+    }
+
+    /// Whether the stream stopped inside an event.
+    pub(crate) fn is_inside_event(&self) -> bool {
+        self.reader().is_some_and(ResponseReader::is_inside_event)
+    }
+
+    /// The gateway that this exchange passes through; none once closed.
+    pub(crate) fn core(&self) -> Option<&Arc<Core>> {
+        self.0.as_ref().map(|open| open.visit.core())
+    }
+
+    /// The API spoken; none once closed.
+    pub(crate) fn api(&self) -> Option<Api> {
+        self.0.as_ref().map(|open| open.record.api)
+    }
+
+    /// Whether a byte of the answer's body has gone by.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|open| open.record.time_to_first_byte_ms.is_some())
+    }
+
+    /// The wire family of the answer; none once closed.
+    pub(crate) fn provider_type(&self) -> Option<ProviderType> {
+        self.0.as_ref().map(|open| open.record.provider_type)
+    }
+
+    /// The meter itself, leaving a closed one in its place.
+    pub(crate) fn take(&mut self) -> Self {
+        Self(self.0.take())
+    }
+
+    /// Completes the record and puts it into the spool. Gives what the end of the answer has to wait for, if it has to.
+    pub(crate) fn close(mut self, ending: Ending) -> Option<Hold> {
+        self.end(ending)
+    }
+
+    fn reader(&self) -> Option<&ResponseReader> {
+        self.0.as_ref()?.reader.as_ref()
+    }
+
+    fn end(&mut self, ending: Ending) -> Option<Hold> {
+        self.0.take()?.close(ending)
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.end(Ending::Broken);
+    }
+}
+
+impl Open {
+    fn close(self: Box<Self>, ending: Ending) -> Option<Hold> {
+        let Self {
+            mut record,
+            reader,
+            arrival,
+            slot,
+            visit,
+            counts,
+            ..
+        } = *self;
+        let status = record.upstream_status;
+        let read = reader.is_some();
+        let facts = reader
+            .and_then(|reader| catch_unwind(AssertUnwindSafe(|| reader.finish(status.unwrap_or_default()))).ok())
+            .unwrap_or_default();
+        let good = status.is_some_and(|status| (200..300).contains(&status));
+        record.ended_at = visit.core().ambient.now();
+        // An answer that was begun, or asked for by a client that did not wait, has cost something, even if nobody said what.
+        let unknown = good || (status.is_none() && matches!(ending, Ending::ClientLeft));
+        (record.outcome, record.error_type, record.error_message) = judge(&record, ending, &facts, good && read);
+        record.stop_reason = facts.stop_reason;
+        for prompt in &mut record.prompts {
+            prompt.provider_response_id.clone_from(&facts.provider_response_id);
+        }
+        record.tool_usages = facts.tool_usages;
+        record.model_thoughts = facts.model_thoughts;
+        let estimate = || TokenUsage {
+            provider_response_id: facts.provider_response_id.clone(),
+            estimated: true,
+            ..TokenUsage::default()
+        };
+        record.token_usages = facts.usage.or_else(|| unknown.then(estimate)).into_iter().collect();
+        counts.over(&record, arrival.elapsed());
+        slot.fill(record)
+    }
+}
+
+/// Whether a body can be read as it is.
+pub(crate) fn is_plain(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_ENCODING)
+        .is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+fn user_agent(headers: &HeaderMap) -> String {
+    let text = headers
+        .get(USER_AGENT)
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        .unwrap_or_default();
+    cut(&text, NAME_BYTES).to_owned()
+}
+
+/// The text, cut at a character's boundary.
+fn cut(text: &str, most: usize) -> &str {
+    &text[..text.floor_char_boundary(most)]
+}
+
+fn whole(count: u128) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use lychgate_types::Ambient;
+
+    /// A record of no exchange in particular.
+    pub(crate) fn a_record() -> InterceptionRecord {
+        let ambient = Ambient::system();
+        InterceptionRecord {
+            id: ambient.new_id(),
+            token_hash: SecretHash::from_bytes([0; 32]),
+            provider: "anthropic".into(),
+            provider_type: ProviderType::Anthropic,
+            api: Api::AnthropicMessages,
+            model: "m".into(),
+            served_model: None,
+            streaming: false,
+            client: "Unknown".into(),
+            user_agent: String::new(),
+            client_session_id: None,
+            thread_parent_tool_call_id: None,
+            credential_kind: CredentialKind::Centralized,
+            credential_hint: String::new(),
+            started_at: ambient.now(),
+            ended_at: ambient.now(),
+            outcome: Outcome::Completed,
+            upstream_status: Some(200),
+            error_type: None,
+            error_message: None,
+            provider_request_id: None,
+            stop_reason: None,
+            attempts: 1,
+            time_to_first_byte_ms: None,
+            overhead_us: 0,
+            token_usages: Vec::new(),
+            prompts: Vec::new(),
+            tool_usages: Vec::new(),
+            model_thoughts: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn long_user_agents_are_cut_between_characters() {
+        assert_eq!(cut("aé", 2), "a");
+        assert_eq!(cut("aé", 3), "aé");
+    }
+}

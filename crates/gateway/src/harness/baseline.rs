@@ -1,0 +1,129 @@
+//! The relay without what it is there for: nobody is asked for a token, nothing is read beside the relay, nothing is
+//! recorded. The bench measures it to tell what governance costs. No role of the product serves it.
+
+use crate::auth::credentials::Outgoing;
+use crate::error::Refusal;
+use crate::exchange::headers::{strip, to_client};
+use crate::gateway::StartError;
+use crate::inbound::front::{Answering, DataPlane, Front};
+use crate::options::Options;
+use crate::replica_state::Table;
+use crate::resilience::retry::millis;
+use crate::routing::allow_list;
+use crate::routing::provider::Provider;
+use crate::upstream::{Answer, Upstream};
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::Full;
+use lychgate_link::Configuration;
+use lychgate_stream::{Failure, Idle, Joined, Last, LastWords, ReadLimits, RelayBody, Watch, read_bounded};
+use lychgate_telemetry::metrics::labels::Refused;
+use lychgate_types::provider::ProviderType;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// Serves `/ai/PROVIDER/…` for the providers of a configuration, to whoever asks. Needs a Tokio runtime.
+pub fn front(options: Options, configuration: &Configuration) -> Result<Front, StartError> {
+    let relay = Relay(Arc::new(Parts {
+        upstream: Upstream::new(&options).map_err(StartError::Tls)?,
+        table: Table::default().next(configuration),
+        credential: Outgoing {
+            name: AUTHORIZATION,
+            value: HeaderValue::from_static("Bearer sk-bare"),
+            hint: String::new(),
+        },
+        options,
+    }));
+    Ok(Front::new(DataPlane::Bare(relay), Router::new()))
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Relay(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    options: Options,
+    upstream: Upstream,
+    table: Table,
+    credential: Outgoing,
+}
+
+impl Relay {
+    pub(crate) fn answer(&self, request: Request<Body>) -> Answering {
+        let parts = Arc::clone(&self.0);
+        Box::pin(async move { Ok(parts.answer(request).await) })
+    }
+}
+
+impl Parts {
+    async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let name = allow_list::split(request.uri().path()).map_or("", |(name, _)| name);
+        let answer = match self.table.provider(name) {
+            Some(provider) => self.relay(provider, request).await,
+            None => Err(refusal(StatusCode::NOT_FOUND, "there is no provider of this name")),
+        };
+        answer.unwrap_or_else(|refusal| refusal.into_response(ProviderType::OpenAi))
+    }
+
+    async fn relay(&self, provider: &Provider, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+        let (parts, mut body) = request.into_parts();
+        let rest = allow_list::split(parts.uri.path()).map_or("", |(_, rest)| rest);
+        let found = allow_list::find(provider.config.provider_type, &parts.method, rest)?;
+        let url = provider.url(found.tail, parts.uri.query())?;
+        let limits = ReadLimits {
+            bytes: self.options.body_limit,
+            idle: self.options.body_idle_timeout,
+            total: self.options.body_timeout,
+        };
+        let bytes = read_bounded(&mut body, limits)
+            .await
+            .map_err(|_| refusal(StatusCode::BAD_REQUEST, "the request body can't be read"))?;
+        let mut outgoing = Request::new(Full::new(bytes));
+        *outgoing.method_mut() = parts.method;
+        *outgoing.uri_mut() = url;
+        *outgoing.headers_mut() = parts.headers;
+        strip(outgoing.headers_mut(), true);
+        outgoing
+            .headers_mut()
+            .insert(self.credential.name.clone(), self.credential.value.clone());
+        let response = self
+            .upstream
+            .send(provider, outgoing)
+            .await
+            .map_err(|error| refusal(StatusCode::BAD_GATEWAY, error.to_string()))?;
+        let (mut parts, body) = response.into_parts();
+        to_client(&mut parts.headers, true);
+        let relayed = RelayBody::new(
+            Joined::new(body),
+            Unwatched,
+            Idle::new(millis(provider.config.policy.timeouts.idle_ms)),
+        );
+        Ok(Response::from_parts(parts, Body::new(relayed)))
+    }
+}
+
+/// Nobody counts these.
+fn refusal(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Refusal {
+    Refusal::new(status, Refused::Internal, message)
+}
+
+struct Unwatched;
+
+impl Watch<Joined<Answer>> for Unwatched {
+    fn data(&mut self, bytes: Bytes) -> Bytes {
+        bytes
+    }
+
+    fn complete(self) -> Last {
+        Last::default()
+    }
+
+    fn failed(self, _: &Failure) -> LastWords {
+        LastWords::Failure(Last::default())
+    }
+
+    fn left(self, _: Joined<Answer>) {}
+}

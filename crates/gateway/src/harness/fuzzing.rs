@@ -1,0 +1,90 @@
+//! Doors for the fuzz targets (folder `fuzz`) into what is otherwise private. Only builds by cargo-fuzz have them.
+
+use crate::auth::credentials;
+use crate::error::Refusal;
+use crate::exchange::headers;
+use crate::routing::{allow_list, provider};
+use http::{HeaderMap, Method, Uri};
+use lychgate_link::ProviderConfig;
+use lychgate_types::provider::Api;
+use lychgate_types::secret::SecretHash;
+
+/// A provider, ready for requests.
+#[derive(Debug)]
+pub struct Provider(provider::Provider);
+
+/// What goes upstream of a request's head, and what was read of it.
+#[derive(Debug)]
+pub struct Forwarded {
+    /// The API whose exchanges are recorded; `None` for what only passes through.
+    pub api: Option<Api>,
+    /// Where it goes.
+    pub url: Uri,
+    /// The headers it goes with.
+    pub headers: HeaderMap,
+    /// Whose token it came with.
+    pub token: SecretHash,
+    /// It goes with the user's own provider credential.
+    pub own: bool,
+}
+
+/// The gateway's own answer.
+#[derive(Debug)]
+pub struct Refused {
+    /// HTTP status.
+    pub status: u16,
+    /// What the client is told.
+    pub message: String,
+}
+
+impl Provider {
+    /// Takes a configuration over.
+    pub fn new(config: ProviderConfig) -> Self {
+        Self(provider::Provider::new(config, provider::State::default()))
+    }
+
+    /// Leads a request's head through the stations that decide by it alone: route, credentials, URL, headers.
+    ///
+    /// # Errors
+    /// The first refusal.
+    pub fn forward(&self, method: &Method, uri: &Uri, mut headers: HeaderMap) -> Result<Forwarded, Refused> {
+        if allow_list::wants_websocket(&headers) {
+            return Err(Refusal::websocket().into());
+        }
+        let family = self.0.config.provider_type;
+        let rest = allow_list::split(uri.path()).map_or("", |(_, rest)| rest);
+        let found = allow_list::find(family, method, rest)?;
+        let read = credentials::read(family, &headers)?;
+        let url = self.0.url(found.tail, uri.query())?;
+        let credential = match &read.own {
+            Some(own) => own,
+            None => match self.0.pool.key(0) {
+                Some(key) => &key.outgoing,
+                None => return Err(provider::Provider::without_key().into()),
+            },
+        };
+        headers::to_provider(&mut headers, credential, found.api.is_some());
+        Ok(Forwarded {
+            api: found.api,
+            url,
+            headers,
+            token: read.token,
+            own: read.own.is_some(),
+        })
+    }
+}
+
+/// A provider's headers as they go to the client.
+pub fn to_client(mut answer: HeaderMap, keeps_length: bool) -> HeaderMap {
+    headers::to_client(&mut answer, keeps_length);
+    answer
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            status: refusal.status.as_u16(),
+            message: refusal.message.into_owned(),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! A whole gateway without sockets, for the simulation to drive: requests are let in and recorded as they are by HTTP, but
+//! what goes on between those two is the simulation's. No role of the product uses it.
+//!
+//! Not here: the simulation itself (crate `control`, which also has the other end of the link).
+
+pub use crate::spool::disk::{Disk, Log};
+
+use crate::exchange::relay::admit;
+use crate::gateway::{Gateway, StartError};
+use crate::inbound::stack::enter;
+use crate::options::Options;
+use crate::shared::Visit;
+use crate::spool::{Slot, SpoolError};
+use crate::upstream::Upstream;
+use http::Request;
+use lychgate_link::ControlLink;
+use lychgate_types::Ambient;
+use lychgate_types::interception::InterceptionRecord;
+use std::sync::Arc;
+
+/// What all gateways of a simulation share, since it takes long to make: the way to providers, which nobody goes.
+#[derive(Debug, Clone)]
+pub struct Outside(Upstream);
+
+impl Outside {
+    /// Needs a Tokio runtime.
+    ///
+    /// # Errors
+    /// Those of the TLS library.
+    pub fn new(options: &Options) -> Result<Self, StartError> {
+        Upstream::new(options).map(Self).map_err(StartError::Tls)
+    }
+}
+
+/// One process; clones are handles on the same one.
+#[derive(Debug, Clone)]
+pub struct Replica {
+    gateway: Gateway,
+}
+
+/// Why a request is not let in, as its client hears it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The HTTP status.
+    pub status: u16,
+    /// For people.
+    pub message: String,
+}
+
+/// A request that was let in; dropped, it leaves no record.
+#[derive(Debug)]
+pub struct Admission {
+    slot: Slot,
+    visit: Visit,
+}
+
+impl Replica {
+    /// Starts one, with what an earlier one has left on its disk.
+    ///
+    /// # Errors
+    /// The spool's directory can't be used.
+    pub fn start(
+        options: Options,
+        link: Arc<dyn ControlLink>,
+        ambient: Ambient,
+        outside: &Outside,
+        disk: Arc<dyn Disk>,
+    ) -> Result<Self, SpoolError> {
+        let gateway = Gateway::start_on(options, link, ambient, outside.0.clone(), disk)?;
+        Ok(Self { gateway })
+    }
+
+    /// The product's own handle.
+    pub const fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    /// Lets a request to the Anthropic provider of this name in, or not.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn admit(&self, provider: &str, token: &str) -> Result<Admission, Refused> {
+        let core = &self.gateway.core;
+        let path = format!("/ai/{provider}/v1/messages");
+        let request = Request::post(&path).header("x-api-key", token).body(());
+        let (parts, ()) = request.map_err(|error| refused(400, &error.to_string()))?.into_parts();
+        let entered = enter(core, &path).1;
+        let (visit, provider, _) = entered.map_err(|no| refused(no.status.as_u16(), &no.message))?;
+        let admitted = admit(core, &provider, &parts).await;
+        let admitted = admitted.map_err(|no| refused(no.status.as_u16(), &no.message))?;
+        match admitted.api {
+            Some((_, slot)) => Ok(Admission { slot, visit }),
+            None => Err(refused(404, "such a request is not recorded")),
+        }
+    }
+
+    /// Records, and pieces of segments, that lie aside.
+    pub fn set_aside(&self) -> u64 {
+        self.gateway.core.spool.set_aside_count()
+    }
+
+    /// Tokens that are believed.
+    pub fn believed(&self) -> usize {
+        let core = &self.gateway.core;
+        core.leases.all(core.ambient.now()).len()
+    }
+
+    /// Ends it as the end of its process would: nobody is told, and nothing more is written.
+    pub fn kill(&self) {
+        self.gateway.kill();
+    }
+}
+
+impl Admission {
+    /// Records the request. What comes of it says whether its client may see the end of its answer.
+    pub fn finish(self, record: InterceptionRecord) -> impl Future<Output = bool> + Send + use<> {
+        let hold = self.slot.fill(record);
+        drop(self.visit);
+        async move {
+            match hold {
+                Some(hold) => hold.await.is_ok(),
+                None => true,
+            }
+        }
+    }
+}
+
+fn refused(status: u16, message: &str) -> Refused {
+    Refused {
+        status,
+        message: message.to_owned(),
+    }
+}

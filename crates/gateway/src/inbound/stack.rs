@@ -1,0 +1,144 @@
+//! What every request passes, in this order:
+//!
+//! 1. the time of arrival is taken, before anything costs some;
+//! 2. the provider is looked up, since every answer from here on has that provider's shape;
+//! 3. draining, standing with the control plane and the number of requests are checked, because a refusal must stay cheap
+//!    when there is most to refuse;
+//! 4. panics are caught, so that one request's bug is that request's 500 and nothing of it is told;
+//! 5. the request is relayed (`relay`).
+//!
+//! `/healthz` and `/readyz` come before all of this: they must answer when nothing else does.
+
+use crate::error::Refusal;
+use crate::exchange::recorder::Arrival;
+use crate::exchange::relay::relay;
+use crate::inbound::front::Answering;
+use crate::routing::allow_list;
+use crate::routing::provider::Provider;
+use crate::shared::Core;
+use axum::body::Body;
+use futures_util::FutureExt as _;
+use http::header::EXPECT;
+use http::{Request, Response, StatusCode};
+use http_body::Body as _;
+use lychgate_stream::discard;
+use lychgate_telemetry::metrics::labels::Refused;
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::Instant;
+use tower_service::Service;
+
+/// How much of the body of a request that is not let in is read and forgotten, and for how long: when there is most to refuse,
+/// reading takes longest, and a connection that is closed with unread bytes in it loses the refusal.
+const DISCARD_BYTES: usize = 1 << 20;
+const DISCARD_TIME: Duration = Duration::from_secs(5);
+
+/// The data plane as a service for everything under `/ai/`.
+#[derive(Debug, Clone)]
+pub(crate) struct Stack(pub(crate) Arc<Core>);
+
+impl Service<Request<Body>> for Stack {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        self.answer(request)
+    }
+}
+
+impl Stack {
+    /// Boxed, so that it takes no room once the answer's head is there.
+    pub(crate) fn answer(&self, request: Request<Body>) -> Answering {
+        Box::pin(answer(Arc::clone(&self.0), request))
+    }
+}
+
+async fn answer(core: Arc<Core>, request: Request<Body>) -> Result<Response<Body>, Infallible> {
+    let arrival = Arrival {
+        at: Instant::now(),
+        wall: core.ambient.now(),
+    };
+    let (shape, entered) = enter(&core, request.uri().path());
+    let result = match entered {
+        Ok((visit, provider, capture_content)) => {
+            // Not by way of a variable: the future would hold this one, which is large, twice.
+            AssertUnwindSafe(relay(visit, provider, capture_content, arrival, request))
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|_| Err(broken()))
+        }
+        Err(refusal) => {
+            Box::pin(unread(request)).await;
+            Err(refusal)
+        }
+    };
+    Ok(result.unwrap_or_else(|refusal| {
+        core.counts.refused.count(refusal.reason);
+        refusal.into_response(shape)
+    }))
+}
+
+/// Lets a client that still sends its body come to the answer, within narrower bounds than an admitted one: there may be many.
+async fn unread(request: Request<Body>) {
+    let (parts, mut body) = request.into_parts();
+    if !body.is_end_stream() && !parts.headers.contains_key(EXPECT) {
+        discard(&mut body, DISCARD_BYTES, DISCARD_TIME).await;
+    }
+}
+
+pub(crate) type Entered = (crate::shared::Visit, Arc<Provider>, bool);
+
+/// Stations 2 and 3. Nothing of the snapshot is held on to but the provider.
+pub(crate) fn enter(
+    core: &Arc<Core>,
+    path: &str,
+) -> (lychgate_types::provider::ProviderType, Result<Entered, Refusal>) {
+    let snapshot = core.snapshot.load();
+    let (name, rest) = allow_list::split(path).unwrap_or_default();
+    let provider = snapshot.table.provider(name);
+    let shape = provider.map_or_else(
+        || allow_list::likely_type(rest),
+        |provider| provider.config.provider_type,
+    );
+    let entered = || {
+        if core.draining.load(Ordering::Acquire) {
+            let message = "this gateway is shutting down";
+            return Err(Refusal::unavailable(Refused::ShuttingDown, message, 1));
+        }
+        if core.told_to_drain.load(Ordering::Acquire) {
+            return Err(Refusal::unavailable(
+                Refused::Drained,
+                "this gateway is drained and takes no new requests; use another",
+                5,
+            ));
+        }
+        snapshot.standing.admits(core.options.max_offline)?;
+        let provider = provider.ok_or_else(|| {
+            let message = "there is no provider of this name";
+            Refusal::new(StatusCode::NOT_FOUND, Refused::UnknownProvider, message)
+        })?;
+        let visit = core.enter().ok_or_else(|| {
+            let message = "this gateway is at its limit of requests";
+            Refusal::unavailable(Refused::TooManyRequests, message, 1)
+        })?;
+        Ok((visit, Arc::clone(provider), snapshot.table.capture_content))
+    };
+    (shape, entered())
+}
+
+fn broken() -> Refusal {
+    Refusal::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        Refused::Internal,
+        "the gateway failed inside",
+    )
+}

@@ -1,0 +1,7 @@
+//! Where a request may go: allowed paths, configured providers, and the routes for models.
+//!
+//! Not here: which candidate the next attempt takes (`exchange::selector`).
+
+pub(crate) mod allow_list;
+pub(crate) mod provider;
+pub(crate) mod routes;

@@ -1,0 +1,254 @@
+//! A provider as the data plane uses it: its configuration made ready, so that a request has nothing to parse.
+
+use crate::auth::credentials::{Outgoing, X_API_KEY};
+use crate::error::Refusal;
+use crate::metrics::counts::ProviderCounts;
+use crate::resilience::key_pool::{Bench, Key, Pool};
+use crate::resilience::retry::asked_wait;
+use crate::resilience::retry_budget::Budget;
+use crate::upstream::private_address::{PrivateAddress, is_private, literal};
+use http::header::AUTHORIZATION;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use lychgate_link::{ProviderConfig, ProviderKeyConfig};
+use lychgate_telemetry::metrics::labels::Refused;
+use lychgate_types::Timestamp;
+use lychgate_types::provider::ProviderType;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One provider. Lives on through configuration changes that do not concern it.
+#[derive(Debug)]
+pub(crate) struct Provider {
+    pub(crate) config: ProviderConfig,
+    /// Its central keys.
+    pub(crate) pool: Pool,
+    pub(crate) state: State,
+    base: Result<Base, String>,
+}
+
+/// What a provider is remembered by when its configuration changes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct State {
+    pub(crate) budget: Arc<Budget>,
+    bench: Arc<Bench>,
+    pub(crate) counts: Arc<ProviderCounts>,
+}
+
+/// A base URL taken apart.
+#[derive(Debug)]
+struct Base {
+    scheme: Scheme,
+    authority: Authority,
+    /// Without a slash at its end.
+    path: String,
+}
+
+impl Provider {
+    /// Takes a configuration over, with the state of the provider of the same id before it. One that can't be used is kept
+    /// with the reason, which its requests then get.
+    pub(crate) fn new(config: ProviderConfig, state: State) -> Self {
+        let base = Base::parse(&config.base_url, config.allow_private);
+        if let Err(reason) = &base {
+            tracing::warn!(provider = %config.name, %reason, "this provider can't be used");
+        }
+        let keys = config
+            .keys
+            .iter()
+            .filter_map(|key| outgoing(config.provider_type, key))
+            .collect();
+        Self {
+            config,
+            pool: Pool::new(keys, Arc::clone(&state.bench)),
+            state,
+            base,
+        }
+    }
+
+    /// Whether requests may go there at all.
+    pub(crate) fn usable(&self) -> Result<(), Refusal> {
+        if !self.config.enabled {
+            return Err(Refusal::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                Refused::ProviderDisabled,
+                "this provider is disabled",
+            ));
+        }
+        match &self.base {
+            Ok(_) => Ok(()),
+            Err(reason) => Err(Refusal::new(
+                StatusCode::BAD_GATEWAY,
+                Refused::ProviderUnusable,
+                format!("this provider can't be used: {reason}"),
+            )),
+        }
+    }
+
+    /// Lets a key sit out that came back with this answer, if the answer is about the key.
+    pub(crate) fn bench(&self, key: usize, status: StatusCode, headers: &HeaderMap, now: Timestamp) {
+        let asked = match status.as_u16() {
+            401 | 403 => None,
+            429 => asked_wait(headers, now),
+            _ => return,
+        };
+        let term = asked.unwrap_or(Duration::from_secs(self.config.policy.key_bench_seconds.into()));
+        if let Some(key) = self.pool.key(key) {
+            let (provider, key) = (&self.config.name, key.id);
+            tracing::warn!(%provider, %key, %status, ?term, "a provider key was refused or limited and sits out");
+        }
+        self.pool.bench(key, term);
+    }
+
+    /// What a request is told that would need a central key where there is none.
+    pub(crate) fn without_key() -> Refusal {
+        Refusal::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            Refused::ProviderUnusable,
+            "this provider has no key: an owner must add one, or send your own key along with x-lychgate-token",
+        )
+    }
+
+    /// Where a request goes: `tail` (with a leading slash) below the base URL, with the client's query.
+    pub(crate) fn url(&self, tail: &str, query: Option<&str>) -> Result<Uri, Refusal> {
+        self.usable()?;
+        let refuse = || {
+            let message = "the request's path or query can't be sent on";
+            Refusal::new(StatusCode::BAD_REQUEST, Refused::UnknownPath, message)
+        };
+        let base = self.base.as_ref().map_err(|_| refuse())?;
+        let mut target = String::with_capacity(base.path.len() + tail.len() + query.map_or(0, |query| query.len() + 1));
+        target.push_str(&base.path);
+        target.push_str(tail);
+        if let Some(query) = query {
+            target.push('?');
+            target.push_str(query);
+        }
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(base.scheme.clone());
+        parts.authority = Some(base.authority.clone());
+        parts.path_and_query = Some(PathAndQuery::try_from(target).map_err(|_| refuse())?);
+        Uri::from_parts(parts).map_err(|_| refuse())
+    }
+}
+
+impl Base {
+    fn parse(url: &str, allow_private: bool) -> Result<Self, String> {
+        let uri: Uri = url.parse().map_err(|_| "its base URL is not a URL".to_owned())?;
+        let parts = uri.into_parts();
+        let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
+            return Err("its base URL is not absolute".into());
+        };
+        if scheme != Scheme::HTTP && scheme != Scheme::HTTPS {
+            return Err("its base URL is neither http nor https".into());
+        }
+        if authority.as_str().contains('@') {
+            return Err("its base URL has a user name in it".into());
+        }
+        if !allow_private && literal(authority.host()).is_some_and(is_private) {
+            return Err(PrivateAddress.to_string());
+        }
+        let path = match parts.path_and_query {
+            Some(path) if path.query().is_some() => return Err("its base URL has a query".into()),
+            Some(path) => path.path().trim_end_matches('/').to_owned(),
+            None => String::new(),
+        };
+        Ok(Self {
+            scheme,
+            authority,
+            path,
+        })
+    }
+}
+
+fn outgoing(provider_type: ProviderType, key: &ProviderKeyConfig) -> Option<Key> {
+    let (name, value) = match provider_type {
+        ProviderType::Anthropic => (X_API_KEY, HeaderValue::from_str(key.secret.expose())),
+        ProviderType::OpenAi | ProviderType::OpenAiCompatible => (
+            AUTHORIZATION,
+            HeaderValue::from_str(&format!("Bearer {}", key.secret.expose())),
+        ),
+    };
+    match value {
+        Ok(mut value) => {
+            value.set_sensitive(true);
+            let hint = key.secret.hint();
+            Some(Key {
+                id: key.id,
+                outgoing: Outgoing { name, value, hint },
+            })
+        }
+        Err(_) => {
+            tracing::warn!(key = %key.id, "this provider key has characters that can't be sent; it is left out");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lychgate_types::secret::ProviderSecret;
+    use lychgate_types::{Name, ProviderId, ProviderKeyId};
+
+    fn provider(base_url: &str, keys: &[&str]) -> Provider {
+        let key = |secret: &&str| ProviderKeyConfig {
+            id: ProviderKeyId::from_uuid(Default::default()),
+            secret: ProviderSecret::new((*secret).to_owned()),
+        };
+        let config = ProviderConfig {
+            id: ProviderId::from_uuid(Default::default()),
+            name: Name::parse("openai").unwrap(),
+            provider_type: ProviderType::OpenAi,
+            base_url: base_url.to_owned(),
+            enabled: true,
+            allow_private: false,
+            policy: Default::default(),
+            keys: keys.iter().map(key).collect(),
+        };
+        Provider::new(config, State::default())
+    }
+
+    #[test]
+    fn the_base_path_is_kept() {
+        for (base, wanted) in [
+            ("https://h/api/v1", "https://h/api/v1/models?limit=2&a=%20b"),
+            ("https://h:8443/api/v1/", "https://h:8443/api/v1/models?limit=2&a=%20b"),
+            ("http://h", "http://h/models?limit=2&a=%20b"),
+        ] {
+            let url = provider(base, &[]).url("/models", Some("limit=2&a=%20b")).unwrap();
+            assert_eq!(url.to_string(), wanted);
+        }
+        assert_eq!(
+            provider("https://h/v1", &[]).url("/models", None).unwrap().to_string(),
+            "https://h/v1/models"
+        );
+    }
+
+    #[test]
+    fn a_base_that_cant_be_used_says_why() {
+        for (base, says) in [
+            ("not a url", "not a URL"),
+            ("/v1", "not absolute"),
+            ("ftp://h/v1", "neither http nor https"),
+            ("https://user:secret@h/v1", "user name"),
+            ("https://h/v1?x=1", "query"),
+            ("http://127.0.0.1:9/v1", "allow_private"),
+            ("http://[::ffff:169.254.169.254]/v1", "allow_private"),
+        ] {
+            let refusal = provider(base, &["k"]).url("/models", None).unwrap_err();
+            assert_eq!(refusal.status, 502);
+            assert!(refusal.message.contains(says), "{base}: {}", refusal.message);
+            assert!(!refusal.message.contains("secret"));
+        }
+    }
+
+    #[test]
+    fn unsendable_keys_are_left_out() {
+        let provider = provider("https://h/v1", &["first-key", "bad\nkey", "second-key"]);
+        let sent = |index| Some(&provider.pool.key(index)?.outgoing.value);
+        assert_eq!(sent(0).unwrap(), "Bearer first-key");
+        assert_eq!(sent(1).unwrap(), "Bearer second-key");
+        assert_eq!(sent(2), None);
+        assert!(!format!("{provider:?}").contains("first-key"));
+    }
+}

@@ -1,0 +1,202 @@
+//! Where a request may go: to the provider that it names, or where a route for its model leads, in an order drawn anew for
+//! each request.
+//!
+//! Not here: whether one of them will have it (`itinerary`).
+
+use crate::error::Refusal;
+use crate::routing::provider::Provider;
+use http::StatusCode;
+use lychgate_link::{RouteConfig, RouteTarget};
+use lychgate_telemetry::metrics::labels::Refused;
+use lychgate_types::{Ambient, ProviderId};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// One place where a request may go.
+#[derive(Debug, Clone)]
+pub(crate) struct Candidate {
+    pub(crate) provider: Arc<Provider>,
+    /// The model to ask for there; `None` keeps the client's.
+    pub(crate) model: Option<Arc<str>>,
+}
+
+/// All of them, in the order in which they are tried. Without a route nothing is allocated for them.
+#[derive(Debug)]
+pub(crate) struct Candidates {
+    first: Candidate,
+    others: Vec<Candidate>,
+}
+
+/// All routes, by the provider that the client addresses.
+#[derive(Debug, Default)]
+pub(crate) struct Routes(HashMap<ProviderId, Vec<Route>>);
+
+#[derive(Debug)]
+struct Route {
+    model: Pattern,
+    targets: Vec<(Candidate, u32)>,
+    fallbacks: Vec<Candidate>,
+}
+
+#[derive(Debug)]
+enum Pattern {
+    Exactly(String),
+    Beginning(String),
+}
+
+impl Candidates {
+    fn only(provider: &Arc<Provider>) -> Self {
+        let provider = Arc::clone(provider);
+        Self {
+            first: Candidate { provider, model: None },
+            others: Vec::new(),
+        }
+    }
+
+    pub(crate) fn get(&self, index: usize) -> Option<&Candidate> {
+        match index.checked_sub(1) {
+            None => Some(&self.first),
+            Some(other) => self.others.get(other),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        1 + self.others.len()
+    }
+}
+
+impl Routes {
+    /// Makes routes ready. What can't serve (an unknown or disabled provider, one of another family, one that can't be used)
+    /// is left out of them here.
+    pub(crate) fn new(routes: &[RouteConfig], providers: &HashMap<ProviderId, Arc<Provider>>) -> Self {
+        let mut ready: HashMap<ProviderId, Vec<Route>> = HashMap::new();
+        for route in routes {
+            let Some(addressed) = providers.get(&route.provider) else {
+                tracing::warn!(route = %route.id, "this route is for a provider that does not exist; it is left out");
+                continue;
+            };
+            let candidate = |target: &RouteTarget| {
+                let found = candidate(target, addressed, providers);
+                if found.is_none() {
+                    tracing::warn!(route = %route.id, provider = %target.provider, "this route names a provider that can't serve it; it is passed over");
+                }
+                found
+            };
+            ready.entry(route.provider).or_default().push(Route {
+                model: Pattern::new(&route.model),
+                targets: route
+                    .targets
+                    .iter()
+                    .filter_map(|target| Some((candidate(target)?, target.weight.max(1))))
+                    .collect(),
+                fallbacks: route.fallbacks.iter().filter_map(candidate).collect(),
+            });
+        }
+        Self(ready)
+    }
+
+    /// Draws the candidates for a request to `addressed` for `model`. With the user's `own` credential it goes to nobody else.
+    pub(crate) fn draw(
+        &self,
+        addressed: &Arc<Provider>,
+        model: &str,
+        own: bool,
+        ambient: &Ambient,
+    ) -> Result<Candidates, Refusal> {
+        let routes = self.0.get(&addressed.config.id).map_or(&[][..], Vec::as_slice);
+        let Some(route) = routes.iter().find(|route| route.model.fits(model)) else {
+            return Ok(Candidates::only(addressed));
+        };
+        let mut drawn = route.draw(ambient, |candidate| {
+            !own || candidate.provider.config.id == addressed.config.id
+        });
+        if drawn.is_empty() {
+            return if own {
+                Ok(Candidates::only(addressed))
+            } else {
+                Err(Refusal::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    Refused::RouteUnusable,
+                    "the route for this model has no provider that can serve it at present: an owner must change it",
+                ))
+            };
+        }
+        let first = drawn.remove(0);
+        Ok(Candidates { first, others: drawn })
+    }
+}
+
+impl Route {
+    fn draw(&self, ambient: &Ambient, fits: impl Fn(&Candidate) -> bool) -> Vec<Candidate> {
+        let mut targets: Vec<_> = self.targets.iter().filter(|(target, _)| fits(target)).collect();
+        if targets.len() > 1 {
+            let total: u64 = targets.iter().map(|(_, weight)| u64::from(*weight)).sum();
+            let mut point = below(total, ambient);
+            let drawn = targets.iter().position(|(_, weight)| {
+                let weight = u64::from(*weight);
+                let hit = point < weight;
+                point = point.saturating_sub(weight);
+                hit
+            });
+            let drawn = targets.remove(drawn.unwrap_or_default());
+            targets.sort_by_key(|(_, weight)| std::cmp::Reverse(*weight));
+            targets.insert(0, drawn);
+        }
+        let fallbacks = self.fallbacks.iter().filter(|fallback| fits(fallback));
+        let mut order: Vec<Candidate> = Vec::with_capacity(targets.len() + self.fallbacks.len());
+        for candidate in targets.iter().map(|(target, _)| target).chain(fallbacks) {
+            if !order.iter().any(|known| known.same(candidate)) {
+                order.push(candidate.clone());
+            }
+        }
+        order
+    }
+}
+
+impl Candidate {
+    fn same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.provider, &other.provider) && self.model == other.model
+    }
+}
+
+impl Pattern {
+    fn new(text: &str) -> Self {
+        match text.strip_suffix('*') {
+            Some(beginning) => Self::Beginning(beginning.to_owned()),
+            None => Self::Exactly(text.to_owned()),
+        }
+    }
+
+    fn fits(&self, model: &str) -> bool {
+        match self {
+            Self::Exactly(name) => name == model,
+            Self::Beginning(beginning) => model.starts_with(beginning.as_str()),
+        }
+    }
+}
+
+fn candidate(
+    target: &RouteTarget,
+    addressed: &Provider,
+    providers: &HashMap<ProviderId, Arc<Provider>>,
+) -> Option<Candidate> {
+    let provider = providers.get(&target.provider)?;
+    let speaks = provider
+        .config
+        .provider_type
+        .speaks_like(addressed.config.provider_type);
+    (speaks && provider.usable().is_ok()).then(|| Candidate {
+        provider: Arc::clone(provider),
+        model: target.model.as_deref().map(Into::into),
+    })
+}
+
+/// Drawn evenly from the whole numbers below `total`.
+fn below(total: u64, ambient: &Ambient) -> u64 {
+    let mut draw = [0; 8];
+    ambient.fill(&mut draw);
+    ((u128::from(u64::from_ne_bytes(draw)) * u128::from(total)) >> 64) as u64
+}
+
+#[cfg(test)]
+mod tests;

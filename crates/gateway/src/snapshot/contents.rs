@@ -1,0 +1,78 @@
+//! What is known, as bytes: version, times, key, configuration, leases, all numbers little-endian.
+
+use crate::auth::leases::Kept;
+use lychgate_link::Configuration;
+use lychgate_types::Timestamp;
+use lychgate_types::secret::{SecretHash, SpoolKey};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+const VERSION: u8 = 1;
+/// Bytes of one lease: hash, whether it may send requests, end.
+const LEASE: usize = 32 + 1 + 8;
+
+/// What a replica knew when it was last attached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// When that was.
+    pub(crate) attached_at: Timestamp,
+    /// The place in the control plane's feed of changes.
+    pub(crate) applied: u64,
+    pub(crate) configuration: Arc<Configuration>,
+    pub(crate) spool_key: SpoolKey,
+    /// Tokens that were good, and until when they may be believed.
+    pub(crate) leases: Vec<Kept>,
+}
+
+impl Known {
+    pub(super) fn encode(&self) -> Zeroizing<Vec<u8>> {
+        let configuration = self.configuration.encode();
+        // In its final size from the start: a buffer that moves leaves secrets behind.
+        let length = 1 + 8 + 8 + 32 + 4 + configuration.len() + self.leases.len() * LEASE;
+        let mut bytes = Zeroizing::new(Vec::with_capacity(length));
+        bytes.push(VERSION);
+        bytes.extend_from_slice(&self.attached_at.as_micros().to_le_bytes());
+        bytes.extend_from_slice(&self.applied.to_le_bytes());
+        bytes.extend_from_slice(self.spool_key.expose());
+        bytes.extend_from_slice(&u32::try_from(configuration.len()).unwrap_or(u32::MAX).to_le_bytes());
+        bytes.extend_from_slice(&configuration);
+        for lease in &self.leases {
+            bytes.extend_from_slice(lease.token.as_bytes());
+            bytes.push(lease.may_send_requests.into());
+            bytes.extend_from_slice(&lease.until.as_micros().to_le_bytes());
+        }
+        bytes
+    }
+
+    /// `None`: these bytes are not what [`Self::encode`] made, or of another version.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut rest = bytes;
+        let [VERSION] = take(&mut rest)? else { return None };
+        let attached_at = Timestamp::from_micros(i64::from_le_bytes(take(&mut rest)?));
+        let applied = u64::from_le_bytes(take(&mut rest)?);
+        let spool_key = SpoolKey::from_bytes(take(&mut rest)?);
+        let length = usize::try_from(u32::from_le_bytes(take(&mut rest)?)).ok()?;
+        let (configuration, leases) = rest.split_at_checked(length)?;
+        let lease = |mut bytes: &[u8]| {
+            Some(Kept {
+                token: SecretHash::from_bytes(take(&mut bytes)?),
+                may_send_requests: take::<1>(&mut bytes)? == [1],
+                until: Timestamp::from_micros(i64::from_le_bytes(take(&mut bytes)?)),
+            })
+        };
+        let leases = leases.chunks(LEASE).map(lease).collect::<Option<_>>()?;
+        Some(Self {
+            attached_at,
+            applied,
+            configuration: Arc::new(Configuration::decode(configuration).ok()?),
+            spool_key,
+            leases,
+        })
+    }
+}
+
+fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (taken, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(*taken)
+}

@@ -1,0 +1,108 @@
+//! The file: what is written is read, by the same secret, as long as it is of use.
+
+use super::*;
+use crate::auth::leases::Kept;
+use lychgate_types::Timestamp;
+use lychgate_types::clock::Clock;
+use lychgate_types::random::SystemRandom;
+use lychgate_types::secret::SecretHash;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+#[derive(Debug)]
+struct Hands(AtomicI64);
+
+impl Clock for Hands {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.load(Ordering::Relaxed))
+    }
+}
+
+const HOUR: i64 = 3_600_000_000;
+const LONG: Duration = Duration::from_secs(900);
+
+fn known() -> Known {
+    Known {
+        attached_at: Timestamp::from_micros(HOUR),
+        applied: 7,
+        configuration: Arc::new(Configuration {
+            version: 3,
+            capture_content: true,
+            providers: Vec::new(),
+            routes: Vec::new(),
+        }),
+        spool_key: SpoolKey::from_bytes([5; 32]),
+        leases: [true, false]
+            .map(|may_send_requests| Kept {
+                token: SecretHash::from_bytes([may_send_requests.into(); 32]),
+                may_send_requests,
+                until: Timestamp::from_micros(2 * HOUR),
+            })
+            .to_vec(),
+    }
+}
+
+fn kept_in(directory: &Path, key: &GatewayKeySecret) -> Offline {
+    let start = OfflineStart {
+        key: watch::channel(key.clone()).1,
+    };
+    Offline::new(directory, Some(start))
+}
+
+#[test]
+fn it_is_read_by_the_same_secret_within_its_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Arc::new(Hands(AtomicI64::new(HOUR)));
+    let ambient = Ambient::new(Arc::<Hands>::clone(&clock), Arc::new(SystemRandom));
+    let key = GatewayKeySecret::generate(&ambient);
+    let offline = kept_in(directory.path(), &key);
+    assert!(offline.load(&ambient, LONG).is_none(), "there is none yet");
+    file::write(&offline.path, &known(), &key, &ambient).unwrap();
+    for (minutes, passed) in [(0, Some(0)), (14, Some(14)), (15, None), (-1, None)] {
+        clock.0.store(HOUR + minutes * 60_000_000, Ordering::Relaxed);
+        let loaded = offline.load(&ambient, LONG);
+        let expected = passed.map(|minutes| (known(), Duration::from_secs(minutes * 60)));
+        assert_eq!(loaded, expected, "{minutes}");
+    }
+    clock.0.store(HOUR, Ordering::Relaxed);
+    let other = GatewayKeySecret::generate(&ambient);
+    assert!(kept_in(directory.path(), &other).load(&ambient, LONG).is_none());
+    let told = file::read(&offline.path, &other).unwrap_err().to_string();
+    assert!(told.contains("another gateway key"), "{told}");
+    offline.forget();
+    assert!(offline.load(&ambient, LONG).is_none());
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn damage_is_found_and_nothing_is_in_the_clear() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let ambient = Ambient::system();
+    let key = GatewayKeySecret::generate(&ambient);
+    let path = directory.path().join(NAME);
+    file::write(&path, &known(), &key, &ambient).unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let whole = std::fs::read(&path).unwrap();
+    assert!(!whole.windows(8).any(|bytes| bytes == [5; 8]), "the spool's key");
+    for at in 0..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1;
+        std::fs::write(&path, &damaged).unwrap();
+        assert!(file::read(&path, &key).is_err(), "at {at}");
+        std::fs::write(&path, &whole[..at]).unwrap();
+        assert!(file::read(&path, &key).is_err(), "cut at {at}");
+    }
+}
+
+#[test]
+fn bytes_of_another_shape_are_not_believed() {
+    let bytes = known().encode();
+    assert_eq!(Known::decode(&bytes), Some(known()));
+    for cut in 0..bytes.len() {
+        let decoded = Known::decode(&bytes[..cut]);
+        assert!(decoded.is_none_or(|decoded| decoded.leases.len() < 2), "cut at {cut}");
+    }
+    let mut newer = bytes.to_vec();
+    newer[0] = 2;
+    assert_eq!(Known::decode(&newer), None);
+}
