@@ -1,9 +1,10 @@
 //! What every handler, the control link and the background work share.
 
 use crate::counts::Counts;
-use crate::feed::{self, Feed};
-use crate::link::hub::Hub;
-use crate::link::{Attempts, gatekeeper};
+use crate::link::attachments::Hub;
+use crate::link::authenticator;
+use crate::link::failed_auth::Attempts;
+use crate::link::feed::{self, Feed};
 use lychgate_authz::Caller;
 use lychgate_store::Store;
 use lychgate_store::seal::Sealer;
@@ -77,7 +78,7 @@ impl App {
             return;
         }
         if let Err(error) = self.store.token_touch(&Caller::control_plane(), token, now).await {
-            tracing::warn!(error = %crate::error::chain(&error), "a token's last use could not be noted");
+            tracing::warn!(error = %crate::api::error::chain(&error), "a token's last use could not be noted");
         }
     }
 
@@ -99,7 +100,7 @@ impl App {
     /// The change is committed, so a failure here does not fail the request: the background work sends it a moment later.
     pub(crate) async fn configuration_changed(&self) {
         if let Err(error) = feed::send_configuration(self).await {
-            tracing::error!(error = %crate::error::chain(&error), "the new configuration can't be read, it is sent later");
+            tracing::error!(error = %crate::api::error::chain(&error), "the new configuration can't be read, it is sent later");
         }
     }
 
@@ -130,6 +131,6 @@ impl App {
     /// Closes what a changed key does not let in any longer, and lets in what it does. Call after the commit, before the
     /// answer.
     pub(crate) async fn key_changed(&self, key: GatewayKeyId) {
-        gatekeeper::key_changed(self, key).await;
+        authenticator::key_changed(self, key).await;
     }
 }

@@ -1,7 +1,8 @@
 //! Audit entries that the control plane writes on its own account: what replicas do. What users do is written by the store,
 //! in the transaction of the deed itself.
 
-use crate::link::{Failure, Gate};
+use crate::link::failed_auth::Failure;
+use crate::link::key_cache::Gate;
 use lychgate_authz::{Caller, Resource};
 use lychgate_store::{AuditInsert, AuditOutcome};
 use lychgate_types::ReplicaId;

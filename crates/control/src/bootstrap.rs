@@ -1,6 +1,6 @@
 //! The first start: makes the owner `admin`, so that there is somebody who can make all others.
 
-use crate::error::chain;
+use crate::api::error::chain;
 use lychgate_authz::{Caller, Role, Scopes};
 use lychgate_store::{Page, Store, StoreError, TokenInsert, UserFilter, UserInsert};
 use lychgate_types::Ambient;

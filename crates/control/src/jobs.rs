@@ -9,7 +9,7 @@ pub(crate) mod key_upkeep;
 mod registry;
 
 use crate::app::App;
-use crate::link::hub::Departure;
+use crate::link::attachments::Departure;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 

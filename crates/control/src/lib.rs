@@ -3,28 +3,21 @@
 //! [`Control::start`] is the whole of it; the binary calls that and nothing else. Who may do what is decided in the store
 //! (crate `authz` has the table), so a handler here can't forget to ask. Not here: SQL, and the data plane itself.
 
+mod api;
 mod app;
 mod audit;
-mod authenticate;
 mod bootstrap;
 mod counts;
-mod error;
-mod extract;
-mod feed;
-mod idempotency;
 mod jobs;
-mod layers;
 mod link;
 mod metrics;
-mod openapi;
-mod router;
-mod routes;
 mod server;
-mod validate;
+#[cfg(test)]
+mod simulation;
 
 /// What provider keys are sealed for, beside their row's id.
 const PROVIDER_KEY_COLUMN: &str = "provider_keys.sealed";
 
+pub use api::openapi::openapi;
 pub use bootstrap::{BootstrapError, OWNER_TOKEN_FILE};
-pub use openapi::openapi;
 pub use server::{Control, Options, StartError};

@@ -3,10 +3,10 @@
 //!
 //! Not here: which metrics there are (crate `telemetry`), counting (`counts`), and the embedded gateway (crate `gateway`).
 
+use crate::api::error::chain;
+use crate::api::routes::health;
 use crate::app::App;
-use crate::error::chain;
 use crate::jobs::key_upkeep::SOON;
-use crate::routes::health;
 use axum::Router;
 use lychgate_authz::Caller;
 use lychgate_gateway::{Gateway, exposition};

@@ -1,11 +1,12 @@
 //! Starts and stops the control plane: store, first owner, embedded gateway, listener, background work.
 
+use crate::api::router;
 use crate::app::App;
 use crate::bootstrap::{self, BootstrapError};
 use crate::jobs::Jobs;
-use crate::link::PlaneLink;
-use crate::link::hub::Hub;
-use crate::{metrics, router};
+use crate::link::attachments::Hub;
+use crate::link::service::PlaneLink;
+use crate::metrics;
 use axum::Router;
 use lychgate_authz::Caller;
 use lychgate_gateway::Gateway;

@@ -3,7 +3,7 @@
 
 use super::tick;
 use crate::app::App;
-use crate::link::gatekeeper;
+use crate::link::authenticator;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -14,7 +14,7 @@ pub(super) async fn run(app: App, mut stopped: watch::Receiver<bool>) {
     while tick(PERIOD, &mut stopped).await {
         for gate in app.hub.gates.sweep() {
             // The failure was logged; it is tried again at the next turn.
-            if gatekeeper::look_up(&app, &gate).await.is_err() {
+            if authenticator::look_up(&app, &gate).await.is_err() {
                 break;
             }
         }

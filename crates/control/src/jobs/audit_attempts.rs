@@ -1,9 +1,9 @@
 //! Writes refused attempts of replicas to the audit log, in aggregate.
 
 use super::told_to_stop;
+use crate::api::error::chain;
 use crate::app::App;
 use crate::audit;
-use crate::error::chain;
 use lychgate_authz::Caller;
 use lychgate_store::AuditInsert;
 use std::time::Duration;
@@ -33,7 +33,7 @@ async fn refused(app: &App) {
     }
     let rest: u64 = rest.iter().map(|(_, count)| count).sum();
     if rest > 0 {
-        let others = crate::link::Failure {
+        let others = crate::link::failed_auth::Failure {
             source: None,
             reason: "various",
             prefix: None,

@@ -2,9 +2,9 @@
 //! neither a lost connection nor a lost announcement keeps anything from replicas.
 
 use super::told_to_stop;
+use crate::api::error::chain;
 use crate::app::App;
-use crate::error::chain;
-use crate::feed;
+use crate::link::feed;
 use lychgate_authz::Caller;
 use lychgate_store::{ChangeListener, StoreError};
 use std::sync::atomic::Ordering;

@@ -1,8 +1,8 @@
 //! Has outdated rows deleted, from time to time. Any number of control planes may: the database lets one at a time do it.
 
 use super::tick;
+use crate::api::error::chain;
 use crate::app::App;
-use crate::error::chain;
 use lychgate_authz::Caller;
 use std::time::Duration;
 use tokio::sync::watch;

@@ -1,8 +1,8 @@
 //! Looks after gateway keys: warns in the log before one expires, and forgets rotated secrets that stopped working long ago.
 
 use super::tick;
+use crate::api::error::chain;
 use crate::app::App;
-use crate::error::chain;
 use lychgate_authz::Caller;
 use lychgate_store::KeyExpiry;
 use lychgate_types::{GatewayKeyId, Timestamp};

@@ -1,10 +1,10 @@
 //! Keeps the registry of replicas true for those that are attached here: what they say, in bulk, and how they go.
 
 use super::told_to_stop;
+use crate::api::error::chain;
 use crate::app::App;
 use crate::audit;
-use crate::error::chain;
-use crate::link::hub::Departure;
+use crate::link::attachments::Departure;
 use lychgate_authz::Caller;
 use lychgate_store::ReplicaBeat;
 use std::time::Duration;

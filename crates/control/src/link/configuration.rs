@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 /// What replicas are told, and what of it each key serves.
 pub(crate) struct Loaded {
-    pub(super) whole: Arc<Configuration>,
-    pub(super) scopes: HashMap<GatewayKeyId, Option<Vec<ProviderId>>>,
+    pub(crate) whole: Arc<Configuration>,
+    pub(crate) scopes: HashMap<GatewayKeyId, Option<Vec<ProviderId>>>,
 }
 
 impl Loaded {

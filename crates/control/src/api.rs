@@ -1,0 +1,13 @@
+//! The API: which paths there are, what every request passes, and the one place where errors become HTTP.
+//!
+//! Not here: who may do what (crate `authz`, asked by the store).
+
+pub(crate) mod authenticate;
+pub(crate) mod error;
+pub(crate) mod extract;
+pub(crate) mod idempotency;
+pub(crate) mod layers;
+pub(crate) mod openapi;
+pub(crate) mod router;
+pub(crate) mod routes;
+pub(crate) mod validate;

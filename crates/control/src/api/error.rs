@@ -1,0 +1,270 @@
+//! The one place where errors become HTTP: `application/problem+json` with a stable `code`.
+//!
+//! A handler returns [`ApiError`]; its response carries a [`Problem`] without a body, and [`crate::api::layers`] writes the body,
+//! because only there the request's id is known. What failed inside (the `cause`) goes to the log, never into an answer.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use lychgate_authz::Denial;
+use lychgate_store::{RouteMisfit, RuleBroken, StoreError};
+use lychgate_types::RequestId;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// What went wrong inside: for the log only.
+pub(crate) type Cause = Arc<dyn std::error::Error + Send + Sync>;
+
+/// One field of a request that does not fit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub(crate) struct Validation {
+    /// Where: a path such as `keys[0].key`, or a query parameter's name. Empty for the body as a whole.
+    pub(crate) field: String,
+    /// What is wrong with it and what would be right.
+    pub(crate) detail: String,
+}
+
+/// A failed request, on its way out.
+#[derive(Debug, Clone)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    problem: Box<Problem>,
+}
+
+impl ApiError {
+    /// An error that is the caller's to mend.
+    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        let (detail, validations, cause) = (detail.into(), Vec::new(), None);
+        let problem = Problem {
+            code,
+            detail,
+            validations,
+            cause,
+        };
+        Self {
+            status,
+            problem: Box::new(problem),
+        }
+    }
+
+    /// 400 with the fields that do not fit.
+    pub(crate) fn invalid(code: &'static str, detail: impl Into<String>, validations: Vec<Validation>) -> Self {
+        let mut error = Self::new(StatusCode::BAD_REQUEST, code, detail);
+        error.problem.validations = validations;
+        error
+    }
+
+    /// 401; says by which scheme to come again.
+    pub(crate) fn unauthenticated(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, code, detail)
+    }
+
+    /// 404 for a path that names one thing.
+    pub(crate) fn not_found(noun: &str) -> Self {
+        let detail = format!("no such {noun}, or none that you may see");
+        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+    }
+
+    /// 500; the cause goes to the log.
+    pub(crate) fn internal(cause: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", INTERNAL).because(cause)
+    }
+
+    /// 503.
+    fn database_unavailable() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "database_unavailable",
+            "the database of the control plane does not answer; try again shortly",
+        )
+    }
+
+    /// The cause goes to the log.
+    fn because(mut self, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.problem.cause = Some(Arc::new(cause));
+        self
+    }
+}
+
+const INTERNAL: &str = "something failed inside; the log of the control plane has more under this request id";
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Denied(Denial::Forbidden) => Self::new(
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                "your role, or the scopes of the token you used, do not allow this",
+            ),
+            StoreError::Denied(Denial::Hidden) | StoreError::NotFound => Self::not_found("thing"),
+            StoreError::Conflict(constraint) if constraint.name.ends_with("name_idx") => Self::new(
+                StatusCode::CONFLICT,
+                "name_taken",
+                "the name is taken already; names are compared in lower case",
+            ),
+            StoreError::Rule(RuleBroken::RouteProviders(misfits)) => {
+                let validation = |misfit: RouteMisfit| Validation {
+                    field: misfit.place.to_string(),
+                    detail: misfit.why.to_string(),
+                };
+                let validations = misfits.into_iter().map(validation).collect();
+                Self::invalid(
+                    "route_providers_unfit",
+                    "the route's providers must be there and speak one wire format; see validations",
+                    validations,
+                )
+            }
+            StoreError::Rule(RuleBroken::NoSuchProviders { places }) => {
+                let validation = |at: usize| Validation {
+                    field: format!("providers[{at}]"),
+                    detail: "no such provider".to_owned(),
+                };
+                Self::invalid(
+                    "no_such_provider",
+                    "some of the providers are not there; see validations",
+                    places.into_iter().map(validation).collect(),
+                )
+            }
+            StoreError::Rule(rule) => rule_broken(&rule),
+            StoreError::Unavailable => Self::database_unavailable(),
+            lost @ StoreError::Lost(_) => Self::database_unavailable().because(lost),
+            other => Self::internal(other),
+        }
+    }
+}
+
+fn rule_broken(rule: &RuleBroken) -> ApiError {
+    let (status, code) = match rule {
+        RuleBroken::LastOwner => (StatusCode::CONFLICT, "last_owner"),
+        RuleBroken::ScopesTooWide => (StatusCode::FORBIDDEN, "scopes_too_wide"),
+        RuleBroken::OwnerSuspended => (StatusCode::CONFLICT, "user_suspended"),
+        RuleBroken::NoSuchProviderKey => (StatusCode::BAD_REQUEST, "no_such_provider_key"),
+        RuleBroken::ProviderInUse { .. } => (StatusCode::CONFLICT, "provider_in_use"),
+        RuleBroken::RotationInGrace { .. } => (StatusCode::CONFLICT, "rotation_in_grace"),
+        RuleBroken::NoSuchProviders { .. } => (StatusCode::BAD_REQUEST, "no_such_provider"),
+        RuleBroken::RouteProviders(_) => (StatusCode::BAD_REQUEST, "route_providers_unfit"),
+    };
+    ApiError::new(status, code, rule.to_string())
+}
+
+/// Says which noun a 404 is about.
+pub(crate) fn about(noun: &'static str) -> impl Fn(StoreError) -> ApiError {
+    move |error| match error {
+        StoreError::Denied(Denial::Hidden) | StoreError::NotFound => ApiError::not_found(noun),
+        other => other.into(),
+    }
+}
+
+/// What an error response carries until the layer that knows the request id writes it.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem {
+    code: &'static str,
+    detail: String,
+    validations: Vec<Validation>,
+    cause: Option<Cause>,
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+        }
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response.extensions_mut().insert(*self.problem);
+        response
+    }
+}
+
+/// The body of every error answer (RFC 9457).
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct ProblemBody {
+    /// `urn:lychgate:problem:` and the code.
+    r#type: String,
+    /// The status in words.
+    title: String,
+    /// The HTTP status.
+    status: u16,
+    /// Stable: what programs should look at.
+    code: String,
+    /// For people: what went wrong and what to do.
+    detail: String,
+    /// Names this request in the log; the same as the `x-request-id` header.
+    #[schema(value_type = String, format = Uuid)]
+    request_id: RequestId,
+    /// The fields that do not fit; left out where no field is to blame.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    validations: Vec<Validation>,
+}
+
+/// Writes the body of an error response; other responses pass. Logs what failed inside, once.
+pub(crate) fn write_problem(response: Response, request_id: RequestId) -> Response {
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return response;
+    }
+    let (mut parts, _) = response.into_parts();
+    let problem = parts
+        .extensions
+        .remove::<Problem>()
+        .unwrap_or_else(|| Problem::of_status(status));
+    if let Some(cause) = &problem.cause {
+        tracing::error!(%request_id, error = %chain(&**cause), "a request failed inside");
+    }
+    let body = ProblemBody {
+        r#type: format!("urn:lychgate:problem:{}", problem.code),
+        title: status.canonical_reason().unwrap_or("Error").to_owned(),
+        status: status.as_u16(),
+        code: problem.code.to_owned(),
+        detail: problem.detail,
+        request_id,
+        validations: problem.validations,
+    };
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
+    Response::from_parts(parts, serde_json::to_vec(&body).unwrap_or_default().into())
+}
+
+impl Problem {
+    /// For responses that no handler of ours made: unknown paths, wrong methods.
+    fn of_status(status: StatusCode) -> Self {
+        let (code, detail) = match status {
+            StatusCode::NOT_FOUND => (
+                "unknown_path",
+                "there is nothing at this path; GET /api/v1/openapi.json lists all",
+            ),
+            StatusCode::METHOD_NOT_ALLOWED => (
+                "method_not_allowed",
+                "this path does not take this method; the Allow header lists those it takes",
+            ),
+            status if status.is_server_error() => ("internal_error", INTERNAL),
+            _ => ("bad_request", "the request can't be read"),
+        };
+        Self {
+            code,
+            detail: detail.to_owned(),
+            validations: Vec::new(),
+            cause: None,
+        }
+    }
+}
+
+/// An error and what caused it, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}

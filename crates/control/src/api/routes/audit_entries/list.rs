@@ -1,0 +1,146 @@
+//! `GET /api/v1/audit-entries`
+
+use crate::api::authenticate::Authenticated;
+use crate::api::error::ApiError;
+use crate::api::extract::Query;
+use crate::api::routes::problems::{Always, BadQuery};
+use crate::api::validate::Validations;
+use crate::app::App;
+use axum::extract::State;
+use lychgate_authz::Resource;
+use lychgate_store::AuditFilter;
+use lychgate_types::{AuditEntryId, RequestId, Timestamp, TokenId};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Which audit entries, and which page of them.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct AuditEntryListQuery {
+    /// About this kind of thing, for example `ai_gateway_key`.
+    resource_type: Option<String>,
+    /// Of this action, for example `create`.
+    action: Option<String>,
+    /// By the actor of this id or name.
+    actor: Option<String>,
+    /// At or after this time.
+    #[param(value_type = Option<String>, format = DateTime)]
+    since: Option<String>,
+    /// Before this time.
+    #[param(value_type = Option<String>, format = DateTime)]
+    until: Option<String>,
+    /// How many at most.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
+    limit: Option<String>,
+    /// The `next` of the page before.
+    after: Option<String>,
+}
+
+/// One page of audit entries.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct AuditEntryList {
+    audit_entries: Vec<AuditEntry>,
+    /// Give it as `after` to get the next page; null on the last one.
+    next: Option<String>,
+}
+
+/// Somebody did something, or tried to.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct AuditEntry {
+    #[schema(value_type = String, format = Uuid)]
+    id: AuditEntryId,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    actor: Actor,
+    /// For example `create`, `attach`.
+    action: String,
+    /// For example `ai_gateway_key`.
+    resource_type: &'static str,
+    /// What it was done to.
+    target_id: Option<Uuid>,
+    /// That thing's name at that time.
+    target_name: Option<String>,
+    /// That credential's public prefix.
+    target_prefix: Option<String>,
+    /// `ok`, `denied` or `failed`.
+    outcome: &'static str,
+    /// More, in words.
+    detail: Option<String>,
+    /// Null for work that no request caused.
+    #[schema(value_type = Option<String>, format = Uuid)]
+    request_id: Option<RequestId>,
+}
+
+/// Who it was.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct Actor {
+    /// `user`, `replica` or `control_plane`.
+    kind: &'static str,
+    /// The user's or gateway key's id; null for the control plane.
+    id: Option<Uuid>,
+    /// The user's or gateway key's name at that time.
+    name: Option<String>,
+    /// The token that a user acted by.
+    #[schema(value_type = Option<String>, format = Uuid)]
+    token_id: Option<TokenId>,
+}
+
+impl From<lychgate_store::AuditEntry> for AuditEntry {
+    fn from(entry: lychgate_store::AuditEntry) -> Self {
+        Self {
+            id: entry.id,
+            created_at: entry.created_at,
+            actor: Actor {
+                kind: entry.actor_kind.as_str(),
+                id: entry.actor_id,
+                name: entry.actor_name,
+                token_id: entry.actor_token_id,
+            },
+            action: entry.action,
+            resource_type: entry.resource_type.as_str(),
+            target_id: entry.target_id,
+            target_name: entry.target_name,
+            target_prefix: entry.target_prefix,
+            outcome: entry.outcome.as_str(),
+            detail: entry.detail,
+            request_id: entry.request_id,
+        }
+    }
+}
+
+/// Lists audit entries, the newest first.
+#[utoipa::path(get, path = "/audit-entries", operation_id = "audit_entry_list", tag = "audit-entries",
+    params(AuditEntryListQuery),
+    responses((status = 200, description = "One page of audit entries.", body = AuditEntryList), Always, BadQuery))]
+pub(crate) async fn audit_entry_list(
+    State(app): State<App>,
+    Authenticated { caller, .. }: Authenticated,
+    Query(query): Query<AuditEntryListQuery>,
+) -> Result<axum::Json<AuditEntryList>, ApiError> {
+    let mut validations = Validations::default();
+    let resource_type = query
+        .resource_type
+        .as_deref()
+        .map(|text| Resource::from_text(text).ok_or_else(known_resources));
+    let filter = AuditFilter {
+        resource_type: validations.check("resource_type", resource_type.transpose()).flatten(),
+        action: query.action,
+        actor: query.actor,
+        since: validations.parse("since", query.since.as_deref()),
+        until: validations.parse("until", query.until.as_deref()),
+    };
+    let page = validations.page(query.limit.as_deref(), query.after.as_deref());
+    let page = validations.all(Some(page))?;
+    let found = app.store.audit_list(&caller, &filter, page).await?;
+    let audit_entries = found.items.into_iter().map(AuditEntry::from).collect();
+    Ok(axum::Json(AuditEntryList {
+        audit_entries,
+        next: found.next.map(|cursor| cursor.to_string()),
+    }))
+}
+
+fn known_resources() -> String {
+    let known: Vec<_> = Resource::ALL.iter().map(|resource| resource.as_str()).collect();
+    format!("must be one of: {}", known.join(", "))
+}

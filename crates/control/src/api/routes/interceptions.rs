@@ -1,0 +1,110 @@
+//! Interceptions.
+
+pub(crate) mod get;
+pub(crate) mod list;
+
+use crate::api::routes::users::UserRef;
+use lychgate_store::InterceptionSummary;
+use lychgate_types::{GatewayKeyId, InterceptionId, ReplicaId, Timestamp, TokenId};
+use serde::Serialize;
+use uuid::Uuid;
+
+/// One AI request that the gateway saw.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct Interception {
+    #[schema(value_type = String, format = Uuid)]
+    id: InterceptionId,
+    /// Who sent it.
+    user: UserRef,
+    #[schema(value_type = String, format = Uuid)]
+    token_id: TokenId,
+    /// The provider's name at that time.
+    provider: String,
+    /// `anthropic`, `openai` or `openai-compatible`.
+    provider_type: &'static str,
+    /// `anthropic_messages`, `openai_chat_completions`, `openai_responses` or `openai_embeddings`.
+    api: &'static str,
+    /// The model asked for.
+    model: String,
+    /// The model asked of the provider; null where it is the one asked for, no route having named another.
+    served_model: Option<String>,
+    /// Whether a stream was asked for.
+    streaming: bool,
+    /// The client program; `Unknown` where it is none of those known.
+    client: String,
+    user_agent: String,
+    /// The client's own session id.
+    client_session_id: Option<String>,
+    /// Of the client's session, else of the thread, else its own.
+    session_id: Uuid,
+    /// The interception whose tool call this one brings the result of.
+    #[schema(value_type = Option<String>, format = Uuid)]
+    thread_parent_id: Option<InterceptionId>,
+    /// The first interception of the thread; null on the first itself.
+    #[schema(value_type = Option<String>, format = Uuid)]
+    thread_root_id: Option<InterceptionId>,
+    /// `centralized` or `byok`.
+    credential_kind: &'static str,
+    /// First and last four characters of a long credential.
+    credential_hint: String,
+    /// The gateway key of the replica that saw it; null for the embedded gateway.
+    #[schema(value_type = Option<String>, format = Uuid)]
+    gateway_key_id: Option<GatewayKeyId>,
+    #[schema(value_type = Option<String>, format = Uuid)]
+    replica_id: Option<ReplicaId>,
+    #[schema(value_type = String, format = DateTime)]
+    started_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    ended_at: Timestamp,
+    /// `completed`, `failed` or `client_aborted`.
+    outcome: &'static str,
+    /// The provider's HTTP status; null where it did not answer.
+    upstream_status: Option<u16>,
+    error_type: Option<String>,
+    error_message: Option<String>,
+    provider_request_id: Option<String>,
+    /// Why the model stopped, in the provider's word.
+    stop_reason: Option<String>,
+    /// Upstream attempts made.
+    attempts: u32,
+    time_to_first_byte_ms: Option<i64>,
+    /// The gateway's own time, in microseconds.
+    overhead_us: i64,
+}
+
+impl From<InterceptionSummary> for Interception {
+    fn from(seen: InterceptionSummary) -> Self {
+        Self {
+            id: seen.id,
+            user: seen.user.into(),
+            token_id: seen.token_id,
+            provider: seen.provider,
+            provider_type: seen.provider_type.as_str(),
+            api: seen.api.as_str(),
+            model: seen.model,
+            served_model: seen.served_model,
+            streaming: seen.streaming,
+            client: seen.client,
+            user_agent: seen.user_agent,
+            client_session_id: seen.client_session_id,
+            session_id: seen.session_id,
+            thread_parent_id: seen.thread_parent_id,
+            thread_root_id: seen.thread_root_id,
+            credential_kind: seen.credential_kind.as_str(),
+            credential_hint: seen.credential_hint,
+            gateway_key_id: seen.gateway_key_id,
+            replica_id: seen.replica_id,
+            started_at: seen.started_at,
+            ended_at: seen.ended_at,
+            outcome: seen.outcome.as_str(),
+            upstream_status: seen.upstream_status,
+            error_type: seen.error_type,
+            error_message: seen.error_message,
+            provider_request_id: seen.provider_request_id,
+            stop_reason: seen.stop_reason,
+            attempts: seen.attempts,
+            time_to_first_byte_ms: seen.time_to_first_byte_ms,
+            overhead_us: seen.overhead_us,
+        }
+    }
+}

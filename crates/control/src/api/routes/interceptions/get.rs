@@ -1,0 +1,116 @@
+//! `GET /api/v1/ai-gateway/interceptions/{id}`
+
+use super::Interception;
+use crate::api::authenticate::Authenticated;
+use crate::api::error::{ApiError, about};
+use crate::api::extract::PathId;
+use crate::api::routes::problems::{Always, BadId, NotFound};
+use crate::app::App;
+use axum::extract::State;
+use lychgate_store::InterceptionDetail as Stored;
+use lychgate_types::InterceptionId;
+use lychgate_types::interception as recorded;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// An interception with all that was recorded of it.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct InterceptionDetail {
+    #[serde(flatten)]
+    seen: Interception,
+    /// One per upstream response.
+    #[schema(value_type = Vec<TokenUsage>)]
+    token_usages: Vec<recorded::TokenUsage>,
+    /// The user's words; none with content capture off.
+    #[schema(value_type = Vec<Prompt>)]
+    prompts: Vec<recorded::Prompt>,
+    /// Tool calls, in the answer's order.
+    #[schema(value_type = Vec<ToolUsage>)]
+    tool_usages: Vec<recorded::ToolUsage>,
+    /// Thoughts, in the answer's order.
+    #[schema(value_type = Vec<ModelThought>)]
+    model_thoughts: Vec<recorded::ModelThought>,
+}
+
+/// Shows one interception with its token usages, prompt, tool calls and thoughts.
+#[utoipa::path(get, path = "/ai-gateway/interceptions/{id}", operation_id = "interception_get", tag = "ai-gateway/interceptions",
+    params(("id" = String, Path, format = Uuid, description = "Id of the interception.")),
+    responses((status = 200, description = "The interception.", body = InterceptionDetail), Always, BadId, NotFound))]
+pub(crate) async fn interception_get(
+    State(app): State<App>,
+    Authenticated { caller, .. }: Authenticated,
+    PathId(id): PathId<InterceptionId>,
+) -> Result<axum::Json<InterceptionDetail>, ApiError> {
+    let found = app
+        .store
+        .interception_get(&caller, id)
+        .await
+        .map_err(about("interception"))?;
+    let Stored {
+        summary,
+        token_usages,
+        prompts,
+        tool_usages,
+        model_thoughts,
+    } = found;
+    Ok(axum::Json(InterceptionDetail {
+        seen: summary.into(),
+        token_usages,
+        prompts,
+        tool_usages,
+        model_thoughts,
+    }))
+}
+
+/// Tokens of one upstream response. The kinds do not overlap.
+#[derive(utoipa::ToSchema)]
+#[expect(
+    dead_code,
+    reason = "describes lychgate_types::interception::TokenUsage, which knows nothing of HTTP"
+)]
+struct TokenUsage {
+    provider_response_id: String,
+    /// Neither read from nor written to a cache.
+    input_tokens: i64,
+    /// Reasoning included.
+    output_tokens: i64,
+    cache_read_input_tokens: i64,
+    /// For 5 minutes, or of unknown lifetime.
+    cache_write_input_tokens: i64,
+    /// For one hour.
+    cache_write_1h_input_tokens: i64,
+    /// Those of the output tokens.
+    reasoning_tokens: i64,
+    /// The final counts never came.
+    estimated: bool,
+    /// Further counters of the provider, by their own names.
+    extra: BTreeMap<String, i64>,
+}
+
+/// The user's own words.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes lychgate_types::interception::Prompt")]
+struct Prompt {
+    provider_response_id: String,
+    prompt: String,
+}
+
+/// A tool that the model asked for.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes lychgate_types::interception::ToolUsage")]
+struct ToolUsage {
+    provider_response_id: String,
+    tool_call_id: String,
+    tool: String,
+    /// The arguments as the provider sent them.
+    input: String,
+}
+
+/// What the model said to itself.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes lychgate_types::interception::ModelThought")]
+struct ModelThought {
+    content: String,
+    /// `thinking`, `reasoning`, `reasoning_summary` or `commentary`.
+    source: String,
+}

@@ -1,0 +1,133 @@
+//! `GET /api/v1/ai-gateway/interceptions`
+
+use super::Interception;
+use crate::api::authenticate::Authenticated;
+use crate::api::error::ApiError;
+use crate::api::extract::Query;
+use crate::api::routes::problems::{Always, BadQuery};
+use crate::api::routes::users;
+use crate::api::validate::Validations;
+use crate::app::App;
+use axum::extract::State;
+use lychgate_store::InterceptionFilter;
+use serde::{Deserialize, Serialize};
+
+/// Which interceptions, and which page of them.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct InterceptionListQuery {
+    /// Of this user: id or username.
+    user: Option<String>,
+    /// To the provider of this name.
+    provider: Option<String>,
+    /// For this model.
+    model: Option<String>,
+    /// From this client program, for example `Claude Code`.
+    client: Option<String>,
+    /// Of this session: a `session_id`.
+    #[param(value_type = Option<String>, format = Uuid)]
+    session: Option<String>,
+    /// That ended so: `completed`, `failed` or `client_aborted`.
+    outcome: Option<String>,
+    /// That started at or after this time.
+    #[param(value_type = Option<String>, format = DateTime)]
+    since: Option<String>,
+    /// That started before this time.
+    #[param(value_type = Option<String>, format = DateTime)]
+    until: Option<String>,
+    /// How many at most.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
+    limit: Option<String>,
+    /// The `next` of the page before.
+    after: Option<String>,
+}
+
+/// One page of interceptions.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct InterceptionList {
+    interceptions: Vec<InterceptionSummary>,
+    /// Give it as `after` to get the next page; null on the last one.
+    next: Option<String>,
+}
+
+/// An interception with the sums over its token usages in place of its lists.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct InterceptionSummary {
+    #[serde(flatten)]
+    seen: Interception,
+    /// Neither read from nor written to a cache.
+    input_tokens: i64,
+    /// Reasoning included.
+    output_tokens: i64,
+    cache_read_input_tokens: i64,
+    cache_write_input_tokens: i64,
+    cache_write_1h_input_tokens: i64,
+    /// Those of the output tokens.
+    reasoning_tokens: i64,
+    /// Whether the final counts of any response never came.
+    estimated: bool,
+}
+
+impl From<lychgate_store::InterceptionSummary> for InterceptionSummary {
+    fn from(seen: lychgate_store::InterceptionSummary) -> Self {
+        let tokens = seen.tokens;
+        Self {
+            seen: seen.into(),
+            input_tokens: tokens.input_tokens,
+            output_tokens: tokens.output_tokens,
+            cache_read_input_tokens: tokens.cache_read_input_tokens,
+            cache_write_input_tokens: tokens.cache_write_input_tokens,
+            cache_write_1h_input_tokens: tokens.cache_write_1h_input_tokens,
+            reasoning_tokens: tokens.reasoning_tokens,
+            estimated: tokens.estimated,
+        }
+    }
+}
+
+/// Lists interceptions, the newest first. Members see their own.
+#[utoipa::path(get, path = "/ai-gateway/interceptions", operation_id = "interception_list", tag = "ai-gateway/interceptions",
+    params(InterceptionListQuery),
+    responses((status = 200, description = "One page of interceptions.", body = InterceptionList), Always, BadQuery))]
+pub(crate) async fn interception_list(
+    State(app): State<App>,
+    Authenticated { caller, .. }: Authenticated,
+    Query(query): Query<InterceptionListQuery>,
+) -> Result<axum::Json<InterceptionList>, ApiError> {
+    let mut validations = Validations::default();
+    let page = validations.page(query.limit.as_deref(), query.after.as_deref());
+    let session = validations.check(
+        "session",
+        query.session.as_deref().map(uuid::Uuid::try_parse).transpose(),
+    );
+    let outcome = validations.parse("outcome", query.outcome.as_deref());
+    let since = validations.parse("since", query.since.as_deref());
+    let until = validations.parse("until", query.until.as_deref());
+    let (page, session) = validations.all(Some(page).zip(session))?;
+    let user = match &query.user {
+        Some(user) => Some(users::id_of(&app, user).await?),
+        None => None,
+    };
+    let InterceptionListQuery {
+        provider,
+        model,
+        client,
+        ..
+    } = query;
+    let filter = InterceptionFilter {
+        user,
+        provider,
+        model,
+        client,
+        session,
+        outcome,
+        since,
+        until,
+    };
+    let found = app.store.interception_list(&caller, &filter, page).await?;
+    let interceptions = found.items.into_iter().map(InterceptionSummary::from).collect();
+    Ok(axum::Json(InterceptionList {
+        interceptions,
+        next: found.next.map(|cursor| cursor.to_string()),
+    }))
+}

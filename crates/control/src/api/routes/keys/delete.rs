@@ -1,0 +1,32 @@
+//! `DELETE /api/v1/ai-gateway/keys/{key}`
+
+use super::id_of;
+use crate::api::authenticate::Authenticated;
+use crate::api::error::{ApiError, about};
+use crate::api::extract::PathText;
+use crate::api::routes::problems::{Always, NotFound};
+use crate::app::App;
+use axum::extract::State;
+use http::StatusCode;
+
+/// Deletes a gateway key. The live links of its replicas are closed within a second, on every control plane.
+#[utoipa::path(delete, path = "/ai-gateway/keys/{key}", operation_id = "ai_gateway_key_delete", tag = "ai-gateway/keys",
+    params(("key" = String, Path, description = "Id or name.")),
+    responses((status = 204, description = "Deleted."), Always, NotFound))]
+pub(crate) async fn ai_gateway_key_delete(
+    State(app): State<App>,
+    Authenticated { caller, .. }: Authenticated,
+    PathText(key): PathText,
+) -> Result<StatusCode, ApiError> {
+    let id = id_of(&app, &key).await?;
+    if !app
+        .store
+        .ai_gateway_key_delete(&caller, id)
+        .await
+        .map_err(about("gateway key"))?
+    {
+        return Err(ApiError::not_found("gateway key"));
+    }
+    app.key_deleted(id);
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,90 @@
+//! `POST /api/v1/ai-gateway/keys/{key}/rotate`
+
+use super::{Key, id_of, whole};
+use crate::api::authenticate::Authenticated;
+use crate::api::error::{ApiError, about};
+use crate::api::extract::{JsonOrNothing, PathText};
+use crate::api::routes::problems::{Always, BadBody, NotFound, RotationInGrace};
+use crate::api::validate::Validations;
+use crate::app::App;
+use axum::extract::State;
+use lychgate_store::GatewayKeyRotation;
+use lychgate_types::secret::GatewayKeySecret;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+const DEFAULT_GRACE_SECONDS: u32 = 24 * 60 * 60;
+const MAX_GRACE_SECONDS: u32 = 30 * 24 * 60 * 60;
+
+/// How to rotate.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schema(example = json!({"grace_seconds": 3600}))]
+pub(crate) struct KeyRotate {
+    /// How long the present secret goes on working beside the new one; 0: it stops at once.
+    #[schema(default = 86400, maximum = 2_592_000)]
+    grace_seconds: u32,
+    /// Rotate though the secret before the present one still works; that one stops at once.
+    #[schema(default = false)]
+    force: bool,
+}
+
+impl Default for KeyRotate {
+    fn default() -> Self {
+        Self {
+            grace_seconds: DEFAULT_GRACE_SECONDS,
+            force: false,
+        }
+    }
+}
+
+/// The gateway key with its new secret, which is not shown again.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct KeyRotated {
+    #[serde(flatten)]
+    key_data: Key,
+    /// The secret: `lgw_…`.
+    key: String,
+}
+
+/// Gives a gateway key a new secret.
+///
+/// The present one goes on working until `previous_valid_until`, so that replicas can be given the new one without a pause.
+/// Until then the key is not rotated again, except by force: two secrets at most let in.
+#[utoipa::path(post, path = "/ai-gateway/keys/{key}/rotate", operation_id = "ai_gateway_key_rotate", tag = "ai-gateway/keys",
+    params(("key" = String, Path, description = "Id or name.")), request_body = Option<KeyRotate>,
+    responses((status = 200, description = "The key with its new secret.", body = KeyRotated),
+        Always, BadBody, NotFound, RotationInGrace))]
+pub(crate) async fn ai_gateway_key_rotate(
+    State(app): State<App>,
+    Authenticated { caller, .. }: Authenticated,
+    PathText(key): PathText,
+    JsonOrNothing(body): JsonOrNothing<KeyRotate>,
+) -> Result<axum::Json<KeyRotated>, ApiError> {
+    let mut validations = Validations::default();
+    if body.grace_seconds > MAX_GRACE_SECONDS {
+        validations.add(
+            "grace_seconds",
+            format!("must be at most {MAX_GRACE_SECONDS} (30 days)"),
+        );
+    }
+    validations.all(Some(()))?;
+    let secret = GatewayKeySecret::generate(&app.ambient);
+    let rotation = GatewayKeyRotation {
+        secret_prefix: secret.prefix().to_owned(),
+        hashed_secret: secret.hash().as_bytes().to_vec(),
+        grace: Duration::from_secs(body.grace_seconds.into()),
+        force: body.force,
+    };
+    let id = id_of(&app, &key).await?;
+    let key = app
+        .store
+        .ai_gateway_key_rotate(&caller, id, rotation)
+        .await
+        .map_err(about("gateway key"))?;
+    app.key_changed(id).await;
+    Ok(axum::Json(KeyRotated {
+        key_data: whole(&app, key).await?,
+        key: secret.expose().to_owned(),
+    }))
+}

@@ -1,0 +1,101 @@
+//! `PATCH /api/v1/ai-gateway/keys/{key}`
+
+use super::{Key, bounds, id_of, whole};
+use crate::api::authenticate::Authenticated;
+use crate::api::error::{ApiError, about};
+use crate::api::extract::{Json, PathText, given};
+use crate::api::routes::problems::{Always, BadBody, NotFound};
+use crate::api::validate::Validations;
+use crate::app::App;
+use axum::extract::State;
+use lychgate_authz::Action;
+use lychgate_store::GatewayKeyPatch;
+use serde::Deserialize;
+
+/// What to change; fields that are left out stay as they are.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"disabled": true}))]
+pub(crate) struct KeyUpdate {
+    /// The operator's own words; null takes them away.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, max_length = 500)]
+    description: Option<Option<String>>,
+    /// From then on it lets nobody in; null: it does not expire.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Option<String>>,
+    /// Whether it lets nobody in from now on. Its replicas take no request until it is enabled again.
+    disabled: Option<bool>,
+    /// Ids or names of the providers that its replicas serve; null: all.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<Vec<String>>, min_items = 1, max_items = 100)]
+    providers: Option<Option<Vec<String>>>,
+    /// The networks that its replicas may come from, as addresses or in CIDR notation; null: anywhere.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<Vec<String>>, min_items = 1, max_items = 64)]
+    allowed_cidrs: Option<Option<Vec<String>>>,
+}
+
+/// Changes a gateway key.
+///
+/// What its replicas may not do any more they stop doing before the answer is sent; on other control planes within a second.
+#[utoipa::path(patch, path = "/ai-gateway/keys/{key}", operation_id = "ai_gateway_key_update", tag = "ai-gateway/keys",
+    params(("key" = String, Path, description = "Id or name.")), request_body = KeyUpdate,
+    responses((status = 200, description = "The key as it is now.", body = Key), Always, BadBody, NotFound))]
+pub(crate) async fn ai_gateway_key_update(
+    State(app): State<App>,
+    Authenticated { caller, .. }: Authenticated,
+    PathText(key): PathText,
+    Json(body): Json<KeyUpdate>,
+) -> Result<axum::Json<Key>, ApiError> {
+    let mut patch = check(&app, &body)?;
+    if let Some(wanted) = &body.providers {
+        patch.providers = Some(match wanted {
+            Some(texts) => {
+                let found = app.store.ai_gateway_key_providers(&caller, Action::Update, texts).await;
+                let found = found.map_err(about("gateway key"))?;
+                Some(found.into_iter().map(|provider| provider.id).collect())
+            }
+            None => None,
+        });
+    }
+    let id = id_of(&app, &key).await?;
+    let key = app
+        .store
+        .ai_gateway_key_update(&caller, id, patch)
+        .await
+        .map_err(about("gateway key"))?;
+    app.key_changed(id).await;
+    if body.providers.is_some() {
+        app.configuration_changed().await;
+    }
+    Ok(axum::Json(whole(&app, key).await?))
+}
+
+/// All but the providers, which only the store can find.
+fn check(app: &App, body: &KeyUpdate) -> Result<GatewayKeyPatch, ApiError> {
+    let mut validations = Validations::default();
+    if let Some(Some(text)) = &body.description {
+        bounds::check_description(&mut validations, text);
+    }
+    let expires_at = body.expires_at.as_ref().map(|text| {
+        text.as_deref()
+            .and_then(|text| bounds::expires_at(&mut validations, app, text))
+    });
+    if let Some(Some(texts)) = &body.providers {
+        bounds::check_providers(&mut validations, texts);
+    }
+    let allowed_cidrs = body.allowed_cidrs.as_ref().map(|texts| {
+        texts
+            .as_deref()
+            .map(|texts| bounds::allowed_cidrs(&mut validations, texts))
+    });
+    validations.all(Some(GatewayKeyPatch {
+        description: body.description.clone(),
+        expires_at,
+        disabled: body.disabled,
+        providers: None,
+        allowed_cidrs,
+    }))
+}

@@ -1,0 +1,27 @@
+//! `DELETE /api/v1/ai-gateway/routes/{route}`
+
+use super::id_of;
+use crate::api::authenticate::Authenticated;
+use crate::api::error::{ApiError, about};
+use crate::api::extract::PathText;
+use crate::api::routes::problems::{Always, NotFound};
+use crate::app::App;
+use axum::extract::State;
+use http::StatusCode;
+
+/// Deletes a route. All replicas know before the answer is sent.
+#[utoipa::path(delete, path = "/ai-gateway/routes/{route}", operation_id = "route_delete", tag = "ai-gateway/routes",
+    params(("route" = String, Path, description = "Id or name.")),
+    responses((status = 204, description = "Deleted."), Always, NotFound))]
+pub(crate) async fn route_delete(
+    State(app): State<App>,
+    Authenticated { caller, .. }: Authenticated,
+    PathText(route): PathText,
+) -> Result<StatusCode, ApiError> {
+    let id = id_of(&app, &route).await?;
+    if !app.store.route_delete(&caller, id).await.map_err(about("route"))? {
+        return Err(ApiError::not_found("route"));
+    }
+    app.configuration_changed().await;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,65 @@
+//! `PATCH /api/v1/ai-gateway/routes/{route}`
+
+use super::target::{RouteFallbackWanted, RouteTargetWanted, check_pattern, fallbacks, targets};
+use super::{Route, id_of};
+use crate::api::authenticate::Authenticated;
+use crate::api::error::{ApiError, about};
+use crate::api::extract::{Json, PathText};
+use crate::api::routes::problems::{Always, BadBody, NotFound};
+use crate::api::validate::Validations;
+use crate::app::App;
+use axum::extract::State;
+use lychgate_store::RoutePatch;
+use serde::Deserialize;
+
+/// What to change; fields that are left out stay as they are.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"enabled": false}))]
+pub(crate) struct RouteUpdate {
+    /// Id or name of the provider that clients address.
+    provider: Option<String>,
+    #[schema(min_length = 1, max_length = 256)]
+    model: Option<String>,
+    /// The whole list as it shall be.
+    #[schema(min_items = 1, max_items = 16)]
+    targets: Option<Vec<RouteTargetWanted>>,
+    /// The whole list as it shall be.
+    #[schema(max_items = 16)]
+    fallbacks: Option<Vec<RouteFallbackWanted>>,
+    enabled: Option<bool>,
+}
+
+/// Changes a route. All replicas know before the answer is sent.
+#[utoipa::path(patch, path = "/ai-gateway/routes/{route}", operation_id = "route_update", tag = "ai-gateway/routes",
+    params(("route" = String, Path, description = "Id or name.")), request_body = RouteUpdate,
+    responses((status = 200, description = "The route as it is now.", body = Route), Always, BadBody, NotFound))]
+pub(crate) async fn route_update(
+    State(app): State<App>,
+    Authenticated { caller, .. }: Authenticated,
+    PathText(route): PathText,
+    Json(body): Json<RouteUpdate>,
+) -> Result<axum::Json<Route>, ApiError> {
+    let mut validations = Validations::default();
+    if let Some(model) = &body.model {
+        check_pattern(&mut validations, model);
+    }
+    let targets = body.targets.map(|wanted| targets(&mut validations, wanted));
+    let fallbacks = body.fallbacks.map(|wanted| fallbacks(&mut validations, wanted));
+    validations.all(Some(()))?;
+    let patch = RoutePatch {
+        provider: body.provider,
+        model: body.model,
+        targets,
+        fallbacks,
+        enabled: body.enabled,
+    };
+    let id = id_of(&app, &route).await?;
+    let route = app
+        .store
+        .route_update(&caller, id, patch)
+        .await
+        .map_err(about("route"))?;
+    app.configuration_changed().await;
+    Ok(axum::Json(route.into()))
+}

@@ -1,0 +1,86 @@
+//! Providers.
+
+mod base_url;
+pub(crate) mod create;
+pub(crate) mod delete;
+pub(crate) mod get;
+pub(crate) mod list;
+mod policy;
+mod secret;
+pub(crate) mod update;
+
+use crate::api::error::ApiError;
+use crate::app::App;
+use lychgate_authz::Caller;
+use lychgate_store::StoreError;
+use lychgate_types::policy::ProviderPolicy;
+use lychgate_types::{ProviderId, ProviderKeyId, Timestamp};
+use serde::Serialize;
+
+/// A provider: an upstream and its keys, which are shown masked only.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct Provider {
+    #[schema(value_type = String, format = Uuid)]
+    id: ProviderId,
+    /// The path segment after `/ai/`; follows the name rule.
+    name: String,
+    /// `anthropic`, `openai` or `openai-compatible`.
+    r#type: &'static str,
+    #[schema(format = "uri")]
+    base_url: String,
+    /// In the operator's order.
+    keys: Vec<ProviderKey>,
+    /// Whether requests may go there.
+    enabled: bool,
+    /// Whether it may live on a loopback, private or link-local address.
+    allow_private: bool,
+    /// How the gateway treats it, every setting shown.
+    #[schema(value_type = policy::Policy)]
+    policy: ProviderPolicy,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+}
+
+/// One key of a provider.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct ProviderKey {
+    #[schema(value_type = String, format = Uuid)]
+    id: ProviderKeyId,
+    /// First and last four characters of a long key, else nothing of it.
+    masked: String,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+impl From<lychgate_store::Provider> for Provider {
+    fn from(provider: lychgate_store::Provider) -> Self {
+        let key = |key: lychgate_store::ProviderKey| ProviderKey {
+            id: key.id,
+            masked: key.masked,
+            created_at: key.created_at,
+        };
+        Self {
+            id: provider.id,
+            name: provider.name,
+            r#type: provider.provider_type.as_str(),
+            base_url: provider.base_url,
+            keys: provider.keys.into_iter().map(key).collect(),
+            enabled: provider.enabled,
+            allow_private: provider.allow_private,
+            policy: provider.policy,
+            created_at: provider.created_at,
+            updated_at: provider.updated_at,
+        }
+    }
+}
+
+/// The provider that a path names, as the control plane sees it; see `users::id_of` for the why.
+async fn known(app: &App, id_or_name: &str) -> Result<Option<lychgate_store::Provider>, ApiError> {
+    match app.store.provider_find(&Caller::control_plane(), id_or_name).await {
+        Ok(provider) => Ok(Some(provider)),
+        Err(StoreError::NotFound) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

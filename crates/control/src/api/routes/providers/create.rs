@@ -1,0 +1,91 @@
+//! `POST /api/v1/ai-gateway/providers`
+
+use super::secret::{self, SecretText};
+use super::{Provider, base_url, policy};
+use crate::api::authenticate::Authenticated;
+use crate::api::error::ApiError;
+use crate::api::extract::Json;
+use crate::api::routes::problems::{Always, BadBody, NameTaken};
+use crate::api::validate::Validations;
+use crate::app::App;
+use axum::extract::State;
+use http::StatusCode;
+use lychgate_store::ProviderInsert;
+use lychgate_types::policy::PolicyChange;
+use lychgate_types::provider::ProviderType;
+use serde::Deserialize;
+
+/// A provider to make.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "anthropic", "type": "anthropic", "keys": ["sk-ant-example"]}))]
+pub(crate) struct ProviderCreate {
+    /// 1 to 64 characters: letters a to z, digits, and single dashes between them; kept in lower case.
+    #[schema(min_length = 1, max_length = 64)]
+    name: String,
+    /// `anthropic`, `openai` or `openai-compatible`.
+    r#type: String,
+    /// Absolute https URL; http and private addresses only with `allow_private`. The type's own where left out, which
+    /// `openai-compatible` has not.
+    #[schema(format = "uri")]
+    base_url: Option<String>,
+    /// The keys, at most 16. They are kept sealed and never shown again.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, max_items = 16)]
+    keys: Vec<SecretText>,
+    /// Whether requests may go there; true where left out.
+    enabled: Option<bool>,
+    /// Whether it may live on a loopback, private or link-local address, and be spoken to by http; false where left out.
+    allow_private: Option<bool>,
+    /// Settings that differ from the defaults.
+    #[schema(value_type = Option<policy::Policy>)]
+    policy: Option<PolicyChange>,
+}
+
+/// Makes a provider. All replicas know it before the answer is sent.
+#[utoipa::path(post, path = "/ai-gateway/providers", operation_id = "provider_create", tag = "ai-gateway/providers",
+    request_body = ProviderCreate,
+    responses((status = 201, description = "The new provider.", body = Provider), Always, BadBody, NameTaken))]
+pub(crate) async fn provider_create(
+    State(app): State<App>,
+    Authenticated { caller, .. }: Authenticated,
+    Json(body): Json<ProviderCreate>,
+) -> Result<(StatusCode, axum::Json<Provider>), ApiError> {
+    let allow_private = body.allow_private.unwrap_or(false);
+    let mut validations = Validations::default();
+    let name = validations.name("name", &body.name);
+    let provider_type = validations.parse::<ProviderType>("type", Some(&body.r#type));
+    let default = provider_type.map(ProviderType::default_base_url);
+    let base_url = match (body.base_url.as_deref(), default) {
+        (Some(text), _) | (None, Some(Some(text))) => {
+            validations.check("base_url", base_url::parse(text, allow_private))
+        }
+        (None, Some(None)) => validations.check("base_url", Err("is needed for this type of provider")),
+        // The type itself is what does not fit.
+        (None, None) => None,
+    };
+    secret::check_count(&mut validations, body.keys.len());
+    for (at, key) in body.keys.iter().enumerate() {
+        secret::check(&mut validations, &format!("keys[{at}]"), key);
+    }
+    let policy = policy::read(&mut validations, body.policy);
+    let ((name, provider_type), base_url) = validations.all(name.zip(provider_type).zip(base_url))?;
+    let keys = body
+        .keys
+        .iter()
+        .map(|key| secret::seal(&app, key))
+        .collect::<Result<_, _>>()?;
+    let insert = ProviderInsert {
+        id: app.ambient.new_id(),
+        name: name.to_string(),
+        provider_type,
+        base_url,
+        enabled: body.enabled.unwrap_or(true),
+        allow_private,
+        policy,
+        keys,
+    };
+    let provider = app.store.provider_insert(&caller, insert).await?;
+    app.configuration_changed().await;
+    Ok((StatusCode::CREATED, axum::Json(provider.into())))
+}

@@ -1,0 +1,35 @@
+//! `DELETE /api/v1/ai-gateway/providers/{provider}`
+
+use super::known;
+use crate::api::authenticate::Authenticated;
+use crate::api::error::{ApiError, about};
+use crate::api::extract::PathText;
+use crate::api::routes::problems::{Always, NotFound, ProviderInUse};
+use crate::app::App;
+use axum::extract::State;
+use http::StatusCode;
+
+/// Deletes a provider and its keys. All replicas know before the answer is sent; what was recorded stays. A provider that a route names can't be
+/// deleted.
+#[utoipa::path(delete, path = "/ai-gateway/providers/{provider}", operation_id = "provider_delete", tag = "ai-gateway/providers",
+    params(("provider" = String, Path, description = "Id or name.")),
+    responses((status = 204, description = "Deleted."), Always, NotFound, ProviderInUse))]
+pub(crate) async fn provider_delete(
+    State(app): State<App>,
+    Authenticated { caller, .. }: Authenticated,
+    PathText(provider): PathText,
+) -> Result<StatusCode, ApiError> {
+    let id = known(&app, &provider)
+        .await?
+        .map_or_else(|| app.ambient.new_id(), |known| known.id);
+    if !app
+        .store
+        .provider_delete(&caller, id)
+        .await
+        .map_err(about("provider"))?
+    {
+        return Err(ApiError::not_found("provider"));
+    }
+    app.configuration_changed().await;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,78 @@
+//! Policies in requests and in the document. Its schema is made from the settings themselves, so that bounds and defaults are
+//! told as they are.
+
+use crate::api::validate::Validations;
+use lychgate_types::policy::{PolicyChange, ProviderPolicy};
+use std::borrow::Cow;
+use utoipa::openapi::schema::{KnownFormat, SchemaFormat};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+/// Reads what a request says of a policy; notes each setting that is out of bounds.
+pub(super) fn read(validations: &mut Validations, change: Option<PolicyChange>) -> PolicyChange {
+    let change = change.unwrap_or_default();
+    // The bounds of one setting do not hang on another's value, so what the change is put upon does not matter.
+    for misfit in change.over(ProviderPolicy::default()).misfits() {
+        let bounds = format!("must be a whole number from {} to {}", misfit.least, misfit.most);
+        validations.add(format!("policy.{}", misfit.field), bounds);
+    }
+    change
+}
+
+/// The schema of a policy, of a whole one as of a change.
+pub(super) struct Policy;
+
+impl ToSchema for Policy {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("Policy")
+    }
+}
+
+impl PartialSchema for Policy {
+    fn schema() -> RefOr<Schema> {
+        let http2 = ObjectBuilder::new()
+            .schema_type(Type::Boolean)
+            .default(Some(ProviderPolicy::default().http2.into()))
+            .description(Some(
+                "Whether HTTP/2 is spoken where the provider offers it. One HTTP/2 connection bounds the number of concurrent streams.",
+            ));
+        group("")
+            .property(
+                "retry",
+                group("retry.").description(Some("When a failed attempt is made again.")),
+            )
+            .property(
+                "timeouts",
+                group("timeouts.").description(Some("Deadlines of one attempt.")),
+            )
+            .property(
+                "breaker",
+                group("breaker.").description(Some("When the provider is left alone for a while.")),
+            )
+            .property("http2", http2)
+            .description(Some(
+                "How the gateway treats a provider. What a request leaves out stays as it is.",
+            ))
+            .into()
+    }
+}
+
+/// The whole-number settings whose names begin with this and have no further dot.
+fn group(prefix: &str) -> ObjectBuilder {
+    let settings = ProviderPolicy::settings();
+    let of_group = settings
+        .iter()
+        .filter_map(|setting| Some((setting.field.strip_prefix(prefix)?, setting)));
+    of_group
+        .filter(|(name, _)| !name.contains('.'))
+        .fold(ObjectBuilder::new(), |object, (name, setting)| {
+            let number = ObjectBuilder::new()
+                .schema_type(Type::Integer)
+                .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32)))
+                .minimum(Some(setting.least))
+                .maximum(Some(setting.most))
+                .default(Some(setting.default.into()))
+                .description(Some(setting.meaning.trim()));
+            object.property(name, number)
+        })
+}

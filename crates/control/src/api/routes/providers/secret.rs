@@ -1,0 +1,52 @@
+//! Provider keys on their way in.
+
+use crate::api::error::ApiError;
+use crate::api::validate::Validations;
+use crate::app::App;
+use lychgate_store::ProviderKeyInsert;
+use lychgate_types::ProviderKeyId;
+use lychgate_types::secret::ProviderSecret;
+use serde::{Deserialize, Deserializer};
+
+/// So many keys a provider may have.
+pub(super) const MAX_KEYS: usize = 16;
+
+/// A secret in a request. It has no `Debug` that could print it.
+pub(super) struct SecretText(pub(super) ProviderSecret);
+
+impl<'de> Deserialize<'de> for SecretText {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d).map(|text| Self(ProviderSecret::new(text)))
+    }
+}
+
+/// Notes how many keys there may be.
+pub(super) fn check_count(validations: &mut Validations, count: usize) {
+    if count > MAX_KEYS {
+        validations.add("keys", format!("a provider has at most {MAX_KEYS} keys"));
+    }
+}
+
+/// Notes a secret that can't be one: it must fit into a header.
+pub(super) fn check(validations: &mut Validations, field: &str, secret: &SecretText) {
+    let text = secret.0.expose();
+    if !(1..=4096).contains(&text.len()) || !text.bytes().all(|b| b.is_ascii_graphic()) {
+        validations.add(
+            field,
+            "must be 1 to 4096 printable ASCII characters without spaces or line ends",
+        );
+    }
+}
+
+/// Seals a secret for a row of its own.
+pub(super) fn seal(app: &App, secret: &SecretText) -> Result<ProviderKeyInsert, ApiError> {
+    let id: ProviderKeyId = app.ambient.new_id();
+    let sealed = app
+        .sealer
+        .seal(&app.ambient, &secret.0, id.as_uuid(), crate::PROVIDER_KEY_COLUMN);
+    Ok(ProviderKeyInsert {
+        id,
+        sealed: sealed.map_err(ApiError::internal)?,
+        masked: secret.0.masked(),
+    })
+}

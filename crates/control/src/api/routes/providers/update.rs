@@ -1,0 +1,150 @@
+//! `PATCH /api/v1/ai-gateway/providers/{provider}`
+
+use super::secret::{self, SecretText};
+use super::{Provider, base_url, known, policy};
+use crate::api::authenticate::Authenticated;
+use crate::api::error::{ApiError, about};
+use crate::api::extract::{Json, PathText};
+use crate::api::routes::problems::{Always, BadBody, NotFound};
+use crate::api::validate::Validations;
+use crate::app::App;
+use axum::extract::State;
+use lychgate_store::{ProviderPatch, WantedKey};
+use lychgate_types::ProviderKeyId;
+use lychgate_types::policy::PolicyChange;
+use serde::Deserialize;
+use std::collections::HashSet;
+
+/// What to change; fields that are left out stay as they are.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"enabled": false}))]
+pub(crate) struct ProviderUpdate {
+    #[schema(format = "uri")]
+    base_url: Option<String>,
+    enabled: Option<bool>,
+    allow_private: Option<bool>,
+    /// Single settings; those that are left out stay as they are.
+    #[schema(value_type = Option<policy::Policy>)]
+    policy: Option<PolicyChange>,
+    /// The whole list as it shall be: what it leaves out is deleted.
+    #[schema(max_items = 16)]
+    keys: Option<Vec<KeyWanted>>,
+}
+
+/// A key to keep (`id`) or to add (`key`): one of the two.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeyWanted {
+    /// A key that the provider has.
+    #[schema(format = Uuid)]
+    id: Option<String>,
+    /// A new key.
+    #[schema(value_type = Option<String>)]
+    key: Option<SecretText>,
+}
+
+/// Changes a provider. All replicas know before the answer is sent.
+#[utoipa::path(patch, path = "/ai-gateway/providers/{provider}", operation_id = "provider_update", tag = "ai-gateway/providers",
+    params(("provider" = String, Path, description = "Id or name.")), request_body = ProviderUpdate,
+    responses((status = 200, description = "The provider as it is now.", body = Provider), Always, BadBody, NotFound))]
+pub(crate) async fn provider_update(
+    State(app): State<App>,
+    Authenticated { caller, .. }: Authenticated,
+    PathText(provider): PathText,
+    Json(body): Json<ProviderUpdate>,
+) -> Result<axum::Json<Provider>, ApiError> {
+    let mut validations = Validations::default();
+    let known = known(&app, &provider).await?;
+    let base_url = match &known {
+        Some(known) => check_address(&mut validations, known, &body),
+        None => None,
+    };
+    let ProviderUpdate {
+        enabled,
+        allow_private,
+        policy,
+        keys,
+        ..
+    } = body;
+    let policy = policy::read(&mut validations, policy);
+    let keys = keys.map(|wanted| check_keys(&mut validations, wanted));
+    let keys = validations.all(Some(keys))?;
+    // An id that nobody has, where the name is unknown: the store refuses those who may not, and does not find it for the rest.
+    let id = known.map_or_else(|| app.ambient.new_id(), |known| known.id);
+    let keys = keys
+        .map(|keys| keys.into_iter().map(|key| key.seal(&app)).collect::<Result<_, _>>())
+        .transpose()?;
+    let patch = ProviderPatch {
+        base_url,
+        enabled,
+        allow_private,
+        policy,
+        keys,
+    };
+    let provider = app
+        .store
+        .provider_update(&caller, id, patch)
+        .await
+        .map_err(about("provider"))?;
+    app.configuration_changed().await;
+    Ok(axum::Json(provider.into()))
+}
+
+/// Checks what the address and the leave for it will be together; answers the new address, if one is given.
+fn check_address(
+    validations: &mut Validations,
+    known: &lychgate_store::Provider,
+    body: &ProviderUpdate,
+) -> Option<String> {
+    let allow_private = body.allow_private.unwrap_or(known.allow_private);
+    match (&body.base_url, body.allow_private) {
+        (Some(text), _) => validations.check("base_url", base_url::parse(text, allow_private)),
+        (None, Some(false)) => {
+            if let Err(detail) = base_url::parse(&known.base_url, false) {
+                validations.add("allow_private", format!("can't be taken away: the base URL {detail}"));
+            }
+            None
+        }
+        (None, _) => None,
+    }
+}
+
+enum Checked {
+    Keep(ProviderKeyId),
+    Add(SecretText),
+}
+
+impl Checked {
+    fn seal(self, app: &App) -> Result<WantedKey, ApiError> {
+        match self {
+            Self::Keep(id) => Ok(WantedKey::Keep(id)),
+            Self::Add(secret) => secret::seal(app, &secret).map(WantedKey::Add),
+        }
+    }
+}
+
+fn check_keys(validations: &mut Validations, wanted: Vec<KeyWanted>) -> Vec<Checked> {
+    secret::check_count(validations, wanted.len());
+    let mut keys = Vec::with_capacity(wanted.len());
+    let mut kept = HashSet::new();
+    for (at, wanted) in wanted.into_iter().enumerate() {
+        match (wanted.id, wanted.key) {
+            (Some(id), None) => {
+                let field = format!("keys[{at}].id");
+                if let Some(id) = validations.parse(&field, Some(&id)) {
+                    if !kept.insert(id) {
+                        validations.add(field, "is in the list twice");
+                    }
+                    keys.push(Checked::Keep(id));
+                }
+            }
+            (None, Some(key)) => {
+                secret::check(validations, &format!("keys[{at}].key"), &key);
+                keys.push(Checked::Add(key));
+            }
+            (Some(_), Some(_)) | (None, None) => validations.add(format!("keys[{at}]"), "must have either id or key"),
+        }
+    }
+    keys
+}

@@ -1,0 +1,104 @@
+//! `POST /api/v1/tokens`
+
+use super::Token;
+use crate::api::authenticate::Authenticated;
+use crate::api::error::{ApiError, about};
+use crate::api::extract::Json;
+use crate::api::routes::problems::{Always, BadBody, NotFound, UserSuspended};
+use crate::api::routes::users;
+use crate::api::validate::Validations;
+use crate::app::App;
+use axum::extract::State;
+use http::StatusCode;
+use lychgate_authz::Scopes;
+use lychgate_store::TokenInsert;
+use lychgate_types::secret::UserTokenSecret;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+const DAY_SECONDS: u64 = 24 * 60 * 60;
+const DEFAULT_LIFETIME_SECONDS: u64 = 90 * DAY_SECONDS;
+const MAX_LIFETIME_SECONDS: u64 = 365 * DAY_SECONDS;
+
+/// A token to make.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "laptop", "scopes": ["ai_request:create"], "lifetime_seconds": 86400}))]
+pub(crate) struct TokenCreate {
+    /// Whose: id or username; the caller's own where left out.
+    user: Option<String>,
+    /// 1 to 64 characters: letters a to z, digits, and single dashes between them; kept in lower case.
+    #[schema(min_length = 1, max_length = 64)]
+    name: String,
+    /// What it narrows its user's role to; `["*"]`, which is everything the role allows, where left out. A token can't make
+    /// a wider one than itself.
+    scopes: Option<Vec<String>>,
+    /// How long it is good; 90 days where left out.
+    #[schema(minimum = 1, maximum = 31_536_000)]
+    lifetime_seconds: Option<u64>,
+}
+
+/// The new token with its secret, which is not shown again.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct TokenCreated {
+    #[serde(flatten)]
+    token_data: Token,
+    /// The secret: `lgu_…`.
+    token: String,
+}
+
+/// Makes a token: for oneself, or, as an owner, for anybody.
+#[utoipa::path(post, path = "/tokens", operation_id = "token_create", tag = "tokens", request_body = TokenCreate,
+    responses((status = 201, description = "The new token with its secret.", body = TokenCreated), Always, BadBody, NotFound, UserSuspended))]
+pub(crate) async fn token_create(
+    State(app): State<App>,
+    Authenticated { caller, token: own }: Authenticated,
+    Json(body): Json<TokenCreate>,
+) -> Result<(StatusCode, axum::Json<TokenCreated>), ApiError> {
+    let mut validations = Validations::default();
+    let name = validations.name("name", &body.name);
+    let scopes = scopes(&mut validations, body.scopes.as_deref());
+    let lifetime = lifetime(&mut validations, body.lifetime_seconds);
+    let ((name, scopes), lifetime) = validations.all(name.zip(scopes).zip(lifetime))?;
+    let user_id = match &body.user {
+        Some(user) => users::id_of(&app, user).await?,
+        None => own.user_id,
+    };
+    let secret = UserTokenSecret::generate(&app.ambient);
+    let now = app.ambient.now();
+    let insert = TokenInsert {
+        id: app.ambient.new_id(),
+        created_at: now,
+        user_id,
+        name: name.to_string(),
+        secret_prefix: secret.prefix().to_owned(),
+        hashed_secret: secret.hash().as_bytes().to_vec(),
+        scopes,
+        expires_at: Some(now.plus(lifetime)),
+    };
+    let token = app.store.token_insert(&caller, insert).await.map_err(about("user"))?;
+    let created = TokenCreated {
+        token_data: Token::at(now, token),
+        token: secret.expose().to_owned(),
+    };
+    Ok((StatusCode::CREATED, axum::Json(created)))
+}
+
+fn scopes(validations: &mut Validations, texts: Option<&[String]>) -> Option<Scopes> {
+    let Some(texts) = texts else { return Some(Scopes::all()) };
+    if texts.is_empty() {
+        validations.add("scopes", "must name one scope at least, or be left out");
+    }
+    for (at, text) in texts.iter().enumerate() {
+        validations.parse::<lychgate_authz::Scope>(&format!("scopes[{at}]"), Some(text));
+    }
+    Scopes::from_texts(texts).ok()
+}
+
+fn lifetime(validations: &mut Validations, seconds: Option<u64>) -> Option<Duration> {
+    let seconds = seconds.unwrap_or(DEFAULT_LIFETIME_SECONDS);
+    if !(1..=MAX_LIFETIME_SECONDS).contains(&seconds) {
+        validations.add("lifetime_seconds", "must be from 1 to 31536000 (365 days)");
+    }
+    Some(Duration::from_secs(seconds))
+}

@@ -1,0 +1,63 @@
+//! `GET /api/v1/tokens`
+
+use super::Token;
+use crate::api::authenticate::Authenticated;
+use crate::api::error::{ApiError, about};
+use crate::api::extract::Query;
+use crate::api::routes::problems::{Always, BadQuery};
+use crate::api::routes::users;
+use crate::api::validate::Validations;
+use crate::app::App;
+use axum::extract::State;
+use lychgate_store::TokenFilter;
+use serde::{Deserialize, Serialize};
+
+/// Which tokens, and which page of them.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct TokenListQuery {
+    /// Only those of this user: id or username.
+    user: Option<String>,
+    /// How many at most.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
+    limit: Option<String>,
+    /// The `next` of the page before.
+    after: Option<String>,
+}
+
+/// One page of tokens.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct TokenList {
+    tokens: Vec<Token>,
+    /// Give it as `after` to get the next page; null on the last one.
+    next: Option<String>,
+}
+
+/// Lists tokens, the oldest first. Members see their own.
+#[utoipa::path(get, path = "/tokens", operation_id = "token_list", tag = "tokens", params(TokenListQuery),
+    responses((status = 200, description = "One page of tokens.", body = TokenList), Always, BadQuery))]
+pub(crate) async fn token_list(
+    State(app): State<App>,
+    Authenticated { caller, .. }: Authenticated,
+    Query(query): Query<TokenListQuery>,
+) -> Result<axum::Json<TokenList>, ApiError> {
+    let mut validations = Validations::default();
+    let page = validations.page(query.limit.as_deref(), query.after.as_deref());
+    let page = validations.all(Some(page))?;
+    let user = match &query.user {
+        Some(user) => Some(users::id_of(&app, user).await?),
+        None => None,
+    };
+    let found = app
+        .store
+        .token_list(&caller, TokenFilter { user }, page)
+        .await
+        .map_err(about("user"))?;
+    let now = app.ambient.now();
+    let tokens = found.items.into_iter().map(|token| Token::at(now, token)).collect();
+    Ok(axum::Json(TokenList {
+        tokens,
+        next: found.next.map(|cursor| cursor.to_string()),
+    }))
+}

@@ -1,0 +1,28 @@
+//! `POST /api/v1/users/{user}/activate`
+
+use super::{User, id_of};
+use crate::api::authenticate::Authenticated;
+use crate::api::error::{ApiError, about};
+use crate::api::extract::PathText;
+use crate::api::routes::problems::{Always, NotFound};
+use crate::app::App;
+use axum::extract::State;
+use lychgate_store::UserState;
+
+/// Lets a suspended user in again, with the tokens they had.
+#[utoipa::path(post, path = "/users/{user}/activate", operation_id = "user_activate", tag = "users",
+    params(("user" = String, Path, description = "Id or username.")),
+    responses((status = 200, description = "The user as it is now.", body = User), Always, NotFound))]
+pub(crate) async fn user_activate(
+    State(app): State<App>,
+    Authenticated { caller, .. }: Authenticated,
+    PathText(user): PathText,
+) -> Result<axum::Json<User>, ApiError> {
+    let id = id_of(&app, &user).await?;
+    let (user, _) = app
+        .store
+        .user_set_state(&caller, id, UserState::Active)
+        .await
+        .map_err(about("user"))?;
+    Ok(axum::Json(user.into()))
+}

@@ -1,0 +1,51 @@
+//! `POST /api/v1/users`
+
+use super::User;
+use crate::api::authenticate::Authenticated;
+use crate::api::error::ApiError;
+use crate::api::extract::Json;
+use crate::api::routes::problems::{Always, BadBody, NameTaken};
+use crate::api::validate::Validations;
+use crate::app::App;
+use axum::extract::State;
+use http::StatusCode;
+use lychgate_authz::Role;
+use lychgate_store::UserInsert;
+use serde::Deserialize;
+
+/// A user to make.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"username": "ada", "role": "member"}))]
+pub(crate) struct UserCreate {
+    /// 1 to 64 characters: letters a to z, digits, and single dashes between them; kept in lower case.
+    #[schema(min_length = 1, max_length = 64)]
+    username: String,
+    /// `owner`, `auditor` or `member`.
+    role: String,
+}
+
+/// Makes a user.
+#[utoipa::path(post, path = "/users", operation_id = "user_create", tag = "users", request_body = UserCreate,
+    responses((status = 201, description = "The new user.", body = User), Always, BadBody, NameTaken))]
+pub(crate) async fn user_create(
+    State(app): State<App>,
+    Authenticated { caller, .. }: Authenticated,
+    Json(body): Json<UserCreate>,
+) -> Result<(StatusCode, axum::Json<User>), ApiError> {
+    let mut validations = Validations::default();
+    let username = validations.name("username", &body.username);
+    let role = validations.parse::<Role>("role", Some(&body.role));
+    let (username, role) = validations.all(username.zip(role))?;
+    let user = app
+        .store
+        .user_insert(
+            &caller,
+            UserInsert {
+                username: username.to_string(),
+                role,
+            },
+        )
+        .await?;
+    Ok((StatusCode::CREATED, axum::Json(user.into())))
+}

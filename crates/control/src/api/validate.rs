@@ -1,0 +1,80 @@
+//! Gathers everything that is wrong with a request, so that one answer tells it all.
+
+use crate::api::error::{ApiError, Validation};
+use lychgate_store::{Cursor, Page};
+use lychgate_types::{Name, NameError};
+use std::fmt::Display;
+use std::str::FromStr;
+
+/// Collects what does not fit.
+#[derive(Default)]
+pub(crate) struct Validations {
+    found: Vec<Validation>,
+    name_is_invalid: bool,
+}
+
+impl Validations {
+    /// Notes that a field does not fit.
+    pub(crate) fn add(&mut self, field: impl Into<String>, detail: impl Display) {
+        self.found.push(Validation {
+            field: field.into(),
+            detail: detail.to_string(),
+        });
+    }
+
+    /// Keeps a good value, notes a bad one.
+    pub(crate) fn check<T, E: Display>(&mut self, field: &str, value: Result<T, E>) -> Option<T> {
+        value.map_err(|error| self.add(field, error)).ok()
+    }
+
+    /// Reads an optional text.
+    pub(crate) fn parse<T>(&mut self, field: &str, text: Option<&str>) -> Option<T>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        self.check(field, text.map(str::parse).transpose()).flatten()
+    }
+
+    /// Reads a name; a bad one gives the answer the code `invalid_name`.
+    pub(crate) fn name(&mut self, field: &str, text: &str) -> Option<Name> {
+        self.name_is_invalid |= Name::parse(text).is_err();
+        self.check(field, Name::parse(text))
+    }
+
+    /// Reads `limit` (1 to 200, default 50) and `after`.
+    pub(crate) fn page(&mut self, limit: Option<&str>, after: Option<&str>) -> Page {
+        let limit = match limit.map(str::parse::<u32>) {
+            None => 50,
+            Some(Ok(limit @ 1..=200)) => limit,
+            Some(_) => {
+                self.add("limit", "must be a whole number from 1 to 200");
+                50
+            }
+        };
+        let after = after.and_then(|text| match text.parse::<Cursor>() {
+            Ok(cursor) => Some(cursor),
+            Err(_) => {
+                self.add(
+                    "after",
+                    "not a cursor: give back the `next` of the page before, unchanged",
+                );
+                None
+            }
+        });
+        Page { limit, after }
+    }
+
+    /// Gives the value back where nothing was found to be wrong. Call before the first effect.
+    pub(crate) fn all<T>(self, value: Option<T>) -> Result<T, ApiError> {
+        match value {
+            Some(value) if self.found.is_empty() => Ok(value),
+            _ if self.name_is_invalid => Err(ApiError::invalid("invalid_name", NameError.to_string(), self.found)),
+            _ => Err(ApiError::invalid(
+                "invalid_request",
+                "the request does not fit; see validations",
+                self.found,
+            )),
+        }
+    }
+}

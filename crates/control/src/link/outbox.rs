@@ -1,0 +1,241 @@
+//! What waits to go down one attachment. Bounded by coalescing: only the newest configuration is kept, and revoked tokens
+//! are a set of hashes; so a replica that reads slowly holds up nobody, and one that reads nothing is let go.
+//!
+//! Each message says from which place in the feed of changes to which it brings the replica. Only revocations depend on that
+//! order: configuration and drain are told anew at each attachment. So a message may go before one that waits behind it, but
+//! none may claim a place for which a revocation still waits.
+
+use futures_util::stream::{self, BoxStream, StreamExt};
+use lychgate_link::{CloseReason, Configuration, Down, LinkError, Message};
+use lychgate_types::secret::{SecretHash, SpoolKey};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Notify;
+
+/// So many revoked tokens wait for one replica; one that has more waiting attaches anew and asks again about all.
+pub(crate) const MOST_REVOKED: u32 = 50_000;
+/// So many go into one message.
+const REVOKED_PER_MESSAGE: usize = 10_000;
+
+/// One attachment's queue. Many post, one reads.
+pub(crate) struct Mailbox {
+    /// Goes with each configuration.
+    spool_key: SpoolKey,
+    state: Mutex<State>,
+    bell: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    configuration: Option<Arc<Configuration>>,
+    /// Version of the newest configuration posted: late posts of older ones are dropped.
+    newest: Option<u64>,
+    /// Whether the first configuration went down; nothing but a close may go before it.
+    started: bool,
+    /// Whether the first configuration says that leases are still good.
+    resumed: bool,
+    revoked: HashSet<SecretHash>,
+    drain: bool,
+    /// Whether the replica was told to drain, or is about to be.
+    told_to_drain: bool,
+    /// The place in the feed to which what went down has brought the replica.
+    sent: u64,
+    /// The place to which what waits here brings it.
+    upto: u64,
+    close: Option<CloseReason>,
+    ended: bool,
+}
+
+/// How an attachment begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Beginning {
+    /// The replica forgets what it believes.
+    Anew,
+    /// The replica goes on from the place in the feed that it came with.
+    Resumed {
+        /// That place.
+        after: u64,
+        /// The tokens revoked since.
+        revoked: Vec<SecretHash>,
+        /// Up to this place.
+        upto: u64,
+    },
+}
+
+/// How an attachment ended, as far as it ended from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It did not: the replica went.
+    Open,
+    /// With a word to the replica.
+    Closed(CloseReason),
+    /// Without: another attachment has taken its place, or is to.
+    Replaced,
+}
+
+impl Mailbox {
+    /// An empty one, for a replica that is told this spool key and what is in the feed after `place`.
+    pub(crate) fn new(spool_key: SpoolKey, place: u64) -> Self {
+        let state = State {
+            sent: place,
+            upto: place,
+            ..State::default()
+        };
+        Self {
+            spool_key,
+            state: Mutex::new(state),
+            bell: Notify::new(),
+        }
+    }
+
+    /// Begins: the first configuration goes down next.
+    pub(crate) fn begin(&self, first: &Arc<Configuration>, beginning: Beginning) {
+        self.post_configuration(first);
+        if let Beginning::Resumed { after, revoked, upto } = beginning {
+            self.change(|state| {
+                state.resumed = true;
+                state.sent = after;
+                // What was posted meanwhile may be older than what the replica has seen elsewhere already.
+                state.upto = state.upto.max(upto).max(after);
+                state.revoked.extend(revoked);
+            });
+        }
+    }
+
+    /// Posts a configuration, unless a newer one was posted.
+    pub(crate) fn post_configuration(&self, configuration: &Arc<Configuration>) {
+        self.change(|state| {
+            if state.newest.is_none_or(|newest| newest < configuration.version) {
+                state.newest = Some(configuration.version);
+                state.configuration = Some(configuration.clone());
+            }
+        });
+    }
+
+    /// Posts all that the feed has up to this place: tokens that must not be believed any longer.
+    pub(crate) fn post_revoked(&self, tokens: &[SecretHash], upto: u64) {
+        self.change(|state| {
+            state.upto = state.upto.max(upto);
+            state.revoked.extend(tokens);
+            if state.revoked.len() > MOST_REVOKED as usize {
+                state.revoked = HashSet::new();
+                state.ended = true;
+            }
+        });
+    }
+
+    /// Posts that the replica is to take no new requests.
+    pub(crate) fn post_drain(&self) {
+        self.change(|state| {
+            state.drain |= !state.told_to_drain;
+            state.told_to_drain = true;
+        });
+    }
+
+    /// Closes with a word; the first reason given counts.
+    pub(crate) fn post_close(&self, reason: CloseReason) {
+        self.change(|state| state.close = state.close.or(Some(reason)));
+    }
+
+    /// Ends without a word: the replica attached anew, or is to.
+    pub(crate) fn end(&self) {
+        self.change(|state| state.ended = true);
+    }
+
+    /// How it ended so far.
+    pub(crate) fn ending(&self) -> Ending {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match state.close {
+            Some(reason) => Ending::Closed(reason),
+            None if state.ended => Ending::Replaced,
+            None => Ending::Open,
+        }
+    }
+
+    /// Whether the replica was told to drain.
+    pub(crate) fn told_to_drain(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).told_to_drain
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+        self.bell.notify_one();
+    }
+
+    fn take(&self) -> Option<Option<Down>> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.ended {
+            return Some(None);
+        }
+        if let Some(reason) = state.close {
+            state.ended = true;
+            return Some(Some(Message::Close(reason).into()));
+        }
+        let message = state.next(&self.spool_key)?;
+        let sequence = if state.revoked.is_empty() {
+            state.upto
+        } else {
+            state.sent
+        };
+        let after = std::mem::replace(&mut state.sent, sequence);
+        Some(Some(Down {
+            after,
+            sequence,
+            message,
+        }))
+    }
+
+    async fn next(&self) -> Option<Down> {
+        loop {
+            if let Some(next) = self.take() {
+                return next;
+            }
+            self.bell.notified().await;
+        }
+    }
+}
+
+impl State {
+    fn next(&mut self, spool_key: &SpoolKey) -> Option<Message> {
+        if self.started && !self.revoked.is_empty() {
+            return Some(Message::TokensRevoked(self.some_revoked()));
+        }
+        if self.started && std::mem::take(&mut self.drain) {
+            return Some(Message::Drain);
+        }
+        let configuration = self.configuration.take()?;
+        let resumed = self.resumed || self.started;
+        self.started = true;
+        Some(Message::Configuration {
+            configuration,
+            resumed,
+            spool_key: spool_key.clone(),
+        })
+    }
+
+    fn some_revoked(&mut self) -> Vec<SecretHash> {
+        if self.revoked.len() <= REVOKED_PER_MESSAGE {
+            return std::mem::take(&mut self.revoked).into_iter().collect();
+        }
+        let some: Vec<_> = self.revoked.iter().take(REVOKED_PER_MESSAGE).copied().collect();
+        some.iter().for_each(|hash| {
+            self.revoked.remove(hash);
+        });
+        some
+    }
+}
+
+/// The mail as the stream that an attachment is; `guard` lives as long as the stream.
+pub(crate) fn events<G: Send + 'static>(
+    mailbox: Arc<Mailbox>,
+    guard: G,
+) -> BoxStream<'static, Result<Down, LinkError>> {
+    stream::unfold((mailbox, guard), |(mailbox, guard)| async move {
+        let down = mailbox.next().await?;
+        Some((Ok(down), (mailbox, guard)))
+    })
+    .boxed()
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

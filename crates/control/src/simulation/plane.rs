@@ -1,0 +1,304 @@
+//! A control plane: the product's own hub, mailboxes, gates, feed and order of look-ups, over the simulated database.
+
+use super::signal::Signal;
+use super::world::World;
+use crate::link::attachments::{ByKey, Departure, Hub};
+use crate::link::configuration::Loaded;
+use crate::link::feed::{self, Feed};
+use crate::link::handshake::{self, Facts};
+use crate::link::key_cache::Gate;
+use crate::link::outbox::Beginning;
+use crate::link::service::{bounded, decide};
+use async_trait::async_trait;
+use lychgate_link::{
+    Attachment, Authorization, Configuration, EncodedRecord, Heartbeat, Hello, LinkError, Receipt, RefusalReason,
+};
+use lychgate_store::{Changes, KeyRef, ReplicaAttachment, TokenAuthentication};
+use lychgate_types::secret::SecretHash;
+use lychgate_types::{ControlPlaneId, GatewayKeyId};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+/// How often the feed is read without having been announced anything, and keys are looked up.
+const FEED_EVERY: Duration = Duration::from_secs(1);
+const KEYS_EVERY: Duration = Duration::from_millis(500);
+/// How long an answer waits until replicas have been told.
+const TOLD: Duration = Duration::from_secs(2);
+/// Changes that are read at once: few, so that there are several parts.
+const PART: usize = 3;
+
+/// One process of a control plane.
+pub(super) struct Plane {
+    pub(super) world: Arc<World>,
+    pub(super) hub: Arc<Hub>,
+    pub(super) feed: Feed,
+    id: ControlPlaneId,
+    pub(super) stopped: Arc<Signal<bool>>,
+    pub(super) since: Instant,
+    /// Whether it has sent everybody away.
+    pub(super) is_leaving: AtomicBool,
+    jobs: Mutex<JoinSet<()>>,
+}
+
+impl Plane {
+    pub(super) fn start(world: &Arc<World>) -> Arc<Self> {
+        let (hub, departures) = Hub::new(world.database().last());
+        let plane = Arc::new(Self {
+            world: world.clone(),
+            hub,
+            feed: Feed::default(),
+            id: world.ambient.new_id(),
+            stopped: Arc::new(Signal::new(false)),
+            since: Instant::now(),
+            is_leaving: AtomicBool::new(false),
+            jobs: Mutex::default(),
+        });
+        let mut jobs = plane.jobs.lock().unwrap();
+        jobs.spawn(follow(plane.clone()));
+        jobs.spawn(sweep(plane.clone()));
+        jobs.spawn(bury(departures));
+        drop(jobs);
+        plane
+    }
+
+    /// Ends it as the end of its process would.
+    pub(super) fn kill(&self) {
+        self.stopped.set(true);
+        self.jobs.lock().unwrap().abort_all();
+    }
+
+    /// Begins to end in good order.
+    pub(super) fn leave(&self) {
+        self.is_leaving.store(true, Ordering::Relaxed);
+        self.hub.close_everybody();
+    }
+
+    /// Serves a call, unless the process ends.
+    pub(super) async fn serve<T>(&self, call: impl Future<Output = Result<T, LinkError>>) -> Result<T, LinkError> {
+        tokio::select! {
+            biased;
+            _ = self.stopped.until(|stopped| stopped) => Err(LinkError::Unreachable("it ended".to_owned())),
+            answer = call => answer,
+        }
+    }
+
+    /// Lets a key in.
+    async fn admit(&self, secret: &SecretHash) -> Result<Arc<Gate>, LinkError> {
+        let gate = match self.hub.gates.get(secret) {
+            Some(gate) => gate,
+            None => {
+                self.world.look_up().await?;
+                let found = self.world.database().key(secret);
+                let key = found.ok_or(LinkError::Refused(RefusalReason::KeyUnknown))?;
+                self.hub
+                    .gates
+                    .enter(Gate::new(key.id, key.name, key.secret_prefix, *secret))
+            }
+        };
+        if !gate.is_fresh() {
+            self.look_key_up(&gate).await?;
+        }
+        still_open(&gate)?;
+        Ok(gate)
+    }
+
+    async fn look_key_up(&self, gate: &Gate) -> Result<(), LinkError> {
+        let begun = Instant::now();
+        self.world.look_up().await?;
+        gate.learn(begun, self.world.database().key(&gate.hash));
+        self.hub.close_refused(gate);
+        Ok(())
+    }
+
+    pub(super) async fn attach(
+        &self,
+        secret: SecretHash,
+        hello: Hello,
+        heartbeats: watch::Receiver<Heartbeat>,
+    ) -> Result<Attachment, LinkError> {
+        let gate = self.admit(&secret).await?;
+        let attachment = ReplicaAttachment {
+            id: self.world.ambient.new_id(),
+            replica_id: hello.replica_id,
+            gateway_key: KeyRef {
+                id: gate.key_id,
+                name: gate.name.clone(),
+            },
+            told: bounded(&hello),
+            control_plane_id: self.id,
+            connected_at: self.world.ambient.now(),
+        };
+        let by = ByKey {
+            gate: gate.clone(),
+            source: None,
+            attachment,
+        };
+        let spool_key = self.world.database().spool_key(gate.key_id);
+        let seat = self.hub.sit(hello.replica_id, Some(by.clone()), spool_key, heartbeats);
+        handshake::attach(&Asking { plane: self, gate }, seat, Some(&by), hello.resume_after).await
+    }
+
+    pub(super) async fn authorize(&self, secret: SecretHash, token: SecretHash) -> Result<Authorization, LinkError> {
+        let gate = self.admit(&secret).await?;
+        let found = handshake::token(&Asking { plane: self, gate }, &self.hub, &token).await?;
+        Ok(decide(
+            found.as_ref(),
+            self.world.ambient.now(),
+            self.world.settings.lease,
+        ))
+    }
+
+    pub(super) async fn deliver(&self, secret: SecretHash, records: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {
+        self.admit(&secret).await?;
+        self.world.look_up().await?;
+        self.world.ingest(&records).ok_or(LinkError::Internal {
+            request_id: String::new(),
+        })
+    }
+
+    /// Reads the feed on, and tells whoever is attached here.
+    pub(super) async fn catch_up(&self) -> Result<bool, LinkError> {
+        feed::read_on(&self.feed, &self.hub, |place| self.since(place)).await
+    }
+
+    async fn since(&self, place: u64) -> Result<Changes, LinkError> {
+        self.world.look_up().await?;
+        Ok(self.world.database().since(place, PART))
+    }
+
+    /// What the handler of a revocation does between its commit and its answer.
+    pub(super) async fn tokens_revoked(&self, tokens: &[SecretHash]) {
+        if !matches!(timeout(TOLD, self.catch_up()).await, Ok(Ok(_))) {
+            self.hub.push_revoked(tokens);
+        }
+    }
+
+    /// The same for a gateway key.
+    pub(super) async fn key_changed(&self, key: GatewayKeyId) {
+        let mut gates = self.hub.gates.of(key);
+        gates.sort_by_key(|gate| *gate.hash.as_bytes());
+        for gate in gates {
+            if self.look_key_up(&gate).await.is_err() {
+                break;
+            }
+        }
+    }
+
+    pub(super) async fn configuration_changed(&self) -> Result<(), LinkError> {
+        let looked_up = self.world.look_up().await;
+        if looked_up.is_err() {
+            self.feed.put_configuration_back();
+        }
+        looked_up?;
+        let database = self.world.database();
+        let loaded = Loaded {
+            whole: database.configuration(),
+            scopes: database
+                .keys
+                .iter()
+                .map(|key| (key.id, None))
+                .collect::<HashMap<_, _>>(),
+        };
+        drop(database);
+        self.hub.push_configuration(&loaded);
+        Ok(())
+    }
+
+    async fn turn(&self) -> Result<(), LinkError> {
+        self.catch_up().await?;
+        let mut keys: Vec<_> = self.feed.take_keys().into_iter().collect();
+        keys.sort_unstable();
+        for key in keys {
+            self.key_changed(key).await;
+        }
+        if self.feed.take_configuration() {
+            self.configuration_changed().await?;
+        }
+        Ok(())
+    }
+}
+
+async fn follow(plane: Arc<Plane>) {
+    loop {
+        let _ = timeout(FEED_EVERY, plane.feed.bell.notified()).await;
+        // What failed is done at the next turn.
+        let _ = plane.turn().await;
+    }
+}
+
+async fn sweep(plane: Arc<Plane>) {
+    loop {
+        sleep(KEYS_EVERY).await;
+        let mut gates = plane.hub.gates.sweep();
+        gates.sort_by_key(|gate| *gate.hash.as_bytes());
+        for gate in gates {
+            if plane.look_key_up(&gate).await.is_err() {
+                break;
+            }
+        }
+    }
+}
+
+async fn bury(mut departures: mpsc::UnboundedReceiver<Departure>) {
+    while departures.recv().await.is_some() {}
+}
+
+fn still_open(gate: &Gate) -> Result<(), LinkError> {
+    gate.refusal(None)
+        .map_or(Ok(()), |reason| Err(LinkError::Refused(reason)))
+}
+
+/// One call of a replica.
+struct Asking<'a> {
+    plane: &'a Plane,
+    gate: Arc<Gate>,
+}
+
+#[async_trait]
+impl Facts for Asking<'_> {
+    async fn key(&self) -> Result<(), LinkError> {
+        self.plane.look_key_up(&self.gate).await
+    }
+
+    fn still_open(&self) -> Result<(), LinkError> {
+        still_open(&self.gate)
+    }
+
+    async fn beginning(&self, applied: u64) -> Result<Beginning, LinkError> {
+        if applied == 0 {
+            return Ok(Beginning::Anew);
+        }
+        self.plane.world.look_up().await?;
+        let database = self.plane.world.database();
+        Ok(database
+            .revoked_since(applied)
+            .map_or(Beginning::Anew, |revoked| Beginning::Resumed {
+                after: applied,
+                revoked,
+                upto: database.last(),
+            }))
+    }
+
+    async fn configuration(&self) -> Result<Arc<Configuration>, LinkError> {
+        self.plane.world.look_up().await?;
+        Ok(self.plane.world.database().configuration())
+    }
+
+    async fn register(&self, by: &ByKey) -> Result<bool, LinkError> {
+        self.plane.world.look_up().await?;
+        Ok(self.plane.world.database().is_drained(by.attachment.replica_id))
+    }
+
+    async fn token(&self, token: &SecretHash) -> Result<Option<TokenAuthentication>, LinkError> {
+        self.plane.world.look_up().await?;
+        let found = self.plane.world.database().token(token);
+        // The answer takes its way, too: the database may have moved on.
+        self.plane.world.answer().await;
+        Ok(found)
+    }
+}
