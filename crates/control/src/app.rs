@@ -10,9 +10,10 @@ use lychgate_store::Store;
 use lychgate_store::seal::Sealer;
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{Ambient, ControlPlaneId, GatewayKeyId, Timestamp, TokenId};
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// `last_used_at` of a token is written at most this often.
@@ -83,7 +84,7 @@ impl App {
     }
 
     fn touch_is_due(&self, token: TokenId, now: Timestamp) -> bool {
-        let mut touches = self.touches.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut touches = self.touches.lock();
         if touches.get(&token).is_some_and(|last| now < last.plus(TOUCH)) {
             return false;
         }

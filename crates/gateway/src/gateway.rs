@@ -14,8 +14,9 @@ use axum::routing::{any_service, get};
 use http::StatusCode;
 use lychgate_link::ControlLink;
 use lychgate_types::{Ambient, ReplicaId};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -175,7 +176,7 @@ impl Gateway {
                 "records could not be delivered before the end; they wait in the spool for the next start"
             );
         }
-        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let tasks = self.tasks.lock().take();
         if let Some(mut tasks) = tasks {
             self.core.leaving.send_replace(true);
             // A control plane that is not there is not told.
@@ -198,7 +199,7 @@ impl Gateway {
 
     /// Ends it as the end of its process would: nobody is told, and nothing more is written.
     pub(crate) fn kill(&self) {
-        if let Some(tasks) = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(tasks) = self.tasks.lock().take() {
             tasks.attachment.abort();
             tasks.others.iter().for_each(JoinHandle::abort);
         }

@@ -19,9 +19,10 @@ use crate::spool::Spool;
 use lychgate_link::Configuration;
 use lychgate_types::Ambient;
 use lychgate_types::secret::{GatewayKeySecret, SpoolKey};
+use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -106,7 +107,7 @@ impl Offline {
     /// The control plane said this.
     pub(crate) fn told(&self, configuration: &Arc<Configuration>, spool_key: &SpoolKey) {
         if self.start.is_some() {
-            *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(Told {
+            *self.told.lock() = Some(Told {
                 configuration: Arc::clone(configuration),
                 spool_key: spool_key.clone(),
             });
@@ -115,7 +116,7 @@ impl Offline {
 
     /// The control plane does not want this replica: nothing is to begin by what it said before.
     pub(crate) fn forget(&self) {
-        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.told.lock() = None;
         if self.start.is_some() {
             file::delete(&self.path);
         }
@@ -173,7 +174,7 @@ pub(crate) async fn write(core: &Arc<Core>) {
     // It fails only when the process ends.
     let write = move |_: &Spool| {
         let offline = &core.offline;
-        let told = offline.told.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let told = offline.told.lock().clone();
         let (Some(start), Some(told)) = (&offline.start, told) else {
             return;
         };

@@ -51,13 +51,14 @@ use keeper::Kept;
 use lychgate_telemetry::metrics::Counter;
 use lychgate_types::Ambient;
 use lychgate_types::secret::SpoolKey;
+use parking_lot::{Mutex, MutexGuard};
 use reader::Reader;
 use seal::{KeyId, Run, Sealer};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 use tokio::task::spawn_blocking;
 
@@ -194,7 +195,7 @@ impl Spool {
         if self.sealer.load().as_ref().is_some_and(|now| now.id() == sealer.id()) {
             return;
         }
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut keys = self.keys.lock();
         if keys.iter().all(|(id, _)| *id != sealer.id()) {
             keys.push((sealer.id(), key.clone()));
         }
@@ -257,6 +258,6 @@ impl Spool {
     }
 
     fn writer(&self) -> MutexGuard<'_, Writer> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+        self.writer.lock()
     }
 }

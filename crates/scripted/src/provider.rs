@@ -7,10 +7,11 @@ use crate::socket::{Breaker, Socket};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -32,21 +33,17 @@ pub(crate) struct Shared {
 impl Shared {
     /// Keeps a request for the listing.
     pub(crate) fn see(&self, request: SeenRequest) {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+        self.seen.lock().push(request);
     }
 
     /// The requests kept, oldest first.
     pub(crate) fn seen(&self) -> Vec<SeenRequest> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).all()
+        self.seen.lock().all()
     }
 
     /// The script that someone added under this name.
     pub(crate) fn script(&self, name: &str) -> Option<Script> {
-        self.scripts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(name)
-            .cloned()
+        self.scripts.lock().get(name).cloned()
     }
 }
 
@@ -72,11 +69,7 @@ impl ScriptedProvider {
 
     /// Adds a scenario of the caller's own, or replaces it; it is chosen like the others, on every API.
     pub fn add_script(&self, name: &str, script: Script) {
-        self.shared
-            .scripts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(name.to_owned(), script);
+        self.shared.scripts.lock().insert(name.to_owned(), script);
     }
 
     /// Stops listening and breaks every connection.

@@ -1,6 +1,6 @@
 //! Where randomness comes from.
 
-use std::sync::Mutex;
+use parking_lot::Mutex;
 
 /// A source of random bytes, fit for secrets.
 pub trait Random: Send + Sync + std::fmt::Debug {
@@ -31,7 +31,7 @@ impl SeededRandom {
 
 impl Random for SeededRandom {
     fn fill(&self, bytes: &mut [u8]) {
-        let mut state = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut state = self.0.lock();
         for chunk in bytes.chunks_mut(8) {
             *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
             let mut z = *state;

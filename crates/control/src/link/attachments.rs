@@ -10,10 +10,11 @@ use lychgate_store::{ReplicaAttachment, ReplicaBeat, ReplicaLoad, ReplicaState};
 use lychgate_telemetry::metrics::Counter;
 use lychgate_types::secret::{SecretHash, SpoolKey};
 use lychgate_types::{GatewayKeyId, ReplicaId, Timestamp};
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, watch};
 
 /// The live attachments. Everything in it is in memory; a restart begins with none.
@@ -150,7 +151,7 @@ impl Hub {
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
-        look(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+        look(&mut self.state.lock())
     }
 
     /// Takes an attachment in: of a replica that came by a key, or (`None`) of the embedded gateway.

@@ -10,8 +10,8 @@ use crate::link::{authenticator, configuration};
 use lychgate_authz::Caller;
 use lychgate_store::{Change, Changes, StoreError};
 use lychgate_types::GatewayKeyId;
+use parking_lot::Mutex;
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
 use tokio::sync::Notify;
 
 /// So many changes are read at once.
@@ -36,7 +36,7 @@ struct Todo {
 
 impl Feed {
     fn todo<T>(&self, change: impl FnOnce(&mut Todo) -> T) -> T {
-        change(&mut self.todo.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.todo.lock())
     }
 
     /// The gateway keys to be looked up, from now on the caller's task.

@@ -5,9 +5,10 @@ use lychgate_link::{CloseReason, RefusalReason};
 use lychgate_store::{KeyAuthentication, KeyState, SecretState};
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{Cidr, GatewayKeyId};
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -93,7 +94,7 @@ impl Gate {
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
-        look(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+        look(&mut self.state.lock())
     }
 
     /// Why it does not let this source in, if it does not.
@@ -158,7 +159,7 @@ pub(crate) struct Gates(Mutex<HashMap<SecretHash, Arc<Gate>>>);
 
 impl Gates {
     fn with<T>(&self, look: impl FnOnce(&mut HashMap<SecretHash, Arc<Gate>>) -> T) -> T {
-        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        look(&mut self.0.lock())
     }
 
     /// The gate of the secret with this hash, if it is in use.

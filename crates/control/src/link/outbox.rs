@@ -8,8 +8,9 @@
 use futures_util::stream::{self, BoxStream, StreamExt};
 use lychgate_link::{CloseReason, Configuration, Down, LinkError, Message};
 use lychgate_types::secret::{SecretHash, SpoolKey};
+use parking_lot::Mutex;
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use tokio::sync::Notify;
 
 /// So many revoked tokens wait for one replica; one that has more waiting attaches anew and asks again about all.
@@ -144,7 +145,7 @@ impl Mailbox {
 
     /// How it ended so far.
     pub(crate) fn ending(&self) -> Ending {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.lock();
         match state.close {
             Some(reason) => Ending::Closed(reason),
             None if state.ended => Ending::Replaced,
@@ -154,16 +155,16 @@ impl Mailbox {
 
     /// Whether the replica was told to drain.
     pub(crate) fn told_to_drain(&self) -> bool {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).told_to_drain
+        self.state.lock().told_to_drain
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.state.lock());
         self.bell.notify_one();
     }
 
     fn take(&self) -> Option<Option<Down>> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         if state.ended {
             return Some(None);
         }

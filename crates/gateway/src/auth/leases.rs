@@ -12,10 +12,11 @@ use lychgate_link::{Authorization, ControlLink, DenyReason, LinkError};
 use lychgate_telemetry::metrics::labels::Lookup;
 use lychgate_types::Timestamp;
 use lychgate_types::secret::SecretHash;
+use parking_lot::{Mutex, MutexGuard};
 use shards::{Lease, Shards};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -211,7 +212,7 @@ impl Leases {
     }
 
     fn flights(&self) -> MutexGuard<'_, HashMap<SecretHash, Flight>> {
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+        self.flights.lock()
     }
 }
 

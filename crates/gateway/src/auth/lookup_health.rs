@@ -1,7 +1,7 @@
 //! Whether the control plane answers this replica's calls. It may be there, and its database not: the long stream says nothing of
 //! that.
 
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -15,12 +15,12 @@ pub(crate) struct Answers(Mutex<Option<Instant>>);
 impl Answers {
     /// A call came to its end.
     pub(crate) fn note(&self, answered: bool) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (!answered).then(Instant::now);
+        *self.0.lock() = (!answered).then(Instant::now);
     }
 
     /// Whether calls go unanswered at present.
     pub(crate) fn are_missing(&self) -> bool {
-        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = *self.0.lock();
         last.is_some_and(|at| at.elapsed() < TELLING)
     }
 }

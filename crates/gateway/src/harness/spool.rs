@@ -6,8 +6,9 @@ use crate::spool::{Most, Position, Spool, SpoolError};
 use lychgate_types::Ambient;
 use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::secret::SpoolKey;
+use parking_lot::Mutex;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// A spool with a key of its own, that nobody keeps or delivers.
 #[derive(Debug, Clone)]
@@ -61,7 +62,7 @@ impl Appender {
             records: batch,
             bytes: usize::MAX,
         };
-        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut place = self.place.lock();
         let mut bytes = 0;
         while self.spool.depth() > 0 {
             let batch = self.spool.read(*place, most)?;

@@ -14,11 +14,12 @@ use lychgate_telemetry::metrics::labels::BreakerState;
 use lychgate_types::policy::BreakerPolicy;
 use lychgate_types::provider::Api;
 use lychgate_types::{ProviderId, ProviderKeyId};
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::mem::discriminant;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -257,7 +258,7 @@ impl Breakers {
 
 impl Shard {
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock()
     }
 }
 

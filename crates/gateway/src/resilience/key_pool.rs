@@ -4,9 +4,10 @@
 
 use crate::auth::credentials::Outgoing;
 use lychgate_types::ProviderKeyId;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -92,7 +93,7 @@ impl Pool {
 
 impl Bench {
     fn lock(&self) -> MutexGuard<'_, HashMap<ProviderKeyId, Instant>> {
-        self.until.lock().unwrap_or_else(PoisonError::into_inner)
+        self.until.lock()
     }
 }
 

@@ -3,8 +3,8 @@
 //!
 //! Requests are counted without a lock; the lock is for retries alone.
 
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use tokio::time::Instant;
 
 /// The window, cut into slots of one second.
@@ -60,7 +60,7 @@ impl Budget {
             .filter(|seen| recent(seen >> 32))
             .map(|seen| seen & u64::from(u32::MAX))
             .sum();
-        let mut retries = self.retries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut retries = self.retries.lock();
         let made: u64 = retries
             .iter()
             .filter(|(then, _)| recent(*then))

@@ -5,7 +5,6 @@ use super::Spool;
 use super::cursor::Position;
 use super::reader::{Batch, Lost, Most, Place};
 use std::io;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 impl Spool {
@@ -16,10 +15,10 @@ impl Spool {
 
     /// Reads on from a place. What can't be read is set aside, and told.
     pub(crate) fn read(&self, from: Position, most: Most) -> io::Result<Batch> {
-        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let keys = self.keys.lock().clone();
         let end = self.end();
         let batch = {
-            let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut reader = self.reader.lock();
             reader.read(&keys, from, end, most)?
         };
         for lost in &batch.lost {

@@ -6,8 +6,9 @@ use crate::MAX_MESSAGE_BYTES;
 use crate::generated::link_client::LinkClient;
 use lychgate_types::Ambient;
 use lychgate_types::backoff::Backoff;
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 use tonic::transport::{Channel, ClientTlsConfig};
@@ -143,7 +144,7 @@ impl Endpoint {
     }
 
     fn trouble(&self) -> MutexGuard<'_, Option<Trouble>> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+        self.trouble.lock()
     }
 }
 

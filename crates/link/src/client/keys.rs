@@ -4,7 +4,7 @@
 
 use crate::link::{LinkError, RefusalReason};
 use lychgate_types::secret::{GatewayKeySecret, SecretHash};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use tonic::metadata::{Ascii, MetadataValue};
 
@@ -79,7 +79,7 @@ impl Keys {
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+        self.memory.lock()
     }
 }
 

@@ -18,9 +18,10 @@ mod tally;
 mod world;
 
 use check::Bounds;
+use parking_lot::Mutex;
 use plan::Plan;
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use tally::{KINDS, Tally, kind};
 use tokio::time::{Instant, timeout};
@@ -72,7 +73,7 @@ fn nothing_is_lost_and_nobody_is_stale() {
         }
         running.join_all().await;
     });
-    let tally = tally.lock().unwrap();
+    let tally = tally.lock();
     tell(&format!(
         "all together, in {:.0} s:\n{tally}",
         begun.elapsed().as_secs_f64()
@@ -86,7 +87,7 @@ async fn job(todo: Arc<Mutex<VecDeque<u64>>>, tally: Arc<Mutex<Tally>>, bounds: 
     let server = tokio::task::spawn_blocking(move || lychgate_postgres::Server::start(&binaries, SETTINGS));
     let postgres: Database = Arc::new(Mutex::new(server.await.unwrap().expect("PostgreSQL starts")));
     loop {
-        let Some(seed) = todo.lock().unwrap().pop_front() else {
+        let Some(seed) = todo.lock().pop_front() else {
             return;
         };
         let plan = Plan::draw(seed);
@@ -124,7 +125,7 @@ async fn job(todo: Arc<Mutex<VecDeque<u64>>>, tally: Arc<Mutex<Tally>>, bounds: 
         })
         .await
         .unwrap();
-        tally.lock().unwrap().add(&plan, found.ok());
+        tally.lock().add(&plan, found.ok());
     }
 }
 

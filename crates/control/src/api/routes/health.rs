@@ -7,7 +7,8 @@ use http::StatusCode;
 use lychgate_authz::Caller;
 use lychgate_gateway::Gateway;
 use lychgate_types::secret::SecretHash;
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -47,7 +48,7 @@ impl Probe {
     }
 
     async fn database_answers(&self) -> bool {
-        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = *self.last.lock();
         if let Some((at, answer)) = last
             && at.elapsed() < BELIEVED
         {
@@ -61,7 +62,7 @@ impl Probe {
             .token_authenticate(&Caller::control_plane(), &nobody)
             .await
             .is_ok();
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), answer));
+        *self.last.lock() = Some((Instant::now(), answer));
         answer
     }
 }

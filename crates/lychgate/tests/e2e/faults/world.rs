@@ -10,10 +10,11 @@ use lychgate_scripted::ScriptedProvider;
 use lychgate_testkit::app::{PROVIDER_KEY, command};
 use lychgate_testkit::network::{Network, Target};
 use lychgate_testkit::{db, http};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -282,7 +283,7 @@ impl World {
 }
 
 pub(super) fn with<T>(postgres: &Database, work: impl FnOnce(&mut Server) -> T) -> T {
-    work(&mut postgres.lock().unwrap_or_else(PoisonError::into_inner))
+    work(&mut postgres.lock())
 }
 
 fn text(value: &Value) -> String {
