@@ -14,6 +14,7 @@
 //! *Architecture invariant:* this crate can't reach the store.
 
 mod auth;
+mod counts;
 mod error;
 mod exchange;
 mod gateway;

@@ -2,7 +2,7 @@
 
 use crate::auth::leases::Leases;
 use crate::auth::lookup_health::Answers;
-use crate::metrics::counts::Counts;
+use crate::counts::Counts;
 use crate::options::Options;
 use crate::replica_state::{Snapshot, Standing};
 use crate::resilience::breaker::Breakers;

@@ -12,7 +12,7 @@ mod tests;
 
 use contents::Known;
 
-use crate::metrics::counts::Moment;
+use crate::counts::Moment;
 use crate::replica_state::Snapshot;
 use crate::shared::Core;
 use crate::spool::Spool;

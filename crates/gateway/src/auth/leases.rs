@@ -7,7 +7,7 @@
 
 mod shards;
 
-use crate::metrics::counts::LeaseCounts;
+use crate::counts::LeaseCounts;
 use lychgate_link::{Authorization, ControlLink, DenyReason, LinkError};
 use lychgate_telemetry::metrics::labels::Lookup;
 use lychgate_types::Timestamp;

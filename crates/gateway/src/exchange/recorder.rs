@@ -4,8 +4,8 @@
 //! record. From here on each leaves one, whatever happens: a meter that is dropped unclosed closes itself.
 
 use crate::auth::credentials::Outgoing;
+use crate::counts::ProviderCounts;
 use crate::exchange::outcome::{Ending, judge};
-use crate::metrics::counts::ProviderCounts;
 use crate::routing::provider::Provider;
 use crate::shared::{Core, Visit};
 use crate::spool::Slot;

@@ -1,8 +1,8 @@
 //! A provider as the data plane uses it: its configuration made ready, so that a request has nothing to parse.
 
 use crate::auth::credentials::{Outgoing, X_API_KEY};
+use crate::counts::ProviderCounts;
 use crate::error::Refusal;
-use crate::metrics::counts::ProviderCounts;
 use crate::resilience::key_pool::{Bench, Key, Pool};
 use crate::resilience::retry::asked_wait;
 use crate::resilience::retry_budget::Budget;
