@@ -2,10 +2,9 @@
 
 use crate::inbound::front::{DataPlane, Front};
 use crate::inbound::stack::Stack;
-use crate::link::{attach, deliver};
+use crate::link::{attach, deliver, offline};
 use crate::options::Options;
 use crate::shared::Core;
-use crate::snapshot;
 use crate::spool::disk::{Disk, SystemDisk};
 use crate::spool::{self, Full, Spool, SpoolError};
 use crate::upstream::Upstream;
@@ -70,13 +69,13 @@ impl Gateway {
     ) -> Result<Self, SpoolError> {
         let spool = Spool::open(&options.spool, &ambient, disk)?;
         let core = Arc::new(Core::new(options, link, ambient, upstream, spool));
-        snapshot::recall(&core);
+        offline::restore(&core);
         let tasks = Tasks {
             attachment: tokio::spawn(attach::run(Arc::clone(&core))),
             others: [
                 tokio::spawn(deliver::run(Arc::clone(&core))),
                 tokio::spawn(spool::keep(Arc::clone(&core.spool))),
-                tokio::spawn(snapshot::keep(Arc::clone(&core))),
+                tokio::spawn(offline::run(Arc::clone(&core))),
             ],
         };
         Ok(Self {
@@ -189,7 +188,7 @@ impl Gateway {
             tasks.others.iter().for_each(JoinHandle::abort);
         }
         if self.core.snapshot.load().standing.is_attached() {
-            snapshot::write(&self.core).await;
+            offline::write_snapshot(&self.core).await;
         }
         if !spool::settle(&self.core.spool).await {
             tracing::error!("records could not be kept before the end");

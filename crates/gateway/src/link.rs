@@ -4,3 +4,4 @@
 
 pub(crate) mod attach;
 pub(crate) mod deliver;
+pub(crate) mod offline;

@@ -6,7 +6,7 @@ use crate::counts::Counts;
 use crate::options::Options;
 use crate::replica_state::{Snapshot, Standing};
 use crate::resilience::breaker::Breakers;
-use crate::snapshot::Offline;
+use crate::snapshot::SnapshotCache;
 use crate::spool::Spool;
 use crate::upstream::Upstream;
 use arc_swap::ArcSwap;
@@ -35,7 +35,7 @@ pub(crate) struct Core {
     pub(crate) answers: Answers,
     pub(crate) leases: Arc<Leases>,
     pub(crate) spool: Arc<Spool>,
-    pub(crate) offline: Offline,
+    pub(crate) offline: SnapshotCache,
     pub(crate) upstream: Upstream,
     pub(crate) breakers: Arc<Breakers>,
     pub(crate) counts: Counts,
@@ -63,7 +63,7 @@ impl Core {
             replica_id: ambient.new_id(),
             started: Instant::now(),
             started_at: ambient.now(),
-            offline: Offline::new(&options.spool.directory, options.offline.clone()),
+            offline: SnapshotCache::new(&options.spool.directory, options.offline.clone()),
             spool,
             options,
             ambient,

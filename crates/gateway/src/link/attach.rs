@@ -7,9 +7,9 @@ mod disconnect;
 
 use disconnect::{Over, closed, failed, lost, refused};
 
+use crate::link::offline;
 use crate::replica_state::{Snapshot, Standing};
 use crate::shared::Core;
-use crate::snapshot;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use lychgate_link::{Configuration, Down, Heartbeat, Hello, LinkError, Message, PROTOCOL};
@@ -89,7 +89,7 @@ pub(crate) async fn run(core: Arc<Core>) {
             Over::Lost(why) => {
                 tracing::warn!(why = %why.words, "the control link is down");
                 if core.snapshot.load().standing.is_attached() {
-                    snapshot::write(&core).await;
+                    offline::write_snapshot(&core).await;
                 }
                 lost(&core, why);
                 soon.next(&core.ambient)
@@ -312,7 +312,7 @@ fn heartbeat(core: &Core, heartbeats: &watch::Sender<Heartbeat>) {
 
 fn configure(core: &Core, configuration: &Arc<Configuration>, spool_key: &SpoolKey) {
     core.spool.set_key(spool_key);
-    core.offline.told(configuration, spool_key);
+    core.offline.receive(configuration, spool_key);
     let table = Arc::new(core.snapshot.load().table.next(configuration));
     core.snapshot.store(Arc::new(Snapshot {
         standing: Standing::Attached,

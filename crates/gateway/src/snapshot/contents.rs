@@ -13,7 +13,7 @@ const LEASE: usize = 32 + 1 + 8;
 
 /// What a replica knew when it was last attached.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Known {
+pub(crate) struct Snapshot {
     /// When that was.
     pub(crate) attached_at: Timestamp,
     /// The place in the control plane's feed of changes.
@@ -24,7 +24,7 @@ pub(crate) struct Known {
     pub(crate) leases: Vec<Kept>,
 }
 
-impl Known {
+impl Snapshot {
     pub(super) fn encode(&self) -> Zeroizing<Vec<u8>> {
         let configuration = self.configuration.encode();
         // In its final size from the start: a buffer that moves leaves secrets behind.

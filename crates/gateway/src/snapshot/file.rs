@@ -1,7 +1,7 @@
 //! The file: magic, the key's id, a salt, and what is known, sealed with AES-256-GCM under a key that follows from the gateway
 //! key's secret and the salt (HKDF-SHA256). Each writing draws another salt, so each key seals once.
 
-use super::Known;
+use super::contents::Snapshot;
 use crate::key_derivation::{self, SecretId};
 use aws_lc_rs::aead::{Aad, LessSafeKey, NONCE_LEN, Nonce};
 use aws_lc_rs::error::Unspecified;
@@ -39,7 +39,7 @@ impl From<Unspecified> for Unreadable {
 }
 
 /// Reads it; `None` where there is none.
-pub(super) fn read(path: &Path, key: &GatewayKeySecret) -> Result<Option<Known>, Unreadable> {
+pub(super) fn read(path: &Path, key: &GatewayKeySecret) -> Result<Option<Snapshot>, Unreadable> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -57,15 +57,15 @@ pub(super) fn read(path: &Path, key: &GatewayKeySecret) -> Result<Option<Known>,
         return Err(Unreadable::OtherKey);
     }
     let plain = cipher(key, salt)?.open_in_place(nonce(), Aad::from(MAGIC), sealed)?;
-    Known::decode(plain).ok_or(Unreadable::Damaged).map(Some)
+    Snapshot::decode(plain).ok_or(Unreadable::Damaged).map(Some)
 }
 
 /// Writes it, in the place of the one before.
-pub(super) fn write(path: &Path, known: &Known, key: &GatewayKeySecret, ambient: &Ambient) -> io::Result<()> {
+pub(super) fn write(path: &Path, snapshot: &Snapshot, key: &GatewayKeySecret, ambient: &Ambient) -> io::Result<()> {
     let unsealed = |Unspecified| io::Error::other("the cipher failed");
     let mut salt = [0; SALT];
     ambient.fill(&mut salt);
-    let mut body = known.encode();
+    let mut body = snapshot.encode();
     let tag = cipher(key, &salt)
         .and_then(|cipher| cipher.seal_in_place_separate_tag(nonce(), Aad::from(MAGIC), &mut body))
         .map_err(unsealed)?;
