@@ -55,7 +55,7 @@ impl Gateway {
     /// Starts attaching and delivering over `link`. Needs a Tokio runtime; does not wait for the control plane: until it is
     /// reached, requests are refused and [`Self::readiness`] says so.
     pub fn start(options: Options, link: Arc<dyn ControlLink>, ambient: Ambient) -> Result<Self, StartError> {
-        let upstream = Upstream::new(&options).map_err(StartError::Tls)?;
+        let upstream = Upstream::new(&options.provider_cas, options.proxy.clone()).map_err(StartError::Tls)?;
         Ok(Self::start_on(options, link, ambient, upstream, Arc::new(SystemDisk))?)
     }
 

@@ -19,14 +19,14 @@ pub(crate) mod tls_roots;
 pub(crate) use answer::Answer;
 pub(crate) use error::SendError;
 
-use crate::options::Options;
-use crate::routing::provider::Provider;
 use crate::upstream::proxy::OutboundProxy;
+use crate::upstream::tls_roots::CaCertificates;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use dial::{Dialer, Target};
 use http::{Request, Response, Uri};
 use http_body_util::Full;
+use lychgate_link::ProviderConfig;
 use lychgate_types::ProviderId;
 use pool::Pool;
 use std::collections::HashMap;
@@ -68,10 +68,10 @@ struct Shared {
 
 impl Upstream {
     /// Needs a Tokio runtime, for looking through what is idle.
-    pub(crate) fn new(options: &Options) -> Result<Self, rustls::Error> {
+    pub(crate) fn new(cas: &CaCertificates, proxy: OutboundProxy) -> Result<Self, rustls::Error> {
         let shared = Arc::new(Shared {
-            dialer: Arc::new(Dialer::new(options)?),
-            proxy: options.proxy.clone(),
+            dialer: Arc::new(Dialer::new(cas)?),
+            proxy,
             pools: ArcSwap::default(),
         });
         tokio::spawn(sweep(Arc::downgrade(&shared)));
@@ -80,8 +80,8 @@ impl Upstream {
 
     /// Sends a request of this provider (to one of its URLs, without `Host`); the answer's head comes from the future. The
     /// provider's policy says how long connecting may take, and which HTTP is spoken.
-    pub(crate) fn send(&self, provider: &Provider, request: Request<Full<Bytes>>) -> Sending {
-        let patience = Duration::from_millis(provider.config.policy.timeouts.connect_ms.into());
+    pub(crate) fn send(&self, provider: &ProviderConfig, request: Request<Full<Bytes>>) -> Sending {
+        let patience = Duration::from_millis(provider.policy.timeouts.connect_ms.into());
         match self.0.pool(provider, request.uri()) {
             Some(pool) => Sending(Box::pin(pool.exchange(request, patience))),
             None => {
@@ -93,9 +93,9 @@ impl Upstream {
 }
 
 impl Shared {
-    fn pool(&self, provider: &Provider, url: &Uri) -> Option<Arc<Pool>> {
+    fn pool(&self, provider: &ProviderConfig, url: &Uri) -> Option<Arc<Pool>> {
         let known = self.pools.load();
-        if let Some(pool) = known.get(&provider.config.id)
+        if let Some(pool) = known.get(&provider.id)
             && pool.target.fits(provider, url)
         {
             return Some(Arc::clone(pool));
@@ -105,7 +105,7 @@ impl Shared {
         // One that another request makes at the same time is lost with its connections; that is rare and harmless.
         self.pools.rcu(|pools| {
             let mut pools = HashMap::clone(pools);
-            pools.insert(provider.config.id, Arc::clone(&made));
+            pools.insert(provider.id, Arc::clone(&made));
             pools
         });
         Some(made)

@@ -138,7 +138,7 @@ impl Exchange {
         let credential = self.itinerary.credential(pass)?;
         let last = !self.itinerary.may_go_on();
         let request = self.outbound.request(url, body, credential, last);
-        Some(self.core.upstream.send(&pass.provider, request))
+        Some(self.core.upstream.send(&pass.provider.config, request))
     }
 
     fn go_on(&mut self, pass: Pass, permit: Permit) {

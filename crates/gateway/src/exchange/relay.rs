@@ -317,7 +317,7 @@ async fn pass(
     let timeouts = &provider.config.policy.timeouts;
     let limit = millis(timeouts.headers_ms.min(timeouts.total_ms));
     let end = Instant::now() + millis(timeouts.total_ms);
-    let sending = core.upstream.send(&provider, request);
+    let sending = core.upstream.send(&provider.config, request);
     let response = match tokio::time::timeout(limit, sending).await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => return Err(no_head(&NoHead::Broken(error), limit)),

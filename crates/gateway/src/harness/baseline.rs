@@ -28,7 +28,7 @@ use std::sync::Arc;
 /// Serves `/ai/PROVIDER/…` for the providers of a configuration, to whoever asks. Needs a Tokio runtime.
 pub fn front(options: Options, configuration: &Configuration) -> Result<Front, StartError> {
     let relay = Relay(Arc::new(Parts {
-        upstream: Upstream::new(&options).map_err(StartError::Tls)?,
+        upstream: Upstream::new(&options.provider_cas, options.proxy.clone()).map_err(StartError::Tls)?,
         table: Table::default().next(configuration),
         credential: Outgoing {
             name: AUTHORIZATION,
@@ -91,7 +91,7 @@ impl Parts {
             .insert(self.credential.name.clone(), self.credential.value.clone());
         let response = self
             .upstream
-            .send(provider, outgoing)
+            .send(&provider.config, outgoing)
             .await
             .map_err(|error| refusal(StatusCode::BAD_GATEWAY, error.to_string()))?;
         let (mut parts, body) = response.into_parts();

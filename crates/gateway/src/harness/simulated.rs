@@ -28,7 +28,9 @@ impl Outside {
     /// # Errors
     /// Those of the TLS library.
     pub fn new(options: &Options) -> Result<Self, StartError> {
-        Upstream::new(options).map(Self).map_err(StartError::Tls)
+        Upstream::new(&options.provider_cas, options.proxy.clone())
+            .map(Self)
+            .map_err(StartError::Tls)
     }
 }
 

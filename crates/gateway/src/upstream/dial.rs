@@ -4,17 +4,16 @@
 
 use super::error::SendError;
 use super::stream::Stream;
-use crate::options::Options;
-use crate::routing::provider::Provider;
 use crate::upstream::private_address::{PrivateAddress, Resolver, is_inner_name, is_private, literal};
 use crate::upstream::proxy::OutboundProxy;
-use crate::upstream::tls_roots::roots;
+use crate::upstream::tls_roots::{CaCertificates, roots};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::proxy::matcher::Intercept;
 use hyper_util::rt::TokioIo;
+use lychgate_link::ProviderConfig;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::sync::Arc;
@@ -52,7 +51,7 @@ enum Way {
 
 impl Target {
     /// The target of a URL that a provider's requests go to. `None` for one that is not absolute.
-    pub(super) fn new(provider: &Provider, url: &Uri, proxy: &OutboundProxy) -> Option<Self> {
+    pub(super) fn new(provider: &ProviderConfig, url: &Uri, proxy: &OutboundProxy) -> Option<Self> {
         let (scheme, authority) = (url.scheme()?.clone(), url.authority()?.clone());
         let secure = scheme == Scheme::HTTPS;
         let way = match proxy.intercept(url) {
@@ -62,8 +61,8 @@ impl Target {
         };
         Some(Self {
             host: host(&authority, secure)?,
-            allow_private: provider.config.allow_private,
-            http2: provider.config.policy.http2 && secure,
+            allow_private: provider.allow_private,
+            http2: provider.policy.http2 && secure,
             scheme,
             authority,
             way,
@@ -71,11 +70,11 @@ impl Target {
     }
 
     /// Whether it is still where the provider's requests go to.
-    pub(super) fn fits(&self, provider: &Provider, url: &Uri) -> bool {
+    pub(super) fn fits(&self, provider: &ProviderConfig, url: &Uri) -> bool {
         url.scheme() == Some(&self.scheme)
             && url.authority() == Some(&self.authority)
-            && self.allow_private == provider.config.allow_private
-            && self.http2 == (provider.config.policy.http2 && self.scheme == Scheme::HTTPS)
+            && self.allow_private == provider.allow_private
+            && self.http2 == (provider.policy.http2 && self.scheme == Scheme::HTTPS)
     }
 
     pub(super) fn offers_h2(&self) -> bool {
@@ -131,11 +130,11 @@ pub(super) struct Dialer {
 }
 
 impl Dialer {
-    pub(super) fn new(options: &Options) -> Result<Self, rustls::Error> {
+    pub(super) fn new(cas: &CaCertificates) -> Result<Self, rustls::Error> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut tls = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(rustls::DEFAULT_VERSIONS)?
-            .with_root_certificates(roots(&options.provider_cas))
+            .with_root_certificates(roots(cas))
             .with_no_client_auth();
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         let mut h2_too = tls.clone();

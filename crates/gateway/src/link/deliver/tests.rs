@@ -98,7 +98,7 @@ impl Bench {
         let ambient = Ambient::system();
         let spool = Spool::open(&options.spool, &ambient, Arc::new(SystemDisk)).unwrap();
         spool.set_key(&SpoolKey::from_bytes([1; 32]));
-        let upstream = Upstream::new(&options).unwrap();
+        let upstream = Upstream::new(&options.provider_cas, options.proxy.clone()).unwrap();
         let link: Arc<dyn ControlLink> = Arc::<Plane>::clone(&plane);
         let core = Arc::new(Core::new(options, link, ambient, upstream, spool));
         core.attached.send_replace(true);
