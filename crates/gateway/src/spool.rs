@@ -28,6 +28,7 @@ mod frame;
 mod intake;
 mod journal;
 mod keeper;
+mod options;
 mod outlet;
 mod reader;
 mod seal;
@@ -39,9 +40,9 @@ pub(crate) use cursor::Position;
 pub use directory::SpoolError;
 pub(crate) use intake::{Full, Slot};
 pub(crate) use keeper::{keep, settle};
+pub use options::{SpoolFull, SpoolOptions, SpoolSync};
 pub(crate) use reader::{Batch, Entry, Most};
 
-use crate::options::{SpoolFull, SpoolOptions, SpoolSync};
 use arc_swap::ArcSwapOption;
 use aside::Aside;
 use cursor::Cursor;

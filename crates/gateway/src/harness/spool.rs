@@ -1,6 +1,6 @@
 //! The spool by itself, for the bench to measure. No role of the product uses it.
 
-use crate::options::SpoolOptions;
+use crate::spool::SpoolOptions;
 use crate::spool::disk::SystemDisk;
 use crate::spool::{Most, Position, Spool, SpoolError};
 use lychgate_types::Ambient;

@@ -3,7 +3,7 @@
 use super::keeper;
 use super::seal::KeyId;
 use super::{Spool, Writer};
-use crate::options::{SpoolFull, SpoolSync};
+use crate::spool::{SpoolFull, SpoolSync};
 use lychgate_link::EncodedRecord;
 use lychgate_stream::Hold;
 use lychgate_types::interception::InterceptionRecord;

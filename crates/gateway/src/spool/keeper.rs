@@ -2,7 +2,7 @@
 
 use super::Spool;
 use super::journal::Unsynced;
-use crate::options::SpoolSync;
+use crate::spool::SpoolSync;
 use lychgate_stream::Hold;
 use std::ops::Range;
 use std::sync::Arc;

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::exchange::recorder::tests::a_record;
-use crate::options::{Options, SpoolOptions};
+use crate::options::Options;
 use crate::spool::Spool;
+use crate::spool::SpoolOptions;
 use crate::spool::disk::SystemDisk;
 use crate::upstream::Upstream;
 use async_trait::async_trait;

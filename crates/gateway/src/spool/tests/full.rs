@@ -1,7 +1,7 @@
 //! No room: by the limit, or because the disk takes no more.
 
 use super::*;
-use crate::options::SpoolFull;
+use crate::spool::SpoolFull;
 use crate::spool::{Full, keep};
 
 fn small(directory: &Path, when_full: SpoolFull) -> SpoolOptions {

@@ -8,7 +8,7 @@ mod sync;
 use super::disk::{Disk, Log, SystemDisk};
 use super::{Most, Position, Spool};
 use crate::exchange::recorder::tests::a_record;
-use crate::options::SpoolOptions;
+use crate::spool::SpoolOptions;
 use lychgate_types::Ambient;
 use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::secret::SpoolKey;

@@ -1,7 +1,7 @@
 //! What is synced, and in which order: seen by what the disk is asked, not by the clock.
 
 use super::*;
-use crate::options::SpoolSync;
+use crate::spool::SpoolSync;
 use crate::spool::{Full, keep, settle};
 use futures_util::FutureExt as _;
 use std::time::Duration;

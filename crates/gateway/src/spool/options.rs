@@ -1,0 +1,58 @@
+//! What an operator can set about the spool.
+
+use std::path::PathBuf;
+
+/// Where records wait until the control plane has acknowledged them, and how much may wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpoolOptions {
+    /// A directory for this process alone; made where it is missing.
+    pub directory: PathBuf,
+    /// Most bytes on disk.
+    pub max_bytes: u64,
+    /// What records survive.
+    pub sync: SpoolSync,
+    /// What becomes of requests when there is no room for their records.
+    pub when_full: SpoolFull,
+}
+
+/// What records survive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SpoolSync {
+    /// The end of the process at once; a loss of power but for the last 100 ms.
+    #[default]
+    Interval,
+    /// A loss of power too: the end of an answer waits for the disk.
+    Always,
+}
+
+/// What becomes of requests when there is no room for their records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SpoolFull {
+    /// They are refused: nothing is relayed unrecorded.
+    #[default]
+    Refuse,
+    /// They go on, and are counted.
+    Unrecorded,
+}
+
+lychgate_types::texts!(SpoolSync {
+    Interval = "interval",
+    Always = "always",
+});
+
+lychgate_types::texts!(SpoolFull {
+    Refuse = "refuse",
+    Unrecorded = "unrecorded",
+});
+
+impl SpoolOptions {
+    /// The defaults, in this directory.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+            max_bytes: 1 << 30,
+            sync: SpoolSync::default(),
+            when_full: SpoolFull::default(),
+        }
+    }
+}
