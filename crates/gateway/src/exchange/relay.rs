@@ -288,7 +288,7 @@ async fn verdict(core: &Core, token: SecretHash) -> Verdict {
     if !core.snapshot.load().standing.is_attached() {
         return Verdict::Unknown;
     }
-    let verdict = Box::pin(core.leases.ask(&core.link, token)).await;
+    let verdict = Box::pin(core.leases.look_up(&core.link, token)).await;
     core.answers.note(verdict != Verdict::Unknown);
     verdict
 }

@@ -104,7 +104,7 @@ impl Replica {
     /// Tokens that are believed.
     pub fn believed(&self) -> usize {
         let core = &self.gateway.core;
-        core.leases.all(core.ambient.now()).len()
+        core.leases.persist(core.ambient.now()).len()
     }
 
     /// Ends it as the end of its process would: nobody is told, and nothing more is written.

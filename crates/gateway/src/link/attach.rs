@@ -246,7 +246,7 @@ async fn renew(core: &Core, heartbeats: &watch::Sender<Heartbeat>, under_way: &A
 fn begin(core: &Core, heartbeats: &watch::Sender<Heartbeat>, opened: Opened) -> Attached {
     if !opened.resumed {
         // While nobody was attached, revocations may have been missed.
-        core.leases.forget_all();
+        core.leases.clear();
     }
     core.counts.link.attachments.count();
     configure(core, &opened.configuration, &opened.spool_key);
@@ -259,7 +259,7 @@ fn begin(core: &Core, heartbeats: &watch::Sender<Heartbeat>, opened: Opened) -> 
 fn hear(core: &Core, at: &mut u64, event: Event) -> Result<(), Over> {
     let down = said(event)?;
     if down.after != *at {
-        core.leases.forget_all();
+        core.leases.clear();
         core.applied.store(0, Ordering::Release);
         let words = format!(
             "a change was missed: the feed goes on from {}, this replica is at {at}",

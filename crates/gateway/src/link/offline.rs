@@ -79,7 +79,7 @@ pub(crate) async fn write_snapshot(core: &Arc<Core>) {
             applied: core.applied.load(Ordering::Acquire),
             configuration: received.configuration,
             spool_key: received.spool_key,
-            leases: core.leases.all(now),
+            leases: core.leases.persist(now),
         };
         core.offline.write(&snapshot, &core.ambient);
     };

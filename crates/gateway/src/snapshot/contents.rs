@@ -1,6 +1,6 @@
 //! What is known, as bytes: version, times, key, configuration, leases, all numbers little-endian.
 
-use crate::auth::leases::Kept;
+use crate::auth::leases::PersistedLease;
 use lychgate_link::Configuration;
 use lychgate_types::Timestamp;
 use lychgate_types::secret::{SecretHash, SpoolKey};
@@ -21,7 +21,7 @@ pub(crate) struct Snapshot {
     pub(crate) configuration: Arc<Configuration>,
     pub(crate) spool_key: SpoolKey,
     /// Tokens that were good, and until when they may be believed.
-    pub(crate) leases: Vec<Kept>,
+    pub(crate) leases: Vec<PersistedLease>,
 }
 
 impl Snapshot {
@@ -54,7 +54,7 @@ impl Snapshot {
         let length = usize::try_from(u32::from_le_bytes(take(&mut rest)?)).ok()?;
         let (configuration, leases) = rest.split_at_checked(length)?;
         let lease = |mut bytes: &[u8]| {
-            Some(Kept {
+            Some(PersistedLease {
                 token: SecretHash::from_bytes(take(&mut bytes)?),
                 may_send_requests: take::<1>(&mut bytes)? == [1],
                 until: Timestamp::from_micros(i64::from_le_bytes(take(&mut bytes)?)),

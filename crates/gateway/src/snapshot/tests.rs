@@ -2,7 +2,7 @@
 
 use super::cache::FILE_NAME;
 use super::*;
-use crate::auth::leases::Kept;
+use crate::auth::leases::PersistedLease;
 use lychgate_link::Configuration;
 use lychgate_types::clock::Clock;
 use lychgate_types::random::SystemRandom;
@@ -38,7 +38,7 @@ fn snapshot() -> Snapshot {
         }),
         spool_key: SpoolKey::from_bytes([5; 32]),
         leases: [true, false]
-            .map(|may_send_requests| Kept {
+            .map(|may_send_requests| PersistedLease {
                 token: SecretHash::from_bytes([may_send_requests.into(); 32]),
                 may_send_requests,
                 until: Timestamp::from_micros(2 * HOUR),

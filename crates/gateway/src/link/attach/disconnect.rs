@@ -85,7 +85,7 @@ pub(super) fn lost(core: &Core, why: Why) {
 }
 
 pub(super) fn refused(core: &Core, why: Why) {
-    core.leases.forget_all();
+    core.leases.clear();
     core.offline.discard();
     stand(core, |standing| match standing {
         // A key that was revoked while we watched is unknown from then on; the first reason is the one that helps.
