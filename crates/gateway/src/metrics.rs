@@ -62,8 +62,8 @@ impl Gateway {
 
     fn write_link(&self, page: &mut Page) {
         let core = &self.core;
-        let snapshot = core.snapshot.load();
-        let standing = &snapshot.standing;
+        let state = core.replica_state.load();
+        let link = &state.link;
         page.one(Metric::Ready, self.readiness().is_ok());
         page.family(Metric::Draining, |samples| {
             for by in DrainedBy::ALL {
@@ -74,14 +74,14 @@ impl Gateway {
                 samples.add(&[Label::of(*by)], drained.load(Ordering::Acquire));
             }
         });
-        page.state(Metric::LinkState, Some(standing.state()));
-        page.state(Metric::LinkTrouble, standing.trouble());
-        page.one(Metric::LinkAway, core.away(standing));
+        page.state(Metric::LinkState, Some(link.label()));
+        page.state(Metric::LinkTrouble, link.trouble());
+        page.one(Metric::LinkAway, core.away(link));
         page.one(Metric::LinkAwayLimit, core.options.max_offline);
         page.one(Metric::LinkAttachments, core.counts.link.attachments.get());
         page.one(Metric::LinkLosses, core.counts.link.losses.get());
-        page.one(Metric::ConfigurationVersion, snapshot.table.version);
-        page.one(Metric::SnapshotWritten, core.offline.written.get());
+        page.one(Metric::ConfigurationVersion, state.table.version);
+        page.one(Metric::SnapshotWritten, core.snapshot_cache.written.get());
     }
 
     fn write_requests(&self, page: &mut Page) {
@@ -151,8 +151,8 @@ impl Gateway {
 
     /// In the order of their names.
     fn providers(&self) -> Vec<Arc<Provider>> {
-        let snapshot = self.core.snapshot.load();
-        let mut providers: Vec<_> = snapshot.table.providers().cloned().collect();
+        let state = self.core.replica_state.load();
+        let mut providers: Vec<_> = state.table.providers().cloned().collect();
         providers.sort_unstable_by(|one, other| one.config.name.cmp(&other.config.name));
         providers
     }

@@ -114,8 +114,8 @@ fn open(
         None => CredentialKind::Centralized,
     };
     let candidates = {
-        let snapshot = core.snapshot.load();
-        let routes = &snapshot.table.routes;
+        let state = core.replica_state.load();
+        let routes = &state.table.routes;
         routes.draw(provider, &facts.model, own.is_some(), &core.ambient)?
     };
     let model = core.breakers.model(&facts.model);
@@ -285,11 +285,14 @@ async fn verdict(core: &Core, token: SecretHash) -> Verdict {
     if let Some(verdict) = core.leases.known(&token) {
         return verdict;
     }
-    if !core.snapshot.load().standing.is_attached() {
+    if !core.replica_state.load().link.is_attached() {
         return Verdict::Unknown;
     }
     let verdict = Box::pin(core.leases.look_up(&core.link, token)).await;
-    core.answers.note(verdict != Verdict::Unknown);
+    match verdict {
+        Verdict::Unknown => core.lookup_health.failure(),
+        _ => core.lookup_health.success(),
+    }
     verdict
 }
 

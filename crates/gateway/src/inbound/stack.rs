@@ -2,7 +2,7 @@
 //!
 //! 1. the time of arrival is taken, before anything costs some;
 //! 2. the provider is looked up, since every answer from here on has that provider's shape;
-//! 3. draining, standing with the control plane and the number of requests are checked, because a refusal must stay cheap
+//! 3. draining, the state of the control link and the number of requests are checked, because a refusal must stay cheap
 //!    when there is most to refuse;
 //! 4. panics are caught, so that one request's bug is that request's 500 and nothing of it is told;
 //! 5. the request is relayed (`relay`).
@@ -97,14 +97,14 @@ async fn unread(request: Request<Body>) {
 
 pub(crate) type Entered = (crate::shared::Visit, Arc<Provider>, bool);
 
-/// Stations 2 and 3. Nothing of the snapshot is held on to but the provider.
+/// Stations 2 and 3. Of the replica state, nothing is kept but the provider.
 pub(crate) fn enter(
     core: &Arc<Core>,
     path: &str,
 ) -> (lychgate_types::provider::ProviderType, Result<Entered, Refusal>) {
-    let snapshot = core.snapshot.load();
+    let state = core.replica_state.load();
     let (name, rest) = allow_list::split(path).unwrap_or_default();
-    let provider = snapshot.table.provider(name);
+    let provider = state.table.provider(name);
     let shape = provider.map_or_else(
         || allow_list::likely_type(rest),
         |provider| provider.config.provider_type,
@@ -121,7 +121,7 @@ pub(crate) fn enter(
                 5,
             ));
         }
-        snapshot.standing.admits(core.options.max_offline)?;
+        state.link.admits(core.options.max_offline)?;
         let provider = provider.ok_or_else(|| {
             let message = "there is no provider of this name";
             Refusal::new(StatusCode::NOT_FOUND, Refused::UnknownProvider, message)
@@ -130,7 +130,7 @@ pub(crate) fn enter(
             let message = "this gateway is at its limit of requests";
             Refusal::unavailable(Refused::TooManyRequests, message, 1)
         })?;
-        Ok((visit, Arc::clone(provider), snapshot.table.capture_content))
+        Ok((visit, Arc::clone(provider), state.table.capture_content))
     };
     (shape, entered())
 }

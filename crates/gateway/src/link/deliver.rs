@@ -189,9 +189,9 @@ impl Delivery {
     async fn send(&mut self, entries: &[Entry]) -> Result<(), LinkError> {
         let records = entries.iter().map(|entry| entry.record.clone()).collect();
         let answer = self.core.link.deliver(self.core.replica_id, records).await;
-        self.core.answers.note(answer.is_ok());
         match answer {
             Ok(receipt) => {
+                self.core.lookup_health.success();
                 self.backoff.reset();
                 let taken = entries.len().saturating_sub(receipt.rejected.len());
                 self.core.counts.delivery.delivered.add(taken as u64);
@@ -199,6 +199,7 @@ impl Delivery {
                 Ok(())
             }
             Err(error) => {
+                self.core.lookup_health.failure();
                 self.core.counts.delivery.failures.count();
                 tracing::warn!(%error, waiting = self.core.spool.depth(), "records could not be delivered; they wait");
                 Err(error)

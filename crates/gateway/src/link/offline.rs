@@ -6,7 +6,7 @@
 //!
 //! Not here: the file itself (`snapshot`).
 
-use crate::replica_state::Snapshot as ReplicaState;
+use crate::replica_state::ReplicaState;
 use crate::shared::Core;
 use crate::snapshot::Snapshot;
 use crate::spool::Spool;
@@ -23,7 +23,7 @@ const MAX_AGE: Duration = Duration::from_secs(30);
 /// Restores what an earlier process knew. No requests are accepted on the strength of it yet: first this process has to find out
 /// whether a control plane can be reached.
 pub(crate) fn restore(core: &Core) {
-    let Some((snapshot, age)) = core.offline.load(&core.ambient, core.options.max_offline) else {
+    let Some((snapshot, age)) = core.snapshot_cache.load(&core.ambient, core.options.max_offline) else {
         return;
     };
     let Some(last_attached) = Instant::now().checked_sub(age) else {
@@ -33,17 +33,18 @@ pub(crate) fn restore(core: &Core) {
     core.leases.restore(&snapshot.leases, core.ambient.now());
     // Revocations since then can be asked for from here on.
     core.applied.store(snapshot.applied, Ordering::Release);
-    core.snapshot.rcu(|now| ReplicaState {
-        standing: now.standing.clone(),
+    core.replica_state.rcu(|now| ReplicaState {
+        link: now.link.clone(),
         table: Arc::new(now.table.next(&snapshot.configuration)),
     });
-    core.offline.receive(&snapshot.configuration, &snapshot.spool_key);
-    core.offline.restored(last_attached);
+    core.snapshot_cache
+        .receive(&snapshot.configuration, &snapshot.spool_key);
+    core.snapshot_cache.restored(last_attached);
 }
 
 /// Keeps the snapshot up to date; never returns where it is wanted.
 pub(crate) async fn run(core: Arc<Core>) {
-    let Some(mut key) = core.offline.key() else {
+    let Some(mut key) = core.snapshot_cache.key() else {
         return;
     };
     let mut written: Option<(Version, Instant)> = None;
@@ -57,7 +58,7 @@ pub(crate) async fn run(core: Arc<Core>) {
         }
         let version = Version::of(&core);
         let current = |(last, at): &(Version, Instant)| *last == version && at.elapsed() < MAX_AGE;
-        if core.snapshot.load().standing.is_attached() && !written.as_ref().is_some_and(current) {
+        if core.replica_state.load().link.is_attached() && !written.as_ref().is_some_and(current) {
             write_snapshot(&core).await;
             written = Some((version, Instant::now()));
         }
@@ -69,7 +70,7 @@ pub(crate) async fn write_snapshot(core: &Arc<Core>) {
     let spool = Arc::clone(&core.spool);
     let core = Arc::clone(core);
     let write = move |_: &Spool| {
-        let Some(received) = core.offline.received() else {
+        let Some(received) = core.snapshot_cache.received() else {
             return;
         };
         let now = core.ambient.now();
@@ -81,7 +82,7 @@ pub(crate) async fn write_snapshot(core: &Arc<Core>) {
             spool_key: received.spool_key,
             leases: core.leases.persist(now),
         };
-        core.offline.write(&snapshot, &core.ambient);
+        core.snapshot_cache.write(&snapshot, &core.ambient);
     };
     // It fails only when the process ends.
     let _ = spool.off_the_runtime(write).await;
@@ -98,7 +99,7 @@ struct Version {
 impl Version {
     fn of(core: &Core) -> Self {
         Self {
-            configuration: core.snapshot.load().table.version,
+            configuration: core.replica_state.load().table.version,
             applied: core.applied.load(Ordering::Acquire),
             leases: core.leases.changes(),
         }
