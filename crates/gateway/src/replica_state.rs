@@ -119,7 +119,7 @@ impl Standing {
                 1,
             )),
             Self::Away { .. } => Err(Refusal::unavailable(
-                Refused::AwayTooLong,
+                Refused::OfflineTooLong,
                 "this gateway has been without its control plane for too long",
                 5,
             )),
@@ -150,7 +150,7 @@ impl Standing {
         match self {
             Self::Starting { .. } => LinkState::Starting,
             Self::Attached => LinkState::Attached,
-            Self::Away { .. } => LinkState::Away,
+            Self::Away { .. } => LinkState::Offline,
             Self::Refused { .. } => LinkState::Refused,
         }
     }
