@@ -66,7 +66,7 @@ impl LinkState {
                 1,
             )),
             Self::Away { .. } => Err(Refusal::unavailable(
-                Refused::AwayTooLong,
+                Refused::OfflineTooLong,
                 "this gateway has been without its control plane for too long",
                 5,
             )),
@@ -99,7 +99,7 @@ impl LinkState {
         match self {
             Self::Starting { .. } => labels::LinkState::Starting,
             Self::Attached => labels::LinkState::Attached,
-            Self::Away { .. } => labels::LinkState::Away,
+            Self::Away { .. } => labels::LinkState::Offline,
             Self::Refused { .. } => labels::LinkState::Refused,
         }
     }
