@@ -1,6 +1,6 @@
 //! What kinds of provider there are and which APIs they speak.
 
-use crate::text_enum::text_enum;
+use crate::text_enum;
 
 text_enum! {
     /// The wire family of a provider.
