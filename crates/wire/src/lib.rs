@@ -9,7 +9,6 @@
 //! *Architecture invariant:* no I/O, no clock, no runtime, and no input makes it fail, recurse deeply or hold more than the
 //! limits in [`limits`].
 
-mod anthropic;
 mod capture;
 pub mod client;
 pub mod error;
@@ -18,9 +17,7 @@ pub mod fuzzing;
 mod json;
 pub mod limits;
 mod model;
-mod openai_chat;
-mod openai_embeddings;
-mod openai_responses;
+mod providers;
 mod request;
 mod response;
 mod sse;
@@ -28,6 +25,6 @@ mod sse;
 mod testing;
 
 pub use model::with_model;
-pub use openai_chat::UsageChunkFilter;
+pub use providers::openai::chat::UsageChunkFilter;
 pub use request::{MalformedBody, RequestFacts, ask_for_usage, read_request};
 pub use response::{ErrorFacts, ReaderOptions, ResponseFacts, ResponseReader};

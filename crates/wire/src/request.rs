@@ -1,6 +1,6 @@
 //! What a request says, before it goes upstream.
 
-use crate::{anthropic, openai_chat, openai_embeddings, openai_responses};
+use crate::providers::{anthropic, openai};
 use lychgate_types::provider::Api;
 
 /// What is recorded of a request's body.
@@ -52,9 +52,9 @@ impl From<serde_json::Error> for MalformedBody {
 pub fn read_request(api: Api, body: &[u8]) -> Result<RequestFacts, MalformedBody> {
     match api {
         Api::AnthropicMessages => anthropic::read_request(body),
-        Api::OpenAiChatCompletions => openai_chat::read_request(body),
-        Api::OpenAiResponses => openai_responses::read_request(body),
-        Api::OpenAiEmbeddings => openai_embeddings::read_request(body),
+        Api::OpenAiChatCompletions => openai::chat::read_request(body),
+        Api::OpenAiResponses => openai::responses::read_request(body),
+        Api::OpenAiEmbeddings => openai::embeddings::read_request(body),
     }
 }
 
@@ -65,7 +65,7 @@ pub fn read_request(api: Api, body: &[u8]) -> Result<RequestFacts, MalformedBody
 pub fn ask_for_usage(api: Api, facts: &RequestFacts, body: &[u8]) -> Option<Vec<u8>> {
     let wanted = api == Api::OpenAiChatCompletions && facts.streaming && !facts.usage_requested;
     if wanted {
-        openai_chat::with_usage_requested(body)
+        openai::chat::with_usage_requested(body)
     } else {
         None
     }

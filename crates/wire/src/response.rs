@@ -3,8 +3,8 @@
 use crate::capture::Capture;
 use crate::json::tail::Tail;
 use crate::limits::{BODY_BYTES, EMBEDDINGS_BODY_BYTES};
+use crate::providers::{anthropic, openai};
 use crate::sse::{Event, Ignored, Splitter};
-use crate::{anthropic, openai_chat, openai_embeddings, openai_responses};
 use lychgate_types::interception::{ModelThought, TokenUsage, ToolUsage};
 use lychgate_types::provider::Api;
 
@@ -77,9 +77,9 @@ impl ResponseReader {
         let capture = Capture::new(options.capture_content);
         let format: Box<dyn Format> = match api {
             Api::AnthropicMessages => Box::new(anthropic::Reader::new(capture)),
-            Api::OpenAiChatCompletions => Box::new(openai_chat::Reader::new(capture)),
-            Api::OpenAiResponses => Box::new(openai_responses::Reader::new(capture)),
-            Api::OpenAiEmbeddings => Box::new(openai_embeddings::Reader::default()),
+            Api::OpenAiChatCompletions => Box::new(openai::chat::Reader::new(capture)),
+            Api::OpenAiResponses => Box::new(openai::responses::Reader::new(capture)),
+            Api::OpenAiEmbeddings => Box::new(openai::embeddings::Reader::default()),
         };
         let limit = if api == Api::OpenAiEmbeddings {
             EMBEDDINGS_BODY_BYTES

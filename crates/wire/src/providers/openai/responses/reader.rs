@@ -4,7 +4,7 @@ use super::items::Items;
 use crate::capture::Capture;
 use crate::json::counters::{Counters, OpenAiNames};
 use crate::json::{self, Raw, members};
-use crate::openai_chat::ErrorBody;
+use crate::providers::openai::error::ErrorBody;
 use crate::response::Format;
 use crate::sse::{Event, Ignored};
 use crate::{ErrorFacts, ResponseFacts};

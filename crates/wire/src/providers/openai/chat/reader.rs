@@ -1,12 +1,12 @@
 //! What a Chat Completions answer says.
 
 use super::chunk::{Choice, Chunk, TEXTS};
-use super::error::ErrorBody;
 use super::tools::Tools;
 use crate::capture::{Capture, Captured, name};
 use crate::json;
 use crate::json::counters::{Counters, OpenAiNames};
 use crate::limits::ITEMS;
+use crate::providers::openai::error::ErrorBody;
 use crate::response::Format;
 use crate::sse::{Event, Ignored};
 use crate::{ErrorFacts, ResponseFacts};

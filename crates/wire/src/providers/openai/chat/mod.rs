@@ -1,7 +1,6 @@
 //! OpenAI Chat Completions, by OpenAI itself and by the many servers that speak it.
 
 mod chunk;
-mod error;
 mod reader;
 mod request;
 mod splice;
@@ -10,7 +9,6 @@ mod tests;
 mod tools;
 mod usage_filter;
 
-pub(crate) use error::ErrorBody;
 pub(crate) use reader::Reader;
 pub(crate) use request::read_request;
 pub(crate) use splice::with_usage_requested;

@@ -2,7 +2,7 @@
 
 use crate::json::counters::{Counters, OpenAiNames};
 use crate::json::{self, Raw, members};
-use crate::openai_chat::ErrorBody;
+use crate::providers::openai::error::ErrorBody;
 use crate::response::Format;
 use crate::sse::{Event, Ignored};
 use crate::{ErrorFacts, MalformedBody, RequestFacts, ResponseFacts};

@@ -1,0 +1,4 @@
+//! One folder per provider type.
+
+pub(crate) mod anthropic;
+pub(crate) mod openai;
