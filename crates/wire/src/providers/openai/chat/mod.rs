@@ -9,7 +9,30 @@ mod tests;
 mod tools;
 mod usage_filter;
 
-pub(crate) use reader::Reader;
-pub(crate) use request::read_request;
-pub(crate) use splice::with_usage_requested;
 pub use usage_filter::UsageChunkFilter;
+
+use super::error::done_event;
+use crate::capture::Capture;
+use crate::format::{ApiFormat, ResponseFormat};
+use crate::{MalformedBody, RequestFacts};
+
+/// OpenAI Chat Completions.
+pub(crate) struct ChatCompletions;
+
+impl ApiFormat for ChatCompletions {
+    fn read_request(&self, body: &[u8]) -> Result<RequestFacts, MalformedBody> {
+        request::read(body)
+    }
+
+    fn response(&self, capture: Capture) -> Box<dyn ResponseFormat> {
+        Box::new(reader::Reader::new(capture))
+    }
+
+    fn with_usage_requested(&self, body: &[u8]) -> Option<Vec<u8>> {
+        splice::with_usage_requested(body)
+    }
+
+    fn error_event(&self, status: u16, message: &str) -> String {
+        done_event(status, message)
+    }
+}
