@@ -51,22 +51,17 @@ impl GatewayKey {
     }
 }
 
-/// Whether a gateway key lets replicas in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyState {
-    /// It does.
-    Active,
-    /// Its time is over.
-    Expired,
-    /// Somebody has disabled it; said of an expired one, too.
-    Disabled,
+lychgate_types::text_enum! {
+    /// Whether a gateway key lets replicas in.
+    KeyState {
+        /// It does.
+        Active = "active",
+        /// Its time is over.
+        Expired = "expired",
+        /// Somebody has disabled it; said of an expired one, too.
+        Disabled = "disabled",
+    }
 }
-
-lychgate_types::texts!(KeyState {
-    Active = "active",
-    Expired = "expired",
-    Disabled = "disabled",
-});
 
 impl KeyState {
     pub(crate) fn of(disabled_at: Option<Timestamp>, expires_at: Option<Timestamp>, now: Timestamp) -> Self {

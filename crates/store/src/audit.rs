@@ -6,39 +6,27 @@ use lychgate_authz::{Action, Caller, Resource, Target, authorise, authorise_list
 use lychgate_types::{AuditEntryId, RequestId, Timestamp, TokenId};
 use uuid::Uuid;
 
-/// What came of an action.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AuditOutcome {
-    /// It was done.
-    Ok,
-    /// It was not allowed.
-    Denied,
-    /// It was allowed but could not be done.
-    Failed,
+lychgate_types::text_enum! {
+    /// What came of an action.
+    AuditOutcome {
+        /// It was done.
+        Ok = "ok",
+        /// It was not allowed.
+        Denied = "denied",
+        /// It was allowed but could not be done.
+        Failed = "failed",
+    }
+
+    /// What kind of principal acted.
+    ActorKind {
+        /// A user, by a token.
+        User = "user",
+        /// A replica, by a gateway key.
+        Replica = "replica",
+        /// The control plane on its own account.
+        ControlPlane = "control_plane",
+    }
 }
-
-lychgate_types::texts!(AuditOutcome {
-    Ok = "ok",
-    Denied = "denied",
-    Failed = "failed",
-});
-
-/// What kind of principal acted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ActorKind {
-    /// A user, by a token.
-    User,
-    /// A replica, by a gateway key.
-    Replica,
-    /// The control plane on its own account.
-    ControlPlane,
-}
-
-lychgate_types::texts!(ActorKind {
-    User = "user",
-    Replica = "replica",
-    ControlPlane = "control_plane",
-});
 
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -78,25 +78,19 @@ pub struct ReplicaLoad {
     pub configuration_version: u64,
 }
 
-/// Whether a replica is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReplicaState {
-    /// It is.
-    Attached,
-    /// It is, but it was told to take no new requests.
-    Draining,
-    /// It went away, and said so.
-    Detached,
-    /// It went away without a word, or the control plane that it was attached to did.
-    Lost,
+lychgate_types::text_enum! {
+    /// Whether a replica is there.
+    ReplicaState {
+        /// It is.
+        Attached = "attached",
+        /// It is, but it was told to take no new requests.
+        Draining = "draining",
+        /// It went away, and said so.
+        Detached = "detached",
+        /// It went away without a word, or the control plane that it was attached to did.
+        Lost = "lost",
+    }
 }
-
-lychgate_types::texts!(ReplicaState {
-    Attached = "attached",
-    Draining = "draining",
-    Detached = "detached",
-    Lost = "lost",
-});
 
 /// Which replicas are wanted; all that is given must fit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

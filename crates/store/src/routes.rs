@@ -198,7 +198,7 @@ impl Lookup {
         let found = by_id.or_else(|| self.present.iter().find(|(provider, _)| provider.name == name));
         let why = match (found, self.wire) {
             (None, _) => RouteMisfitReason::Unknown,
-            (Some((_, wire)), Some(own)) if !own.speaks_like(*wire) => RouteMisfitReason::OtherWire,
+            (Some((_, wire)), Some(own)) if own.wire_family() != wire.wire_family() => RouteMisfitReason::OtherWire,
             (Some((provider, wire)), _) => {
                 if place == RoutePlace::Entry {
                     self.wire = Some(*wire);

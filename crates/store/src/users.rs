@@ -35,19 +35,15 @@ pub struct UserRef {
     pub username: String,
 }
 
-/// Whether a user's tokens work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UserState {
-    /// They do.
-    Active,
-    /// They do not, until the user is active again.
-    Suspended,
+lychgate_types::text_enum! {
+    /// Whether a user's tokens work.
+    UserState {
+        /// They do.
+        Active = "active",
+        /// They do not, until the user is active again.
+        Suspended = "suspended",
+    }
 }
-
-lychgate_types::texts!(UserState {
-    Active = "active",
-    Suspended = "suspended",
-});
 
 /// A user to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@
 use crate::auth::credentials::Outgoing;
 use crate::error::Refusal;
 use crate::exchange::attempt::{Call, NoHead};
-use crate::exchange::headers::{INTERCEPTION_ID, id_value, strip, to_client};
+use crate::exchange::headers::{AnswerBody, INTERCEPTION_ID, StrippedHeaders, id_value, to_client};
 use crate::exchange::outcome::{EMPTY, Ending};
 use crate::exchange::packed_headers::Kept;
 use crate::exchange::peeked::{Peeked, is_due};
@@ -22,7 +22,6 @@ use crate::shared::Core;
 use crate::upstream::{Answer, SendError, Sending};
 use axum::body::Body;
 use bytes::Bytes;
-use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use lychgate_stream::{Idle, Joined, RelayBody, discard};
@@ -36,56 +35,79 @@ use std::time::Duration;
 const DISCARD_BYTES: usize = 64 << 10;
 const DISCARD_TIME: Duration = Duration::from_secs(1);
 
-/// What goes upstream, but for what differs from attempt to attempt.
+/// What the client asked for, as a part of the URL at whichever provider.
 #[derive(Debug)]
-pub(crate) struct Outbound {
-    method: Method,
+pub(crate) struct Target {
     /// As the client sent it.
     uri: Uri,
     /// Where in the client's path that part begins which follows the provider's base URL.
     tail: usize,
-    /// The client's own, until [`Self::strip`]; none once the first attempt took them along.
+}
+
+impl Target {
+    pub(crate) fn new(uri: Uri, tail: usize) -> Self {
+        Self { uri, tail }
+    }
+
+    /// The URL of the request at this provider.
+    pub(crate) fn url(&self, provider: &Provider) -> Result<Uri, Refusal> {
+        let tail = self.uri.path().get(self.tail..).unwrap_or_default();
+        provider.url(tail, self.uri.query())
+    }
+}
+
+/// The head of a client's request.
+#[derive(Debug)]
+pub(crate) struct ClientRequest {
+    pub(crate) method: Method,
+    pub(crate) target: Target,
     pub(crate) headers: HeaderMap,
+}
+
+/// What goes upstream, but for what differs from attempt to attempt.
+#[derive(Debug)]
+pub(crate) struct Outbound {
+    method: Method,
+    target: Target,
+    /// None once the first attempt took them along.
+    headers: StrippedHeaders,
     /// For the attempts after the first, where there may be some.
     kept: Option<Kept>,
 }
 
 impl Outbound {
-    pub(crate) fn new(parts: Parts, tail: usize) -> Self {
+    /// For a request whose answer is read on its way.
+    pub(crate) fn recorded(request: ClientRequest) -> Self {
+        Self::new(request, StrippedHeaders::of_recorded)
+    }
+
+    /// For a request that only passes through.
+    pub(crate) fn unrecorded(request: ClientRequest) -> Self {
+        Self::new(request, StrippedHeaders::of_unrecorded)
+    }
+
+    fn new(request: ClientRequest, strip: impl FnOnce(HeaderMap) -> StrippedHeaders) -> Self {
         Self {
-            method: parts.method,
-            uri: parts.uri,
-            tail,
-            headers: parts.headers,
+            method: request.method,
+            target: request.target,
+            headers: strip(request.headers),
             kept: None,
         }
     }
 
-    /// Takes out the headers that do not go upstream.
-    pub(crate) fn strip(&mut self, readable: bool) {
-        strip(&mut self.headers, readable);
-    }
-
-    /// Where the request goes at this provider.
-    pub(crate) fn url(&self, provider: &Provider) -> Result<Uri, Refusal> {
-        let tail = self.uri.path().get(self.tail..).unwrap_or_default();
-        provider.url(tail, self.uri.query())
-    }
-
     /// The request of an attempt; unless it is the `last` one, another may be made.
     pub(crate) fn request(&mut self, url: Uri, body: Bytes, credential: &Outgoing, last: bool) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = url;
-        *request.headers_mut() = match &self.kept {
-            Some(kept) => kept.unpack(),
+        let headers = match &self.kept {
+            Some(kept) => StrippedHeaders::from(kept),
             None => {
                 self.kept = (!last).then(|| Kept::new(&self.headers));
                 std::mem::take(&mut self.headers)
             }
         };
-        let headers = request.headers_mut();
-        headers.insert(credential.name.clone(), credential.value.clone());
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = url;
+        *request.headers_mut() = headers.with_credential(credential);
         request
     }
 }
@@ -118,7 +140,7 @@ impl Exchange {
             let (advice, mark) = self.learn(&attempted);
             if let Some(wait) = self.itinerary.next(&self.core, advice) {
                 self.call.pause(wait).await;
-                if let Ok((pass, permit)) = self.itinerary.board(&self.core, &self.outbound) {
+                if let Ok((pass, permit)) = self.itinerary.board(&self.core, &self.outbound.target) {
                     forget(attempted);
                     self.go_on(pass, permit);
                     continue;
@@ -203,7 +225,11 @@ async fn answer(
     let plain = is_plain(&parts.headers);
     let filter = filter.filter(|_| stream && plain);
     let due = plain && is_due(parts.status, &parts.headers);
-    to_client(&mut parts.headers, filter.is_none());
+    let body_stays = match filter {
+        None => AnswerBody::Unchanged,
+        Some(_) => AnswerBody::Changed,
+    };
+    to_client(&mut parts.headers, body_stays);
     let tee = Tee {
         meter,
         filter,
@@ -216,7 +242,7 @@ async fn answer(
     if relayed.settled().await.is_err() {
         let message = "the record of this request can't be kept, so its answer is not shown";
         return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Refused::SpoolFailed, message)
-            .into_response(pass.provider.config.provider_type);
+            .into_response(pass.provider.config.provider_type.wire_family());
     }
     Response::from_parts(parts, Body::new(relayed))
 }
@@ -227,7 +253,7 @@ async fn refuse(refusal: Refusal, meter: Meter, pass: &Pass) -> Response<Body> {
         // It is an error either way.
         let _ = hold.await;
     }
-    refusal.into_response(pass.provider.config.provider_type)
+    refusal.into_response(pass.provider.config.provider_type.wire_family())
 }
 
 /// What the client is told when an attempt brought no answer; `limit` is how long the head was waited for.

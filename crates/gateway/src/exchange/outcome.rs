@@ -31,7 +31,7 @@ pub(crate) type Judgement = (Outcome, Option<String>, Option<String>);
 
 pub(crate) fn judge(record: &InterceptionRecord, ending: Ending, facts: &ResponseFacts, readable: bool) -> Judgement {
     let ours = |status: StatusCode, message: String| {
-        let error_type = error_type(record.provider_type, status.as_u16());
+        let error_type = error_type(record.provider_type.wire_family(), status.as_u16());
         (Outcome::Failed, Some(error_type.to_owned()), Some(message))
     };
     match (ending, &facts.error) {

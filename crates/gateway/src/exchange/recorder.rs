@@ -13,7 +13,7 @@ use http::header::{CONTENT_ENCODING, USER_AGENT};
 use http::{HeaderMap, HeaderName, StatusCode};
 use lychgate_stream::Hold;
 use lychgate_types::interception::{CredentialKind, InterceptionRecord, Outcome, Prompt, TokenUsage};
-use lychgate_types::provider::{Api, ProviderType};
+use lychgate_types::provider::{Api, WireFamily};
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{InterceptionId, Timestamp};
 use lychgate_wire::{ReaderOptions, RequestFacts, ResponseReader};
@@ -213,8 +213,8 @@ impl Meter {
     }
 
     /// The wire family of the answer; none once closed.
-    pub(crate) fn provider_type(&self) -> Option<ProviderType> {
-        self.0.as_ref().map(|open| open.record.provider_type)
+    pub(crate) fn wire_family(&self) -> Option<WireFamily> {
+        self.0.as_ref().map(|open| open.record.provider_type.wire_family())
     }
 
     /// The meter itself, leaving a closed one in its place.
@@ -308,6 +308,7 @@ fn whole(count: u128) -> i64 {
 pub(crate) mod tests {
     use super::*;
     use lychgate_types::Ambient;
+    use lychgate_types::provider::ProviderType;
 
     /// A record of no exchange in particular.
     pub(crate) fn a_record() -> InterceptionRecord {

@@ -6,8 +6,8 @@ use crate::auth::credentials::{self, Credentials, Outgoing};
 use crate::auth::leases::Verdict;
 use crate::error::Refusal;
 use crate::exchange::attempt::{Call, NoHead};
-use crate::exchange::attempts::{Exchange, Outbound, broken, no_head};
-use crate::exchange::headers::to_client;
+use crate::exchange::attempts::{ClientRequest, Exchange, Outbound, Target, broken, no_head};
+use crate::exchange::headers::{AnswerBody, to_client};
 use crate::exchange::recorder::{Arrival, Meter, Opening};
 use crate::exchange::selector::Itinerary;
 use crate::exchange::tee::Through;
@@ -62,14 +62,20 @@ pub(crate) async fn relay(
     request: Request<Body>,
 ) -> Result<Response<Body>, Refusal> {
     let Received {
-        parts,
+        parts: Parts {
+            method, uri, headers, ..
+        },
         admitted: Admitted { api, token, own, tail },
         bytes,
         waited,
     } = receive(visit.core(), &provider, request).await?;
-    let outbound = Outbound::new(parts, tail);
+    let request = ClientRequest {
+        method,
+        target: Target::new(uri, tail),
+        headers,
+    };
     let Some((api, slot)) = api else {
-        return Box::pin(pass(visit, provider, own, outbound, bytes)).await;
+        return Box::pin(pass(visit, provider, own, request, bytes)).await;
     };
     let asking = Asking {
         api,
@@ -79,7 +85,7 @@ pub(crate) async fn relay(
         arrival,
         waited,
     };
-    let exchange = open(visit, slot, &provider, asking, outbound, bytes)?;
+    let exchange = open(visit, slot, &provider, asking, request, bytes)?;
     Ok(exchange.run().await)
 }
 
@@ -99,7 +105,7 @@ fn open(
     slot: Slot,
     provider: &Arc<Provider>,
     asking: Asking,
-    mut outbound: Outbound,
+    request: ClientRequest,
     bytes: Bytes,
 ) -> Result<Box<Exchange>, Refusal> {
     let core = Arc::clone(visit.core());
@@ -120,7 +126,7 @@ fn open(
     };
     let model = core.breakers.model(&facts.model);
     let mut itinerary = Itinerary::new(candidates, own, api, model, bytes);
-    let (pass, permit) = itinerary.board(&core, &outbound)?;
+    let (pass, permit) = itinerary.board(&core, &request.target)?;
     let opening = Opening {
         id: core.ambient.new_id(),
         arrival: asking.arrival,
@@ -130,18 +136,17 @@ fn open(
         api,
         facts,
         served_model: pass.model.as_deref(),
-        headers: &outbound.headers,
+        headers: &request.headers,
         credential: itinerary.credential(&pass).ok_or_else(broken)?,
         credential_kind,
         capture_content: asking.capture_content,
     };
     let id = opening.id;
     let call = Call::new(Meter::open(opening, slot, visit));
-    outbound.strip(true);
     Ok(Box::new(Exchange {
         core,
         id,
-        outbound,
+        outbound: Outbound::recorded(request),
         itinerary,
         pass,
         permit,
@@ -301,7 +306,7 @@ async fn pass(
     visit: Visit,
     provider: Arc<Provider>,
     own: Option<Outgoing>,
-    mut outbound: Outbound,
+    request: ClientRequest,
     body: Bytes,
 ) -> Result<Response<Body>, Refusal> {
     let core = Arc::clone(visit.core());
@@ -314,9 +319,8 @@ async fn pass(
         None => own.as_ref(),
         Some(key) => provider.pool.key(key).map(|key| &key.outgoing),
     };
-    let url = outbound.url(&provider)?;
-    outbound.strip(false);
-    let request = outbound.request(url, body, credential.ok_or_else(broken)?, true);
+    let url = request.target.url(&provider)?;
+    let request = Outbound::unrecorded(request).request(url, body, credential.ok_or_else(broken)?, true);
     let timeouts = &provider.config.policy.timeouts;
     let limit = millis(timeouts.headers_ms.min(timeouts.total_ms));
     let end = Instant::now() + millis(timeouts.total_ms);
@@ -332,7 +336,7 @@ async fn pass(
     {
         provider.bench(key, parts.status, &parts.headers, core.ambient.now());
     }
-    to_client(&mut parts.headers, true);
+    to_client(&mut parts.headers, AnswerBody::Unchanged);
     let idle = Idle::new(millis(timeouts.idle_ms)).until(end);
     let relayed = RelayBody::new(Joined::new(body), Through(visit), idle);
     Ok(Response::from_parts(parts, Body::new(relayed)))

@@ -5,7 +5,7 @@
 
 use crate::auth::credentials::Outgoing;
 use crate::error::Refusal;
-use crate::exchange::attempts::Outbound;
+use crate::exchange::attempts::Target;
 use crate::resilience::breaker::{Credential, Mark, Permit};
 use crate::resilience::retry::{self, Advice, millis};
 use crate::routing::provider::Provider;
@@ -101,10 +101,10 @@ impl Itinerary {
 
     /// Gets leave for an attempt on the candidate in hand, or on the first one after it that gives some. Refused, it says
     /// when it may be different, where anybody knows.
-    pub(crate) fn board(&mut self, core: &Core, outbound: &Outbound) -> Result<(Pass, Permit), Refusal> {
+    pub(crate) fn board(&mut self, core: &Core, target: &Target) -> Result<(Pass, Permit), Refusal> {
         let mut why: Option<Barred> = None;
         while let Some(candidate) = self.candidates.get(self.progress.at).cloned() {
-            match self.enter(core, outbound, &candidate) {
+            match self.enter(core, target, &candidate) {
                 Ok(pass) => return Ok(pass),
                 Err(barred) => {
                     let sooner = match (&why, barred.1) {
@@ -162,14 +162,14 @@ impl Itinerary {
         };
     }
 
-    fn enter(&mut self, core: &Core, outbound: &Outbound, candidate: &Candidate) -> Result<(Pass, Permit), Barred> {
+    fn enter(&mut self, core: &Core, target: &Target, candidate: &Candidate) -> Result<(Pass, Permit), Barred> {
         let provider = &candidate.provider;
         let policy = &provider.config.policy;
         let time_left = self.time_left(candidate);
         if time_left.is_zero() {
             return Err(unavailable(None));
         }
-        let url = outbound.url(provider).map_err(|refusal| Barred(refusal, None))?;
+        let url = target.url(provider).map_err(|refusal| Barred(refusal, None))?;
         let (model, body) = self.ask_for(core, candidate)?;
         let (key, permit) = self.admit(core, provider, model)?;
         if self.progress.attempts == 0 {

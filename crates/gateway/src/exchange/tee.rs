@@ -98,9 +98,9 @@ impl Tee {
     /// The head has gone to the client, so the error has to come in the body's place.
     fn empty(self) -> Last {
         self.count();
-        let words = match (self.meter.api(), self.meter.provider_type()) {
+        let words = match (self.meter.api(), self.meter.wire_family()) {
             (Some(api), _) if self.stream => stream_event(api, 502, EMPTY),
-            (_, Some(shape)) => body(shape, 502, EMPTY),
+            (_, Some(family)) => body(family, 502, EMPTY),
             _ => String::new(),
         };
         Last::new(Bytes::from(words), self.meter.close(Ending::Empty))

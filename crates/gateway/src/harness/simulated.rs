@@ -86,7 +86,7 @@ impl Replica {
         let path = format!("/ai/{provider}/v1/messages");
         let request = Request::post(&path).header("x-api-key", token).body(());
         let (parts, ()) = request.map_err(|error| refused(400, &error.to_string()))?.into_parts();
-        let entered = enter(core, &path).1;
+        let entered = enter(core, &path, &parts.headers).1;
         let (visit, provider, _) = entered.map_err(|no| refused(no.status.as_u16(), &no.message))?;
         let admitted = admit(core, &provider, &parts).await;
         let admitted = admitted.map_err(|no| refused(no.status.as_u16(), &no.message))?;

@@ -19,10 +19,12 @@ use crate::shared::Core;
 use axum::body::Body;
 use futures_util::FutureExt as _;
 use http::header::EXPECT;
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body as _;
 use lychgate_stream::discard;
 use lychgate_telemetry::metrics::labels::Refused;
+use lychgate_types::provider::WireFamily;
+use lychgate_wire::provider::likely_family;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -67,7 +69,7 @@ async fn answer(core: Arc<Core>, request: Request<Body>) -> Result<Response<Body
         at: Instant::now(),
         wall: core.ambient.now(),
     };
-    let (shape, entered) = enter(&core, request.uri().path());
+    let (family, entered) = enter(&core, request.uri().path(), request.headers());
     let result = match entered {
         Ok((visit, provider, capture_content)) => {
             // Not by way of a variable: the future would hold this one, which is large, twice.
@@ -83,7 +85,7 @@ async fn answer(core: Arc<Core>, request: Request<Body>) -> Result<Response<Body
     };
     Ok(result.unwrap_or_else(|refusal| {
         core.counts.refused.count(refusal.reason);
-        refusal.into_response(shape)
+        refusal.into_response(family)
     }))
 }
 
@@ -98,16 +100,13 @@ async fn unread(request: Request<Body>) {
 pub(crate) type Entered = (crate::shared::Visit, Arc<Provider>, bool);
 
 /// Stations 2 and 3. Of the replica state, nothing is kept but the provider.
-pub(crate) fn enter(
-    core: &Arc<Core>,
-    path: &str,
-) -> (lychgate_types::provider::ProviderType, Result<Entered, Refusal>) {
+pub(crate) fn enter(core: &Arc<Core>, path: &str, headers: &HeaderMap) -> (WireFamily, Result<Entered, Refusal>) {
     let state = core.replica_state.load();
     let (name, rest) = allow_list::split(path).unwrap_or_default();
     let provider = state.table.provider(name);
-    let shape = provider.map_or_else(
-        || allow_list::likely_type(rest),
-        |provider| provider.config.provider_type,
+    let family = provider.map_or_else(
+        || likely_family(rest, |name| headers.contains_key(name)),
+        |provider| provider.config.provider_type.wire_family(),
     );
     let entered = || {
         if core.draining.load(Ordering::Acquire) {
@@ -132,7 +131,7 @@ pub(crate) fn enter(
         })?;
         Ok((visit, Arc::clone(provider), state.table.capture_content))
     };
-    (shape, entered())
+    (family, entered())
 }
 
 fn broken() -> Refusal {

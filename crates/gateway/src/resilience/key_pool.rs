@@ -100,8 +100,7 @@ impl Bench {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::credentials::X_API_KEY;
-    use http::HeaderValue;
+    use http::{HeaderName, HeaderValue};
     use lychgate_types::Ambient;
     use tokio::time::advance;
 
@@ -110,7 +109,7 @@ mod tests {
             .map(|_| Key {
                 id: Ambient::system().new_id(),
                 outgoing: Outgoing {
-                    name: X_API_KEY,
+                    name: HeaderName::from_static("x-api-key"),
                     value: HeaderValue::from_static("key"),
                     hint: String::new(),
                 },

@@ -1,15 +1,14 @@
 //! A provider as the data plane uses it: its configuration made ready, so that a request has nothing to parse.
 
-use crate::auth::credentials::{Outgoing, X_API_KEY};
+use crate::auth::credentials::Outgoing;
 use crate::counts::ProviderCounts;
 use crate::error::Refusal;
 use crate::resilience::key_pool::{Bench, Key, Pool};
 use crate::resilience::retry::asked_wait;
 use crate::resilience::retry_budget::Budget;
 use crate::upstream::private_address::{PrivateAddress, is_private, literal};
-use http::header::AUTHORIZATION;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use http::{HeaderMap, StatusCode, Uri};
 use lychgate_link::{ProviderConfig, ProviderKeyConfig};
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::Timestamp;
@@ -161,22 +160,8 @@ impl Base {
 }
 
 fn outgoing(provider_type: ProviderType, key: &ProviderKeyConfig) -> Option<Key> {
-    let (name, value) = match provider_type {
-        ProviderType::Anthropic => (X_API_KEY, HeaderValue::from_str(key.secret.expose())),
-        ProviderType::OpenAi | ProviderType::OpenAiCompatible => (
-            AUTHORIZATION,
-            HeaderValue::from_str(&format!("Bearer {}", key.secret.expose())),
-        ),
-    };
-    match value {
-        Ok(mut value) => {
-            value.set_sensitive(true);
-            let hint = key.secret.hint();
-            Some(Key {
-                id: key.id,
-                outgoing: Outgoing { name, value, hint },
-            })
-        }
+    match Outgoing::central(provider_type, &key.secret) {
+        Ok(outgoing) => Some(Key { id: key.id, outgoing }),
         Err(_) => {
             tracing::warn!(key = %key.id, "this provider key has characters that can't be sent; it is left out");
             None

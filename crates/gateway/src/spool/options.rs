@@ -15,35 +15,27 @@ pub struct SpoolOptions {
     pub when_full: SpoolFull,
 }
 
-/// What records survive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum SpoolSync {
-    /// The end of the process at once; a loss of power but for the last 100 ms.
-    #[default]
-    Interval,
-    /// A loss of power too: the end of an answer waits for the disk.
-    Always,
+lychgate_types::text_enum! {
+    /// What records survive.
+    #[derive(Default)]
+    SpoolSync {
+        /// The end of the process at once; a loss of power but for the last 100 ms.
+        #[default]
+        Interval = "interval",
+        /// A loss of power too: the end of an answer waits for the disk.
+        Always = "always",
+    }
+
+    /// What becomes of requests when there is no room for their records.
+    #[derive(Default)]
+    SpoolFull {
+        /// They are refused: nothing is relayed unrecorded.
+        #[default]
+        Refuse = "refuse",
+        /// They go on, and are counted.
+        Unrecorded = "unrecorded",
+    }
 }
-
-/// What becomes of requests when there is no room for their records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum SpoolFull {
-    /// They are refused: nothing is relayed unrecorded.
-    #[default]
-    Refuse,
-    /// They go on, and are counted.
-    Unrecorded,
-}
-
-lychgate_types::texts!(SpoolSync {
-    Interval = "interval",
-    Always = "always",
-});
-
-lychgate_types::texts!(SpoolFull {
-    Refuse = "refuse",
-    Unrecorded = "unrecorded",
-});
 
 impl SpoolOptions {
     /// The defaults, in this directory.

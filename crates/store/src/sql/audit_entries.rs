@@ -1,7 +1,7 @@
 //! The audit log.
 
 use crate::audit::{ActorKind, AuditEntry, AuditFilter, AuditInsert};
-use crate::engine::{Conn, Moment, Row, args, cut, foreign};
+use crate::engine::{Conn, Moment, Row, args, cut};
 use crate::{Page, StoreError};
 use lychgate_authz::{Caller, Principal, Resource};
 use lychgate_types::{AuditEntryId, Timestamp, UserId};
@@ -24,11 +24,6 @@ super::texts! {
          ORDER BY created_at DESC, id DESC LIMIT $9");
 }
 
-/// A resource type that this program does not know.
-#[derive(Debug, thiserror::Error)]
-#[error("unknown resource type")]
-struct UnknownResource;
-
 fn read(row: &Row) -> Result<AuditEntry, StoreError> {
     Ok(AuditEntry {
         id: row.id("id")?,
@@ -38,7 +33,7 @@ fn read(row: &Row) -> Result<AuditEntry, StoreError> {
         actor_name: row.opt_text("actor_name")?,
         actor_token_id: row.opt_id("actor_token_id")?,
         action: row.text("action")?,
-        resource_type: Resource::from_text(&row.text("resource_type")?).ok_or_else(|| foreign(UnknownResource))?,
+        resource_type: row.parsed("resource_type")?,
         target_id: row.opt_uuid("target_id")?,
         target_name: row.opt_text("target_name")?,
         target_prefix: row.opt_text("target_prefix")?,

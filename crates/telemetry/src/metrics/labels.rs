@@ -1,16 +1,6 @@
 //! What the labels of metrics may say, where no other crate has an enum for it. Texts once given stay: dashboards know them.
 
-macro_rules! labels {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* })*) => { $(
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $name { $($(#[$vdoc])* $variant,)* }
-
-        lychgate_types::texts!($name { $($variant = $text,)* });
-    )* };
-}
-
-labels! {
+lychgate_types::text_enum! {
     /// How a data plane stands with the control plane.
     LinkState {
         /// Not attached since it started.

@@ -15,22 +15,17 @@ pub enum Part {
     ControlPlane,
 }
 
-/// What kind of number a metric is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Type {
-    /// It only grows, from 0 at the process' start.
-    Counter,
-    /// It goes up and down.
-    Gauge,
-    /// Counts by how long something took.
-    Histogram,
+lychgate_types::text_enum! {
+    /// What kind of number a metric is.
+    Type {
+        /// It only grows, from 0 at the process' start.
+        Counter = "counter",
+        /// It goes up and down.
+        Gauge = "gauge",
+        /// Counts by how long something took.
+        Histogram = "histogram",
+    }
 }
-
-lychgate_types::texts!(Type {
-    Counter = "counter",
-    Gauge = "gauge",
-    Histogram = "histogram",
-});
 
 /// A label.
 #[derive(Debug, Clone, Copy)]

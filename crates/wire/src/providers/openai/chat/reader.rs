@@ -1,13 +1,13 @@
 //! What a Chat Completions answer says.
 
 use super::chunk::{Choice, Chunk, TEXTS};
-use super::error::ErrorBody;
 use super::tools::Tools;
 use crate::capture::{Capture, Captured, name};
+use crate::format::ResponseFormat;
 use crate::json;
 use crate::json::counters::{Counters, OpenAiNames};
 use crate::limits::ITEMS;
-use crate::response::Format;
+use crate::providers::openai::error::ErrorBody;
 use crate::sse::{Event, Ignored};
 use crate::{ErrorFacts, ResponseFacts};
 use lychgate_types::interception::{ModelThought, ThoughtSource};
@@ -21,7 +21,7 @@ const NAMES: OpenAiNames = OpenAiNames {
 
 /// Reads an answer.
 #[derive(Debug)]
-pub(crate) struct Reader {
+pub(super) struct Reader {
     capture: Capture,
     id: String,
     usage: Option<Counters>,
@@ -104,7 +104,7 @@ impl Reader {
     }
 }
 
-impl Format for Reader {
+impl ResponseFormat for Reader {
     fn event(&mut self, event: &Event<'_>) -> Ignored {
         if event.data.trim_ascii() == b"[DONE]" {
             self.done = true;

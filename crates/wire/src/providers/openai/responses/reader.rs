@@ -2,10 +2,10 @@
 
 use super::items::Items;
 use crate::capture::Capture;
+use crate::format::ResponseFormat;
 use crate::json::counters::{Counters, OpenAiNames};
 use crate::json::{self, Raw, members};
-use crate::openai_chat::ErrorBody;
-use crate::response::Format;
+use crate::providers::openai::error::ErrorBody;
 use crate::sse::{Event, Ignored};
 use crate::{ErrorFacts, ResponseFacts};
 
@@ -44,7 +44,7 @@ members! {
 
 /// Reads an answer.
 #[derive(Debug)]
-pub(crate) struct Reader {
+pub(super) struct Reader {
     id: String,
     usage: Option<Counters>,
     stop_reason: Option<String>,
@@ -89,7 +89,7 @@ impl Reader {
     }
 }
 
-impl Format for Reader {
+impl ResponseFormat for Reader {
     fn event(&mut self, event: &Event<'_>) -> Ignored {
         // Most of a stream is pieces of items that come whole later.
         if event.name.ends_with(b".delta") {

@@ -2,10 +2,10 @@
 
 use super::{error, usage};
 use crate::capture::{Capture, Captured, name};
+use crate::format::ResponseFormat;
 use crate::json::counters::Counters;
 use crate::json::{self, Object, Raw, members};
 use crate::limits::ITEMS;
-use crate::response::Format;
 use crate::sse::{Event, Ignored};
 use crate::{ErrorFacts, ResponseFacts};
 use lychgate_types::interception::{ModelThought, ThoughtSource, ToolUsage};
@@ -59,7 +59,7 @@ const TEXT_DELTA: &[u8] = br#""type":"text_delta""#;
 
 /// Reads an answer.
 #[derive(Debug)]
-pub(crate) struct Reader {
+pub(super) struct Reader {
     capture: Capture,
     id: String,
     usage: Option<Counters>,
@@ -162,7 +162,7 @@ impl Reader {
     }
 }
 
-impl Format for Reader {
+impl ResponseFormat for Reader {
     fn event(&mut self, event: &Event<'_>) -> Ignored {
         // Most of a stream is text, which is not recorded. Inside a JSON string the quotes would be escaped.
         if event.name == b"content_block_delta"

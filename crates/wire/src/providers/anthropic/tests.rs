@@ -1,6 +1,6 @@
 //! Messages as Anthropic sends them.
 
-use super::read_request;
+use super::request::read;
 use crate::limits::{ANSWER_CONTENT_BYTES, CUT_MARK};
 use crate::testing::{
     assert_error, assert_thoughts, assert_tools, named_events, read_body, read_stream, read_stream_without_content,
@@ -209,7 +209,7 @@ fn content_has_a_budget_and_can_be_off() {
 }
 
 fn request(body: &str) -> RequestFacts {
-    read_request(body.as_bytes()).unwrap()
+    read(body.as_bytes()).unwrap()
 }
 
 #[test]

@@ -36,7 +36,7 @@ members! {
 }
 
 /// Reads a request's body.
-pub(crate) fn read_request(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
+pub(super) fn read(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
     let request: Request<'_> = json::body(body)?;
     let last: Message<'_> = request.messages.0.object().unwrap_or_default();
     let metadata: Metadata<'_> = request.metadata.object().unwrap_or_default();

@@ -2,8 +2,10 @@
 
 use crate::ErrorFacts;
 use crate::capture::clipped;
+use crate::format::ErrorFormat;
 use crate::json::{self, Raw, members};
 use crate::limits::MESSAGE_BYTES;
+use serde_json::Value;
 
 members! {
     /// An answer or event that may be an error.
@@ -63,6 +65,41 @@ fn facts(kind: Raw<'_>, code: Raw<'_>, message: Raw<'_>) -> ErrorFacts {
     ErrorFacts {
         error_type: crate::capture::name(error_type),
         message: clipped(message.text_or_json(), MESSAGE_BYTES),
+    }
+}
+
+/// Errors as OpenAI writes them.
+pub(crate) struct Errors;
+
+impl ErrorFormat for Errors {
+    fn error_type(&self, status: u16) -> &'static str {
+        match status {
+            401 => "authentication_error",
+            403 => "permission_error",
+            429 => "rate_limit_error",
+            500.. => "server_error",
+            _ => "invalid_request_error",
+        }
+    }
+
+    fn body(&self, status: u16, message: &str) -> String {
+        let (error_type, message, code) = (self.error_type(status), Value::from(message), code(status));
+        format!(r#"{{"error":{{"message":{message},"type":"{error_type}","param":null,"code":{code}}}}}"#)
+    }
+}
+
+/// A stream's last events after an error: the error, then what ends every stream of Chat Completions.
+pub(super) fn done_event(status: u16, message: &str) -> String {
+    format!("data: {}\n\ndata: [DONE]\n\n", Errors.body(status, message))
+}
+
+/// OpenAI's `code`, where its own API has one for the status.
+fn code(status: u16) -> Value {
+    match status {
+        401 => "invalid_api_key".into(),
+        404 => "not_found".into(),
+        429 => "rate_limit_exceeded".into(),
+        _ => Value::Null,
     }
 }
 

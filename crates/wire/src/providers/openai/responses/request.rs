@@ -28,7 +28,7 @@ members! {
 }
 
 /// Reads a request's body.
-pub(crate) fn read_request(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
+pub(super) fn read(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
     let request: Request<'_> = json::body(body)?;
     let last: Item<'_> = request.input.last().object().unwrap_or_default();
     let is_output = last.kind.is("function_call_output") || last.kind.is("custom_tool_call_output");

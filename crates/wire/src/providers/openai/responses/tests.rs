@@ -1,6 +1,6 @@
 //! Responses as OpenAI sends them.
 
-use super::read_request;
+use super::request::read;
 use crate::testing::{
     assert_error, assert_thoughts, assert_tools, named_events, read_body, read_stream, read_stream_without_content,
 };
@@ -202,7 +202,7 @@ fn malformed_events_are_passed_over() {
 }
 
 fn request(body: &str) -> RequestFacts {
-    read_request(body.as_bytes()).unwrap()
+    read(body.as_bytes()).unwrap()
 }
 
 #[test]

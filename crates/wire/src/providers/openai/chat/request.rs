@@ -31,7 +31,7 @@ members! {
 }
 
 /// Reads a request's body.
-pub(crate) fn read_request(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
+pub(super) fn read(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
     let request: Request<'_> = json::body(body)?;
     let last: Message<'_> = request.messages.0.object().unwrap_or_default();
     let options: StreamOptions<'_> = request.stream_options.object().unwrap_or_default();
@@ -63,13 +63,13 @@ fn prompt(last: &Message<'_>) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn read(body: &str) -> RequestFacts {
-        read_request(body.as_bytes()).unwrap()
+    fn facts_of(body: &str) -> RequestFacts {
+        read(body.as_bytes()).unwrap()
     }
 
     #[test]
     fn model_stream_and_prompt() {
-        let facts = read(
+        let facts = facts_of(
             r#"{"model":"gpt-5","stream":true,"messages":[{"role":"system","content":"s"},{"role":"user","content":"Hi \"you\" \ud83d"}]}"#,
         );
         assert_eq!(facts.model, "gpt-5");
@@ -82,24 +82,25 @@ mod tests {
 
     #[test]
     fn the_prompt_is_the_last_text_part_of_a_last_user_message() {
-        let facts = read(
+        let facts = facts_of(
             r#"{"messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"},{"type":"image_url","image_url":{"url":"u"}}]}]}"#,
         );
         assert_eq!(facts.prompt.as_deref(), Some("b"));
         assert_eq!(
-            read(r#"{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}"#).prompt,
+            facts_of(r#"{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}"#).prompt,
             None
         );
     }
 
     #[test]
     fn a_last_tool_message_names_the_thread() {
-        let facts = read(
+        let facts = facts_of(
             r#"{"messages":[{"role":"tool","tool_call_id":"call_1","content":"1"},{"role":"tool","tool_call_id":"call_2","content":"2"}]}"#,
         );
         assert_eq!(facts.thread_parent_tool_call_id.as_deref(), Some("call_2"));
         assert_eq!(facts.prompt, None);
-        let facts = read(r#"{"messages":[{"role":"tool","tool_call_id":"call_1"},{"role":"user","content":"go on"}]}"#);
+        let facts =
+            facts_of(r#"{"messages":[{"role":"tool","tool_call_id":"call_1"},{"role":"user","content":"go on"}]}"#);
         assert_eq!(
             (facts.thread_parent_tool_call_id, facts.prompt.as_deref()),
             (None, Some("go on"))
@@ -108,9 +109,10 @@ mod tests {
 
     #[test]
     fn wrong_types_are_absent_and_cost_nothing_else() {
-        let facts = read(r#"{"model":7,"stream":"true","stream_options":[],"messages":{"a":1}}"#);
+        let facts = facts_of(r#"{"model":7,"stream":"true","stream_options":[],"messages":{"a":1}}"#);
         assert_eq!(facts, RequestFacts::default());
-        let facts = read(r#"{"messages":[3,{"role":"user","content":{"x":1}}],"stream_options":"\ud800","model":"m"}"#);
+        let facts =
+            facts_of(r#"{"messages":[3,{"role":"user","content":{"x":1}}],"stream_options":"\ud800","model":"m"}"#);
         assert_eq!(
             facts,
             RequestFacts {
@@ -122,21 +124,21 @@ mod tests {
 
     #[test]
     fn only_what_is_no_object_is_refused() {
-        assert_eq!(read_request(b"[1]"), Err(MalformedBody::NotAnObject));
-        assert_eq!(read_request(b"\"x\""), Err(MalformedBody::NotAnObject));
+        assert_eq!(read(b"[1]"), Err(MalformedBody::NotAnObject));
+        assert_eq!(read(b"\"x\""), Err(MalformedBody::NotAnObject));
         assert!(matches!(
-            read_request(b"{\"model\":"),
+            read(b"{\"model\":"),
             Err(MalformedBody::Syntax { line: 1, .. })
         ));
-        assert!(matches!(read_request(b""), Err(MalformedBody::Syntax { .. })));
-        assert!(matches!(read_request(b"{} x"), Err(MalformedBody::Syntax { .. })));
+        assert!(matches!(read(b""), Err(MalformedBody::Syntax { .. })));
+        assert!(matches!(read(b"{} x"), Err(MalformedBody::Syntax { .. })));
     }
 
     #[test]
     fn deep_nesting_does_no_harm() {
         let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
-        let facts = read(&format!(r#"{{"x":{deep},"model":"m","messages":{deep}}}"#));
+        let facts = facts_of(&format!(r#"{{"x":{deep},"model":"m","messages":{deep}}}"#));
         assert_eq!(facts.model, "m");
-        assert!(read_request(deep.as_bytes()).is_err());
+        assert!(read(deep.as_bytes()).is_err());
     }
 }

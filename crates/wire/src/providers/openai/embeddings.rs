@@ -1,9 +1,11 @@
 //! OpenAI Embeddings: a model in, a vector and a token count out. There are no streams, tools or prompts to record.
 
+use super::error::{ErrorBody, done_event};
+use crate::capture::Capture;
+use crate::format::{ApiFormat, ResponseFormat};
 use crate::json::counters::{Counters, OpenAiNames};
 use crate::json::{self, Raw, members};
-use crate::openai_chat::ErrorBody;
-use crate::response::Format;
+use crate::limits::EMBEDDINGS_BODY_BYTES;
 use crate::sse::{Event, Ignored};
 use crate::{ErrorFacts, MalformedBody, RequestFacts, ResponseFacts};
 
@@ -22,24 +24,40 @@ members! {
     struct Answer<'de> { id: Raw<'de> = b"id", usage: Raw<'de> = b"usage", }
 }
 
-/// Reads a request's body.
-pub(crate) fn read_request(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
-    let request: Request<'_> = json::body(body)?;
-    Ok(RequestFacts {
-        model: request.model.name(),
-        ..RequestFacts::default()
-    })
+/// OpenAI Embeddings.
+pub(crate) struct Embeddings;
+
+impl ApiFormat for Embeddings {
+    fn read_request(&self, body: &[u8]) -> Result<RequestFacts, MalformedBody> {
+        let request: Request<'_> = json::body(body)?;
+        Ok(RequestFacts {
+            model: request.model.name(),
+            ..RequestFacts::default()
+        })
+    }
+
+    fn response(&self, _: Capture) -> Box<dyn ResponseFormat> {
+        Box::new(Reader::default())
+    }
+
+    fn body_limit(&self) -> usize {
+        EMBEDDINGS_BODY_BYTES
+    }
+
+    fn error_event(&self, status: u16, message: &str) -> String {
+        done_event(status, message)
+    }
 }
 
 /// Reads an answer.
 #[derive(Debug, Default)]
-pub(crate) struct Reader {
+struct Reader {
     id: String,
     usage: Option<Counters>,
     error: Option<ErrorFacts>,
 }
 
-impl Format for Reader {
+impl ResponseFormat for Reader {
     fn event(&mut self, event: &Event<'_>) -> Ignored {
         // The API has no streams; what a server sends as one is read all the same, for its usage.
         self.body(&event.data);
