@@ -1,9 +1,9 @@
 //! OpenAI Responses: an answer as a response object or as events with sequence numbers.
 
+use super::response_items::items;
 use crate::answer::{Answer, End, Usage};
 use crate::ask::Ask;
 use crate::json::quoted;
-use crate::response_items::items;
 use crate::scenario::Scenario;
 
 /// Fixed, so that the same request gets the same bytes.
