@@ -74,7 +74,7 @@ impl Gateway {
             attachment: tokio::spawn(attach::run(Arc::clone(&core))),
             others: [
                 tokio::spawn(deliver::run(Arc::clone(&core))),
-                tokio::spawn(spool::keep(Arc::clone(&core.spool))),
+                tokio::spawn(spool::run_flusher(Arc::clone(&core.spool))),
                 tokio::spawn(offline::run(Arc::clone(&core))),
             ],
         };
@@ -190,7 +190,7 @@ impl Gateway {
         if self.core.replica_state.load().link.is_attached() {
             offline::write_snapshot(&self.core).await;
         }
-        if !spool::settle(&self.core.spool).await {
+        if !spool::flush(&self.core.spool).await {
             tracing::error!("records could not be written to the spool before shutdown");
         }
         self.core.spool.release();
@@ -221,7 +221,7 @@ impl Gateway {
         };
         match self.core.spool.room() {
             Ok(()) => Ok(text),
-            Err(_) if self.core.spool.goes_on_unrecorded() => {
+            Err(_) if self.core.spool.relays_unrecorded() => {
                 Ok("ready, but there is no room for records, so requests are not recorded")
             }
             Err(Full::Disk(why)) => Err(why.to_string()),

@@ -133,7 +133,7 @@ impl Gateway {
     }
 
     fn write_spool(&self, page: &mut Page) {
-        let (spool, delivery) = (self.core.spool.figures(), &self.core.counts.delivery);
+        let (spool, delivery) = (self.core.spool.stats(), &self.core.counts.delivery);
         let waits = |at: &Timestamp| spool.records > 0 && at.as_micros() > 0;
         page.one(Metric::SpoolRecords, spool.records);
         page.one(Metric::SpoolBytes, spool.bytes);

@@ -85,7 +85,7 @@ pub(crate) async fn write_snapshot(core: &Arc<Core>) {
         core.snapshot_cache.write(&snapshot, &core.ambient);
     };
     // It fails only when the process ends.
-    let _ = spool.off_the_runtime(write).await;
+    let _ = spool.run_blocking(write).await;
 }
 
 /// What must have changed for the snapshot to be written again.

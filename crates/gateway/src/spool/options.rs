@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-/// Where records wait until the control plane has acknowledged them, and how much may wait.
+/// Where records wait until the control plane has acknowledged them, and how many may wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpoolOptions {
-    /// A directory for this process alone; made where it is missing.
+    /// A directory that only this process uses; created if it is missing.
     pub directory: PathBuf,
     /// Most bytes on disk.
     pub max_bytes: u64,
@@ -19,7 +19,7 @@ lychgate_types::text_enum! {
     /// What records survive.
     #[derive(Default)]
     SpoolSync {
-        /// The end of the process at once; a loss of power but for the last 100 ms.
+        /// The end of the process; a loss of power too, except for the last 100 ms.
         #[default]
         Interval = "interval",
         /// A loss of power too: the end of an answer waits for the disk.
@@ -32,7 +32,7 @@ lychgate_types::text_enum! {
         /// They are refused: nothing is relayed unrecorded.
         #[default]
         Refuse = "refuse",
-        /// They go on, and are counted.
+        /// They are relayed unrecorded, and counted.
         Unrecorded = "unrecorded",
     }
 }

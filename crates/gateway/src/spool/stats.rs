@@ -1,4 +1,4 @@
-//! What the metrics tell of a spool.
+//! The spool's numbers, for the metrics.
 
 use super::{Full, Spool};
 use lychgate_telemetry::metrics::labels::NoRoom;
@@ -6,28 +6,28 @@ use std::sync::atomic::Ordering;
 
 /// A spool in numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Figures {
-    /// Not acknowledged yet.
+pub(crate) struct Stats {
+    /// Records not acknowledged yet.
     pub(crate) records: u64,
-    /// What they take on disk.
+    /// The bytes that they take on disk.
     pub(crate) bytes: u64,
-    /// From which on there is no room.
+    /// The number of bytes from which on there is no room.
     pub(crate) limit: u64,
-    /// Put in by this process.
+    /// Records appended by this process.
     pub(crate) appended: u64,
-    /// Times that the disk failed.
+    /// Disk failures.
     pub(crate) errors: u64,
     pub(crate) no_room: Option<NoRoom>,
 }
 
 impl Spool {
-    pub(crate) fn figures(&self) -> Figures {
-        let put_in = self.put_in.load(Ordering::Acquire);
-        Figures {
+    pub(crate) fn stats(&self) -> Stats {
+        let appended = self.appended.load(Ordering::Acquire);
+        Stats {
             records: self.depth(),
             bytes: self.bytes.load(Ordering::Acquire),
             limit: self.limit,
-            appended: put_in.saturating_sub(self.inherited),
+            appended: appended.saturating_sub(self.inherited),
             errors: self.errors.get(),
             no_room: match self.room() {
                 Ok(()) => None,
