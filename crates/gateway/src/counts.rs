@@ -1,6 +1,6 @@
-//! What has to be counted so that the metrics can tell it; the rest they read from what is kept anyway (`metrics`).
+//! Counters for the metrics; everything else the metrics read from the state itself (`metrics`).
 //!
-//! A request touches a handful of relaxed atomics of its provider, which it holds a handle on; nothing is looked up.
+//! A request touches a handful of relaxed atomics of its provider, to which it holds a handle; nothing is looked up.
 
 use lychgate_telemetry::metrics::labels::{Lookup, Refused, TokenKind};
 use lychgate_telemetry::metrics::{Counter, Histogram, Tally};
@@ -34,7 +34,7 @@ const ANSWER: &[Duration] = &[
     ms(120_000),
     ms(300_000),
 ];
-/// The gateway's own time is microseconds, but for a look-up of the token.
+/// The gateway's own time is microseconds, except when a token has to be looked up.
 const OWN: &[Duration] = &[
     us(50),
     us(100),
@@ -47,7 +47,7 @@ const OWN: &[Duration] = &[
     ms(500),
 ];
 
-/// What is counted of one gateway as a whole.
+/// The counters of one gateway as a whole.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     /// Requests relayed without being recorded.
@@ -57,7 +57,7 @@ pub(crate) struct Counts {
     pub(crate) delivery: DeliveryCounts,
 }
 
-/// Of the link.
+/// Of the control link.
 #[derive(Debug, Default)]
 pub(crate) struct LinkCounts {
     pub(crate) attachments: Counter,
@@ -94,7 +94,7 @@ impl Moment {
     }
 }
 
-/// What is counted of one provider; lives on through changes of its configuration.
+/// The counters of one provider; they survive changes of its configuration.
 #[derive(Debug)]
 pub(crate) struct ProviderCounts {
     pub(crate) outcomes: Tally<Outcome>,
@@ -119,7 +119,7 @@ impl Default for ProviderCounts {
 }
 
 impl ProviderCounts {
-    /// Counts a record that is complete; `took` is the time of the whole exchange.
+    /// Counts a complete record; `took` is the duration of the whole exchange.
     pub(crate) fn over(&self, record: &InterceptionRecord, took: Duration) {
         self.outcomes.count(record.outcome);
         self.duration.observe(took);
@@ -135,7 +135,7 @@ impl ProviderCounts {
                 ),
                 (TokenKind::Output, usage.output_tokens),
             ];
-            // A provider can say what it likes; what can't be is not counted.
+            // A provider may report anything; impossible counts are ignored.
             for (kind, count) in kinds {
                 if let Ok(count @ 1..) = u64::try_from(count) {
                     self.tokens.add(kind, count);

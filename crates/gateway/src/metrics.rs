@@ -1,4 +1,4 @@
-//! What the metrics tell of a gateway, read at the moment when somebody asks, and the route by which they ask.
+//! The metrics of a gateway, read at the moment of a scrape, and the endpoint that serves them.
 //!
 //! Not here: which metrics there are (crate `telemetry`), and counting (`counts`).
 
@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
-/// Serves `GET /metrics` with the pages that `page` makes, one at a time: however many ask, it costs one processor at most.
+/// Serves `GET /metrics` with the pages that `page` makes, one at a time: however many clients scrape, it takes one CPU at most.
 pub fn exposition<F>(page: impl Fn() -> F + Clone + Send + Sync + 'static) -> Router
 where
     F: Future<Output = Page> + Send + 'static,
@@ -41,8 +41,8 @@ impl Gateway {
         exposition(page).merge(self.probes())
     }
 
-    /// The page with the metrics of this process and its gateway added. Made where it may block: the system is asked, and locks
-    /// are taken that others hold for a moment.
+    /// Adds the metrics of this process and its gateway to the page. Made where it may block: it makes system calls, and takes locks
+    /// that others hold for a moment.
     pub async fn page(self, mut page: Page) -> Page {
         let written = spawn_blocking(move || {
             metrics::process(&mut page, self.core.started_at);
@@ -149,7 +149,7 @@ impl Gateway {
         page.one(Metric::DeliveryFailures, delivery.failures.get());
     }
 
-    /// In the order of their names.
+    /// Sorted by name.
     fn providers(&self) -> Vec<Arc<Provider>> {
         let state = self.core.replica_state.load();
         let mut providers: Vec<_> = state.table.providers().cloned().collect();

@@ -1,4 +1,4 @@
-//! The file: what is written is read, by the same secret, as long as it is of use.
+//! The snapshot is read with the same secret, as long as it is recent enough.
 
 use super::cache::FILE_NAME;
 use super::*;
@@ -15,16 +15,16 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 #[derive(Debug)]
-struct Hands(AtomicI64);
+struct FakeClock(AtomicI64);
 
-impl Clock for Hands {
+impl Clock for FakeClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_micros(self.0.load(Ordering::Relaxed))
     }
 }
 
 const HOUR: i64 = 3_600_000_000;
-const LONG: Duration = Duration::from_secs(900);
+const MAX_OFFLINE: Duration = Duration::from_secs(900);
 
 fn snapshot() -> Snapshot {
     Snapshot {
@@ -55,32 +55,32 @@ fn cache_in(directory: &Path, key: &GatewayKeySecret) -> SnapshotCache {
 }
 
 #[test]
-fn it_is_read_by_the_same_secret_within_its_time() {
+fn it_is_read_with_the_same_secret_while_it_is_recent() {
     let directory = tempfile::tempdir().unwrap();
-    let clock = Arc::new(Hands(AtomicI64::new(HOUR)));
-    let ambient = Ambient::new(Arc::<Hands>::clone(&clock), Arc::new(SystemRandom));
+    let clock = Arc::new(FakeClock(AtomicI64::new(HOUR)));
+    let ambient = Ambient::new(Arc::<FakeClock>::clone(&clock), Arc::new(SystemRandom));
     let key = GatewayKeySecret::generate(&ambient);
     let cache = cache_in(directory.path(), &key);
-    assert!(cache.load(&ambient, LONG).is_none(), "there is none yet");
+    assert!(cache.load(&ambient, MAX_OFFLINE).is_none(), "there is none yet");
     file::write(&cache.path, &snapshot(), &key, &ambient).unwrap();
     for (minutes, passed) in [(0, Some(0)), (14, Some(14)), (15, None), (-1, None)] {
         clock.0.store(HOUR + minutes * 60_000_000, Ordering::Relaxed);
-        let loaded = cache.load(&ambient, LONG);
+        let loaded = cache.load(&ambient, MAX_OFFLINE);
         let expected = passed.map(|minutes| (snapshot(), Duration::from_secs(minutes * 60)));
         assert_eq!(loaded, expected, "{minutes}");
     }
     clock.0.store(HOUR, Ordering::Relaxed);
     let other = GatewayKeySecret::generate(&ambient);
-    assert!(cache_in(directory.path(), &other).load(&ambient, LONG).is_none());
-    let told = file::read(&cache.path, &other).unwrap_err().to_string();
-    assert!(told.contains("another gateway key"), "{told}");
+    assert!(cache_in(directory.path(), &other).load(&ambient, MAX_OFFLINE).is_none());
+    let error = file::read(&cache.path, &other).unwrap_err().to_string();
+    assert!(error.contains("another gateway key"), "{error}");
     cache.discard();
-    assert!(cache.load(&ambient, LONG).is_none());
+    assert!(cache.load(&ambient, MAX_OFFLINE).is_none());
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
 }
 
 #[test]
-fn damage_is_found_and_nothing_is_in_the_clear() {
+fn damage_is_detected_and_nothing_is_in_plaintext() {
     use std::os::unix::fs::PermissionsExt;
     let directory = tempfile::tempdir().unwrap();
     let ambient = Ambient::system();
@@ -89,7 +89,7 @@ fn damage_is_found_and_nothing_is_in_the_clear() {
     file::write(&path, &snapshot(), &key, &ambient).unwrap();
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let whole = std::fs::read(&path).unwrap();
-    assert!(!whole.windows(8).any(|bytes| bytes == [5; 8]), "the spool's key");
+    assert!(!whole.windows(8).any(|bytes| bytes == [5; 8]), "the spool key");
     for at in 0..whole.len() {
         let mut damaged = whole.clone();
         damaged[at] ^= 1;
@@ -101,7 +101,7 @@ fn damage_is_found_and_nothing_is_in_the_clear() {
 }
 
 #[test]
-fn bytes_of_another_shape_are_not_believed() {
+fn bytes_of_another_shape_are_rejected() {
     let bytes = snapshot().encode();
     assert_eq!(Snapshot::decode(&bytes), Some(snapshot()));
     for cut in 0..bytes.len() {
