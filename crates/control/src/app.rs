@@ -1,9 +1,9 @@
 //! What every handler, the control link and the background work share.
 
 use crate::counts::Counts;
-use crate::link::attachments::Hub;
+use crate::link::attachments::Attachments;
 use crate::link::authenticator;
-use crate::link::failed_auth::Attempts;
+use crate::link::failed_auth::FailedAuth;
 use crate::link::feed::{self, Feed};
 use lychgate_authz::Caller;
 use lychgate_store::Store;
@@ -34,9 +34,9 @@ pub(crate) struct Inner {
     pub(crate) sealer: Sealer,
     pub(crate) ambient: Ambient,
     pub(crate) control_plane_id: ControlPlaneId,
-    pub(crate) hub: Arc<Hub>,
+    pub(crate) attachments: Arc<Attachments>,
     pub(crate) feed: Feed,
-    pub(crate) attempts: Attempts,
+    pub(crate) failed_auth: FailedAuth,
     pub(crate) counts: Arc<Counts>,
     pub(crate) capture_content: bool,
     touches: Mutex<HashMap<TokenId, Timestamp>>,
@@ -56,16 +56,22 @@ impl std::fmt::Debug for App {
 }
 
 impl App {
-    pub(crate) fn new(store: Store, sealer: Sealer, ambient: Ambient, hub: Arc<Hub>, capture_content: bool) -> Self {
-        let (attempts, touches) = (Attempts::default(), Mutex::default());
+    pub(crate) fn new(
+        store: Store,
+        sealer: Sealer,
+        ambient: Ambient,
+        attachments: Arc<Attachments>,
+        capture_content: bool,
+    ) -> Self {
+        let (failed_auth, touches) = (FailedAuth::default(), Mutex::default());
         Self(Arc::new(Inner {
             store,
             sealer,
             control_plane_id: ambient.new_id(),
             ambient,
-            hub,
+            attachments,
             feed: Feed::default(),
-            attempts,
+            failed_auth,
             counts: Arc::default(),
             capture_content,
             touches,
@@ -109,7 +115,7 @@ impl App {
     /// control planes find the change in the feed.
     pub(crate) async fn tokens_revoked(&self, tokens: &[SecretHash]) {
         if !self.told().await {
-            self.hub.push_revoked(tokens);
+            self.attachments.push_revoked(tokens);
         }
     }
 
@@ -126,7 +132,7 @@ impl App {
 
     /// Closes what hangs on a deleted key. Call after the commit, before the answer.
     pub(crate) fn key_deleted(&self, key: GatewayKeyId) {
-        self.hub.close_key(key);
+        self.attachments.close_key(key);
     }
 
     /// Closes what a changed key does not let in any longer, and lets in what it does. Call after the commit, before the

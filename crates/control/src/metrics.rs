@@ -110,7 +110,7 @@ fn write_books(app: &App, books: Option<&Books>, page: &mut Page) {
             }
         }
     });
-    let position = app.hub.place();
+    let position = app.attachments.place();
     page.one(Metric::FeedPosition, position);
     page.family(Metric::FeedHead, |samples| {
         if let Some(books) = books {
@@ -132,19 +132,19 @@ fn numbers<S: Texts>(page: &mut Page, metric: Metric, counted: Option<&[(S, u64)
 }
 
 fn write_links(app: &App, page: &mut Page) {
-    let (serving, draining) = app.hub.attached();
+    let (serving, draining) = app.attachments.attached();
     page.family(Metric::AttachedReplicas, |samples| {
         samples.add(&[Label::of(Attached::Serving)], serving);
         samples.add(&[Label::of(Attached::Draining)], draining);
     });
     let counts = &app.counts;
-    page.tally(Metric::KeyRefusals, &app.attempts.refusals);
+    page.tally(Metric::KeyRefusals, &app.failed_auth.refusals);
     page.one(Metric::LinkCallsFailed, counts.link_calls_failed.get());
     page.tally(Metric::Ingested, &counts.ingested);
     page.one(Metric::IngestBatches, counts.batches.get());
     page.one(Metric::FeedDeaf, counts.feed_deaf.load(Ordering::Relaxed));
     page.one(Metric::FeedLosses, counts.feed_losses.get());
-    page.one(Metric::RevocationsTold, app.hub.revoked.get());
+    page.one(Metric::RevocationsTold, app.attachments.revoked.get());
 }
 
 #[cfg(test)]

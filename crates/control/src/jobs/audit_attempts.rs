@@ -26,7 +26,7 @@ pub(super) async fn run(app: App, mut stopped: watch::Receiver<bool>) {
 }
 
 async fn refused(app: &App) {
-    let mut report = app.attempts.take_report();
+    let mut report = app.failed_auth.take_report();
     let rest = report.split_off(report.len().min(ENTRIES));
     for (failure, count) in report {
         write(app, audit::refused(failure, count)).await;

@@ -5,7 +5,7 @@
 //! done by the background work ([`crate::jobs::feed`]). Reading may be given up at any moment: nothing is passed over.
 
 use crate::app::App;
-use crate::link::attachments::Hub;
+use crate::link::attachments::Attachments;
 use crate::link::{authenticator, configuration};
 use lychgate_authz::Caller;
 use lychgate_store::{Change, Changes, StoreError};
@@ -58,13 +58,13 @@ impl Feed {
 /// Reads all that is new and tells it; whether there was anything.
 pub(crate) async fn catch_up(app: &App) -> Result<bool, StoreError> {
     let read = |place| async move { app.store.changes_since(&Caller::control_plane(), place, PART).await };
-    read_on(&app.feed, &app.hub, read).await
+    read_on(&app.feed, &app.attachments, read).await
 }
 
 /// The same, from where `read` gets what comes after a place.
 pub(crate) async fn read_on<E, Reading>(
     feed: &Feed,
-    hub: &Hub,
+    attachments: &Attachments,
     read: impl Fn(u64) -> Reading + Send + Sync,
 ) -> Result<bool, E>
 where
@@ -73,20 +73,20 @@ where
     let _turn = feed.turn.lock().await;
     let mut any = false;
     loop {
-        let place = hub.place();
+        let place = attachments.place();
         match read(place).await? {
             Changes::Since { upto, .. } if upto == place => return Ok(any),
-            Changes::Since { changes, upto } => tell(feed, hub, &changes, upto),
+            Changes::Since { changes, upto } => tell(feed, attachments, &changes, upto),
             Changes::Gap { now } => {
                 tracing::warn!(place, now, "changes were missed; every replica attaches anew");
-                hub.lose_track(now);
+                attachments.lose_track(now);
             }
         }
         any = true;
     }
 }
 
-fn tell(feed: &Feed, hub: &Hub, changes: &[Change], upto: u64) {
+fn tell(feed: &Feed, attachments: &Attachments, changes: &[Change], upto: u64) {
     let (mut revoked, mut drained) = (Vec::new(), Vec::new());
     feed.todo(|todo| {
         for change in changes {
@@ -100,7 +100,7 @@ fn tell(feed: &Feed, hub: &Hub, changes: &[Change], upto: u64) {
             }
         }
     });
-    hub.advance(upto, &revoked, &drained);
+    attachments.advance(upto, &revoked, &drained);
     feed.bell.notify_one();
 }
 
@@ -122,6 +122,6 @@ pub(crate) async fn send_configuration(app: &App) -> Result<(), StoreError> {
     if loaded.is_err() {
         app.feed.put_configuration_back();
     }
-    app.hub.push_configuration(&loaded?);
+    app.attachments.push_configuration(&loaded?);
     Ok(())
 }
