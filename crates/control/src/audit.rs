@@ -1,8 +1,8 @@
 //! Audit entries that the control plane writes on its own account: what replicas do. What users do is written by the store,
 //! in the transaction of the deed itself.
 
-use crate::link::failed_auth::Failure;
-use crate::link::key_cache::KeySession;
+use crate::state::failed_auth::Failure;
+use crate::state::key_cache::KeySession;
 use lychgate_authz::{Caller, Resource};
 use lychgate_store::{AuditInsert, AuditOutcome};
 use lychgate_types::ReplicaId;

@@ -8,8 +8,8 @@ mod housekeeping;
 pub(crate) mod key_upkeep;
 mod registry;
 
-use crate::app::App;
-use crate::link::attachments::Detachment;
+use crate::state::App;
+use crate::state::attachments::Detachment;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 

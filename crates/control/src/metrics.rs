@@ -5,8 +5,8 @@
 
 use crate::api::error::chain;
 use crate::api::routes::health;
-use crate::app::App;
 use crate::jobs::key_upkeep::SOON;
+use crate::state::App;
 use axum::Router;
 use lychgate_authz::Caller;
 use lychgate_gateway::{Gateway, exposition};

@@ -1,12 +1,12 @@
 //! Starts and stops the control plane: store, first owner, embedded gateway, listener, background work.
 
 use crate::api::router;
-use crate::app::App;
 use crate::bootstrap::{self, BootstrapError};
 use crate::jobs::Jobs;
-use crate::link::attachments::Attachments;
 use crate::link::service::ControlLinkService;
 use crate::metrics;
+use crate::state::App;
+use crate::state::attachments::Attachments;
 use axum::Router;
 use lychgate_authz::Caller;
 use lychgate_gateway::Gateway;

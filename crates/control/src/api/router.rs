@@ -4,8 +4,8 @@ use super::{layers, openapi as document};
 use crate::api::routes::{
     audit_entries, health, interceptions, keys, model_routes, openapi, providers, replicas, tokens, users, whoami,
 };
-use crate::app::App;
 use crate::link::authenticator::GatewayKeyAuthenticator;
+use crate::state::App;
 use axum::Router;
 use axum::routing::get;
 use http::StatusCode;

@@ -2,8 +2,8 @@
 //! looked into when the feed told of it.
 
 use super::tick;
-use crate::app::App;
 use crate::link::authenticator;
+use crate::state::App;
 use std::time::Duration;
 use tokio::sync::watch;
 

@@ -2,8 +2,8 @@
 
 use super::told_to_stop;
 use crate::api::error::chain;
-use crate::app::App;
 use crate::audit;
+use crate::state::App;
 use lychgate_authz::Caller;
 use lychgate_store::AuditInsert;
 use std::time::Duration;
@@ -33,7 +33,7 @@ async fn refused(app: &App) {
     }
     let rest: u64 = rest.iter().map(|(_, count)| count).sum();
     if rest > 0 {
-        let others = crate::link::failed_auth::Failure {
+        let others = crate::state::failed_auth::Failure {
             source: None,
             reason: "various",
             prefix: None,

@@ -3,8 +3,8 @@
 
 use super::told_to_stop;
 use crate::api::error::chain;
-use crate::app::App;
 use crate::link::feed;
+use crate::state::App;
 use lychgate_authz::Caller;
 use lychgate_store::{ChangeListener, StoreError};
 use std::sync::atomic::Ordering;

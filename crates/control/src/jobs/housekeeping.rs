@@ -2,7 +2,7 @@
 
 use super::tick;
 use crate::api::error::chain;
-use crate::app::App;
+use crate::state::App;
 use lychgate_authz::Caller;
 use std::time::Duration;
 use tokio::sync::watch;

@@ -2,7 +2,7 @@
 
 use super::tick;
 use crate::api::error::chain;
-use crate::app::App;
+use crate::state::App;
 use lychgate_authz::Caller;
 use lychgate_store::KeyExpiry;
 use lychgate_types::{GatewayKeyId, Timestamp};

@@ -2,9 +2,9 @@
 
 use super::told_to_stop;
 use crate::api::error::chain;
-use crate::app::App;
 use crate::audit;
-use crate::link::attachments::Detachment;
+use crate::state::App;
+use crate::state::attachments::Detachment;
 use lychgate_authz::Caller;
 use lychgate_store::ReplicaBeat;
 use std::time::Duration;

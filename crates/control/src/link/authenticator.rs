@@ -1,8 +1,8 @@
 //! Lets replicas in by their gateway keys, call by call.
 
-use super::key_cache::KeySession;
 use super::service::{ControlLinkService, internal};
-use crate::app::App;
+use crate::state::App;
+use crate::state::key_cache::KeySession;
 use async_trait::async_trait;
 use lychgate_authz::Caller;
 use lychgate_link::server::Authenticator;

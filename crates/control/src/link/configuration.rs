@@ -1,6 +1,6 @@
 //! From the store's sealed configuration to what replicas are told.
 
-use crate::app::App;
+use crate::state::App;
 use lychgate_authz::Caller;
 use lychgate_link::{Configuration, ProviderConfig, ProviderKeyConfig, RouteConfig, RouteTarget};
 use lychgate_store::{SealedProvider, StoreError};

@@ -4,9 +4,9 @@
 //! handler that has just made the change. What takes longer (another configuration, looking gateway keys up) is noted, and
 //! done by the background work ([`crate::jobs::feed`]). Reading may be given up at any moment: nothing is passed over.
 
-use crate::app::App;
-use crate::link::attachments::Attachments;
 use crate::link::{authenticator, configuration};
+use crate::state::App;
+use crate::state::attachments::Attachments;
 use lychgate_authz::Caller;
 use lychgate_store::{Change, Changes, StoreError};
 use lychgate_types::GatewayKeyId;

@@ -2,8 +2,8 @@
 //!
 //! Not here: where things are looked up ([`Lookups`]), and what follows from them.
 
-use super::attachments::{Attachments, Registration, ReplicaIdentity};
-use super::outbox::Beginning;
+use crate::state::attachments::{Attachments, Registration, ReplicaIdentity};
+use crate::state::outbox::Beginning;
 use async_trait::async_trait;
 use lychgate_link::{Attachment, Configuration, LinkError};
 use lychgate_store::TokenAuthentication;

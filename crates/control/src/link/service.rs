@@ -2,13 +2,14 @@
 //!
 //! Not here: the protocol on the wire (crate `link`).
 
-use super::attachments::ReplicaIdentity;
 use super::handshake::Lookups;
-use super::key_cache::KeySession;
-use super::outbox::Beginning;
-use super::{authenticator, configuration, handshake, outbox};
-use crate::app::App;
+use super::{authenticator, configuration, handshake};
 use crate::audit;
+use crate::state::App;
+use crate::state::attachments::ReplicaIdentity;
+use crate::state::key_cache::KeySession;
+use crate::state::outbox;
+use crate::state::outbox::Beginning;
 use async_trait::async_trait;
 use lychgate_authz::{Action, Caller, Principal, Resource, Target, UserPrincipal, authorise};
 use lychgate_link::{

@@ -2,13 +2,13 @@
 
 use super::signal::Signal;
 use super::world::World;
-use crate::link::attachments::{Attachments, Detachment, ReplicaIdentity};
 use crate::link::configuration::Loaded;
 use crate::link::feed::{self, Feed};
 use crate::link::handshake::{self, Lookups};
-use crate::link::key_cache::KeySession;
-use crate::link::outbox::Beginning;
 use crate::link::service::{bounded, decide};
+use crate::state::attachments::{Attachments, Detachment, ReplicaIdentity};
+use crate::state::key_cache::KeySession;
+use crate::state::outbox::Beginning;
 use async_trait::async_trait;
 use lychgate_link::{
     Attachment, Authorization, Configuration, EncodedRecord, Heartbeat, Hello, LinkError, Receipt, RefusalReason,

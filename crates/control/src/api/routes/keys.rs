@@ -10,8 +10,8 @@ pub(crate) mod update;
 
 use crate::api::error::ApiError;
 use crate::api::routes::users::UserRef;
-use crate::app::App;
 use crate::jobs::key_upkeep;
+use crate::state::App;
 use lychgate_authz::Caller;
 use lychgate_store::{KeyState, ProviderRef, StoreError};
 use lychgate_types::{Cidr, GatewayKeyId, ProviderId, Timestamp};

@@ -6,7 +6,7 @@ use crate::api::error::{ApiError, about};
 use crate::api::extract::{JsonOrNothing, PathText};
 use crate::api::routes::problems::{Always, BadBody, NotFound, RotationInGrace};
 use crate::api::validate::Validations;
-use crate::app::App;
+use crate::state::App;
 use axum::extract::State;
 use lychgate_store::GatewayKeyRotation;
 use lychgate_types::secret::GatewayKeySecret;

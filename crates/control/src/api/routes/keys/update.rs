@@ -6,7 +6,7 @@ use crate::api::error::{ApiError, about};
 use crate::api::extract::{Json, PathText, given};
 use crate::api::routes::problems::{Always, BadBody, NotFound};
 use crate::api::validate::Validations;
-use crate::app::App;
+use crate::state::App;
 use axum::extract::State;
 use lychgate_authz::Action;
 use lychgate_store::GatewayKeyPatch;

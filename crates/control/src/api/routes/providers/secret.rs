@@ -2,7 +2,7 @@
 
 use crate::api::error::ApiError;
 use crate::api::validate::Validations;
-use crate::app::App;
+use crate::state::App;
 use lychgate_store::ProviderKeyInsert;
 use lychgate_types::ProviderKeyId;
 use lychgate_types::secret::ProviderSecret;

@@ -7,7 +7,7 @@ use crate::api::error::{ApiError, about};
 use crate::api::extract::{Json, PathText};
 use crate::api::routes::problems::{Always, BadBody, NotFound};
 use crate::api::validate::Validations;
-use crate::app::App;
+use crate::state::App;
 use axum::extract::State;
 use lychgate_store::{ProviderPatch, WantedKey};
 use lychgate_types::ProviderKeyId;

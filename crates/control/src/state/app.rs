@@ -1,10 +1,10 @@
 //! What every handler, the control link and the background work share.
 
-use crate::counts::Counts;
-use crate::link::attachments::Attachments;
 use crate::link::authenticator;
-use crate::link::failed_auth::FailedAuth;
 use crate::link::feed::{self, Feed};
+use crate::state::attachments::Attachments;
+use crate::state::counts::Counts;
+use crate::state::failed_auth::FailedAuth;
 use lychgate_authz::Caller;
 use lychgate_store::Store;
 use lychgate_store::seal::Sealer;
