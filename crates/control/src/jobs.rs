@@ -5,7 +5,7 @@ mod audit_attempts;
 mod database;
 mod feed;
 mod housekeeping;
-pub(crate) mod key_upkeep;
+mod key_upkeep;
 mod registry;
 
 use crate::state::App;

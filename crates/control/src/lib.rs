@@ -14,9 +14,6 @@ mod server;
 mod simulation;
 mod state;
 
-/// What provider keys are sealed for, beside their row's id.
-const PROVIDER_KEY_COLUMN: &str = "provider_keys.sealed";
-
 pub use api::openapi::openapi;
 pub use bootstrap::{BootstrapError, OWNER_TOKEN_FILE};
 pub use server::{Control, Options, StartError};

@@ -2,6 +2,7 @@
 //!
 //! Not here: the protocol on the wire (crate `link`).
 
+pub(crate) mod announce;
 pub(crate) mod authenticator;
 pub(crate) mod configuration;
 pub(crate) mod feed;

@@ -3,14 +3,13 @@
 //!
 //! Not here: which metrics there are (crate `telemetry`), counting (`counts`), and the embedded gateway (crate `gateway`).
 
-use crate::api::error::chain;
 use crate::api::routes::health;
-use crate::jobs::key_upkeep::SOON;
-use crate::state::App;
+use crate::state::{App, KEY_EXPIRES_SOON};
 use axum::Router;
 use lychgate_authz::Caller;
 use lychgate_gateway::{Gateway, exposition};
 use lychgate_store::{KeyExpiry, KeyState, ReplicaState, StoreError};
+use lychgate_telemetry::error::chain;
 use lychgate_telemetry::metrics::labels::Attached;
 use lychgate_telemetry::metrics::{Label, Metric, Page};
 use lychgate_types::{Name, Texts};
@@ -87,7 +86,7 @@ impl Teller {
 async fn look_up(app: &App) -> Result<Books, StoreError> {
     let (store, plane) = (&app.store, Caller::control_plane());
     let mut expiring = store
-        .ai_gateway_key_expiring(&plane, app.ambient.now().plus(SOON))
+        .ai_gateway_key_expiring(&plane, app.ambient.now().plus(KEY_EXPIRES_SOON))
         .await?;
     expiring.truncate(EXPIRING);
     Ok(Books {

@@ -1,11 +1,11 @@
 //! Writes refused attempts of replicas to the audit log, in aggregate.
 
 use super::told_to_stop;
-use crate::api::error::chain;
 use crate::audit;
 use crate::state::App;
 use lychgate_authz::Caller;
 use lychgate_store::AuditInsert;
+use lychgate_telemetry::error::chain;
 use std::time::Duration;
 use tokio::sync::watch;
 

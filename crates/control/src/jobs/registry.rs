@@ -1,12 +1,12 @@
 //! Keeps the registry of replicas true for those that are attached here: what they say, in bulk, and how they go.
 
 use super::told_to_stop;
-use crate::api::error::chain;
 use crate::audit;
 use crate::state::App;
 use crate::state::attachments::Detachment;
 use lychgate_authz::Caller;
 use lychgate_store::ReplicaBeat;
+use lychgate_telemetry::error::chain;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;

@@ -125,7 +125,7 @@ async fn touch(app: &App, session: &KeySession) {
             .ai_gateway_key_touch(&Caller::control_plane(), session.key_id, app.ambient.now())
             .await;
         if let Err(error) = touched {
-            tracing::warn!(error = %crate::api::error::chain(&error), "a gateway key's last use could not be noted");
+            tracing::warn!(error = %lychgate_telemetry::error::chain(&error), "a gateway key's last use could not be noted");
         }
     }
 }

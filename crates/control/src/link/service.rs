@@ -175,7 +175,7 @@ impl ControlLink for ControlLinkService {
             .await
             .map_err(|error| internal(&self.app, &caller, &error))?;
         for (id, error) in &report.errors {
-            let error = crate::api::error::chain(error);
+            let error = lychgate_telemetry::error::chain(error);
             tracing::error!(interception = %id, %error, "a record can't be taken in; its replica sets it aside");
         }
         let counts = &self.app.counts;
@@ -308,7 +308,7 @@ pub(crate) fn internal(app: &App, caller: &Caller, error: &StoreError) -> LinkEr
     match error {
         StoreError::Unavailable => LinkError::Unreachable(error.to_string()),
         StoreError::Lost(_) => {
-            tracing::warn!(error = %crate::api::error::chain(error), "a call over the control link lost the database");
+            tracing::warn!(error = %lychgate_telemetry::error::chain(error), "a call over the control link lost the database");
             LinkError::Unreachable(error.to_string())
         }
         _ => failed(app, caller, error),
@@ -318,6 +318,6 @@ pub(crate) fn internal(app: &App, caller: &Caller, error: &StoreError) -> LinkEr
 fn failed(app: &App, caller: &Caller, error: &(dyn std::error::Error + 'static)) -> LinkError {
     app.counts.link_calls_failed.count();
     let request_id = caller.request_id.as_ref().map(RequestId::to_string).unwrap_or_default();
-    tracing::error!(request_id, error = %crate::api::error::chain(error), "a call over the control link failed inside");
+    tracing::error!(request_id, error = %lychgate_telemetry::error::chain(error), "a call over the control link failed inside");
     LinkError::Internal { request_id }
 }

@@ -2,11 +2,11 @@
 
 use super::signal::Signal;
 use super::world::World;
-use crate::link::configuration::Loaded;
-use crate::link::feed::{self, Feed};
 use crate::link::handshake::{self, Lookups};
 use crate::link::service::{bounded, decide};
 use crate::state::attachments::{Attachments, Detachment, ReplicaIdentity};
+use crate::state::configuration::Loaded;
+use crate::state::feed::Feed;
 use crate::state::key_cache::KeySession;
 use crate::state::outbox::Beginning;
 use async_trait::async_trait;
@@ -171,7 +171,7 @@ impl Plane {
 
     /// Reads the feed on, and tells whoever is attached here.
     pub(super) async fn catch_up(&self) -> Result<bool, LinkError> {
-        feed::read_on(&self.feed, &self.attachments, |place| self.since(place)).await
+        self.feed.read_on(&self.attachments, |place| self.since(place)).await
     }
 
     async fn since(&self, place: u64) -> Result<Changes, LinkError> {

@@ -1,15 +1,15 @@
-//! What every handler, the control link and the background work share.
+//! What every handler, the control link and the background work share: the store, the sealer, the clock, and the state in memory.
 
-use crate::link::authenticator;
-use crate::link::feed::{self, Feed};
-use crate::state::attachments::Attachments;
-use crate::state::counts::Counts;
-use crate::state::failed_auth::FailedAuth;
+use super::attachments::Attachments;
+use super::counts::Counts;
+use super::failed_auth::FailedAuth;
+use super::feed::Feed;
 use lychgate_authz::Caller;
 use lychgate_store::Store;
-use lychgate_store::seal::Sealer;
-use lychgate_types::secret::SecretHash;
-use lychgate_types::{Ambient, ControlPlaneId, GatewayKeyId, Timestamp, TokenId};
+use lychgate_store::seal::{SealError, Sealed, Sealer};
+use lychgate_telemetry::error::chain;
+use lychgate_types::secret::ProviderSecret;
+use lychgate_types::{Ambient, ControlPlaneId, ProviderKeyId, Timestamp, TokenId};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::ops::Deref;
@@ -18,11 +18,11 @@ use std::time::Duration;
 
 /// `last_used_at` of a token is written at most this often.
 const TOUCH: Duration = Duration::from_secs(60);
-/// So many tokens' last touches are remembered; beyond, all are forgotten, which costs one early write each.
+/// How many tokens' last touches are remembered; beyond that all are forgotten, which costs one early write each.
 const TOUCHES: usize = 10_000;
 
-/// An answer waits no longer than this until replicas have been told.
-const TOLD: Duration = Duration::from_secs(2);
+/// What provider keys are sealed for, beside their row's id.
+const PROVIDER_KEY_COLUMN: &str = "provider_keys.sealed";
 
 /// The shared state; a cheap handle.
 #[derive(Clone)]
@@ -78,14 +78,14 @@ impl App {
         }))
     }
 
-    /// Marks a token as used, once a minute. A failure is no reason to turn its holder away.
+    /// Marks a token as used, at most once a minute. A failure does not fail the request.
     pub(crate) async fn touch_token(&self, token: TokenId) {
         let now = self.ambient.now();
         if !self.touch_is_due(token, now) {
             return;
         }
         if let Err(error) = self.store.token_touch(&Caller::control_plane(), token, now).await {
-            tracing::warn!(error = %crate::api::error::chain(&error), "a token's last use could not be noted");
+            tracing::warn!(error = %chain(&error), "the last use of a token could not be recorded");
         }
     }
 
@@ -101,43 +101,13 @@ impl App {
         true
     }
 
-    /// Sends providers and routes, as they are now, to every attachment here. Call after the commit, before the answer; other
-    /// control planes find the change in the feed.
-    ///
-    /// The change is committed, so a failure here does not fail the request: the background work sends it a moment later.
-    pub(crate) async fn configuration_changed(&self) {
-        if let Err(error) = feed::send_configuration(self).await {
-            tracing::error!(error = %crate::api::error::chain(&error), "the new configuration can't be read, it is sent later");
-        }
+    /// Seals a provider key for its row.
+    pub(crate) fn seal_provider_key(&self, id: ProviderKeyId, key: &ProviderSecret) -> Result<Sealed, SealError> {
+        self.sealer.seal(&self.ambient, key, id.as_uuid(), PROVIDER_KEY_COLUMN)
     }
 
-    /// Tells every attachment here that these tokens are not to be believed. Call after the commit, before the answer; other
-    /// control planes find the change in the feed.
-    pub(crate) async fn tokens_revoked(&self, tokens: &[SecretHash]) {
-        if !self.told().await {
-            self.attachments.push_revoked(tokens);
-        }
-    }
-
-    /// Tells a replica that is attached here to drain. Call after the commit, before the answer; other control planes find the
-    /// change in the feed.
-    pub(crate) async fn replica_drained(&self) {
-        self.told().await;
-    }
-
-    /// Reads the feed on at once; whether it could. If not, the background work tries again.
-    async fn told(&self) -> bool {
-        matches!(tokio::time::timeout(TOLD, feed::catch_up(self)).await, Ok(Ok(_)))
-    }
-
-    /// Closes what hangs on a deleted key. Call after the commit, before the answer.
-    pub(crate) fn key_deleted(&self, key: GatewayKeyId) {
-        self.attachments.close_key(key);
-    }
-
-    /// Closes what a changed key does not let in any longer, and lets in what it does. Call after the commit, before the
-    /// answer.
-    pub(crate) async fn key_changed(&self, key: GatewayKeyId) {
-        authenticator::key_changed(self, key).await;
+    /// Opens what [`Self::seal_provider_key`] sealed for the same row.
+    pub(crate) fn open_provider_key(&self, id: ProviderKeyId, sealed: &Sealed) -> Result<ProviderSecret, SealError> {
+        self.sealer.open(sealed, id.as_uuid(), PROVIDER_KEY_COLUMN)
     }
 }

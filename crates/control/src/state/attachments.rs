@@ -1,9 +1,9 @@
 //! All live attachments of this control plane, and the way for changes down to them. The registry that all control planes
 //! share is in the store; what is heard here goes there in bulk.
 
+use super::configuration::Loaded;
 use super::key_cache::{KeySession, KeySessions};
 use super::outbox::{self, Beginning, Ending, Mailbox};
-use crate::link::configuration::Loaded;
 use futures_util::StreamExt as _;
 use lychgate_link::{Attachment, CloseReason, Configuration, Heartbeat};
 use lychgate_store::{ReplicaAttachment, ReplicaBeat, ReplicaLoad, ReplicaState};
