@@ -2,11 +2,11 @@
 //! neither a lost connection nor a lost announcement keeps anything from replicas.
 
 use super::told_to_stop;
-use crate::api::error::chain;
-use crate::app::App;
 use crate::link::feed;
+use crate::state::App;
 use lychgate_authz::Caller;
 use lychgate_store::{ChangeListener, StoreError};
+use lychgate_telemetry::error::chain;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};

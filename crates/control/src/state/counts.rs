@@ -5,7 +5,7 @@ use lychgate_telemetry::metrics::labels::{AuthenticationFailure, Ingested, Statu
 use lychgate_telemetry::metrics::{Counter, Tally};
 use std::sync::atomic::AtomicBool;
 
-/// What is counted of one control plane, but for what its attempts and its hub count.
+/// What is counted of one control plane, but for what `FailedAuth` and `Attachments` count.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     /// Requests to the API.

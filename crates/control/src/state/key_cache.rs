@@ -14,13 +14,13 @@ use tokio::time::Instant;
 
 /// How long a look-up of a key's state is believed: "within a second, on every control plane".
 const BELIEVED: Duration = Duration::from_millis(500);
-/// How long the gate of a deleted key is kept, so that a replica hears "revoked" rather than "unknown".
+/// How long the session of a deleted key is kept, so that a replica hears "revoked" rather than "unknown".
 const GONE_IS_KEPT: Duration = Duration::from_secs(60);
 /// `last_used_at` is written at most this often.
 const TOUCH: Duration = Duration::from_secs(60);
 
 /// One secret of a key, in use. A key that is being rotated has two.
-pub(crate) struct Gate {
+pub(crate) struct KeySession {
     pub(crate) key_id: GatewayKeyId,
     pub(crate) name: String,
     /// Of this secret.
@@ -74,14 +74,14 @@ impl Standing {
     }
 }
 
-impl std::fmt::Debug for Gate {
+impl std::fmt::Debug for KeySession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Gate({})", self.name)
+        write!(f, "KeySession({})", self.name)
     }
 }
 
-impl Gate {
-    /// A gate of which it is not known yet whether the key still lets in.
+impl KeySession {
+    /// A session of which it is not known yet whether the key still lets in.
     pub(crate) fn new(key_id: GatewayKeyId, name: String, prefix: String, hash: SecretHash) -> Self {
         let state = Mutex::default();
         Self {
@@ -153,39 +153,50 @@ impl Gate {
     }
 }
 
-/// The gates of all secrets in use, by the hash that replicas show. Bounded by the number of secrets that exist.
+/// The key_sessions of all secrets in use, by the hash that replicas show. Bounded by the number of secrets that exist.
 #[derive(Default)]
-pub(crate) struct Gates(Mutex<HashMap<SecretHash, Arc<Gate>>>);
+pub(crate) struct KeySessions(Mutex<HashMap<SecretHash, Arc<KeySession>>>);
 
-impl Gates {
-    fn with<T>(&self, look: impl FnOnce(&mut HashMap<SecretHash, Arc<Gate>>) -> T) -> T {
+impl KeySessions {
+    fn with<T>(&self, look: impl FnOnce(&mut HashMap<SecretHash, Arc<KeySession>>) -> T) -> T {
         look(&mut self.0.lock())
     }
 
-    /// The gate of the secret with this hash, if it is in use.
-    pub(crate) fn get(&self, hash: &SecretHash) -> Option<Arc<Gate>> {
-        self.with(|gates| gates.get(hash).cloned())
+    /// The session of the secret with this hash, if it is in use.
+    pub(crate) fn get(&self, hash: &SecretHash) -> Option<Arc<KeySession>> {
+        self.with(|key_sessions| key_sessions.get(hash).cloned())
     }
 
-    /// Takes a gate in, unless another task was faster; answers the one that is in.
-    pub(crate) fn enter(&self, gate: Gate) -> Arc<Gate> {
-        self.with(|gates| gates.entry(gate.hash).or_insert_with(|| Arc::new(gate)).clone())
+    /// Takes a session in, unless another task was faster; answers the one that is in.
+    pub(crate) fn enter(&self, session: KeySession) -> Arc<KeySession> {
+        self.with(|key_sessions| {
+            key_sessions
+                .entry(session.hash)
+                .or_insert_with(|| Arc::new(session))
+                .clone()
+        })
     }
 
-    /// The gates of this key.
-    pub(crate) fn of(&self, key_id: GatewayKeyId) -> Vec<Arc<Gate>> {
-        self.with(|gates| gates.values().filter(|gate| gate.key_id == key_id).cloned().collect())
+    /// The key_sessions of this key.
+    pub(crate) fn of(&self, key_id: GatewayKeyId) -> Vec<Arc<KeySession>> {
+        self.with(|key_sessions| {
+            key_sessions
+                .values()
+                .filter(|session| session.key_id == key_id)
+                .cloned()
+                .collect()
+        })
     }
 
-    /// Forgets gates that nobody holds and those of keys gone for long; answers the others whose keys are there.
-    pub(crate) fn sweep(&self) -> Vec<Arc<Gate>> {
-        self.with(|gates| {
-            gates.retain(|_, gate| match gate.with(|state| state.gone) {
+    /// Forgets key_sessions that nobody holds and those of keys gone for long; answers the others whose keys are there.
+    pub(crate) fn sweep(&self) -> Vec<Arc<KeySession>> {
+        self.with(|key_sessions| {
+            key_sessions.retain(|_, session| match session.with(|state| state.gone) {
                 Some(at) => at.elapsed() < GONE_IS_KEPT,
-                None => Arc::strong_count(gate) > 1 || gate.is_fresh(),
+                None => Arc::strong_count(session) > 1 || session.is_fresh(),
             });
-            let there = |gate: &&Arc<Gate>| gate.with(|state| state.gone.is_none());
-            gates.values().filter(there).cloned().collect()
+            let there = |session: &&Arc<KeySession>| session.with(|state| state.gone.is_none());
+            key_sessions.values().filter(there).cloned().collect()
         })
     }
 }
@@ -195,9 +206,9 @@ mod tests {
     use super::*;
     use lychgate_types::{Ambient, Timestamp};
 
-    fn gate() -> Gate {
+    fn session() -> KeySession {
         let hash = SecretHash::from_bytes([1; 32]);
-        Gate::new(Ambient::system().new_id(), "edge".into(), "lgw_0000000".into(), hash)
+        KeySession::new(Ambient::system().new_id(), "edge".into(), "lgw_0000000".into(), hash)
     }
 
     fn found(state: KeyState, secret: SecretState, allowed: Option<&[&str]>) -> Option<KeyAuthentication> {
@@ -213,7 +224,7 @@ mod tests {
 
     #[test]
     fn the_first_reason_of_these_is_told_rotated_disabled_expired_source() {
-        let (gate, elsewhere) = (gate(), Some(IpAddr::from([192, 0, 2, 1])));
+        let (session, elsewhere) = (session(), Some(IpAddr::from([192, 0, 2, 1])));
         let until = Timestamp::from_micros(0);
         let nowhere: Option<&[&str]> = Some(&["10.0.0.0/8"]);
         for (state, secret, allowed, reason) in [
@@ -243,57 +254,57 @@ mod tests {
             ),
             (KeyState::Active, SecretState::InGrace { until }, None, None),
         ] {
-            gate.learn(Instant::now(), found(state, secret, allowed));
-            assert_eq!(gate.shut_to(elsewhere), reason);
+            session.learn(Instant::now(), found(state, secret, allowed));
+            assert_eq!(session.shut_to(elsewhere), reason);
         }
     }
 
     #[test]
     fn an_unknown_source_lies_in_no_network() {
-        let gate = gate();
-        gate.learn(
+        let session = session();
+        session.learn(
             Instant::now(),
             found(KeyState::Active, SecretState::Present, Some(&["0.0.0.0/0", "::/0"])),
         );
-        assert_eq!(gate.shut_to(None), Some(CloseReason::SourceNotAllowed));
-        assert_eq!(gate.shut_to(Some(IpAddr::from([192, 0, 2, 1]))), None);
+        assert_eq!(session.shut_to(None), Some(CloseReason::SourceNotAllowed));
+        assert_eq!(session.shut_to(Some(IpAddr::from([192, 0, 2, 1]))), None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn of_two_look_ups_the_one_that_began_later_counts_and_deletion_is_for_ever() {
-        let gate = gate();
-        assert!(!gate.is_fresh());
+        let session = session();
+        assert!(!session.is_fresh());
         let before = Instant::now();
         tokio::time::advance(Duration::from_millis(1)).await;
-        gate.learn(Instant::now(), found(KeyState::Disabled, SecretState::Present, None));
-        gate.learn(before, found(KeyState::Active, SecretState::Present, None));
-        assert_eq!(gate.shut_to(None), Some(CloseReason::KeyDisabled));
-        assert!(gate.is_fresh());
+        session.learn(Instant::now(), found(KeyState::Disabled, SecretState::Present, None));
+        session.learn(before, found(KeyState::Active, SecretState::Present, None));
+        assert_eq!(session.shut_to(None), Some(CloseReason::KeyDisabled));
+        assert!(session.is_fresh());
         tokio::time::advance(BELIEVED).await;
-        assert!(!gate.is_fresh());
-        gate.learn(Instant::now(), found(KeyState::Active, SecretState::Present, None));
-        assert_eq!(gate.shut_to(None), None);
-        gate.learn(Instant::now(), None);
-        gate.learn(Instant::now(), found(KeyState::Active, SecretState::Present, None));
-        assert_eq!(gate.shut_to(None), Some(CloseReason::KeyRevoked));
+        assert!(!session.is_fresh());
+        session.learn(Instant::now(), found(KeyState::Active, SecretState::Present, None));
+        assert_eq!(session.shut_to(None), None);
+        session.learn(Instant::now(), None);
+        session.learn(Instant::now(), found(KeyState::Active, SecretState::Present, None));
+        assert_eq!(session.shut_to(None), Some(CloseReason::KeyRevoked));
     }
 
     #[tokio::test(start_paused = true)]
     async fn gates_are_forgotten_when_nobody_holds_them() {
-        let gates = Gates::default();
-        let held = gates.enter(gate());
-        assert_eq!(gates.of(held.key_id).len(), 1);
-        assert_eq!(gates.sweep().len(), 1);
+        let key_sessions = KeySessions::default();
+        let held = key_sessions.enter(session());
+        assert_eq!(key_sessions.of(held.key_id).len(), 1);
+        assert_eq!(key_sessions.sweep().len(), 1);
         let (hash, key_id) = (held.hash, held.key_id);
         held.gone();
-        assert!(gates.sweep().is_empty());
+        assert!(key_sessions.sweep().is_empty());
         drop(held);
-        assert!(gates.get(&hash).is_some(), "kept, so that it can say why");
+        assert!(key_sessions.get(&hash).is_some(), "kept, so that it can say why");
         tokio::time::advance(GONE_IS_KEPT).await;
-        gates.sweep();
-        assert!(gates.of(key_id).is_empty());
-        drop(gates.enter(gate()));
-        gates.sweep();
-        assert!(gates.get(&hash).is_none());
+        key_sessions.sweep();
+        assert!(key_sessions.of(key_id).is_empty());
+        drop(key_sessions.enter(session()));
+        key_sessions.sweep();
+        assert!(key_sessions.get(&hash).is_none());
     }
 }

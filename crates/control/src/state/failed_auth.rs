@@ -18,7 +18,7 @@ const MAX_REPORTS: usize = 256;
 
 /// What is known of failed attempts.
 #[derive(Default)]
-pub(crate) struct Attempts {
+pub(crate) struct FailedAuth {
     state: Mutex<State>,
     /// All of them, by reason.
     pub(crate) refusals: Tally<KeyRefusal>,
@@ -42,7 +42,7 @@ pub(crate) struct Failure {
     pub(crate) prefix: Option<String>,
 }
 
-impl Attempts {
+impl FailedAuth {
     /// Whether this source may try.
     pub(crate) fn may_try(&self, source: Option<IpAddr>) -> bool {
         let state = self.state();
@@ -126,38 +126,38 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_source_is_limited_alone_and_for_a_while() {
-        let attempts = Attempts::default();
+        let failed_auth = FailedAuth::default();
         for _ in 0..LIMIT {
-            assert!(attempts.may_try(v4(1)));
-            attempts.failed(v4(1), KeyRefusal::Unknown, None);
+            assert!(failed_auth.may_try(v4(1)));
+            failed_auth.failed(v4(1), KeyRefusal::Unknown, None);
         }
-        assert!(!attempts.may_try(v4(1)));
-        assert!(attempts.may_try(v4(2)));
+        assert!(!failed_auth.may_try(v4(1)));
+        assert!(failed_auth.may_try(v4(2)));
         tokio::time::advance(WINDOW).await;
-        assert!(attempts.may_try(v4(1)));
-        attempts.failed(v4(1), KeyRefusal::Unknown, None);
-        assert!(attempts.may_try(v4(1)), "a new window begins at one");
+        assert!(failed_auth.may_try(v4(1)));
+        failed_auth.failed(v4(1), KeyRefusal::Unknown, None);
+        assert!(failed_auth.may_try(v4(1)), "a new window begins at one");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_flood_is_bounded() {
-        let attempts = Attempts::default();
+        let failed_auth = FailedAuth::default();
         for n in 0..20_000u32 {
-            attempts.failed(
+            failed_auth.failed(
                 Some(IpAddr::from(n.to_be_bytes())),
                 KeyRefusal::Unknown,
                 Some(&n.to_string()),
             );
         }
-        assert_eq!(attempts.state().failures.len(), MAX_SOURCES + 1);
-        let report = attempts.take_report();
+        assert_eq!(failed_auth.state().failures.len(), MAX_SOURCES + 1);
+        let report = failed_auth.take_report();
         assert_eq!(report.len(), MAX_REPORTS + 1);
         assert_eq!(report.iter().map(|(_, count)| count).sum::<u64>(), 20_000);
         assert_eq!((report[0].0.reason, report[0].0.source), ("various", None));
-        assert!(attempts.take_report().is_empty());
+        assert!(failed_auth.take_report().is_empty());
         tokio::time::advance(WINDOW).await;
-        attempts.take_report();
-        assert!(attempts.state().failures.is_empty());
+        failed_auth.take_report();
+        assert!(failed_auth.state().failures.is_empty());
     }
 
     #[test]

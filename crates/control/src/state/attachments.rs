@@ -2,7 +2,7 @@
 //! share is in the store; what is heard here goes there in bulk.
 
 use super::configuration::Loaded;
-use super::key_cache::{Gate, Gates};
+use super::key_cache::{KeySession, KeySessions};
 use super::outbox::{self, Beginning, Ending, Mailbox};
 use futures_util::StreamExt as _;
 use lychgate_link::{Attachment, CloseReason, Configuration, Heartbeat};
@@ -18,11 +18,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, watch};
 
 /// The live attachments. Everything in it is in memory; a restart begins with none.
-pub(crate) struct Hub {
+pub(crate) struct Attachments {
     /// The keys in use.
-    pub(crate) gates: Gates,
+    pub(crate) key_sessions: KeySessions,
     state: Mutex<State>,
-    departures: mpsc::UnboundedSender<Departure>,
+    detachments: mpsc::UnboundedSender<Detachment>,
     revocations: AtomicU64,
     /// Revoked tokens in the feed that everybody was told of.
     pub(crate) revoked: Counter,
@@ -30,7 +30,7 @@ pub(crate) struct Hub {
 
 #[derive(Default)]
 struct State {
-    next_seat: u64,
+    next_registration: u64,
     live: BTreeMap<u64, Live>,
     /// The place in the feed of changes up to which all mailboxes have been told.
     place: u64,
@@ -39,7 +39,7 @@ struct State {
 
 struct Live {
     replica_id: ReplicaId,
-    by: Option<ByKey>,
+    by: Option<ReplicaIdentity>,
     heartbeats: watch::Receiver<Heartbeat>,
     /// When the replica was last heard over this attachment.
     heard_at: Option<Timestamp>,
@@ -50,8 +50,8 @@ struct Live {
 
 /// A replica that came in by a gateway key, not the embedded gateway.
 #[derive(Clone)]
-pub(crate) struct ByKey {
-    pub(crate) gate: Arc<Gate>,
+pub(crate) struct ReplicaIdentity {
+    pub(crate) session: Arc<KeySession>,
     pub(crate) source: Option<IpAddr>,
     /// As the registry knows it.
     pub(crate) attachment: ReplicaAttachment,
@@ -59,7 +59,7 @@ pub(crate) struct ByKey {
 
 impl Live {
     fn key_id(&self) -> Option<GatewayKeyId> {
-        self.by.as_ref().map(|by| by.gate.key_id)
+        self.by.as_ref().map(|by| by.session.key_id)
     }
 
     /// Whether it is a replica's own, and neither ended nor replaced.
@@ -125,29 +125,29 @@ fn load(heartbeat: &Heartbeat) -> ReplicaLoad {
 }
 
 /// A replica that detached, for the registry and the audit log.
-pub(crate) struct Departure {
-    pub(crate) gate: Arc<Gate>,
+pub(crate) struct Detachment {
+    pub(crate) session: Arc<KeySession>,
     pub(crate) attachment: ReplicaAttachment,
     /// The last that it said; `None`: nothing over this attachment.
     pub(crate) last: Option<(Option<Timestamp>, ReplicaLoad)>,
     pub(crate) state: Option<ReplicaState>,
 }
 
-impl Hub {
-    /// An empty hub whose attachments are told what comes after this place in the feed, and the detached replicas as they go.
-    pub(crate) fn new(place: u64) -> (Arc<Self>, mpsc::UnboundedReceiver<Departure>) {
-        let (departures, gone) = mpsc::unbounded_channel();
-        let hub = Self {
-            gates: Gates::default(),
+impl Attachments {
+    /// None yet. Each is told what comes after this place in the feed, and detached replicas are sent to the receiver.
+    pub(crate) fn new(place: u64) -> (Arc<Self>, mpsc::UnboundedReceiver<Detachment>) {
+        let (detachments, gone) = mpsc::unbounded_channel();
+        let attachments = Self {
+            key_sessions: KeySessions::default(),
             state: Mutex::new(State {
                 place,
                 ..State::default()
             }),
-            departures,
+            detachments,
             revocations: AtomicU64::new(0),
             revoked: Counter::default(),
         };
-        (Arc::new(hub), gone)
+        (Arc::new(attachments), gone)
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
@@ -155,13 +155,13 @@ impl Hub {
     }
 
     /// Takes an attachment in: of a replica that came by a key, or (`None`) of the embedded gateway.
-    pub(crate) fn sit(
+    pub(crate) fn register(
         self: &Arc<Self>,
         replica_id: ReplicaId,
-        by: Option<ByKey>,
+        by: Option<ReplicaIdentity>,
         spool_key: SpoolKey,
         heartbeats: watch::Receiver<Heartbeat>,
-    ) -> Seat {
+    ) -> Registration {
         let (number, mailbox) = self.with(|state| {
             let mailbox = Arc::new(Mailbox::new(spool_key, state.place));
             if state.stopping && by.is_some() {
@@ -175,18 +175,18 @@ impl Hub {
                 mailbox: mailbox.clone(),
                 announced: false,
             };
-            state.next_seat += 1;
-            state.live.insert(state.next_seat, live);
-            (state.next_seat, mailbox)
+            state.next_registration += 1;
+            state.live.insert(state.next_registration, live);
+            (state.next_registration, mailbox)
         });
-        Seat {
-            hub: self.clone(),
+        Registration {
+            attachments: self.clone(),
             number,
             mailbox,
         }
     }
 
-    /// Marks a seat as let in. A replica that is still attached by the same key (its old connection broke unseen, or it shows
+    /// Marks a registration as let in. A replica that is still attached by the same key (its old connection broke unseen, or it shows
     /// a new secret) is replaced.
     fn announce(&self, number: u64) {
         self.with(|state| {
@@ -263,25 +263,25 @@ impl Hub {
         self.revocations.load(Ordering::SeqCst)
     }
 
-    /// Shuts the gates of a deleted key and closes its attachments.
+    /// Shuts the key_sessions of a deleted key and closes its attachments.
     pub(crate) fn close_key(&self, key_id: GatewayKeyId) {
-        self.gates.of(key_id).iter().for_each(|gate| gate.gone());
+        self.key_sessions.of(key_id).iter().for_each(|session| session.gone());
         self.with(|state| {
             for live in state.live.values() {
-                if let Some(by) = live.by.as_ref().filter(|by| by.gate.key_id == key_id) {
-                    by.gate.gone();
+                if let Some(by) = live.by.as_ref().filter(|by| by.session.key_id == key_id) {
+                    by.session.gone();
                     live.mailbox.post_close(CloseReason::KeyRevoked);
                 }
             }
         });
     }
 
-    /// Closes the attachments by this gate that it does not let in any longer.
-    pub(crate) fn close_refused(&self, gate: &Gate) {
+    /// Closes the attachments by this session that it does not let in any longer.
+    pub(crate) fn close_refused(&self, session: &KeySession) {
         self.with(|state| {
             for live in state.live.values() {
-                if let Some(by) = live.by.as_ref().filter(|by| by.gate.hash == gate.hash)
-                    && let Some(reason) = gate.shut_to(by.source)
+                if let Some(by) = live.by.as_ref().filter(|by| by.session.hash == session.hash)
+                    && let Some(reason) = session.shut_to(by.source)
                 {
                     live.mailbox.post_close(reason);
                 }
@@ -342,21 +342,21 @@ async fn end_of(heartbeats: Option<watch::Receiver<Heartbeat>>) {
 }
 
 /// A place among the live attachments; dropping it detaches.
-pub(crate) struct Seat {
-    hub: Arc<Hub>,
+pub(crate) struct Registration {
+    attachments: Arc<Attachments>,
     number: u64,
     mailbox: Arc<Mailbox>,
 }
 
-impl Seat {
+impl Registration {
     /// Makes the attachment of it, which begins with this configuration. From here on, leaving is worth an audit entry.
     pub(crate) fn into_attachment(self, first: &Arc<Configuration>, beginning: Beginning, drain: bool) -> Attachment {
-        self.hub.announce(self.number);
+        self.attachments.announce(self.number);
         if drain {
             self.mailbox.post_drain();
         }
         self.mailbox.begin(first, beginning);
-        let heartbeats = self.hub.heartbeats(self.number);
+        let heartbeats = self.attachments.heartbeats(self.number);
         let events = outbox::events(self.mailbox.clone(), self);
         Attachment {
             events: events.take_until(end_of(heartbeats)).boxed(),
@@ -364,16 +364,16 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for Registration {
     fn drop(&mut self) {
-        let live = self.hub.with(|state| state.live.remove(&self.number));
+        let live = self.attachments.with(|state| state.live.remove(&self.number));
         let Some(live) = live.filter(|live| live.announced) else {
             return;
         };
         let Some(by) = &live.by else { return };
         // The receiver is gone only when the control plane has stopped.
-        let _ = self.hub.departures.send(Departure {
-            gate: by.gate.clone(),
+        let _ = self.attachments.detachments.send(Detachment {
+            session: by.session.clone(),
             attachment: by.attachment.clone(),
             last: live.last_heard(),
             state: live.last_state(),
@@ -389,7 +389,7 @@ mod tests {
     use lychgate_store::{KeyRef, ReplicaTold};
     use lychgate_types::Ambient;
 
-    fn by_key(ambient: &Ambient, gate: Arc<Gate>) -> ByKey {
+    fn by_key(ambient: &Ambient, session: Arc<KeySession>) -> ReplicaIdentity {
         let told = ReplicaTold {
             name: String::new(),
             version: String::new(),
@@ -400,15 +400,15 @@ mod tests {
             id: ambient.new_id(),
             replica_id: ambient.new_id(),
             gateway_key: KeyRef {
-                id: gate.key_id,
+                id: session.key_id,
                 name: String::new(),
             },
             told,
             control_plane_id: ambient.new_id(),
             connected_at: ambient.now(),
         };
-        ByKey {
-            gate,
+        ReplicaIdentity {
+            session,
             source: None,
             attachment,
         }
@@ -417,23 +417,29 @@ mod tests {
     #[tokio::test]
     async fn closing_a_key_reaches_its_own_attachments_only() {
         let ambient = Ambient::system();
-        let (hub, mut departures) = Hub::new(0);
-        let gate = |byte: u8| {
+        let (attachments, mut detachments) = Attachments::new(0);
+        let session = |byte: u8| {
             let hash = SecretHash::from_bytes([byte; 32]);
-            hub.gates
-                .enter(Gate::new(ambient.new_id(), String::new(), String::new(), hash))
+            attachments
+                .key_sessions
+                .enter(KeySession::new(ambient.new_id(), String::new(), String::new(), hash))
         };
-        let (closed, other) = (gate(1), gate(2));
+        let (closed, other) = (session(1), session(2));
         // While it beats, a replica is there.
         let (beating, heartbeats) = watch::channel(Heartbeat::default());
-        let sit = |gate: Option<Arc<Gate>>| {
-            let by = gate.map(|gate| by_key(&ambient, gate));
-            let seat = hub.sit(ambient.new_id(), by, outbox::tests::spool_key(), heartbeats.clone());
+        let register = |session: Option<Arc<KeySession>>| {
+            let by = session.map(|session| by_key(&ambient, session));
+            let registration =
+                attachments.register(ambient.new_id(), by, outbox::tests::spool_key(), heartbeats.clone());
             let first = outbox::tests::configuration(1);
-            seat.into_attachment(&first, Beginning::Anew, false).events
+            registration.into_attachment(&first, Beginning::Anew, false).events
         };
-        let (mut one, mut two, mut embedded) = (sit(Some(closed.clone())), sit(Some(other.clone())), sit(None));
-        hub.close_key(closed.key_id);
+        let (mut one, mut two, mut embedded) = (
+            register(Some(closed.clone())),
+            register(Some(other.clone())),
+            register(None),
+        );
+        attachments.close_key(closed.key_id);
         assert!(matches!(
             one.next().await,
             Some(Ok(Down {
@@ -457,11 +463,11 @@ mod tests {
         }
         drop(one);
         assert_eq!(
-            departures.recv().await.map(|gone| gone.gate.key_id),
+            detachments.recv().await.map(|gone| gone.session.key_id),
             Some(closed.key_id)
         );
 
-        hub.close_everybody();
+        attachments.close_everybody();
         assert!(matches!(
             two.next().await,
             Some(Ok(Down {
@@ -469,7 +475,7 @@ mod tests {
                 ..
             }))
         ));
-        let mut late = sit(Some(other));
+        let mut late = register(Some(other));
         assert!(matches!(
             late.next().await,
             Some(Ok(Down {

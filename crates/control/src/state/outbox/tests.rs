@@ -1,11 +1,11 @@
 use super::*;
 use futures_util::FutureExt;
 
-pub(in crate::link) fn spool_key() -> SpoolKey {
+pub(in crate::state) fn spool_key() -> SpoolKey {
     SpoolKey::from_bytes([7; 32])
 }
 
-pub(in crate::link) fn configuration(version: u64) -> Arc<Configuration> {
+pub(in crate::state) fn configuration(version: u64) -> Arc<Configuration> {
     Arc::new(Configuration {
         version,
         capture_content: false,
