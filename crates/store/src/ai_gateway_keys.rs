@@ -2,11 +2,14 @@
 //!
 //! No method returns the hash of a secret, and no row type has a field for it.
 
+pub(crate) mod rotate;
+pub(crate) mod update;
+
 use crate::changes::Change;
 use crate::guard::{Event, containing, id_or_name, in_an_hour};
 use crate::idempotency::{Idempotency, Operation};
 use crate::providers::ProviderRef;
-use crate::sql::{ai_gateway_keys as sql, idempotency_keys, routes};
+use crate::sql::{ai_gateway_keys as sql, idempotency, routes};
 use crate::users::UserRef;
 use crate::{Cursor, Listing, Page, RuleBroken, Store, StoreError};
 use lychgate_authz::{Action, Caller, Resource, Target, authorise, authorise_list};
@@ -200,7 +203,7 @@ impl Store {
         if let (Some(user), Some(answer)) = (user, &idempotency) {
             let (id, now) = (self.new_uuid(), self.now());
             let whose = (user, Operation::AiGatewayKeyInsert.as_str());
-            idempotency_keys::insert(&mut tx, id, (now, in_an_hour(now)), whose, answer).await?;
+            idempotency::insert(&mut tx, id, (now, in_an_hour(now)), whose, answer).await?;
         }
         let id = sql::insert(tx.conn(), &new, user).await?;
         let key = sql::get(&mut tx, id, self.now()).await?;

@@ -1,6 +1,6 @@
 //! The audit log: who did what to what, when, in which request, with what outcome. Never a secret or a hash.
 
-use crate::sql::audit_entries as sql;
+use crate::sql::audit as sql;
 use crate::{Cursor, Listing, Page, Store, StoreError};
 use lychgate_authz::{Action, Caller, Resource, Target, authorise, authorise_list};
 use lychgate_types::{AuditEntryId, RequestId, Timestamp, TokenId};

@@ -97,7 +97,7 @@ impl Store {
         };
         let mut held = self.engine.write().await?;
         let entry = event.entry(AuditOutcome::Denied, detail);
-        crate::sql::audit_entries::insert(held.conn(), caller, self.ambient.new_id(), self.now(), &entry).await?;
+        crate::sql::audit::insert(held.conn(), caller, self.ambient.new_id(), self.now(), &entry).await?;
         result
     }
 }

@@ -70,6 +70,6 @@ impl Store {
             return Ok(None);
         };
         let mut held = self.engine.read().await?;
-        crate::sql::idempotency_keys::find(held.conn(), user, operation.as_str(), key, self.now()).await
+        crate::sql::idempotency::find(held.conn(), user, operation.as_str(), key, self.now()).await
     }
 }

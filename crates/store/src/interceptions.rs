@@ -1,5 +1,7 @@
 //! Reading what the gateway has recorded.
 
+pub(crate) mod ingest;
+
 use crate::sql::interceptions as sql;
 use crate::users::UserRef;
 use crate::{Cursor, Listing, Page, Store, StoreError};

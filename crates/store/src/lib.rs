@@ -6,8 +6,6 @@
 //! *Architecture invariants:* SQL texts live in `sql/` and are unreachable from outside. What only one engine can do stands
 //! in `engine`. No row type has a field for a secret or the hash of a gateway key. Nothing here knows HTTP.
 
-mod ai_gateway_key_rotate;
-mod ai_gateway_key_update;
 mod ai_gateway_keys;
 mod audit;
 mod changes;
@@ -18,14 +16,11 @@ mod error;
 mod guard;
 mod housekeeping;
 mod idempotency;
-mod ingest;
 mod interceptions;
 mod master_key;
 mod page;
-mod provider_update;
 mod providers;
 mod replicas;
-mod route_update;
 mod routes;
 pub mod seal;
 mod sql;
@@ -33,8 +28,8 @@ mod tokens;
 mod url;
 mod users;
 
-pub use ai_gateway_key_rotate::{GatewayKeyRotation, KeyExpiry};
-pub use ai_gateway_key_update::GatewayKeyPatch;
+pub use ai_gateway_keys::rotate::{GatewayKeyRotation, KeyExpiry};
+pub use ai_gateway_keys::update::GatewayKeyPatch;
 pub use ai_gateway_keys::{AiGatewayKeyInsert, GatewayKey, KeyAuthentication, KeyFilter, KeyState, SecretState};
 pub use audit::{ActorKind, AuditEntry, AuditFilter, AuditInsert, AuditOutcome};
 pub use changes::{Change, ChangeListener, Changes, RevokedTokens};
@@ -45,15 +40,15 @@ pub use error::{
 };
 pub use housekeeping::Housekeeping;
 pub use idempotency::{Idempotency, Operation, RememberedAnswer};
-pub use ingest::{IngestReport, ReplicaStamp};
+pub use interceptions::ingest::{IngestReport, ReplicaStamp};
 pub use interceptions::{InterceptionDetail, InterceptionFilter, InterceptionSummary, TokenSums};
 pub use page::{Cursor, CursorError, Listing, Page};
-pub use provider_update::{ProviderPatch, WantedKey};
+pub use providers::update::{ProviderPatch, WantedKey};
 pub use providers::{Provider, ProviderInsert, ProviderKey, ProviderKeyInsert, ProviderRef};
 pub use replicas::{
     KeyRef, LOST_AFTER, Replica, ReplicaAttachment, ReplicaBeat, ReplicaFilter, ReplicaLoad, ReplicaState, ReplicaTold,
 };
-pub use route_update::RoutePatch;
+pub use routes::update::RoutePatch;
 pub use routes::{Route, RouteInsert, RouteTarget, TargetWanted};
 pub use seal::{SealError, Sealed, Sealer};
 pub use tokens::{Token, TokenAuthentication, TokenFilter, TokenInsert};

@@ -3,7 +3,7 @@
 use crate::engine::{Lock, foreign};
 use crate::guard::no_user;
 use crate::seal::{SealError, Sealer};
-use crate::sql::master_key_checks as sql;
+use crate::sql::master_key as sql;
 use crate::{Store, StoreError};
 use lychgate_authz::{Action, Caller, Resource, Target, authorise};
 

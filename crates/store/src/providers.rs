@@ -1,5 +1,7 @@
 //! Providers: configured upstreams with their sealed keys. Every change counts the configuration version up.
 
+pub(crate) mod update;
+
 use crate::changes::Change;
 use crate::engine::Tx;
 use crate::guard::{Event, id_or_name};

@@ -6,7 +6,7 @@
 use crate::audit::AuditInsert;
 use crate::changes::Change;
 use crate::guard::{Event, only_the_plane};
-use crate::sql::{audit_entries, replicas as sql};
+use crate::sql::{audit, replicas as sql};
 use crate::{Cursor, Listing, Page, Store, StoreError};
 use lychgate_authz::{Action, Caller, Resource, Target, authorise, authorise_list};
 use lychgate_types::{AttachmentId, ControlPlaneId, GatewayKeyId, ReplicaId, Timestamp};
@@ -155,7 +155,7 @@ impl Store {
         let mut tx = self.engine.begin().await?;
         let lost = attachment.connected_at.minus(LOST_AFTER);
         let draining = sql::attach(tx.conn(), attachment, lost).await?;
-        audit_entries::insert(tx.conn(), caller, self.ambient.new_id(), self.now(), entry).await?;
+        audit::insert(tx.conn(), caller, self.ambient.new_id(), self.now(), entry).await?;
         tx.commit().await?;
         Ok(draining)
     }
@@ -197,7 +197,7 @@ impl Store {
         if let Some(state) = state {
             sql::detach(tx.conn(), attachment, state).await?;
         }
-        audit_entries::insert(tx.conn(), caller, self.ambient.new_id(), self.now(), entry).await?;
+        audit::insert(tx.conn(), caller, self.ambient.new_id(), self.now(), entry).await?;
         tx.commit().await
     }
 

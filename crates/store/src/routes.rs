@@ -1,5 +1,7 @@
 //! Routes: where requests to a provider for certain models go instead. Every change counts the configuration version up.
 
+pub(crate) mod update;
+
 use crate::changes::Change;
 use crate::engine::Tx;
 use crate::error::{RouteMisfit, RouteMisfitReason, RoutePlace};

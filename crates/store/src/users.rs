@@ -175,7 +175,7 @@ impl Store {
     /// Writes a change's entry in the change's own transaction.
     pub(crate) async fn record(&self, tx: &mut Tx, caller: &Caller, event: &Event) -> Result<(), StoreError> {
         let entry = event.entry(AuditOutcome::Ok, event.detail.clone());
-        sql::audit_entries::insert(tx.conn(), caller, self.ambient.new_id(), self.now(), &entry).await
+        sql::audit::insert(tx.conn(), caller, self.ambient.new_id(), self.now(), &entry).await
     }
 
     async fn change_state(

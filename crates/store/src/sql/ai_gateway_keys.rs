@@ -1,7 +1,9 @@
 //! Gateway keys. No text here selects or returns the hash of a secret.
 
-use crate::ai_gateway_key_rotate::KeyExpiry;
-use crate::ai_gateway_key_update::GatewayKeyPatch;
+pub(crate) mod rotate;
+
+use crate::ai_gateway_keys::rotate::KeyExpiry;
+use crate::ai_gateway_keys::update::GatewayKeyPatch;
 use crate::ai_gateway_keys::{AiGatewayKeyInsert, GatewayKey, KeyAuthentication, KeyState, SecretState};
 use crate::engine::{Conn, Row, Tx, args};
 use crate::providers::ProviderRef;

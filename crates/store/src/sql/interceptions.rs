@@ -1,5 +1,7 @@
 //! Reading interceptions.
 
+pub(crate) mod ingest;
+
 use crate::engine::{Conn, Moment, Row, args, foreign};
 use crate::interceptions::{InterceptionFilter, InterceptionSummary, TokenSums};
 use crate::users::UserRef;

@@ -5,14 +5,12 @@
 //! NOTHING`, row comparison, `CAST(SUM(…) AS BIGINT)`. Not here: `now()`, arrays, `ILIKE`, `FOR UPDATE`, a star in a list of
 //! columns.
 
-pub(crate) mod ai_gateway_key_secrets;
 pub(crate) mod ai_gateway_keys;
-pub(crate) mod audit_entries;
+pub(crate) mod audit;
 pub(crate) mod changes;
-pub(crate) mod idempotency_keys;
-pub(crate) mod ingest;
+pub(crate) mod idempotency;
 pub(crate) mod interceptions;
-pub(crate) mod master_key_checks;
+pub(crate) mod master_key;
 pub(crate) mod providers;
 pub(crate) mod replicas;
 pub(crate) mod routes;
@@ -24,7 +22,7 @@ macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident = $text:expr;)*) => {
         $($(#[$doc])* const $name: &str = $text;)*
         #[cfg(test)]
-        pub(super) const TEXTS: &[(&str, &str)] = &[$((concat!(module_path!(), "::", stringify!($name)), $name),)*];
+        pub(in crate::sql) const TEXTS: &[(&str, &str)] = &[$((concat!(module_path!(), "::", stringify!($name)), $name),)*];
     };
 }
 use texts;

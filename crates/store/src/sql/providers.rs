@@ -1,7 +1,7 @@
 //! Providers, their keys, and the configuration version.
 
 use crate::engine::{Args, Bulk, Conn, Row, Tx, args};
-use crate::provider_update::ProviderPatch;
+use crate::providers::update::ProviderPatch;
 use crate::providers::{Provider, ProviderInsert, ProviderKey, ProviderKeyInsert};
 use crate::seal::Sealed;
 use crate::{Page, StoreError};

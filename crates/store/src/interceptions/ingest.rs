@@ -5,8 +5,8 @@
 //! which a part fails is delivered again, and what is there already is left as it is.
 
 use crate::engine::{Conn, is_about_values};
-use crate::sql::ingest as sql;
-use crate::sql::ingest::ThreadLink;
+use crate::sql::interceptions::ingest as sql;
+use crate::sql::interceptions::ingest::ThreadLink;
 use crate::sql::replicas;
 use crate::{Store, StoreError};
 use aws_lc_rs::digest;

@@ -5,7 +5,8 @@
 use crate::ai_gateway_keys::GatewayKey;
 use crate::changes::Change;
 use crate::guard::Event;
-use crate::sql::{ai_gateway_key_secrets as secrets, ai_gateway_keys as sql};
+use crate::sql::ai_gateway_keys as sql;
+use crate::sql::ai_gateway_keys::rotate as secrets;
 use crate::{RuleBroken, Store, StoreError};
 use lychgate_authz::{Action, Caller, Resource, Target, authorise};
 use lychgate_types::{GatewayKeyId, Timestamp};

@@ -1,5 +1,5 @@
 //! Changing a gateway key: what it is called, until when it lets in, what it serves, and where from. Not its name, which
-//! operators and audit entries hold on to, and not its secret (`ai_gateway_key_rotate`).
+//! operators and audit entries hold on to, and not its secret (`rotate`).
 
 use crate::ai_gateway_keys::GatewayKey;
 use crate::changes::Change;

@@ -2,7 +2,7 @@
 
 use crate::StoreError;
 use crate::engine::{Args, Bulk, Conn, args, clean, cut};
-use crate::ingest::Placed;
+use crate::interceptions::ingest::Placed;
 use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{GatewayKeyId, InterceptionId, ReplicaId, TokenId, UserId};
@@ -58,7 +58,7 @@ const MODEL_THOUGHTS: Bulk = Bulk {
     tail: "",
 };
 #[cfg(test)]
-pub(super) const BULKS: &[Bulk] = &[
+pub(in crate::sql) const BULKS: &[Bulk] = &[
     TOKENS,
     PARENTS,
     INTERCEPTIONS,
