@@ -2,13 +2,14 @@
 
 pub(crate) mod rotate;
 
-use crate::ai_gateway_keys::rotate::KeyExpiry;
-use crate::ai_gateway_keys::update::GatewayKeyPatch;
-use crate::ai_gateway_keys::{AiGatewayKeyInsert, GatewayKey, KeyAuthentication, KeyState, SecretState};
 use crate::engine::{Conn, Row, Tx, args};
-use crate::providers::ProviderRef;
-use crate::users::UserRef;
-use crate::{Page, StoreError};
+use crate::error::StoreError;
+use crate::page::Page;
+use crate::rows::ai_gateway_keys::{
+    AiGatewayKeyInsert, GatewayKey, GatewayKeyPatch, KeyAuthentication, KeyExpiry, KeyState, SecretState,
+};
+use crate::rows::providers::ProviderRef;
+use crate::rows::users::UserRef;
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{GatewayKeyId, ProviderId, Timestamp, UserId};
 use std::collections::HashMap;

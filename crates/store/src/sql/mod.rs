@@ -17,6 +17,10 @@ pub(crate) mod routes;
 pub(crate) mod tokens;
 pub(crate) mod users;
 
+use crate::engine::Moment;
+use crate::page::Page;
+use uuid::Uuid;
+
 /// Declares a file's SQL texts, and their list for the tests below.
 macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident = $text:expr;)*) => {
@@ -28,19 +32,15 @@ macro_rules! texts {
 use texts;
 
 /// The place where an ascending keyset page starts: after the cursor, or at the very beginning.
-fn ascending(page: crate::Page) -> (crate::engine::Moment, uuid::Uuid) {
-    use crate::engine::Moment;
-    page.after.map_or((Moment::MIN, uuid::Uuid::nil()), |cursor| {
-        (Moment::at(cursor.at), cursor.id)
-    })
+fn ascending(page: Page) -> (Moment, Uuid) {
+    page.after
+        .map_or((Moment::MIN, Uuid::nil()), |cursor| (Moment::at(cursor.at), cursor.id))
 }
 
 /// The place where a descending keyset page starts.
-fn descending(page: crate::Page) -> (crate::engine::Moment, uuid::Uuid) {
-    use crate::engine::Moment;
-    page.after.map_or((Moment::MAX, uuid::Uuid::max()), |cursor| {
-        (Moment::at(cursor.at), cursor.id)
-    })
+fn descending(page: Page) -> (Moment, Uuid) {
+    page.after
+        .map_or((Moment::MAX, Uuid::max()), |cursor| (Moment::at(cursor.at), cursor.id))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The secrets of gateway keys as rotation moves them. A hash goes from one table into the other without leaving the database.
 
-use crate::StoreError;
-use crate::ai_gateway_keys::rotate::GatewayKeyRotation;
 use crate::engine::{Conn, args};
+use crate::error::StoreError;
+use crate::rows::ai_gateway_keys::GatewayKeyRotation;
 use lychgate_types::{GatewayKeyId, Timestamp};
 
 crate::sql::texts! {
