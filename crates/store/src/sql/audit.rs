@@ -1,8 +1,9 @@
 //! The audit log.
 
-use crate::audit::{ActorKind, AuditEntry, AuditFilter, AuditInsert};
 use crate::engine::{Conn, Moment, Row, args, cut};
-use crate::{Page, StoreError};
+use crate::error::StoreError;
+use crate::page::Page;
+use crate::rows::audit::{ActorKind, AuditEntry, AuditFilter, AuditInsert};
 use lychgate_authz::{Caller, Principal, Resource};
 use lychgate_types::{AuditEntryId, Timestamp, UserId};
 

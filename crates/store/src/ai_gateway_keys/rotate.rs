@@ -2,47 +2,19 @@
 //! most two secrets of a key let in. A replaced secret is remembered for longer than it works, so that whoever still shows it
 //! hears that it was rotated rather than that it is unknown.
 
-use crate::ai_gateway_keys::GatewayKey;
-use crate::changes::Change;
+use crate::connect::Store;
+use crate::error::{RuleBroken, StoreError};
 use crate::guard::Event;
-use crate::sql::{ai_gateway_key_secrets as secrets, ai_gateway_keys as sql};
-use crate::{RuleBroken, Store, StoreError};
+use crate::rows::ai_gateway_keys::{GatewayKey, GatewayKeyRotation, KeyExpiry};
+use crate::rows::changes::Change;
+use crate::sql::ai_gateway_keys as sql;
+use crate::sql::ai_gateway_keys::rotate as secrets;
 use lychgate_authz::{Action, Caller, Resource, Target, authorise};
 use lychgate_types::{GatewayKeyId, Timestamp};
 use std::time::Duration;
 
 /// How long a replaced secret is remembered after it stopped working.
 pub(crate) const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-
-/// A gateway key's new secret.
-#[derive(Clone, PartialEq, Eq)]
-pub struct GatewayKeyRotation {
-    /// The first 11 characters of the new secret.
-    pub secret_prefix: String,
-    /// SHA-256 of the new secret.
-    pub hashed_secret: Vec<u8>,
-    /// How long the present secret goes on working; zero: it stops at once.
-    pub grace: Duration,
-    /// Whether to rotate though the secret before the present one still works; that one stops at once.
-    pub force: bool,
-}
-
-impl std::fmt::Debug for GatewayKeyRotation {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("GatewayKeyRotation")
-    }
-}
-
-/// A gateway key whose end is near.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyExpiry {
-    /// The key.
-    pub id: GatewayKeyId,
-    /// Its name.
-    pub name: String,
-    /// When it stops letting in.
-    pub expires_at: Timestamp,
-}
 
 impl Store {
     /// Gives a gateway key a new secret. While the grace of an earlier rotation runs, only by force

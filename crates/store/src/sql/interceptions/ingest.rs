@@ -1,8 +1,8 @@
 //! Writing interceptions, in bulk.
 
-use crate::StoreError;
 use crate::engine::{Args, Bulk, Conn, args, clean, cut};
-use crate::ingest::Placed;
+use crate::error::StoreError;
+use crate::rows::interceptions::{Placed, ThreadLink};
 use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{GatewayKeyId, InterceptionId, ReplicaId, TokenId, UserId};
@@ -58,7 +58,7 @@ const MODEL_THOUGHTS: Bulk = Bulk {
     tail: "",
 };
 #[cfg(test)]
-pub(super) const BULKS: &[Bulk] = &[
+pub(in crate::sql) const BULKS: &[Bulk] = &[
     TOKENS,
     PARENTS,
     INTERCEPTIONS,
@@ -82,9 +82,6 @@ pub(crate) async fn tokens(
     }
     Ok(found)
 }
-
-/// A thread's link: the interception and the root of its thread (itself, if it is the first).
-pub(crate) type ThreadLink = (InterceptionId, InterceptionId);
 
 /// Who asked for these tool calls.
 pub(crate) async fn parents(

@@ -1,7 +1,7 @@
 //! The constant by which a master key is recognised.
 
-use crate::StoreError;
 use crate::engine::{Conn, args};
+use crate::error::StoreError;
 use crate::seal::Sealed;
 use lychgate_types::Timestamp;
 use uuid::Uuid;

@@ -1,39 +1,16 @@
 //! Changing a provider: single fields, and the whole wanted list of keys.
 
-use crate::changes::Change;
+use crate::connect::Store;
 use crate::engine::Tx;
+use crate::error::{RuleBroken, StoreError};
 use crate::guard::Event;
-use crate::providers::{Provider, ProviderKeyInsert, whole};
+use crate::providers::whole;
+use crate::rows::changes::Change;
+use crate::rows::providers::{Provider, ProviderPatch, WantedKey};
 use crate::sql::providers as sql;
-use crate::{RuleBroken, Store, StoreError};
 use lychgate_authz::{Action, Caller, Resource, Target};
-use lychgate_types::policy::PolicyChange;
 use lychgate_types::{ProviderId, ProviderKeyId, Timestamp};
 use std::collections::HashSet;
-
-/// What shall change; `None` leaves a field as it is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ProviderPatch {
-    /// A new base URL.
-    pub base_url: Option<String>,
-    /// Whether requests may go there.
-    pub enabled: Option<bool>,
-    /// Whether it may live on a loopback or private address.
-    pub allow_private: Option<bool>,
-    /// Single settings of its policy; the bounds are checked by the caller.
-    pub policy: PolicyChange,
-    /// The whole list: keys that it leaves out are deleted.
-    pub keys: Option<Vec<WantedKey>>,
-}
-
-/// One entry of the wanted list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WantedKey {
-    /// This key of the provider stays.
-    Keep(ProviderKeyId),
-    /// This one is added.
-    Add(ProviderKeyInsert),
-}
 
 impl Store {
     /// Changes a provider.

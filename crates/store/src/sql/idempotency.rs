@@ -1,8 +1,8 @@
 //! Remembered answers.
 
-use crate::StoreError;
 use crate::engine::{Conn, Tx, args, foreign};
-use crate::idempotency::{Idempotency, RememberedAnswer};
+use crate::error::StoreError;
+use crate::rows::idempotency::{Idempotency, RememberedAnswer};
 use lychgate_types::{Timestamp, UserId};
 use uuid::Uuid;
 

@@ -4,11 +4,12 @@
 //! need not know of each other. So one replica with a full spool keeps more than one core of the database busy. A batch of
 //! which a part fails is delivered again, and what is there already is left as it is.
 
+use crate::connect::Store;
 use crate::engine::{Conn, is_about_values};
-use crate::sql::ingest as sql;
-use crate::sql::ingest::ThreadLink;
+use crate::error::StoreError;
+use crate::rows::interceptions::{Placed, ReplicaStamp, ThreadLink};
+use crate::sql::interceptions::ingest as sql;
 use crate::sql::replicas;
-use crate::{Store, StoreError};
 use aws_lc_rs::digest;
 use futures_util::future::join_all;
 use lychgate_authz::{Action, Caller, Principal, Resource, Target, authorise};
@@ -17,13 +18,6 @@ use lychgate_types::{GatewayKeyId, InterceptionId, ReplicaId, TokenId, UserId};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use uuid::Uuid;
-
-/// Which replica delivers; stamped on its records.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ReplicaStamp {
-    /// As it introduced itself.
-    pub replica_id: Option<ReplicaId>,
-}
 
 /// What became of a batch.
 #[derive(Debug, Default)]
@@ -150,16 +144,6 @@ async fn own_id(
     let Some(id) = stamp.replica_id else { return Ok(None) };
     let key = replicas::key_of(conn, id).await?;
     Ok((key.is_none() || key == gateway_key).then_some(id))
-}
-
-/// A record with what the control plane knows of it.
-#[derive(Clone, Copy)]
-pub(crate) struct Placed<'r> {
-    pub(crate) record: &'r InterceptionRecord,
-    pub(crate) token: TokenId,
-    pub(crate) user: UserId,
-    pub(crate) session: Uuid,
-    pub(crate) parent: Option<ThreadLink>,
 }
 
 /// Finds each record's user; each id once, oldest first.

@@ -1,28 +1,14 @@
 //! Changing a route: single fields, and whole lists of targets.
 
-use crate::changes::Change;
-use crate::error::RoutePlace;
+use crate::connect::Store;
+use crate::error::{RoutePlace, StoreError};
 use crate::guard::Event;
-use crate::routes::{Lookup, Route, RouteTarget, TargetWanted, whole};
+use crate::routes::{Lookup, whole};
+use crate::rows::changes::Change;
+use crate::rows::routes::{Route, RoutePatch, RouteTarget, TargetWanted};
 use crate::sql::{providers, routes as sql};
-use crate::{Store, StoreError};
 use lychgate_authz::{Action, Caller, Resource, Target};
 use lychgate_types::RouteId;
-
-/// What shall change; `None` leaves a field as it is. The rules are those of [`crate::RouteInsert`].
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RoutePatch {
-    /// Id or name of the provider that clients address.
-    pub provider: Option<String>,
-    /// The model asked for.
-    pub model: Option<String>,
-    /// The whole list.
-    pub targets: Option<Vec<TargetWanted>>,
-    /// The whole list.
-    pub fallbacks: Option<Vec<TargetWanted>>,
-    /// Whether it is in force.
-    pub enabled: Option<bool>,
-}
 
 impl Store {
     /// Changes a route. What comes of it must fit together as in a new one.

@@ -1,11 +1,11 @@
 //! The secrets of gateway keys as rotation moves them. A hash goes from one table into the other without leaving the database.
 
-use crate::StoreError;
-use crate::ai_gateway_key_rotate::GatewayKeyRotation;
 use crate::engine::{Conn, args};
+use crate::error::StoreError;
+use crate::rows::ai_gateway_keys::GatewayKeyRotation;
 use lychgate_types::{GatewayKeyId, Timestamp};
 
-super::texts! {
+crate::sql::texts! {
     MARK_ROTATED = "UPDATE ai_gateway_keys SET rotated_at = $2 WHERE id = $1";
     GRACE_END = "SELECT MAX(valid_until) AS valid_until FROM ai_gateway_key_retired_secrets \
          WHERE key_id = $1 AND valid_until > $2";

@@ -1,28 +1,14 @@
 //! Changing a gateway key: what it is called, until when it lets in, what it serves, and where from. Not its name, which
-//! operators and audit entries hold on to, and not its secret (`ai_gateway_key_rotate`).
+//! operators and audit entries hold on to, and not its secret (`rotate`).
 
-use crate::ai_gateway_keys::GatewayKey;
-use crate::changes::Change;
+use crate::connect::Store;
+use crate::error::StoreError;
 use crate::guard::Event;
+use crate::rows::ai_gateway_keys::{GatewayKey, GatewayKeyPatch};
+use crate::rows::changes::Change;
 use crate::sql::{ai_gateway_keys as sql, providers};
-use crate::{Store, StoreError};
 use lychgate_authz::{Action, Caller, Resource, Target};
-use lychgate_types::{Cidr, GatewayKeyId, ProviderId, Timestamp};
-
-/// What shall change; `None` leaves a field as it is, `Some(None)` takes a value away.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct GatewayKeyPatch {
-    /// At most 500 characters.
-    pub description: Option<Option<String>>,
-    /// From when on it shall let nobody in.
-    pub expires_at: Option<Option<Timestamp>>,
-    /// Whether it shall let nobody in from now on, until it is enabled again.
-    pub disabled: Option<bool>,
-    /// The providers that it shall serve ([`Store::ai_gateway_key_providers`]).
-    pub providers: Option<Option<Vec<ProviderId>>>,
-    /// Where it may be used from.
-    pub allowed_cidrs: Option<Option<Vec<Cidr>>>,
-}
+use lychgate_types::GatewayKeyId;
 
 impl GatewayKeyPatch {
     /// What changes, for the audit log.
