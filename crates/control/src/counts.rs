@@ -21,7 +21,7 @@ pub(crate) struct Counts {
     /// Times that listening for changes failed.
     pub(crate) feed_losses: Counter,
     /// Whether it fails at present.
-    pub(crate) feed_deaf: AtomicBool,
+    pub(crate) feed_polling: AtomicBool,
 }
 
 /// A status by its first digit.

@@ -142,9 +142,9 @@ fn write_links(app: &App, page: &mut Page) {
     page.one(Metric::LinkCallsFailed, counts.link_calls_failed.get());
     page.tally(Metric::Ingested, &counts.ingested);
     page.one(Metric::IngestBatches, counts.batches.get());
-    page.one(Metric::FeedDeaf, counts.feed_deaf.load(Ordering::Relaxed));
+    page.one(Metric::FeedPolling, counts.feed_polling.load(Ordering::Relaxed));
     page.one(Metric::FeedLosses, counts.feed_losses.get());
-    page.one(Metric::RevocationsTold, app.hub.revoked.get());
+    page.one(Metric::RevocationsPushed, app.hub.revoked.get());
 }
 
 #[cfg(test)]

@@ -81,12 +81,12 @@ async fn listen(app: &App, mut listener: ChangeListener, doubt: &Notify) {
         match heard {
             Ok(()) => {
                 failing = false;
-                app.counts.feed_deaf.store(false, Ordering::Relaxed);
+                app.counts.feed_polling.store(false, Ordering::Relaxed);
                 app.feed.bell.notify_one();
             }
             Err(error) => {
                 app.counts.feed_losses.count();
-                app.counts.feed_deaf.store(true, Ordering::Relaxed);
+                app.counts.feed_polling.store(true, Ordering::Relaxed);
                 if !std::mem::replace(&mut failing, true) {
                     tracing::warn!(error = %chain(&error), "changes are not announced at present; they are looked for every second");
                 }

@@ -230,7 +230,7 @@ pub(crate) async fn admit(core: &Core, provider: &Provider, parts: &Parts) -> Re
         Verdict::Denied(reason) => return Err(credentials::denied(reason)),
         Verdict::Unknown => {
             return Err(Refusal::unavailable(
-                Refused::ControlPlaneAway,
+                Refused::ControlPlaneUnreachable,
                 "the control plane can't be asked about this token at present; try again shortly",
                 2,
             ));

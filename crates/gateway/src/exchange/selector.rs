@@ -259,8 +259,8 @@ fn unavailable(wait: Option<Duration>) -> Barred {
         u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
     });
     let refusal = Refusal::unavailable(
-        Refused::ProviderLeftAlone,
-        "this provider has failed too often of late and is left alone for a moment; try again shortly",
+        Refused::CircuitOpen,
+        "the circuit breaker for this provider is open because it failed too often; try again shortly",
         seconds.max(1),
     );
     Barred(refusal, wait)

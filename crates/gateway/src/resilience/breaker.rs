@@ -200,7 +200,7 @@ impl Breakers {
             tracing::warn!(
                 provider = %mark.provider,
                 seconds = mark.policy.open_seconds,
-                "too many failures: this provider is left alone for one model and credential"
+                "too many failures: the circuit breaker for this model and credential is open"
             );
         }
         match &entry.state {

@@ -91,7 +91,7 @@ impl Provider {
             429 => asked_wait(headers, now),
             _ => return,
         };
-        let term = asked.unwrap_or(Duration::from_secs(self.config.policy.key_bench_seconds.into()));
+        let term = asked.unwrap_or(Duration::from_secs(self.config.policy.key_cooldown_seconds.into()));
         if let Some(key) = self.pool.key(key) {
             let (provider, key) = (&self.config.name, key.id);
             tracing::warn!(%provider, %key, %status, ?term, "a provider key was refused or limited and sits out");
