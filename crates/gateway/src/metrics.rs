@@ -76,7 +76,7 @@ impl Gateway {
         });
         page.state(Metric::LinkState, Some(link.label()));
         page.state(Metric::LinkTrouble, link.trouble());
-        page.one(Metric::LinkOffline, core.away(link));
+        page.one(Metric::LinkOffline, core.offline(link));
         page.one(Metric::LinkOfflineLimit, core.options.max_offline);
         page.one(Metric::LinkAttachments, core.counts.link.attachments.get());
         page.one(Metric::LinkLosses, core.counts.link.losses.get());

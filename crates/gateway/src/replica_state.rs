@@ -24,7 +24,7 @@ pub(crate) enum LinkState {
     /// Attached.
     Attached,
     /// No longer attached, since then; `reason` is from the last attempt.
-    Away { since: Instant, reason: DisconnectReason },
+    Offline { since: Instant, reason: DisconnectReason },
     /// The control plane refuses this replica. `since` is when it was last attached, or started.
     Refused { since: Instant, reason: DisconnectReason },
 }
@@ -59,13 +59,13 @@ impl LinkState {
     pub(crate) fn admits(&self, max_offline: Duration) -> Result<(), Refusal> {
         match self {
             Self::Attached => Ok(()),
-            Self::Away { since, .. } if since.elapsed() < max_offline => Ok(()),
+            Self::Offline { since, .. } if since.elapsed() < max_offline => Ok(()),
             Self::Starting { .. } => Err(Refusal::unavailable(
                 Refused::NotAttached,
                 "this gateway has not reached its control plane yet; try again shortly",
                 1,
             )),
-            Self::Away { .. } => Err(Refusal::unavailable(
+            Self::Offline { .. } => Err(Refusal::unavailable(
                 Refused::OfflineTooLong,
                 "this gateway has been without its control plane for too long",
                 5,
@@ -82,14 +82,14 @@ impl LinkState {
     pub(crate) fn readiness(&self, max_offline: Duration) -> Result<&'static str, String> {
         match self {
             Self::Attached => Ok("ready"),
-            Self::Away { since, .. } if since.elapsed() < max_offline => {
+            Self::Offline { since, .. } if since.elapsed() < max_offline => {
                 Ok("ready for known tokens only; the control plane can't be reached")
             }
             Self::Starting { reason: None } => Err("not attached to the control plane yet".to_owned()),
             Self::Starting { reason: Some(reason) } => {
                 Err(format!("not attached to the control plane yet: {}", reason.message))
             }
-            Self::Away { .. } => Err("the control plane has been unreachable for too long".to_owned()),
+            Self::Offline { .. } => Err("the control plane has been unreachable for too long".to_owned()),
             Self::Refused { reason, .. } => Err(format!("the control plane refuses this gateway: {}", reason.message)),
         }
     }
@@ -99,7 +99,7 @@ impl LinkState {
         match self {
             Self::Starting { .. } => labels::LinkState::Starting,
             Self::Attached => labels::LinkState::Attached,
-            Self::Away { .. } => labels::LinkState::Offline,
+            Self::Offline { .. } => labels::LinkState::Offline,
             Self::Refused { .. } => labels::LinkState::Refused,
         }
     }
@@ -108,7 +108,7 @@ impl LinkState {
     pub(crate) fn trouble(&self) -> Option<LinkTrouble> {
         match self {
             Self::Attached | Self::Starting { reason: None } => None,
-            Self::Starting { reason: Some(reason) } | Self::Away { reason, .. } | Self::Refused { reason, .. } => {
+            Self::Starting { reason: Some(reason) } | Self::Offline { reason, .. } | Self::Refused { reason, .. } => {
                 Some(reason.trouble)
             }
         }

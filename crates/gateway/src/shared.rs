@@ -85,10 +85,10 @@ impl Core {
     }
 
     /// How long ago it was last attached, or began where it never was.
-    pub(crate) fn away(&self, link: &LinkState) -> Duration {
+    pub(crate) fn offline(&self, link: &LinkState) -> Duration {
         match link {
             LinkState::Attached => Duration::ZERO,
-            LinkState::Away { since, .. } | LinkState::Refused { since, .. } => since.elapsed(),
+            LinkState::Offline { since, .. } | LinkState::Refused { since, .. } => since.elapsed(),
             LinkState::Starting { .. } => self.snapshot_cache.last_attached().unwrap_or(self.started).elapsed(),
         }
     }

@@ -67,19 +67,19 @@ fn refusal_reason(reason: &RefusalReason) -> DisconnectReason {
 
 pub(super) fn set_lost(core: &Core, reason: DisconnectReason) {
     set_link_state(core, |link| match link {
-        LinkState::Attached => LinkState::Away {
+        LinkState::Attached => LinkState::Offline {
             since: Instant::now(),
             reason,
         },
         LinkState::Starting { .. } => match core.snapshot_cache.last_attached() {
             Some(since) if since.elapsed() < core.options.max_offline => {
                 tracing::warn!("no control plane can be reached: starting from the snapshot of the last attachment");
-                LinkState::Away { since, reason }
+                LinkState::Offline { since, reason }
             }
             _ => LinkState::Starting { reason: Some(reason) },
         },
         // Another failed attempt resets neither the time since the loss nor a refusal.
-        LinkState::Away { since, .. } => LinkState::Away { since: *since, reason },
+        LinkState::Offline { since, .. } => LinkState::Offline { since: *since, reason },
         LinkState::Refused { .. } => link.clone(),
     });
 }
@@ -91,7 +91,7 @@ pub(super) fn set_refused(core: &Core, reason: DisconnectReason) {
         // A key that was revoked while attached is unknown from then on; the first reason is the one that helps.
         LinkState::Refused { .. } => link.clone(),
         _ => LinkState::Refused {
-            since: Instant::now().checked_sub(core.away(link)).unwrap_or(core.started),
+            since: Instant::now().checked_sub(core.offline(link)).unwrap_or(core.started),
             reason,
         },
     });

@@ -1,7 +1,7 @@
 use super::*;
-use crate::machine::Machine;
-use crate::results::Row;
-use crate::streams::Memory;
+use crate::host::machine::Machine;
+use crate::load::streams::Memory;
+use crate::report::results::Row;
 
 fn results(rows: &[(&str, Kind, Measured)]) -> Results {
     Results {

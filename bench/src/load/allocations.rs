@@ -1,6 +1,6 @@
 //! Runs the program that counts allocations. It is another one, because counting costs a little time at each.
 
-use crate::machine::{built, output};
+use crate::host::machine::{built, output};
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};

@@ -3,8 +3,8 @@
 //! In the open loop a request's time counts from when it was due, not from when a connection was free to send it: a target
 //! that stalls makes all those behind it late, and that is what their users would see.
 
-use crate::exchange::{Answered, Connection, Outcome};
-use crate::loads::Pace;
+use crate::load::exchange::{Answered, Connection, Outcome};
+use crate::load::loads::Pace;
 use anyhow::Context as _;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -181,7 +181,7 @@ async fn release(shared: &Shared, rate: f64, time: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::{Answer, Prompt, Target};
+    use crate::targets::target::{Answer, Prompt, Target};
     use lychgate_scripted::ScriptedProvider;
 
     async fn connections(provider: &ScriptedProvider, count: usize) -> Vec<Connection> {

@@ -1,7 +1,7 @@
 //! The scripted provider in a process of its own, so that its CPU time is not the load generator's.
 
-use crate::machine::Core;
-use crate::process::Process;
+use crate::host::machine::Core;
+use crate::host::process::Process;
 use anyhow::Context as _;
 use lychgate_scripted::ScriptedProvider;
 use std::net::{Ipv4Addr, SocketAddr};

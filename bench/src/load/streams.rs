@@ -1,7 +1,7 @@
 //! Memory with many idle streams open at once.
 
-use crate::process::memory;
-use crate::target::{Answer, Prompt, Target};
+use crate::host::process::memory;
+use crate::targets::target::{Answer, Prompt, Target};
 use anyhow::{Context as _, bail};
 use http_body_util::BodyExt as _;
 use serde::{Deserialize, Serialize};
@@ -44,7 +44,7 @@ pub(crate) async fn look(target: &Target, streams: usize) -> anyhow::Result<Opti
         let room = Arc::clone(&room);
         opening.spawn(async move {
             let _place = room.acquire().await?;
-            let mut sender = crate::api::connect(address).await?;
+            let mut sender = crate::targets::api::connect(address).await?;
             let response = sender.send_request(request).await.context("no answer")?;
             let status = response.status();
             let mut body = response.into_body();

@@ -1,12 +1,12 @@
 //! Lychgate as it is used: a database, control planes on it, and standalone replicas let in by one gateway key, each a
 //! process of its own. What is started first knows one provider and one owner.
 
-use crate::api::{call, is_ready};
 use crate::args::Kind;
-use crate::machine::{Core, Cores};
-use crate::postgres::Postgres;
-use crate::process::{Process, free_port};
-use crate::target::Target;
+use crate::host::machine::{Core, Cores};
+use crate::host::postgres::Postgres;
+use crate::host::process::{Process, free_port};
+use crate::targets::api::{call, is_ready};
+use crate::targets::target::Target;
 use anyhow::Context as _;
 use bytes::Bytes;
 use hyper::Method;

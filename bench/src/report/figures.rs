@@ -1,8 +1,8 @@
 //! The figures that have bars, out of what was measured.
 
 use crate::args::Kind;
-use crate::measure::Measured;
-use crate::results::Results;
+use crate::load::measure::Measured;
+use crate::report::results::Results;
 use serde::{Deserialize, Serialize};
 
 /// One figure beside its bar.
@@ -183,7 +183,7 @@ fn memory(results: &Results) -> Vec<Figure> {
     let Some(lychgate) = of(Kind::Lychgate) else {
         return Vec::new();
     };
-    let one = |name: String, unit: &str, bar, value: &dyn Fn(&crate::streams::Memory) -> f64| Figure {
+    let one = |name: String, unit: &str, bar, value: &dyn Fn(&crate::load::streams::Memory) -> f64| Figure {
         name,
         value: value(lychgate),
         unit: unit.to_owned(),

@@ -1,7 +1,7 @@
 //! The loads, by name.
 
 use crate::args::Args;
-use crate::target::{Answer, Prompt};
+use crate::targets::target::{Answer, Prompt};
 use anyhow::bail;
 use std::time::Duration;
 

@@ -40,7 +40,7 @@ pub(crate) struct Answered {
 
 impl Connection {
     pub(crate) async fn open(address: SocketAddr, request: Request<Full<Bytes>>) -> anyhow::Result<Self> {
-        let sender = Some(crate::api::connect(address).await?);
+        let sender = Some(crate::targets::api::connect(address).await?);
         Ok(Self {
             address,
             request,
@@ -63,7 +63,7 @@ impl Connection {
     async fn attempt(&mut self, start: Instant) -> anyhow::Result<Outcome> {
         let sender = match &mut self.sender {
             Some(sender) => sender,
-            none => none.insert(crate::api::connect(self.address).await?),
+            none => none.insert(crate::targets::api::connect(self.address).await?),
         };
         sender.ready().await.context("the connection was closed")?;
         let response = sender.send_request(self.request.clone()).await.context("no answer")?;

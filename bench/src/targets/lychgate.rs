@@ -1,9 +1,9 @@
 //! Lychgate as a target of the load: one control plane, one standalone replica, the owner's token on every request,
 //! everything recorded.
 
-use crate::deployment::{Deployment, Ground};
-use crate::machine::built;
-use crate::target::Target;
+use crate::host::machine::built;
+use crate::targets::deployment::{Deployment, Ground};
+use crate::targets::target::Target;
 use anyhow::Context as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -2,8 +2,8 @@
 //!
 //! Found as `cargo xtask test` finds it, but never installed: where there is none the bench takes SQLite and says so.
 
-use crate::machine::Core;
-use crate::process::Process;
+use crate::host::machine::Core;
+use crate::host::process::Process;
 use lychgate_postgres::Cluster;
 use nix::sys::signal::Signal;
 use std::path::Path;
@@ -17,7 +17,7 @@ pub(crate) struct Postgres {
 
 /// Its version, for the report.
 pub(crate) fn version(binaries: &Path) -> Option<String> {
-    let text = crate::machine::output(binaries.join("postgres").to_str()?, &["--version"])?;
+    let text = crate::host::machine::output(binaries.join("postgres").to_str()?, &["--version"])?;
     let version = text.split_whitespace().nth(2)?;
     Some(format!("PostgreSQL {version}"))
 }

@@ -1,6 +1,6 @@
 //! Processes that the bench starts, and what the kernel says of them.
 
-use crate::machine::Core;
+use crate::host::machine::Core;
 use anyhow::{Context as _, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

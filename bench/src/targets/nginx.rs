@@ -1,9 +1,9 @@
 //! nginx as the yardstick: one worker, `proxy_pass`, connections to the provider kept open, nothing logged, nothing buffered.
 
 use crate::args::Kind;
-use crate::machine::{Core, out_dir, output};
-use crate::process::{Process, first_child, free_port};
-use crate::target::Target;
+use crate::host::machine::{Core, out_dir, output};
+use crate::host::process::{Process, first_child, free_port};
+use crate::targets::target::Target;
 use anyhow::{Context as _, bail};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ pub(crate) async fn start(core: Option<Core>, dir: &Path, provider: SocketAddr) 
     let master = process.id();
     let worker = process
         .wait_until(async || {
-            crate::api::connect(address).await.ok()?;
+            crate::targets::api::connect(address).await.ok()?;
             first_child(master)
         })
         .await?;

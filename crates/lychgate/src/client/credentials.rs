@@ -2,9 +2,9 @@
 //! what `lychgate login` stored.
 
 use crate::client::{ApiClient, ServerUrl, server_url};
+use crate::config::secret_file;
 use crate::config::{Environment, private, read_secret, shown_path, variable_name};
 use crate::failure::{Failure, Outcome};
-use crate::secret_file;
 use lychgate_types::secret::UserTokenSecret;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};

@@ -1,11 +1,11 @@
 //! All that a run has found, as it is kept.
 
-use crate::allocations::Allocations;
 use crate::args::Kind;
-use crate::figures::Figure;
-use crate::machine::Machine;
-use crate::measure::Measured;
-use crate::streams::Memory;
+use crate::host::machine::Machine;
+use crate::load::allocations::Allocations;
+use crate::load::measure::Measured;
+use crate::load::streams::Memory;
+use crate::report::figures::Figure;
 use serde::{Deserialize, Serialize};
 
 /// All that was measured, as it is written to the results' file.

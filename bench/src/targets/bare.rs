@@ -3,9 +3,9 @@
 mod configuration;
 
 use crate::args::Kind;
-use crate::machine::Core;
-use crate::process::Process;
-use crate::target::Target;
+use crate::host::machine::Core;
+use crate::host::process::Process;
+use crate::targets::target::Target;
 use anyhow::Context as _;
 use lychgate_gateway::Options;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -27,7 +27,7 @@ pub(crate) async fn serve(provider: SocketAddr) -> anyhow::Result<()> {
 
 /// Starts this very program as the relay.
 pub(crate) async fn start(core: Option<Core>, dir: &Path, provider: SocketAddr) -> anyhow::Result<(Process, Target)> {
-    let (process, address) = crate::provider::itself("bare", core, dir, &[provider.to_string()]).await?;
+    let (process, address) = crate::targets::provider::itself("bare", core, dir, &[provider.to_string()]).await?;
     let target = Target {
         kind: Kind::Bare,
         address,

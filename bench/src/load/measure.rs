@@ -1,10 +1,10 @@
 //! One target under one load: what the load saw, and what it cost in CPU time.
 
-use crate::drive::{Tally, drive};
-use crate::exchange::Connection;
-use crate::loads::{Load, Pace};
-use crate::process::cpu;
-use crate::target::Target;
+use crate::host::process::cpu;
+use crate::load::drive::{Tally, drive};
+use crate::load::exchange::Connection;
+use crate::load::loads::{Load, Pace};
+use crate::targets::target::Target;
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
