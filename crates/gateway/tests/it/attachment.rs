@@ -35,47 +35,47 @@ async fn gateway(control: &Control) -> Gateway {
 #[tokio::test]
 async fn a_resumed_attachment_keeps_what_is_known_but_for_what_was_revoked_meanwhile() {
     let world = World::new().await;
-    world.control.resumes();
-    let other = world.control.good_token();
+    world.control.resume_attachments();
+    let other = world.control.valid_token();
     for token in [&world.token, &other] {
         assert_eq!(ask(&world, token).await, 200);
     }
-    assert_eq!(world.control.asked(), 2);
+    assert_eq!(world.control.lookups(), 2);
 
     world
         .control
         .fail_attaching(Some(LinkError::Unreachable("nobody there".into())));
-    world.control.lose_attachments();
+    world.control.drop_attachments();
     until(|| world.control.hellos().len() > 1).await;
     world.control.revoke(&other);
     world.control.fail_attaching(None);
     until(|| world.gateway.readiness().is_ok() && world.control.is_attached()).await;
     world.reconfigure().await;
     assert_eq!(world.control.hellos().last().unwrap().resume_after, 1);
-    assert_eq!((ask(&world, &world.token).await, world.control.asked()), (200, 2));
-    assert_eq!((ask(&world, &other).await, world.control.asked()), (401, 3));
+    assert_eq!((ask(&world, &world.token).await, world.control.lookups()), (200, 2));
+    assert_eq!((ask(&world, &other).await, world.control.lookups()), (401, 3));
 }
 
 #[tokio::test]
 async fn a_message_that_was_missed_is_noticed_and_nothing_is_believed_any_longer() {
     let world = World::new().await;
-    world.control.resumes();
-    assert_eq!((ask(&world, &world.token).await, world.control.asked()), (200, 1));
-    world.control.skip();
-    world.control.tell(&Message::TokensRevoked(vec![]));
+    world.control.resume_attachments();
+    assert_eq!((ask(&world, &world.token).await, world.control.lookups()), (200, 1));
+    world.control.lose_change();
+    world.control.push(&Message::TokensRevoked(vec![]));
     until(|| world.control.hellos().len() > 1).await;
     assert_eq!(world.control.hellos()[1].resume_after, 0);
     world.reconfigure().await;
-    assert_eq!((ask(&world, &world.token).await, world.control.asked()), (200, 2));
+    assert_eq!((ask(&world, &world.token).await, world.control.lookups()), (200, 2));
 }
 
 #[tokio::test]
 async fn a_message_of_a_newer_control_plane_keeps_its_place() {
     let world = World::new().await;
-    world.control.tell(&Message::Unknown);
+    world.control.push(&Message::Unknown);
     world.reconfigure().await;
-    world.control.resumes();
-    world.control.lose_attachments();
+    world.control.resume_attachments();
+    world.control.drop_attachments();
     until(|| world.control.hellos().len() > 1).await;
     assert_eq!(world.control.hellos()[1].resume_after, 3);
 }
@@ -85,7 +85,7 @@ async fn a_drained_replica_refuses_new_requests_finishes_those_in_flight_and_sta
     let world = World::new().await;
     let mut flying = world.post("/ai/anthropic/v1/messages", b"{}").await;
     let mut exchange = world.provider.next().await;
-    world.control.tell(&Message::Drain);
+    world.control.push(&Message::Drain);
     world.control.heartbeats().wait_for(|beat| beat.draining).await.unwrap();
     assert_eq!(world.control.heartbeats().borrow().in_flight, 1);
     let mut refused = world.post("/ai/anthropic/v1/messages", b"{}").await;
@@ -104,7 +104,7 @@ async fn a_drained_replica_refuses_new_requests_finishes_those_in_flight_and_sta
 #[tokio::test]
 async fn a_new_key_is_shown_over_a_second_stream_before_the_first_is_let_go() {
     let world = World::new().await;
-    world.control.hold_attachments(true);
+    world.control.hold_attachments();
     world.control.renew_key();
     until(|| world.control.hellos().len() > 1).await;
     // The first one is still heard.
@@ -113,9 +113,9 @@ async fn a_new_key_is_shown_over_a_second_stream_before_the_first_is_let_go() {
     world.reconfigure().await;
     assert_eq!(ask(&world, &world.token).await, 401);
     // The control plane ends it when the second one comes, and nobody notices.
-    world.control.lose_attachments();
-    world.control.hold_attachments(false);
-    let token = world.control.good_token();
+    world.control.drop_attachments();
+    world.control.release_attachments();
+    let token = world.control.valid_token();
     for _ in 0..10 {
         assert_eq!(ask(&world, &token).await, 200);
         assert_eq!(world.gateway.readiness(), Ok(()));
@@ -133,7 +133,7 @@ async fn a_new_key_that_is_not_let_in_leaves_things_as_they_are() {
     control.renew_key();
     until(|| control.hellos().len() > 1).await;
     control.configure_again();
-    control.in_force().await;
+    control.until_in_force().await;
     assert_eq!(gateway.readiness(), Ok(()));
     // One that can't be shown for other reasons is tried again.
     control.fail_attaching(Some(LinkError::Unreachable("nobody there".into())));
@@ -157,7 +157,7 @@ async fn a_key_that_is_refused_is_tried_slowly_and_a_new_one_at_once() {
         let gateway = gateway(&control).await;
         ready(&gateway).await;
         control.fail_attaching(Some(LinkError::Refused(RefusalReason::KeyUnknown)));
-        control.tell(&Message::Close(reason));
+        control.push(&Message::Close(reason));
         until(|| gateway.readiness().is_err()).await;
         tokio::time::sleep(Duration::from_secs(600)).await;
         assert!(
@@ -185,7 +185,7 @@ async fn a_key_that_can_be_let_in_again_is_tried_within_seconds() {
         let gateway = gateway(&control).await;
         ready(&gateway).await;
         control.fail_attaching(Some(LinkError::Refused(reason)));
-        control.tell(&Message::Close(CloseReason::KeyDisabled));
+        control.push(&Message::Close(CloseReason::KeyDisabled));
         until(|| gateway.readiness().is_err()).await;
         tokio::time::sleep(Duration::from_secs(600)).await;
         assert!(control.hellos().len() < 300, "{}", control.hellos().len());

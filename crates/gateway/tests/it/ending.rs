@@ -33,7 +33,7 @@ impl Replica {
     async fn start() -> Self {
         let provider = Provider::start().await;
         let control = Control::new();
-        let bearer = format!("Bearer {}", control.good_token().expose());
+        let bearer = format!("Bearer {}", control.valid_token().expose());
         control.configure(vec![config("anthropic", ProviderType::Anthropic, &provider.url(""))]);
         let gateway = Gateway::start(options(&control), Arc::new(control.clone()), Ambient::system()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -15,7 +15,7 @@ fn failed(record: &InterceptionRecord, status: Option<u16>, error_type: &str) {
 #[tokio::test]
 async fn a_refused_connection_is_a_502() {
     let control = Control::new();
-    let token = control.good_token();
+    let token = control.valid_token();
     let nobody = {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         listener.local_addr().unwrap()
@@ -61,7 +61,7 @@ async fn a_failed_or_stalled_handshake_is_a_502() {
         provider.policy.timeouts.connect_ms = timeout;
         provider.policy.retry.max_attempts = 1;
         world.control.configure(vec![provider]);
-        world.control.in_force().await;
+        world.control.until_in_force().await;
         let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
         let (mut socket, _) = listener.accept().await.unwrap();
         if answers {

@@ -80,7 +80,7 @@ async fn while_it_is_away_known_tokens_go_on_and_unknown_ones_do_not_hang() {
     assert_eq!(client.answer().await.0.status, 200);
     assert!(world.gateway.readiness().is_ok());
 
-    let stranger = world.control.good_token();
+    let stranger = world.control.valid_token();
     let mut client = world.client().await;
     client
         .send(
@@ -91,7 +91,7 @@ async fn while_it_is_away_known_tokens_go_on_and_unknown_ones_do_not_hang() {
         .await;
     let (head, _) = client.answer().await;
     assert_eq!((head.status, head.header("retry-after").is_some()), (503, true));
-    assert_eq!(world.control.asked(), 1);
+    assert_eq!(world.control.lookups(), 1);
 
     // Back again, everything is asked anew and the record that waited comes in.
     world.control.come_up();
@@ -101,7 +101,7 @@ async fn while_it_is_away_known_tokens_go_on_and_unknown_ones_do_not_hang() {
     exchange.done();
     world.provider.next().await.json("200 OK", "", "{}").await;
     assert_eq!(client.answer().await.0.status, 200);
-    assert_eq!(world.control.asked(), 2);
+    assert_eq!(world.control.lookups(), 2);
 }
 
 #[tokio::test]
@@ -129,7 +129,7 @@ async fn a_revoked_key_stops_new_requests_and_lets_those_in_flight_finish() {
     exchange.chunk(b"event: ping\ndata: {\"type\":\"ping\"}\n\n").await;
     let head = flying.head().await;
 
-    world.control.tell(&Message::Close(CloseReason::KeyRevoked));
+    world.control.push(&Message::Close(CloseReason::KeyRevoked));
     world.control.go_down(LinkError::Refused(RefusalReason::KeyUnknown));
     until(|| world.gateway.readiness().is_err()).await;
     let attempts = world.control.hellos().len();
@@ -165,7 +165,7 @@ async fn a_configuration_change_reaches_the_next_request() {
         ProviderType::Anthropic,
         &elsewhere.url("/new"),
     )]);
-    world.control.in_force().await;
+    world.control.until_in_force().await;
     let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
     let mut exchange = elsewhere.next().await;
     assert_eq!(exchange.line, "POST /new/v1/messages HTTP/1.1");
@@ -178,39 +178,39 @@ async fn a_configuration_change_reaches_the_next_request() {
 #[tokio::test]
 async fn one_question_serves_all_who_come_with_the_token() {
     let world = World::new().await;
-    world.control.hold_questions();
+    world.control.hold_lookups();
     let mut clients = Vec::new();
     for _ in 0..5 {
         clients.push(world.post("/ai/anthropic/v1/messages", b"{}").await);
     }
     until(|| world.gateway.in_flight() == 5).await;
-    assert_eq!((world.control.asked(), world.control.questions()), (1, 1));
+    assert_eq!((world.control.lookups(), world.control.held_lookups()), (1, 1));
     // Their leaving does not take the answer from those who come after.
     clients.truncate(1);
     until(|| world.gateway.in_flight() == 1).await;
-    world.control.answer(GOOD);
+    world.control.answer_lookup(GOOD);
     world.provider.next().await.json("200 OK", "", "{}").await;
     assert_eq!(clients[0].answer().await.0.status, 200);
-    assert_eq!(world.control.asked(), 1);
+    assert_eq!(world.control.lookups(), 1);
 }
 
 #[tokio::test]
 async fn an_answer_that_was_under_way_during_a_revocation_is_not_believed() {
     let world = World::new().await;
-    world.control.hold_questions();
+    world.control.hold_lookups();
     let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
-    until(|| world.control.questions() == 1).await;
-    world.control.tell(&Message::TokensRevoked(vec![world.token.hash()]));
+    until(|| world.control.held_lookups() == 1).await;
+    world.control.push(&Message::TokensRevoked(vec![world.token.hash()]));
     world.reconfigure().await;
-    world.control.answer(GOOD);
-    until(|| world.control.questions() == 1).await;
-    world.control.answer(Authorization::Denied {
+    world.control.answer_lookup(GOOD);
+    until(|| world.control.held_lookups() == 1).await;
+    world.control.answer_lookup(Authorization::Denied {
         reason: DenyReason::Revoked,
         lease: Duration::from_secs(5),
     });
     let (head, _) = client.answer().await;
-    assert_eq!((head.status, world.control.asked()), (401, 2));
+    assert_eq!((head.status, world.control.lookups()), (401, 2));
     // Nor was the first answer kept.
     let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
-    assert_eq!((client.answer().await.0.status, world.control.asked()), (401, 2));
+    assert_eq!((client.answer().await.0.status, world.control.lookups()), (401, 2));
 }

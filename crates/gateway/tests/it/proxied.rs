@@ -76,7 +76,7 @@ impl Proxy {
         provider.allow_private = allow_private;
         provider.policy.retry.max_attempts = 1;
         world.control.configure(vec![provider]);
-        world.control.in_force().await;
+        world.control.until_in_force().await;
         world
     }
 }

@@ -187,8 +187,8 @@ async fn a_providers_error_is_recorded_as_it_said() {
 async fn with_capture_off_counts_remain_and_words_do_not() {
     let world = World::new().await;
     let providers = world.control.providers();
-    world.control.configure_capturing(providers, false);
-    world.control.in_force().await;
+    world.control.configure_without_capture(providers);
+    world.control.until_in_force().await;
     let request = br#"{"model":"m","messages":[{"role":"user","content":"a secret plan"}]}"#;
     let mut client = world.post("/ai/anthropic/v1/messages", request).await;
     let answer = r#"{"id":"msg_1","content":[{"type":"thinking","thinking":"a secret thought"},{"type":"tool_use","id":"tu_1","name":"ls","input":{"secret":1}}],"usage":{"input_tokens":1,"output_tokens":2}}"#;
@@ -203,7 +203,7 @@ async fn with_capture_off_counts_remain_and_words_do_not() {
 #[tokio::test]
 async fn the_record_is_in_the_spool_before_the_client_sees_the_end() {
     let world = World::new().await;
-    world.control.hold_deliveries(true);
+    world.control.hold_deliveries();
     // Known length, no body at all, chunked, and refused by the provider: each ends in its own way.
     let answers = [
         "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}",
@@ -271,6 +271,6 @@ async fn many_at_once_are_each_recorded_once() {
     assert_eq!(ids, recorded);
     let models: std::collections::HashSet<_> = records.iter().map(|record| &record.model).collect();
     assert_eq!(models.len(), CLIENTS * EACH);
-    assert_eq!(world.control.asked(), 1);
+    assert_eq!(world.control.lookups(), 1);
     crate::support::until(|| world.gateway.in_flight() == 0).await;
 }

@@ -20,7 +20,7 @@ async fn world(identity: &Identity, url: &str, http2: bool) -> World {
     provider.policy.http2 = http2;
     provider.policy.retry.max_attempts = 1;
     world.control.configure(vec![provider]);
-    world.control.in_force().await;
+    world.control.until_in_force().await;
     world
 }
 

@@ -42,7 +42,7 @@ async fn change(world: &World, change: impl FnOnce(&mut ProviderConfig)) {
     let mut providers = world.control.providers();
     change(&mut providers[0]);
     world.control.configure(providers);
-    world.control.in_force().await;
+    world.control.until_in_force().await;
 }
 
 /// Gives the provider `anthropic` these keys.
@@ -70,7 +70,7 @@ async fn with_fallback(first: impl Fn(&mut ProviderPolicy)) -> (World, Provider)
     };
     providers.push(other);
     world.control.configure_routes(providers, vec![route]);
-    world.control.in_force().await;
+    world.control.until_in_force().await;
     (world, second)
 }
 

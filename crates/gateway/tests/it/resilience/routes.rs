@@ -105,7 +105,7 @@ async fn targets_are_drawn_by_weight_and_a_change_is_in_force_at_once() {
     routes[0].targets = vec![target(providers[0].id, None), target(other, Some("n"))];
     routes[0].targets[0].weight = 3;
     world.control.configure_routes(providers.clone(), routes.clone());
-    world.control.in_force().await;
+    world.control.until_in_force().await;
     let mut counts: HashMap<&str, usize> = HashMap::new();
     for _ in 0..200 {
         let mut client = world.post(MESSAGES, REQUEST).await;
@@ -122,7 +122,7 @@ async fn targets_are_drawn_by_weight_and_a_change_is_in_force_at_once() {
 
     providers[0].policy.retry.max_attempts = 2;
     world.control.configure_routes(providers, Vec::new());
-    world.control.in_force().await;
+    world.control.until_in_force().await;
     let mut client = world.post(MESSAGES, REQUEST).await;
     for _ in 0..2 {
         answer(
@@ -150,7 +150,7 @@ async fn a_route_that_leads_nowhere_or_a_model_that_stays_is_refused() {
     let (providers, mut routes) = (world.control.providers(), world.control.routes());
     routes[0].targets = std::mem::take(&mut routes[0].fallbacks);
     world.control.configure_routes(providers.clone(), routes.clone());
-    world.control.in_force().await;
+    world.control.until_in_force().await;
     let mut client = world.post(MESSAGES, twice).await;
     let (head, body) = client.answer().await;
     assert_eq!(head.status, 400, "{}", String::from_utf8_lossy(&body));
@@ -159,7 +159,7 @@ async fn a_route_that_leads_nowhere_or_a_model_that_stays_is_refused() {
     // Of another family: it can't serve.
     routes[0].targets = vec![target(providers[1].id, None)];
     world.control.configure_routes(providers, routes);
-    world.control.in_force().await;
+    world.control.until_in_force().await;
     let (head, body) = world.post(MESSAGES, REQUEST).await.answer().await;
     assert_eq!(head.status, 503);
     assert!(String::from_utf8(body).unwrap().contains("route"));
@@ -179,7 +179,7 @@ async fn a_chat_stream_is_asked_for_usage_and_for_another_model_alike() {
         fallbacks: Vec::new(),
     };
     world.control.configure_routes(providers, vec![route]);
-    world.control.in_force().await;
+    world.control.until_in_force().await;
     let mut client = world
         .post("/ai/openai/v1/chat/completions", br#"{"model":"gpt","stream":true}"#)
         .await;

@@ -46,7 +46,7 @@ impl World {
         let mut providers = world.control.providers();
         providers.iter_mut().for_each(|provider| change(&mut provider.policy));
         world.control.configure(providers);
-        world.control.in_force().await;
+        world.control.until_in_force().await;
         world
     }
 
@@ -54,7 +54,7 @@ impl World {
     pub(crate) async fn with(change: impl FnOnce(&mut Options), ambient: Ambient) -> Self {
         let provider = Provider::start().await;
         let control = Control::new();
-        let token = control.good_token();
+        let token = control.valid_token();
         control.configure(vec![
             config("anthropic", ProviderType::Anthropic, &provider.url("")),
             config("openai", ProviderType::OpenAi, &provider.url("/base/v1")),
@@ -73,7 +73,7 @@ impl World {
     /// Waits until all that the control plane told has arrived.
     pub(crate) async fn reconfigure(&self) {
         self.control.configure_again();
-        self.control.in_force().await;
+        self.control.until_in_force().await;
     }
 
     pub(crate) async fn client(&self) -> Client {
