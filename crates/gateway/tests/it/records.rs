@@ -1,4 +1,4 @@
-//! What is on the books after an exchange.
+//! What is recorded of an exchange.
 
 use crate::support::{Client, World};
 use lychgate_types::interception::InterceptionRecord;
@@ -165,7 +165,7 @@ async fn embeddings() {
 }
 
 #[tokio::test]
-async fn a_providers_error_is_recorded_as_it_said() {
+async fn a_providers_error_is_recorded() {
     let world = World::new().await;
     let mut client = world.post("/ai/openai/v1/responses", br#"{"model":"m"}"#).await;
     let mut exchange = world.provider.next().await;
@@ -184,7 +184,7 @@ async fn a_providers_error_is_recorded_as_it_said() {
 }
 
 #[tokio::test]
-async fn with_capture_off_counts_remain_and_words_do_not() {
+async fn without_capture_only_counts_are_recorded() {
     let world = World::new().await;
     let providers = world.control.providers();
     world.control.configure_without_capture(providers);
@@ -251,7 +251,7 @@ async fn many_at_once_are_each_recorded_once() {
         }
         clients.join_all().await.concat()
     };
-    // The provider answers with what it was asked.
+    // The provider echoes the request.
     let answering = async {
         loop {
             let mut exchange = world.provider.next().await;

@@ -5,7 +5,7 @@ use crate::support::World;
 use std::time::Duration;
 
 #[tokio::test]
-async fn a_body_over_the_limit_is_refused_whole_announced_or_not() {
+async fn a_body_over_the_limit_is_refused_announced_or_not() {
     let world = World::with_options(|options| options.body_limit = 1000).await;
     let token = world.token.expose();
     let big = vec![b' '; 200_000];
@@ -41,7 +41,7 @@ async fn a_body_over_the_limit_is_refused_whole_announced_or_not() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_is_not_waited_for() {
+async fn a_body_that_stalls_is_refused() {
     let world = World::with_options(|options| options.body_idle_timeout = Duration::from_millis(30)).await;
     let token = world.token.expose();
     let mut client = world.client().await;
@@ -54,7 +54,7 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn what_is_not_json_is_refused_where_it_has_to_be_read() {
+async fn a_body_that_is_not_json_is_refused_if_it_has_to_be_parsed() {
     let world = World::new().await;
     for body in [&b"{\"model\":"[..], b"[]", b"", b"\xff"] {
         let mut client = world.post("/ai/anthropic/v1/messages", body).await;
@@ -65,7 +65,7 @@ async fn what_is_not_json_is_refused_where_it_has_to_be_read() {
         .send("POST /ai/openai/v1/responses", "content-encoding: zstd\r\n", b"(zstd)")
         .await;
     assert!(refused(&mut client, 415).await.1.contains("uncompressed"));
-    // A route that only passes through does not need to read.
+    // A path that is not recorded is relayed without parsing.
     let mut client = world
         .post("/ai/anthropic/v1/messages/count_tokens", b"{\"model\":")
         .await;

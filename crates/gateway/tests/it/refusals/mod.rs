@@ -28,7 +28,7 @@ async fn refused(client: &mut Client, status: u16) -> (Answer, String) {
 }
 
 #[tokio::test]
-async fn without_a_good_token_nothing_moves() {
+async fn without_a_valid_token_nothing_is_sent() {
     let world = World::new().await;
     let stranger = Control::new().valid_token();
     let forbidden = world.control.token(Authorization::Known {
@@ -73,7 +73,7 @@ async fn without_a_good_token_nothing_moves() {
             assert!(!body.contains(stranger.expose()) && !body.contains(&typo), "{body}");
         }
     }
-    // A mistyped token was never asked about; the stranger's once, then it was known to be bad.
+    // A mistyped token is never looked up; the unknown one was once, and then its denial was known.
     assert_eq!(world.control.lookups(), 2);
     assert_eq!(world.gateway.spool_depth() + world.control.records().len() as u64, 0);
 }
@@ -86,14 +86,14 @@ async fn a_revoked_token_is_refused_at_once() {
     exchange.json("200 OK", "", "{}").await;
     client.answer().await;
     world.control.revoke(&world.token);
-    // The stream is in order: once the gateway has the configuration behind the revocation, it has the revocation.
+    // The stream is ordered: once the gateway has the configuration sent after the revocation, it has the revocation.
     world.reconfigure().await;
     let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
     assert!(refused(&mut client, 401).await.1.contains("revoked"));
 }
 
 #[tokio::test]
-async fn paths_and_methods_off_the_list() {
+async fn paths_and_methods_that_are_not_allowed() {
     let world = World::new().await;
     for (line, status, allow) in [
         ("GET /ai/anthropic/v1/messages", 405, Some("POST")),
@@ -128,11 +128,11 @@ async fn a_websocket_is_refused_at_once() {
     assert!(is_openai(body.as_bytes()));
 }
 
-/// So small a spool that one request's place fills it.
+/// So small a spool that one reservation fills it.
 const ONE_RECORD: u64 = 1;
 
 #[tokio::test]
-async fn too_many_requests_and_too_many_records_are_refused_with_a_time_to_come_back() {
+async fn too_many_requests_or_records_are_refused_with_retry_after() {
     let world = World::with_options(|options| options.max_requests = 1).await;
     let mut first = world.post("/ai/anthropic/v1/messages", b"{}").await;
     let mut exchange = world.provider.next().await;
@@ -145,7 +145,7 @@ async fn too_many_requests_and_too_many_records_are_refused_with_a_time_to_come_
     world.control.hold_deliveries();
     let mut first = world.post("/ai/anthropic/v1/messages", b"{}").await;
     let mut exchange = world.provider.next().await;
-    // The one place is the first request's, before there is a record in it.
+    // The room is reserved for the first request before there is a record.
     let mut second = world.post("/ai/anthropic/v1/messages", b"{}").await;
     let (head, body) = refused(&mut second, 503).await;
     assert!(

@@ -75,7 +75,7 @@ async fn private_addresses_are_refused_unless_allowed() {
         let (_, body) = refused(&mut ask(path).await, 502).await;
         assert!(path.contains("odd") || body.contains("allow_private"), "{path}: {body}");
     }
-    // Allowed later, the very same provider is reached.
+    // Once it is allowed, the same provider is reached.
     (named.allow_private, literal.allow_private) = (true, true);
     control.configure(vec![named, literal]);
     control.until_in_force().await;

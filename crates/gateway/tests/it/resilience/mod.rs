@@ -1,4 +1,4 @@
-//! Retries, key pools, routes and breakers through the front door.
+//! Retries, key pools, routes and breakers, from outside.
 
 mod breakers;
 mod keys;
@@ -18,7 +18,7 @@ const REQUEST: &[u8] = br#"{"model":"m"}"#;
 const GOOD: &str = r#"{"id":"msg_1","type":"message","usage":{"input_tokens":1,"output_tokens":2}}"#;
 const BUSY: &str = r#"{"type":"error","error":{"type":"overloaded_error","message":"busy"}}"#;
 
-/// Up to three attempts, hardly a wait between them.
+/// Up to three attempts, with hardly any delay.
 fn eager(policy: &mut ProviderPolicy) {
     policy.retry.max_attempts = 3;
     policy.retry.base_delay_ms = 1;

@@ -64,7 +64,7 @@ impl Control {
         self.0.lock().unwrap()
     }
 
-    /// A directory that is there as long as this control plane is.
+    /// A directory that exists as long as this control plane.
     pub(crate) fn spool_directory(&self) -> std::path::PathBuf {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().to_owned();
