@@ -74,7 +74,7 @@ async fn a_record_at_which_the_control_plane_fails_is_overtaken_and_set_aside() 
         .collect();
     models.sort();
     assert_eq!(models, ["a", "b", "c"]);
-    // It is tried again while others overtake it, but not for ever.
+    // It is tried again while others overtake it, but not forever.
     let mut passed = 3;
     while world.gateway.spool_depth() > 0 {
         exchange(&world, "d").await;
