@@ -3,6 +3,7 @@
 //! rebinding gains nothing.
 
 use hyper_util::client::legacy::connect::dns::{GaiAddrs, GaiResolver, Name};
+use lychgate_link::ProviderConfig;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
@@ -13,6 +14,31 @@ use tower_service::Service;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the provider's address is private, loopback or link-local; an owner can set allow_private for it")]
 pub(crate) struct PrivateAddress;
+
+/// Which addresses a connection may be made to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AddressPolicy {
+    PublicOnly,
+    Any,
+}
+
+impl AddressPolicy {
+    /// That of a provider.
+    pub(crate) fn of(provider: &ProviderConfig) -> Self {
+        if provider.allow_private {
+            Self::Any
+        } else {
+            Self::PublicOnly
+        }
+    }
+
+    fn allows(self, address: IpAddr) -> bool {
+        match self {
+            Self::Any => true,
+            Self::PublicOnly => !is_private(address),
+        }
+    }
+}
 
 /// Why a name gave no address.
 #[derive(Debug, thiserror::Error)]
@@ -100,14 +126,14 @@ pub(crate) fn is_inner_name(name: &str) -> bool {
 #[derive(Debug, Clone)]
 pub(crate) struct Resolver {
     system: GaiResolver,
-    allow_private: bool,
+    policy: AddressPolicy,
 }
 
 impl Resolver {
-    pub(crate) fn new(allow_private: bool) -> Self {
+    pub(crate) fn new(policy: AddressPolicy) -> Self {
         Self {
             system: GaiResolver::new(),
-            allow_private,
+            policy,
         }
     }
 }
@@ -124,7 +150,7 @@ impl Service<Name> for Resolver {
     fn call(&mut self, name: Name) -> Resolving {
         Resolving {
             system: self.system.call(name),
-            allow_private: self.allow_private,
+            policy: self.policy,
         }
     }
 }
@@ -132,7 +158,7 @@ impl Service<Name> for Resolver {
 /// A look-up in progress.
 pub(crate) struct Resolving {
     system: <GaiResolver as Service<Name>>::Future,
-    allow_private: bool,
+    policy: AddressPolicy,
 }
 
 impl Future for Resolving {
@@ -140,18 +166,15 @@ impl Future for Resolving {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let found: GaiAddrs = ready!(Pin::new(&mut self.system).poll(cx)).map_err(ResolveError::Dns)?;
-        let allow_private = self.allow_private;
-        Poll::Ready(allowed(found, allow_private))
+        Poll::Ready(allowed(found, self.policy))
     }
 }
 
 fn allowed(
     found: impl Iterator<Item = SocketAddr>,
-    allow_private: bool,
+    policy: AddressPolicy,
 ) -> Result<std::vec::IntoIter<SocketAddr>, ResolveError> {
-    let usable: Vec<SocketAddr> = found
-        .filter(|address| allow_private || !is_private(address.ip()))
-        .collect();
+    let usable: Vec<SocketAddr> = found.filter(|address| policy.allows(address.ip())).collect();
     if usable.is_empty() {
         Err(PrivateAddress.into())
     } else {
@@ -242,11 +265,11 @@ mod tests {
         let public: SocketAddr = "1.1.1.1:443".parse().unwrap();
         let private: SocketAddr = "10.0.0.1:443".parse().unwrap();
         let only =
-            |found: &[SocketAddr], open| allowed(found.iter().copied(), open).map(|kept| kept.collect::<Vec<_>>());
-        assert_eq!(only(&[private, public], false).unwrap(), [public]);
-        assert_eq!(only(&[private], true).unwrap(), [private]);
+            |found: &[SocketAddr], policy| allowed(found.iter().copied(), policy).map(|kept| kept.collect::<Vec<_>>());
+        assert_eq!(only(&[private, public], AddressPolicy::PublicOnly).unwrap(), [public]);
+        assert_eq!(only(&[private], AddressPolicy::Any).unwrap(), [private]);
         assert!(matches!(
-            only(&[private], false),
+            only(&[private], AddressPolicy::PublicOnly),
             Err(ResolveError::Private(PrivateAddress))
         ));
     }
