@@ -3,8 +3,9 @@
 //! Not here: pooling connections (`pool`), and which addresses are private (`private_address`).
 
 use super::error::SendError;
+use super::resolver::Resolver;
 use super::stream::Stream;
-use crate::upstream::private_address::{AddressPolicy, PrivateAddress, Resolver, is_inner_name, is_private, literal};
+use crate::upstream::private_address::{AddressPolicy, PrivateAddress, is_inner_name, is_private, literal};
 use crate::upstream::proxy::OutboundProxy;
 use crate::upstream::tls_roots::{CaCertificates, roots};
 use http::uri::{Authority, PathAndQuery, Scheme};
