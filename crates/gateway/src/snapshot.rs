@@ -14,7 +14,7 @@ use contents::Known;
 
 use crate::metrics::counts::Moment;
 use crate::replica_state::Snapshot;
-use crate::shared::Core;
+use crate::shared::Shared;
 use crate::spool::Spool;
 use lychgate_link::Configuration;
 use lychgate_types::Ambient;
@@ -125,7 +125,7 @@ impl Offline {
 
 /// Takes over what an earlier process knew. Requests are not taken by it yet: first it is to be seen whether a control plane can
 /// be reached.
-pub(crate) fn recall(core: &Core) {
+pub(crate) fn recall(core: &Shared) {
     let Some((known, passed)) = core.offline.load(&core.ambient, core.options.max_offline) else {
         return;
     };
@@ -145,7 +145,7 @@ pub(crate) fn recall(core: &Core) {
 }
 
 /// Keeps the file as new as it has to be, for ever.
-pub(crate) async fn keep(core: Arc<Core>) {
+pub(crate) async fn keep(core: Arc<Shared>) {
     let Some(mut key) = core.offline.start.as_ref().map(|start| start.key.clone()) else {
         return;
     };
@@ -168,7 +168,7 @@ pub(crate) async fn keep(core: Arc<Core>) {
 }
 
 /// Writes down what is known now. Nothing is, until a control plane was attached to.
-pub(crate) async fn write(core: &Arc<Core>) {
+pub(crate) async fn write(core: &Arc<Shared>) {
     let spool = Arc::clone(&core.spool);
     let core = Arc::clone(core);
     // It fails only when the process ends.
@@ -205,7 +205,7 @@ struct State {
 }
 
 impl State {
-    fn of(core: &Core) -> Self {
+    fn of(core: &Shared) -> Self {
         Self {
             configuration: core.snapshot.load().table.version,
             applied: core.applied.load(Ordering::Acquire),

@@ -1,11 +1,11 @@
 //! One exchange's attempts while the client waits for the head of an answer, so that a client that leaves meanwhile still
 //! leaves a whole record.
 //!
-//! Not here: what an attempt's end means (`retry`) and which one comes next (`itinerary`).
+//! Not here: what an attempt's end means (`retry`) and which one comes next (`selector`).
 
 use crate::exchange::outcome::Ending;
 use crate::exchange::peeked::{GRACE, Peeked, is_due};
-use crate::exchange::recorder::Meter;
+use crate::exchange::recorder::Recorder;
 use crate::exchange::relay::is_event_stream;
 use crate::exchange::tee::{linger, read_on};
 use crate::upstream::{Answer, SendError, Sending};
@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 /// Why an attempt brought no answer.
 #[derive(Debug)]
-pub(crate) enum NoHead {
+pub(crate) enum AttemptError {
     /// The connection could not be made, or broke.
     Broken(SendError),
     /// It took too long.
@@ -30,8 +30,8 @@ pub(crate) enum NoHead {
 }
 
 /// The exchange. Dropped before its answer was taken (the client left), what is under way is waited for in the background.
-pub(crate) struct Call {
-    meter: Meter,
+pub(crate) struct PendingAttempt {
+    recorder: Recorder,
     under_way: UnderWay,
 }
 
@@ -41,10 +41,10 @@ enum UnderWay {
     Body(Answer),
 }
 
-impl Call {
-    pub(crate) fn new(meter: Meter) -> Self {
+impl PendingAttempt {
+    pub(crate) fn new(recorder: Recorder) -> Self {
         Self {
-            meter,
+            recorder,
             under_way: UnderWay::Nothing,
         }
     }
@@ -54,16 +54,16 @@ impl Call {
         &mut self,
         sending: Sending,
         limit: Duration,
-    ) -> Result<Response<Peeked<Answer>>, NoHead> {
+    ) -> Result<Response<Peeked<Answer>>, AttemptError> {
         self.under_way = UnderWay::Head(sending);
         let answer = timeout(limit, self.head()).await;
         self.under_way = UnderWay::Nothing;
         let (parts, body) = match answer {
             Ok(Ok(response)) => response.into_parts(),
-            Ok(Err(error)) => return Err(NoHead::Broken(error)),
-            Err(_) => return Err(NoHead::Timeout),
+            Ok(Err(error)) => return Err(AttemptError::Broken(error)),
+            Err(_) => return Err(AttemptError::Timeout),
         };
-        self.meter
+        self.recorder
             .head(parts.status, &parts.headers, is_event_stream(&parts.headers));
         if !is_due(parts.status, &parts.headers) {
             return Ok(Response::from_parts(parts, Peeked::new(None, body)));
@@ -72,12 +72,12 @@ impl Call {
         let first = timeout(GRACE, self.first()).await;
         let body = match std::mem::replace(&mut self.under_way, UnderWay::Nothing) {
             UnderWay::Body(body) => body,
-            _ => return Err(NoHead::Empty),
+            _ => return Err(AttemptError::Empty),
         };
         let first = match first {
             Err(_) => None,
             Ok(Some(Ok(frame))) if frame.is_data() => Some(frame),
-            Ok(_) => return Err(NoHead::Empty),
+            Ok(_) => return Err(AttemptError::Empty),
         };
         Ok(Response::from_parts(parts, Peeked::new(first, body)))
     }
@@ -89,13 +89,13 @@ impl Call {
         }
     }
 
-    pub(crate) fn meter(&mut self) -> &mut Meter {
-        &mut self.meter
+    pub(crate) fn recorder(&mut self) -> &mut Recorder {
+        &mut self.recorder
     }
 
     /// The attempts are over.
-    pub(crate) fn finish(&mut self) -> Meter {
-        self.meter.take()
+    pub(crate) fn finish(&mut self) -> Recorder {
+        self.recorder.take()
     }
 
     async fn head(&mut self) -> Result<Response<Answer>, SendError> {
@@ -114,15 +114,15 @@ impl Call {
     }
 }
 
-impl Drop for Call {
+impl Drop for PendingAttempt {
     fn drop(&mut self) {
-        let meter = self.meter.take();
+        let recorder = self.recorder.take();
         match std::mem::replace(&mut self.under_way, UnderWay::Nothing) {
-            UnderWay::Head(sending) => linger(sending, meter),
-            UnderWay::Body(body) => read_on(body, meter),
-            // A meter that is dropped unclosed says that the gateway broke, as it does here.
-            UnderWay::Nothing if std::thread::panicking() => drop(meter),
-            UnderWay::Nothing => drop(meter.close(Ending::ClientGaveUp)),
+            UnderWay::Head(sending) => linger(sending, recorder),
+            UnderWay::Body(body) => read_on(body, recorder),
+            // A recorder that is dropped unclosed says that the gateway broke, as it does here.
+            UnderWay::Nothing if std::thread::panicking() => drop(recorder),
+            UnderWay::Nothing => drop(recorder.close(Ending::ClientGaveUp)),
         }
     }
 }

@@ -2,23 +2,23 @@
 //!
 //! Nothing of an answer has gone to the client while this runs; once its head has, there are no further attempts.
 //!
-//! Not here: where the next attempt goes and whether there is leave for it (`itinerary`).
+//! Not here: where the next attempt goes and whether there is leave for it (`selector`).
 
 use crate::auth::credentials::Outgoing;
 use crate::error::Refusal;
-use crate::exchange::attempt::{Call, NoHead};
+use crate::exchange::attempt::{AttemptError, PendingAttempt};
 use crate::exchange::headers::{INTERCEPTION_ID, id_value, strip, to_client};
 use crate::exchange::outcome::{EMPTY, Ending};
-use crate::exchange::packed_headers::Kept;
+use crate::exchange::packed_headers::PackedHeaders;
 use crate::exchange::peeked::{Peeked, is_due};
-use crate::exchange::recorder::{Meter, is_plain};
+use crate::exchange::recorder::{Recorder, is_plain};
 use crate::exchange::relay::is_event_stream;
-use crate::exchange::selector::{Itinerary, Pass};
+use crate::exchange::selector::{AttemptPlan, UpstreamSelector};
 use crate::exchange::tee::Tee;
-use crate::resilience::breaker::{Mark, Permit};
-use crate::resilience::retry::{Advice, advise, millis};
+use crate::resilience::breaker::{BreakerTarget, Permit};
+use crate::resilience::retry::{RetryDecision, decide, millis};
 use crate::routing::provider::Provider;
-use crate::shared::Core;
+use crate::shared::Shared;
 use crate::upstream::{Answer, SendError, Sending};
 use axum::body::Body;
 use bytes::Bytes;
@@ -38,7 +38,7 @@ const DISCARD_TIME: Duration = Duration::from_secs(1);
 
 /// What goes upstream, but for what differs from attempt to attempt.
 #[derive(Debug)]
-pub(crate) struct Outbound {
+pub(crate) struct UpstreamRequest {
     method: Method,
     /// As the client sent it.
     uri: Uri,
@@ -47,10 +47,10 @@ pub(crate) struct Outbound {
     /// The client's own, until [`Self::strip`]; none once the first attempt took them along.
     pub(crate) headers: HeaderMap,
     /// For the attempts after the first, where there may be some.
-    kept: Option<Kept>,
+    kept: Option<PackedHeaders>,
 }
 
-impl Outbound {
+impl UpstreamRequest {
     pub(crate) fn new(parts: Parts, tail: usize) -> Self {
         Self {
             method: parts.method,
@@ -80,7 +80,7 @@ impl Outbound {
         *request.headers_mut() = match &self.kept {
             Some(kept) => kept.unpack(),
             None => {
-                self.kept = (!last).then(|| Kept::new(&self.headers));
+                self.kept = (!last).then(|| PackedHeaders::new(&self.headers));
                 std::mem::take(&mut self.headers)
             }
         };
@@ -91,19 +91,19 @@ impl Outbound {
 }
 
 /// An attempt's end.
-type Attempted = Result<Response<Peeked<Answer>>, NoHead>;
+type AttemptResult = Result<Response<Peeked<Answer>>, AttemptError>;
 
 /// One intercepted request on its way. Held in one piece, since a future that moves these about would hold each of them twice.
 pub(crate) struct Exchange {
-    pub(crate) core: Arc<Core>,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) id: InterceptionId,
-    pub(crate) outbound: Outbound,
-    pub(crate) itinerary: Itinerary,
+    pub(crate) outbound: UpstreamRequest,
+    pub(crate) selector: UpstreamSelector,
     /// Leave for the attempt that comes first; later those that follow.
-    pub(crate) pass: Pass,
+    pub(crate) pass: AttemptPlan,
     /// Goes with the pass.
     pub(crate) permit: Permit,
-    pub(crate) call: Call,
+    pub(crate) call: PendingAttempt,
     pub(crate) filter: Option<UsageChunkFilter>,
 }
 
@@ -115,10 +115,10 @@ impl Exchange {
                 break refuse(broken(), self.call.finish(), &self.pass).await;
             };
             let attempted = self.call.attempt(sending, self.pass.limit).await;
-            let (advice, mark) = self.learn(&attempted);
-            if let Some(wait) = self.itinerary.next(&self.core, advice) {
+            let (decision, mark) = self.learn(&attempted);
+            if let Some(wait) = self.selector.next(&self.shared, decision) {
                 self.call.pause(wait).await;
-                if let Ok((pass, permit)) = self.itinerary.board(&self.core, &self.outbound) {
+                if let Ok((pass, permit)) = self.selector.board(&self.shared, &self.outbound) {
                     forget(attempted);
                     self.go_on(pass, permit);
                     continue;
@@ -135,51 +135,51 @@ impl Exchange {
     fn send(&mut self) -> Option<Sending> {
         let pass = &mut self.pass;
         let (url, body) = (std::mem::take(&mut pass.url), std::mem::take(&mut pass.body));
-        let credential = self.itinerary.credential(pass)?;
-        let last = !self.itinerary.may_go_on();
+        let credential = self.selector.credential(pass)?;
+        let last = !self.selector.may_go_on();
         let request = self.outbound.request(url, body, credential, last);
-        Some(self.core.upstream.send(&pass.provider, request))
+        Some(self.shared.upstream.send(&pass.provider, request))
     }
 
-    fn go_on(&mut self, pass: Pass, permit: Permit) {
+    fn go_on(&mut self, pass: AttemptPlan, permit: Permit) {
         (self.pass, self.permit) = (pass, permit);
-        let credential = self.itinerary.credential(&self.pass);
+        let credential = self.selector.credential(&self.pass);
         let hint = credential.map_or("", |credential| &credential.hint);
         self.call
-            .meter()
+            .recorder()
             .again(&self.pass.provider, self.pass.model.as_deref(), hint);
     }
 
     /// What an attempt's end says about its key, its breaker, and further attempts.
-    fn learn(&mut self, attempted: &Attempted) -> (Advice, Mark) {
-        let (core, pass, permit) = (&self.core, &self.pass, &mut self.permit);
+    fn learn(&mut self, attempted: &AttemptResult) -> (RetryDecision, BreakerTarget) {
+        let (shared, pass, permit) = (&self.shared, &self.pass, &mut self.permit);
         match attempted {
-            Ok(answer) if answer.status().is_success() => (Advice::Accept, permit.answered()),
+            Ok(answer) if answer.status().is_success() => (RetryDecision::Forward, permit.answered()),
             Ok(answer) => {
                 let (status, headers) = (answer.status(), answer.headers());
-                let now = core.ambient.now();
+                let now = shared.ambient.now();
                 if let Some(key) = pass.key {
                     pass.provider.bench(key, status, headers, now);
                 }
                 let mark = match status.as_u16() {
-                    503 | 504 | 529 => permit.failed(&core.breakers),
+                    503 | 504 | 529 => permit.failed(&shared.breakers),
                     _ => permit.answered(),
                 };
-                (advise(status, headers, pass.key.is_some(), now), mark)
+                (decide(status, headers, pass.key.is_some(), now), mark)
             }
             Err(why) => {
-                let advice = match why {
-                    NoHead::Broken(SendError::Private(_)) | NoHead::Timeout => Advice::Elsewhere,
-                    NoHead::Broken(_) | NoHead::Empty => Advice::Again(None),
+                let decision = match why {
+                    AttemptError::Broken(SendError::Private(_)) | AttemptError::Timeout => RetryDecision::Failover,
+                    AttemptError::Broken(_) | AttemptError::Empty => RetryDecision::Retry(None),
                 };
-                (advice, permit.failed(&core.breakers))
+                (decision, permit.failed(&shared.breakers))
             }
         }
     }
 }
 
 /// Reads a refusal that nobody gets to its end, so that its connection can be used again.
-fn forget(attempted: Attempted) {
+fn forget(attempted: AttemptResult) {
     if let Ok(response) = attempted {
         let mut body = response.into_body();
         tokio::spawn(async move { discard(&mut body, DISCARD_BYTES, DISCARD_TIME).await });
@@ -188,15 +188,15 @@ fn forget(attempted: Attempted) {
 
 /// What the client gets of the last attempt.
 async fn answer(
-    attempted: Attempted,
-    meter: Meter,
-    pass: &Pass,
-    mark: Mark,
+    attempted: AttemptResult,
+    recorder: Recorder,
+    pass: &AttemptPlan,
+    mark: BreakerTarget,
     filter: Option<UsageChunkFilter>,
 ) -> Response<Body> {
     let response = match attempted {
         Ok(response) => response,
-        Err(why) => return refuse(no_head(&why, pass.limit), meter, pass).await,
+        Err(why) => return refuse(no_head(&why, pass.limit), recorder, pass).await,
     };
     let (mut parts, body) = response.into_parts();
     let stream = is_event_stream(&parts.headers);
@@ -205,7 +205,7 @@ async fn answer(
     let due = plain && is_due(parts.status, &parts.headers);
     to_client(&mut parts.headers, filter.is_none());
     let tee = Tee {
-        meter,
+        recorder,
         filter,
         stream,
         due,
@@ -221,9 +221,9 @@ async fn answer(
     Response::from_parts(parts, Body::new(relayed))
 }
 
-async fn refuse(refusal: Refusal, meter: Meter, pass: &Pass) -> Response<Body> {
+async fn refuse(refusal: Refusal, recorder: Recorder, pass: &AttemptPlan) -> Response<Body> {
     let ending = Ending::NoAnswer(refusal.status, refusal.message.clone().into_owned());
-    if let Some(hold) = meter.close(ending) {
+    if let Some(hold) = recorder.close(ending) {
         // It is an error either way.
         let _ = hold.await;
     }
@@ -231,9 +231,9 @@ async fn refuse(refusal: Refusal, meter: Meter, pass: &Pass) -> Response<Body> {
 }
 
 /// What the client is told when an attempt brought no answer; `limit` is how long the head was waited for.
-pub(crate) fn no_head(why: &NoHead, limit: Duration) -> Refusal {
+pub(crate) fn no_head(why: &AttemptError, limit: Duration) -> Refusal {
     match why {
-        NoHead::Timeout => Refusal::new(
+        AttemptError::Timeout => Refusal::new(
             StatusCode::GATEWAY_TIMEOUT,
             Refused::ProviderFailed,
             format!(
@@ -241,12 +241,12 @@ pub(crate) fn no_head(why: &NoHead, limit: Duration) -> Refusal {
                 limit.as_secs_f32()
             ),
         ),
-        NoHead::Broken(error) => Refusal::new(
+        AttemptError::Broken(error) => Refusal::new(
             StatusCode::BAD_GATEWAY,
             Refused::ProviderFailed,
             format!("the provider can't be reached: {error}"),
         ),
-        NoHead::Empty => Refusal::new(StatusCode::BAD_GATEWAY, Refused::ProviderFailed, EMPTY),
+        AttemptError::Empty => Refusal::new(StatusCode::BAD_GATEWAY, Refused::ProviderFailed, EMPTY),
     }
 }
 

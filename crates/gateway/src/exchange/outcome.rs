@@ -29,7 +29,12 @@ pub(crate) enum Ending {
 /// Outcome, error type and error message.
 pub(crate) type Judgement = (Outcome, Option<String>, Option<String>);
 
-pub(crate) fn judge(record: &InterceptionRecord, ending: Ending, facts: &ResponseFacts, readable: bool) -> Judgement {
+pub(crate) fn classify(
+    record: &InterceptionRecord,
+    ending: Ending,
+    facts: &ResponseFacts,
+    readable: bool,
+) -> Judgement {
     let ours = |status: StatusCode, message: String| {
         let error_type = error_type(record.provider_type, status.as_u16());
         (Outcome::Failed, Some(error_type.to_owned()), Some(message))
@@ -102,7 +107,7 @@ mod tests {
             (Ending::Broken, &partial, false, Outcome::Failed, Some("api_error")),
         ] {
             let case = format!("{ending:?}");
-            let (found, error_type, message) = judge(&a_record(), ending, facts, readable);
+            let (found, error_type, message) = classify(&a_record(), ending, facts, readable);
             assert_eq!((found, error_type.as_deref()), (outcome, error), "{case}");
             assert_eq!(message.is_some(), error.is_some());
         }

@@ -6,14 +6,14 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Headers as text, each after the lengths of its name and its value.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct PackedHeaders {
     text: Vec<u8>,
     count: usize,
 }
 
 const LENGTH: usize = size_of::<u32>();
 
-impl Kept {
+impl PackedHeaders {
     pub(crate) fn new(headers: &HeaderMap) -> Self {
         let size = headers
             .iter()
@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn headers_come_out_as_they_went_in() {
         let mut headers = HeaderMap::new();
-        assert_eq!(Kept::new(&headers).unpack(), headers);
+        assert_eq!(PackedHeaders::new(&headers).unpack(), headers);
         for (name, value) in [
             ("anthropic-beta", &b"a"[..]),
             ("x-empty", b""),
@@ -76,7 +76,7 @@ mod tests {
         ] {
             headers.append(name, HeaderValue::from_bytes(value).unwrap());
         }
-        let unpacked = Kept::new(&headers).unpack();
+        let unpacked = PackedHeaders::new(&headers).unpack();
         assert_eq!(unpacked, headers);
         let order = |map: &HeaderMap| map.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
         assert_eq!(order(&unpacked), order(&headers));

@@ -1,13 +1,13 @@
 //! One exchange's record: begun when the request is about to go upstream, fed by the tee, closed exactly once.
 //!
 //! Requests that the gateway itself refuses (no token, too large, malformed, no provider) never went anywhere and leave no
-//! record. From here on each leaves one, whatever happens: a meter that is dropped unclosed closes itself.
+//! record. From here on each leaves one, whatever happens: a recorder that is dropped unclosed closes itself.
 
 use crate::auth::credentials::Outgoing;
-use crate::exchange::outcome::{Ending, judge};
+use crate::exchange::outcome::{Ending, classify};
 use crate::metrics::counts::ProviderCounts;
 use crate::routing::provider::Provider;
-use crate::shared::{Core, Visit};
+use crate::shared::{InFlightGuard, Shared};
 use crate::spool::Slot;
 use http::header::{CONTENT_ENCODING, USER_AGENT};
 use http::{HeaderMap, HeaderName, StatusCode};
@@ -38,7 +38,7 @@ pub(crate) struct Arrival {
 }
 
 /// What is known of an exchange when it goes upstream.
-pub(crate) struct Opening<'a> {
+pub(crate) struct ExchangeStart<'a> {
     pub(crate) id: InterceptionId,
     pub(crate) arrival: Arrival,
     /// Time spent waiting for the client's body: not the gateway's own.
@@ -57,7 +57,7 @@ pub(crate) struct Opening<'a> {
 
 /// The record in the making.
 #[derive(Debug)]
-pub(crate) struct Meter(Option<Box<Open>>);
+pub(crate) struct Recorder(Option<Box<Open>>);
 
 #[derive(Debug)]
 struct Open {
@@ -66,39 +66,39 @@ struct Open {
     arrival: Instant,
     capture_content: bool,
     slot: Slot,
-    visit: Visit,
+    guard: InFlightGuard,
     /// Of the provider tried last.
     counts: Arc<ProviderCounts>,
 }
 
-impl Meter {
-    pub(crate) fn open(opening: Opening<'_>, slot: Slot, visit: Visit) -> Self {
-        let Opening {
+impl Recorder {
+    pub(crate) fn open(start: ExchangeStart<'_>, slot: Slot, guard: InFlightGuard) -> Self {
+        let ExchangeStart {
             facts,
             headers,
             provider,
             arrival,
             capture_content,
             ..
-        } = opening;
+        } = start;
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let client = lychgate_wire::client::identify(header, facts.body_session_id.as_deref());
         let prompt = facts.prompt.filter(|_| capture_content);
         let record = InterceptionRecord {
-            id: opening.id,
-            token_hash: opening.token,
+            id: start.id,
+            token_hash: start.token,
             provider: provider.config.name.as_str().to_owned(),
             provider_type: provider.config.provider_type,
-            api: opening.api,
+            api: start.api,
             model: facts.model,
-            served_model: opening.served_model.map(str::to_owned),
+            served_model: start.served_model.map(str::to_owned),
             streaming: facts.streaming,
             client: client.client.to_owned(),
             user_agent: user_agent(headers),
             client_session_id: client.session_id,
             thread_parent_tool_call_id: facts.thread_parent_tool_call_id,
-            credential_kind: opening.credential_kind,
-            credential_hint: opening.credential.hint.clone(),
+            credential_kind: start.credential_kind,
+            credential_hint: start.credential.hint.clone(),
             started_at: arrival.wall,
             ended_at: arrival.wall,
             outcome: Outcome::Failed,
@@ -109,7 +109,7 @@ impl Meter {
             stop_reason: None,
             attempts: 1,
             time_to_first_byte_ms: None,
-            overhead_us: whole(arrival.at.elapsed().saturating_sub(opening.waited).as_micros()),
+            overhead_us: whole(arrival.at.elapsed().saturating_sub(start.waited).as_micros()),
             token_usages: Vec::new(),
             prompts: prompt
                 .map(|prompt| Prompt {
@@ -130,7 +130,7 @@ impl Meter {
             arrival: arrival.at,
             capture_content,
             slot,
-            visit,
+            guard,
             counts,
         })))
     }
@@ -196,8 +196,8 @@ impl Meter {
     }
 
     /// The gateway that this exchange passes through; none once closed.
-    pub(crate) fn core(&self) -> Option<&Arc<Core>> {
-        self.0.as_ref().map(|open| open.visit.core())
+    pub(crate) fn shared(&self) -> Option<&Arc<Shared>> {
+        self.0.as_ref().map(|open| open.guard.shared())
     }
 
     /// The API spoken; none once closed.
@@ -217,7 +217,7 @@ impl Meter {
         self.0.as_ref().map(|open| open.record.provider_type)
     }
 
-    /// The meter itself, leaving a closed one in its place.
+    /// The recorder itself, leaving a closed one in its place.
     pub(crate) fn take(&mut self) -> Self {
         Self(self.0.take())
     }
@@ -236,7 +236,7 @@ impl Meter {
     }
 }
 
-impl Drop for Meter {
+impl Drop for Recorder {
     fn drop(&mut self) {
         self.end(Ending::Broken);
     }
@@ -249,7 +249,7 @@ impl Open {
             reader,
             arrival,
             slot,
-            visit,
+            guard,
             counts,
             ..
         } = *self;
@@ -259,10 +259,10 @@ impl Open {
             .and_then(|reader| catch_unwind(AssertUnwindSafe(|| reader.finish(status.unwrap_or_default()))).ok())
             .unwrap_or_default();
         let good = status.is_some_and(|status| (200..300).contains(&status));
-        record.ended_at = visit.core().ambient.now();
+        record.ended_at = guard.shared().ambient.now();
         // An answer that was begun, or asked for by a client that did not wait, has cost something, even if nobody said what.
         let unknown = good || (status.is_none() && matches!(ending, Ending::ClientLeft));
-        (record.outcome, record.error_type, record.error_message) = judge(&record, ending, &facts, good && read);
+        (record.outcome, record.error_type, record.error_message) = classify(&record, ending, &facts, good && read);
         record.stop_reason = facts.stop_reason;
         for prompt in &mut record.prompts {
             prompt.provider_response_id.clone_from(&facts.provider_response_id);

@@ -5,16 +5,16 @@
 use crate::auth::credentials::{self, Credentials, Outgoing};
 use crate::auth::leases::Verdict;
 use crate::error::Refusal;
-use crate::exchange::attempt::{Call, NoHead};
-use crate::exchange::attempts::{Exchange, Outbound, broken, no_head};
+use crate::exchange::attempt::{AttemptError, PendingAttempt};
+use crate::exchange::attempts::{Exchange, UpstreamRequest, broken, no_head};
 use crate::exchange::headers::to_client;
-use crate::exchange::recorder::{Arrival, Meter, Opening};
-use crate::exchange::selector::Itinerary;
-use crate::exchange::tee::Through;
+use crate::exchange::recorder::{Arrival, ExchangeStart, Recorder};
+use crate::exchange::selector::UpstreamSelector;
+use crate::exchange::tee::PassThrough;
 use crate::resilience::retry::millis;
 use crate::routing::allow_list::{self, Found};
 use crate::routing::provider::Provider;
-use crate::shared::{Core, Visit};
+use crate::shared::{InFlightGuard, Shared};
 use crate::spool::{Full, Slot};
 use axum::body::Body;
 use bytes::Bytes;
@@ -55,7 +55,7 @@ pub(crate) struct Admitted {
 
 /// Relays one request to `provider`.
 pub(crate) async fn relay(
-    visit: Visit,
+    guard: InFlightGuard,
     provider: Arc<Provider>,
     capture_content: bool,
     arrival: Arrival,
@@ -66,10 +66,10 @@ pub(crate) async fn relay(
         admitted: Admitted { api, token, own, tail },
         bytes,
         waited,
-    } = receive(visit.core(), &provider, request).await?;
-    let outbound = Outbound::new(parts, tail);
+    } = receive(guard.shared(), &provider, request).await?;
+    let outbound = UpstreamRequest::new(parts, tail);
     let Some((api, slot)) = api else {
-        return Box::pin(pass(visit, provider, own, outbound, bytes)).await;
+        return Box::pin(pass(guard, provider, own, outbound, bytes)).await;
     };
     let asking = Asking {
         api,
@@ -79,7 +79,7 @@ pub(crate) async fn relay(
         arrival,
         waited,
     };
-    let exchange = open(visit, slot, &provider, asking, outbound, bytes)?;
+    let exchange = open(guard, slot, &provider, asking, outbound, bytes)?;
     Ok(exchange.run().await)
 }
 
@@ -95,14 +95,14 @@ struct Asking {
 
 /// Makes an exchange of a request: from here on there is a record of it.
 fn open(
-    visit: Visit,
+    guard: InFlightGuard,
     slot: Slot,
     provider: &Arc<Provider>,
     asking: Asking,
-    mut outbound: Outbound,
+    mut outbound: UpstreamRequest,
     bytes: Bytes,
 ) -> Result<Box<Exchange>, Refusal> {
-    let core = Arc::clone(visit.core());
+    let shared = Arc::clone(guard.shared());
     let Asking { api, own, .. } = asking;
     let facts = lychgate_wire::read_request(api, &bytes)
         .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, Refused::BodyUnreadable, error.to_string()))?;
@@ -114,15 +114,15 @@ fn open(
         None => CredentialKind::Centralized,
     };
     let candidates = {
-        let snapshot = core.snapshot.load();
+        let snapshot = shared.snapshot.load();
         let routes = &snapshot.table.routes;
-        routes.draw(provider, &facts.model, own.is_some(), &core.ambient)?
+        routes.draw(provider, &facts.model, own.is_some(), &shared.ambient)?
     };
-    let model = core.breakers.model(&facts.model);
-    let mut itinerary = Itinerary::new(candidates, own, api, model, bytes);
-    let (pass, permit) = itinerary.board(&core, &outbound)?;
-    let opening = Opening {
-        id: core.ambient.new_id(),
+    let model = shared.breakers.model(&facts.model);
+    let mut selector = UpstreamSelector::new(candidates, own, api, model, bytes);
+    let (pass, permit) = selector.board(&shared, &outbound)?;
+    let opening = ExchangeStart {
+        id: shared.ambient.new_id(),
         arrival: asking.arrival,
         waited: asking.waited,
         token: asking.token,
@@ -131,18 +131,18 @@ fn open(
         facts,
         served_model: pass.model.as_deref(),
         headers: &outbound.headers,
-        credential: itinerary.credential(&pass).ok_or_else(broken)?,
+        credential: selector.credential(&pass).ok_or_else(broken)?,
         credential_kind,
         capture_content: asking.capture_content,
     };
     let id = opening.id;
-    let call = Call::new(Meter::open(opening, slot, visit));
+    let call = PendingAttempt::new(Recorder::open(opening, slot, guard));
     outbound.strip(true);
     Ok(Box::new(Exchange {
-        core,
+        shared,
         id,
         outbound,
-        itinerary,
+        selector,
         pass,
         permit,
         call,
@@ -161,17 +161,17 @@ pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
 
 /// Lets the request in and reads its body; what fails first decides the answer. Who asks is settled before a byte of the
 /// body is held.
-async fn receive(core: &Core, provider: &Provider, request: Request<Body>) -> Result<Received, Refusal> {
+async fn receive(shared: &Shared, provider: &Provider, request: Request<Body>) -> Result<Received, Refusal> {
     let (parts, mut body) = request.into_parts();
     let asked_at = Instant::now();
-    let admitted = match admit(core, provider, &parts).await {
+    let admitted = match admit(shared, provider, &parts).await {
         Ok(admitted) => admitted,
         Err(refusal) => return Err(Box::pin(unread(refusal, &parts, &mut body)).await),
     };
     let limits = ReadLimits {
-        bytes: core.options.body_limit,
-        idle: core.options.body_idle_timeout,
-        total: core.options.body_timeout,
+        bytes: shared.options.body_limit,
+        idle: shared.options.body_idle_timeout,
+        total: shared.options.body_timeout,
     };
     let refusal = match read_bounded(&mut body, limits).await {
         Ok(bytes) => {
@@ -211,14 +211,14 @@ async fn unread(refusal: Refusal, parts: &Parts, body: &mut Body) -> Refusal {
     refusal
 }
 
-pub(crate) async fn admit(core: &Core, provider: &Provider, parts: &Parts) -> Result<Admitted, Refusal> {
+pub(crate) async fn admit(shared: &Shared, provider: &Provider, parts: &Parts) -> Result<Admitted, Refusal> {
     if allow_list::wants_websocket(&parts.headers) {
         return Err(Refusal::websocket());
     }
     let rest = allow_list::split(parts.uri.path()).map_or("", |(_, rest)| rest);
     let Found { api, tail } = allow_list::find(provider.config.provider_type, &parts.method, rest)?;
     let Credentials { token, own } = credentials::read(provider.config.provider_type, &parts.headers)?;
-    match verdict(core, token).await {
+    match verdict(shared, token).await {
         Verdict::Allowed => {}
         Verdict::Forbidden => {
             return Err(Refusal::new(
@@ -257,7 +257,7 @@ pub(crate) async fn admit(core: &Core, provider: &Provider, parts: &Parts) -> Re
             "send the request body uncompressed: the gateway has to read it",
         ));
     }
-    let slot = core.spool.reserve().map_err(|full| no_room(&full))?;
+    let slot = shared.spool.reserve().map_err(|full| no_room(&full))?;
     Ok(Admitted {
         api: Some((api, slot)),
         token,
@@ -281,28 +281,28 @@ fn no_room(full: &Full) -> Refusal {
 }
 
 /// A token that is not known is asked about only while somebody is there to answer: an unknown one must not hang.
-async fn verdict(core: &Core, token: SecretHash) -> Verdict {
-    if let Some(verdict) = core.leases.known(&token) {
+async fn verdict(shared: &Shared, token: SecretHash) -> Verdict {
+    if let Some(verdict) = shared.leases.known(&token) {
         return verdict;
     }
-    if !core.snapshot.load().standing.is_attached() {
+    if !shared.snapshot.load().standing.is_attached() {
         return Verdict::Unknown;
     }
-    let verdict = Box::pin(core.leases.ask(&core.link, token)).await;
-    core.answers.note(verdict != Verdict::Unknown);
+    let verdict = Box::pin(shared.leases.ask(&shared.link, token)).await;
+    shared.answers.note(verdict != Verdict::Unknown);
     verdict
 }
 
 /// Sends a request that is relayed without being read. It is sent once: what it does at the provider is not known.
 async fn pass(
-    visit: Visit,
+    guard: InFlightGuard,
     provider: Arc<Provider>,
     own: Option<Outgoing>,
-    mut outbound: Outbound,
+    mut outbound: UpstreamRequest,
     body: Bytes,
 ) -> Result<Response<Body>, Refusal> {
-    let core = Arc::clone(visit.core());
-    core.counts.passed_through.count();
+    let shared = Arc::clone(guard.shared());
+    shared.counts.passed_through.count();
     let key = match &own {
         Some(_) => None,
         None => Some(provider.pool.pick(&[], &[]).ok_or_else(Provider::without_key)?),
@@ -317,20 +317,20 @@ async fn pass(
     let timeouts = &provider.config.policy.timeouts;
     let limit = millis(timeouts.headers_ms.min(timeouts.total_ms));
     let end = Instant::now() + millis(timeouts.total_ms);
-    let sending = core.upstream.send(&provider, request);
+    let sending = shared.upstream.send(&provider, request);
     let response = match tokio::time::timeout(limit, sending).await {
         Ok(Ok(response)) => response,
-        Ok(Err(error)) => return Err(no_head(&NoHead::Broken(error), limit)),
-        Err(_) => return Err(no_head(&NoHead::Timeout, limit)),
+        Ok(Err(error)) => return Err(no_head(&AttemptError::Broken(error), limit)),
+        Err(_) => return Err(no_head(&AttemptError::Timeout, limit)),
     };
     let (mut parts, body) = response.into_parts();
     if let Some(key) = key
         && parts.status.is_client_error()
     {
-        provider.bench(key, parts.status, &parts.headers, core.ambient.now());
+        provider.bench(key, parts.status, &parts.headers, shared.ambient.now());
     }
     to_client(&mut parts.headers, true);
     let idle = Idle::new(millis(timeouts.idle_ms)).until(end);
-    let relayed = RelayBody::new(Joined::new(body), Through(visit), idle);
+    let relayed = RelayBody::new(Joined::new(body), PassThrough(guard), idle);
     Ok(Response::from_parts(parts, Body::new(relayed)))
 }

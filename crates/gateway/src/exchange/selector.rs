@@ -5,12 +5,12 @@
 
 use crate::auth::credentials::Outgoing;
 use crate::error::Refusal;
-use crate::exchange::attempts::Outbound;
-use crate::resilience::breaker::{Credential, Mark, Permit};
-use crate::resilience::retry::{self, Advice, millis};
+use crate::exchange::attempts::UpstreamRequest;
+use crate::resilience::breaker::{BreakerTarget, Credential, Permit};
+use crate::resilience::retry::{self, RetryDecision, millis};
 use crate::routing::provider::Provider;
 use crate::routing::routes::{Candidate, Candidates};
-use crate::shared::Core;
+use crate::shared::Shared;
 use bytes::Bytes;
 use http::{StatusCode, Uri};
 use lychgate_telemetry::metrics::labels::Refused;
@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 /// The way, and how far it has been gone.
 #[derive(Debug)]
-pub(crate) struct Itinerary {
+pub(crate) struct UpstreamSelector {
     candidates: Candidates,
     /// The user's own credential; it replaces every central key.
     own: Option<Outgoing>,
@@ -52,7 +52,7 @@ struct Progress {
 
 /// Leave for one attempt.
 #[derive(Debug)]
-pub(crate) struct Pass {
+pub(crate) struct AttemptPlan {
     pub(crate) provider: Arc<Provider>,
     /// Which of the provider's central keys goes with it; `None` for the user's own.
     pub(crate) key: Option<usize>,
@@ -67,9 +67,9 @@ pub(crate) struct Pass {
 }
 
 /// Why there is no leave: what the client is told, and after how long it may be different.
-struct Barred(Refusal, Option<Duration>);
+struct Unavailable(Refusal, Option<Duration>);
 
-impl Itinerary {
+impl UpstreamSelector {
     pub(crate) fn new(candidates: Candidates, own: Option<Outgoing>, api: Api, model: u64, body: Bytes) -> Self {
         Self {
             candidates,
@@ -92,7 +92,7 @@ impl Itinerary {
     }
 
     /// The credential that goes with a pass.
-    pub(crate) fn credential<'a>(&'a self, pass: &'a Pass) -> Option<&'a Outgoing> {
+    pub(crate) fn credential<'a>(&'a self, pass: &'a AttemptPlan) -> Option<&'a Outgoing> {
         match pass.key {
             Some(key) => pass.provider.pool.key(key).map(|key| &key.outgoing),
             None => self.own.as_ref(),
@@ -101,15 +101,19 @@ impl Itinerary {
 
     /// Gets leave for an attempt on the candidate in hand, or on the first one after it that gives some. Refused, it says
     /// when it may be different, where anybody knows.
-    pub(crate) fn board(&mut self, core: &Core, outbound: &Outbound) -> Result<(Pass, Permit), Refusal> {
-        let mut why: Option<Barred> = None;
+    pub(crate) fn board(
+        &mut self,
+        shared: &Shared,
+        request: &UpstreamRequest,
+    ) -> Result<(AttemptPlan, Permit), Refusal> {
+        let mut why: Option<Unavailable> = None;
         while let Some(candidate) = self.candidates.get(self.progress.at).cloned() {
-            match self.enter(core, outbound, &candidate) {
+            match self.enter(shared, request, &candidate) {
                 Ok(pass) => return Ok(pass),
                 Err(barred) => {
                     let sooner = match (&why, barred.1) {
-                        (None, _) | (Some(Barred(_, None)), Some(_)) => true,
-                        (Some(Barred(_, Some(known))), Some(wait)) => wait < *known,
+                        (None, _) | (Some(Unavailable(_, None)), Some(_)) => true,
+                        (Some(Unavailable(_, Some(known))), Some(wait)) => wait < *known,
                         _ => false,
                     };
                     if sooner {
@@ -119,25 +123,25 @@ impl Itinerary {
                 }
             }
         }
-        Err(why.map_or_else(|| unavailable(None).0, |Barred(refusal, _)| refusal))
+        Err(why.map_or_else(|| unavailable(None).0, |Unavailable(refusal, _)| refusal))
     }
 
     /// After an attempt: how long to wait before [`Self::board`]; `None` when its answer has to do.
-    pub(crate) fn next(&mut self, core: &Core, advice: Advice) -> Option<Duration> {
-        if advice == Advice::Accept {
+    pub(crate) fn next(&mut self, shared: &Shared, decision: RetryDecision) -> Option<Duration> {
+        if decision == RetryDecision::Forward {
             return None;
         }
         let candidate = self.candidates.get(self.progress.at)?.clone();
         let retry = &candidate.provider.config.policy.retry;
         self.progress.used.extend(self.progress.key.take());
         let fresh = || self.own.is_none() && candidate.provider.pool.has_fresh(&self.progress.used);
-        let wait = match advice {
+        let wait = match decision {
             _ if self.progress.attempts >= retry.max_attempts => None,
-            Advice::OtherKey | Advice::Limited(_) if fresh() => Some(Duration::ZERO),
-            Advice::Limited(asked) | Advice::Again(asked) => {
-                retry::wait(retry, self.progress.attempts.saturating_sub(1), asked, &core.ambient)
+            RetryDecision::RotateKey | RetryDecision::RateLimited(_) if fresh() => Some(Duration::ZERO),
+            RetryDecision::RateLimited(asked) | RetryDecision::Retry(asked) => {
+                retry::wait(retry, self.progress.attempts.saturating_sub(1), asked, &shared.ambient)
             }
-            Advice::OtherKey | Advice::Elsewhere | Advice::Accept => None,
+            RetryDecision::RotateKey | RetryDecision::Failover | RetryDecision::Forward => None,
         };
         let budget = &candidate.provider.state.budget;
         if let Some(wait) = wait.filter(|wait| *wait < self.time_left(&candidate))
@@ -162,16 +166,21 @@ impl Itinerary {
         };
     }
 
-    fn enter(&mut self, core: &Core, outbound: &Outbound, candidate: &Candidate) -> Result<(Pass, Permit), Barred> {
+    fn enter(
+        &mut self,
+        shared: &Shared,
+        request: &UpstreamRequest,
+        candidate: &Candidate,
+    ) -> Result<(AttemptPlan, Permit), Unavailable> {
         let provider = &candidate.provider;
         let policy = &provider.config.policy;
         let time_left = self.time_left(candidate);
         if time_left.is_zero() {
             return Err(unavailable(None));
         }
-        let url = outbound.url(provider).map_err(|refusal| Barred(refusal, None))?;
-        let (model, body) = self.ask_for(core, candidate)?;
-        let (key, permit) = self.admit(core, provider, model)?;
+        let url = request.url(provider).map_err(|refusal| Unavailable(refusal, None))?;
+        let (model, body) = self.ask_for(shared, candidate)?;
+        let (key, permit) = self.admit(shared, provider, model)?;
         if self.progress.attempts == 0 {
             let budget = &provider.state.budget;
             if !self.progress.tried.contains(&provider.config.id) {
@@ -182,7 +191,7 @@ impl Itinerary {
         }
         self.progress.attempts += 1;
         self.progress.key = key;
-        let pass = Pass {
+        let pass = AttemptPlan {
             provider: Arc::clone(provider),
             key,
             url,
@@ -195,11 +204,11 @@ impl Itinerary {
     }
 
     /// The candidate's model as breakers name it, and the body that asks for it.
-    fn ask_for(&mut self, core: &Core, candidate: &Candidate) -> Result<(u64, Bytes), Barred> {
+    fn ask_for(&mut self, shared: &Shared, candidate: &Candidate) -> Result<(u64, Bytes), Unavailable> {
         let Some(name) = &candidate.model else {
             return Ok((self.model, self.body.clone()));
         };
-        let model = core.breakers.model(name);
+        let model = shared.breakers.model(name);
         if model == self.model {
             return Ok((model, self.body.clone()));
         }
@@ -208,18 +217,18 @@ impl Itinerary {
         }
         let body = lychgate_wire::with_model(&self.body, name).map(Bytes::from).ok_or_else(|| {
             let message = "a route names another model for this request, but the request's own can't be replaced: name it once, as text";
-            Barred(Refusal::new(StatusCode::BAD_REQUEST, Refused::RouteUnusable, message), None)
+            Unavailable(Refusal::new(StatusCode::BAD_REQUEST, Refused::RouteUnusable, message), None)
         })?;
         self.progress.body = Some(body.clone());
         Ok((model, body))
     }
 
     /// A credential whose breaker gives leave.
-    fn admit(&self, core: &Core, provider: &Provider, model: u64) -> Result<(Option<usize>, Permit), Barred> {
+    fn admit(&self, shared: &Shared, provider: &Provider, model: u64) -> Result<(Option<usize>, Permit), Unavailable> {
         let ask = |credential: Credential<'_>| {
-            core.breakers.admit(Mark {
+            shared.breakers.admit(BreakerTarget {
                 provider: provider.config.id,
-                key: core.breakers.key(provider.config.id, self.api, model, credential),
+                id: shared.breakers.id(provider.config.id, self.api, model, credential),
                 policy: provider.config.policy.breaker,
             })
         };
@@ -243,7 +252,7 @@ impl Itinerary {
             }
         }
         Err(match soonest {
-            None => Barred(Provider::without_key(), None),
+            None => Unavailable(Provider::without_key(), None),
             wait => unavailable(wait),
         })
     }
@@ -254,7 +263,7 @@ impl Itinerary {
     }
 }
 
-fn unavailable(wait: Option<Duration>) -> Barred {
+fn unavailable(wait: Option<Duration>) -> Unavailable {
     let seconds = wait.map_or(1, |wait| {
         u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
     });
@@ -263,5 +272,5 @@ fn unavailable(wait: Option<Duration>) -> Barred {
         "this provider has failed too often of late and is left alone for a moment; try again shortly",
         seconds.max(1),
     );
-    Barred(refusal, wait)
+    Unavailable(refusal, wait)
 }

@@ -15,7 +15,7 @@ use crate::exchange::relay::relay;
 use crate::inbound::front::Answering;
 use crate::routing::allow_list;
 use crate::routing::provider::Provider;
-use crate::shared::Core;
+use crate::shared::Shared;
 use axum::body::Body;
 use futures_util::FutureExt as _;
 use http::header::EXPECT;
@@ -39,7 +39,7 @@ const DISCARD_TIME: Duration = Duration::from_secs(5);
 
 /// The data plane as a service for everything under `/ai/`.
 #[derive(Debug, Clone)]
-pub(crate) struct Stack(pub(crate) Arc<Core>);
+pub(crate) struct Stack(pub(crate) Arc<Shared>);
 
 impl Service<Request<Body>> for Stack {
     type Response = Response<Body>;
@@ -62,16 +62,16 @@ impl Stack {
     }
 }
 
-async fn answer(core: Arc<Core>, request: Request<Body>) -> Result<Response<Body>, Infallible> {
+async fn answer(shared: Arc<Shared>, request: Request<Body>) -> Result<Response<Body>, Infallible> {
     let arrival = Arrival {
         at: Instant::now(),
-        wall: core.ambient.now(),
+        wall: shared.ambient.now(),
     };
-    let (shape, entered) = enter(&core, request.uri().path());
+    let (shape, entered) = enter(&shared, request.uri().path());
     let result = match entered {
-        Ok((visit, provider, capture_content)) => {
+        Ok((guard, provider, capture_content)) => {
             // Not by way of a variable: the future would hold this one, which is large, twice.
-            AssertUnwindSafe(relay(visit, provider, capture_content, arrival, request))
+            AssertUnwindSafe(relay(guard, provider, capture_content, arrival, request))
                 .catch_unwind()
                 .await
                 .unwrap_or_else(|_| Err(broken()))
@@ -82,7 +82,7 @@ async fn answer(core: Arc<Core>, request: Request<Body>) -> Result<Response<Body
         }
     };
     Ok(result.unwrap_or_else(|refusal| {
-        core.counts.refused.count(refusal.reason);
+        shared.counts.refused.count(refusal.reason);
         refusal.into_response(shape)
     }))
 }
@@ -95,14 +95,14 @@ async fn unread(request: Request<Body>) {
     }
 }
 
-pub(crate) type Entered = (crate::shared::Visit, Arc<Provider>, bool);
+pub(crate) type Entered = (crate::shared::InFlightGuard, Arc<Provider>, bool);
 
 /// Stations 2 and 3. Nothing of the snapshot is held on to but the provider.
 pub(crate) fn enter(
-    core: &Arc<Core>,
+    shared: &Arc<Shared>,
     path: &str,
 ) -> (lychgate_types::provider::ProviderType, Result<Entered, Refusal>) {
-    let snapshot = core.snapshot.load();
+    let snapshot = shared.snapshot.load();
     let (name, rest) = allow_list::split(path).unwrap_or_default();
     let provider = snapshot.table.provider(name);
     let shape = provider.map_or_else(
@@ -110,27 +110,27 @@ pub(crate) fn enter(
         |provider| provider.config.provider_type,
     );
     let entered = || {
-        if core.draining.load(Ordering::Acquire) {
+        if shared.draining.load(Ordering::Acquire) {
             let message = "this gateway is shutting down";
             return Err(Refusal::unavailable(Refused::ShuttingDown, message, 1));
         }
-        if core.told_to_drain.load(Ordering::Acquire) {
+        if shared.told_to_drain.load(Ordering::Acquire) {
             return Err(Refusal::unavailable(
                 Refused::Drained,
                 "this gateway is drained and takes no new requests; use another",
                 5,
             ));
         }
-        snapshot.standing.admits(core.options.max_offline)?;
+        snapshot.standing.admits(shared.options.max_offline)?;
         let provider = provider.ok_or_else(|| {
             let message = "there is no provider of this name";
             Refusal::new(StatusCode::NOT_FOUND, Refused::UnknownProvider, message)
         })?;
-        let visit = core.enter().ok_or_else(|| {
+        let guard = shared.enter().ok_or_else(|| {
             let message = "this gateway is at its limit of requests";
             Refusal::unavailable(Refused::TooManyRequests, message, 1)
         })?;
-        Ok((visit, Arc::clone(provider), snapshot.table.capture_content))
+        Ok((guard, Arc::clone(provider), snapshot.table.capture_content))
     };
     (shape, entered())
 }

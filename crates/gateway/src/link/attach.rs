@@ -8,7 +8,7 @@ mod disconnect;
 use disconnect::{Over, closed, failed, lost, refused};
 
 use crate::replica_state::{Snapshot, Standing};
-use crate::shared::Core;
+use crate::shared::Shared;
 use crate::snapshot;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
@@ -64,7 +64,7 @@ struct Opened {
 type Event = Option<Result<Down, LinkError>>;
 
 /// Attaches, listens, and attaches again, until the process leaves.
-pub(crate) async fn run(core: Arc<Core>) {
+pub(crate) async fn run(core: Arc<Shared>) {
     let (heartbeats, _) = watch::channel(Heartbeat::default());
     let mut soon = Backoff::new(SOON.0, SOON.1);
     let mut slowly = Backoff::new(SLOWLY.0, SLOWLY.1);
@@ -122,7 +122,7 @@ const fn can_be_mended(trouble: LinkTrouble) -> bool {
 }
 
 /// Opens a stream and waits for the configuration.
-async fn open(core: &Core, heartbeats: &watch::Sender<Heartbeat>) -> Result<Opened, Over> {
+async fn open(core: &Shared, heartbeats: &watch::Sender<Heartbeat>) -> Result<Opened, Over> {
     let asked = core.applied.load(Ordering::Acquire);
     let hello = Hello {
         replica_id: core.replica_id,
@@ -164,7 +164,7 @@ async fn open(core: &Core, heartbeats: &watch::Sender<Heartbeat>) -> Result<Open
 }
 
 /// One attachment, from its first message to its end; a new key puts another in its place on the way.
-async fn attend(core: &Core, heartbeats: &watch::Sender<Heartbeat>, opened: Opened) -> End {
+async fn attend(core: &Shared, heartbeats: &watch::Sender<Heartbeat>, opened: Opened) -> End {
     let under_way = AtomicBool::new(false);
     let mut renewal = pin!(renew(core, heartbeats, &under_way));
     let mut beat = tokio::time::interval(HEARTBEAT_EVERY);
@@ -205,7 +205,7 @@ async fn left(leaving: &mut watch::Receiver<bool>) {
 }
 
 /// Says with the last heartbeat that this replica goes, and lets the control plane end the stream: only then has it heard.
-async fn say_goodbye(core: &Core, heartbeats: watch::Sender<Heartbeat>, mut attached: Attached) {
+async fn say_goodbye(core: &Shared, heartbeats: watch::Sender<Heartbeat>, mut attached: Attached) {
     heartbeat(core, &heartbeats);
     drop(heartbeats);
     // What comes until then counts for the next start, which begins by what this one leaves in the snapshot.
@@ -220,7 +220,7 @@ async fn say_goodbye(core: &Core, heartbeats: watch::Sender<Heartbeat>, mut atta
 }
 
 /// Waits for a new key, and opens a stream that shows it. Where that key is not let in, waits for the next one.
-async fn renew(core: &Core, heartbeats: &watch::Sender<Heartbeat>, under_way: &AtomicBool) -> Opened {
+async fn renew(core: &Shared, heartbeats: &watch::Sender<Heartbeat>, under_way: &AtomicBool) -> Opened {
     let mut soon = Backoff::new(SOON.0, SOON.1);
     loop {
         under_way.store(false, Ordering::Relaxed);
@@ -243,7 +243,7 @@ async fn renew(core: &Core, heartbeats: &watch::Sender<Heartbeat>, under_way: &A
 }
 
 /// Puts an opened stream's first message in force.
-fn begin(core: &Core, heartbeats: &watch::Sender<Heartbeat>, opened: Opened) -> Attached {
+fn begin(core: &Shared, heartbeats: &watch::Sender<Heartbeat>, opened: Opened) -> Attached {
     if !opened.resumed {
         // While nobody was attached, revocations may have been missed.
         core.leases.forget_all();
@@ -256,7 +256,7 @@ fn begin(core: &Core, heartbeats: &watch::Sender<Heartbeat>, opened: Opened) -> 
 }
 
 /// Does what a later message says. `at` is the stream's place in the feed of changes.
-fn hear(core: &Core, at: &mut u64, event: Event) -> Result<(), Over> {
+fn hear(core: &Shared, at: &mut u64, event: Event) -> Result<(), Over> {
     let down = said(event)?;
     if down.after != *at {
         core.leases.forget_all();
@@ -299,7 +299,7 @@ fn said(event: Event) -> Result<Down, Over> {
     }
 }
 
-fn heartbeat(core: &Core, heartbeats: &watch::Sender<Heartbeat>) {
+fn heartbeat(core: &Shared, heartbeats: &watch::Sender<Heartbeat>) {
     let now = Heartbeat {
         spool_depth: core.spool.depth(),
         in_flight: core.in_flight(),
@@ -310,7 +310,7 @@ fn heartbeat(core: &Core, heartbeats: &watch::Sender<Heartbeat>) {
     heartbeats.send_if_modified(|last| std::mem::replace(last, now) != now);
 }
 
-fn configure(core: &Core, configuration: &Arc<Configuration>, spool_key: &SpoolKey) {
+fn configure(core: &Shared, configuration: &Arc<Configuration>, spool_key: &SpoolKey) {
     core.spool.set_key(spool_key);
     core.offline.told(configuration, spool_key);
     let table = Arc::new(core.snapshot.load().table.next(configuration));

@@ -4,7 +4,7 @@
 //! [`Suspect`]: the others pass it, and it is tried again after each success of others. One that still fails after some tries
 //! is set aside. Without a success of others nobody is to blame but the control plane.
 
-use crate::shared::Core;
+use crate::shared::Shared;
 use crate::spool::{Batch, Entry, Most, Position};
 use lychgate_link::{LinkError, Receipt};
 use lychgate_types::backoff::Backoff;
@@ -35,7 +35,7 @@ const SUSPECTS: usize = 8;
 const READS: u32 = 5;
 
 /// Delivers, for ever.
-pub(crate) async fn run(core: Arc<Core>) {
+pub(crate) async fn run(core: Arc<Shared>) {
     let mut delivery = Delivery {
         from: core.spool.begin(),
         acknowledged: core.spool.begin(),
@@ -53,7 +53,7 @@ pub(crate) async fn run(core: Arc<Core>) {
 
 #[derive(Debug)]
 struct Delivery {
-    core: Arc<Core>,
+    core: Arc<Shared>,
     /// Where reading goes on.
     from: Position,
     /// What the spool knows of it.

@@ -31,7 +31,7 @@ const PIECES: usize = 8;
 
 /// Names a breaker without holding what it is named by: hashed with a key that nobody outside knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Key(u64);
+pub(crate) struct BreakerId(u64);
 
 /// Whose breaker it is.
 #[derive(Debug, Clone, Copy, Hash)]
@@ -42,10 +42,10 @@ pub(crate) enum Credential<'a> {
 
 /// What a failure of this exchange counts against.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Mark {
-    /// For the log: the key tells nothing.
+pub(crate) struct BreakerTarget {
+    /// For the log: the id says nothing.
     pub(crate) provider: ProviderId,
-    pub(crate) key: Key,
+    pub(crate) id: BreakerId,
     pub(crate) policy: BreakerPolicy,
 }
 
@@ -60,12 +60,12 @@ pub(crate) struct Breakers {
 struct Shard {
     /// How many there are in `table`, so that it needn't be locked for none.
     count: AtomicUsize,
-    table: Mutex<HashMap<Key, Entry>>,
+    table: Mutex<HashMap<BreakerId, Entry>>,
 }
 
 #[derive(Debug)]
 struct Entry {
-    /// For the metrics: the key tells nothing.
+    /// For the metrics: the id says nothing.
     provider: ProviderId,
     state: State,
     /// When it is forgotten unless something happens.
@@ -78,7 +78,7 @@ enum State {
     Open {
         until: Instant,
     },
-    /// `since` tells its trials from those of an earlier time.
+    /// `since` tells its probes from those of an earlier time.
     HalfOpen {
         trying: u32,
         since: Instant,
@@ -97,17 +97,17 @@ struct Window {
 /// Leave to send one request.
 #[derive(Debug)]
 pub(crate) struct Permit {
-    mark: Mark,
+    target: BreakerTarget,
     /// Present where the breaker is half open and waits for what comes of it.
-    trial: Option<Trial>,
+    probe: Option<ProbePermit>,
 }
 
 /// A place among the few of a half-open breaker; free again when dropped.
 #[derive(Debug)]
-struct Trial {
+struct ProbePermit {
     breakers: Arc<Breakers>,
     provider: ProviderId,
-    key: Key,
+    id: BreakerId,
     since: Instant,
 }
 
@@ -121,32 +121,32 @@ impl Default for Breakers {
 }
 
 impl Breakers {
-    /// A model's name as it goes into [`Self::key`].
+    /// A model's name as it goes into [`Self::id`].
     pub(crate) fn model(&self, name: &str) -> u64 {
         self.hasher.hash_one(name)
     }
 
-    pub(crate) fn key(&self, provider: ProviderId, api: Api, model: u64, credential: Credential<'_>) -> Key {
-        Key(self.hasher.hash_one((provider, discriminant(&api), model, credential)))
+    pub(crate) fn id(&self, provider: ProviderId, api: Api, model: u64, credential: Credential<'_>) -> BreakerId {
+        BreakerId(self.hasher.hash_one((provider, discriminant(&api), model, credential)))
     }
 
     /// Asks for leave. Refused, it says after how long asking again makes sense.
-    pub(crate) fn admit(self: &Arc<Self>, mark: Mark) -> Result<Permit, Duration> {
-        let plain = Permit { mark, trial: None };
-        let shard = self.shard(mark.key);
-        if mark.policy.failures == 0 || shard.count.load(Ordering::Acquire) == 0 {
+    pub(crate) fn admit(self: &Arc<Self>, target: BreakerTarget) -> Result<Permit, Duration> {
+        let plain = Permit { target, probe: None };
+        let shard = self.shard(target.id);
+        if target.policy.failures == 0 || shard.count.load(Ordering::Acquire) == 0 {
             return Ok(plain);
         }
         let now = Instant::now();
         let mut table = shard.lock();
-        let Some(entry) = table.get_mut(&mark.key) else {
+        let Some(entry) = table.get_mut(&target.id) else {
             return Ok(plain);
         };
         let (trying, since) = match entry.state {
             State::Closed(_) => return Ok(plain),
             State::Open { until } if until > now => return Err(until - now),
             State::Open { .. } => (0, now),
-            State::HalfOpen { trying, .. } if trying >= mark.policy.half_open_requests => {
+            State::HalfOpen { trying, .. } if trying >= target.policy.half_open_requests => {
                 return Err(Duration::from_secs(1));
             }
             State::HalfOpen { trying, since } => (trying, since),
@@ -155,73 +155,73 @@ impl Breakers {
             trying: trying + 1,
             since,
         };
-        entry.stale = now + rest(&mark.policy);
-        let trial = Trial {
+        entry.stale = now + rest(&target.policy);
+        let probe = ProbePermit {
             breakers: Arc::clone(self),
-            provider: mark.provider,
-            key: mark.key,
+            provider: target.provider,
+            id: target.id,
             since,
         };
         Ok(Permit {
-            mark,
-            trial: Some(trial),
+            target,
+            probe: Some(probe),
         })
     }
 
     /// Counts a failure; of requests that were under way when the breaker opened, none counts any longer.
-    pub(crate) fn failed(&self, mark: Mark) {
-        self.fail(mark, None);
+    pub(crate) fn failed(&self, target: BreakerTarget) {
+        self.fail(target, None);
     }
 
-    fn fail(&self, mark: Mark, trial: Option<Instant>) {
-        if mark.policy.failures == 0 {
+    fn fail(&self, target: BreakerTarget, probe: Option<Instant>) {
+        if target.policy.failures == 0 {
             return;
         }
         let now = Instant::now();
-        let shard = self.shard(mark.key);
+        let shard = self.shard(target.id);
         let mut table = shard.lock();
-        if !table.contains_key(&mark.key) {
+        if !table.contains_key(&target.id) {
             make_room(&mut table, now);
         }
-        let window = seconds(mark.policy.window_seconds);
-        let entry = table.entry(mark.key).or_insert_with(|| Entry {
-            provider: mark.provider,
+        let window = seconds(target.policy.window_seconds);
+        let entry = table.entry(target.id).or_insert_with(|| Entry {
+            provider: target.provider,
             state: State::Closed(Window::new(now)),
             stale: now,
         });
         let opens = match &mut entry.state {
-            State::Closed(failures) => failures.count(now, window) >= mark.policy.failures,
-            State::HalfOpen { since, .. } => trial == Some(*since),
+            State::Closed(failures) => failures.count(now, window) >= target.policy.failures,
+            State::HalfOpen { since, .. } => probe == Some(*since),
             State::Open { .. } => false,
         };
         if opens {
-            let until = now + seconds(mark.policy.open_seconds);
+            let until = now + seconds(target.policy.open_seconds);
             entry.state = State::Open { until };
             tracing::warn!(
-                provider = %mark.provider,
-                seconds = mark.policy.open_seconds,
+                provider = %target.provider,
+                seconds = target.policy.open_seconds,
                 "too many failures: this provider is left alone for one model and credential"
             );
         }
         match &entry.state {
             State::Closed(_) => entry.stale = now + window,
-            _ if opens => entry.stale = now + seconds(mark.policy.open_seconds) + rest(&mark.policy),
+            _ if opens => entry.stale = now + seconds(target.policy.open_seconds) + rest(&target.policy),
             _ => {}
         }
         shard.count.store(table.len(), Ordering::Release);
     }
 
-    /// A trial was answered.
-    fn close(&self, trial: &Trial) {
-        let shard = self.shard(trial.key);
+    /// A probe was answered.
+    fn close(&self, probe: &ProbePermit) {
+        let shard = self.shard(probe.id);
         let mut table = shard.lock();
-        // It may have opened again meanwhile, through another trial.
+        // It may have opened again meanwhile, through another probe.
         if table
-            .get_mut(&trial.key)
-            .is_some_and(|entry| entry.trying(trial).is_some())
+            .get_mut(&probe.id)
+            .is_some_and(|entry| entry.trying(probe).is_some())
         {
-            table.remove(&trial.key);
-            tracing::info!(provider = %trial.provider, "this provider answers again");
+            table.remove(&probe.id);
+            tracing::info!(provider = %probe.provider, "this provider answers again");
         }
         shard.count.store(table.len(), Ordering::Release);
     }
@@ -246,8 +246,8 @@ impl Breakers {
         found
     }
 
-    fn shard(&self, key: Key) -> &Shard {
-        &self.shards[(key.0 % SHARDS as u64) as usize]
+    fn shard(&self, id: BreakerId) -> &Shard {
+        &self.shards[(id.0 % SHARDS as u64) as usize]
     }
 
     #[cfg(test)]
@@ -257,16 +257,16 @@ impl Breakers {
 }
 
 impl Shard {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<BreakerId, Entry>> {
         self.table.lock()
     }
 }
 
 impl Entry {
     /// How many are trying, if this one is still among them.
-    fn trying(&mut self, trial: &Trial) -> Option<&mut u32> {
+    fn trying(&mut self, probe: &ProbePermit) -> Option<&mut u32> {
         match &mut self.state {
-            State::HalfOpen { trying, since } if *since == trial.since => Some(trying),
+            State::HalfOpen { trying, since } if *since == probe.since => Some(trying),
             _ => None,
         }
     }
@@ -274,25 +274,25 @@ impl Entry {
 
 impl Permit {
     /// An answer came that says that the provider lives.
-    pub(crate) fn answered(&mut self) -> Mark {
-        if let Some(trial) = self.trial.take() {
-            trial.breakers.close(&trial);
+    pub(crate) fn answered(&mut self) -> BreakerTarget {
+        if let Some(probe) = self.probe.take() {
+            probe.breakers.close(&probe);
         }
-        self.mark
+        self.target
     }
 
     /// It failed in a way that counts.
-    pub(crate) fn failed(&mut self, breakers: &Breakers) -> Mark {
-        let trial = self.trial.take();
-        breakers.fail(self.mark, trial.as_ref().map(|trial| trial.since));
-        self.mark
+    pub(crate) fn failed(&mut self, breakers: &Breakers) -> BreakerTarget {
+        let probe = self.probe.take();
+        breakers.fail(self.target, probe.as_ref().map(|probe| probe.since));
+        self.target
     }
 }
 
-impl Drop for Trial {
+impl Drop for ProbePermit {
     fn drop(&mut self) {
-        let mut table = self.breakers.shard(self.key).lock();
-        if let Some(trying) = table.get_mut(&self.key).and_then(|entry| entry.trying(self)) {
+        let mut table = self.breakers.shard(self.id).lock();
+        if let Some(trying) = table.get_mut(&self.id).and_then(|entry| entry.trying(self)) {
             *trying = trying.saturating_sub(1);
         }
     }
@@ -326,7 +326,7 @@ impl Window {
 }
 
 /// Makes room for one more: what is stale goes first, then of the closed ones the one that would be first to, then any.
-fn make_room(table: &mut HashMap<Key, Entry>, now: Instant) {
+fn make_room(table: &mut HashMap<BreakerId, Entry>, now: Instant) {
     if table.len() < PER_SHARD {
         return;
     }

@@ -14,32 +14,32 @@ const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// What is worth doing after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Advice {
+pub(crate) enum RetryDecision {
     /// Nothing: the answer is the client's, good or bad.
-    Accept,
+    Forward,
     /// The credential was refused: another key may do, the same one will not.
-    OtherKey,
+    RotateKey,
     /// The credential is limited: another key at once, the same one after the wait that the provider asks for.
-    Limited(Option<Duration>),
+    RateLimited(Option<Duration>),
     /// The same again after the wait that the provider asks for, or one of our own.
-    Again(Option<Duration>),
+    Retry(Option<Duration>),
     /// Not here, since it took too long already.
-    Elsewhere,
+    Failover,
 }
 
 /// Reads an answer's head. `central` is whether it came to a central key: a user's own key is the user's own affair.
-pub(crate) fn advise(status: StatusCode, headers: &HeaderMap, central: bool, now: Timestamp) -> Advice {
+pub(crate) fn decide(status: StatusCode, headers: &HeaderMap, central: bool, now: Timestamp) -> RetryDecision {
     if !status.is_client_error() && !status.is_server_error() {
-        return Advice::Accept;
+        return RetryDecision::Forward;
     }
     let asked = || asked_wait(headers, now);
     let said = headers.get(SHOULD_RETRY).map(http::HeaderValue::as_bytes);
     match (status.as_u16(), said) {
-        (_, Some(b"false")) => Advice::Accept,
-        (401 | 403, _) if central => Advice::OtherKey,
-        (429, _) => Advice::Limited(asked()),
-        (408 | 409 | 500..=599, _) | (_, Some(b"true")) => Advice::Again(asked()),
-        _ => Advice::Accept,
+        (_, Some(b"false")) => RetryDecision::Forward,
+        (401 | 403, _) if central => RetryDecision::RotateKey,
+        (429, _) => RetryDecision::RateLimited(asked()),
+        (408 | 409 | 500..=599, _) | (_, Some(b"true")) => RetryDecision::Retry(asked()),
+        _ => RetryDecision::Forward,
     }
 }
 
@@ -101,31 +101,31 @@ mod tests {
 
     #[test]
     fn what_is_worth_another_attempt() {
-        use Advice::{Accept, Again, Limited, OtherKey};
+        use RetryDecision::{Forward, RateLimited, Retry, RotateKey};
         for (status, said, central, wanted) in [
-            (200, None, true, Accept),
-            (200, Some("true"), true, Accept),
-            (302, Some("true"), true, Accept),
-            (400, None, true, Accept),
-            (400, Some("true"), true, Again(None)),
-            (401, None, true, OtherKey),
-            (401, None, false, Accept),
-            (403, None, true, OtherKey),
-            (404, None, true, Accept),
-            (408, None, true, Again(None)),
-            (409, None, false, Again(None)),
-            (413, None, true, Accept),
-            (422, None, true, Accept),
-            (429, None, true, Limited(None)),
-            (429, Some("false"), true, Accept),
-            (500, None, true, Again(None)),
-            (503, Some("false"), true, Accept),
-            (503, Some("perhaps"), true, Again(None)),
-            (529, None, false, Again(None)),
+            (200, None, true, Forward),
+            (200, Some("true"), true, Forward),
+            (302, Some("true"), true, Forward),
+            (400, None, true, Forward),
+            (400, Some("true"), true, Retry(None)),
+            (401, None, true, RotateKey),
+            (401, None, false, Forward),
+            (403, None, true, RotateKey),
+            (404, None, true, Forward),
+            (408, None, true, Retry(None)),
+            (409, None, false, Retry(None)),
+            (413, None, true, Forward),
+            (422, None, true, Forward),
+            (429, None, true, RateLimited(None)),
+            (429, Some("false"), true, Forward),
+            (500, None, true, Retry(None)),
+            (503, Some("false"), true, Forward),
+            (503, Some("perhaps"), true, Retry(None)),
+            (529, None, false, Retry(None)),
         ] {
             let headers = said.map_or_else(HeaderMap::new, |said| headers(&[("x-should-retry", said)]));
             let status = StatusCode::from_u16(status).unwrap();
-            let found = advise(status, &headers, central, Timestamp::from_micros(0));
+            let found = decide(status, &headers, central, Timestamp::from_micros(0));
             assert_eq!(found, wanted, "{status} {said:?} {central}");
         }
     }

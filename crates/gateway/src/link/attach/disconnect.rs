@@ -1,7 +1,7 @@
 //! How an attachment ends, or does not come about, and what this replica believes from then on of its standing.
 
 use crate::replica_state::{Snapshot, Standing, Why};
-use crate::shared::Core;
+use crate::shared::Shared;
 use lychgate_link::{CloseReason, LinkError, RefusalReason};
 use lychgate_telemetry::metrics::labels::LinkTrouble;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ fn why(reason: &RefusalReason) -> Why {
     Why { trouble, words }
 }
 
-pub(super) fn lost(core: &Core, why: Why) {
+pub(super) fn lost(core: &Shared, why: Why) {
     stand(core, |standing| match standing {
         Standing::Attached => Standing::Away {
             since: Instant::now(),
@@ -84,7 +84,7 @@ pub(super) fn lost(core: &Core, why: Why) {
     });
 }
 
-pub(super) fn refused(core: &Core, why: Why) {
+pub(super) fn refused(core: &Shared, why: Why) {
     core.leases.forget_all();
     core.offline.forget();
     stand(core, |standing| match standing {
@@ -97,7 +97,7 @@ pub(super) fn refused(core: &Core, why: Why) {
     });
 }
 
-fn stand(core: &Core, change: impl FnOnce(&Standing) -> Standing) {
+fn stand(core: &Shared, change: impl FnOnce(&Standing) -> Standing) {
     let now = core.snapshot.load_full();
     core.snapshot.store(Arc::new(Snapshot {
         standing: change(&now.standing),

@@ -76,7 +76,7 @@ impl ControlLink for Plane {
 
 struct Bench {
     plane: Arc<Plane>,
-    core: Arc<Core>,
+    core: Arc<Shared>,
     _directory: tempfile::TempDir,
     delivering: JoinHandle<()>,
 }
@@ -100,7 +100,7 @@ impl Bench {
         spool.set_key(&SpoolKey::from_bytes([1; 32]));
         let upstream = Upstream::new(&options).unwrap();
         let link: Arc<dyn ControlLink> = Arc::<Plane>::clone(&plane);
-        let core = Arc::new(Core::new(options, link, ambient, upstream, spool));
+        let core = Arc::new(Shared::new(options, link, ambient, upstream, spool));
         core.attached.send_replace(true);
         let bench = Self {
             plane,
