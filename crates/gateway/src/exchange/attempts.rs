@@ -159,7 +159,7 @@ impl Exchange {
                 let (status, headers) = (answer.status(), answer.headers());
                 let now = shared.ambient.now();
                 if let Some(key) = pass.key {
-                    pass.provider.bench(key, status, headers, now);
+                    pass.provider.cool_down(key, status, headers, now);
                 }
                 let mark = match status.as_u16() {
                     503 | 504 | 529 => permit.failed(&shared.breakers),

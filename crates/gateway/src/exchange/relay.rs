@@ -327,7 +327,7 @@ async fn pass(
     if let Some(key) = key
         && parts.status.is_client_error()
     {
-        provider.bench(key, parts.status, &parts.headers, shared.ambient.now());
+        provider.cool_down(key, parts.status, &parts.headers, shared.ambient.now());
     }
     to_client(&mut parts.headers, true);
     let idle = Idle::new(millis(timeouts.idle_ms)).until(end);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// No key sits out longer, whatever a provider asks for.
-const LONGEST_BENCH: Duration = Duration::from_secs(24 * 3600);
+const LONGEST_COOLDOWN: Duration = Duration::from_secs(24 * 3600);
 
 /// A key, ready to be sent.
 #[derive(Debug)]
@@ -25,12 +25,12 @@ pub(crate) struct Key {
 #[derive(Debug)]
 pub(crate) struct Pool {
     keys: Vec<Key>,
-    bench: Arc<Bench>,
+    cooldowns: Arc<Cooldowns>,
 }
 
 /// Which keys sit out. Lives on when the keys around it change.
 #[derive(Debug, Default)]
-pub(crate) struct Bench {
+pub(crate) struct Cooldowns {
     turn: AtomicUsize,
     /// How many there are in `until`, so that it needn't be locked for none.
     count: AtomicUsize,
@@ -38,8 +38,8 @@ pub(crate) struct Bench {
 }
 
 impl Pool {
-    pub(crate) fn new(keys: Vec<Key>, bench: Arc<Bench>) -> Self {
-        Self { keys, bench }
+    pub(crate) fn new(keys: Vec<Key>, cooldowns: Arc<Cooldowns>) -> Self {
+        Self { keys, cooldowns }
     }
 
     pub(crate) fn key(&self, index: usize) -> Option<&Key> {
@@ -53,13 +53,13 @@ impl Pool {
         if count == 0 {
             return None;
         }
-        let turn = self.bench.turn.fetch_add(1, Ordering::Relaxed);
+        let turn = self.cooldowns.turn.fetch_add(1, Ordering::Relaxed);
         let order = (0..count).map(|step| turn.wrapping_add(step) % count);
-        if self.bench.count.load(Ordering::Relaxed) == 0 && used.is_empty() && barred.is_empty() {
+        if self.cooldowns.count.load(Ordering::Relaxed) == 0 && used.is_empty() && barred.is_empty() {
             return Some(turn % count);
         }
         let now = Instant::now();
-        let until = self.bench.lock();
+        let until = self.cooldowns.lock();
         let back = |index: usize| until.get(&self.keys[index].id).filter(|until| **until > now);
         // Of equals the first one in turn is taken.
         order
@@ -70,7 +70,7 @@ impl Pool {
     /// Whether a key is free that is not in `used`.
     pub(crate) fn has_fresh(&self, used: &[usize]) -> bool {
         let now = Instant::now();
-        let until = self.bench.lock();
+        let until = self.cooldowns.lock();
         let free = |key: &Key| until.get(&key.id).is_none_or(|until| *until <= now);
         self.keys
             .iter()
@@ -79,19 +79,19 @@ impl Pool {
     }
 
     /// Lets a key sit out from now on. The longer one of two terms counts.
-    pub(crate) fn bench(&self, index: usize, term: Duration) {
+    pub(crate) fn cool_down(&self, index: usize, term: Duration) {
         let Some(key) = self.keys.get(index) else { return };
         let now = Instant::now();
-        let end = now + term.min(LONGEST_BENCH);
-        let mut until = self.bench.lock();
+        let end = now + term.min(LONGEST_COOLDOWN);
+        let mut until = self.cooldowns.lock();
         until.retain(|_, until| *until > now);
         let longest = until.entry(key.id).or_insert(end);
         *longest = end.max(*longest);
-        self.bench.count.store(until.len(), Ordering::Relaxed);
+        self.cooldowns.count.store(until.len(), Ordering::Relaxed);
     }
 }
 
-impl Bench {
+impl Cooldowns {
     fn lock(&self) -> MutexGuard<'_, HashMap<ProviderKeyId, Instant>> {
         self.until.lock()
     }
@@ -129,8 +129,8 @@ mod tests {
     async fn keys_take_turns_and_sit_out_for_their_term() {
         let pool = pool(3);
         assert_eq!(picks(&pool, 6), [0, 0, 1, 1, 2, 2]);
-        pool.bench(1, Duration::from_secs(10));
-        pool.bench(1, Duration::from_secs(5));
+        pool.cool_down(1, Duration::from_secs(10));
+        pool.cool_down(1, Duration::from_secs(5));
         let picks_now = picks(&pool, 6);
         assert!(!picks_now.contains(&1) && picks_now.contains(&0) && picks_now.contains(&2));
         advance(Duration::from_secs(9)).await;
@@ -142,13 +142,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn when_all_sit_out_the_first_to_come_back_is_taken() {
         let pool = pool(2);
-        pool.bench(0, Duration::MAX);
-        pool.bench(1, Duration::from_secs(60));
+        pool.cool_down(0, Duration::MAX);
+        pool.cool_down(1, Duration::from_secs(60));
         assert_eq!(picks(&pool, 3), [1, 1, 1]);
         assert_eq!(pool.pick(&[1], &[]), Some(1));
         assert_eq!(pool.pick(&[], &[1]), Some(0));
         assert!(!pool.has_fresh(&[]));
-        advance(LONGEST_BENCH).await;
+        advance(LONGEST_COOLDOWN).await;
         assert_eq!(picks(&pool, 4), [0, 0, 1, 1], "never for ever");
     }
 
@@ -169,12 +169,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_bench_outlives_the_configuration() {
+    async fn cooldowns_outlive_the_configuration() {
         let old = pool(2);
-        old.bench(0, Duration::from_secs(60));
-        let bench = Arc::clone(&old.bench);
+        old.cool_down(0, Duration::from_secs(60));
+        let cooldowns = Arc::clone(&old.cooldowns);
         let mut keys = old.keys;
         keys.reverse();
-        assert_eq!(picks(&Pool::new(keys, bench), 3), [0, 0, 0]);
+        assert_eq!(picks(&Pool::new(keys, cooldowns), 3), [0, 0, 0]);
     }
 }

@@ -3,7 +3,7 @@
 use crate::auth::credentials::{Outgoing, X_API_KEY};
 use crate::error::Refusal;
 use crate::metrics::counts::ProviderCounts;
-use crate::resilience::key_pool::{Bench, Key, Pool};
+use crate::resilience::key_pool::{Cooldowns, Key, Pool};
 use crate::resilience::retry::asked_wait;
 use crate::resilience::retry_budget::Budget;
 use crate::upstream::private_address::{PrivateAddress, is_private, literal};
@@ -31,7 +31,7 @@ pub(crate) struct Provider {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct State {
     pub(crate) budget: Arc<Budget>,
-    bench: Arc<Bench>,
+    cooldowns: Arc<Cooldowns>,
     pub(crate) counts: Arc<ProviderCounts>,
 }
 
@@ -59,7 +59,7 @@ impl Provider {
             .collect();
         Self {
             config,
-            pool: Pool::new(keys, Arc::clone(&state.bench)),
+            pool: Pool::new(keys, Arc::clone(&state.cooldowns)),
             state,
             base,
         }
@@ -85,7 +85,7 @@ impl Provider {
     }
 
     /// Lets a key sit out that came back with this answer, if the answer is about the key.
-    pub(crate) fn bench(&self, key: usize, status: StatusCode, headers: &HeaderMap, now: Timestamp) {
+    pub(crate) fn cool_down(&self, key: usize, status: StatusCode, headers: &HeaderMap, now: Timestamp) {
         let asked = match status.as_u16() {
             401 | 403 => None,
             429 => asked_wait(headers, now),
@@ -96,7 +96,7 @@ impl Provider {
             let (provider, key) = (&self.config.name, key.id);
             tracing::warn!(%provider, %key, %status, ?term, "a provider key was refused or limited and sits out");
         }
-        self.pool.bench(key, term);
+        self.pool.cool_down(key, term);
     }
 
     /// What a request is told that would need a central key where there is none.
