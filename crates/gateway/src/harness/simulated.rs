@@ -5,7 +5,8 @@
 
 pub use crate::spool::disk::{Disk, Log};
 
-use crate::exchange::relay::admit;
+use crate::exchange::Entered;
+use crate::exchange::admit::admit;
 use crate::gateway::{Gateway, StartError};
 use crate::inbound::stack::enter;
 use crate::options::Options;
@@ -85,10 +86,10 @@ impl Replica {
         let request = Request::post(&path).header("x-api-key", token).body(());
         let (parts, ()) = request.map_err(|error| refused(400, &error.to_string()))?.into_parts();
         let entered = enter(core, &path).1;
-        let (guard, provider, _) = entered.map_err(|no| refused(no.status.as_u16(), &no.message))?;
-        let admitted = admit(core, &provider, &parts).await;
-        let admitted = admitted.map_err(|no| refused(no.status.as_u16(), &no.message))?;
-        match admitted.api {
+        let Entered { guard, provider, .. } = entered.map_err(|no| refused(no.status.as_u16(), &no.message))?;
+        let admission = admit(core, &provider, &parts).await;
+        let admission = admission.map_err(|no| refused(no.status.as_u16(), &no.message))?;
+        match admission.recorded {
             Some((_, slot)) => Ok(Admission { slot, guard }),
             None => Err(refused(404, "such a request is not recorded")),
         }

@@ -10,32 +10,24 @@
 //! `/healthz` and `/readyz` come before all of this: they must answer when nothing else does.
 
 use crate::error::Refusal;
+use crate::exchange::discard::{REFUSED_AT_ONCE, discard_request};
 use crate::exchange::recorder::Arrival;
-use crate::exchange::relay::relay;
+use crate::exchange::{Entered, relay};
 use crate::inbound::front::Answering;
 use crate::routing::allow_list;
-use crate::routing::provider::Provider;
 use crate::shared::Shared;
 use axum::body::Body;
 use futures_util::FutureExt as _;
-use http::header::EXPECT;
 use http::{Request, Response, StatusCode};
-use http_body::Body as _;
-use lychgate_stream::discard;
 use lychgate_telemetry::metrics::labels::Refused;
+use lychgate_types::provider::ProviderType;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
-use std::time::Duration;
 use tokio::time::Instant;
 use tower_service::Service;
-
-/// How much of the body of a request that is not let in is read and forgotten, and for how long: when there is most to refuse,
-/// reading takes longest, and a connection that is closed with unread bytes in it loses the refusal.
-const DISCARD_BYTES: usize = 1 << 20;
-const DISCARD_TIME: Duration = Duration::from_secs(5);
 
 /// The data plane as a service for everything under `/ai/`.
 #[derive(Debug, Clone)]
@@ -69,15 +61,16 @@ async fn answer(shared: Arc<Shared>, request: Request<Body>) -> Result<Response<
     };
     let (shape, entered) = enter(&shared, request.uri().path());
     let result = match entered {
-        Ok((guard, provider, capture_content)) => {
+        Ok(entered) => {
             // Not by way of a variable: the future would hold this one, which is large, twice.
-            AssertUnwindSafe(relay(guard, provider, capture_content, arrival, request))
+            AssertUnwindSafe(relay(entered, arrival, request))
                 .catch_unwind()
                 .await
-                .unwrap_or_else(|_| Err(broken()))
+                .unwrap_or_else(|_| Err(Refusal::internal()))
         }
         Err(refusal) => {
-            Box::pin(unread(request)).await;
+            let (head, mut body) = request.into_parts();
+            Box::pin(discard_request(&head.headers, &mut body, REFUSED_AT_ONCE)).await;
             Err(refusal)
         }
     };
@@ -87,21 +80,8 @@ async fn answer(shared: Arc<Shared>, request: Request<Body>) -> Result<Response<
     }))
 }
 
-/// Lets a client that still sends its body come to the answer, within narrower bounds than an admitted one: there may be many.
-async fn unread(request: Request<Body>) {
-    let (parts, mut body) = request.into_parts();
-    if !body.is_end_stream() && !parts.headers.contains_key(EXPECT) {
-        discard(&mut body, DISCARD_BYTES, DISCARD_TIME).await;
-    }
-}
-
-pub(crate) type Entered = (crate::shared::InFlightGuard, Arc<Provider>, bool);
-
 /// Stations 2 and 3. Nothing of the snapshot is held on to but the provider.
-pub(crate) fn enter(
-    shared: &Arc<Shared>,
-    path: &str,
-) -> (lychgate_types::provider::ProviderType, Result<Entered, Refusal>) {
+pub(crate) fn enter(shared: &Arc<Shared>, path: &str) -> (ProviderType, Result<Entered, Refusal>) {
     let snapshot = shared.snapshot.load();
     let (name, rest) = allow_list::split(path).unwrap_or_default();
     let provider = snapshot.table.provider(name);
@@ -130,15 +110,11 @@ pub(crate) fn enter(
             let message = "this gateway is at its limit of requests";
             Refusal::unavailable(Refused::TooManyRequests, message, 1)
         })?;
-        Ok((guard, Arc::clone(provider), snapshot.table.capture_content))
+        Ok(Entered {
+            guard,
+            provider: Arc::clone(provider),
+            capture_content: snapshot.table.capture_content,
+        })
     };
     (shape, entered())
-}
-
-fn broken() -> Refusal {
-    Refusal::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        Refused::Internal,
-        "the gateway failed inside",
-    )
 }

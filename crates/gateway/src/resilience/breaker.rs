@@ -1,14 +1,17 @@
-//! Leaves a provider alone that keeps failing: one breaker per provider, API, model and credential, so that one model's
-//! outage or one user's own key costs nobody else.
+//! Circuit breakers: one per provider, API, model and credential, so that one model's outage or one user's own key costs
+//! nobody else.
 //!
 //! A breaker is *closed* while all is well. Enough failures within the window *open* it: nothing is sent. After a while it is
-//! *half open*: a few requests may try; the first that is answered closes it, the first that fails opens it again.
-//! A failure counts when it is found out, however long ago its request began.
+//! *half open*: a few requests probe the provider; the first that is answered closes the breaker, the first that fails opens
+//! it again. A failure counts when it is found out, however long ago its request began.
 //!
 //! Only breakers with failures are held, in a table of bounded size; while it is empty nothing is locked.
 //!
-//! Not here: what counts as a failure (`attempt` and `tee`).
+//! Not here: what counts as a failure (`decision`).
 
+mod window;
+
+use crate::resilience::decision::BreakerReport;
 use http::HeaderValue;
 use lychgate_telemetry::metrics::labels::BreakerState;
 use lychgate_types::policy::BreakerPolicy;
@@ -22,28 +25,27 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
+use window::Window;
 
 const SHARDS: usize = 16;
 /// Breakers of one shard: 4,096 in all.
 const PER_SHARD: usize = 256;
-/// The window is counted in pieces, so that a breaker's size does not depend on its traffic.
-const PIECES: usize = 8;
 
-/// Names a breaker without holding what it is named by: hashed with a key that nobody outside knows.
+/// Identifies a breaker without holding what it is identified by: a hash, keyed with a secret of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct BreakerId(u64);
 
-/// Whose breaker it is.
+/// Whose credential an attempt is sent with.
 #[derive(Debug, Clone, Copy, Hash)]
 pub(crate) enum Credential<'a> {
     Central(ProviderKeyId),
     Own(&'a HeaderValue),
 }
 
-/// What a failure of this exchange counts against.
+/// The breaker that an attempt's failures count against.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BreakerTarget {
-    /// For the log: the id says nothing.
+    /// For the log: the id tells nothing.
     pub(crate) provider: ProviderId,
     pub(crate) id: BreakerId,
     pub(crate) policy: BreakerPolicy,
@@ -65,7 +67,7 @@ struct Shard {
 
 #[derive(Debug)]
 struct Entry {
-    /// For the metrics: the id says nothing.
+    /// For the metrics: the id tells nothing.
     provider: ProviderId,
     state: State,
     /// When it is forgotten unless something happens.
@@ -85,24 +87,15 @@ enum State {
     },
 }
 
-/// Failures of the last while.
+/// Permission to make one attempt, and where its end is reported.
 #[derive(Debug)]
-struct Window {
-    begun: Instant,
-    /// Index of the newest piece, counted from `begun`.
-    newest: u64,
-    pieces: [u32; PIECES],
-}
-
-/// Leave to send one request.
-#[derive(Debug)]
-pub(crate) struct Permit {
+pub(crate) struct BreakerPermit {
     target: BreakerTarget,
-    /// Present where the breaker is half open and waits for what comes of it.
+    /// Present where the breaker is half open and waits for the attempt's end.
     probe: Option<ProbePermit>,
 }
 
-/// A place among the few of a half-open breaker; free again when dropped.
+/// One of the few probes that a half-open breaker allows at a time; dropped without a report, it allows another.
 #[derive(Debug)]
 struct ProbePermit {
     breakers: Arc<Breakers>,
@@ -130,9 +123,9 @@ impl Breakers {
         BreakerId(self.hasher.hash_one((provider, discriminant(&api), model, credential)))
     }
 
-    /// Asks for leave. Refused, it says after how long asking again makes sense.
-    pub(crate) fn admit(self: &Arc<Self>, target: BreakerTarget) -> Result<Permit, Duration> {
-        let plain = Permit { target, probe: None };
+    /// Permits an attempt; while the breaker is open, says after how long to ask again.
+    pub(crate) fn admit(self: &Arc<Self>, target: BreakerTarget) -> Result<BreakerPermit, Duration> {
+        let plain = BreakerPermit { target, probe: None };
         let shard = self.shard(target.id);
         if target.policy.failures == 0 || shard.count.load(Ordering::Acquire) == 0 {
             return Ok(plain);
@@ -162,13 +155,13 @@ impl Breakers {
             id: target.id,
             since,
         };
-        Ok(Permit {
+        Ok(BreakerPermit {
             target,
             probe: Some(probe),
         })
     }
 
-    /// Counts a failure; of requests that were under way when the breaker opened, none counts any longer.
+    /// Counts a failure. Once the breaker is open, requests that were in flight before count no longer.
     pub(crate) fn failed(&self, target: BreakerTarget) {
         self.fail(target, None);
     }
@@ -200,7 +193,7 @@ impl Breakers {
             tracing::warn!(
                 provider = %target.provider,
                 seconds = target.policy.open_seconds,
-                "too many failures: this provider is left alone for one model and credential"
+                "too many failures: the circuit breaker of this provider is open for one model and credential"
             );
         }
         match &entry.state {
@@ -221,12 +214,12 @@ impl Breakers {
             .is_some_and(|entry| entry.trying(probe).is_some())
         {
             table.remove(&probe.id);
-            tracing::info!(provider = %probe.provider, "this provider answers again");
+            tracing::info!(provider = %probe.provider, "this provider answers again: its circuit breaker is closed");
         }
         shard.count.store(table.len(), Ordering::Release);
     }
 
-    /// The breakers that are not closed: whose they are, and how they stand.
+    /// The breakers that are not closed: their providers, and their states.
     pub(crate) fn not_closed(&self) -> Vec<(ProviderId, BreakerState)> {
         let now = Instant::now();
         let mut found = Vec::new();
@@ -237,7 +230,7 @@ impl Breakers {
                 let state = match entry.state {
                     State::Closed(_) => return None,
                     State::Open { until } if until > now => BreakerState::Open,
-                    // The next request may try.
+                    // The next request is a probe.
                     State::Open { .. } | State::HalfOpen { .. } => BreakerState::HalfOpen,
                 };
                 Some((entry.provider, state))
@@ -272,20 +265,25 @@ impl Entry {
     }
 }
 
-impl Permit {
-    /// An answer came that says that the provider lives.
-    pub(crate) fn answered(&mut self) -> BreakerTarget {
-        if let Some(probe) = self.probe.take() {
-            probe.breakers.close(&probe);
-        }
+impl BreakerPermit {
+    /// The breaker that what happens after the report counts against.
+    pub(crate) fn target(&self) -> BreakerTarget {
         self.target
     }
 
-    /// It failed in a way that counts.
-    pub(crate) fn failed(&mut self, breakers: &Breakers) -> BreakerTarget {
-        let probe = self.probe.take();
-        breakers.fail(self.target, probe.as_ref().map(|probe| probe.since));
-        self.target
+    pub(crate) fn report(&mut self, report: BreakerReport, breakers: &Breakers) {
+        match report {
+            BreakerReport::Success => {
+                if let Some(probe) = self.probe.take() {
+                    breakers.close(&probe);
+                }
+            }
+            BreakerReport::Failure => {
+                let probe = self.probe.take();
+                breakers.fail(self.target, probe.as_ref().map(|probe| probe.since));
+            }
+            BreakerReport::Nothing => {}
+        }
     }
 }
 
@@ -295,33 +293,6 @@ impl Drop for ProbePermit {
         if let Some(trying) = table.get_mut(&self.id).and_then(|entry| entry.trying(self)) {
             *trying = trying.saturating_sub(1);
         }
-    }
-}
-
-impl Window {
-    fn new(begun: Instant) -> Self {
-        Self {
-            begun,
-            newest: 0,
-            pieces: [0; PIECES],
-        }
-    }
-
-    /// Counts one failure in and says how many there are within the window.
-    fn count(&mut self, now: Instant, window: Duration) -> u32 {
-        let piece = (window / PIECES as u32).as_nanos().max(1);
-        let index = u64::try_from((now - self.begun).as_nanos() / piece).unwrap_or(u64::MAX);
-        if index < self.newest || index - self.newest >= PIECES as u64 {
-            // Nothing of the past is within the window, or the policy changed and the pieces with it.
-            *self = Self::new(now);
-        } else {
-            for passed in self.newest + 1..=index {
-                self.pieces[(passed % PIECES as u64) as usize] = 0;
-            }
-            self.newest = index;
-        }
-        self.pieces[(self.newest % PIECES as u64) as usize] += 1;
-        self.pieces.iter().fold(0, |sum, count| sum.saturating_add(*count))
     }
 }
 
@@ -342,7 +313,7 @@ fn make_room(table: &mut HashMap<BreakerId, Entry>, now: Instant) {
     }
 }
 
-/// How long a breaker that nobody asks is remembered after its time was over.
+/// How long a breaker that gets no requests is remembered beyond its term.
 fn rest(policy: &BreakerPolicy) -> Duration {
     seconds(policy.window_seconds.max(policy.open_seconds))
 }

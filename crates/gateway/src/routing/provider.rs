@@ -4,15 +4,13 @@ use crate::auth::credentials::{Outgoing, X_API_KEY};
 use crate::error::Refusal;
 use crate::metrics::counts::ProviderCounts;
 use crate::resilience::key_pool::{Cooldowns, Key, Pool};
-use crate::resilience::retry::asked_wait;
 use crate::resilience::retry_budget::Budget;
 use crate::upstream::private_address::{PrivateAddress, is_private, literal};
 use http::header::AUTHORIZATION;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use http::{HeaderValue, StatusCode, Uri};
 use lychgate_link::{ProviderConfig, ProviderKeyConfig};
 use lychgate_telemetry::metrics::labels::Refused;
-use lychgate_types::Timestamp;
 use lychgate_types::provider::ProviderType;
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,19 +82,18 @@ impl Provider {
         }
     }
 
-    /// Lets a key sit out that came back with this answer, if the answer is about the key.
-    pub(crate) fn cool_down(&self, key: usize, status: StatusCode, headers: &HeaderMap, now: Timestamp) {
-        let asked = match status.as_u16() {
-            401 | 403 => None,
-            429 => asked_wait(headers, now),
-            _ => return,
-        };
-        let term = asked.unwrap_or(Duration::from_secs(self.config.policy.key_bench_seconds.into()));
+    /// Takes a key out of use for a while, since the provider refused or limited it by this status.
+    pub(crate) fn cool_down(&self, key: usize, status: u16, term: Duration) {
         if let Some(key) = self.pool.key(key) {
             let (provider, key) = (&self.config.name, key.id);
-            tracing::warn!(%provider, %key, %status, ?term, "a provider key was refused or limited and sits out");
+            tracing::warn!(%provider, %key, status, ?term, "a provider key was refused or limited and cools down");
         }
         self.pool.cool_down(key, term);
+    }
+
+    /// How long keys cool down where the provider does not say.
+    pub(crate) fn key_cooldown(&self) -> Duration {
+        Duration::from_secs(self.config.policy.key_bench_seconds.into())
     }
 
     /// What a request is told that would need a central key where there is none.
@@ -174,7 +171,7 @@ fn outgoing(provider_type: ProviderType, key: &ProviderKeyConfig) -> Option<Key>
             let hint = key.secret.hint();
             Some(Key {
                 id: key.id,
-                outgoing: Outgoing { name, value, hint },
+                outgoing: Arc::new(Outgoing { name, value, hint }),
             })
         }
         Err(_) => {

@@ -38,7 +38,10 @@ async fn failures_open_it_and_an_answer_closes_it() {
     assert_eq!(breakers.admit(target).unwrap_err(), Duration::from_secs(1));
     advance(Duration::from_secs(1)).await;
     assert_eq!(breakers.not_closed(), [(target.provider, BreakerState::HalfOpen)]);
-    breakers.admit(target).unwrap().answered();
+    breakers
+        .admit(target)
+        .unwrap()
+        .report(BreakerReport::Success, &breakers);
     assert_eq!(breakers.len(), 0);
     (0..2).for_each(|_| breakers.failed(target));
     assert_eq!(breakers.not_closed(), []);
@@ -55,15 +58,18 @@ async fn half_open_admits_few_and_one_failure_opens_it_again() {
     // One that nothing comes of gives its place back.
     drop(second);
     let mut second = breakers.admit(target).unwrap();
-    first.failed(&breakers);
+    first.report(BreakerReport::Failure, &breakers);
     assert_eq!(breakers.admit(target).unwrap_err(), Duration::from_secs(5));
     // What the other one finds out comes too late.
-    second.answered();
+    second.report(BreakerReport::Success, &breakers);
     assert!(breakers.admit(target).is_err());
     let late = {
         advance(Duration::from_secs(5)).await;
         let late = breakers.admit(target).unwrap();
-        breakers.admit(target).unwrap().failed(&breakers);
+        breakers
+            .admit(target)
+            .unwrap()
+            .report(BreakerReport::Failure, &breakers);
         advance(Duration::from_secs(5)).await;
         late
     };
@@ -96,7 +102,7 @@ async fn a_failure_counts_however_long_it_took() {
     let permits: Vec<_> = (0..3).map(|_| breakers.admit(target).unwrap()).collect();
     advance(Duration::from_secs(3600)).await;
     for mut permit in permits {
-        permit.failed(&breakers);
+        permit.report(BreakerReport::Failure, &breakers);
     }
     assert!(breakers.admit(target).is_err());
 }
@@ -107,7 +113,7 @@ async fn latecomers_do_not_open_a_half_open_one() {
     advance(Duration::from_secs(5)).await;
     let mut probe = breakers.admit(target).unwrap();
     breakers.failed(target);
-    probe.answered();
+    probe.report(BreakerReport::Success, &breakers);
     assert!(breakers.admit(target).is_ok());
 }
 
