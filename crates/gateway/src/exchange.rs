@@ -27,7 +27,7 @@ use crate::routing::provider::Provider;
 use crate::shared::{InFlightGuard, Shared};
 use crate::spool::Slot;
 use admit::{Admission, Received};
-use answer::answer;
+use answer::{Answered, answer};
 use attempt::{AttemptResult, PendingAttempt, end_of};
 use axum::body::Body;
 use discard::discard_answer;
@@ -38,9 +38,9 @@ use lychgate_types::InterceptionId;
 use lychgate_types::interception::CredentialKind;
 use lychgate_types::provider::Api;
 use lychgate_wire::UsageChunkFilter;
-use passthrough::relay_unrecorded;
+use passthrough::{Relaying, relay_unrecorded};
 use recorder::{Arrival, ExchangeStart, Recorder};
-use selector::{AttemptPlan, UpstreamSelector};
+use selector::{AttemptPlan, Unavailable, UpstreamSelector};
 use std::sync::Arc;
 use tokio::time::sleep;
 use upstream_request::UpstreamRequest;
@@ -58,16 +58,24 @@ pub(crate) async fn relay(
     arrival: Arrival,
     request: Request<Body>,
 ) -> Result<Response<Body>, Refusal> {
-    let mut received = admit::receive(entered.guard.shared(), &entered.provider, request).await?;
-    match received.admission.recorded.take() {
-        Some((api, slot)) => Exchange::new(entered, arrival, received, api, slot)?.run().await,
-        None => {
-            let Received {
-                head, admission, body, ..
-            } = received;
-            let request = UpstreamRequest::new(head, admission.tail, false);
-            let own = admission.own.map(Arc::new);
-            Box::pin(relay_unrecorded(entered.guard, entered.provider, own, request, body)).await
+    let received = admit::receive(entered.guard.shared(), &entered.provider, request).await?;
+    match Started::new(entered, arrival, received)? {
+        Started::Recorded(exchange) => exchange.run().await,
+        Started::Unrecorded(relaying) => relaying.await,
+    }
+}
+
+/// A request that was admitted, ready to go upstream.
+enum Started {
+    Recorded(Box<Exchange>),
+    Unrecorded(Relaying),
+}
+
+impl Started {
+    fn new(entered: Entered, arrival: Arrival, mut received: Received) -> Result<Self, Refusal> {
+        match received.admission.recorded.take() {
+            Some((api, slot)) => Exchange::new(entered, arrival, received, api, slot).map(Self::Recorded),
+            None => Ok(Self::Unrecorded(relay_unrecorded(entered, received))),
         }
     }
 }
@@ -80,7 +88,7 @@ struct Exchange {
     selector: UpstreamSelector,
     pending: PendingAttempt,
     /// The attempt that ended last: the client's answer, unless another one is made.
-    ended: Option<(AttemptPlan, AttemptResult)>,
+    ended: Option<Box<(AttemptPlan, AttemptResult)>>,
     filter: Option<UsageChunkFilter>,
 }
 
@@ -141,36 +149,43 @@ impl Exchange {
 
     /// Makes attempts until one's answer is the client's. An error where not even the first can be made.
     async fn run(mut self: Box<Self>) -> Result<Response<Body>, Refusal> {
-        let (plan, result) = loop {
-            let mut plan = match (
-                self.selector.next(&self.shared.breakers, &self.request),
-                self.ended.take(),
-            ) {
-                (Ok(plan), before) => {
-                    // Only now is it certain that the client does not get that answer.
-                    if let Some((_, Ok(unwanted))) = before {
-                        discard_answer(unwanted.body);
+        let mut answered = loop {
+            // A block, so that the future does not hold the plan and the result while it waits.
+            let wait = {
+                let mut plan = match (self.next_plan(), self.ended.take()) {
+                    (Ok(plan), before) => {
+                        // Only now is it certain that the client does not get the answer before.
+                        before.map(|ended| discard(ended.1));
+                        plan
                     }
-                    plan
-                }
-                (Err(_), Some(ended)) => break ended,
-                (Err(unavailable), None) => return Err(unavailable.refusal),
+                    (Err(_), Some(ended)) => break self.answer(ended.0, ended.1),
+                    (Err(unavailable), None) => return Err(unavailable.refusal),
+                };
+                let result = self.attempt(&mut plan).await;
+                let end = end_of(&result, &self.shared.ambient);
+                let decision = plan.settle(end, &self.shared.breakers);
+                let Some(wait) = self.selector.wait_before_next(decision, &self.shared.ambient) else {
+                    break self.answer(plan, result);
+                };
+                self.ended = Some(Box::new((plan, result)));
+                wait
             };
-            let result = self.attempt(&mut plan).await;
-            let decision = plan.settle(end_of(&result, &self.shared.ambient), &self.shared.breakers);
-            match self.selector.wait_before_next(decision, &self.shared.ambient) {
-                Some(wait) => {
-                    self.ended = Some((plan, result));
-                    if !wait.is_zero() {
-                        sleep(wait).await;
-                    }
-                }
-                None => break (plan, result),
+            if !wait.is_zero() {
+                sleep(wait).await;
             }
         };
-        let mut response = answer(&plan, result, self.pending.finish(), self.filter.take()).await;
+        answered.settled().await;
+        let mut response = answered.into_response();
         response.headers_mut().insert(INTERCEPTION_ID, id_value(self.id));
         Ok(response)
+    }
+
+    fn next_plan(&mut self) -> Result<AttemptPlan, Unavailable> {
+        self.selector.next(&self.shared.breakers, &self.request)
+    }
+
+    fn answer(&mut self, plan: AttemptPlan, result: AttemptResult) -> Answered {
+        answer(plan, result, self.pending.finish(), self.filter.take())
     }
 
     async fn attempt(&mut self, plan: &mut AttemptPlan) -> AttemptResult {
@@ -180,5 +195,11 @@ impl Exchange {
         let request = self.request.build(url, body, &plan.credential, plan.position);
         let sending = self.shared.upstream.send(&plan.provider, request);
         self.pending.run(sending, plan.limit).await
+    }
+}
+
+fn discard(result: AttemptResult) {
+    if let Ok(answer) = result {
+        discard_answer(answer.body);
     }
 }

@@ -4,50 +4,81 @@ use crate::error::Refusal;
 use crate::exchange::attempt::{AttemptResult, UpstreamResponse};
 use crate::exchange::headers::to_client;
 use crate::exchange::outcome::Ending;
+use crate::exchange::peeked::Peeked;
 use crate::exchange::recorder::Recorder;
 use crate::exchange::selector::AttemptPlan;
 use crate::exchange::tee::Tee;
 use crate::resilience::retry::millis;
+use crate::upstream::Answer;
 use axum::body::Body;
 use http::{Response, StatusCode};
-use lychgate_stream::{Idle, Joined, RelayBody};
+use lychgate_stream::{Hold, Idle, Joined, RelayBody};
 use lychgate_telemetry::metrics::labels::Refused;
+use lychgate_types::provider::ProviderType;
 use lychgate_wire::UsageChunkFilter;
 
+/// What goes to the client, once the record allows it.
+pub(crate) enum Answered {
+    /// The provider's answer; its body is still to come, as a rule.
+    Relayed(Response<RelayBody<Joined<Peeked<Answer>>, Tee>>, ProviderType),
+    /// The gateway's own, and what it has to wait for.
+    Refused(Refusal, ProviderType, Option<Hold>),
+}
+
 /// Answers with what the last attempt brought. `filter` takes out what only the gateway asked for.
-pub(crate) async fn answer(
-    plan: &AttemptPlan,
+pub(crate) fn answer(
+    plan: AttemptPlan,
     result: AttemptResult,
     recorder: Recorder,
     filter: Option<UsageChunkFilter>,
-) -> Response<Body> {
+) -> Answered {
     let shape = plan.provider.config.provider_type;
-    let (head, mut relayed) = match result {
-        Ok(UpstreamResponse { mut head, kind, body }) => {
-            let filter = filter.filter(|_| kind.is_event_stream && kind.is_plain);
-            to_client(&mut head.headers, filter.is_none());
-            let tee = Tee {
-                recorder,
-                filter,
-                kind,
-                breaker: plan.breaker(),
-            };
-            let idle = Idle::new(millis(plan.provider.config.policy.timeouts.idle_ms)).until(plan.end);
-            (head, RelayBody::new(Joined::new(body), tee, idle))
-        }
+    let UpstreamResponse { mut head, kind, body } = match result {
+        Ok(answer) => answer,
         Err(error) => {
             let refusal = Refusal::from(error);
             let ending = Ending::NoAnswer(refusal.status, refusal.message.clone().into_owned());
-            if let Some(hold) = recorder.close(ending) {
-                // It is an error either way.
-                let _ = hold.await;
-            }
-            return refusal.into_response(shape);
+            return Answered::Refused(refusal, shape, recorder.close(ending));
         }
     };
-    if relayed.settled().await.is_err() {
-        let message = "the record of this request can't be kept, so its answer is not shown";
-        return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Refused::SpoolFailed, message).into_response(shape);
+    let filter = filter.filter(|_| kind.is_event_stream && kind.is_plain);
+    to_client(&mut head.headers, filter.is_none());
+    let tee = Tee {
+        recorder,
+        filter,
+        kind,
+        breaker: plan.breaker(),
+    };
+    let idle = Idle::new(millis(plan.provider.config.policy.timeouts.idle_ms)).until(plan.end);
+    let body = RelayBody::new(Joined::new(body), tee, idle);
+    Answered::Relayed(Response::from_parts(head, body), shape)
+}
+
+impl Answered {
+    /// Waits until the record of an answer that is whole already is kept: its head shows its end. An answer whose record is
+    /// lost is not shown.
+    pub(crate) async fn settled(&mut self) {
+        match self {
+            Self::Relayed(response, shape) => {
+                if response.body_mut().settled().await.is_err() {
+                    let message = "the record of this request can't be kept, so its answer is not shown";
+                    let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Refused::SpoolFailed, message);
+                    *self = Self::Refused(refusal, *shape, None);
+                }
+            }
+            Self::Refused(_, _, hold) => {
+                if let Some(hold) = hold.take() {
+                    // It is an error either way.
+                    let _ = hold.await;
+                }
+            }
+        }
     }
-    Response::from_parts(head, Body::new(relayed))
+
+    pub(crate) fn into_response(self) -> Response<Body> {
+        match self {
+            Self::Relayed(response, _) => response.map(Body::new),
+            Self::Refused(refusal, shape, _) => refusal.into_response(shape),
+        }
+    }
 }

@@ -4,17 +4,19 @@
 
 use crate::auth::credentials::Outgoing;
 use crate::error::Refusal;
+use crate::exchange::Entered;
+use crate::exchange::admit::Received;
 use crate::exchange::attempt::head_within;
 use crate::exchange::headers::to_client;
 use crate::exchange::upstream_request::{Position, UpstreamRequest};
 use crate::resilience::decision::AttemptEnd;
 use crate::resilience::retry::millis;
 use crate::routing::provider::Provider;
-use crate::shared::InFlightGuard;
 use axum::body::Body;
 use bytes::Bytes;
 use http::Response;
 use lychgate_stream::{Failure, Idle, Joined, Last, LastWords, RelayBody, Watch};
+use std::pin::Pin;
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -38,25 +40,36 @@ impl<T: Unpin, B> Watch<B> for PassThrough<T> {
     fn left(self, _: B) {}
 }
 
-/// Relays a request that is not recorded. `own` is the user's own credential, if it comes with one.
-pub(crate) async fn relay_unrecorded(
-    guard: InFlightGuard,
-    provider: Arc<Provider>,
-    own: Option<Arc<Outgoing>>,
+/// Such a request under way: boxed, since most requests are others and their futures would have to have room for it.
+pub(crate) type Relaying = Pin<Box<dyn Future<Output = Result<Response<Body>, Refusal>> + Send>>;
+
+/// Relays a request that is not recorded.
+pub(crate) fn relay_unrecorded(entered: Entered, received: Received) -> Relaying {
+    let Received {
+        head, admission, body, ..
+    } = received;
+    let request = UpstreamRequest::new(head, admission.tail, false);
+    Box::pin(relay(entered, admission.own, request, body))
+}
+
+async fn relay(
+    entered: Entered,
+    own: Option<Outgoing>,
     mut request: UpstreamRequest,
     body: Bytes,
 ) -> Result<Response<Body>, Refusal> {
+    let Entered { guard, provider, .. } = entered;
     let shared = Arc::clone(guard.shared());
     shared.counts.passed_through.count();
-    let (key, credential) = match own {
+    let (key, credential) = match &own {
         Some(own) => (None, own),
         None => {
             let (index, key) = provider.pool.pick(&[], &[]).ok_or_else(Provider::without_key)?;
-            (Some(index), Arc::clone(&key.outgoing))
+            (Some(index), &*key.outgoing)
         }
     };
     let url = request.url(&provider)?;
-    let request = request.build(url, body, &credential, Position::Last);
+    let request = request.build(url, body, credential, Position::Last);
     let timeouts = &provider.config.policy.timeouts;
     let limit = millis(timeouts.headers_ms.min(timeouts.total_ms));
     let end = Instant::now() + millis(timeouts.total_ms);
