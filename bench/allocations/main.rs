@@ -2,7 +2,7 @@
 //! control plane that agrees to everything; and a bare relay for comparison. Load and provider are threads with fixed
 //! buffers, which allocate nothing. Prints one line of JSON. The bench starts it.
 
-#[path = "../src/bare/configuration.rs"]
+#[path = "../src/targets/bare/configuration.rs"]
 mod configuration;
 mod control;
 mod wire;

@@ -2,7 +2,7 @@
 //!
 //! Not here: whole requests, which the bench measures from outside.
 
-#[path = "../src/bare/configuration.rs"]
+#[path = "../src/targets/bare/configuration.rs"]
 mod configuration;
 #[path = "../allocations/control.rs"]
 mod control;

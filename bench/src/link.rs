@@ -13,11 +13,12 @@ mod restart;
 mod revocation;
 mod volume;
 
-use crate::deployment::{Deployment, Ground};
-use crate::figures::Figure;
-use crate::machine::{Cores, Machine, allow_open_files};
-use crate::process::Process;
-use crate::{lychgate, postgres, provider};
+use crate::host::machine::{Cores, Machine, allow_open_files};
+use crate::host::postgres;
+use crate::host::process::Process;
+use crate::report::figures::Figure;
+use crate::targets::deployment::{Deployment, Ground};
+use crate::targets::{lychgate, provider};
 use anyhow::Context as _;
 use clap::ValueEnum;
 use serde::Serialize;

@@ -3,33 +3,19 @@
 //!
 //! It measures, and shows the figures beside their bars; a missed bar fails nothing. It talks to loopback addresses only.
 
-mod allocations;
-mod api;
 mod args;
-mod bare;
-mod deployment;
-mod drive;
-mod exchange;
-mod figures;
+mod host;
 mod link;
-mod loads;
-mod lychgate;
-mod machine;
-mod measure;
-mod nginx;
+mod load;
 mod plan;
-mod postgres;
-mod process;
-mod provider;
 mod report;
-mod results;
-mod streams;
-mod target;
+mod targets;
 
 use anyhow::Context as _;
 use args::{Args, Role};
 use clap::Parser as _;
 use std::process::ExitCode;
+use targets::{bare, provider};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -75,7 +61,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
         Some(Role::Link(link)) => Box::pin(link::run(&link)).await,
         None => {
             let results = plan::run(&args).await?;
-            report::publish(&results, args.write)
+            report::publish::publish(&results, args.write)
         }
     }
 }

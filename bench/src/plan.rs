@@ -1,18 +1,19 @@
 //! The order of things: memory on fresh processes first, then interleaved rounds of load, so that a machine that grows slow or
 //! warm does so for all alike.
 
-use crate::allocations;
 use crate::args::{Args, Kind};
-use crate::exchange::{Connection, Outcome};
-use crate::figures;
-use crate::loads::{self, Load, Pace};
-use crate::lychgate::{self, Lychgate};
-use crate::machine::{Cores, Machine, allow_open_files, pin_self, ticks_per_second};
-use crate::measure::{Measured, measure, median};
-use crate::results::{Recorded, Results, Row};
-use crate::streams::{Memory, look};
-use crate::target::Target;
-use crate::{bare, deployment, nginx, postgres, provider};
+use crate::host::machine::{Cores, Machine, allow_open_files, pin_self, ticks_per_second};
+use crate::host::postgres;
+use crate::load::allocations;
+use crate::load::exchange::{Connection, Outcome};
+use crate::load::loads::{self, Load, Pace};
+use crate::load::measure::{Measured, measure, median};
+use crate::load::streams::{Memory, look};
+use crate::report::figures;
+use crate::report::results::{Recorded, Results, Row};
+use crate::targets::lychgate::{self, Lychgate};
+use crate::targets::target::Target;
+use crate::targets::{bare, deployment, nginx, provider};
 use anyhow::{Context as _, bail};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -125,7 +126,7 @@ async fn start_other(
     kind: Kind,
     ground: &Ground<'_>,
     provider: SocketAddr,
-) -> anyhow::Result<(crate::process::Process, Target)> {
+) -> anyhow::Result<(crate::host::process::Process, Target)> {
     let core = ground.cores.measured;
     match kind {
         Kind::Bare => bare::start(core, ground.dir, provider).await,

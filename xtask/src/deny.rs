@@ -1,48 +1,65 @@
-//! `cargo xtask deny`: the dependency policy of `deny.toml`, and the direction of our own crates. Needs no tool beside Cargo, so
-//! that CI runs it anywhere; where cargo-deny is installed it is asked too, about the same file.
-//!
-//! It knows less than cargo-deny: it believes the licence that a package declares, and looks at no advisories.
+//! `cargo xtask deny`: what must not be in the tree. Foreign packages are judged by cargo-deny and cargo-shear, our own code by
+//! the checks in this folder.
 
-mod bans;
-mod graph;
+mod cycles;
 mod house;
-mod licences;
-mod policy;
-mod unused;
+mod modules;
+mod packages;
+mod sizes;
 
-use anyhow::{Context as _, bail};
-use graph::Graph;
-use policy::Policy;
+use crate::steps::{self, Step};
+use anyhow::bail;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// Checks all, and reports all that is wrong at once.
-pub(crate) fn run() -> anyhow::Result<ExitCode> {
-    let policy = Policy::read(&crate::root().join("deny.toml"))?;
-    let graph = Graph::read(&policy.graph.targets)?;
-    let mut problems = licences::check(&policy.licenses, &graph);
-    problems.extend(bans::check(&policy.bans, &graph));
-    problems.extend(bans::check_sources(&graph));
-    problems.extend(house::check(&graph));
-    problems.extend(unused::check(&graph)?);
-    if crate::exists("cargo-deny") {
-        let status = crate::cargo()
-            .args(["deny", "--locked", "check", "licenses", "bans", "sources"])
-            .status()
-            .context("can't start cargo-deny")?;
-        if !status.success() {
-            problems.push("cargo-deny is not content, see above".to_owned());
+/// A check answers with all the problems that it found.
+type Check = fn() -> anyhow::Result<Vec<String>>;
+
+const CHECKS: &[Step<Check>] = &[
+    Step {
+        name: "packages",
+        about: "licences, bans, versions and sources of dependencies, by deny.toml",
+        run: packages::check,
+    },
+    Step {
+        name: "advisories",
+        about: "known vulnerabilities of dependencies, where the advisory database can be had",
+        run: packages::check_advisories,
+    },
+    Step {
+        name: "unused",
+        about: "dependencies that are declared and not used",
+        run: packages::check_unused,
+    },
+    Step {
+        name: "layers",
+        about: "the direction of our own crates",
+        run: house::check,
+    },
+    Step {
+        name: "cycles",
+        about: "import cycles between the modules of a crate",
+        run: cycles::check,
+    },
+    Step {
+        name: "sizes",
+        about: "lengths of files, and lines of tests per line of code",
+        run: sizes::check,
+    },
+];
+
+/// Runs the named checks, all of them by default, and reports all problems at once.
+pub(crate) fn run(names: &[OsString]) -> anyhow::Result<ExitCode> {
+    let mut problems = Vec::new();
+    for check in steps::choose(CHECKS, names)? {
+        let found = (check.run)()?;
+        if found.is_empty() {
+            crate::say(&format!("{:<11} ok", check.name));
         }
+        problems.extend(found.into_iter().map(|problem| format!("{}: {problem}", check.name)));
     }
     if !problems.is_empty() {
-        bail!(
-            "{} problems with the dependencies:\n  {}",
-            problems.len(),
-            problems.join("\n  ")
-        );
+        bail!("{} problems:\n  {}", problems.len(), problems.join("\n  "));
     }
-    crate::say(&format!(
-        "{} packages: licences, bans, versions, sources, direction and use are as they should be",
-        graph.len()
-    ));
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,7 @@
 //! compiles in seconds.
 
 mod apt;
+mod ci;
 mod deny;
 mod faketime;
 mod faults;
@@ -10,22 +11,27 @@ mod node;
 mod postgres;
 mod python;
 mod runner;
+mod steps;
 mod test;
+mod tools;
 
 use anyhow::{Context as _, bail};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 const HELP: &str = "\
 Usage: cargo xtask <command>
 
+  ci [STEP…]     run what every change must pass: all steps in order, or those that are named
   test [ARGS…]   run all tests with a throw-away PostgreSQL and the providers' SDKs; ARGS go to the test runner,
                  for example: cargo xtask test -p lychgate-store name_of_a_test
   faults --seeds N [--first SEED] [--jobs N] [--release]
-                 run the fault suite so many times, each with a schedule of its own, and say what it comes to
+                 run the fault suite with N seeds, each with its own schedule, and print a summary
   generate       write the generated files anew (policy matrix, OpenAPI document, control-link code)
-  deny           check the dependencies against deny.toml and the direction of our own crates
+  deny [CHECK…]  check dependencies, layering, import cycles and sizes of files: all, or the checks that are named
+
+An unknown STEP or CHECK lists those that there are.
 ";
 
 fn main() -> ExitCode {
@@ -33,15 +39,16 @@ fn main() -> ExitCode {
     let command = args.next().unwrap_or_default();
     let rest: Vec<OsString> = args.collect();
     let outcome = match (command.to_str(), rest.is_empty()) {
+        (Some("ci"), _) => ci::run(&rest),
         (Some("test"), _) => test::run(&rest),
         (Some("faults"), _) => faults::run(&rest),
         (Some("generate"), true) => generate::run(),
-        (Some("deny"), true) => deny::run(),
+        (Some("deny"), _) => deny::run(&rest),
         (Some("help" | "--help" | "-h"), true) => {
             say(HELP.trim_end());
             Ok(ExitCode::SUCCESS)
         }
-        _ => Err(anyhow::anyhow!("I don't understand these arguments\n\n{HELP}")),
+        _ => Err(anyhow::anyhow!("these arguments make no command\n\n{HELP}")),
     };
     outcome.unwrap_or_else(|error| {
         tell(&format!("{error:#}"));
@@ -55,7 +62,7 @@ fn say(text: &str) {
     println!("{text}");
 }
 
-/// Prints what is going on, apart from results.
+/// Prints progress and errors.
 #[expect(clippy::print_stderr, reason = "progress and errors go to standard error")]
 fn tell(text: &str) {
     eprintln!("xtask: {text}");
@@ -72,10 +79,25 @@ fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
 }
 
-/// Cargo, in the root, with the environment that a person's shell would give it: what `cargo run` added for us is taken away,
-/// or build scripts that look at it would run again.
+/// Waits until no other run prepares the same thing in the target directory. The lock ends with the file's handle.
+fn lock(name: &str) -> anyhow::Result<std::fs::File> {
+    let target = target_dir();
+    std::fs::create_dir_all(&target).with_context(|| format!("can't make {}", target.display()))?;
+    let path = target.join(format!("{name}.lock"));
+    let lock = std::fs::File::create(&path).with_context(|| format!("can't make {}", path.display()))?;
+    lock.lock().with_context(|| format!("can't lock {}", path.display()))?;
+    Ok(lock)
+}
+
+/// Cargo, in the root.
 fn cargo() -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    in_root(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// A program in the root, with the environment that a person's shell would give it: what `cargo run` added for us is taken
+/// away, or build scripts that look at it would run again.
+fn in_root(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
     command.current_dir(root());
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
@@ -86,7 +108,7 @@ fn cargo() -> Command {
     command
 }
 
-/// Runs a command to its end; what it wrote is told only when it fails.
+/// Runs a command to its end; what it printed is part of the error when it fails.
 fn run_quietly(command: &mut Command) -> anyhow::Result<()> {
     let output = command
         .stdin(Stdio::null())

@@ -27,12 +27,8 @@ pub(crate) fn prepare() -> anyhow::Result<Node> {
     let sources = crate::root().join(PACKAGES);
     let wanted =
         std::fs::read(sources.join(FILES[1])).with_context(|| format!("can't read {PACKAGES}/{}", FILES[1]))?;
-    let target = crate::target_dir();
-    std::fs::create_dir_all(&target).with_context(|| format!("can't make {}", target.display()))?;
-    // Two runs at once must not install at once. The lock ends with the file's handle.
-    let lock = std::fs::File::create(target.join("test-node.lock")).context("can't make a lock file")?;
-    lock.lock().context("can't take the lock on the tests' Node packages")?;
-    let dir = target.join("test-node");
+    let _lock = crate::lock("test-node")?;
+    let dir = crate::target_dir().join("test-node");
     let modules = dir.join("node_modules");
     let made_from = dir.join("made-from-package-lock.json");
     if modules.exists() && std::fs::read(&made_from).is_ok_and(|have| have == wanted) {

@@ -12,12 +12,8 @@ const REQUIREMENTS: &str = "tests-sdk/requirements.txt";
 pub(crate) fn interpreter() -> anyhow::Result<PathBuf> {
     let requirements = crate::root().join(REQUIREMENTS);
     let wanted = std::fs::read(&requirements).with_context(|| format!("can't read {REQUIREMENTS}"))?;
-    let target = crate::target_dir();
-    std::fs::create_dir_all(&target).with_context(|| format!("can't make {}", target.display()))?;
-    // Two runs at once must not make it at once. The lock ends with the file's handle.
-    let lock = std::fs::File::create(target.join("test-python.lock")).context("can't make a lock file")?;
-    lock.lock().context("can't take the lock on the tests' Python")?;
-    let venv = target.join("test-python");
+    let _lock = crate::lock("test-python")?;
+    let venv = crate::target_dir().join("test-python");
     let python = venv.join("bin/python");
     let made_from = venv.join("made-from-requirements.txt");
     if python.exists() && std::fs::read(&made_from).is_ok_and(|have| have == wanted) {

@@ -1,6 +1,6 @@
 //! What the registry says of the replicas.
 
-use crate::deployment::Deployment;
+use crate::targets::deployment::Deployment;
 use anyhow::Context as _;
 use std::collections::HashMap;
 

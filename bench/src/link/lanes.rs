@@ -1,6 +1,6 @@
 //! Steady streams of requests, each with the moment when it was sent, the moment when its answer had ended, and the status.
 
-use crate::api::connect;
+use crate::targets::api::connect;
 use anyhow::Context as _;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};

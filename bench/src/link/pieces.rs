@@ -3,7 +3,7 @@
 
 use super::records::Records;
 use super::{Bench, Found};
-use crate::figures::{Bar, Figure};
+use crate::report::figures::{Bar, Figure};
 use anyhow::{Context as _, ensure};
 use http::{HeaderMap, HeaderValue};
 use lychgate_gateway::SpoolOptions;

@@ -5,10 +5,10 @@
 
 use super::records::Records;
 use super::{Bench, Found};
-use crate::deployment::Deployment;
-use crate::figures::{Bar, Figure};
-use crate::machine::ticks_per_second;
-use crate::process::{cpu, memory};
+use crate::host::machine::ticks_per_second;
+use crate::host::process::{cpu, memory};
+use crate::report::figures::{Bar, Figure};
+use crate::targets::deployment::Deployment;
 use anyhow::{Context as _, bail, ensure};
 use futures_util::StreamExt as _;
 use lychgate_gateway::SpoolOptions;

@@ -1,7 +1,7 @@
 //! What is shown and kept of a run.
 
 use super::LinkResults;
-use crate::report::{FIGURES, figure_line, save};
+use crate::report::publish::{FIGURES, figure_line, save};
 use std::fmt::Write as _;
 
 /// Prints the table, writes the JSON to `bench/out`, and where asked the table to `bench/LINK.md`.

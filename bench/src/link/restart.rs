@@ -4,9 +4,9 @@
 use super::attached::attachments;
 use super::lanes::{Lane, Seen, Stream};
 use super::{Bench, Found, Times};
-use crate::deployment::Deployment;
-use crate::figures::{Bar, Figure};
-use crate::target::{Answer, Prompt};
+use crate::report::figures::{Bar, Figure};
+use crate::targets::deployment::Deployment;
+use crate::targets::target::{Answer, Prompt};
 use anyhow::ensure;
 use serde_json::json;
 use std::collections::HashMap;

@@ -6,9 +6,9 @@
 
 use super::lanes::{Lane, Seen, Stream};
 use super::{Bench, Found, Times};
-use crate::deployment::Deployment;
-use crate::figures::{Bar, Figure};
-use crate::target::{Answer, Prompt};
+use crate::report::figures::{Bar, Figure};
+use crate::targets::deployment::Deployment;
+use crate::targets::target::{Answer, Prompt};
 use anyhow::{Context as _, ensure};
 use hyper::Method;
 use serde_json::{Value, json};

@@ -1,29 +1,9 @@
 //! The one table of rights.
 
 use crate::principal::{Principal, Role};
+use lychgate_types::text_enum;
 
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name { $($(#[$vdoc])* $variant,)* }
-
-        impl $name {
-            /// Every variant, in table order.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-            /// The word used in scopes, the audit log and the matrix.
-            pub const fn as_str(self) -> &'static str { match self { $(Self::$variant => $text,)* } }
-            /// The reverse of [`Self::as_str`].
-            pub fn from_text(text: &str) -> Option<Self> { match text { $($text => Some(Self::$variant),)* _ => None } }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(self.as_str()) }
-        }
-    };
-}
-
-words! {
+text_enum! {
     /// What is done.
     Action {
         /// Make a new one.
@@ -37,7 +17,7 @@ words! {
     }
 }
 
-words! {
+text_enum! {
     /// What it is done to.
     Resource {
         /// A person or service with an account. Owned by itself.

@@ -1,26 +1,19 @@
 //! Who asks.
 
 use crate::scope::Scopes;
-use lychgate_types::{GatewayKeyId, RequestId, TokenId, UserId};
-use serde::{Deserialize, Serialize};
+use lychgate_types::{GatewayKeyId, RequestId, TokenId, UserId, text_enum};
 
-/// What a user is in the deployment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Runs the deployment.
-    Owner,
-    /// Sees everything, changes nothing.
-    Auditor,
-    /// Uses the gateway and sees their own.
-    Member,
+text_enum! {
+    /// What a user is in the deployment.
+    Role {
+        /// Runs the deployment.
+        Owner = "owner",
+        /// Sees everything, changes nothing.
+        Auditor = "auditor",
+        /// Uses the gateway and sees their own.
+        Member = "member",
+    }
 }
-
-lychgate_types::texts!(Role {
-    Owner = "owner",
-    Auditor = "auditor",
-    Member = "member",
-});
 
 /// A user who showed a token.
 #[derive(Debug, Clone, PartialEq, Eq)]

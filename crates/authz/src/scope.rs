@@ -39,10 +39,10 @@ impl std::str::FromStr for Scope {
             });
         }
         let (resource, action) = text.split_once(':').ok_or(ScopeError)?;
-        let resource = Some(Resource::from_text(resource).ok_or(ScopeError)?);
+        let resource = Some(resource.parse().map_err(|_| ScopeError)?);
         let action = match action {
             "*" => None,
-            word => Some(Action::from_text(word).ok_or(ScopeError)?),
+            word => Some(word.parse().map_err(|_| ScopeError)?),
         };
         Ok(Self { resource, action })
     }

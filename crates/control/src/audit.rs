@@ -1,8 +1,8 @@
 //! Audit entries that the control plane writes on its own account: what replicas do. What users do is written by the store,
 //! in the transaction of the deed itself.
 
-use crate::link::failed_auth::Failure;
-use crate::link::key_cache::Gate;
+use crate::state::failed_auth::Failure;
+use crate::state::key_cache::KeySession;
 use lychgate_authz::{Caller, Resource};
 use lychgate_store::{AuditInsert, AuditOutcome};
 use lychgate_types::ReplicaId;
@@ -16,19 +16,19 @@ pub(crate) fn caller(of: &Caller) -> Caller {
 }
 
 /// A replica attached or detached.
-pub(crate) fn replica(action: &str, gate: &Gate, replica: ReplicaId) -> AuditInsert {
+pub(crate) fn replica(action: &str, session: &KeySession, replica: ReplicaId) -> AuditInsert {
     AuditInsert {
         action: action.to_owned(),
         resource_type: Resource::AiGatewayKey,
-        target_id: Some(gate.key_id.as_uuid()),
-        target_name: Some(gate.name.clone()),
-        target_prefix: Some(gate.prefix.clone()),
+        target_id: Some(session.key_id.as_uuid()),
+        target_name: Some(session.name.clone()),
+        target_prefix: Some(session.prefix.clone()),
         outcome: AuditOutcome::Ok,
         detail: Some(format!("replica {replica}")),
     }
 }
 
-/// Attempts that were refused, equal ones counted together.
+/// Failed authentications, equal ones counted together.
 pub(crate) fn refused(failure: Failure, count: u64) -> AuditInsert {
     let source = failure.source.map_or_else(
         || "several or unknown addresses".to_owned(),

@@ -1,8 +1,8 @@
 //! The first start: makes the owner `admin`, so that there is somebody who can make all others.
 
-use crate::api::error::chain;
 use lychgate_authz::{Caller, Role, Scopes};
 use lychgate_store::{Page, Store, StoreError, TokenInsert, UserFilter, UserInsert};
+use lychgate_telemetry::error::chain;
 use lychgate_types::Ambient;
 use lychgate_types::secret::UserTokenSecret;
 use std::io::Write;

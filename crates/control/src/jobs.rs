@@ -5,11 +5,11 @@ mod audit_attempts;
 mod database;
 mod feed;
 mod housekeeping;
-pub(crate) mod key_upkeep;
+mod key_upkeep;
 mod registry;
 
-use crate::app::App;
-use crate::link::attachments::Departure;
+use crate::state::App;
+use crate::state::attachments::Detachment;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -21,7 +21,7 @@ pub(crate) struct Jobs {
 
 impl Jobs {
     /// Starts them all.
-    pub(crate) fn start(app: &App, departures: mpsc::UnboundedReceiver<Departure>) -> Self {
+    pub(crate) fn start(app: &App, detachments: mpsc::UnboundedReceiver<Detachment>) -> Self {
         let (stop, stopped) = watch::channel(false);
         let mut running = JoinSet::new();
         running.spawn(database::run(app.clone(), stopped.clone()));
@@ -29,7 +29,7 @@ impl Jobs {
         running.spawn(key_upkeep::run(app.clone(), stopped.clone()));
         running.spawn(feed::run(app.clone(), stopped.clone()));
         running.spawn(housekeeping::run(app.clone(), stopped.clone()));
-        running.spawn(registry::run(app.clone(), departures, stopped.clone()));
+        running.spawn(registry::run(app.clone(), detachments, stopped.clone()));
         running.spawn(audit_attempts::run(app.clone(), stopped));
         Self { stop, running }
     }

@@ -4,19 +4,15 @@
 //! (crate `authz` has the table), so a handler here can't forget to ask. Not here: SQL, and the data plane itself.
 
 mod api;
-mod app;
 mod audit;
 mod bootstrap;
-mod counts;
 mod jobs;
 mod link;
 mod metrics;
 mod server;
 #[cfg(test)]
 mod simulation;
-
-/// What provider keys are sealed for, beside their row's id.
-const PROVIDER_KEY_COLUMN: &str = "provider_keys.sealed";
+mod state;
 
 pub use api::openapi::openapi;
 pub use bootstrap::{BootstrapError, OWNER_TOKEN_FILE};

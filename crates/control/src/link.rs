@@ -2,12 +2,9 @@
 //!
 //! Not here: the protocol on the wire (crate `link`).
 
-pub(crate) mod attachments;
+pub(crate) mod announce;
 pub(crate) mod authenticator;
 pub(crate) mod configuration;
-pub(crate) mod failed_auth;
 pub(crate) mod feed;
 pub(crate) mod handshake;
-pub(crate) mod key_cache;
-pub(crate) mod outbox;
 pub(crate) mod service;

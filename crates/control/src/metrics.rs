@@ -3,14 +3,13 @@
 //!
 //! Not here: which metrics there are (crate `telemetry`), counting (`counts`), and the embedded gateway (crate `gateway`).
 
-use crate::api::error::chain;
 use crate::api::routes::health;
-use crate::app::App;
-use crate::jobs::key_upkeep::SOON;
+use crate::state::{App, KEY_EXPIRES_SOON};
 use axum::Router;
 use lychgate_authz::Caller;
 use lychgate_gateway::{Gateway, exposition};
 use lychgate_store::{KeyExpiry, KeyState, ReplicaState, StoreError};
+use lychgate_telemetry::error::chain;
 use lychgate_telemetry::metrics::labels::Attached;
 use lychgate_telemetry::metrics::{Label, Metric, Page};
 use lychgate_types::{Name, Texts};
@@ -87,7 +86,7 @@ impl Teller {
 async fn look_up(app: &App) -> Result<Books, StoreError> {
     let (store, plane) = (&app.store, Caller::control_plane());
     let mut expiring = store
-        .ai_gateway_key_expiring(&plane, app.ambient.now().plus(SOON))
+        .ai_gateway_key_expiring(&plane, app.ambient.now().plus(KEY_EXPIRES_SOON))
         .await?;
     expiring.truncate(EXPIRING);
     Ok(Books {
@@ -110,7 +109,7 @@ fn write_books(app: &App, books: Option<&Books>, page: &mut Page) {
             }
         }
     });
-    let position = app.hub.place();
+    let position = app.attachments.place();
     page.one(Metric::FeedPosition, position);
     page.family(Metric::FeedHead, |samples| {
         if let Some(books) = books {
@@ -132,19 +131,19 @@ fn numbers<S: Texts>(page: &mut Page, metric: Metric, counted: Option<&[(S, u64)
 }
 
 fn write_links(app: &App, page: &mut Page) {
-    let (serving, draining) = app.hub.attached();
+    let (serving, draining) = app.attachments.attached();
     page.family(Metric::AttachedReplicas, |samples| {
         samples.add(&[Label::of(Attached::Serving)], serving);
         samples.add(&[Label::of(Attached::Draining)], draining);
     });
     let counts = &app.counts;
-    page.tally(Metric::KeyRefusals, &app.attempts.refusals);
+    page.tally(Metric::KeyRefusals, &app.failed_auth.refusals);
     page.one(Metric::LinkCallsFailed, counts.link_calls_failed.get());
     page.tally(Metric::Ingested, &counts.ingested);
     page.one(Metric::IngestBatches, counts.batches.get());
-    page.one(Metric::FeedDeaf, counts.feed_deaf.load(Ordering::Relaxed));
+    page.one(Metric::FeedPolling, counts.feed_polling.load(Ordering::Relaxed));
     page.one(Metric::FeedLosses, counts.feed_losses.get());
-    page.one(Metric::RevocationsTold, app.hub.revoked.get());
+    page.one(Metric::RevocationsPushed, app.attachments.revoked.get());
 }
 
 #[cfg(test)]

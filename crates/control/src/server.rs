@@ -1,12 +1,12 @@
 //! Starts and stops the control plane: store, first owner, embedded gateway, listener, background work.
 
 use crate::api::router;
-use crate::app::App;
 use crate::bootstrap::{self, BootstrapError};
 use crate::jobs::Jobs;
-use crate::link::attachments::Hub;
-use crate::link::service::PlaneLink;
+use crate::link::service::ControlLinkService;
 use crate::metrics;
+use crate::state::App;
+use crate::state::attachments::Attachments;
 use axum::Router;
 use lychgate_authz::Caller;
 use lychgate_gateway::Gateway;
@@ -106,10 +106,10 @@ impl Control {
 
         // Before anybody attaches: from this place on everybody is told everything.
         let place = store.changes_last(&Caller::control_plane()).await;
-        let (hub, departures) = Hub::new(place.map_err(StartError::Store)?);
-        let app = App::new(store, sealer, ambient.clone(), hub, options.capture_content);
-        let gateway = Gateway::start(options.gateway, PlaneLink::embedded(app.clone()), ambient)?;
-        let jobs = Jobs::start(&app, departures);
+        let (attachments, detachments) = Attachments::new(place.map_err(StartError::Store)?);
+        let app = App::new(store, sealer, ambient.clone(), attachments, options.capture_content);
+        let gateway = Gateway::start(options.gateway, ControlLinkService::embedded(app.clone()), ambient)?;
+        let jobs = Jobs::start(&app, detachments);
         let (stop, stopped) = oneshot::channel::<()>();
         // Dropping the handle stops the listener, too.
         let stopped = async move { drop(stopped.await) };
@@ -138,7 +138,7 @@ impl Control {
 
     /// Stops: attached replicas are told to attach elsewhere, requests in flight may end within `limit`.
     pub async fn shutdown(self, limit: Duration) {
-        self.app.hub.close_everybody();
+        self.app.attachments.close_everybody();
         self.gateway.drain(limit).await;
         // The receiver is gone only when serving ended by itself.
         let _ = self.stop.send(());

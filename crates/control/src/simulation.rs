@@ -3,7 +3,7 @@
 //! every time.
 //!
 //! The product's: the whole of a replica but HTTP (attaching, standing, leases, spool, delivery, the start without a control
-//! plane), and of a control plane hub, mailboxes, gates, the reading of the feed and the order of look-ups. Simulated: the
+//! plane), and of a control plane attachments, mailboxes, key_sessions, the reading of the feed and the order of look-ups. Simulated: the
 //! database (`database`), the network and the client that chooses among control planes (`edge`, `uplink`), the disk's
 //! troubles (`disk`), and people and clients (`story`, `requests`, `faults`).
 //!

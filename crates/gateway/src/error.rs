@@ -1,18 +1,18 @@
-//! Answers that the gateway makes itself, in the provider's shape.
+//! Answers that the gateway makes itself, in the shape of the provider's own errors.
 //!
-//! Not here: errors that a provider gives; those are relayed as they are.
+//! Not here: errors that a provider gives, which are relayed as they are, and the shapes (crate `wire`).
 
 use axum::body::Body;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, UPGRADE};
 use http::{HeaderValue, Response, StatusCode};
 use lychgate_telemetry::metrics::labels::Refused;
-use lychgate_types::provider::ProviderType;
+use lychgate_types::provider::WireFamily;
 use std::borrow::Cow;
 
 /// What a client is told whose request ran into a fault of the gateway itself.
 pub(crate) const INTERNAL: &str = "the gateway failed inside";
 
-/// Why a request gets no answer from a provider. The message says what went wrong and what to do, and holds no secret.
+/// Why a request is refused. The message says what went wrong and what to do, and holds no secret.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
@@ -49,7 +49,7 @@ impl Refusal {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, Refused::Internal, INTERNAL)
     }
 
-    /// 503 with `Retry-After`: it may well work then.
+    /// 503 with `Retry-After`.
     pub(crate) fn unavailable(
         reason: Refused,
         message: impl Into<Cow<'static, str>>,
@@ -61,7 +61,7 @@ impl Refusal {
         }
     }
 
-    /// 405; `allow` lists the methods that there are.
+    /// 405; `allow` lists the allowed methods.
     pub(crate) fn method(allow: &'static str) -> Self {
         let message = format!("this path takes {allow} only");
         Self {
@@ -70,7 +70,7 @@ impl Refusal {
         }
     }
 
-    /// 426: clients fall back to plain HTTP when they get it at once.
+    /// 426, upon which clients fall back to plain HTTP.
     pub(crate) fn websocket() -> Self {
         let message = "WebSocket connections are not relayed; use HTTP requests with server-sent events";
         Self {
@@ -79,8 +79,9 @@ impl Refusal {
         }
     }
 
-    pub(crate) fn into_response(self, shape: ProviderType) -> Response<Body> {
-        let body = lychgate_wire::error::body(shape, self.status.as_u16(), &self.message);
+    /// The answer, as an error of this wire family.
+    pub(crate) fn into_response(self, family: WireFamily) -> Response<Body> {
+        let body = lychgate_wire::error::body(family, self.status.as_u16(), &self.message);
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();

@@ -116,8 +116,8 @@ impl Exchange {
             None => CredentialKind::Centralized,
         };
         let candidates = {
-            let snapshot = shared.snapshot.load();
-            let routes = &snapshot.table.routes;
+            let state = shared.replica_state.load();
+            let routes = &state.table.routes;
             routes.draw(&provider, &facts.model, credential_kind, &shared.ambient)?
         };
         let model = shared.breakers.model(&facts.model);
@@ -139,7 +139,7 @@ impl Exchange {
         Ok(Box::new(Self {
             shared,
             id,
-            request: UpstreamRequest::new(head, tail, true),
+            request: UpstreamRequest::recorded(head, tail),
             selector,
             pending: PendingAttempt::new(recorder),
             ended: None,
@@ -193,7 +193,7 @@ impl Exchange {
         recorder.attempt(&plan.provider, plan.model.as_deref(), &plan.credential.hint);
         let (url, body) = plan.take_target();
         let request = self.request.build(url, body, &plan.credential, plan.position);
-        let sending = self.shared.upstream.send(&plan.provider, request);
+        let sending = self.shared.upstream.send(&plan.provider.config, request);
         self.pending.run(sending, plan.limit).await
     }
 }

@@ -2,10 +2,9 @@
 
 use crate::inbound::front::{DataPlane, Front};
 use crate::inbound::stack::Stack;
-use crate::link::{attach, deliver};
+use crate::link::{attach, deliver, offline};
 use crate::options::Options;
 use crate::shared::Shared;
-use crate::snapshot;
 use crate::spool::disk::{Disk, SystemDisk};
 use crate::spool::{self, Full, Spool, SpoolError};
 use crate::upstream::Upstream;
@@ -21,10 +20,10 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// Records are worth this much waiting when a process ends, even if the streams used up all the time there was.
+/// How long the last records may take to be delivered when a process ends, even if streams have used up the whole drain time.
 const LAST_DELIVERY: Duration = Duration::from_secs(10);
-/// How long the control plane may take to hear that this replica leaves.
-const GOODBYE: Duration = Duration::from_secs(1);
+/// How long telling the control plane that this replica is leaving may take.
+const DETACH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why a gateway can't start.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +31,7 @@ pub enum StartError {
     /// The TLS library refused its own settings.
     #[error("TLS can't be set up")]
     Tls(#[source] rustls::Error),
-    /// There is no place for records.
+    /// The spool can't be used.
     #[error(transparent)]
     Spool(#[from] SpoolError),
 }
@@ -41,11 +40,11 @@ pub enum StartError {
 #[derive(Debug, Clone)]
 pub struct Gateway {
     pub(crate) core: Arc<Shared>,
-    /// None once closed.
+    /// `None` once closed.
     tasks: Arc<Mutex<Option<Tasks>>>,
 }
 
-/// What runs beside the requests.
+/// The background tasks.
 #[derive(Debug)]
 struct Tasks {
     attachment: JoinHandle<()>,
@@ -53,14 +52,14 @@ struct Tasks {
 }
 
 impl Gateway {
-    /// Starts attaching and delivering over `link`. Needs a Tokio runtime; does not wait for the control plane: until it is
-    /// reached, requests are refused and [`Self::readiness`] says so.
+    /// Starts attaching to and delivering to the control plane over `link`. Needs a Tokio runtime. Does not wait for the control
+    /// plane: until it is reached, requests are refused and [`Self::readiness`] says so.
     pub fn start(options: Options, link: Arc<dyn ControlLink>, ambient: Ambient) -> Result<Self, StartError> {
-        let upstream = Upstream::new(&options).map_err(StartError::Tls)?;
+        let upstream = Upstream::new(&options.provider_cas, options.proxy.clone()).map_err(StartError::Tls)?;
         Ok(Self::start_on(options, link, ambient, upstream, Arc::new(SystemDisk))?)
     }
 
-    /// The same with other surroundings.
+    /// The same, on another disk and with other connections to providers.
     pub(crate) fn start_on(
         options: Options,
         link: Arc<dyn ControlLink>,
@@ -70,13 +69,13 @@ impl Gateway {
     ) -> Result<Self, SpoolError> {
         let spool = Spool::open(&options.spool, &ambient, disk)?;
         let core = Arc::new(Shared::new(options, link, ambient, upstream, spool));
-        snapshot::recall(&core);
+        offline::restore(&core);
         let tasks = Tasks {
             attachment: tokio::spawn(attach::run(Arc::clone(&core))),
             others: [
                 tokio::spawn(deliver::run(Arc::clone(&core))),
-                tokio::spawn(spool::keep(Arc::clone(&core.spool))),
-                tokio::spawn(snapshot::keep(Arc::clone(&core))),
+                tokio::spawn(spool::run_flusher(Arc::clone(&core.spool))),
+                tokio::spawn(offline::run(Arc::clone(&core))),
             ],
         };
         Ok(Self {
@@ -110,13 +109,13 @@ impl Gateway {
             .route("/readyz", get(ready))
     }
 
-    /// [`Self::router`] and `rest` behind one listener, with the shortest way for what is under `/ai/`.
+    /// [`Self::router`] and `rest` behind one listener, with a fast path for what is under `/ai/`.
     pub fn front(&self, rest: Router) -> Front {
         Front::new(DataPlane::Whole(Stack(Arc::clone(&self.core))), rest)
     }
 
-    /// Whether this gateway may receive traffic; if not, why. While the control plane is away it stays ready for as long as
-    /// tokens already known are served.
+    /// Whether this gateway may receive traffic; if not, why. While the control plane can't be reached it stays ready for as
+    /// long as it serves known tokens.
     pub fn readiness(&self) -> Result<(), String> {
         self.core_readiness().map(drop)
     }
@@ -126,7 +125,7 @@ impl Gateway {
         self.core.in_flight()
     }
 
-    /// Requests relayed so far that are not recorded (lists of models and the like).
+    /// Requests relayed so far that are not to be recorded (lists of models and the like).
     pub fn passed_through(&self) -> u64 {
         self.core.counts.passed_through.get()
     }
@@ -136,7 +135,7 @@ impl Gateway {
         self.core.spool.depth()
     }
 
-    /// Requests relayed so far whose records were given up because there was no room for them.
+    /// Requests relayed so far without a record because there was no room for it.
     pub fn unrecorded(&self) -> u64 {
         self.core.spool.unrecorded()
     }
@@ -146,25 +145,25 @@ impl Gateway {
         self.core.replica_id
     }
 
-    /// Begins to end in good order: refuses new requests, and waits for those in flight, at most `limit`. Then whoever serves
-    /// this gateway stops, which cuts what is left, and [`Self::close`] comes last.
+    /// Begins a graceful shutdown: refuses new requests, and waits for those in flight for at most `limit`. The caller then stops
+    /// the server, which cuts off what is left, and calls [`Self::close`] last.
     pub async fn drain(&self, limit: Duration) {
         self.core.draining.store(true, Ordering::Release);
         if timeout(limit, self.core.until_idle()).await.is_err() {
             tracing::warn!(
                 in_flight = self.in_flight(),
-                "requests were still in flight at the end of the time to drain"
+                "requests were still in flight at the end of the drain time"
             );
         }
     }
 
-    /// Delivers what is recorded (a few seconds are given to that, but none where the control plane refuses this gateway) and
-    /// detaches. Afterwards this gateway serves no more.
+    /// Delivers what is recorded (within a few seconds, and not at all if the control plane refuses this gateway) and detaches.
+    /// Afterwards this gateway serves no requests.
     pub async fn close(&self) {
         self.core.draining.store(true, Ordering::Release);
-        // Whoever is not let in can't deliver either; waiting would only make the end late.
+        // A replica that is refused can't deliver either; waiting would only delay the end.
         let last = async {
-            if !self.core.snapshot.load().standing.is_refused() {
+            if !self.core.replica_state.load().link.is_refused() {
                 self.core.until_idle().await;
                 self.core.spool.until_empty().await;
             }
@@ -173,31 +172,31 @@ impl Gateway {
         if late || self.spool_depth() > 0 {
             tracing::error!(
                 records = self.spool_depth(),
-                "records could not be delivered before the end; they wait in the spool for the next start"
+                "records could not be delivered before shutdown; they are kept in the spool for the next start"
             );
         }
         let tasks = self.tasks.lock().take();
         if let Some(mut tasks) = tasks {
             self.core.leaving.send_replace(true);
-            // A control plane that is not there is not told.
-            if self.core.snapshot.load().standing.is_attached()
-                && timeout(GOODBYE, &mut tasks.attachment).await.is_err()
+            // Without an attachment there is nobody to tell.
+            if self.core.replica_state.load().link.is_attached()
+                && timeout(DETACH_TIMEOUT, &mut tasks.attachment).await.is_err()
             {
-                tracing::warn!("the control plane could not be told that this replica leaves");
+                tracing::warn!("the control plane could not be told that this replica is leaving");
             }
             tasks.attachment.abort();
             tasks.others.iter().for_each(JoinHandle::abort);
         }
-        if self.core.snapshot.load().standing.is_attached() {
-            snapshot::write(&self.core).await;
+        if self.core.replica_state.load().link.is_attached() {
+            offline::write_snapshot(&self.core).await;
         }
-        if !spool::settle(&self.core.spool).await {
-            tracing::error!("records could not be kept before the end");
+        if !spool::flush(&self.core.spool).await {
+            tracing::error!("records could not be written to the spool before shutdown");
         }
         self.core.spool.release();
     }
 
-    /// Ends it as the end of its process would: nobody is told, and nothing more is written.
+    /// Ends it as a crash of its process would: nobody is told, and nothing more is written.
     pub(crate) fn kill(&self) {
         if let Some(tasks) = self.tasks.lock().take() {
             tasks.attachment.abort();
@@ -211,22 +210,24 @@ impl Gateway {
             return Err("shutting down".to_owned());
         }
         if self.core.told_to_drain.load(Ordering::Acquire) {
-            return Err("drained: it takes no new requests until it is started again".to_owned());
+            return Err("drained: no new requests are accepted until it is restarted".to_owned());
         }
-        let standing = &self.core.snapshot.load().standing;
-        let text = match standing.readiness(self.core.options.max_offline)? {
-            _ if standing.is_attached() && self.core.answers.are_missing() => {
-                "ready for tokens already known; the control plane is there, but does not answer questions at present"
+        let link = &self.core.replica_state.load().link;
+        let text = match link.readiness(self.core.options.max_offline)? {
+            _ if link.is_attached() && self.core.lookup_health.is_failing() => {
+                "ready for known tokens only; the control plane is connected but not answering"
             }
             text => text,
         };
         match self.core.spool.room() {
             Ok(()) => Ok(text),
-            Err(_) if self.core.spool.goes_on_unrecorded() => {
-                Ok("ready; there is no room for records, so requests go unrecorded")
+            Err(_) if self.core.spool.relays_unrecorded() => {
+                Ok("ready, but there is no room for records, so requests are not recorded")
             }
             Err(Full::Disk(why)) => Err(why.to_string()),
-            Err(Full::Records | Full::Unconfigured) => Err("too many records wait for the control plane".to_owned()),
+            Err(Full::Records | Full::Unconfigured) => {
+                Err("too many records are waiting for the control plane".to_owned())
+            }
         }
     }
 }

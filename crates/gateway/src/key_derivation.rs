@@ -1,13 +1,13 @@
-//! Keys that follow from a secret and a salt (HKDF-SHA256), for what is sealed on disk with AES-256-GCM.
+//! Keys derived from a secret and a salt (HKDF-SHA256), for sealing files with AES-256-GCM.
 
 use aws_lc_rs::aead::{AES_256_GCM, LessSafeKey, UnboundKey};
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 
-/// Tells secrets apart without telling what they are.
+/// Identifies a secret without revealing it.
 pub(crate) type SecretId = [u8; 8];
 
-/// What seals for one purpose, named by `label`.
+/// The cipher for one purpose, named by `label`.
 pub(crate) fn cipher(secret: &[u8], salt: &[u8], label: &[u8]) -> Result<LessSafeKey, Unspecified> {
     let base = Salt::new(HKDF_SHA256, salt).extract(secret);
     Ok(LessSafeKey::new(UnboundKey::from(base.expand(&[label], &AES_256_GCM)?)))

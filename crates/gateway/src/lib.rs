@@ -14,6 +14,7 @@
 //! *Architecture invariant:* this crate can't reach the store.
 
 mod auth;
+mod counts;
 mod error;
 mod exchange;
 mod gateway;
@@ -36,8 +37,8 @@ pub use gateway::{Gateway, StartError};
 pub use inbound::front::Front;
 pub use inbound::listener::{listen, serve};
 pub use metrics::exposition;
-pub use options::{DrainLimits, Options, SpoolFull, SpoolOptions, SpoolSync};
+pub use options::{DrainLimits, Options};
 pub use snapshot::OfflineStart;
-pub use spool::SpoolError;
+pub use spool::{SpoolError, SpoolFull, SpoolOptions, SpoolSync};
 pub use upstream::proxy::{OutboundProxy, ProxyError};
 pub use upstream::tls_roots::{CaCertificates, CaError};

@@ -1,6 +1,7 @@
-//! The control link as the gateway uses it: the long stream from the control plane, and the delivery of records.
+//! The control link as the gateway uses it: attaching, delivering records, and starting while no control plane can be reached.
 //!
 //! Not here: messages and transport (crate `link`).
 
 pub(crate) mod attach;
 pub(crate) mod deliver;
+pub(crate) mod offline;

@@ -1,16 +1,16 @@
 //! What an operator can set.
 
 use crate::snapshot::OfflineStart;
+use crate::spool::SpoolOptions;
 use crate::upstream::proxy::OutboundProxy;
 use crate::upstream::tls_roots::CaCertificates;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// How a gateway runs. [`Options::new`] gives the defaults.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// What this replica is called in listings; host name by default.
+    /// What this replica is called in listings; the host name by default.
     pub name: String,
     /// Where clients reach it, `host:port`.
     pub address: String,
@@ -20,88 +20,33 @@ pub struct Options {
     pub labels: BTreeMap<String, String>,
     /// Largest request body, in bytes.
     pub body_limit: usize,
-    /// Longest wait for the next piece of a request body.
+    /// Longest wait for the next part of a request body.
     pub body_idle_timeout: Duration,
     /// Longest time for a whole request body.
     pub body_timeout: Duration,
-    /// CA certificates that providers are believed by, beside the system's.
+    /// CA certificates for verifying providers, in addition to the system's.
     pub provider_cas: CaCertificates,
     /// Proxies that providers are reached through.
     pub proxy: OutboundProxy,
-    /// How far a provider's answer is read on when its client has left.
+    /// How far a provider's answer is read on after its client has disconnected.
     pub drain_limits: DrainLimits,
-    /// How long requests are taken while the control plane is away.
+    /// How long requests are accepted while the control plane can't be reached.
     pub max_offline: Duration,
-    /// What a start without a control plane takes; `None`: such a replica stays unready.
+    /// What a start without a control plane needs; with `None`, the replica stays unready until it reaches one.
     pub offline: Option<OfflineStart>,
-    /// Requests served at the same time, streams included; more are refused.
+    /// Most requests in flight, streams included; more are refused.
     pub max_requests: u64,
     /// Where records wait for delivery.
     pub spool: SpoolOptions,
 }
 
-/// Bounds of reading on for nobody's sake but the books'.
+/// Limits for reading an answer on after its client has disconnected, only to record its usage.
 #[derive(Debug, Clone, Copy)]
 pub struct DrainLimits {
     /// Most bytes.
     pub bytes: usize,
     /// Longest time.
     pub time: Duration,
-}
-
-/// Where records wait until the control plane has acknowledged them, and how much may wait.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SpoolOptions {
-    /// A directory for this process alone; made where it is missing.
-    pub directory: PathBuf,
-    /// Most bytes on disk.
-    pub max_bytes: u64,
-    /// What records survive.
-    pub sync: SpoolSync,
-    /// What becomes of requests when there is no room for their records.
-    pub when_full: SpoolFull,
-}
-
-/// What records survive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum SpoolSync {
-    /// The end of the process at once; a loss of power but for the last 100 ms.
-    #[default]
-    Interval,
-    /// A loss of power too: the end of an answer waits for the disk.
-    Always,
-}
-
-/// What becomes of requests when there is no room for their records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum SpoolFull {
-    /// They are refused: nothing is relayed unrecorded.
-    #[default]
-    Refuse,
-    /// They go on, and are counted.
-    Unrecorded,
-}
-
-lychgate_types::texts!(SpoolSync {
-    Interval = "interval",
-    Always = "always",
-});
-
-lychgate_types::texts!(SpoolFull {
-    Refuse = "refuse",
-    Unrecorded = "unrecorded",
-});
-
-impl SpoolOptions {
-    /// The defaults, in this directory.
-    pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self {
-            directory: directory.into(),
-            max_bytes: 1 << 30,
-            sync: SpoolSync::default(),
-            when_full: SpoolFull::default(),
-        }
-    }
 }
 
 impl Options {

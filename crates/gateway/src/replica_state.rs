@@ -1,105 +1,52 @@
-//! What this replica believes at one moment: its standing with the control plane, and the configuration in force. Swapped
-//! as a whole, read without a lock.
+//! What this replica goes by at one moment: the state of its control link, and the configuration in force. Replaced as a whole,
+//! read without a lock.
 
 use crate::error::Refusal;
-use crate::routing::provider::{Provider, State};
-use crate::routing::routes::Routes;
+use crate::routing::table::Table;
 use http::StatusCode;
-use lychgate_link::Configuration;
-use lychgate_telemetry::metrics::labels::{LinkState, LinkTrouble, Refused};
-use lychgate_types::ProviderId;
-use std::collections::HashMap;
+use lychgate_telemetry::metrics::labels::{self, LinkTrouble, Refused};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// One moment's beliefs.
+/// The state at one moment.
 #[derive(Debug, Clone)]
-pub(crate) struct Snapshot {
-    pub(crate) standing: Standing,
+pub(crate) struct ReplicaState {
+    pub(crate) link: LinkState,
     pub(crate) table: Arc<Table>,
 }
 
-/// How this replica stands with the control plane.
+/// The state of the control link.
 #[derive(Debug, Clone)]
-pub(crate) enum Standing {
-    /// Never attached so far; `why` is what the last attempt said.
-    Starting { why: Option<Why> },
+pub(crate) enum LinkState {
+    /// Not attached yet; `reason` is from the last attempt.
+    Starting { reason: Option<DisconnectReason> },
     /// Attached.
     Attached,
-    /// It was attached; the control plane is away for the time being. `why` is what the last attempt said.
-    Away { since: Instant, why: Why },
-    /// The control plane does not want this replica. `since` is when it was last attached, or started.
-    Refused { since: Instant, why: Why },
+    /// No longer attached, since then; `reason` is from the last attempt.
+    Offline { since: Instant, reason: DisconnectReason },
+    /// The control plane refuses this replica. `since` is when it was last attached, or started.
+    Refused { since: Instant, reason: DisconnectReason },
 }
 
 /// Why it is not attached.
 #[derive(Debug, Clone)]
-pub(crate) struct Why {
+pub(crate) struct DisconnectReason {
     pub(crate) trouble: LinkTrouble,
-    pub(crate) words: Arc<str>,
+    /// The same for people.
+    pub(crate) message: Arc<str>,
 }
 
-/// The configuration, made ready for requests.
-#[derive(Debug, Default)]
-pub(crate) struct Table {
-    pub(crate) version: u64,
-    pub(crate) capture_content: bool,
-    pub(crate) routes: Routes,
-    providers: HashMap<String, Arc<Provider>>,
-}
-
-impl Snapshot {
+impl ReplicaState {
     pub(crate) fn start() -> Self {
         Self {
-            standing: Standing::Starting { why: None },
+            link: LinkState::Starting { reason: None },
             table: Arc::default(),
         }
     }
 }
 
-impl Table {
-    /// Makes a configuration ready. Providers that did not change are taken over from the table before; of those that did,
-    /// what was learnt about them.
-    pub(crate) fn next(&self, configuration: &Configuration) -> Self {
-        let known: HashMap<ProviderId, &Arc<Provider>> = self
-            .providers
-            .values()
-            .map(|provider| (provider.config.id, provider))
-            .collect();
-        let providers: HashMap<ProviderId, Arc<Provider>> = configuration
-            .providers
-            .iter()
-            .map(|config| {
-                let provider = match known.get(&config.id) {
-                    Some(same) if same.config == *config => Arc::clone(same),
-                    Some(before) => Arc::new(Provider::new(config.clone(), before.state.clone())),
-                    None => Arc::new(Provider::new(config.clone(), State::default())),
-                };
-                (config.id, provider)
-            })
-            .collect();
-        Self {
-            version: configuration.version,
-            capture_content: configuration.capture_content,
-            routes: Routes::new(&configuration.routes, &providers),
-            providers: providers
-                .into_values()
-                .map(|provider| (provider.config.name.as_str().to_owned(), provider))
-                .collect(),
-        }
-    }
-
-    pub(crate) fn providers(&self) -> impl Iterator<Item = &Arc<Provider>> {
-        self.providers.values()
-    }
-
-    pub(crate) fn provider(&self, name: &str) -> Option<&Arc<Provider>> {
-        self.providers.get(name)
-    }
-}
-
-impl Standing {
+impl LinkState {
     pub(crate) fn is_attached(&self) -> bool {
         matches!(self, Self::Attached)
     }
@@ -108,58 +55,62 @@ impl Standing {
         matches!(self, Self::Refused { .. })
     }
 
-    /// Whether requests may be taken, and if not, why.
+    /// Whether requests may be accepted, and if not, why.
     pub(crate) fn admits(&self, max_offline: Duration) -> Result<(), Refusal> {
         match self {
             Self::Attached => Ok(()),
-            Self::Away { since, .. } if since.elapsed() < max_offline => Ok(()),
+            Self::Offline { since, .. } if since.elapsed() < max_offline => Ok(()),
             Self::Starting { .. } => Err(Refusal::unavailable(
                 Refused::NotAttached,
                 "this gateway has not reached its control plane yet; try again shortly",
                 1,
             )),
-            Self::Away { .. } => Err(Refusal::unavailable(
-                Refused::AwayTooLong,
+            Self::Offline { .. } => Err(Refusal::unavailable(
+                Refused::OfflineTooLong,
                 "this gateway has been without its control plane for too long",
                 5,
             )),
-            Self::Refused { why, .. } => Err(Refusal::new(
+            Self::Refused { reason, .. } => Err(Refusal::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 Refused::ReplicaRefused,
-                format!("this gateway is not let in by its control plane: {}", why.words),
+                format!("this gateway is refused by its control plane: {}", reason.message),
             )),
         }
     }
 
-    /// The same for `/readyz`: what is worth knowing while ready, or why not.
+    /// The same for `/readyz`: what is worth knowing while ready, or why not ready.
     pub(crate) fn readiness(&self, max_offline: Duration) -> Result<&'static str, String> {
         match self {
             Self::Attached => Ok("ready"),
-            Self::Away { since, .. } if since.elapsed() < max_offline => {
-                Ok("ready for tokens already known; the control plane can't be reached")
+            Self::Offline { since, .. } if since.elapsed() < max_offline => {
+                Ok("ready for known tokens only; the control plane can't be reached")
             }
-            Self::Starting { why: None } => Err("not attached to the control plane yet".to_owned()),
-            Self::Starting { why: Some(why) } => Err(format!("not attached to the control plane yet: {}", why.words)),
-            Self::Away { .. } => Err("the control plane has been away for too long".to_owned()),
-            Self::Refused { why, .. } => Err(format!("the control plane does not let this gateway in: {}", why.words)),
+            Self::Starting { reason: None } => Err("not attached to the control plane yet".to_owned()),
+            Self::Starting { reason: Some(reason) } => {
+                Err(format!("not attached to the control plane yet: {}", reason.message))
+            }
+            Self::Offline { .. } => Err("the control plane has been unreachable for too long".to_owned()),
+            Self::Refused { reason, .. } => Err(format!("the control plane refuses this gateway: {}", reason.message)),
         }
     }
 
-    /// The same in a word.
-    pub(crate) fn state(&self) -> LinkState {
+    /// The same for the metrics.
+    pub(crate) fn label(&self) -> labels::LinkState {
         match self {
-            Self::Starting { .. } => LinkState::Starting,
-            Self::Attached => LinkState::Attached,
-            Self::Away { .. } => LinkState::Away,
-            Self::Refused { .. } => LinkState::Refused,
+            Self::Starting { .. } => labels::LinkState::Starting,
+            Self::Attached => labels::LinkState::Attached,
+            Self::Offline { .. } => labels::LinkState::Offline,
+            Self::Refused { .. } => labels::LinkState::Refused,
         }
     }
 
     /// Why it is not attached.
     pub(crate) fn trouble(&self) -> Option<LinkTrouble> {
         match self {
-            Self::Attached | Self::Starting { why: None } => None,
-            Self::Starting { why: Some(why) } | Self::Away { why, .. } | Self::Refused { why, .. } => Some(why.trouble),
+            Self::Attached | Self::Starting { reason: None } => None,
+            Self::Starting { reason: Some(reason) } | Self::Offline { reason, .. } | Self::Refused { reason, .. } => {
+                Some(reason.trouble)
+            }
         }
     }
 }

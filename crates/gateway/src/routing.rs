@@ -5,3 +5,4 @@
 pub(crate) mod allow_list;
 pub(crate) mod provider;
 pub(crate) mod routes;
+pub(crate) mod table;

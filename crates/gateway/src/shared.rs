@@ -1,12 +1,12 @@
 //! What all parts of one gateway share.
 
 use crate::auth::leases::Leases;
-use crate::auth::lookup_health::Answers;
-use crate::metrics::counts::Counts;
+use crate::auth::lookup_health::LookupHealth;
+use crate::counts::Counts;
 use crate::options::Options;
-use crate::replica_state::{Snapshot, Standing};
+use crate::replica_state::{LinkState, ReplicaState};
 use crate::resilience::breaker::Breakers;
-use crate::snapshot::Offline;
+use crate::snapshot::SnapshotCache;
 use crate::spool::Spool;
 use crate::upstream::Upstream;
 use arc_swap::ArcSwap;
@@ -28,14 +28,14 @@ pub(crate) struct Shared {
     pub(crate) started: Instant,
     pub(crate) started_at: Timestamp,
     pub(crate) link: Arc<dyn ControlLink>,
-    pub(crate) snapshot: ArcSwap<Snapshot>,
+    pub(crate) replica_state: ArcSwap<ReplicaState>,
     /// Whether the long stream is open; for those who wait for it.
     pub(crate) attached: watch::Sender<bool>,
-    /// Whether what is asked and delivered while it is open is answered.
-    pub(crate) answers: Answers,
+    /// Whether calls are answered while it is open.
+    pub(crate) lookup_health: LookupHealth,
     pub(crate) leases: Arc<Leases>,
     pub(crate) spool: Arc<Spool>,
-    pub(crate) offline: Offline,
+    pub(crate) snapshot_cache: SnapshotCache,
     pub(crate) upstream: Upstream,
     pub(crate) breakers: Arc<Breakers>,
     pub(crate) counts: Counts,
@@ -63,14 +63,14 @@ impl Shared {
             replica_id: ambient.new_id(),
             started: Instant::now(),
             started_at: ambient.now(),
-            offline: Offline::new(&options.spool.directory, options.offline.clone()),
+            snapshot_cache: SnapshotCache::new(&options.spool.directory, options.offline.clone()),
             spool,
             options,
             ambient,
             link,
-            snapshot: ArcSwap::from_pointee(Snapshot::start()),
+            replica_state: ArcSwap::from_pointee(ReplicaState::start()),
             attached: watch::Sender::new(false),
-            answers: Answers::default(),
+            lookup_health: LookupHealth::default(),
             leases: Arc::default(),
             upstream,
             breakers: Arc::default(),
@@ -85,11 +85,11 @@ impl Shared {
     }
 
     /// How long ago it was last attached, or began where it never was.
-    pub(crate) fn away(&self, standing: &Standing) -> Duration {
-        match standing {
-            Standing::Attached => Duration::ZERO,
-            Standing::Away { since, .. } | Standing::Refused { since, .. } => since.elapsed(),
-            Standing::Starting { .. } => self.offline.last_attached().unwrap_or(self.started).elapsed(),
+    pub(crate) fn offline(&self, link: &LinkState) -> Duration {
+        match link {
+            LinkState::Attached => Duration::ZERO,
+            LinkState::Offline { since, .. } | LinkState::Refused { since, .. } => since.elapsed(),
+            LinkState::Starting { .. } => self.snapshot_cache.last_attached().unwrap_or(self.started).elapsed(),
         }
     }
 

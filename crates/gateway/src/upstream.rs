@@ -1,9 +1,10 @@
-//! The way to providers: pooled connections over HTTP/1.1 and, where the policy says so, HTTP/2; TLS with the system's CAs
-//! and the operator's; outbound proxies; no redirects followed, nothing unpacked, nothing retried that may have been begun.
+//! The HTTP client for providers: pooled connections over HTTP/1.1 and, if the policy allows it, HTTP/2; TLS with the system's
+//! CAs and the operator's; outbound proxies. It follows no redirects, decompresses nothing, and retries nothing that the
+//! provider may have begun to process.
 //!
-//! Each provider has connections of its own, so none that was made under one provider's rules serves another.
+//! Each provider has its own connections, so that none made under one provider's rules serves another.
 //!
-//! Not here: what is sent (`relay`) and where to (`provider`).
+//! Not here: what is sent (`exchange`) and where to (`routing::provider`).
 
 mod answer;
 mod dial;
@@ -19,14 +20,14 @@ pub(crate) mod tls_roots;
 pub(crate) use answer::Answer;
 pub(crate) use error::SendError;
 
-use crate::options::Options;
-use crate::routing::provider::Provider;
 use crate::upstream::proxy::OutboundProxy;
+use crate::upstream::tls_roots::CaCertificates;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use dial::{Dialer, Target};
 use http::{Request, Response, Uri};
 use http_body_util::Full;
+use lychgate_link::ProviderConfig;
 use lychgate_types::ProviderId;
 use pool::Pool;
 use std::collections::HashMap;
@@ -35,10 +36,10 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// How often idle connections are looked through.
-const SWEEP: Duration = Duration::from_secs(15);
+/// How often idle connections are swept.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(15);
 
-/// A request under way. It needs nobody's borrow and may outlive its client; dropped, the request is given up.
+/// A request in flight. It borrows nothing and may outlive its client; dropping it cancels the request.
 pub(crate) struct Sending(Pin<Box<dyn Future<Output = <Sending as Future>::Output> + Send>>);
 
 impl Future for Sending {
@@ -57,33 +58,33 @@ impl std::fmt::Debug for Sending {
 
 /// All connections to providers.
 #[derive(Debug, Clone)]
-pub(crate) struct Upstream(Arc<Shared>);
+pub(crate) struct Upstream(Arc<Inner>);
 
 #[derive(Debug)]
-struct Shared {
+struct Inner {
     dialer: Arc<Dialer>,
     proxy: OutboundProxy,
     pools: ArcSwap<HashMap<ProviderId, Arc<Pool>>>,
 }
 
 impl Upstream {
-    /// Needs a Tokio runtime, for looking through what is idle.
-    pub(crate) fn new(options: &Options) -> Result<Self, rustls::Error> {
-        let shared = Arc::new(Shared {
-            dialer: Arc::new(Dialer::new(options)?),
-            proxy: options.proxy.clone(),
+    /// Needs a Tokio runtime, for sweeping.
+    pub(crate) fn new(cas: &CaCertificates, proxy: OutboundProxy) -> Result<Self, rustls::Error> {
+        let inner = Arc::new(Inner {
+            dialer: Arc::new(Dialer::new(cas)?),
+            proxy,
             pools: ArcSwap::default(),
         });
-        tokio::spawn(sweep(Arc::downgrade(&shared)));
-        Ok(Self(shared))
+        tokio::spawn(sweep(Arc::downgrade(&inner)));
+        Ok(Self(inner))
     }
 
-    /// Sends a request of this provider (to one of its URLs, without `Host`); the answer's head comes from the future. The
-    /// provider's policy says how long connecting may take, and which HTTP is spoken.
-    pub(crate) fn send(&self, provider: &Provider, request: Request<Full<Bytes>>) -> Sending {
-        let patience = Duration::from_millis(provider.config.policy.timeouts.connect_ms.into());
+    /// Sends a request to this provider (to one of its URLs, without `Host`); the future yields the head of the answer. The
+    /// provider's policy says how long connecting may take, and which HTTP version is spoken.
+    pub(crate) fn send(&self, provider: &ProviderConfig, request: Request<Full<Bytes>>) -> Sending {
+        let connect_timeout = Duration::from_millis(provider.policy.timeouts.connect_ms.into());
         match self.0.pool(provider, request.uri()) {
-            Some(pool) => Sending(Box::pin(pool.exchange(request, patience))),
+            Some(pool) => Sending(Box::pin(pool.exchange(request, connect_timeout))),
             None => {
                 let error = SendError::Connect("the URL is not absolute".into());
                 Sending(Box::pin(std::future::ready(Err(error))))
@@ -92,26 +93,26 @@ impl Upstream {
     }
 }
 
-impl Shared {
-    fn pool(&self, provider: &Provider, url: &Uri) -> Option<Arc<Pool>> {
+impl Inner {
+    fn pool(&self, provider: &ProviderConfig, url: &Uri) -> Option<Arc<Pool>> {
         let known = self.pools.load();
-        if let Some(pool) = known.get(&provider.config.id)
+        if let Some(pool) = known.get(&provider.id)
             && pool.target.fits(provider, url)
         {
             return Some(Arc::clone(pool));
         }
         let target = Target::new(provider, url, &self.proxy)?;
         let made = Arc::new(Pool::new(target, Arc::clone(&self.dialer)));
-        // One that another request makes at the same time is lost with its connections; that is rare and harmless.
+        // If another request makes one at the same time, one of them is lost with its connections; that is rare and harmless.
         self.pools.rcu(|pools| {
             let mut pools = HashMap::clone(pools);
-            pools.insert(provider.config.id, Arc::clone(&made));
+            pools.insert(provider.id, Arc::clone(&made));
             pools
         });
         Some(made)
     }
 
-    /// Closes what is over, and forgets pools that nobody has a use for.
+    /// Closes expired connections, and drops pools that are not used.
     fn sweep(&self) {
         let unused: Vec<ProviderId> = self
             .pools
@@ -130,11 +131,11 @@ impl Shared {
     }
 }
 
-async fn sweep(shared: Weak<Shared>) {
+async fn sweep(inner: Weak<Inner>) {
     loop {
-        tokio::time::sleep(SWEEP).await;
-        match shared.upgrade() {
-            Some(shared) => shared.sweep(),
+        tokio::time::sleep(SWEEP_INTERVAL).await;
+        match inner.upgrade() {
+            Some(inner) => inner.sweep(),
             None => return,
         }
     }

@@ -21,7 +21,7 @@ impl From<ProviderPolicy> for wire::Policy {
             breaker_window_seconds: policy.breaker.window_seconds,
             breaker_open_seconds: policy.breaker.open_seconds,
             breaker_half_open_requests: policy.breaker.half_open_requests,
-            key_bench_seconds: policy.key_bench_seconds,
+            key_cooldown_seconds: policy.key_cooldown_seconds,
             http2: policy.http2,
         }
     }
@@ -48,7 +48,7 @@ pub(crate) fn read_policy(policy: wire::Policy) -> ProviderPolicy {
             open_seconds: policy.breaker_open_seconds,
             half_open_requests: policy.breaker_half_open_requests,
         },
-        key_bench_seconds: policy.key_bench_seconds,
+        key_cooldown_seconds: policy.key_cooldown_seconds,
         http2: policy.http2,
     };
     match read.validate() {

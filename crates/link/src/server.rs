@@ -1,5 +1,5 @@
 //! The control plane's half: gRPC calls in, [`ControlLink`] calls out. Who is let in, and what is answered, is decided by
-//! the [`Gatekeeper`] and the link it hands out.
+//! the [`Authenticator`] and the link it hands out.
 
 use crate::convert::BadMessage;
 use crate::generated as wire;
@@ -19,25 +19,29 @@ use tonic::{Extensions, Request, Response, Status, Streaming};
 
 /// Decides who is let in. Asked once per call, so its answer for a live key is to be cheap.
 #[async_trait]
-pub trait Gatekeeper: Send + Sync + 'static {
+pub trait Authenticator: Send + Sync + 'static {
     /// Lets a replica in by its gateway key, or says why not. `source` is the peer's address, where the listener knows it.
-    async fn admit(&self, key: &str, source: Option<SocketAddr>) -> Result<Arc<dyn ControlLink>, LinkError>;
+    async fn authenticate(&self, key: &str, source: Option<SocketAddr>) -> Result<Arc<dyn ControlLink>, LinkError>;
 }
 
 /// The link's routes (`/lychgate.link.v1.Link/…`), to be merged into the router of an HTTP/2 listener.
-pub fn routes(gatekeeper: Arc<dyn Gatekeeper>) -> axum::Router {
-    let service = LinkServer::new(Service { gatekeeper })
+pub fn routes(authenticator: Arc<dyn Authenticator>) -> axum::Router {
+    let service = LinkServer::new(Service { authenticator })
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
     axum::Router::new().route_service("/lychgate.link.v1.Link/{method}", service)
 }
 
 struct Service {
-    gatekeeper: Arc<dyn Gatekeeper>,
+    authenticator: Arc<dyn Authenticator>,
 }
 
 impl Service {
-    async fn admit(&self, metadata: &MetadataMap, extensions: &Extensions) -> Result<Arc<dyn ControlLink>, Status> {
+    async fn authenticate(
+        &self,
+        metadata: &MetadataMap,
+        extensions: &Extensions,
+    ) -> Result<Arc<dyn ControlLink>, Status> {
         let key = metadata
             .get("authorization")
             .and_then(|value| value.to_str().ok())
@@ -47,7 +51,7 @@ impl Service {
             return Err(LinkError::Refused(RefusalReason::KeyMalformed(detail)).into());
         };
         let source = extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
-        Ok(self.gatekeeper.admit(key, source).await?)
+        Ok(self.authenticator.authenticate(key, source).await?)
     }
 }
 
@@ -56,7 +60,7 @@ impl Link for Service {
     type AttachStream = BoxStream<'static, Result<wire::Down, Status>>;
 
     async fn attach(&self, request: Request<Streaming<wire::Up>>) -> Result<Response<Self::AttachStream>, Status> {
-        let link = self.admit(request.metadata(), request.extensions()).await?;
+        let link = self.authenticate(request.metadata(), request.extensions()).await?;
         let mut up = request.into_inner();
         let first = up.message().await?.and_then(|up| up.message);
         let Some(wire::up::Message::Hello(hello)) = first else {
@@ -86,13 +90,13 @@ impl Link for Service {
         &self,
         request: Request<wire::AuthorizeRequest>,
     ) -> Result<Response<wire::AuthorizeResponse>, Status> {
-        let link = self.admit(request.metadata(), request.extensions()).await?;
+        let link = self.authenticate(request.metadata(), request.extensions()).await?;
         let hash = convert::read_hash(&request.get_ref().token_hash, "authorize_request.token_hash")?;
         Ok(Response::new(link.authorize(hash).await?.into()))
     }
 
     async fn deliver(&self, request: Request<wire::DeliverRequest>) -> Result<Response<wire::DeliverResponse>, Status> {
-        let link = self.admit(request.metadata(), request.extensions()).await?;
+        let link = self.authenticate(request.metadata(), request.extensions()).await?;
         let request = request.into_inner();
         let replica = ReplicaId::from_uuid(convert::read_id(&request.replica_id, "deliver_request.replica_id")?);
         let records = request.interceptions.into_iter().map(EncodedRecord::from_bytes);

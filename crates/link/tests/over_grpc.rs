@@ -5,7 +5,7 @@
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use lychgate_link::client::GrpcLink;
-use lychgate_link::server::{Gatekeeper, routes};
+use lychgate_link::server::{Authenticator, routes};
 use lychgate_link::*;
 use lychgate_types::interception::*;
 use lychgate_types::policy::ProviderPolicy;
@@ -34,8 +34,8 @@ enum Said {
 }
 
 #[async_trait]
-impl Gatekeeper for ControlPlane {
-    async fn admit(&self, key: &str, source: Option<SocketAddr>) -> Result<Arc<dyn ControlLink>, LinkError> {
+impl Authenticator for ControlPlane {
+    async fn authenticate(&self, key: &str, source: Option<SocketAddr>) -> Result<Arc<dyn ControlLink>, LinkError> {
         assert!(source.is_some_and(|source| source.ip().is_loopback()));
         if key == self.key {
             Ok(Arc::new(self.clone()))

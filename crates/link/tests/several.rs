@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use futures_util::{FutureExt, StreamExt};
 use lychgate_link::client::GrpcLink;
-use lychgate_link::server::{Gatekeeper, routes};
+use lychgate_link::server::{Authenticator, routes};
 use lychgate_link::*;
 use lychgate_types::secret::{GatewayKeySecret, SecretHash};
 use lychgate_types::{Ambient, ReplicaId};
@@ -101,8 +101,8 @@ impl Drop for Plane {
 }
 
 #[async_trait]
-impl Gatekeeper for Door {
-    async fn admit(&self, key: &str, _: Option<SocketAddr>) -> Result<Arc<dyn ControlLink>, LinkError> {
+impl Authenticator for Door {
+    async fn authenticate(&self, key: &str, _: Option<SocketAddr>) -> Result<Arc<dyn ControlLink>, LinkError> {
         if self.keys.lock().unwrap().iter().any(|good| good == key) {
             Ok(Arc::new(Inside {
                 key: key.to_owned(),

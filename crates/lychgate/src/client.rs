@@ -2,6 +2,7 @@
 //!
 //! It follows no redirect (the token would go along) and reads at most [`ANSWER_LIMIT`].
 
+pub(crate) mod credentials;
 mod problem;
 
 pub(crate) use problem::CallError;

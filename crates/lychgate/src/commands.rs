@@ -12,10 +12,10 @@ pub(crate) mod tokens;
 pub(crate) mod users;
 pub(crate) mod whoami;
 
+use crate::config::secret_file::Reserved;
 use crate::config::{read_secret, shown_path};
 use crate::failure::{Failure, Outcome};
-use crate::output::{Format, json, line, note};
-use crate::secret_file::Reserved;
+use crate::terminal::output::{Format, json, line, note};
 use lychgate_types::Name;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -47,7 +47,7 @@ fn name_or_id(text: &str) -> Outcome<String> {
     Name::parse(text).map(|name| name.as_str().to_owned()).map_err(|why| {
         Failure::Usage(format!(
             "`{}` is neither a name nor an id: {why}",
-            crate::output::plain(text)
+            crate::terminal::output::plain(text)
         ))
     })
 }

@@ -4,7 +4,10 @@
 //!
 //! Not here: which settings a role has (`args.rs`) and what they mean (`roles`).
 
+pub(crate) mod byte_size;
+pub(crate) mod duration;
 mod secret;
+pub(crate) mod secret_file;
 
 pub(crate) use secret::{private, read_secret, shown_path};
 

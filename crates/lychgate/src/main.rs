@@ -2,22 +2,17 @@
 //! names, and a failure becomes a message and an exit code: 0 all went well, 1 failure, 2 wrong use.
 
 mod args;
-mod byte_size;
 mod client;
 mod commands;
 mod config;
-mod credentials;
-mod duration;
 mod failure;
-mod output;
-mod prompt;
 mod roles;
-mod secret_file;
-mod signals;
+mod terminal;
 
 use crate::args::{Cli, Command};
 use crate::config::Environment;
 use crate::failure::{Failure, Outcome};
+use crate::terminal::output;
 use clap::Parser;
 use std::process::ExitCode;
 

@@ -8,20 +8,16 @@
 //! Not here: anything that the gateway itself uses, and any knowledge of the gateway.
 
 mod answer;
-mod anthropic;
 mod ask;
 mod bench;
 mod body;
-mod chat;
-mod embeddings;
 mod error;
+mod families;
 mod fault;
 mod json;
 mod models;
 mod perform;
 mod provider;
-mod response_items;
-mod responses;
 mod scenario;
 mod script;
 mod seed;

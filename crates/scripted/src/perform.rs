@@ -1,9 +1,11 @@
 //! What a scenario makes of a request.
 
 use crate::ask::{Ask, Endpoint};
+use crate::families::anthropic::messages as anthropic;
+use crate::families::openai::{chat, embeddings, responses};
 use crate::scenario::Scenario;
 use crate::script::Script;
-use crate::{anthropic, chat, embeddings, error, fault, responses};
+use crate::{error, fault};
 
 /// The scenario that the request's own words choose.
 pub(crate) fn chosen(ask: &Ask) -> Scenario {

@@ -3,6 +3,7 @@
 use crate::ask::{Ask, Endpoint};
 use crate::body::ScriptBody;
 use crate::error::{self, Family};
+use crate::families::anthropic::messages as anthropic;
 use crate::perform::{chosen, perform};
 use crate::provider::Shared;
 use crate::scenario::Scenario;
@@ -10,7 +11,7 @@ use crate::script::Script;
 use crate::seed::Seed;
 use crate::seen::SeenRequest;
 use crate::socket::Breaker;
-use crate::{anthropic, bench, models, told};
+use crate::{bench, models, told};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode};

@@ -2,153 +2,21 @@
 //!
 //! No method returns the hash of a secret, and no row type has a field for it.
 
-use crate::changes::Change;
+pub(crate) mod rotate;
+pub(crate) mod update;
+
+use crate::connect::Store;
+use crate::error::{RuleBroken, StoreError};
 use crate::guard::{Event, containing, id_or_name, in_an_hour};
-use crate::idempotency::{Idempotency, Operation};
-use crate::providers::ProviderRef;
-use crate::sql::{ai_gateway_keys as sql, idempotency_keys, routes};
-use crate::users::UserRef;
-use crate::{Cursor, Listing, Page, RuleBroken, Store, StoreError};
+use crate::page::{Cursor, Listing, Page};
+use crate::rows::ai_gateway_keys::{AiGatewayKeyInsert, GatewayKey, KeyAuthentication, KeyFilter, KeyState};
+use crate::rows::changes::Change;
+use crate::rows::idempotency::{Idempotency, Operation};
+use crate::rows::providers::ProviderRef;
+use crate::sql::{ai_gateway_keys as sql, idempotency, routes};
 use lychgate_authz::{Action, Caller, Resource, Target, authorise, authorise_list};
 use lychgate_types::secret::SecretHash;
-use lychgate_types::{Cidr, GatewayKeyId, ProviderId, Timestamp};
-
-/// A gateway key, without its secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GatewayKey {
-    /// Its id.
-    pub id: GatewayKeyId,
-    /// Lower case, unique.
-    pub name: String,
-    /// The first 11 characters of the secret: for display and audit correlation only.
-    pub secret_prefix: String,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When a replica last authenticated with it; `None` until the first does.
-    pub last_used_at: Option<Timestamp>,
-    /// The operator's own words.
-    pub description: Option<String>,
-    /// From when on it lets nobody in; `None`: never.
-    pub expires_at: Option<Timestamp>,
-    /// Who made it.
-    pub created_by: Option<UserRef>,
-    /// Since when it has been disabled; `None`: it is not.
-    pub disabled_at: Option<Timestamp>,
-    /// When it got its present secret; `None`: when it was made.
-    pub rotated_at: Option<Timestamp>,
-    /// Until when the secret before lets in, too; `None` when no grace runs.
-    pub previous_valid_until: Option<Timestamp>,
-    /// The providers that it serves; `None`: all. Those that were deleted meanwhile are left out.
-    pub providers: Option<Vec<ProviderRef>>,
-    /// Where it may be used from; `None`: anywhere.
-    pub allowed_cidrs: Option<Vec<Cidr>>,
-}
-
-impl GatewayKey {
-    /// Whether it lets replicas in at this moment.
-    pub fn state(&self, now: Timestamp) -> KeyState {
-        KeyState::of(self.disabled_at, self.expires_at, now)
-    }
-}
-
-/// Whether a gateway key lets replicas in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyState {
-    /// It does.
-    Active,
-    /// Its time is over.
-    Expired,
-    /// Somebody has disabled it; said of an expired one, too.
-    Disabled,
-}
-
-lychgate_types::texts!(KeyState {
-    Active = "active",
-    Expired = "expired",
-    Disabled = "disabled",
-});
-
-impl KeyState {
-    pub(crate) fn of(disabled_at: Option<Timestamp>, expires_at: Option<Timestamp>, now: Timestamp) -> Self {
-        if disabled_at.is_some() {
-            Self::Disabled
-        } else if expires_at.is_some_and(|at| at <= now) {
-            Self::Expired
-        } else {
-            Self::Active
-        }
-    }
-}
-
-/// A gateway key to be made.
-#[derive(Clone, PartialEq, Eq)]
-pub struct AiGatewayKeyInsert {
-    /// Made by the caller.
-    pub id: GatewayKeyId,
-    /// Given by the caller.
-    pub created_at: Timestamp,
-    /// Stored in lower case; must keep the name rule.
-    pub name: String,
-    /// The first 11 characters of the secret.
-    pub secret_prefix: String,
-    /// SHA-256 of the secret.
-    pub hashed_secret: Vec<u8>,
-    /// At most 500 characters.
-    pub description: Option<String>,
-    /// From when on it shall let nobody in.
-    pub expires_at: Option<Timestamp>,
-    /// The providers that it shall serve ([`Store::ai_gateway_key_providers`]); `None`: all.
-    pub providers: Option<Vec<ProviderId>>,
-    /// Where it may be used from; `None`: anywhere.
-    pub allowed_cidrs: Option<Vec<Cidr>>,
-}
-
-impl std::fmt::Debug for AiGatewayKeyInsert {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AiGatewayKeyInsert")
-            .field("id", &self.id)
-            .field("name", &self.name)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Which gateway keys are wanted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct KeyFilter {
-    /// Part of the name.
-    pub q: Option<String>,
-}
-
-/// What is known of a gateway key that somebody showed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyAuthentication {
-    /// The key.
-    pub id: GatewayKeyId,
-    /// Its name.
-    pub name: String,
-    /// Of the secret shown, for the audit log.
-    pub secret_prefix: String,
-    /// Whether the key lets its holder in.
-    pub state: KeyState,
-    /// Whether the secret shown is still good for it.
-    pub secret: SecretState,
-    /// Where it may be used from; `None`: anywhere.
-    pub allowed_cidrs: Option<Vec<Cidr>>,
-}
-
-/// Whether a secret is still good for its key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SecretState {
-    /// It is the key's present one.
-    Present,
-    /// A rotation replaced it; until this moment it goes on working.
-    InGrace {
-        /// When that ends.
-        until: Timestamp,
-    },
-    /// A rotation replaced it, and the grace is over.
-    Rotated,
-}
+use lychgate_types::{GatewayKeyId, ProviderId, Timestamp};
 
 impl Store {
     /// The providers of these ids or names, each once, for a key that is to be made (`action` create) or changed (update).
@@ -200,7 +68,7 @@ impl Store {
         if let (Some(user), Some(answer)) = (user, &idempotency) {
             let (id, now) = (self.new_uuid(), self.now());
             let whose = (user, Operation::AiGatewayKeyInsert.as_str());
-            idempotency_keys::insert(&mut tx, id, (now, in_an_hour(now)), whose, answer).await?;
+            idempotency::insert(&mut tx, id, (now, in_an_hour(now)), whose, answer).await?;
         }
         let id = sql::insert(tx.conn(), &new, user).await?;
         let key = sql::get(&mut tx, id, self.now()).await?;

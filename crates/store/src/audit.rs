@@ -1,111 +1,11 @@
 //! The audit log: who did what to what, when, in which request, with what outcome. Never a secret or a hash.
 
-use crate::sql::audit_entries as sql;
-use crate::{Cursor, Listing, Page, Store, StoreError};
+use crate::connect::Store;
+use crate::error::StoreError;
+use crate::page::{Cursor, Listing, Page};
+use crate::rows::audit::{AuditEntry, AuditFilter, AuditInsert};
+use crate::sql::audit as sql;
 use lychgate_authz::{Action, Caller, Resource, Target, authorise, authorise_list};
-use lychgate_types::{AuditEntryId, RequestId, Timestamp, TokenId};
-use uuid::Uuid;
-
-/// What came of an action.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AuditOutcome {
-    /// It was done.
-    Ok,
-    /// It was not allowed.
-    Denied,
-    /// It was allowed but could not be done.
-    Failed,
-}
-
-lychgate_types::texts!(AuditOutcome {
-    Ok = "ok",
-    Denied = "denied",
-    Failed = "failed",
-});
-
-/// What kind of principal acted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ActorKind {
-    /// A user, by a token.
-    User,
-    /// A replica, by a gateway key.
-    Replica,
-    /// The control plane on its own account.
-    ControlPlane,
-}
-
-lychgate_types::texts!(ActorKind {
-    User = "user",
-    Replica = "replica",
-    ControlPlane = "control_plane",
-});
-
-/// One entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditEntry {
-    /// Its id.
-    pub id: AuditEntryId,
-    /// When.
-    pub created_at: Timestamp,
-    /// What kind of principal acted.
-    pub actor_kind: ActorKind,
-    /// The user's or gateway key's id; `None` for the control plane.
-    pub actor_id: Option<Uuid>,
-    /// The user's or gateway key's name at that time.
-    pub actor_name: Option<String>,
-    /// The token that the user acted by.
-    pub actor_token_id: Option<TokenId>,
-    /// For example `create`.
-    pub action: String,
-    /// For example `ai_gateway_key`.
-    pub resource_type: Resource,
-    /// What it was done to.
-    pub target_id: Option<Uuid>,
-    /// That thing's name at that time.
-    pub target_name: Option<String>,
-    /// That credential's public prefix.
-    pub target_prefix: Option<String>,
-    /// What came of it.
-    pub outcome: AuditOutcome,
-    /// More, in words.
-    pub detail: Option<String>,
-    /// In which request; `None` for work that no request caused.
-    pub request_id: Option<RequestId>,
-}
-
-/// An entry to be written; actor, time and request come from the caller and the clock. Long texts are cut.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditInsert {
-    /// For example `attach`.
-    pub action: String,
-    /// To what kind of thing.
-    pub resource_type: Resource,
-    /// To which one.
-    pub target_id: Option<Uuid>,
-    /// Its name.
-    pub target_name: Option<String>,
-    /// Its public prefix, for credentials.
-    pub target_prefix: Option<String>,
-    /// What came of it.
-    pub outcome: AuditOutcome,
-    /// More, in words.
-    pub detail: Option<String>,
-}
-
-/// Which entries are wanted; all that is given must fit.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AuditFilter {
-    /// About this kind of thing.
-    pub resource_type: Option<Resource>,
-    /// Of this action.
-    pub action: Option<String>,
-    /// By the actor of this id or name.
-    pub actor: Option<String>,
-    /// At or after.
-    pub since: Option<Timestamp>,
-    /// Before.
-    pub until: Option<Timestamp>,
-}
 
 impl Store {
     /// Writes an entry about something that is not a change of data, such as a replica's attach.

@@ -4,56 +4,18 @@
 //! Numbers grow by one and become visible in their order, so a reader that has seen `n` has seen all up to `n`. What is older
 //! than [`KEPT`] is forgotten. Not here: what is told to replicas, and how (the control plane's hub).
 
+use crate::connect::Store;
 use crate::engine::{Listener, Tx};
+use crate::error::StoreError;
 use crate::guard::only_the_plane;
+use crate::rows::changes::{Change, Changes, RevokedTokens};
 use crate::sql::changes as sql;
-use crate::{Store, StoreError};
 use lychgate_authz::{Action, Caller, Resource, Target, authorise};
 use lychgate_types::secret::SecretHash;
-use lychgate_types::{GatewayKeyId, ReplicaId};
 use std::time::Duration;
 
 /// How long the feed remembers.
 pub(crate) const KEPT: Duration = Duration::from_secs(24 * 3600);
-
-/// One change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
-    /// Providers or routes are not what they were.
-    Configuration,
-    /// A token stopped working, by itself or with its user.
-    TokenRevoked(SecretHash),
-    /// A gateway key was rotated, changed or deleted.
-    GatewayKey(GatewayKeyId),
-    /// A replica is to take no new requests.
-    ReplicaDrain(ReplicaId),
-}
-
-/// What the feed says after a place in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Changes {
-    /// What came after, in order.
-    Since {
-        /// As many as were asked for at most; what only a newer version knows is left out.
-        changes: Vec<Change>,
-        /// Where to go on; the place asked about itself where nothing came after.
-        upto: u64,
-    },
-    /// The feed does not reach back to that place, or is not the feed that the place belongs to: anything may have happened.
-    Gap {
-        /// The last number there is.
-        now: u64,
-    },
-}
-
-/// The tokens that stopped working after a place in the feed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RevokedTokens {
-    /// Their hashes.
-    pub hashes: Vec<SecretHash>,
-    /// The last number that there was in the feed.
-    pub upto: u64,
-}
 
 /// Wakes whoever waits for changes that other control planes made.
 pub struct ChangeListener(Listener);

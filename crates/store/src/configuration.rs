@@ -1,12 +1,13 @@
 //! What replicas are told, read in one snapshot: providers with their sealed keys, and routes. Not here: opening the keys,
 //! and sending it (both the control plane's).
 
+use crate::connect::Store;
+use crate::error::StoreError;
 use crate::guard::no_user;
-use crate::providers::Provider;
-use crate::routes::Route;
+use crate::rows::providers::Provider;
+use crate::rows::routes::Route;
 use crate::seal::Sealed;
 use crate::sql::{ai_gateway_keys, providers as sql, routes};
-use crate::{Store, StoreError};
 use lychgate_authz::{Action, Caller, Principal, Resource, Target, authorise};
 use lychgate_types::policy::ProviderPolicy;
 use lychgate_types::provider::ProviderType;

@@ -19,7 +19,7 @@ pub(crate) use open::schema_id;
 pub(crate) use row::Row;
 pub(crate) use value::{Args, Moment, Value, args, clean, cut};
 
-use crate::StoreError;
+use crate::error::StoreError;
 use reach::Reach;
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};

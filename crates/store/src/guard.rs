@@ -1,7 +1,8 @@
 //! The question "may this caller do that", asked before every query; what it refuses to a change is written down.
 
-use crate::audit::{AuditInsert, AuditOutcome};
-use crate::{Store, StoreError};
+use crate::connect::Store;
+use crate::error::StoreError;
+use crate::rows::audit::{AuditInsert, AuditOutcome};
 use lychgate_authz::{Action, Caller, Denial, Principal, Resource, Target, authorise};
 use lychgate_types::{Timestamp, UserId};
 use uuid::Uuid;
@@ -97,7 +98,7 @@ impl Store {
         };
         let mut held = self.engine.write().await?;
         let entry = event.entry(AuditOutcome::Denied, detail);
-        crate::sql::audit_entries::insert(held.conn(), caller, self.ambient.new_id(), self.now(), &entry).await?;
+        crate::sql::audit::insert(held.conn(), caller, self.ambient.new_id(), self.now(), &entry).await?;
         result
     }
 }

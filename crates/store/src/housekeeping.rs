@@ -1,9 +1,11 @@
 //! Deleting what is outdated. Any number of control planes may call it; one at a time does the work.
 
+use crate::connect::Store;
 use crate::engine::Lock;
+use crate::error::StoreError;
 use crate::guard::only_the_plane;
-use crate::sql::{changes as changes_sql, idempotency_keys, replicas as replicas_sql};
-use crate::{Store, StoreError, changes, replicas};
+use crate::sql::{changes as changes_sql, idempotency as idempotency_sql, replicas as replicas_sql};
+use crate::{changes, replicas};
 use lychgate_authz::{Action, Caller, Resource, Target, authorise};
 
 /// What was deleted, in rows.
@@ -30,7 +32,7 @@ impl Store {
         let done = Housekeeping {
             changes: changes_sql::prune(tx.conn(), now.minus(changes::KEPT)).await?,
             replicas: replicas_sql::prune(tx.conn(), now.minus(replicas::KEPT)).await?,
-            idempotency_keys: idempotency_keys::prune(tx.conn(), now).await?,
+            idempotency_keys: idempotency_sql::prune(tx.conn(), now).await?,
         };
         tx.commit().await?;
         Ok(Some(done))

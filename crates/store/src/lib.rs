@@ -6,8 +6,6 @@
 //! *Architecture invariants:* SQL texts live in `sql/` and are unreachable from outside. What only one engine can do stands
 //! in `engine`. No row type has a field for a secret or the hash of a gateway key. Nothing here knows HTTP.
 
-mod ai_gateway_key_rotate;
-mod ai_gateway_key_update;
 mod ai_gateway_keys;
 mod audit;
 mod changes;
@@ -18,44 +16,45 @@ mod error;
 mod guard;
 mod housekeeping;
 mod idempotency;
-mod ingest;
 mod interceptions;
 mod master_key;
 mod page;
-mod provider_update;
 mod providers;
 mod replicas;
-mod route_update;
 mod routes;
+mod rows;
 pub mod seal;
 mod sql;
 mod tokens;
 mod url;
 mod users;
 
-pub use ai_gateway_key_rotate::{GatewayKeyRotation, KeyExpiry};
-pub use ai_gateway_key_update::GatewayKeyPatch;
-pub use ai_gateway_keys::{AiGatewayKeyInsert, GatewayKey, KeyAuthentication, KeyFilter, KeyState, SecretState};
-pub use audit::{ActorKind, AuditEntry, AuditFilter, AuditInsert, AuditOutcome};
-pub use changes::{Change, ChangeListener, Changes, RevokedTokens};
+pub use changes::ChangeListener;
 pub use configuration::{SealedConfiguration, SealedProvider};
 pub use connect::{Store, schema_id};
 pub use error::{
     ConnectError, Constraint, Internal, RouteMisfit, RouteMisfitReason, RoutePlace, RuleBroken, StoreError,
 };
 pub use housekeeping::Housekeeping;
-pub use idempotency::{Idempotency, Operation, RememberedAnswer};
-pub use ingest::{IngestReport, ReplicaStamp};
-pub use interceptions::{InterceptionDetail, InterceptionFilter, InterceptionSummary, TokenSums};
+pub use interceptions::ingest::IngestReport;
 pub use page::{Cursor, CursorError, Listing, Page};
-pub use provider_update::{ProviderPatch, WantedKey};
-pub use providers::{Provider, ProviderInsert, ProviderKey, ProviderKeyInsert, ProviderRef};
-pub use replicas::{
-    KeyRef, LOST_AFTER, Replica, ReplicaAttachment, ReplicaBeat, ReplicaFilter, ReplicaLoad, ReplicaState, ReplicaTold,
+pub use replicas::LOST_AFTER;
+pub use rows::ai_gateway_keys::{
+    AiGatewayKeyInsert, GatewayKey, GatewayKeyPatch, GatewayKeyRotation, KeyAuthentication, KeyExpiry, KeyFilter,
+    KeyRef, KeyState, SecretState,
 };
-pub use route_update::RoutePatch;
-pub use routes::{Route, RouteInsert, RouteTarget, TargetWanted};
+pub use rows::audit::{ActorKind, AuditEntry, AuditFilter, AuditInsert, AuditOutcome};
+pub use rows::changes::{Change, Changes, RevokedTokens};
+pub use rows::idempotency::{Idempotency, Operation, RememberedAnswer};
+pub use rows::interceptions::{InterceptionDetail, InterceptionFilter, InterceptionSummary, ReplicaStamp, TokenSums};
+pub use rows::providers::{
+    Provider, ProviderInsert, ProviderKey, ProviderKeyInsert, ProviderPatch, ProviderRef, WantedKey,
+};
+pub use rows::replicas::{
+    Replica, ReplicaAttachment, ReplicaBeat, ReplicaFilter, ReplicaLoad, ReplicaState, ReplicaTold,
+};
+pub use rows::routes::{Route, RouteInsert, RoutePatch, RouteTarget, TargetWanted};
+pub use rows::tokens::{Token, TokenAuthentication, TokenFilter, TokenInsert};
+pub use rows::users::{User, UserFilter, UserInsert, UserRef, UserState};
 pub use seal::{SealError, Sealed, Sealer};
-pub use tokens::{Token, TokenAuthentication, TokenFilter, TokenInsert};
 pub use url::{DatabaseUrl, DatabaseUrlError};
-pub use users::{User, UserFilter, UserInsert, UserRef, UserState};

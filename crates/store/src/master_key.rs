@@ -1,10 +1,11 @@
 //! Whether the master key is the one that this database was sealed with.
 
+use crate::connect::Store;
 use crate::engine::{Lock, foreign};
+use crate::error::StoreError;
 use crate::guard::no_user;
 use crate::seal::{SealError, Sealer};
-use crate::sql::master_key_checks as sql;
-use crate::{Store, StoreError};
+use crate::sql::master_key as sql;
 use lychgate_authz::{Action, Caller, Resource, Target, authorise};
 
 const COLUMN: &str = "master_key_checks.sealed";

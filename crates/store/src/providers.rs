@@ -1,92 +1,17 @@
 //! Providers: configured upstreams with their sealed keys. Every change counts the configuration version up.
 
-use crate::changes::Change;
+pub(crate) mod update;
+
+use crate::connect::Store;
 use crate::engine::Tx;
+use crate::error::{RuleBroken, StoreError};
 use crate::guard::{Event, id_or_name};
-use crate::seal::Sealed;
+use crate::page::{Cursor, Listing, Page};
+use crate::rows::changes::Change;
+use crate::rows::providers::{Provider, ProviderInsert};
 use crate::sql::providers as sql;
-use crate::{Cursor, Listing, Page, RuleBroken, Store, StoreError};
 use lychgate_authz::{Action, Caller, Resource, Target, authorise, authorise_list};
-use lychgate_types::policy::{PolicyChange, ProviderPolicy};
-use lychgate_types::provider::ProviderType;
-use lychgate_types::{ProviderId, ProviderKeyId, Timestamp};
-
-/// A provider; its keys are only shown masked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Provider {
-    /// Its id.
-    pub id: ProviderId,
-    /// Lower case, unique.
-    pub name: String,
-    /// Its wire family.
-    pub provider_type: ProviderType,
-    /// Absolute URL; checked by the caller.
-    pub base_url: String,
-    /// Whether requests may go there.
-    pub enabled: bool,
-    /// Whether it may live on a loopback or private address.
-    pub allow_private: bool,
-    /// In force: what somebody has set, and the defaults.
-    pub policy: ProviderPolicy,
-    /// In the operator's order.
-    pub keys: Vec<ProviderKey>,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it was last changed.
-    pub updated_at: Timestamp,
-}
-
-/// A provider as other things name it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProviderRef {
-    /// Its id.
-    pub id: ProviderId,
-    /// Its name.
-    pub name: String,
-}
-
-/// One of a provider's keys, masked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProviderKey {
-    /// Its id.
-    pub id: ProviderKeyId,
-    /// First and last four characters, or less.
-    pub masked: String,
-    /// When it was added.
-    pub created_at: Timestamp,
-}
-
-/// A provider to be made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProviderInsert {
-    /// Made by the caller.
-    pub id: ProviderId,
-    /// Stored in lower case; must keep the name rule.
-    pub name: String,
-    /// Its wire family.
-    pub provider_type: ProviderType,
-    /// At most 2000 characters.
-    pub base_url: String,
-    /// Whether requests may go there.
-    pub enabled: bool,
-    /// Whether it may live on a loopback or private address.
-    pub allow_private: bool,
-    /// What differs from the default policy; its bounds are checked by the caller.
-    pub policy: PolicyChange,
-    /// In the operator's order.
-    pub keys: Vec<ProviderKeyInsert>,
-}
-
-/// A provider key to be added.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProviderKeyInsert {
-    /// Made by the caller: it is part of what the secret is sealed with.
-    pub id: ProviderKeyId,
-    /// The secret, sealed for `id` and the column `provider_keys.sealed`.
-    pub sealed: Sealed,
-    /// What may be shown of it.
-    pub masked: String,
-}
+use lychgate_types::ProviderId;
 
 impl Store {
     /// Makes a provider with its keys.

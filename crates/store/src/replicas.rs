@@ -3,14 +3,17 @@
 //! One row per replica, written by the control plane that it is attached to, so that every control plane can list all. Not
 //! here: the attachments themselves (the control plane's hub).
 
-use crate::audit::AuditInsert;
-use crate::changes::Change;
+use crate::connect::Store;
+use crate::error::StoreError;
 use crate::guard::{Event, only_the_plane};
-use crate::sql::{audit_entries, replicas as sql};
-use crate::{Cursor, Listing, Page, Store, StoreError};
+use crate::page::{Cursor, Listing, Page};
+use crate::rows::audit::AuditInsert;
+use crate::rows::changes::Change;
+use crate::rows::replicas::{Replica, ReplicaAttachment, ReplicaBeat, ReplicaFilter, ReplicaState};
+use crate::sql::{audit, replicas as sql};
 use lychgate_authz::{Action, Caller, Resource, Target, authorise, authorise_list};
-use lychgate_types::{AttachmentId, ControlPlaneId, GatewayKeyId, ReplicaId, Timestamp};
-use std::collections::{BTreeMap, HashMap};
+use lychgate_types::{GatewayKeyId, ReplicaId, Timestamp};
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// A replica of which nothing was heard for so long is lost. Replicas tell of themselves every ten seconds at least.
@@ -19,121 +22,6 @@ pub const LOST_AFTER: Duration = Duration::from_secs(30);
 pub(crate) const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// So many replicas of one gateway key are shown with it.
 const SHOWN_WITH_KEY: u32 = 200;
-
-/// A replica as the registry knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Replica {
-    /// Made by the replica when it started.
-    pub id: ReplicaId,
-    /// When it first attached.
-    pub created_at: Timestamp,
-    /// The gateway key that it came in by; it may be deleted by now.
-    pub gateway_key: KeyRef,
-    /// How it introduced itself.
-    pub told: ReplicaTold,
-    /// Where it is, or was last, attached.
-    pub control_plane_id: ControlPlaneId,
-    /// When it attached there.
-    pub connected_at: Timestamp,
-    /// When it was last heard.
-    pub last_heartbeat_at: Timestamp,
-    /// What it said then.
-    pub load: ReplicaLoad,
-    /// Whether it is there.
-    pub state: ReplicaState,
-}
-
-/// A gateway key as other things name it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyRef {
-    /// Its id.
-    pub id: GatewayKeyId,
-    /// Its name.
-    pub name: String,
-}
-
-/// What a replica says of itself when it attaches. Nobody vouches for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReplicaTold {
-    /// Its host's name, or what the operator calls it.
-    pub name: String,
-    /// Of the product.
-    pub version: String,
-    /// Where clients reach it, `host:port`.
-    pub address: String,
-    /// The operator's own.
-    pub labels: BTreeMap<String, String>,
-}
-
-/// What a replica says of itself from time to time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ReplicaLoad {
-    /// Records not delivered yet.
-    pub spool_depth: u64,
-    /// Records that could not be delivered and lie aside there.
-    pub set_aside: u64,
-    /// Client requests being served.
-    pub in_flight: u64,
-    /// The configuration in force there; 0 before the first.
-    pub configuration_version: u64,
-}
-
-/// Whether a replica is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReplicaState {
-    /// It is.
-    Attached,
-    /// It is, but it was told to take no new requests.
-    Draining,
-    /// It went away, and said so.
-    Detached,
-    /// It went away without a word, or the control plane that it was attached to did.
-    Lost,
-}
-
-lychgate_types::texts!(ReplicaState {
-    Attached = "attached",
-    Draining = "draining",
-    Detached = "detached",
-    Lost = "lost",
-});
-
-/// Which replicas are wanted; all that is given must fit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ReplicaFilter {
-    /// Those that came in by this gateway key.
-    pub gateway_key: Option<GatewayKeyId>,
-    /// Those in this state.
-    pub state: Option<ReplicaState>,
-}
-
-/// One attachment of a replica, as its control plane sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReplicaAttachment {
-    /// The attachment; what is told of an earlier one of the same replica no longer counts.
-    pub id: AttachmentId,
-    /// The replica.
-    pub replica_id: ReplicaId,
-    /// The gateway key that it showed.
-    pub gateway_key: KeyRef,
-    /// How it introduced itself.
-    pub told: ReplicaTold,
-    /// Where it is attached.
-    pub control_plane_id: ControlPlaneId,
-    /// Since when.
-    pub connected_at: Timestamp,
-}
-
-/// What was heard of a replica over one attachment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReplicaBeat {
-    /// Over which attachment.
-    pub attachment: ReplicaAttachment,
-    /// When.
-    pub heard_at: Timestamp,
-    /// What it said.
-    pub load: ReplicaLoad,
-}
 
 impl Store {
     /// Enters an attachment into the registry, with its audit entry. Says whether the replica has been told to drain.
@@ -155,7 +43,7 @@ impl Store {
         let mut tx = self.engine.begin().await?;
         let lost = attachment.connected_at.minus(LOST_AFTER);
         let draining = sql::attach(tx.conn(), attachment, lost).await?;
-        audit_entries::insert(tx.conn(), caller, self.ambient.new_id(), self.now(), entry).await?;
+        audit::insert(tx.conn(), caller, self.ambient.new_id(), self.now(), entry).await?;
         tx.commit().await?;
         Ok(draining)
     }
@@ -197,7 +85,7 @@ impl Store {
         if let Some(state) = state {
             sql::detach(tx.conn(), attachment, state).await?;
         }
-        audit_entries::insert(tx.conn(), caller, self.ambient.new_id(), self.now(), entry).await?;
+        audit::insert(tx.conn(), caller, self.ambient.new_id(), self.now(), entry).await?;
         tx.commit().await
     }
 

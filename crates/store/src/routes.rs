@@ -1,79 +1,19 @@
 //! Routes: where requests to a provider for certain models go instead. Every change counts the configuration version up.
 
-use crate::changes::Change;
+pub(crate) mod update;
+
+use crate::connect::Store;
 use crate::engine::Tx;
-use crate::error::{RouteMisfit, RouteMisfitReason, RoutePlace};
+use crate::error::{RouteMisfit, RouteMisfitReason, RoutePlace, RuleBroken, StoreError};
 use crate::guard::{Event, id_or_name};
-use crate::providers::ProviderRef;
+use crate::page::{Cursor, Listing, Page};
+use crate::rows::changes::Change;
+use crate::rows::providers::ProviderRef;
+use crate::rows::routes::{Route, RouteInsert, RouteTarget, TargetWanted};
 use crate::sql::{providers, routes as sql};
-use crate::{Cursor, Listing, Page, RuleBroken, Store, StoreError};
 use lychgate_authz::{Action, Caller, Resource, Target, authorise, authorise_list};
 use lychgate_types::provider::ProviderType;
-use lychgate_types::{ProviderId, RouteId, Timestamp};
-
-/// A route.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Route {
-    /// Its id.
-    pub id: RouteId,
-    /// Lower case, unique.
-    pub name: String,
-    /// The provider that clients address.
-    pub provider: ProviderRef,
-    /// The model asked for: its exact name, or a beginning followed by `*`.
-    pub model: String,
-    /// One of these is drawn by weight.
-    pub targets: Vec<RouteTarget>,
-    /// Tried in this order when no target answered well.
-    pub fallbacks: Vec<RouteTarget>,
-    /// Whether it is in force.
-    pub enabled: bool,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it was last changed.
-    pub updated_at: Timestamp,
-}
-
-/// One place where a request may go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RouteTarget {
-    /// Of the same wire family as the route's own provider.
-    pub provider: ProviderRef,
-    /// The model to ask for there; `None` keeps the client's.
-    pub model: Option<String>,
-    /// Its share among the targets, 1 to 1000; without meaning among fallbacks.
-    pub weight: u32,
-}
-
-/// A route to be made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RouteInsert {
-    /// Made by the caller.
-    pub id: RouteId,
-    /// Stored in lower case; must keep the name rule.
-    pub name: String,
-    /// Id or name of the provider that clients address.
-    pub provider: String,
-    /// 1 to 256 characters; a star only at the end, which the caller checks.
-    pub model: String,
-    /// How many there may be is checked by the caller.
-    pub targets: Vec<TargetWanted>,
-    /// How many there may be is checked by the caller.
-    pub fallbacks: Vec<TargetWanted>,
-    /// Whether it is in force.
-    pub enabled: bool,
-}
-
-/// A place where requests shall go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TargetWanted {
-    /// Id or name of the provider.
-    pub provider: String,
-    /// The model to ask for there, 1 to 256 characters; `None` keeps the client's.
-    pub model: Option<String>,
-    /// 1 to 1000.
-    pub weight: u32,
-}
+use lychgate_types::{ProviderId, RouteId};
 
 impl Store {
     /// Makes a route. Its providers must be there and of one wire family ([`RuleBroken::RouteProviders`]).
@@ -198,7 +138,7 @@ impl Lookup {
         let found = by_id.or_else(|| self.present.iter().find(|(provider, _)| provider.name == name));
         let why = match (found, self.wire) {
             (None, _) => RouteMisfitReason::Unknown,
-            (Some((_, wire)), Some(own)) if !own.speaks_like(*wire) => RouteMisfitReason::OtherWire,
+            (Some((_, wire)), Some(own)) if own.wire_family() != wire.wire_family() => RouteMisfitReason::OtherWire,
             (Some((provider, wire)), _) => {
                 if place == RoutePlace::Entry {
                     self.wire = Some(*wire);

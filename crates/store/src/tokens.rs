@@ -1,95 +1,17 @@
 //! User tokens: what an AI client or API caller comes in with. A revoked token stays as a row.
 
-use crate::changes::Change;
+use crate::connect::Store;
 use crate::engine::Lock;
+use crate::error::{RuleBroken, StoreError};
 use crate::guard::{Event, no_replica, own};
+use crate::page::{Cursor, Listing, Page};
+use crate::rows::changes::Change;
+use crate::rows::tokens::{Token, TokenAuthentication, TokenFilter, TokenInsert};
+use crate::rows::users::UserState;
 use crate::sql;
-use crate::users::{UserRef, UserState};
-use crate::{Cursor, Listing, Page, RuleBroken, Store, StoreError};
-use lychgate_authz::{Action, Caller, Principal, Resource, Role, Scopes, Target, authorise, authorise_list};
+use lychgate_authz::{Action, Caller, Principal, Resource, Target, authorise, authorise_list};
 use lychgate_types::secret::SecretHash;
-use lychgate_types::{Timestamp, TokenId, UserId};
-
-/// A user token, without its secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Token {
-    /// Its id.
-    pub id: TokenId,
-    /// Whose it is.
-    pub user: UserRef,
-    /// Lower case; need not be unique.
-    pub name: String,
-    /// The first 11 characters of the secret: for display only.
-    pub secret_prefix: String,
-    /// What it narrows the user's role to.
-    pub scopes: Scopes,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// From when on it does not work; `None`: never.
-    pub expires_at: Option<Timestamp>,
-    /// When it was last used, to the minute.
-    pub last_used_at: Option<Timestamp>,
-    /// When it was revoked.
-    pub revoked_at: Option<Timestamp>,
-}
-
-/// A token to be made.
-#[derive(Clone, PartialEq, Eq)]
-pub struct TokenInsert {
-    /// Made by the caller.
-    pub id: TokenId,
-    /// Given by the caller.
-    pub created_at: Timestamp,
-    /// Whose it shall be.
-    pub user_id: UserId,
-    /// Stored in lower case; must keep the name rule.
-    pub name: String,
-    /// The first 11 characters of the secret.
-    pub secret_prefix: String,
-    /// SHA-256 of the secret.
-    pub hashed_secret: Vec<u8>,
-    /// What it shall narrow the user's role to; at most what the caller's own token allows.
-    pub scopes: Scopes,
-    /// From when on it shall not work.
-    pub expires_at: Option<Timestamp>,
-}
-
-impl std::fmt::Debug for TokenInsert {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TokenInsert")
-            .field("id", &self.id)
-            .field("name", &self.name)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Which tokens are wanted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct TokenFilter {
-    /// Only this user's.
-    pub user: Option<UserId>,
-}
-
-/// What is known of a token that somebody showed. It is for the caller to see whether it still works.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenAuthentication {
-    /// The token.
-    pub token_id: TokenId,
-    /// Whose it is.
-    pub user_id: UserId,
-    /// The user's name.
-    pub username: String,
-    /// The user's role.
-    pub role: Role,
-    /// Deleted users count as suspended.
-    pub user_state: UserState,
-    /// What the token narrows the role to.
-    pub scopes: Scopes,
-    /// From when on it does not work.
-    pub expires_at: Option<Timestamp>,
-    /// When it was revoked.
-    pub revoked_at: Option<Timestamp>,
-}
+use lychgate_types::{Timestamp, TokenId};
 
 impl Store {
     /// Makes a token for an active user.

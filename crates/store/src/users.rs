@@ -1,69 +1,18 @@
 //! Users: people and services with an account. A deleted user stays as a row, for accounting; the name is free again.
 
-use crate::audit::AuditOutcome;
 use crate::changes::tokens_revoked;
+use crate::connect::Store;
 use crate::engine::{Lock, Tx};
+use crate::error::{RuleBroken, StoreError};
 use crate::guard::{Event, containing, id_or_name};
+use crate::page::{Cursor, Listing, Page};
+use crate::rows::audit::AuditOutcome;
+use crate::rows::tokens::{Token, TokenInsert};
+use crate::rows::users::{User, UserFilter, UserInsert, UserState};
 use crate::sql;
-use crate::tokens::{Token, TokenInsert};
-use crate::{Cursor, Listing, Page, RuleBroken, Store, StoreError};
 use lychgate_authz::{Action, Caller, Resource, Role, Target, authorise, authorise_list};
+use lychgate_types::UserId;
 use lychgate_types::secret::SecretHash;
-use lychgate_types::{Timestamp, UserId};
-
-/// A user who was not deleted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct User {
-    /// Its id.
-    pub id: UserId,
-    /// Lower case, unique among users who were not deleted.
-    pub username: String,
-    /// What the user is in the deployment.
-    pub role: Role,
-    /// Whether the user's tokens work.
-    pub state: UserState,
-    /// When the user was made.
-    pub created_at: Timestamp,
-}
-
-/// A user as other things name it; a deleted user keeps its name there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UserRef {
-    /// Its id.
-    pub id: UserId,
-    /// Its name.
-    pub username: String,
-}
-
-/// Whether a user's tokens work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UserState {
-    /// They do.
-    Active,
-    /// They do not, until the user is active again.
-    Suspended,
-}
-
-lychgate_types::texts!(UserState {
-    Active = "active",
-    Suspended = "suspended",
-});
-
-/// A user to be made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UserInsert {
-    /// Stored in lower case; must keep the name rule.
-    pub username: String,
-    /// What the user shall be.
-    pub role: Role,
-}
-
-/// Which users are wanted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct UserFilter {
-    /// Part of the name.
-    pub q: Option<String>,
-}
 
 impl Store {
     /// Makes a user.
@@ -175,7 +124,7 @@ impl Store {
     /// Writes a change's entry in the change's own transaction.
     pub(crate) async fn record(&self, tx: &mut Tx, caller: &Caller, event: &Event) -> Result<(), StoreError> {
         let entry = event.entry(AuditOutcome::Ok, event.detail.clone());
-        sql::audit_entries::insert(tx.conn(), caller, self.ambient.new_id(), self.now(), &entry).await
+        sql::audit::insert(tx.conn(), caller, self.ambient.new_id(), self.now(), &entry).await
     }
 
     async fn change_state(

@@ -4,6 +4,7 @@
 //! types that print nothing of themselves, and this crate closes the two back doors: other crates' chatter ([`log`]) and panic
 //! messages ([`panic`]).
 
+pub mod error;
 pub mod log;
 pub mod metrics;
 pub mod panic;

@@ -4,8 +4,7 @@
 
 use crate::provider::{Api, ProviderType};
 use crate::secret::SecretHash;
-use crate::text_enum::text_enum;
-use crate::{InterceptionId, Timestamp};
+use crate::{InterceptionId, Timestamp, text_enum};
 use serde::Serialize;
 
 text_enum! {

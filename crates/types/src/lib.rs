@@ -24,5 +24,7 @@ pub use id::{
     ReplicaId, RequestId, RouteId, TokenId, UserId,
 };
 pub use name::{Name, NameError};
+#[doc(hidden)]
+pub use serde as __serde; // for `text_enum!`
 pub use text_enum::{Texts, UnknownText};
 pub use timestamp::{Timestamp, TimestampError};

@@ -101,7 +101,7 @@ settings! {
 }
 
 settings! {
-    /// When a provider is left alone for a while. One breaker stands per provider, API, model and credential.
+    /// When a circuit breaker opens, and for how long. There is one per provider, API, model and credential.
     BreakerPolicy, BreakerChange in "breaker." {
         /// Failures within the window that open it; 0 switches it off.
         failures = 10, 0..=10_000;
@@ -124,9 +124,9 @@ pub struct ProviderPolicy {
     pub timeouts: Timeouts,
     /// Circuit breaker.
     pub breaker: BreakerPolicy,
-    /// How long a central key that the provider refused (401, 403) or limited (429 without `Retry-After`) is left out, in
-    /// seconds.
-    pub key_bench_seconds: u32,
+    /// How long a provider key is skipped after the provider rejected it (401, 403) or rate-limited it (429 without
+    /// `Retry-After`), in seconds.
+    pub key_cooldown_seconds: u32,
     /// Whether HTTP/2 is spoken where the provider offers it. Off by default: one HTTP/2 connection bounds the number of
     /// concurrent streams.
     pub http2: bool,
@@ -138,15 +138,15 @@ impl Default for ProviderPolicy {
             retry: RetryPolicy::default(),
             timeouts: Timeouts::default(),
             breaker: BreakerPolicy::default(),
-            key_bench_seconds: KEY_BENCH.default,
+            key_cooldown_seconds: KEY_COOLDOWN.default,
             http2: false,
         }
     }
 }
 
-const KEY_BENCH: Setting = Setting {
-    field: "key_bench_seconds",
-    meaning: " How long a central key that the provider refused (401, 403) or limited (429 without `Retry-After`) is left out, in seconds.",
+const KEY_COOLDOWN: Setting = Setting {
+    field: "key_cooldown_seconds",
+    meaning: " How long a provider key is skipped after the provider rejected it (401, 403) or rate-limited it (429 without `Retry-After`), in seconds.",
     default: 60,
     least: 1,
     most: 86_400,
@@ -159,7 +159,7 @@ impl ProviderPolicy {
             RetryPolicy::SETTINGS,
             Timeouts::SETTINGS,
             BreakerPolicy::SETTINGS,
-            &[KEY_BENCH],
+            &[KEY_COOLDOWN],
         ]
         .concat()
     }
@@ -170,7 +170,7 @@ impl ProviderPolicy {
             &self.retry.values()[..],
             &self.timeouts.values(),
             &self.breaker.values(),
-            &[self.key_bench_seconds],
+            &[self.key_cooldown_seconds],
         ];
         let pairs = Self::settings().into_iter().zip(values.concat());
         pairs
@@ -199,9 +199,9 @@ pub struct PolicyChange {
     /// Circuit breaker.
     #[serde(skip_serializing_if = "BreakerChange::is_empty")]
     pub breaker: BreakerChange,
-    /// See [`ProviderPolicy::key_bench_seconds`].
+    /// See [`ProviderPolicy::key_cooldown_seconds`].
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub key_bench_seconds: Option<u32>,
+    pub key_cooldown_seconds: Option<u32>,
     /// See [`ProviderPolicy::http2`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http2: Option<bool>,
@@ -214,7 +214,7 @@ impl PolicyChange {
             retry: self.retry.over(base.retry),
             timeouts: self.timeouts.over(base.timeouts),
             breaker: self.breaker.over(base.breaker),
-            key_bench_seconds: self.key_bench_seconds.unwrap_or(base.key_bench_seconds),
+            key_cooldown_seconds: self.key_cooldown_seconds.unwrap_or(base.key_cooldown_seconds),
             http2: self.http2.unwrap_or(base.http2),
         }
     }
@@ -225,7 +225,7 @@ impl PolicyChange {
             retry: self.retry.then(later.retry),
             timeouts: self.timeouts.then(later.timeouts),
             breaker: self.breaker.then(later.breaker),
-            key_bench_seconds: later.key_bench_seconds.or(self.key_bench_seconds),
+            key_cooldown_seconds: later.key_cooldown_seconds.or(self.key_cooldown_seconds),
             http2: later.http2.or(self.http2),
         }
     }
@@ -254,9 +254,9 @@ mod tests {
         let read = |text: &str| serde_json::from_str::<PolicyChange>(text).unwrap();
         let first = read(r#"{"retry":{"max_attempts":1,"budget_percent":0},"http2":true}"#);
         let both = first.then(read(
-            r#"{"retry":{"max_attempts":5},"breaker":{},"key_bench_seconds":9}"#,
+            r#"{"retry":{"max_attempts":5},"breaker":{},"key_cooldown_seconds":9}"#,
         ));
-        let text = r#"{"retry":{"max_attempts":5,"budget_percent":0},"key_bench_seconds":9,"http2":true}"#;
+        let text = r#"{"retry":{"max_attempts":5,"budget_percent":0},"key_cooldown_seconds":9,"http2":true}"#;
         assert_eq!(serde_json::to_string(&both).unwrap(), text, "only what was set");
         let policy = both.over(ProviderPolicy::default());
         assert_eq!(
@@ -267,7 +267,7 @@ mod tests {
             ),
             (5, 0, 250)
         );
-        assert_eq!((policy.key_bench_seconds, policy.http2), (9, true));
+        assert_eq!((policy.key_cooldown_seconds, policy.http2), (9, true));
         assert_eq!(PolicyChange::default().over(policy), policy);
         assert_eq!(serde_json::to_string(&PolicyChange::default()).unwrap(), "{}");
     }
@@ -281,8 +281,11 @@ mod tests {
             assert!(setting.meaning.starts_with(' ') && !setting.meaning.trim().is_empty());
         }
         let mut bad = ProviderPolicy::default();
-        (bad.retry.max_attempts, bad.timeouts.total_ms, bad.key_bench_seconds) = (0, u32::MAX, 0);
+        (bad.retry.max_attempts, bad.timeouts.total_ms, bad.key_cooldown_seconds) = (0, u32::MAX, 0);
         let fields: Vec<_> = bad.misfits().iter().map(|misfit| misfit.field).collect();
-        assert_eq!(fields, ["retry.max_attempts", "timeouts.total_ms", "key_bench_seconds"]);
+        assert_eq!(
+            fields,
+            ["retry.max_attempts", "timeouts.total_ms", "key_cooldown_seconds"]
+        );
     }
 }

@@ -1,9 +1,11 @@
-//! What kinds of provider there are and which APIs they speak.
+//! Which types of provider there are, which wire family each is of, and which APIs they speak.
+//!
+//! Not here: what requests to each type look like (crate `wire`, folder `providers`).
 
-use crate::text_enum::text_enum;
+use crate::text_enum;
 
 text_enum! {
-    /// The wire family of a provider.
+    /// A type of provider.
     ProviderType {
         /// Anthropic's own API.
         Anthropic = "anthropic",
@@ -12,25 +14,7 @@ text_enum! {
         /// Any server that speaks OpenAI's wire format.
         OpenAiCompatible = "openai-compatible",
     }
-}
 
-impl ProviderType {
-    /// The provider's public base URL; `None` where only the operator knows it.
-    pub const fn default_base_url(self) -> Option<&'static str> {
-        match self {
-            Self::Anthropic => Some("https://api.anthropic.com"),
-            Self::OpenAi => Some("https://api.openai.com/v1"),
-            Self::OpenAiCompatible => None,
-        }
-    }
-
-    /// Whether what was written for one may be sent to the other as it is.
-    pub const fn speaks_like(self, other: Self) -> bool {
-        matches!(self, Self::Anthropic) == matches!(other, Self::Anthropic)
-    }
-}
-
-text_enum! {
     /// An API whose requests are recorded as interceptions.
     Api {
         /// `POST /v1/messages`
@@ -41,5 +25,44 @@ text_enum! {
         OpenAiResponses = "openai_responses",
         /// `POST /v1/embeddings`
         OpenAiEmbeddings = "openai_embeddings",
+    }
+}
+
+/// A wire format that several provider types may share: what was written for one of them may be sent to another as it is,
+/// and their errors have the same shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WireFamily {
+    /// Anthropic's Messages API and what belongs to it.
+    Anthropic,
+    /// OpenAI's Chat Completions, Responses and Embeddings.
+    OpenAi,
+}
+
+impl ProviderType {
+    /// The wire format that it speaks. Routes lead only to providers of the same family.
+    pub const fn wire_family(self) -> WireFamily {
+        match self {
+            Self::Anthropic => WireFamily::Anthropic,
+            Self::OpenAi | Self::OpenAiCompatible => WireFamily::OpenAi,
+        }
+    }
+
+    /// The provider's public base URL; `None` where only the operator knows it.
+    pub const fn default_base_url(self) -> Option<&'static str> {
+        match self {
+            Self::Anthropic => Some("https://api.anthropic.com"),
+            Self::OpenAi => Some("https://api.openai.com/v1"),
+            Self::OpenAiCompatible => None,
+        }
+    }
+}
+
+impl Api {
+    /// The wire format that it is part of.
+    pub const fn wire_family(self) -> WireFamily {
+        match self {
+            Self::AnthropicMessages => WireFamily::Anthropic,
+            Self::OpenAiChatCompletions | Self::OpenAiResponses | Self::OpenAiEmbeddings => WireFamily::OpenAi,
+        }
     }
 }

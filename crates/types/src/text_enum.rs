@@ -1,6 +1,6 @@
 //! Enums with one canonical text per variant.
 
-/// An enum with one canonical text per variant, by [`texts!`](crate::texts).
+/// An enum with one canonical text per variant, as [`text_enum!`](crate::text_enum) declares them.
 pub trait Texts: Copy + PartialEq + 'static {
     /// Every variant.
     const ALL: &'static [Self];
@@ -9,10 +9,28 @@ pub trait Texts: Copy + PartialEq + 'static {
     fn text(self) -> &'static str;
 }
 
-/// Gives an enum one canonical text per variant, used alike in JSON, the database, the link and the CLI.
+/// Declares public enums with one canonical text per variant, used alike in JSON, the database, the link, the CLI and metrics.
+///
+/// ```
+/// lychgate_types::text_enum! {
+///     /// How a job ended.
+///     Ending {
+///         /// All of it was done.
+///         Done = "done",
+///         /// It was given up.
+///         GivenUp = "given_up",
+///     }
+/// }
+/// assert_eq!("given_up".parse(), Ok(Ending::GivenUp));
+/// assert_eq!(Ending::Done.as_str(), "done");
+/// ```
 #[macro_export]
-macro_rules! texts {
-    ($name:ident { $($variant:ident = $text:literal,)* }) => {
+macro_rules! text_enum {
+    ($($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $text:literal,)* })*) => { $(
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$variant_meta])* $variant,)* }
+
         impl $name {
             /// Every variant.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
@@ -38,22 +56,23 @@ macro_rules! texts {
                 match text { $($text => Ok(Self::$variant),)* _ => Err($crate::UnknownText(&[$($text,)*])) }
             }
         }
-    };
+
+        impl $crate::__serde::Serialize for $name {
+            fn serialize<S: $crate::__serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> $crate::__serde::Deserialize<'de> for $name {
+            fn deserialize<D: $crate::__serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text: std::borrow::Cow<'de, str> = $crate::__serde::Deserialize::deserialize(deserializer)?;
+                text.parse().map_err(<D::Error as $crate::__serde::de::Error>::custom)
+            }
+        }
+    )* };
 }
 
-/// Declares an enum that is written as its text in JSON too.
-macro_rules! text_enum {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-        pub enum $name { $($(#[$vdoc])* #[serde(rename = $text)] $variant,)* }
-
-        $crate::texts!($name { $($variant = $text,)* });
-    };
-}
-pub(crate) use text_enum;
-
-/// Text that is none of an enum's values; says which there are.
+/// Text that is none of an enum's values; its message lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnknownText(pub &'static [&'static str]);
 
@@ -64,3 +83,41 @@ impl std::fmt::Display for UnknownText {
 }
 
 impl std::error::Error for UnknownText {}
+
+#[cfg(test)]
+mod tests {
+    #![expect(unreachable_pub, reason = "the macro declares what a crate exports")]
+
+    text_enum! {
+        /// What the weather is like.
+        #[derive(Default)]
+        Weather {
+            /// Sunshine.
+            #[default]
+            Fair = "fair",
+            /// Rain.
+            Foul = "foul",
+        }
+    }
+
+    #[test]
+    fn one_text_everywhere() {
+        for (weather, text) in [(Weather::Fair, "fair"), (Weather::Foul, "foul")] {
+            assert_eq!((weather.as_str(), weather.to_string().as_str()), (text, text));
+            assert_eq!(text.parse(), Ok(weather));
+            let json = format!("\"{text}\"");
+            assert_eq!(serde_json::to_string(&weather).unwrap(), json);
+            assert_eq!(serde_json::from_str::<Weather>(&json).unwrap(), weather);
+        }
+        assert_eq!(Weather::ALL, [Weather::default(), Weather::Foul]);
+    }
+
+    #[test]
+    fn other_text_is_refused_with_what_there_is() {
+        let unknown = "Fair".parse::<Weather>().unwrap_err();
+        assert_eq!(unknown.to_string(), "must be one of: fair, foul");
+        let error = serde_json::from_str::<Weather>("\"mild\"").unwrap_err().to_string();
+        assert!(error.starts_with("must be one of: fair, foul"), "{error}");
+        assert!(serde_json::from_str::<Weather>("1").is_err());
+    }
+}

@@ -1,26 +1,29 @@
 //! Provider formats: bytes in, facts out.
 //!
-//! This crate knows how Anthropic and OpenAI spell a request, a usage count, a tool call, an error. It reads beside the
-//! relay: what it can't read it skips, and nothing it does changes a byte that goes to the client, but for the one usage
-//! chunk that [`UsageChunkFilter`] takes out because [`ask_for_usage`] had asked for it.
+//! This crate knows what requests to each type of provider look like ([`provider`]), and how they spell a request, a usage
+//! count, a tool call, an error. It reads beside the relay: what it can't read it skips, and nothing it does changes a byte
+//! that goes to the client, but for the one usage chunk that [`UsageChunkFilter`] takes out because [`ask_for_usage`] had asked
+//! for it.
 //!
-//! Not here: sockets, headers, routes (crate `gateway`), what becomes of the facts (crates `link` and `store`).
+//! Everything that is particular to one provider type is in its folder under `providers`; `providers.rs` has an entry for each
+//! type, API and wire family.
+//!
+//! Not here: sockets, and acting by a description (crate `gateway`); what becomes of the facts (crates `link` and `store`).
 //!
 //! *Architecture invariant:* no I/O, no clock, no runtime, and no input makes it fail, recurse deeply or hold more than the
 //! limits in [`limits`].
 
-mod anthropic;
 mod capture;
 pub mod client;
 pub mod error;
+mod format;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod json;
 pub mod limits;
 mod model;
-mod openai_chat;
-mod openai_embeddings;
-mod openai_responses;
+pub mod provider;
+mod providers;
 mod request;
 mod response;
 mod sse;
@@ -28,6 +31,6 @@ mod sse;
 mod testing;
 
 pub use model::with_model;
-pub use openai_chat::UsageChunkFilter;
+pub use providers::UsageChunkFilter;
 pub use request::{MalformedBody, RequestFacts, ask_for_usage, read_request};
 pub use response::{ErrorFacts, ReaderOptions, ResponseFacts, ResponseReader};

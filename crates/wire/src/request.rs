@@ -1,6 +1,6 @@
 //! What a request says, before it goes upstream.
 
-use crate::{anthropic, openai_chat, openai_embeddings, openai_responses};
+use crate::providers;
 use lychgate_types::provider::Api;
 
 /// What is recorded of a request's body.
@@ -50,22 +50,17 @@ impl From<serde_json::Error> for MalformedBody {
 /// # Errors
 /// Only what is not a JSON object at all.
 pub fn read_request(api: Api, body: &[u8]) -> Result<RequestFacts, MalformedBody> {
-    match api {
-        Api::AnthropicMessages => anthropic::read_request(body),
-        Api::OpenAiChatCompletions => openai_chat::read_request(body),
-        Api::OpenAiResponses => openai_responses::read_request(body),
-        Api::OpenAiEmbeddings => openai_embeddings::read_request(body),
-    }
+    providers::api(api).read_request(body)
 }
 
-/// The body with `stream_options.include_usage` set to true and every other byte kept; `None` where the request is to go
-/// out as it came: not a Chat stream, usage asked for already, or a body where it isn't plain what to change.
+/// The body of a streaming request, changed so that the stream tells its usage, with every other byte kept; `None` where the
+/// request is to go out as it came: no stream, a stream that tells its usage anyway or was asked to, or a body where it isn't
+/// plain what to change. In Chat Completions `stream_options.include_usage` is set to true.
 ///
 /// Where this gives `Some`, the answer must go through a [`crate::UsageChunkFilter`].
 pub fn ask_for_usage(api: Api, facts: &RequestFacts, body: &[u8]) -> Option<Vec<u8>> {
-    let wanted = api == Api::OpenAiChatCompletions && facts.streaming && !facts.usage_requested;
-    if wanted {
-        openai_chat::with_usage_requested(body)
+    if facts.streaming && !facts.usage_requested {
+        providers::api(api).with_usage_requested(body)
     } else {
         None
     }

@@ -1,10 +1,10 @@
 //! What a provider's answer says, read beside the relay.
 
 use crate::capture::Capture;
+use crate::format::ResponseFormat;
 use crate::json::tail::Tail;
-use crate::limits::{BODY_BYTES, EMBEDDINGS_BODY_BYTES};
-use crate::sse::{Event, Ignored, Splitter};
-use crate::{anthropic, openai_chat, openai_embeddings, openai_responses};
+use crate::providers;
+use crate::sse::Splitter;
 use lychgate_types::interception::{ModelThought, TokenUsage, ToolUsage};
 use lychgate_types::provider::Api;
 
@@ -43,25 +43,10 @@ pub struct ErrorFacts {
     pub message: String,
 }
 
-/// How one API spells its answers. Implementations skip what they can't read.
-pub(crate) trait Format: Send + Sync + std::fmt::Debug {
-    /// One event of a stream. Answers which others like it need not be shown: those that would change nothing, whatever came
-    /// before them.
-    fn event(&mut self, event: &Event<'_>) -> Ignored;
-    /// A whole blocking answer. False when it is not JSON.
-    fn body(&mut self, body: &[u8]) -> bool;
-    /// The counters of a usage object that was found at the end of an answer too large to parse.
-    fn usage(&mut self, counters: crate::json::counters::Counters);
-    /// Whether the stream's last event was seen.
-    fn is_complete(&self) -> bool;
-    /// What was found; `complete` may be left false for blocking answers.
-    fn facts(self: Box<Self>) -> ResponseFacts;
-}
-
 /// Reads one upstream response. Takes the body's bytes as they come, gives the facts at the end.
 #[derive(Debug)]
 pub struct ResponseReader {
-    format: Box<dyn Format>,
+    format: Box<dyn ResponseFormat>,
     source: Source,
 }
 
@@ -75,23 +60,16 @@ impl ResponseReader {
     /// A reader for one response. `streaming` is whether it came as `text/event-stream`, whatever was asked for.
     pub fn new(api: Api, streaming: bool, options: ReaderOptions) -> Self {
         let capture = Capture::new(options.capture_content);
-        let format: Box<dyn Format> = match api {
-            Api::AnthropicMessages => Box::new(anthropic::Reader::new(capture)),
-            Api::OpenAiChatCompletions => Box::new(openai_chat::Reader::new(capture)),
-            Api::OpenAiResponses => Box::new(openai_responses::Reader::new(capture)),
-            Api::OpenAiEmbeddings => Box::new(openai_embeddings::Reader::default()),
-        };
-        let limit = if api == Api::OpenAiEmbeddings {
-            EMBEDDINGS_BODY_BYTES
-        } else {
-            BODY_BYTES
-        };
+        let format = providers::api(api);
         let source = if streaming {
             Source::Stream(Splitter::default())
         } else {
-            Source::Body(Tail::new(limit))
+            Source::Body(Tail::new(format.body_limit()))
         };
-        Self { format, source }
+        Self {
+            format: format.response(capture),
+            source,
+        }
     }
 
     /// Takes the next bytes of the body.

@@ -1,6 +1,9 @@
-//! The direction of our own crates: none names one above it, and some doors stay shut however long the way to them.
+//! The layering of our own crates: none depends on one above it, and some packages must stay out of a crate, however long the
+//! chain of dependencies.
 
-use super::graph::Graph;
+use anyhow::{Context as _, bail};
+use cargo_metadata::{DependencyKind, MetadataCommand};
+use std::process::Stdio;
 
 /// Our crates from the bottom of the house to its roof. A crate may depend on those before it.
 const HOUSE: &[&str] = &[
@@ -20,7 +23,6 @@ const HOUSE: &[&str] = &[
     "lychgate-bench",
     "xtask",
 ];
-
 /// What must not be compiled into a crate, neither directly nor through others, and why.
 const SHUT: &[(&str, &[&str], &str)] = &[
     ("lychgate-types", IMPURE, "types are pure"),
@@ -52,7 +54,6 @@ const SHUT: &[(&str, &[&str], &str)] = &[
         "it compiles in seconds and knows no crate that ships",
     ),
 ];
-
 const IMPURE: &[&str] = &[
     "tokio",
     "mio",
@@ -63,39 +64,65 @@ const IMPURE: &[&str] = &[
     "tracing-subscriber",
 ];
 
-/// Says what goes against the direction.
-pub(super) fn check(graph: &Graph) -> Vec<String> {
+/// Reports what goes against the direction.
+pub(super) fn check() -> anyhow::Result<Vec<String>> {
+    let mut metadata = MetadataCommand::new();
+    metadata.current_dir(crate::root()).no_deps();
+    let metadata = metadata.exec().context("Cargo can't describe the workspace")?;
     let mut problems = Vec::new();
-    for member in graph.members() {
-        let name = member.package.name.as_str();
-        let Some(floor) = floor(name) else {
-            problems.push(format!(
-                "{name} has no place in the house: give it one in xtask/src/deny/house.rs"
-            ));
+    for package in metadata.workspace_packages() {
+        let name = package.name.as_str();
+        let Some(layer) = layer(name) else {
+            problems.push(format!("{name} has no layer: give it one in xtask/src/deny/house.rs"));
             continue;
         };
-        for dependency in graph.nodes(&member.shipped) {
-            if self::floor(&dependency.package.name).is_some_and(|other| other > floor) {
-                problems.push(format!(
-                    "{name} depends on {}, which stands above it",
-                    dependency.package.name
-                ));
-            }
-        }
-        let shut = SHUT.iter().filter(|(crate_name, ..)| *crate_name == name);
-        let inside = graph.compiled_with(member);
-        for (packages, reason) in shut.map(|(_, packages, reason)| (packages, reason)) {
-            for found in packages
-                .iter()
-                .filter(|package| inside.iter().any(|node| node.package.name.as_str() == **package))
-            {
-                problems.push(format!("{name} has {found} compiled into it: {reason}"));
+        let shipped = package
+            .dependencies
+            .iter()
+            .filter(|dependency| dependency.kind != DependencyKind::Development);
+        for dependency in shipped {
+            if self::layer(&dependency.name).is_some_and(|other| other > layer) {
+                problems.push(format!("{name} depends on {}, which is above it", dependency.name));
             }
         }
     }
-    problems
+    for (name, packages, reason) in SHUT {
+        let inside = compiled_into(name)?;
+        let found = packages
+            .iter()
+            .filter(|package| inside.iter().any(|other| other == *package));
+        problems.extend(found.map(|package| format!("{package} is compiled into {name}: {reason}")));
+    }
+    Ok(problems)
 }
 
-fn floor(name: &str) -> Option<usize> {
+fn layer(name: &str) -> Option<usize> {
     HOUSE.iter().position(|other| *other == name)
+}
+
+/// The names of all packages that are compiled into a crate, other than for its tests, on any platform.
+fn compiled_into(name: &str) -> anyhow::Result<Vec<String>> {
+    let output = crate::cargo()
+        .args([
+            "tree",
+            "--locked",
+            "--all-features",
+            "--target",
+            "all",
+            "--edges",
+            "normal,build",
+        ])
+        .args(["--prefix", "none", "--format", "{p}", "--package", name])
+        .stdin(Stdio::null())
+        .output()
+        .context("can't start cargo")?;
+    if !output.status.success() {
+        bail!("cargo tree: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    let lines = String::from_utf8_lossy(&output.stdout);
+    Ok(lines
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .map(str::to_owned)
+        .collect())
 }

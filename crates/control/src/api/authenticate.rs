@@ -1,8 +1,8 @@
 //! Who is calling the API: `authorization: Bearer lgu_…`.
 
 use crate::api::error::ApiError;
-use crate::app::App;
 use crate::link::service::standing;
+use crate::state::App;
 use axum::extract::FromRequestParts;
 use http::header;
 use http::request::Parts;

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use lychgate_authz::Denial;
 use lychgate_store::{RouteMisfit, RuleBroken, StoreError};
+use lychgate_telemetry::error::chain;
 use lychgate_types::RequestId;
 use serde::Serialize;
 use std::sync::Arc;
@@ -255,16 +256,4 @@ impl Problem {
             cause: None,
         }
     }
-}
-
-/// An error and what caused it, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }

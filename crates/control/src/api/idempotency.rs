@@ -2,7 +2,7 @@
 //! sealed, in the transaction of the deed itself.
 
 use crate::api::error::{ApiError, Validation};
-use crate::app::App;
+use crate::state::App;
 use axum::extract::OptionalFromRequestParts;
 use http::StatusCode;
 use http::request::Parts;

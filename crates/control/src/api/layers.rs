@@ -2,7 +2,7 @@
 //! and `/readyz` stand before all of it.
 
 use crate::api::error::{ApiError, write_problem};
-use crate::counts::{Counts, class};
+use crate::state::counts::{Counts, class};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};

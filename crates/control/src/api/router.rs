@@ -4,8 +4,8 @@ use super::{layers, openapi as document};
 use crate::api::routes::{
     audit_entries, health, interceptions, keys, model_routes, openapi, providers, replicas, tokens, users, whoami,
 };
-use crate::app::App;
-use crate::link::authenticator::Doorkeeper;
+use crate::link::authenticator::GatewayKeyAuthenticator;
+use crate::state::App;
 use axum::Router;
 use axum::routing::get;
 use http::StatusCode;
@@ -68,7 +68,7 @@ pub(crate) fn all(app: &App, gateway: &Gateway) -> Router {
         // Ours, so that it keeps its layers when other routers are merged; its body is written by them.
         .fallback(async || StatusCode::NOT_FOUND)
         .with_state(app.clone());
-    let link = lychgate_link::server::routes(Arc::new(Doorkeeper(app.clone())));
+    let link = lychgate_link::server::routes(Arc::new(GatewayKeyAuthenticator(app.clone())));
     layers::around(api, app.ambient.clone(), Arc::clone(&app.counts))
         .merge(gateway.router())
         .merge(link)

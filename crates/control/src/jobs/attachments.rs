@@ -2,8 +2,8 @@
 //! looked into when the feed told of it.
 
 use super::tick;
-use crate::app::App;
 use crate::link::authenticator;
+use crate::state::App;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -12,9 +12,9 @@ const PERIOD: Duration = Duration::from_millis(500);
 
 pub(super) async fn run(app: App, mut stopped: watch::Receiver<bool>) {
     while tick(PERIOD, &mut stopped).await {
-        for gate in app.hub.gates.sweep() {
+        for session in app.attachments.key_sessions.sweep() {
             // The failure was logged; it is tried again at the next turn.
-            if authenticator::look_up(&app, &gate).await.is_err() {
+            if authenticator::look_up(&app, &session).await.is_err() {
                 break;
             }
         }

@@ -1,11 +1,11 @@
 //! Writes refused attempts of replicas to the audit log, in aggregate.
 
 use super::told_to_stop;
-use crate::api::error::chain;
-use crate::app::App;
 use crate::audit;
+use crate::state::App;
 use lychgate_authz::Caller;
 use lychgate_store::AuditInsert;
+use lychgate_telemetry::error::chain;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -26,14 +26,14 @@ pub(super) async fn run(app: App, mut stopped: watch::Receiver<bool>) {
 }
 
 async fn refused(app: &App) {
-    let mut report = app.attempts.take_report();
+    let mut report = app.failed_auth.take_report();
     let rest = report.split_off(report.len().min(ENTRIES));
     for (failure, count) in report {
         write(app, audit::refused(failure, count)).await;
     }
     let rest: u64 = rest.iter().map(|(_, count)| count).sum();
     if rest > 0 {
-        let others = crate::link::failed_auth::Failure {
+        let others = crate::state::failed_auth::Failure {
             source: None,
             reason: "various",
             prefix: None,

@@ -1,7 +1,7 @@
 //! Watches whether the database answers, so that nobody waits for one that does not.
 
 use super::told_to_stop;
-use crate::app::App;
+use crate::state::App;
 use tokio::sync::watch;
 
 pub(super) async fn run(app: App, mut stopped: watch::Receiver<bool>) {

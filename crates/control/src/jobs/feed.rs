@@ -2,11 +2,11 @@
 //! neither a lost connection nor a lost announcement keeps anything from replicas.
 
 use super::told_to_stop;
-use crate::api::error::chain;
-use crate::app::App;
 use crate::link::feed;
+use crate::state::App;
 use lychgate_authz::Caller;
 use lychgate_store::{ChangeListener, StoreError};
+use lychgate_telemetry::error::chain;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -81,12 +81,12 @@ async fn listen(app: &App, mut listener: ChangeListener, doubt: &Notify) {
         match heard {
             Ok(()) => {
                 failing = false;
-                app.counts.feed_deaf.store(false, Ordering::Relaxed);
+                app.counts.feed_polling.store(false, Ordering::Relaxed);
                 app.feed.bell.notify_one();
             }
             Err(error) => {
                 app.counts.feed_losses.count();
-                app.counts.feed_deaf.store(true, Ordering::Relaxed);
+                app.counts.feed_polling.store(true, Ordering::Relaxed);
                 if !std::mem::replace(&mut failing, true) {
                     tracing::warn!(error = %chain(&error), "changes are not announced at present; they are looked for every second");
                 }

@@ -1,9 +1,9 @@
 //! Has outdated rows deleted, from time to time. Any number of control planes may: the database lets one at a time do it.
 
 use super::tick;
-use crate::api::error::chain;
-use crate::app::App;
+use crate::state::App;
 use lychgate_authz::Caller;
+use lychgate_telemetry::error::chain;
 use std::time::Duration;
 use tokio::sync::watch;
 

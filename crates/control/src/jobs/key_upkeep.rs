@@ -1,20 +1,18 @@
 //! Looks after gateway keys: warns in the log before one expires, and forgets rotated secrets that stopped working long ago.
 
 use super::tick;
-use crate::api::error::chain;
-use crate::app::App;
+use crate::state::{App, KEY_EXPIRES_SOON};
 use lychgate_authz::Caller;
 use lychgate_store::KeyExpiry;
+use lychgate_telemetry::error::chain;
 use lychgate_types::{GatewayKeyId, Timestamp};
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::sync::watch;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// A key that will not let in any more after so long is told to expire soon.
-pub(crate) const SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// How long before its end a key is warned of, the last warning first: each once.
-const WARNINGS: [Duration; 3] = [DAY, Duration::from_secs(7 * 24 * 60 * 60), SOON];
+const WARNINGS: [Duration; 3] = [DAY, Duration::from_secs(7 * 24 * 60 * 60), KEY_EXPIRES_SOON];
 /// A warning comes so late at most.
 const PERIOD: Duration = Duration::from_secs(60 * 60);
 
@@ -35,7 +33,7 @@ async fn warn(app: &App, warned: &mut Warned) {
     let now = app.ambient.now();
     match app
         .store
-        .ai_gateway_key_expiring(&Caller::control_plane(), now.plus(SOON))
+        .ai_gateway_key_expiring(&Caller::control_plane(), now.plus(KEY_EXPIRES_SOON))
         .await
     {
         Ok(near) => {
@@ -111,7 +109,7 @@ mod tests {
         let mut told = Vec::new();
         for hour in 0..24 * 20 {
             let after = Duration::from_secs(hour * 3600);
-            let near = if after + SOON >= days(20) {
+            let near = if after + KEY_EXPIRES_SOON >= days(20) {
                 vec![key(days(20))]
             } else {
                 vec![]
@@ -137,6 +135,6 @@ mod tests {
             (words(DAY), words(days(2) - Duration::from_micros(1))),
             ("in a day".into(), "in a day".into())
         );
-        assert_eq!(words(SOON), "in 14 days");
+        assert_eq!(words(KEY_EXPIRES_SOON), "in 14 days");
     }
 }

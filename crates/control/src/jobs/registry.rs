@@ -1,12 +1,12 @@
 //! Keeps the registry of replicas true for those that are attached here: what they say, in bulk, and how they go.
 
 use super::told_to_stop;
-use crate::api::error::chain;
-use crate::app::App;
 use crate::audit;
-use crate::link::attachments::Departure;
+use crate::state::App;
+use crate::state::attachments::Detachment;
 use lychgate_authz::Caller;
 use lychgate_store::ReplicaBeat;
+use lychgate_telemetry::error::chain;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
@@ -16,42 +16,42 @@ const PERIOD: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(
     app: App,
-    mut departures: mpsc::UnboundedReceiver<Departure>,
+    mut detachments: mpsc::UnboundedReceiver<Detachment>,
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut period = tokio::time::interval(PERIOD);
     period.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            Some(departure) = departures.recv() => departed(&app, departure).await,
+            Some(detachment) = detachments.recv() => departed(&app, detachment).await,
             _ = period.tick() => heard(&app).await,
             () = told_to_stop(&mut stopped) => break,
         }
     }
-    while let Ok(departure) = departures.try_recv() {
-        departed(&app, departure).await;
+    while let Ok(detachment) = detachments.try_recv() {
+        departed(&app, detachment).await;
     }
 }
 
 async fn heard(app: &App) {
-    let beats = app.hub.beats(app.ambient.now());
+    let beats = app.attachments.beats(app.ambient.now());
     if let Err(error) = app.store.replica_heartbeat(&Caller::control_plane(), &beats).await {
         tracing::warn!(error = %chain(&error), "the registry of replicas could not be brought up to date; the next try is soon");
     }
 }
 
-async fn departed(app: &App, departure: Departure) {
+async fn departed(app: &App, detachment: Detachment) {
     let caller = Caller {
         request_id: Some(app.ambient.new_id()),
         ..Caller::control_plane()
     };
-    let Departure {
-        gate,
+    let Detachment {
+        session,
         attachment,
         last,
         state,
-    } = departure;
-    let entry = audit::replica("detach", &gate, attachment.replica_id);
+    } = detachment;
+    let entry = audit::replica("detach", &session, attachment.replica_id);
     let last = last.map(|(heard_at, load)| ReplicaBeat {
         attachment: attachment.clone(),
         heard_at: heard_at.unwrap_or_else(|| app.ambient.now()),

@@ -1,9 +1,9 @@
 //! The order in which a control plane lets a replica in and answers it: what matters is what is looked up after what.
 //!
-//! Not here: where things are looked up ([`Facts`]), and what follows from them.
+//! Not here: where things are looked up ([`Lookups`]), and what follows from them.
 
-use super::attachments::{ByKey, Hub, Seat};
-use super::outbox::Beginning;
+use crate::state::attachments::{Attachments, Registration, ReplicaIdentity};
+use crate::state::outbox::Beginning;
 use async_trait::async_trait;
 use lychgate_link::{Attachment, Configuration, LinkError};
 use lychgate_store::TokenAuthentication;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// What is looked up for one call of a replica, or of the embedded gateway.
 #[async_trait]
-pub(crate) trait Facts: Send + Sync {
+pub(crate) trait Lookups: Send + Sync {
     /// Looks the gateway key up again.
     async fn key(&self) -> Result<(), LinkError>;
 
@@ -26,47 +26,47 @@ pub(crate) trait Facts: Send + Sync {
     async fn configuration(&self) -> Result<Arc<Configuration>, LinkError>;
 
     /// Writes the attachment of a replica down; whether it is to take no requests.
-    async fn register(&self, by: &ByKey) -> Result<bool, LinkError>;
+    async fn record_attachment(&self, by: &ReplicaIdentity) -> Result<bool, LinkError>;
 
     /// Looks a token up.
     async fn token(&self, token: &SecretHash) -> Result<Option<TokenAuthentication>, LinkError>;
 }
 
-/// Makes an attachment of a seat, for a replica (`by`) or the embedded gateway.
+/// Makes an attachment of a registration, for a replica (`by`) or the embedded gateway.
 pub(crate) async fn attach(
-    facts: &impl Facts,
-    seat: Seat,
-    by: Option<&ByKey>,
+    lookups: &impl Lookups,
+    registration: Registration,
+    by: Option<&ReplicaIdentity>,
     applied: u64,
 ) -> Result<Attachment, LinkError> {
     // Only now that a change of the key would find this attachment is the key looked up (again).
-    facts.key().await?;
-    facts.still_open()?;
-    // Likewise: what is revoked from now on goes into the seat's mailbox.
-    let beginning = facts.beginning(applied).await?;
-    let first = facts.configuration().await?;
+    lookups.key().await?;
+    lookups.still_open()?;
+    // Likewise: what is revoked from now on goes into the registration's mailbox.
+    let beginning = lookups.beginning(applied).await?;
+    let first = lookups.configuration().await?;
     let drain = match by {
-        Some(by) => facts.register(by).await?,
+        Some(by) => lookups.record_attachment(by).await?,
         None => false,
     };
-    facts.still_open()?;
-    Ok(seat.into_attachment(&first, beginning, drain))
+    lookups.still_open()?;
+    Ok(registration.into_attachment(&first, beginning, drain))
 }
 
 /// Looks a token up, such as it is when the answer goes out.
 pub(crate) async fn token(
-    facts: &impl Facts,
-    hub: &Hub,
+    lookups: &impl Lookups,
+    attachments: &Attachments,
     token: &SecretHash,
 ) -> Result<Option<TokenAuthentication>, LinkError> {
     loop {
-        let before = hub.revocations();
-        let found = facts.token(token).await?;
+        let before = attachments.revocations();
+        let found = lookups.token(token).await?;
         // A revocation while the look-up was under way: its push may have gone down before this answer could.
-        if hub.revocations() != before {
+        if attachments.revocations() != before {
             continue;
         }
-        facts.still_open()?;
+        lookups.still_open()?;
         return Ok(found);
     }
 }

@@ -1,14 +1,15 @@
-//! Serves the control link: to the embedded gateway in process, and (behind [`gatekeeper`]) to replicas over gRPC.
+//! Serves the control link: to the embedded gateway in process, and (behind [`authenticator`]) to replicas over gRPC.
 //!
 //! Not here: the protocol on the wire (crate `link`).
 
-use super::attachments::ByKey;
-use super::handshake::Facts;
-use super::key_cache::Gate;
-use super::outbox::Beginning;
-use super::{authenticator, configuration, handshake, outbox};
-use crate::app::App;
+use super::handshake::Lookups;
+use super::{authenticator, configuration, handshake};
 use crate::audit;
+use crate::state::App;
+use crate::state::attachments::ReplicaIdentity;
+use crate::state::key_cache::KeySession;
+use crate::state::outbox;
+use crate::state::outbox::Beginning;
 use async_trait::async_trait;
 use lychgate_authz::{Action, Caller, Principal, Resource, Target, UserPrincipal, authorise};
 use lychgate_link::{
@@ -32,38 +33,38 @@ const LEASE: Duration = Duration::from_secs(15 * 60);
 /// How long a replica may believe that a token is not good.
 const DENIAL_LEASE: Duration = Duration::from_secs(5);
 
-/// The control plane as one party sees it over the link: a replica by its key, or the embedded gateway (no gate).
+/// The control plane as one party sees it over the link: a replica by its key, or the embedded gateway (no session).
 #[derive(Debug)]
-pub(crate) struct PlaneLink {
+pub(crate) struct ControlLinkService {
     app: App,
-    gate: Option<Arc<Gate>>,
+    session: Option<Arc<KeySession>>,
     source: Option<IpAddr>,
 }
 
-impl PlaneLink {
+impl ControlLinkService {
     /// The link of the embedded gateway, on the control plane's own standing.
     pub(crate) fn embedded(app: App) -> Arc<dyn ControlLink> {
         Arc::new(Self {
             app,
-            gate: None,
+            session: None,
             source: None,
         })
     }
 
-    pub(crate) fn of_replica(app: App, gate: Arc<Gate>, source: Option<IpAddr>) -> Arc<dyn ControlLink> {
+    pub(crate) fn of_replica(app: App, session: Arc<KeySession>, source: Option<IpAddr>) -> Arc<dyn ControlLink> {
         Arc::new(Self {
             app,
-            gate: Some(gate),
+            session: Some(session),
             source,
         })
     }
 
     fn caller(&self) -> Caller {
         let request_id = Some(self.app.ambient.new_id());
-        match &self.gate {
-            Some(gate) => Caller {
+        match &self.session {
+            Some(session) => Caller {
                 principal: Principal::Replica {
-                    gateway_key_id: gate.key_id,
+                    gateway_key_id: session.key_id,
                 },
                 request_id,
             },
@@ -74,20 +75,20 @@ impl PlaneLink {
         }
     }
 
-    fn by_key(&self, gate: Arc<Gate>, hello: &Hello) -> ByKey {
+    fn by_key(&self, session: Arc<KeySession>, hello: &Hello) -> ReplicaIdentity {
         let attachment = ReplicaAttachment {
             id: self.app.ambient.new_id(),
             replica_id: hello.replica_id,
             gateway_key: KeyRef {
-                id: gate.key_id,
-                name: gate.name.clone(),
+                id: session.key_id,
+                name: session.name.clone(),
             },
             told: bounded(hello),
             control_plane_id: self.app.control_plane_id,
             connected_at: self.app.ambient.now(),
         };
-        ByKey {
-            gate,
+        ReplicaIdentity {
+            session,
             source: self.source,
             attachment,
         }
@@ -95,42 +96,45 @@ impl PlaneLink {
 
     /// Whether the key still lets in.
     async fn check_key(&self) -> Result<(), LinkError> {
-        match &self.gate {
-            Some(gate) => authenticator::check(&self.app, gate, self.source).await,
+        match &self.session {
+            Some(session) => authenticator::check(&self.app, session, self.source).await,
             None => Ok(()),
         }
     }
 
     fn still_open(&self) -> Result<(), LinkError> {
-        match &self.gate {
-            Some(gate) => authenticator::still_open(gate, self.source),
+        match &self.session {
+            Some(session) => authenticator::still_open(session, self.source),
             None => Ok(()),
         }
     }
 }
 
 #[async_trait]
-impl ControlLink for PlaneLink {
+impl ControlLink for ControlLinkService {
     async fn attach(&self, hello: Hello, heartbeats: watch::Receiver<Heartbeat>) -> Result<Attachment, LinkError> {
         let caller = self.caller();
         if let Err(refusal) = PROTOCOL.accepts(hello.protocol) {
-            if let Some(gate) = &self.gate {
+            if let Some(session) = &self.session {
                 self.app
-                    .attempts
-                    .note(self.source, KeyRefusal::ProtocolVersion, Some(&gate.prefix));
+                    .failed_auth
+                    .note(self.source, KeyRefusal::ProtocolVersion, Some(&session.prefix));
             }
             return Err(LinkError::Refused(RefusalReason::Version(refusal)));
         }
-        let key_id = self.gate.as_ref().map(|gate| gate.key_id);
+        let key_id = self.session.as_ref().map(|session| session.key_id);
         let spool_key = self
             .app
             .sealer
             .spool_key(key_id)
             .map_err(|error| failed(&self.app, &caller, &error))?;
-        let by = self.gate.clone().map(|gate| self.by_key(gate, &hello));
+        let by = self.session.clone().map(|session| self.by_key(session, &hello));
         let asking = Asking { link: self, caller };
-        let seat = self.app.hub.sit(hello.replica_id, by.clone(), spool_key, heartbeats);
-        handshake::attach(&asking, seat, by.as_ref(), hello.resume_after).await
+        let registration = self
+            .app
+            .attachments
+            .register(hello.replica_id, by.clone(), spool_key, heartbeats);
+        handshake::attach(&asking, registration, by.as_ref(), hello.resume_after).await
     }
 
     async fn authorize(&self, token: SecretHash) -> Result<Authorization, LinkError> {
@@ -139,7 +143,7 @@ impl ControlLink for PlaneLink {
             link: self,
             caller: self.caller(),
         };
-        let found = handshake::token(&asking, &self.app.hub, &token).await?;
+        let found = handshake::token(&asking, &self.app.attachments, &token).await?;
         let authorization = decide(found.as_ref(), self.app.ambient.now(), LEASE);
         if let (Some(found), Authorization::Known { .. }) = (&found, authorization) {
             self.app.touch_token(found.token_id).await;
@@ -150,9 +154,9 @@ impl ControlLink for PlaneLink {
     async fn deliver(&self, replica: ReplicaId, records: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {
         self.check_key().await?;
         let caller = self.caller();
-        let key_id = self.gate.as_ref().map(|gate| gate.key_id);
+        let key_id = self.session.as_ref().map(|session| session.key_id);
         // A replica names itself, but it can't pass for one that is attached by another key.
-        let replica_id = Some(replica).filter(|id| !self.app.hub.belongs_to_another(*id, key_id));
+        let replica_id = Some(replica).filter(|id| !self.app.attachments.belongs_to_another(*id, key_id));
         let (mut readable, mut rejected) = (Vec::with_capacity(records.len()), Vec::new());
         for record in records {
             // One that can't be read must not hold up the others for ever.
@@ -171,7 +175,7 @@ impl ControlLink for PlaneLink {
             .await
             .map_err(|error| internal(&self.app, &caller, &error))?;
         for (id, error) in &report.errors {
-            let error = crate::api::error::chain(error);
+            let error = lychgate_telemetry::error::chain(error);
             tracing::error!(interception = %id, %error, "a record can't be taken in; its replica sets it aside");
         }
         let counts = &self.app.counts;
@@ -186,15 +190,15 @@ impl ControlLink for PlaneLink {
 
 /// One call, and on whose behalf it looks things up.
 struct Asking<'a> {
-    link: &'a PlaneLink,
+    link: &'a ControlLinkService,
     caller: Caller,
 }
 
 #[async_trait]
-impl Facts for Asking<'_> {
+impl Lookups for Asking<'_> {
     async fn key(&self) -> Result<(), LinkError> {
-        match &self.link.gate {
-            Some(gate) => authenticator::look_up(&self.link.app, gate).await,
+        match &self.link.session {
+            Some(session) => authenticator::look_up(&self.link.app, session).await,
             None => Ok(()),
         }
     }
@@ -211,11 +215,11 @@ impl Facts for Asking<'_> {
     async fn configuration(&self) -> Result<Arc<Configuration>, LinkError> {
         let loaded = configuration::load(&self.link.app, &self.caller).await;
         let loaded = loaded.map_err(|error| internal(&self.link.app, &self.caller, &error))?;
-        Ok(loaded.of(self.link.gate.as_ref().map(|gate| gate.key_id)))
+        Ok(loaded.of(self.link.session.as_ref().map(|session| session.key_id)))
     }
 
-    async fn register(&self, by: &ByKey) -> Result<bool, LinkError> {
-        let entry = audit::replica("attach", &by.gate, by.attachment.replica_id);
+    async fn record_attachment(&self, by: &ReplicaIdentity) -> Result<bool, LinkError> {
+        let entry = audit::replica("attach", &by.session, by.attachment.replica_id);
         let caller = audit::caller(&self.caller);
         let registered = self.link.app.store.replica_attach(&caller, &by.attachment, &entry);
         registered
@@ -304,7 +308,7 @@ pub(crate) fn internal(app: &App, caller: &Caller, error: &StoreError) -> LinkEr
     match error {
         StoreError::Unavailable => LinkError::Unreachable(error.to_string()),
         StoreError::Lost(_) => {
-            tracing::warn!(error = %crate::api::error::chain(error), "a call over the control link lost the database");
+            tracing::warn!(error = %lychgate_telemetry::error::chain(error), "a call over the control link lost the database");
             LinkError::Unreachable(error.to_string())
         }
         _ => failed(app, caller, error),
@@ -314,6 +318,6 @@ pub(crate) fn internal(app: &App, caller: &Caller, error: &StoreError) -> LinkEr
 fn failed(app: &App, caller: &Caller, error: &(dyn std::error::Error + 'static)) -> LinkError {
     app.counts.link_calls_failed.count();
     let request_id = caller.request_id.as_ref().map(RequestId::to_string).unwrap_or_default();
-    tracing::error!(request_id, error = %crate::api::error::chain(error), "a call over the control link failed inside");
+    tracing::error!(request_id, error = %lychgate_telemetry::error::chain(error), "a call over the control link failed inside");
     LinkError::Internal { request_id }
 }

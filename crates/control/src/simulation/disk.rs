@@ -234,7 +234,7 @@ impl Log for SimulatedLog {
         Ok(most)
     }
 
-    fn cut(&self, length: u64) -> io::Result<()> {
+    fn truncate(&self, length: u64) -> io::Result<()> {
         if !self.disk.is_well() && self.disk.0.dice.percent(30) {
             self.disk.state().is_damaged = true;
             return Err(io::Error::other("not cut"));

@@ -221,7 +221,7 @@ fn deleted(world: &World, machine: usize) {
     let out = world.machines.iter().filter(|machine| machine.key == key);
     out.for_each(|machine| machine.is_out.store(true, Ordering::Relaxed));
     if let Some(plane) = world.plane(0) {
-        plane.hub.close_key(world.database().keys[key].id);
+        plane.attachments.close_key(world.database().keys[key].id);
     }
 }
 

@@ -1,14 +1,14 @@
-//! A control plane: the product's own hub, mailboxes, gates, feed and order of look-ups, over the simulated database.
+//! A control plane: the product's own attachments, mailboxes, key_sessions, feed and order of look-ups, over the simulated database.
 
 use super::signal::Signal;
 use super::world::World;
-use crate::link::attachments::{ByKey, Departure, Hub};
-use crate::link::configuration::Loaded;
-use crate::link::feed::{self, Feed};
-use crate::link::handshake::{self, Facts};
-use crate::link::key_cache::Gate;
-use crate::link::outbox::Beginning;
+use crate::link::handshake::{self, Lookups};
 use crate::link::service::{bounded, decide};
+use crate::state::attachments::{Attachments, Detachment, ReplicaIdentity};
+use crate::state::configuration::Loaded;
+use crate::state::feed::Feed;
+use crate::state::key_cache::KeySession;
+use crate::state::outbox::Beginning;
 use async_trait::async_trait;
 use lychgate_link::{
     Attachment, Authorization, Configuration, EncodedRecord, Heartbeat, Hello, LinkError, Receipt, RefusalReason,
@@ -35,7 +35,7 @@ const PART: usize = 3;
 /// One process of a control plane.
 pub(super) struct Plane {
     pub(super) world: Arc<World>,
-    pub(super) hub: Arc<Hub>,
+    pub(super) attachments: Arc<Attachments>,
     pub(super) feed: Feed,
     id: ControlPlaneId,
     pub(super) stopped: Arc<Signal<bool>>,
@@ -47,10 +47,10 @@ pub(super) struct Plane {
 
 impl Plane {
     pub(super) fn start(world: &Arc<World>) -> Arc<Self> {
-        let (hub, departures) = Hub::new(world.database().last());
+        let (attachments, detachments) = Attachments::new(world.database().last());
         let plane = Arc::new(Self {
             world: world.clone(),
-            hub,
+            attachments,
             feed: Feed::default(),
             id: world.ambient.new_id(),
             stopped: Arc::new(Signal::new(false)),
@@ -61,7 +61,7 @@ impl Plane {
         let mut jobs = plane.jobs.lock().unwrap();
         jobs.spawn(follow(plane.clone()));
         jobs.spawn(sweep(plane.clone()));
-        jobs.spawn(bury(departures));
+        jobs.spawn(bury(detachments));
         drop(jobs);
         plane
     }
@@ -75,7 +75,7 @@ impl Plane {
     /// Begins to end in good order.
     pub(super) fn leave(&self) {
         self.is_leaving.store(true, Ordering::Relaxed);
-        self.hub.close_everybody();
+        self.attachments.close_everybody();
     }
 
     /// Serves a call, unless the process ends.
@@ -88,30 +88,30 @@ impl Plane {
     }
 
     /// Lets a key in.
-    async fn admit(&self, secret: &SecretHash) -> Result<Arc<Gate>, LinkError> {
-        let gate = match self.hub.gates.get(secret) {
-            Some(gate) => gate,
+    async fn authenticate(&self, secret: &SecretHash) -> Result<Arc<KeySession>, LinkError> {
+        let session = match self.attachments.key_sessions.get(secret) {
+            Some(session) => session,
             None => {
                 self.world.look_up().await?;
                 let found = self.world.database().key(secret);
                 let key = found.ok_or(LinkError::Refused(RefusalReason::KeyUnknown))?;
-                self.hub
-                    .gates
-                    .enter(Gate::new(key.id, key.name, key.secret_prefix, *secret))
+                self.attachments
+                    .key_sessions
+                    .enter(KeySession::new(key.id, key.name, key.secret_prefix, *secret))
             }
         };
-        if !gate.is_fresh() {
-            self.look_key_up(&gate).await?;
+        if !session.is_fresh() {
+            self.look_key_up(&session).await?;
         }
-        still_open(&gate)?;
-        Ok(gate)
+        still_open(&session)?;
+        Ok(session)
     }
 
-    async fn look_key_up(&self, gate: &Gate) -> Result<(), LinkError> {
+    async fn look_key_up(&self, session: &KeySession) -> Result<(), LinkError> {
         let begun = Instant::now();
         self.world.look_up().await?;
-        gate.learn(begun, self.world.database().key(&gate.hash));
-        self.hub.close_refused(gate);
+        session.learn(begun, self.world.database().key(&session.hash));
+        self.attachments.close_refused(session);
         Ok(())
     }
 
@@ -121,31 +121,39 @@ impl Plane {
         hello: Hello,
         heartbeats: watch::Receiver<Heartbeat>,
     ) -> Result<Attachment, LinkError> {
-        let gate = self.admit(&secret).await?;
+        let session = self.authenticate(&secret).await?;
         let attachment = ReplicaAttachment {
             id: self.world.ambient.new_id(),
             replica_id: hello.replica_id,
             gateway_key: KeyRef {
-                id: gate.key_id,
-                name: gate.name.clone(),
+                id: session.key_id,
+                name: session.name.clone(),
             },
             told: bounded(&hello),
             control_plane_id: self.id,
             connected_at: self.world.ambient.now(),
         };
-        let by = ByKey {
-            gate: gate.clone(),
+        let by = ReplicaIdentity {
+            session: session.clone(),
             source: None,
             attachment,
         };
-        let spool_key = self.world.database().spool_key(gate.key_id);
-        let seat = self.hub.sit(hello.replica_id, Some(by.clone()), spool_key, heartbeats);
-        handshake::attach(&Asking { plane: self, gate }, seat, Some(&by), hello.resume_after).await
+        let spool_key = self.world.database().spool_key(session.key_id);
+        let registration = self
+            .attachments
+            .register(hello.replica_id, Some(by.clone()), spool_key, heartbeats);
+        handshake::attach(
+            &Asking { plane: self, session },
+            registration,
+            Some(&by),
+            hello.resume_after,
+        )
+        .await
     }
 
     pub(super) async fn authorize(&self, secret: SecretHash, token: SecretHash) -> Result<Authorization, LinkError> {
-        let gate = self.admit(&secret).await?;
-        let found = handshake::token(&Asking { plane: self, gate }, &self.hub, &token).await?;
+        let session = self.authenticate(&secret).await?;
+        let found = handshake::token(&Asking { plane: self, session }, &self.attachments, &token).await?;
         Ok(decide(
             found.as_ref(),
             self.world.ambient.now(),
@@ -154,7 +162,7 @@ impl Plane {
     }
 
     pub(super) async fn deliver(&self, secret: SecretHash, records: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {
-        self.admit(&secret).await?;
+        self.authenticate(&secret).await?;
         self.world.look_up().await?;
         self.world.ingest(&records).ok_or(LinkError::Internal {
             request_id: String::new(),
@@ -163,7 +171,7 @@ impl Plane {
 
     /// Reads the feed on, and tells whoever is attached here.
     pub(super) async fn catch_up(&self) -> Result<bool, LinkError> {
-        feed::read_on(&self.feed, &self.hub, |place| self.since(place)).await
+        self.feed.read_on(&self.attachments, |place| self.since(place)).await
     }
 
     async fn since(&self, place: u64) -> Result<Changes, LinkError> {
@@ -174,16 +182,16 @@ impl Plane {
     /// What the handler of a revocation does between its commit and its answer.
     pub(super) async fn tokens_revoked(&self, tokens: &[SecretHash]) {
         if !matches!(timeout(TOLD, self.catch_up()).await, Ok(Ok(_))) {
-            self.hub.push_revoked(tokens);
+            self.attachments.push_revoked(tokens);
         }
     }
 
     /// The same for a gateway key.
     pub(super) async fn key_changed(&self, key: GatewayKeyId) {
-        let mut gates = self.hub.gates.of(key);
-        gates.sort_by_key(|gate| *gate.hash.as_bytes());
-        for gate in gates {
-            if self.look_key_up(&gate).await.is_err() {
+        let mut key_sessions = self.attachments.key_sessions.of(key);
+        key_sessions.sort_by_key(|session| *session.hash.as_bytes());
+        for session in key_sessions {
+            if self.look_key_up(&session).await.is_err() {
                 break;
             }
         }
@@ -205,7 +213,7 @@ impl Plane {
                 .collect::<HashMap<_, _>>(),
         };
         drop(database);
-        self.hub.push_configuration(&loaded);
+        self.attachments.push_configuration(&loaded);
         Ok(())
     }
 
@@ -234,39 +242,40 @@ async fn follow(plane: Arc<Plane>) {
 async fn sweep(plane: Arc<Plane>) {
     loop {
         sleep(KEYS_EVERY).await;
-        let mut gates = plane.hub.gates.sweep();
-        gates.sort_by_key(|gate| *gate.hash.as_bytes());
-        for gate in gates {
-            if plane.look_key_up(&gate).await.is_err() {
+        let mut key_sessions = plane.attachments.key_sessions.sweep();
+        key_sessions.sort_by_key(|session| *session.hash.as_bytes());
+        for session in key_sessions {
+            if plane.look_key_up(&session).await.is_err() {
                 break;
             }
         }
     }
 }
 
-async fn bury(mut departures: mpsc::UnboundedReceiver<Departure>) {
-    while departures.recv().await.is_some() {}
+async fn bury(mut detachments: mpsc::UnboundedReceiver<Detachment>) {
+    while detachments.recv().await.is_some() {}
 }
 
-fn still_open(gate: &Gate) -> Result<(), LinkError> {
-    gate.refusal(None)
+fn still_open(session: &KeySession) -> Result<(), LinkError> {
+    session
+        .refusal(None)
         .map_or(Ok(()), |reason| Err(LinkError::Refused(reason)))
 }
 
 /// One call of a replica.
 struct Asking<'a> {
     plane: &'a Plane,
-    gate: Arc<Gate>,
+    session: Arc<KeySession>,
 }
 
 #[async_trait]
-impl Facts for Asking<'_> {
+impl Lookups for Asking<'_> {
     async fn key(&self) -> Result<(), LinkError> {
-        self.plane.look_key_up(&self.gate).await
+        self.plane.look_key_up(&self.session).await
     }
 
     fn still_open(&self) -> Result<(), LinkError> {
-        still_open(&self.gate)
+        still_open(&self.session)
     }
 
     async fn beginning(&self, applied: u64) -> Result<Beginning, LinkError> {
@@ -289,7 +298,7 @@ impl Facts for Asking<'_> {
         Ok(self.plane.world.database().configuration())
     }
 
-    async fn register(&self, by: &ByKey) -> Result<bool, LinkError> {
+    async fn record_attachment(&self, by: &ReplicaIdentity) -> Result<bool, LinkError> {
         self.plane.world.look_up().await?;
         Ok(self.plane.world.database().is_drained(by.attachment.replica_id))
     }

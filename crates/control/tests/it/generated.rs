@@ -70,7 +70,7 @@ impl Operation {
         let (noun, verb) = self.id.rsplit_once('_').unwrap();
         let resource = match noun {
             "whoami" => Resource::User,
-            noun => Resource::from_text(noun).unwrap_or_else(|| panic!("{}: no such resource", self.id)),
+            noun => noun.parse().unwrap_or_else(|_| panic!("{}: no such resource", self.id)),
         };
         let action = match verb {
             "create" => Action::Create,

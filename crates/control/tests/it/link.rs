@@ -1,9 +1,9 @@
 //! The control link, as a replica sees it: gRPC over the control plane's own port.
 
 mod attach;
+mod authenticator;
 mod authorize;
 mod deliver;
-mod doorkeeper;
 mod key_bounds;
 mod key_rotation;
 mod planes;

@@ -47,7 +47,7 @@ both_engines! {
         bench.provider("a", "anthropic").await;
         for (policy, fields) in [
             (json!({"retry": {"max_attempts": 0}}), vec!["policy.retry.max_attempts"]),
-            (json!({"retry": {"max_attempts": 11}, "key_bench_seconds": 0}), vec!["policy.retry.max_attempts", "policy.key_bench_seconds"]),
+            (json!({"retry": {"max_attempts": 11}, "key_cooldown_seconds": 0}), vec!["policy.retry.max_attempts", "policy.key_cooldown_seconds"]),
             (json!({"timeouts": {"idle_ms": 0}, "breaker": {"open_seconds": 3601}}), vec!["policy.timeouts.idle_ms", "policy.breaker.open_seconds"]),
             (json!({"retry": {"max_attempts": -1}}), vec!["policy.retry.max_attempts"]),
             (json!({"retry": {"max_attempts": "3"}}), vec!["policy.retry.max_attempts"]),

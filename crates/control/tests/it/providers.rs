@@ -47,7 +47,7 @@ both_engines! {
               "window_seconds": 30
             },
             "http2": false,
-            "key_bench_seconds": 60,
+            "key_cooldown_seconds": 60,
             "retry": {
               "base_delay_ms": 250,
               "budget_percent": 20,

@@ -1,18 +1,19 @@
-//! Credentials out of a request's headers: the user token, and with it perhaps the user's own provider credential.
+//! The credentials in a request's headers: the user token, and with it perhaps the user's own provider credential.
 //!
-//! Not here: whether the token holds (`lease`), and what goes upstream (`headers`).
+//! Not here: where each provider type has them (crate `wire`), whether the token is valid (`leases`), and putting a credential
+//! into what goes upstream (`exchange::headers`).
 
 use crate::error::Refusal;
-use http::header::AUTHORIZATION;
+use http::header::InvalidHeaderValue;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use lychgate_link::DenyReason;
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::provider::ProviderType;
 use lychgate_types::secret::{GatewayKeyKind, Kind, ProviderSecret, SecretHash, UserTokenKind, UserTokenSecret};
+use lychgate_wire::provider::{CredentialHeader, bearer, describe};
 
-pub(crate) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// Carries the user token when the usual headers carry the user's own provider credential.
-pub(crate) const X_LYCHGATE_TOKEN: HeaderName = HeaderName::from_static("x-lychgate-token");
+const X_LYCHGATE_TOKEN: HeaderName = HeaderName::from_static("x-lychgate-token");
 
 /// Who asks, and whose credential is to go upstream.
 #[derive(Debug)]
@@ -33,45 +34,88 @@ pub(crate) struct Outgoing {
     pub(crate) hint: String,
 }
 
-/// Reads the credentials. A token whose checksum does not match is refused here, without asking anybody.
+impl Outgoing {
+    /// A central key, as providers of this type expect it.
+    ///
+    /// # Errors
+    /// It has characters that a header can't have.
+    pub(crate) fn central(provider_type: ProviderType, key: &ProviderSecret) -> Result<Self, InvalidHeaderValue> {
+        let header = describe(provider_type).credentials.central_key;
+        let value = HeaderValue::from_str(&header.value(key.expose()))?;
+        Ok(Self::new(header.name, value, key))
+    }
+
+    /// The provider credential that the client sends for itself. Lychgate's own secrets never count as one: they do not go
+    /// upstream, whatever header they are in.
+    fn own(provider_type: ProviderType, headers: &HeaderMap) -> Option<Self> {
+        let pick = |name: &&'static str| {
+            let value = headers.get(*name)?;
+            let text = bearer(value.as_bytes()).unwrap_or(value.as_bytes()).trim_ascii();
+            let ours = [UserTokenKind::PREFIX, GatewayKeyKind::PREFIX]
+                .iter()
+                .any(|prefix| text.starts_with(prefix.as_bytes()));
+            if text.is_empty() || ours {
+                return None;
+            }
+            let key = ProviderSecret::new(String::from_utf8_lossy(text).into_owned());
+            Some(Self::new(name, value.clone(), &key))
+        };
+        describe(provider_type).credentials.own_key.iter().find_map(pick)
+    }
+
+    fn new(name: &'static str, mut value: HeaderValue, key: &ProviderSecret) -> Self {
+        value.set_sensitive(true);
+        Self {
+            name: HeaderName::from_static(name),
+            value,
+            hint: key.hint(),
+        }
+    }
+}
+
+/// Reads the credentials. A token whose checksum does not match is refused here, without asking the control plane.
 pub(crate) fn read(provider_type: ProviderType, headers: &HeaderMap) -> Result<Credentials, Refusal> {
     if let Some(value) = headers.get(X_LYCHGATE_TOKEN) {
         let token = parse(value.as_bytes())?;
-        let own = own_credential(provider_type, headers).ok_or_else(|| {
-            Refusal::unauthorized(
-                Refused::CredentialMissing,
-                "x-lychgate-token means that you bring your own provider key: send that key in Authorization or x-api-key, \
-                 or send the Lychgate token there instead to use the platform's key",
-            )
-        })?;
+        let own = Outgoing::own(provider_type, headers).ok_or_else(|| own_key_missing(provider_type))?;
         return Ok(Credentials { token, own: Some(own) });
     }
-    let bearer = headers.get(AUTHORIZATION).and_then(bearer);
-    let key = headers.get(X_API_KEY).map(HeaderValue::as_bytes);
-    let (first, second) = if provider_type == ProviderType::Anthropic {
-        (key, bearer)
-    } else {
-        (bearer, key)
-    };
-    // Clients send stray provider keys along; the one that is a user token counts, else the one that has precedence.
-    let found = [first, second].into_iter().flatten();
+    // Clients send stray provider keys along: the first user token counts, else the first credential.
+    let sent = |header: &CredentialHeader| header.credential(headers.get(header.name)?.as_bytes());
+    let mut found = describe(provider_type).credentials.token.iter().filter_map(sent);
     let token = found
         .clone()
         .find(|text| text.starts_with(UserTokenKind::PREFIX.as_bytes()))
-        .or(found.clone().next());
+        .or_else(|| found.next());
     match token {
         Some(token) => Ok(Credentials {
             token: parse(token)?,
             own: None,
         }),
-        None => Err(Refusal::unauthorized(
-            Refused::CredentialMissing,
-            "no Lychgate token: send it as Authorization: Bearer, or in x-api-key, or in x-lychgate-token",
-        )),
+        None => Err(token_missing(provider_type)),
     }
 }
 
-/// What the bearer of a token hears that the control plane does not stand by.
+fn token_missing(provider_type: ProviderType) -> Refusal {
+    let example = |header: &CredentialHeader| format!("{}: {}", header.name, header.value("lgu_…"));
+    let headers: Vec<_> = describe(provider_type).credentials.token.iter().map(example).collect();
+    let message = format!(
+        "no Lychgate token: send it as {}, or in {X_LYCHGATE_TOKEN} beside a provider key of your own",
+        headers.join(" or ")
+    );
+    Refusal::unauthorized(Refused::CredentialMissing, message)
+}
+
+fn own_key_missing(provider_type: ProviderType) -> Refusal {
+    let message = format!(
+        "{X_LYCHGATE_TOKEN} means that you bring your own provider key: send that key in {}, or send the Lychgate token there \
+         instead to use the platform's key",
+        describe(provider_type).credentials.own_key.join(" or ")
+    );
+    Refusal::unauthorized(Refused::CredentialMissing, message)
+}
+
+/// The answer to a request with a token that the control plane denies.
 pub(crate) fn denied(reason: DenyReason) -> Refusal {
     let (reason, message) = match reason {
         DenyReason::Unknown => (
@@ -96,39 +140,13 @@ fn parse(token: &[u8]) -> Result<SecretHash, Refusal> {
     }
 }
 
-/// The provider credential that the client sends for itself. Lychgate's own secrets never count as one: they do not go
-/// upstream, whatever header they stand in.
-fn own_credential(provider_type: ProviderType, headers: &HeaderMap) -> Option<Outgoing> {
-    let pick = |name: HeaderName| {
-        let value = headers.get(&name)?;
-        let text = bearer(value).unwrap_or(value.as_bytes()).trim_ascii();
-        let ours = [UserTokenKind::PREFIX, GatewayKeyKind::PREFIX]
-            .iter()
-            .any(|p| text.starts_with(p.as_bytes()));
-        if text.is_empty() || ours {
-            return None;
-        }
-        let hint = ProviderSecret::new(String::from_utf8_lossy(text).into_owned()).hint();
-        let mut value = value.clone();
-        value.set_sensitive(true);
-        Some(Outgoing { name, value, hint })
-    };
-    match provider_type {
-        ProviderType::Anthropic => pick(X_API_KEY).or_else(|| pick(AUTHORIZATION)),
-        ProviderType::OpenAi | ProviderType::OpenAiCompatible => pick(AUTHORIZATION),
-    }
-}
-
-/// What follows the scheme `Bearer`.
-fn bearer(value: &HeaderValue) -> Option<&[u8]> {
-    let (scheme, rest) = value.as_bytes().split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then(|| rest.trim_ascii())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::header::AUTHORIZATION;
     use lychgate_types::Ambient;
+
+    const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs
@@ -138,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_token_may_stand() {
+    fn where_the_token_may_be() {
         let token = UserTokenSecret::generate(&Ambient::system());
         let bearer = format!("bearer {}", token.expose());
         for (provider_type, pairs) in [
@@ -180,19 +198,41 @@ mod tests {
     }
 
     #[test]
+    fn central_keys_go_where_the_provider_expects_them() {
+        let key = ProviderSecret::new("sk-central-0123456789".to_owned());
+        for (provider_type, name, value) in [
+            (ProviderType::Anthropic, X_API_KEY, "sk-central-0123456789"),
+            (ProviderType::OpenAi, AUTHORIZATION, "Bearer sk-central-0123456789"),
+            (
+                ProviderType::OpenAiCompatible,
+                AUTHORIZATION,
+                "Bearer sk-central-0123456789",
+            ),
+        ] {
+            let central = Outgoing::central(provider_type, &key).unwrap();
+            assert_eq!((central.name, central.value.to_str().unwrap()), (name, value));
+            assert!(central.value.is_sensitive());
+            assert_eq!(central.hint, "sk-c…6789");
+        }
+    }
+
+    #[test]
     fn refusals_say_what_to_send_and_repeat_nothing() {
         let token = UserTokenSecret::generate(&Ambient::system());
         let bearer = format!("Bearer {}", token.expose());
         let mut typo = token.expose().to_owned();
         typo.replace_range(45.., if typo.ends_with('a') { "b" } else { "a" });
         for (pairs, says) in [
-            (vec![], "no Lychgate token"),
+            (
+                vec![],
+                "no Lychgate token: send it as authorization: Bearer lgu_… or x-api-key: lgu_…, or in",
+            ),
             (vec![("authorization", "Bearer sk-someone")], "does not start with lgu_"),
             (vec![("authorization", "Basic abc")], "no Lychgate token"),
             (vec![("x-api-key", typo.as_str())], "checksum"),
             (
                 vec![("x-lychgate-token", token.expose())],
-                "bring your own provider key",
+                "bring your own provider key: send that key in authorization, or",
             ),
             (
                 vec![("x-lychgate-token", token.expose()), ("authorization", bearer.as_str())],

@@ -1,18 +1,18 @@
-//! What this replica believes about user tokens, and for how long.
+//! What the control plane said about user tokens, and for how long that holds.
 //!
-//! A token is asked about once, however many requests come with it; an answer that was under way when the token was
-//! revoked is not believed. All sizes are bounded, and a flood of unknown tokens can't push known ones out.
+//! Concurrent requests with the same unknown token share one look-up, and an answer that was on its way when the token was
+//! revoked is discarded. All sizes are bounded, and a flood of unknown tokens can't evict known ones.
 //!
 //! Not here: the look-up itself (a [`ControlLink`]).
 
 mod shards;
 
-use crate::metrics::counts::LeaseCounts;
+use crate::counts::LeaseCounts;
 use lychgate_link::{Authorization, ControlLink, DenyReason, LinkError};
 use lychgate_telemetry::metrics::labels::Lookup;
 use lychgate_types::Timestamp;
 use lychgate_types::secret::SecretHash;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use shards::{Lease, Shards};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,66 +21,65 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Tokens asked about at the same time; beyond that, unknown ones have to wait outside.
-const FLIGHTS: usize = 1024;
-/// A client waits for this answer, so it gets little time.
-const ASK_TIMEOUT: Duration = Duration::from_secs(5);
-/// A token revoked this often while being asked about is not asked about again.
-const ASK_ATTEMPTS: u32 = 3;
+/// Most tokens looked up at the same time; beyond that, unknown ones are refused for now.
+const MAX_LOOKUPS: usize = 1024;
+/// A client is waiting for this answer, so it has to be quick.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+/// A token that is revoked during each of this many look-ups is not looked up again.
+const LOOKUP_ATTEMPTS: u32 = 3;
 /// No lease is longer, whatever the control plane says.
-const LONGEST_LEASE: Duration = Duration::from_secs(24 * 3600);
+const MAX_LEASE: Duration = Duration::from_secs(24 * 3600);
 
 /// What to do with a token's request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Let it through.
+    /// Relay it.
     Allowed,
-    /// The token is good, but not for AI requests.
+    /// The token is valid, but not for AI requests.
     Forbidden,
-    /// The token is not good.
+    /// The token is not valid.
     Denied(DenyReason),
-    /// Nobody can tell at present.
+    /// Nobody can tell at the moment.
     Unknown,
 }
 
-/// The cache.
+/// The cache of leases.
 #[derive(Debug, Default)]
 pub(crate) struct Leases {
-    believed: Shards,
-    /// Tokens being asked about. Held while an answer is taken in and while a token is revoked, so that neither passes the
-    /// other by.
-    flights: Mutex<HashMap<SecretHash, Flight>>,
-    /// Grows whenever anything is believed, or no longer.
+    shards: Shards,
+    /// Look-ups under way. Locked while an answer is stored and while a token is revoked, so that neither overtakes the other.
+    lookups: Mutex<HashMap<SecretHash, PendingLookup>>,
+    /// Grows with every change.
     changes: AtomicU64,
     pub(crate) counts: LeaseCounts,
 }
 
-/// A lease on a good token, as it outlives the process.
+/// A lease on a valid token, as it outlives the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Kept {
+pub(crate) struct PersistedLease {
     pub(crate) token: SecretHash,
     pub(crate) may_send_requests: bool,
     pub(crate) until: Timestamp,
 }
 
 #[derive(Debug)]
-struct Flight {
+struct PendingLookup {
     answer: watch::Receiver<Option<Verdict>>,
-    /// The token was revoked after the question went out.
+    /// The token was revoked after the look-up had begun.
     stale: bool,
 }
 
 impl Leases {
-    /// What is known without asking.
+    /// What is known without a look-up.
     pub(crate) fn known(&self, token: &SecretHash) -> Option<Verdict> {
-        let lease = self.believed.find(token)?;
+        let lease = self.shards.get(token)?;
         (lease.until > Instant::now()).then_some(lease.verdict)
     }
 
-    /// Asks the control plane, together with whoever asks about the same token at the same time. The question goes on when
-    /// its askers leave, so that they find the answer when they come again.
-    pub(crate) async fn ask(self: &Arc<Self>, link: &Arc<dyn ControlLink>, token: SecretHash) -> Verdict {
-        let mut answer = match self.board(link, token) {
+    /// Asks the control plane, sharing the look-up with everybody who asks about the same token at the same time. It goes on when
+    /// they disconnect, so that they find the answer when they come back.
+    pub(crate) async fn look_up(self: &Arc<Self>, link: &Arc<dyn ControlLink>, token: SecretHash) -> Verdict {
+        let mut answer = match self.join_or_start(link, token) {
             Ok(answer) => answer,
             Err(verdict) => return verdict,
         };
@@ -90,159 +89,156 @@ impl Leases {
         }
     }
 
-    /// These tokens must not be believed any longer.
+    /// Drops the leases of these tokens.
     pub(crate) fn revoke(&self, tokens: &[SecretHash]) {
-        let mut flights = self.flights();
+        let mut lookups = self.lookups.lock();
         for token in tokens {
-            if let Some(flight) = flights.get_mut(token) {
-                flight.stale = true;
+            if let Some(lookup) = lookups.get_mut(token) {
+                lookup.stale = true;
             }
-            self.believed.forget(token);
+            self.shards.remove(token);
         }
         self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Nothing is to be believed any longer: revocations may have been missed.
-    pub(crate) fn forget_all(&self) {
-        let mut flights = self.flights();
-        flights.values_mut().for_each(|flight| flight.stale = true);
-        self.believed.forget_all();
+    /// Drops all leases: revocations may have been missed.
+    pub(crate) fn clear(&self) {
+        let mut lookups = self.lookups.lock();
+        lookups.values_mut().for_each(|lookup| lookup.stale = true);
+        self.shards.clear();
         self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// How many tokens something is believed of: good ones, and others.
+    /// Number of leases: on valid tokens, and on others.
     pub(crate) fn count(&self) -> (usize, usize) {
-        self.believed.count()
+        self.shards.count()
     }
 
-    /// How many tokens are being asked about.
-    pub(crate) fn asked_about(&self) -> usize {
-        self.flights().len()
+    /// Number of look-ups under way.
+    pub(crate) fn pending_lookups(&self) -> usize {
+        self.lookups.lock().len()
     }
 
-    /// A number that another one follows once anything is believed, or no longer.
+    /// A number that grows with every change.
     pub(crate) fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
     }
 
-    /// All good tokens' leases.
-    pub(crate) fn all(&self, now: Timestamp) -> Vec<Kept> {
+    /// The leases on valid tokens.
+    pub(crate) fn persist(&self, now: Timestamp) -> Vec<PersistedLease> {
         let at = Instant::now();
-        let good = self.believed.good();
-        let left = good.into_iter().filter(|(_, lease)| lease.until > at);
-        left.map(|(token, lease)| Kept {
-            token,
-            may_send_requests: lease.verdict == Verdict::Allowed,
-            until: now.plus(lease.until - at),
-        })
-        .collect()
+        let valid = self.shards.valid();
+        let current = valid.into_iter().filter(|(_, lease)| lease.until > at);
+        current
+            .map(|(token, lease)| PersistedLease {
+                token,
+                may_send_requests: lease.verdict == Verdict::Allowed,
+                until: now.plus(lease.until - at),
+            })
+            .collect()
     }
 
-    /// Believes in what an earlier process believed in.
-    pub(crate) fn restore(&self, kept: &[Kept], now: Timestamp) {
+    /// Takes over the leases of an earlier process.
+    pub(crate) fn restore(&self, leases: &[PersistedLease], now: Timestamp) {
         let at = Instant::now();
-        for kept in kept {
-            let left = kept.until.as_micros().saturating_sub(now.as_micros());
+        for persisted in leases {
+            let left = persisted.until.as_micros().saturating_sub(now.as_micros());
             let Some(left) = u64::try_from(left).ok().filter(|left| *left > 0) else {
                 continue;
             };
             let lease = Lease {
-                verdict: if kept.may_send_requests {
+                verdict: if persisted.may_send_requests {
                     Verdict::Allowed
                 } else {
                     Verdict::Forbidden
                 },
-                until: at + Duration::from_micros(left).min(LONGEST_LEASE),
+                until: at + Duration::from_micros(left).min(MAX_LEASE),
             };
-            self.believed.believe(kept.token, lease);
+            self.shards.insert(persisted.token, lease);
         }
     }
 
-    /// Joins the token's flight, or starts one. An error where that is not needed, or not possible: the verdict.
-    fn board(
+    /// Joins the look-up of this token, or starts one. If no look-up is needed, or none can be started, the verdict is the error.
+    fn join_or_start(
         self: &Arc<Self>,
         link: &Arc<dyn ControlLink>,
         token: SecretHash,
     ) -> Result<watch::Receiver<Option<Verdict>>, Verdict> {
-        let mut flights = self.flights();
-        if let Some(flight) = flights.get(&token) {
-            return Ok(flight.answer.clone());
+        let mut lookups = self.lookups.lock();
+        if let Some(lookup) = lookups.get(&token) {
+            return Ok(lookup.answer.clone());
         }
-        // It may have landed since the caller looked.
+        // One may have completed since the caller checked.
         if let Some(verdict) = self.known(&token) {
             return Err(verdict);
         }
-        if flights.len() >= FLIGHTS {
+        if lookups.len() >= MAX_LOOKUPS {
             return Err(Verdict::Unknown);
         }
-        let (landed, answer) = watch::channel(None);
-        flights.insert(
+        let (answered, answer) = watch::channel(None);
+        lookups.insert(
             token,
-            Flight {
+            PendingLookup {
                 answer: answer.clone(),
                 stale: false,
             },
         );
-        let ticket = Ticket {
+        let guard = LookupGuard {
             leases: Arc::clone(self),
             token,
         };
         let link = Arc::clone(link);
         tokio::spawn(async move {
-            let verdict = fly(&ticket, &*link).await;
-            ticket.leases.counts.lookups.count(lookup(verdict));
-            drop(ticket);
-            landed.send_replace(Some(verdict));
+            let verdict = run(&guard, &*link).await;
+            guard.leases.counts.lookups.count(label(verdict));
+            drop(guard);
+            answered.send_replace(Some(verdict));
         });
         Ok(answer)
     }
 
-    /// Takes an answer in. `None` when the token was revoked meanwhile and must be asked about again.
-    fn land(&self, token: &SecretHash, authorization: Authorization) -> Option<Verdict> {
-        let mut flights = self.flights();
-        let flight = flights.get_mut(token)?;
-        if std::mem::take(&mut flight.stale) {
+    /// Stores an answer. `None` if the token was revoked meanwhile and must be looked up again.
+    fn complete(&self, token: &SecretHash, authorization: Authorization) -> Option<Verdict> {
+        let mut lookups = self.lookups.lock();
+        let lookup = lookups.get_mut(token)?;
+        if std::mem::take(&mut lookup.stale) {
             return None;
         }
         let (verdict, lease) = read(authorization);
-        let until = Instant::now() + lease.min(LONGEST_LEASE);
-        self.believed.believe(*token, Lease { verdict, until });
+        let until = Instant::now() + lease.min(MAX_LEASE);
+        self.shards.insert(*token, Lease { verdict, until });
         self.changes.fetch_add(1, Ordering::AcqRel);
         Some(verdict)
     }
-
-    fn flights(&self) -> MutexGuard<'_, HashMap<SecretHash, Flight>> {
-        self.flights.lock()
-    }
 }
 
-/// Takes the flight off the list, also when its task panics.
-struct Ticket {
+/// Removes the look-up from the list of those under way, even if its task panics.
+struct LookupGuard {
     leases: Arc<Leases>,
     token: SecretHash,
 }
 
-impl Drop for Ticket {
+impl Drop for LookupGuard {
     fn drop(&mut self) {
-        self.leases.flights().remove(&self.token);
+        self.leases.lookups.lock().remove(&self.token);
     }
 }
 
-async fn fly(ticket: &Ticket, link: &dyn ControlLink) -> Verdict {
-    for _ in 0..ASK_ATTEMPTS {
-        let authorization = match tokio::time::timeout(ASK_TIMEOUT, link.authorize(ticket.token)).await {
+async fn run(guard: &LookupGuard, link: &dyn ControlLink) -> Verdict {
+    for _ in 0..LOOKUP_ATTEMPTS {
+        let authorization = match tokio::time::timeout(LOOKUP_TIMEOUT, link.authorize(guard.token)).await {
             Ok(Ok(authorization)) => authorization,
             Ok(Err(error)) => return unanswered(&error),
             Err(_) => return unanswered(&LinkError::Unreachable("it did not answer in time".to_owned())),
         };
-        if let Some(verdict) = ticket.leases.land(&ticket.token, authorization) {
+        if let Some(verdict) = guard.leases.complete(&guard.token, authorization) {
             return verdict;
         }
     }
     Verdict::Denied(DenyReason::Revoked)
 }
 
-fn lookup(verdict: Verdict) -> Lookup {
+fn label(verdict: Verdict) -> Lookup {
     match verdict {
         Verdict::Allowed => Lookup::Allowed,
         Verdict::Forbidden => Lookup::Forbidden,

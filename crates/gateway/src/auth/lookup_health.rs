@@ -1,27 +1,32 @@
-//! Whether the control plane answers this replica's calls. It may be there, and its database not: the long stream says nothing of
-//! that.
+//! Whether the control plane answers this replica's calls. It may be reachable while its database is not, and the attachment
+//! would not show that.
 
 use parking_lot::Mutex;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A call that went unanswered says something for so long; while records wait, delivery calls more often.
-const TELLING: Duration = Duration::from_secs(15);
+/// How long an unanswered call counts; while records are waiting, delivery makes calls more often than that.
+const WINDOW: Duration = Duration::from_secs(15);
 
-/// When the last call went unanswered, unless one was answered since.
+/// When the last call went unanswered, unless one has been answered since.
 #[derive(Debug, Default)]
-pub(crate) struct Answers(Mutex<Option<Instant>>);
+pub(crate) struct LookupHealth(Mutex<Option<Instant>>);
 
-impl Answers {
-    /// A call came to its end.
-    pub(crate) fn note(&self, answered: bool) {
-        *self.0.lock() = (!answered).then(Instant::now);
+impl LookupHealth {
+    /// A call was answered.
+    pub(crate) fn success(&self) {
+        *self.0.lock() = None;
     }
 
-    /// Whether calls go unanswered at present.
-    pub(crate) fn are_missing(&self) -> bool {
+    /// A call went unanswered.
+    pub(crate) fn failure(&self) {
+        *self.0.lock() = Some(Instant::now());
+    }
+
+    /// Whether calls currently go unanswered.
+    pub(crate) fn is_failing(&self) -> bool {
         let last = *self.0.lock();
-        last.is_some_and(|at| at.elapsed() < TELLING)
+        last.is_some_and(|at| at.elapsed() < WINDOW)
     }
 }
 
@@ -30,15 +35,15 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_without_an_answer_tells_until_one_is_answered_or_for_a_while() {
-        let answers = Answers::default();
-        assert!(!answers.are_missing());
-        answers.note(false);
-        assert!(answers.are_missing());
-        answers.note(true);
-        assert!(!answers.are_missing());
-        answers.note(false);
-        tokio::time::advance(TELLING).await;
-        assert!(!answers.are_missing());
+    async fn it_fails_until_a_call_is_answered_or_the_window_has_passed() {
+        let health = LookupHealth::default();
+        assert!(!health.is_failing());
+        health.failure();
+        assert!(health.is_failing());
+        health.success();
+        assert!(!health.is_failing());
+        health.failure();
+        tokio::time::advance(WINDOW).await;
+        assert!(!health.is_failing());
     }
 }

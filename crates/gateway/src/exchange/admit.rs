@@ -116,7 +116,7 @@ async fn authorize(shared: &Shared, token: SecretHash) -> Result<(), Refusal> {
         )),
         Verdict::Denied(reason) => Err(credentials::denied(reason)),
         Verdict::Unknown => Err(Refusal::unavailable(
-            Refused::ControlPlaneAway,
+            Refused::ControlPlaneUnreachable,
             "the control plane can't be asked about this token at present; try again shortly",
             2,
         )),
@@ -128,11 +128,14 @@ async fn verdict(shared: &Shared, token: SecretHash) -> Verdict {
     if let Some(verdict) = shared.leases.known(&token) {
         return verdict;
     }
-    if !shared.snapshot.load().standing.is_attached() {
+    if !shared.replica_state.load().link.is_attached() {
         return Verdict::Unknown;
     }
-    let verdict = Box::pin(shared.leases.ask(&shared.link, token)).await;
-    shared.answers.note(verdict != Verdict::Unknown);
+    let verdict = Box::pin(shared.leases.look_up(&shared.link, token)).await;
+    match verdict {
+        Verdict::Unknown => shared.lookup_health.failure(),
+        _ => shared.lookup_health.success(),
+    }
     verdict
 }
 

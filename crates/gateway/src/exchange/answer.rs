@@ -2,7 +2,7 @@
 
 use crate::error::Refusal;
 use crate::exchange::attempt::{AttemptResult, UpstreamResponse};
-use crate::exchange::headers::to_client;
+use crate::exchange::headers::{AnswerBody, to_client};
 use crate::exchange::outcome::Ending;
 use crate::exchange::peeked::Peeked;
 use crate::exchange::recorder::Recorder;
@@ -14,15 +14,15 @@ use axum::body::Body;
 use http::{Response, StatusCode};
 use lychgate_stream::{Hold, Idle, Joined, RelayBody};
 use lychgate_telemetry::metrics::labels::Refused;
-use lychgate_types::provider::ProviderType;
+use lychgate_types::provider::WireFamily;
 use lychgate_wire::UsageChunkFilter;
 
 /// What goes to the client, once the record allows it.
 pub(crate) enum Answered {
     /// The provider's answer; its body is still to come, as a rule.
-    Relayed(Response<RelayBody<Joined<Peeked<Answer>>, Tee>>, ProviderType),
+    Relayed(Response<RelayBody<Joined<Peeked<Answer>>, Tee>>, WireFamily),
     /// The gateway's own, and what it has to wait for.
-    Refused(Refusal, ProviderType, Option<Hold>),
+    Refused(Refusal, WireFamily, Option<Hold>),
 }
 
 /// Answers with what the last attempt brought. `filter` takes out what only the gateway asked for.
@@ -32,17 +32,21 @@ pub(crate) fn answer(
     recorder: Recorder,
     filter: Option<UsageChunkFilter>,
 ) -> Answered {
-    let shape = plan.provider.config.provider_type;
+    let family = plan.provider.config.provider_type.wire_family();
     let UpstreamResponse { mut head, kind, body } = match result {
         Ok(answer) => answer,
         Err(error) => {
             let refusal = Refusal::from(error);
             let ending = Ending::NoAnswer(refusal.status, refusal.message.clone().into_owned());
-            return Answered::Refused(refusal, shape, recorder.close(ending));
+            return Answered::Refused(refusal, family, recorder.close(ending));
         }
     };
     let filter = filter.filter(|_| kind.is_event_stream && kind.is_plain);
-    to_client(&mut head.headers, filter.is_none());
+    let length = match filter {
+        None => AnswerBody::Unchanged,
+        Some(_) => AnswerBody::Changed,
+    };
+    to_client(&mut head.headers, length);
     let tee = Tee {
         recorder,
         filter,
@@ -51,7 +55,7 @@ pub(crate) fn answer(
     };
     let idle = Idle::new(millis(plan.provider.config.policy.timeouts.idle_ms)).until(plan.end);
     let body = RelayBody::new(Joined::new(body), tee, idle);
-    Answered::Relayed(Response::from_parts(head, body), shape)
+    Answered::Relayed(Response::from_parts(head, body), family)
 }
 
 impl Answered {
@@ -59,11 +63,11 @@ impl Answered {
     /// lost is not shown.
     pub(crate) async fn settled(&mut self) {
         match self {
-            Self::Relayed(response, shape) => {
+            Self::Relayed(response, family) => {
                 if response.body_mut().settled().await.is_err() {
                     let message = "the record of this request can't be kept, so its answer is not shown";
                     let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Refused::SpoolFailed, message);
-                    *self = Self::Refused(refusal, *shape, None);
+                    *self = Self::Refused(refusal, *family, None);
                 }
             }
             Self::Refused(_, _, hold) => {
@@ -78,7 +82,7 @@ impl Answered {
     pub(crate) fn into_response(self) -> Response<Body> {
         match self {
             Self::Relayed(response, _) => response.map(Body::new),
-            Self::Refused(refusal, shape, _) => refusal.into_response(shape),
+            Self::Refused(refusal, family, _) => refusal.into_response(family),
         }
     }
 }

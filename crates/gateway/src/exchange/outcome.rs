@@ -33,7 +33,7 @@ pub(crate) type Classified = (Outcome, Option<String>, Option<String>);
 /// `facts` are what was read of the answer; `None` where nothing of it can be read.
 pub(crate) fn classify(record: &InterceptionRecord, ending: Ending, facts: Option<&ResponseFacts>) -> Classified {
     let ours = |status: StatusCode, message: String| {
-        let error_type = error_type(record.provider_type, status.as_u16());
+        let error_type = error_type(record.provider_type.wire_family(), status.as_u16());
         (Outcome::Failed, Some(error_type.to_owned()), Some(message))
     };
     match (ending, facts.and_then(|facts| facts.error.as_ref())) {

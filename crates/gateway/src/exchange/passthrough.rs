@@ -7,7 +7,7 @@ use crate::error::Refusal;
 use crate::exchange::Entered;
 use crate::exchange::admit::Received;
 use crate::exchange::attempt::head_within;
-use crate::exchange::headers::to_client;
+use crate::exchange::headers::{AnswerBody, to_client};
 use crate::exchange::upstream_request::{Position, UpstreamRequest};
 use crate::resilience::decision::AttemptEnd;
 use crate::resilience::retry::millis;
@@ -48,7 +48,7 @@ pub(crate) fn relay_unrecorded(entered: Entered, received: Received) -> Relaying
     let Received {
         head, admission, body, ..
     } = received;
-    let request = UpstreamRequest::new(head, admission.tail, false);
+    let request = UpstreamRequest::unrecorded(head, admission.tail);
     Box::pin(relay(entered, admission.own, request, body))
 }
 
@@ -73,7 +73,7 @@ async fn relay(
     let timeouts = &provider.config.policy.timeouts;
     let limit = millis(timeouts.headers_ms.min(timeouts.total_ms));
     let end = Instant::now() + millis(timeouts.total_ms);
-    let response = head_within(limit, shared.upstream.send(&provider, request)).await?;
+    let response = head_within(limit, shared.upstream.send(&provider.config, request)).await?;
     let (mut head, body) = response.into_parts();
     if let Some(key) = key {
         let end = AttemptEnd::answered(head.status, &head.headers, &shared.ambient);
@@ -81,7 +81,7 @@ async fn relay(
             provider.cool_down(key, head.status.as_u16(), term);
         }
     }
-    to_client(&mut head.headers, true);
+    to_client(&mut head.headers, AnswerBody::Unchanged);
     let idle = Idle::new(millis(timeouts.idle_ms)).until(end);
     let relayed = RelayBody::new(Joined::new(body), PassThrough(guard), idle);
     Ok(Response::from_parts(head, Body::new(relayed)))

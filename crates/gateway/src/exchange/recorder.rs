@@ -4,9 +4,9 @@
 //! anywhere and leave no record. From its first attempt on each exchange leaves one, whatever happens: a recorder that is
 //! dropped unclosed closes itself.
 
+use crate::counts::ProviderCounts;
 use crate::exchange::body_kind::BodyKind;
 use crate::exchange::outcome::{Ending, classify};
-use crate::metrics::counts::ProviderCounts;
 use crate::routing::provider::Provider;
 use crate::shared::{InFlightGuard, Shared};
 use crate::spool::Slot;
@@ -14,7 +14,7 @@ use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderName, StatusCode};
 use lychgate_stream::Hold;
 use lychgate_types::interception::{CredentialKind, InterceptionRecord, Outcome, Prompt, TokenUsage};
-use lychgate_types::provider::{Api, ProviderType};
+use lychgate_types::provider::{Api, ProviderType, WireFamily};
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{InterceptionId, Timestamp};
 use lychgate_wire::{ReaderOptions, RequestFacts, ResponseReader};
@@ -220,8 +220,8 @@ impl Recorder {
     }
 
     /// The wire family of the answer; none once closed.
-    pub(crate) fn provider_type(&self) -> Option<ProviderType> {
-        self.0.as_ref().map(|open| open.record.provider_type)
+    pub(crate) fn wire_family(&self) -> Option<WireFamily> {
+        self.0.as_ref().map(|open| open.record.provider_type.wire_family())
     }
 
     /// The recorder itself, leaving a closed one in its place.

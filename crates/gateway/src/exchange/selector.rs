@@ -286,8 +286,8 @@ impl Unavailable {
             u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
         });
         let refusal = Refusal::unavailable(
-            Refused::ProviderLeftAlone,
-            "this provider has failed too often of late, so its circuit breaker is open; try again shortly",
+            Refused::CircuitOpen,
+            "the circuit breaker for this provider is open because it failed too often; try again shortly",
             seconds.max(1),
         );
         Self { refusal, wait }

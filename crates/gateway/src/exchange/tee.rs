@@ -87,9 +87,9 @@ impl Tee {
     /// The head has gone to the client, so the error has to come in the body's place.
     fn empty(self) -> Last {
         self.report(AttemptEnd::BodyMissing);
-        let words = match (self.recorder.api(), self.recorder.provider_type()) {
+        let words = match (self.recorder.api(), self.recorder.wire_family()) {
             (Some(api), _) if self.kind.is_event_stream => stream_event(api, 502, EMPTY),
-            (_, Some(shape)) => body(shape, 502, EMPTY),
+            (_, Some(family)) => body(family, 502, EMPTY),
             _ => String::new(),
         };
         Last::new(Bytes::from(words), self.recorder.close(Ending::Empty))

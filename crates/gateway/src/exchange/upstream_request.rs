@@ -2,7 +2,7 @@
 
 use crate::auth::credentials::Outgoing;
 use crate::error::Refusal;
-use crate::exchange::headers::strip;
+use crate::exchange::headers::StrippedHeaders;
 use crate::exchange::packed_headers::PackedHeaders;
 use crate::routing::provider::Provider;
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method, Request, Uri};
 use http_body_util::Full;
 
-/// The headers are stripped when this is made, so whoever needs the client's own must look at them before.
+/// Made of stripped headers only: whoever needs the client's own must look at them before.
 #[derive(Debug)]
 pub(crate) struct UpstreamRequest {
     method: Method,
@@ -23,7 +23,7 @@ pub(crate) struct UpstreamRequest {
 
 #[derive(Debug)]
 enum Headers {
-    Whole(HeaderMap),
+    Whole(StrippedHeaders),
     /// For the attempts after the first.
     Packed(PackedHeaders),
     /// The last attempt took them.
@@ -38,15 +38,23 @@ pub(crate) enum Position {
 }
 
 impl UpstreamRequest {
-    /// `readable` asks the provider for an answer that is not compressed.
-    pub(crate) fn new(parts: Parts, tail: usize, readable: bool) -> Self {
-        let mut headers = parts.headers;
-        strip(&mut headers, readable);
+    /// For a request whose answer is read on its way. `tail` is where in the path that part begins which follows the
+    /// provider's base URL.
+    pub(crate) fn recorded(head: Parts, tail: usize) -> Self {
+        Self::new(head, tail, StrippedHeaders::of_recorded)
+    }
+
+    /// For a request that only passes through.
+    pub(crate) fn unrecorded(head: Parts, tail: usize) -> Self {
+        Self::new(head, tail, StrippedHeaders::of_unrecorded)
+    }
+
+    fn new(head: Parts, tail: usize, strip: impl FnOnce(HeaderMap) -> StrippedHeaders) -> Self {
         Self {
-            method: parts.method,
-            uri: parts.uri,
+            method: head.method,
+            uri: head.uri,
             tail,
-            headers: Headers::Whole(headers),
+            headers: Headers::Whole(strip(head.headers)),
         }
     }
 
@@ -67,13 +75,11 @@ impl UpstreamRequest {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = url;
-        *request.headers_mut() = self.headers(position);
-        let headers = request.headers_mut();
-        headers.insert(credential.name.clone(), credential.value.clone());
+        *request.headers_mut() = self.headers(position).with_credential(credential);
         request
     }
 
-    fn headers(&mut self, position: Position) -> HeaderMap {
+    fn headers(&mut self, position: Position) -> StrippedHeaders {
         match std::mem::replace(&mut self.headers, Headers::Gone) {
             Headers::Whole(headers) => {
                 if position == Position::MoreMayFollow {
@@ -82,11 +88,11 @@ impl UpstreamRequest {
                 headers
             }
             Headers::Packed(packed) => {
-                let headers = packed.unpack();
+                let headers = StrippedHeaders::from(&packed);
                 self.headers = Headers::Packed(packed);
                 headers
             }
-            Headers::Gone => HeaderMap::new(),
+            Headers::Gone => StrippedHeaders::default(),
         }
     }
 }

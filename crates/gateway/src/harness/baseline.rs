@@ -1,40 +1,33 @@
-//! The relay without what it is there for: nobody is asked for a token, nothing is read beside the relay, nothing is
-//! recorded. The bench measures it to tell what governance costs. No role of the product serves it.
+//! The relay alone: no token is asked for, nothing is read beside the relay, nothing is recorded. The bench measures it to tell
+//! what governance costs. No role of the product serves it.
 
-use crate::auth::credentials::Outgoing;
 use crate::error::Refusal;
-use crate::exchange::headers::{strip, to_client};
+use crate::exchange::headers::{AnswerBody, StrippedHeaders, to_client};
 use crate::exchange::passthrough::PassThrough;
 use crate::gateway::StartError;
 use crate::inbound::front::{Answering, DataPlane, Front};
 use crate::options::Options;
-use crate::replica_state::Table;
 use crate::resilience::retry::millis;
 use crate::routing::allow_list;
 use crate::routing::provider::Provider;
+use crate::routing::table::Table;
 use crate::upstream::Upstream;
 use axum::Router;
 use axum::body::Body;
-use http::header::AUTHORIZATION;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use lychgate_link::Configuration;
 use lychgate_stream::{Idle, Joined, ReadLimits, RelayBody, read_bounded};
 use lychgate_telemetry::metrics::labels::Refused;
-use lychgate_types::provider::ProviderType;
+use lychgate_wire::provider::likely_family;
 use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Serves `/ai/PROVIDER/…` for the providers of a configuration, to whoever asks. Needs a Tokio runtime.
 pub fn front(options: Options, configuration: &Configuration) -> Result<Front, StartError> {
     let relay = Relay(Arc::new(Parts {
-        upstream: Upstream::new(&options).map_err(StartError::Tls)?,
+        upstream: Upstream::new(&options.provider_cas, options.proxy.clone()).map_err(StartError::Tls)?,
         table: Table::default().next(configuration),
-        credential: Outgoing {
-            name: AUTHORIZATION,
-            value: HeaderValue::from_static("Bearer sk-bare"),
-            hint: String::new(),
-        },
         options,
     }));
     Ok(Front::new(DataPlane::Bare(relay), Router::new()))
@@ -48,7 +41,6 @@ struct Parts {
     options: Options,
     upstream: Upstream,
     table: Table,
-    credential: Outgoing,
 }
 
 impl Relay {
@@ -60,12 +52,13 @@ impl Relay {
 
 impl Parts {
     async fn answer(&self, request: Request<Body>) -> Response<Body> {
-        let name = allow_list::split(request.uri().path()).map_or("", |(name, _)| name);
-        let answer = match self.table.provider(name) {
-            Some(provider) => self.relay(provider, request).await,
-            None => Err(refusal(StatusCode::NOT_FOUND, "there is no provider of this name")),
+        let (name, rest) = allow_list::split(request.uri().path()).unwrap_or_default();
+        let Some(provider) = self.table.provider(name) else {
+            let family = likely_family(rest, |header| request.headers().contains_key(header));
+            return refusal(StatusCode::NOT_FOUND, "there is no provider of this name").into_response(family);
         };
-        answer.unwrap_or_else(|refusal| refusal.into_response(ProviderType::OpenAi))
+        let answer = self.relay(provider, request).await;
+        answer.unwrap_or_else(|refusal| refusal.into_response(provider.config.provider_type.wire_family()))
     }
 
     async fn relay(&self, provider: &Provider, request: Request<Body>) -> Result<Response<Body>, Refusal> {
@@ -73,6 +66,7 @@ impl Parts {
         let rest = allow_list::split(parts.uri.path()).map_or("", |(_, rest)| rest);
         let found = allow_list::find(provider.config.provider_type, &parts.method, rest)?;
         let url = provider.url(found.tail, parts.uri.query())?;
+        let credential = &provider.pool.key(0).ok_or_else(Provider::without_key)?.outgoing;
         let limits = ReadLimits {
             bytes: self.options.body_limit,
             idle: self.options.body_idle_timeout,
@@ -84,18 +78,14 @@ impl Parts {
         let mut outgoing = Request::new(Full::new(bytes));
         *outgoing.method_mut() = parts.method;
         *outgoing.uri_mut() = url;
-        *outgoing.headers_mut() = parts.headers;
-        strip(outgoing.headers_mut(), true);
-        outgoing
-            .headers_mut()
-            .insert(self.credential.name.clone(), self.credential.value.clone());
+        *outgoing.headers_mut() = StrippedHeaders::of_recorded(parts.headers).with_credential(credential);
         let response = self
             .upstream
-            .send(provider, outgoing)
+            .send(&provider.config, outgoing)
             .await
             .map_err(|error| refusal(StatusCode::BAD_GATEWAY, error.to_string()))?;
         let (mut parts, body) = response.into_parts();
-        to_client(&mut parts.headers, true);
+        to_client(&mut parts.headers, AnswerBody::Unchanged);
         let relayed = RelayBody::new(
             Joined::new(body),
             PassThrough(()),

@@ -2,7 +2,7 @@
 
 use crate::auth::credentials;
 use crate::error::Refusal;
-use crate::exchange::headers;
+use crate::exchange::headers::{self, AnswerBody, StrippedHeaders};
 use crate::routing::{allow_list, provider};
 use http::{HeaderMap, Method, Uri};
 use lychgate_link::ProviderConfig;
@@ -43,18 +43,18 @@ impl Provider {
         Self(provider::Provider::new(config, provider::State::default()))
     }
 
-    /// Leads a request's head through the stations that decide by it alone: route, credentials, URL, headers.
+    /// Leads a request's head through everything that decides by it alone: allow-list, credentials, URL, headers.
     ///
     /// # Errors
     /// The first refusal.
-    pub fn forward(&self, method: &Method, uri: &Uri, mut headers: HeaderMap) -> Result<Forwarded, Refused> {
+    pub fn forward(&self, method: &Method, uri: &Uri, headers: HeaderMap) -> Result<Forwarded, Refused> {
         if allow_list::wants_websocket(&headers) {
             return Err(Refusal::websocket().into());
         }
-        let family = self.0.config.provider_type;
+        let provider_type = self.0.config.provider_type;
         let rest = allow_list::split(uri.path()).map_or("", |(_, rest)| rest);
-        let found = allow_list::find(family, method, rest)?;
-        let read = credentials::read(family, &headers)?;
+        let found = allow_list::find(provider_type, method, rest)?;
+        let read = credentials::read(provider_type, &headers)?;
         let url = self.0.url(found.tail, uri.query())?;
         let credential = match &read.own {
             Some(own) => own,
@@ -63,11 +63,14 @@ impl Provider {
                 None => return Err(provider::Provider::without_key().into()),
             },
         };
-        headers::to_provider(&mut headers, credential, found.api.is_some());
+        let stripped = match found.api {
+            Some(_) => StrippedHeaders::of_recorded(headers),
+            None => StrippedHeaders::of_unrecorded(headers),
+        };
         Ok(Forwarded {
             api: found.api,
             url,
-            headers,
+            headers: stripped.with_credential(credential),
             token: read.token,
             own: read.own.is_some(),
         })
@@ -75,8 +78,14 @@ impl Provider {
 }
 
 /// A provider's headers as they go to the client.
-pub fn to_client(mut answer: HeaderMap, keeps_length: bool) -> HeaderMap {
-    headers::to_client(&mut answer, keeps_length);
+pub fn to_client(mut answer: HeaderMap) -> HeaderMap {
+    headers::to_client(&mut answer, AnswerBody::Unchanged);
+    answer
+}
+
+/// The same where something may be taken out of the body.
+pub fn to_client_changed(mut answer: HeaderMap) -> HeaderMap {
+    headers::to_client(&mut answer, AnswerBody::Changed);
     answer
 }
 

@@ -29,7 +29,9 @@ impl Outside {
     /// # Errors
     /// Those of the TLS library.
     pub fn new(options: &Options) -> Result<Self, StartError> {
-        Upstream::new(options).map(Self).map_err(StartError::Tls)
+        Upstream::new(&options.provider_cas, options.proxy.clone())
+            .map(Self)
+            .map_err(StartError::Tls)
     }
 }
 
@@ -85,7 +87,7 @@ impl Replica {
         let path = format!("/ai/{provider}/v1/messages");
         let request = Request::post(&path).header("x-api-key", token).body(());
         let (parts, ()) = request.map_err(|error| refused(400, &error.to_string()))?.into_parts();
-        let entered = enter(core, &path).1;
+        let entered = enter(core, &path, &parts.headers).1;
         let Entered { guard, provider, .. } = entered.map_err(|no| refused(no.status.as_u16(), &no.message))?;
         let admission = admit(core, &provider, &parts).await;
         let admission = admission.map_err(|no| refused(no.status.as_u16(), &no.message))?;
@@ -103,7 +105,7 @@ impl Replica {
     /// Tokens that are believed.
     pub fn believed(&self) -> usize {
         let core = &self.gateway.core;
-        core.leases.all(core.ambient.now()).len()
+        core.leases.persist(core.ambient.now()).len()
     }
 
     /// Ends it as the end of its process would: nobody is told, and nothing more is written.

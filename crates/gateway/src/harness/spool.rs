@@ -1,8 +1,7 @@
-//! The spool by itself, for the bench to measure. No role of the product uses it.
+//! The spool by itself, for `bench/` to measure. Not used by the product.
 
-use crate::options::SpoolOptions;
 use crate::spool::disk::SystemDisk;
-use crate::spool::{Most, Position, Spool, SpoolError};
+use crate::spool::{BatchLimits, Position, Spool, SpoolError, SpoolOptions};
 use lychgate_types::Ambient;
 use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::secret::SpoolKey;
@@ -10,16 +9,16 @@ use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;
 
-/// A spool with a key of its own, that nobody keeps or delivers.
+/// A spool that nobody flushes or delivers.
 #[derive(Debug, Clone)]
 pub struct Appender {
     spool: Arc<Spool>,
-    /// Behind what is acknowledged.
-    place: Arc<Mutex<Position>>,
+    /// After what is acknowledged.
+    position: Arc<Mutex<Position>>,
 }
 
 impl Appender {
-    /// Takes the directory over.
+    /// Opens the directory, with a key of its own.
     ///
     /// # Errors
     /// Those of any spool.
@@ -27,7 +26,7 @@ impl Appender {
         Self::sealing_with(options, &SpoolKey::from_bytes([7; 32]))
     }
 
-    /// Takes the directory over, for replicas that are given this key.
+    /// Opens the directory, with the key of the replicas that read it later.
     ///
     /// # Errors
     /// Those of any spool.
@@ -35,12 +34,12 @@ impl Appender {
         let spool = Spool::open(options, &Ambient::system(), Arc::new(SystemDisk))?;
         spool.set_key(key);
         Ok(Self {
-            place: Arc::new(Mutex::new(spool.begin())),
+            position: Arc::new(Mutex::new(spool.begin())),
             spool,
         })
     }
 
-    /// What the end of an exchange costs: a place taken and filled. False when there was no room.
+    /// What the end of an exchange costs: room reserved and filled. False if there was none.
     pub fn append(&self, record: InterceptionRecord) -> bool {
         match self.spool.reserve() {
             Ok(slot) => slot.fill(record).is_none(),
@@ -48,31 +47,31 @@ impl Appender {
         }
     }
 
-    /// Records not acknowledged.
+    /// Number of unacknowledged records.
     pub fn depth(&self) -> u64 {
         self.spool.depth()
     }
 
-    /// Reads all records back in batches of so many, and acknowledges each batch. Gives how many bytes they were.
+    /// Reads all records in batches of this many, and acknowledges each batch. Returns their size in bytes.
     ///
     /// # Errors
     /// Those of the disk.
     pub fn empty(&self, batch: usize) -> io::Result<usize> {
-        let most = Most {
+        let limits = BatchLimits {
             records: batch,
             bytes: usize::MAX,
         };
-        let mut place = self.place.lock();
+        let mut position = self.position.lock();
         let mut bytes = 0;
         while self.spool.depth() > 0 {
-            let batch = self.spool.read(*place, most)?;
+            let batch = self.spool.read(*position, limits)?;
             bytes += batch
                 .entries
                 .iter()
                 .map(|entry| entry.record.bytes().len())
                 .sum::<usize>();
-            *place = batch.end;
-            self.spool.acknowledge(*place);
+            *position = batch.end;
+            self.spool.acknowledge(*position);
         }
         Ok(bytes)
     }

@@ -2,7 +2,7 @@
 //!
 //! 1. the time of arrival is taken, before anything costs some;
 //! 2. the provider is looked up, since every answer from here on has that provider's shape;
-//! 3. draining, standing with the control plane and the number of requests are checked, because a refusal must stay cheap
+//! 3. draining, the state of the control link and the number of requests are checked, because a refusal must stay cheap
 //!    when there is most to refuse;
 //! 4. panics are caught, so that one request's bug is that request's 500 and nothing of it is told;
 //! 5. the request is relayed (`relay`).
@@ -18,9 +18,10 @@ use crate::routing::allow_list;
 use crate::shared::Shared;
 use axum::body::Body;
 use futures_util::FutureExt as _;
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use lychgate_telemetry::metrics::labels::Refused;
-use lychgate_types::provider::ProviderType;
+use lychgate_types::provider::WireFamily;
+use lychgate_wire::provider::likely_family;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -59,7 +60,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Body>) -> Result<Response<
         at: Instant::now(),
         wall: shared.ambient.now(),
     };
-    let (shape, entered) = enter(&shared, request.uri().path());
+    let (family, entered) = enter(&shared, request.uri().path(), request.headers());
     let result = match entered {
         Ok(entered) => {
             // Not by way of a variable: the future would hold this one, which is large, twice.
@@ -76,18 +77,18 @@ async fn answer(shared: Arc<Shared>, request: Request<Body>) -> Result<Response<
     };
     Ok(result.unwrap_or_else(|refusal| {
         shared.counts.refused.count(refusal.reason);
-        refusal.into_response(shape)
+        refusal.into_response(family)
     }))
 }
 
-/// Stations 2 and 3. Nothing of the snapshot is held on to but the provider.
-pub(crate) fn enter(shared: &Arc<Shared>, path: &str) -> (ProviderType, Result<Entered, Refusal>) {
-    let snapshot = shared.snapshot.load();
+/// Steps 2 and 3. Of the replica state, nothing is kept but the provider.
+pub(crate) fn enter(shared: &Arc<Shared>, path: &str, headers: &HeaderMap) -> (WireFamily, Result<Entered, Refusal>) {
+    let state = shared.replica_state.load();
     let (name, rest) = allow_list::split(path).unwrap_or_default();
-    let provider = snapshot.table.provider(name);
-    let shape = provider.map_or_else(
-        || allow_list::likely_type(rest),
-        |provider| provider.config.provider_type,
+    let provider = state.table.provider(name);
+    let family = provider.map_or_else(
+        || likely_family(rest, |name| headers.contains_key(name)),
+        |provider| provider.config.provider_type.wire_family(),
     );
     let entered = || {
         if shared.draining.load(Ordering::Acquire) {
@@ -101,7 +102,7 @@ pub(crate) fn enter(shared: &Arc<Shared>, path: &str) -> (ProviderType, Result<E
                 5,
             ));
         }
-        snapshot.standing.admits(shared.options.max_offline)?;
+        state.link.admits(shared.options.max_offline)?;
         let provider = provider.ok_or_else(|| {
             let message = "there is no provider of this name";
             Refusal::new(StatusCode::NOT_FOUND, Refused::UnknownProvider, message)
@@ -113,10 +114,10 @@ pub(crate) fn enter(shared: &Arc<Shared>, path: &str) -> (ProviderType, Result<E
         Ok(Entered {
             guard,
             provider: Arc::clone(provider),
-            capture_content: snapshot.table.capture_content,
+            capture_content: state.table.capture_content,
         })
     };
-    (shape, entered())
+    (family, entered())
 }
 
 #[cfg(test)]

@@ -1,47 +1,44 @@
-//! Hands records over to the control plane, in batches and in their order, until it says that they are committed.
+//! Delivers records to the control plane, in batches and in order, until it confirms that they are committed.
 //!
-//! A batch at which the control plane fails is halved until the one record is found that is to blame. That one becomes a
-//! [`Suspect`]: the others pass it, and it is tried again after each success of others. One that still fails after some tries
-//! is set aside. Without a success of others nobody is to blame but the control plane.
+//! A batch at which the control plane fails is halved until the one record that causes the failure is found. It becomes a suspect:
+//! others overtake it, and it is tried again after they have been delivered. If it still fails after a few tries, it is set
+//! aside. While nothing else can be delivered, only the control plane is to blame.
+
+mod suspects;
+#[cfg(test)]
+mod tests;
 
 use crate::shared::Shared;
-use crate::spool::{Batch, Entry, Most, Position};
+use crate::spool::{Batch, BatchLimits, Entry, Position};
 use lychgate_link::{LinkError, Receipt};
 use lychgate_types::backoff::Backoff;
 use std::sync::Arc;
 use std::time::Duration;
+use suspects::Suspects;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// Most records of one batch: a full spool goes in large ones, for which the control plane waits for its disk once.
-const BATCH: usize = 2048;
-/// Most bytes of one batch, but for the last record in it.
+/// Most records in a batch: a full spool is delivered in large ones, for each of which the control plane syncs its disk once.
+const BATCH_RECORDS: usize = 2048;
+/// Most bytes in a batch, except for its last record.
 const BATCH_BYTES: usize = 2 << 20;
-/// Most records of a batch among which one is looked for at which the control plane fails.
-const DOUBTFUL: usize = 256;
-/// A batch of so many does not wait for more.
-const ENOUGH: u64 = 256;
-/// How long the first record of a batch waits for company: one transaction of many rows costs little more than of one.
+/// Most records in a batch while the cause of a failure is being looked for.
+const NARROWED_RECORDS: usize = 256;
+/// A batch of this many records does not wait for more.
+const NO_LINGER_RECORDS: u64 = 256;
+/// How long the first record of a batch waits for others: a transaction of many rows costs little more than of one.
 const LINGER: Duration = Duration::from_millis(20);
-/// How often a record is tried while others pass.
-const TRIES: u32 = 4;
-/// The wait between the first two of them; each further one is twice as long.
-const TRY_AGAIN: Duration = Duration::from_millis(250);
-/// The ceilings of the first wait, and of any, until a record is tried that nobody passes.
-const NOBODY_PASSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
-/// More suspects than this at once mean that it is the control plane that fails.
-const SUSPECTS: usize = 8;
-/// How often the disk may fail to give records back, until they are passed over.
-const READS: u32 = 5;
+/// How often the disk may fail to read records back before they are skipped.
+const MAX_READ_FAILURES: u32 = 5;
 
-/// Delivers, for ever.
+/// Delivers, until its task is aborted.
 pub(crate) async fn run(core: Arc<Shared>) {
     let mut delivery = Delivery {
         from: core.spool.begin(),
         acknowledged: core.spool.begin(),
-        most: BATCH,
-        suspects: Vec::new(),
-        failed_reads: 0,
+        max_records: BATCH_RECORDS,
+        suspects: Suspects::default(),
+        read_failures: 0,
         backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(5)),
         attached: core.attached.subscribe(),
         core,
@@ -54,55 +51,34 @@ pub(crate) async fn run(core: Arc<Shared>) {
 #[derive(Debug)]
 struct Delivery {
     core: Arc<Shared>,
-    /// Where reading goes on.
+    /// Where the next batch begins.
     from: Position,
-    /// What the spool knows of it.
+    /// How far the spool has been told that everything is settled.
     acknowledged: Position,
-    /// Most records of the next batch.
-    most: usize,
-    suspects: Vec<Suspect>,
-    failed_reads: u32,
+    /// Most records in the next batch.
+    max_records: usize,
+    suspects: Suspects,
+    read_failures: u32,
     backoff: Backoff,
     attached: watch::Receiver<bool>,
 }
 
-/// A record at which the control plane fails. The spool keeps it, and with it all behind it, until it is judged.
-#[derive(Debug)]
-struct Suspect {
-    entry: Entry,
-    tries: u32,
-    /// Whether others were taken since it was last tried.
-    others_passed: bool,
-    not_before: Instant,
-    /// Between tries that don't count, since nobody passed.
-    backoff: Backoff,
-}
-
 impl Delivery {
     async fn step(&mut self) {
-        let (passed, not_passed) = (self.due(true), self.due(false));
+        let (overtaken, stalled) = (self.suspects.next_overtaken(), self.suspects.next_stalled());
         let spool = Arc::clone(&self.core.spool);
         tokio::select! {
             biased;
-            index = until_due(passed) => self.retry(index).await,
+            index = until_due(overtaken) => self.retry(index).await,
             () = spool.until_more(self.from) => self.deliver().await,
-            // Whatever it was that failed may be over, and perhaps no other record ever comes.
-            index = until_due(not_passed) => self.retry(index).await,
+            // Whatever failed may work again, and there may never be another record.
+            index = until_due(stalled) => self.retry(index).await,
         }
-    }
-
-    /// The suspect to be tried next, and when, of those that others have passed or of the rest.
-    fn due(&self, passed: bool) -> Option<(usize, Instant)> {
-        let suspects = self.suspects.iter().enumerate();
-        suspects
-            .filter(|(_, suspect)| suspect.others_passed == passed)
-            .map(|(index, suspect)| (index, suspect.not_before))
-            .min_by_key(|(_, at)| *at)
     }
 
     /// Delivers the next batch.
     async fn deliver(&mut self) {
-        if self.core.spool.depth() < ENOUGH {
+        if self.core.spool.depth() < NO_LINGER_RECORDS {
             sleep(LINGER).await;
         }
         let Some(batch) = self.read().await else { return };
@@ -114,8 +90,8 @@ impl Delivery {
         match self.send(&batch.entries).await {
             Ok(()) => {
                 self.from = batch.end;
-                self.most = BATCH;
-                self.others_passed();
+                self.max_records = BATCH_RECORDS;
+                self.suspects.others_delivered();
                 self.acknowledge().await;
             }
             Err(error) => {
@@ -127,23 +103,17 @@ impl Delivery {
         }
     }
 
-    /// Perhaps one record is to blame: finds it by halving, and lets the others pass it.
+    /// One record may be to blame: finds it by halving, and lets the others overtake it.
     fn narrow(&mut self, batch: Batch) {
         match <[Entry; 1]>::try_from(batch.entries) {
-            Err(entries) => self.most = (entries.len() / 2).min(DOUBTFUL),
-            Ok([entry]) if self.suspects.len() < SUSPECTS => {
-                self.suspects.push(Suspect {
-                    entry,
-                    tries: 1,
-                    others_passed: false,
-                    not_before: Instant::now() + TRY_AGAIN,
-                    backoff: Backoff::new(NOBODY_PASSES.0, NOBODY_PASSES.1),
-                });
+            Err(entries) => self.max_records = (entries.len() / 2).min(NARROWED_RECORDS),
+            Ok([entry]) if !self.suspects.is_full() => {
+                self.suspects.add(entry);
                 self.from = batch.end;
-                self.most = BATCH;
+                self.max_records = BATCH_RECORDS;
             }
             Ok(_) => {
-                self.from = self.judged();
+                self.from = self.settled();
                 self.suspects.clear();
             }
         }
@@ -151,56 +121,43 @@ impl Delivery {
 
     /// Tries a suspect again, alone.
     async fn retry(&mut self, index: usize) {
-        let mut suspect = self.suspects.swap_remove(index);
+        let mut suspect = self.suspects.take(index);
         match self.send(std::slice::from_ref(&suspect.entry)).await {
             Ok(()) => {
-                self.others_passed();
+                self.suspects.others_delivered();
                 self.acknowledge().await;
             }
-            Err(LinkError::Internal { .. }) if !suspect.others_passed => {
-                suspect.not_before = Instant::now() + suspect.backoff.next(&self.core.ambient);
-                self.suspects.push(suspect);
+            Err(LinkError::Internal { .. }) => {
+                if suspect.reschedule(&self.core.ambient) {
+                    self.suspects.put_back(suspect);
+                } else {
+                    let why = "the control plane fails at it while it accepts others";
+                    self.set_aside(&suspect.entry, why).await;
+                    self.acknowledge().await;
+                }
             }
-            Err(LinkError::Internal { .. }) if suspect.tries + 1 >= TRIES => {
-                let why = "the control plane fails at it while it takes others";
-                self.set_aside(&suspect.entry, why).await;
-                self.acknowledge().await;
-            }
-            Err(LinkError::Internal { .. }) => self.suspects.push(Suspect {
-                tries: suspect.tries + 1,
-                others_passed: false,
-                not_before: Instant::now() + TRY_AGAIN * (1 << suspect.tries),
-                ..suspect
-            }),
             Err(_) => {
-                self.suspects.push(suspect);
+                self.suspects.put_back(suspect);
                 self.pause().await;
             }
         }
     }
 
-    /// The control plane has taken records.
-    fn others_passed(&mut self) {
-        for suspect in &mut self.suspects {
-            suspect.others_passed = true;
-        }
-    }
-
     async fn send(&mut self, entries: &[Entry]) -> Result<(), LinkError> {
         let records = entries.iter().map(|entry| entry.record.clone()).collect();
-        let answer = self.core.link.deliver(self.core.replica_id, records).await;
-        self.core.answers.note(answer.is_ok());
-        match answer {
+        match self.core.link.deliver(self.core.replica_id, records).await {
             Ok(receipt) => {
+                self.core.lookup_health.success();
                 self.backoff.reset();
-                let taken = entries.len().saturating_sub(receipt.rejected.len());
-                self.core.counts.delivery.delivered.add(taken as u64);
+                let accepted = entries.len().saturating_sub(receipt.rejected.len());
+                self.core.counts.delivery.delivered.add(accepted as u64);
                 self.set_rejected_aside(entries, receipt).await;
                 Ok(())
             }
             Err(error) => {
+                self.core.lookup_health.failure();
                 self.core.counts.delivery.failures.count();
-                tracing::warn!(%error, waiting = self.core.spool.depth(), "records could not be delivered; they wait");
+                tracing::warn!(%error, waiting = self.core.spool.depth(), "records could not be delivered; they stay in the spool");
                 Err(error)
             }
         }
@@ -208,93 +165,84 @@ impl Delivery {
 
     async fn set_rejected_aside(&self, entries: &[Entry], receipt: Receipt) {
         for rejected in receipt.rejected {
-            tracing::error!(id = %rejected.id, reason = %rejected.reason, "the control plane can't take this record");
+            tracing::error!(id = %rejected.id, reason = %rejected.reason, "the control plane rejected this record");
             if let Some(entry) = entries.iter().find(|entry| entry.record.id() == rejected.id) {
-                self.set_aside(entry, "the control plane can't take it").await;
+                self.set_aside(entry, "the control plane rejected it").await;
             }
         }
     }
 
-    /// Reads the next batch; none where the disk fails.
+    /// Reads the next batch; `None` if the disk fails.
     async fn read(&mut self) -> Option<Batch> {
-        let (from, most) = (self.from, self.most);
-        let most = Most {
-            records: most,
+        let from = self.from;
+        let limits = BatchLimits {
+            records: self.max_records,
             bytes: BATCH_BYTES,
         };
-        let failed = match self
-            .core
-            .spool
-            .off_the_runtime(move |spool| spool.read(from, most))
-            .await?
-        {
+        let read = self.core.spool.run_blocking(move |spool| spool.read(from, limits));
+        let error = match read.await? {
             Ok(batch) => {
-                self.failed_reads = 0;
+                self.read_failures = 0;
                 return Some(batch);
             }
             Err(error) => error,
         };
-        tracing::error!(error = %failed, "records can't be read back from the spool");
-        self.failed_reads += 1;
-        if self.failed_reads >= READS {
-            self.failed_reads = 0;
-            self.from = self
-                .core
-                .spool
-                .off_the_runtime(move |spool| spool.pass_over(from))
-                .await?;
+        tracing::error!(%error, "records can't be read back from the spool");
+        self.read_failures += 1;
+        if self.read_failures >= MAX_READ_FAILURES {
+            self.read_failures = 0;
+            let skip = self.core.spool.run_blocking(move |spool| spool.skip_segment(from));
+            self.from = skip.await?;
         }
         self.pause().await;
         None
     }
 
-    /// Notes for the metrics when the record was made that has waited longest.
+    /// Notes for the metrics when the record that has waited longest was made.
     fn note_oldest(&self, next: Option<&Entry>) {
-        let waiting = self.suspects.iter().map(|suspect| &suspect.entry).chain(next);
+        let waiting = self.suspects.entries().chain(next);
         let oldest = waiting.min_by_key(|entry| entry.place.begin);
-        let made = oldest.and_then(|entry| entry.record.decode().ok());
-        self.core.counts.delivery.oldest.set(made.map(|record| record.ended_at));
+        let record = oldest.and_then(|entry| entry.record.decode().ok());
+        self.core
+            .counts
+            .delivery
+            .oldest
+            .set(record.map(|record| record.ended_at));
     }
 
     async fn set_aside(&self, entry: &Entry, why: &'static str) {
         self.core.counts.delivery.rejected.count();
         let place = entry.place;
-        self.core
-            .spool
-            .off_the_runtime(move |spool| spool.set_aside(place, why))
-            .await;
+        let spool = &self.core.spool;
+        spool.run_blocking(move |spool| spool.set_aside(place, why)).await;
     }
 
-    /// Tells the spool how far all is settled.
+    /// Tells the spool how far everything is settled.
     async fn acknowledge(&mut self) {
-        let to = self.judged();
+        let to = self.settled();
         if to != self.acknowledged {
             self.acknowledged = to;
-            self.core
-                .spool
-                .off_the_runtime(move |spool| spool.acknowledge(to))
-                .await;
+            self.core.spool.run_blocking(move |spool| spool.acknowledge(to)).await;
         }
     }
 
-    /// The place up to which nothing is open.
-    fn judged(&self) -> Position {
-        let open = self.suspects.iter().map(|suspect| suspect.entry.place.begin);
-        open.min().unwrap_or(self.from)
+    /// The position before which everything has been delivered or set aside.
+    fn settled(&self) -> Position {
+        self.suspects.first().unwrap_or(self.from)
     }
 
-    /// Waits; a link that comes up again ends the wait.
+    /// Backs off; the link coming up again cuts it short.
     async fn pause(&mut self) {
-        let wait = self.backoff.next(&self.core.ambient);
-        let down = !*self.attached.borrow();
+        let delay = self.backoff.next(&self.core.ambient);
+        let detached = !*self.attached.borrow();
         tokio::select! {
-            () = sleep(wait) => {}
-            Ok(_) = self.attached.wait_for(|up| *up), if down => {}
+            () = sleep(delay) => {}
+            Ok(_) = self.attached.wait_for(|attached| *attached), if detached => {}
         }
     }
 }
 
-/// Waits until this suspect is to be tried; for ever where there is none.
+/// Waits until this suspect is due; for ever without one.
 async fn until_due(due: Option<(usize, Instant)>) -> usize {
     match due {
         Some((index, at)) => {
@@ -304,6 +252,3 @@ async fn until_due(due: Option<(usize, Instant)>) -> usize {
         None => std::future::pending().await,
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -105,8 +105,7 @@ impl Cooldowns {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::credentials::X_API_KEY;
-    use http::HeaderValue;
+    use http::{HeaderName, HeaderValue};
     use lychgate_types::Ambient;
     use tokio::time::advance;
 
@@ -115,7 +114,7 @@ mod tests {
             .map(|_| Key {
                 id: Ambient::system().new_id(),
                 outgoing: Arc::new(Outgoing {
-                    name: X_API_KEY,
+                    name: HeaderName::from_static("x-api-key"),
                     value: HeaderValue::from_static("key"),
                     hint: String::new(),
                 }),

@@ -1,13 +1,14 @@
-//! Which paths are relayed: one allow-list per provider family. It is an allow-list on purpose, since a central provider key
-//! may have an administrator's rights.
+//! Which paths are relayed: one allow-list per provider type. A list of what is allowed rather than of what is not, since a
+//! central provider key may have an administrator's rights.
 //!
-//! Not here: where a provider lives (`provider`).
+//! Not here: the lists themselves (crate `wire`), and a provider's base URL (`provider`).
 
 use crate::error::Refusal;
 use http::header::UPGRADE;
 use http::{HeaderMap, Method, StatusCode};
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::provider::{Api, ProviderType};
+use lychgate_wire::provider::describe;
 
 /// A path on the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,16 +26,7 @@ pub(crate) fn split(path: &str) -> Option<(&str, &str)> {
     Some(after.split_at(slash))
 }
 
-/// The family that a path looks like, for answers about providers that are not known.
-pub(crate) fn likely_type(rest: &str) -> ProviderType {
-    if rest.starts_with("/v1/messages") {
-        ProviderType::Anthropic
-    } else {
-        ProviderType::OpenAi
-    }
-}
-
-/// Whether the client wants to leave HTTP for a WebSocket.
+/// Whether the client asks for a WebSocket.
 pub(crate) fn wants_websocket(headers: &HeaderMap) -> bool {
     headers.get_all(UPGRADE).iter().any(|value| {
         value
@@ -46,59 +38,15 @@ pub(crate) fn wants_websocket(headers: &HeaderMap) -> bool {
 
 /// Looks a path up for a method; `rest` is what follows the provider's name.
 pub(crate) fn find<'a>(provider_type: ProviderType, method: &Method, rest: &'a str) -> Result<Found<'a>, Refusal> {
-    if climbs(rest) {
-        return Err(not_found());
+    let provider = describe(provider_type);
+    let path = provider.path(rest).filter(|_| !climbs(rest)).ok_or_else(not_found)?;
+    if !path.allows(method.as_str()) {
+        return Err(Refusal::method(path.methods));
     }
-    match provider_type {
-        ProviderType::Anthropic => anthropic(method, rest),
-        ProviderType::OpenAi | ProviderType::OpenAiCompatible => openai(method, rest),
-    }
-}
-
-fn anthropic<'a>(method: &Method, rest: &'a str) -> Result<Found<'a>, Refusal> {
-    let pass = |methods| allow(method, methods, Found { api: None, tail: rest });
-    match rest {
-        "/v1/messages" => allow(
-            method,
-            "POST",
-            Found {
-                api: Some(Api::AnthropicMessages),
-                tail: rest,
-            },
-        ),
-        "/v1/messages/count_tokens" => pass("POST"),
-        "/v1/models" => pass("GET"),
-        _ if rest.starts_with("/v1/models/") => pass("GET"),
-        _ if rest.starts_with("/api/event_logging/") => pass("POST"),
-        _ => Err(not_found()),
-    }
-}
-
-fn openai<'a>(method: &Method, rest: &'a str) -> Result<Found<'a>, Refusal> {
-    let Some(tail) = rest.strip_prefix("/v1") else {
-        return Err(not_found());
-    };
-    let pass = |methods| allow(method, methods, Found { api: None, tail });
-    let record = |api| allow(method, "POST", Found { api: Some(api), tail });
-    match tail {
-        "/chat/completions" => record(Api::OpenAiChatCompletions),
-        "/responses" => record(Api::OpenAiResponses),
-        "/embeddings" => record(Api::OpenAiEmbeddings),
-        "/models" => pass("GET"),
-        "/conversations" => pass("GET, POST"),
-        _ if tail.starts_with("/models/") => pass("GET"),
-        _ if tail.starts_with("/conversations/") || tail.starts_with("/responses/") => pass("GET, POST, DELETE"),
-        _ => Err(not_found()),
-    }
-}
-
-fn allow<'a>(method: &Method, methods: &'static str, found: Found<'a>) -> Result<Found<'a>, Refusal> {
-    let listed = methods.split(", ").any(|name| name == method.as_str());
-    if listed {
-        Ok(found)
-    } else {
-        Err(Refusal::method(methods))
-    }
+    Ok(Found {
+        api: path.api,
+        tail: rest.strip_prefix(provider.base_path).unwrap_or(rest),
+    })
 }
 
 fn not_found() -> Refusal {
@@ -109,9 +57,9 @@ fn not_found() -> Refusal {
     )
 }
 
-/// Whether a server that decodes and normalises the path could land somewhere else than the list says: `.` or `..` as a
-/// segment, plain or encoded, with either slash, with parameters behind it or without. A percent sign that is itself encoded is refused as well, for servers
-/// that decode twice.
+/// Whether a server that decodes and normalises the path could read another path than the one on the list: `.` or `..` as a
+/// segment, plain or encoded, with either slash, with or without parameters. A percent sign that is itself encoded is refused
+/// as well, for servers that decode twice.
 fn climbs(path: &str) -> bool {
     if !path.contains(['%', '\\']) && !path.contains("/.") {
         return false;

@@ -1,14 +1,13 @@
 //! A provider as the data plane uses it: its configuration made ready, so that a request has nothing to parse.
 
-use crate::auth::credentials::{Outgoing, X_API_KEY};
+use crate::auth::credentials::Outgoing;
+use crate::counts::ProviderCounts;
 use crate::error::Refusal;
-use crate::metrics::counts::ProviderCounts;
 use crate::resilience::key_pool::{Cooldowns, Key, Pool};
 use crate::resilience::retry_budget::Budget;
 use crate::upstream::private_address::{PrivateAddress, is_private, literal};
-use http::header::AUTHORIZATION;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderValue, StatusCode, Uri};
+use http::{StatusCode, Uri};
 use lychgate_link::{ProviderConfig, ProviderKeyConfig};
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::provider::ProviderType;
@@ -93,7 +92,7 @@ impl Provider {
 
     /// How long keys cool down where the provider does not say.
     pub(crate) fn key_cooldown(&self) -> Duration {
-        Duration::from_secs(self.config.policy.key_bench_seconds.into())
+        Duration::from_secs(self.config.policy.key_cooldown_seconds.into())
     }
 
     /// What a request is told that would need a central key where there is none.
@@ -158,22 +157,11 @@ impl Base {
 }
 
 fn outgoing(provider_type: ProviderType, key: &ProviderKeyConfig) -> Option<Key> {
-    let (name, value) = match provider_type {
-        ProviderType::Anthropic => (X_API_KEY, HeaderValue::from_str(key.secret.expose())),
-        ProviderType::OpenAi | ProviderType::OpenAiCompatible => (
-            AUTHORIZATION,
-            HeaderValue::from_str(&format!("Bearer {}", key.secret.expose())),
-        ),
-    };
-    match value {
-        Ok(mut value) => {
-            value.set_sensitive(true);
-            let hint = key.secret.hint();
-            Some(Key {
-                id: key.id,
-                outgoing: Arc::new(Outgoing { name, value, hint }),
-            })
-        }
+    match Outgoing::central(provider_type, &key.secret) {
+        Ok(outgoing) => Some(Key {
+            id: key.id,
+            outgoing: Arc::new(outgoing),
+        }),
         Err(_) => {
             tracing::warn!(key = %key.id, "this provider key has characters that can't be sent; it is left out");
             None

@@ -183,11 +183,8 @@ fn candidate(
     providers: &HashMap<ProviderId, Arc<Provider>>,
 ) -> Option<Candidate> {
     let provider = providers.get(&target.provider)?;
-    let speaks = provider
-        .config
-        .provider_type
-        .speaks_like(addressed.config.provider_type);
-    (speaks && provider.usable().is_ok()).then(|| Candidate {
+    let same_family = provider.config.provider_type.wire_family() == addressed.config.provider_type.wire_family();
+    (same_family && provider.usable().is_ok()).then(|| Candidate {
         provider: Arc::clone(provider),
         model: target.model.as_deref().map(Into::into),
     })

@@ -1,6 +1,6 @@
-//! What is known, as bytes: version, times, key, configuration, leases, all numbers little-endian.
+//! The contents as bytes: version, time, position, key, configuration, leases; all numbers are little-endian.
 
-use crate::auth::leases::Kept;
+use crate::auth::leases::PersistedLease;
 use lychgate_link::Configuration;
 use lychgate_types::Timestamp;
 use lychgate_types::secret::{SecretHash, SpoolKey};
@@ -8,26 +8,26 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 const VERSION: u8 = 1;
-/// Bytes of one lease: hash, whether it may send requests, end.
+/// Bytes of one lease: token hash, whether it may send requests, end.
 const LEASE: usize = 32 + 1 + 8;
 
 /// What a replica knew when it was last attached.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Known {
+pub(crate) struct Snapshot {
     /// When that was.
     pub(crate) attached_at: Timestamp,
-    /// The place in the control plane's feed of changes.
+    /// The position in the control plane's feed of changes.
     pub(crate) applied: u64,
     pub(crate) configuration: Arc<Configuration>,
     pub(crate) spool_key: SpoolKey,
-    /// Tokens that were good, and until when they may be believed.
-    pub(crate) leases: Vec<Kept>,
+    /// The leases on valid tokens.
+    pub(crate) leases: Vec<PersistedLease>,
 }
 
-impl Known {
+impl Snapshot {
     pub(super) fn encode(&self) -> Zeroizing<Vec<u8>> {
         let configuration = self.configuration.encode();
-        // In its final size from the start: a buffer that moves leaves secrets behind.
+        // Allocated in its final size: a buffer that grows leaves copies of secrets in memory.
         let length = 1 + 8 + 8 + 32 + 4 + configuration.len() + self.leases.len() * LEASE;
         let mut bytes = Zeroizing::new(Vec::with_capacity(length));
         bytes.push(VERSION);
@@ -44,7 +44,7 @@ impl Known {
         bytes
     }
 
-    /// `None`: these bytes are not what [`Self::encode`] made, or of another version.
+    /// `None` if [`Self::encode`] has not made these bytes, or another version of it has.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut rest = bytes;
         let [VERSION] = take(&mut rest)? else { return None };
@@ -54,7 +54,7 @@ impl Known {
         let length = usize::try_from(u32::from_le_bytes(take(&mut rest)?)).ok()?;
         let (configuration, leases) = rest.split_at_checked(length)?;
         let lease = |mut bytes: &[u8]| {
-            Some(Kept {
+            Some(PersistedLease {
                 token: SecretHash::from_bytes(take(&mut bytes)?),
                 may_send_requests: take::<1>(&mut bytes)? == [1],
                 until: Timestamp::from_micros(i64::from_le_bytes(take(&mut bytes)?)),

@@ -1,5 +1,5 @@
-//! What nobody can read or take is kept in `set-aside/`, sealed as it was: each file is a segment by itself, with the header of
-//! the one that it comes from. Nothing reads it again but a person.
+//! What can't be read or is not accepted is kept in `set-aside/`, still sealed: each file is a segment of its own, with the header
+//! of the one that it comes from. Nothing reads it again; it is for people.
 
 use super::reader::Place;
 use super::segment::{self, HEADER};
@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const NAME: &str = "set-aside";
-/// Bytes of pieces that are kept; what is over that is only told.
-const MOST_BYTES: u64 = 64 << 20;
+/// Most bytes of pieces that are kept; what exceeds that is only logged.
+const MAX_BYTES: u64 = 64 << 20;
 
 /// The folder.
 #[derive(Debug)]
@@ -37,12 +37,12 @@ impl Aside {
         })
     }
 
-    /// Files in there.
+    /// Number of files.
     pub(super) fn count(&self) -> u64 {
         self.files.load(Ordering::Relaxed)
     }
 
-    /// Copies a piece of a segment. False: it lies there already.
+    /// Copies a piece of a segment; false if it is there already.
     pub(super) fn keep_piece(&self, spool: &Path, place: Place) -> io::Result<bool> {
         let sequence = place.begin.sequence;
         let name = format!("{sequence:016x}-{:x}.segment", place.begin.offset);
@@ -51,8 +51,8 @@ impl Aside {
             return Ok(false);
         }
         let length = HEADER as u64 + place.length;
-        if self.bytes.load(Ordering::Relaxed).saturating_add(length) > MOST_BYTES {
-            return Err(io::Error::other("the folder is full; look through it and empty it"));
+        if self.bytes.load(Ordering::Relaxed).saturating_add(length) > MAX_BYTES {
+            return Err(io::Error::other("the folder is full; review and empty it"));
         }
         let mut from = File::open(segment::path(spool, sequence))?;
         let mut to = OpenOptions::new()
@@ -71,7 +71,7 @@ impl Aside {
     pub(super) fn keep_segment(&self, spool: &Path, sequence: u64) -> io::Result<()> {
         let from = segment::path(spool, sequence);
         std::fs::rename(&from, segment::path(&self.directory, sequence))?;
-        // It took its room before.
+        // Moving it takes no more room on the disk.
         self.count_in(0);
         Ok(())
     }

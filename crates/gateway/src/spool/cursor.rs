@@ -1,5 +1,5 @@
-//! How far the control plane has acknowledged: one small file, written over after each batch. Losing it means that what lies in
-//! the spool is delivered again, which changes nothing.
+//! How far the control plane has acknowledged: one small file, overwritten after each batch. If it is lost, what is in the spool is
+//! delivered again, which does no harm.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -10,15 +10,15 @@ const NAME: &str = "cursor";
 const MAGIC: [u8; 4] = *b"lgc1";
 const LENGTH: usize = 32;
 
-/// A place between two records. Segments are numbered upward, so later places are greater.
+/// A position between two records. Segments are numbered upward, so later positions are greater.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Position {
     /// The segment's number.
     pub(crate) sequence: u64,
-    /// Bytes into the segment; 0 stands before its header.
+    /// Bytes into the segment; 0 is before its header.
     pub(crate) offset: u64,
-    /// Records put into the spool before this place, since there was a spool. As good as known: damage makes it inexact until
-    /// the next segment.
+    /// Records appended before this position since the spool was created. A best estimate: damage makes it inexact until the
+    /// next segment.
     pub(crate) ordinal: u64,
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct Position {
 pub(super) struct Cursor(File);
 
 impl Cursor {
-    /// Opens it in the directory; gives what it says, if that is whole.
+    /// Opens it in the directory; returns its position, if it is intact.
     pub(super) fn open(directory: &Path) -> io::Result<(Self, Option<Position>)> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
@@ -41,7 +41,7 @@ impl Cursor {
         Ok((Self(file), position))
     }
 
-    /// Writes it down.
+    /// Overwrites it.
     pub(super) fn store(&self, position: Position) -> io::Result<()> {
         self.0.write_all_at(&encode(position), 0)
     }
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_stored_is_found_and_damage_is_not_believed() {
+    fn it_reads_what_was_stored_and_rejects_damage() {
         let directory = tempfile::tempdir().unwrap();
         let (cursor, before) = Cursor::open(directory.path()).unwrap();
         assert_eq!(before, None);

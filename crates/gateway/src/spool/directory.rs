@@ -1,4 +1,4 @@
-//! The spool's directory: private, and one process's at a time.
+//! The spool's directory: private, and used by one process at a time.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
@@ -7,31 +7,31 @@ use std::path::{Path, PathBuf};
 
 const LOCK: &str = "lock";
 
-/// Why there is no spool.
+/// Why the spool can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
-    /// The system refuses.
+    /// An operation on it failed.
     #[error("the spool directory {} can't be used; choose another with --spool-dir", path.display())]
     Directory {
-        /// Which.
+        /// The directory.
         path: PathBuf,
-        /// What it says.
+        /// The failure.
         #[source]
         source: io::Error,
     },
-    /// Two processes in one directory would write over each other.
+    /// Another process uses it; two would overwrite each other's files.
     #[error(
         "another lychgate uses the spool directory {}: stop that one, or choose another directory with --spool-dir",
         path.display()
     )]
     InUse {
-        /// Which.
+        /// The directory.
         path: PathBuf,
     },
 }
 
-/// Makes the directory where it is missing, and takes it until the file is dropped or this process ends, however it ends.
-pub(super) fn take(path: &Path) -> Result<File, SpoolError> {
+/// Creates the directory if it is missing, and locks it until the file is dropped or this process ends, however it ends.
+pub(super) fn lock(path: &Path) -> Result<File, SpoolError> {
     let failed = |source| SpoolError::Directory {
         path: path.to_owned(),
         source,
@@ -42,15 +42,15 @@ pub(super) fn take(path: &Path) -> Result<File, SpoolError> {
         .create(path)
         .map_err(failed)?;
     let mode = std::fs::metadata(path).map_err(failed)?.permissions().mode();
-    // It may be somebody else's, as a mounted volume is; the files in it are private all the same.
+    // Another user may own it, as with a mounted volume; the files in it are private all the same.
     if mode & 0o077 != 0 && std::fs::set_permissions(path, Permissions::from_mode(0o700)).is_err() {
-        tracing::warn!(path = %path.display(), "the spool directory is open to others, and that can't be changed");
+        tracing::warn!(path = %path.display(), "other users can access the spool directory, and its permissions can't be changed");
     }
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false).mode(0o600);
-    let lock = options.open(path.join(LOCK)).map_err(failed)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
+    let file = options.open(path.join(LOCK)).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(SpoolError::InUse { path: path.to_owned() }),
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }
@@ -61,28 +61,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn private_and_one_at_a_time() {
+    fn it_is_private_and_used_by_one_at_a_time() {
         let outer = tempfile::tempdir().unwrap();
         let path = outer.path().join("a/spool");
-        let held = take(&path).unwrap();
-        let told = take(&path).unwrap_err().to_string();
+        let first = lock(&path).unwrap();
+        let message = lock(&path).unwrap_err().to_string();
         assert!(
-            told.contains("another lychgate") && told.contains("--spool-dir"),
-            "{told}"
+            message.contains("another lychgate") && message.contains("--spool-dir"),
+            "{message}"
         );
-        drop(held);
+        drop(first);
         std::fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
-        take(&path).unwrap();
+        lock(&path).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
         let lock = std::fs::metadata(path.join(LOCK)).unwrap();
         assert_eq!(lock.permissions().mode() & 0o777, 0o600);
     }
 
     #[test]
-    fn a_file_in_its_place_is_told() {
+    fn a_file_in_its_place_is_an_error() {
         let outer = tempfile::tempdir().unwrap();
         let path = outer.path().join("file");
         std::fs::write(&path, "").unwrap();
-        assert!(matches!(take(&path.join("below")), Err(SpoolError::Directory { .. })));
+        assert!(matches!(lock(&path.join("below")), Err(SpoolError::Directory { .. })));
     }
 }

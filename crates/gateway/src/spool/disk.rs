@@ -1,5 +1,5 @@
-//! What the spool asks of a disk when it writes: a seam, so that tests can fill it up, break it, and see in which order it is
-//! asked. Reading goes past it.
+//! What the spool asks of a disk when it writes: an interface, so that tests can fill it up, break it, and see the order of
+//! operations. Reads bypass it.
 
 use std::fmt::Debug;
 use std::fs::{File, OpenOptions};
@@ -10,34 +10,34 @@ use std::sync::Arc;
 
 /// A place for segments.
 pub trait Disk: Send + Sync + Debug {
-    /// Whether reading, writing and syncing may take long, so that none of it is done on the runtime's threads.
+    /// Whether reading, writing and syncing may block, so that none of it may run on the runtime's threads.
     fn is_slow(&self) -> bool {
         true
     }
 
-    /// Makes a new file that only its owner may read.
+    /// Creates a file that only its owner may read.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn Log>>;
 
-    /// Opens a file that an earlier run made.
+    /// Opens a file that an earlier run has created.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn Log>>;
 
-    /// Makes names of files survive a loss of power.
+    /// Makes the names of files survive a loss of power.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
 }
 
 /// A file that grows.
 pub trait Log: Send + Sync + Debug {
-    /// Writes at this place; may take less than all.
+    /// Writes at this offset; may accept only a part.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
 
-    /// Cuts what stands behind this length.
-    fn cut(&self, length: u64) -> io::Result<()>;
+    /// Truncates the file to this length.
+    fn truncate(&self, length: u64) -> io::Result<()>;
 
-    /// Makes what was written survive a loss of power.
+    /// Makes what has been written survive a loss of power.
     fn sync(&self) -> io::Result<()>;
 }
 
-/// The machine's own.
+/// The machine's own disk.
 #[derive(Debug)]
 pub(crate) struct SystemDisk;
 
@@ -61,7 +61,7 @@ impl Log for File {
         FileExt::write_at(self, bytes, offset)
     }
 
-    fn cut(&self, length: u64) -> io::Result<()> {
+    fn truncate(&self, length: u64) -> io::Result<()> {
         self.set_len(length)
     }
 

@@ -1,11 +1,11 @@
-//! One record in a segment: sealed bytes between a head that says where they end and whether they are whole.
+//! One record in a segment: sealed bytes after a head that says where they end and whether they are intact.
 //!
 //! | bytes | what |
 //! |---|---|
 //! | 4 | [`MAGIC`] |
-//! | 4 | CRC-32C of all that follows |
-//! | 4 | length of what is sealed, tag included |
-//! | 8 | number: the nonce; no two frames of one run have the same |
+//! | 4 | CRC-32C of everything that follows |
+//! | 4 | length of the sealed part, tag included |
+//! | 8 | number: the nonce, unique within a run |
 //! | n + 16 | the sealed record and its tag |
 //!
 //! Numbers are little-endian. The checksum finds damage without a key; the tag, with the key, finds forgery.
@@ -14,39 +14,42 @@
 
 use memchr::memmem;
 
-/// What a frame begins with. By it the next whole frame is found behind a damaged one.
+/// The first bytes of a frame, by which the next intact frame is found after a damaged one.
 pub(super) const MAGIC: [u8; 4] = [0x8d, b'l', b'g', b'f'];
-/// Bytes before what is sealed.
+/// Bytes before the sealed part.
 pub(super) const HEAD: usize = 20;
-/// Bytes of the tag behind what is sealed.
+/// Bytes of the tag at the end of the sealed part.
 pub(super) const TAG: usize = 16;
-/// Longest sealed part. The content of a record is limited far below it.
-pub(super) const MOST: usize = 32 << 20;
+/// Longest sealed part. The content of a record is limited to far less.
+pub(super) const MAX_SEALED: usize = 32 << 20;
 
-/// Where the checksum's cover begins.
+/// Where the part covered by the checksum begins.
 const COVERED: usize = 8;
 
-/// What stands at the beginning of some bytes.
+/// What some bytes begin with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Read {
+pub(super) enum Parsed {
     /// A whole frame of this length.
     Whole(usize),
-    /// Perhaps a frame; this many bytes are needed in all to say more.
-    Short(usize),
-    /// No frame.
-    Bad,
+    /// Possibly a frame; this many bytes are needed in total to say more.
+    Incomplete(usize),
+    /// Not a frame.
+    Invalid,
 }
 
-/// Makes room for the head; the record is put behind it.
+/// Makes room for the head; the record is appended to it.
 pub(super) fn begin(frame: &mut Vec<u8>) {
     frame.clear();
     frame.resize(HEAD, 0);
 }
 
-/// Fills the head in, once what follows is sealed. Too long a frame is refused.
+/// Fills in the head, after the rest has been sealed.
 pub(super) fn finish(frame: &mut [u8], number: u64) -> Result<(), TooLong> {
     let length = frame.len() - HEAD;
-    let length = u32::try_from(length).ok().filter(|_| length <= MOST).ok_or(TooLong)?;
+    let length = u32::try_from(length)
+        .ok()
+        .filter(|_| length <= MAX_SEALED)
+        .ok_or(TooLong)?;
     frame[8..12].copy_from_slice(&length.to_le_bytes());
     frame[12..HEAD].copy_from_slice(&number.to_le_bytes());
     let sum = crc32c::crc32c(&frame[COVERED..]);
@@ -55,30 +58,30 @@ pub(super) fn finish(frame: &mut [u8], number: u64) -> Result<(), TooLong> {
     Ok(())
 }
 
-/// A record that fits in no frame.
+/// A record that does not fit in a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the record is too long to be spooled")]
+#[error("the record is too long for the spool")]
 pub(super) struct TooLong;
 
-/// Looks at the beginning of `bytes`.
-pub(super) fn read(bytes: &[u8]) -> Read {
+/// Parses the beginning of `bytes`.
+pub(super) fn parse(bytes: &[u8]) -> Parsed {
     let Some((head, _)) = bytes.split_first_chunk::<HEAD>() else {
         let begun = &bytes[..bytes.len().min(MAGIC.len())];
         return if MAGIC.starts_with(begun) {
-            Read::Short(HEAD)
+            Parsed::Incomplete(HEAD)
         } else {
-            Read::Bad
+            Parsed::Invalid
         };
     };
     let length = word(head, 8) as usize;
-    if head[..4] != MAGIC || !(TAG..=MOST).contains(&length) {
-        return Read::Bad;
+    if head[..4] != MAGIC || !(TAG..=MAX_SEALED).contains(&length) {
+        return Parsed::Invalid;
     }
     let whole = HEAD + length;
     match bytes.get(COVERED..whole) {
-        None => Read::Short(whole),
-        Some(covered) if crc32c::crc32c(covered) == word(head, 4) => Read::Whole(whole),
-        Some(_) => Read::Bad,
+        None => Parsed::Incomplete(whole),
+        Some(covered) if crc32c::crc32c(covered) == word(head, 4) => Parsed::Whole(whole),
+        Some(_) => Parsed::Invalid,
     }
 }
 
@@ -89,12 +92,12 @@ pub(super) fn number(frame: &[u8]) -> u64 {
     u64::from_le_bytes(bytes)
 }
 
-/// Where the next whole frame begins behind the first byte, if one does.
+/// Where the next whole frame begins after the first byte, if there is one.
 pub(super) fn next(bytes: &[u8]) -> Option<usize> {
-    let behind = bytes.get(1..)?;
-    memmem::find_iter(behind, &MAGIC)
+    let rest = bytes.get(1..)?;
+    memmem::find_iter(rest, &MAGIC)
         .map(|at| at + 1)
-        .find(|at| matches!(read(&bytes[*at..]), Read::Whole(_)))
+        .find(|at| matches!(parse(&bytes[*at..]), Parsed::Whole(_)))
 }
 
 fn word(head: &[u8; HEAD], at: usize) -> u32 {
@@ -117,17 +120,17 @@ mod tests {
     }
 
     #[test]
-    fn too_long_a_record_is_refused() {
-        let mut frame = vec![0; HEAD + MOST + 1];
+    fn a_record_that_is_too_long_is_refused() {
+        let mut frame = vec![0; HEAD + MAX_SEALED + 1];
         assert_eq!(finish(&mut frame, 1), Err(TooLong));
         frame.pop();
         finish(&mut frame, 1).unwrap();
-        assert_eq!(read(&frame), Read::Whole(frame.len()));
+        assert_eq!(parse(&frame), Parsed::Whole(frame.len()));
     }
 
     proptest! {
         #[test]
-        fn what_was_written_is_read_and_what_was_cut_is_short(
+        fn what_was_written_is_parsed_and_what_was_cut_is_incomplete(
             sealed in prop::collection::vec(any::<u8>(), TAG..200),
             number: u64,
             behind in prop::collection::vec(any::<u8>(), 0..30),
@@ -135,14 +138,14 @@ mod tests {
         ) {
             let mut bytes = frame(number, &sealed);
             let whole = bytes.len();
-            prop_assert!(matches!(read(&bytes[..cut.index(whole)]), Read::Short(need) if need <= whole));
+            prop_assert!(matches!(parse(&bytes[..cut.index(whole)]), Parsed::Incomplete(need) if need <= whole));
             bytes.extend(behind);
-            prop_assert_eq!(read(&bytes), Read::Whole(whole));
+            prop_assert_eq!(parse(&bytes), Parsed::Whole(whole));
             prop_assert_eq!(self::number(&bytes), number);
         }
 
         #[test]
-        fn no_flipped_bit_goes_unseen(
+        fn every_flipped_bit_is_detected(
             sealed in prop::collection::vec(any::<u8>(), TAG..200),
             number: u64,
             bit: prop::sample::Index,
@@ -150,11 +153,11 @@ mod tests {
             let mut bytes = frame(number, &sealed);
             let bit = bit.index(bytes.len() * 8);
             bytes[bit / 8] ^= 1 << (bit % 8);
-            prop_assert!(!matches!(read(&bytes), Read::Whole(_)));
+            prop_assert!(!matches!(parse(&bytes), Parsed::Whole(_)));
         }
 
         #[test]
-        fn the_next_frame_is_found_behind_anything(
+        fn the_next_frame_is_found_after_anything(
             before in prop::collection::vec(any::<u8>(), 1..100),
             sealed in prop::collection::vec(any::<u8>(), TAG..100),
         ) {
@@ -165,8 +168,8 @@ mod tests {
         }
 
         #[test]
-        fn anything_is_looked_at_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            read(&bytes);
+        fn nothing_makes_the_parser_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            parse(&bytes);
             next(&bytes);
         }
     }

@@ -1,9 +1,9 @@
-//! The way in: a place before the request, the record into it when the exchange is over.
+//! The way in: room is reserved before the request, and filled with the record when the exchange is over.
 
-use super::keeper;
+use super::flush::until_durable;
+use super::options::{SpoolFull, SpoolSync};
 use super::seal::KeyId;
 use super::{Spool, Writer};
-use crate::options::{SpoolFull, SpoolSync};
 use lychgate_link::EncodedRecord;
 use lychgate_stream::Hold;
 use lychgate_types::interception::InterceptionRecord;
@@ -12,37 +12,45 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// What a place that is not filled yet counts for: about a record with its prompt.
-const PLACE: u64 = 4096;
-/// Frames that the disk did not take and that are held in memory, where requests go on unrecorded. Where they are refused, the
-/// number of requests being served is the limit.
-const UNWRITTEN: usize = 4096;
+/// Bytes reserved for a record that has not come yet: about one with its prompt.
+const RESERVED_BYTES: u64 = 4096;
+/// Most frames that the disk did not accept and that are held in memory, where requests go on unrecorded. Where they are refused,
+/// the number of requests in flight is the limit.
+const MAX_UNWRITTEN: usize = 4096;
 /// Largest buffer that is kept for the next record.
-const BUFFER: usize = 256 << 10;
+const MAX_KEPT_BUFFER: usize = 256 << 10;
 
 thread_local! {
     static FRAME: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// A reserved place; given back when dropped.
+/// Room for one record; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Slot {
     spool: Arc<Spool>,
 }
 
-/// Why there is no place.
+/// Why there is no room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Full {
-    /// Too many records wait for the control plane.
+    /// Too many records are waiting for the control plane.
     Records,
-    /// The disk does not take them.
+    /// The disk does not accept them.
     Disk(Arc<str>),
-    /// There is no configuration, and so no key to seal with.
+    /// There is no configuration yet, and so no key to seal with.
     Unconfigured,
 }
 
+/// What became of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Written {
+    Now,
+    /// The disk did not accept it; it is queued in memory.
+    Queued,
+}
+
 impl Spool {
-    /// A place for one record.
+    /// Reserves room for one record.
     pub(crate) fn reserve(self: &Arc<Self>) -> Result<Slot, Full> {
         if self.sealer.load().is_none() {
             return Err(Full::Unconfigured);
@@ -56,14 +64,14 @@ impl Spool {
         })
     }
 
-    /// Whether the next record would find room.
+    /// Whether there would be room for another record.
     pub(crate) fn room(&self) -> Result<(), Full> {
-        if self.troubled.load(Ordering::Acquire)
-            && let Some(why) = &self.writer().trouble
+        if self.failing.load(Ordering::Acquire)
+            && let Some(failure) = &self.writer.lock().failure
         {
-            return Err(Full::Disk(Arc::clone(why)));
+            return Err(Full::Disk(Arc::clone(failure)));
         }
-        let reserved = self.reserved.load(Ordering::Acquire).saturating_mul(PLACE);
+        let reserved = self.reserved.load(Ordering::Acquire).saturating_mul(RESERVED_BYTES);
         if self.bytes.load(Ordering::Acquire).saturating_add(reserved) >= self.limit {
             return Err(Full::Records);
         }
@@ -71,11 +79,11 @@ impl Spool {
     }
 
     /// Whether requests go on when there is no room.
-    pub(crate) fn goes_on_unrecorded(&self) -> bool {
+    pub(crate) fn relays_unrecorded(&self) -> bool {
         self.when_full == SpoolFull::Unrecorded
     }
 
-    /// Requests that went unrecorded for want of room.
+    /// Number of requests that were not recorded for lack of room.
     pub(crate) fn unrecorded(&self) -> u64 {
         self.unrecorded.load(Ordering::Relaxed)
     }
@@ -84,109 +92,107 @@ impl Spool {
     fn put(&self, record: InterceptionRecord) -> Option<Hold> {
         let sealer = self.sealer.load();
         let Some(sealer) = sealer.as_deref() else {
-            self.give_up("there is no key to seal it with");
+            self.skip_record("there is no key to seal it with");
             return None;
         };
         let mut frame = FRAME.try_with(Cell::take).unwrap_or_default();
         super::frame::begin(&mut frame);
         EncodedRecord::encode_to(record, &mut frame);
-        // Wraps around after five hundred thousand years of a million a second.
+        // At a million a second, it wraps around after five hundred thousand years.
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         let hold = match sealer.seal(number, &mut frame) {
             Ok(()) => self.append(sealer.id(), &frame),
             Err(error) => {
-                self.give_up(&error.to_string());
+                self.skip_record(&error.to_string());
                 None
             }
         };
-        if frame.capacity() <= BUFFER {
+        if frame.capacity() <= MAX_KEPT_BUFFER {
             let _ = FRAME.try_with(|kept| kept.set(frame));
         }
         hold
     }
 
-    /// The only part that is done by one at a time.
+    /// The only part that takes the writer's lock.
     fn append(&self, key: KeyId, frame: &[u8]) -> Option<Hold> {
-        let mut writer = self.writer();
-        let unrecorded = self.when_full == SpoolFull::Unrecorded;
-        let full = self.bytes.load(Ordering::Acquire) >= self.limit || writer.unwritten.len() >= UNWRITTEN;
-        if unrecorded && full {
+        let mut writer = self.writer.lock();
+        let full = self.bytes.load(Ordering::Acquire) >= self.limit || writer.unwritten.len() >= MAX_UNWRITTEN;
+        if full && self.relays_unrecorded() {
             drop(writer);
-            self.give_up("the spool is full");
+            self.skip_record("the spool is full");
             return None;
         }
         let written = self.write(&mut writer, key, frame);
         let ordinal = writer.journal.end().ordinal + writer.unwritten.len() as u64;
-        self.put_in.store(ordinal, Ordering::Release);
+        self.appended.store(ordinal, Ordering::Release);
         drop(writer);
         self.filled.notify_one();
         self.dirty.notify_one();
         match (written, self.sync) {
-            (true, SpoolSync::Interval) => None,
-            (false, _) if unrecorded => None,
-            _ => Some(keeper::until_kept(self.kept.subscribe(), ordinal)),
+            (Written::Now, SpoolSync::Interval) => None,
+            (Written::Queued, _) if self.relays_unrecorded() => None,
+            _ => Some(until_durable(self.durable.subscribe(), ordinal)),
         }
     }
 
-    fn write(&self, writer: &mut Writer, key: KeyId, frame: &[u8]) -> bool {
+    fn write(&self, writer: &mut Writer, key: KeyId, frame: &[u8]) -> Written {
         if writer.unwritten.is_empty() {
             match writer.journal.append(key, frame) {
                 Ok(()) => {
                     self.bytes.fetch_add(frame.len() as u64, Ordering::AcqRel);
-                    return true;
+                    return Written::Now;
                 }
-                Err(error) => self.trouble(writer, "written", &error),
+                Err(error) => self.disk_failed(writer, "written", &error),
             }
         }
         writer.unwritten.push_back((key, frame.to_owned()));
-        false
+        Written::Queued
     }
 
-    /// Writes what the disk did not take before; stops at the first that it does not take again.
-    pub(super) fn write_on(&self, writer: &mut Writer) -> bool {
+    /// Writes what the disk did not accept before; false if it fails again, at the first frame at which it does.
+    pub(super) fn write_pending(&self, writer: &mut Writer) -> bool {
         while let Some((key, frame)) = writer.unwritten.front() {
             if let Err(error) = writer.journal.append(*key, frame) {
-                self.trouble(writer, "written", &error);
+                self.disk_failed(writer, "written", &error);
                 return false;
             }
             self.bytes.fetch_add(frame.len() as u64, Ordering::AcqRel);
             writer.unwritten.pop_front();
-            // Delivery was told when the record came, and found nothing.
+            // Delivery was woken when the record came, and found nothing.
             self.filled.notify_one();
         }
         true
     }
 
-    /// The disk fails: from now on there is no room.
-    pub(super) fn trouble(&self, writer: &mut Writer, what: &str, error: &io::Error) {
+    /// From now on there is no room.
+    pub(super) fn disk_failed(&self, writer: &mut Writer, what: &str, error: &io::Error) {
         self.errors.count();
-        let why: Arc<str> = format!("the spool can't be {what}: {error}").into();
-        if writer.trouble.as_ref() != Some(&why) {
-            tracing::error!(%why, path = %self.directory.display(), "records can't be kept");
+        let failure: Arc<str> = format!("the spool can't be {what}: {error}").into();
+        if writer.failure.as_ref() != Some(&failure) {
+            tracing::error!(reason = %failure, path = %self.directory.display(), "records can't be stored");
         }
-        writer.trouble = Some(why);
-        self.troubled.store(true, Ordering::Release);
+        writer.failure = Some(failure);
+        self.failing.store(true, Ordering::Release);
     }
 
-    /// The disk works again.
-    pub(super) fn relieved(&self, writer: &mut Writer) {
-        if writer.trouble.take().is_some() {
-            self.troubled.store(false, Ordering::Release);
-            tracing::info!("records can be kept again");
+    pub(super) fn disk_recovered(&self, writer: &mut Writer) {
+        if writer.failure.take().is_some() {
+            self.failing.store(false, Ordering::Release);
+            tracing::info!("records can be stored again");
         }
     }
 
-    fn give_up(&self, why: &str) {
+    fn skip_record(&self, why: &str) {
         let before = self.unrecorded.fetch_add(1, Ordering::Relaxed);
-        // The first, and then ever more rarely: it may be one of very many.
+        // There may be very many: logged for the first one, and then less and less often.
         if (before + 1).is_power_of_two() {
-            tracing::error!(why, so_far = before + 1, "a request goes unrecorded");
+            tracing::error!(reason = why, so_far = before + 1, "a request is not recorded");
         }
     }
 }
 
 impl Slot {
-    /// Puts the record in its place. Gives what the end of the answer has to wait for, if it has to.
+    /// Stores the record. Returns what the end of the answer has to wait for, if anything.
     pub(crate) fn fill(self, record: InterceptionRecord) -> Option<Hold> {
         self.spool.put(record)
     }

@@ -1,26 +1,23 @@
-//! The way out: records are read from disk, and leave it when they are acknowledged. All of it blocks, and all of it is for one
+//! The way out: records are read from disk, and removed once they are acknowledged. All of it blocks, and all of it is for one
 //! caller, delivery.
 
 use super::Spool;
 use super::cursor::Position;
-use super::reader::{Batch, Lost, Most, Place};
+use super::reader::{Batch, BatchLimits, Lost, Place};
 use std::io;
 use std::sync::atomic::Ordering;
 
 impl Spool {
-    /// Where reading begins: behind all that an earlier run saw acknowledged.
+    /// Where reading begins: after everything acknowledged in an earlier run.
     pub(crate) const fn begin(&self) -> Position {
         self.begin
     }
 
-    /// Reads on from a place. What can't be read is set aside, and told.
-    pub(crate) fn read(&self, from: Position, most: Most) -> io::Result<Batch> {
+    /// Reads on from a position. What can't be read is set aside, and logged.
+    pub(crate) fn read(&self, from: Position, limits: BatchLimits) -> io::Result<Batch> {
         let keys = self.keys.lock().clone();
         let end = self.end();
-        let batch = {
-            let mut reader = self.reader.lock();
-            reader.read(&keys, from, end, most)?
-        };
+        let batch = self.reader.lock().read(&keys, from, end, limits)?;
         for lost in &batch.lost {
             match *lost {
                 Lost::Piece(place, why) => self.set_aside(place, why),
@@ -30,21 +27,29 @@ impl Spool {
         Ok(batch)
     }
 
-    /// Keeps a record, or a piece that should be one, out of the way. The caller goes on behind it.
+    /// Copies a record, or a piece of a segment that should be one, to where nothing reads it again. The caller skips it.
     pub(crate) fn set_aside(&self, place: Place, why: &str) {
         let (segment, offset) = (place.begin.sequence, place.begin.offset);
         match self.aside.keep_piece(&self.directory, place) {
-            Ok(true) => tracing::error!(why, segment, offset, bytes = place.length, "a record is set aside"),
+            Ok(true) => {
+                tracing::error!(
+                    reason = why,
+                    segment,
+                    offset,
+                    bytes = place.length,
+                    "a record is set aside"
+                );
+            }
             Ok(false) => {}
             Err(error) => {
-                tracing::error!(why, segment, offset, %error, "a record is lost: it can't even be set aside");
+                tracing::error!(reason = why, segment, offset, %error, "a record is lost: it can't even be set aside");
             }
         }
     }
 
-    /// Gives a segment up that the disk does not give back. Gives where reading goes on.
-    pub(crate) fn pass_over(&self, from: Position) -> Position {
-        self.set_segment_aside(from.sequence, self.end(), "the disk does not give it back");
+    /// Gives up a segment that the disk fails to read. Returns where reading goes on.
+    pub(crate) fn skip_segment(&self, from: Position) -> Position {
+        self.set_segment_aside(from.sequence, self.end(), "the disk fails to read it");
         Position {
             sequence: from.sequence.saturating_add(1),
             offset: 0,
@@ -54,31 +59,33 @@ impl Spool {
 
     fn set_segment_aside(&self, sequence: u64, end: Position, why: &str) {
         if sequence == end.sequence {
-            // It grows still: what comes now must not go into a file that nobody reads.
-            self.writer().journal.close();
+            // It is still being written: further records must not go into a file that nobody reads.
+            self.writer.lock().journal.close();
         }
         match self.aside.keep_segment(&self.directory, sequence) {
-            Ok(()) => tracing::error!(why, sequence, "a segment of the spool is set aside"),
-            Err(error) => tracing::error!(why, sequence, %error, "a segment of the spool can't be read or set aside"),
+            Ok(()) => tracing::error!(reason = why, sequence, "a segment of the spool is set aside"),
+            Err(error) => {
+                tracing::error!(reason = why, sequence, %error, "a segment of the spool can't be read or set aside");
+            }
         }
     }
 
-    /// Everything before this place is done with, for ever.
+    /// Everything before this position is settled, and may be deleted.
     pub(crate) fn acknowledge(&self, to: Position) {
         if let Err(error) = self.cursor.store(to) {
-            tracing::warn!(%error, "the spool's cursor can't be written; records may be delivered once more after a restart");
+            tracing::warn!(%error, "the spool's cursor can't be written; records may be delivered again after a restart");
         }
-        let done = {
-            let mut writer = self.writer();
-            let done = writer.journal.forget_before(to.sequence);
-            self.bytes.store(writer.journal.bytes_behind(to), Ordering::Release);
+        let removed = {
+            let mut writer = self.writer.lock();
+            let removed = writer.journal.remove_before(to.sequence);
+            self.bytes.store(writer.journal.bytes_after(to), Ordering::Release);
             self.acknowledged.store(to.ordinal, Ordering::Release);
-            done
+            removed
         };
-        for path in done {
+        for path in removed {
             match std::fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    tracing::warn!(path = %path.display(), %error, "a segment that is done with can't be deleted");
+                    tracing::warn!(path = %path.display(), %error, "a delivered segment can't be deleted");
                 }
                 _ => {}
             }

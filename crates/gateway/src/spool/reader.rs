@@ -1,10 +1,10 @@
-//! The reading end: records in the order in which they were put in, from any place on, without touching what is written.
+//! The reading end: records in the order in which they were appended, from any position on, without changing the files.
 //!
-//! What can't be read is passed over and told: a damaged frame costs itself and nothing else, since the next one is found by
-//! its beginning. Only a segment whose header is gone, or whose key is not there, is lost as a whole.
+//! What can't be read is skipped and reported: a damaged frame costs itself and nothing else, since the next one is found by its
+//! first bytes. Only a segment whose header is damaged, or whose key is missing, is lost as a whole.
 
 use super::cursor::Position;
-use super::frame::{self, Read};
+use super::frame::{self, Parsed};
 use super::seal::{KeyId, Sealer};
 use super::segment::{self, HEADER, Header};
 use bytes::{Bytes, BytesMut};
@@ -15,10 +15,10 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// How much is read at once, unless one record is larger.
+/// Bytes read at once, unless one record is larger.
 const CHUNK: usize = 256 << 10;
 
-/// A record and where it stands.
+/// A record and where it is.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) record: EncodedRecord,
@@ -40,20 +40,20 @@ pub(crate) struct Batch {
     pub(crate) entries: Vec<Entry>,
     /// Where reading goes on.
     pub(crate) end: Position,
-    /// What was passed over.
+    /// What was skipped.
     pub(super) lost: Vec<Lost>,
 }
 
-/// What can't be read.
+/// What can't be read, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lost {
     Piece(Place, &'static str),
     Segment(u64, &'static str),
 }
 
-/// Bounds of one reading; both may be passed by one record.
+/// Limits of one batch; one record may exceed both.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Most {
+pub(crate) struct BatchLimits {
     pub(crate) records: usize,
     pub(crate) bytes: usize,
 }
@@ -63,8 +63,8 @@ pub(crate) struct Most {
 pub(super) struct Reader {
     directory: PathBuf,
     open: Option<Open>,
-    /// Bytes to read next: more than a chunk where a record needs them.
-    want: usize,
+    /// Bytes to read next: more than a chunk if a record needs them.
+    wanted: usize,
 }
 
 #[derive(Debug)]
@@ -80,17 +80,17 @@ impl Reader {
         Self {
             directory: directory.to_owned(),
             open: None,
-            want: CHUNK,
+            wanted: CHUNK,
         }
     }
 
-    /// Reads on from a place, at most to `end`, which is where the journal stands.
+    /// Reads on from a position, at most to `end`, the end of the journal.
     pub(super) fn read(
         &mut self,
         keys: &[(KeyId, SpoolKey)],
         from: Position,
         end: Position,
-        most: Most,
+        limits: BatchLimits,
     ) -> io::Result<Batch> {
         let mut batch = Batch {
             entries: Vec::new(),
@@ -98,12 +98,12 @@ impl Reader {
             lost: Vec::new(),
         };
         let mut bytes = 0;
-        while batch.entries.len() < most.records && bytes < most.bytes {
-            let left = Most {
-                records: most.records - batch.entries.len(),
-                bytes: most.bytes - bytes,
+        while batch.entries.len() < limits.records && bytes < limits.bytes {
+            let remaining = BatchLimits {
+                records: limits.records - batch.entries.len(),
+                bytes: limits.bytes - bytes,
             };
-            match self.step(keys, &mut batch, end, left)? {
+            match self.step(keys, &mut batch, end, remaining)? {
                 Some(count) => bytes += count,
                 None => break,
             }
@@ -111,13 +111,13 @@ impl Reader {
         Ok(batch)
     }
 
-    /// One chunk, or one segment's end. Gives how many bytes of records came; `None` at the very end.
+    /// Reads one chunk, or moves on to the next segment. Returns the number of record bytes; `None` at the very end.
     fn step(
         &mut self,
         keys: &[(KeyId, SpoolKey)],
         batch: &mut Batch,
         end: Position,
-        most: Most,
+        limits: BatchLimits,
     ) -> io::Result<Option<usize>> {
         let at = batch.end;
         if (at.sequence, at.offset) >= (end.sequence, end.offset) {
@@ -129,9 +129,9 @@ impl Reader {
             offset: 0,
             ordinal,
         };
-        match self.enter(keys, at.sequence)? {
-            Entered::Open => {}
-            Entered::Missing(Some(sequence)) if sequence <= end.sequence => {
+        match self.open(keys, at.sequence)? {
+            Opened::Ready => {}
+            Opened::Missing(Some(sequence)) if sequence <= end.sequence => {
                 batch.end = Position {
                     sequence,
                     offset: 0,
@@ -139,11 +139,11 @@ impl Reader {
                 };
                 return Ok(Some(0));
             }
-            Entered::Missing(_) => {
+            Opened::Missing(_) => {
                 batch.end = end;
                 return Ok(None);
             }
-            Entered::Lost(why) => {
+            Opened::Lost(why) => {
                 batch.lost.push(Lost::Segment(at.sequence, why));
                 batch.end = next(at.ordinal);
                 return Ok(Some(0));
@@ -169,32 +169,32 @@ impl Reader {
             };
             return Ok(Some(0));
         }
-        let (count, want) = chunk(open, batch, limit, self.want, most)?;
-        self.want = want.max(CHUNK);
+        let (count, wanted) = chunk(open, batch, limit, self.wanted, limits)?;
+        self.wanted = wanted.max(CHUNK);
         Ok(Some(count))
     }
 
-    /// Makes sure that this segment is the open one.
-    fn enter(&mut self, keys: &[(KeyId, SpoolKey)], sequence: u64) -> io::Result<Entered> {
+    /// Opens this segment, unless it is open.
+    fn open(&mut self, keys: &[(KeyId, SpoolKey)], sequence: u64) -> io::Result<Opened> {
         if self.open.as_ref().is_some_and(|open| open.sequence == sequence) {
-            return Ok(Entered::Open);
+            return Ok(Opened::Ready);
         }
-        self.want = CHUNK;
+        self.wanted = CHUNK;
         let file = match File::open(segment::path(&self.directory, sequence)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let after = segment::list(&self.directory)?.into_iter().map(|(other, _)| other);
-                return Ok(Entered::Missing(after.filter(|other| *other > sequence).min()));
+                return Ok(Opened::Missing(after.filter(|other| *other > sequence).min()));
             }
             Err(error) => return Err(error),
         };
         let Some(header) = Header::decode(&read_at(&file, 0, HEADER)?) else {
-            return Ok(Entered::Lost("its header is damaged"));
+            return Ok(Opened::Lost("its header is damaged"));
         };
         let key = keys.iter().find(|(id, _)| *id == header.key);
-        let Some(sealer) = key.and_then(|(_, key)| Sealer::new(key, &header.run).ok()) else {
-            return Ok(Entered::Lost(
-                "it was sealed for another gateway key; it can be read by a replica that has that key",
+        let Some(sealer) = key.and_then(|(_, key)| Sealer::new(key, &header.salt).ok()) else {
+            return Ok(Opened::Lost(
+                "it was sealed for another gateway key; a replica with that key can read it",
             ));
         };
         self.open = Some(Open {
@@ -203,23 +203,23 @@ impl Reader {
             header,
             sealer,
         });
-        Ok(Entered::Open)
+        Ok(Opened::Ready)
     }
 }
 
-enum Entered {
-    Open,
-    /// There is none of that number; the next one there is.
+enum Opened {
+    Ready,
+    /// There is none with that number; the number of the next one.
     Missing(Option<u64>),
     Lost(&'static str),
 }
 
-/// Reads one chunk of the open segment. Gives how many bytes of records came, and how many are wanted next.
-fn chunk(open: &Open, batch: &mut Batch, limit: u64, want: usize, most: Most) -> io::Result<(usize, usize)> {
-    let want = clamp(limit - batch.end.offset).min(want);
-    let mut bytes = read_at(&open.file, batch.end.offset, want)?;
-    // Shorter than it was: somebody else has cut the file.
-    let limit = if bytes.len() < want {
+/// Reads one chunk of the open segment. Returns the number of record bytes, and how many bytes are wanted next.
+fn chunk(open: &Open, batch: &mut Batch, limit: u64, wanted: usize, limits: BatchLimits) -> io::Result<(usize, usize)> {
+    let wanted = clamp(limit - batch.end.offset).min(wanted);
+    let mut bytes = read_at(&open.file, batch.end.offset, wanted)?;
+    // Shorter than expected: somebody else has truncated the file.
+    let limit = if bytes.len() < wanted {
         batch.end.offset + bytes.len() as u64
     } else {
         limit
@@ -228,17 +228,17 @@ fn chunk(open: &Open, batch: &mut Batch, limit: u64, want: usize, most: Most) ->
         batch.end.offset = u64::MAX;
     }
     let (mut count, mut records) = (0, 0);
-    while records < most.records && count < most.bytes && batch.end.offset < limit {
+    while records < limits.records && count < limits.bytes && batch.end.offset < limit {
         let at = batch.end;
-        match frame::read(&bytes) {
-            Read::Whole(length) => {
+        match frame::parse(&bytes) {
+            Parsed::Whole(length) => {
                 let place = Place {
                     begin: at,
                     length: length as u64,
                 };
-                batch.pass(place.length);
+                batch.advance(place.length);
                 count += length;
-                match opened(&open.sealer, bytes.split_to(length)) {
+                match unseal(&open.sealer, bytes.split_to(length)) {
                     Ok(record) => {
                         records += 1;
                         batch.entries.push(Entry { record, place });
@@ -246,13 +246,13 @@ fn chunk(open: &Open, batch: &mut Batch, limit: u64, want: usize, most: Most) ->
                     Err(why) => batch.lost.push(Lost::Piece(place, why)),
                 }
             }
-            Read::Short(need) if need as u64 <= limit - at.offset => return Ok((count, need)),
-            Read::Short(_) | Read::Bad => {
+            Parsed::Incomplete(need) if need as u64 <= limit - at.offset => return Ok((count, need)),
+            Parsed::Incomplete(_) | Parsed::Invalid => {
                 let rest = read_at(&open.file, at.offset, clamp(limit - at.offset))?;
                 let length = frame::next(&rest).map_or(limit - at.offset, |next| next as u64);
                 let place = Place { begin: at, length };
                 batch.lost.push(Lost::Piece(place, "it is damaged"));
-                batch.pass(length);
+                batch.advance(length);
                 break;
             }
         }
@@ -261,19 +261,19 @@ fn chunk(open: &Open, batch: &mut Batch, limit: u64, want: usize, most: Most) ->
 }
 
 impl Batch {
-    /// Goes past one record of this length.
-    fn pass(&mut self, length: u64) {
+    /// Moves on by one record of this length.
+    fn advance(&mut self, length: u64) {
         self.end.offset += length;
         self.end.ordinal = self.end.ordinal.saturating_add(1);
     }
 }
 
-fn opened(sealer: &Sealer, mut frame: BytesMut) -> Result<EncodedRecord, &'static str> {
-    let place = sealer.open(&mut frame).ok_or("it was altered")?;
-    EncodedRecord::from_bytes(Bytes::from(frame).slice(place)).map_err(|_| "it holds no record")
+fn unseal(sealer: &Sealer, mut frame: BytesMut) -> Result<EncodedRecord, &'static str> {
+    let range = sealer.open(&mut frame).ok_or("it has been altered")?;
+    EncodedRecord::from_bytes(Bytes::from(frame).slice(range)).map_err(|_| "it does not contain a record")
 }
 
-/// Reads so many bytes, or fewer where the file ends.
+/// Reads this many bytes, or fewer at the end of the file.
 fn read_at(file: &File, offset: u64, length: usize) -> io::Result<BytesMut> {
     let mut bytes = BytesMut::zeroed(length);
     let mut filled = 0;
@@ -292,5 +292,5 @@ fn read_at(file: &File, offset: u64, length: usize) -> io::Result<BytesMut> {
 fn clamp(length: u64) -> usize {
     usize::try_from(length)
         .unwrap_or(usize::MAX)
-        .min(frame::HEAD + frame::MOST + super::SEGMENT_BYTES)
+        .min(frame::HEAD + frame::MAX_SEALED + super::SEGMENT_BYTES)
 }

@@ -1,6 +1,6 @@
-//! Sealing records on disk: AES-256-GCM. The spool's key comes with the configuration and stays the same for years and for all
-//! replicas of one gateway key, so nothing is sealed with it itself: each run of the process draws a salt, and the run's key
-//! follows from both (HKDF-SHA256). Within a run the nonce counts, so none is used twice.
+//! Sealing records on disk: AES-256-GCM. The spool key comes with the configuration and stays the same for years, and for all
+//! replicas with one gateway key. So nothing is sealed with the key itself: each run of the process draws a salt, and the run's
+//! key is derived from both (HKDF-SHA256). Within a run the nonce is a counter, so none is used twice.
 
 use super::frame::{self, HEAD};
 use crate::key_derivation;
@@ -9,8 +9,8 @@ use aws_lc_rs::error::Unspecified;
 use lychgate_types::secret::SpoolKey;
 use std::ops::Range;
 
-/// A run's salt.
-pub(super) type Run = [u8; 32];
+/// The salt of one run of the process.
+pub(super) type RunSalt = [u8; 32];
 /// Tells spool keys apart.
 pub(super) type KeyId = key_derivation::SecretId;
 
@@ -30,19 +30,19 @@ impl std::fmt::Debug for Sealer {
 }
 
 impl Sealer {
-    pub(super) fn new(key: &SpoolKey, run: &Run) -> Result<Self, Unspecified> {
+    pub(super) fn new(key: &SpoolKey, salt: &RunSalt) -> Result<Self, Unspecified> {
         Ok(Self {
             id: key_derivation::id(key.expose(), KEY_ID)?,
-            cipher: key_derivation::cipher(key.expose(), run, RUN_KEY)?,
+            cipher: key_derivation::cipher(key.expose(), salt, RUN_KEY)?,
         })
     }
 
-    /// The spool key's id.
+    /// The id of the spool key.
     pub(super) const fn id(&self) -> KeyId {
         self.id
     }
 
-    /// Seals what stands behind the head of a frame, in place, and completes the frame.
+    /// Seals in place what follows the head of a frame, and completes the frame.
     pub(super) fn seal(&self, number: u64, frame: &mut Vec<u8>) -> Result<(), SealError> {
         let tag = self
             .cipher
@@ -52,7 +52,7 @@ impl Sealer {
         frame::finish(frame, number).map_err(SealError::Frame)
     }
 
-    /// Opens a whole frame in place; says where in it the record stands. `None`: sealed by somebody else.
+    /// Opens a whole frame in place; returns the range of the record. `None` if it was sealed with another key.
     pub(super) fn open(&self, frame: &mut [u8]) -> Option<Range<usize>> {
         let nonce = nonce(frame::number(frame));
         let sealed = frame.get_mut(HEAD..)?;
@@ -80,8 +80,8 @@ fn nonce(number: u64) -> Nonce {
 mod tests {
     use super::*;
 
-    fn sealer(key: u8, run: u8) -> Sealer {
-        Sealer::new(&SpoolKey::from_bytes([key; 32]), &[run; 32]).unwrap()
+    fn sealer(key: u8, salt: u8) -> Sealer {
+        Sealer::new(&SpoolKey::from_bytes([key; 32]), &[salt; 32]).unwrap()
     }
 
     fn sealed(sealer: &Sealer, number: u64, text: &[u8]) -> Vec<u8> {
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_told_apart_by_what_does_not_tell_them() {
+    fn ids_tell_keys_apart_without_revealing_them() {
         assert_ne!(sealer(1, 1).id(), sealer(2, 1).id());
         assert_eq!(sealer(1, 1).id(), sealer(1, 2).id());
         assert_eq!(format!("{:?}", sealer(1, 1)), "Sealer");

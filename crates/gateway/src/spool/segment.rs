@@ -1,7 +1,7 @@
-//! The files of the spool: `0000000000000007.segment`, numbered upward. One begins with a [`Header`], written twice so that no
-//! single damage takes a whole segment; frames follow. A segment is written by one run only, and never again once it is closed.
+//! The files of the spool: `0000000000000007.segment`, numbered upward. Each begins with a [`Header`], written twice so that one
+//! damaged copy does not cost the whole segment; frames follow. A segment is written by one run only, and not after it is closed.
 
-use super::seal::{KeyId, Run};
+use super::seal::{KeyId, RunSalt};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,14 +12,14 @@ const COPY: usize = 64;
 const MAGIC: [u8; 8] = *b"lgspool1";
 const SUFFIX: &str = ".segment";
 
-/// What a segment says of itself.
+/// The header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Header {
     /// The salt of the run that writes it.
-    pub(super) run: Run,
+    pub(super) salt: RunSalt,
     /// The spool key that it is sealed with.
     pub(super) key: KeyId,
-    /// Records put into the spool before the first one in here.
+    /// Records appended before the first one in here.
     pub(super) ordinal: u64,
 }
 
@@ -27,7 +27,7 @@ impl Header {
     pub(super) fn encode(&self) -> [u8; HEADER] {
         let mut copy = [0; COPY];
         copy[..8].copy_from_slice(&MAGIC);
-        copy[8..40].copy_from_slice(&self.run);
+        copy[8..40].copy_from_slice(&self.salt);
         copy[40..48].copy_from_slice(&self.key);
         copy[48..56].copy_from_slice(&self.ordinal.to_le_bytes());
         let sum = crc32c::crc32c(&copy[..COPY - 4]);
@@ -49,14 +49,14 @@ impl Header {
             return None;
         }
         Some(Self {
-            run: covered.get(8..40)?.try_into().ok()?,
+            salt: covered.get(8..40)?.try_into().ok()?,
             key: covered.get(40..48)?.try_into().ok()?,
             ordinal: u64::from_le_bytes(covered.get(48..56)?.try_into().ok()?),
         })
     }
 }
 
-/// Where the segment of this number is.
+/// The path of the segment with this number.
 pub(super) fn path(directory: &Path, sequence: u64) -> PathBuf {
     directory.join(format!("{sequence:016x}{SUFFIX}"))
 }
@@ -84,9 +84,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_damage_leaves_a_header_readable() {
+    fn a_header_with_one_damaged_copy_is_readable() {
         let header = Header {
-            run: [3; 32],
+            salt: [3; 32],
             key: [4; 8],
             ordinal: 5,
         };

@@ -1,7 +1,7 @@
-//! The body of a provider's answer, and the connection that it comes on.
+//! The body of a provider's answer, and the connection that it arrives on.
 
-use super::h1::Lane;
-use super::h2::Stay;
+use super::h1::H1Connection;
+use super::h2::StreamPermit;
 use super::pool::Pool;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -10,16 +10,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// A body as it comes. At its end the connection goes back to its pool; dropped before, an HTTP/1.1 connection is closed
-/// and an HTTP/2 stream reset.
+/// A body as it arrives. At its end the connection returns to its pool; if it is dropped before, an HTTP/1.1 connection is
+/// closed and an HTTP/2 stream reset.
 pub(crate) struct Answer {
     body: Incoming,
     held: Held,
 }
 
 enum Held {
-    H1(Lane, Arc<Pool>),
-    H2(#[expect(dead_code, reason = "held for its place until the body ends")] Stay),
+    H1(H1Connection, Arc<Pool>),
+    H2(#[expect(dead_code, reason = "held until the body ends")] StreamPermit),
     Nothing,
 }
 
@@ -30,26 +30,26 @@ impl std::fmt::Debug for Answer {
 }
 
 impl Answer {
-    pub(super) fn over_h1(body: Incoming, lane: Lane, pool: Arc<Pool>) -> Self {
-        Self::new(body, Held::H1(lane, pool))
+    pub(super) fn over_h1(body: Incoming, connection: H1Connection, pool: Arc<Pool>) -> Self {
+        Self::new(body, Held::H1(connection, pool))
     }
 
-    pub(super) fn over_h2(body: Incoming, stay: Stay) -> Self {
-        Self::new(body, Held::H2(stay))
+    pub(super) fn over_h2(body: Incoming, permit: StreamPermit) -> Self {
+        Self::new(body, Held::H2(permit))
     }
 
     fn new(body: Incoming, held: Held) -> Self {
         let mut answer = Self { body, held };
-        // Nobody may ever poll it.
+        // It may never be polled.
         if answer.body.is_end_stream() {
-            answer.give_back();
+            answer.release();
         }
         answer
     }
 
-    fn give_back(&mut self) {
-        if let Held::H1(lane, pool) = std::mem::replace(&mut self.held, Held::Nothing) {
-            pool.put_back(lane);
+    fn release(&mut self) {
+        if let Held::H1(connection, pool) = std::mem::replace(&mut self.held, Held::Nothing) {
+            pool.put_back(connection);
         }
     }
 }
@@ -62,14 +62,14 @@ impl Body for Answer {
         let this = self.get_mut();
         let mut polled = Pin::new(&mut this.body).poll_frame(cx);
         if polled.is_pending()
-            && let Held::H1(lane, _) = &mut this.held
+            && let Held::H1(connection, _) = &mut this.held
         {
-            lane.drive(cx);
+            connection.drive(cx);
             polled = Pin::new(&mut this.body).poll_frame(cx);
         }
         match &polled {
-            Poll::Ready(Some(Ok(_))) if this.body.is_end_stream() => this.give_back(),
-            Poll::Ready(None) => this.give_back(),
+            Poll::Ready(Some(Ok(_))) if this.body.is_end_stream() => this.release(),
+            Poll::Ready(None) => this.release(),
             Poll::Ready(Some(Err(_))) => this.held = Held::Nothing,
             Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
         }

@@ -1,20 +1,19 @@
-//! Making connections: where a provider is reached, name look-up, TCP, outbound proxy, TLS.
+//! Making connections: DNS, TCP, outbound proxy, TLS.
 //!
-//! Not here: keeping connections (`pool`), and which addresses are private (`address`).
+//! Not here: pooling connections (`pool`), and which addresses are private (`private_address`).
 
 use super::error::SendError;
 use super::stream::Stream;
-use crate::options::Options;
-use crate::routing::provider::Provider;
 use crate::upstream::private_address::{PrivateAddress, Resolver, is_inner_name, is_private, literal};
 use crate::upstream::proxy::OutboundProxy;
-use crate::upstream::tls_roots::roots;
+use crate::upstream::tls_roots::{CaCertificates, roots};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::proxy::matcher::Intercept;
 use hyper_util::rt::TokioIo;
+use lychgate_link::ProviderConfig;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::sync::Arc;
@@ -23,12 +22,12 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tower_service::Service as _;
 
-/// Silence after which the system asks whether the other side is still there, and how often and how many times it asks.
+/// TCP keepalive: the silence after which the system probes the peer, how often, and how many times.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_RETRIES: u32 = 3;
 
-/// What makes connections alike: those to one target serve any request to it.
+/// What a connection is made to: all connections to one target are interchangeable.
 #[derive(Debug)]
 pub(super) struct Target {
     scheme: Scheme,
@@ -37,68 +36,68 @@ pub(super) struct Target {
     http2: bool,
     /// `Host` of a request over HTTP/1.1.
     pub(super) host: HeaderValue,
-    way: Way,
+    route: Route,
 }
 
 /// How the target is reached.
 #[derive(Debug)]
-enum Way {
+enum Route {
     Direct,
-    /// By a CONNECT to a proxy, which then sees nothing but TLS.
+    /// By CONNECT through a proxy, which then sees nothing but TLS.
     Tunnel(Intercept),
-    /// By a proxy that reads the request.
+    /// Through a proxy that reads the request.
     Forward(Intercept),
 }
 
 impl Target {
     /// The target of a URL that a provider's requests go to. `None` for one that is not absolute.
-    pub(super) fn new(provider: &Provider, url: &Uri, proxy: &OutboundProxy) -> Option<Self> {
+    pub(super) fn new(provider: &ProviderConfig, url: &Uri, proxy: &OutboundProxy) -> Option<Self> {
         let (scheme, authority) = (url.scheme()?.clone(), url.authority()?.clone());
         let secure = scheme == Scheme::HTTPS;
-        let way = match proxy.intercept(url) {
-            None => Way::Direct,
-            Some(intercept) if secure => Way::Tunnel(intercept),
-            Some(intercept) => Way::Forward(intercept),
+        let route = match proxy.intercept(url) {
+            None => Route::Direct,
+            Some(intercept) if secure => Route::Tunnel(intercept),
+            Some(intercept) => Route::Forward(intercept),
         };
         Some(Self {
             host: host(&authority, secure)?,
-            allow_private: provider.config.allow_private,
-            http2: provider.config.policy.http2 && secure,
+            allow_private: provider.allow_private,
+            http2: provider.policy.http2 && secure,
             scheme,
             authority,
-            way,
+            route,
         })
     }
 
     /// Whether it is still where the provider's requests go to.
-    pub(super) fn fits(&self, provider: &Provider, url: &Uri) -> bool {
+    pub(super) fn fits(&self, provider: &ProviderConfig, url: &Uri) -> bool {
         url.scheme() == Some(&self.scheme)
             && url.authority() == Some(&self.authority)
-            && self.allow_private == provider.config.allow_private
-            && self.http2 == (provider.config.policy.http2 && self.scheme == Scheme::HTTPS)
+            && self.allow_private == provider.allow_private
+            && self.http2 == (provider.policy.http2 && self.scheme == Scheme::HTTPS)
     }
 
     pub(super) fn offers_h2(&self) -> bool {
         self.http2
     }
 
-    /// For requests that a proxy reads: they name the whole URL. Its credential, if it wants one.
+    /// For requests that a proxy reads, which have to name the whole URL: the proxy's credential, if it needs one.
     pub(super) fn forwarding(&self) -> Option<Option<&HeaderValue>> {
-        match &self.way {
-            Way::Forward(proxy) => Some(proxy.basic_auth()),
-            Way::Direct | Way::Tunnel(_) => None,
+        match &self.route {
+            Route::Forward(proxy) => Some(proxy.basic_auth()),
+            Route::Direct | Route::Tunnel(_) => None,
         }
     }
 
-    /// What can be checked of the address before any look-up. Behind a proxy there is none: the proxy looks names up.
+    /// Checks the address as far as possible before DNS. Behind a proxy there is no later check: the proxy resolves names.
     fn check(&self) -> Result<(), PrivateAddress> {
         if self.allow_private {
             return Ok(());
         }
         let name = self.authority.host();
-        let refused = match (literal(name), &self.way) {
+        let refused = match (literal(name), &self.route) {
             (Some(address), _) => is_private(address),
-            (None, Way::Direct) => false,
+            (None, Route::Direct) => false,
             (None, _) => is_inner_name(name),
         };
         if refused { Err(PrivateAddress) } else { Ok(()) }
@@ -131,11 +130,11 @@ pub(super) struct Dialer {
 }
 
 impl Dialer {
-    pub(super) fn new(options: &Options) -> Result<Self, rustls::Error> {
+    pub(super) fn new(cas: &CaCertificates) -> Result<Self, rustls::Error> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut tls = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(rustls::DEFAULT_VERSIONS)?
-            .with_root_certificates(roots(&options.provider_cas))
+            .with_root_certificates(roots(cas))
             .with_no_client_auth();
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         let mut h2_too = tls.clone();
@@ -146,20 +145,20 @@ impl Dialer {
         })
     }
 
-    /// Connects. `limit` is shared out among a name's addresses, so that a dead one does not use up the time of the others;
-    /// the whole is for the caller to bound.
-    pub(super) async fn dial(&self, target: &Target, limit: Duration) -> Result<Stream, SendError> {
+    /// Connects. `timeout` is divided among the addresses of a name, so that a dead one does not use up the time of the others;
+    /// the caller has to bound the whole.
+    pub(super) async fn dial(&self, target: &Target, timeout: Duration) -> Result<Stream, SendError> {
         target.check()?;
         let url = target.url();
-        let tcp = match &target.way {
-            Way::Direct => plain(target.allow_private, limit, url.clone())
+        let tcp = match &target.route {
+            Route::Direct => plain(target.allow_private, timeout, url.clone())
                 .await
                 .map_err(SendError::Connect)?,
             // The operator named the proxy: it may be anywhere.
-            Way::Forward(proxy) => plain(true, limit, proxy.uri().clone())
+            Route::Forward(proxy) => plain(true, timeout, proxy.uri().clone())
                 .await
                 .map_err(SendError::Proxy)?,
-            Way::Tunnel(proxy) => tunnel(proxy, limit, url.clone()).await?,
+            Route::Tunnel(proxy) => tunnel(proxy, timeout, url.clone()).await?,
         };
         if target.scheme != Scheme::HTTPS {
             return Ok(Stream::Plain(tcp));
@@ -178,15 +177,15 @@ impl Dialer {
 
 async fn plain(
     allow_private: bool,
-    limit: Duration,
+    timeout: Duration,
     url: Uri,
 ) -> Result<TcpStream, Box<dyn std::error::Error + Send + Sync>> {
-    let stream = tcp(allow_private, limit).call(url).await?;
+    let stream = tcp(allow_private, timeout).call(url).await?;
     Ok(stream.into_inner())
 }
 
-async fn tunnel(proxy: &Intercept, limit: Duration, url: Uri) -> Result<TcpStream, SendError> {
-    let mut tunnel = Tunnel::new(proxy.uri().clone(), tcp(true, limit));
+async fn tunnel(proxy: &Intercept, timeout: Duration, url: Uri) -> Result<TcpStream, SendError> {
+    let mut tunnel = Tunnel::new(proxy.uri().clone(), tcp(true, timeout));
     if let Some(credential) = proxy.basic_auth() {
         tunnel = tunnel.with_auth(credential.clone());
     }
@@ -194,13 +193,13 @@ async fn tunnel(proxy: &Intercept, limit: Duration, url: Uri) -> Result<TcpStrea
     Ok(stream.into_inner())
 }
 
-fn tcp(allow_private: bool, limit: Duration) -> HttpConnector<Resolver> {
+fn tcp(allow_private: bool, timeout: Duration) -> HttpConnector<Resolver> {
     let mut tcp = HttpConnector::new_with_resolver(Resolver::new(allow_private));
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_keepalive(Some(KEEPALIVE));
     tcp.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
     tcp.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
-    tcp.set_connect_timeout(Some(limit));
+    tcp.set_connect_timeout(Some(timeout));
     tcp
 }

@@ -1,4 +1,4 @@
-//! Why no head of an answer came.
+//! Why a request got no answer.
 
 use crate::upstream::private_address::{PrivateAddress, ResolveError};
 use std::error::Error;
@@ -6,31 +6,31 @@ use std::io;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Why no head came. Its `Display` is safe to show: it names neither addresses nor the system's words.
+/// Why no head of an answer arrived. Its `Display` is safe to show to clients: it contains no addresses and no system messages.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SendError {
-    /// The address may not be gone to.
+    /// Connecting to this address is not allowed.
     #[error(transparent)]
     Private(#[from] PrivateAddress),
-    /// It took longer than the policy gives until a connection could be used.
+    /// Getting a connection took longer than the policy allows.
     #[error("connecting took too long")]
     ConnectTimeout,
     /// No connection could be made.
-    #[error("{}", unconnected(.0.as_ref()))]
+    #[error("{}", connect_message(.0.as_ref()))]
     Connect(#[source] BoxError),
-    /// The outbound proxy did not make the way free.
-    #[error("the outbound proxy does not connect: {}", through_proxy(.0.as_ref()))]
+    /// The outbound proxy did not connect.
+    #[error("the outbound proxy failed to connect: {}", proxy_message(.0.as_ref()))]
     Proxy(#[source] BoxError),
-    /// The provider's certificate, or its TLS.
-    #[error("{}", handshake(.0))]
+    /// The TLS handshake failed, on the provider's certificate for example.
+    #[error("{}", tls_message(.0))]
     Tls(#[source] io::Error),
     /// The connection broke after the request was, or may have been, sent.
-    #[error("{}", broken(.0))]
+    #[error("{}", broken_message(.0))]
     Broken(#[source] hyper::Error),
 }
 
 impl SendError {
-    /// Whether the provider said that it did not begin with the request: it may be sent once more, whatever it asks for.
+    /// Whether the provider said that it has not begun to process the request: then it may be sent again, whatever it is.
     pub(super) fn is_unprocessed(error: &hyper::Error) -> bool {
         causes(error)
             .filter_map(|cause| cause.downcast_ref::<h2::Error>())
@@ -51,48 +51,48 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
     })
 }
 
-fn unconnected(error: &(dyn Error + Send + Sync + 'static)) -> String {
+fn connect_message(error: &(dyn Error + Send + Sync + 'static)) -> String {
     let resolved = causes(error).find_map(|cause| cause.downcast_ref::<ResolveError>());
     match resolved {
         Some(resolve) => resolve.to_string(),
-        None => io_words(error).unwrap_or("no connection could be made").to_owned(),
+        None => io_message(error).unwrap_or("no connection could be made").to_owned(),
     }
 }
 
-fn through_proxy(error: &(dyn Error + Send + Sync + 'static)) -> &'static str {
-    if let Some(words) = io_words(error) {
-        return words;
+fn proxy_message(error: &(dyn Error + Send + Sync + 'static)) -> &'static str {
+    if let Some(message) = io_message(error) {
+        return message;
     }
-    // Its type can't be named; its words are fixed and tell what is wrong with the proxy, not with the provider.
+    // Its type is private; its messages are fixed, and are about the proxy, not the provider.
     let text = error.to_string();
     if text.contains("authorization required") {
-        "it asks for another user or password"
+        "it requires a different user or password"
     } else if text.contains("failed to create") {
         "it can't be reached"
     } else {
-        "it refused"
+        "it refused the connection"
     }
 }
 
-fn handshake(error: &io::Error) -> String {
+fn tls_message(error: &io::Error) -> String {
     match tls_error(error) {
         Some(tls) => format!("the TLS handshake failed: {tls}"),
         None => "the TLS handshake failed".to_owned(),
     }
 }
 
-fn broken(error: &hyper::Error) -> &'static str {
+fn broken_message(error: &hyper::Error) -> &'static str {
     if error.is_parse() {
         return "its answer is not valid HTTP";
     }
     let reason = causes(error).find_map(|cause| cause.downcast_ref::<h2::Error>()?.reason());
     if reason == Some(h2::Reason::REFUSED_STREAM) {
-        return "it refused another request on its connections";
+        return "it refused the stream on every connection";
     }
-    io_words(error).unwrap_or("the connection broke before an answer came")
+    io_message(error).unwrap_or("the connection broke before an answer arrived")
 }
 
-fn io_words(error: &(dyn Error + 'static)) -> Option<&'static str> {
+fn io_message(error: &(dyn Error + 'static)) -> Option<&'static str> {
     let kinds = causes(error).filter_map(|cause| Some(cause.downcast_ref::<io::Error>()?.kind()));
     kinds.into_iter().find_map(|kind| match kind {
         io::ErrorKind::ConnectionRefused => Some("connection refused"),
@@ -103,7 +103,7 @@ fn io_words(error: &(dyn Error + 'static)) -> Option<&'static str> {
     })
 }
 
-/// The TLS error inside an I/O error. They may be wrapped more than once, and `source` passes over what is wrapped.
+/// The TLS error inside an I/O error. It may be wrapped more than once, and `source` skips what is wrapped.
 fn tls_error(io: &io::Error) -> Option<&rustls::Error> {
     let inner = io.get_ref()?;
     inner

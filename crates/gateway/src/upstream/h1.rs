@@ -1,8 +1,8 @@
 //! One HTTP/1.1 connection, which serves one request at a time.
 //!
-//! Nothing runs beside the request: whoever waits for the answer's head, or reads its body, moves the connection on. That
-//! saves a task and two changes between tasks for each piece, and a connection whose request is dropped is closed at once.
-//! An idle one is looked after by nobody but the sweep (`pool`) and whoever takes it next.
+//! There is no task per connection: waiting for the answer's head, or reading its body, drives it. That saves a task and two
+//! task switches for each piece, and a connection whose request is dropped is closed at once. An idle one is polled only by the
+//! sweep (`pool`) and by the request that takes it next.
 
 use super::error::SendError;
 use super::stream::Stream;
@@ -18,22 +18,22 @@ use tokio::time::Instant;
 
 type Connection = http1::Connection<TokioIo<Stream>, Full<Bytes>>;
 
-/// A connection that has no request, or the one of its owner.
-pub(super) struct Lane {
+/// An idle connection, or that of its owner's request.
+pub(super) struct H1Connection {
     sender: http1::SendRequest<Full<Bytes>>,
-    /// `None` once it has come to its end.
+    /// `None` once it is closed.
     connection: Option<Box<Connection>>,
-    /// From when on it takes no further request.
+    /// From when on it takes no more requests.
     pub(super) expires: Instant,
 }
 
-/// Why no head came on this connection, and the request, if it can't have been sent.
+/// Why no head arrived, and the request, if it can't have been sent.
 pub(super) struct Unanswered {
     pub(super) error: SendError,
     pub(super) unsent: Option<Request<Full<Bytes>>>,
 }
 
-impl Lane {
+impl H1Connection {
     pub(super) async fn open(stream: Stream, expires: Instant) -> Result<Self, SendError> {
         let (sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
@@ -59,27 +59,27 @@ impl Lane {
         })
     }
 
-    /// Moves the connection on, for somebody who waits for its body.
+    /// Drives the connection, while its body is being waited for.
     pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
         drive(&mut self.connection, cx);
     }
 
-    /// Whether it can take a request. One that is still about its last message gets a push to finish it.
-    pub(super) fn is_free(&mut self) -> bool {
+    /// Whether it can take a request. One that has not quite finished its last message is driven once.
+    pub(super) fn is_ready(&mut self) -> bool {
         if self.connection.is_some() && !self.sender.is_ready() {
-            self.look();
+            self.poll();
         }
         self.connection.is_some() && self.sender.is_ready()
     }
 
-    /// Sees whether the other side has closed it meanwhile.
-    pub(super) fn look(&mut self) {
+    /// Notices if the peer has closed it.
+    pub(super) fn poll(&mut self) {
         self.drive(&mut Context::from_waker(Waker::noop()));
     }
 }
 
 fn drive(connection: &mut Option<Box<Connection>>, cx: &mut Context<'_>) {
-    // An error is told to the request or the body as well; here it only means that the connection is over.
+    // The request or the body gets the error as well; here it only means that the connection is closed.
     if let Some(open) = connection
         && let Poll::Ready(_) = Pin::new(&mut **open).poll(cx)
     {

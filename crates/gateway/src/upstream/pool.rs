@@ -1,12 +1,12 @@
-//! The connections to one target: kept, handed out, looked through for those that are over.
+//! The connections to one target: kept, handed out, swept.
 //!
-//! Not here: how they are made (`dial`) and what goes over them (`h1`, `h2`).
+//! Not here: how they are made (`dial`) and how they are used (`h1`, `h2`).
 
 use super::answer::Answer;
 use super::dial::{Dialer, Target};
 use super::error::SendError;
-use super::h1::{Lane, Unanswered};
-use super::h2::{Lanes, Room, Stay};
+use super::h1::{H1Connection, Unanswered};
+use super::h2::{Acquired, H2Connections, StreamPermit};
 use super::stream::Stream;
 use bytes::Bytes;
 use http::header::{HOST, PROXY_AUTHORIZATION};
@@ -18,14 +18,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// How long an idle connection is kept: less than load balancers keep theirs (60 s as a rule), so that it is seldom they
-/// who close it, just when a request goes out.
-const IDLE: Duration = Duration::from_secs(45);
-/// How long a connection takes requests: each new one looks the name up again, so a name that has moved is followed. The
-/// second is spread over the connections, lest all be made anew at once.
-const LIFE: Duration = Duration::from_secs(240);
-const LIFE_SPREAD_SECONDS: u64 = 120;
-/// How often a request that the provider did not begin with is sent again, over another HTTP/2 connection.
+/// How long an idle connection is kept: less than load balancers keep theirs (usually 60 s), so that they rarely close it just
+/// when a request is sent.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
+/// How long a connection takes requests: each new one resolves the name again, so that changes in DNS are followed. The jitter
+/// keeps all connections from being renewed at the same time.
+const MAX_AGE: Duration = Duration::from_secs(240);
+const MAX_AGE_JITTER_SECONDS: u64 = 120;
+/// How often a request that the provider has not begun to process is sent again, over another HTTP/2 connection.
 const RESENDS: usize = 2;
 
 /// The connections to one target.
@@ -34,21 +34,21 @@ pub(super) struct Pool {
     dialer: Arc<Dialer>,
     /// HTTP/1.1 connections without a request; the one used last is last.
     idle: Mutex<Vec<Idle>>,
-    lanes: Arc<Lanes>,
-    /// HTTP/2 was offered and not taken.
+    h2: Arc<H2Connections>,
+    /// HTTP/2 is not offered, or was not accepted.
     h1_only: AtomicBool,
     made: AtomicU64,
 }
 
 struct Idle {
-    lane: Lane,
+    connection: H1Connection,
     since: Instant,
 }
 
 /// A connection for one request.
-enum Found {
-    H1(Option<Lane>),
-    H2(Stay),
+enum Connection {
+    H1(Option<H1Connection>),
+    H2(StreamPermit),
 }
 
 impl std::fmt::Debug for Pool {
@@ -64,21 +64,21 @@ impl Pool {
             target,
             dialer,
             idle: Mutex::default(),
-            lanes: Arc::default(),
+            h2: Arc::default(),
             made: AtomicU64::new(0),
         }
     }
 
-    /// Sends a request; `patience` is how long it may take until a connection can be used.
+    /// Sends a request; `connect_timeout` is how long getting a connection may take.
     pub(super) async fn exchange(
         self: Arc<Self>,
         request: Request<Full<Bytes>>,
-        patience: Duration,
+        connect_timeout: Duration,
     ) -> Result<Response<Answer>, SendError> {
         if self.speaks_h1_only() {
-            self.over_h1(request, None, patience).await
+            self.over_h1(request, None, connect_timeout).await
         } else {
-            Box::pin(self.over_either(request, patience)).await
+            Box::pin(self.over_either(request, connect_timeout)).await
         }
     }
 
@@ -89,24 +89,24 @@ impl Pool {
     async fn over_h1(
         self: Arc<Self>,
         mut request: Request<Full<Bytes>>,
-        mut opened: Option<Lane>,
-        patience: Duration,
+        mut opened: Option<H1Connection>,
+        connect_timeout: Duration,
     ) -> Result<Response<Answer>, SendError> {
         self.address(&mut request);
         loop {
-            let (mut lane, used) = match opened.take() {
-                Some(lane) => (lane, false),
+            let (mut connection, reused) = match opened.take() {
+                Some(connection) => (connection, false),
                 None => match self.take_idle() {
-                    Some(lane) => (lane, true),
-                    None => (Box::pin(self.open_h1(patience)).await?, false),
+                    Some(connection) => (connection, true),
+                    None => (Box::pin(self.open_h1(connect_timeout)).await?, false),
                 },
             };
-            match lane.send(request).await {
-                Ok(response) => return Ok(response.map(|body| Answer::over_h1(body, lane, self))),
-                // It was closed while nobody looked, and the request has not left.
+            match connection.send(request).await {
+                Ok(response) => return Ok(response.map(|body| Answer::over_h1(body, connection, self))),
+                // It was closed while idle, and the request has not been sent.
                 Err(Unanswered {
                     unsent: Some(unsent), ..
-                }) if used => request = unsent,
+                }) if reused => request = unsent,
                 Err(unanswered) => return Err(unanswered.error),
             }
         }
@@ -115,33 +115,33 @@ impl Pool {
     async fn over_either(
         self: Arc<Self>,
         mut request: Request<Full<Bytes>>,
-        patience: Duration,
+        connect_timeout: Duration,
     ) -> Result<Response<Answer>, SendError> {
         let mut avoided = None;
-        let mut left = RESENDS;
+        let mut resends = RESENDS;
         loop {
-            let stay = match self.find(avoided.as_ref(), patience).await? {
-                Found::H1(lane) => return self.over_h1(request, lane, patience).await,
-                Found::H2(stay) => stay,
+            let permit = match self.connection(avoided.as_ref(), connect_timeout).await? {
+                Connection::H1(connection) => return self.over_h1(request, connection, connect_timeout).await,
+                Connection::H2(permit) => permit,
             };
             let copy = request.clone();
-            match stay.sender().try_send_request(request).await {
-                Ok(response) => return Ok(response.map(|body| Answer::over_h2(body, stay))),
+            match permit.sender().try_send_request(request).await {
+                Ok(response) => return Ok(response.map(|body| Answer::over_h2(body, permit))),
                 Err(mut error) => {
                     let unsent = error.take_message();
                     let error = error.into_error();
-                    if left == 0 || (unsent.is_none() && !SendError::is_unprocessed(&error)) {
+                    if resends == 0 || (unsent.is_none() && !SendError::is_unprocessed(&error)) {
                         return Err(SendError::Broken(error));
                     }
-                    left -= 1;
+                    resends -= 1;
                     request = unsent.unwrap_or(copy);
-                    avoided = Some(stay);
+                    avoided = Some(permit);
                 }
             }
         }
     }
 
-    /// Makes the request one of HTTP/1.1: its target as the next hop wants it, and a `Host`.
+    /// Makes it an HTTP/1.1 request: with the target in the form that the next hop expects, and a `Host`.
     fn address(&self, request: &mut Request<Full<Bytes>>) {
         if let Some(credential) = self.target.forwarding() {
             if let Some(credential) = credential {
@@ -153,84 +153,91 @@ impl Pool {
         request.headers_mut().insert(HOST, self.target.host.clone());
     }
 
-    /// A connection with room for one more request.
-    async fn find(&self, avoided: Option<&Stay>, patience: Duration) -> Result<Found, SendError> {
-        let finding = async {
-            match self.lanes.room(avoided, || self.speaks_h1_only()).await {
-                None => Ok(Found::H1(None)),
-                Some(Room::Stay(stay)) => Ok(Found::H2(stay)),
-                Some(Room::Dial(dialing)) => {
-                    let stream = self.dialer.dial(&self.target, patience).await?;
+    /// A connection that can take one more request.
+    async fn connection(
+        &self,
+        avoided: Option<&StreamPermit>,
+        connect_timeout: Duration,
+    ) -> Result<Connection, SendError> {
+        let acquiring = async {
+            match self.h2.acquire(avoided, || self.speaks_h1_only()).await {
+                None => Ok(Connection::H1(None)),
+                Some(Acquired::Stream(permit)) => Ok(Connection::H2(permit)),
+                Some(Acquired::Dial(permit)) => {
+                    let stream = self.dialer.dial(&self.target, connect_timeout).await?;
                     if stream.speaks_h2() {
-                        return dialing.open(stream, self.expiry()).await.map(Found::H2);
+                        return permit.open(stream, self.expiry()).await.map(Connection::H2);
                     }
                     self.h1_only.store(true, Ordering::Release);
-                    self.lanes.changed();
-                    Ok(Found::H1(Some(self.over_stream(stream).await?)))
+                    self.h2.wake_all();
+                    Ok(Connection::H1(Some(self.over_stream(stream).await?)))
                 }
             }
         };
-        timeout_at(Instant::now() + patience, finding)
+        timeout_at(Instant::now() + connect_timeout, acquiring)
             .await
             .unwrap_or(Err(SendError::ConnectTimeout))
     }
 
-    async fn open_h1(&self, patience: Duration) -> Result<Lane, SendError> {
-        let opening = async { self.over_stream(self.dialer.dial(&self.target, patience).await?).await };
-        timeout_at(Instant::now() + patience, opening)
+    async fn open_h1(&self, connect_timeout: Duration) -> Result<H1Connection, SendError> {
+        let opening = async {
+            self.over_stream(self.dialer.dial(&self.target, connect_timeout).await?)
+                .await
+        };
+        timeout_at(Instant::now() + connect_timeout, opening)
             .await
             .unwrap_or(Err(SendError::ConnectTimeout))
     }
 
-    async fn over_stream(&self, stream: Stream) -> Result<Lane, SendError> {
-        Lane::open(stream, self.expiry()).await
+    async fn over_stream(&self, stream: Stream) -> Result<H1Connection, SendError> {
+        H1Connection::open(stream, self.expiry()).await
     }
 
     fn expiry(&self) -> Instant {
-        let spread = self.made.fetch_add(1, Ordering::Relaxed) * 37 % LIFE_SPREAD_SECONDS;
-        Instant::now() + LIFE + Duration::from_secs(spread)
+        let jitter = self.made.fetch_add(1, Ordering::Relaxed) * 37 % MAX_AGE_JITTER_SECONDS;
+        Instant::now() + MAX_AGE + Duration::from_secs(jitter)
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
         self.idle.lock()
     }
 
-    fn take_idle(&self) -> Option<Lane> {
+    fn take_idle(&self) -> Option<H1Connection> {
         let mut idle = self.idle();
-        let Idle { lane, since } = idle.pop()?;
+        let Idle { connection, since } = idle.pop()?;
         let now = Instant::now();
-        if now < since + IDLE && now < lane.expires {
-            return Some(lane);
+        if now < since + IDLE_TIMEOUT && now < connection.expires {
+            return Some(connection);
         }
-        // Those below have been idle even longer, and the others' turn comes with the sweep.
-        let over = if now < since + IDLE {
+        // Those below it have been idle for even longer. One that is merely too old says nothing about the others.
+        let expired = if now < since + IDLE_TIMEOUT {
             Vec::new()
         } else {
             std::mem::take(&mut *idle)
         };
         drop(idle);
-        drop((lane, over));
+        drop((connection, expired));
         None
     }
 
-    /// Takes back a connection whose answer has come to its end.
-    pub(super) fn put_back(&self, mut lane: Lane) {
+    /// Takes back a connection whose answer is complete.
+    pub(super) fn put_back(&self, mut connection: H1Connection) {
         let now = Instant::now();
-        if now < lane.expires && lane.is_free() {
-            self.idle().push(Idle { lane, since: now });
+        if now < connection.expires && connection.is_ready() {
+            self.idle().push(Idle { connection, since: now });
         }
     }
 
-    /// Closes what is over; says whether anything is left.
+    /// Closes expired connections; returns whether any are left.
     pub(super) fn sweep(&self) -> bool {
-        self.lanes.sweep();
+        self.h2.sweep();
         let now = Instant::now();
         let keep = |idle: &mut Idle| {
-            idle.lane.look();
-            now < idle.since + IDLE && now < idle.lane.expires && idle.lane.is_free()
+            idle.connection.poll();
+            now < idle.since + IDLE_TIMEOUT && now < idle.connection.expires && idle.connection.is_ready()
         };
         let mut idle = self.idle();
         idle.retain_mut(keep);
-        !idle.is_empty() || !self.lanes.is_empty()
+        !idle.is_empty() || !self.h2.is_empty()
     }
 }

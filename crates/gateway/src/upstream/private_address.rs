@@ -1,6 +1,6 @@
-//! Where a provider may not live: addresses inside the operator's own network, unless the owner allowed it for that
-//! provider. A name is checked after each look-up, and the connection goes to the very address that was checked, so a name
-//! that changes its mind afterwards gains nothing.
+//! Addresses that a provider may not have: those inside the operator's own network, unless an owner has allowed it for that
+//! provider. A name is checked each time it is resolved, and the connection goes to the very address that was checked, so DNS
+//! rebinding gains nothing.
 
 use hyper_util::client::legacy::connect::dns::{GaiAddrs, GaiResolver, Name};
 use std::future::Future;
@@ -23,7 +23,7 @@ pub(crate) enum ResolveError {
     Dns(#[source] std::io::Error),
 }
 
-/// The host of a URL, where it is an address and not a name (a client connects to those without a look-up).
+/// The host of a URL, if it is an address and not a name (a client connects to those without DNS).
 pub(crate) fn literal(host: &str) -> Option<IpAddr> {
     host.strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'))
@@ -73,8 +73,8 @@ fn is_private_v6(address: Ipv6Addr) -> bool {
     }
 }
 
-/// Whether a name is one of this machine or of the network it is in, as far as a name tells: for when nobody here looks it
-/// up. Names that some resolvers read as an address (`2130706433`, `0x7f.1`) count, too.
+/// Whether a name belongs to this machine or its network, as far as a name tells: for names that are resolved elsewhere. Names
+/// that some resolvers read as an address (`2130706433`, `0x7f.1`) count, too.
 pub(crate) fn is_inner_name(name: &str) -> bool {
     const INNER: [&str; 7] = [
         "localhost",
@@ -96,7 +96,7 @@ pub(crate) fn is_inner_name(name: &str) -> bool {
         || INNER.iter().any(|inner| last.eq_ignore_ascii_case(inner))
 }
 
-/// The system's resolver, with private answers left out unless they are allowed.
+/// The system's resolver, without private addresses unless they are allowed.
 #[derive(Debug, Clone)]
 pub(crate) struct Resolver {
     system: GaiResolver,
@@ -129,7 +129,7 @@ impl Service<Name> for Resolver {
     }
 }
 
-/// A look-up under way.
+/// A look-up in progress.
 pub(crate) struct Resolving {
     system: <GaiResolver as Service<Name>>::Future,
     allow_private: bool,
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_private() {
+    fn private_and_public_addresses() {
         for text in [
             "127.0.0.1",
             "127.9.9.9",
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_tell_they_are_inside() {
+    fn inner_and_public_names() {
         for name in [
             "localhost",
             "LOCALHOST.",

@@ -1,32 +1,32 @@
-//! Which outbound proxy a provider is reached through: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, read as curl
-//! reads them.
+//! Which outbound proxy a provider is reached through: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, interpreted as by
+//! curl.
 //!
-//! Not here: speaking to it (`upstream`).
+//! Not here: connecting to it (`dial`).
 
 use http::Uri;
 use http::uri::Scheme;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use std::sync::Arc;
 
-/// Outbound proxies; none by default. Its `Debug` shows addresses, no password.
+/// Outbound proxies; none by default. Its `Debug` shows addresses, but no passwords.
 #[derive(Debug, Clone, Default)]
 pub struct OutboundProxy(Option<Arc<Matcher>>);
 
-/// A variable that names a proxy that can't be used. Its text is not repeated, since it may hold a password.
+/// A variable with an unusable proxy. Its value is not repeated, since it may contain a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyError {
     /// Not a URL.
     #[error("{variable} is not a proxy's URL; write http://HOST:PORT or http://USER:PASSWORD@HOST:PORT")]
     NotUrl {
-        /// Its name.
+        /// The variable.
         variable: &'static str,
     },
-    /// A kind of proxy that is not spoken.
+    /// A kind of proxy that is not supported.
     #[error(
-        "{variable} names a proxy of the kind `{scheme}`; only http:// proxies can be used (they carry https, too)"
+        "{variable} names a proxy of the kind `{scheme}`; only http:// proxies are supported (they carry https, too)"
     )]
     Scheme {
-        /// Its name.
+        /// The variable.
         variable: &'static str,
         /// The URL's scheme.
         scheme: String,
@@ -34,7 +34,7 @@ pub enum ProxyError {
 }
 
 impl OutboundProxy {
-    /// Reads the environment; `variable` looks one up. The name in small letters counts where the one in capitals is not set.
+    /// Reads the environment; `variable` looks one up. A name in lower case counts if the one in upper case is not set.
     pub fn from_variables<'a>(variable: impl Fn(&str) -> Option<&'a str>) -> Result<Self, ProxyError> {
         let find = |names: [&'static str; 2]| {
             let set = |name: &'static str| variable(name).filter(|text| !text.is_empty()).map(|text| (name, text));
@@ -89,13 +89,13 @@ mod tests {
         OutboundProxy::from_variables(|name| variables.get(name).copied())
     }
 
-    fn way(proxy: &OutboundProxy, target: &str) -> Option<String> {
+    fn route(proxy: &OutboundProxy, target: &str) -> Option<String> {
         let intercept = proxy.intercept(&target.parse().unwrap())?;
         Some(intercept.uri().to_string())
     }
 
     #[test]
-    fn who_goes_through_which_proxy() {
+    fn targets_and_their_proxies() {
         let proxy = read(&[
             ("HTTPS_PROXY", "http://user:pass%20word@secure.example:3128"),
             ("http_proxy", "plain.example:8080"),
@@ -110,7 +110,7 @@ mod tests {
             ("https://notinside.example", Some("http://secure.example:3128/")),
             ("https://10.1.2.3", None),
         ] {
-            assert_eq!(way(&proxy, target).as_deref(), wanted, "{target}");
+            assert_eq!(route(&proxy, target).as_deref(), wanted, "{target}");
         }
         let intercept = proxy.intercept(&"https://a.example".parse().unwrap()).unwrap();
         assert_eq!(intercept.basic_auth().unwrap(), "Basic dXNlcjpwYXNzIHdvcmQ=");
@@ -118,21 +118,27 @@ mod tests {
     }
 
     #[test]
-    fn all_proxy_stands_in_and_none_is_the_default() {
+    fn all_proxy_is_the_fallback_and_none_the_default() {
         let proxy = read(&[("ALL_PROXY", "http://p.example:1")]).unwrap();
-        assert_eq!(way(&proxy, "https://a.example").as_deref(), Some("http://p.example:1/"));
-        assert_eq!(way(&proxy, "http://a.example").as_deref(), Some("http://p.example:1/"));
+        assert_eq!(
+            route(&proxy, "https://a.example").as_deref(),
+            Some("http://p.example:1/")
+        );
+        assert_eq!(
+            route(&proxy, "http://a.example").as_deref(),
+            Some("http://p.example:1/")
+        );
         let none = read(&[("NO_PROXY", "*"), ("HTTPS_PROXY", "")]).unwrap();
-        assert_eq!(way(&none, "https://a.example"), None);
+        assert_eq!(route(&none, "https://a.example"), None);
     }
 
     #[test]
-    fn what_cant_be_used_is_told_without_its_text() {
-        let told = |name: &str, text: &'static str| read(&[(name, text)]).unwrap_err().to_string();
-        assert!(told("HTTPS_PROXY", "http://user:hunter2@").starts_with("HTTPS_PROXY is not a proxy's URL"));
-        assert!(told("https_proxy", "http://bad host:1").starts_with("https_proxy is not"));
-        let socks = told("ALL_PROXY", "socks5://user:hunter2@h:1");
+    fn errors_do_not_repeat_the_value() {
+        let error = |name: &str, text: &'static str| read(&[(name, text)]).unwrap_err().to_string();
+        assert!(error("HTTPS_PROXY", "http://user:hunter2@").starts_with("HTTPS_PROXY is not a proxy's URL"));
+        assert!(error("https_proxy", "http://bad host:1").starts_with("https_proxy is not"));
+        let socks = error("ALL_PROXY", "socks5://user:hunter2@h:1");
         assert!(socks.contains("`socks5`") && !socks.contains("hunter2"), "{socks}");
-        assert!(told("HTTPS_PROXY", "https://h:1").contains("`https`"));
+        assert!(error("HTTPS_PROXY", "https://h:1").contains("`https`"));
     }
 }

@@ -1,18 +1,18 @@
-//! Whom the data plane believes when a provider shows its certificate: the system's CAs, and those an operator added.
+//! The CAs that providers' certificates are verified with: the system's, and those an operator has added.
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{Error as PemError, PemObject as _};
 
-/// CA certificates beside the system's.
+/// CA certificates in addition to the system's.
 #[derive(Debug, Clone, Default)]
 pub struct CaCertificates(Vec<CertificateDer<'static>>);
 
 /// Why a file of CA certificates can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CaError {
-    /// There is no certificate in it.
-    #[error("no certificate in it; it must hold PEM: -----BEGIN CERTIFICATE----- and so on")]
+    /// It contains no certificate.
+    #[error("it contains no certificate; expected PEM: -----BEGIN CERTIFICATE----- and so on")]
     Empty,
     /// It is not PEM, or a section of it is broken.
     #[error("certificate {number} is not valid PEM")]
@@ -20,7 +20,7 @@ pub enum CaError {
         /// Which, counted from 1.
         number: usize,
     },
-    /// It is a certificate that no trust can be put in.
+    /// It is a certificate that can't be a trust anchor.
     #[error("certificate {number} can't be used as a CA: {reason}")]
     Unusable {
         /// Which, counted from 1.
@@ -31,7 +31,7 @@ pub enum CaError {
 }
 
 impl CaCertificates {
-    /// Reads a PEM file's contents: one certificate or several. What else it holds is passed over.
+    /// Parses a PEM file: one certificate or several. Anything else in it is ignored.
     pub fn from_pem(pem: &[u8]) -> Result<Self, CaError> {
         let mut found = Vec::new();
         let mut tried = RootCertStore::empty();
@@ -55,7 +55,7 @@ impl CaCertificates {
     }
 }
 
-/// The system's CAs and `extra`. Without any, which a log line tells, no https provider can be reached.
+/// The system's CAs and `extra`. Without any, which is logged, no https provider can be reached.
 pub(crate) fn roots(extra: &CaCertificates) -> RootCertStore {
     let mut roots = RootCertStore::empty();
     let system = rustls_native_certs::load_native_certs();

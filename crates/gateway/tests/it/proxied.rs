@@ -127,7 +127,7 @@ async fn a_proxy_that_refuses_is_told_apart_from_the_provider() {
     for (answer, says) in [
         (
             "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
-            "another user or password",
+            "a different user or password",
         ),
         ("HTTP/1.1 403 Forbidden\r\n\r\n", "it refused"),
     ] {

@@ -158,7 +158,7 @@ async fn streams_refused_wherever_they_go_fail_in_the_end() {
         () = refusing => unreachable!(),
     };
     let body = String::from_utf8(body).unwrap();
-    assert!(head.status == 502 && body.contains("refused another request"), "{body}");
+    assert!(head.status == 502 && body.contains("refused the stream"), "{body}");
     assert_eq!(refused.load(Ordering::SeqCst), 3);
 }
 

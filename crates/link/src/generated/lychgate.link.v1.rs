@@ -136,7 +136,7 @@ pub struct Policy {
     #[prost(uint32, tag = "12")]
     pub breaker_half_open_requests: u32,
     #[prost(uint32, tag = "13")]
-    pub key_bench_seconds: u32,
+    pub key_cooldown_seconds: u32,
     #[prost(bool, tag = "14")]
     pub http2: bool,
 }

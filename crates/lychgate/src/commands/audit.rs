@@ -1,10 +1,10 @@
 //! `lychgate audit`.
 
 use super::PageArgs;
+use crate::client::credentials::{ServerArgs, connect};
 use crate::config::Environment;
-use crate::credentials::{ServerArgs, connect};
 use crate::failure::Outcome;
-use crate::output::{Field, Format, FormatArgs, listing};
+use crate::terminal::output::{Field, Format, FormatArgs, listing};
 use clap::Subcommand;
 use lychgate_types::Timestamp;
 use serde_json::Value;

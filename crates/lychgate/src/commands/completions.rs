@@ -2,7 +2,7 @@
 
 use crate::args::Cli;
 use crate::failure::{Failure, Outcome};
-use crate::output;
+use crate::terminal::output;
 use clap::CommandFactory;
 
 /// `lychgate completions`.

@@ -2,10 +2,10 @@
 
 use super::{PageArgs, name_or_id};
 use crate::client::ApiClient;
+use crate::client::credentials::{ServerArgs, connect};
 use crate::config::Environment;
-use crate::credentials::{ServerArgs, connect};
 use crate::failure::Outcome;
-use crate::output::{Field, Format, FormatArgs, json, lines, listing, plain_lines, table, write};
+use crate::terminal::output::{Field, Format, FormatArgs, json, lines, listing, plain_lines, table, write};
 use clap::Subcommand;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use lychgate_types::Timestamp;

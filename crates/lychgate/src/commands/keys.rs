@@ -4,11 +4,11 @@ mod bounds;
 mod shown;
 
 use super::{Done, OutArgs, PageArgs, name_or_id};
+use crate::client::credentials::{ServerArgs, connect};
 use crate::config::Environment;
-use crate::credentials::{ServerArgs, connect};
 use crate::failure::{Failure, Outcome};
-use crate::output::{FormatArgs, note};
-use crate::prompt::{YesArgs, confirm};
+use crate::terminal::output::{FormatArgs, note};
+use crate::terminal::prompt::{YesArgs, confirm};
 use bounds::{BoundsArgs, UnboundArgs, grace};
 use clap::Subcommand;
 use lychgate_types::Ambient;

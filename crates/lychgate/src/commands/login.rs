@@ -1,11 +1,11 @@
 //! `lychgate login`: stores a server's address and a token, once the server has accepted it.
 
+use crate::client::credentials::{self, ServerArgs, parse_token};
 use crate::client::{ApiClient, server_url};
 use crate::config::Environment;
-use crate::credentials::{self, ServerArgs, parse_token};
 use crate::failure::{Failure, Outcome};
-use crate::output::{note, plain};
-use crate::prompt;
+use crate::terminal::output::{note, plain};
+use crate::terminal::prompt;
 
 /// `lychgate login`.
 #[derive(Debug, clap::Args)]

@@ -4,11 +4,11 @@ mod keys;
 mod policy;
 
 use super::{PageArgs, name_or_id};
+use crate::client::credentials::{ServerArgs, connect};
 use crate::config::Environment;
-use crate::credentials::{ServerArgs, connect};
 use crate::failure::{Failure, Outcome};
-use crate::output::{Field, Format, FormatArgs, json, listing, note, record, table, write};
-use crate::prompt::{YesArgs, confirm};
+use crate::terminal::output::{Field, Format, FormatArgs, json, listing, note, record, table, write};
+use crate::terminal::prompt::{YesArgs, confirm};
 use clap::Subcommand;
 use keys::{KeyArgs, key_from_input};
 use lychgate_types::provider::ProviderType;

@@ -3,11 +3,11 @@
 mod target;
 
 use super::{PageArgs, name_or_id};
+use crate::client::credentials::{ServerArgs, connect};
 use crate::config::Environment;
-use crate::credentials::{ServerArgs, connect};
 use crate::failure::{Failure, Outcome};
-use crate::output::{Field, Format, FormatArgs, json, listing, note, record};
-use crate::prompt::{YesArgs, confirm};
+use crate::terminal::output::{Field, Format, FormatArgs, json, listing, note, record};
+use crate::terminal::prompt::{YesArgs, confirm};
 use clap::Subcommand;
 use serde_json::{Map, Value};
 use target::{Fallback, Target, texts};

@@ -1,12 +1,12 @@
 //! `lychgate tokens`: user tokens.
 
 use super::{Done, OutArgs, PageArgs, name_or_id};
+use crate::client::credentials::{ServerArgs, connect};
 use crate::config::Environment;
-use crate::credentials::{ServerArgs, connect};
-use crate::duration;
+use crate::config::duration;
 use crate::failure::Outcome;
-use crate::output::{Field, FormatArgs, listing, note, record};
-use crate::prompt::{YesArgs, confirm};
+use crate::terminal::output::{Field, FormatArgs, listing, note, record};
+use crate::terminal::prompt::{YesArgs, confirm};
 use clap::Subcommand;
 use serde_json::json;
 use std::time::Duration;

@@ -1,9 +1,9 @@
 //! `lychgate whoami`.
 
+use crate::client::credentials::{ServerArgs, connect};
 use crate::config::Environment;
-use crate::credentials::{ServerArgs, connect};
 use crate::failure::Outcome;
-use crate::output::{Field, FormatArgs, record};
+use crate::terminal::output::{Field, FormatArgs, record};
 
 /// `lychgate whoami`.
 #[derive(Debug, clap::Args)]

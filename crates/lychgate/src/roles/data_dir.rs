@@ -1,8 +1,8 @@
 //! The data directory: made private, and held by one process at a time where the SQLite database is in it, because changes
 //! do not travel between two control planes on one SQLite file.
 
+use crate::config::secret_file;
 use crate::failure::{Failure, Outcome};
-use crate::secret_file;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;

@@ -5,11 +5,11 @@ use super::net::{Listen, bind, host_name};
 use super::upstream::UpstreamSettings;
 use super::{LogSettings, STOP_LIMIT, VERSION, chain, metrics, read_log, spool};
 use crate::args::{GatewayArgs, configuration_keys};
+use crate::config::duration::Span;
 use crate::config::{Environment, SecretFlags, Settings};
-use crate::duration::Span;
 use crate::failure::{Failure, Outcome};
-use crate::output;
-use crate::signals::Signals;
+use crate::terminal::output;
+use crate::terminal::signals::Signals;
 use lychgate_gateway::{Gateway, OfflineStart, Options, SpoolOptions};
 use lychgate_link::client::GrpcLink;
 use lychgate_types::Ambient;
@@ -311,7 +311,7 @@ mod tests {
             "{told}"
         );
         let told = with(&["--provider-ca-file", "Cargo.toml"], &[]).unwrap_err();
-        assert!(told.contains("no certificate in it"), "{told}");
+        assert!(told.contains("contains no certificate"), "{told}");
         let told = with(&[], &[("HTTPS_PROXY", "socks5://user:canary@h:1")]).unwrap_err();
         assert!(told.contains("HTTPS_PROXY") && !told.contains("canary"), "{told}");
         let read = with(&[], &[("HTTPS_PROXY", "http://user:canary@proxy.example:3128")]).unwrap();

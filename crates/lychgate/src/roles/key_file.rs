@@ -47,7 +47,7 @@ async fn read(path: PathBuf) -> Result<GatewayKeySecret, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret_file;
+    use crate::config::secret_file;
     use lychgate_types::Ambient;
 
     #[tokio::test(start_paused = true)]

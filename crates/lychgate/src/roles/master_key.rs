@@ -1,8 +1,8 @@
 //! The master key's file in the data directory: made at the first start, refused when others can read it.
 
+use crate::config::secret_file;
 use crate::config::{private, read_secret};
 use crate::failure::{Failure, Outcome};
-use crate::secret_file;
 use lychgate_types::Ambient;
 use lychgate_types::secret::MasterKey;
 use std::io::ErrorKind;

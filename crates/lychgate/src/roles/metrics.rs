@@ -4,7 +4,7 @@ use super::net::{Listen, bind};
 use crate::args::MetricsArgs;
 use crate::config::Settings;
 use crate::failure::{Failure, Outcome};
-use crate::output;
+use crate::terminal::output;
 use lychgate_gateway::Front;
 use std::net::SocketAddr;
 use tokio::net::TcpListener;

@@ -6,8 +6,8 @@ use super::{LogSettings, STOP_LIMIT, VERSION, chain, data_dir, master_key, metri
 use crate::args::{DatabaseArgs, MigrateArgs, ServerArgs, configuration_keys};
 use crate::config::{Environment, SecretFlags, Settings};
 use crate::failure::{Failure, Outcome};
-use crate::output;
-use crate::signals::Signals;
+use crate::terminal::output;
+use crate::terminal::signals::Signals;
 use lychgate_control::{Control, Options, StartError};
 use lychgate_gateway::SpoolOptions;
 use lychgate_store::{DatabaseUrl, Store};

@@ -1,8 +1,8 @@
 //! Where a role's data plane keeps records until the control plane has acknowledged them.
 
 use crate::args::SpoolArgs;
-use crate::byte_size::ByteSize;
 use crate::config::Settings;
+use crate::config::byte_size::ByteSize;
 use lychgate_gateway::{SpoolFull, SpoolOptions, SpoolSync};
 use std::path::PathBuf;
 

@@ -128,7 +128,7 @@ async fn set_up(app: &App, provider: &Faulty, nobody: u16) {
             "retry": {"max_attempts": 3, "budget_percent": BUDGET_PERCENT, "base_delay_ms": 10, "max_delay_ms": 100},
             "timeouts": {"connect_ms": 1000, "headers_ms": 1500, "idle_ms": 1500, "total_ms": TOTAL.as_millis() as u64},
             "breaker": {"failures": failures, "window_seconds": 2, "open_seconds": 1, "half_open_requests": 2},
-            "key_bench_seconds": 1,
+            "key_cooldown_seconds": 1,
         });
         app.set_policy(name, &policy).await;
     }

@@ -107,7 +107,7 @@ both_engines! {
         assert_ne!(std::fs::read_to_string(&file).unwrap(), before);
         for replica in &replicas {
             serves(replica, &app).await;
-            assert!(!replica.process.stderr().contains("does not let this replica in"), "{}", replica.process.stderr());
+            assert!(!replica.process.stderr().contains("refuses this replica"), "{}", replica.process.stderr());
         }
         let on_record = async || (app.interceptions().await.len() == served + replicas.len()).then_some(());
         eventually("every request is on record", on_record).await;

@@ -71,8 +71,8 @@ both_engines! {
         assert!(state(&before, "lychgate_link_trouble").is_empty());
         for (series, number) in [
             ("lychgate_gateway_ready", 1.0),
-            ("lychgate_link_away_seconds", 0.0),
-            ("lychgate_link_away_limit_seconds", 900.0),
+            ("lychgate_link_offline_seconds", 0.0),
+            ("lychgate_link_offline_limit_seconds", 900.0),
             ("lychgate_link_attachments_total", 1.0),
             ("lychgate_link_losses_total", 0.0),
             ("lychgate_token_lookups_total{result=\"allowed\"}", 1.0),
@@ -85,7 +85,7 @@ both_engines! {
         }
 
         app.server.kill().await;
-        let away = told(async || replica.metrics().await, &[("lychgate_link_state{state=\"away\"}", 1.0)]).await;
+        let away = told(async || replica.metrics().await, &[("lychgate_link_state{state=\"offline\"}", 1.0)]).await;
         assert_eq!(state(&away, "lychgate_link_trouble"), ["unreachable"]);
         for stream in [false, true, true] {
             hello(stream).call(&replica.url, &app.token).send().await.expect(200);
@@ -100,9 +100,9 @@ both_engines! {
         let oldest = failed.number("lychgate_spool_oldest_record_timestamp_seconds");
         let started = failed.number("process_start_time_seconds");
         assert!(oldest > started && oldest < started + 300.0, "{oldest} {started}");
-        assert!(away.number("lychgate_link_away_seconds") > 0.0 && away.number("lychgate_spool_bytes") > 0.0);
+        assert!(away.number("lychgate_link_offline_seconds") > 0.0 && away.number("lychgate_spool_bytes") > 0.0);
         assert_eq!(away.number("lychgate_gateway_ready"), 1.0);
-        assert_eq!(away.number("lychgate_requests_refused_total{reason=\"control_plane_away\"}"), 1.0);
+        assert_eq!(away.number("lychgate_requests_refused_total{reason=\"control_plane_unreachable\"}"), 1.0);
         assert!(state(&away, "lychgate_spool_no_room").is_empty());
 
         app.start_again().await;
@@ -204,8 +204,8 @@ both_engines! {
             ("lychgate_api_authentication_failures_total{reason=\"token_missing\"}", 1.0),
             ("lychgate_api_authentication_failures_total{reason=\"token_unknown\"}", 1.0),
             ("lychgate_api_requests_total{status=\"4xx\"}", 2.0),
-            ("lychgate_revocations_told_total", 1.0),
-            ("lychgate_feed_deaf", 0.0),
+            ("lychgate_revocations_pushed_total", 1.0),
+            ("lychgate_feed_polling", 0.0),
         ] {
             assert_eq!(now.number(series), number, "{series}");
         }
@@ -236,9 +236,9 @@ fn a_database_that_is_away_is_told() {
     db::run(TestEngine::Postgres, async |db| {
         let app = App::start(PROGRAM, Some(db.url())).await;
         let scrape = async || app.metrics().await;
-        told(scrape, &[("lychgate_database_up", 1.0), ("lychgate_feed_deaf", 0.0)]).await;
+        told(scrape, &[("lychgate_database_up", 1.0), ("lychgate_feed_polling", 0.0)]).await;
         db.let_in(false).await;
-        let away = told(scrape, &[("lychgate_database_up", 0.0), ("lychgate_feed_deaf", 1.0)]).await;
+        let away = told(scrape, &[("lychgate_database_up", 0.0), ("lychgate_feed_polling", 1.0)]).await;
         for metric in ["lychgate_replicas", "lychgate_gateway_keys", "lychgate_feed_head"] {
             let left_out = away.samples.keys().all(|series| !series.starts_with(metric));
             assert!(left_out, "{}", away.text);
@@ -255,12 +255,12 @@ fn a_database_that_is_away_is_told() {
             "lychgate_api_requests_total{status=\"5xx\"}",
             "lychgate_link_calls_failed_total",
             "lychgate_token_lookups_total{result=\"unanswered\"}",
-            "lychgate_requests_refused_total{reason=\"control_plane_away\"}",
+            "lychgate_requests_refused_total{reason=\"control_plane_unreachable\"}",
         ] {
             assert!(away.number(series) >= 1.0, "{series}");
         }
         db.let_in(true).await;
-        told(scrape, &[("lychgate_database_up", 1.0), ("lychgate_feed_deaf", 0.0)]).await;
+        told(scrape, &[("lychgate_database_up", 1.0), ("lychgate_feed_polling", 0.0)]).await;
     });
 }
 
@@ -317,7 +317,7 @@ async fn what_is_under_way_is_told_to_the_end() {
     assert_eq!(code, 0);
 }
 
-/// Attempts after the first are told, and a provider that is left alone.
+/// Retries are counted, and an open circuit breaker shows.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn retries_and_breakers_are_told() {
     let app = App::start(PROGRAM, None).await;
@@ -343,7 +343,7 @@ async fn retries_and_breakers_are_told() {
                 "lychgate_requests_total{provider=\"anthropic\",outcome=\"failed\"}",
                 1.0,
             ),
-            ("lychgate_requests_refused_total{reason=\"provider_left_alone\"}", 1.0),
+            ("lychgate_requests_refused_total{reason=\"circuit_open\"}", 1.0),
         ],
     )
     .await;
@@ -359,7 +359,7 @@ async fn a_refusal_and_a_drain_are_told_with_their_reasons() {
     let refused = told(scrape, &[("lychgate_link_state{state=\"refused\"}", 1.0)]).await;
     assert_eq!(state(&refused, "lychgate_link_trouble"), ["key_disabled"]);
     assert_eq!(refused.number("lychgate_gateway_ready"), 0.0);
-    assert!(refused.number("lychgate_link_away_seconds") >= 0.0);
+    assert!(refused.number("lychgate_link_offline_seconds") >= 0.0);
     hello(false).call(&replica.url, &app.token).send().await.expect(503);
     told(
         scrape,
@@ -387,7 +387,7 @@ async fn a_full_spool_is_told() {
     app.newest_interception(1).await;
     app.server.kill().await;
     let scrape = async || replica.metrics().await;
-    told(scrape, &[("lychgate_link_state{state=\"away\"}", 1.0)]).await;
+    told(scrape, &[("lychgate_link_state{state=\"offline\"}", 1.0)]).await;
     let large = Ask::new(Endpoint::Messages, Scenario::Text, false, &"Hello ".repeat(20_000));
     let mut answered = 1;
     while large.call(&replica.url, &app.token).send().await.status == 200 {

@@ -157,7 +157,7 @@ fn without_the_database_known_tokens_are_served_and_others_refused_at_once() {
             }
             let (status, text) = replica.readiness().await;
             assert_eq!(status, 200, "it serves those whom it knows: {text}");
-            assert!(text.contains("does not answer questions"), "{text}");
+            assert!(text.contains("connected but not answering"), "{text}");
             let told = timeout(AT_ONCE, app.api("users").send())
                 .await
                 .expect("an answer at once")

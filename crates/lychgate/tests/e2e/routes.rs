@@ -25,10 +25,10 @@ both_engines! {
         assert_eq!(words(&shown, "retry.budget_percent"), ["retry.budget_percent", "20"]);
         assert_eq!(words(&shown, "http2"), ["http2", "yes"]);
         assert_eq!(app.cli_ok(&["providers", "show", "openai"]).await, shown);
-        let create = ["providers", "create", "eu", "--type", "anthropic", "--key-file", "provider-key", "--policy", "key_bench_seconds=1"];
+        let create = ["providers", "create", "eu", "--type", "anthropic", "--key-file", "provider-key", "--policy", "key_cooldown_seconds=1"];
         app.cli_ok(&create).await;
         let eu = app.cli_json(&["providers", "show", "eu"]).await;
-        assert_eq!((&eu["policy"]["key_bench_seconds"], &eu["policy"]["retry"]["max_attempts"]), (&json!(1), &json!(3)));
+        assert_eq!((&eu["policy"]["key_cooldown_seconds"], &eu["policy"]["retry"]["max_attempts"]), (&json!(1), &json!(3)));
         for (setting, code, part) in [
             ("retry.max_attempts", 2, "retry.max_attempts=5"),
             ("retry.max_attempts=11", 1, "policy.retry.max_attempts"),

@@ -99,13 +99,13 @@ both_engines! {
         in_flight.rest().await;
         assert_eq!(replica.process.terminate().await, 0);
         let told = replica.process.stderr();
-        assert!(told.contains("they wait in the spool for the next start records=1"), "{told}");
+        assert!(told.contains("they are kept in the spool for the next start records=1"), "{told}");
 
         app.cli_ok(&["keys", "enable", "edge-1"]).await;
         let replica = app.replica_on(&key, &spool, &[]).await;
         app.newest_interception(1).await;
         assert_eq!(replica.process.terminate().await, 0);
-        assert!(!replica.process.stderr().contains("wait in the spool for the next start"), "{}", replica.process.stderr());
+        assert!(!replica.process.stderr().contains("kept in the spool for the next start"), "{}", replica.process.stderr());
     }
 }
 

@@ -4,7 +4,7 @@
 //! once per connection. SQLite, which has no arrays, gets a list of rows.
 
 use super::{Args, Conn, Row, columns, failure};
-use crate::StoreError;
+use crate::error::StoreError;
 use sqlx::{AssertSqlSafe, Postgres, QueryBuilder, Sqlite};
 
 /// SQLite's limit on the number of values in one statement is 32,766.

@@ -2,7 +2,7 @@
 //! for SQLite. A wake-up says only that there may be news; what the news is stands in the table.
 
 use super::{Engine, failure};
-use crate::StoreError;
+use crate::error::StoreError;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use std::time::Duration;
 use tokio::sync::watch;

@@ -5,7 +5,7 @@
 
 use super::Engine;
 use super::failure::{is_gone, plain};
-use crate::StoreError;
+use crate::error::StoreError;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
 use std::time::Duration;

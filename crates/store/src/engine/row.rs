@@ -2,7 +2,7 @@
 
 use super::failure;
 use super::value::Moment;
-use crate::StoreError;
+use crate::error::StoreError;
 use lychgate_types::Timestamp;
 use lychgate_types::policy::PolicyChange;
 use sqlx::postgres::PgRow;

@@ -1,12 +1,15 @@
 //! Gateway keys. No text here selects or returns the hash of a secret.
 
-use crate::ai_gateway_key_rotate::KeyExpiry;
-use crate::ai_gateway_key_update::GatewayKeyPatch;
-use crate::ai_gateway_keys::{AiGatewayKeyInsert, GatewayKey, KeyAuthentication, KeyState, SecretState};
+pub(crate) mod rotate;
+
 use crate::engine::{Conn, Row, Tx, args};
-use crate::providers::ProviderRef;
-use crate::users::UserRef;
-use crate::{Page, StoreError};
+use crate::error::StoreError;
+use crate::page::Page;
+use crate::rows::ai_gateway_keys::{
+    AiGatewayKeyInsert, GatewayKey, GatewayKeyPatch, KeyAuthentication, KeyExpiry, KeyState, SecretState,
+};
+use crate::rows::providers::ProviderRef;
+use crate::rows::users::UserRef;
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{GatewayKeyId, ProviderId, Timestamp, UserId};
 use std::collections::HashMap;

@@ -1,8 +1,8 @@
 //! The feed of changes.
 
-use crate::StoreError;
-use crate::changes::{Change, Changes, RevokedTokens};
 use crate::engine::{Args, Bulk, Conn, Row, Tx, args};
+use crate::error::StoreError;
+use crate::rows::changes::{Change, Changes, RevokedTokens};
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{GatewayKeyId, ReplicaId, Timestamp};
 use uuid::Uuid;

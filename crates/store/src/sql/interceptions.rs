@@ -1,9 +1,12 @@
 //! Reading interceptions.
 
+pub(crate) mod ingest;
+
 use crate::engine::{Conn, Moment, Row, args, foreign};
-use crate::interceptions::{InterceptionFilter, InterceptionSummary, TokenSums};
-use crate::users::UserRef;
-use crate::{Page, StoreError};
+use crate::error::StoreError;
+use crate::page::Page;
+use crate::rows::interceptions::{InterceptionFilter, InterceptionSummary, TokenSums};
+use crate::rows::users::UserRef;
 use lychgate_types::interception::{ModelThought, Outcome, Prompt, TokenUsage, ToolUsage};
 use lychgate_types::{InterceptionId, UserId};
 

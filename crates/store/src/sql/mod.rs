@@ -5,44 +5,42 @@
 //! NOTHING`, row comparison, `CAST(SUM(…) AS BIGINT)`. Not here: `now()`, arrays, `ILIKE`, `FOR UPDATE`, a star in a list of
 //! columns.
 
-pub(crate) mod ai_gateway_key_secrets;
 pub(crate) mod ai_gateway_keys;
-pub(crate) mod audit_entries;
+pub(crate) mod audit;
 pub(crate) mod changes;
-pub(crate) mod idempotency_keys;
-pub(crate) mod ingest;
+pub(crate) mod idempotency;
 pub(crate) mod interceptions;
-pub(crate) mod master_key_checks;
+pub(crate) mod master_key;
 pub(crate) mod providers;
 pub(crate) mod replicas;
 pub(crate) mod routes;
 pub(crate) mod tokens;
 pub(crate) mod users;
 
+use crate::engine::Moment;
+use crate::page::Page;
+use uuid::Uuid;
+
 /// Declares a file's SQL texts, and their list for the tests below.
 macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident = $text:expr;)*) => {
         $($(#[$doc])* const $name: &str = $text;)*
         #[cfg(test)]
-        pub(super) const TEXTS: &[(&str, &str)] = &[$((concat!(module_path!(), "::", stringify!($name)), $name),)*];
+        pub(in crate::sql) const TEXTS: &[(&str, &str)] = &[$((concat!(module_path!(), "::", stringify!($name)), $name),)*];
     };
 }
 use texts;
 
 /// The place where an ascending keyset page starts: after the cursor, or at the very beginning.
-fn ascending(page: crate::Page) -> (crate::engine::Moment, uuid::Uuid) {
-    use crate::engine::Moment;
-    page.after.map_or((Moment::MIN, uuid::Uuid::nil()), |cursor| {
-        (Moment::at(cursor.at), cursor.id)
-    })
+fn ascending(page: Page) -> (Moment, Uuid) {
+    page.after
+        .map_or((Moment::MIN, Uuid::nil()), |cursor| (Moment::at(cursor.at), cursor.id))
 }
 
 /// The place where a descending keyset page starts.
-fn descending(page: crate::Page) -> (crate::engine::Moment, uuid::Uuid) {
-    use crate::engine::Moment;
-    page.after.map_or((Moment::MAX, uuid::Uuid::max()), |cursor| {
-        (Moment::at(cursor.at), cursor.id)
-    })
+fn descending(page: Page) -> (Moment, Uuid) {
+    page.after
+        .map_or((Moment::MAX, Uuid::max()), |cursor| (Moment::at(cursor.at), cursor.id))
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! Providers, their keys, and the configuration version.
 
 use crate::engine::{Args, Bulk, Conn, Row, Tx, args};
-use crate::provider_update::ProviderPatch;
-use crate::providers::{Provider, ProviderInsert, ProviderKey, ProviderKeyInsert};
+use crate::error::StoreError;
+use crate::page::Page;
+use crate::rows::providers::{Provider, ProviderInsert, ProviderKey, ProviderKeyInsert, ProviderPatch};
 use crate::seal::Sealed;
-use crate::{Page, StoreError};
 use lychgate_types::policy::{PolicyChange, ProviderPolicy};
 use lychgate_types::{ProviderId, ProviderKeyId, Timestamp};
 use uuid::Uuid;

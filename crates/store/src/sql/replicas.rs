@@ -1,10 +1,12 @@
 //! The registry of replicas. Whoever has not been heard since the time in `$1` is lost, whatever its row says.
 
 use crate::engine::{Args, Bulk, Conn, Row, args, clean, cut};
-use crate::replicas::{
-    KeyRef, Replica, ReplicaAttachment, ReplicaBeat, ReplicaFilter, ReplicaLoad, ReplicaState, ReplicaTold,
+use crate::error::StoreError;
+use crate::page::Page;
+use crate::rows::ai_gateway_keys::KeyRef;
+use crate::rows::replicas::{
+    Replica, ReplicaAttachment, ReplicaBeat, ReplicaFilter, ReplicaLoad, ReplicaState, ReplicaTold,
 };
-use crate::{Page, StoreError};
 use lychgate_types::{GatewayKeyId, ReplicaId, Timestamp};
 use std::collections::{BTreeMap, HashMap};
 

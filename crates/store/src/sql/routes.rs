@@ -1,9 +1,10 @@
 //! Routes and their targets.
 
 use crate::engine::{Args, Bulk, Conn, Row, Tx, args};
-use crate::providers::ProviderRef;
-use crate::routes::{Route, RouteTarget};
-use crate::{Page, StoreError};
+use crate::error::StoreError;
+use crate::page::Page;
+use crate::rows::providers::ProviderRef;
+use crate::rows::routes::{Route, RouteTarget};
 use lychgate_types::provider::ProviderType;
 use lychgate_types::{ProviderId, RouteId};
 use uuid::Uuid;

@@ -5,17 +5,18 @@ use crate::url::{DatabaseUrl, Place};
 use lychgate_testkit::both_engines;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Row, SqlSafeStr};
+use std::path::Path;
 
 fn texts() -> Vec<(&'static str, &'static str)> {
     use super::*;
     [
-        ai_gateway_key_secrets::TEXTS,
+        ai_gateway_keys::rotate::TEXTS,
         ai_gateway_keys::TEXTS,
-        audit_entries::TEXTS,
+        audit::TEXTS,
         changes::TEXTS,
-        idempotency_keys::TEXTS,
+        idempotency::TEXTS,
         interceptions::TEXTS,
-        master_key_checks::TEXTS,
+        master_key::TEXTS,
         providers::TEXTS,
         replicas::TEXTS,
         routes::TEXTS,
@@ -29,7 +30,7 @@ fn bulks() -> Vec<Bulk> {
     use super::*;
     [
         changes::BULKS,
-        ingest::BULKS,
+        interceptions::ingest::BULKS,
         providers::BULKS,
         replicas::BULKS,
         routes::BULKS,
@@ -96,17 +97,26 @@ fn no_text_reads_the_clock_or_speaks_one_engines_dialect() {
     }
 }
 
+/// The modules below this folder, as paths such as `sql::ai_gateway_keys::rotate`, with their sources.
+fn modules(folder: &Path, prefix: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        let module = format!("{prefix}::{}", path.file_stem().unwrap().to_str().unwrap());
+        if path.is_dir() {
+            found.extend(modules(&path, &module));
+        } else {
+            found.push((module, std::fs::read_to_string(path).unwrap()));
+        }
+    }
+    found
+}
+
 #[test]
 fn every_file_of_texts_is_in_the_list() {
-    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/sql")).unwrap();
-    for file in files.map(|file| file.unwrap().path()) {
-        let noun = file.file_stem().unwrap().to_str().unwrap().to_owned();
-        let source = std::fs::read_to_string(&file).unwrap();
-        if noun != "tests" && source.contains("super::texts! {") {
-            assert!(
-                texts().iter().any(|(name, _)| name.contains(&format!("sql::{noun}::"))),
-                "{noun}"
-            );
+    for (module, source) in modules(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/sql")), "sql") {
+        if module != "sql::tests" && source.contains("::texts! {") {
+            let prefix = format!("lychgate_store::{module}::");
+            assert!(texts().iter().any(|(name, _)| name.starts_with(&prefix)), "{module}");
         }
     }
 }

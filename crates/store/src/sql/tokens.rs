@@ -1,9 +1,10 @@
 //! User tokens. `token_hash` is only ever answered by the texts that end tokens: replicas must be told which to forget.
 
 use crate::engine::{Conn, Row, args};
-use crate::tokens::{Token, TokenAuthentication, TokenInsert};
-use crate::users::UserRef;
-use crate::{Page, StoreError};
+use crate::error::StoreError;
+use crate::page::Page;
+use crate::rows::tokens::{Token, TokenAuthentication, TokenInsert};
+use crate::rows::users::UserRef;
 use lychgate_authz::Scopes;
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{Timestamp, TokenId, UserId};

@@ -1,8 +1,9 @@
 //! Users.
 
 use crate::engine::{Conn, Lock, Row, Tx, args};
-use crate::users::{User, UserInsert, UserState};
-use crate::{Page, StoreError};
+use crate::error::StoreError;
+use crate::page::Page;
+use crate::rows::users::{User, UserInsert, UserState};
 use lychgate_types::{Timestamp, UserId};
 use uuid::Uuid;
 

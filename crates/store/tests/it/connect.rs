@@ -1,11 +1,12 @@
 //! What can be wrong with a database, and what is said about it.
 
-use crate::people::people;
+use crate::people::{people, provider};
 use lychgate_store::{ConnectError, DatabaseUrl, Page, Store, StoreError};
 use lychgate_testkit::both_engines;
 use lychgate_testkit::db::{self, TestDb, TestEngine};
 use lychgate_testkit::network::Weather;
 use lychgate_types::Ambient;
+use lychgate_types::policy::ProviderPolicy;
 use sqlx::{ConnectOptions, Connection, Executor};
 use std::path::Path;
 use std::time::Duration;
@@ -210,6 +211,23 @@ both_engines! {
         execute(db, "UPDATE _sqlx_migrations SET checksum = 'other'").await;
         let text = words(db.store().migrate().await);
         assert!(text.contains("migration 1 of the database differs"), "{text}");
+    }
+
+    async fn a_renamed_policy_setting_keeps_its_value(db: TestDb) {
+        let owner = people(db).await.owner.caller;
+        for name in ["old", "untouched"] {
+            db.store().provider_insert(&owner, provider(db, name, vec![])).await.unwrap();
+        }
+        execute(db, r#"UPDATE providers SET policy = '{"key_bench_seconds":9,"http2":true}' WHERE name = 'old'"#).await;
+        assert!(db.store().provider_find(&owner, "old").await.is_err(), "today's program does not know the old name");
+        execute(db, match db.engine() {
+            TestEngine::Sqlite => include_str!("../../migrations/sqlite/0007_key_cooldown.sql"),
+            TestEngine::Postgres => include_str!("../../migrations/postgres/0007_key_cooldown.sql"),
+        }).await;
+        let renamed = db.store().provider_find(&owner, "old").await.unwrap().policy;
+        assert_eq!(renamed, ProviderPolicy { key_cooldown_seconds: 9, http2: true, ..ProviderPolicy::default() });
+        let other = db.store().provider_find(&owner, "untouched").await.unwrap().policy;
+        assert_eq!(other, ProviderPolicy::default());
     }
 }
 

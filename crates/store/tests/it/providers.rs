@@ -120,7 +120,7 @@ both_engines! {
         let mut changes = [ProviderPatch::default(), ProviderPatch::default(), ProviderPatch::default()];
         changes[0].policy.retry.max_attempts = Some(7);
         changes[1].policy.timeouts.idle_ms = Some(7);
-        changes[2].policy.key_bench_seconds = Some(7);
+        changes[2].policy.key_cooldown_seconds = Some(7);
         let mut tasks = tokio::task::JoinSet::new();
         for change in changes {
             let (store, owner) = (db.store().clone(), owner.clone());
@@ -130,7 +130,7 @@ both_engines! {
             done.unwrap();
         }
         let policy = db.store().provider_find(&owner, "claude").await.unwrap().policy;
-        assert_eq!((policy.retry.max_attempts, policy.timeouts.idle_ms, policy.key_bench_seconds), (7, 7, 7));
+        assert_eq!((policy.retry.max_attempts, policy.timeouts.idle_ms, policy.key_cooldown_seconds), (7, 7, 7));
     }
 
     async fn every_change_counts_the_version_up(db: TestDb) {

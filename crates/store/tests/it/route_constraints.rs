@@ -93,7 +93,7 @@ both_engines! {
         // What is there from before, or set by hand, is filled up with the defaults.
         raw(db, "UPDATE providers SET policy = '{\"retry\": {\"max_attempts\": 1}}'").await.unwrap();
         let policy = db.store().provider_find(&owner, "claude").await.unwrap().policy;
-        assert_eq!((policy.retry.max_attempts, policy.retry.budget_percent, policy.key_bench_seconds), (1, 20, 60));
+        assert_eq!((policy.retry.max_attempts, policy.retry.budget_percent, policy.key_cooldown_seconds), (1, 20, 60));
     }
 }
 

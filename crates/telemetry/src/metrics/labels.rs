@@ -1,24 +1,14 @@
 //! What the labels of metrics may say, where no other crate has an enum for it. Texts once given stay: dashboards know them.
 
-macro_rules! labels {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* })*) => { $(
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $name { $($(#[$vdoc])* $variant,)* }
-
-        lychgate_types::texts!($name { $($variant = $text,)* });
-    )* };
-}
-
-labels! {
+lychgate_types::text_enum! {
     /// How a data plane stands with the control plane.
     LinkState {
         /// Not attached since it started.
         Starting = "starting",
         /// Attached.
         Attached = "attached",
-        /// It was attached, and will be again as soon as the control plane can be reached.
-        Away = "away",
+        /// It was attached, and reconnects as soon as the control plane can be reached.
+        Offline = "offline",
         /// The control plane does not want it.
         Refused = "refused",
     }
@@ -75,8 +65,8 @@ labels! {
         Drained = "drained",
         /// The control plane was not reached yet.
         NotAttached = "not_attached",
-        /// The control plane has been away for too long.
-        AwayTooLong = "away_too_long",
+        /// The control plane has been unreachable for longer than `--max-offline`.
+        OfflineTooLong = "offline_too_long",
         /// The control plane does not let this replica in.
         ReplicaRefused = "replica_refused",
         /// As many requests as may be are being served.
@@ -102,13 +92,13 @@ labels! {
         /// The token may not send AI requests.
         TokenForbidden = "token_forbidden",
         /// The token is not known here, and nobody can be asked about it.
-        ControlPlaneAway = "control_plane_away",
+        ControlPlaneUnreachable = "control_plane_unreachable",
         /// The provider is disabled.
         ProviderDisabled = "provider_disabled",
         /// The provider has no key, or its base URL can't be used.
         ProviderUnusable = "provider_unusable",
-        /// The provider failed too often of late, or there is no time left for it.
-        ProviderLeftAlone = "provider_left_alone",
+        /// Every circuit breaker on its way is open, or there is no time left for another attempt.
+        CircuitOpen = "circuit_open",
         /// The provider gave no answer to a request that leaves no record anyway.
         ProviderFailed = "provider_failed",
         /// The route for its model can't serve it.

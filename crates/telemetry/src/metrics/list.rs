@@ -15,22 +15,17 @@ pub enum Part {
     ControlPlane,
 }
 
-/// What kind of number a metric is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Type {
-    /// It only grows, from 0 at the process' start.
-    Counter,
-    /// It goes up and down.
-    Gauge,
-    /// Counts by how long something took.
-    Histogram,
+lychgate_types::text_enum! {
+    /// What kind of number a metric is.
+    Type {
+        /// It only grows, from 0 at the process' start.
+        Counter = "counter",
+        /// It goes up and down.
+        Gauge = "gauge",
+        /// Counts by how long something took.
+        Histogram = "histogram",
+    }
 }
-
-lychgate_types::texts!(Type {
-    Counter = "counter",
-    Gauge = "gauge",
-    Histogram = "histogram",
-});
 
 /// A label.
 #[derive(Debug, Clone, Copy)]
@@ -105,8 +100,8 @@ metrics! {
         Draining = Gauge "lychgate_gateway_draining" [by in DrainedBy] "1 while no new requests are taken because somebody wants it so.",
         LinkState = Gauge "lychgate_link_state" [state in LinkState] "1 for how the data plane stands with the control plane, 0 for the other states.",
         LinkTrouble = Gauge "lychgate_link_trouble" [reason in LinkTrouble] "1 for why it is not attached, as of the last attempt (of a refusal: the first reason); all 0 while it is attached or has not tried.",
-        LinkAway = Gauge "lychgate_link_away_seconds" "How long ago it was last attached, or started where it never was; 0 while it is.",
-        LinkAwayLimit = Gauge "lychgate_link_away_limit_seconds" "How long requests of known tokens are taken while the control plane is away (--max-offline).",
+        LinkOffline = Gauge "lychgate_link_offline_seconds" "Seconds since the data plane was last attached, or since it started if it never was; 0 while attached.",
+        LinkOfflineLimit = Gauge "lychgate_link_offline_limit_seconds" "How long requests with known tokens are accepted without a control plane (--max-offline).",
         LinkAttachments = Counter "lychgate_link_attachments_total" "Times that it attached; showing a new gateway key is one more.",
         LinkLosses = Counter "lychgate_link_losses_total" "Times that it was attached and then was not.",
         ConfigurationVersion = Gauge "lychgate_configuration_version" "The configuration in force; 0 before the first.",
@@ -149,9 +144,9 @@ metrics! {
         IngestBatches = Counter "lychgate_ingest_batches_total" "Batches of records taken in.",
         FeedPosition = Gauge "lychgate_feed_position" "The change up to which replicas here have been told.",
         FeedHead = Gauge "lychgate_feed_head" "The last change that there is; above the position, replicas here lag behind.",
-        FeedDeaf = Gauge "lychgate_feed_deaf" "1 while the database can't announce changes, so that they are looked for every second.",
+        FeedPolling = Gauge "lychgate_feed_polling" "1 while database notifications are unavailable and the feed polls for changes every second.",
         FeedLosses = Counter "lychgate_feed_listen_losses_total" "Times that listening for changes failed or had to begin anew.",
-        RevocationsTold = Counter "lychgate_revocations_told_total" "Revoked tokens that the replicas attached here were told of.",
+        RevocationsPushed = Counter "lychgate_revocations_pushed_total" "Token revocations pushed to the replicas attached here.",
         ApiRequests = Counter "lychgate_api_requests_total" [status in StatusClass] "Requests to the API by the status of their answers.",
         AuthenticationFailures = Counter "lychgate_api_authentication_failures_total" [reason in AuthenticationFailure] "Requests to the API of callers who were not let in.",
     }

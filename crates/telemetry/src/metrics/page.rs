@@ -176,7 +176,7 @@ mod tests {
             Metric::SnapshotWritten,
             Some(Timestamp::from_micros(1_764_000_000_250_000)),
         );
-        page.state(Metric::LinkState, Some(LinkState::Away));
+        page.state(Metric::LinkState, Some(LinkState::Offline));
         page.family(Metric::Requests, |samples| {
             samples.add(&[Label::name(&anthropic), Label::of(Outcome::Completed)], 3);
         });
@@ -193,7 +193,7 @@ mod tests {
                 "lychgate_snapshot_written_timestamp_seconds 1764000000.25",
                 "lychgate_link_state{state=\"starting\"} 0",
                 "lychgate_link_state{state=\"attached\"} 0",
-                "lychgate_link_state{state=\"away\"} 1",
+                "lychgate_link_state{state=\"offline\"} 1",
                 "lychgate_link_state{state=\"refused\"} 0",
                 "lychgate_requests_total{provider=\"anthropic\",outcome=\"completed\"} 3",
                 "lychgate_request_duration_seconds_bucket{provider=\"anthropic\",le=\"0.0005\"} 0",

@@ -1,6 +1,6 @@
 //! `/healthz` (alive) and `/readyz` (may receive traffic): before all layers, for probes.
 
-use crate::app::App;
+use crate::state::App;
 use axum::Router;
 use axum::routing::get;
 use http::StatusCode;

@@ -10,8 +10,7 @@ pub(crate) mod update;
 
 use crate::api::error::ApiError;
 use crate::api::routes::users::UserRef;
-use crate::app::App;
-use crate::jobs::key_upkeep;
+use crate::state::{App, KEY_EXPIRES_SOON};
 use lychgate_authz::Caller;
 use lychgate_store::{KeyState, ProviderRef, StoreError};
 use lychgate_types::{Cidr, GatewayKeyId, ProviderId, Timestamp};
@@ -78,7 +77,7 @@ impl Key {
     fn of(app: &App, key: lychgate_store::GatewayKey, live_replicas: u64) -> Self {
         let now = app.ambient.now();
         let state = key.state(now);
-        let near = |at: Timestamp| at <= now.plus(key_upkeep::SOON);
+        let near = |at: Timestamp| at <= now.plus(KEY_EXPIRES_SOON);
         Self {
             id: key.id,
             state: state.as_str(),

@@ -8,7 +8,7 @@ mod target;
 pub(crate) mod update;
 
 use crate::api::error::ApiError;
-use crate::app::App;
+use crate::state::App;
 use lychgate_authz::Caller;
 use lychgate_store::{ProviderRef, StoreError};
 use lychgate_types::{ProviderId, RouteId, Timestamp};

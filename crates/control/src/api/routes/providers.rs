@@ -10,7 +10,7 @@ mod secret;
 pub(crate) mod update;
 
 use crate::api::error::ApiError;
-use crate::app::App;
+use crate::state::App;
 use lychgate_authz::Caller;
 use lychgate_store::StoreError;
 use lychgate_types::policy::ProviderPolicy;

@@ -8,7 +8,7 @@ pub(crate) mod list;
 pub(crate) mod suspend;
 
 use crate::api::error::ApiError;
-use crate::app::App;
+use crate::state::App;
 use lychgate_authz::Caller;
 use lychgate_store::StoreError;
 use lychgate_types::{Timestamp, UserId};

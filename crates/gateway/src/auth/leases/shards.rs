@@ -1,5 +1,5 @@
-//! What is believed, in maps that are never changed, only replaced: looking a token up takes no lock and writes nothing that
-//! another core reads. Replacing a map copies it, which a new token pays for; so there are many, and they are small.
+//! The leases, in maps that are replaced instead of changed: finding a token takes no lock and writes nothing that another
+//! core reads. Replacing a map copies it, at the expense of a new token; so there are many small ones.
 
 use super::Verdict;
 use arc_swap::ArcSwap;
@@ -9,12 +9,12 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 const SHARDS: usize = 256;
-/// Believed tokens of one shard: 65,536 in all.
-const GOOD_PER_SHARD: usize = 256;
-/// Refused tokens of one shard: 16,384 in all.
-const BAD_PER_SHARD: usize = 64;
+/// Valid tokens in one shard: 65,536 in all.
+const VALID_PER_SHARD: usize = 256;
+/// Denied tokens in one shard: 16,384 in all.
+const DENIED_PER_SHARD: usize = 64;
 
-/// What is believed about a token.
+/// What is known about a token, and until when.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lease {
     pub(super) verdict: Verdict,
@@ -27,8 +27,8 @@ pub(super) struct Shards([ArcSwap<Shard>; SHARDS]);
 
 #[derive(Debug, Default, Clone)]
 struct Shard {
-    good: HashMap<SecretHash, Lease>,
-    bad: HashMap<SecretHash, Lease>,
+    valid: HashMap<SecretHash, Lease>,
+    denied: HashMap<SecretHash, Lease>,
 }
 
 impl Default for Shards {
@@ -38,53 +38,53 @@ impl Default for Shards {
 }
 
 impl Shards {
-    /// The token's lease, which may have run out.
-    pub(super) fn find(&self, token: &SecretHash) -> Option<Lease> {
+    /// The token's lease, which may have expired.
+    pub(super) fn get(&self, token: &SecretHash) -> Option<Lease> {
         let shard = self.shard(token).load();
-        shard.good.get(token).or_else(|| shard.bad.get(token)).copied()
+        shard.valid.get(token).or_else(|| shard.denied.get(token)).copied()
     }
 
-    /// Believes this of the token and nothing else.
-    pub(super) fn believe(&self, token: SecretHash, lease: Lease) {
-        self.change(&token, |shard| {
-            shard.good.remove(&token);
-            shard.bad.remove(&token);
+    /// Replaces the token's lease.
+    pub(super) fn insert(&self, token: SecretHash, lease: Lease) {
+        self.update(&token, |shard| {
+            shard.valid.remove(&token);
+            shard.denied.remove(&token);
             match lease.verdict {
-                Verdict::Denied(_) => insert(&mut shard.bad, BAD_PER_SHARD, token, lease),
-                _ => insert(&mut shard.good, GOOD_PER_SHARD, token, lease),
+                Verdict::Denied(_) => insert(&mut shard.denied, DENIED_PER_SHARD, token, lease),
+                _ => insert(&mut shard.valid, VALID_PER_SHARD, token, lease),
             }
         });
     }
 
-    /// Believes nothing of the token.
-    pub(super) fn forget(&self, token: &SecretHash) {
-        if self.find(token).is_some() {
-            self.change(token, |shard| {
-                shard.good.remove(token);
-                shard.bad.remove(token);
+    /// Drops the token's lease.
+    pub(super) fn remove(&self, token: &SecretHash) {
+        if self.get(token).is_some() {
+            self.update(token, |shard| {
+                shard.valid.remove(token);
+                shard.denied.remove(token);
             });
         }
     }
 
-    /// Believes nothing.
-    pub(super) fn forget_all(&self) {
+    /// Drops all leases.
+    pub(super) fn clear(&self) {
         self.0.iter().for_each(|shard| shard.store(Arc::default()));
     }
 
-    /// The leases of tokens that were good.
-    pub(super) fn good(&self) -> Vec<(SecretHash, Lease)> {
+    /// The leases on valid tokens.
+    pub(super) fn valid(&self) -> Vec<(SecretHash, Lease)> {
         let mut all = Vec::new();
         for shard in &self.0 {
-            all.extend(shard.load().good.iter().map(|(token, lease)| (*token, *lease)));
+            all.extend(shard.load().valid.iter().map(|(token, lease)| (*token, *lease)));
         }
         all
     }
 
-    /// How many there are of good tokens, and of others.
+    /// Number of leases: on valid tokens, and on others.
     pub(super) fn count(&self) -> (usize, usize) {
-        self.0.iter().fold((0, 0), |(good, bad), shard| {
+        self.0.iter().fold((0, 0), |(valid, denied), shard| {
             let shard = shard.load();
-            (good + shard.good.len(), bad + shard.bad.len())
+            (valid + shard.valid.len(), denied + shard.denied.len())
         })
     }
 
@@ -92,7 +92,7 @@ impl Shards {
         &self.0[usize::from(token.as_bytes()[0]) % SHARDS]
     }
 
-    fn change(&self, token: &SecretHash, change: impl Fn(&mut Shard)) {
+    fn update(&self, token: &SecretHash, change: impl Fn(&mut Shard)) {
         self.shard(token).rcu(|now| {
             let mut shard = Shard::clone(now);
             change(&mut shard);
@@ -101,12 +101,12 @@ impl Shards {
     }
 }
 
-/// Inserts within bounds: leases that have run out go first, then any one.
-fn insert(map: &mut HashMap<SecretHash, Lease>, most: usize, token: SecretHash, lease: Lease) {
-    if map.len() >= most {
+/// Inserts within bounds: expired leases are evicted first, then an arbitrary one.
+fn insert(map: &mut HashMap<SecretHash, Lease>, max: usize, token: SecretHash, lease: Lease) {
+    if map.len() >= max {
         let now = Instant::now();
         map.retain(|_, lease| lease.until > now);
-        if map.len() >= most
+        if map.len() >= max
             && let Some(any) = map.keys().next().copied()
         {
             map.remove(&any);
@@ -128,31 +128,31 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_flood_of_refused_tokens_neither_grows_nor_pushes_good_ones_out() {
+    async fn a_flood_of_denied_tokens_is_bounded_and_does_not_evict_valid_ones() {
         let shards = Shards::default();
         let lease = |verdict, seconds| Lease {
             verdict,
             until: Instant::now() + Duration::from_secs(seconds),
         };
-        shards.believe(token(0), lease(Verdict::Allowed, 60));
-        let flood = 1..BAD_PER_SHARD as u16 + 100;
+        shards.insert(token(0), lease(Verdict::Allowed, 60));
+        let flood = 1..DENIED_PER_SHARD as u16 + 100;
         for number in flood.clone() {
-            shards.believe(token(number), lease(Verdict::Denied(DenyReason::Unknown), 5));
+            shards.insert(token(number), lease(Verdict::Denied(DenyReason::Unknown), 5));
         }
-        assert!(shards.find(&token(0)).is_some());
+        assert!(shards.get(&token(0)).is_some());
         assert_eq!(
-            flood.filter(|number| shards.find(&token(*number)).is_some()).count(),
-            BAD_PER_SHARD
+            flood.filter(|number| shards.get(&token(*number)).is_some()).count(),
+            DENIED_PER_SHARD
         );
-        // Those that have run out go first.
+        // Expired ones are evicted first.
         tokio::time::advance(Duration::from_secs(6)).await;
         let another = token(u16::MAX);
-        shards.believe(another, lease(Verdict::Denied(DenyReason::Unknown), 5));
-        assert_eq!(shards.shard(&another).load().bad.len(), 1);
+        shards.insert(another, lease(Verdict::Denied(DenyReason::Unknown), 5));
+        assert_eq!(shards.shard(&another).load().denied.len(), 1);
     }
 
     #[tokio::test]
-    async fn a_token_is_believed_one_thing() {
+    async fn a_token_has_one_lease() {
         let shards = Shards::default();
         let until = Instant::now() + Duration::from_secs(5);
         for verdict in [
@@ -160,11 +160,11 @@ mod tests {
             Verdict::Denied(DenyReason::Revoked),
             Verdict::Forbidden,
         ] {
-            shards.believe(token(1), Lease { verdict, until });
-            assert_eq!(shards.find(&token(1)).unwrap().verdict, verdict);
+            shards.insert(token(1), Lease { verdict, until });
+            assert_eq!(shards.get(&token(1)).unwrap().verdict, verdict);
         }
-        assert_eq!(shards.good().len(), 1);
-        shards.forget(&token(1));
-        assert!(shards.find(&token(1)).is_none());
+        assert_eq!(shards.valid().len(), 1);
+        shards.remove(&token(1));
+        assert!(shards.get(&token(1)).is_none());
     }
 }

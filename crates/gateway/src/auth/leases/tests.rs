@@ -6,31 +6,31 @@ use lychgate_link::{Attachment, EncodedRecord, Heartbeat, Hello, Receipt};
 use lychgate_types::ReplicaId;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Answers everybody alike; without an answer it panics, hangs or fails.
+/// Gives everybody the same answer, or none: then it hangs or panics.
 #[derive(Debug)]
-struct Oracle {
+struct FakeLink {
     asked: AtomicU32,
-    says: Says,
+    reply: Reply,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Says {
-    This(Authorization),
-    Nothing,
+enum Reply {
+    Answer(Authorization),
+    Never,
     Panic,
 }
 
 #[async_trait]
-impl ControlLink for Oracle {
+impl ControlLink for FakeLink {
     async fn attach(&self, _: Hello, _: watch::Receiver<Heartbeat>) -> Result<Attachment, LinkError> {
-        Err(LinkError::Unreachable("not asked for here".into()))
+        Err(LinkError::Unreachable("not used in this test".into()))
     }
     async fn authorize(&self, _: SecretHash) -> Result<Authorization, LinkError> {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        match self.says {
-            Says::This(answer) => Ok(answer),
-            Says::Nothing => std::future::pending().await,
-            Says::Panic => panic!("a bug in the link"),
+        match self.reply {
+            Reply::Answer(answer) => Ok(answer),
+            Reply::Never => std::future::pending().await,
+            Reply::Panic => panic!("a bug in the link"),
         }
     }
     async fn deliver(&self, _: ReplicaId, _: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {
@@ -39,28 +39,28 @@ impl ControlLink for Oracle {
 }
 
 const TOKEN: SecretHash = SecretHash::from_bytes([7; 32]);
-const GOOD: Authorization = Authorization::Known {
+const VALID: Authorization = Authorization::Known {
     may_send_requests: true,
     lease: Duration::from_secs(60),
 };
-const BAD: Authorization = Authorization::Denied {
+const DENIED: Authorization = Authorization::Denied {
     reason: DenyReason::Unknown,
     lease: Duration::from_secs(5),
 };
 
-fn oracle(says: Says) -> (Arc<Oracle>, Arc<dyn ControlLink>, Arc<Leases>) {
-    let oracle = Arc::new(Oracle {
+fn fake_link(reply: Reply) -> (Arc<FakeLink>, Arc<dyn ControlLink>, Arc<Leases>) {
+    let fake_link = Arc::new(FakeLink {
         asked: AtomicU32::new(0),
-        says,
+        reply,
     });
-    (Arc::clone(&oracle), oracle, Arc::default())
+    (Arc::clone(&fake_link), fake_link, Arc::default())
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_is_believed_until_its_lease_ends() {
+async fn an_answer_holds_until_its_lease_ends() {
     for (answer, verdict, seconds) in [
-        (GOOD, Verdict::Allowed, 60),
-        (BAD, Verdict::Denied(DenyReason::Unknown), 5),
+        (VALID, Verdict::Allowed, 60),
+        (DENIED, Verdict::Denied(DenyReason::Unknown), 5),
         (
             Authorization::Known {
                 may_send_requests: false,
@@ -70,9 +70,9 @@ async fn an_answer_is_believed_until_its_lease_ends() {
             9,
         ),
     ] {
-        let (_, link, leases) = oracle(Says::This(answer));
+        let (_, link, leases) = fake_link(Reply::Answer(answer));
         assert_eq!(leases.known(&TOKEN), None);
-        assert_eq!(leases.ask(&link, TOKEN).await, verdict);
+        assert_eq!(leases.look_up(&link, TOKEN).await, verdict);
         tokio::time::advance(Duration::from_secs(seconds) - Duration::from_millis(1)).await;
         assert_eq!(leases.known(&TOKEN), Some(verdict));
         tokio::time::advance(Duration::from_millis(1)).await;
@@ -82,67 +82,67 @@ async fn an_answer_is_believed_until_its_lease_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn no_lease_is_longer_than_a_day() {
-    let (_, link, leases) = oracle(Says::This(Authorization::Known {
+    let (_, link, leases) = fake_link(Reply::Answer(Authorization::Known {
         may_send_requests: true,
         lease: Duration::MAX,
     }));
-    assert_eq!(leases.ask(&link, TOKEN).await, Verdict::Allowed);
-    tokio::time::advance(LONGEST_LEASE).await;
+    assert_eq!(leases.look_up(&link, TOKEN).await, Verdict::Allowed);
+    tokio::time::advance(MAX_LEASE).await;
     assert_eq!(leases.known(&TOKEN), None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_hangs_on_a_silent_or_broken_link() {
-    for says in [Says::Nothing, Says::Panic] {
-        let (oracle, link, leases) = oracle(says);
+async fn nobody_hangs_when_the_link_is_silent_or_broken() {
+    for reply in [Reply::Never, Reply::Panic] {
+        let (fake_link, link, leases) = fake_link(reply);
         let before = Instant::now();
-        assert_eq!(leases.ask(&link, TOKEN).await, Verdict::Unknown);
-        assert!(before.elapsed() <= ASK_TIMEOUT);
+        assert_eq!(leases.look_up(&link, TOKEN).await, Verdict::Unknown);
+        assert!(before.elapsed() <= LOOKUP_TIMEOUT);
         assert_eq!(leases.known(&TOKEN), None);
-        // It is asked again, not waited for.
-        assert_eq!(leases.ask(&link, TOKEN).await, Verdict::Unknown);
-        assert_eq!(oracle.asked.load(Ordering::SeqCst), 2);
+        // The next request starts another look-up.
+        assert_eq!(leases.look_up(&link, TOKEN).await, Verdict::Unknown);
+        assert_eq!(fake_link.asked.load(Ordering::SeqCst), 2);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn revoking_one_and_forgetting_all() {
-    let (_, link, leases) = oracle(Says::This(GOOD));
+async fn revoking_one_and_clearing_all() {
+    let (_, link, leases) = fake_link(Reply::Answer(VALID));
     let other = SecretHash::from_bytes([8; 32]);
     for token in [TOKEN, other] {
-        leases.ask(&link, token).await;
+        leases.look_up(&link, token).await;
     }
     leases.revoke(&[TOKEN]);
     assert_eq!(
         (leases.known(&TOKEN), leases.known(&other)),
         (None, Some(Verdict::Allowed))
     );
-    leases.forget_all();
+    leases.clear();
     assert_eq!(leases.known(&other), None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn tokens_that_are_refused_leave_nothing_under_way() {
-    let (_, link, leases) = oracle(Says::This(BAD));
+async fn denied_tokens_leave_no_look_up_pending() {
+    let (_, link, leases) = fake_link(Reply::Answer(DENIED));
     for number in 0..10 {
         let token = SecretHash::from_bytes([number; 32]);
-        assert_eq!(leases.ask(&link, token).await, Verdict::Denied(DenyReason::Unknown));
+        assert_eq!(leases.look_up(&link, token).await, Verdict::Denied(DenyReason::Unknown));
     }
-    assert!(leases.flights().is_empty());
+    assert!(leases.lookups.lock().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_is_revoked_again_and_again_is_revoked() {
+async fn a_token_revoked_during_every_look_up_is_denied() {
     #[derive(Debug)]
     struct Revoking(Arc<Leases>);
     #[async_trait]
     impl ControlLink for Revoking {
         async fn attach(&self, _: Hello, _: watch::Receiver<Heartbeat>) -> Result<Attachment, LinkError> {
-            Err(LinkError::Unreachable("not asked for here".into()))
+            Err(LinkError::Unreachable("not used in this test".into()))
         }
         async fn authorize(&self, token: SecretHash) -> Result<Authorization, LinkError> {
             self.0.revoke(&[token]);
-            Ok(GOOD)
+            Ok(VALID)
         }
         async fn deliver(&self, _: ReplicaId, _: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {
             Ok(Receipt::default())
@@ -150,6 +150,6 @@ async fn a_token_that_is_revoked_again_and_again_is_revoked() {
     }
     let leases: Arc<Leases> = Arc::default();
     let link: Arc<dyn ControlLink> = Arc::new(Revoking(Arc::clone(&leases)));
-    assert_eq!(leases.ask(&link, TOKEN).await, Verdict::Denied(DenyReason::Revoked));
+    assert_eq!(leases.look_up(&link, TOKEN).await, Verdict::Denied(DenyReason::Revoked));
     assert_eq!(leases.known(&TOKEN), None);
 }

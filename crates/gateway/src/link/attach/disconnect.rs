@@ -1,52 +1,54 @@
-//! How an attachment ends, or does not come about, and what this replica believes from then on of its standing.
+//! How an attachment ends or fails to come about, and the link state that follows.
 
-use crate::replica_state::{Snapshot, Standing, Why};
+use crate::replica_state::{DisconnectReason, LinkState, ReplicaState};
 use crate::shared::Shared;
 use lychgate_link::{CloseReason, LinkError, RefusalReason};
 use lychgate_telemetry::metrics::labels::LinkTrouble;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// Why an attachment is over.
-pub(super) enum Over {
+/// Why there is no attachment.
+pub(super) enum Disconnect {
     /// It may work again soon.
-    Lost(Why),
-    /// The control plane does not want this replica.
-    Refused(Why),
+    Lost(DisconnectReason),
+    /// The control plane refuses this replica.
+    Refused(DisconnectReason),
 }
 
-impl Over {
-    pub(super) fn lost(trouble: LinkTrouble, words: impl Into<Arc<str>>) -> Self {
-        let words = words.into();
-        Self::Lost(Why { trouble, words })
+impl Disconnect {
+    pub(super) fn lost(trouble: LinkTrouble, message: impl Into<Arc<str>>) -> Self {
+        let message = message.into();
+        Self::Lost(DisconnectReason { trouble, message })
     }
-}
 
-pub(super) fn closed(reason: CloseReason) -> Over {
-    let refusal = match reason {
-        CloseReason::KeyRevoked => RefusalReason::KeyRevoked,
-        CloseReason::KeyExpired => RefusalReason::KeyExpired,
-        CloseReason::KeyRotated => RefusalReason::KeyRotated,
-        CloseReason::KeyDisabled => RefusalReason::KeyDisabled,
-        CloseReason::SourceNotAllowed => RefusalReason::SourceNotAllowed,
-        CloseReason::ShuttingDown => {
-            return Over::lost(LinkTrouble::ShuttingDown, "the control plane is shutting down");
+    /// The control plane closed the stream.
+    pub(super) fn closed(reason: CloseReason) -> Self {
+        let refusal = match reason {
+            CloseReason::KeyRevoked => RefusalReason::KeyRevoked,
+            CloseReason::KeyExpired => RefusalReason::KeyExpired,
+            CloseReason::KeyRotated => RefusalReason::KeyRotated,
+            CloseReason::KeyDisabled => RefusalReason::KeyDisabled,
+            CloseReason::SourceNotAllowed => RefusalReason::SourceNotAllowed,
+            CloseReason::ShuttingDown => {
+                return Self::lost(LinkTrouble::ShuttingDown, "the control plane is shutting down");
+            }
+        };
+        Self::Refused(refusal_reason(&refusal))
+    }
+
+    /// Opening or reading the stream failed.
+    pub(super) fn failed(error: &LinkError) -> Self {
+        match error {
+            // Says nothing about the key: what is known stays good for its time.
+            LinkError::Refused(reason @ RefusalReason::TooManyAttempts) => Self::Lost(refusal_reason(reason)),
+            LinkError::Refused(reason) => Self::Refused(refusal_reason(reason)),
+            LinkError::Unreachable(_) => Self::lost(LinkTrouble::Unreachable, error.to_string()),
+            LinkError::Internal { .. } => Self::lost(LinkTrouble::InternalError, error.to_string()),
         }
-    };
-    Over::Refused(why(&refusal))
-}
-
-pub(super) fn failed(error: &LinkError) -> Over {
-    match error {
-        // Says nothing about the key: what is known stays good for its time.
-        LinkError::Refused(reason @ RefusalReason::TooManyAttempts) => Over::Lost(why(reason)),
-        LinkError::Refused(reason) => Over::Refused(why(reason)),
-        LinkError::Unreachable(_) => Over::lost(LinkTrouble::Unreachable, error.to_string()),
-        LinkError::Internal { .. } => Over::lost(LinkTrouble::InternalError, error.to_string()),
     }
 }
 
-fn why(reason: &RefusalReason) -> Why {
+fn refusal_reason(reason: &RefusalReason) -> DisconnectReason {
     let trouble = match reason {
         RefusalReason::KeyMalformed(_) => LinkTrouble::KeyMalformed,
         RefusalReason::KeyUnknown => LinkTrouble::KeyUnknown,
@@ -59,48 +61,46 @@ fn why(reason: &RefusalReason) -> Why {
         RefusalReason::Version(_) => LinkTrouble::Version,
         RefusalReason::Other(_) => LinkTrouble::Other,
     };
-    let words = reason.to_string().into();
-    Why { trouble, words }
+    let message = reason.to_string().into();
+    DisconnectReason { trouble, message }
 }
 
-pub(super) fn lost(core: &Shared, why: Why) {
-    stand(core, |standing| match standing {
-        Standing::Attached => Standing::Away {
+pub(super) fn set_lost(core: &Shared, reason: DisconnectReason) {
+    set_link_state(core, |link| match link {
+        LinkState::Attached => LinkState::Offline {
             since: Instant::now(),
-            why,
+            reason,
         },
-        Standing::Starting { .. } => match core.offline.last_attached() {
+        LinkState::Starting { .. } => match core.snapshot_cache.last_attached() {
             Some(since) if since.elapsed() < core.options.max_offline => {
-                tracing::warn!(
-                    "no control plane can be reached: this replica begins by what it knew when it was last attached"
-                );
-                Standing::Away { since, why }
+                tracing::warn!("no control plane can be reached: starting from the snapshot of the last attachment");
+                LinkState::Offline { since, reason }
             }
-            _ => Standing::Starting { why: Some(why) },
+            _ => LinkState::Starting { reason: Some(reason) },
         },
-        // Neither the time since the loss nor a refusal is forgotten because another attempt failed.
-        Standing::Away { since, .. } => Standing::Away { since: *since, why },
-        Standing::Refused { .. } => standing.clone(),
+        // Another failed attempt resets neither the time since the loss nor a refusal.
+        LinkState::Offline { since, .. } => LinkState::Offline { since: *since, reason },
+        LinkState::Refused { .. } => link.clone(),
     });
 }
 
-pub(super) fn refused(core: &Shared, why: Why) {
-    core.leases.forget_all();
-    core.offline.forget();
-    stand(core, |standing| match standing {
-        // A key that was revoked while we watched is unknown from then on; the first reason is the one that helps.
-        Standing::Refused { .. } => standing.clone(),
-        _ => Standing::Refused {
-            since: Instant::now().checked_sub(core.away(standing)).unwrap_or(core.started),
-            why,
+pub(super) fn set_refused(core: &Shared, reason: DisconnectReason) {
+    core.leases.clear();
+    core.snapshot_cache.discard();
+    set_link_state(core, |link| match link {
+        // A key that was revoked while attached is unknown from then on; the first reason is the one that helps.
+        LinkState::Refused { .. } => link.clone(),
+        _ => LinkState::Refused {
+            since: Instant::now().checked_sub(core.offline(link)).unwrap_or(core.started),
+            reason,
         },
     });
 }
 
-fn stand(core: &Shared, change: impl FnOnce(&Standing) -> Standing) {
-    let now = core.snapshot.load_full();
-    core.snapshot.store(Arc::new(Snapshot {
-        standing: change(&now.standing),
+fn set_link_state(core: &Shared, change: impl FnOnce(&LinkState) -> LinkState) {
+    let now = core.replica_state.load_full();
+    core.replica_state.store(Arc::new(ReplicaState {
+        link: change(&now.link),
         table: Arc::clone(&now.table),
     }));
     core.attached.send_replace(false);

@@ -1,16 +1,16 @@
-//! Damage costs what was damaged and nothing else; nothing that was not put in ever comes out.
+//! Damage costs what is damaged and nothing else; nothing is read that was not written.
 
 use super::*;
 use crate::spool::segment::HEADER;
 use proptest::prelude::*;
 
-/// A spool of one segment with these records, its file's path, and where in it the records begin and end.
+/// Writes these records to a spool of one segment; the path of its file, and where in it the records begin and end.
 fn written(directory: &Path, lengths: &[usize]) -> (std::path::PathBuf, Vec<(usize, usize)>) {
     let spool = open(directory);
     let mut places = Vec::new();
     for (number, length) in lengths.iter().enumerate() {
         let begin = spool.end().offset.max(HEADER as u64) as usize;
-        put(&spool, model(number, *length));
+        append(&spool, model(number, *length));
         places.push((begin, spool.end().offset as usize));
     }
     let path = directory.join(files(directory).remove(0));
@@ -21,12 +21,12 @@ fn model(number: usize, length: usize) -> String {
     format!("{number}-{}", "x".repeat(length))
 }
 
-/// What a new process reads, and that the records behind the damage come too.
+/// What a new process reads; checks that a record appended later is read too.
 fn survivors(directory: &Path) -> Vec<String> {
     let spool = open(directory);
-    put(&spool, "behind");
+    append(&spool, "later");
     let (mut models, end) = read(&spool, spool.begin());
-    assert_eq!(models.pop().as_deref(), Some("behind"));
+    assert_eq!(models.pop().as_deref(), Some("later"));
     spool.acknowledge(end);
     assert_eq!(spool.depth(), 0);
     models
@@ -36,7 +36,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
-    fn a_cut_takes_what_it_cuts(lengths in prop::collection::vec(0usize..2000, 1..12), cut: prop::sample::Index) {
+    fn a_cut_costs_what_it_cuts_off(lengths in prop::collection::vec(0usize..2000, 1..12), cut: prop::sample::Index) {
         let directory = tempfile::tempdir().unwrap();
         let (path, places) = written(directory.path(), &lengths);
         let whole = std::fs::read(&path).unwrap();
@@ -53,7 +53,7 @@ proptest! {
     }
 
     #[test]
-    fn a_flipped_bit_takes_one_record(lengths in prop::collection::vec(0usize..2000, 1..12), bit: prop::sample::Index) {
+    fn a_flipped_bit_costs_one_record(lengths in prop::collection::vec(0usize..2000, 1..12), bit: prop::sample::Index) {
         let directory = tempfile::tempdir().unwrap();
         let (path, places) = written(directory.path(), &lengths);
         let mut bytes = std::fs::read(&path).unwrap();
@@ -71,7 +71,7 @@ proptest! {
     }
 
     #[test]
-    fn anything_in_a_segments_place_is_survived(
+    fn a_segment_may_contain_anything(
         bytes in prop::collection::vec(any::<u8>(), 0..3000),
         at: prop::sample::Index,
         insert: bool,
@@ -84,7 +84,7 @@ proptest! {
         whole.splice(at..end, bytes);
         std::fs::write(&path, &whole).unwrap();
         let models = survivors(directory.path());
-        // All that stands before it, or behind it, is read; and nothing but what was put in, in its order.
+        // Everything before it and after it is read; and nothing but what was written, in order.
         let untouched = places.iter().filter(|(begin, last)| *last <= at || *begin >= end).count();
         let header = at < HEADER;
         prop_assert!(header || models.len() >= untouched, "{} of {}", models.len(), untouched);
@@ -123,16 +123,16 @@ fn a_segment_without_a_header_is_set_aside_as_a_whole() {
 }
 
 #[test]
-fn a_segment_that_is_damaged_while_it_grows_is_left_and_another_begun() {
+fn if_the_current_segment_is_damaged_another_is_begun() {
     let directory = tempfile::tempdir().unwrap();
     let spool = open(directory.path());
-    put(&spool, "a");
+    append(&spool, "a");
     let path = directory.path().join(files(directory.path()).remove(0));
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[..HEADER].fill(7);
     std::fs::write(&path, &bytes).unwrap();
     let (models, end) = read(&spool, spool.begin());
     assert!(models.is_empty());
-    put(&spool, "b");
+    append(&spool, "b");
     assert_eq!(read(&spool, end).0, ["b"]);
 }

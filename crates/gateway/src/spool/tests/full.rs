@@ -1,8 +1,8 @@
-//! No room: by the limit, or because the disk takes no more.
+//! No room: because of the limit, or because the disk accepts no more.
 
 use super::*;
-use crate::options::SpoolFull;
-use crate::spool::{Full, keep};
+use crate::spool::SpoolFull;
+use crate::spool::{Full, run_flusher};
 
 fn small(directory: &Path, when_full: SpoolFull) -> SpoolOptions {
     SpoolOptions {
@@ -13,10 +13,10 @@ fn small(directory: &Path, when_full: SpoolFull) -> SpoolOptions {
 }
 
 #[test]
-fn a_place_is_kept_until_filled_or_given_back() {
+fn room_is_reserved_until_filled_or_given_back() {
     let directory = tempfile::tempdir().unwrap();
     let options = SpoolOptions {
-        // Room for two places that are not filled yet.
+        // Room for two reservations.
         max_bytes: 2 * (64 << 10) + 5000,
         ..SpoolOptions::new(directory.path())
     };
@@ -32,7 +32,7 @@ fn a_place_is_kept_until_filled_or_given_back() {
 }
 
 #[test]
-fn a_full_spool_takes_what_was_let_in_and_nothing_more_until_there_is_room() {
+fn a_full_spool_takes_what_was_reserved_and_nothing_more_until_there_is_room() {
     let directory = tempfile::tempdir().unwrap();
     let spool = open_with(&small(directory.path(), SpoolFull::Refuse), Arc::new(SystemDisk));
     let late = spool.reserve().unwrap();
@@ -53,27 +53,27 @@ fn a_full_spool_takes_what_was_let_in_and_nothing_more_until_there_is_room() {
 }
 
 #[test]
-fn where_requests_go_on_unrecorded_they_are_counted() {
+fn unrecorded_requests_are_counted() {
     let directory = tempfile::tempdir().unwrap();
     let spool = open_with(&small(directory.path(), SpoolFull::Unrecorded), Arc::new(SystemDisk));
     for _ in 0..40 {
-        put(&spool, "x".repeat(10_000));
+        append(&spool, "x".repeat(10_000));
     }
     let (models, end) = read(&spool, spool.begin());
     assert!(spool.unrecorded() > 0 && spool.room().is_err());
     assert_eq!(models.len() as u64 + spool.unrecorded(), 40);
     spool.acknowledge(end);
-    put(&spool, "there is room again");
+    append(&spool, "there is room again");
     assert_eq!(read(&spool, end).0, ["there is room again"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn on_a_full_disk_the_end_of_an_answer_waits_and_goes_out_once_there_is_room() {
+async fn on_a_full_disk_the_end_of_an_answer_waits_until_there_is_room() {
     let (directory, disk) = (tempfile::tempdir().unwrap(), Scripted::default());
     let spool = open_with(&SpoolOptions::new(directory.path()), Arc::new(disk.clone()));
-    let keeping = tokio::spawn(keep(Arc::clone(&spool)));
-    put(&spool, "a");
-    // The next one is cut in the middle.
+    let flushing = tokio::spawn(run_flusher(Arc::clone(&spool)));
+    append(&spool, "a");
+    // The next one is written only in part.
     disk.with(|script| script.room = Some(50));
     let held = spool.reserve().unwrap().fill(named("b")).unwrap();
     assert!(matches!(spool.reserve(), Err(Full::Disk(why)) if why.contains("can't be written")));
@@ -83,32 +83,32 @@ async fn on_a_full_disk_the_end_of_an_answer_waits_and_goes_out_once_there_is_ro
     held.await.unwrap();
     assert_eq!(read(&spool, spool.begin()).0, ["a", "b"]);
     until_room(&spool).await;
-    put(&spool, "c");
+    append(&spool, "c");
     assert_eq!(read(&spool, spool.begin()).0, ["a", "b", "c"]);
-    keeping.abort();
+    flushing.abort();
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_whose_record_finds_no_room_in_time_must_not_look_complete() {
+async fn an_answer_whose_record_is_not_stored_in_time_must_not_look_complete() {
     let (directory, disk) = (tempfile::tempdir().unwrap(), Scripted::default());
     let spool = open_with(&SpoolOptions::new(directory.path()), Arc::new(disk.clone()));
-    let keeping = tokio::spawn(keep(Arc::clone(&spool)));
+    let flushing = tokio::spawn(run_flusher(Arc::clone(&spool)));
     let slots: Vec<_> = (0..3).map(|_| spool.reserve().unwrap()).collect();
     disk.with(|script| script.room = Some(0));
     for slot in slots {
-        let told = slot.fill(named("m")).unwrap().await.unwrap_err();
-        assert!(told.to_string().contains("can't be kept"), "{told}");
+        let error = slot.fill(named("m")).unwrap().await.unwrap_err();
+        assert!(error.to_string().contains("can't be stored"), "{error}");
     }
-    // They wait all the same.
+    // They are queued all the same.
     assert_eq!(spool.depth(), 3);
     disk.with(|script| script.room = None);
     until_room(&spool).await;
     assert_eq!(read(&spool, spool.begin()).0.len(), 3);
-    keeping.abort();
+    flushing.abort();
 }
 
 #[tokio::test(start_paused = true)]
-async fn on_a_full_disk_nobody_waits_where_requests_go_on_unrecorded() {
+async fn on_a_full_disk_nobody_waits_if_requests_may_go_unrecorded() {
     let (directory, disk) = (tempfile::tempdir().unwrap(), Scripted::default());
     let options = SpoolOptions {
         when_full: SpoolFull::Unrecorded,
@@ -117,28 +117,28 @@ async fn on_a_full_disk_nobody_waits_where_requests_go_on_unrecorded() {
     let spool = open_with(&options, Arc::new(disk.clone()));
     disk.with(|script| script.room = Some(0));
     for _ in 0..5000 {
-        put(&spool, "m");
+        append(&spool, "m");
     }
     assert_eq!((spool.depth(), spool.unrecorded()), (4096, 904));
     disk.with(|script| script.room = None);
-    let keeping = tokio::spawn(keep(Arc::clone(&spool)));
+    let flushing = tokio::spawn(run_flusher(Arc::clone(&spool)));
     until_room(&spool).await;
     assert_eq!(read(&spool, spool.begin()).0.len(), 4096);
-    keeping.abort();
+    flushing.abort();
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_delivers_hears_of_a_record_that_the_disk_took_late() {
+async fn delivery_is_woken_for_a_record_that_the_disk_accepted_late() {
     let (directory, disk) = (tempfile::tempdir().unwrap(), Scripted::default());
     disk.with(|script| script.room = Some(0));
     let spool = open_with(&SpoolOptions::new(directory.path()), Arc::new(disk.clone()));
-    let keeping = tokio::spawn(keep(Arc::clone(&spool)));
+    let flushing = tokio::spawn(run_flusher(Arc::clone(&spool)));
     let held = spool.reserve().unwrap().fill(named("late")).unwrap();
     let waiting = tokio::spawn({
         let spool = Arc::clone(&spool);
         async move { spool.until_more(spool.begin()).await }
     });
-    // It has looked, and found nothing.
+    // It has found nothing yet.
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     assert!(!waiting.is_finished());
     disk.with(|script| script.room = None);
@@ -148,7 +148,7 @@ async fn whoever_delivers_hears_of_a_record_that_the_disk_took_late() {
         .unwrap()
         .unwrap();
     assert_eq!(read(&spool, spool.begin()).0, ["late"]);
-    keeping.abort();
+    flushing.abort();
 }
 
 async fn until_room(spool: &Spool) {

@@ -1,4 +1,4 @@
-//! The spool as a whole: what goes in comes out, whatever happens in between.
+//! The spool as a whole: what is written is read, whatever happens in between.
 
 mod damage;
 mod full;
@@ -6,9 +6,9 @@ mod restart;
 mod sync;
 
 use super::disk::{Disk, Log, SystemDisk};
-use super::{Most, Position, Spool};
+use super::{BatchLimits, Position, Spool};
 use crate::exchange::recorder::tests::a_record;
-use crate::options::SpoolOptions;
+use crate::spool::SpoolOptions;
 use lychgate_types::Ambient;
 use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::secret::SpoolKey;
@@ -16,7 +16,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-pub(super) const ALL: Most = Most {
+pub(super) const ALL: BatchLimits = BatchLimits {
     records: usize::MAX,
     bytes: usize::MAX,
 };
@@ -42,14 +42,14 @@ pub(super) fn open(directory: &Path) -> Arc<Spool> {
     open_with(&SpoolOptions::new(directory), Arc::new(SystemDisk))
 }
 
-pub(super) fn put(spool: &Arc<Spool>, model: impl Into<String>) {
+pub(super) fn append(spool: &Arc<Spool>, model: impl Into<String>) {
     assert!(
         spool.reserve().unwrap().fill(named(model)).is_none(),
-        "nothing is to wait for"
+        "there is nothing to wait for"
     );
 }
 
-/// The models of all records behind a place, and the place behind them.
+/// The models of all records after a position, and the position after them.
 pub(super) fn read(spool: &Spool, from: Position) -> (Vec<String>, Position) {
     let batch = spool.read(from, ALL).unwrap();
     let models = batch.entries.iter().map(|entry| entry.record.decode().unwrap().model);
@@ -66,14 +66,14 @@ pub(super) fn files(directory: &Path) -> Vec<String> {
     names
 }
 
-/// A disk that writes down what it is asked, and fails when it is told to.
+/// A disk that logs its operations, and fails when told to.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Scripted(Arc<Mutex<Script>>);
 
 #[derive(Debug, Default)]
 pub(super) struct Script {
-    pub(super) asked: Vec<&'static str>,
-    /// Bytes that it still takes, before it says that it is full.
+    pub(super) operations: Vec<&'static str>,
+    /// Bytes that it accepts before it is full.
     pub(super) room: Option<usize>,
     pub(super) fails_to_sync: bool,
 }
@@ -86,53 +86,53 @@ impl Scripted {
         change(&mut self.0.lock().unwrap())
     }
 
-    pub(super) fn asked(&self) -> Vec<&'static str> {
-        self.with(|script| std::mem::take(&mut script.asked))
+    pub(super) fn operations(&self) -> Vec<&'static str> {
+        self.with(|script| std::mem::take(&mut script.operations))
     }
 }
 
 impl Disk for Scripted {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn Log>> {
-        self.with(|script| script.asked.push("create"));
+        self.with(|script| script.operations.push("create"));
         Ok(Arc::new(ScriptedLog(SystemDisk.create(path)?, self.clone())))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn Log>> {
-        self.with(|script| script.asked.push("open"));
+        self.with(|script| script.operations.push("open"));
         Ok(Arc::new(ScriptedLog(SystemDisk.open(path)?, self.clone())))
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        self.with(|script| script.asked.push("sync directory"));
+        self.with(|script| script.operations.push("sync directory"));
         SystemDisk.sync_directory(path)
     }
 }
 
 impl Log for ScriptedLog {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        let most = self.1.with(|script| {
-            script.asked.push("write");
-            let most = script.room.unwrap_or(usize::MAX).min(bytes.len());
-            script.room = script.room.map(|room| room - most);
-            most
+        let accepted = self.1.with(|script| {
+            script.operations.push("write");
+            let accepted = script.room.unwrap_or(usize::MAX).min(bytes.len());
+            script.room = script.room.map(|room| room - accepted);
+            accepted
         });
-        match most {
+        match accepted {
             0 => Err(io::ErrorKind::StorageFull.into()),
-            most => self.0.write_at(&bytes[..most], offset),
+            accepted => self.0.write_at(&bytes[..accepted], offset),
         }
     }
 
-    fn cut(&self, length: u64) -> io::Result<()> {
-        self.0.cut(length)
+    fn truncate(&self, length: u64) -> io::Result<()> {
+        self.0.truncate(length)
     }
 
     fn sync(&self) -> io::Result<()> {
         let fails = self.1.with(|script| {
-            script.asked.push("sync");
+            script.operations.push("sync");
             script.fails_to_sync
         });
         if fails {
-            Err(io::Error::other("the test says so"))
+            Err(io::Error::other("a scripted failure"))
         } else {
             self.0.sync()
         }

@@ -1,21 +1,21 @@
-//! Another process takes over what one has left.
+//! The next process takes over what one has left.
 
 use super::*;
 use crate::spool::SpoolError;
 use crate::spool::cursor::Cursor;
 
-/// What a killed process leaves: the directory, and nobody who holds it.
+/// Ends the process: the directory remains, unlocked.
 fn killed(spool: Arc<Spool>) {
     assert_eq!(Arc::strong_count(&spool), 1);
     drop(spool);
 }
 
 #[test]
-fn each_record_is_there_after_each_restart() {
+fn every_record_survives_every_restart() {
     let directory = tempfile::tempdir().unwrap();
     for number in 0..20 {
         let spool = open(directory.path());
-        put(&spool, format!("m{number}"));
+        append(&spool, format!("m{number}"));
         assert_eq!(spool.depth(), number + 1);
         killed(spool);
     }
@@ -28,20 +28,20 @@ fn each_record_is_there_after_each_restart() {
 }
 
 #[test]
-fn what_is_acknowledged_is_gone_for_good_and_the_rest_is_not() {
+fn only_what_is_acknowledged_is_gone() {
     let directory = tempfile::tempdir().unwrap();
     let spool = open(directory.path());
     for model in ["a", "b", "c"] {
-        put(&spool, model);
+        append(&spool, model);
     }
-    let two = Most { records: 2, ..ALL };
+    let two = BatchLimits { records: 2, ..ALL };
     let end = spool.read(spool.begin(), two).unwrap().end;
     spool.acknowledge(end);
     assert_eq!(spool.depth(), 1);
     killed(spool);
     let spool = open(directory.path());
     assert_eq!(spool.depth(), 1);
-    put(&spool, "d");
+    append(&spool, "d");
     let (models, end) = read(&spool, spool.begin());
     assert_eq!(models, ["c", "d"]);
     spool.acknowledge(end);
@@ -49,18 +49,21 @@ fn what_is_acknowledged_is_gone_for_good_and_the_rest_is_not() {
     killed(spool);
     let spool = open(directory.path());
     assert_eq!((spool.depth(), files(directory.path())), (0, vec![]));
-    put(&spool, "e");
+    append(&spool, "e");
     assert_eq!(read(&spool, spool.begin()).0, ["e"]);
     assert_eq!(spool.end().ordinal, 5);
 }
 
 #[test]
-fn a_lost_cursor_means_that_all_is_read_again() {
+fn without_a_cursor_everything_is_read_again() {
     let directory = tempfile::tempdir().unwrap();
     let spool = open(directory.path());
-    put(&spool, "a");
-    put(&spool, "b");
-    let end = spool.read(spool.begin(), Most { records: 1, ..ALL }).unwrap().end;
+    append(&spool, "a");
+    append(&spool, "b");
+    let end = spool
+        .read(spool.begin(), BatchLimits { records: 1, ..ALL })
+        .unwrap()
+        .end;
     spool.acknowledge(end);
     killed(spool);
     std::fs::remove_file(directory.path().join("cursor")).unwrap();
@@ -70,10 +73,10 @@ fn a_lost_cursor_means_that_all_is_read_again() {
 }
 
 #[test]
-fn a_cursor_that_is_ahead_of_what_the_disk_kept_is_harmless() {
+fn a_cursor_ahead_of_what_the_disk_has_kept_is_harmless() {
     let directory = tempfile::tempdir().unwrap();
     let spool = open(directory.path());
-    put(&spool, "a");
+    append(&spool, "a");
     let end = spool.end();
     killed(spool);
     for position in [
@@ -89,7 +92,7 @@ fn a_cursor_that_is_ahead_of_what_the_disk_kept_is_harmless() {
     ] {
         Cursor::open(directory.path()).unwrap().0.store(position).unwrap();
         let spool = open(directory.path());
-        put(&spool, "b");
+        append(&spool, "b");
         let (models, end) = read(&spool, spool.begin());
         assert_eq!(models, ["b"], "{position:?}");
         spool.acknowledge(end);
@@ -99,7 +102,7 @@ fn a_cursor_that_is_ahead_of_what_the_disk_kept_is_harmless() {
 }
 
 #[test]
-fn segments_are_deleted_as_they_are_done_with() {
+fn segments_are_deleted_once_acknowledged() {
     let directory = tempfile::tempdir().unwrap();
     let options = SpoolOptions {
         max_bytes: 16 * (64 << 10),
@@ -108,17 +111,17 @@ fn segments_are_deleted_as_they_are_done_with() {
     let spool = open_with(&options, Arc::new(SystemDisk));
     let long = "x".repeat(20 << 10);
     for _ in 0..20 {
-        put(&spool, long.clone());
+        append(&spool, long.clone());
     }
     assert!(files(directory.path()).len() > 5);
-    let mut place = spool.begin();
+    let mut position = spool.begin();
     let mut seen = 0;
     while spool.depth() > 0 {
         let before = files(directory.path()).len();
-        let batch = spool.read(place, Most { records: 3, ..ALL }).unwrap();
+        let batch = spool.read(position, BatchLimits { records: 3, ..ALL }).unwrap();
         seen += batch.entries.len();
-        place = batch.end;
-        spool.acknowledge(place);
+        position = batch.end;
+        spool.acknowledge(position);
         assert!(files(directory.path()).len() <= before);
     }
     assert_eq!((seen, files(directory.path()).len()), (20, 1));
@@ -137,17 +140,17 @@ fn one_process_at_a_time() {
 }
 
 #[test]
-fn a_changed_key_opens_what_it_sealed_and_the_one_before_what_that_sealed() {
+fn after_a_change_of_key_both_keys_open_what_they_sealed() {
     let directory = tempfile::tempdir().unwrap();
     let spool = open(directory.path());
-    put(&spool, "a");
+    append(&spool, "a");
     spool.set_key(&key(2));
-    put(&spool, "b");
+    append(&spool, "b");
     spool.set_key(&key(1));
-    put(&spool, "c");
+    append(&spool, "c");
     assert_eq!(read(&spool, spool.begin()).0, ["a", "b", "c"]);
     killed(spool);
-    // Only one key is known now: what it does not open is set aside, whole, and the rest goes on.
+    // Only one key is known now: a segment that it does not open is set aside, and the rest is read.
     let spool = open(directory.path());
     let (models, end) = read(&spool, spool.begin());
     assert_eq!(models, ["a", "c"]);
@@ -159,7 +162,7 @@ fn a_changed_key_opens_what_it_sealed_and_the_one_before_what_that_sealed() {
 }
 
 #[test]
-fn nothing_goes_in_before_there_is_a_key() {
+fn nothing_is_accepted_before_there_is_a_key() {
     let directory = tempfile::tempdir().unwrap();
     let options = SpoolOptions::new(directory.path());
     let spool = Spool::open(&options, &Ambient::system(), Arc::new(SystemDisk)).unwrap();
@@ -167,11 +170,11 @@ fn nothing_goes_in_before_there_is_a_key() {
 }
 
 #[test]
-fn files_are_private_and_hold_no_clear_text() {
+fn files_are_private_and_contain_no_plaintext() {
     use std::os::unix::fs::PermissionsExt;
     let directory = tempfile::tempdir().unwrap();
     let spool = open(directory.path());
-    put(&spool, "a-canary-of-a-model");
+    append(&spool, "a-canary-of-a-model");
     read(&spool, spool.begin());
     for entry in std::fs::read_dir(directory.path()).unwrap() {
         let path = entry.unwrap().path();

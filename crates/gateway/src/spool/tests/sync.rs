@@ -1,8 +1,8 @@
-//! What is synced, and in which order: seen by what the disk is asked, not by the clock.
+//! What is synced, and in which order: seen by the operations of the disk, not by the clock.
 
 use super::*;
-use crate::options::SpoolSync;
-use crate::spool::{Full, keep, settle};
+use crate::spool::SpoolSync;
+use crate::spool::{Full, flush, run_flusher};
 use futures_util::FutureExt as _;
 use std::time::Duration;
 
@@ -17,81 +17,92 @@ fn scripted(sync: SpoolSync) -> (tempfile::TempDir, Scripted, Arc<Spool>) {
 }
 
 #[tokio::test]
-async fn always_an_end_goes_out_after_its_record_is_synced_and_those_together_share_a_sync() {
+async fn always_an_answer_ends_after_its_record_is_synced_and_several_share_a_sync() {
     let (_directory, disk, spool) = scripted(SpoolSync::Always);
     let mut holds = Vec::new();
     for model in ["a", "b", "c"] {
         holds.push(spool.reserve().unwrap().fill(named(model)).unwrap());
     }
-    assert_eq!(disk.asked(), ["create", "write", "write", "write", "write"]);
+    assert_eq!(disk.operations(), ["create", "write", "write", "write", "write"]);
     assert!(holds.iter_mut().all(|hold| hold.now_or_never().is_none()));
-    assert!(settle(&spool).await);
-    assert_eq!(disk.asked(), ["sync", "sync directory"]);
+    assert!(flush(&spool).await);
+    assert_eq!(disk.operations(), ["sync", "sync directory"]);
     for hold in &mut holds {
         hold.now_or_never().expect("it is synced").unwrap();
     }
     let mut hold = spool.reserve().unwrap().fill(named("d")).unwrap();
     assert!((&mut hold).now_or_never().is_none());
-    assert!(settle(&spool).await);
+    assert!(flush(&spool).await);
     hold.await.unwrap();
-    assert_eq!(disk.asked(), ["write", "sync"]);
-    assert!(settle(&spool).await);
-    assert!(disk.asked().is_empty(), "there was nothing to sync");
+    assert_eq!(disk.operations(), ["write", "sync"]);
+    assert!(flush(&spool).await);
+    assert!(disk.operations().is_empty(), "there was nothing to sync");
 }
 
 #[tokio::test]
-async fn always_a_failed_sync_lets_no_end_look_complete() {
+async fn always_after_a_failed_sync_no_answer_looks_complete() {
     let (_directory, disk, spool) = scripted(SpoolSync::Always);
-    put_held(&spool, "a").await;
+    append_held(&spool, "a").await;
     disk.with(|script| script.fails_to_sync = true);
     let hold = spool.reserve().unwrap().fill(named("b")).unwrap();
-    assert!(!settle(&spool).await);
+    assert!(!flush(&spool).await);
     hold.now_or_never().expect("it failed").unwrap_err();
     assert!(matches!(spool.reserve(), Err(Full::Disk(why)) if why.contains("can't be synced")));
     disk.with(|script| script.fails_to_sync = false);
-    assert!(settle(&spool).await);
-    // The sync of a file that failed once says nothing, so another is begun.
-    disk.asked();
-    put_held(&spool, "c").await;
-    assert_eq!(disk.asked(), ["create", "write", "write", "sync", "sync directory"]);
+    assert!(flush(&spool).await);
+    // After a failed sync, further syncs of the same file prove nothing, so another file is begun.
+    disk.operations();
+    append_held(&spool, "c").await;
+    assert_eq!(
+        disk.operations(),
+        ["create", "write", "write", "sync", "sync directory"]
+    );
     assert_eq!(read(&spool, spool.begin()).0, ["a", "b", "c"]);
 }
 
-async fn put_held(spool: &Arc<Spool>, model: &str) {
+async fn append_held(spool: &Arc<Spool>, model: &str) {
     let hold = spool.reserve().unwrap().fill(named(model)).unwrap();
-    assert!(settle(spool).await);
+    assert!(flush(spool).await);
     hold.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn at_an_interval_nobody_waits_and_many_share_a_sync() {
     let (_directory, disk, spool) = scripted(SpoolSync::Interval);
-    let keeping = tokio::spawn(keep(Arc::clone(&spool)));
+    let flushing = tokio::spawn(run_flusher(Arc::clone(&spool)));
     for _ in 0..50 {
-        put(&spool, "m");
+        append(&spool, "m");
     }
-    let syncs = |disk: &Scripted| disk.with(|script| script.asked.iter().filter(|asked| **asked == "sync").count());
+    let syncs = |disk: &Scripted| {
+        disk.with(|script| {
+            script
+                .operations
+                .iter()
+                .filter(|operation| **operation == "sync")
+                .count()
+        })
+    };
     while syncs(&disk) == 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(syncs(&disk), 1);
-    keeping.abort();
+    flushing.abort();
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_run_before_did_not_sync_is_synced_by_the_next() {
+async fn what_one_run_did_not_sync_the_next_one_does() {
     let (directory, disk, spool) = scripted(SpoolSync::Interval);
-    put(&spool, "m");
+    append(&spool, "m");
     spool.release();
     drop(spool);
-    disk.asked();
+    disk.operations();
     let spool = open_with(&SpoolOptions::new(directory.path()), Arc::new(disk.clone()));
-    let keeping = tokio::spawn(keep(Arc::clone(&spool)));
-    let mut asked = Vec::new();
-    while !asked.contains(&"sync directory") {
-        asked.extend(disk.asked());
+    let flushing = tokio::spawn(run_flusher(Arc::clone(&spool)));
+    let mut operations = Vec::new();
+    while !operations.contains(&"sync directory") {
+        operations.extend(disk.operations());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert_eq!(asked, ["open", "sync", "sync directory"]);
-    keeping.abort();
+    assert_eq!(operations, ["open", "sync", "sync directory"]);
+    flushing.abort();
 }

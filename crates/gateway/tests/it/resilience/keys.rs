@@ -43,7 +43,7 @@ async fn a_refused_key_sits_out_and_another_one_goes_at_once() {
         let hint = format!("sk-k…{}", &good[good.len() - 4..]);
         assert_eq!(records[0].credential_hint, hint);
         // What is known of a key outlives a change of its provider.
-        change(&world, |provider| provider.policy.key_bench_seconds = 9).await;
+        change(&world, |provider| provider.policy.key_cooldown_seconds = 9).await;
         for _ in 0..3 {
             assert_eq!(ask(&world, "200 OK").await, good);
         }

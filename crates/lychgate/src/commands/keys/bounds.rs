@@ -1,7 +1,7 @@
 //! The flags that bound a gateway key, and what they come to in a request.
 
 use super::super::name_or_id;
-use crate::duration;
+use crate::config::duration;
 use crate::failure::{Failure, Outcome};
 use lychgate_types::{Ambient, Cidr, Timestamp};
 use serde_json::{Map, Value};

@@ -1,7 +1,7 @@
 //! Gateway keys in tables and records.
 
 use crate::failure::Outcome;
-use crate::output::{Field, Format, listing, record, table, write};
+use crate::terminal::output::{Field, Format, listing, record, table, write};
 use serde_json::Value;
 
 const COLUMNS: &[Field] = &[

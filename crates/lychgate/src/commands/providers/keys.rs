@@ -3,7 +3,7 @@
 use crate::commands::secret_from;
 use crate::config::Environment;
 use crate::failure::{Failure, Outcome};
-use crate::prompt;
+use crate::terminal::prompt;
 use std::path::PathBuf;
 
 /// Where a provider's keys come from; never the command line itself, where others on the machine could see them.

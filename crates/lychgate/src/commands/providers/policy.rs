@@ -103,12 +103,12 @@ mod tests {
             "retry.max_attempts=5",
             "http2=true",
             "retry.budget_percent=0",
-            "key_bench_seconds=9",
+            "key_cooldown_seconds=9",
         ]);
         let policy = policy.unwrap().unwrap();
         assert_eq!(
             policy,
-            json!({ "retry": { "max_attempts": 5, "budget_percent": 0 }, "http2": true, "key_bench_seconds": 9 })
+            json!({ "retry": { "max_attempts": 5, "budget_percent": 0 }, "http2": true, "key_cooldown_seconds": 9 })
         );
         let mut shown: Vec<_> = rows(&policy)
             .iter()
@@ -119,7 +119,7 @@ mod tests {
             shown,
             [
                 "http2=true",
-                "key_bench_seconds=9",
+                "key_cooldown_seconds=9",
                 "retry.budget_percent=0",
                 "retry.max_attempts=5"
             ]

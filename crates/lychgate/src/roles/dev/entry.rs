@@ -1,7 +1,7 @@
 //! What `lychgate dev` set up last, remembered in its data directory. No secret in it.
 
+use crate::config::secret_file;
 use crate::failure::{Failure, Outcome};
-use crate::secret_file;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;

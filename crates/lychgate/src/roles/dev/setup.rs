@@ -2,9 +2,9 @@
 
 use crate::client::{ApiClient, CallError, ServerUrl};
 use crate::config::read_secret;
+use crate::config::secret_file;
 use crate::failure::{Failure, Outcome};
-use crate::output::note;
-use crate::secret_file;
+use crate::terminal::output::note;
 use lychgate_types::secret::{GatewayKeySecret, UserTokenSecret};
 use serde_json::{Value, json};
 use std::path::Path;

@@ -226,7 +226,7 @@ impl Evidence {
                 "without its control plane for too long",
                 self.max_offline[one.replica] < NOTICES || suffers(Kind::Down),
             ),
-            ("not let in", suffers(Kind::Key)),
+            ("refused by its control plane", suffers(Kind::Key)),
             ("can't keep records", suffers(Kind::Disk)),
             (
                 "can't be asked about this token",

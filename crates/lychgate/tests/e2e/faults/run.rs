@@ -145,7 +145,8 @@ async fn end_replicas(world: &World) {
         node.ends(Ending::Ended);
         process.terminate().await;
         let said = process.stderr();
-        if said.contains("could not be delivered before the end") || said.contains("could not be kept") {
+        if said.contains("could not be delivered before shutdown") || said.contains("could not be written to the spool")
+        {
             world
                 .log
                 .wrong(format!("{} ended with records in its spool", node.name));

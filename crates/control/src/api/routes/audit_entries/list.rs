@@ -5,9 +5,8 @@ use crate::api::error::ApiError;
 use crate::api::extract::Query;
 use crate::api::routes::problems::{Always, BadQuery};
 use crate::api::validate::Validations;
-use crate::app::App;
+use crate::state::App;
 use axum::extract::State;
-use lychgate_authz::Resource;
 use lychgate_store::AuditFilter;
 use lychgate_types::{AuditEntryId, RequestId, Timestamp, TokenId};
 use serde::{Deserialize, Serialize};
@@ -119,12 +118,8 @@ pub(crate) async fn audit_entry_list(
     Query(query): Query<AuditEntryListQuery>,
 ) -> Result<axum::Json<AuditEntryList>, ApiError> {
     let mut validations = Validations::default();
-    let resource_type = query
-        .resource_type
-        .as_deref()
-        .map(|text| Resource::from_text(text).ok_or_else(known_resources));
     let filter = AuditFilter {
-        resource_type: validations.check("resource_type", resource_type.transpose()).flatten(),
+        resource_type: validations.parse("resource_type", query.resource_type.as_deref()),
         action: query.action,
         actor: query.actor,
         since: validations.parse("since", query.since.as_deref()),
@@ -138,9 +133,4 @@ pub(crate) async fn audit_entry_list(
         audit_entries,
         next: found.next.map(|cursor| cursor.to_string()),
     }))
-}
-
-fn known_resources() -> String {
-    let known: Vec<_> = Resource::ALL.iter().map(|resource| resource.as_str()).collect();
-    format!("must be one of: {}", known.join(", "))
 }

@@ -1,7 +1,7 @@
 //! What bounds a gateway key, as create and update take it: description, end, providers, networks.
 
 use crate::api::validate::Validations;
-use crate::app::App;
+use crate::state::App;
 use lychgate_types::{Cidr, Timestamp};
 
 const MAX_DESCRIPTION: usize = 500;

@@ -7,7 +7,7 @@ use crate::api::extract::Json;
 use crate::api::idempotency::{IdempotencyKey, Request};
 use crate::api::routes::problems::{Always, BadBody, IdempotencyKeyReused, NameTaken};
 use crate::api::validate::Validations;
-use crate::app::App;
+use crate::state::App;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};

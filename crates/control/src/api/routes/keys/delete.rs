@@ -5,7 +5,8 @@ use crate::api::authenticate::Authenticated;
 use crate::api::error::{ApiError, about};
 use crate::api::extract::PathText;
 use crate::api::routes::problems::{Always, NotFound};
-use crate::app::App;
+use crate::link::announce;
+use crate::state::App;
 use axum::extract::State;
 use http::StatusCode;
 
@@ -27,6 +28,6 @@ pub(crate) async fn ai_gateway_key_delete(
     {
         return Err(ApiError::not_found("gateway key"));
     }
-    app.key_deleted(id);
+    announce::key_deleted(&app, id);
     Ok(StatusCode::NO_CONTENT)
 }

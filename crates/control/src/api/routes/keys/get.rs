@@ -6,7 +6,7 @@ use crate::api::error::{ApiError, about};
 use crate::api::extract::PathText;
 use crate::api::routes::problems::{Always, NotFound};
 use crate::api::routes::replicas::Replica;
-use crate::app::App;
+use crate::state::App;
 use axum::extract::State;
 use serde::Serialize;
 

@@ -6,7 +6,8 @@ use crate::api::error::{ApiError, about};
 use crate::api::extract::{JsonOrNothing, PathText};
 use crate::api::routes::problems::{Always, BadBody, NotFound, RotationInGrace};
 use crate::api::validate::Validations;
-use crate::app::App;
+use crate::link::announce;
+use crate::state::App;
 use axum::extract::State;
 use lychgate_store::GatewayKeyRotation;
 use lychgate_types::secret::GatewayKeySecret;
@@ -82,7 +83,7 @@ pub(crate) async fn ai_gateway_key_rotate(
         .ai_gateway_key_rotate(&caller, id, rotation)
         .await
         .map_err(about("gateway key"))?;
-    app.key_changed(id).await;
+    announce::key_changed(&app, id).await;
     Ok(axum::Json(KeyRotated {
         key_data: whole(&app, key).await?,
         key: secret.expose().to_owned(),

@@ -6,7 +6,8 @@ use crate::api::error::{ApiError, about};
 use crate::api::extract::{Json, PathText, given};
 use crate::api::routes::problems::{Always, BadBody, NotFound};
 use crate::api::validate::Validations;
-use crate::app::App;
+use crate::link::announce;
+use crate::state::App;
 use axum::extract::State;
 use lychgate_authz::Action;
 use lychgate_store::GatewayKeyPatch;
@@ -66,9 +67,9 @@ pub(crate) async fn ai_gateway_key_update(
         .ai_gateway_key_update(&caller, id, patch)
         .await
         .map_err(about("gateway key"))?;
-    app.key_changed(id).await;
+    announce::key_changed(&app, id).await;
     if body.providers.is_some() {
-        app.configuration_changed().await;
+        announce::configuration_changed(&app).await;
     }
     Ok(axum::Json(whole(&app, key).await?))
 }

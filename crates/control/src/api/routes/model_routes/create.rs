@@ -7,7 +7,8 @@ use crate::api::error::ApiError;
 use crate::api::extract::Json;
 use crate::api::routes::problems::{Always, BadBody, NameTaken};
 use crate::api::validate::Validations;
-use crate::app::App;
+use crate::link::announce;
+use crate::state::App;
 use axum::extract::State;
 use http::StatusCode;
 use lychgate_store::RouteInsert;
@@ -64,6 +65,6 @@ pub(crate) async fn route_create(
         enabled: body.enabled.unwrap_or(true),
     };
     let route = app.store.route_insert(&caller, insert).await?;
-    app.configuration_changed().await;
+    announce::configuration_changed(&app).await;
     Ok((StatusCode::CREATED, axum::Json(route.into())))
 }

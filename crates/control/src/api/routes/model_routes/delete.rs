@@ -5,7 +5,8 @@ use crate::api::authenticate::Authenticated;
 use crate::api::error::{ApiError, about};
 use crate::api::extract::PathText;
 use crate::api::routes::problems::{Always, NotFound};
-use crate::app::App;
+use crate::link::announce;
+use crate::state::App;
 use axum::extract::State;
 use http::StatusCode;
 
@@ -22,6 +23,6 @@ pub(crate) async fn route_delete(
     if !app.store.route_delete(&caller, id).await.map_err(about("route"))? {
         return Err(ApiError::not_found("route"));
     }
-    app.configuration_changed().await;
+    announce::configuration_changed(&app).await;
     Ok(StatusCode::NO_CONTENT)
 }

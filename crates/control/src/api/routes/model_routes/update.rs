@@ -7,7 +7,8 @@ use crate::api::error::{ApiError, about};
 use crate::api::extract::{Json, PathText};
 use crate::api::routes::problems::{Always, BadBody, NotFound};
 use crate::api::validate::Validations;
-use crate::app::App;
+use crate::link::announce;
+use crate::state::App;
 use axum::extract::State;
 use lychgate_store::RoutePatch;
 use serde::Deserialize;
@@ -60,6 +61,6 @@ pub(crate) async fn route_update(
         .route_update(&caller, id, patch)
         .await
         .map_err(about("route"))?;
-    app.configuration_changed().await;
+    announce::configuration_changed(&app).await;
     Ok(axum::Json(route.into()))
 }

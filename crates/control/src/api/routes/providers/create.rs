@@ -7,7 +7,8 @@ use crate::api::error::ApiError;
 use crate::api::extract::Json;
 use crate::api::routes::problems::{Always, BadBody, NameTaken};
 use crate::api::validate::Validations;
-use crate::app::App;
+use crate::link::announce;
+use crate::state::App;
 use axum::extract::State;
 use http::StatusCode;
 use lychgate_store::ProviderInsert;
@@ -86,6 +87,6 @@ pub(crate) async fn provider_create(
         keys,
     };
     let provider = app.store.provider_insert(&caller, insert).await?;
-    app.configuration_changed().await;
+    announce::configuration_changed(&app).await;
     Ok((StatusCode::CREATED, axum::Json(provider.into())))
 }

@@ -5,7 +5,8 @@ use crate::api::authenticate::Authenticated;
 use crate::api::error::{ApiError, about};
 use crate::api::extract::PathText;
 use crate::api::routes::problems::{Always, NotFound, ProviderInUse};
-use crate::app::App;
+use crate::link::announce;
+use crate::state::App;
 use axum::extract::State;
 use http::StatusCode;
 
@@ -30,6 +31,6 @@ pub(crate) async fn provider_delete(
     {
         return Err(ApiError::not_found("provider"));
     }
-    app.configuration_changed().await;
+    announce::configuration_changed(&app).await;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -47,7 +47,7 @@ impl PartialSchema for Policy {
             )
             .property(
                 "breaker",
-                group("breaker.").description(Some("When the provider is left alone for a while.")),
+                group("breaker.").description(Some("When a circuit breaker opens, and for how long.")),
             )
             .property("http2", http2)
             .description(Some(

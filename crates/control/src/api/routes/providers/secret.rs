@@ -2,7 +2,7 @@
 
 use crate::api::error::ApiError;
 use crate::api::validate::Validations;
-use crate::app::App;
+use crate::state::App;
 use lychgate_store::ProviderKeyInsert;
 use lychgate_types::ProviderKeyId;
 use lychgate_types::secret::ProviderSecret;
@@ -41,12 +41,9 @@ pub(super) fn check(validations: &mut Validations, field: &str, secret: &SecretT
 /// Seals a secret for a row of its own.
 pub(super) fn seal(app: &App, secret: &SecretText) -> Result<ProviderKeyInsert, ApiError> {
     let id: ProviderKeyId = app.ambient.new_id();
-    let sealed = app
-        .sealer
-        .seal(&app.ambient, &secret.0, id.as_uuid(), crate::PROVIDER_KEY_COLUMN);
     Ok(ProviderKeyInsert {
         id,
-        sealed: sealed.map_err(ApiError::internal)?,
+        sealed: app.seal_provider_key(id, &secret.0).map_err(ApiError::internal)?,
         masked: secret.0.masked(),
     })
 }

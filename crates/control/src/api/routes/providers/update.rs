@@ -7,7 +7,8 @@ use crate::api::error::{ApiError, about};
 use crate::api::extract::{Json, PathText};
 use crate::api::routes::problems::{Always, BadBody, NotFound};
 use crate::api::validate::Validations;
-use crate::app::App;
+use crate::link::announce;
+use crate::state::App;
 use axum::extract::State;
 use lychgate_store::{ProviderPatch, WantedKey};
 use lychgate_types::ProviderKeyId;
@@ -87,7 +88,7 @@ pub(crate) async fn provider_update(
         .provider_update(&caller, id, patch)
         .await
         .map_err(about("provider"))?;
-    app.configuration_changed().await;
+    announce::configuration_changed(&app).await;
     Ok(axum::Json(provider.into()))
 }
 

@@ -5,7 +5,8 @@ use crate::api::authenticate::Authenticated;
 use crate::api::error::{ApiError, about};
 use crate::api::extract::PathId;
 use crate::api::routes::problems::{Always, BadId, NotFound};
-use crate::app::App;
+use crate::link::announce;
+use crate::state::App;
 use axum::extract::State;
 use lychgate_types::ReplicaId;
 
@@ -22,6 +23,6 @@ pub(crate) async fn replica_drain(
     PathId(id): PathId<ReplicaId>,
 ) -> Result<axum::Json<Replica>, ApiError> {
     let replica = app.store.replica_drain(&caller, id).await.map_err(about("replica"))?;
-    app.replica_drained().await;
+    announce::replica_drained(&app).await;
     Ok(axum::Json(replica.into()))
 }

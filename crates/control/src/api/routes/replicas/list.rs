@@ -7,7 +7,7 @@ use crate::api::extract::Query;
 use crate::api::routes::keys;
 use crate::api::routes::problems::{Always, BadQuery};
 use crate::api::validate::Validations;
-use crate::app::App;
+use crate::state::App;
 use axum::extract::State;
 use lychgate_store::ReplicaFilter;
 use serde::{Deserialize, Serialize};

@@ -7,7 +7,7 @@ use crate::api::extract::Json;
 use crate::api::routes::problems::{Always, BadBody, NotFound, UserSuspended};
 use crate::api::routes::users;
 use crate::api::validate::Validations;
-use crate::app::App;
+use crate::state::App;
 use axum::extract::State;
 use http::StatusCode;
 use lychgate_authz::Scopes;

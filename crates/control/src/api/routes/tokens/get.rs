@@ -5,7 +5,7 @@ use crate::api::authenticate::Authenticated;
 use crate::api::error::{ApiError, about};
 use crate::api::extract::PathId;
 use crate::api::routes::problems::{Always, BadId, NotFound};
-use crate::app::App;
+use crate::state::App;
 use axum::extract::State;
 use lychgate_types::TokenId;
 

@@ -7,7 +7,7 @@ use crate::api::extract::Query;
 use crate::api::routes::problems::{Always, BadQuery};
 use crate::api::routes::users;
 use crate::api::validate::Validations;
-use crate::app::App;
+use crate::state::App;
 use axum::extract::State;
 use lychgate_store::TokenFilter;
 use serde::{Deserialize, Serialize};

@@ -4,7 +4,8 @@ use crate::api::authenticate::Authenticated;
 use crate::api::error::{ApiError, about};
 use crate::api::extract::PathId;
 use crate::api::routes::problems::{Always, BadId, NotFound};
-use crate::app::App;
+use crate::link::announce;
+use crate::state::App;
 use axum::extract::State;
 use http::StatusCode;
 use lychgate_types::TokenId;
@@ -20,6 +21,6 @@ pub(crate) async fn token_revoke(
 ) -> Result<StatusCode, ApiError> {
     let hash = app.store.token_revoke(&caller, id).await.map_err(about("token"))?;
     let hash = hash.ok_or_else(|| ApiError::not_found("token"))?;
-    app.tokens_revoked(&[hash]).await;
+    announce::tokens_revoked(&app, &[hash]).await;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -6,7 +6,7 @@ use crate::api::error::ApiError;
 use crate::api::extract::Json;
 use crate::api::routes::problems::{Always, BadBody, NameTaken};
 use crate::api::validate::Validations;
-use crate::app::App;
+use crate::state::App;
 use axum::extract::State;
 use http::StatusCode;
 use lychgate_authz::Role;

@@ -5,7 +5,8 @@ use crate::api::authenticate::Authenticated;
 use crate::api::error::{ApiError, about};
 use crate::api::extract::PathText;
 use crate::api::routes::problems::{Always, LastOwner, NotFound};
-use crate::app::App;
+use crate::link::announce;
+use crate::state::App;
 use axum::extract::State;
 use http::StatusCode;
 
@@ -21,6 +22,6 @@ pub(crate) async fn user_delete(
     let id = id_of(&app, &user).await?;
     let tokens = app.store.user_delete(&caller, id).await.map_err(about("user"))?;
     let tokens = tokens.ok_or_else(|| ApiError::not_found("user"))?;
-    app.tokens_revoked(&tokens).await;
+    announce::tokens_revoked(&app, &tokens).await;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -6,7 +6,7 @@ use crate::api::error::ApiError;
 use crate::api::extract::Query;
 use crate::api::routes::problems::{Always, BadQuery};
 use crate::api::validate::Validations;
-use crate::app::App;
+use crate::state::App;
 use axum::extract::State;
 use lychgate_store::UserFilter;
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,8 @@ use crate::api::authenticate::Authenticated;
 use crate::api::error::{ApiError, about};
 use crate::api::extract::PathText;
 use crate::api::routes::problems::{Always, LastOwner, NotFound};
-use crate::app::App;
+use crate::link::announce;
+use crate::state::App;
 use axum::extract::State;
 use lychgate_store::UserState;
 
@@ -24,6 +25,6 @@ pub(crate) async fn user_suspend(
         .user_set_state(&caller, id, UserState::Suspended)
         .await
         .map_err(about("user"))?;
-    app.tokens_revoked(&tokens).await;
+    announce::tokens_revoked(&app, &tokens).await;
     Ok(axum::Json(user.into()))
 }

@@ -3,7 +3,7 @@
 use crate::api::authenticate::Authenticated;
 use crate::api::error::{ApiError, about};
 use crate::api::routes::problems::Always;
-use crate::app::App;
+use crate::state::App;
 use axum::extract::State;
 use lychgate_types::{Timestamp, TokenId, UserId};
 use serde::Serialize;

@@ -1,0 +1,113 @@
+//! What every handler, the control link and the background work share: the store, the sealer, the clock, and the state in memory.
+
+use super::attachments::Attachments;
+use super::counts::Counts;
+use super::failed_auth::FailedAuth;
+use super::feed::Feed;
+use lychgate_authz::Caller;
+use lychgate_store::Store;
+use lychgate_store::seal::{SealError, Sealed, Sealer};
+use lychgate_telemetry::error::chain;
+use lychgate_types::secret::ProviderSecret;
+use lychgate_types::{Ambient, ControlPlaneId, ProviderKeyId, Timestamp, TokenId};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// `last_used_at` of a token is written at most this often.
+const TOUCH: Duration = Duration::from_secs(60);
+/// How many tokens' last touches are remembered; beyond that all are forgotten, which costs one early write each.
+const TOUCHES: usize = 10_000;
+
+/// What provider keys are sealed for, beside their row's id.
+const PROVIDER_KEY_COLUMN: &str = "provider_keys.sealed";
+
+/// The shared state; a cheap handle.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Inner>);
+
+/// What [`App`] points to.
+pub(crate) struct Inner {
+    pub(crate) store: Store,
+    pub(crate) sealer: Sealer,
+    pub(crate) ambient: Ambient,
+    pub(crate) control_plane_id: ControlPlaneId,
+    pub(crate) attachments: Arc<Attachments>,
+    pub(crate) feed: Feed,
+    pub(crate) failed_auth: FailedAuth,
+    pub(crate) counts: Arc<Counts>,
+    pub(crate) capture_content: bool,
+    touches: Mutex<HashMap<TokenId, Timestamp>>,
+}
+
+impl Deref for App {
+    type Target = Inner;
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("App")
+    }
+}
+
+impl App {
+    pub(crate) fn new(
+        store: Store,
+        sealer: Sealer,
+        ambient: Ambient,
+        attachments: Arc<Attachments>,
+        capture_content: bool,
+    ) -> Self {
+        let (failed_auth, touches) = (FailedAuth::default(), Mutex::default());
+        Self(Arc::new(Inner {
+            store,
+            sealer,
+            control_plane_id: ambient.new_id(),
+            ambient,
+            attachments,
+            feed: Feed::default(),
+            failed_auth,
+            counts: Arc::default(),
+            capture_content,
+            touches,
+        }))
+    }
+
+    /// Marks a token as used, at most once a minute. A failure does not fail the request.
+    pub(crate) async fn touch_token(&self, token: TokenId) {
+        let now = self.ambient.now();
+        if !self.touch_is_due(token, now) {
+            return;
+        }
+        if let Err(error) = self.store.token_touch(&Caller::control_plane(), token, now).await {
+            tracing::warn!(error = %chain(&error), "the last use of a token could not be recorded");
+        }
+    }
+
+    fn touch_is_due(&self, token: TokenId, now: Timestamp) -> bool {
+        let mut touches = self.touches.lock();
+        if touches.get(&token).is_some_and(|last| now < last.plus(TOUCH)) {
+            return false;
+        }
+        if touches.len() >= TOUCHES {
+            touches.clear();
+        }
+        touches.insert(token, now);
+        true
+    }
+
+    /// Seals a provider key for its row.
+    pub(crate) fn seal_provider_key(&self, id: ProviderKeyId, key: &ProviderSecret) -> Result<Sealed, SealError> {
+        self.sealer.seal(&self.ambient, key, id.as_uuid(), PROVIDER_KEY_COLUMN)
+    }
+
+    /// Opens what [`Self::seal_provider_key`] sealed for the same row.
+    pub(crate) fn open_provider_key(&self, id: ProviderKeyId, sealed: &Sealed) -> Result<ProviderSecret, SealError> {
+        self.sealer.open(sealed, id.as_uuid(), PROVIDER_KEY_COLUMN)
+    }
+}

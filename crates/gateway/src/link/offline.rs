@@ -1,0 +1,107 @@
+//! Starting without a control plane: what an earlier process knew is restored from the snapshot, and the snapshot is kept up to
+//! date for the next one.
+//!
+//! It is written when something in it changes, at most once a second, and while attached at least every half minute, because it
+//! also says when the replica was last attached.
+//!
+//! Not here: the file itself (`snapshot`).
+
+use crate::replica_state::ReplicaState;
+use crate::shared::Shared;
+use crate::snapshot::Snapshot;
+use crate::spool::Spool;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How often to check whether something has changed.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// How far the recorded time of the last attachment may lag behind.
+const MAX_AGE: Duration = Duration::from_secs(30);
+
+/// Restores what an earlier process knew. No requests are accepted on the strength of it yet: first this process has to find out
+/// whether a control plane can be reached.
+pub(crate) fn restore(core: &Shared) {
+    let Some((snapshot, age)) = core.snapshot_cache.load(&core.ambient, core.options.max_offline) else {
+        return;
+    };
+    let Some(last_attached) = Instant::now().checked_sub(age) else {
+        return;
+    };
+    core.spool.set_key(&snapshot.spool_key);
+    core.leases.restore(&snapshot.leases, core.ambient.now());
+    // Revocations since then can be asked for from here on.
+    core.applied.store(snapshot.applied, Ordering::Release);
+    core.replica_state.rcu(|now| ReplicaState {
+        link: now.link.clone(),
+        table: Arc::new(now.table.next(&snapshot.configuration)),
+    });
+    core.snapshot_cache
+        .receive(&snapshot.configuration, &snapshot.spool_key);
+    core.snapshot_cache.restored(last_attached);
+}
+
+/// Keeps the snapshot up to date; never returns where it is wanted.
+pub(crate) async fn run(core: Arc<Shared>) {
+    let Some(mut key) = core.snapshot_cache.key() else {
+        return;
+    };
+    let mut written: Option<(Version, Instant)> = None;
+    let mut check = tokio::time::interval(CHECK_INTERVAL);
+    check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        check.tick().await;
+        if key.has_changed().unwrap_or(false) {
+            key.mark_unchanged();
+            written = None;
+        }
+        let version = Version::of(&core);
+        let current = |(last, at): &(Version, Instant)| *last == version && at.elapsed() < MAX_AGE;
+        if core.replica_state.load().link.is_attached() && !written.as_ref().is_some_and(current) {
+            write_snapshot(&core).await;
+            written = Some((version, Instant::now()));
+        }
+    }
+}
+
+/// Writes down what is known now; nothing before a control plane has been attached to.
+pub(crate) async fn write_snapshot(core: &Arc<Shared>) {
+    let spool = Arc::clone(&core.spool);
+    let core = Arc::clone(core);
+    let write = move |_: &Spool| {
+        let Some(received) = core.snapshot_cache.received() else {
+            return;
+        };
+        let now = core.ambient.now();
+        let snapshot = Snapshot {
+            attached_at: now,
+            // Read before the leases, so that none of them was revoked up to this place.
+            applied: core.applied.load(Ordering::Acquire),
+            configuration: received.configuration,
+            spool_key: received.spool_key,
+            leases: core.leases.persist(now),
+        };
+        core.snapshot_cache.write(&snapshot, &core.ambient);
+    };
+    // It fails only when the process ends.
+    let _ = spool.run_blocking(write).await;
+}
+
+/// What must have changed for the snapshot to be written again.
+#[derive(Debug, PartialEq, Eq)]
+struct Version {
+    configuration: u64,
+    applied: u64,
+    leases: u64,
+}
+
+impl Version {
+    fn of(core: &Shared) -> Self {
+        Self {
+            configuration: core.replica_state.load().table.version,
+            applied: core.applied.load(Ordering::Acquire),
+            leases: core.leases.changes(),
+        }
+    }
+}

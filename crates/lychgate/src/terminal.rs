@@ -1,0 +1,5 @@
+//! The terminal: what is printed, what is asked, and the signals that end a role.
+
+pub(crate) mod output;
+pub(crate) mod prompt;
+pub(crate) mod signals;

@@ -1,0 +1,4 @@
+//! One folder per wire family.
+
+pub(crate) mod anthropic;
+pub(crate) mod openai;

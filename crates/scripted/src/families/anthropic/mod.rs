@@ -1,0 +1,3 @@
+//! Anthropic's.
+
+pub(crate) mod messages;

@@ -1,0 +1,83 @@
+//! Changing a gateway key: what it is called, until when it lets in, what it serves, and where from. Not its name, which
+//! operators and audit entries hold on to, and not its secret (`rotate`).
+
+use crate::connect::Store;
+use crate::error::StoreError;
+use crate::guard::Event;
+use crate::rows::ai_gateway_keys::{GatewayKey, GatewayKeyPatch};
+use crate::rows::changes::Change;
+use crate::sql::{ai_gateway_keys as sql, providers};
+use lychgate_authz::{Action, Caller, Resource, Target};
+use lychgate_types::GatewayKeyId;
+
+impl GatewayKeyPatch {
+    /// What changes, for the audit log.
+    fn words(&self) -> String {
+        let mut words = Vec::new();
+        if self.description.is_some() {
+            words.push("description".to_owned());
+        }
+        match self.expires_at {
+            Some(Some(at)) => words.push(format!("expires at {at}")),
+            Some(None) => words.push("does not expire".to_owned()),
+            None => {}
+        }
+        match self.disabled {
+            Some(true) => words.push("disabled".to_owned()),
+            Some(false) => words.push("enabled".to_owned()),
+            None => {}
+        }
+        match &self.providers {
+            Some(Some(providers)) => words.push(format!("providers: {}", list(providers))),
+            Some(None) => words.push("all providers".to_owned()),
+            None => {}
+        }
+        match &self.allowed_cidrs {
+            Some(Some(cidrs)) => words.push(format!("from {}", list(cidrs))),
+            Some(None) => words.push("from anywhere".to_owned()),
+            None => {}
+        }
+        words.join("; ")
+    }
+}
+
+/// What the key serves is part of its replicas' configuration.
+fn changes(id: GatewayKeyId, patch: &GatewayKeyPatch) -> Vec<Change> {
+    let mut changes = vec![Change::GatewayKey(id)];
+    if patch.providers.is_some() {
+        changes.push(Change::Configuration);
+    }
+    changes
+}
+
+fn list(values: &[impl ToString]) -> String {
+    values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+impl Store {
+    /// Changes a gateway key. A change of its providers counts the configuration version up.
+    pub async fn ai_gateway_key_update(
+        &self,
+        caller: &Caller,
+        id: GatewayKeyId,
+        patch: GatewayKeyPatch,
+    ) -> Result<GatewayKey, StoreError> {
+        let event = Event::new("update", Resource::AiGatewayKey).id(id.as_uuid());
+        self.admit(caller, Action::Update, Target::Shared, &event).await?;
+        let now = self.now();
+        let mut tx = self.engine.begin().await?;
+        if patch.providers.is_some() {
+            // First, since it makes concurrent changes wait for each other.
+            providers::bump_version(tx.conn()).await?;
+        }
+        if !sql::update(tx.conn(), id, now, &patch).await? {
+            return Err(StoreError::NotFound);
+        }
+        let key = sql::get(&mut tx, id, now).await?;
+        let event = event.name(&key.name).prefix(&key.secret_prefix).detail(patch.words());
+        self.record(&mut tx, caller, &event).await?;
+        self.announce(&mut tx, &changes(id, &patch)).await?;
+        tx.commit().await?;
+        Ok(key)
+    }
+}

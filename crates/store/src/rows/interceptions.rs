@@ -1,0 +1,151 @@
+//! Recorded AI requests.
+
+use crate::rows::users::UserRef;
+use lychgate_types::interception::{
+    CredentialKind, InterceptionRecord, ModelThought, Outcome, Prompt, TokenUsage, ToolUsage,
+};
+use lychgate_types::provider::{Api, ProviderType};
+use lychgate_types::{GatewayKeyId, InterceptionId, ReplicaId, Timestamp, TokenId, UserId};
+use uuid::Uuid;
+
+/// One recorded AI request, with sums instead of its lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InterceptionSummary {
+    /// Its id.
+    pub id: InterceptionId,
+    /// Who sent it.
+    pub user: UserRef,
+    /// With which token.
+    pub token_id: TokenId,
+    /// The provider's name at that time.
+    pub provider: String,
+    /// The provider's wire family.
+    pub provider_type: ProviderType,
+    /// The API spoken.
+    pub api: Api,
+    /// The model asked for.
+    pub model: String,
+    /// The model asked of the provider, where a route named another.
+    pub served_model: Option<String>,
+    /// Whether a stream was asked for.
+    pub streaming: bool,
+    /// The client program.
+    pub client: String,
+    /// The `user-agent` header.
+    pub user_agent: String,
+    /// The client's own session id.
+    pub client_session_id: Option<String>,
+    /// Of the client's session, else of the thread, else its own.
+    pub session_id: Uuid,
+    /// The interception whose tool call this one brings the result of.
+    pub thread_parent_id: Option<InterceptionId>,
+    /// The first interception of the thread; `None` on the first itself.
+    pub thread_root_id: Option<InterceptionId>,
+    /// Whose credential went upstream.
+    pub credential_kind: CredentialKind,
+    /// Some characters of it.
+    pub credential_hint: String,
+    /// The gateway key of the replica that saw it; `None` for the embedded gateway.
+    pub gateway_key_id: Option<GatewayKeyId>,
+    /// The replica that saw it.
+    pub replica_id: Option<ReplicaId>,
+    /// When the request's head had arrived.
+    pub started_at: Timestamp,
+    /// When it was over.
+    pub ended_at: Timestamp,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The provider's HTTP status.
+    pub upstream_status: Option<u16>,
+    /// The error's type.
+    pub error_type: Option<String>,
+    /// The error's message.
+    pub error_message: Option<String>,
+    /// The provider's request id.
+    pub provider_request_id: Option<String>,
+    /// Why the model stopped.
+    pub stop_reason: Option<String>,
+    /// Upstream attempts made.
+    pub attempts: u32,
+    /// In milliseconds.
+    pub time_to_first_byte_ms: Option<i64>,
+    /// The gateway's own time, in microseconds.
+    pub overhead_us: i64,
+    /// Sums over its token usages.
+    pub tokens: TokenSums,
+}
+
+/// Sums over the token usages of one interception; the kinds do not overlap (see [`TokenUsage`]).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TokenSums {
+    /// Neither read from nor written to a cache.
+    pub input_tokens: i64,
+    /// Reasoning included.
+    pub output_tokens: i64,
+    /// Read from a cache.
+    pub cache_read_input_tokens: i64,
+    /// Written to a cache for a short time.
+    pub cache_write_input_tokens: i64,
+    /// Written to a cache for an hour.
+    pub cache_write_1h_input_tokens: i64,
+    /// Those of the output spent on reasoning.
+    pub reasoning_tokens: i64,
+    /// Whether any of the usages is only an estimate.
+    pub estimated: bool,
+}
+
+/// One recorded AI request, whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InterceptionDetail {
+    /// All but the lists.
+    pub summary: InterceptionSummary,
+    /// One per upstream response.
+    pub token_usages: Vec<TokenUsage>,
+    /// The user's words.
+    pub prompts: Vec<Prompt>,
+    /// Tool calls, in the answer's order.
+    pub tool_usages: Vec<ToolUsage>,
+    /// Thoughts, in the answer's order.
+    pub model_thoughts: Vec<ModelThought>,
+}
+
+/// Which interceptions are wanted; all that is given must fit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InterceptionFilter {
+    /// Of this user.
+    pub user: Option<UserId>,
+    /// To the provider of this name.
+    pub provider: Option<String>,
+    /// For this model.
+    pub model: Option<String>,
+    /// From this client program.
+    pub client: Option<String>,
+    /// Of this session ([`InterceptionSummary::session_id`]).
+    pub session: Option<Uuid>,
+    /// That ended so.
+    pub outcome: Option<Outcome>,
+    /// That started at or after.
+    pub since: Option<Timestamp>,
+    /// That started before.
+    pub until: Option<Timestamp>,
+}
+
+/// Which replica delivers; stamped on its records.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReplicaStamp {
+    /// As it introduced itself.
+    pub replica_id: Option<ReplicaId>,
+}
+
+/// A record with what the control plane knows of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Placed<'r> {
+    pub(crate) record: &'r InterceptionRecord,
+    pub(crate) token: TokenId,
+    pub(crate) user: UserId,
+    pub(crate) session: Uuid,
+    pub(crate) parent: Option<ThreadLink>,
+}
+
+/// A thread's link: the interception and the root of its thread (itself, if it is the first).
+pub(crate) type ThreadLink = (InterceptionId, InterceptionId);

@@ -1,0 +1,86 @@
+//! User tokens. No row has a field for a secret; the hash of one only goes in.
+
+use crate::rows::users::{UserRef, UserState};
+use lychgate_authz::{Role, Scopes};
+use lychgate_types::{Timestamp, TokenId, UserId};
+
+/// A user token, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// Its id.
+    pub id: TokenId,
+    /// Whose it is.
+    pub user: UserRef,
+    /// Lower case; need not be unique.
+    pub name: String,
+    /// The first 11 characters of the secret: for display only.
+    pub secret_prefix: String,
+    /// What it narrows the user's role to.
+    pub scopes: Scopes,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// From when on it does not work; `None`: never.
+    pub expires_at: Option<Timestamp>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// A token to be made.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TokenInsert {
+    /// Made by the caller.
+    pub id: TokenId,
+    /// Given by the caller.
+    pub created_at: Timestamp,
+    /// Whose it shall be.
+    pub user_id: UserId,
+    /// Stored in lower case; must keep the name rule.
+    pub name: String,
+    /// The first 11 characters of the secret.
+    pub secret_prefix: String,
+    /// SHA-256 of the secret.
+    pub hashed_secret: Vec<u8>,
+    /// What it shall narrow the user's role to; at most what the caller's own token allows.
+    pub scopes: Scopes,
+    /// From when on it shall not work.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl std::fmt::Debug for TokenInsert {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokenInsert")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Which tokens are wanted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TokenFilter {
+    /// Only this user's.
+    pub user: Option<UserId>,
+}
+
+/// What is known of a token that somebody showed. It is for the caller to see whether it still works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenAuthentication {
+    /// The token.
+    pub token_id: TokenId,
+    /// Whose it is.
+    pub user_id: UserId,
+    /// The user's name.
+    pub username: String,
+    /// The user's role.
+    pub role: Role,
+    /// Deleted users count as suspended.
+    pub user_state: UserState,
+    /// What the token narrows the role to.
+    pub scopes: Scopes,
+    /// From when on it does not work.
+    pub expires_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}

@@ -1,0 +1,54 @@
+//! Users.
+
+use lychgate_authz::Role;
+use lychgate_types::{Timestamp, UserId};
+
+/// A user who was not deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Its id.
+    pub id: UserId,
+    /// Lower case, unique among users who were not deleted.
+    pub username: String,
+    /// What the user is in the deployment.
+    pub role: Role,
+    /// Whether the user's tokens work.
+    pub state: UserState,
+    /// When the user was made.
+    pub created_at: Timestamp,
+}
+
+/// A user as other things name it; a deleted user keeps its name there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserRef {
+    /// Its id.
+    pub id: UserId,
+    /// Its name.
+    pub username: String,
+}
+
+lychgate_types::text_enum! {
+    /// Whether a user's tokens work.
+    UserState {
+        /// They do.
+        Active = "active",
+        /// They do not, until the user is active again.
+        Suspended = "suspended",
+    }
+}
+
+/// A user to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserInsert {
+    /// Stored in lower case; must keep the name rule.
+    pub username: String,
+    /// What the user shall be.
+    pub role: Role,
+}
+
+/// Which users are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UserFilter {
+    /// Part of the name.
+    pub q: Option<String>,
+}

@@ -1,0 +1,54 @@
+//! The secrets of gateway keys as rotation moves them. A hash goes from one table into the other without leaving the database.
+
+use crate::engine::{Conn, args};
+use crate::error::StoreError;
+use crate::rows::ai_gateway_keys::GatewayKeyRotation;
+use lychgate_types::{GatewayKeyId, Timestamp};
+
+crate::sql::texts! {
+    MARK_ROTATED = "UPDATE ai_gateway_keys SET rotated_at = $2 WHERE id = $1";
+    GRACE_END = "SELECT MAX(valid_until) AS valid_until FROM ai_gateway_key_retired_secrets \
+         WHERE key_id = $1 AND valid_until > $2";
+    END_GRACE = "UPDATE ai_gateway_key_retired_secrets SET valid_until = $2 WHERE key_id = $1 AND valid_until > $2";
+    RETIRE = "INSERT INTO ai_gateway_key_retired_secrets (hashed_secret, key_id, secret_prefix, retired_at, valid_until) \
+         SELECT hashed_secret, id, secret_prefix, $2, $3 FROM ai_gateway_keys WHERE id = $1";
+    REPLACE = "UPDATE ai_gateway_keys SET secret_prefix = $2, hashed_secret = $3 WHERE id = $1";
+    PRUNE = "DELETE FROM ai_gateway_key_retired_secrets WHERE valid_until < $1";
+}
+
+/// Locks the key's row to the transaction's end; whether there is one.
+pub(crate) async fn mark_rotated(conn: Conn<'_>, id: GatewayKeyId, at: Timestamp) -> Result<bool, StoreError> {
+    Ok(conn.execute(MARK_ROTATED, args![id, at]).await? > 0)
+}
+
+/// When the last of the key's replaced secrets stops working; `None` where none works at this time.
+pub(crate) async fn grace_end(
+    conn: Conn<'_>,
+    id: GatewayKeyId,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, StoreError> {
+    conn.one(GRACE_END, args![id, now]).await?.opt_time("valid_until")
+}
+
+pub(crate) async fn end_grace(conn: Conn<'_>, id: GatewayKeyId, now: Timestamp) -> Result<(), StoreError> {
+    conn.execute(END_GRACE, args![id, now]).await.map(drop)
+}
+
+/// Copies the key's present secret to the replaced ones.
+pub(crate) async fn retire(
+    conn: Conn<'_>,
+    id: GatewayKeyId,
+    at: Timestamp,
+    valid_until: Timestamp,
+) -> Result<(), StoreError> {
+    conn.execute(RETIRE, args![id, at, valid_until]).await.map(drop)
+}
+
+pub(crate) async fn replace(conn: Conn<'_>, id: GatewayKeyId, new: &GatewayKeyRotation) -> Result<(), StoreError> {
+    let values = args![id, &*new.secret_prefix, &*new.hashed_secret];
+    conn.execute(REPLACE, values).await.map(drop)
+}
+
+pub(crate) async fn prune(conn: Conn<'_>, before: Timestamp) -> Result<u64, StoreError> {
+    conn.execute(PRUNE, args![before]).await
+}

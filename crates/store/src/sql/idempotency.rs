@@ -1,0 +1,60 @@
+//! Remembered answers.
+
+use crate::engine::{Conn, Tx, args, foreign};
+use crate::error::StoreError;
+use crate::rows::idempotency::{Idempotency, RememberedAnswer};
+use lychgate_types::{Timestamp, UserId};
+use uuid::Uuid;
+
+super::texts! {
+    DELETE_EXPIRED = "DELETE FROM idempotency_keys WHERE expires_at <= $1";
+    INSERT = "INSERT INTO idempotency_keys \
+         (id, created_at, expires_at, user_id, operation, key, request_fingerprint, sealed_answer) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    FIND = "SELECT request_fingerprint, sealed_answer FROM idempotency_keys \
+         WHERE user_id = $1 AND operation = $2 AND key = $3 AND expires_at > $4";
+}
+
+/// Remembers an answer from `now` until `expires_at`, and forgets those whose time is over.
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    id: Uuid,
+    (now, expires_at): (Timestamp, Timestamp),
+    (user, operation): (UserId, &str),
+    new: &Idempotency,
+) -> Result<(), StoreError> {
+    prune(tx.conn(), now).await?;
+    let values = args![
+        id,
+        now,
+        expires_at,
+        user,
+        operation,
+        &*new.key,
+        new.request_fingerprint.as_slice(),
+        &*new.sealed_answer,
+    ];
+    tx.conn().execute(INSERT, values).await.map(drop)
+}
+
+/// Forgets those whose time is over.
+pub(crate) async fn prune(conn: Conn<'_>, now: Timestamp) -> Result<u64, StoreError> {
+    conn.execute(DELETE_EXPIRED, args![now]).await
+}
+
+pub(crate) async fn find(
+    conn: Conn<'_>,
+    user: UserId,
+    operation: &str,
+    key: &str,
+    now: Timestamp,
+) -> Result<Option<RememberedAnswer>, StoreError> {
+    let Some(row) = conn.optional(FIND, args![user, operation, key, now]).await? else {
+        return Ok(None);
+    };
+    let fingerprint = row.bytes("request_fingerprint")?;
+    Ok(Some(RememberedAnswer {
+        request_fingerprint: fingerprint.as_slice().try_into().map_err(foreign)?,
+        sealed_answer: row.bytes("sealed_answer")?,
+    }))
+}

@@ -1,0 +1,259 @@
+//! Writing interceptions, in bulk.
+
+use crate::engine::{Args, Bulk, Conn, args, clean, cut};
+use crate::error::StoreError;
+use crate::rows::interceptions::{Placed, ThreadLink};
+use lychgate_types::interception::InterceptionRecord;
+use lychgate_types::secret::SecretHash;
+use lychgate_types::{GatewayKeyId, InterceptionId, ReplicaId, TokenId, UserId};
+use std::collections::{HashMap, HashSet};
+
+/// A replica is not trusted with the size of what it sends: header-like texts end here, in characters.
+const HEADER: usize = 512;
+/// Ids and names given by others.
+const LABEL: usize = 255;
+/// Error messages.
+const MESSAGE: usize = 4096;
+/// Prompts, arguments and thoughts; the replica cuts them well before.
+const CONTENT: usize = 2 << 20;
+/// Counters in one usage object.
+const COUNTERS: usize = 64;
+/// No response has so many tokens, and sums of them stay far from overflow.
+const MOST_TOKENS: i64 = 1 << 50;
+
+const TOKENS: Bulk = Bulk {
+    head: "WITH wanted (token_hash) AS (",
+    tail: ") SELECT t.token_hash, t.id, t.user_id FROM tokens t WHERE t.token_hash IN (SELECT token_hash FROM wanted)",
+};
+/// The newest interception of that user that asked for that tool call; ids sort by time.
+const PARENTS: Bulk = Bulk {
+    head: "WITH wanted (user_id, tool_call_id) AS (",
+    tail: ") SELECT w.user_id, w.tool_call_id, i.id, i.thread_root_id FROM wanted w JOIN interceptions i ON i.id = \
+           (SELECT t.interception_id FROM tool_usages t WHERE t.user_id = w.user_id AND t.tool_call_id = w.tool_call_id \
+           ORDER BY t.interception_id DESC LIMIT 1)",
+};
+const INTERCEPTIONS: Bulk = Bulk {
+    head: "INSERT INTO interceptions (id, user_id, token_id, provider, provider_type, api, model, streaming, client, \
+           user_agent, client_session_id, session_id, thread_parent_tool_call_id, thread_parent_id, thread_root_id, \
+           credential_kind, credential_hint, gateway_key_id, replica_id, started_at, ended_at, outcome, upstream_status, \
+           error_type, error_message, provider_request_id, stop_reason, attempts, time_to_first_byte_ms, overhead_us, \
+           served_model) ",
+    tail: " ON CONFLICT (id) DO NOTHING RETURNING id",
+};
+const TOKEN_USAGES: Bulk = Bulk {
+    head: "INSERT INTO token_usages (interception_id, position, provider_response_id, input_tokens, output_tokens, \
+           cache_read_input_tokens, cache_write_input_tokens, cache_write_1h_input_tokens, reasoning_tokens, estimated, extra) ",
+    tail: "",
+};
+const PROMPTS: Bulk = Bulk {
+    head: "INSERT INTO prompts (interception_id, position, provider_response_id, prompt) ",
+    tail: "",
+};
+const TOOL_USAGES: Bulk = Bulk {
+    head: "INSERT INTO tool_usages (interception_id, position, user_id, provider_response_id, tool_call_id, tool, input) ",
+    tail: "",
+};
+const MODEL_THOUGHTS: Bulk = Bulk {
+    head: "INSERT INTO model_thoughts (interception_id, position, content, source) ",
+    tail: "",
+};
+#[cfg(test)]
+pub(in crate::sql) const BULKS: &[Bulk] = &[
+    TOKENS,
+    PARENTS,
+    INTERCEPTIONS,
+    TOKEN_USAGES,
+    PROMPTS,
+    TOOL_USAGES,
+    MODEL_THOUGHTS,
+];
+
+/// The tokens with these hashes, whatever their state: what was sent with them was billed.
+pub(crate) async fn tokens(
+    conn: Conn<'_>,
+    hashes: &HashSet<SecretHash>,
+) -> Result<HashMap<[u8; 32], (TokenId, UserId)>, StoreError> {
+    let rows = hashes.iter().map(|hash| args![hash.as_bytes().as_slice()]).collect();
+    let mut found = HashMap::new();
+    for row in TOKENS.run(conn, rows).await? {
+        if let Ok(hash) = row.bytes("token_hash")?.as_slice().try_into() {
+            found.insert(hash, (row.id("id")?, row.id("user_id")?));
+        }
+    }
+    Ok(found)
+}
+
+/// Who asked for these tool calls.
+pub(crate) async fn parents(
+    conn: Conn<'_>,
+    wanted: &HashSet<(UserId, String)>,
+) -> Result<HashMap<(UserId, String), ThreadLink>, StoreError> {
+    let rows = wanted.iter().map(|(user, call)| args![*user, &**call]).collect();
+    let mut found = HashMap::new();
+    for row in PARENTS.run(conn, rows).await? {
+        let id = row.id("id")?;
+        found.insert(
+            (row.id("user_id")?, row.text("tool_call_id")?),
+            (id, row.opt_id("thread_root_id")?.unwrap_or(id)),
+        );
+    }
+    Ok(found)
+}
+
+/// Inserts those that are not there yet, and gives their ids.
+pub(crate) async fn interceptions(
+    conn: Conn<'_>,
+    placed: &[Placed<'_>],
+    gateway_key: Option<GatewayKeyId>,
+    replica: Option<ReplicaId>,
+) -> Result<HashSet<InterceptionId>, StoreError> {
+    let rows = placed
+        .iter()
+        .map(|place| interception(place, gateway_key, replica))
+        .collect();
+    INTERCEPTIONS
+        .run(conn, rows)
+        .await?
+        .iter()
+        .map(|row| row.id("id"))
+        .collect()
+}
+
+fn interception(place: &Placed<'_>, gateway_key: Option<GatewayKeyId>, replica: Option<ReplicaId>) -> Args {
+    let record = place.record;
+    let label = |text: &Option<String>| text.as_deref().map(|text| cut(text, LABEL).to_owned());
+    args![
+        record.id,
+        place.user,
+        place.token,
+        cut(&record.provider, LABEL),
+        record.provider_type.as_str(),
+        record.api.as_str(),
+        cut(&record.model, LABEL),
+        record.streaming,
+        cut(&record.client, LABEL),
+        cut(&record.user_agent, HEADER),
+        label(&record.client_session_id),
+        place.session,
+        label(&record.thread_parent_tool_call_id),
+        place.parent.map(|(parent, _)| parent),
+        place.parent.map(|(_, root)| root),
+        record.credential_kind.as_str(),
+        cut(&record.credential_hint, LABEL),
+        gateway_key,
+        replica,
+        record.started_at,
+        record.ended_at,
+        record.outcome.as_str(),
+        record.upstream_status,
+        label(&record.error_type),
+        record.error_message.as_deref().map(|text| cut(text, MESSAGE)),
+        label(&record.provider_request_id),
+        label(&record.stop_reason),
+        record.attempts,
+        record.time_to_first_byte_ms.map(|n| n.max(0)),
+        record.overhead_us.max(0),
+        label(&record.served_model),
+    ]
+}
+
+/// Inserts the lists of new interceptions.
+pub(crate) async fn token_usages(conn: Conn<'_>, records: &[Placed<'_>]) -> Result<(), StoreError> {
+    let tokens = |n: i64| n.clamp(0, MOST_TOKENS);
+    let rows = children(
+        records,
+        |record| &record.token_usages,
+        |place, position, usage| {
+            let extra = usage
+                .extra
+                .iter()
+                .take(COUNTERS)
+                .map(|(name, n)| (clean(cut(name, LABEL).to_owned()), *n));
+            args![
+                place.record.id,
+                position,
+                cut(&usage.provider_response_id, LABEL),
+                tokens(usage.input_tokens),
+                tokens(usage.output_tokens),
+                tokens(usage.cache_read_input_tokens),
+                tokens(usage.cache_write_input_tokens),
+                tokens(usage.cache_write_1h_input_tokens),
+                tokens(usage.reasoning_tokens),
+                usage.estimated,
+                extra.collect::<std::collections::BTreeMap<_, _>>(),
+            ]
+        },
+    );
+    TOKEN_USAGES.run(conn, rows).await.map(drop)
+}
+
+/// Inserts the lists of new interceptions.
+pub(crate) async fn prompts(conn: Conn<'_>, records: &[Placed<'_>]) -> Result<(), StoreError> {
+    let rows = children(
+        records,
+        |record| &record.prompts,
+        |place, position, prompt| {
+            let response = cut(&prompt.provider_response_id, LABEL);
+            args![place.record.id, position, response, cut(&prompt.prompt, CONTENT)]
+        },
+    );
+    PROMPTS.run(conn, rows).await.map(drop)
+}
+
+/// Inserts the lists of new interceptions.
+pub(crate) async fn tool_usages(conn: Conn<'_>, records: &[Placed<'_>]) -> Result<(), StoreError> {
+    let rows = children(
+        records,
+        |record| &record.tool_usages,
+        |place, position, usage| {
+            args![
+                place.record.id,
+                position,
+                place.user,
+                cut(&usage.provider_response_id, LABEL),
+                tool_call_id(&usage.tool_call_id),
+                cut(&usage.tool, LABEL),
+                cut(&usage.input, CONTENT),
+            ]
+        },
+    );
+    TOOL_USAGES.run(conn, rows).await.map(drop)
+}
+
+/// Inserts the lists of new interceptions.
+pub(crate) async fn model_thoughts(conn: Conn<'_>, records: &[Placed<'_>]) -> Result<(), StoreError> {
+    let rows = children(
+        records,
+        |record| &record.model_thoughts,
+        |place, position, thought| {
+            args![
+                place.record.id,
+                position,
+                cut(&thought.content, CONTENT),
+                thought.source.as_str()
+            ]
+        },
+    );
+    MODEL_THOUGHTS.run(conn, rows).await.map(drop)
+}
+
+/// A tool call's id in the form in which it is stored and looked up.
+pub(crate) fn tool_call_id(id: &str) -> String {
+    clean(cut(id, LABEL).to_owned())
+}
+
+fn children<'r, T: 'r>(
+    records: &[Placed<'r>],
+    list: impl Fn(&'r InterceptionRecord) -> &'r Vec<T>,
+    row: impl Fn(&Placed<'r>, i64, &T) -> Args,
+) -> Vec<Args> {
+    let mut rows = Vec::new();
+    for place in records {
+        rows.extend(
+            (0i64..)
+                .zip(list(place.record))
+                .map(|(position, item)| row(place, position, item)),
+        );
+    }
+    rows
+}

@@ -1,0 +1,53 @@
+//! What each API and each wire family implements.
+
+use crate::capture::Capture;
+use crate::json::counters::Counters;
+use crate::limits::BODY_BYTES;
+use crate::sse::{Event, Ignored};
+use crate::{MalformedBody, RequestFacts, ResponseFacts};
+
+/// How one API spells requests and answers.
+pub(crate) trait ApiFormat: Sync {
+    /// Reads a request's body.
+    fn read_request(&self, body: &[u8]) -> Result<RequestFacts, MalformedBody>;
+
+    /// A reader for one answer.
+    fn response(&self, capture: Capture) -> Box<dyn ResponseFormat>;
+
+    /// Largest blocking answer that is parsed whole, in bytes.
+    fn body_limit(&self) -> usize {
+        BODY_BYTES
+    }
+
+    /// The body of a streaming request, changed so that the stream tells its usage; `None` where it does so anyway.
+    fn with_usage_requested(&self, _body: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// The error event that ends a stream, with whatever must follow it.
+    fn error_event(&self, status: u16, message: &str) -> String;
+}
+
+/// Reads one answer of an API. Implementations skip what they can't read.
+pub(crate) trait ResponseFormat: Send + Sync + std::fmt::Debug {
+    /// One event of a stream. Answers which others like it need not be shown: those that would change nothing, whatever came
+    /// before them.
+    fn event(&mut self, event: &Event<'_>) -> Ignored;
+    /// A whole blocking answer. False when it is not JSON.
+    fn body(&mut self, body: &[u8]) -> bool;
+    /// The counters of a usage object that was found at the end of an answer too large to parse.
+    fn usage(&mut self, counters: Counters);
+    /// Whether the stream's last event was seen.
+    fn is_complete(&self) -> bool;
+    /// What was found; `complete` may be left false for blocking answers.
+    fn facts(self: Box<Self>) -> ResponseFacts;
+}
+
+/// How the providers of one wire family spell errors.
+pub(crate) trait ErrorFormat: Sync {
+    /// The error type that goes with a status.
+    fn error_type(&self, status: u16) -> &'static str;
+
+    /// A whole body.
+    fn body(&self, status: u16, message: &str) -> String;
+}

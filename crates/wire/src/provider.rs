@@ -1,0 +1,270 @@
+//! What requests to one provider type look like: which paths there are, where credentials are, and how its clients are told
+//! from others. Plain data, which the gateway acts by.
+//!
+//! Not here: the data itself (`providers`, one folder per type), and which types there are (crate `types`).
+
+use crate::providers::{DEFAULT_FAMILY, description};
+use lychgate_types::provider::{Api, ProviderType, WireFamily};
+
+/// The description of one provider type.
+#[derive(Debug, Clone, Copy)]
+pub struct ProviderDescription {
+    /// The beginning of a client's path that the base URL ends with already: `/v1` with OpenAI. Every path below has it.
+    pub base_path: &'static str,
+    /// The paths that are relayed; the first that matches counts.
+    pub paths: &'static [AllowedPath],
+    /// Where credentials are.
+    pub credentials: Credentials,
+    /// How a request for a provider of this type is told from others when the provider's name is not known.
+    pub signs: ClientSigns,
+}
+
+/// A path that is relayed.
+#[derive(Debug, Clone, Copy)]
+pub struct AllowedPath {
+    /// What follows the provider's name in the client's path. With `*` at its end, anything that begins like this.
+    pub path: &'static str,
+    /// The methods, as an `Allow` header lists them.
+    pub methods: &'static str,
+    /// The API whose exchanges are recorded; `None` for what only passes through.
+    pub api: Option<Api>,
+}
+
+/// Where credentials are in requests to a provider type. Every header named here is taken out of what goes upstream, whatever
+/// the type of the provider that it goes to ([`credential_headers`]).
+#[derive(Debug, Clone, Copy)]
+pub struct Credentials {
+    /// Where clients send the credential that they were given, which is a user token, the most usual place first.
+    pub token: &'static [CredentialHeader],
+    /// Where a provider key of the user's own may be; the first header that has one counts, and goes on as it came.
+    pub own_key: &'static [&'static str],
+    /// Where the provider expects the central key.
+    pub central_key: CredentialHeader,
+}
+
+/// A header with a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CredentialHeader {
+    /// Its name, in lower case.
+    pub name: &'static str,
+    /// What its value is.
+    pub scheme: Scheme,
+}
+
+/// How a header's value holds a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// The value is the credential.
+    Plain,
+    /// The credential follows the word `Bearer`.
+    Bearer,
+}
+
+/// How requests of one provider type's clients are recognised.
+#[derive(Debug, Clone, Copy)]
+pub struct ClientSigns {
+    /// Beginnings of paths.
+    pub paths: &'static [&'static str],
+    /// Names of headers, in lower case.
+    pub headers: &'static [&'static str],
+}
+
+/// `authorization: Bearer …`
+pub(crate) const BEARER: CredentialHeader = CredentialHeader {
+    name: "authorization",
+    scheme: Scheme::Bearer,
+};
+
+/// Credential headers of providers that there is no type for. A client that was set up for one of those may send its key along.
+const OTHER_CREDENTIAL_HEADERS: &[&str] = &["api-key", "x-goog-api-key"];
+
+/// The description of a provider type.
+pub const fn describe(provider_type: ProviderType) -> &'static ProviderDescription {
+    description(provider_type)
+}
+
+/// Every header that any provider takes a credential in. Some come more than once.
+pub fn credential_headers() -> impl Iterator<Item = &'static str> {
+    let of_type = |provider_type: &ProviderType| {
+        let Credentials {
+            token,
+            own_key,
+            central_key,
+        } = describe(*provider_type).credentials;
+        let token = token.iter().map(|header| header.name);
+        token.chain(own_key.iter().copied()).chain([central_key.name])
+    };
+    let all = ProviderType::ALL.iter().flat_map(of_type);
+    all.chain(OTHER_CREDENTIAL_HEADERS.iter().copied())
+}
+
+/// The wire family of a request whose provider is not known, by what follows the provider's name in its path, and by its
+/// headers.
+pub fn likely_family(path: &str, has_header: impl Fn(&str) -> bool) -> WireFamily {
+    let likely = |shows: &dyn Fn(&ClientSigns) -> bool| {
+        let mut types = ProviderType::ALL.iter();
+        types.find(|provider_type| shows(&describe(**provider_type).signs))
+    };
+    let by_path = likely(&|signs| signs.paths.iter().any(|beginning| path.starts_with(beginning)));
+    by_path
+        .or_else(|| likely(&|signs| signs.headers.iter().any(|name| has_header(name))))
+        .map_or(DEFAULT_FAMILY, |provider_type| provider_type.wire_family())
+}
+
+impl ProviderDescription {
+    /// The entry of the list that a path is on.
+    pub fn path(&self, path: &str) -> Option<&'static AllowedPath> {
+        self.paths.iter().find(|allowed| allowed.matches(path))
+    }
+}
+
+impl AllowedPath {
+    /// A path whose exchanges are recorded.
+    pub(crate) const fn recorded(path: &'static str, api: Api) -> Self {
+        Self {
+            path,
+            methods: "POST",
+            api: Some(api),
+        }
+    }
+
+    /// A path that only passes through.
+    pub(crate) const fn unrecorded(path: &'static str, methods: &'static str) -> Self {
+        Self {
+            path,
+            methods,
+            api: None,
+        }
+    }
+
+    /// Whether the method is one of this path's.
+    pub fn allows(&self, method: &str) -> bool {
+        self.methods.split(", ").any(|allowed| allowed == method)
+    }
+
+    fn matches(&self, path: &str) -> bool {
+        match self.path.strip_suffix('*') {
+            Some(beginning) => path.starts_with(beginning),
+            None => path == self.path,
+        }
+    }
+}
+
+impl CredentialHeader {
+    /// The credential in a value of this header; `None` where the value has another scheme.
+    pub fn credential<'a>(&self, value: &'a [u8]) -> Option<&'a [u8]> {
+        match self.scheme {
+            Scheme::Plain => Some(value),
+            Scheme::Bearer => bearer(value),
+        }
+    }
+
+    /// The header's value for a credential.
+    pub fn value(&self, credential: &str) -> String {
+        match self.scheme {
+            Scheme::Plain => credential.to_owned(),
+            Scheme::Bearer => format!("Bearer {credential}"),
+        }
+    }
+}
+
+/// What follows the scheme `Bearer`.
+pub fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = value.split_at_checked(b"bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| rest.trim_ascii())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_description_can_be_acted_by() {
+        for provider_type in ProviderType::ALL {
+            let description = describe(*provider_type);
+            for path in description.paths {
+                assert!(path.path.starts_with(description.base_path), "{path:?}");
+                assert!(path.path[description.base_path.len()..].starts_with('/'), "{path:?}");
+                assert!(
+                    path.path.find('*').is_none_or(|at| at + 1 == path.path.len()),
+                    "{path:?}"
+                );
+                let upper = |method: &str| !method.is_empty() && method.bytes().all(|b| b.is_ascii_uppercase());
+                assert!(path.methods.split(", ").all(upper), "{path:?}");
+                if let Some(api) = path.api {
+                    assert_eq!(api.wire_family(), provider_type.wire_family(), "{path:?}");
+                }
+            }
+            assert!(!description.credentials.token.is_empty() && !description.credentials.own_key.is_empty());
+            let names = credential_headers().chain(description.signs.headers.iter().copied());
+            for name in names {
+                let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+                assert!(!name.is_empty() && name.bytes().all(plain), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_entry_hides_a_later_one() {
+        for provider_type in ProviderType::ALL {
+            let paths = describe(*provider_type).paths;
+            for (at, path) in paths.iter().enumerate() {
+                let example = path.path.replace('*', "x");
+                let first = paths.iter().position(|path| path.matches(&example));
+                assert_eq!(first, Some(at), "{provider_type}: {}", path.path);
+            }
+        }
+    }
+
+    #[test]
+    fn every_api_is_on_a_list() {
+        for api in Api::ALL {
+            let mut types = ProviderType::ALL.iter();
+            assert!(
+                types.any(|provider_type| describe(*provider_type).paths.iter().any(|path| path.api == Some(*api))),
+                "{api}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_request_is_recognised_by_its_path_then_by_its_headers() {
+        let with = |path: &str, header: Option<&str>| likely_family(path, |name| Some(name) == header);
+        for (path, header, family) in [
+            ("/v1/messages", None, WireFamily::Anthropic),
+            ("/v1/messages/count_tokens", None, WireFamily::Anthropic),
+            ("/v1/models", Some("anthropic-version"), WireFamily::Anthropic),
+            ("/v1/models", Some("x-api-key"), WireFamily::Anthropic),
+            ("/v1/models", Some("authorization"), WireFamily::OpenAi),
+            ("/v1/models", None, WireFamily::OpenAi),
+            ("/v1/chat/completions", Some("x-api-key"), WireFamily::OpenAi),
+            ("", None, WireFamily::OpenAi),
+        ] {
+            assert_eq!(with(path, header), family, "{path} {header:?}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_read_and_written_by_their_scheme() {
+        let plain = CredentialHeader {
+            name: "x",
+            scheme: Scheme::Plain,
+        };
+        for (header, value, credential) in [
+            (plain, "key", Some("key")),
+            (plain, "Bearer key", Some("Bearer key")),
+            (BEARER, "Bearer key", Some("key")),
+            (BEARER, "bEARER  key ", Some("key")),
+            (BEARER, "Bearer", None),
+            (BEARER, "Basic key", None),
+            (BEARER, "key", None),
+        ] {
+            let found = header.credential(value.as_bytes());
+            assert_eq!(found, credential.map(str::as_bytes), "{value}");
+        }
+        assert_eq!(
+            (plain.value("k").as_str(), BEARER.value("k").as_str()),
+            ("k", "Bearer k")
+        );
+    }
+}

@@ -1,0 +1,38 @@
+//! One folder per provider type, and the entries by which the rest of the crate finds them.
+
+mod anthropic;
+mod openai;
+mod openai_compatible;
+
+pub use openai::chat::UsageChunkFilter;
+
+use crate::format::{ApiFormat, ErrorFormat};
+use crate::provider::ProviderDescription;
+use lychgate_types::provider::{Api, ProviderType, WireFamily};
+
+/// What a client gets to read that shows no sign of any provider type: most clients that there are can read it.
+pub(crate) const DEFAULT_FAMILY: WireFamily = WireFamily::OpenAi;
+
+pub(crate) const fn description(provider_type: ProviderType) -> &'static ProviderDescription {
+    match provider_type {
+        ProviderType::Anthropic => &anthropic::DESCRIPTION,
+        ProviderType::OpenAi => &openai::DESCRIPTION,
+        ProviderType::OpenAiCompatible => &openai_compatible::DESCRIPTION,
+    }
+}
+
+pub(crate) fn api(api: Api) -> &'static dyn ApiFormat {
+    match api {
+        Api::AnthropicMessages => &anthropic::Messages,
+        Api::OpenAiChatCompletions => &openai::chat::ChatCompletions,
+        Api::OpenAiResponses => &openai::responses::Responses,
+        Api::OpenAiEmbeddings => &openai::embeddings::Embeddings,
+    }
+}
+
+pub(crate) fn errors(family: WireFamily) -> &'static dyn ErrorFormat {
+    match family {
+        WireFamily::Anthropic => &anthropic::Errors,
+        WireFamily::OpenAi => &openai::Errors,
+    }
+}

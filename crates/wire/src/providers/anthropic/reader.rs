@@ -1,0 +1,243 @@
+//! What a Messages answer says.
+
+use super::{error, usage};
+use crate::capture::{Capture, Captured, name};
+use crate::format::ResponseFormat;
+use crate::json::counters::Counters;
+use crate::json::{self, Object, Raw, members};
+use crate::limits::ITEMS;
+use crate::sse::{Event, Ignored};
+use crate::{ErrorFacts, ResponseFacts};
+use lychgate_types::interception::{ModelThought, ThoughtSource, ToolUsage};
+use memchr::memmem;
+
+members! {
+    /// Any event of a stream.
+    struct EventMembers<'de> {
+        kind: Raw<'de> = b"type",
+        message: Object<Message<'de>> = b"message",
+        index: Raw<'de> = b"index",
+        content_block: Object<Block<'de>> = b"content_block",
+        delta: Object<Delta<'de>> = b"delta",
+        usage: Raw<'de> = b"usage",
+        error: Raw<'de> = b"error",
+    }
+}
+
+members! {
+    /// A whole answer, an error, or what a stream begins with.
+    struct Message<'de> {
+        id: Raw<'de> = b"id",
+        content: Raw<'de> = b"content",
+        stop_reason: Raw<'de> = b"stop_reason",
+        usage: Raw<'de> = b"usage",
+        error: Raw<'de> = b"error",
+    }
+}
+
+members! {
+    struct Block<'de> {
+        kind: Raw<'de> = b"type",
+        id: Raw<'de> = b"id",
+        name: Raw<'de> = b"name",
+        input: Raw<'de> = b"input",
+        thinking: Raw<'de> = b"thinking",
+    }
+}
+
+members! {
+    struct Delta<'de> {
+        kind: Raw<'de> = b"type",
+        partial_json: Raw<'de> = b"partial_json",
+        thinking: Raw<'de> = b"thinking",
+        stop_reason: Raw<'de> = b"stop_reason",
+    }
+}
+
+/// What says that a delta is text, as Anthropic spells it.
+const TEXT_DELTA: &[u8] = br#""type":"text_delta""#;
+
+/// Reads an answer.
+#[derive(Debug)]
+pub(super) struct Reader {
+    capture: Capture,
+    id: String,
+    usage: Option<Counters>,
+    usage_is_final: bool,
+    stop_reason: Option<String>,
+    /// Blocks worth keeping, with the index the stream calls them by.
+    blocks: Vec<(Option<i64>, Kept)>,
+    error: Option<ErrorFacts>,
+    stopped: bool,
+}
+
+#[derive(Debug)]
+enum Kept {
+    /// `initial` is the input that the block began with; it counts where no piece follows.
+    Tool {
+        id: String,
+        name: String,
+        initial: Captured,
+        pieces: Captured,
+    },
+    Thinking(Captured),
+}
+
+impl Reader {
+    pub(crate) fn new(capture: Capture) -> Self {
+        Self {
+            capture,
+            id: String::new(),
+            usage: None,
+            usage_is_final: false,
+            stop_reason: None,
+            blocks: Vec::new(),
+            error: None,
+            stopped: false,
+        }
+    }
+
+    fn message(&mut self, message: &Message<'_>) {
+        self.id = message.id.name();
+        self.usage = Counters::read(message.usage).or(self.usage.take());
+        self.stopping(message.stop_reason);
+        message.content.for_each(|block| {
+            if let Some(block) = block.object() {
+                self.block(None, &block);
+            }
+        });
+    }
+
+    fn block(&mut self, index: Option<i64>, block: &Block<'_>) {
+        if self.blocks.len() >= ITEMS {
+            return;
+        }
+        if block.kind.is("tool_use") {
+            let initial = self.capture.take(&block.input.text_or_json());
+            let (id, name) = (block.id.name(), block.name.name());
+            self.blocks.push((
+                index,
+                Kept::Tool {
+                    id,
+                    name,
+                    initial,
+                    pieces: Captured::default(),
+                },
+            ));
+        } else if block.kind.is("thinking") && self.capture.is_on() {
+            let thinking = self.capture.take(&block.thinking.text().unwrap_or_default());
+            self.blocks.push((index, Kept::Thinking(thinking)));
+        }
+    }
+
+    fn delta(&mut self, index: Option<i64>, delta: &Delta<'_>) {
+        let Some((_, kept)) = self.blocks.iter_mut().rfind(|(kept, _)| *kept == index) else {
+            return;
+        };
+        match kept {
+            Kept::Tool { pieces, .. } if delta.kind.is("input_json_delta") => {
+                self.capture
+                    .append(pieces, &delta.partial_json.text().unwrap_or_default());
+            }
+            Kept::Thinking(text) if delta.kind.is("thinking_delta") => {
+                self.capture.append(text, &delta.thinking.text().unwrap_or_default());
+            }
+            _ => {}
+        }
+    }
+
+    fn stopping(&mut self, reason: Raw<'_>) {
+        if let Some(reason) = reason.text() {
+            self.stop_reason = Some(name(reason));
+        }
+    }
+
+    fn later_usage(&mut self, usage: Raw<'_>) {
+        let Some(later) = Counters::read(usage) else {
+            return;
+        };
+        self.usage_is_final |= later.has("output_tokens");
+        // The counts are totals so far: each takes the place of the one before it, none is added.
+        self.usage.get_or_insert_default().replace_with(later);
+    }
+}
+
+impl ResponseFormat for Reader {
+    fn event(&mut self, event: &Event<'_>) -> Ignored {
+        // Most of a stream is text, which is not recorded. Inside a JSON string the quotes would be escaped.
+        if event.name == b"content_block_delta"
+            && let Some(at) = memmem::find(&event.data, TEXT_DELTA)
+        {
+            return Ignored::After(at + TEXT_DELTA.len());
+        }
+        let Some(event) = json::object::<EventMembers<'_>>(&event.data) else {
+            return Ignored::Nothing;
+        };
+        let index = event.index.integer();
+        match event.kind.text().as_deref() {
+            Some("message_start") => self.message(&event.message.0.unwrap_or_default()),
+            Some("content_block_start") => self.block(index, &event.content_block.0.unwrap_or_default()),
+            Some("content_block_delta") => self.delta(index, &event.delta.0.unwrap_or_default()),
+            Some("message_delta") => {
+                self.stopping(event.delta.0.unwrap_or_default().stop_reason);
+                self.later_usage(event.usage);
+            }
+            Some("message_stop") => self.stopped = true,
+            Some("error") => self.error = error::member(event.error),
+            _ => {}
+        }
+        Ignored::Nothing
+    }
+
+    fn body(&mut self, body: &[u8]) -> bool {
+        let Some(message) = json::object::<Message<'_>>(body) else {
+            return false;
+        };
+        self.message(&message);
+        self.error = error::member(message.error);
+        self.usage_is_final = true;
+        true
+    }
+
+    fn usage(&mut self, counters: Counters) {
+        self.usage = Some(counters);
+        self.usage_is_final = true;
+    }
+
+    fn is_complete(&self) -> bool {
+        self.stopped
+    }
+
+    fn facts(self: Box<Self>) -> ResponseFacts {
+        let estimated = !self.usage_is_final && !self.stopped;
+        let mut facts = ResponseFacts {
+            provider_response_id: self.id,
+            usage: self.usage.map(|counters| usage::usage(counters, estimated)),
+            stop_reason: self.stop_reason,
+            error: self.error,
+            complete: self.stopped,
+            ..ResponseFacts::default()
+        };
+        for (_, kept) in self.blocks {
+            match kept {
+                Kept::Tool {
+                    id,
+                    name,
+                    initial,
+                    pieces,
+                } => facts.tool_usages.push(ToolUsage {
+                    provider_response_id: String::new(),
+                    tool_call_id: id,
+                    tool: name,
+                    input: if pieces.is_empty() { initial } else { pieces }.into_string(),
+                }),
+                Kept::Thinking(text) if !text.is_empty() => facts.model_thoughts.push(ModelThought {
+                    content: text.into_string(),
+                    source: ThoughtSource::Thinking,
+                }),
+                Kept::Thinking(_) => {}
+            }
+        }
+        facts
+    }
+}

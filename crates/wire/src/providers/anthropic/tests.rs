@@ -1,0 +1,260 @@
+//! Messages as Anthropic sends them.
+
+use super::request::read;
+use crate::limits::{ANSWER_CONTENT_BYTES, CUT_MARK};
+use crate::testing::{
+    assert_error, assert_thoughts, assert_tools, named_events, read_body, read_stream, read_stream_without_content,
+};
+use crate::{RequestFacts, ResponseFacts};
+use lychgate_types::interception::{ThoughtSource, TokenUsage};
+use lychgate_types::provider::Api::AnthropicMessages;
+
+const START: &str = r#"{"type":"message_start","message":{"id":"msg_01","type":"message","role":"assistant","model":"claude-sonnet-4-5","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":25,"cache_creation_input_tokens":700,"cache_read_input_tokens":9000,"cache_creation":{"ephemeral_5m_input_tokens":500,"ephemeral_1h_input_tokens":200},"output_tokens":1,"service_tier":"standard"}}}"#;
+const TEXT: &[&str] = &[
+    r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
+    r#"{"type":"ping"}"#,
+    r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hello"}}"#,
+    r#"{"type":"content_block_stop","index":0}"#,
+];
+const STOP: &str = r#"{"type":"message_stop"}"#;
+
+fn stream(parts: &[&[&str]]) -> ResponseFacts {
+    read_stream(AnthropicMessages, &named_events(&parts.concat()))
+}
+
+#[test]
+fn cumulative_counts_are_replaced_field_by_field_and_never_added() {
+    let facts = stream(&[
+        &[START],
+        TEXT,
+        &[
+            r#"{"type":"message_delta","delta":{"stop_reason":null},"usage":{"output_tokens":10}}"#,
+            r#"{"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"input_tokens":30,"cache_read_input_tokens":null,"output_tokens":15,"server_tool_use":{"web_search_requests":2,"web_fetch_requests":0}}}"#,
+            STOP,
+        ],
+    ]);
+    let wanted = TokenUsage {
+        provider_response_id: "msg_01".into(),
+        input_tokens: 30,
+        output_tokens: 15,
+        cache_read_input_tokens: 9000,
+        cache_write_input_tokens: 500,
+        cache_write_1h_input_tokens: 200,
+        reasoning_tokens: 0,
+        estimated: false,
+        extra: [("server_tool_use.web_search_requests".to_owned(), 2)].into(),
+    };
+    assert_eq!(facts.usage, Some(wanted));
+    assert_eq!(facts.stop_reason.as_deref(), Some("end_turn"));
+    assert!(facts.complete && facts.error.is_none());
+}
+
+#[test]
+fn cache_writes_of_unknown_lifetime_count_as_short() {
+    let usage = |usage: &str| {
+        read_body(
+            AnthropicMessages,
+            200,
+            &format!(r#"{{"id":"m","type":"message","content":[],"usage":{usage}}}"#),
+        )
+        .usage
+    };
+    let writes = |text: &str| usage(text).map(|u| (u.cache_write_input_tokens, u.cache_write_1h_input_tokens));
+    assert_eq!(writes(r#"{"cache_creation_input_tokens":7}"#), Some((7, 0)));
+    assert_eq!(
+        writes(r#"{"cache_creation":{"ephemeral_5m_input_tokens":3,"ephemeral_1h_input_tokens":4}}"#),
+        Some((3, 4))
+    );
+    let contradictory = r#"{"cache_creation_input_tokens":1,"cache_creation":{"ephemeral_1h_input_tokens":4}}"#;
+    assert_eq!(writes(contradictory), Some((0, 4)), "never below zero");
+    assert_eq!(usage("null"), None);
+    assert_eq!(usage(r#"{"input_tokens":"many"}"#), None);
+    assert_eq!(
+        usage(r#"{"input_tokens":"many","output_tokens":-3}"#).map(|u| u.output_tokens),
+        Some(0)
+    );
+}
+
+#[test]
+fn tool_input_is_put_together_as_raw_json() {
+    let facts = stream(&[
+        &[START],
+        TEXT,
+        &[
+            r#"{"type":"content_block_start","index":1,"content_block":{"type":"tool_use","id":"toolu_1","name":"get_weather","input":{}}}"#,
+            r#"{"type":"content_block_start","index":2,"content_block":{"type":"tool_use","id":"toolu_2","name":"now","input":{}}}"#,
+            r#"{"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":""}}"#,
+            r#"{"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":"{\"location\": \"Sankt "}}"#,
+            r#"{"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":"Pölten\", \"t\":\"\\\"type\\\":\\\"text_delta\\\"\"}"}}"#,
+            r#"{"type":"content_block_stop","index":1}"#,
+            r#"{"type":"content_block_start","index":3,"content_block":{"type":"server_tool_use","id":"srv_1","name":"web_search","input":{}}}"#,
+            r#"{"type":"message_delta","delta":{"stop_reason":"tool_use"},"usage":{"output_tokens":89}}"#,
+            STOP,
+        ],
+    ]);
+    let input = r#"{"location": "Sankt Pölten", "t":"\"type\":\"text_delta\""}"#;
+    assert_tools(&facts, &[("toolu_1", "get_weather", input), ("toolu_2", "now", "{}")]);
+    assert_eq!(facts.stop_reason.as_deref(), Some("tool_use"));
+}
+
+#[test]
+fn input_that_talks_of_text_deltas_is_not_taken_for_one() {
+    let tool = r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"t","name":"n","input":{"type":"text_delta"}}}"#;
+    assert_tools(
+        &stream(&[&[START, tool, STOP]]),
+        &[("t", "n", r#"{"type":"text_delta"}"#)],
+    );
+}
+
+#[test]
+fn thinking_blocks_with_text_are_thoughts() {
+    let events = [
+        START,
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"","signature":""}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"Let me "}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"see…"}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"Eq=="}}"#,
+        r#"{"type":"content_block_start","index":1,"content_block":{"type":"thinking","thinking":""}}"#,
+        r#"{"type":"content_block_start","index":2,"content_block":{"type":"redacted_thinking","data":"x"}}"#,
+        STOP,
+    ];
+    assert_thoughts(&stream(&[&events]), &[(ThoughtSource::Thinking, "Let me see…")]);
+    let facts = read_stream_without_content(AnthropicMessages, &named_events(&events));
+    assert_thoughts(&facts, &[]);
+}
+
+#[test]
+fn a_blocking_answer_tells_the_same() {
+    let facts = read_body(
+        AnthropicMessages,
+        200,
+        r#"{"id":"msg_02","type":"message","role":"assistant","model":"claude-opus-4-5","content":[{"type":"thinking","thinking":"Hm.","signature":"s"},{"type":"text","text":"Hi"},{"type":"tool_use","id":"toolu_3","name":"add","input":{"a": 1,"b":[2]}}],"stop_reason":"tool_use","usage":{"input_tokens":12,"cache_creation_input_tokens":0,"cache_read_input_tokens":3,"output_tokens":6}}"#,
+    );
+    assert_eq!(facts.provider_response_id, "msg_02");
+    assert_thoughts(&facts, &[(ThoughtSource::Thinking, "Hm.")]);
+    assert_tools(&facts, &[("toolu_3", "add", r#"{"a": 1,"b":[2]}"#)]);
+    let usage = facts.usage.unwrap();
+    assert_eq!(
+        (usage.input_tokens, usage.output_tokens, usage.cache_read_input_tokens),
+        (12, 6, 3)
+    );
+    assert!(!usage.estimated && facts.complete && usage.extra.is_empty());
+}
+
+#[test]
+fn errors_come_in_bodies_and_in_streams() {
+    let error = r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"},"request_id":"req_1"}"#;
+    let facts = read_body(AnthropicMessages, 529, error);
+    assert_error(&facts, "overloaded_error", "Overloaded");
+    assert_eq!(facts.usage, None);
+    let facts = stream(&[&[START], TEXT, &[error]]);
+    assert_error(&facts, "overloaded_error", "Overloaded");
+    assert!(!facts.complete);
+    assert_error(
+        &read_body(AnthropicMessages, 502, "<html>Bad gateway</html>"),
+        "http_502",
+        "the provider answered 502 without an error that could be read",
+    );
+}
+
+#[test]
+fn a_cut_stream_is_incomplete_and_its_counts_estimated() {
+    let facts = stream(&[&[START], TEXT]);
+    let usage = facts.usage.unwrap();
+    assert!(!facts.complete && usage.estimated);
+    assert_eq!((usage.input_tokens, usage.output_tokens), (25, 1));
+    let delta = r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":15}}"#;
+    let facts = stream(&[&[START], TEXT, &[delta]]);
+    assert!(
+        !facts.complete && !facts.usage.unwrap().estimated,
+        "the counts had come"
+    );
+    assert!(!read_body(AnthropicMessages, 200, r#"{"id":"msg_02","usage":{"input_tokens":1}"#).complete);
+}
+
+#[test]
+fn malformed_and_unknown_events_are_passed_over() {
+    let broken = "event: message_delta\ndata: {\"type\":\"message_delta\",\"usage\":{\"output_tokens\":99\n\n";
+    let odd = named_events(&[
+        r#"{"type":"message_delta","delta":7,"usage":[1]}"#,
+        r#"{"type":"content_block_delta","index":44,"delta":{"type":"input_json_delta","partial_json":"{"}}"#,
+        r#"{"type":"content_block_start","index":"x","content_block":null}"#,
+        r#"{"type":"new_event","usage":{"output_tokens":5}}"#,
+        STOP,
+    ]);
+    let facts = read_stream(
+        AnthropicMessages,
+        &[&named_events(&[START]), broken, "data: [1]\n\n", &odd].concat(),
+    );
+    assert!(facts.complete);
+    assert_tools(&facts, &[]);
+    assert_eq!(facts.usage.unwrap().output_tokens, 1);
+}
+
+#[test]
+fn content_has_a_budget_and_can_be_off() {
+    let piece = format!(
+        r#"{{"type":"content_block_delta","index":0,"delta":{{"type":"input_json_delta","partial_json":"{}"}}}}"#,
+        "x".repeat(ANSWER_CONTENT_BYTES / 2 + 1)
+    );
+    let tool = r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"t","name":"n","input":{}}}"#;
+    let events = named_events(&[START, tool, &piece, &piece, &piece, STOP]);
+    let facts = read_stream_without_content(AnthropicMessages, &events);
+    assert_tools(&facts, &[("t", "n", "")]);
+    let mut reader =
+        crate::ResponseReader::new(AnthropicMessages, true, crate::ReaderOptions { capture_content: true });
+    reader.push(events.as_bytes());
+    let input = &reader.finish(200).tool_usages[0].input;
+    assert!(input.ends_with(CUT_MARK) && input.len() <= ANSWER_CONTENT_BYTES + CUT_MARK.len());
+}
+
+fn request(body: &str) -> RequestFacts {
+    read(body.as_bytes()).unwrap()
+}
+
+#[test]
+fn the_prompt_is_the_last_text_block_of_a_last_user_message() {
+    let facts = request(
+        r#"{"model":"claude-sonnet-4-5","max_tokens":9,"stream":true,"messages":[{"role":"assistant","content":"x"},{"role":"user","content":[{"type":"text","text":"<system-reminder>"},{"type":"text","text":"Fix it"},{"type":"image","source":{}}]}]}"#,
+    );
+    assert_eq!((facts.model.as_str(), facts.streaming), ("claude-sonnet-4-5", true));
+    assert_eq!(facts.prompt.as_deref(), Some("Fix it"));
+    assert_eq!(
+        request(r#"{"messages":[{"role":"user","content":"Hi"}]}"#)
+            .prompt
+            .as_deref(),
+        Some("Hi")
+    );
+    assert_eq!(
+        request(r#"{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"{"}]}"#).prompt,
+        None
+    );
+    assert_eq!(request(r#"{"messages":[]}"#).prompt, None);
+}
+
+#[test]
+fn tool_results_name_the_thread_and_leave_no_prompt() {
+    let facts = request(
+        r#"{"messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_1","content":"a"},{"type":"tool_result","tool_use_id":"toolu_2","content":[{"type":"text","text":"b"}]},{"type":"text","text":"and go on"}]}]}"#,
+    );
+    assert_eq!(facts.thread_parent_tool_call_id.as_deref(), Some("toolu_2"));
+    assert_eq!(facts.prompt, None);
+}
+
+#[test]
+fn the_session_is_read_from_both_forms_of_user_id() {
+    let session = |user_id: &str| {
+        let body = serde_json::json!({"metadata": {"user_id": user_id}}).to_string();
+        request(&body).body_session_id
+    };
+    let old = "user_0a1b_account_5f_session_0192d3c4-5b6a-7c8d-9e0f-112233445566";
+    assert_eq!(session(old).as_deref(), Some("0192d3c4-5b6a-7c8d-9e0f-112233445566"));
+    assert_eq!(
+        session(r#"{"device_id":"d","account_uuid":"","session_id":"s-9"}"#).as_deref(),
+        Some("s-9")
+    );
+    assert_eq!(session(r#"{"device_id":"d_session_e"}"#), None);
+    assert_eq!(session("somebody"), None);
+    assert_eq!(session("x_session_"), None);
+    assert_eq!(request(r#"{"metadata":{"user_id":5}}"#).body_session_id, None);
+}

@@ -1,0 +1,159 @@
+//! What a Chat Completions answer says.
+
+use super::chunk::{Choice, Chunk, TEXTS};
+use super::tools::Tools;
+use crate::capture::{Capture, Captured, name};
+use crate::format::ResponseFormat;
+use crate::json;
+use crate::json::counters::{Counters, OpenAiNames};
+use crate::limits::ITEMS;
+use crate::providers::openai::error::ErrorBody;
+use crate::sse::{Event, Ignored};
+use crate::{ErrorFacts, ResponseFacts};
+use lychgate_types::interception::{ModelThought, ThoughtSource};
+
+const NAMES: OpenAiNames = OpenAiNames {
+    input: "prompt_tokens",
+    cached: "prompt_tokens_details.cached_tokens",
+    output: "completion_tokens",
+    reasoning: "completion_tokens_details.reasoning_tokens",
+};
+
+/// Reads an answer.
+#[derive(Debug)]
+pub(super) struct Reader {
+    capture: Capture,
+    id: String,
+    usage: Option<Counters>,
+    usage_is_final: bool,
+    stop_reason: Option<String>,
+    tools: Tools,
+    thoughts: Vec<(i64, Captured)>,
+    error: Option<ErrorFacts>,
+    done: bool,
+}
+
+impl Reader {
+    pub(crate) fn new(capture: Capture) -> Self {
+        Self {
+            capture,
+            id: String::new(),
+            usage: None,
+            usage_is_final: false,
+            stop_reason: None,
+            tools: Tools::default(),
+            thoughts: Vec::new(),
+            error: None,
+            done: false,
+        }
+    }
+
+    fn chunk(&mut self, chunk: Chunk<'_>, json: &[u8]) {
+        if self.id.is_empty() {
+            self.id = chunk.id.name();
+        }
+        let mut usage = Counters::read(chunk.usage);
+        let no_choices = chunk.choices.0.is_empty();
+        let error = ErrorBody::member(chunk.error);
+        // Other shapes of error are looked for only where the chunk says nothing else.
+        self.error = error
+            .or_else(|| {
+                if no_choices && usage.is_none() {
+                    ErrorBody::read(json)
+                } else {
+                    None
+                }
+            })
+            .or(self.error.take());
+        for choice in chunk.choices.0.into_iter().filter_map(|choice| choice.0) {
+            usage = usage.or_else(|| Counters::read(choice.usage));
+            self.choice(choice);
+        }
+        if let Some(usage) = usage {
+            // Some servers report with every chunk; such counts are final once the model has stopped.
+            self.usage_is_final = no_choices || self.stop_reason.is_some();
+            self.usage = Some(usage);
+        }
+    }
+
+    fn choice(&mut self, choice: Choice<'_>) {
+        let index = choice.index.integer().unwrap_or(0);
+        if let Some(reason) = choice.finish_reason.text() {
+            self.stop_reason = Some(name(reason));
+        }
+        if let Some(delta) = choice.delta.0 {
+            self.thought(index, &delta.reasoning_content.text().unwrap_or_default());
+            self.tools.add_pieces(index, delta.tool_calls, &mut self.capture);
+        }
+        if let Some(message) = choice.message.0 {
+            self.thought(index, &message.reasoning_content.text().unwrap_or_default());
+            self.tools.add_whole(index, message.tool_calls, &mut self.capture);
+        }
+    }
+
+    fn thought(&mut self, choice: i64, text: &str) {
+        if text.is_empty() || !self.capture.is_on() {
+            return;
+        }
+        if let Some((_, thought)) = self.thoughts.iter_mut().find(|(index, _)| *index == choice) {
+            self.capture.append(thought, text);
+        } else if self.thoughts.len() < ITEMS {
+            let thought = self.capture.take(text);
+            self.thoughts.push((choice, thought));
+        }
+    }
+}
+
+impl ResponseFormat for Reader {
+    fn event(&mut self, event: &Event<'_>) -> Ignored {
+        if event.data.trim_ascii() == b"[DONE]" {
+            self.done = true;
+            return Ignored::Nothing;
+        }
+        let Some(chunk) = json::object::<Chunk<'_>>(&event.data) else {
+            return Ignored::Nothing;
+        };
+        let ignored = if chunk.is_plain_text() {
+            Ignored::Texts(TEXTS)
+        } else {
+            Ignored::Nothing
+        };
+        self.chunk(chunk, &event.data);
+        ignored
+    }
+
+    fn body(&mut self, body: &[u8]) -> bool {
+        let Some(chunk) = json::object(body) else {
+            return false;
+        };
+        self.chunk(chunk, body);
+        self.usage_is_final = true;
+        true
+    }
+
+    fn usage(&mut self, counters: Counters) {
+        self.usage = Some(counters);
+        self.usage_is_final = true;
+    }
+
+    fn is_complete(&self) -> bool {
+        self.done
+    }
+
+    fn facts(self: Box<Self>) -> ResponseFacts {
+        let estimated = !self.usage_is_final && !self.done;
+        let thought = |(_, text): (i64, Captured)| ModelThought {
+            content: text.into_string(),
+            source: ThoughtSource::Reasoning,
+        };
+        ResponseFacts {
+            provider_response_id: self.id,
+            usage: self.usage.map(|counters| NAMES.usage(counters, estimated)),
+            stop_reason: self.stop_reason,
+            tool_usages: self.tools.into_usages(),
+            model_thoughts: self.thoughts.into_iter().map(thought).collect(),
+            error: self.error,
+            complete: self.done,
+        }
+    }
+}

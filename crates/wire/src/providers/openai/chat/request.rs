@@ -1,0 +1,144 @@
+//! What a Chat Completions request says.
+
+use crate::capture::{clipped, name};
+use crate::json::{self, Last, Raw, members};
+use crate::limits::PROMPT_BYTES;
+use crate::{MalformedBody, RequestFacts};
+
+members! {
+    struct Request<'de> {
+        model: Raw<'de> = b"model",
+        stream: Raw<'de> = b"stream",
+        stream_options: Raw<'de> = b"stream_options",
+        messages: Last<'de> = b"messages",
+    }
+}
+
+members! {
+    struct StreamOptions<'de> { include_usage: Raw<'de> = b"include_usage", }
+}
+
+members! {
+    struct Message<'de> {
+        role: Raw<'de> = b"role",
+        content: Raw<'de> = b"content",
+        tool_call_id: Raw<'de> = b"tool_call_id",
+    }
+}
+
+members! {
+    struct Part<'de> { kind: Raw<'de> = b"type", text: Raw<'de> = b"text", }
+}
+
+/// Reads a request's body.
+pub(super) fn read(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
+    let request: Request<'_> = json::body(body)?;
+    let last: Message<'_> = request.messages.0.object().unwrap_or_default();
+    let options: StreamOptions<'_> = request.stream_options.object().unwrap_or_default();
+    Ok(RequestFacts {
+        model: request.model.name(),
+        streaming: request.stream.is_true(),
+        prompt: prompt(&last),
+        thread_parent_tool_call_id: last.tool_call_id.text().filter(|_| last.role.is("tool")).map(name),
+        body_session_id: None,
+        usage_requested: options.include_usage.is_true(),
+    })
+}
+
+fn prompt(last: &Message<'_>) -> Option<String> {
+    if !last.role.is("user") {
+        return None;
+    }
+    let mut text = last.content.text();
+    last.content.for_each(|part| {
+        if let Some(part) = part.object::<Part<'_>>().filter(|part| part.kind.is("text")) {
+            text = part.text.text().or(text.take());
+        }
+    });
+    text.filter(|text| !text.is_empty())
+        .map(|text| clipped(text, PROMPT_BYTES))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts_of(body: &str) -> RequestFacts {
+        read(body.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn model_stream_and_prompt() {
+        let facts = facts_of(
+            r#"{"model":"gpt-5","stream":true,"messages":[{"role":"system","content":"s"},{"role":"user","content":"Hi \"you\" \ud83d"}]}"#,
+        );
+        assert_eq!(facts.model, "gpt-5");
+        assert!(facts.streaming && !facts.usage_requested);
+        assert!(
+            facts.prompt.unwrap().starts_with("Hi \"you\" \u{fffd}"),
+            "a lone surrogate is valid JSON"
+        );
+    }
+
+    #[test]
+    fn the_prompt_is_the_last_text_part_of_a_last_user_message() {
+        let facts = facts_of(
+            r#"{"messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"},{"type":"image_url","image_url":{"url":"u"}}]}]}"#,
+        );
+        assert_eq!(facts.prompt.as_deref(), Some("b"));
+        assert_eq!(
+            facts_of(r#"{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}"#).prompt,
+            None
+        );
+    }
+
+    #[test]
+    fn a_last_tool_message_names_the_thread() {
+        let facts = facts_of(
+            r#"{"messages":[{"role":"tool","tool_call_id":"call_1","content":"1"},{"role":"tool","tool_call_id":"call_2","content":"2"}]}"#,
+        );
+        assert_eq!(facts.thread_parent_tool_call_id.as_deref(), Some("call_2"));
+        assert_eq!(facts.prompt, None);
+        let facts =
+            facts_of(r#"{"messages":[{"role":"tool","tool_call_id":"call_1"},{"role":"user","content":"go on"}]}"#);
+        assert_eq!(
+            (facts.thread_parent_tool_call_id, facts.prompt.as_deref()),
+            (None, Some("go on"))
+        );
+    }
+
+    #[test]
+    fn wrong_types_are_absent_and_cost_nothing_else() {
+        let facts = facts_of(r#"{"model":7,"stream":"true","stream_options":[],"messages":{"a":1}}"#);
+        assert_eq!(facts, RequestFacts::default());
+        let facts =
+            facts_of(r#"{"messages":[3,{"role":"user","content":{"x":1}}],"stream_options":"\ud800","model":"m"}"#);
+        assert_eq!(
+            facts,
+            RequestFacts {
+                model: "m".into(),
+                ..RequestFacts::default()
+            }
+        );
+    }
+
+    #[test]
+    fn only_what_is_no_object_is_refused() {
+        assert_eq!(read(b"[1]"), Err(MalformedBody::NotAnObject));
+        assert_eq!(read(b"\"x\""), Err(MalformedBody::NotAnObject));
+        assert!(matches!(
+            read(b"{\"model\":"),
+            Err(MalformedBody::Syntax { line: 1, .. })
+        ));
+        assert!(matches!(read(b""), Err(MalformedBody::Syntax { .. })));
+        assert!(matches!(read(b"{} x"), Err(MalformedBody::Syntax { .. })));
+    }
+
+    #[test]
+    fn deep_nesting_does_no_harm() {
+        let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
+        let facts = facts_of(&format!(r#"{{"x":{deep},"model":"m","messages":{deep}}}"#));
+        assert_eq!(facts.model, "m");
+        assert!(read(deep.as_bytes()).is_err());
+    }
+}

@@ -1,0 +1,135 @@
+//! OpenAI Embeddings: a model in, a vector and a token count out. There are no streams, tools or prompts to record.
+
+use super::error::{ErrorBody, done_event};
+use crate::capture::Capture;
+use crate::format::{ApiFormat, ResponseFormat};
+use crate::json::counters::{Counters, OpenAiNames};
+use crate::json::{self, Raw, members};
+use crate::limits::EMBEDDINGS_BODY_BYTES;
+use crate::sse::{Event, Ignored};
+use crate::{ErrorFacts, MalformedBody, RequestFacts, ResponseFacts};
+
+const NAMES: OpenAiNames = OpenAiNames {
+    input: "prompt_tokens",
+    cached: "prompt_tokens_details.cached_tokens",
+    output: "completion_tokens",
+    reasoning: "completion_tokens_details.reasoning_tokens",
+};
+
+members! {
+    struct Request<'de> { model: Raw<'de> = b"model", }
+}
+
+members! {
+    struct Answer<'de> { id: Raw<'de> = b"id", usage: Raw<'de> = b"usage", }
+}
+
+/// OpenAI Embeddings.
+pub(crate) struct Embeddings;
+
+impl ApiFormat for Embeddings {
+    fn read_request(&self, body: &[u8]) -> Result<RequestFacts, MalformedBody> {
+        let request: Request<'_> = json::body(body)?;
+        Ok(RequestFacts {
+            model: request.model.name(),
+            ..RequestFacts::default()
+        })
+    }
+
+    fn response(&self, _: Capture) -> Box<dyn ResponseFormat> {
+        Box::new(Reader::default())
+    }
+
+    fn body_limit(&self) -> usize {
+        EMBEDDINGS_BODY_BYTES
+    }
+
+    fn error_event(&self, status: u16, message: &str) -> String {
+        done_event(status, message)
+    }
+}
+
+/// Reads an answer.
+#[derive(Debug, Default)]
+struct Reader {
+    id: String,
+    usage: Option<Counters>,
+    error: Option<ErrorFacts>,
+}
+
+impl ResponseFormat for Reader {
+    fn event(&mut self, event: &Event<'_>) -> Ignored {
+        // The API has no streams; what a server sends as one is read all the same, for its usage.
+        self.body(&event.data);
+        Ignored::Nothing
+    }
+
+    fn body(&mut self, body: &[u8]) -> bool {
+        let Some(answer) = json::object::<Answer<'_>>(body) else {
+            return false;
+        };
+        self.id = answer.id.name();
+        if let Some(usage) = Counters::read(answer.usage) {
+            self.usage = Some(usage);
+        }
+        self.error = ErrorBody::read(body).or(self.error.take());
+        true
+    }
+
+    fn usage(&mut self, counters: Counters) {
+        self.usage = Some(counters);
+    }
+
+    fn is_complete(&self) -> bool {
+        false
+    }
+
+    fn facts(self: Box<Self>) -> ResponseFacts {
+        ResponseFacts {
+            provider_response_id: self.id,
+            usage: self.usage.map(|counters| NAMES.usage(counters, false)),
+            error: self.error,
+            ..ResponseFacts::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{assert_error, read_body};
+    use lychgate_types::provider::Api::OpenAiEmbeddings as Embeddings;
+
+    #[test]
+    fn model_and_tokens_are_read() {
+        let facts = crate::read_request(Embeddings, br#"{"model":"text-embedding-3-small","input":["a"]}"#).unwrap();
+        assert_eq!(
+            (facts.model.as_str(), facts.streaming, facts.prompt),
+            ("text-embedding-3-small", false, None)
+        );
+        let facts = read_body(
+            Embeddings,
+            200,
+            r#"{"object":"list","data":[{"embedding":[0.1]}],"model":"m","usage":{"prompt_tokens":8,"total_tokens":8}}"#,
+        );
+        let usage = facts.usage.unwrap();
+        assert_eq!((usage.input_tokens, usage.output_tokens, usage.extra.len()), (8, 0, 0));
+        assert!(facts.complete);
+    }
+
+    #[test]
+    fn large_answers_are_read_from_their_end() {
+        let numbers = "0.12345,".repeat(crate::limits::EMBEDDINGS_BODY_BYTES / 8);
+        let whole =
+            format!(r#"{{"data":[{{"embedding":[{numbers}0]}}],"usage":{{"prompt_tokens":8,"total_tokens":8}}}}"#);
+        let facts = read_body(Embeddings, 200, &whole);
+        assert_eq!((facts.usage.unwrap().input_tokens, facts.complete), (8, true));
+        let facts = read_body(Embeddings, 200, &whole[..whole.len() - 1]);
+        assert_eq!((facts.usage, facts.complete), (None, false));
+    }
+
+    #[test]
+    fn errors_are_openais() {
+        let error = r#"{"error":{"message":"m","type":"invalid_request_error","code":null}}"#;
+        assert_error(&read_body(Embeddings, 400, error), "invalid_request_error", "m");
+    }
+}

@@ -1,0 +1,40 @@
+//! OpenAI's APIs, by OpenAI itself and by the many servers that speak them.
+
+pub(crate) mod chat;
+pub(crate) mod embeddings;
+mod error;
+pub(crate) mod responses;
+
+pub(crate) use error::Errors;
+
+use crate::provider::{AllowedPath, BEARER, ClientSigns, CredentialHeader, Credentials, ProviderDescription, Scheme};
+use lychgate_types::provider::Api;
+
+/// Some clients send whatever key they are given in here, beside or instead of `authorization`.
+const API_KEY: CredentialHeader = CredentialHeader {
+    name: "x-api-key",
+    scheme: Scheme::Plain,
+};
+
+pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
+    base_path: "/v1",
+    paths: &[
+        AllowedPath::recorded("/v1/chat/completions", Api::OpenAiChatCompletions),
+        AllowedPath::recorded("/v1/responses", Api::OpenAiResponses),
+        AllowedPath::recorded("/v1/embeddings", Api::OpenAiEmbeddings),
+        AllowedPath::unrecorded("/v1/models", "GET"),
+        AllowedPath::unrecorded("/v1/models/*", "GET"),
+        AllowedPath::unrecorded("/v1/conversations", "GET, POST"),
+        AllowedPath::unrecorded("/v1/conversations/*", "GET, POST, DELETE"),
+        AllowedPath::unrecorded("/v1/responses/*", "GET, POST, DELETE"),
+    ],
+    credentials: Credentials {
+        token: &[BEARER, API_KEY],
+        own_key: &[BEARER.name],
+        central_key: BEARER,
+    },
+    signs: ClientSigns {
+        paths: &["/v1/chat/", "/v1/responses", "/v1/embeddings", "/v1/conversations"],
+        headers: &[],
+    },
+};

@@ -1,0 +1,33 @@
+//! OpenAI Responses.
+
+mod items;
+mod reader;
+mod request;
+#[cfg(test)]
+mod tests;
+
+use super::error::Errors;
+use crate::capture::Capture;
+use crate::format::{ApiFormat, ErrorFormat as _, ResponseFormat};
+use crate::{MalformedBody, RequestFacts};
+use serde_json::Value;
+
+/// OpenAI Responses.
+pub(crate) struct Responses;
+
+impl ApiFormat for Responses {
+    fn read_request(&self, body: &[u8]) -> Result<RequestFacts, MalformedBody> {
+        request::read(body)
+    }
+
+    fn response(&self, capture: Capture) -> Box<dyn ResponseFormat> {
+        Box::new(reader::Reader::new(capture))
+    }
+
+    fn error_event(&self, status: u16, message: &str) -> String {
+        let (code, message) = (Errors.error_type(status), Value::from(message));
+        let event =
+            format!(r#"{{"type":"error","code":"{code}","message":{message},"param":null,"sequence_number":0}}"#);
+        format!("event: error\ndata: {event}\n\n")
+    }
+}
