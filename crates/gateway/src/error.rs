@@ -9,6 +9,9 @@ use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::provider::WireFamily;
 use std::borrow::Cow;
 
+/// What a client is told whose request ran into a fault of the gateway itself.
+pub(crate) const INTERNAL: &str = "the gateway failed inside";
+
 /// Why a request is refused. The message says what went wrong and what to do, and holds no secret.
 #[derive(Debug)]
 pub(crate) struct Refusal {
@@ -39,6 +42,11 @@ impl Refusal {
 
     pub(crate) fn unauthorized(reason: Refused, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, reason, message)
+    }
+
+    /// 500: a fault of the gateway itself.
+    pub(crate) fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, Refused::Internal, INTERNAL)
     }
 
     /// 503 with `Retry-After`.

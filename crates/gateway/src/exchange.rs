@@ -1,14 +1,205 @@
-//! One request and its answer: admission, attempts, relay, record.
+//! One request and its answer. [`relay`] is the whole way, each part of it entered once: admission, then, attempt by attempt,
+//! selection, the attempt itself and the decision what to do about its end; at last the answer.
 //!
-//! Not here: when to retry (`resilience`), connections (`upstream`), and the record's way to the control plane (`spool`, `link`).
+//! Nothing of an answer has gone to the client while attempts are made; once its head has, there are no more.
+//!
+//! Not here: what surrounds every request (`inbound`), what failures mean and when to retry (`resilience`), connections
+//! (`upstream`), and the record's way to the control plane (`spool`, `link`).
 
-pub(crate) mod attempt;
-pub(crate) mod attempts;
+pub(crate) mod admit;
+mod answer;
+mod attempt;
+mod body_kind;
+pub(crate) mod discard;
+mod drain;
 pub(crate) mod headers;
-pub(crate) mod outcome;
-pub(crate) mod packed_headers;
-pub(crate) mod peeked;
+mod outcome;
+mod packed_headers;
+pub(crate) mod passthrough;
+mod peeked;
 pub(crate) mod recorder;
-pub(crate) mod relay;
-pub(crate) mod selector;
-pub(crate) mod tee;
+mod selector;
+mod tee;
+mod upstream_request;
+
+use crate::error::Refusal;
+use crate::routing::provider::Provider;
+use crate::shared::{InFlightGuard, Shared};
+use crate::spool::Slot;
+use admit::{Admission, Received};
+use answer::{Answered, answer};
+use attempt::{AttemptResult, PendingAttempt, end_of};
+use axum::body::Body;
+use discard::discard_answer;
+use headers::{INTERCEPTION_ID, id_value};
+use http::{Request, Response, StatusCode};
+use lychgate_telemetry::metrics::labels::Refused;
+use lychgate_types::InterceptionId;
+use lychgate_types::interception::CredentialKind;
+use lychgate_types::provider::Api;
+use lychgate_wire::UsageChunkFilter;
+use passthrough::{Relaying, relay_unrecorded};
+use recorder::{Arrival, ExchangeStart, Recorder};
+use selector::{AttemptPlan, Unavailable, UpstreamSelector};
+use std::sync::Arc;
+use tokio::time::sleep;
+use upstream_request::UpstreamRequest;
+
+/// A request's place in this gateway, and the provider that it names.
+pub(crate) struct Entered {
+    pub(crate) guard: InFlightGuard,
+    pub(crate) provider: Arc<Provider>,
+    pub(crate) capture_content: bool,
+}
+
+/// Relays one request. The future is ready with the head of the answer; the body then runs by itself.
+pub(crate) async fn relay(
+    entered: Entered,
+    arrival: Arrival,
+    request: Request<Body>,
+) -> Result<Response<Body>, Refusal> {
+    let received = admit::receive(entered.guard.shared(), &entered.provider, request).await?;
+    match Started::new(entered, arrival, received)? {
+        Started::Recorded(exchange) => exchange.run().await,
+        Started::Unrecorded(relaying) => relaying.await,
+    }
+}
+
+/// A request that was admitted, ready to go upstream.
+enum Started {
+    Recorded(Box<Exchange>),
+    Unrecorded(Relaying),
+}
+
+impl Started {
+    fn new(entered: Entered, arrival: Arrival, mut received: Received) -> Result<Self, Refusal> {
+        match received.admission.recorded.take() {
+            Some((api, slot)) => Exchange::new(entered, arrival, received, api, slot).map(Self::Recorded),
+            None => Ok(Self::Unrecorded(relay_unrecorded(entered, received))),
+        }
+    }
+}
+
+/// One recorded request on its way. Held in one piece, since a future that moves these about would hold each of them twice.
+struct Exchange {
+    shared: Arc<Shared>,
+    id: InterceptionId,
+    request: UpstreamRequest,
+    selector: UpstreamSelector,
+    pending: PendingAttempt,
+    /// The attempt that ended last: the client's answer, unless another one is made.
+    ended: Option<Box<(AttemptPlan, AttemptResult)>>,
+    filter: Option<UsageChunkFilter>,
+}
+
+impl Exchange {
+    fn new(entered: Entered, arrival: Arrival, received: Received, api: Api, slot: Slot) -> Result<Box<Self>, Refusal> {
+        let Entered {
+            guard,
+            provider,
+            capture_content,
+        } = entered;
+        let Received {
+            head,
+            admission: Admission { token, own, tail, .. },
+            body,
+            waited,
+        } = received;
+        let shared = Arc::clone(guard.shared());
+        let facts = lychgate_wire::read_request(api, &body)
+            .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, Refused::BodyUnreadable, error.to_string()))?;
+        let asked = lychgate_wire::ask_for_usage(api, &facts, &body);
+        let filter = asked.is_some().then(UsageChunkFilter::default);
+        let body = asked.map_or(body, From::from);
+        let credential_kind = match &own {
+            Some(_) => CredentialKind::Byok,
+            None => CredentialKind::Centralized,
+        };
+        let candidates = {
+            let state = shared.replica_state.load();
+            let routes = &state.table.routes;
+            routes.draw(&provider, &facts.model, credential_kind, &shared.ambient)?
+        };
+        let model = shared.breakers.model(&facts.model);
+        let selector = UpstreamSelector::new(candidates, own.map(Arc::new), api, model, body);
+        let id = shared.ambient.new_id();
+        let start = ExchangeStart {
+            id,
+            arrival,
+            waited,
+            token,
+            provider_type: provider.config.provider_type,
+            api,
+            facts,
+            headers: &head.headers,
+            credential_kind,
+            capture_content,
+        };
+        let recorder = Recorder::new(start, slot, guard);
+        Ok(Box::new(Self {
+            shared,
+            id,
+            request: UpstreamRequest::recorded(head, tail),
+            selector,
+            pending: PendingAttempt::new(recorder),
+            ended: None,
+            filter,
+        }))
+    }
+
+    /// Makes attempts until one's answer is the client's. An error where not even the first can be made.
+    async fn run(mut self: Box<Self>) -> Result<Response<Body>, Refusal> {
+        let mut answered = loop {
+            // A block, so that the future does not hold the plan and the result while it waits.
+            let wait = {
+                let mut plan = match (self.next_plan(), self.ended.take()) {
+                    (Ok(plan), before) => {
+                        // Only now is it certain that the client does not get the answer before.
+                        before.map(|ended| discard(ended.1));
+                        plan
+                    }
+                    (Err(_), Some(ended)) => break self.answer(ended.0, ended.1),
+                    (Err(unavailable), None) => return Err(unavailable.refusal),
+                };
+                let result = self.attempt(&mut plan).await;
+                let end = end_of(&result, &self.shared.ambient);
+                let decision = plan.settle(end, &self.shared.breakers);
+                let Some(wait) = self.selector.wait_before_next(decision, &self.shared.ambient) else {
+                    break self.answer(plan, result);
+                };
+                self.ended = Some(Box::new((plan, result)));
+                wait
+            };
+            if !wait.is_zero() {
+                sleep(wait).await;
+            }
+        };
+        answered.settled().await;
+        let mut response = answered.into_response();
+        response.headers_mut().insert(INTERCEPTION_ID, id_value(self.id));
+        Ok(response)
+    }
+
+    fn next_plan(&mut self) -> Result<AttemptPlan, Unavailable> {
+        self.selector.next(&self.shared.breakers, &self.request)
+    }
+
+    fn answer(&mut self, plan: AttemptPlan, result: AttemptResult) -> Answered {
+        answer(plan, result, self.pending.finish(), self.filter.take())
+    }
+
+    async fn attempt(&mut self, plan: &mut AttemptPlan) -> AttemptResult {
+        let recorder = self.pending.recorder();
+        recorder.attempt(&plan.provider, plan.model.as_deref(), &plan.credential.hint);
+        let (url, body) = plan.take_target();
+        let request = self.request.build(url, body, &plan.credential, plan.position);
+        let sending = self.shared.upstream.send(&plan.provider.config, request);
+        self.pending.run(sending, plan.limit).await
+    }
+}
+
+fn discard(result: AttemptResult) {
+    if let Ok(answer) = result {
+        discard_answer(answer.body);
+    }
+}

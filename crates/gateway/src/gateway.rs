@@ -4,7 +4,7 @@ use crate::inbound::front::{DataPlane, Front};
 use crate::inbound::stack::Stack;
 use crate::link::{attach, deliver, offline};
 use crate::options::Options;
-use crate::shared::Core;
+use crate::shared::Shared;
 use crate::spool::disk::{Disk, SystemDisk};
 use crate::spool::{self, Full, Spool, SpoolError};
 use crate::upstream::Upstream;
@@ -39,7 +39,7 @@ pub enum StartError {
 /// A running gateway; clones are handles on the same one.
 #[derive(Debug, Clone)]
 pub struct Gateway {
-    pub(crate) core: Arc<Core>,
+    pub(crate) core: Arc<Shared>,
     /// `None` once closed.
     tasks: Arc<Mutex<Option<Tasks>>>,
 }
@@ -68,7 +68,7 @@ impl Gateway {
         disk: Arc<dyn Disk>,
     ) -> Result<Self, SpoolError> {
         let spool = Spool::open(&options.spool, &ambient, disk)?;
-        let core = Arc::new(Core::new(options, link, ambient, upstream, spool));
+        let core = Arc::new(Shared::new(options, link, ambient, upstream, spool));
         offline::restore(&core);
         let tasks = Tasks {
             attachment: tokio::spawn(attach::run(Arc::clone(&core))),

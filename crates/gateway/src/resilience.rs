@@ -3,6 +3,7 @@
 //! Not here: making attempts (`exchange`).
 
 pub(crate) mod breaker;
+pub(crate) mod decision;
 pub(crate) mod key_pool;
 pub(crate) mod retry;
 pub(crate) mod retry_budget;

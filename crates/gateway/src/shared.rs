@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 /// The shared state of one gateway.
 #[derive(Debug)]
-pub(crate) struct Core {
+pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) ambient: Ambient,
     pub(crate) replica_id: ReplicaId,
@@ -51,7 +51,7 @@ pub(crate) struct Core {
     left: Notify,
 }
 
-impl Core {
+impl Shared {
     pub(crate) fn new(
         options: Options,
         link: Arc<dyn ControlLink>,
@@ -99,10 +99,10 @@ impl Core {
     }
 
     /// Counts a request in; `None` when there are too many.
-    pub(crate) fn enter(self: &Arc<Self>) -> Option<Visit> {
+    pub(crate) fn enter(self: &Arc<Self>) -> Option<InFlightGuard> {
         let before = self.in_flight.fetch_add(1, Ordering::AcqRel);
-        let visit = Visit(Arc::clone(self));
-        (before < self.options.max_requests).then_some(visit)
+        let guard = InFlightGuard(Arc::clone(self));
+        (before < self.options.max_requests).then_some(guard)
     }
 
     /// Returns once no request is being served.
@@ -119,15 +119,15 @@ impl Core {
 
 /// One request's presence, from its head to the end of its answer (and of what is read on after its client left).
 #[derive(Debug)]
-pub(crate) struct Visit(Arc<Core>);
+pub(crate) struct InFlightGuard(Arc<Shared>);
 
-impl Visit {
-    pub(crate) fn core(&self) -> &Arc<Core> {
+impl InFlightGuard {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.0
     }
 }
 
-impl Drop for Visit {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         let before = self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
         if before == 1 && self.0.draining.load(Ordering::Acquire) {

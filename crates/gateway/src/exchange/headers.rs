@@ -3,7 +3,7 @@
 //! Not here: which credential goes upstream (`auth`, `routing::provider`).
 
 use crate::auth::credentials::Outgoing;
-use crate::exchange::packed_headers::Kept as PackedHeaders;
+use crate::exchange::packed_headers::PackedHeaders;
 use http::header::{
     ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,

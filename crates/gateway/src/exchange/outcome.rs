@@ -1,5 +1,6 @@
-//! What is to be said of an exchange that is over: completed, failed, or left by its client, and with which error.
+//! What the record says of an exchange that has ended: completed, failed or aborted by its client, and with which error.
 
+use crate::error::INTERNAL;
 use http::StatusCode;
 use lychgate_types::interception::{InterceptionRecord, Outcome};
 use lychgate_wire::error::error_type;
@@ -18,7 +19,7 @@ pub(crate) enum Ending {
     Stalled,
     /// The client left; what could still be read has been read.
     ClientLeft,
-    /// The client left between two attempts, while nothing was under way.
+    /// The client left between two attempts.
     ClientGaveUp,
     /// No answer came: the status and message that the client got instead.
     NoAnswer(StatusCode, String),
@@ -27,17 +28,18 @@ pub(crate) enum Ending {
 }
 
 /// Outcome, error type and error message.
-pub(crate) type Judgement = (Outcome, Option<String>, Option<String>);
+pub(crate) type Classified = (Outcome, Option<String>, Option<String>);
 
-pub(crate) fn judge(record: &InterceptionRecord, ending: Ending, facts: &ResponseFacts, readable: bool) -> Judgement {
+/// `facts` are what was read of the answer; `None` where nothing of it can be read.
+pub(crate) fn classify(record: &InterceptionRecord, ending: Ending, facts: Option<&ResponseFacts>) -> Classified {
     let ours = |status: StatusCode, message: String| {
         let error_type = error_type(record.provider_type.wire_family(), status.as_u16());
         (Outcome::Failed, Some(error_type.to_owned()), Some(message))
     };
-    match (ending, &facts.error) {
+    match (ending, facts.and_then(|facts| facts.error.as_ref())) {
         (Ending::ClientLeft | Ending::ClientGaveUp, _) => (Outcome::ClientAborted, None, None),
         (Ending::NoAnswer(status, message), _) => ours(status, message),
-        (Ending::Broken, _) => ours(StatusCode::INTERNAL_SERVER_ERROR, "the gateway failed inside".into()),
+        (Ending::Broken, _) => ours(StatusCode::INTERNAL_SERVER_ERROR, INTERNAL.into()),
         (_, Some(ErrorFacts { error_type, message })) => {
             (Outcome::Failed, Some(error_type.clone()), Some(message.clone()))
         }
@@ -48,7 +50,7 @@ pub(crate) fn judge(record: &InterceptionRecord, ending: Ending, facts: &Respons
             StatusCode::BAD_GATEWAY,
             "the provider answered neither with success nor with an error".into(),
         ),
-        (Ending::Complete, None) if readable && !facts.complete => ours(
+        (Ending::Complete, None) if facts.is_some_and(|facts| !facts.complete) => ours(
             StatusCode::BAD_GATEWAY,
             "the provider's answer ended before its last event".into(),
         ),
@@ -82,27 +84,26 @@ mod tests {
             ..ResponseFacts::default()
         };
         let gone = Ending::NoAnswer(StatusCode::BAD_GATEWAY, "refused".into());
-        for (ending, facts, readable, outcome, error) in [
-            (Ending::Complete, &complete, true, Outcome::Completed, None),
-            (Ending::Complete, &partial, true, Outcome::Failed, Some("api_error")),
-            (Ending::Complete, &partial, false, Outcome::Completed, None),
+        for (ending, facts, outcome, error) in [
+            (Ending::Complete, Some(&complete), Outcome::Completed, None),
+            (Ending::Complete, Some(&partial), Outcome::Failed, Some("api_error")),
+            (Ending::Complete, None, Outcome::Completed, None),
             (
                 Ending::Complete,
-                &refused,
-                true,
+                Some(&refused),
                 Outcome::Failed,
                 Some("overloaded_error"),
             ),
-            (Ending::Cut, &partial, true, Outcome::Failed, Some("api_error")),
-            (Ending::Stalled, &partial, true, Outcome::Failed, Some("timeout_error")),
-            (Ending::ClientLeft, &complete, true, Outcome::ClientAborted, None),
-            (Ending::ClientGaveUp, &refused, true, Outcome::ClientAborted, None),
-            (Ending::Empty, &partial, true, Outcome::Failed, Some("api_error")),
-            (gone, &partial, false, Outcome::Failed, Some("api_error")),
-            (Ending::Broken, &partial, false, Outcome::Failed, Some("api_error")),
+            (Ending::Cut, Some(&partial), Outcome::Failed, Some("api_error")),
+            (Ending::Stalled, Some(&partial), Outcome::Failed, Some("timeout_error")),
+            (Ending::ClientLeft, Some(&complete), Outcome::ClientAborted, None),
+            (Ending::ClientGaveUp, Some(&refused), Outcome::ClientAborted, None),
+            (Ending::Empty, Some(&partial), Outcome::Failed, Some("api_error")),
+            (gone, None, Outcome::Failed, Some("api_error")),
+            (Ending::Broken, None, Outcome::Failed, Some("api_error")),
         ] {
             let case = format!("{ending:?}");
-            let (found, error_type, message) = judge(&a_record(), ending, facts, readable);
+            let (found, error_type, message) = classify(&a_record(), ending, facts);
             assert_eq!((found, error_type.as_deref()), (outcome, error), "{case}");
             assert_eq!(message.is_some(), error.is_some());
         }

@@ -7,14 +7,14 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Headers as text, each after the lengths of its name and its value.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct PackedHeaders {
     text: Vec<u8>,
     count: usize,
 }
 
 const LENGTH: usize = size_of::<u32>();
 
-impl Kept {
+impl PackedHeaders {
     pub(crate) fn new(headers: &StrippedHeaders) -> Self {
         let headers = headers.as_map();
         let size = headers
@@ -67,7 +67,10 @@ mod tests {
 
     #[test]
     fn headers_come_out_as_they_went_in() {
-        assert_eq!(Kept::new(&StrippedHeaders::default()).unpack(), HeaderMap::new());
+        assert_eq!(
+            PackedHeaders::new(&StrippedHeaders::default()).unpack(),
+            HeaderMap::new()
+        );
         let mut headers = HeaderMap::new();
         for (name, value) in [
             ("anthropic-beta", &b"a"[..]),
@@ -80,7 +83,7 @@ mod tests {
         }
         let stripped = StrippedHeaders::of_unrecorded(headers);
         let headers = stripped.as_map();
-        let unpacked = Kept::new(&stripped).unpack();
+        let unpacked = PackedHeaders::new(&stripped).unpack();
         assert_eq!(unpacked, *headers);
         let order = |map: &HeaderMap| map.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
         assert_eq!(order(&unpacked), order(headers));

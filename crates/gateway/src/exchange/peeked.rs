@@ -1,8 +1,6 @@
 //! Looking at the beginning of an answer before its head goes to the client: a success without a body is a failure.
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -17,13 +15,6 @@ pub(crate) const GRACE: Duration = Duration::from_millis(25);
 pub(crate) struct Peeked<B> {
     first: Option<Frame<Bytes>>,
     rest: B,
-}
-
-/// Whether an answer with this head has to have a body.
-pub(crate) fn is_due(status: StatusCode, headers: &HeaderMap) -> bool {
-    let none = matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT);
-    // A provider that says that there is nothing is taken at its word.
-    status.is_success() && !none && headers.get(CONTENT_LENGTH).is_none_or(|length| length != "0")
 }
 
 impl<B> Peeked<B> {
@@ -62,24 +53,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Peeked<B> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
     use http_body_util::{BodyExt as _, Full};
-
-    #[test]
-    fn when_a_body_is_due() {
-        let length = |text: &'static str| HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from_static(text))]);
-        for (status, headers, due) in [
-            (200, HeaderMap::new(), true),
-            (200, length("5"), true),
-            (200, length("0"), false),
-            (204, HeaderMap::new(), false),
-            (205, HeaderMap::new(), false),
-            (302, HeaderMap::new(), false),
-            (500, HeaderMap::new(), false),
-        ] {
-            assert_eq!(is_due(StatusCode::from_u16(status).unwrap(), &headers), due, "{status}");
-        }
-    }
 
     #[tokio::test]
     async fn what_was_looked_at_is_still_there() {

@@ -1,19 +1,20 @@
-//! One exchange's record: begun when the request is about to go upstream, fed by the tee, closed exactly once.
+//! One exchange's record: told of each attempt, fed by the tee, closed exactly once.
 //!
-//! Requests that the gateway itself refuses (no token, too large, malformed, no provider) never went anywhere and leave no
-//! record. From here on each leaves one, whatever happens: a meter that is dropped unclosed closes itself.
+//! Requests that the gateway itself refuses (no token, too large, malformed, no provider that can be tried) never went
+//! anywhere and leave no record. From its first attempt on each exchange leaves one, whatever happens: a recorder that is
+//! dropped unclosed closes itself.
 
-use crate::auth::credentials::Outgoing;
 use crate::counts::ProviderCounts;
-use crate::exchange::outcome::{Ending, judge};
+use crate::exchange::body_kind::BodyKind;
+use crate::exchange::outcome::{Ending, classify};
 use crate::routing::provider::Provider;
-use crate::shared::{Core, Visit};
+use crate::shared::{InFlightGuard, Shared};
 use crate::spool::Slot;
-use http::header::{CONTENT_ENCODING, USER_AGENT};
+use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderName, StatusCode};
 use lychgate_stream::Hold;
 use lychgate_types::interception::{CredentialKind, InterceptionRecord, Outcome, Prompt, TokenUsage};
-use lychgate_types::provider::{Api, WireFamily};
+use lychgate_types::provider::{Api, ProviderType, WireFamily};
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{InterceptionId, Timestamp};
 use lychgate_wire::{ReaderOptions, RequestFacts, ResponseReader};
@@ -37,68 +38,67 @@ pub(crate) struct Arrival {
     pub(crate) wall: Timestamp,
 }
 
-/// What is known of an exchange when it goes upstream.
-pub(crate) struct Opening<'a> {
+/// What is known of an exchange before its first attempt.
+pub(crate) struct ExchangeStart<'a> {
     pub(crate) id: InterceptionId,
     pub(crate) arrival: Arrival,
     /// Time spent waiting for the client's body: not the gateway's own.
     pub(crate) waited: Duration,
     pub(crate) token: SecretHash,
-    pub(crate) provider: &'a Provider,
+    pub(crate) provider_type: ProviderType,
     pub(crate) api: Api,
     pub(crate) facts: RequestFacts,
-    /// The model asked of the provider, where it is another than the client's.
-    pub(crate) served_model: Option<&'a str>,
+    /// As the client sent them: what goes upstream does not say any more who sent it.
     pub(crate) headers: &'a HeaderMap,
-    pub(crate) credential: &'a Outgoing,
     pub(crate) credential_kind: CredentialKind,
     pub(crate) capture_content: bool,
 }
 
 /// The record in the making.
 #[derive(Debug)]
-pub(crate) struct Meter(Option<Box<Open>>);
+pub(crate) struct Recorder(Option<Box<Open>>);
 
 #[derive(Debug)]
 struct Open {
     record: InterceptionRecord,
     reader: Option<ResponseReader>,
     arrival: Instant,
+    waited: Duration,
     capture_content: bool,
     slot: Slot,
-    visit: Visit,
-    /// Of the provider tried last.
-    counts: Arc<ProviderCounts>,
+    guard: InFlightGuard,
+    /// Of the provider tried last; none before the first attempt.
+    counts: Option<Arc<ProviderCounts>>,
 }
 
-impl Meter {
-    pub(crate) fn open(opening: Opening<'_>, slot: Slot, visit: Visit) -> Self {
-        let Opening {
+impl Recorder {
+    pub(crate) fn new(start: ExchangeStart<'_>, slot: Slot, guard: InFlightGuard) -> Self {
+        let ExchangeStart {
             facts,
             headers,
-            provider,
             arrival,
+            waited,
             capture_content,
             ..
-        } = opening;
+        } = start;
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let client = lychgate_wire::client::identify(header, facts.body_session_id.as_deref());
         let prompt = facts.prompt.filter(|_| capture_content);
         let record = InterceptionRecord {
-            id: opening.id,
-            token_hash: opening.token,
-            provider: provider.config.name.as_str().to_owned(),
-            provider_type: provider.config.provider_type,
-            api: opening.api,
+            id: start.id,
+            token_hash: start.token,
+            provider: String::new(),
+            provider_type: start.provider_type,
+            api: start.api,
             model: facts.model,
-            served_model: opening.served_model.map(str::to_owned),
+            served_model: None,
             streaming: facts.streaming,
             client: client.client.to_owned(),
             user_agent: user_agent(headers),
             client_session_id: client.session_id,
             thread_parent_tool_call_id: facts.thread_parent_tool_call_id,
-            credential_kind: opening.credential_kind,
-            credential_hint: opening.credential.hint.clone(),
+            credential_kind: start.credential_kind,
+            credential_hint: String::new(),
             started_at: arrival.wall,
             ended_at: arrival.wall,
             outcome: Outcome::Failed,
@@ -107,9 +107,9 @@ impl Meter {
             error_message: None,
             provider_request_id: None,
             stop_reason: None,
-            attempts: 1,
+            attempts: 0,
             time_to_first_byte_ms: None,
-            overhead_us: whole(arrival.at.elapsed().saturating_sub(opening.waited).as_micros()),
+            overhead_us: 0,
             token_usages: Vec::new(),
             prompts: prompt
                 .map(|prompt| Prompt {
@@ -121,22 +121,20 @@ impl Meter {
             tool_usages: Vec::new(),
             model_thoughts: Vec::new(),
         };
-        let counts = Arc::clone(&provider.state.counts);
-        let overhead = u64::try_from(record.overhead_us).unwrap_or_default();
-        counts.overhead.observe(Duration::from_micros(overhead));
         Self(Some(Box::new(Open {
             record,
             reader: None,
             arrival: arrival.at,
+            waited,
             capture_content,
             slot,
-            visit,
-            counts,
+            guard,
+            counts: None,
         })))
     }
 
-    /// Another attempt is made, which knows nothing of the one before it.
-    pub(crate) fn again(&mut self, provider: &Provider, served_model: Option<&str>, credential_hint: &str) {
+    /// An attempt is made, which knows nothing of those before it.
+    pub(crate) fn attempt(&mut self, provider: &Provider, served_model: Option<&str>, credential_hint: &str) {
         let Some(open) = &mut self.0 else { return };
         let record = &mut open.record;
         record.attempts = record.attempts.saturating_add(1);
@@ -147,12 +145,19 @@ impl Meter {
         record.upstream_status = None;
         record.provider_request_id = None;
         open.reader = None;
-        open.counts = Arc::clone(&provider.state.counts);
-        open.counts.retries.count();
+        let counts = Arc::clone(&provider.state.counts);
+        if record.attempts == 1 {
+            let overhead = open.arrival.elapsed().saturating_sub(open.waited);
+            record.overhead_us = whole(overhead.as_micros());
+            counts.overhead.observe(overhead);
+        } else {
+            counts.retries.count();
+        }
+        open.counts = Some(counts);
     }
 
-    /// The answer's head came. `stream` is whether its body is a stream of events.
-    pub(crate) fn head(&mut self, status: StatusCode, headers: &HeaderMap, stream: bool) {
+    /// The answer's head came.
+    pub(crate) fn head(&mut self, status: StatusCode, headers: &HeaderMap, body: BodyKind) {
         let Some(open) = &mut self.0 else { return };
         open.record.upstream_status = Some(status.as_u16());
         open.record.provider_request_id = REQUEST_IDS
@@ -161,11 +166,11 @@ impl Meter {
             .and_then(|value| value.to_str().ok())
             .map(|id| cut(id, NAME_BYTES).to_owned());
         // A provider that compresses unasked is relayed all the same, unread.
-        if is_plain(headers) {
+        if body.is_plain {
             let options = ReaderOptions {
                 capture_content: open.capture_content,
             };
-            open.reader = Some(ResponseReader::new(open.record.api, stream, options));
+            open.reader = Some(ResponseReader::new(open.record.api, body.is_event_stream, options));
         }
     }
 
@@ -175,7 +180,9 @@ impl Meter {
         if open.record.time_to_first_byte_ms.is_none() {
             let waited = open.arrival.elapsed();
             open.record.time_to_first_byte_ms = Some(whole(waited.as_millis()));
-            open.counts.first_byte.observe(waited);
+            if let Some(counts) = &open.counts {
+                counts.first_byte.observe(waited);
+            }
         }
         if let Some(reader) = &mut open.reader {
             // Reading must never break the relay, not even by a panic.
@@ -196,8 +203,8 @@ impl Meter {
     }
 
     /// The gateway that this exchange passes through; none once closed.
-    pub(crate) fn core(&self) -> Option<&Arc<Core>> {
-        self.0.as_ref().map(|open| open.visit.core())
+    pub(crate) fn shared(&self) -> Option<&Arc<Shared>> {
+        self.0.as_ref().map(|open| open.guard.shared())
     }
 
     /// The API spoken; none once closed.
@@ -206,7 +213,7 @@ impl Meter {
     }
 
     /// Whether a byte of the answer's body has gone by.
-    pub(crate) fn has_begun(&self) -> bool {
+    pub(crate) fn has_data(&self) -> bool {
         self.0
             .as_ref()
             .is_some_and(|open| open.record.time_to_first_byte_ms.is_some())
@@ -217,12 +224,13 @@ impl Meter {
         self.0.as_ref().map(|open| open.record.provider_type.wire_family())
     }
 
-    /// The meter itself, leaving a closed one in its place.
+    /// The recorder itself, leaving a closed one in its place.
     pub(crate) fn take(&mut self) -> Self {
         Self(self.0.take())
     }
 
-    /// Completes the record and puts it into the spool. Gives what the end of the answer has to wait for, if it has to.
+    /// Completes the record and puts it into the spool. Gives what the end of the answer has to wait for, if it has to. An
+    /// exchange without an attempt leaves no record.
     pub(crate) fn close(mut self, ending: Ending) -> Option<Hold> {
         self.end(ending)
     }
@@ -236,7 +244,7 @@ impl Meter {
     }
 }
 
-impl Drop for Meter {
+impl Drop for Recorder {
     fn drop(&mut self) {
         self.end(Ending::Broken);
     }
@@ -249,20 +257,21 @@ impl Open {
             reader,
             arrival,
             slot,
-            visit,
+            guard,
             counts,
             ..
         } = *self;
+        let counts = counts?;
         let status = record.upstream_status;
-        let read = reader.is_some();
-        let facts = reader
-            .and_then(|reader| catch_unwind(AssertUnwindSafe(|| reader.finish(status.unwrap_or_default()))).ok())
-            .unwrap_or_default();
+        let facts = reader.map(|reader| {
+            catch_unwind(AssertUnwindSafe(|| reader.finish(status.unwrap_or_default()))).unwrap_or_default()
+        });
         let good = status.is_some_and(|status| (200..300).contains(&status));
-        record.ended_at = visit.core().ambient.now();
+        record.ended_at = guard.shared().ambient.now();
         // An answer that was begun, or asked for by a client that did not wait, has cost something, even if nobody said what.
         let unknown = good || (status.is_none() && matches!(ending, Ending::ClientLeft));
-        (record.outcome, record.error_type, record.error_message) = judge(&record, ending, &facts, good && read);
+        (record.outcome, record.error_type, record.error_message) = classify(&record, ending, facts.as_ref());
+        let facts = facts.unwrap_or_default();
         record.stop_reason = facts.stop_reason;
         for prompt in &mut record.prompts {
             prompt.provider_response_id.clone_from(&facts.provider_response_id);
@@ -278,13 +287,6 @@ impl Open {
         counts.over(&record, arrival.elapsed());
         slot.fill(record)
     }
-}
-
-/// Whether a body can be read as it is.
-pub(crate) fn is_plain(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_ENCODING)
-        .is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 fn user_agent(headers: &HeaderMap) -> String {
@@ -305,50 +307,4 @@ fn whole(count: u128) -> i64 {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use lychgate_types::Ambient;
-    use lychgate_types::provider::ProviderType;
-
-    /// A record of no exchange in particular.
-    pub(crate) fn a_record() -> InterceptionRecord {
-        let ambient = Ambient::system();
-        InterceptionRecord {
-            id: ambient.new_id(),
-            token_hash: SecretHash::from_bytes([0; 32]),
-            provider: "anthropic".into(),
-            provider_type: ProviderType::Anthropic,
-            api: Api::AnthropicMessages,
-            model: "m".into(),
-            served_model: None,
-            streaming: false,
-            client: "Unknown".into(),
-            user_agent: String::new(),
-            client_session_id: None,
-            thread_parent_tool_call_id: None,
-            credential_kind: CredentialKind::Centralized,
-            credential_hint: String::new(),
-            started_at: ambient.now(),
-            ended_at: ambient.now(),
-            outcome: Outcome::Completed,
-            upstream_status: Some(200),
-            error_type: None,
-            error_message: None,
-            provider_request_id: None,
-            stop_reason: None,
-            attempts: 1,
-            time_to_first_byte_ms: None,
-            overhead_us: 0,
-            token_usages: Vec::new(),
-            prompts: Vec::new(),
-            tool_usages: Vec::new(),
-            model_thoughts: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn long_user_agents_are_cut_between_characters() {
-        assert_eq!(cut("aé", 2), "a");
-        assert_eq!(cut("aé", 3), "aé");
-    }
-}
+pub(crate) mod tests;

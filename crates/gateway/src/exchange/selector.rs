@@ -1,31 +1,31 @@
-//! One request's way through its candidates: where the next attempt goes, with which key, when, and whether there is leave
-//! for it.
+//! Where the next attempt of a request goes: to which candidate, with which key, when, and whether it may be made at all.
 //!
-//! Not here: making the attempt (`attempt`).
+//! Not here: the candidates' order (`routing::routes`), what an attempt's end means (`resilience::decision`), and making the
+//! attempt (`attempt`).
 
 use crate::auth::credentials::Outgoing;
 use crate::error::Refusal;
-use crate::exchange::attempts::Target;
-use crate::resilience::breaker::{Credential, Mark, Permit};
-use crate::resilience::retry::{self, Advice, millis};
+use crate::exchange::upstream_request::{Position, UpstreamRequest};
+use crate::resilience::breaker::{BreakerPermit, BreakerTarget, Breakers, Credential};
+use crate::resilience::decision::{AttemptEnd, RetryDecision};
+use crate::resilience::retry::{self, millis};
 use crate::routing::provider::Provider;
 use crate::routing::routes::{Candidate, Candidates};
-use crate::shared::Core;
 use bytes::Bytes;
 use http::{StatusCode, Uri};
 use lychgate_telemetry::metrics::labels::Refused;
-use lychgate_types::ProviderId;
 use lychgate_types::provider::Api;
+use lychgate_types::{Ambient, ProviderId};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The way, and how far it has been gone.
+/// Goes through a request's candidates, attempt by attempt.
 #[derive(Debug)]
-pub(crate) struct Itinerary {
+pub(crate) struct UpstreamSelector {
     candidates: Candidates,
     /// The user's own credential; it replaces every central key.
-    own: Option<Outgoing>,
+    own: Option<Arc<Outgoing>>,
     api: Api,
     /// The client's model, as breakers name it.
     model: u64,
@@ -37,7 +37,7 @@ pub(crate) struct Itinerary {
 
 #[derive(Debug, Default)]
 struct Progress {
-    /// The candidate in hand.
+    /// Index of the current candidate.
     at: usize,
     /// Attempts on it.
     attempts: u32,
@@ -50,27 +50,37 @@ struct Progress {
     tried: Vec<ProviderId>,
 }
 
-/// Leave for one attempt.
+/// One attempt that may be made: what is sent where, for how long it is waited for, and the breaker's permit.
 #[derive(Debug)]
-pub(crate) struct Pass {
+pub(crate) struct AttemptPlan {
     pub(crate) provider: Arc<Provider>,
-    /// Which of the provider's central keys goes with it; `None` for the user's own.
-    pub(crate) key: Option<usize>,
-    pub(crate) url: Uri,
+    /// Which of the provider's central keys is sent; `None` for the user's own.
+    key: Option<usize>,
+    pub(crate) credential: Arc<Outgoing>,
+    url: Uri,
     /// The model that the body asks for, where it is another than the client's.
     pub(crate) model: Option<Arc<str>>,
-    pub(crate) body: Bytes,
-    /// How long the head may be waited for.
+    body: Bytes,
+    /// Whether another attempt may follow.
+    pub(crate) position: Position,
+    /// How long to wait for the head of the answer.
     pub(crate) limit: Duration,
     /// When the whole answer has to be there.
     pub(crate) end: Instant,
+    permit: BreakerPermit,
 }
 
-/// Why there is no leave: what the client is told, and after how long it may be different.
-struct Barred(Refusal, Option<Duration>);
+/// Why a candidate can't be tried, or none of them.
+#[derive(Debug)]
+pub(crate) struct Unavailable {
+    /// What the client is told, if it gets no answer of an attempt.
+    pub(crate) refusal: Refusal,
+    /// After how long it may be different, where that is known.
+    wait: Option<Duration>,
+}
 
-impl Itinerary {
-    pub(crate) fn new(candidates: Candidates, own: Option<Outgoing>, api: Api, model: u64, body: Bytes) -> Self {
+impl UpstreamSelector {
+    pub(crate) fn new(candidates: Candidates, own: Option<Arc<Outgoing>>, api: Api, model: u64, body: Bytes) -> Self {
         Self {
             candidates,
             own,
@@ -82,62 +92,44 @@ impl Itinerary {
         }
     }
 
-    /// Whether another attempt may come after the one that there is a pass for.
-    pub(crate) fn may_go_on(&self) -> bool {
-        let more = |candidate: &Candidate| {
-            self.progress.attempts < candidate.provider.config.policy.retry.max_attempts
-                || self.progress.at + 1 < self.candidates.len()
-        };
-        self.candidates.get(self.progress.at).is_some_and(more)
-    }
-
-    /// The credential that goes with a pass.
-    pub(crate) fn credential<'a>(&'a self, pass: &'a Pass) -> Option<&'a Outgoing> {
-        match pass.key {
-            Some(key) => pass.provider.pool.key(key).map(|key| &key.outgoing),
-            None => self.own.as_ref(),
-        }
-    }
-
-    /// Gets leave for an attempt on the candidate in hand, or on the first one after it that gives some. Refused, it says
-    /// when it may be different, where anybody knows.
-    pub(crate) fn board(&mut self, core: &Core, target: &Target) -> Result<(Pass, Permit), Refusal> {
-        let mut why: Option<Barred> = None;
+    /// Plans an attempt on the current candidate, or on the first one after it that can be tried. Where none can, the reason
+    /// is the one that passes soonest.
+    pub(crate) fn next(
+        &mut self,
+        breakers: &Arc<Breakers>,
+        request: &UpstreamRequest,
+    ) -> Result<AttemptPlan, Unavailable> {
+        let mut soonest: Option<Unavailable> = None;
         while let Some(candidate) = self.candidates.get(self.progress.at).cloned() {
-            match self.enter(core, target, &candidate) {
-                Ok(pass) => return Ok(pass),
-                Err(barred) => {
-                    let sooner = match (&why, barred.1) {
-                        (None, _) | (Some(Barred(_, None)), Some(_)) => true,
-                        (Some(Barred(_, Some(known))), Some(wait)) => wait < *known,
-                        _ => false,
-                    };
-                    if sooner {
-                        why = Some(barred);
+            match self.plan(breakers, request, &candidate) {
+                Ok(plan) => return Ok(plan),
+                Err(unavailable) => {
+                    if soonest.as_ref().is_none_or(|known| unavailable.passes_before(known)) {
+                        soonest = Some(unavailable);
                     }
-                    self.leave(&candidate);
+                    self.advance(&candidate);
                 }
             }
         }
-        Err(why.map_or_else(|| unavailable(None).0, |Barred(refusal, _)| refusal))
+        Err(soonest.unwrap_or_else(|| Unavailable::for_now(None)))
     }
 
-    /// After an attempt: how long to wait before [`Self::board`]; `None` when its answer has to do.
-    pub(crate) fn next(&mut self, core: &Core, advice: Advice) -> Option<Duration> {
-        if advice == Advice::Accept {
+    /// After an attempt: how long to wait before [`Self::next`]; `None` when the client gets its answer.
+    pub(crate) fn wait_before_next(&mut self, decision: RetryDecision, ambient: &Ambient) -> Option<Duration> {
+        if decision == RetryDecision::Forward {
             return None;
         }
         let candidate = self.candidates.get(self.progress.at)?.clone();
         let retry = &candidate.provider.config.policy.retry;
         self.progress.used.extend(self.progress.key.take());
-        let fresh = || self.own.is_none() && candidate.provider.pool.has_fresh(&self.progress.used);
-        let wait = match advice {
+        let has_fresh_key = || self.own.is_none() && candidate.provider.pool.has_fresh(&self.progress.used);
+        let wait = match decision {
             _ if self.progress.attempts >= retry.max_attempts => None,
-            Advice::OtherKey | Advice::Limited(_) if fresh() => Some(Duration::ZERO),
-            Advice::Limited(asked) | Advice::Again(asked) => {
-                retry::wait(retry, self.progress.attempts.saturating_sub(1), asked, &core.ambient)
+            RetryDecision::RotateKey | RetryDecision::RateLimited(_) if has_fresh_key() => Some(Duration::ZERO),
+            RetryDecision::RateLimited(asked) | RetryDecision::Retry(asked) => {
+                retry::wait(retry, self.progress.attempts.saturating_sub(1), asked, ambient)
             }
-            Advice::OtherKey | Advice::Elsewhere | Advice::Accept => None,
+            RetryDecision::RotateKey | RetryDecision::Failover | RetryDecision::Forward => None,
         };
         let budget = &candidate.provider.state.budget;
         if let Some(wait) = wait.filter(|wait| *wait < self.time_left(&candidate))
@@ -145,12 +137,12 @@ impl Itinerary {
         {
             return Some(wait);
         }
-        self.leave(&candidate);
+        self.advance(&candidate);
         (self.progress.at < self.candidates.len()).then_some(Duration::ZERO)
     }
 
     /// Goes on to the next candidate.
-    fn leave(&mut self, candidate: &Candidate) {
+    fn advance(&mut self, candidate: &Candidate) {
         let mut tried = std::mem::take(&mut self.progress.tried);
         if self.progress.attempts > 0 {
             tried.push(candidate.provider.config.id);
@@ -162,44 +154,52 @@ impl Itinerary {
         };
     }
 
-    fn enter(&mut self, core: &Core, target: &Target, candidate: &Candidate) -> Result<(Pass, Permit), Barred> {
+    fn plan(
+        &mut self,
+        breakers: &Arc<Breakers>,
+        request: &UpstreamRequest,
+        candidate: &Candidate,
+    ) -> Result<AttemptPlan, Unavailable> {
         let provider = &candidate.provider;
         let policy = &provider.config.policy;
         let time_left = self.time_left(candidate);
         if time_left.is_zero() {
-            return Err(unavailable(None));
+            return Err(Unavailable::for_now(None));
         }
-        let url = target.url(provider).map_err(|refusal| Barred(refusal, None))?;
-        let (model, body) = self.ask_for(core, candidate)?;
-        let (key, permit) = self.admit(core, provider, model)?;
+        let url = request.url(provider).map_err(Unavailable::for_good)?;
+        let (model, body) = self.body_for(breakers, candidate)?;
+        let (key, credential, permit) = self.permit(breakers, provider, model)?;
         if self.progress.attempts == 0 {
             let budget = &provider.state.budget;
             if !self.progress.tried.contains(&provider.config.id) {
                 budget.request();
             } else if !budget.withdraw(policy.retry.budget_percent) {
-                return Err(unavailable(None));
+                return Err(Unavailable::for_now(None));
             }
         }
         self.progress.attempts += 1;
         self.progress.key = key;
-        let pass = Pass {
+        let more = self.progress.attempts < policy.retry.max_attempts || self.progress.at + 1 < self.candidates.len();
+        Ok(AttemptPlan {
             provider: Arc::clone(provider),
             key,
+            credential,
             url,
             model: candidate.model.clone().filter(|_| model != self.model),
             body,
+            position: if more { Position::MoreMayFollow } else { Position::Last },
             limit: millis(policy.timeouts.headers_ms).min(time_left),
             end: self.begun + millis(policy.timeouts.total_ms),
-        };
-        Ok((pass, permit))
+            permit,
+        })
     }
 
     /// The candidate's model as breakers name it, and the body that asks for it.
-    fn ask_for(&mut self, core: &Core, candidate: &Candidate) -> Result<(u64, Bytes), Barred> {
+    fn body_for(&mut self, breakers: &Breakers, candidate: &Candidate) -> Result<(u64, Bytes), Unavailable> {
         let Some(name) = &candidate.model else {
             return Ok((self.model, self.body.clone()));
         };
-        let model = core.breakers.model(name);
+        let model = breakers.model(name);
         if model == self.model {
             return Ok((model, self.body.clone()));
         }
@@ -208,43 +208,46 @@ impl Itinerary {
         }
         let body = lychgate_wire::with_model(&self.body, name).map(Bytes::from).ok_or_else(|| {
             let message = "a route names another model for this request, but the request's own can't be replaced: name it once, as text";
-            Barred(Refusal::new(StatusCode::BAD_REQUEST, Refused::RouteUnusable, message), None)
+            Unavailable::for_good(Refusal::new(StatusCode::BAD_REQUEST, Refused::RouteUnusable, message))
         })?;
         self.progress.body = Some(body.clone());
         Ok((model, body))
     }
 
-    /// A credential whose breaker gives leave.
-    fn admit(&self, core: &Core, provider: &Provider, model: u64) -> Result<(Option<usize>, Permit), Barred> {
+    /// A credential whose breaker permits an attempt.
+    fn permit(
+        &self,
+        breakers: &Arc<Breakers>,
+        provider: &Provider,
+        model: u64,
+    ) -> Result<(Option<usize>, Arc<Outgoing>, BreakerPermit), Unavailable> {
         let ask = |credential: Credential<'_>| {
-            core.breakers.admit(Mark {
+            breakers.admit(BreakerTarget {
                 provider: provider.config.id,
-                key: core.breakers.key(provider.config.id, self.api, model, credential),
+                id: breakers.id(provider.config.id, self.api, model, credential),
                 policy: provider.config.policy.breaker,
             })
         };
         if let Some(own) = &self.own {
             return match ask(Credential::Own(&own.value)) {
-                Ok(permit) => Ok((None, permit)),
-                Err(wait) => Err(unavailable(Some(wait))),
+                Ok(permit) => Ok((None, Arc::clone(own), permit)),
+                Err(wait) => Err(Unavailable::for_now(Some(wait))),
             };
         }
-        let mut barred = Vec::new();
+        let mut excluded = Vec::new();
         let mut soonest: Option<Duration> = None;
-        while let Some(index) = provider.pool.pick(&self.progress.used, &barred)
-            && let Some(key) = provider.pool.key(index)
-        {
+        while let Some((index, key)) = provider.pool.pick(&self.progress.used, &excluded) {
             match ask(Credential::Central(key.id)) {
-                Ok(permit) => return Ok((Some(index), permit)),
+                Ok(permit) => return Ok((Some(index), Arc::clone(&key.outgoing), permit)),
                 Err(wait) => {
-                    barred.push(index);
+                    excluded.push(index);
                     soonest = Some(soonest.map_or(wait, |known| known.min(wait)));
                 }
             }
         }
         Err(match soonest {
-            None => Barred(Provider::without_key(), None),
-            wait => unavailable(wait),
+            None => Unavailable::for_good(Provider::without_key()),
+            wait => Unavailable::for_now(wait),
         })
     }
 
@@ -254,14 +257,52 @@ impl Itinerary {
     }
 }
 
-fn unavailable(wait: Option<Duration>) -> Barred {
-    let seconds = wait.map_or(1, |wait| {
-        u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
-    });
-    let refusal = Refusal::unavailable(
-        Refused::CircuitOpen,
-        "the circuit breaker for this provider is open because it failed too often; try again shortly",
-        seconds.max(1),
-    );
-    Barred(refusal, wait)
+impl AttemptPlan {
+    /// What is sent, and where. Can be had once.
+    pub(crate) fn take_target(&mut self) -> (Uri, Bytes) {
+        (std::mem::take(&mut self.url), std::mem::take(&mut self.body))
+    }
+
+    /// Tells breaker and key how the attempt ended, and what to do about it.
+    pub(crate) fn settle(&mut self, end: AttemptEnd, breakers: &Breakers) -> RetryDecision {
+        let key_cooldown = self.key.map(|_| self.provider.key_cooldown());
+        let consequences = end.consequences(key_cooldown);
+        self.permit.report(consequences.breaker, breakers);
+        if let (Some(key), Some(term), AttemptEnd::Answered { status, .. }) = (self.key, consequences.cooldown, end) {
+            self.provider.cool_down(key, status, term);
+        }
+        consequences.decision
+    }
+
+    /// What counts against the provider when its answer breaks off after the head.
+    pub(crate) fn breaker(&self) -> BreakerTarget {
+        self.permit.target()
+    }
+}
+
+impl Unavailable {
+    fn for_now(wait: Option<Duration>) -> Self {
+        let seconds = wait.map_or(1, |wait| {
+            u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
+        });
+        let refusal = Refusal::unavailable(
+            Refused::CircuitOpen,
+            "the circuit breaker for this provider is open because it failed too often; try again shortly",
+            seconds.max(1),
+        );
+        Self { refusal, wait }
+    }
+
+    /// It will not be different soon.
+    fn for_good(refusal: Refusal) -> Self {
+        Self { refusal, wait: None }
+    }
+
+    fn passes_before(&self, other: &Self) -> bool {
+        match (self.wait, other.wait) {
+            (Some(wait), Some(known)) => wait < known,
+            (Some(_), None) => true,
+            (None, _) => false,
+        }
+    }
 }

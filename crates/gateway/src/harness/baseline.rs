@@ -3,6 +3,7 @@
 
 use crate::error::Refusal;
 use crate::exchange::headers::{AnswerBody, StrippedHeaders, to_client};
+use crate::exchange::passthrough::PassThrough;
 use crate::gateway::StartError;
 use crate::inbound::front::{Answering, DataPlane, Front};
 use crate::options::Options;
@@ -10,14 +11,13 @@ use crate::resilience::retry::millis;
 use crate::routing::allow_list;
 use crate::routing::provider::Provider;
 use crate::routing::table::Table;
-use crate::upstream::{Answer, Upstream};
+use crate::upstream::Upstream;
 use axum::Router;
 use axum::body::Body;
-use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use lychgate_link::Configuration;
-use lychgate_stream::{Failure, Idle, Joined, Last, LastWords, ReadLimits, RelayBody, Watch, read_bounded};
+use lychgate_stream::{Idle, Joined, ReadLimits, RelayBody, read_bounded};
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_wire::provider::likely_family;
 use std::borrow::Cow;
@@ -88,7 +88,7 @@ impl Parts {
         to_client(&mut parts.headers, AnswerBody::Unchanged);
         let relayed = RelayBody::new(
             Joined::new(body),
-            Unwatched,
+            PassThrough(()),
             Idle::new(millis(provider.config.policy.timeouts.idle_ms)),
         );
         Ok(Response::from_parts(parts, Body::new(relayed)))
@@ -98,22 +98,4 @@ impl Parts {
 /// Nobody counts these.
 fn refusal(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Refusal {
     Refusal::new(status, Refused::Internal, message)
-}
-
-struct Unwatched;
-
-impl Watch<Joined<Answer>> for Unwatched {
-    fn data(&mut self, bytes: Bytes) -> Bytes {
-        bytes
-    }
-
-    fn complete(self) -> Last {
-        Last::default()
-    }
-
-    fn failed(self, _: &Failure) -> LastWords {
-        LastWords::Failure(Last::default())
-    }
-
-    fn left(self, _: Joined<Answer>) {}
 }

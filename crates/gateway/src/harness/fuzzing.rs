@@ -59,7 +59,7 @@ impl Provider {
         let credential = match &read.own {
             Some(own) => own,
             None => match self.0.pool.key(0) {
-                Some(key) => &key.outgoing,
+                Some(key) => &*key.outgoing,
                 None => return Err(provider::Provider::without_key().into()),
             },
         };

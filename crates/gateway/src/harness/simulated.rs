@@ -5,11 +5,12 @@
 
 pub use crate::spool::disk::{Disk, Log};
 
-use crate::exchange::relay::admit;
+use crate::exchange::Entered;
+use crate::exchange::admit::admit;
 use crate::gateway::{Gateway, StartError};
 use crate::inbound::stack::enter;
 use crate::options::Options;
-use crate::shared::Visit;
+use crate::shared::InFlightGuard;
 use crate::spool::{Slot, SpoolError};
 use crate::upstream::Upstream;
 use http::Request;
@@ -53,7 +54,7 @@ pub struct Refused {
 #[derive(Debug)]
 pub struct Admission {
     slot: Slot,
-    visit: Visit,
+    guard: InFlightGuard,
 }
 
 impl Replica {
@@ -87,11 +88,11 @@ impl Replica {
         let request = Request::post(&path).header("x-api-key", token).body(());
         let (parts, ()) = request.map_err(|error| refused(400, &error.to_string()))?.into_parts();
         let entered = enter(core, &path, &parts.headers).1;
-        let (visit, provider, _) = entered.map_err(|no| refused(no.status.as_u16(), &no.message))?;
-        let admitted = admit(core, &provider, &parts).await;
-        let admitted = admitted.map_err(|no| refused(no.status.as_u16(), &no.message))?;
-        match admitted.api {
-            Some((_, slot)) => Ok(Admission { slot, visit }),
+        let Entered { guard, provider, .. } = entered.map_err(|no| refused(no.status.as_u16(), &no.message))?;
+        let admission = admit(core, &provider, &parts).await;
+        let admission = admission.map_err(|no| refused(no.status.as_u16(), &no.message))?;
+        match admission.recorded {
+            Some((_, slot)) => Ok(Admission { slot, guard }),
             None => Err(refused(404, "such a request is not recorded")),
         }
     }
@@ -117,7 +118,7 @@ impl Admission {
     /// Records the request. What comes of it says whether its client may see the end of its answer.
     pub fn finish(self, record: InterceptionRecord) -> impl Future<Output = bool> + Send + use<> {
         let hold = self.slot.fill(record);
-        drop(self.visit);
+        drop(self.guard);
         async move {
             match hold {
                 Some(hold) => hold.await.is_ok(),

@@ -14,7 +14,7 @@ use heartbeat::send_heartbeat;
 use open::{Attached, Opened, open};
 
 use crate::link::offline;
-use crate::shared::Core;
+use crate::shared::Shared;
 use futures_util::StreamExt as _;
 use lychgate_link::Heartbeat;
 use lychgate_telemetry::metrics::labels::LinkTrouble;
@@ -46,7 +46,7 @@ enum End {
 }
 
 /// Attaches, follows the stream, and attaches again, until the process ends.
-pub(crate) async fn run(core: Arc<Core>) {
+pub(crate) async fn run(core: Arc<Shared>) {
     let (heartbeats, _) = watch::channel(Heartbeat::default());
     let mut after_loss = Backoff::new(AFTER_LOSS.0, AFTER_LOSS.1);
     let mut after_refusal = Backoff::new(AFTER_REFUSAL.0, AFTER_REFUSAL.1);
@@ -104,7 +104,7 @@ const fn is_reversible(trouble: LinkTrouble) -> bool {
 }
 
 /// One attachment, from its first message to its end; with a new key, another one takes its place meanwhile.
-async fn follow(core: &Core, heartbeats: &watch::Sender<Heartbeat>, opened: Opened) -> End {
+async fn follow(core: &Shared, heartbeats: &watch::Sender<Heartbeat>, opened: Opened) -> End {
     let renewing = AtomicBool::new(false);
     let mut renewal = pin!(renew(core, heartbeats, &renewing));
     let mut ticks = tokio::time::interval(HEARTBEAT_INTERVAL);
@@ -146,7 +146,7 @@ async fn until_leaving(leaving: &mut watch::Receiver<bool>) {
 
 /// Announces with the last heartbeat that this replica is leaving, and lets the control plane close the stream: only then has it
 /// been received.
-async fn say_goodbye(core: &Core, heartbeats: watch::Sender<Heartbeat>, mut attached: Attached) {
+async fn say_goodbye(core: &Shared, heartbeats: watch::Sender<Heartbeat>, mut attached: Attached) {
     send_heartbeat(core, &heartbeats);
     drop(heartbeats);
     // What arrives until then matters to the next process, which starts from the snapshot of this one.
@@ -161,7 +161,7 @@ async fn say_goodbye(core: &Core, heartbeats: watch::Sender<Heartbeat>, mut atta
 }
 
 /// Waits for a new key, and opens a stream with it. If that key is refused, waits for the next one.
-async fn renew(core: &Core, heartbeats: &watch::Sender<Heartbeat>, renewing: &AtomicBool) -> Opened {
+async fn renew(core: &Shared, heartbeats: &watch::Sender<Heartbeat>, renewing: &AtomicBool) -> Opened {
     let mut backoff = Backoff::new(AFTER_LOSS.0, AFTER_LOSS.1);
     loop {
         renewing.store(false, Ordering::Relaxed);

@@ -8,7 +8,7 @@ mod suspects;
 #[cfg(test)]
 mod tests;
 
-use crate::shared::Core;
+use crate::shared::Shared;
 use crate::spool::{Batch, BatchLimits, Entry, Position};
 use lychgate_link::{LinkError, Receipt};
 use lychgate_types::backoff::Backoff;
@@ -32,7 +32,7 @@ const LINGER: Duration = Duration::from_millis(20);
 const MAX_READ_FAILURES: u32 = 5;
 
 /// Delivers, until its task is aborted.
-pub(crate) async fn run(core: Arc<Core>) {
+pub(crate) async fn run(core: Arc<Shared>) {
     let mut delivery = Delivery {
         from: core.spool.begin(),
         acknowledged: core.spool.begin(),
@@ -50,7 +50,7 @@ pub(crate) async fn run(core: Arc<Core>) {
 
 #[derive(Debug)]
 struct Delivery {
-    core: Arc<Core>,
+    core: Arc<Shared>,
     /// Where the next batch begins.
     from: Position,
     /// How far the spool has been told that everything is settled.

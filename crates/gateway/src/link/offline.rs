@@ -7,7 +7,7 @@
 //! Not here: the file itself (`snapshot`).
 
 use crate::replica_state::ReplicaState;
-use crate::shared::Core;
+use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use crate::spool::Spool;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ const MAX_AGE: Duration = Duration::from_secs(30);
 
 /// Restores what an earlier process knew. No requests are accepted on the strength of it yet: first this process has to find out
 /// whether a control plane can be reached.
-pub(crate) fn restore(core: &Core) {
+pub(crate) fn restore(core: &Shared) {
     let Some((snapshot, age)) = core.snapshot_cache.load(&core.ambient, core.options.max_offline) else {
         return;
     };
@@ -43,7 +43,7 @@ pub(crate) fn restore(core: &Core) {
 }
 
 /// Keeps the snapshot up to date; never returns where it is wanted.
-pub(crate) async fn run(core: Arc<Core>) {
+pub(crate) async fn run(core: Arc<Shared>) {
     let Some(mut key) = core.snapshot_cache.key() else {
         return;
     };
@@ -66,7 +66,7 @@ pub(crate) async fn run(core: Arc<Core>) {
 }
 
 /// Writes down what is known now; nothing before a control plane has been attached to.
-pub(crate) async fn write_snapshot(core: &Arc<Core>) {
+pub(crate) async fn write_snapshot(core: &Arc<Shared>) {
     let spool = Arc::clone(&core.spool);
     let core = Arc::clone(core);
     let write = move |_: &Spool| {
@@ -97,7 +97,7 @@ struct Version {
 }
 
 impl Version {
-    fn of(core: &Core) -> Self {
+    fn of(core: &Shared) -> Self {
         Self {
             configuration: core.replica_state.load().table.version,
             applied: core.applied.load(Ordering::Acquire),

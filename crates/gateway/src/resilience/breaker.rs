@@ -1,14 +1,17 @@
-//! Leaves a provider alone that keeps failing: one breaker per provider, API, model and credential, so that one model's
-//! outage or one user's own key costs nobody else.
+//! Circuit breakers: one per provider, API, model and credential, so that one model's outage or one user's own key costs
+//! nobody else.
 //!
 //! A breaker is *closed* while all is well. Enough failures within the window *open* it: nothing is sent. After a while it is
-//! *half open*: a few requests may try; the first that is answered closes it, the first that fails opens it again.
-//! A failure counts when it is found out, however long ago its request began.
+//! *half open*: a few requests probe the provider; the first that is answered closes the breaker, the first that fails opens
+//! it again. A failure counts when it is found out, however long ago its request began.
 //!
 //! Only breakers with failures are held, in a table of bounded size; while it is empty nothing is locked.
 //!
-//! Not here: what counts as a failure (`attempt` and `tee`).
+//! Not here: what counts as a failure (`decision`).
 
+mod window;
+
+use crate::resilience::decision::BreakerReport;
 use http::HeaderValue;
 use lychgate_telemetry::metrics::labels::BreakerState;
 use lychgate_types::policy::BreakerPolicy;
@@ -22,30 +25,29 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
+use window::Window;
 
 const SHARDS: usize = 16;
 /// Breakers of one shard: 4,096 in all.
 const PER_SHARD: usize = 256;
-/// The window is counted in pieces, so that a breaker's size does not depend on its traffic.
-const PIECES: usize = 8;
 
-/// Names a breaker without holding what it is named by: hashed with a key that nobody outside knows.
+/// Identifies a breaker without holding what it is identified by: a hash, keyed with a secret of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Key(u64);
+pub(crate) struct BreakerId(u64);
 
-/// Whose breaker it is.
+/// Whose credential an attempt is sent with.
 #[derive(Debug, Clone, Copy, Hash)]
 pub(crate) enum Credential<'a> {
     Central(ProviderKeyId),
     Own(&'a HeaderValue),
 }
 
-/// What a failure of this exchange counts against.
+/// The breaker that an attempt's failures count against.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Mark {
-    /// For the log: the key tells nothing.
+pub(crate) struct BreakerTarget {
+    /// For the log: the id tells nothing.
     pub(crate) provider: ProviderId,
-    pub(crate) key: Key,
+    pub(crate) id: BreakerId,
     pub(crate) policy: BreakerPolicy,
 }
 
@@ -60,12 +62,12 @@ pub(crate) struct Breakers {
 struct Shard {
     /// How many there are in `table`, so that it needn't be locked for none.
     count: AtomicUsize,
-    table: Mutex<HashMap<Key, Entry>>,
+    table: Mutex<HashMap<BreakerId, Entry>>,
 }
 
 #[derive(Debug)]
 struct Entry {
-    /// For the metrics: the key tells nothing.
+    /// For the metrics: the id tells nothing.
     provider: ProviderId,
     state: State,
     /// When it is forgotten unless something happens.
@@ -78,36 +80,27 @@ enum State {
     Open {
         until: Instant,
     },
-    /// `since` tells its trials from those of an earlier time.
+    /// `since` tells its probes from those of an earlier time.
     HalfOpen {
         trying: u32,
         since: Instant,
     },
 }
 
-/// Failures of the last while.
+/// Permission to make one attempt, and where its end is reported.
 #[derive(Debug)]
-struct Window {
-    begun: Instant,
-    /// Index of the newest piece, counted from `begun`.
-    newest: u64,
-    pieces: [u32; PIECES],
+pub(crate) struct BreakerPermit {
+    target: BreakerTarget,
+    /// Present where the breaker is half open and waits for the attempt's end.
+    probe: Option<ProbePermit>,
 }
 
-/// Leave to send one request.
+/// One of the few probes that a half-open breaker allows at a time; dropped without a report, it allows another.
 #[derive(Debug)]
-pub(crate) struct Permit {
-    mark: Mark,
-    /// Present where the breaker is half open and waits for what comes of it.
-    trial: Option<Trial>,
-}
-
-/// A place among the few of a half-open breaker; free again when dropped.
-#[derive(Debug)]
-struct Trial {
+struct ProbePermit {
     breakers: Arc<Breakers>,
     provider: ProviderId,
-    key: Key,
+    id: BreakerId,
     since: Instant,
 }
 
@@ -121,32 +114,32 @@ impl Default for Breakers {
 }
 
 impl Breakers {
-    /// A model's name as it goes into [`Self::key`].
+    /// A model's name as it goes into [`Self::id`].
     pub(crate) fn model(&self, name: &str) -> u64 {
         self.hasher.hash_one(name)
     }
 
-    pub(crate) fn key(&self, provider: ProviderId, api: Api, model: u64, credential: Credential<'_>) -> Key {
-        Key(self.hasher.hash_one((provider, discriminant(&api), model, credential)))
+    pub(crate) fn id(&self, provider: ProviderId, api: Api, model: u64, credential: Credential<'_>) -> BreakerId {
+        BreakerId(self.hasher.hash_one((provider, discriminant(&api), model, credential)))
     }
 
-    /// Asks for leave. Refused, it says after how long asking again makes sense.
-    pub(crate) fn admit(self: &Arc<Self>, mark: Mark) -> Result<Permit, Duration> {
-        let plain = Permit { mark, trial: None };
-        let shard = self.shard(mark.key);
-        if mark.policy.failures == 0 || shard.count.load(Ordering::Acquire) == 0 {
+    /// Permits an attempt; while the breaker is open, says after how long to ask again.
+    pub(crate) fn admit(self: &Arc<Self>, target: BreakerTarget) -> Result<BreakerPermit, Duration> {
+        let plain = BreakerPermit { target, probe: None };
+        let shard = self.shard(target.id);
+        if target.policy.failures == 0 || shard.count.load(Ordering::Acquire) == 0 {
             return Ok(plain);
         }
         let now = Instant::now();
         let mut table = shard.lock();
-        let Some(entry) = table.get_mut(&mark.key) else {
+        let Some(entry) = table.get_mut(&target.id) else {
             return Ok(plain);
         };
         let (trying, since) = match entry.state {
             State::Closed(_) => return Ok(plain),
             State::Open { until } if until > now => return Err(until - now),
             State::Open { .. } => (0, now),
-            State::HalfOpen { trying, .. } if trying >= mark.policy.half_open_requests => {
+            State::HalfOpen { trying, .. } if trying >= target.policy.half_open_requests => {
                 return Err(Duration::from_secs(1));
             }
             State::HalfOpen { trying, since } => (trying, since),
@@ -155,78 +148,78 @@ impl Breakers {
             trying: trying + 1,
             since,
         };
-        entry.stale = now + rest(&mark.policy);
-        let trial = Trial {
+        entry.stale = now + rest(&target.policy);
+        let probe = ProbePermit {
             breakers: Arc::clone(self),
-            provider: mark.provider,
-            key: mark.key,
+            provider: target.provider,
+            id: target.id,
             since,
         };
-        Ok(Permit {
-            mark,
-            trial: Some(trial),
+        Ok(BreakerPermit {
+            target,
+            probe: Some(probe),
         })
     }
 
-    /// Counts a failure; of requests that were under way when the breaker opened, none counts any longer.
-    pub(crate) fn failed(&self, mark: Mark) {
-        self.fail(mark, None);
+    /// Counts a failure. Once the breaker is open, requests that were in flight before count no longer.
+    pub(crate) fn failed(&self, target: BreakerTarget) {
+        self.fail(target, None);
     }
 
-    fn fail(&self, mark: Mark, trial: Option<Instant>) {
-        if mark.policy.failures == 0 {
+    fn fail(&self, target: BreakerTarget, probe: Option<Instant>) {
+        if target.policy.failures == 0 {
             return;
         }
         let now = Instant::now();
-        let shard = self.shard(mark.key);
+        let shard = self.shard(target.id);
         let mut table = shard.lock();
-        if !table.contains_key(&mark.key) {
+        if !table.contains_key(&target.id) {
             make_room(&mut table, now);
         }
-        let window = seconds(mark.policy.window_seconds);
-        let entry = table.entry(mark.key).or_insert_with(|| Entry {
-            provider: mark.provider,
+        let window = seconds(target.policy.window_seconds);
+        let entry = table.entry(target.id).or_insert_with(|| Entry {
+            provider: target.provider,
             state: State::Closed(Window::new(now)),
             stale: now,
         });
         let opens = match &mut entry.state {
-            State::Closed(failures) => failures.count(now, window) >= mark.policy.failures,
-            State::HalfOpen { since, .. } => trial == Some(*since),
+            State::Closed(failures) => failures.count(now, window) >= target.policy.failures,
+            State::HalfOpen { since, .. } => probe == Some(*since),
             State::Open { .. } => false,
         };
         if opens {
-            let until = now + seconds(mark.policy.open_seconds);
+            let until = now + seconds(target.policy.open_seconds);
             entry.state = State::Open { until };
             tracing::warn!(
-                provider = %mark.provider,
-                seconds = mark.policy.open_seconds,
-                "too many failures: the circuit breaker for this model and credential is open"
+                provider = %target.provider,
+                seconds = target.policy.open_seconds,
+                "too many failures: the circuit breaker of this provider is open for one model and credential"
             );
         }
         match &entry.state {
             State::Closed(_) => entry.stale = now + window,
-            _ if opens => entry.stale = now + seconds(mark.policy.open_seconds) + rest(&mark.policy),
+            _ if opens => entry.stale = now + seconds(target.policy.open_seconds) + rest(&target.policy),
             _ => {}
         }
         shard.count.store(table.len(), Ordering::Release);
     }
 
-    /// A trial was answered.
-    fn close(&self, trial: &Trial) {
-        let shard = self.shard(trial.key);
+    /// A probe was answered.
+    fn close(&self, probe: &ProbePermit) {
+        let shard = self.shard(probe.id);
         let mut table = shard.lock();
-        // It may have opened again meanwhile, through another trial.
+        // It may have opened again meanwhile, through another probe.
         if table
-            .get_mut(&trial.key)
-            .is_some_and(|entry| entry.trying(trial).is_some())
+            .get_mut(&probe.id)
+            .is_some_and(|entry| entry.trying(probe).is_some())
         {
-            table.remove(&trial.key);
-            tracing::info!(provider = %trial.provider, "this provider answers again");
+            table.remove(&probe.id);
+            tracing::info!(provider = %probe.provider, "this provider answers again: its circuit breaker is closed");
         }
         shard.count.store(table.len(), Ordering::Release);
     }
 
-    /// The breakers that are not closed: whose they are, and how they stand.
+    /// The breakers that are not closed: their providers, and their states.
     pub(crate) fn not_closed(&self) -> Vec<(ProviderId, BreakerState)> {
         let now = Instant::now();
         let mut found = Vec::new();
@@ -237,7 +230,7 @@ impl Breakers {
                 let state = match entry.state {
                     State::Closed(_) => return None,
                     State::Open { until } if until > now => BreakerState::Open,
-                    // The next request may try.
+                    // The next request is a probe.
                     State::Open { .. } | State::HalfOpen { .. } => BreakerState::HalfOpen,
                 };
                 Some((entry.provider, state))
@@ -246,8 +239,8 @@ impl Breakers {
         found
     }
 
-    fn shard(&self, key: Key) -> &Shard {
-        &self.shards[(key.0 % SHARDS as u64) as usize]
+    fn shard(&self, id: BreakerId) -> &Shard {
+        &self.shards[(id.0 % SHARDS as u64) as usize]
     }
 
     #[cfg(test)]
@@ -257,76 +250,54 @@ impl Breakers {
 }
 
 impl Shard {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<BreakerId, Entry>> {
         self.table.lock()
     }
 }
 
 impl Entry {
     /// How many are trying, if this one is still among them.
-    fn trying(&mut self, trial: &Trial) -> Option<&mut u32> {
+    fn trying(&mut self, probe: &ProbePermit) -> Option<&mut u32> {
         match &mut self.state {
-            State::HalfOpen { trying, since } if *since == trial.since => Some(trying),
+            State::HalfOpen { trying, since } if *since == probe.since => Some(trying),
             _ => None,
         }
     }
 }
 
-impl Permit {
-    /// An answer came that says that the provider lives.
-    pub(crate) fn answered(&mut self) -> Mark {
-        if let Some(trial) = self.trial.take() {
-            trial.breakers.close(&trial);
-        }
-        self.mark
+impl BreakerPermit {
+    /// The breaker that what happens after the report counts against.
+    pub(crate) fn target(&self) -> BreakerTarget {
+        self.target
     }
 
-    /// It failed in a way that counts.
-    pub(crate) fn failed(&mut self, breakers: &Breakers) -> Mark {
-        let trial = self.trial.take();
-        breakers.fail(self.mark, trial.as_ref().map(|trial| trial.since));
-        self.mark
+    pub(crate) fn report(&mut self, report: BreakerReport, breakers: &Breakers) {
+        match report {
+            BreakerReport::Success => {
+                if let Some(probe) = self.probe.take() {
+                    breakers.close(&probe);
+                }
+            }
+            BreakerReport::Failure => {
+                let probe = self.probe.take();
+                breakers.fail(self.target, probe.as_ref().map(|probe| probe.since));
+            }
+            BreakerReport::Nothing => {}
+        }
     }
 }
 
-impl Drop for Trial {
+impl Drop for ProbePermit {
     fn drop(&mut self) {
-        let mut table = self.breakers.shard(self.key).lock();
-        if let Some(trying) = table.get_mut(&self.key).and_then(|entry| entry.trying(self)) {
+        let mut table = self.breakers.shard(self.id).lock();
+        if let Some(trying) = table.get_mut(&self.id).and_then(|entry| entry.trying(self)) {
             *trying = trying.saturating_sub(1);
         }
     }
 }
 
-impl Window {
-    fn new(begun: Instant) -> Self {
-        Self {
-            begun,
-            newest: 0,
-            pieces: [0; PIECES],
-        }
-    }
-
-    /// Counts one failure in and says how many there are within the window.
-    fn count(&mut self, now: Instant, window: Duration) -> u32 {
-        let piece = (window / PIECES as u32).as_nanos().max(1);
-        let index = u64::try_from((now - self.begun).as_nanos() / piece).unwrap_or(u64::MAX);
-        if index < self.newest || index - self.newest >= PIECES as u64 {
-            // Nothing of the past is within the window, or the policy changed and the pieces with it.
-            *self = Self::new(now);
-        } else {
-            for passed in self.newest + 1..=index {
-                self.pieces[(passed % PIECES as u64) as usize] = 0;
-            }
-            self.newest = index;
-        }
-        self.pieces[(self.newest % PIECES as u64) as usize] += 1;
-        self.pieces.iter().fold(0, |sum, count| sum.saturating_add(*count))
-    }
-}
-
 /// Makes room for one more: what is stale goes first, then of the closed ones the one that would be first to, then any.
-fn make_room(table: &mut HashMap<Key, Entry>, now: Instant) {
+fn make_room(table: &mut HashMap<BreakerId, Entry>, now: Instant) {
     if table.len() < PER_SHARD {
         return;
     }
@@ -342,7 +313,7 @@ fn make_room(table: &mut HashMap<Key, Entry>, now: Instant) {
     }
 }
 
-/// How long a breaker that nobody asks is remembered after its time was over.
+/// How long a breaker that gets no requests is remembered beyond its term.
 fn rest(policy: &BreakerPolicy) -> Duration {
     seconds(policy.window_seconds.max(policy.open_seconds))
 }

@@ -1,6 +1,6 @@
-//! A provider's central keys: they take turns, and one that the provider refused or limited sits out for a while.
+//! A provider's central keys: requests use them in turn, and a key that the provider refused or limited cools down.
 //!
-//! Not here: for which answers (`retry` says) and whether a key's breaker is open (`breaker`).
+//! Not here: after which answers (`decision`) and whether a key's circuit is open (`breaker`).
 
 use crate::auth::credentials::Outgoing;
 use lychgate_types::ProviderKeyId;
@@ -11,26 +11,26 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// No key sits out longer, whatever a provider asks for.
-const LONGEST_BENCH: Duration = Duration::from_secs(24 * 3600);
+/// No key cools down for longer, whatever a provider asks for.
+const LONGEST_COOLDOWN: Duration = Duration::from_secs(24 * 3600);
 
 /// A key, ready to be sent.
 #[derive(Debug)]
 pub(crate) struct Key {
     pub(crate) id: ProviderKeyId,
-    pub(crate) outgoing: Outgoing,
+    pub(crate) outgoing: Arc<Outgoing>,
 }
 
 /// The keys of one configuration, in the operator's order.
 #[derive(Debug)]
 pub(crate) struct Pool {
     keys: Vec<Key>,
-    bench: Arc<Bench>,
+    cooldowns: Arc<Cooldowns>,
 }
 
-/// Which keys sit out. Lives on when the keys around it change.
+/// Which keys cool down, and until when. Outlives changes of the configuration.
 #[derive(Debug, Default)]
-pub(crate) struct Bench {
+pub(crate) struct Cooldowns {
     turn: AtomicUsize,
     /// How many there are in `until`, so that it needn't be locked for none.
     count: AtomicUsize,
@@ -38,39 +38,44 @@ pub(crate) struct Bench {
 }
 
 impl Pool {
-    pub(crate) fn new(keys: Vec<Key>, bench: Arc<Bench>) -> Self {
-        Self { keys, bench }
+    pub(crate) fn new(keys: Vec<Key>, cooldowns: Arc<Cooldowns>) -> Self {
+        Self { keys, cooldowns }
+    }
+
+    /// The key whose turn it is, and its index. A free one rather than one that cools down, one not in `used` rather than one
+    /// that is; when all cool down, the one that is free first. Never one in `excluded`; `None` when that leaves none.
+    pub(crate) fn pick(&self, used: &[usize], excluded: &[usize]) -> Option<(usize, &Key)> {
+        let index = self.pick_index(used, excluded)?;
+        Some((index, self.key(index)?))
     }
 
     pub(crate) fn key(&self, index: usize) -> Option<&Key> {
         self.keys.get(index)
     }
 
-    /// The index of the key whose turn it is: a free one, one not in `used` rather than one that is; when all sit out, the one
-    /// that comes back first. Those in `barred` are out of the question; `None` when that leaves none.
-    pub(crate) fn pick(&self, used: &[usize], barred: &[usize]) -> Option<usize> {
+    fn pick_index(&self, used: &[usize], excluded: &[usize]) -> Option<usize> {
         let count = self.keys.len();
         if count == 0 {
             return None;
         }
-        let turn = self.bench.turn.fetch_add(1, Ordering::Relaxed);
+        let turn = self.cooldowns.turn.fetch_add(1, Ordering::Relaxed);
         let order = (0..count).map(|step| turn.wrapping_add(step) % count);
-        if self.bench.count.load(Ordering::Relaxed) == 0 && used.is_empty() && barred.is_empty() {
+        if self.cooldowns.count.load(Ordering::Relaxed) == 0 && used.is_empty() && excluded.is_empty() {
             return Some(turn % count);
         }
         let now = Instant::now();
-        let until = self.bench.lock();
-        let back = |index: usize| until.get(&self.keys[index].id).filter(|until| **until > now);
+        let until = self.cooldowns.lock();
+        let cools = |index: usize| until.get(&self.keys[index].id).filter(|until| **until > now);
         // Of equals the first one in turn is taken.
         order
-            .filter(|index| !barred.contains(index))
-            .min_by_key(|index| (back(*index).copied(), used.contains(index)))
+            .filter(|index| !excluded.contains(index))
+            .min_by_key(|index| (cools(*index).copied(), used.contains(index)))
     }
 
     /// Whether a key is free that is not in `used`.
     pub(crate) fn has_fresh(&self, used: &[usize]) -> bool {
         let now = Instant::now();
-        let until = self.bench.lock();
+        let until = self.cooldowns.lock();
         let free = |key: &Key| until.get(&key.id).is_none_or(|until| *until <= now);
         self.keys
             .iter()
@@ -78,20 +83,20 @@ impl Pool {
             .any(|(index, key)| !used.contains(&index) && free(key))
     }
 
-    /// Lets a key sit out from now on. The longer one of two terms counts.
-    pub(crate) fn bench(&self, index: usize, term: Duration) {
-        let Some(key) = self.keys.get(index) else { return };
+    /// Takes a key out of use for this long; a longer cooldown that it has already stays.
+    pub(crate) fn cool_down(&self, index: usize, term: Duration) {
+        let Some(key) = self.key(index) else { return };
         let now = Instant::now();
-        let end = now + term.min(LONGEST_BENCH);
-        let mut until = self.bench.lock();
+        let end = now + term.min(LONGEST_COOLDOWN);
+        let mut until = self.cooldowns.lock();
         until.retain(|_, until| *until > now);
         let longest = until.entry(key.id).or_insert(end);
         *longest = end.max(*longest);
-        self.bench.count.store(until.len(), Ordering::Relaxed);
+        self.cooldowns.count.store(until.len(), Ordering::Relaxed);
     }
 }
 
-impl Bench {
+impl Cooldowns {
     fn lock(&self) -> MutexGuard<'_, HashMap<ProviderKeyId, Instant>> {
         self.until.lock()
     }
@@ -108,72 +113,76 @@ mod tests {
         let keys = (0..count)
             .map(|_| Key {
                 id: Ambient::system().new_id(),
-                outgoing: Outgoing {
+                outgoing: Arc::new(Outgoing {
                     name: HeaderName::from_static("x-api-key"),
                     value: HeaderValue::from_static("key"),
                     hint: String::new(),
-                },
+                }),
             })
             .collect();
         Pool::new(keys, Arc::default())
     }
 
+    fn pick(pool: &Pool, used: &[usize], excluded: &[usize]) -> Option<usize> {
+        pool.pick(used, excluded).map(|(index, _)| index)
+    }
+
     fn picks(pool: &Pool, times: usize) -> Vec<usize> {
-        let mut picks: Vec<_> = (0..times).map(|_| pool.pick(&[], &[]).unwrap()).collect();
+        let mut picks: Vec<_> = (0..times).map(|_| pick(pool, &[], &[]).unwrap()).collect();
         picks.sort_unstable();
         picks
     }
 
     #[tokio::test(start_paused = true)]
-    async fn keys_take_turns_and_sit_out_for_their_term() {
+    async fn keys_take_turns_and_cool_down_for_their_term() {
         let pool = pool(3);
         assert_eq!(picks(&pool, 6), [0, 0, 1, 1, 2, 2]);
-        pool.bench(1, Duration::from_secs(10));
-        pool.bench(1, Duration::from_secs(5));
+        pool.cool_down(1, Duration::from_secs(10));
+        pool.cool_down(1, Duration::from_secs(5));
         let picks_now = picks(&pool, 6);
         assert!(!picks_now.contains(&1) && picks_now.contains(&0) && picks_now.contains(&2));
         advance(Duration::from_secs(9)).await;
-        assert!(!picks(&pool, 6).contains(&1), "the longer term counts");
+        assert!(!picks(&pool, 6).contains(&1), "the longer cooldown counts");
         advance(Duration::from_secs(1)).await;
         assert_eq!(picks(&pool, 6), [0, 0, 1, 1, 2, 2]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn when_all_sit_out_the_first_to_come_back_is_taken() {
+    async fn when_all_cool_down_the_first_to_be_free_is_taken() {
         let pool = pool(2);
-        pool.bench(0, Duration::MAX);
-        pool.bench(1, Duration::from_secs(60));
+        pool.cool_down(0, Duration::MAX);
+        pool.cool_down(1, Duration::from_secs(60));
         assert_eq!(picks(&pool, 3), [1, 1, 1]);
-        assert_eq!(pool.pick(&[1], &[]), Some(1));
-        assert_eq!(pool.pick(&[], &[1]), Some(0));
+        assert_eq!(pick(&pool, &[1], &[]), Some(1));
+        assert_eq!(pick(&pool, &[], &[1]), Some(0));
         assert!(!pool.has_fresh(&[]));
-        advance(LONGEST_BENCH).await;
-        assert_eq!(picks(&pool, 4), [0, 0, 1, 1], "never for ever");
+        advance(LONGEST_COOLDOWN).await;
+        assert_eq!(picks(&pool, 4), [0, 0, 1, 1], "no cooldown is for ever");
     }
 
     #[test]
-    fn fresh_keys_come_before_used_ones_and_barred_ones_never() {
+    fn fresh_keys_come_before_used_ones_and_excluded_ones_never() {
         let pool = pool(3);
         for _ in 0..4 {
-            assert_eq!(pool.pick(&[0, 2], &[]), Some(1));
-            assert_eq!(pool.pick(&[0, 1], &[2]).map(|index| index < 2), Some(true));
+            assert_eq!(pick(&pool, &[0, 2], &[]), Some(1));
+            assert_eq!(pick(&pool, &[0, 1], &[2]).map(|index| index < 2), Some(true));
         }
-        assert_eq!(pool.pick(&[], &[0, 1, 2]), None);
+        assert_eq!(pick(&pool, &[], &[0, 1, 2]), None);
         assert!(pool.has_fresh(&[0, 1]) && !pool.has_fresh(&[0, 1, 2]));
     }
 
     #[test]
     fn no_keys_no_pick() {
-        assert_eq!(pool(0).pick(&[], &[]), None);
+        assert_eq!(pick(&pool(0), &[], &[]), None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_bench_outlives_the_configuration() {
+    async fn cooldowns_outlive_the_configuration() {
         let old = pool(2);
-        old.bench(0, Duration::from_secs(60));
-        let bench = Arc::clone(&old.bench);
+        old.cool_down(0, Duration::from_secs(60));
+        let cooldowns = Arc::clone(&old.cooldowns);
         let mut keys = old.keys;
         keys.reverse();
-        assert_eq!(picks(&Pool::new(keys, bench), 3), [0, 0, 0]);
+        assert_eq!(picks(&Pool::new(keys, cooldowns), 3), [0, 0, 0]);
     }
 }

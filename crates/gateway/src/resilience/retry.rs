@@ -1,49 +1,17 @@
-//! What an attempt's failure means: whether another attempt makes sense, where, and after how long.
+//! How long to wait before a retry: as long as the provider asks for, or an exponential backoff with full jitter.
 //!
-//! Not here: whether there is leave for it (`budget`, `breaker`) and the attempts themselves (`attempt`).
+//! Not here: whether to retry at all (`decision`, `retry_budget`).
 
 use http::header::RETRY_AFTER;
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::{HeaderMap, HeaderName};
 use lychgate_types::backoff::jitter;
 use lychgate_types::policy::RetryPolicy;
 use lychgate_types::{Ambient, Timestamp};
 use std::time::{Duration, UNIX_EPOCH};
 
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
-const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
-/// What is worth doing after an attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Advice {
-    /// Nothing: the answer is the client's, good or bad.
-    Accept,
-    /// The credential was refused: another key may do, the same one will not.
-    OtherKey,
-    /// The credential is limited: another key at once, the same one after the wait that the provider asks for.
-    Limited(Option<Duration>),
-    /// The same again after the wait that the provider asks for, or one of our own.
-    Again(Option<Duration>),
-    /// Not here, since it took too long already.
-    Elsewhere,
-}
-
-/// Reads an answer's head. `central` is whether it came to a central key: a user's own key is the user's own affair.
-pub(crate) fn advise(status: StatusCode, headers: &HeaderMap, central: bool, now: Timestamp) -> Advice {
-    if !status.is_client_error() && !status.is_server_error() {
-        return Advice::Accept;
-    }
-    let asked = || asked_wait(headers, now);
-    let said = headers.get(SHOULD_RETRY).map(http::HeaderValue::as_bytes);
-    match (status.as_u16(), said) {
-        (_, Some(b"false")) => Advice::Accept,
-        (401 | 403, _) if central => Advice::OtherKey,
-        (429, _) => Advice::Limited(asked()),
-        (408 | 409 | 500..=599, _) | (_, Some(b"true")) => Advice::Again(asked()),
-        _ => Advice::Accept,
-    }
-}
-
-/// How long the provider asks to be left alone: `Retry-After-Ms`, else `Retry-After` in seconds or as a date.
+/// How long the provider asks clients to wait: `Retry-After-Ms`, else `Retry-After` in seconds or as a date.
 pub(crate) fn asked_wait(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let number = |text: &str, unit: f64| {
@@ -64,8 +32,8 @@ pub(crate) fn asked_wait(headers: &HeaderMap, now: Timestamp) -> Option<Duration
 /// How long to wait before another attempt on the same provider, the `nth` retry from 0. `None` where the provider asks for
 /// more patience than the policy has.
 ///
-/// A wait that the provider asks for is kept to, and drawn out a little, so that all who were told the same do not come back
-/// at the same moment.
+/// A wait that the provider asks for is kept to, and drawn out a little, so that clients that were told the same do not all
+/// come back at the same moment.
 pub(crate) fn wait(policy: &RetryPolicy, nth: u32, asked: Option<Duration>, ambient: &Ambient) -> Option<Duration> {
     let base = millis(policy.base_delay_ms);
     let most = millis(policy.max_delay_ms);
@@ -97,37 +65,6 @@ mod tests {
 
     fn seeded() -> Ambient {
         Ambient::new(Arc::new(SystemClock), Arc::new(SeededRandom::new(3)))
-    }
-
-    #[test]
-    fn what_is_worth_another_attempt() {
-        use Advice::{Accept, Again, Limited, OtherKey};
-        for (status, said, central, wanted) in [
-            (200, None, true, Accept),
-            (200, Some("true"), true, Accept),
-            (302, Some("true"), true, Accept),
-            (400, None, true, Accept),
-            (400, Some("true"), true, Again(None)),
-            (401, None, true, OtherKey),
-            (401, None, false, Accept),
-            (403, None, true, OtherKey),
-            (404, None, true, Accept),
-            (408, None, true, Again(None)),
-            (409, None, false, Again(None)),
-            (413, None, true, Accept),
-            (422, None, true, Accept),
-            (429, None, true, Limited(None)),
-            (429, Some("false"), true, Accept),
-            (500, None, true, Again(None)),
-            (503, Some("false"), true, Accept),
-            (503, Some("perhaps"), true, Again(None)),
-            (529, None, false, Again(None)),
-        ] {
-            let headers = said.map_or_else(HeaderMap::new, |said| headers(&[("x-should-retry", said)]));
-            let status = StatusCode::from_u16(status).unwrap();
-            let found = advise(status, &headers, central, Timestamp::from_micros(0));
-            assert_eq!(found, wanted, "{status} {said:?} {central}");
-        }
     }
 
     #[test]

@@ -3,15 +3,13 @@
 use crate::auth::credentials::Outgoing;
 use crate::counts::ProviderCounts;
 use crate::error::Refusal;
-use crate::resilience::key_pool::{Bench, Key, Pool};
-use crate::resilience::retry::asked_wait;
+use crate::resilience::key_pool::{Cooldowns, Key, Pool};
 use crate::resilience::retry_budget::Budget;
 use crate::upstream::private_address::{PrivateAddress, is_private, literal};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, StatusCode, Uri};
+use http::{StatusCode, Uri};
 use lychgate_link::{ProviderConfig, ProviderKeyConfig};
 use lychgate_telemetry::metrics::labels::Refused;
-use lychgate_types::Timestamp;
 use lychgate_types::provider::ProviderType;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +28,7 @@ pub(crate) struct Provider {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct State {
     pub(crate) budget: Arc<Budget>,
-    bench: Arc<Bench>,
+    cooldowns: Arc<Cooldowns>,
     pub(crate) counts: Arc<ProviderCounts>,
 }
 
@@ -58,7 +56,7 @@ impl Provider {
             .collect();
         Self {
             config,
-            pool: Pool::new(keys, Arc::clone(&state.bench)),
+            pool: Pool::new(keys, Arc::clone(&state.cooldowns)),
             state,
             base,
         }
@@ -83,19 +81,18 @@ impl Provider {
         }
     }
 
-    /// Lets a key sit out that came back with this answer, if the answer is about the key.
-    pub(crate) fn bench(&self, key: usize, status: StatusCode, headers: &HeaderMap, now: Timestamp) {
-        let asked = match status.as_u16() {
-            401 | 403 => None,
-            429 => asked_wait(headers, now),
-            _ => return,
-        };
-        let term = asked.unwrap_or(Duration::from_secs(self.config.policy.key_cooldown_seconds.into()));
+    /// Takes a key out of use for a while, since the provider refused or limited it by this status.
+    pub(crate) fn cool_down(&self, key: usize, status: u16, term: Duration) {
         if let Some(key) = self.pool.key(key) {
             let (provider, key) = (&self.config.name, key.id);
-            tracing::warn!(%provider, %key, %status, ?term, "a provider key was refused or limited and sits out");
+            tracing::warn!(%provider, %key, status, ?term, "a provider key was refused or limited and cools down");
         }
-        self.pool.bench(key, term);
+        self.pool.cool_down(key, term);
+    }
+
+    /// How long keys cool down where the provider does not say.
+    pub(crate) fn key_cooldown(&self) -> Duration {
+        Duration::from_secs(self.config.policy.key_cooldown_seconds.into())
     }
 
     /// What a request is told that would need a central key where there is none.
@@ -161,7 +158,10 @@ impl Base {
 
 fn outgoing(provider_type: ProviderType, key: &ProviderKeyConfig) -> Option<Key> {
     match Outgoing::central(provider_type, &key.secret) {
-        Ok(outgoing) => Some(Key { id: key.id, outgoing }),
+        Ok(outgoing) => Some(Key {
+            id: key.id,
+            outgoing: Arc::new(outgoing),
+        }),
         Err(_) => {
             tracing::warn!(key = %key.id, "this provider key has characters that can't be sent; it is left out");
             None

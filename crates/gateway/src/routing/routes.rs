@@ -8,6 +8,7 @@ use crate::routing::provider::Provider;
 use http::StatusCode;
 use lychgate_link::{RouteConfig, RouteTarget};
 use lychgate_telemetry::metrics::labels::Refused;
+use lychgate_types::interception::CredentialKind;
 use lychgate_types::{Ambient, ProviderId};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -95,14 +96,15 @@ impl Routes {
         Self(ready)
     }
 
-    /// Draws the candidates for a request to `addressed` for `model`. With the user's `own` credential it goes to nobody else.
+    /// Draws the candidates for a request to `addressed` for `model`. With the user's own credential it goes to nobody else.
     pub(crate) fn draw(
         &self,
         addressed: &Arc<Provider>,
         model: &str,
-        own: bool,
+        credential: CredentialKind,
         ambient: &Ambient,
     ) -> Result<Candidates, Refusal> {
+        let own = credential == CredentialKind::Byok;
         let routes = self.0.get(&addressed.config.id).map_or(&[][..], Vec::as_slice);
         let Some(route) = routes.iter().find(|route| route.model.fits(model)) else {
             return Ok(Candidates::only(addressed));

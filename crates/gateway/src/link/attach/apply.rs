@@ -4,7 +4,7 @@ use super::disconnect::Disconnect;
 use super::heartbeat::send_heartbeat;
 use super::open::{Attached, Event, Opened, next_message};
 use crate::replica_state::{LinkState, ReplicaState};
-use crate::shared::Core;
+use crate::shared::Shared;
 use lychgate_link::{Configuration, Heartbeat, Message};
 use lychgate_telemetry::metrics::labels::LinkTrouble;
 use lychgate_types::secret::SpoolKey;
@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use tokio::sync::watch;
 
 /// Puts an opened stream's first message in force.
-pub(super) fn begin(core: &Core, heartbeats: &watch::Sender<Heartbeat>, opened: Opened) -> Attached {
+pub(super) fn begin(core: &Shared, heartbeats: &watch::Sender<Heartbeat>, opened: Opened) -> Attached {
     if !opened.resumed {
         // Revocations may have been missed while no stream was open.
         core.leases.clear();
@@ -26,7 +26,7 @@ pub(super) fn begin(core: &Core, heartbeats: &watch::Sender<Heartbeat>, opened: 
 }
 
 /// Puts a later message in force. `position` is the stream's position in the feed of changes.
-pub(super) fn apply(core: &Core, position: &mut u64, event: Event) -> Result<(), Disconnect> {
+pub(super) fn apply(core: &Shared, position: &mut u64, event: Event) -> Result<(), Disconnect> {
     let down = next_message(event)?;
     if down.after != *position {
         core.leases.clear();
@@ -56,7 +56,7 @@ pub(super) fn apply(core: &Core, position: &mut u64, event: Event) -> Result<(),
     Ok(())
 }
 
-fn configure(core: &Core, configuration: &Arc<Configuration>, spool_key: &SpoolKey) {
+fn configure(core: &Shared, configuration: &Arc<Configuration>, spool_key: &SpoolKey) {
     core.spool.set_key(spool_key);
     core.snapshot_cache.receive(configuration, spool_key);
     let table = Arc::new(core.replica_state.load().table.next(configuration));

@@ -1,7 +1,7 @@
 //! How an attachment ends or fails to come about, and the link state that follows.
 
 use crate::replica_state::{DisconnectReason, LinkState, ReplicaState};
-use crate::shared::Core;
+use crate::shared::Shared;
 use lychgate_link::{CloseReason, LinkError, RefusalReason};
 use lychgate_telemetry::metrics::labels::LinkTrouble;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ fn refusal_reason(reason: &RefusalReason) -> DisconnectReason {
     DisconnectReason { trouble, message }
 }
 
-pub(super) fn set_lost(core: &Core, reason: DisconnectReason) {
+pub(super) fn set_lost(core: &Shared, reason: DisconnectReason) {
     set_link_state(core, |link| match link {
         LinkState::Attached => LinkState::Offline {
             since: Instant::now(),
@@ -84,7 +84,7 @@ pub(super) fn set_lost(core: &Core, reason: DisconnectReason) {
     });
 }
 
-pub(super) fn set_refused(core: &Core, reason: DisconnectReason) {
+pub(super) fn set_refused(core: &Shared, reason: DisconnectReason) {
     core.leases.clear();
     core.snapshot_cache.discard();
     set_link_state(core, |link| match link {
@@ -97,7 +97,7 @@ pub(super) fn set_refused(core: &Core, reason: DisconnectReason) {
     });
 }
 
-fn set_link_state(core: &Core, change: impl FnOnce(&LinkState) -> LinkState) {
+fn set_link_state(core: &Shared, change: impl FnOnce(&LinkState) -> LinkState) {
     let now = core.replica_state.load_full();
     core.replica_state.store(Arc::new(ReplicaState {
         link: change(&now.link),

@@ -1,12 +1,12 @@
 //! Reports this replica's load to the control plane.
 
-use crate::shared::Core;
+use crate::shared::Shared;
 use lychgate_link::Heartbeat;
 use std::sync::atomic::Ordering;
 use tokio::sync::watch;
 
 /// Sends the current load, if it has changed.
-pub(super) fn send_heartbeat(core: &Core, heartbeats: &watch::Sender<Heartbeat>) {
+pub(super) fn send_heartbeat(core: &Shared, heartbeats: &watch::Sender<Heartbeat>) {
     let now = Heartbeat {
         spool_depth: core.spool.depth(),
         in_flight: core.in_flight(),

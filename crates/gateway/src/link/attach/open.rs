@@ -2,7 +2,7 @@
 
 use super::disconnect::Disconnect;
 use super::heartbeat::send_heartbeat;
-use crate::shared::Core;
+use crate::shared::Shared;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use lychgate_link::{Configuration, Down, Heartbeat, Hello, LinkError, Message, PROTOCOL};
@@ -36,7 +36,7 @@ pub(super) struct Opened {
 pub(super) type Event = Option<Result<Down, LinkError>>;
 
 /// Opens a stream and waits for the configuration.
-pub(super) async fn open(core: &Core, heartbeats: &watch::Sender<Heartbeat>) -> Result<Opened, Disconnect> {
+pub(super) async fn open(core: &Shared, heartbeats: &watch::Sender<Heartbeat>) -> Result<Opened, Disconnect> {
     let resume_after = core.applied.load(Ordering::Acquire);
     let hello = Hello {
         replica_id: core.replica_id,

@@ -77,7 +77,7 @@ impl ControlLink for ControlPlane {
 
 struct Fixture {
     control_plane: Arc<ControlPlane>,
-    core: Arc<Core>,
+    core: Arc<Shared>,
     _directory: tempfile::TempDir,
     delivery: JoinHandle<()>,
 }
@@ -101,7 +101,7 @@ impl Fixture {
         spool.set_key(&SpoolKey::from_bytes([1; 32]));
         let upstream = Upstream::new(&options.provider_cas, options.proxy.clone()).unwrap();
         let link: Arc<dyn ControlLink> = Arc::<ControlPlane>::clone(&control_plane);
-        let core = Arc::new(Core::new(options, link, ambient, upstream, spool));
+        let core = Arc::new(Shared::new(options, link, ambient, upstream, spool));
         core.attached.send_replace(true);
         let fixture = Self {
             control_plane,

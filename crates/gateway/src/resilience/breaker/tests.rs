@@ -13,102 +13,108 @@ const POLICY: BreakerPolicy = BreakerPolicy {
     half_open_requests: 2,
 };
 
-fn mark(breakers: &Breakers, model: &str) -> Mark {
+fn target(breakers: &Breakers, model: &str) -> BreakerTarget {
     let provider = ProviderId::from_uuid(Default::default());
-    Mark {
+    BreakerTarget {
         provider,
-        key: breakers.key(provider, Api::AnthropicMessages, breakers.model(model), OWN),
+        id: breakers.id(provider, Api::AnthropicMessages, breakers.model(model), OWN),
         policy: POLICY,
     }
 }
 
-fn opened() -> (Arc<Breakers>, Mark) {
+fn opened() -> (Arc<Breakers>, BreakerTarget) {
     let breakers = Arc::new(Breakers::default());
-    let mark = mark(&breakers, "m");
-    (0..3).for_each(|_| breakers.failed(mark));
-    (breakers, mark)
+    let target = target(&breakers, "m");
+    (0..3).for_each(|_| breakers.failed(target));
+    (breakers, target)
 }
 
 #[tokio::test(start_paused = true)]
 async fn failures_open_it_and_an_answer_closes_it() {
-    let (breakers, mark) = opened();
-    assert_eq!(breakers.not_closed(), [(mark.provider, BreakerState::Open)]);
-    assert_eq!(breakers.admit(mark).unwrap_err(), Duration::from_secs(5));
+    let (breakers, target) = opened();
+    assert_eq!(breakers.not_closed(), [(target.provider, BreakerState::Open)]);
+    assert_eq!(breakers.admit(target).unwrap_err(), Duration::from_secs(5));
     advance(Duration::from_secs(4)).await;
-    assert_eq!(breakers.admit(mark).unwrap_err(), Duration::from_secs(1));
+    assert_eq!(breakers.admit(target).unwrap_err(), Duration::from_secs(1));
     advance(Duration::from_secs(1)).await;
-    assert_eq!(breakers.not_closed(), [(mark.provider, BreakerState::HalfOpen)]);
-    breakers.admit(mark).unwrap().answered();
+    assert_eq!(breakers.not_closed(), [(target.provider, BreakerState::HalfOpen)]);
+    breakers
+        .admit(target)
+        .unwrap()
+        .report(BreakerReport::Success, &breakers);
     assert_eq!(breakers.len(), 0);
-    (0..2).for_each(|_| breakers.failed(mark));
+    (0..2).for_each(|_| breakers.failed(target));
     assert_eq!(breakers.not_closed(), []);
-    assert!(breakers.admit(mark).is_ok(), "the old failures are forgotten");
+    assert!(breakers.admit(target).is_ok(), "the old failures are forgotten");
 }
 
 #[tokio::test(start_paused = true)]
 async fn half_open_admits_few_and_one_failure_opens_it_again() {
-    let (breakers, mark) = opened();
+    let (breakers, target) = opened();
     advance(Duration::from_secs(5)).await;
-    let mut first = breakers.admit(mark).unwrap();
-    let second = breakers.admit(mark).unwrap();
-    assert_eq!(breakers.admit(mark).unwrap_err(), Duration::from_secs(1));
+    let mut first = breakers.admit(target).unwrap();
+    let second = breakers.admit(target).unwrap();
+    assert_eq!(breakers.admit(target).unwrap_err(), Duration::from_secs(1));
     // One that nothing comes of gives its place back.
     drop(second);
-    let mut second = breakers.admit(mark).unwrap();
-    first.failed(&breakers);
-    assert_eq!(breakers.admit(mark).unwrap_err(), Duration::from_secs(5));
+    let mut second = breakers.admit(target).unwrap();
+    first.report(BreakerReport::Failure, &breakers);
+    assert_eq!(breakers.admit(target).unwrap_err(), Duration::from_secs(5));
     // What the other one finds out comes too late.
-    second.answered();
-    assert!(breakers.admit(mark).is_err());
+    second.report(BreakerReport::Success, &breakers);
+    assert!(breakers.admit(target).is_err());
     let late = {
         advance(Duration::from_secs(5)).await;
-        let late = breakers.admit(mark).unwrap();
-        breakers.admit(mark).unwrap().failed(&breakers);
+        let late = breakers.admit(target).unwrap();
+        breakers
+            .admit(target)
+            .unwrap()
+            .report(BreakerReport::Failure, &breakers);
         advance(Duration::from_secs(5)).await;
         late
     };
-    let trials = [breakers.admit(mark), breakers.admit(mark)];
-    assert!(trials.iter().all(Result::is_ok), "no place was lost");
+    let probes = [breakers.admit(target), breakers.admit(target)];
+    assert!(probes.iter().all(Result::is_ok), "no place was lost");
     drop(late);
-    assert!(breakers.admit(mark).is_err(), "none was won");
+    assert!(breakers.admit(target).is_err(), "none was won");
 }
 
 #[tokio::test(start_paused = true)]
 async fn only_failures_within_the_window_count() {
     let breakers = Arc::new(Breakers::default());
-    let mark = mark(&breakers, "m");
-    breakers.failed(mark);
-    breakers.failed(mark);
+    let target = target(&breakers, "m");
+    breakers.failed(target);
+    breakers.failed(target);
     advance(Duration::from_secs(16)).await;
-    breakers.failed(mark);
-    assert!(breakers.admit(mark).is_ok());
+    breakers.failed(target);
+    assert!(breakers.admit(target).is_ok());
     advance(Duration::from_secs(13)).await;
-    breakers.failed(mark);
-    assert!(breakers.admit(mark).is_ok());
-    breakers.failed(mark);
-    assert!(breakers.admit(mark).is_err());
+    breakers.failed(target);
+    assert!(breakers.admit(target).is_ok());
+    breakers.failed(target);
+    assert!(breakers.admit(target).is_err());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failure_counts_however_long_it_took() {
     let breakers = Arc::new(Breakers::default());
-    let mark = mark(&breakers, "m");
-    let permits: Vec<_> = (0..3).map(|_| breakers.admit(mark).unwrap()).collect();
+    let target = target(&breakers, "m");
+    let permits: Vec<_> = (0..3).map(|_| breakers.admit(target).unwrap()).collect();
     advance(Duration::from_secs(3600)).await;
     for mut permit in permits {
-        permit.failed(&breakers);
+        permit.report(BreakerReport::Failure, &breakers);
     }
-    assert!(breakers.admit(mark).is_err());
+    assert!(breakers.admit(target).is_err());
 }
 
 #[tokio::test(start_paused = true)]
 async fn latecomers_do_not_open_a_half_open_one() {
-    let (breakers, mark) = opened();
+    let (breakers, target) = opened();
     advance(Duration::from_secs(5)).await;
-    let mut trial = breakers.admit(mark).unwrap();
-    breakers.failed(mark);
-    trial.answered();
-    assert!(breakers.admit(mark).is_ok());
+    let mut probe = breakers.admit(target).unwrap();
+    breakers.failed(target);
+    probe.report(BreakerReport::Success, &breakers);
+    assert!(breakers.admit(target).is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,46 +135,46 @@ async fn each_provider_api_model_and_credential_has_its_own() {
             Credential::Central(Ambient::system().new_id()),
         ),
     ] {
-        let key = breakers.key(provider, api, model, credential);
-        assert!(breakers.admit(Mark { key, ..open }).is_ok());
+        let id = breakers.id(provider, api, model, credential);
+        assert!(breakers.admit(BreakerTarget { id, ..open }).is_ok());
     }
-    assert!(breakers.admit(mark(&breakers, "m")).is_err());
+    assert!(breakers.admit(target(&breakers, "m")).is_err());
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_policy_of_the_moment_counts() {
-    let (breakers, mut mark) = opened();
-    mark.policy.failures = 0;
-    assert!(breakers.admit(mark).is_ok(), "switched off");
-    (0..9).for_each(|_| breakers.failed(mark));
-    mark.policy = BreakerPolicy {
+    let (breakers, mut target) = opened();
+    target.policy.failures = 0;
+    assert!(breakers.admit(target).is_ok(), "switched off");
+    (0..9).for_each(|_| breakers.failed(target));
+    target.policy = BreakerPolicy {
         failures: 2,
         window_seconds: 3600,
         ..POLICY
     };
-    mark.key = self::mark(&breakers, "other").key;
-    breakers.failed(mark);
+    target.id = self::target(&breakers, "other").id;
+    breakers.failed(target);
     advance(Duration::from_secs(3000)).await;
-    mark.policy.window_seconds = 16;
-    breakers.failed(mark);
-    assert!(breakers.admit(mark).is_ok(), "the window became shorter");
-    mark.policy.window_seconds = 3600;
-    breakers.failed(mark);
-    assert!(breakers.admit(mark).is_err());
+    target.policy.window_seconds = 16;
+    breakers.failed(target);
+    assert!(breakers.admit(target).is_ok(), "the window became shorter");
+    target.policy.window_seconds = 3600;
+    breakers.failed(target);
+    assert!(breakers.admit(target).is_err());
 }
 
 #[tokio::test(start_paused = true)]
 async fn invented_models_neither_fill_the_memory_nor_push_open_ones_out() {
     let (breakers, open) = opened();
     for number in 0..100_000 {
-        breakers.failed(mark(&breakers, &number.to_string()));
+        breakers.failed(target(&breakers, &number.to_string()));
     }
     assert_eq!(breakers.len(), SHARDS * PER_SHARD);
     assert!(breakers.admit(open).is_err());
     // What is stale makes room by itself.
     advance(Duration::from_secs(3600)).await;
     for number in 0..1000 {
-        breakers.failed(mark(&breakers, &number.to_string()));
+        breakers.failed(target(&breakers, &number.to_string()));
     }
     assert!(breakers.len() < SHARDS * PER_SHARD);
 }

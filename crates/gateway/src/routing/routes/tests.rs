@@ -1,5 +1,6 @@
 use super::*;
 use crate::routing::provider::State;
+use CredentialKind::{Byok, Centralized};
 use lychgate_link::ProviderConfig;
 use lychgate_types::clock::SystemClock;
 use lychgate_types::provider::ProviderType;
@@ -79,8 +80,8 @@ impl Shop {
         Routes::new(routes, &providers)
     }
 
-    fn draw(&self, routes: &Routes, model: &str, own: bool) -> Result<String, Refusal> {
-        let drawn = routes.draw(&self.providers[0], model, own, &self.ambient)?;
+    fn draw(&self, routes: &Routes, model: &str, credential: CredentialKind) -> Result<String, Refusal> {
+        let drawn = routes.draw(&self.providers[0], model, credential, &self.ambient)?;
         let names: Vec<String> = (0..drawn.len())
             .filter_map(|index| drawn.get(index))
             .map(|candidate| {
@@ -110,19 +111,19 @@ fn the_first_route_that_fits_counts() {
         ("gpt", "a"),
         ("", "a"),
     ] {
-        assert_eq!(shop.draw(&routes, model, false).unwrap(), wanted, "{model}");
+        assert_eq!(shop.draw(&routes, model, Centralized).unwrap(), wanted, "{model}");
     }
     let all = shop.routes(&[shop.route("*", &["b"], &[])]);
-    assert_eq!(shop.draw(&all, "", false).unwrap(), "b");
+    assert_eq!(shop.draw(&all, "", Centralized).unwrap(), "b");
 }
 
 #[test]
 fn what_cant_serve_is_passed_over() {
     let shop = Shop::new();
     let routes = shop.routes(&[shop.route("m", &["d", "b", "e"], &["nobody", "c", "b", "c=n"])]);
-    assert_eq!(shop.draw(&routes, "m", false).unwrap(), "b c c=n");
+    assert_eq!(shop.draw(&routes, "m", Centralized).unwrap(), "b c c=n");
     let routes = shop.routes(&[shop.route("m", &["d"], &["e"])]);
-    assert_eq!(shop.draw(&routes, "m", false).unwrap_err().status, 503);
+    assert_eq!(shop.draw(&routes, "m", Centralized).unwrap_err().status, 503);
 }
 
 #[test]
@@ -133,9 +134,9 @@ fn with_ones_own_key_one_goes_to_nobody_else() {
         shop.route("o", &["b"], &["c"]),
     ]);
     for _ in 0..32 {
-        assert_eq!(shop.draw(&routes, "m", true).unwrap(), "a=n a");
+        assert_eq!(shop.draw(&routes, "m", Byok).unwrap(), "a=n a");
     }
-    assert_eq!(shop.draw(&routes, "o", true).unwrap(), "a");
+    assert_eq!(shop.draw(&routes, "o", Byok).unwrap(), "a");
 }
 
 #[test]
@@ -144,7 +145,7 @@ fn targets_are_drawn_by_weight_and_the_others_follow_heaviest_first() {
     let routes = shop.routes(&[shop.route("m", &["a:6", "b:1", "c:3"], &["b=late"])]);
     let mut counts: HashMap<String, u32> = HashMap::new();
     for _ in 0..10_000 {
-        *counts.entry(shop.draw(&routes, "m", false).unwrap()).or_default() += 1;
+        *counts.entry(shop.draw(&routes, "m", Centralized).unwrap()).or_default() += 1;
     }
     assert_eq!(counts.len(), 3, "{counts:?}");
     for (order, wanted) in [("a c b b=late", 6000), ("b a c b=late", 1000), ("c a b b=late", 3000)] {

@@ -1,0 +1,88 @@
+//! What the client gets of a recorded exchange: the last attempt's answer with the tee on it, or the gateway's own.
+
+use crate::error::Refusal;
+use crate::exchange::attempt::{AttemptResult, UpstreamResponse};
+use crate::exchange::headers::{AnswerBody, to_client};
+use crate::exchange::outcome::Ending;
+use crate::exchange::peeked::Peeked;
+use crate::exchange::recorder::Recorder;
+use crate::exchange::selector::AttemptPlan;
+use crate::exchange::tee::Tee;
+use crate::resilience::retry::millis;
+use crate::upstream::Answer;
+use axum::body::Body;
+use http::{Response, StatusCode};
+use lychgate_stream::{Hold, Idle, Joined, RelayBody};
+use lychgate_telemetry::metrics::labels::Refused;
+use lychgate_types::provider::WireFamily;
+use lychgate_wire::UsageChunkFilter;
+
+/// What goes to the client, once the record allows it.
+pub(crate) enum Answered {
+    /// The provider's answer; its body is still to come, as a rule.
+    Relayed(Response<RelayBody<Joined<Peeked<Answer>>, Tee>>, WireFamily),
+    /// The gateway's own, and what it has to wait for.
+    Refused(Refusal, WireFamily, Option<Hold>),
+}
+
+/// Answers with what the last attempt brought. `filter` takes out what only the gateway asked for.
+pub(crate) fn answer(
+    plan: AttemptPlan,
+    result: AttemptResult,
+    recorder: Recorder,
+    filter: Option<UsageChunkFilter>,
+) -> Answered {
+    let family = plan.provider.config.provider_type.wire_family();
+    let UpstreamResponse { mut head, kind, body } = match result {
+        Ok(answer) => answer,
+        Err(error) => {
+            let refusal = Refusal::from(error);
+            let ending = Ending::NoAnswer(refusal.status, refusal.message.clone().into_owned());
+            return Answered::Refused(refusal, family, recorder.close(ending));
+        }
+    };
+    let filter = filter.filter(|_| kind.is_event_stream && kind.is_plain);
+    let length = match filter {
+        None => AnswerBody::Unchanged,
+        Some(_) => AnswerBody::Changed,
+    };
+    to_client(&mut head.headers, length);
+    let tee = Tee {
+        recorder,
+        filter,
+        kind,
+        breaker: plan.breaker(),
+    };
+    let idle = Idle::new(millis(plan.provider.config.policy.timeouts.idle_ms)).until(plan.end);
+    let body = RelayBody::new(Joined::new(body), tee, idle);
+    Answered::Relayed(Response::from_parts(head, body), family)
+}
+
+impl Answered {
+    /// Waits until the record of an answer that is whole already is kept: its head shows its end. An answer whose record is
+    /// lost is not shown.
+    pub(crate) async fn settled(&mut self) {
+        match self {
+            Self::Relayed(response, family) => {
+                if response.body_mut().settled().await.is_err() {
+                    let message = "the record of this request can't be kept, so its answer is not shown";
+                    let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Refused::SpoolFailed, message);
+                    *self = Self::Refused(refusal, *family, None);
+                }
+            }
+            Self::Refused(_, _, hold) => {
+                if let Some(hold) = hold.take() {
+                    // It is an error either way.
+                    let _ = hold.await;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn into_response(self) -> Response<Body> {
+        match self {
+            Self::Relayed(response, _) => response.map(Body::new),
+            Self::Refused(refusal, family, _) => refusal.into_response(family),
+        }
+    }
+}

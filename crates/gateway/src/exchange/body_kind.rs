@@ -1,0 +1,88 @@
+//! What the head of an answer says about the body behind it.
+
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, StatusCode};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BodyKind {
+    /// A stream of server-sent events, into which an error event can be put.
+    pub(crate) is_event_stream: bool,
+    /// Not compressed: it can be read as it is.
+    pub(crate) is_plain: bool,
+    /// An answer with this head has to have a body.
+    pub(crate) is_due: bool,
+}
+
+impl BodyKind {
+    pub(crate) fn of(status: StatusCode, headers: &HeaderMap) -> Self {
+        Self {
+            is_event_stream: is_event_stream(headers),
+            is_plain: is_plain(headers),
+            is_due: is_due(status, headers),
+        }
+    }
+}
+
+/// Whether a body, of a request or of an answer, can be read as it is.
+pub(crate) fn is_plain(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_ENCODING)
+        .is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    const NAME: &[u8] = b"text/event-stream";
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.as_bytes().get(..NAME.len()))
+        .is_some_and(|name| name.eq_ignore_ascii_case(NAME))
+}
+
+fn is_due(status: StatusCode, headers: &HeaderMap) -> bool {
+    let none = matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT);
+    // A provider that says that there is nothing is taken at its word.
+    status.is_success() && !none && headers.get(CONTENT_LENGTH).is_none_or(|length| length != "0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderName, HeaderValue};
+
+    fn kind(status: u16, pairs: &[(HeaderName, &'static str)]) -> BodyKind {
+        let pairs = pairs
+            .iter()
+            .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)));
+        BodyKind::of(StatusCode::from_u16(status).unwrap(), &HeaderMap::from_iter(pairs))
+    }
+
+    #[test]
+    fn when_a_body_is_due() {
+        for (status, headers, due) in [
+            (200, vec![], true),
+            (200, vec![(CONTENT_LENGTH, "5")], true),
+            (200, vec![(CONTENT_LENGTH, "0")], false),
+            (204, vec![], false),
+            (205, vec![], false),
+            (302, vec![], false),
+            (500, vec![], false),
+        ] {
+            assert_eq!(kind(status, &headers).is_due, due, "{status} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn which_bodies_can_be_read_and_which_are_streams() {
+        for (headers, plain, stream) in [
+            (vec![], true, false),
+            (vec![(CONTENT_ENCODING, "Identity")], true, false),
+            (vec![(CONTENT_ENCODING, "gzip")], false, false),
+            (vec![(CONTENT_TYPE, "text/event-stream")], true, true),
+            (vec![(CONTENT_TYPE, "Text/Event-Stream; charset=utf-8")], true, true),
+            (vec![(CONTENT_TYPE, "text/event")], true, false),
+        ] {
+            let kind = kind(200, &headers);
+            assert_eq!((kind.is_plain, kind.is_event_stream), (plain, stream), "{headers:?}");
+        }
+    }
+}

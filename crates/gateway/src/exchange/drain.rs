@@ -1,0 +1,79 @@
+//! Reading on in the background when the client has left: the request costs what it costs, and the record should say so.
+//!
+//! Not here: how far (`Options::drain_limits`).
+
+use crate::exchange::body_kind::BodyKind;
+use crate::exchange::outcome::Ending;
+use crate::exchange::recorder::Recorder;
+use crate::options::DrainLimits;
+use crate::upstream::Sending;
+use bytes::Bytes;
+use http_body::Body;
+use http_body_util::BodyExt as _;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// How long reading on may take while the process ends.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(2);
+
+/// The client left before the head of an answer came.
+pub(crate) fn drain_head(sending: Sending, recorder: Recorder) {
+    in_background(recorder, |mut recorder, limits| async move {
+        let until = Instant::now() + limits.time;
+        if let Ok(Ok(response)) = timeout_at(until, sending).await {
+            let (head, body) = response.into_parts();
+            let kind = BodyKind::of(head.status, &head.headers);
+            recorder.head(head.status, &head.headers, kind);
+            read(body, &mut recorder, limits, until).await;
+        }
+        recorder.close(Ending::ClientLeft);
+    });
+}
+
+/// The client left within an answer. `ending` says what becomes of the record.
+pub(crate) fn drain_body<B>(rest: B, recorder: Recorder, ending: Ending)
+where
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
+    B::Error: Send,
+{
+    in_background(recorder, |mut recorder, limits| async move {
+        read(rest, &mut recorder, limits, Instant::now() + limits.time).await;
+        recorder.close(ending);
+    });
+}
+
+async fn read<B>(mut body: B, recorder: &mut Recorder, limits: DrainLimits, until: Instant)
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let mut left = limits.bytes;
+    while let Ok(Some(Ok(frame))) = timeout_at(until, body.frame()).await {
+        let Some(data) = frame.data_ref() else { continue };
+        recorder.data(data);
+        match left.checked_sub(data.len()) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
+}
+
+/// Without a runtime (the process is ending) the record is closed as it is.
+fn in_background<F>(recorder: Recorder, work: impl FnOnce(Recorder, DrainLimits) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let limits = recorder.shared().map(|shared| {
+        let mut limits = shared.options.drain_limits;
+        if shared.draining.load(Ordering::Acquire) {
+            limits.time = limits.time.min(SHUTDOWN_LIMIT);
+        }
+        limits
+    });
+    match (tokio::runtime::Handle::try_current(), limits) {
+        (Ok(runtime), Some(limits)) => {
+            runtime.spawn(work(recorder, limits));
+        }
+        _ => drop(recorder.close(Ending::ClientLeft)),
+    }
+}

@@ -1,0 +1,88 @@
+//! Requests that are relayed without being read or recorded (lists of models and the like).
+//!
+//! They are sent once, to the provider that they name: what they do there is not known, so nothing is tried again.
+
+use crate::auth::credentials::Outgoing;
+use crate::error::Refusal;
+use crate::exchange::Entered;
+use crate::exchange::admit::Received;
+use crate::exchange::attempt::head_within;
+use crate::exchange::headers::{AnswerBody, to_client};
+use crate::exchange::upstream_request::{Position, UpstreamRequest};
+use crate::resilience::decision::AttemptEnd;
+use crate::resilience::retry::millis;
+use crate::routing::provider::Provider;
+use axum::body::Body;
+use bytes::Bytes;
+use http::Response;
+use lychgate_stream::{Failure, Idle, Joined, Last, LastWords, RelayBody, Watch};
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// Watches a body without looking at it, and holds something until its end.
+#[derive(Debug)]
+pub(crate) struct PassThrough<T>(pub(crate) T);
+
+impl<T: Unpin, B> Watch<B> for PassThrough<T> {
+    fn data(&mut self, bytes: Bytes) -> Bytes {
+        bytes
+    }
+
+    fn complete(self) -> Last {
+        Last::default()
+    }
+
+    fn failed(self, _: &Failure) -> LastWords {
+        LastWords::Failure(Last::default())
+    }
+
+    fn left(self, _: B) {}
+}
+
+/// Such a request under way: boxed, since most requests are others and their futures would have to have room for it.
+pub(crate) type Relaying = Pin<Box<dyn Future<Output = Result<Response<Body>, Refusal>> + Send>>;
+
+/// Relays a request that is not recorded.
+pub(crate) fn relay_unrecorded(entered: Entered, received: Received) -> Relaying {
+    let Received {
+        head, admission, body, ..
+    } = received;
+    let request = UpstreamRequest::unrecorded(head, admission.tail);
+    Box::pin(relay(entered, admission.own, request, body))
+}
+
+async fn relay(
+    entered: Entered,
+    own: Option<Outgoing>,
+    mut request: UpstreamRequest,
+    body: Bytes,
+) -> Result<Response<Body>, Refusal> {
+    let Entered { guard, provider, .. } = entered;
+    let shared = Arc::clone(guard.shared());
+    shared.counts.passed_through.count();
+    let (key, credential) = match &own {
+        Some(own) => (None, own),
+        None => {
+            let (index, key) = provider.pool.pick(&[], &[]).ok_or_else(Provider::without_key)?;
+            (Some(index), &*key.outgoing)
+        }
+    };
+    let url = request.url(&provider)?;
+    let request = request.build(url, body, credential, Position::Last);
+    let timeouts = &provider.config.policy.timeouts;
+    let limit = millis(timeouts.headers_ms.min(timeouts.total_ms));
+    let end = Instant::now() + millis(timeouts.total_ms);
+    let response = head_within(limit, shared.upstream.send(&provider.config, request)).await?;
+    let (mut head, body) = response.into_parts();
+    if let Some(key) = key {
+        let end = AttemptEnd::answered(head.status, &head.headers, &shared.ambient);
+        if let Some(term) = end.consequences(Some(provider.key_cooldown())).cooldown {
+            provider.cool_down(key, head.status.as_u16(), term);
+        }
+    }
+    to_client(&mut head.headers, AnswerBody::Unchanged);
+    let idle = Idle::new(millis(timeouts.idle_ms)).until(end);
+    let relayed = RelayBody::new(Joined::new(body), PassThrough(guard), idle);
+    Ok(Response::from_parts(head, Body::new(relayed)))
+}

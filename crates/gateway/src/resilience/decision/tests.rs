@@ -1,0 +1,117 @@
+use super::*;
+use BreakerReport::{Failure, Nothing, Success};
+use RetryDecision::{Failover, Forward, RateLimited, Retry, RotateKey};
+use http::HeaderValue;
+
+const CONFIGURED: Duration = Duration::from_secs(60);
+
+fn answered(status: u16, headers: &[(&'static str, &'static str)]) -> AttemptEnd {
+    let headers = headers
+        .iter()
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+        .collect();
+    AttemptEnd::answered(StatusCode::from_u16(status).unwrap(), &headers, &Ambient::system())
+}
+
+#[test]
+fn every_row_of_the_table() {
+    use AttemptEnd as End;
+    let cools = Some(CONFIGURED);
+    for (end, breaker, cooldown, decision) in [
+        (answered(200, &[]), Success, None, Forward),
+        (answered(204, &[]), Success, None, Forward),
+        (answered(302, &[]), Success, None, Forward),
+        (answered(400, &[]), Success, None, Forward),
+        (answered(401, &[]), Success, cools, RotateKey),
+        (answered(403, &[]), Success, cools, RotateKey),
+        (answered(404, &[]), Success, None, Forward),
+        (answered(408, &[]), Success, None, Retry(None)),
+        (answered(409, &[]), Success, None, Retry(None)),
+        (answered(413, &[]), Success, None, Forward),
+        (answered(422, &[]), Success, None, Forward),
+        (answered(429, &[]), Success, cools, RateLimited(None)),
+        (answered(500, &[]), Success, None, Retry(None)),
+        (answered(501, &[]), Success, None, Retry(None)),
+        (answered(502, &[]), Success, None, Retry(None)),
+        (answered(503, &[]), Failure, None, Retry(None)),
+        (answered(504, &[]), Failure, None, Retry(None)),
+        (answered(529, &[]), Failure, None, Retry(None)),
+        (answered(599, &[]), Success, None, Retry(None)),
+        (answered(600, &[]), Success, None, Forward),
+        (End::ConnectionFailed, Failure, None, Retry(None)),
+        (End::AddressForbidden, Failure, None, Failover),
+        (End::HeadTimedOut, Failure, None, Failover),
+        (End::BodyMissing, Failure, None, Retry(None)),
+        (End::BodyCut, Failure, None, Forward),
+        (End::BodyStalled, Failure, None, Forward),
+        (End::BodyTooLong, Nothing, None, Forward),
+    ] {
+        let wanted = Consequences {
+            breaker,
+            cooldown,
+            decision,
+        };
+        assert_eq!(end.consequences(Some(CONFIGURED)), wanted, "{end:?}");
+    }
+}
+
+#[test]
+fn a_users_own_key_neither_cools_down_nor_rotates() {
+    for (status, decision) in [
+        (401, Forward),
+        (403, Forward),
+        (429, RateLimited(None)),
+        (500, Retry(None)),
+    ] {
+        let wanted = Consequences {
+            breaker: Success,
+            cooldown: None,
+            decision,
+        };
+        assert_eq!(answered(status, &[]).consequences(None), wanted, "{status}");
+    }
+}
+
+#[test]
+fn a_provider_may_say_itself_whether_to_retry() {
+    for (status, said, own_key, decision) in [
+        (200, "true", false, Forward),
+        (302, "true", false, Forward),
+        (400, "true", false, Retry(None)),
+        (401, "true", false, RotateKey),
+        (401, "true", true, Retry(None)),
+        (401, "false", false, Forward),
+        (429, "false", false, Forward),
+        (429, "true", false, RateLimited(None)),
+        (503, "false", false, Forward),
+        (503, "perhaps", false, Retry(None)),
+    ] {
+        let key_cooldown = (!own_key).then_some(CONFIGURED);
+        let said_so = answered(status, &[("x-should-retry", said)]).consequences(key_cooldown);
+        assert_eq!(said_so.decision, decision, "{status} {said}");
+        let silent = answered(status, &[]).consequences(key_cooldown);
+        assert_eq!(
+            (said_so.breaker, said_so.cooldown),
+            (silent.breaker, silent.cooldown),
+            "only further attempts depend on it: {status} {said}"
+        );
+    }
+}
+
+#[test]
+fn a_wait_that_the_provider_asks_for_is_kept_to() {
+    let asked = Some(Duration::from_secs(7));
+    for (status, cooldown, decision) in [
+        (401, Some(CONFIGURED), RotateKey),
+        (408, None, Retry(asked)),
+        (429, asked, RateLimited(asked)),
+        (503, None, Retry(asked)),
+    ] {
+        let found = answered(status, &[("retry-after", "7")]).consequences(Some(CONFIGURED));
+        assert_eq!((found.cooldown, found.decision), (cooldown, decision), "{status}");
+    }
+    let limited = answered(429, &[("retry-after", "7")]).consequences(None);
+    assert_eq!((limited.cooldown, limited.decision), (None, RateLimited(asked)));
+    let asked_for_more = answered(400, &[("retry-after", "7"), ("x-should-retry", "true")]);
+    assert_eq!(asked_for_more.consequences(None).decision, Retry(asked));
+}
