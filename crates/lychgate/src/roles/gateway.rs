@@ -1,12 +1,12 @@
 //! `lychgate gateway`: one replica. `lychgate dev` runs the same [`Replica`] beside its control plane.
 
+use super::args::{GatewayArgs, configuration_keys};
 use super::key_file;
 use super::net::{Listen, bind, host_name};
 use super::upstream::UpstreamSettings;
 use super::{LogSettings, STOP_LIMIT, VERSION, chain, metrics, read_log, spool};
-use crate::args::{GatewayArgs, configuration_keys};
 use crate::config::duration::Span;
-use crate::config::{Environment, SecretFlags, Settings};
+use crate::config::{Environment, FileAccess, SecretFlags, Settings};
 use crate::failure::{Failure, Outcome};
 use crate::terminal::output;
 use crate::terminal::signals::Signals;
@@ -156,7 +156,7 @@ fn read(args: GatewayArgs, environment: &Environment) -> Outcome<(GatewaySetting
     let flags = SecretFlags {
         value: args.key,
         file: args.key_file,
-        private: false,
+        access: FileAccess::Any,
     };
     let problems = settings.problem_count();
     let key = settings.secret_and_file("key", "key-file", flags, parse_key);
@@ -197,7 +197,7 @@ fn read(args: GatewayArgs, environment: &Environment) -> Outcome<(GatewaySetting
             "no control plane: give its address with --control-url or LYCHGATE_CONTROL_URL, for example http://127.0.0.1:8080",
         );
     }
-    let upstream = UpstreamSettings::read(&mut settings, args.provider_ca_file, environment);
+    let upstream = UpstreamSettings::read(&mut settings, args.upstream, environment);
     let max_offline = settings.value::<Span>("max-offline", args.max_offline);
     let offline_start = settings.value("offline-start", args.offline_start).unwrap_or(true);
     let spool = spool::read(&mut settings, args.spool, "./lychgate-spool");
