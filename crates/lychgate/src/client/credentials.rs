@@ -3,7 +3,7 @@
 
 use crate::client::{ApiClient, ServerUrl, server_url};
 use crate::config::secret_file;
-use crate::config::{Environment, private, read_secret, shown_path, variable_name};
+use crate::config::{Environment, owner_only, read_secret, shown_path, variable_name};
 use crate::failure::{Failure, Outcome};
 use lychgate_types::secret::UserTokenSecret;
 use serde::Deserialize;
@@ -136,7 +136,7 @@ fn read(path: &Path) -> Outcome<Option<(ServerUrl, UserTokenSecret)>> {
     let name = path.display();
     match std::fs::exists(path) {
         Ok(false) => return Ok(None),
-        Ok(true) => private(path).map_err(|why| Failure::Failed(format!("{name}: {why}")))?,
+        Ok(true) => owner_only(path).map_err(|why| Failure::Failed(format!("{name}: {why}")))?,
         Err(why) => return Err(Failure::Failed(format!("can't read {name}: {why}"))),
     }
     let text = std::fs::read_to_string(path).map_err(|why| Failure::Failed(format!("can't read {name}: {why}")))?;

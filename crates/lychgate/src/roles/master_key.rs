@@ -1,7 +1,7 @@
 //! The master key's file in the data directory: made at the first start, refused when others can read it.
 
 use crate::config::secret_file;
-use crate::config::{private, read_secret};
+use crate::config::{owner_only, read_secret};
 use crate::failure::{Failure, Outcome};
 use lychgate_types::Ambient;
 use lychgate_types::secret::MasterKey;
@@ -58,7 +58,7 @@ pub(crate) fn load_or_make(data_dir: &Path, ambient: &Ambient) -> Outcome<Found>
         }
         Err(why) if why.kind() == ErrorKind::AlreadyExists => {
             let failed = |why: String| Failure::Failed(format!("the master key in {name}: {why}"));
-            private(&path).map_err(failed)?;
+            owner_only(&path).map_err(failed)?;
             let text = read_secret(&path).map_err(failed)?;
             MasterKey::parse(&text).map(Found::given).map_err(|_| {
                 failed("it is damaged, it must hold 64 hexadecimal digits: put your copy of it back".to_owned())
