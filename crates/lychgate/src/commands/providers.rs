@@ -30,8 +30,7 @@ enum Verb {
     Create {
         /// 1 to 64 letters, digits and single dashes; clients reach it under /ai/NAME
         name: String,
-        /// anthropic, openai or openai-compatible
-        #[arg(long = "type", value_name = "TYPE")]
+        #[arg(long = "type", value_name = "TYPE", help = known_types())]
         provider_type: ProviderType,
         /// Where its API is [default: the public one of its type]
         #[arg(long, value_name = "URL")]
@@ -217,6 +216,12 @@ pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
             Ok(())
         }
     }
+}
+
+/// The provider types that this version knows.
+fn known_types() -> String {
+    let known: Vec<_> = ProviderType::ALL.iter().map(|known| known.as_str()).collect();
+    format!("One of {}", known.join(", "))
 }
 
 /// The change asked for; asking for none is an error.
