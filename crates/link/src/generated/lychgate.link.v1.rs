@@ -95,7 +95,7 @@ pub struct Provider {
     pub id: ::prost::alloc::vec::Vec<u8>,
     #[prost(string, tag = "2")]
     pub name: ::prost::alloc::string::String,
-    /// `anthropic`, `openai` or `openai-compatible`; a replica ignores providers of a type it does not know.
+    /// A provider type by its text; a replica ignores providers of a type it does not know.
     #[prost(string, tag = "3")]
     pub r#type: ::prost::alloc::string::String,
     #[prost(string, tag = "4")]

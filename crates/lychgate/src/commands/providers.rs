@@ -30,8 +30,7 @@ enum ProvidersCommand {
     Create {
         /// 1 to 64 letters, digits and single dashes; clients reach the provider at /ai/NAME
         name: String,
-        /// anthropic, openai or openai-compatible
-        #[arg(long = "type", value_name = "TYPE")]
+        #[arg(long = "type", value_name = "TYPE", help = known_types())]
         provider_type: ProviderType,
         /// Base URL of its API [default: the public API of its type]
         #[arg(long, value_name = "URL")]
@@ -219,7 +218,13 @@ pub(crate) async fn run(args: ProvidersArgs, environment: &Environment) -> Outco
     }
 }
 
-/// The whole change; an empty one is an error.
+/// The provider types that this version knows.
+fn known_types() -> String {
+    let known: Vec<_> = ProviderType::ALL.iter().map(|known| known.as_str()).collect();
+    format!("One of {}", known.join(", "))
+}
+
+/// The change asked for; asking for none is an error.
 fn patch(
     base_url: Option<String>,
     allow_private: Option<bool>,

@@ -10,10 +10,12 @@ mod secret;
 pub(crate) mod update;
 
 use crate::api::error::ApiError;
+use crate::api::openapi::known_texts;
 use crate::state::App;
 use lychgate_authz::Caller;
 use lychgate_store::StoreError;
 use lychgate_types::policy::ProviderPolicy;
+use lychgate_types::provider::ProviderType;
 use lychgate_types::{ProviderId, ProviderKeyId, Timestamp};
 use serde::Serialize;
 
@@ -24,7 +26,7 @@ pub(crate) struct Provider {
     id: ProviderId,
     /// The path segment after `/ai/`; follows the name rule.
     name: String,
-    /// `anthropic`, `openai` or `openai-compatible`.
+    #[schema(schema_with = known_texts::<ProviderType>)]
     r#type: &'static str,
     #[schema(format = "uri")]
     base_url: String,
