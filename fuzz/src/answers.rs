@@ -3,7 +3,7 @@
 use crate::cuts::{each_split, starts};
 use crate::sse::unlike;
 use crate::{bounds, json};
-use lychgate_types::provider::{Api, ProviderType};
+use lychgate_types::provider::Api;
 use lychgate_wire::error::{error_type, stream_event};
 use lychgate_wire::limits::{BODY_BYTES, EMBEDDINGS_BODY_BYTES, ITEMS};
 use lychgate_wire::{ReaderOptions, ResponseFacts, ResponseReader};
@@ -97,14 +97,9 @@ fn own_event_is_read(api: Api, start: &[u8]) {
     if api == Api::OpenAiEmbeddings {
         return; // It has no streams, so no event of its own.
     }
-    let family = if api == Api::AnthropicMessages {
-        ProviderType::Anthropic
-    } else {
-        ProviderType::OpenAi
-    };
     assert_eq!(
         (error.error_type.as_str(), error.message.as_str()),
-        (error_type(family, 504), "it fell silent")
+        (error_type(api.wire_family(), 504), "it fell silent")
     );
 }
 

@@ -10,6 +10,7 @@ pub mod json;
 pub mod keys;
 pub mod paths;
 pub mod prompts;
+pub mod providers;
 pub mod requests;
 pub mod sse;
 pub mod tokens;

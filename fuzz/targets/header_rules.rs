@@ -5,13 +5,14 @@
 //! `$U`, `$V`, `$G`, `$P` in the input stand for credentials (`lychgate_fuzz::tokens`).
 #![no_main]
 
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH};
+use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use libfuzzer_sys::fuzz_target;
 use lychgate_fuzz::paths::{decoded, normal};
+use lychgate_fuzz::providers::{CREDENTIALS, Expected, expected};
 use lychgate_fuzz::tokens::{PROVIDER_KEY, TOKENS};
 use lychgate_fuzz::{clients, keys};
-use lychgate_gateway::fuzzing::{Forwarded, Provider, Refused, to_client};
+use lychgate_gateway::harness::fuzzing::{Forwarded, Provider, Refused, to_client, to_client_changed};
 use lychgate_link::{ProviderConfig, ProviderKeyConfig};
 use lychgate_types::provider::ProviderType;
 use lychgate_types::secret::{GatewayKeyKind, ProviderSecret, UserTokenKind};
@@ -19,7 +20,6 @@ use lychgate_types::{Name, ProviderId, ProviderKeyId};
 use std::sync::LazyLock;
 
 const CENTRAL: &str = "sk-central-0123456789abcdef";
-const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// What is between two neighbours only, in either direction.
 const HOP: &[&str] = &[
     "connection",
@@ -40,27 +40,8 @@ const OURS: &[&str] = &[
     "forwarded",
     "proxy-authorization",
 ];
-/// Below the base URL: what may be asked for, and that nothing else may. A slash at the end means anything below.
-const ANTHROPIC: &[&str] = &[
-    "/v1/messages",
-    "/v1/messages/count_tokens",
-    "/v1/models",
-    "/v1/models/",
-    "/api/event_logging/",
-];
-const OPENAI: &[&str] = &[
-    "/chat/completions",
-    "/responses",
-    "/responses/",
-    "/embeddings",
-    "/models",
-    "/models/",
-    "/conversations",
-    "/conversations/",
-];
-
 static PROVIDERS: LazyLock<Vec<(ProviderType, Provider)>> = LazyLock::new(|| {
-    let provider = |family: &ProviderType| {
+    let provider = |provider_type: &ProviderType| {
         let key = ProviderKeyConfig {
             id: ProviderKeyId::from_uuid(Default::default()),
             secret: ProviderSecret::new(CENTRAL.to_owned()),
@@ -68,14 +49,14 @@ static PROVIDERS: LazyLock<Vec<(ProviderType, Provider)>> = LazyLock::new(|| {
         let config = ProviderConfig {
             id: ProviderId::from_uuid(Default::default()),
             name: Name::parse("p").expect("a name"),
-            provider_type: *family,
+            provider_type: *provider_type,
             base_url: "https://provider.example/base".to_owned(),
             enabled: true,
             allow_private: false,
             policy: Default::default(),
             keys: vec![key],
         };
-        (*family, Provider::new(config))
+        (*provider_type, Provider::new(config))
     };
     ProviderType::ALL.iter().map(provider).collect()
 });
@@ -85,19 +66,19 @@ fuzz_target!(|input: &[u8]| {
     let mut lines = input.split(|byte| *byte == b'\n');
     let first = lines.next().unwrap_or_default();
     let headers = headers(lines);
-    for keeps_length in [true, false] {
-        answer(&headers, &to_client(headers.clone(), keeps_length), keeps_length);
-    }
+    answer(&headers, &to_client(headers.clone()), &[]);
+    answer(&headers, &to_client_changed(headers.clone()), &[CONTENT_LENGTH]);
     client(&headers, &String::from_utf8_lossy(first));
     let Some((method, uri)) = request_line(first) else {
         return;
     };
-    for (family, provider) in PROVIDERS.iter() {
-        let token = token(*family, &headers);
+    for (provider_type, provider) in PROVIDERS.iter() {
+        let expected = expected(*provider_type);
+        let token = token(&expected, &headers);
         match provider.forward(&method, &uri, headers.clone()) {
             Ok(forwarded) => {
-                target(*family, &uri, &forwarded);
-                upstream(*family, &headers, &forwarded);
+                target(&expected, &uri, &forwarded);
+                upstream(&expected, &headers, &forwarded);
                 assert_eq!(
                     Some(*forwarded.token.as_bytes()),
                     token.map(keys::hash),
@@ -162,13 +143,14 @@ fn only_unwanted_are_gone(from: &HeaderMap, to: &HeaderMap, made: &[HeaderName],
     }
 }
 
-fn answer(from: &HeaderMap, to: &HeaderMap, keeps_length: bool) {
-    only_unwanted_are_gone(from, to, &[], |name| name == CONTENT_LENGTH.as_str() && !keeps_length);
+fn answer(from: &HeaderMap, to: &HeaderMap, gone: &[HeaderName]) {
+    only_unwanted_are_gone(from, to, &[], |name| gone.iter().any(|gone| gone == name));
 }
 
-fn upstream(family: ProviderType, from: &HeaderMap, forwarded: &Forwarded) {
+fn upstream(expected: &Expected, from: &HeaderMap, forwarded: &Forwarded) {
     let to = &forwarded.headers;
-    let mut made = vec![AUTHORIZATION, X_API_KEY];
+    let credentials = CREDENTIALS.iter().map(|name| HeaderName::from_static(name));
+    let mut made: Vec<HeaderName> = credentials.clone().collect();
     if forwarded.api.is_some() {
         assert_eq!(all(to, &ACCEPT_ENCODING), ["identity"]);
         made.push(ACCEPT_ENCODING);
@@ -178,8 +160,7 @@ fn upstream(family: ProviderType, from: &HeaderMap, forwarded: &Forwarded) {
     });
 
     // Exactly one credential, the central one or the user's own, and none of Lychgate's.
-    let sent: Vec<_> = [AUTHORIZATION, X_API_KEY]
-        .into_iter()
+    let sent: Vec<_> = credentials
         .flat_map(|name| to.get_all(&name).iter().map(move |value| (name.clone(), value)))
         .collect();
     let [(name, value)] = &sent[..] else {
@@ -193,34 +174,33 @@ fn upstream(family: ProviderType, from: &HeaderMap, forwarded: &Forwarded) {
             "a credential that the client did not send"
         );
         assert!(
-            family == ProviderType::Anthropic || *name == AUTHORIZATION,
-            "a stray x-api-key goes upstream"
+            expected.own_key.contains(&name.as_str()),
+            "a stray {name} goes upstream"
         );
         assert!(
             !is_ours(value.as_bytes()),
             "a Lychgate token goes upstream as a credential"
         );
     } else {
-        let wanted = if family == ProviderType::Anthropic {
-            (X_API_KEY, CENTRAL.to_owned())
-        } else {
-            (AUTHORIZATION, format!("Bearer {CENTRAL}"))
-        };
-        assert_eq!((name, value.as_bytes()), (&wanted.0, wanted.1.as_bytes()));
+        let (wanted, scheme) = expected.central_key;
+        assert_eq!(
+            (name.as_str(), value.as_bytes()),
+            (wanted, format!("{scheme}{CENTRAL}").as_bytes())
+        );
     }
 }
 
 /// The user token that counts, where it is one.
-fn token(family: ProviderType, headers: &HeaderMap) -> Option<&str> {
+fn token<'a>(expected: &Expected, headers: &'a HeaderMap) -> Option<&'a str> {
     let sent = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
     let bearer = sent("authorization").filter(|value| value.to_ascii_lowercase().starts_with(b"bearer "));
-    let mut usual = [bearer.map(|value| value[7..].trim_ascii()), sent("x-api-key")];
-    if family == ProviderType::Anthropic {
-        usual.reverse();
-    }
+    let usual = expected.token.iter().filter_map(|name| match *name {
+        "authorization" => bearer.map(|value| value[7..].trim_ascii()),
+        name => sent(name),
+    });
     let sent: Vec<&[u8]> = match sent("x-lychgate-token") {
         Some(token) => vec![token],
-        None => usual.into_iter().flatten().collect(),
+        None => usual.collect(),
     };
     for text in sent.iter().filter_map(|text| std::str::from_utf8(text).ok()) {
         let kinds = [keys::check::<UserTokenKind>(text), keys::check::<GatewayKeyKind>(text)];
@@ -242,18 +222,13 @@ fn is_ours(value: &[u8]) -> bool {
 }
 
 /// The request goes to the provider's host, below its base path, to what is on the list, however often a server decodes it.
-fn target(family: ProviderType, uri: &Uri, forwarded: &Forwarded) {
+fn target(expected: &Expected, uri: &Uri, forwarded: &Forwarded) {
     let url = &forwarded.url;
     assert_eq!(
         (url.scheme_str(), url.authority().map(|host| host.as_str())),
         (Some("https"), Some("provider.example"))
     );
     assert_eq!(url.query(), uri.query());
-    let list = if family == ProviderType::Anthropic {
-        ANTHROPIC
-    } else {
-        OPENAI
-    };
     let mut path = url.path().as_bytes().to_vec();
     for _ in 0..3 {
         let plain = normal(&path);
@@ -267,7 +242,7 @@ fn target(family: ProviderType, uri: &Uri, forwarded: &Forwarded) {
                 tail == *entry
             }
         };
-        assert!(list.iter().any(on_list), "{plain} is not on the list");
+        assert!(expected.paths.iter().any(on_list), "{plain} is not on the list");
         path = decoded(&path);
     }
 }

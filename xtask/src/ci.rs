@@ -64,7 +64,9 @@ fn cargo(args: &str) -> anyhow::Result<ExitCode> {
 }
 
 fn documentation(args: &str) -> anyhow::Result<ExitCode> {
-    status(crate::cargo().args(args.split(' ')).env("RUSTDOCFLAGS", "-D warnings"))
+    // The command line's help is written as doc comments, with URLs as users type them.
+    let flags = "-D warnings -A rustdoc::bare-urls";
+    status(crate::cargo().args(args.split(' ')).env("RUSTDOCFLAGS", flags))
 }
 
 fn status(command: &mut Command) -> anyhow::Result<ExitCode> {

@@ -12,8 +12,15 @@ use anyhow::bail;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// A check answers with all the problems that it found.
-type Check = fn() -> anyhow::Result<Vec<String>>;
+type Check = fn() -> anyhow::Result<Outcome>;
+
+/// What a check comes to.
+enum Outcome {
+    /// All the problems that it found.
+    Checked(Vec<String>),
+    /// It could not be made, for this reason.
+    Skipped(String),
+}
 
 const CHECKS: &[Step<Check>] = &[
     Step {
@@ -52,14 +59,17 @@ const CHECKS: &[Step<Check>] = &[
 pub(crate) fn run(names: &[OsString]) -> anyhow::Result<ExitCode> {
     let mut problems = Vec::new();
     for check in steps::choose(CHECKS, names)? {
-        let found = (check.run)()?;
-        if found.is_empty() {
-            crate::say(&format!("{:<11} ok", check.name));
+        match (check.run)()? {
+            Outcome::Skipped(reason) => crate::say(&format!("{:<11} SKIPPED: {reason}", check.name)),
+            Outcome::Checked(found) => {
+                let verdict = if found.is_empty() { "ok" } else { "FAILED" };
+                crate::say(&format!("{:<11} {verdict}", check.name));
+                problems.extend(found.into_iter().map(|problem| format!("{}: {problem}", check.name)));
+            }
         }
-        problems.extend(found.into_iter().map(|problem| format!("{}: {problem}", check.name)));
     }
     if !problems.is_empty() {
-        bail!("{} problems:\n  {}", problems.len(), problems.join("\n  "));
+        bail!("problems found: {}\n  {}", problems.len(), problems.join("\n  "));
     }
     Ok(ExitCode::SUCCESS)
 }

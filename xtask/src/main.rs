@@ -132,6 +132,17 @@ fn exists(program: &str) -> bool {
 #[cfg(test)]
 mod tests {
     #[test]
+    fn code_owners_are_of_places_that_are_there() {
+        let text = std::fs::read_to_string(super::root().join("CODEOWNERS")).unwrap();
+        let rules: Vec<_> = text.lines().filter(|line| line.starts_with('/')).collect();
+        assert!(!rules.is_empty());
+        for rule in rules {
+            let place = rule.split_whitespace().next().unwrap().trim_start_matches('/');
+            assert!(super::root().join(place).exists(), "{place}");
+        }
+    }
+
+    #[test]
     fn the_documents_name_commands_that_are_there() {
         let mut count = 0;
         for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", ".ci/run"] {

@@ -1,5 +1,4 @@
-//! What this replica goes by at one moment: the state of its control link, and the configuration in force. Replaced as a whole,
-//! read without a lock.
+//! The state of the control link and the configuration in force, at one moment. Replaced as a whole, read without a lock.
 
 use crate::error::Refusal;
 use crate::routing::table::Table;

@@ -1,10 +1,10 @@
 //! The snapshot: what a replica knew when it was last attached, sealed on disk, so that it can start while no control plane can be
 //! reached.
 //!
-//! A replica that reaches a control plane goes by what that says; one that is refused deletes the file.
+//! A replica that reaches a control plane no longer needs it; one that is refused deletes it.
 //!
-//! Not here: when it is written and restored (`link::offline`), what is believed in memory (`replica_state`), and how long it
-//! may be believed (`replica_state` for the configuration, `auth::leases` for a token).
+//! Not here: when it is written and restored (`link::offline`), the state in memory (`replica_state`), and how long that is valid
+//! (`replica_state` for the configuration, `auth::leases` for a token).
 
 mod cache;
 mod contents;

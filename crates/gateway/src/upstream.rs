@@ -14,6 +14,7 @@ mod h2;
 mod pool;
 pub(crate) mod private_address;
 pub(crate) mod proxy;
+mod resolver;
 mod stream;
 pub(crate) mod tls_roots;
 

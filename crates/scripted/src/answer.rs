@@ -1,6 +1,6 @@
 //! What the model says, before any API spells it.
 
-use crate::ask::{Ask, Endpoint};
+use crate::ask::Ask;
 use crate::scenario::Scenario;
 use crate::seed::Seed;
 use crate::tool::Tool;
@@ -147,8 +147,7 @@ fn usage(ask: &Ask, scenario: Scenario, thought: Option<&str>, text: Option<&str
     let output = reasoning + text.map_or(0, tokens) + called;
     let plain = 9 + 5 * ask.turns + 40 * ask.tools.len() + tokens(&ask.said);
     let (cache_read, cache_write_5m, cache_write_1h) = match scenario {
-        Scenario::Cached if ask.endpoint == Endpoint::Messages => (2048, 512, 256),
-        Scenario::Cached => (2048, 0, 0),
+        Scenario::Cached => ask.endpoint.api().cached_tokens(),
         // A conversation's first turn fills the cache, later ones read it.
         _ if ask.cache_marked && ask.turns > 1 => (1024, 64, 0),
         _ if ask.cache_marked => (0, 1024, 0),

@@ -1,60 +1,24 @@
 //! What a request asks for, read from any of the APIs' bodies. Lenient where a provider is; [`crate::error`] holds what is refused.
 
+use crate::families::Endpoint;
 use crate::json::{items, text};
 use crate::tool::Tool;
 use serde_json::Value;
 
-/// An API that answers from scenarios.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Endpoint {
-    /// `POST /v1/messages`
-    Messages,
-    /// `POST /v1/chat/completions`
-    ChatCompletions,
-    /// `POST /v1/responses`
-    Responses,
-    /// `POST /v1/embeddings`
-    Embeddings,
+/// What the last turn of a request says.
+pub(crate) struct Said {
+    pub(crate) text: String,
+    /// It brings a tool's result.
+    pub(crate) by_tool: bool,
 }
 
-impl Endpoint {
-    /// Every API.
-    pub const ALL: [Self; 4] = [Self::Messages, Self::ChatCompletions, Self::Responses, Self::Embeddings];
-
-    /// Its name, as in `/__scripted/scripts/{name}/…`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Messages => "anthropic_messages",
-            Self::ChatCompletions => "openai_chat_completions",
-            Self::Responses => "openai_responses",
-            Self::Embeddings => "openai_embeddings",
-        }
+impl Said {
+    pub(crate) fn user(text: String) -> Self {
+        Self { text, by_tool: false }
     }
 
-    /// Its path.
-    pub const fn path(self) -> &'static str {
-        match self {
-            Self::Messages => "/v1/messages",
-            Self::ChatCompletions => "/v1/chat/completions",
-            Self::Responses => "/v1/responses",
-            Self::Embeddings => "/v1/embeddings",
-        }
-    }
-
-    /// The request that the exact bytes are told of when no other is given.
-    pub fn example(self, stream: bool) -> String {
-        match self {
-            Self::Messages => format!(
-                r#"{{"model":"claude-sonnet-5","max_tokens":1024,"stream":{stream},"messages":[{{"role":"user","content":"Hello"}}]}}"#
-            ),
-            Self::ChatCompletions => {
-                format!(
-                    r#"{{"model":"gpt-5.4-mini","stream":{stream},"messages":[{{"role":"user","content":"Hello"}}]}}"#
-                )
-            }
-            Self::Responses => format!(r#"{{"model":"gpt-5.4-mini","stream":{stream},"input":"Hello"}}"#),
-            Self::Embeddings => r#"{"model":"text-embedding-3-small","input":"Hello"}"#.to_owned(),
-        }
+    pub(crate) fn tool_result(text: String) -> Self {
+        Self { text, by_tool: true }
     }
 }
 
@@ -75,7 +39,7 @@ pub(crate) struct Ask {
     pub(crate) tool_demanded: bool,
     pub(crate) tools_forbidden: bool,
     pub(crate) thinking: bool,
-    /// Anthropic: a part of the prompt is marked for the cache.
+    /// A part of the prompt is marked for the cache.
     pub(crate) cache_marked: bool,
     pub(crate) turns: usize,
     /// The whole body.
@@ -85,47 +49,31 @@ pub(crate) struct Ask {
 impl Ask {
     /// Reads a body.
     pub(crate) fn read(endpoint: Endpoint, body: Value) -> Self {
-        let messages = match endpoint {
-            Endpoint::Responses => items(&body, "input"),
-            _ => items(&body, "messages"),
-        };
-        let last = messages.last().unwrap_or(&Value::Null);
-        let (said, tool_result) = match endpoint {
-            Endpoint::Messages => anthropic_said(last),
-            Endpoint::ChatCompletions => (words(&last["content"]), text(last, "role") == "tool"),
-            Endpoint::Responses => responses_said(&body, last),
-            Endpoint::Embeddings => (words(&body["input"]), false),
-        };
+        let api = endpoint.api();
+        let turns = items(&body, api.turns());
+        let said = api.said(&body, turns.last().unwrap_or(&Value::Null));
         let choice = &body["tool_choice"];
         let choice_word = choice.as_str().or_else(|| choice["type"].as_str()).unwrap_or("auto");
-        let thinking = match endpoint {
-            Endpoint::Messages => matches!(text(&body["thinking"], "type"), "enabled" | "adaptive"),
-            Endpoint::ChatCompletions => body
-                .get("reasoning_effort")
-                .is_some_and(|e| !e.is_null() && e != "none"),
-            Endpoint::Responses => body["reasoning"].get("summary").is_some_and(|s| !s.is_null()),
-            Endpoint::Embeddings => false,
-        };
         Self {
             endpoint,
             model: text(&body, "model").to_owned(),
             stream: body["stream"] == true,
             include_usage: body["stream_options"]["include_usage"] == true,
-            said,
-            tool_result,
+            said: said.text,
+            tool_result: said.by_tool,
             tools: Tool::read_all(&body),
             tool_demanded: matches!(choice_word, "any" | "tool" | "required" | "function" | "custom"),
             tools_forbidden: choice_word == "none",
-            thinking,
-            cache_marked: endpoint == Endpoint::Messages && marked(&body),
-            turns: messages.len(),
+            thinking: api.wants_thinking(&body),
+            cache_marked: api.marks_cache(&body),
+            turns: turns.len(),
             body,
         }
     }
 }
 
 /// The text of a content that is a text, or a list of texts and parts.
-fn words(content: &Value) -> String {
+pub(crate) fn words(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
         Value::Array(parts) => {
@@ -137,35 +85,4 @@ fn words(content: &Value) -> String {
         }
         _ => String::new(),
     }
-}
-
-fn anthropic_said(last: &Value) -> (String, bool) {
-    let result = items(last, "content")
-        .iter()
-        .rfind(|block| text(block, "type") == "tool_result");
-    match result {
-        Some(result) => (words(&result["content"]), true),
-        None => (words(&last["content"]), false),
-    }
-}
-
-fn responses_said(body: &Value, last: &Value) -> (String, bool) {
-    if let Some(input) = body["input"].as_str() {
-        return (input.to_owned(), false);
-    }
-    if text(last, "type").ends_with("_call_output") {
-        (words(&last["output"]), true)
-    } else {
-        (words(&last["content"]), false)
-    }
-}
-
-/// Whether `cache_control` stands anywhere in the parts that may bear it.
-fn marked(body: &Value) -> bool {
-    let has = |part: &Value| part.get("cache_control").is_some_and(|mark| !mark.is_null());
-    let message_has = |message: &Value| items(message, "content").iter().any(has);
-    has(body)
-        || items(body, "system").iter().any(has)
-        || items(body, "tools").iter().any(has)
-        || items(body, "messages").iter().any(message_has)
 }

@@ -15,7 +15,6 @@ mod error;
 mod families;
 mod fault;
 mod json;
-mod models;
 mod perform;
 mod provider;
 mod scenario;
@@ -27,7 +26,7 @@ mod socket;
 mod told;
 mod tool;
 
-pub use ask::Endpoint;
+pub use families::Endpoint;
 pub use perform::bytes_of;
 pub use provider::ScriptedProvider;
 pub use scenario::Scenario;

@@ -1,8 +1,7 @@
 //! What a scenario makes of a request.
 
-use crate::ask::{Ask, Endpoint};
-use crate::families::anthropic::messages as anthropic;
-use crate::families::openai::{chat, embeddings, responses};
+use crate::ask::Ask;
+use crate::families::{Endpoint, Stream};
 use crate::scenario::Scenario;
 use crate::script::Script;
 use crate::{error, fault};
@@ -22,28 +21,15 @@ pub(crate) fn chosen(ask: &Ask) -> Scenario {
 
 /// The answer that the scenario gives to this request.
 pub(crate) fn perform(ask: &Ask, scenario: Scenario) -> Script {
-    if let Some(error) = error::asked_for(ask.endpoint, scenario) {
+    let api = ask.endpoint.api();
+    if let Some(error) = error::asked_for(api.family(), scenario) {
         return error;
     }
-    if !ask.stream || ask.endpoint == Endpoint::Embeddings {
-        let text = match ask.endpoint {
-            Endpoint::Messages => anthropic::message(ask, scenario),
-            Endpoint::ChatCompletions => chat::completion(ask, scenario),
-            Endpoint::Responses => responses::response(ask, scenario),
-            Endpoint::Embeddings => embeddings::embeddings(ask),
-        };
-        return fault::blocking(scenario, text);
+    let stream = if ask.stream { api.stream(ask, scenario) } else { None };
+    match stream {
+        Some(Stream { events, error }) => fault::stream(scenario, events, error),
+        None => fault::blocking(scenario, api.whole(ask, scenario)),
     }
-    let (events, error) = match ask.endpoint {
-        Endpoint::Messages => (anthropic::events(ask, scenario), anthropic::error_event()),
-        Endpoint::ChatCompletions => (chat::events(ask, scenario), chat::error_event()),
-        Endpoint::Responses | Endpoint::Embeddings => {
-            let events = responses::events(ask, scenario);
-            let error = responses::error_event(ask, scenario, events.len() / 2);
-            (events, error)
-        }
-    };
-    fault::stream(scenario, events, error)
 }
 
 /// The exact bytes of the body that the scenario sends in answer to this request's body; `None` where it is not a JSON object.

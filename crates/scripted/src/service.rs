@@ -1,17 +1,16 @@
 //! From a request to a script: which API, which scenario, what is said.
 
-use crate::ask::{Ask, Endpoint};
+use crate::ask::Ask;
 use crate::body::ScriptBody;
-use crate::error::{self, Family};
-use crate::families::anthropic::messages as anthropic;
+use crate::error;
+use crate::families::{Endpoint, Family, family};
 use crate::perform::{chosen, perform};
 use crate::provider::Shared;
 use crate::scenario::Scenario;
 use crate::script::Script;
-use crate::seed::Seed;
 use crate::seen::SeenRequest;
 use crate::socket::Breaker;
-use crate::{bench, models, told};
+use crate::{bench, told};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -40,11 +39,7 @@ pub(crate) async fn answer(
     }
     let script = match Limited::new(body, BODY_LIMIT).collect().await {
         Ok(body) => script(&parts, &body.to_bytes(), &shared),
-        Err(_) => Endpoint::ALL
-            .iter()
-            .find(|e| e.path() == parts.uri.path())
-            .map_or(Family::OpenAi, |e| e.family())
-            .error(413, "Request exceeds the maximum size"),
+        Err(_) => family(Endpoint::at(parts.uri.path()), &parts.headers).error(413, "Request exceeds the maximum size"),
     };
     if !script.delay.is_zero() {
         tokio::time::sleep(script.delay).await;
@@ -78,27 +73,24 @@ fn script(parts: &Parts, body: &Bytes, shared: &Shared) -> Script {
         body: body.clone(),
     };
     shared.see(seen);
-    let endpoint = Endpoint::ALL.into_iter().find(|endpoint| endpoint.path() == path);
+    let endpoint = Endpoint::at(&path);
     let headers = &parts.headers;
-    let family = match endpoint {
-        Some(endpoint) => endpoint.family(),
-        None if headers.contains_key("anthropic-version") || headers.contains_key("x-api-key") => Family::Anthropic,
-        None => Family::OpenAi,
-    };
+    let family = family(endpoint, headers);
     let script = match endpoint {
         Some(endpoint) if parts.method == Method::POST => endpoint_script(endpoint, headers, body, shared),
         Some(_) => family.error(405, "Method Not Allowed"),
         None => elsewhere(family, parts, &path, body),
     };
-    with_headers(script, family, body)
+    family.with_headers(script, &String::from_utf8_lossy(body))
 }
 
 fn endpoint_script(endpoint: Endpoint, headers: &HeaderMap, body: &[u8], shared: &Shared) -> Script {
-    if let Err(refusal) = error::credential(endpoint.family(), headers) {
+    let family = endpoint.api().family();
+    if let Err(refusal) = family.check_credential(headers) {
         return refusal;
     }
     let Ok(body @ serde_json::Value::Object(_)) = serde_json::from_slice(body) else {
-        return error::not_json(endpoint.family());
+        return family.not_json();
     };
     let ask = Ask::read(endpoint, body);
     let named = named(headers);
@@ -108,15 +100,13 @@ fn endpoint_script(endpoint: Endpoint, headers: &HeaderMap, body: &[u8], shared:
     {
         return script;
     }
-    if let Err(refusal) = error::body(&ask, headers) {
+    if let Err(refusal) = error::check(&ask, headers) {
         return refusal;
     }
     match named {
         Some(name) => match Scenario::named(name) {
             Some(scenario) => perform(&ask, scenario),
-            None => endpoint
-                .family()
-                .error(400, &format!("no scenario is called {name}; see /__scripted")),
+            None => family.error(400, &format!("no scenario is called {name}; see /__scripted")),
         },
         None => perform(&ask, chosen(&ask)),
     }
@@ -130,52 +120,14 @@ fn named(headers: &HeaderMap) -> Option<&str> {
     names.take(tries.saturating_add(1)).last().map(str::trim)
 }
 
-/// What lies beside the four APIs.
-fn elsewhere(family: Family, parts: &Parts, path: &str, body: &[u8]) -> Script {
-    if let Err(refusal) = error::credential(family, &parts.headers) {
+/// What lies beside the APIs.
+fn elsewhere(family: &dyn Family, parts: &Parts, path: &str, body: &[u8]) -> Script {
+    if let Err(refusal) = family.check_credential(&parts.headers) {
         return refusal;
     }
-    let found = match (family, &parts.method, path) {
-        (Family::Anthropic, &Method::GET, "/v1/models") => Some(models::anthropic_list()),
-        (Family::OpenAi, &Method::GET, "/v1/models") => Some(models::openai_list()),
-        (Family::Anthropic, &Method::POST, "/v1/messages/count_tokens") => match serde_json::from_slice(body) {
-            Ok(body) => Some(anthropic::token_count(&Ask::read(Endpoint::Messages, body))),
-            Err(_) => return error::not_json(family),
-        },
-        (Family::Anthropic, &Method::POST, path) if path.starts_with("/api/event_logging/") => Some("{}".to_owned()),
-        (_, &Method::GET, path) => path.strip_prefix("/v1/models/").and_then(|id| match family {
-            Family::Anthropic => models::anthropic_one(id),
-            Family::OpenAi => models::openai_one(id),
-        }),
-        _ => None,
-    };
-    match found {
-        Some(text) => Script::json(200, text),
-        None => family.error(404, &format!("Not Found: {path}")),
-    }
-}
-
-/// The headers that the providers send with every answer.
-fn with_headers(script: Script, family: Family, body: &[u8]) -> Script {
-    let mut seed = Seed::new(&["request", &String::from_utf8_lossy(body)]);
-    match family {
-        Family::Anthropic => script
-            .header("request-id", seed.id("req_011C", 20))
-            .header("anthropic-organization-id", "00000000-0000-4000-8000-000000000000")
-            .header("anthropic-ratelimit-requests-limit", "4000")
-            .header("anthropic-ratelimit-requests-remaining", "3999")
-            .header("anthropic-ratelimit-requests-reset", "2026-01-01T00:00:00Z")
-            .header("anthropic-ratelimit-tokens-limit", "2400000")
-            .header("anthropic-ratelimit-tokens-remaining", "2399000"),
-        Family::OpenAi => script
-            .header("x-request-id", seed.hex("req_", 32))
-            .header("openai-organization", "scripted")
-            .header("openai-processing-ms", "7")
-            .header("openai-version", "2020-10-01")
-            .header("x-ratelimit-limit-requests", "10000")
-            .header("x-ratelimit-remaining-requests", "9999")
-            .header("x-ratelimit-reset-requests", "6ms"),
-    }
+    family
+        .elsewhere(&parts.method, path, body)
+        .unwrap_or_else(|| family.error(404, &format!("Not Found: {path}")))
 }
 
 #[cfg(test)]

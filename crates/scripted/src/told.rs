@@ -1,6 +1,6 @@
 //! What the provider tells about itself, under `/__scripted`. Not a part of any provider's API.
 
-use crate::ask::Endpoint;
+use crate::families::{Endpoint, is_credential};
 use crate::json::quoted;
 use crate::perform::bytes_of;
 use crate::provider::Shared;
@@ -25,9 +25,8 @@ pub(crate) fn told(parts: &Parts, rest: &str, body: &[u8], shared: &Shared) -> S
         (Some("requests"), None, ..) => Script::json(200, listing(&shared.seen())),
         (Some("scripts"), Some(api), Some(name), None) => {
             let Some(endpoint) = Endpoint::ALL.into_iter().find(|endpoint| endpoint.name() == api) else {
-                return missing(
-                    "no such API; there are anthropic_messages, openai_chat_completions, openai_responses, openai_embeddings",
-                );
+                let names = Endpoint::ALL.map(Endpoint::name).join(", ");
+                return missing(&format!("no such API; there are {names}"));
             };
             if let Some(script) = shared.script(name) {
                 return raw(script.bytes());
@@ -64,10 +63,8 @@ fn listing(requests: &[SeenRequest]) -> String {
             .headers
             .iter()
             .map(|(name, value)| {
-                let secret = matches!(
-                    name.as_str(),
-                    "authorization" | "x-api-key" | "cookie" | "proxy-authorization"
-                );
+                let name_text = name.as_str();
+                let secret = is_credential(name_text) || matches!(name_text, "cookie" | "proxy-authorization");
                 let value = if secret {
                     "…".into()
                 } else {

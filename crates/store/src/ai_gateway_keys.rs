@@ -85,7 +85,7 @@ impl Store {
         page: Page,
     ) -> Result<Listing<GatewayKey>, StoreError> {
         authorise_list(&caller.principal, Resource::AiGatewayKey)?;
-        let mut tx = self.engine.snapshot().await?;
+        let mut tx = self.engine.begin_read().await?;
         let items = sql::list(&mut tx, containing(filter.q.as_deref()), page, self.now()).await?;
         Ok(Listing::cut(items, page, |key| Cursor {
             at: key.created_at,
@@ -97,7 +97,7 @@ impl Store {
     pub async fn ai_gateway_key_find(&self, caller: &Caller, text: &str) -> Result<GatewayKey, StoreError> {
         authorise(&caller.principal, Action::Read, Resource::AiGatewayKey, Target::Shared)?;
         let (id, name) = id_or_name(text);
-        let mut tx = self.engine.snapshot().await?;
+        let mut tx = self.engine.begin_read().await?;
         sql::find(&mut tx, id, &name, self.now())
             .await?
             .ok_or(StoreError::NotFound)

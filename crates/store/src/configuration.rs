@@ -1,4 +1,4 @@
-//! What replicas are told, read in one snapshot: providers with their sealed keys, and routes. Not here: opening the keys,
+//! What replicas are told, read in one transaction: providers with their sealed keys, and routes. Not here: opening the keys,
 //! and sending it (both the control plane's).
 
 use crate::connect::Store;
@@ -57,7 +57,7 @@ impl Store {
         authorise(&caller.principal, Action::Read, Resource::Provider, Target::Collection)?;
         authorise(&caller.principal, Action::Read, Resource::Route, Target::Collection)?;
         no_user(caller)?;
-        let mut tx = self.engine.snapshot().await?;
+        let mut tx = self.engine.begin_read().await?;
         let version = u64::try_from(sql::version(tx.conn()).await?).unwrap_or(0);
         let mut keys: HashMap<ProviderId, Vec<_>> = HashMap::new();
         for (provider, key, sealed) in sql::sealed_keys(tx.conn()).await? {

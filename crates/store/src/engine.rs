@@ -89,7 +89,7 @@ impl Engine {
     }
 
     /// A transaction in which several reading statements see the same state.
-    pub(crate) async fn snapshot(&self) -> Result<Tx, StoreError> {
+    pub(crate) async fn begin_read(&self) -> Result<Tx, StoreError> {
         match self {
             Self::Pg { pool, reach } => {
                 let begun = begun(pool, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");

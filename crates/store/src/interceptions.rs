@@ -44,7 +44,7 @@ impl Store {
         id: InterceptionId,
     ) -> Result<InterceptionDetail, StoreError> {
         let only = authorise_list(&caller.principal, Resource::Interception)?;
-        let mut tx = self.engine.snapshot().await?;
+        let mut tx = self.engine.begin_read().await?;
         Ok(InterceptionDetail {
             summary: sql::get(tx.conn(), id, only).await?.ok_or(StoreError::NotFound)?,
             token_usages: sql::token_usages(tx.conn(), id).await?,

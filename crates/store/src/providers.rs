@@ -35,7 +35,7 @@ impl Store {
     /// Providers, oldest first.
     pub async fn provider_list(&self, caller: &Caller, page: Page) -> Result<Listing<Provider>, StoreError> {
         authorise_list(&caller.principal, Resource::Provider)?;
-        let mut tx = self.engine.snapshot().await?;
+        let mut tx = self.engine.begin_read().await?;
         let mut items = sql::list(tx.conn(), page).await?;
         for (provider, key) in sql::keys(tx.conn()).await? {
             if let Some(item) = items.iter_mut().find(|item| item.id == provider) {
@@ -52,7 +52,7 @@ impl Store {
     pub async fn provider_find(&self, caller: &Caller, text: &str) -> Result<Provider, StoreError> {
         authorise(&caller.principal, Action::Read, Resource::Provider, Target::Shared)?;
         let (id, name) = id_or_name(text);
-        let mut tx = self.engine.snapshot().await?;
+        let mut tx = self.engine.begin_read().await?;
         let provider = sql::find(tx.conn(), id, &name).await?.ok_or(StoreError::NotFound)?;
         Ok(Provider {
             keys: sql::keys_of(tx.conn(), provider.id).await?,

@@ -59,7 +59,7 @@ impl Store {
     /// Routes, oldest first.
     pub async fn route_list(&self, caller: &Caller, page: Page) -> Result<Listing<Route>, StoreError> {
         authorise_list(&caller.principal, Resource::Route)?;
-        let mut tx = self.engine.snapshot().await?;
+        let mut tx = self.engine.begin_read().await?;
         let items = sql::list(&mut tx, page).await?;
         Ok(Listing::cut(items, page, |route| Cursor {
             at: route.created_at,
@@ -71,7 +71,7 @@ impl Store {
     pub async fn route_find(&self, caller: &Caller, text: &str) -> Result<Route, StoreError> {
         authorise(&caller.principal, Action::Read, Resource::Route, Target::Shared)?;
         let (id, name) = id_or_name(text);
-        let mut tx = self.engine.snapshot().await?;
+        let mut tx = self.engine.begin_read().await?;
         sql::find(&mut tx, id, &name).await?.ok_or(StoreError::NotFound)
     }
 

@@ -1,6 +1,6 @@
 //! Pieces of bodies and streams, each small and tested: a relay that watches a body and fires once at its end
 //! ([`RelayBody`]), small pieces that go on together ([`Joined`]), a deadline for silence and for the whole ([`Idle`]),
-//! a connection that is cut when its peer takes nothing ([`Paced`]), a bounded read ([`read_bounded`]) and a bounded discard ([`discard`]).
+//! a connection that is cut when its peer takes nothing ([`Paced`]), a bounded read ([`read_bounded`]) and a bounded discard ([`discard`](discard())).
 //!
 //! Not here: what the bytes mean (crate `wire`) and what is done about an end (crate `gateway`).
 

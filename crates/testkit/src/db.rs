@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 /// Runs one async test body on SQLite and on PostgreSQL: `name::sqlite` and `name::postgres`, each with a database of its own.
 ///
-/// ```ignore
+/// ```text
 /// lychgate_testkit::both_engines! {
 ///     /// Says what holds.
 ///     async fn a_thing_holds(db: TestDb) { assert!(db.store().…) }

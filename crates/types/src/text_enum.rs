@@ -1,6 +1,6 @@
 //! Enums with one canonical text per variant.
 
-/// An enum with one canonical text per variant, as [`text_enum!`](crate::text_enum) declares them.
+/// An enum with one canonical text per variant, as [`text_enum!`](crate::text_enum!) declares them.
 pub trait Texts: Copy + PartialEq + 'static {
     /// Every variant.
     const ALL: &'static [Self];

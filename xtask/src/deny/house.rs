@@ -1,6 +1,7 @@
 //! The layering of our own crates: none depends on one above it, and some packages must stay out of a crate, however long the
 //! chain of dependencies.
 
+use super::Outcome;
 use anyhow::{Context as _, bail};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 use std::process::Stdio;
@@ -65,7 +66,7 @@ const IMPURE: &[&str] = &[
 ];
 
 /// Reports what goes against the direction.
-pub(super) fn check() -> anyhow::Result<Vec<String>> {
+pub(super) fn check() -> anyhow::Result<Outcome> {
     let mut metadata = MetadataCommand::new();
     metadata.current_dir(crate::root()).no_deps();
     let metadata = metadata.exec().context("Cargo can't describe the workspace")?;
@@ -93,7 +94,7 @@ pub(super) fn check() -> anyhow::Result<Vec<String>> {
             .filter(|package| inside.iter().any(|other| other == *package));
         problems.extend(found.map(|package| format!("{package} is compiled into {name}: {reason}")));
     }
-    Ok(problems)
+    Ok(Outcome::Checked(problems))
 }
 
 fn layer(name: &str) -> Option<usize> {

@@ -47,7 +47,7 @@ pub(crate) enum Verdict {
 #[derive(Debug, Default)]
 pub(crate) struct Leases {
     shards: Shards,
-    /// Look-ups under way. Locked while an answer is stored and while a token is revoked, so that neither overtakes the other.
+    /// Look-ups in progress. Locked while an answer is stored and while a token is revoked, so that neither overtakes the other.
     lookups: Mutex<HashMap<SecretHash, PendingLookup>>,
     /// Grows with every change.
     changes: AtomicU64,
@@ -114,7 +114,7 @@ impl Leases {
         self.shards.count()
     }
 
-    /// Number of look-ups under way.
+    /// Number of look-ups in progress.
     pub(crate) fn pending_lookups(&self) -> usize {
         self.lookups.lock().len()
     }
@@ -212,7 +212,7 @@ impl Leases {
     }
 }
 
-/// Removes the look-up from the list of those under way, even if its task panics.
+/// Removes the look-up from the list of those in progress, even if its task panics.
 struct LookupGuard {
     leases: Arc<Leases>,
     token: SecretHash,

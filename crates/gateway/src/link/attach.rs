@@ -103,7 +103,7 @@ const fn is_reversible(trouble: LinkTrouble) -> bool {
     )
 }
 
-/// One attachment, from its first message to its end; with a new key, another one takes its place on the way.
+/// One attachment, from its first message to its end; with a new key, another one takes its place meanwhile.
 async fn follow(core: &Shared, heartbeats: &watch::Sender<Heartbeat>, opened: Opened) -> End {
     let renewing = AtomicBool::new(false);
     let mut renewal = pin!(renew(core, heartbeats, &renewing));

@@ -242,7 +242,7 @@ impl Delivery {
     }
 }
 
-/// Waits until this suspect is due; for ever without one.
+/// Waits until this suspect is due; forever without one.
 async fn until_due(due: Option<(usize, Instant)>) -> usize {
     match due {
         Some((index, at)) => {

@@ -3,8 +3,9 @@
 //! Not here: pooling connections (`pool`), and which addresses are private (`private_address`).
 
 use super::error::SendError;
+use super::resolver::Resolver;
 use super::stream::Stream;
-use crate::upstream::private_address::{PrivateAddress, Resolver, is_inner_name, is_private, literal};
+use crate::upstream::private_address::{AddressPolicy, PrivateAddress, is_inner_name, is_private, literal};
 use crate::upstream::proxy::OutboundProxy;
 use crate::upstream::tls_roots::{CaCertificates, roots};
 use http::uri::{Authority, PathAndQuery, Scheme};
@@ -32,7 +33,7 @@ const KEEPALIVE_RETRIES: u32 = 3;
 pub(super) struct Target {
     scheme: Scheme,
     authority: Authority,
-    allow_private: bool,
+    addresses: AddressPolicy,
     http2: bool,
     /// `Host` of a request over HTTP/1.1.
     pub(super) host: HeaderValue,
@@ -60,8 +61,8 @@ impl Target {
             Some(intercept) => Route::Forward(intercept),
         };
         Some(Self {
-            host: host(&authority, secure)?,
-            allow_private: provider.allow_private,
+            host: host(&scheme, &authority)?,
+            addresses: AddressPolicy::of(provider),
             http2: provider.policy.http2 && secure,
             scheme,
             authority,
@@ -73,7 +74,7 @@ impl Target {
     pub(super) fn fits(&self, provider: &ProviderConfig, url: &Uri) -> bool {
         url.scheme() == Some(&self.scheme)
             && url.authority() == Some(&self.authority)
-            && self.allow_private == provider.allow_private
+            && self.addresses == AddressPolicy::of(provider)
             && self.http2 == (provider.policy.http2 && self.scheme == Scheme::HTTPS)
     }
 
@@ -91,7 +92,7 @@ impl Target {
 
     /// Checks the address as far as possible before DNS. Behind a proxy there is no later check: the proxy resolves names.
     fn check(&self) -> Result<(), PrivateAddress> {
-        if self.allow_private {
+        if self.addresses == AddressPolicy::Any {
             return Ok(());
         }
         let name = self.authority.host();
@@ -113,10 +114,11 @@ impl Target {
     }
 }
 
-fn host(authority: &Authority, secure: bool) -> Option<HeaderValue> {
-    let usual = if secure { 443 } else { 80 };
+/// `Host` without the scheme's default port.
+fn host(scheme: &Scheme, authority: &Authority) -> Option<HeaderValue> {
+    let default = if *scheme == Scheme::HTTPS { 443 } else { 80 };
     let text = match authority.port_u16() {
-        Some(port) if port != usual => authority.as_str(),
+        Some(port) if port != default => authority.as_str(),
         _ => authority.host(),
     };
     HeaderValue::from_str(text).ok()
@@ -151,11 +153,11 @@ impl Dialer {
         target.check()?;
         let url = target.url();
         let tcp = match &target.route {
-            Route::Direct => plain(target.allow_private, timeout, url.clone())
+            Route::Direct => plain(target.addresses, timeout, url.clone())
                 .await
                 .map_err(SendError::Connect)?,
             // The operator named the proxy: it may be anywhere.
-            Route::Forward(proxy) => plain(true, timeout, proxy.uri().clone())
+            Route::Forward(proxy) => plain(AddressPolicy::Any, timeout, proxy.uri().clone())
                 .await
                 .map_err(SendError::Proxy)?,
             Route::Tunnel(proxy) => tunnel(proxy, timeout, url.clone()).await?,
@@ -176,16 +178,16 @@ impl Dialer {
 }
 
 async fn plain(
-    allow_private: bool,
+    addresses: AddressPolicy,
     timeout: Duration,
     url: Uri,
 ) -> Result<TcpStream, Box<dyn std::error::Error + Send + Sync>> {
-    let stream = tcp(allow_private, timeout).call(url).await?;
+    let stream = tcp(addresses, timeout).call(url).await?;
     Ok(stream.into_inner())
 }
 
 async fn tunnel(proxy: &Intercept, timeout: Duration, url: Uri) -> Result<TcpStream, SendError> {
-    let mut tunnel = Tunnel::new(proxy.uri().clone(), tcp(true, timeout));
+    let mut tunnel = Tunnel::new(proxy.uri().clone(), tcp(AddressPolicy::Any, timeout));
     if let Some(credential) = proxy.basic_auth() {
         tunnel = tunnel.with_auth(credential.clone());
     }
@@ -193,8 +195,8 @@ async fn tunnel(proxy: &Intercept, timeout: Duration, url: Uri) -> Result<TcpStr
     Ok(stream.into_inner())
 }
 
-fn tcp(allow_private: bool, timeout: Duration) -> HttpConnector<Resolver> {
-    let mut tcp = HttpConnector::new_with_resolver(Resolver::new(allow_private));
+fn tcp(addresses: AddressPolicy, timeout: Duration) -> HttpConnector<Resolver> {
+    let mut tcp = HttpConnector::new_with_resolver(Resolver::new(addresses));
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_keepalive(Some(KEEPALIVE));

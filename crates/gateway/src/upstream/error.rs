@@ -1,6 +1,7 @@
 //! Why a request got no answer.
 
-use crate::upstream::private_address::{PrivateAddress, ResolveError};
+use super::private_address::PrivateAddress;
+use super::resolver::ResolveError;
 use std::error::Error;
 use std::io;
 

@@ -1,26 +1,37 @@
 //! Addresses that a provider may not have: those inside the operator's own network, unless an owner has allowed it for that
-//! provider. A name is checked each time it is resolved, and the connection goes to the very address that was checked, so DNS
-//! rebinding gains nothing.
+//! provider.
 
-use hyper_util::client::legacy::connect::dns::{GaiAddrs, GaiResolver, Name};
-use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use tower_service::Service;
+use lychgate_link::ProviderConfig;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The provider's address is not a public one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the provider's address is private, loopback or link-local; an owner can set allow_private for it")]
 pub(crate) struct PrivateAddress;
 
-/// Why a name gave no address.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ResolveError {
-    #[error(transparent)]
-    Private(#[from] PrivateAddress),
-    #[error("the name can't be resolved")]
-    Dns(#[source] std::io::Error),
+/// Which addresses a connection may be made to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AddressPolicy {
+    PublicOnly,
+    Any,
+}
+
+impl AddressPolicy {
+    /// That of a provider.
+    pub(crate) fn of(provider: &ProviderConfig) -> Self {
+        if provider.allow_private {
+            Self::Any
+        } else {
+            Self::PublicOnly
+        }
+    }
+
+    pub(super) fn allows(self, address: IpAddr) -> bool {
+        match self {
+            Self::Any => true,
+            Self::PublicOnly => !is_private(address),
+        }
+    }
 }
 
 /// The host of a URL, if it is an address and not a name (a client connects to those without DNS).
@@ -94,69 +105,6 @@ pub(crate) fn is_inner_name(name: &str) -> bool {
     numeric(last, 10)
         || hexadecimal.is_some_and(|digits| digits.is_empty() || numeric(digits, 16))
         || INNER.iter().any(|inner| last.eq_ignore_ascii_case(inner))
-}
-
-/// The system's resolver, without private addresses unless they are allowed.
-#[derive(Debug, Clone)]
-pub(crate) struct Resolver {
-    system: GaiResolver,
-    allow_private: bool,
-}
-
-impl Resolver {
-    pub(crate) fn new(allow_private: bool) -> Self {
-        Self {
-            system: GaiResolver::new(),
-            allow_private,
-        }
-    }
-}
-
-impl Service<Name> for Resolver {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = ResolveError;
-    type Future = Resolving;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ResolveError>> {
-        self.system.poll_ready(cx).map_err(ResolveError::Dns)
-    }
-
-    fn call(&mut self, name: Name) -> Resolving {
-        Resolving {
-            system: self.system.call(name),
-            allow_private: self.allow_private,
-        }
-    }
-}
-
-/// A look-up in progress.
-pub(crate) struct Resolving {
-    system: <GaiResolver as Service<Name>>::Future,
-    allow_private: bool,
-}
-
-impl Future for Resolving {
-    type Output = Result<std::vec::IntoIter<SocketAddr>, ResolveError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let found: GaiAddrs = ready!(Pin::new(&mut self.system).poll(cx)).map_err(ResolveError::Dns)?;
-        let allow_private = self.allow_private;
-        Poll::Ready(allowed(found, allow_private))
-    }
-}
-
-fn allowed(
-    found: impl Iterator<Item = SocketAddr>,
-    allow_private: bool,
-) -> Result<std::vec::IntoIter<SocketAddr>, ResolveError> {
-    let usable: Vec<SocketAddr> = found
-        .filter(|address| allow_private || !is_private(address.ip()))
-        .collect();
-    if usable.is_empty() {
-        Err(PrivateAddress.into())
-    } else {
-        Ok(usable.into_iter())
-    }
 }
 
 #[cfg(test)]
@@ -235,20 +183,6 @@ mod tests {
         ] {
             assert!(!is_private(text.parse().unwrap()), "{text}");
         }
-    }
-
-    #[test]
-    fn a_name_with_a_private_answer_keeps_only_the_public_ones() {
-        let public: SocketAddr = "1.1.1.1:443".parse().unwrap();
-        let private: SocketAddr = "10.0.0.1:443".parse().unwrap();
-        let only =
-            |found: &[SocketAddr], open| allowed(found.iter().copied(), open).map(|kept| kept.collect::<Vec<_>>());
-        assert_eq!(only(&[private, public], false).unwrap(), [public]);
-        assert_eq!(only(&[private], true).unwrap(), [private]);
-        assert!(matches!(
-            only(&[private], false),
-            Err(ResolveError::Private(PrivateAddress))
-        ));
     }
 
     #[test]

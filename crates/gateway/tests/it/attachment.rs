@@ -1,4 +1,4 @@
-//! The long stream to the control plane: resumed, out of step, drained, renewed, refused.
+//! The attachment to the control plane: resumed, out of step, drained, renewed, refused.
 
 use crate::support::{Control, World, config, options, ready, until};
 use lychgate_gateway::Gateway;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Asks with this token; answers the status. Where it is 200, the provider has answered.
+/// Sends a request with this token, and returns the status. If it is 200, the provider has answered.
 async fn ask(world: &World, token: &UserTokenSecret) -> u16 {
     let mut client = world.client().await;
     let head = format!("x-api-key: {}\r\n", token.expose());
@@ -33,49 +33,49 @@ async fn gateway(control: &Control) -> Gateway {
 }
 
 #[tokio::test]
-async fn a_resumed_attachment_keeps_what_is_known_but_for_what_was_revoked_meanwhile() {
+async fn a_resumed_attachment_keeps_all_leases_but_the_revoked_ones() {
     let world = World::new().await;
-    world.control.resumes();
-    let other = world.control.good_token();
+    world.control.resume_attachments();
+    let other = world.control.valid_token();
     for token in [&world.token, &other] {
         assert_eq!(ask(&world, token).await, 200);
     }
-    assert_eq!(world.control.asked(), 2);
+    assert_eq!(world.control.lookups(), 2);
 
     world
         .control
         .fail_attaching(Some(LinkError::Unreachable("nobody there".into())));
-    world.control.lose_attachments();
+    world.control.drop_attachments();
     until(|| world.control.hellos().len() > 1).await;
     world.control.revoke(&other);
     world.control.fail_attaching(None);
     until(|| world.gateway.readiness().is_ok() && world.control.is_attached()).await;
     world.reconfigure().await;
     assert_eq!(world.control.hellos().last().unwrap().resume_after, 1);
-    assert_eq!((ask(&world, &world.token).await, world.control.asked()), (200, 2));
-    assert_eq!((ask(&world, &other).await, world.control.asked()), (401, 3));
+    assert_eq!((ask(&world, &world.token).await, world.control.lookups()), (200, 2));
+    assert_eq!((ask(&world, &other).await, world.control.lookups()), (401, 3));
 }
 
 #[tokio::test]
-async fn a_message_that_was_missed_is_noticed_and_nothing_is_believed_any_longer() {
+async fn a_missed_message_is_noticed_and_all_leases_are_dropped() {
     let world = World::new().await;
-    world.control.resumes();
-    assert_eq!((ask(&world, &world.token).await, world.control.asked()), (200, 1));
-    world.control.skip();
-    world.control.tell(&Message::TokensRevoked(vec![]));
+    world.control.resume_attachments();
+    assert_eq!((ask(&world, &world.token).await, world.control.lookups()), (200, 1));
+    world.control.lose_change();
+    world.control.push(&Message::TokensRevoked(vec![]));
     until(|| world.control.hellos().len() > 1).await;
     assert_eq!(world.control.hellos()[1].resume_after, 0);
     world.reconfigure().await;
-    assert_eq!((ask(&world, &world.token).await, world.control.asked()), (200, 2));
+    assert_eq!((ask(&world, &world.token).await, world.control.lookups()), (200, 2));
 }
 
 #[tokio::test]
-async fn a_message_of_a_newer_control_plane_keeps_its_place() {
+async fn an_unknown_message_keeps_its_position_in_the_feed() {
     let world = World::new().await;
-    world.control.tell(&Message::Unknown);
+    world.control.push(&Message::Unknown);
     world.reconfigure().await;
-    world.control.resumes();
-    world.control.lose_attachments();
+    world.control.resume_attachments();
+    world.control.drop_attachments();
     until(|| world.control.hellos().len() > 1).await;
     assert_eq!(world.control.hellos()[1].resume_after, 3);
 }
@@ -85,7 +85,7 @@ async fn a_drained_replica_refuses_new_requests_finishes_those_in_flight_and_sta
     let world = World::new().await;
     let mut flying = world.post("/ai/anthropic/v1/messages", b"{}").await;
     let mut exchange = world.provider.next().await;
-    world.control.tell(&Message::Drain);
+    world.control.push(&Message::Drain);
     world.control.heartbeats().wait_for(|beat| beat.draining).await.unwrap();
     assert_eq!(world.control.heartbeats().borrow().in_flight, 1);
     let mut refused = world.post("/ai/anthropic/v1/messages", b"{}").await;
@@ -102,20 +102,20 @@ async fn a_drained_replica_refuses_new_requests_finishes_those_in_flight_and_sta
 }
 
 #[tokio::test]
-async fn a_new_key_is_shown_over_a_second_stream_before_the_first_is_let_go() {
+async fn a_new_key_opens_a_second_stream_before_the_first_is_closed() {
     let world = World::new().await;
-    world.control.hold_attachments(true);
+    world.control.hold_attachments();
     world.control.renew_key();
     until(|| world.control.hellos().len() > 1).await;
-    // The first one is still heard.
+    // The first one is still in use.
     assert_eq!(ask(&world, &world.token).await, 200);
     world.control.revoke(&world.token);
     world.reconfigure().await;
     assert_eq!(ask(&world, &world.token).await, 401);
-    // The control plane ends it when the second one comes, and nobody notices.
-    world.control.lose_attachments();
-    world.control.hold_attachments(false);
-    let token = world.control.good_token();
+    // The control plane closes it when the second one is opened, and clients do not notice.
+    world.control.drop_attachments();
+    world.control.release_attachments();
+    let token = world.control.valid_token();
     for _ in 0..10 {
         assert_eq!(ask(&world, &token).await, 200);
         assert_eq!(world.gateway.readiness(), Ok(()));
@@ -125,7 +125,7 @@ async fn a_new_key_is_shown_over_a_second_stream_before_the_first_is_let_go() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_key_that_is_not_let_in_leaves_things_as_they_are() {
+async fn a_new_key_that_is_refused_changes_nothing() {
     let control = Control::new();
     let gateway = gateway(&control).await;
     ready(&gateway).await;
@@ -133,9 +133,9 @@ async fn a_new_key_that_is_not_let_in_leaves_things_as_they_are() {
     control.renew_key();
     until(|| control.hellos().len() > 1).await;
     control.configure_again();
-    control.in_force().await;
+    control.until_in_force().await;
     assert_eq!(gateway.readiness(), Ok(()));
-    // One that can't be shown for other reasons is tried again.
+    // If attaching with it fails for another reason, it is tried again.
     control.fail_attaching(Some(LinkError::Unreachable("nobody there".into())));
     control.renew_key();
     until(|| control.hellos().len() > 2).await;
@@ -146,7 +146,7 @@ async fn a_new_key_that_is_not_let_in_leaves_things_as_they_are() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_is_refused_is_tried_slowly_and_a_new_one_at_once() {
+async fn a_refused_key_is_tried_slowly_and_a_new_one_at_once() {
     for (reason, why) in [
         (CloseReason::KeyRotated, "rotated; give this replica the new secret"),
         (CloseReason::KeyDisabled, "disabled"),
@@ -157,7 +157,7 @@ async fn a_key_that_is_refused_is_tried_slowly_and_a_new_one_at_once() {
         let gateway = gateway(&control).await;
         ready(&gateway).await;
         control.fail_attaching(Some(LinkError::Refused(RefusalReason::KeyUnknown)));
-        control.tell(&Message::Close(reason));
+        control.push(&Message::Close(reason));
         until(|| gateway.readiness().is_err()).await;
         tokio::time::sleep(Duration::from_secs(600)).await;
         assert!(
@@ -175,7 +175,7 @@ async fn a_key_that_is_refused_is_tried_slowly_and_a_new_one_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_can_be_let_in_again_is_tried_within_seconds() {
+async fn after_a_reversible_refusal_the_key_is_tried_within_seconds() {
     for reason in [
         RefusalReason::KeyDisabled,
         RefusalReason::SourceNotAllowed,
@@ -185,7 +185,7 @@ async fn a_key_that_can_be_let_in_again_is_tried_within_seconds() {
         let gateway = gateway(&control).await;
         ready(&gateway).await;
         control.fail_attaching(Some(LinkError::Refused(reason)));
-        control.tell(&Message::Close(CloseReason::KeyDisabled));
+        control.push(&Message::Close(CloseReason::KeyDisabled));
         until(|| gateway.readiness().is_err()).await;
         tokio::time::sleep(Duration::from_secs(600)).await;
         assert!(control.hellos().len() < 300, "{}", control.hellos().len());

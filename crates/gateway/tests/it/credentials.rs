@@ -1,9 +1,9 @@
-//! Whose credential goes upstream.
+//! Which credential is sent to the provider.
 
 use crate::support::{CENTRAL_KEY, World};
 
 #[tokio::test]
-async fn the_central_key_takes_the_tokens_place() {
+async fn the_central_key_replaces_the_token() {
     let world = World::new().await;
     let token = world.token.expose().to_owned();
     for (path, auth, sent, absent) in [

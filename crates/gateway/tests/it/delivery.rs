@@ -1,4 +1,4 @@
-//! Records on their way: nothing lost, nothing doubled by the gateway's own doing, nothing stuck.
+//! Delivery of records: none is lost, none is duplicated by the gateway, none is stuck.
 
 use crate::support::{Control, World, start, until};
 use lychgate_gateway::{SpoolFull, SpoolSync};
@@ -19,7 +19,7 @@ async fn exchange(world: &World, model: &str) {
 }
 
 #[tokio::test]
-async fn what_could_not_be_delivered_is_delivered_again_under_the_same_id() {
+async fn a_failed_delivery_is_repeated_with_the_same_id() {
     let world = World::new().await;
     world
         .control
@@ -52,9 +52,9 @@ async fn a_record_that_is_rejected_is_set_aside() {
 }
 
 #[tokio::test]
-async fn a_record_that_breaks_the_control_plane_does_not_hold_up_the_others_and_is_set_aside() {
+async fn a_record_at_which_the_control_plane_fails_is_overtaken_and_set_aside() {
     let world = World::new().await;
-    world.control.hold_deliveries(true);
+    world.control.hold_deliveries();
     world.control.fail_deliveries_of(
         "poison",
         LinkError::Internal {
@@ -64,7 +64,7 @@ async fn a_record_that_breaks_the_control_plane_does_not_hold_up_the_others_and_
     for model in ["a", "poison", "b", "c"] {
         exchange(&world, model).await;
     }
-    world.control.hold_deliveries(false);
+    world.control.release_deliveries();
     let mut models: Vec<_> = world
         .control
         .delivered(3)
@@ -74,7 +74,7 @@ async fn a_record_that_breaks_the_control_plane_does_not_hold_up_the_others_and_
         .collect();
     models.sort();
     assert_eq!(models, ["a", "b", "c"]);
-    // It is tried again as long as others pass it, and not for ever.
+    // It is tried again while others overtake it, but not forever.
     let mut passed = 3;
     while world.gateway.spool_depth() > 0 {
         exchange(&world, "d").await;
@@ -94,12 +94,12 @@ async fn a_record_that_breaks_the_control_plane_does_not_hold_up_the_others_and_
 #[tokio::test]
 async fn what_one_process_could_not_deliver_the_next_one_does() {
     let world = World::new().await;
-    world.control.hold_deliveries(true);
+    world.control.hold_deliveries();
     exchange(&world, "a").await;
     exchange(&world, "b").await;
-    // What a killed process leaves is what is in the directory.
+    // A killed process leaves what is in the directory.
     let left = tempfile::tempdir().unwrap();
-    for entry in std::fs::read_dir(world.control.spools().remove(0)).unwrap() {
+    for entry in std::fs::read_dir(world.control.spool_directories().remove(0)).unwrap() {
         let path = entry.unwrap().path();
         if path.is_file() {
             std::fs::copy(&path, left.path().join(path.file_name().unwrap())).unwrap();
@@ -120,7 +120,7 @@ async fn what_one_process_could_not_deliver_the_next_one_does() {
 }
 
 #[tokio::test]
-async fn synced_each_time_every_answer_still_comes_to_its_end() {
+async fn with_a_sync_for_each_record_every_answer_still_ends_properly() {
     let world = World::with_options(|options| options.spool.sync = SpoolSync::Always).await;
     let answers = [
         ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}", 2),
@@ -144,13 +144,13 @@ async fn synced_each_time_every_answer_still_comes_to_its_end() {
 }
 
 #[tokio::test]
-async fn where_the_operator_wants_it_requests_go_on_unrecorded() {
+async fn if_the_operator_allows_it_requests_go_unrecorded() {
     let world = World::with_options(|options| {
         options.spool.max_bytes = 1;
         options.spool.when_full = SpoolFull::Unrecorded;
     })
     .await;
-    world.control.hold_deliveries(true);
+    world.control.hold_deliveries();
     for _ in 0..3 {
         exchange(&world, "m").await;
     }
@@ -160,14 +160,14 @@ async fn where_the_operator_wants_it_requests_go_on_unrecorded() {
     assert_eq!(world.metric("lychgate_spool_no_room{reason=\"full\"}").await, 1.0);
     assert_eq!(world.metric("lychgate_gateway_ready").await, 1.0);
     assert!(world.gateway.readiness().is_ok());
-    world.control.hold_deliveries(false);
+    world.control.release_deliveries();
     world.control.delivered(1).await;
 }
 
 #[tokio::test]
 async fn draining_waits_for_streams_and_records_and_refuses_the_rest() {
     let world = World::new().await;
-    world.control.hold_deliveries(true);
+    world.control.hold_deliveries();
     let mut client = world.post("/ai/anthropic/v1/messages", br#"{"stream":true}"#).await;
     let mut stream = world.provider.next().await;
     stream.stream().await;
@@ -189,7 +189,7 @@ async fn draining_waits_for_streams_and_records_and_refuses_the_rest() {
     let closing = tokio::spawn(async move { gateway.close().await });
     tokio::task::yield_now().await;
     assert!(!closing.is_finished());
-    world.control.hold_deliveries(false);
+    world.control.release_deliveries();
     closing.await.unwrap();
     assert_eq!(world.control.records().len(), 1);
 }

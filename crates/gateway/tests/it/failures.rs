@@ -1,4 +1,4 @@
-//! The provider fails: what the client gets, and what the record says.
+//! The provider fails: what the client gets, and what is recorded.
 
 use crate::support::{Client, Control, End, World, config, ready, start};
 use lychgate_types::Ambient;
@@ -15,7 +15,7 @@ fn failed(record: &InterceptionRecord, status: Option<u16>, error_type: &str) {
 #[tokio::test]
 async fn a_refused_connection_is_a_502() {
     let control = Control::new();
-    let token = control.good_token();
+    let token = control.valid_token();
     let nobody = {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         listener.local_addr().unwrap()
@@ -61,7 +61,7 @@ async fn a_failed_or_stalled_handshake_is_a_502() {
         provider.policy.timeouts.connect_ms = timeout;
         provider.policy.retry.max_attempts = 1;
         world.control.configure(vec![provider]);
-        world.control.in_force().await;
+        world.control.until_in_force().await;
         let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
         let (mut socket, _) = listener.accept().await.unwrap();
         if answers {
@@ -94,7 +94,7 @@ async fn no_head_in_time_is_a_504() {
     let (head, body) = client.answer().await;
     assert_eq!(head.status, 504, "{}", String::from_utf8_lossy(&body));
     failed(&*world.control.one_record().await, None, "server_error");
-    // The provider is not left working for nobody.
+    // The request to the provider is cancelled.
     exchange.until_closed().await;
 
     let mut client = world.send("GET /ai/openai/v1/models", "", b"").await;
@@ -103,7 +103,7 @@ async fn no_head_in_time_is_a_504() {
 }
 
 #[tokio::test]
-async fn a_stream_that_falls_silent_ends_with_the_providers_own_error_event() {
+async fn a_stream_that_stalls_ends_with_an_error_event_in_the_providers_format() {
     for (path, started, error) in [
         (
             "/ai/anthropic/v1/messages",
@@ -130,7 +130,7 @@ async fn a_stream_that_falls_silent_ends_with_the_providers_own_error_event() {
                 )
                 .await;
             let mut exchange = world.provider.next().await;
-            // All in one piece, so that the silence is only at its end.
+            // All in one write, so that it stalls only at the end.
             let begun = format!("{started}{broken_off}");
             let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
             exchange
@@ -162,7 +162,7 @@ async fn a_stream_that_falls_silent_ends_with_the_providers_own_error_event() {
 }
 
 #[tokio::test]
-async fn a_blocking_answer_that_falls_silent_is_seen_as_cut() {
+async fn a_blocking_answer_that_stalls_is_cut_off() {
     let world = World::with_policy(|policy| policy.timeouts.idle_ms = 50).await;
     let mut client = world.post("/ai/anthropic/v1/messages", br#"{"model":"m"}"#).await;
     let mut exchange = world.provider.next().await;
@@ -175,7 +175,7 @@ async fn a_blocking_answer_that_falls_silent_is_seen_as_cut() {
 }
 
 #[tokio::test]
-async fn a_cut_answer_is_a_cut_answer() {
+async fn a_truncated_answer_stays_truncated() {
     let world = World::new().await;
     let start = b"data: {\"id\":\"c1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\n\ndata: {\"cut";
     // With the usage filter in between (it holds back part of an event), and without.

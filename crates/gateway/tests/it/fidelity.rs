@@ -1,8 +1,8 @@
-//! What goes through goes through untouched.
+//! Requests and answers are relayed unchanged.
 
 use crate::support::{CENTRAL_KEY, End, World};
 
-/// Comments, CRLF, a BOM, multi-line data, unknown events, trailing blank lines: whatever a provider may send.
+/// Comments, CRLF, a BOM, multi-line data, unknown events, trailing blank lines: anything a provider may send.
 const ODD_STREAM: &[u8] = b"\xef\xbb\xbf: a comment\n\nevent: message_start\r\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"usage\":{\"input_tokens\":3,\"output_tokens\":1}}}\r\n\r\n\
 event: ping\ndata: {\"type\":\"ping\"}\n\n\
 data: two\ndata: lines\n\nid: 7\nretry: 10\n\n\
@@ -11,7 +11,7 @@ event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason
 event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n\n\n: bye";
 
 #[tokio::test]
-async fn each_piece_of_a_stream_passes_at_once_and_unchanged() {
+async fn each_chunk_of_a_stream_is_relayed_at_once_and_unchanged() {
     let world = World::new().await;
     let mut client = world
         .post("/ai/anthropic/v1/messages", br#"{"model":"m","stream":true}"#)
@@ -22,7 +22,7 @@ async fn each_piece_of_a_stream_passes_at_once_and_unchanged() {
     assert_eq!(head.status, 200);
     assert_eq!(head.header("content-type"), Some("text/event-stream; charset=utf-8"));
     let mut got = Vec::new();
-    // Pieces of uneven length, so that lines, events and characters are cut; none waits for the next.
+    // Chunks of uneven length, so that lines, events and characters are split; none waits for the next.
     let mut rest = ODD_STREAM;
     for length in [1, 2, 3, 5, 7, 11, 13].into_iter().cycle() {
         if rest.is_empty() {
@@ -53,7 +53,7 @@ async fn a_blocking_body_keeps_its_bytes_and_length() {
 }
 
 #[tokio::test]
-async fn the_providers_error_is_the_clients_error() {
+async fn the_providers_error_is_relayed() {
     let world = World::new().await;
     let body = r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"},"request_id":"req_9"}"#;
     let mut client = world
@@ -103,7 +103,7 @@ async fn an_answer_without_a_body_keeps_its_connection() {
     exchange.raw(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
     let (head, body) = client.answer().await;
     assert_eq!((head.status, body.len()), (200, 0));
-    // The client's connection is used again.
+    // The client's connection is reused.
     let token = world.token.expose();
     client
         .send(
@@ -161,7 +161,7 @@ async fn the_request_arrives_as_the_client_meant_it() {
 }
 
 #[tokio::test]
-async fn the_answers_headers_go_on_but_for_the_hop() {
+async fn all_but_hop_by_hop_headers_of_the_answer_are_relayed() {
     let world = World::new().await;
     let mut client = world.post("/ai/openai/v1/responses", b"{}").await;
     let mut exchange = world.provider.next().await;
@@ -191,7 +191,7 @@ async fn the_answers_headers_go_on_but_for_the_hop() {
 }
 
 #[tokio::test]
-async fn what_passes_through_keeps_its_encoding_and_leaves_no_record() {
+async fn an_unrecorded_answer_keeps_its_encoding() {
     let world = World::new().await;
     let gzipped = b"\x1f\x8b\x08\x00not really";
     let mut client = world
@@ -226,7 +226,7 @@ async fn what_passes_through_keeps_its_encoding_and_leaves_no_record() {
 }
 
 #[tokio::test]
-async fn an_unread_encoding_is_relayed_and_recorded_as_unknown() {
+async fn an_unsupported_encoding_is_relayed_and_its_usage_estimated() {
     let world = World::new().await;
     let gzipped = b"\x1f\x8b\x08\x00not really";
     let mut client = world.post("/ai/anthropic/v1/messages", br#"{"model":"m"}"#).await;
@@ -242,7 +242,7 @@ async fn an_unread_encoding_is_relayed_and_recorded_as_unknown() {
 }
 
 #[tokio::test]
-async fn only_the_usage_chunk_that_was_asked_for_on_top_is_taken_out() {
+async fn only_the_usage_chunk_that_the_gateway_asked_for_is_removed() {
     let world = World::new().await;
     let body = br#"{"model":"m","stream":true, "messages":[]}"#;
     let mut client = world.post("/ai/openai/v1/chat/completions", body).await;
@@ -258,7 +258,7 @@ async fn only_the_usage_chunk_that_was_asked_for_on_top_is_taken_out() {
     let head = client.head().await;
     let mut got = client.at_least(first.len()).await;
     exchange.chunk(last).await;
-    // The chunk to be taken out comes in pieces of its own.
+    // The usage event arrives in chunks of its own.
     for piece in usage.chunks(9) {
         exchange.chunk(piece).await;
     }

@@ -1,4 +1,4 @@
-//! The control plane comes, goes, changes its mind.
+//! The control plane appears, disappears and changes its configuration.
 
 use crate::support::{Client, Control, World, config, ready, start, until};
 use lychgate_link::{Authorization, CloseReason, DenyReason, LinkError, Message, PROTOCOL, RefusalReason};
@@ -16,7 +16,7 @@ fn unreachable() -> LinkError {
 }
 
 #[tokio::test]
-async fn the_replica_introduces_itself_and_tells_its_load() {
+async fn the_replica_introduces_itself_and_reports_its_load() {
     let world = World::with_options(|options| {
         options.labels.insert("zone".into(), "a".into());
     })
@@ -39,7 +39,7 @@ async fn the_replica_introduces_itself_and_tells_its_load() {
 }
 
 #[tokio::test]
-async fn until_it_is_reached_requests_are_refused() {
+async fn until_the_control_plane_is_reached_requests_are_refused() {
     let control = Control::new();
     control.go_down(unreachable());
     let (gateway, address) = start(&control, |_| {}, Ambient::system()).await;
@@ -62,7 +62,7 @@ async fn until_it_is_reached_requests_are_refused() {
 }
 
 #[tokio::test]
-async fn while_it_is_away_known_tokens_go_on_and_unknown_ones_do_not_hang() {
+async fn while_the_control_plane_is_away_known_tokens_work_and_unknown_ones_do_not_hang() {
     let world = World::new().await;
     let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
     let mut exchange = world.provider.next().await;
@@ -71,7 +71,7 @@ async fn while_it_is_away_known_tokens_go_on_and_unknown_ones_do_not_hang() {
     world.control.delivered(1).await;
 
     world.control.go_down(unreachable());
-    // The gateway has noticed once it tries again.
+    // Once it tries again, the gateway has noticed.
     until(|| world.control.hellos().len() > 1).await;
     let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
     exchange.done();
@@ -80,7 +80,7 @@ async fn while_it_is_away_known_tokens_go_on_and_unknown_ones_do_not_hang() {
     assert_eq!(client.answer().await.0.status, 200);
     assert!(world.gateway.readiness().is_ok());
 
-    let stranger = world.control.good_token();
+    let stranger = world.control.valid_token();
     let mut client = world.client().await;
     client
         .send(
@@ -91,9 +91,9 @@ async fn while_it_is_away_known_tokens_go_on_and_unknown_ones_do_not_hang() {
         .await;
     let (head, _) = client.answer().await;
     assert_eq!((head.status, head.header("retry-after").is_some()), (503, true));
-    assert_eq!(world.control.asked(), 1);
+    assert_eq!(world.control.lookups(), 1);
 
-    // Back again, everything is asked anew and the record that waited comes in.
+    // When it is back, tokens are looked up again and the waiting record is delivered.
     world.control.come_up();
     world.reconfigure().await;
     world.control.delivered(2).await;
@@ -101,11 +101,11 @@ async fn while_it_is_away_known_tokens_go_on_and_unknown_ones_do_not_hang() {
     exchange.done();
     world.provider.next().await.json("200 OK", "", "{}").await;
     assert_eq!(client.answer().await.0.status, 200);
-    assert_eq!(world.control.asked(), 2);
+    assert_eq!(world.control.lookups(), 2);
 }
 
 #[tokio::test]
-async fn away_for_too_long_nobody_is_served() {
+async fn without_the_control_plane_for_too_long_requests_are_refused() {
     let world = World::with_options(|options| options.max_offline = Duration::ZERO).await;
     let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
     let mut exchange = world.provider.next().await;
@@ -129,12 +129,12 @@ async fn a_revoked_key_stops_new_requests_and_lets_those_in_flight_finish() {
     exchange.chunk(b"event: ping\ndata: {\"type\":\"ping\"}\n\n").await;
     let head = flying.head().await;
 
-    world.control.tell(&Message::Close(CloseReason::KeyRevoked));
+    world.control.push(&Message::Close(CloseReason::KeyRevoked));
     world.control.go_down(LinkError::Refused(RefusalReason::KeyUnknown));
     until(|| world.gateway.readiness().is_err()).await;
     let attempts = world.control.hellos().len();
     until(|| world.control.hellos().len() > attempts).await;
-    // It was known to be revoked; that a revoked key is unknown afterwards does not blur that.
+    // The first reason, revoked, is kept, although a revoked key is unknown afterwards.
     let why = world.gateway.readiness().unwrap_err();
     assert!(why.contains("revoked"), "{why}");
     let mut refused = world.post("/ai/anthropic/v1/messages", b"{}").await;
@@ -150,7 +150,7 @@ async fn a_revoked_key_stops_new_requests_and_lets_those_in_flight_finish() {
     assert!(body.ends_with(b"message_stop\"}\n\n"));
     assert_eq!(world.gateway.spool_depth(), 1);
 
-    // A key that is good again lets it back in, records and all.
+    // Once the key is valid again, it attaches and delivers.
     world.control.come_up();
     ready(&world.gateway).await;
     assert_eq!(world.control.one_record().await.outcome.as_str(), "completed");
@@ -165,7 +165,7 @@ async fn a_configuration_change_reaches_the_next_request() {
         ProviderType::Anthropic,
         &elsewhere.url("/new"),
     )]);
-    world.control.in_force().await;
+    world.control.until_in_force().await;
     let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
     let mut exchange = elsewhere.next().await;
     assert_eq!(exchange.line, "POST /new/v1/messages HTTP/1.1");
@@ -176,41 +176,41 @@ async fn a_configuration_change_reaches_the_next_request() {
 }
 
 #[tokio::test]
-async fn one_question_serves_all_who_come_with_the_token() {
+async fn concurrent_requests_share_one_look_up() {
     let world = World::new().await;
-    world.control.hold_questions();
+    world.control.hold_lookups();
     let mut clients = Vec::new();
     for _ in 0..5 {
         clients.push(world.post("/ai/anthropic/v1/messages", b"{}").await);
     }
     until(|| world.gateway.in_flight() == 5).await;
-    assert_eq!((world.control.asked(), world.control.questions()), (1, 1));
-    // Their leaving does not take the answer from those who come after.
+    assert_eq!((world.control.lookups(), world.control.held_lookups()), (1, 1));
+    // Their disconnecting does not cancel the look-up for the others.
     clients.truncate(1);
     until(|| world.gateway.in_flight() == 1).await;
-    world.control.answer(GOOD);
+    world.control.answer_lookup(GOOD);
     world.provider.next().await.json("200 OK", "", "{}").await;
     assert_eq!(clients[0].answer().await.0.status, 200);
-    assert_eq!(world.control.asked(), 1);
+    assert_eq!(world.control.lookups(), 1);
 }
 
 #[tokio::test]
-async fn an_answer_that_was_under_way_during_a_revocation_is_not_believed() {
+async fn an_answer_in_flight_during_a_revocation_is_discarded() {
     let world = World::new().await;
-    world.control.hold_questions();
+    world.control.hold_lookups();
     let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
-    until(|| world.control.questions() == 1).await;
-    world.control.tell(&Message::TokensRevoked(vec![world.token.hash()]));
+    until(|| world.control.held_lookups() == 1).await;
+    world.control.push(&Message::TokensRevoked(vec![world.token.hash()]));
     world.reconfigure().await;
-    world.control.answer(GOOD);
-    until(|| world.control.questions() == 1).await;
-    world.control.answer(Authorization::Denied {
+    world.control.answer_lookup(GOOD);
+    until(|| world.control.held_lookups() == 1).await;
+    world.control.answer_lookup(Authorization::Denied {
         reason: DenyReason::Revoked,
         lease: Duration::from_secs(5),
     });
     let (head, _) = client.answer().await;
-    assert_eq!((head.status, world.control.asked()), (401, 2));
-    // Nor was the first answer kept.
+    assert_eq!((head.status, world.control.lookups()), (401, 2));
+    // The first answer was not cached either.
     let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
-    assert_eq!((client.answer().await.0.status, world.control.asked()), (401, 2));
+    assert_eq!((client.answer().await.0.status, world.control.lookups()), (401, 2));
 }

@@ -1,4 +1,4 @@
-//! The data plane through its own front door: real sockets on both sides, a control plane that the test plays.
+//! The data plane from outside: real sockets on both sides, and a control plane played by the test.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -7,14 +7,14 @@ mod support;
 mod attachment;
 mod credentials;
 mod delivery;
-mod ending;
+mod disconnects;
 mod failures;
 mod fidelity;
-mod leaving;
 mod link;
-mod proxied;
+mod listener;
+mod outbound_proxy;
 mod records;
 mod refusals;
 mod resilience;
-mod serving;
+mod shutdown;
 mod upstream;

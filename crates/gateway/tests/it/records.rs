@@ -1,4 +1,4 @@
-//! What is on the books after an exchange.
+//! What is recorded of an exchange.
 
 use crate::support::{Client, World};
 use lychgate_types::interception::InterceptionRecord;
@@ -165,7 +165,7 @@ async fn embeddings() {
 }
 
 #[tokio::test]
-async fn a_providers_error_is_recorded_as_it_said() {
+async fn a_providers_error_is_recorded() {
     let world = World::new().await;
     let mut client = world.post("/ai/openai/v1/responses", br#"{"model":"m"}"#).await;
     let mut exchange = world.provider.next().await;
@@ -184,11 +184,11 @@ async fn a_providers_error_is_recorded_as_it_said() {
 }
 
 #[tokio::test]
-async fn with_capture_off_counts_remain_and_words_do_not() {
+async fn without_capture_only_counts_are_recorded() {
     let world = World::new().await;
     let providers = world.control.providers();
-    world.control.configure_capturing(providers, false);
-    world.control.in_force().await;
+    world.control.configure_without_capture(providers);
+    world.control.until_in_force().await;
     let request = br#"{"model":"m","messages":[{"role":"user","content":"a secret plan"}]}"#;
     let mut client = world.post("/ai/anthropic/v1/messages", request).await;
     let answer = r#"{"id":"msg_1","content":[{"type":"thinking","thinking":"a secret thought"},{"type":"tool_use","id":"tu_1","name":"ls","input":{"secret":1}}],"usage":{"input_tokens":1,"output_tokens":2}}"#;
@@ -203,7 +203,7 @@ async fn with_capture_off_counts_remain_and_words_do_not() {
 #[tokio::test]
 async fn the_record_is_in_the_spool_before_the_client_sees_the_end() {
     let world = World::new().await;
-    world.control.hold_deliveries(true);
+    world.control.hold_deliveries();
     // Known length, no body at all, chunked, and refused by the provider: each ends in its own way.
     let answers = [
         "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}",
@@ -251,7 +251,7 @@ async fn many_at_once_are_each_recorded_once() {
         }
         clients.join_all().await.concat()
     };
-    // The provider answers with what it was asked.
+    // The provider echoes the request.
     let answering = async {
         loop {
             let mut exchange = world.provider.next().await;
@@ -271,6 +271,6 @@ async fn many_at_once_are_each_recorded_once() {
     assert_eq!(ids, recorded);
     let models: std::collections::HashSet<_> = records.iter().map(|record| &record.model).collect();
     assert_eq!(models.len(), CLIENTS * EACH);
-    assert_eq!(world.control.asked(), 1);
+    assert_eq!(world.control.lookups(), 1);
     crate::support::until(|| world.gateway.in_flight() == 0).await;
 }

@@ -1,4 +1,4 @@
-//! The way to providers: which connections are made and used again, over either HTTP, with TLS.
+//! Connections to providers: which are made and reused, over both HTTP versions, with TLS.
 
 use crate::support::secure::{Frames, Identity, Secure};
 use crate::support::{Client, World, config, until};
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 const PATH: &str = "/ai/anthropic/v1/messages";
 
-/// A gateway that believes `identity`, and goes to `url` over HTTP/2 if that is asked for; without retries.
+/// A gateway that trusts `identity`, with a provider at `url`, over HTTP/2 if wanted; without retries.
 async fn world(identity: &Identity, url: &str, http2: bool) -> World {
     let ca = identity.ca.clone();
     let world = World::with_options(|options| options.provider_cas = ca).await;
@@ -20,7 +20,7 @@ async fn world(identity: &Identity, url: &str, http2: bool) -> World {
     provider.policy.http2 = http2;
     provider.policy.retry.max_attempts = 1;
     world.control.configure(vec![provider]);
-    world.control.in_force().await;
+    world.control.until_in_force().await;
     world
 }
 
@@ -33,7 +33,7 @@ async fn statuses(clients: Vec<Client>) -> Vec<u16> {
 }
 
 #[tokio::test]
-async fn only_a_known_ca_is_believed() {
+async fn only_a_known_ca_is_trusted() {
     let identity = Identity::new();
     let provider = Secure::start(&identity, &["http/1.1"], 1).await;
     provider.permits.add_permits(1);
@@ -68,13 +68,13 @@ async fn http_2_is_spoken_where_the_policy_says_so_and_the_provider_does() {
         }
         let seen = provider.seen();
         assert!(seen.iter().all(|seen| seen.version == spoken), "{seen:?}");
-        // One after the other they share a connection.
+        // Sequential requests share a connection.
         assert!(seen.iter().all(|seen| seen.connection == 1), "{seen:?}");
     }
 }
 
 #[tokio::test]
-async fn many_streams_at_once_from_cold_share_connections_as_the_provider_allows() {
+async fn many_streams_at_once_share_connections_as_the_provider_allows() {
     let identity = Identity::new();
     let provider = Secure::start(&identity, &["h2"], 4).await;
     let world = world(&identity, &provider.url(), true).await;
@@ -82,14 +82,14 @@ async fn many_streams_at_once_from_cold_share_connections_as_the_provider_allows
     for _ in 0..30 {
         clients.push(world.post(PATH, b"{}").await);
     }
-    // All of them are served at the same time: none was refused, none queues behind another.
+    // All are served at the same time: none is refused, none is queued.
     until(|| provider.seen().len() == 30).await;
     let connections: HashSet<_> = provider.seen().iter().map(|seen| seen.connection).collect();
     assert!((8..=16).contains(&connections.len()), "{}", connections.len());
     provider.permits.add_permits(30);
     assert_eq!(statuses(clients).await, [200; 30]);
 
-    // What they left behind is used again.
+    // Their connections are reused.
     let mut clients = Vec::new();
     for _ in 0..30 {
         clients.push(world.post(PATH, b"{}").await);
@@ -126,7 +126,7 @@ async fn a_refused_stream_goes_over_another_connection() {
     let mut second = frames.next().await;
     let (mut request, mut respond) = second.accept().await.unwrap().unwrap();
     tokio::spawn(async move { while second.accept().await.is_some() {} });
-    // The whole request, once more.
+    // The whole request is sent again.
     assert_eq!(request.body_mut().data().await.unwrap().unwrap(), "{}");
     let mut body = respond.send_response(ok(), false).unwrap();
     body.send_data(Bytes::from_static(b"{}"), true).unwrap();
@@ -163,7 +163,7 @@ async fn streams_refused_wherever_they_go_fail_in_the_end() {
 }
 
 #[tokio::test]
-async fn a_connection_that_goes_away_finishes_its_streams_and_takes_no_more() {
+async fn a_connection_after_goaway_finishes_its_streams_and_takes_no_more() {
     let identity = Identity::new();
     let frames = Frames::start(&identity).await;
     let world = world(&identity, &frames.url(), true).await;
@@ -189,12 +189,12 @@ async fn a_connection_that_goes_away_finishes_its_streams_and_takes_no_more() {
 
     body.send_data(Bytes::from_static(b"1}"), true).unwrap();
     assert_eq!(early.rest(&head).await.0, b"{\"a\":1}");
-    // With its last stream the connection ends.
+    // The connection ends with its last stream.
     going.await.unwrap();
 }
 
 #[tokio::test]
-async fn connections_are_used_again_and_closed_ones_are_noticed() {
+async fn connections_are_reused_and_closed_ones_are_noticed() {
     let world = World::new().await;
     let mut addresses = HashSet::new();
     for _ in 0..3 {
@@ -207,7 +207,7 @@ async fn connections_are_used_again_and_closed_ones_are_noticed() {
     }
     assert_eq!(addresses.len(), 1);
 
-    // The provider hangs up between two requests, without a word before.
+    // The provider hangs up between two requests, without notice.
     let mut client = world.post(PATH, b"{}").await;
     let mut exchange = world.provider.next().await;
     exchange.json("200 OK", "", "{}").await;
@@ -218,7 +218,7 @@ async fn connections_are_used_again_and_closed_ones_are_noticed() {
     assert!(addresses.insert(exchange.peer()));
     exchange.json("200 OK", "connection: close\r\n", "{}").await;
     assert_eq!(client.answer().await.0.status, 200);
-    // And with a word.
+    // And with `connection: close`.
     let mut client = world.post(PATH, b"{}").await;
     let mut exchange = world.provider.next().await;
     assert!(addresses.insert(exchange.peer()));
@@ -227,7 +227,7 @@ async fn connections_are_used_again_and_closed_ones_are_noticed() {
 }
 
 #[tokio::test]
-async fn a_connection_grows_old_so_that_a_name_that_moved_is_followed() {
+async fn a_connection_is_renewed_after_a_while_to_follow_dns() {
     let world = World::new().await;
     let mut addresses = Vec::new();
     // An answer every 30 seconds keeps it from being idle for too long; after six minutes the oldest is too old.
@@ -242,7 +242,7 @@ async fn a_connection_grows_old_so_that_a_name_that_moved_is_followed() {
     }
     assert_eq!(addresses[..8], vec![addresses[0]; 8]);
     assert_ne!(addresses[0], addresses[13]);
-    // Longer idle than it is kept.
+    // Idle for longer than connections are kept.
     pass(Duration::from_secs(50)).await;
     let mut client = world.post(PATH, b"{}").await;
     let mut exchange = world.provider.next().await;
@@ -251,7 +251,7 @@ async fn a_connection_grows_old_so_that_a_name_that_moved_is_followed() {
     client.answer().await;
 }
 
-/// Lets time pass at once, with real time before and after.
+/// Skips this much time; before and after, time is real.
 async fn pass(time: Duration) {
     tokio::time::pause();
     tokio::time::advance(time).await;

@@ -26,7 +26,7 @@ macro_rules! columns {
     };
 }
 
-super::texts! {
+super::statements! {
     /// Returns what the insert itself decides; the caller knows the rest, for it gave it.
     INSERT = "INSERT INTO ai_gateway_keys \
          (id, created_at, name, secret_prefix, hashed_secret, description, expires_at, created_by, providers, allowed_cidrs) \

@@ -14,7 +14,7 @@ macro_rules! columns {
     };
 }
 
-super::texts! {
+super::statements! {
     INSERT = concat!("INSERT INTO audit_entries (", columns!(), ") VALUES ($1, $2, $3, $4, \
          COALESCE((SELECT username FROM users WHERE id = $4), (SELECT name FROM ai_gateway_keys WHERE id = $4)), \
          $5, $6, $7, $8, $9, $10, $11, $12, $13)");

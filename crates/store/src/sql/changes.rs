@@ -12,7 +12,7 @@ const TOKEN_REVOKED: &str = "token_revoked";
 const GATEWAY_KEY: &str = "gateway_key";
 const REPLICA_DRAIN: &str = "replica_drain";
 
-super::texts! {
+super::statements! {
     TAKE_NUMBERS = "UPDATE change_counters SET last = last + $1 WHERE id = 1 RETURNING last";
     LAST = "SELECT last FROM change_counters WHERE id = 1";
     /// One row without a change where there is none: the counter is read together with the changes.

@@ -6,7 +6,7 @@ use crate::rows::idempotency::{Idempotency, RememberedAnswer};
 use lychgate_types::{Timestamp, UserId};
 use uuid::Uuid;
 
-super::texts! {
+super::statements! {
     DELETE_EXPIRED = "DELETE FROM idempotency_keys WHERE expires_at <= $1";
     INSERT = "INSERT INTO idempotency_keys \
          (id, created_at, expires_at, user_id, operation, key, request_fingerprint, sealed_answer) \

@@ -55,7 +55,7 @@ macro_rules! filters {
     };
 }
 
-super::texts! {
+super::statements! {
     LIST = summaries!(
         concat!(filters!(), "ORDER BY i.started_at DESC, i.id DESC LIMIT $10"),
         "ORDER BY p.started_at DESC, p.id DESC");

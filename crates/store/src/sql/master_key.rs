@@ -6,7 +6,7 @@ use crate::seal::Sealed;
 use lychgate_types::Timestamp;
 use uuid::Uuid;
 
-super::texts! {
+super::statements! {
     INSERT = "INSERT INTO master_key_checks (id, created_at, sealed) VALUES ($1, $2, $3)";
     NEWEST = "SELECT id, sealed FROM master_key_checks ORDER BY created_at DESC, id DESC LIMIT 1";
 }

@@ -22,14 +22,14 @@ use crate::page::Page;
 use uuid::Uuid;
 
 /// Declares a file's SQL texts, and their list for the tests below.
-macro_rules! texts {
+macro_rules! statements {
     ($($(#[$doc:meta])* $name:ident = $text:expr;)*) => {
         $($(#[$doc])* const $name: &str = $text;)*
         #[cfg(test)]
-        pub(in crate::sql) const TEXTS: &[(&str, &str)] = &[$((concat!(module_path!(), "::", stringify!($name)), $name),)*];
+        pub(in crate::sql) const STATEMENTS: &[(&str, &str)] = &[$((concat!(module_path!(), "::", stringify!($name)), $name),)*];
     };
 }
-use texts;
+use statements;
 
 /// The place where an ascending keyset page starts: after the cursor, or at the very beginning.
 fn ascending(page: Page) -> (Moment, Uuid) {

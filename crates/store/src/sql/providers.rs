@@ -15,7 +15,7 @@ macro_rules! columns {
     };
 }
 
-super::texts! {
+super::statements! {
     INSERT = "INSERT INTO providers (id, created_at, updated_at, name, provider_type, base_url, enabled, allow_private, policy) \
          VALUES ($1, $2, $2, lower($3) /* stored in lower case */, $4, $5, $6, $7, $8)";
     LIST = concat!(columns!(), "WHERE (created_at, id) > ($1, $2) ORDER BY created_at, id LIMIT $3");

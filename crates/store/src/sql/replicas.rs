@@ -47,7 +47,7 @@ macro_rules! taken_over {
     };
 }
 
-super::texts! {
+super::statements! {
     /// The last that was said before is kept until something new is heard.
     ATTACH = concat!(inserted!(), "VALUES ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $3, $3, 0, 0, 0, 0, 'attached') \
          ON CONFLICT (id) DO UPDATE SET ", taken_over!(), "state = 'attached' \

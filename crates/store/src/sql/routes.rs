@@ -22,7 +22,7 @@ macro_rules! target_columns {
     };
 }
 
-super::texts! {
+super::statements! {
     INSERT = "INSERT INTO routes (id, created_at, updated_at, name, provider_id, model, enabled) \
          VALUES ($1, $2, $2, lower($3) /* stored in lower case */, $4, $5, $6)";
     LIST = concat!(columns!(), "WHERE (r.created_at, r.id) > ($1, $2) ORDER BY r.created_at, r.id LIMIT $3");

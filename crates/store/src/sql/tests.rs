@@ -10,18 +10,18 @@ use std::path::Path;
 fn texts() -> Vec<(&'static str, &'static str)> {
     use super::*;
     [
-        ai_gateway_keys::rotate::TEXTS,
-        ai_gateway_keys::TEXTS,
-        audit::TEXTS,
-        changes::TEXTS,
-        idempotency::TEXTS,
-        interceptions::TEXTS,
-        master_key::TEXTS,
-        providers::TEXTS,
-        replicas::TEXTS,
-        routes::TEXTS,
-        tokens::TEXTS,
-        users::TEXTS,
+        ai_gateway_keys::rotate::STATEMENTS,
+        ai_gateway_keys::STATEMENTS,
+        audit::STATEMENTS,
+        changes::STATEMENTS,
+        idempotency::STATEMENTS,
+        interceptions::STATEMENTS,
+        master_key::STATEMENTS,
+        providers::STATEMENTS,
+        replicas::STATEMENTS,
+        routes::STATEMENTS,
+        tokens::STATEMENTS,
+        users::STATEMENTS,
     ]
     .concat()
 }
@@ -114,7 +114,7 @@ fn modules(folder: &Path, prefix: &str) -> Vec<(String, String)> {
 #[test]
 fn every_file_of_texts_is_in_the_list() {
     for (module, source) in modules(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/sql")), "sql") {
-        if module != "sql::tests" && source.contains("::texts! {") {
+        if module != "sql::tests" && source.contains("::statements! {") {
             let prefix = format!("lychgate_store::{module}::");
             assert!(texts().iter().any(|(name, _)| name.starts_with(&prefix)), "{module}");
         }

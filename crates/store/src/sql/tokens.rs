@@ -16,7 +16,7 @@ macro_rules! columns {
     };
 }
 
-super::texts! {
+super::statements! {
     INSERT = "INSERT INTO tokens (id, created_at, user_id, name, secret_prefix, token_hash, scopes, expires_at) \
          VALUES ($1, $2, $3, lower($4) /* stored in lower case */, $5, $6, $7, $8)";
     LIST = concat!(columns!(), "WHERE (t.created_at, t.id) > ($1, $2) ORDER BY t.created_at, t.id LIMIT $3");

@@ -13,7 +13,7 @@ macro_rules! columns {
     };
 }
 
-super::texts! {
+super::statements! {
     INSERT = concat!(
         "INSERT INTO users (id, created_at, username, role, state) \
          VALUES ($1, $2, lower($3) /* stored in lower case */, $4, 'active') RETURNING ", columns!());

@@ -15,7 +15,7 @@ async fn fail(world: &World, status: &str) {
     assert!(status.starts_with(&client.answer().await.0.status.to_string()));
 }
 
-/// Asks until the provider is asked, which then answers with `status`; says how often the gateway refused before.
+/// Sends requests until one reaches the provider, which answers with `status`; returns how often the gateway refused before.
 async fn until_asked(world: &World, status: &str) -> usize {
     let start = Instant::now();
     for refusals in 0.. {
@@ -42,14 +42,14 @@ async fn until_asked(world: &World, status: &str) -> usize {
 }
 
 #[tokio::test]
-async fn it_opens_tries_again_and_closes() {
+async fn it_opens_probes_and_closes() {
     let world = World::with_policy(touchy).await;
     fail(&world, "529 Overloaded").await;
     fail(&world, "504 Gateway Timeout").await;
     let opened = Instant::now();
     assert!(until_asked(&world, "503 Service Unavailable").await > 0);
     assert!(opened.elapsed() >= Duration::from_millis(900));
-    // The trial failed: open again. The next one does not.
+    // The probe fails, and the breaker opens again. The next one succeeds.
     assert!(until_asked(&world, "200 OK").await > 0);
     for _ in 0..2 {
         assert_eq!(until_asked(&world, "200 OK").await, 0);
@@ -62,7 +62,7 @@ async fn it_opens_tries_again_and_closes() {
 }
 
 #[tokio::test]
-async fn neither_other_models_nor_other_keys_suffer() {
+async fn other_models_and_other_keys_are_not_affected() {
     let world = World::with_policy(|policy| {
         touchy(policy);
         policy.breaker.open_seconds = 3600;
@@ -85,7 +85,7 @@ async fn neither_other_models_nor_other_keys_suffer() {
     answer(world.provider.next().await, "200 OK", "").await;
     assert_eq!(client.answer().await.0.status, 200);
 
-    // Switched off, it holds nobody up.
+    // A disabled breaker refuses nothing.
     change(&world, |provider| provider.policy.breaker.failures = 0).await;
     assert_eq!(until_asked(&world, "200 OK").await, 0);
 }
@@ -119,7 +119,7 @@ async fn broken_streams_and_connections_count_and_refusals_do_not() {
 }
 
 #[tokio::test]
-async fn where_there_is_a_fallback_nobody_waits_for_an_open_one() {
+async fn an_open_breaker_fails_over_at_once() {
     let (world, second) = with_fallback(|policy| {
         touchy(policy);
         policy.breaker.open_seconds = 3600;

@@ -12,7 +12,7 @@ async fn two_keys() -> World {
     world
 }
 
-/// Asks once, answers with `status`, and says which key it came with.
+/// Sends a request, answers with `status`, and returns the key that it came with.
 async fn ask(world: &World, status: &str) -> String {
     let mut client = world.post(MESSAGES, REQUEST).await;
     let exchange = world.provider.next().await;
@@ -23,7 +23,7 @@ async fn ask(world: &World, status: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_refused_key_sits_out_and_another_one_goes_at_once() {
+async fn a_refused_key_cools_down_and_another_one_is_used_at_once() {
     for status in ["401 Unauthorized", "403 Forbidden", "429 Too Many Requests"] {
         let world = two_keys().await;
         let mut client = world.post(MESSAGES, REQUEST).await;
@@ -42,7 +42,7 @@ async fn a_refused_key_sits_out_and_another_one_goes_at_once() {
         assert_eq!((records[0].attempts, records[1].attempts), (2, 1));
         let hint = format!("sk-k…{}", &good[good.len() - 4..]);
         assert_eq!(records[0].credential_hint, hint);
-        // What is known of a key outlives a change of its provider.
+        // The cooldown of a key survives a change of its provider.
         change(&world, |provider| provider.policy.key_cooldown_seconds = 9).await;
         for _ in 0..3 {
             assert_eq!(ask(&world, "200 OK").await, good);
@@ -67,7 +67,7 @@ async fn a_key_comes_back_when_the_provider_said() {
 }
 
 #[tokio::test]
-async fn a_last_key_is_used_even_if_it_was_refused() {
+async fn the_only_key_is_used_even_if_it_was_refused() {
     let world = World::with_policy(eager).await;
     for _ in 0..3 {
         let mut client = world.post(MESSAGES, REQUEST).await;
@@ -85,7 +85,7 @@ async fn a_last_key_is_used_even_if_it_was_refused() {
 }
 
 #[tokio::test]
-async fn what_passes_through_takes_its_turn_and_is_sent_once() {
+async fn unrecorded_requests_rotate_keys_too_and_are_sent_once() {
     let world = two_keys().await;
     let list = async |status: &str| {
         let mut client = world.send("GET /ai/anthropic/v1/models", "", b"").await;
@@ -104,7 +104,7 @@ async fn what_passes_through_takes_its_turn_and_is_sent_once() {
 }
 
 #[tokio::test]
-async fn ones_own_key_is_ones_own_affair() {
+async fn a_users_own_key_neither_rotates_nor_cools_down() {
     let world = two_keys().await;
     let own = "sk-own-abcdefghijkl-7890";
     let token = world.token.expose().to_owned();
@@ -124,7 +124,7 @@ async fn ones_own_key_is_ones_own_affair() {
         }
         assert!(status.starts_with(&client.answer().await.0.status.to_string()));
     }
-    // The central keys have nothing to do with it.
+    // The central keys are not affected.
     let mut keys = [ask(&world, "200 OK").await, ask(&world, "200 OK").await];
     keys.sort();
     assert_eq!(keys, [A, B]);

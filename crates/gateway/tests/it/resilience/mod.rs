@@ -1,4 +1,4 @@
-//! Retries, key pools, routes and breakers through the front door.
+//! Retries, key pools, routes and breakers, from outside.
 
 mod breakers;
 mod keys;
@@ -18,7 +18,7 @@ const REQUEST: &[u8] = br#"{"model":"m"}"#;
 const GOOD: &str = r#"{"id":"msg_1","type":"message","usage":{"input_tokens":1,"output_tokens":2}}"#;
 const BUSY: &str = r#"{"type":"error","error":{"type":"overloaded_error","message":"busy"}}"#;
 
-/// Up to three attempts, hardly a wait between them.
+/// Up to three attempts, with hardly any delay.
 fn eager(policy: &mut ProviderPolicy) {
     policy.retry.max_attempts = 3;
     policy.retry.base_delay_ms = 1;
@@ -42,7 +42,7 @@ async fn change(world: &World, change: impl FnOnce(&mut ProviderConfig)) {
     let mut providers = world.control.providers();
     change(&mut providers[0]);
     world.control.configure(providers);
-    world.control.in_force().await;
+    world.control.until_in_force().await;
 }
 
 /// Gives the provider `anthropic` these keys.
@@ -70,7 +70,7 @@ async fn with_fallback(first: impl Fn(&mut ProviderPolicy)) -> (World, Provider)
     };
     providers.push(other);
     world.control.configure_routes(providers, vec![route]);
-    world.control.in_force().await;
+    world.control.until_in_force().await;
     (world, second)
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 #[tokio::test]
-async fn what_failed_is_tried_again_with_the_same_bytes() {
+async fn a_failure_is_retried_with_the_same_bytes() {
     let world = World::with_policy(eager).await;
     let body = b"{ \"model\" : \"m\",\n \"x\":1.0 }";
     let mut client = world
@@ -40,7 +40,7 @@ async fn what_failed_is_tried_again_with_the_same_bytes() {
 }
 
 #[tokio::test]
-async fn the_last_answer_is_the_clients_as_it_came() {
+async fn the_last_answer_is_relayed_unchanged() {
     let world = World::with_policy(eager).await;
     let mut client = world.post(MESSAGES, REQUEST).await;
     for attempt in 1..=3 {
@@ -58,7 +58,7 @@ async fn the_last_answer_is_the_clients_as_it_came() {
 }
 
 #[tokio::test]
-async fn what_no_retry_helps_is_passed_on_at_once() {
+async fn what_a_retry_can_not_mend_is_relayed_at_once() {
     let world = World::with_policy(eager).await;
     for (status, headers, attempts) in [
         ("400 Bad Request", "", 1),
@@ -86,7 +86,7 @@ async fn what_no_retry_helps_is_passed_on_at_once() {
 }
 
 #[tokio::test]
-async fn the_wait_that_a_provider_asks_for_is_kept() {
+async fn the_wait_that_a_provider_asks_for_is_respected() {
     let world = World::with_policy(eager).await;
     let mut client = world.post(MESSAGES, REQUEST).await;
     let asked = Instant::now();
@@ -103,7 +103,7 @@ async fn the_wait_that_a_provider_asks_for_is_kept() {
 }
 
 #[tokio::test]
-async fn a_storm_of_refusals_stays_within_the_budget() {
+async fn retries_stay_within_the_budget() {
     const REQUESTS: usize = 100;
     let world = World::with_policy(|policy| {
         eager(policy);
@@ -143,7 +143,7 @@ async fn a_storm_of_refusals_stays_within_the_budget() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_ends_the_waiting() {
+async fn a_client_that_disconnects_ends_the_backoff() {
     let world = World::with_policy(|policy| {
         policy.retry.max_attempts = 3;
         policy.retry.max_delay_ms = 120_000;
@@ -163,7 +163,7 @@ async fn a_client_that_leaves_ends_the_waiting() {
 }
 
 #[tokio::test]
-async fn what_broke_after_its_first_byte_is_not_tried_again() {
+async fn a_failure_after_the_first_byte_is_not_retried() {
     let world = World::with_policy(eager).await;
     let start = b"event: ping\ndata: {\"type\":\"ping\"}\n\n";
     let mut client = world.post(MESSAGES, br#"{"model":"m","stream":true}"#).await;
@@ -175,7 +175,7 @@ async fn what_broke_after_its_first_byte_is_not_tried_again() {
     assert_eq!(client.rest(&head).await, (start.to_vec(), End::Cut));
     let record = world.control.one_record().await;
     assert_eq!((record.attempts, record.outcome.as_str()), (1, "failed"));
-    // The next request that arrives is the next client's.
+    // The next request that arrives is another client's.
     let mut client = world.post(MESSAGES, br#"{"model":"next"}"#).await;
     let exchange = world.provider.next().await;
     assert_eq!(exchange.body, br#"{"model":"next"}"#);
@@ -224,7 +224,7 @@ async fn a_success_without_a_body_is_a_failure() {
 }
 
 #[tokio::test]
-async fn a_success_whose_body_never_begins_says_so_in_its_place() {
+async fn a_success_whose_body_never_begins_gets_an_error_body() {
     let world = World::with_policy(eager).await;
     for (kind, begins) in [
         ("text/event-stream", "event: error\ndata: {"),
@@ -248,7 +248,7 @@ async fn a_success_whose_body_never_begins_says_so_in_its_place() {
 }
 
 #[tokio::test]
-async fn what_says_that_it_is_empty_is_believed() {
+async fn an_answer_declared_empty_is_a_success() {
     let world = World::with_policy(eager).await;
     let mut client = world.post(MESSAGES, REQUEST).await;
     let head = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";

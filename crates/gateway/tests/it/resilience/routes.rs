@@ -33,7 +33,7 @@ async fn a_fallback_gets_its_own_model_key_and_path_and_all_other_bytes() {
 }
 
 #[tokio::test]
-async fn a_long_wait_or_a_refused_key_leads_on_at_once() {
+async fn a_long_wait_or_a_refused_key_fails_over_at_once() {
     let (world, second) = with_fallback(eager).await;
     for (status, headers) in [
         ("429 Too Many Requests", "retry-after: 3600\r\n"),
@@ -44,14 +44,14 @@ async fn a_long_wait_or_a_refused_key_leads_on_at_once() {
         answer(second.next().await, "200 OK", "").await;
         assert_eq!(client.answer().await.0.status, 200);
     }
-    // What is the request's own fault is nobody else's.
+    // A bad request does not fail over.
     let mut client = world.post(MESSAGES, REQUEST).await;
     answer(world.provider.next().await, "400 Bad Request", "").await;
     assert_eq!(client.answer().await.0.status, 400);
 }
 
 #[tokio::test]
-async fn a_provider_that_does_not_answer_in_time_is_not_asked_again() {
+async fn after_a_timeout_the_provider_is_not_retried() {
     let (world, second) = with_fallback(|policy| {
         eager(policy);
         policy.timeouts.headers_ms = 50;
@@ -66,7 +66,7 @@ async fn a_provider_that_does_not_answer_in_time_is_not_asked_again() {
 }
 
 #[tokio::test]
-async fn the_last_candidates_failure_is_the_clients() {
+async fn the_last_candidates_failure_is_relayed() {
     let (world, second) = with_fallback(|_| {}).await;
     let mut client = world.post(MESSAGES, REQUEST).await;
     answer(world.provider.next().await, "503 Service Unavailable", "").await;
@@ -78,7 +78,7 @@ async fn the_last_candidates_failure_is_the_clients() {
 }
 
 #[tokio::test]
-async fn with_ones_own_key_nobody_else_is_asked() {
+async fn with_a_users_own_key_there_is_no_fallback() {
     let (world, second) = with_fallback(|_| {}).await;
     let mut client = world.client().await;
     let headers = format!(
@@ -88,7 +88,7 @@ async fn with_ones_own_key_nobody_else_is_asked() {
     client.send(&format!("POST {MESSAGES}"), &headers, REQUEST).await;
     answer(world.provider.next().await, "503 Service Unavailable", "").await;
     assert_eq!(client.answer().await.0.status, 503);
-    // The first that the other one hears is somebody else's.
+    // The first request that reaches the other provider is the next one.
     let mut client = world.post(MESSAGES, REQUEST).await;
     answer(world.provider.next().await, "503 Service Unavailable", "").await;
     let exchange = second.next().await;
@@ -98,14 +98,14 @@ async fn with_ones_own_key_nobody_else_is_asked() {
 }
 
 #[tokio::test]
-async fn targets_are_drawn_by_weight_and_a_change_is_in_force_at_once() {
+async fn targets_are_drawn_by_weight_and_a_change_applies_at_once() {
     let (world, second) = with_fallback(|_| {}).await;
     let (mut providers, mut routes) = (world.control.providers(), world.control.routes());
     let other = providers[2].id;
     routes[0].targets = vec![target(providers[0].id, None), target(other, Some("n"))];
     routes[0].targets[0].weight = 3;
     world.control.configure_routes(providers.clone(), routes.clone());
-    world.control.in_force().await;
+    world.control.until_in_force().await;
     let mut counts: HashMap<&str, usize> = HashMap::new();
     for _ in 0..200 {
         let mut client = world.post(MESSAGES, REQUEST).await;
@@ -117,12 +117,12 @@ async fn targets_are_drawn_by_weight_and_a_change_is_in_force_at_once() {
         answer(exchange, "200 OK", "").await;
         client.answer().await;
     }
-    // 50 are expected; the odds against this range are one in millions.
+    // 50 are expected; the odds of leaving this range are one in millions.
     assert!((20..=85).contains(&counts["second"]), "{counts:?}");
 
     providers[0].policy.retry.max_attempts = 2;
     world.control.configure_routes(providers, Vec::new());
-    world.control.in_force().await;
+    world.control.until_in_force().await;
     let mut client = world.post(MESSAGES, REQUEST).await;
     for _ in 0..2 {
         answer(
@@ -136,7 +136,7 @@ async fn targets_are_drawn_by_weight_and_a_change_is_in_force_at_once() {
 }
 
 #[tokio::test]
-async fn a_route_that_leads_nowhere_or_a_model_that_stays_is_refused() {
+async fn a_route_without_a_usable_target_is_refused() {
     let (world, second) = with_fallback(|_| {}).await;
     let twice = br#"{"model":"m","model":"m"}"#;
     let mut client = world.post(MESSAGES, twice).await;
@@ -150,7 +150,7 @@ async fn a_route_that_leads_nowhere_or_a_model_that_stays_is_refused() {
     let (providers, mut routes) = (world.control.providers(), world.control.routes());
     routes[0].targets = std::mem::take(&mut routes[0].fallbacks);
     world.control.configure_routes(providers.clone(), routes.clone());
-    world.control.in_force().await;
+    world.control.until_in_force().await;
     let mut client = world.post(MESSAGES, twice).await;
     let (head, body) = client.answer().await;
     assert_eq!(head.status, 400, "{}", String::from_utf8_lossy(&body));
@@ -159,7 +159,7 @@ async fn a_route_that_leads_nowhere_or_a_model_that_stays_is_refused() {
     // Of another family: it can't serve.
     routes[0].targets = vec![target(providers[1].id, None)];
     world.control.configure_routes(providers, routes);
-    world.control.in_force().await;
+    world.control.until_in_force().await;
     let (head, body) = world.post(MESSAGES, REQUEST).await.answer().await;
     assert_eq!(head.status, 503);
     assert!(String::from_utf8(body).unwrap().contains("route"));
@@ -168,7 +168,7 @@ async fn a_route_that_leads_nowhere_or_a_model_that_stays_is_refused() {
 }
 
 #[tokio::test]
-async fn a_chat_stream_is_asked_for_usage_and_for_another_model_alike() {
+async fn a_chat_request_gets_both_the_usage_option_and_another_model() {
     let world = World::new().await;
     let (providers, openai) = (world.control.providers(), world.control.providers()[1].id);
     let route = lychgate_link::RouteConfig {
@@ -179,7 +179,7 @@ async fn a_chat_stream_is_asked_for_usage_and_for_another_model_alike() {
         fallbacks: Vec::new(),
     };
     world.control.configure_routes(providers, vec![route]);
-    world.control.in_force().await;
+    world.control.until_in_force().await;
     let mut client = world
         .post("/ai/openai/v1/chat/completions", br#"{"model":"gpt","stream":true}"#)
         .await;

@@ -1,4 +1,4 @@
-//! An HTTP/1.1 client that shows every byte.
+//! An HTTP/1.1 client that exposes every byte.
 
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 
 pub(crate) struct Client {
     socket: TcpStream,
-    /// Read and not yet looked at.
+    /// Read but not parsed yet.
     pending: Vec<u8>,
 }
 
@@ -20,9 +20,9 @@ pub(crate) struct Answer {
 /// How a body ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// As its framing says it should.
+    /// As its framing requires.
     Proper,
-    /// The connection closed before.
+    /// The connection was closed before.
     Cut,
 }
 
@@ -61,7 +61,7 @@ impl Client {
         self.socket.write_all(bytes).await.unwrap();
     }
 
-    /// Like [`Self::write`], for when the other side may have had enough.
+    /// Like [`Self::write`], to a peer that may have closed the connection.
     pub(crate) async fn try_write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.socket.write_all(bytes).await
     }
@@ -95,7 +95,7 @@ impl Client {
         (head, body)
     }
 
-    /// The body to its end, with the framing taken off.
+    /// The body to its end, without framing.
     pub(crate) async fn rest(&mut self, head: &Answer) -> (Vec<u8>, End) {
         if let Some(length) = head.header("content-length") {
             return self.exactly(length.parse().unwrap()).await;
@@ -110,7 +110,7 @@ impl Client {
         }
     }
 
-    /// At least `count` bytes of a chunked body, as far as they have been cut into chunks.
+    /// At least `count` bytes of a chunked body, in whole chunks.
     pub(crate) async fn at_least(&mut self, count: usize) -> Vec<u8> {
         let mut body = Vec::new();
         while body.len() < count {
@@ -152,13 +152,13 @@ impl Client {
         (self.pending.drain(..count).collect(), End::Proper)
     }
 
-    /// Waits until the other side hangs up, whatever it says before.
+    /// Waits until the peer hangs up, whatever it sends before.
     pub(crate) async fn until_closed(&mut self) {
         while self.more().await {}
     }
 
     async fn more(&mut self) -> bool {
-        // A reset is an end, too.
+        // A reset counts as an end, too.
         self.socket.read_buf(&mut self.pending).await.unwrap_or(0) > 0
     }
 }

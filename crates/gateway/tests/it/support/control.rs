@@ -1,14 +1,14 @@
-//! A control plane in the test's hand.
+//! A control plane that does what the test says.
 
-use async_trait::async_trait;
-use futures_util::StreamExt;
+mod link;
+
+use link::configured;
 use lychgate_link::{
-    Attachment, Authorization, Configuration, ControlLink, DenyReason, Down, EncodedRecord, Heartbeat, Hello,
-    LinkError, Message, ProviderConfig, Receipt, Rejected, RouteConfig,
+    Authorization, Configuration, DenyReason, Down, Heartbeat, Hello, LinkError, Message, ProviderConfig, RouteConfig,
 };
 use lychgate_types::interception::InterceptionRecord;
-use lychgate_types::secret::{SecretHash, SpoolKey, UserTokenSecret};
-use lychgate_types::{Ambient, InterceptionId, ReplicaId};
+use lychgate_types::secret::{SecretHash, UserTokenSecret};
+use lychgate_types::{Ambient, InterceptionId};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -20,23 +20,23 @@ pub(crate) struct Control(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     configuration: Option<Arc<Configuration>>,
-    /// The place in the feed of changes that all who are attached are at.
+    /// The position of all attachments in the feed of changes.
     sequence: u64,
-    /// Whether it remembers what was revoked, so that an attachment can be resumed; and what that is, by place in the feed.
+    /// Whether it remembers revocations, so that an attachment can be resumed; and the revocations, by position in the feed.
     resumes: bool,
     revoked: Vec<(u64, SecretHash)>,
     tokens: HashMap<SecretHash, Authorization>,
-    asked: Vec<SecretHash>,
-    /// Questions are answered by the test, one by one.
-    hold_questions: bool,
-    questions: VecDeque<oneshot::Sender<Authorization>>,
-    /// What attaching, asking and delivering fail with.
+    lookups: Vec<SecretHash>,
+    /// Look-ups are answered by the test, one by one.
+    hold_lookups: bool,
+    held_lookups: VecDeque<oneshot::Sender<Authorization>>,
+    /// What attaching, looking up and delivering fail with.
     down: Option<LinkError>,
     /// What attaching alone fails with.
     attaching_fails: Option<LinkError>,
-    /// Attachments send nothing until the test lets them.
+    /// Attaching waits until the test releases it.
     hold_attachments: bool,
-    /// Rings when there is another key.
+    /// Signalled when there is another key.
     renewed: Arc<Notify>,
     attachments: Vec<mpsc::UnboundedSender<Result<Down, LinkError>>>,
     hellos: Vec<Hello>,
@@ -64,7 +64,7 @@ impl Control {
         self.0.lock().unwrap()
     }
 
-    /// A directory that is there as long as this control plane is.
+    /// A directory that exists as long as this control plane.
     pub(crate) fn spool_directory(&self) -> std::path::PathBuf {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().to_owned();
@@ -72,8 +72,8 @@ impl Control {
         path
     }
 
-    /// Those directories.
-    pub(crate) fn spools(&self) -> Vec<std::path::PathBuf> {
+    /// These directories.
+    pub(crate) fn spool_directories(&self) -> Vec<std::path::PathBuf> {
         self.lock().spools.iter().map(|spool| spool.path().to_owned()).collect()
     }
 
@@ -83,44 +83,48 @@ impl Control {
         token
     }
 
-    pub(crate) fn good_token(&self) -> UserTokenSecret {
+    pub(crate) fn valid_token(&self) -> UserTokenSecret {
         self.token(Authorization::Known {
             may_send_requests: true,
             lease: Duration::from_secs(60),
         })
     }
 
-    /// Changes the configuration, and tells all who are attached.
+    /// Changes the configuration, and pushes it to all attachments.
     pub(crate) fn configure(&self, providers: Vec<ProviderConfig>) {
-        self.configure_capturing(providers, true);
+        self.configure_routes(providers, Vec::new());
     }
 
-    pub(crate) fn configure_capturing(&self, providers: Vec<ProviderConfig>, capture_content: bool) {
-        self.configure_all(providers, capture_content, Vec::new());
+    /// The same without capturing content.
+    pub(crate) fn configure_without_capture(&self, providers: Vec<ProviderConfig>) {
+        self.configure_all(Configuration {
+            version: 0,
+            capture_content: false,
+            providers,
+            routes: Vec::new(),
+        });
     }
 
     pub(crate) fn configure_routes(&self, providers: Vec<ProviderConfig>, routes: Vec<RouteConfig>) {
-        self.configure_all(providers, true, routes);
-    }
-
-    fn configure_all(&self, providers: Vec<ProviderConfig>, capture_content: bool, routes: Vec<RouteConfig>) {
-        let mut state = self.lock();
-        let version = state
-            .configuration
-            .as_ref()
-            .map_or(1, |configuration| configuration.version + 1);
-        let configuration = Arc::new(Configuration {
-            version,
-            capture_content,
+        self.configure_all(Configuration {
+            version: 0,
+            capture_content: true,
             providers,
             routes,
         });
-        state.configuration = Some(Arc::clone(&configuration));
-        state.tell(configured(&configuration, false));
     }
 
-    /// Waits until the gateway goes by the newest configuration (and so by all that was told before it).
-    pub(crate) async fn in_force(&self) {
+    fn configure_all(&self, mut configuration: Configuration) {
+        let mut state = self.lock();
+        let last = state.configuration.as_ref();
+        configuration.version = last.map_or(1, |last| last.version + 1);
+        let configuration = Arc::new(configuration);
+        state.configuration = Some(Arc::clone(&configuration));
+        state.push(configured(&configuration, false));
+    }
+
+    /// Waits until the newest configuration is in force in the gateway (and so everything pushed before it).
+    pub(crate) async fn until_in_force(&self) {
         let newest = self.lock().configuration.as_ref().expect("none yet").version;
         self.heartbeats()
             .wait_for(|heartbeat| heartbeat.configuration_version == newest)
@@ -136,26 +140,27 @@ impl Control {
         self.lock().configuration.as_ref().expect("none yet").routes.clone()
     }
 
-    /// The same providers once more, as a newer configuration.
+    /// Pushes the same providers again, as a newer configuration.
     pub(crate) fn configure_again(&self) {
         self.configure(self.providers());
     }
 
-    pub(crate) fn tell(&self, message: &Message) {
-        self.lock().tell(message.clone());
+    pub(crate) fn push(&self, message: &Message) {
+        self.lock().push(message.clone());
     }
 
-    /// A change that nobody is told of, as if its message had been lost.
-    pub(crate) fn skip(&self) {
+    /// A change that is not pushed, as if its message had been lost.
+    pub(crate) fn lose_change(&self) {
         self.lock().sequence += 1;
     }
 
-    pub(crate) fn resumes(&self) {
+    /// From now on remembers revocations.
+    pub(crate) fn resume_attachments(&self) {
         self.lock().resumes = true;
     }
 
-    /// Whoever is attached no longer is.
-    pub(crate) fn lose_attachments(&self) {
+    /// Closes all attachments.
+    pub(crate) fn drop_attachments(&self) {
         self.lock().attachments.clear();
     }
 
@@ -163,8 +168,12 @@ impl Control {
         self.lock().attachments.iter().any(|attachment| !attachment.is_closed())
     }
 
-    pub(crate) fn hold_attachments(&self, hold: bool) {
-        self.lock().hold_attachments = hold;
+    pub(crate) fn hold_attachments(&self) {
+        self.lock().hold_attachments = true;
+    }
+
+    pub(crate) fn release_attachments(&self) {
+        self.lock().hold_attachments = false;
     }
 
     pub(crate) fn fail_attaching(&self, error: Option<LinkError>) {
@@ -176,7 +185,7 @@ impl Control {
         self.lock().renewed.notify_one();
     }
 
-    /// From now on nothing works, and whoever is attached no longer is.
+    /// From now on nothing works, and all attachments are closed.
     pub(crate) fn go_down(&self, error: LinkError) {
         let mut state = self.lock();
         state.down = Some(error);
@@ -197,27 +206,27 @@ impl Control {
         let place = state.sequence + 1;
         state.revoked.push((place, token.hash()));
         drop(state);
-        self.tell(&Message::TokensRevoked(vec![token.hash()]));
+        self.push(&Message::TokensRevoked(vec![token.hash()]));
     }
 
-    pub(crate) fn asked(&self) -> usize {
-        self.lock().asked.len()
+    pub(crate) fn lookups(&self) -> usize {
+        self.lock().lookups.len()
     }
 
-    pub(crate) fn hold_questions(&self) {
-        self.lock().hold_questions = true;
+    pub(crate) fn hold_lookups(&self) {
+        self.lock().hold_lookups = true;
     }
 
-    pub(crate) fn questions(&self) -> usize {
-        self.lock().questions.len()
+    pub(crate) fn held_lookups(&self) -> usize {
+        self.lock().held_lookups.len()
     }
 
-    /// Answers the oldest question that is held.
-    pub(crate) fn answer(&self, answer: Authorization) {
+    /// Answers the oldest look-up that is held.
+    pub(crate) fn answer_lookup(&self, answer: Authorization) {
         self.lock()
-            .questions
+            .held_lookups
             .pop_front()
-            .expect("nobody asks")
+            .expect("there is no look-up")
             .send(answer)
             .unwrap();
     }
@@ -230,11 +239,15 @@ impl Control {
         self.lock().heartbeats.clone().expect("nobody attached")
     }
 
-    pub(crate) fn hold_deliveries(&self, hold: bool) {
-        self.lock().hold_deliveries = hold;
+    pub(crate) fn hold_deliveries(&self) {
+        self.lock().hold_deliveries = true;
     }
 
-    /// Any batch that has a record of this model fails.
+    pub(crate) fn release_deliveries(&self) {
+        self.lock().hold_deliveries = false;
+    }
+
+    /// Batches with a record of this model fail.
     pub(crate) fn fail_deliveries_of(&self, model: &str, error: LinkError) {
         self.lock().fail_deliveries_of = Some((model.to_owned(), error));
     }
@@ -255,7 +268,7 @@ impl Control {
         self.lock().records.clone()
     }
 
-    /// Waits for so many records and returns them.
+    /// Waits for this many records and returns them.
     pub(crate) async fn delivered(&self, count: usize) -> Vec<Arc<InterceptionRecord>> {
         super::until(|| self.lock().records.len() >= count).await;
         let records = self.records();
@@ -265,135 +278,5 @@ impl Control {
 
     pub(crate) async fn one_record(&self) -> Arc<InterceptionRecord> {
         self.delivered(1).await.remove(0)
-    }
-}
-
-fn configured(configuration: &Arc<Configuration>, resumed: bool) -> Message {
-    Message::Configuration {
-        configuration: Arc::clone(configuration),
-        resumed,
-        spool_key: SpoolKey::from_bytes([7; 32]),
-    }
-}
-
-impl State {
-    /// Tells all who are attached, in the feed's order.
-    fn tell(&mut self, message: Message) {
-        let (after, sequence) = (self.sequence, self.sequence + 1);
-        self.sequence = sequence;
-        let down = Down {
-            after,
-            sequence,
-            message,
-        };
-        self.attachments
-            .retain(|attachment| attachment.send(Ok(down.clone())).is_ok());
-    }
-
-    /// What an attachment begins with.
-    fn first(&self, resume_after: u64) -> Vec<Down> {
-        let Some(configuration) = &self.configuration else {
-            return Vec::new();
-        };
-        let down = |after, sequence, message| Down {
-            after,
-            sequence,
-            message,
-        };
-        if !self.resumes || resume_after == 0 {
-            return vec![down(0, self.sequence, configured(configuration, false))];
-        }
-        let missed = self.revoked.iter().filter(|(place, _)| *place > resume_after);
-        let missed = missed.map(|(_, token)| *token).collect();
-        vec![
-            down(resume_after, resume_after, configured(configuration, true)),
-            down(resume_after, self.sequence, Message::TokensRevoked(missed)),
-        ]
-    }
-}
-
-#[async_trait]
-impl ControlLink for Control {
-    async fn attach(&self, hello: Hello, heartbeats: watch::Receiver<Heartbeat>) -> Result<Attachment, LinkError> {
-        let resume_after = hello.resume_after;
-        self.lock().hellos.push(hello);
-        while self.lock().hold_attachments {
-            tokio::task::yield_now().await;
-        }
-        let mut state = self.lock();
-        if let Some(error) = state.down.as_ref().or(state.attaching_fails.as_ref()) {
-            return Err(error.clone());
-        }
-        let (down, mut events) = mpsc::unbounded_channel();
-        for first in state.first(resume_after) {
-            down.send(Ok(first)).unwrap();
-        }
-        state.attachments.push(down);
-        let mut last = heartbeats.clone();
-        state.heartbeats = Some(heartbeats);
-        let no_more = async move { while last.changed().await.is_ok() {} };
-        let events = futures_util::stream::poll_fn(move |cx| events.poll_recv(cx));
-        Ok(Attachment {
-            events: events.take_until(no_more).boxed(),
-        })
-    }
-
-    async fn renewed(&self) {
-        let renewed = Arc::clone(&self.lock().renewed);
-        renewed.notified().await;
-    }
-
-    async fn authorize(&self, token: SecretHash) -> Result<Authorization, LinkError> {
-        let held = {
-            let mut state = self.lock();
-            state.asked.push(token);
-            if let Some(error) = &state.down {
-                return Err(error.clone());
-            }
-            let unknown = Authorization::Denied {
-                reason: DenyReason::Unknown,
-                lease: Duration::from_secs(5),
-            };
-            if !state.hold_questions {
-                return Ok(state.tokens.get(&token).copied().unwrap_or(unknown));
-            }
-            let (answer, held) = oneshot::channel();
-            state.questions.push_back(answer);
-            held
-        };
-        held.await
-            .map_err(|_| LinkError::Unreachable("the test is over".into()))
-    }
-
-    async fn deliver(&self, _: ReplicaId, records: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {
-        while self.lock().hold_deliveries {
-            tokio::task::yield_now().await;
-        }
-        let records: Vec<_> = records
-            .iter()
-            .map(|record| Arc::new(record.decode().unwrap()))
-            .collect();
-        let mut state = self.lock();
-        state.batches.push(records.iter().map(|record| record.id).collect());
-        if let Some(error) = &state.down {
-            return Err(error.clone());
-        }
-        if let Some((model, error)) = &state.fail_deliveries_of
-            && records.iter().any(|record| record.model == *model)
-        {
-            return Err(error.clone());
-        }
-        let (bad, good): (Vec<_>, Vec<_>) = records
-            .into_iter()
-            .partition(|record| state.reject_model.as_ref() == Some(&record.model));
-        state.records.extend(good);
-        let rejected = bad
-            .iter()
-            .map(|record| Rejected {
-                id: record.id,
-                reason: "the test says so".into(),
-            })
-            .collect();
-        Ok(Receipt { rejected })
     }
 }

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 pub(crate) const CENTRAL_KEY: &str = "sk-central-0123456789";
 
-/// A gateway between a provider and a control plane, ready to be asked.
+/// A gateway between a provider and a control plane, ready for requests.
 pub(crate) struct World {
     pub(crate) gateway: Gateway,
     pub(crate) address: SocketAddr,
@@ -40,21 +40,21 @@ impl World {
         Self::with(change, Ambient::system()).await
     }
 
-    /// One whose providers are treated by this policy.
+    /// One whose providers have this policy.
     pub(crate) async fn with_policy(change: impl Fn(&mut ProviderPolicy)) -> Self {
         let world = Self::new().await;
         let mut providers = world.control.providers();
         providers.iter_mut().for_each(|provider| change(&mut provider.policy));
         world.control.configure(providers);
-        world.control.in_force().await;
+        world.control.until_in_force().await;
         world
     }
 
-    /// Serves `anthropic` and `openai` from one scripted provider, and has told the gateway so.
+    /// `anthropic` and `openai` are both served by one scripted provider.
     pub(crate) async fn with(change: impl FnOnce(&mut Options), ambient: Ambient) -> Self {
         let provider = Provider::start().await;
         let control = Control::new();
-        let token = control.good_token();
+        let token = control.valid_token();
         control.configure(vec![
             config("anthropic", ProviderType::Anthropic, &provider.url("")),
             config("openai", ProviderType::OpenAi, &provider.url("/base/v1")),
@@ -70,17 +70,17 @@ impl World {
         }
     }
 
-    /// Waits until all that the control plane told has arrived.
+    /// Waits until everything that the control plane has sent has arrived.
     pub(crate) async fn reconfigure(&self) {
         self.control.configure_again();
-        self.control.in_force().await;
+        self.control.until_in_force().await;
     }
 
     pub(crate) async fn client(&self) -> Client {
         Client::connect(self.address).await
     }
 
-    /// Sends a request with the good token as bearer; `head` is the request line, `extra` whole header lines.
+    /// Sends a request with the valid token as bearer; `line` is method and target, `extra` whole header lines.
     pub(crate) async fn send(&self, line: &str, extra: &str, body: &[u8]) -> Client {
         let mut client = self.client().await;
         let token = self.token.expose();
@@ -90,7 +90,7 @@ impl World {
         client
     }
 
-    /// What Prometheus is told of a series.
+    /// The value of a metric series.
     pub(crate) async fn metric(&self, series: &str) -> f64 {
         let page = self.gateway.clone().page(Page::default()).await.into_text();
         let number = page
@@ -108,7 +108,7 @@ impl World {
     }
 }
 
-/// The options of a gateway for tests, with a spool that is there as long as `control` is.
+/// The options of a gateway for tests, with a spool that exists as long as `control`.
 pub(crate) fn options(control: &Control) -> Options {
     Options {
         spool: SpoolOptions::new(control.spool_directory()),
@@ -124,7 +124,7 @@ pub(crate) async fn start(
     let mut options = options(control);
     change(&mut options);
     let gateway = Gateway::start(options, Arc::new(control.clone()), ambient).unwrap();
-    // As the product listens: a short queue would lose connections of a rush.
+    // As in the product: a short backlog would lose connections under load.
     let listener = lychgate_gateway::listen(([127, 0, 0, 1], 0).into()).unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(lychgate_gateway::serve(
@@ -140,7 +140,7 @@ pub(crate) async fn ready(gateway: &Gateway) {
     until(|| gateway.readiness().is_ok()).await;
 }
 
-/// Lets everybody else run until `condition` holds.
+/// Lets other tasks run until `condition` holds.
 pub(crate) async fn until(condition: impl Fn() -> bool) {
     let patience = std::time::Duration::from_secs(20);
     tokio::time::timeout(patience, async {

@@ -1,4 +1,4 @@
-//! A provider that says exactly what the test says, byte for byte, when it says so.
+//! A provider that sends exactly the bytes that the test wants, when it wants them.
 
 use super::client::find;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ pub(crate) struct Provider {
     requests: Mutex<mpsc::UnboundedReceiver<Exchange>>,
 }
 
-/// A request that came in, and the socket to answer it on.
+/// A request, and the socket to answer it on.
 pub(crate) struct Exchange {
     socket: TcpStream,
     requests: mpsc::UnboundedSender<Self>,
@@ -27,7 +27,7 @@ impl Provider {
         let address = listener.local_addr().unwrap();
         let (sender, requests) = mpsc::unbounded_channel();
         tokio::spawn(async move {
-            // Connections are read side by side: a pool also opens some that it does not use.
+            // Connections are read concurrently: a pool also opens some that it does not use.
             while let Ok((socket, _)) = listener.accept().await {
                 socket.set_nodelay(true).unwrap();
                 tokio::spawn(Exchange::read(socket, sender.clone()));
@@ -47,14 +47,14 @@ impl Provider {
         format!("http://{}{path}", self.address)
     }
 
-    /// The next request, on whatever connection.
+    /// The next request, on any connection.
     pub(crate) async fn next(&self) -> Exchange {
         self.requests.lock().await.recv().await.unwrap()
     }
 }
 
 impl Exchange {
-    /// Reads a request, if one comes.
+    /// Reads a request, if one arrives.
     async fn read(mut socket: TcpStream, requests: mpsc::UnboundedSender<Self>) {
         let mut bytes = Vec::new();
         let end = loop {
@@ -83,11 +83,11 @@ impl Exchange {
             headers,
             body: bytes,
         };
-        // Nobody wants it when the test is over.
+        // The receiver is gone when the test is over.
         let _ = requests.send(exchange);
     }
 
-    /// Lets the connection be used again.
+    /// Lets the connection be reused.
     pub(crate) fn done(self) {
         tokio::spawn(Self::read(self.socket, self.requests));
     }
@@ -99,7 +99,7 @@ impl Exchange {
             .map(|(_, value)| value)
     }
 
-    /// The other end of the connection.
+    /// The peer of the connection.
     pub(crate) fn peer(&self) -> SocketAddr {
         self.socket.peer_addr().unwrap()
     }
@@ -109,7 +109,7 @@ impl Exchange {
         self.socket.write_all(bytes).await.unwrap();
     }
 
-    /// Sends bytes, to somebody who may have gone.
+    /// The same, to a peer that may be gone.
     pub(crate) async fn try_raw(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.socket.write_all(bytes).await
     }

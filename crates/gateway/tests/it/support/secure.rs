@@ -1,4 +1,4 @@
-//! Providers behind TLS: one that speaks either HTTP and answers when it is told to, and one that speaks HTTP/2 frame by frame.
+//! Providers with TLS: one that speaks both HTTP versions and answers when told to, and one that speaks HTTP/2 frame by frame.
 
 use bytes::Bytes;
 use http::{Request, Response, Version};
@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-/// A CA, and a certificate of it for `127.0.0.1` and `api.example.com`.
+/// A CA, and a certificate issued by it for `127.0.0.1` and `api.example.com`.
 pub(crate) struct Identity {
     pub(crate) ca: CaCertificates,
     certificate: CertificateDer<'static>,
@@ -77,7 +77,7 @@ pub(crate) struct Secure {
 }
 
 impl Secure {
-    /// `protocols` as ALPN names them, the preferred one first; `streams` on one HTTP/2 connection at a time.
+    /// `protocols` as ALPN names them, the preferred one first; `streams` is the limit of an HTTP/2 connection.
     pub(crate) async fn start(identity: &Identity, protocols: &[&str], streams: u32) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let provider = Self {
@@ -128,7 +128,7 @@ impl Secure {
     }
 }
 
-/// A provider's HTTP/2 connections in the test's hand.
+/// A provider's HTTP/2 connections under the test's control.
 pub(crate) struct Frames {
     pub(crate) address: SocketAddr,
     listener: TcpListener,

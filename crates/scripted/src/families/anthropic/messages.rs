@@ -1,10 +1,86 @@
 //! Anthropic Messages: an answer as a message or as a stream of events, padded as that provider pads them.
 
 use crate::answer::{Answer, End, Usage, fragments, pieces};
-use crate::ask::Ask;
-use crate::json::quoted;
+use crate::ask::{Ask, Said, words};
+use crate::families::{Api, Bench, Family, Stream};
+use crate::json::{items, quoted, text};
 use crate::scenario::Scenario;
 use crate::seed::Seed;
+use serde_json::Value;
+
+/// Anthropic Messages.
+pub(crate) struct Messages;
+
+impl Api for Messages {
+    fn name(&self) -> &'static str {
+        "anthropic_messages"
+    }
+
+    fn path(&self) -> &'static str {
+        "/v1/messages"
+    }
+
+    fn family(&self) -> &'static dyn Family {
+        &super::Anthropic
+    }
+
+    fn example(&self, stream: bool) -> String {
+        format!(
+            r#"{{"model":"claude-sonnet-5","max_tokens":1024,"stream":{stream},"messages":[{{"role":"user","content":"Hello"}}]}}"#
+        )
+    }
+
+    fn turns(&self) -> &'static str {
+        "messages"
+    }
+
+    fn said(&self, _: &Value, last: &Value) -> Said {
+        let mut blocks = items(last, "content").iter();
+        match blocks.rfind(|block| text(block, "type") == "tool_result") {
+            Some(result) => Said::tool_result(words(&result["content"])),
+            None => Said::user(words(&last["content"])),
+        }
+    }
+
+    fn wants_thinking(&self, body: &Value) -> bool {
+        matches!(text(&body["thinking"], "type"), "enabled" | "adaptive")
+    }
+
+    fn marks_cache(&self, body: &Value) -> bool {
+        let has = |part: &Value| part.get("cache_control").is_some_and(|mark| !mark.is_null());
+        let message_has = |message: &Value| items(message, "content").iter().any(has);
+        has(body)
+            || items(body, "system").iter().any(has)
+            || items(body, "tools").iter().any(has)
+            || items(body, "messages").iter().any(message_has)
+    }
+
+    fn cached_tokens(&self) -> (usize, usize, usize) {
+        (2048, 512, 256)
+    }
+
+    fn whole(&self, ask: &Ask, scenario: Scenario) -> String {
+        message(ask, scenario)
+    }
+
+    fn stream(&self, ask: &Ask, scenario: Scenario) -> Option<Stream> {
+        Some(Stream {
+            events: events(ask, scenario),
+            error: error_event(),
+        })
+    }
+
+    fn bench(&self) -> Option<Bench> {
+        Some(Bench {
+            whole: br#"{"model":"claude-sonnet-5","id":"msg_01BenchBenchBenchBench00","type":"message","role":"assistant","content":[{"type":"text","text":"Hello!"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":10,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":3}}"#,
+            stream: (
+                b"event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"model\":\"claude-sonnet-5\",\"id\":\"msg_01BenchBenchBenchBench00\",\"type\":\"message\",\"role\":\"assistant\",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":10,\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":0,\"output_tokens\":1}}}\n\nevent: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n",
+                b"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\" and so on\"}         }\n\n",
+                b"event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\nevent: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\",\"stop_sequence\":null},\"usage\":{\"output_tokens\":300}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+            ),
+        })
+    }
+}
 
 /// A content block: how it begins in a stream, what is added to it, and what it is in the end.
 struct Block {
@@ -14,7 +90,7 @@ struct Block {
 }
 
 /// The message, as the blocking API sends it.
-pub(crate) fn message(ask: &Ask, scenario: Scenario) -> String {
+fn message(ask: &Ask, scenario: Scenario) -> String {
     let mut answer = Answer::new(ask, scenario);
     let id = answer.seed.id("msg_01", 22);
     let blocks: Vec<String> = blocks(&mut answer, scenario)
@@ -31,7 +107,7 @@ pub(crate) fn message(ask: &Ask, scenario: Scenario) -> String {
 }
 
 /// The same message as events.
-pub(crate) fn events(ask: &Ask, scenario: Scenario) -> Vec<String> {
+fn events(ask: &Ask, scenario: Scenario) -> Vec<String> {
     let mut answer = Answer::new(ask, scenario);
     let id = answer.seed.id("msg_01", 22);
     let blocks = blocks(&mut answer, scenario);
@@ -88,13 +164,8 @@ pub(crate) fn events(ask: &Ask, scenario: Scenario) -> Vec<String> {
 }
 
 /// The provider's error event.
-pub(crate) fn error_event() -> String {
+fn error_event() -> String {
     "event: error\ndata: {\"type\":\"error\",\"error\":{\"details\":null,\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n".to_owned()
-}
-
-/// The answer of `POST /v1/messages/count_tokens`.
-pub(crate) fn token_count(ask: &Ask) -> String {
-    format!(r#"{{"input_tokens":{}}}"#, Answer::new(ask, Scenario::Text).usage.input)
 }
 
 fn stop_reason(end: End) -> &'static str {

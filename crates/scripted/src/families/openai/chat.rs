@@ -1,16 +1,75 @@
 //! OpenAI Chat Completions: an answer as a completion or as chunks.
 
 use crate::answer::{Answer, Call, End, Usage, fragments, pieces};
-use crate::ask::Ask;
-use crate::json::{quoted, quoted_or_null};
+use crate::ask::{Ask, Said, words};
+use crate::families::openai::CREATED;
+use crate::families::{Api, Bench, Family, Stream};
+use crate::json::{quoted, quoted_or_null, text};
 use crate::scenario::Scenario;
 use crate::seed::Seed;
+use serde_json::Value;
 
-/// Fixed, so that the same request gets the same bytes.
-const CREATED: u64 = 1_764_000_000;
+/// OpenAI Chat Completions.
+pub(crate) struct ChatCompletions;
+
+impl Api for ChatCompletions {
+    fn name(&self) -> &'static str {
+        "openai_chat_completions"
+    }
+
+    fn path(&self) -> &'static str {
+        "/v1/chat/completions"
+    }
+
+    fn family(&self) -> &'static dyn Family {
+        &super::OpenAi
+    }
+
+    fn example(&self, stream: bool) -> String {
+        format!(r#"{{"model":"gpt-5.4-mini","stream":{stream},"messages":[{{"role":"user","content":"Hello"}}]}}"#)
+    }
+
+    fn turns(&self) -> &'static str {
+        "messages"
+    }
+
+    fn said(&self, _: &Value, last: &Value) -> Said {
+        Said {
+            text: words(&last["content"]),
+            by_tool: text(last, "role") == "tool",
+        }
+    }
+
+    fn wants_thinking(&self, body: &Value) -> bool {
+        let effort = body.get("reasoning_effort");
+        effort.is_some_and(|effort| !effort.is_null() && effort != "none")
+    }
+
+    fn whole(&self, ask: &Ask, scenario: Scenario) -> String {
+        completion(ask, scenario)
+    }
+
+    fn stream(&self, ask: &Ask, scenario: Scenario) -> Option<Stream> {
+        Some(Stream {
+            events: events(ask, scenario),
+            error: error_event(),
+        })
+    }
+
+    fn bench(&self) -> Option<Bench> {
+        Some(Bench {
+            whole: br#"{"id":"chatcmpl-BenchBenchBenchBenchBenchBench0","object":"chat.completion","created":1764000000,"model":"gpt-5.4-mini","choices":[{"index":0,"message":{"role":"assistant","content":"Hello!","refusal":null},"finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":3,"total_tokens":13}}"#,
+            stream: (
+                b"data: {\"id\":\"chatcmpl-BenchBenchBenchBenchBenchBench0\",\"object\":\"chat.completion.chunk\",\"created\":1764000000,\"model\":\"gpt-5.4-mini\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null},\"finish_reason\":null}]}\n\n",
+                b"data: {\"id\":\"chatcmpl-BenchBenchBenchBenchBenchBench0\",\"object\":\"chat.completion.chunk\",\"created\":1764000000,\"model\":\"gpt-5.4-mini\",\"service_tier\":\"default\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" and so on\"},\"logprobs\":null,\"finish_reason\":null}],\"obfuscation\":\"dn7\"}\n\n",
+                b"data: {\"id\":\"chatcmpl-BenchBenchBenchBenchBenchBench0\",\"object\":\"chat.completion.chunk\",\"created\":1764000000,\"model\":\"gpt-5.4-mini\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: {\"id\":\"chatcmpl-BenchBenchBenchBenchBenchBench0\",\"object\":\"chat.completion.chunk\",\"created\":1764000000,\"model\":\"gpt-5.4-mini\",\"choices\":[],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":300,\"total_tokens\":310}}\n\ndata: [DONE]\n\n",
+            ),
+        })
+    }
+}
 
 /// The completion, as the blocking API sends it: indented.
-pub(crate) fn completion(ask: &Ask, scenario: Scenario) -> String {
+fn completion(ask: &Ask, scenario: Scenario) -> String {
     let mut answer = Answer::new(ask, scenario);
     let id = answer.seed.id("chatcmpl-", 29);
     let calls: Vec<String> = calls(&mut answer)
@@ -60,7 +119,7 @@ pub(crate) fn completion(ask: &Ask, scenario: Scenario) -> String {
 }
 
 /// The same as chunks, with `data: [DONE]` last.
-pub(crate) fn events(ask: &Ask, scenario: Scenario) -> Vec<String> {
+fn events(ask: &Ask, scenario: Scenario) -> Vec<String> {
     let mut answer = Answer::new(ask, scenario);
     let id = answer.seed.id("chatcmpl-", 29);
     let mut padding = Seed::new(&[&id, "obfuscation"]);
@@ -110,7 +169,7 @@ pub(crate) fn events(ask: &Ask, scenario: Scenario) -> Vec<String> {
 }
 
 /// The provider's error event.
-pub(crate) fn error_event() -> String {
+fn error_event() -> String {
     "data: {\"error\":{\"message\":\"The server had an error while processing your request. Sorry about that!\",\"type\":\"server_error\",\"param\":null,\"code\":null}}\n\n".to_owned()
 }
 

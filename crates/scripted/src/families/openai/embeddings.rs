@@ -1,7 +1,7 @@
 //! OpenAI Embeddings: vectors that depend on the text, as numbers or in base64.
 
-use crate::answer::Answer;
-use crate::ask::Ask;
+use crate::ask::{Ask, Said, words};
+use crate::families::{Api, Family, Stream, input_tokens};
 use crate::json::{items, quoted};
 use crate::scenario::Scenario;
 use crate::seed::Seed;
@@ -9,8 +9,53 @@ use serde_json::Value;
 
 const MOST_INPUTS: usize = 64;
 
+/// OpenAI Embeddings.
+pub(crate) struct Embeddings;
+
+impl Api for Embeddings {
+    fn name(&self) -> &'static str {
+        "openai_embeddings"
+    }
+
+    fn path(&self) -> &'static str {
+        "/v1/embeddings"
+    }
+
+    fn family(&self) -> &'static dyn Family {
+        &super::OpenAi
+    }
+
+    fn example(&self, _stream: bool) -> String {
+        r#"{"model":"text-embedding-3-small","input":"Hello"}"#.to_owned()
+    }
+
+    fn turns(&self) -> &'static str {
+        "messages"
+    }
+
+    fn required(&self) -> &'static str {
+        "input"
+    }
+
+    fn said(&self, body: &Value, _: &Value) -> Said {
+        Said::user(words(&body["input"]))
+    }
+
+    fn wants_thinking(&self, _: &Value) -> bool {
+        false
+    }
+
+    fn whole(&self, ask: &Ask, _: Scenario) -> String {
+        embeddings(ask)
+    }
+
+    fn stream(&self, _: &Ask, _: Scenario) -> Option<Stream> {
+        None
+    }
+}
+
 /// The answer: one vector per input, of which the first 64 are answered.
-pub(crate) fn embeddings(ask: &Ask) -> String {
+fn embeddings(ask: &Ask) -> String {
     let input = &ask.body["input"];
     // A list of numbers is one text, given as tokens.
     let inputs: Vec<String> = match items(&ask.body, "input") {
@@ -34,7 +79,7 @@ pub(crate) fn embeddings(ask: &Ask) -> String {
         format!(r#"{{"object":"embedding","index":{index},"embedding":{spelled}}}"#)
     };
     let vectors: Vec<String> = inputs.iter().enumerate().map(vector).collect();
-    let tokens = Answer::new(ask, Scenario::Text).usage.input;
+    let tokens = input_tokens(ask);
     format!(
         r#"{{"object":"list","data":[{}],"model":{},"usage":{{"prompt_tokens":{tokens},"total_tokens":{tokens}}}}}"#,
         vectors.join(","),

@@ -2,15 +2,77 @@
 
 use super::response_items::items;
 use crate::answer::{Answer, End, Usage};
-use crate::ask::Ask;
-use crate::json::quoted;
+use crate::ask::{Ask, Said, words};
+use crate::families::openai::CREATED;
+use crate::families::{Api, Bench, Family, Stream};
+use crate::json::{quoted, text};
 use crate::scenario::Scenario;
+use serde_json::Value;
 
-/// Fixed, so that the same request gets the same bytes.
-const CREATED: u64 = 1_764_000_000;
+/// OpenAI Responses.
+pub(crate) struct Responses;
+
+impl Api for Responses {
+    fn name(&self) -> &'static str {
+        "openai_responses"
+    }
+
+    fn path(&self) -> &'static str {
+        "/v1/responses"
+    }
+
+    fn family(&self) -> &'static dyn Family {
+        &super::OpenAi
+    }
+
+    fn example(&self, stream: bool) -> String {
+        format!(r#"{{"model":"gpt-5.4-mini","stream":{stream},"input":"Hello"}}"#)
+    }
+
+    fn turns(&self) -> &'static str {
+        "input"
+    }
+
+    fn said(&self, body: &Value, last: &Value) -> Said {
+        if let Some(input) = body["input"].as_str() {
+            Said::user(input.to_owned())
+        } else if text(last, "type").ends_with("_call_output") {
+            Said::tool_result(words(&last["output"]))
+        } else {
+            Said::user(words(&last["content"]))
+        }
+    }
+
+    fn wants_thinking(&self, body: &Value) -> bool {
+        body["reasoning"]
+            .get("summary")
+            .is_some_and(|summary| !summary.is_null())
+    }
+
+    fn whole(&self, ask: &Ask, scenario: Scenario) -> String {
+        response(ask, scenario)
+    }
+
+    fn stream(&self, ask: &Ask, scenario: Scenario) -> Option<Stream> {
+        let events = events(ask, scenario);
+        let error = error_event(ask, scenario, events.len() / 2);
+        Some(Stream { events, error })
+    }
+
+    fn bench(&self) -> Option<Bench> {
+        Some(Bench {
+            whole: br#"{"id":"resp_BenchBenchBenchBench","object":"response","created_at":1764000000,"status":"completed","model":"gpt-5.4-mini","output":[{"id":"msg_bench","type":"message","status":"completed","role":"assistant","content":[{"type":"output_text","annotations":[],"text":"Hello!"}]}],"usage":{"input_tokens":10,"input_tokens_details":{"cached_tokens":0},"output_tokens":3,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":13}}"#,
+            stream: (
+                b"event: response.created\ndata: {\"type\":\"response.created\",\"sequence_number\":0,\"response\":{\"id\":\"resp_BenchBenchBenchBench\",\"object\":\"response\",\"status\":\"in_progress\",\"model\":\"gpt-5.4-mini\",\"output\":[],\"usage\":null}}\n\n",
+                b"event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"sequence_number\":4,\"item_id\":\"msg_bench\",\"output_index\":0,\"content_index\":0,\"delta\":\" and so on\",\"logprobs\":[]}\n\n",
+                b"event: response.completed\ndata: {\"type\":\"response.completed\",\"sequence_number\":9,\"response\":{\"id\":\"resp_BenchBenchBenchBench\",\"object\":\"response\",\"status\":\"completed\",\"model\":\"gpt-5.4-mini\",\"output\":[],\"usage\":{\"input_tokens\":10,\"input_tokens_details\":{\"cached_tokens\":0},\"output_tokens\":300,\"output_tokens_details\":{\"reasoning_tokens\":0},\"total_tokens\":310}}}\n\n",
+            ),
+        })
+    }
+}
 
 /// The response, as the blocking API sends it.
-pub(crate) fn response(ask: &Ask, scenario: Scenario) -> String {
+fn response(ask: &Ask, scenario: Scenario) -> String {
     let mut answer = Answer::new(ask, scenario);
     let id = answer.seed.id("resp_", 48);
     let end = Ending::of(answer.end, scenario);
@@ -22,7 +84,7 @@ pub(crate) fn response(ask: &Ask, scenario: Scenario) -> String {
 }
 
 /// The same as events.
-pub(crate) fn events(ask: &Ask, scenario: Scenario) -> Vec<String> {
+fn events(ask: &Ask, scenario: Scenario) -> Vec<String> {
     let mut answer = Answer::new(ask, scenario);
     let id = answer.seed.id("resp_", 48);
     let end = Ending::of(answer.end, scenario);
@@ -60,7 +122,7 @@ pub(crate) fn events(ask: &Ask, scenario: Scenario) -> Vec<String> {
 }
 
 /// The provider's error event; for [`Scenario::Failed`] the event that says the response failed.
-pub(crate) fn error_event(ask: &Ask, scenario: Scenario, number: usize) -> String {
+fn error_event(ask: &Ask, scenario: Scenario, number: usize) -> String {
     if scenario == Scenario::Failed {
         let mut answer = Answer::new(ask, scenario);
         let id = answer.seed.id("resp_", 48);

@@ -5,7 +5,7 @@ use crate::error::StoreError;
 use crate::rows::ai_gateway_keys::GatewayKeyRotation;
 use lychgate_types::{GatewayKeyId, Timestamp};
 
-crate::sql::texts! {
+crate::sql::statements! {
     MARK_ROTATED = "UPDATE ai_gateway_keys SET rotated_at = $2 WHERE id = $1";
     GRACE_END = "SELECT MAX(valid_until) AS valid_until FROM ai_gateway_key_retired_secrets \
          WHERE key_id = $1 AND valid_until > $2";

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 const PATH: &str = "/ai/anthropic/v1/messages";
 
-/// A proxy: says `answer` to each head, then connects through to `target` if there is one.
+/// A proxy: sends `answer` for each head, then connects to `target` if there is one.
 struct Proxy {
     address: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
@@ -53,7 +53,7 @@ impl Proxy {
         self.heads.lock().unwrap().clone()
     }
 
-    /// Its variables, with a credential.
+    /// Its environment variables, with a credential.
     fn variables(&self, no: &'static str) -> OutboundProxy {
         let url = format!("http://user:canary@{}", self.address);
         OutboundProxy::from_variables(|name| match name {
@@ -76,7 +76,7 @@ impl Proxy {
         provider.allow_private = allow_private;
         provider.policy.retry.max_attempts = 1;
         world.control.configure(vec![provider]);
-        world.control.in_force().await;
+        world.control.until_in_force().await;
         world
     }
 }
@@ -97,13 +97,13 @@ async fn https_goes_through_a_tunnel() {
         "{heads:?}"
     );
     assert!(heads[0].contains(CREDENTIAL), "{heads:?}");
-    // Nothing of the request is the proxy's to see, and the provider sees nothing of the proxy's credential.
+    // The proxy sees nothing of the request, and the provider nothing of the proxy's credential.
     assert!(!heads[0].contains("x-api-key"), "{heads:?}");
     assert_eq!(provider.seen()[0].host.as_deref(), Some("api.example.com"));
 }
 
 #[tokio::test]
-async fn http_is_asked_for_by_its_whole_url() {
+async fn http_requests_name_the_whole_url() {
     let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
     let proxy = Proxy::start(answer, None).await;
     let world = proxy
@@ -123,7 +123,7 @@ async fn http_is_asked_for_by_its_whole_url() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_refuses_is_told_apart_from_the_provider() {
+async fn a_proxys_refusal_is_distinguished_from_the_providers() {
     for (answer, says) in [
         (
             "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
@@ -147,7 +147,7 @@ async fn a_proxy_that_refuses_is_told_apart_from_the_provider() {
 }
 
 #[tokio::test]
-async fn what_can_be_told_to_be_inside_is_not_asked_of_a_proxy() {
+async fn obviously_private_targets_are_not_requested_through_a_proxy() {
     let proxy = Proxy::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", None).await;
     for url in [
         "http://127.0.0.1:9",
@@ -169,7 +169,7 @@ async fn what_can_be_told_to_be_inside_is_not_asked_of_a_proxy() {
 }
 
 #[tokio::test]
-async fn no_proxy_is_gone_around() {
+async fn no_proxy_is_respected() {
     let proxy = Proxy::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", None).await;
     let listener = TcpListener::bind("127.0.0.2:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! The end of a process, a client that takes nothing, and a rush: through the listener.
+//! Shutdown, slow clients and overload, through the listener.
 
 use crate::support::{Client, Control, End, Provider, World, config, options, ready, until};
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 const PATH: &str = "/ai/anthropic/v1/messages";
 
-/// A gateway that is served as a replica is, and ended as one.
+/// A gateway that is served and shut down like a replica.
 struct Replica {
     gateway: Gateway,
     address: SocketAddr,
@@ -33,7 +33,7 @@ impl Replica {
     async fn start() -> Self {
         let provider = Provider::start().await;
         let control = Control::new();
-        let bearer = format!("Bearer {}", control.good_token().expose());
+        let bearer = format!("Bearer {}", control.valid_token().expose());
         control.configure(vec![config("anthropic", ProviderType::Anthropic, &provider.url(""))]);
         let gateway = Gateway::start(options(&control), Arc::new(control.clone()), Ambient::system()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -130,13 +130,13 @@ async fn streams_finish_while_new_requests_are_refused_on_the_same_connections()
     assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), &last[..]);
     let control = ending.await.unwrap();
     assert_eq!(control.records().len(), 3);
-    // Both kinds of connection were told and ended in good order.
+    // Both kinds of connection were closed gracefully.
     kept.until_closed().await;
     connection.await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_over_the_limit_is_cut_and_still_recorded() {
+async fn a_stream_over_the_drain_limit_is_cut_off_and_still_recorded() {
     let replica = Replica::start().await;
     let mut client = Client::connect(replica.address).await;
     replica.post(&mut client, br#"{"stream":true}"#).await;
@@ -153,13 +153,13 @@ async fn a_stream_over_the_limit_is_cut_and_still_recorded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_takes_nothing_is_cut() {
+async fn a_client_that_reads_nothing_is_cut_off() {
     let world = World::new().await;
     let _client = world.post(PATH, br#"{"stream":true}"#).await;
     let mut stream = world.provider.next().await;
     stream.stream().await;
     let begun = tokio::time::Instant::now();
-    // More than all buffers between the two hold; the provider is not read from any further, either.
+    // More than all buffers in between can hold; the gateway stops reading from the provider, too.
     let piece = vec![b'x'; 1 << 20];
     while tokio::time::timeout(Duration::from_secs(120), stream.try_raw(&chunk(&piece)))
         .await
@@ -167,7 +167,7 @@ async fn a_client_that_takes_nothing_is_cut() {
     {
         assert!(begun.elapsed() < Duration::from_secs(600));
     }
-    // Time passes only while nobody is busy.
+    // Paused time passes only while every task is idle.
     while world.gateway.in_flight() > 0 {
         assert!(begun.elapsed() < Duration::from_secs(600));
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -188,7 +188,7 @@ fn chunk(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rush_gets_answers_or_refusals_and_nothing_else() {
+async fn under_overload_every_request_gets_an_answer_or_a_refusal() {
     const CONNECTIONS: usize = 512;
     const AT_ONCE: u64 = 64;
     let world = Arc::new(World::with_options(|options| options.max_requests = AT_ONCE).await);

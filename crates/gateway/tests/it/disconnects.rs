@@ -1,4 +1,4 @@
-//! The client leaves before the end.
+//! The client disconnects before the end.
 
 use crate::support::{World, until};
 use std::time::Duration;
@@ -9,7 +9,7 @@ const STOP: &[u8] = b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n
 const REQUEST: &[u8] = br#"{"model":"m","stream":true}"#;
 
 #[tokio::test]
-async fn in_mid_stream_the_rest_is_read_for_its_usage() {
+async fn mid_stream_the_rest_is_read_for_its_usage() {
     let world = World::new().await;
     let mut client = world.post("/ai/anthropic/v1/messages", REQUEST).await;
     let mut exchange = world.provider.next().await;
@@ -33,7 +33,7 @@ async fn in_mid_stream_the_rest_is_read_for_its_usage() {
     );
     assert_eq!(record.stop_reason.as_deref(), Some("end_turn"));
     until(|| world.gateway.in_flight() == 0).await;
-    // Read to its end, the connection to the provider may be used again, and nothing of the old answer is in it.
+    // Read to its end, the connection to the provider can be reused, and nothing of the old answer is left in it.
     let mut client = world.post("/ai/anthropic/v1/messages", REQUEST).await;
     exchange.done();
     world.provider.next().await.json("200 OK", "", "{}").await;
@@ -41,7 +41,7 @@ async fn in_mid_stream_the_rest_is_read_for_its_usage() {
 }
 
 #[tokio::test]
-async fn what_takes_too_long_or_too_much_is_estimated() {
+async fn beyond_the_drain_limits_usage_is_estimated() {
     for by_time in [true, false] {
         let world = World::with_options(|options| {
             if by_time {
@@ -59,7 +59,7 @@ async fn what_takes_too_long_or_too_much_is_estimated() {
         client.at_least(START.len()).await;
         drop(client);
         if !by_time {
-            // The gateway hangs up somewhere in here.
+            // The gateway hangs up at some point.
             while exchange.try_raw(b"10\r\n: 345678901234\n\n\r\n").await.is_ok() {
                 tokio::task::yield_now().await;
             }
@@ -73,7 +73,7 @@ async fn what_takes_too_long_or_too_much_is_estimated() {
 }
 
 #[tokio::test]
-async fn before_the_head_the_answer_is_still_waited_for() {
+async fn before_the_head_the_answer_is_still_awaited() {
     let world = World::new().await;
     let client = world.post("/ai/anthropic/v1/messages", br#"{"model":"m"}"#).await;
     let mut exchange = world.provider.next().await;
@@ -98,7 +98,7 @@ async fn before_the_head_the_answer_is_still_waited_for() {
 }
 
 #[tokio::test]
-async fn before_a_head_that_does_not_come_it_is_given_up() {
+async fn before_the_head_the_wait_is_limited() {
     let world = World::with_options(|options| options.drain_limits.time = Duration::from_millis(50)).await;
     let client = world.post("/ai/anthropic/v1/messages", br#"{"model":"m"}"#).await;
     let exchange = world.provider.next().await;
@@ -113,7 +113,7 @@ async fn before_a_head_that_does_not_come_it_is_given_up() {
 }
 
 #[tokio::test]
-async fn after_the_last_event_leaving_is_no_abort() {
+async fn disconnecting_after_the_last_event_is_no_abort() {
     let world = World::new().await;
     let mut client = world.post("/ai/anthropic/v1/messages", REQUEST).await;
     let mut exchange = world.provider.next().await;
@@ -131,7 +131,7 @@ async fn after_the_last_event_leaving_is_no_abort() {
 }
 
 #[tokio::test]
-async fn what_only_passes_through_is_dropped() {
+async fn an_unrecorded_request_is_cancelled() {
     let world = World::new().await;
     let mut client = world.send("GET /ai/openai/v1/models", "", b"").await;
     let mut exchange = world.provider.next().await;

@@ -60,7 +60,7 @@ async fn a_head_without_end_is_refused() {
 }
 
 #[tokio::test]
-async fn the_end_lets_a_request_finish_and_takes_no_more() {
+async fn shutdown_lets_a_request_finish_and_accepts_no_more() {
     let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (inside, go) = (Arc::clone(&entered), Arc::clone(&leave));
     let router = Router::new().route(
@@ -87,7 +87,7 @@ async fn the_end_lets_a_request_finish_and_takes_no_more() {
 #[tokio::test(start_paused = true)]
 async fn a_connection_without_a_request_is_closed() {
     let (address, _stop, _serving) = served(Router::new().route("/", get(peer))).await;
-    // Nothing, the beginning of either HTTP's first word, and a whole HTTP/2 greeting with nothing behind it.
+    // Nothing, the beginning of a request of either HTTP version, and a complete HTTP/2 preface with nothing after it.
     for said in [&b""[..], b"P", b"GET / HT", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
         let mut client = Client::connect(address).await;
         client.write(said).await;

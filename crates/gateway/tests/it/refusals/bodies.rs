@@ -1,0 +1,76 @@
+//! Request bodies that are too long, incomplete or not JSON.
+
+use super::{is_anthropic, refused};
+use crate::support::World;
+use std::time::Duration;
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused_announced_or_not() {
+    let world = World::with_options(|options| options.body_limit = 1000).await;
+    let token = world.token.expose();
+    let big = vec![b' '; 200_000];
+    let mut client = world.post("/ai/anthropic/v1/messages", &big).await;
+    assert!(refused(&mut client, 413).await.1.contains("1000"));
+
+    let mut client = world.client().await;
+    let head = format!(
+        "POST /ai/openai/v1/responses HTTP/1.1\r\nhost: gw\r\nauthorization: Bearer {token}\r\ntransfer-encoding: chunked\r\n\r\n"
+    );
+    client.write(head.as_bytes()).await;
+    for _ in 0..200 {
+        client.write(b"3e8\r\n").await;
+        client.write(&big[..1000]).await;
+        client.write(b"\r\n").await;
+    }
+    client.write(b"0\r\n\r\n").await;
+    refused(&mut client, 413).await;
+
+    let mut client = world.client().await;
+    let head = format!(
+        "POST /ai/openai/v1/responses HTTP/1.1\r\nhost: gw\r\nauthorization: Bearer {token}\r\nexpect: 100-continue\r\ncontent-length: 99999999\r\n\r\n"
+    );
+    client.write(head.as_bytes()).await;
+    refused(&mut client, 413).await;
+
+    let fits = vec![b' '; 998];
+    let mut client = world
+        .post("/ai/anthropic/v1/messages", &[&fits[..], b"{}"].concat())
+        .await;
+    world.provider.next().await.json("200 OK", "", "{}").await;
+    assert_eq!(client.answer().await.0.status, 200);
+}
+
+#[tokio::test]
+async fn a_body_that_stalls_is_refused() {
+    let world = World::with_options(|options| options.body_idle_timeout = Duration::from_millis(30)).await;
+    let token = world.token.expose();
+    let mut client = world.client().await;
+    let head = format!(
+        "POST /ai/openai/v1/responses HTTP/1.1\r\nhost: gw\r\nauthorization: Bearer {token}\r\ncontent-length: 10\r\n\r\n{{"
+    );
+    client.write(head.as_bytes()).await;
+    let (head, _) = client.answer().await;
+    assert_eq!(head.status, 408);
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_json_is_refused_if_it_has_to_be_parsed() {
+    let world = World::new().await;
+    for body in [&b"{\"model\":"[..], b"[]", b"", b"\xff"] {
+        let mut client = world.post("/ai/anthropic/v1/messages", body).await;
+        let (_, text) = refused(&mut client, 400).await;
+        assert!(is_anthropic(text.as_bytes()) && text.contains("JSON"), "{text}");
+    }
+    let mut client = world
+        .send("POST /ai/openai/v1/responses", "content-encoding: zstd\r\n", b"(zstd)")
+        .await;
+    assert!(refused(&mut client, 415).await.1.contains("uncompressed"));
+    // A path that is not recorded is relayed without parsing.
+    let mut client = world
+        .post("/ai/anthropic/v1/messages/count_tokens", b"{\"model\":")
+        .await;
+    let mut exchange = world.provider.next().await;
+    assert_eq!(exchange.body, b"{\"model\":");
+    exchange.json("400 Bad Request", "", "{\"theirs\":1}").await;
+    assert_eq!(client.answer().await.1, b"{\"theirs\":1}");
+}

@@ -1,0 +1,190 @@
+//! What the gateway itself refuses: status, the provider's error shape, and that nothing is sent anywhere.
+
+mod bodies;
+mod providers;
+
+use crate::support::{Answer, Client, Control, World, ready, until};
+use lychgate_link::Authorization;
+use lychgate_types::Ambient;
+use lychgate_types::random::Random;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+fn is_anthropic(body: &[u8]) -> bool {
+    body.starts_with(b"{\"type\":\"error\"") || String::from_utf8_lossy(body).contains("\"type\":\"error\"")
+}
+
+fn is_openai(body: &[u8]) -> bool {
+    String::from_utf8_lossy(body).contains("\"param\":null") && !is_anthropic(body)
+}
+
+async fn refused(client: &mut Client, status: u16) -> (Answer, String) {
+    let (head, body) = client.answer().await;
+    let text = String::from_utf8(body).unwrap();
+    assert_eq!(head.status, status, "{text}");
+    assert_eq!(head.header("content-type"), Some("application/json"));
+    (head, text)
+}
+
+#[tokio::test]
+async fn without_a_valid_token_nothing_is_sent() {
+    let world = World::new().await;
+    let stranger = Control::new().valid_token();
+    let forbidden = world.control.token(Authorization::Known {
+        may_send_requests: false,
+        lease: Duration::from_secs(9),
+    });
+    let mut typo = world.token.expose().to_owned();
+    typo.replace_range(45.., if typo.ends_with('a') { "b" } else { "a" });
+    for (header, status, says) in [
+        (String::new(), 401, "no Lychgate token"),
+        ("authorization: Bearer sk-whatever\r\n".into(), 401, "lgu_"),
+        (format!("authorization: Bearer {typo}\r\n"), 401, "checksum"),
+        (
+            format!("authorization: Bearer {}\r\n", stranger.expose()),
+            401,
+            "not known",
+        ),
+        (
+            format!("x-lychgate-token: {}\r\n", world.token.expose()),
+            401,
+            "bring your own",
+        ),
+        (format!("x-api-key: {}\r\n", forbidden.expose()), 403, "may not"),
+    ] {
+        for path in [
+            "/ai/anthropic/v1/messages",
+            "/ai/openai/v1/chat/completions",
+            "/ai/openai/v1/models",
+        ] {
+            let mut client = world.client().await;
+            let method = if path.ends_with("models") { "GET" } else { "POST" };
+            client
+                .send(
+                    &format!("{method} {path}"),
+                    &header,
+                    if method == "GET" { b"" } else { b"{}" },
+                )
+                .await;
+            let (_, body) = refused(&mut client, status).await;
+            assert!(body.contains(says), "{header}: {body}");
+            assert_eq!(is_anthropic(body.as_bytes()), path.contains("anthropic"), "{body}");
+            assert!(!body.contains(stranger.expose()) && !body.contains(&typo), "{body}");
+        }
+    }
+    // A mistyped token is never looked up; the unknown one was once, and then its denial was known.
+    assert_eq!(world.control.lookups(), 2);
+    assert_eq!(world.gateway.spool_depth() + world.control.records().len() as u64, 0);
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_refused_at_once() {
+    let world = World::new().await;
+    let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
+    let mut exchange = world.provider.next().await;
+    exchange.json("200 OK", "", "{}").await;
+    client.answer().await;
+    world.control.revoke(&world.token);
+    // The stream is ordered: once the gateway has the configuration sent after the revocation, it has the revocation.
+    world.reconfigure().await;
+    let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
+    assert!(refused(&mut client, 401).await.1.contains("revoked"));
+}
+
+#[tokio::test]
+async fn paths_and_methods_that_are_not_allowed() {
+    let world = World::new().await;
+    for (line, status, allow) in [
+        ("GET /ai/anthropic/v1/messages", 405, Some("POST")),
+        ("DELETE /ai/openai/v1/models/x", 405, Some("GET")),
+        ("GET /ai/anthropic/v1/organizations/users", 404, None),
+        ("GET /ai/openai/v1/models/../files", 404, None),
+        ("POST /ai/openai/v1/files", 404, None),
+        ("POST /ai/openai/v1/messages", 404, None),
+        ("POST /ai/anthropic", 404, None),
+        ("POST /ai/nobody/v1/messages", 404, None),
+        ("POST /ai/nobody/v1/chat/completions", 404, None),
+    ] {
+        let mut client = world.send(line, "", b"").await;
+        let (head, body) = refused(&mut client, status).await;
+        assert_eq!(head.header("allow"), allow, "{line}");
+        let anthropic = line.contains("anthropic") || line.contains("nobody/v1/messages");
+        assert_eq!(
+            (is_anthropic(body.as_bytes()), is_openai(body.as_bytes())),
+            (anthropic, !anthropic),
+            "{line}: {body}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_websocket_is_refused_at_once() {
+    let world = World::new().await;
+    let headers = "connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-key: x\r\nsec-websocket-version: 13\r\n";
+    let mut client = world.client().await;
+    client.send("GET /ai/openai/v1/responses", headers, b"").await;
+    let (_, body) = refused(&mut client, 426).await;
+    assert!(is_openai(body.as_bytes()));
+}
+
+/// So small a spool that one reservation fills it.
+const ONE_RECORD: u64 = 1;
+
+#[tokio::test]
+async fn too_many_requests_or_records_are_refused_with_retry_after() {
+    let world = World::with_options(|options| options.max_requests = 1).await;
+    let mut first = world.post("/ai/anthropic/v1/messages", b"{}").await;
+    let mut exchange = world.provider.next().await;
+    let mut second = world.post("/ai/anthropic/v1/messages", b"{}").await;
+    assert!(refused(&mut second, 503).await.0.header("retry-after").is_some());
+    exchange.json("200 OK", "", "{}").await;
+    first.answer().await;
+
+    let world = World::with_options(|options| options.spool.max_bytes = ONE_RECORD).await;
+    world.control.hold_deliveries();
+    let mut first = world.post("/ai/anthropic/v1/messages", b"{}").await;
+    let mut exchange = world.provider.next().await;
+    // The room is reserved for the first request before there is a record.
+    let mut second = world.post("/ai/anthropic/v1/messages", b"{}").await;
+    let (head, body) = refused(&mut second, 503).await;
+    assert!(
+        head.header("retry-after").is_some() && body.contains("unrecorded"),
+        "{body}"
+    );
+    exchange.json("200 OK", "", "{}").await;
+    first.answer().await;
+    assert!(world.gateway.readiness().unwrap_err().contains("records"));
+    world.control.release_deliveries();
+    ready(&world.gateway).await;
+}
+
+/// Randomness that panics when told to.
+#[derive(Debug)]
+struct Trap(Arc<AtomicBool>);
+
+impl Random for Trap {
+    fn fill(&self, bytes: &mut [u8]) {
+        assert!(!self.0.load(Ordering::SeqCst), "sprung");
+        lychgate_types::random::SystemRandom.fill(bytes);
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_one_requests_500() {
+    let sprung = Arc::new(AtomicBool::new(false));
+    let ambient = Ambient::new(
+        Arc::new(lychgate_types::clock::SystemClock),
+        Arc::new(Trap(Arc::clone(&sprung))),
+    );
+    let world = World::with(|_| {}, ambient).await;
+    sprung.store(true, Ordering::SeqCst);
+    let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
+    let (_, body) = refused(&mut client, 500).await;
+    assert!(is_anthropic(body.as_bytes()) && !body.contains("sprung"), "{body}");
+    sprung.store(false, Ordering::SeqCst);
+    let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
+    world.provider.next().await.json("200 OK", "", "{}").await;
+    assert_eq!(client.answer().await.0.status, 200);
+    until(|| world.gateway.in_flight() == 0).await;
+}

@@ -1,0 +1,51 @@
+//! What requests to each provider type look like, written down a second time.
+
+use lychgate_types::provider::ProviderType;
+
+/// A provider type, as the specification has it.
+pub struct Expected {
+    /// Below the base URL: what may be asked for, and that nothing else may. A slash at the end means anything below.
+    pub paths: &'static [&'static str],
+    /// The headers that a user token may be in, the first has precedence.
+    pub token: &'static [&'static str],
+    /// The headers that a provider key of the user's own may be in.
+    pub own_key: &'static [&'static str],
+    /// The header that the central key goes in, and what precedes it there.
+    pub central_key: (&'static str, &'static str),
+}
+
+/// Headers with some provider's credential: exactly one goes upstream, whatever the type.
+pub const CREDENTIALS: &[&str] = &["authorization", "x-api-key", "api-key", "x-goog-api-key"];
+
+/// The expectations of a provider type.
+pub const fn expected(provider_type: ProviderType) -> Expected {
+    match provider_type {
+        ProviderType::Anthropic => Expected {
+            paths: &[
+                "/v1/messages",
+                "/v1/messages/count_tokens",
+                "/v1/models",
+                "/v1/models/",
+                "/api/event_logging/",
+            ],
+            token: &["x-api-key", "authorization"],
+            own_key: &["x-api-key", "authorization"],
+            central_key: ("x-api-key", ""),
+        },
+        ProviderType::OpenAi | ProviderType::OpenAiCompatible => Expected {
+            paths: &[
+                "/chat/completions",
+                "/responses",
+                "/responses/",
+                "/embeddings",
+                "/models",
+                "/models/",
+                "/conversations",
+                "/conversations/",
+            ],
+            token: &["authorization", "x-api-key"],
+            own_key: &["authorization"],
+            central_key: ("authorization", "Bearer "),
+        },
+    }
+}
