@@ -1,6 +1,6 @@
 //! The handle on a running gateway.
 
-use crate::inbound::front::{DataPlane, Front};
+use crate::inbound::front::Front;
 use crate::inbound::stack::Stack;
 use crate::link::{attach, deliver, offline};
 use crate::options::Options;
@@ -111,7 +111,7 @@ impl Gateway {
 
     /// [`Self::router`] and `rest` behind one listener, with a fast path for what is under `/ai/`.
     pub fn front(&self, rest: Router) -> Front {
-        Front::new(DataPlane::Whole(Stack(Arc::clone(&self.core))), rest)
+        Front::new(Stack(Arc::clone(&self.core)), rest)
     }
 
     /// Whether this gateway may receive traffic; if not, why. While the control plane can't be reached it stays ready for as

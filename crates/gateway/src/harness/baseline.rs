@@ -1,5 +1,5 @@
-//! The relay alone: no token is asked for, nothing is read beside the relay, nothing is recorded. The bench measures it to tell
-//! what governance costs. No role of the product serves it.
+//! The relay alone: no token is asked for, nothing is read beside the relay, nothing is recorded. `bench/` measures it to tell
+//! what governance costs. Not used by the product.
 
 use crate::error::Refusal;
 use crate::exchange::headers::{AnswerBody, StrippedHeaders, to_client};
@@ -23,18 +23,18 @@ use lychgate_wire::provider::likely_family;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Serves `/ai/PROVIDER/…` for the providers of a configuration, to whoever asks. Needs a Tokio runtime.
+/// Serves `/ai/PROVIDER/…` for the providers of a configuration, without a token. Needs a Tokio runtime.
 pub fn front(options: Options, configuration: &Configuration) -> Result<Front, StartError> {
     let relay = Relay(Arc::new(Parts {
         upstream: Upstream::new(&options.provider_cas, options.proxy.clone()).map_err(StartError::Tls)?,
         table: Table::default().next(configuration),
         options,
     }));
-    Ok(Front::new(DataPlane::Bare(relay), Router::new()))
+    Ok(Front::new(relay, Router::new()))
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct Relay(Arc<Parts>);
+struct Relay(Arc<Parts>);
 
 #[derive(Debug)]
 struct Parts {
@@ -43,8 +43,8 @@ struct Parts {
     table: Table,
 }
 
-impl Relay {
-    pub(crate) fn answer(&self, request: Request<Body>) -> Answering {
+impl DataPlane for Relay {
+    fn answer(&self, request: Request<Body>) -> Answering {
         let parts = Arc::clone(&self.0);
         Box::pin(async move { Ok(parts.answer(request).await) })
     }
@@ -95,7 +95,7 @@ impl Parts {
     }
 }
 
-/// Nobody counts these.
+/// Its reason is for the metrics, of which there are none here.
 fn refusal(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Refusal {
     Refusal::new(status, Refused::Internal, message)
 }

@@ -1,19 +1,19 @@
-//! What every request passes, in this order:
+//! What surrounds every request to the data plane, in this order:
 //!
 //! 1. the time of arrival is taken, before anything costs some;
-//! 2. the provider is looked up, since every answer from here on has that provider's shape;
+//! 2. the provider is looked up, since every answer from here on has the shape of that provider's answers;
 //! 3. draining, the state of the control link and the number of requests are checked, because a refusal must stay cheap
 //!    when there is most to refuse;
-//! 4. panics are caught, so that one request's bug is that request's 500 and nothing of it is told;
-//! 5. the request is relayed (`relay`).
+//! 4. panics are caught, so that one request's bug is that request's 500, which tells nothing of it;
+//! 5. the request is relayed (`exchange`).
 //!
-//! `/healthz` and `/readyz` come before all of this: they must answer when nothing else does.
+//! `/healthz` and `/readyz` are not served here: they must answer when nothing else does.
 
 use crate::error::Refusal;
 use crate::exchange::discard::{REFUSED_AT_ONCE, discard_request};
 use crate::exchange::recorder::Arrival;
 use crate::exchange::{Entered, relay};
-use crate::inbound::front::Answering;
+use crate::inbound::front::{Answering, DataPlane};
 use crate::routing::allow_list;
 use crate::shared::Shared;
 use axum::body::Body;
@@ -44,13 +44,13 @@ impl Service<Request<Body>> for Stack {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        self.answer(request)
+        DataPlane::answer(self, request)
     }
 }
 
-impl Stack {
+impl DataPlane for Stack {
     /// Boxed, so that it takes no room once the answer's head is there.
-    pub(crate) fn answer(&self, request: Request<Body>) -> Answering {
+    fn answer(&self, request: Request<Body>) -> Answering {
         Box::pin(answer(Arc::clone(&self.0), request))
     }
 }
