@@ -7,13 +7,12 @@ mod pool;
 pub use endpoint::ControlUrlError;
 
 use crate::DELIVERY_BYTES;
-use crate::convert::id_bytes;
+use crate::convert::status::read_status;
+use crate::error::LinkError;
+use crate::field::id_bytes;
 use crate::generated as wire;
-use crate::link::{
-    Attachment, Authorization, CloseReason, ControlLink, Down, Heartbeat, Hello, LinkError, Message, Receipt,
-};
+use crate::link::{Attachment, Authorization, CloseReason, ControlLink, Down, Heartbeat, Hello, Message, Receipt};
 use crate::record::EncodedRecord;
-use crate::status::read_status;
 use async_trait::async_trait;
 use endpoint::Endpoint;
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};

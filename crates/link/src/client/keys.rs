@@ -2,7 +2,8 @@
 //! attaching, and everywhere once that worked. Until then the one before is used on, so that a mistake in a key file takes
 //! nothing down.
 
-use crate::link::{LinkError, RefusalReason};
+use crate::error::LinkError;
+use lychgate_types::KeyRefusal;
 use lychgate_types::secret::{GatewayKeySecret, SecretHash};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
@@ -88,11 +89,8 @@ fn other_than(newest: &GatewayKeySecret, proven: Option<&GatewayKeySecret>) -> O
 }
 
 /// Whether an error is about the key that was shown.
-pub(super) const fn is_about_the_key(error: &LinkError) -> bool {
-    matches!(
-        error,
-        LinkError::Refused(reason) if !matches!(reason, RefusalReason::TooManyAttempts | RefusalReason::Version(_))
-    )
+pub(super) fn is_about_the_key(error: &LinkError) -> bool {
+    error.refusal().is_some_and(KeyRefusal::is_about_the_key)
 }
 
 /// The key as a call carries it. `None` can't be: a key is letters and digits.

@@ -2,7 +2,7 @@
 //! One that does not answer is left alone for a while, and another asked instead.
 
 use super::endpoint::Endpoint;
-use crate::link::LinkError;
+use crate::error::LinkError;
 use lychgate_types::Ambient;
 use std::sync::Arc;
 use std::time::Duration;
