@@ -173,7 +173,7 @@ fn a_close_is_told_once_and_does_not_wait() {
     mailbox.post_close(CloseReason::Refused(KeyRefusal::Revoked));
     mailbox.post_close(CloseReason::ShuttingDown);
     mailbox.begin(&configuration(1), Beginning::Anew);
-    assert_eq!(next(&mut events), "close KeyRevoked");
+    assert_eq!(next(&mut events), "close Refused(Revoked)");
     assert_eq!(next(&mut events), "end");
     assert_eq!(
         mailbox.ending(),

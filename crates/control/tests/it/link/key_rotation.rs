@@ -30,7 +30,7 @@ async fn closed(replica: &mut Attached) -> CloseReason {
 }
 
 both_engines! {
-    async fn both_secrets_let_in_until_the_grace_ends_then_the_old_one_is_told_that_it_was_rotated(db: TestDb) {
+    async fn both_secrets_are_accepted_until_the_grace_ends_then_the_old_one_is_refused_as_rotated(db: TestDb) {
         let bench = Bench::start(db).await;
         let (_, first) = bench.key("edge").await;
         let mut old = bench.attach(&first).await;
@@ -55,12 +55,12 @@ both_engines! {
         bench.provider("claude", "anthropic").await;
         assert!(matches!(new.next().await, Some(Ok(Down { message: Message::Configuration { .. }, .. }))), "the new one stays");
 
-        let told = eventually("the refusals in the audit log", || async {
+        let refusal = eventually("the refusals in the audit log", || async {
             let entries = bench.audit("action=refuse").await;
-            entries.into_iter().find(|entry| text(&entry["detail"]).starts_with("rotated from 127.0.0.1"))
+            entries.into_iter().find(|entry| text(&entry["detail"]).starts_with("key_rotated from 127.0.0.1"))
         })
         .await;
-        assert_eq!(told["target_prefix"], first.prefix());
+        assert_eq!(refusal["target_prefix"], first.prefix());
         bench.stop().await;
     }
 
