@@ -109,7 +109,7 @@ fn write_books(app: &App, books: Option<&Books>, page: &mut Page) {
             }
         }
     });
-    let position = app.attachments.place();
+    let position = app.attachments.position();
     page.one(Metric::FeedPosition, position);
     page.family(Metric::FeedHead, |samples| {
         if let Some(books) = books {
@@ -131,7 +131,7 @@ fn numbers<S: Texts>(page: &mut Page, metric: Metric, counted: Option<&[(S, u64)
 }
 
 fn write_links(app: &App, page: &mut Page) {
-    let (serving, draining) = app.attachments.attached();
+    let (serving, draining) = app.attachments.count();
     page.family(Metric::AttachedReplicas, |samples| {
         samples.add(&[Label::of(Attached::Serving)], serving);
         samples.add(&[Label::of(Attached::Draining)], draining);

@@ -2,7 +2,7 @@
 //! looked into when the feed told of it.
 
 use super::tick;
-use crate::link::authenticator;
+use crate::link::key_check;
 use crate::state::App;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -14,7 +14,7 @@ pub(super) async fn run(app: App, mut stopped: watch::Receiver<bool>) {
     while tick(PERIOD, &mut stopped).await {
         for session in app.attachments.key_sessions.sweep() {
             // The failure was logged; it is tried again at the next turn.
-            if authenticator::look_up(&app, &session).await.is_err() {
+            if key_check::look_up(&app, &session).await.is_err() {
                 break;
             }
         }

@@ -7,7 +7,8 @@ use super::signal::Signal;
 use super::world::World;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
-use lychgate_link::{Attachment, CloseReason, Down, Heartbeat, LinkError, Message, RefusalReason};
+use lychgate_link::{Attachment, CloseReason, Down, Heartbeat, LinkError, Message};
+use lychgate_types::KeyRefusal;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -187,7 +188,7 @@ impl Stream {
 
 pub(super) fn end(error: &LinkError) -> End {
     match error {
-        LinkError::Refused(reason) if *reason != RefusalReason::TooManyAttempts => End::Refused,
+        LinkError::Refused(refusal) if refusal.reason != KeyRefusal::TooManyAttempts => End::Refused,
         _ => End::Lost,
     }
 }

@@ -2,20 +2,20 @@
 
 use super::signal::Signal;
 use super::world::World;
+use crate::link::authorization::authorization;
 use crate::link::handshake::{self, Lookups};
-use crate::link::service::{bounded, decide};
+use crate::link::key_check::check_cached;
+use crate::link::service::truncated;
 use crate::state::attachments::{Attachments, Detachment, ReplicaIdentity};
 use crate::state::configuration::Loaded;
 use crate::state::feed::Feed;
 use crate::state::key_cache::KeySession;
 use crate::state::outbox::Beginning;
 use async_trait::async_trait;
-use lychgate_link::{
-    Attachment, Authorization, Configuration, EncodedRecord, Heartbeat, Hello, LinkError, Receipt, RefusalReason,
-};
+use lychgate_link::{Attachment, Authorization, Configuration, EncodedRecord, Heartbeat, Hello, LinkError, Receipt};
 use lychgate_store::{Changes, KeyRef, ReplicaAttachment, TokenAuthentication};
 use lychgate_types::secret::SecretHash;
-use lychgate_types::{ControlPlaneId, GatewayKeyId};
+use lychgate_types::{ControlPlaneId, GatewayKeyId, KeyRefusal};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -75,7 +75,7 @@ impl Plane {
     /// Begins to end in good order.
     pub(super) fn leave(&self) {
         self.is_leaving.store(true, Ordering::Relaxed);
-        self.attachments.close_everybody();
+        self.attachments.close_all();
     }
 
     /// Serves a call, unless the process ends.
@@ -94,23 +94,26 @@ impl Plane {
             None => {
                 self.world.look_up().await?;
                 let found = self.world.database().key(secret);
-                let key = found.ok_or(LinkError::Refused(RefusalReason::KeyUnknown))?;
-                self.attachments
-                    .key_sessions
-                    .enter(KeySession::new(key.id, key.name, key.secret_prefix, *secret))
+                let key = found.ok_or(LinkError::refused(KeyRefusal::Unknown))?;
+                self.attachments.key_sessions.get_or_insert(KeySession::new(
+                    key.id,
+                    key.name,
+                    key.secret_prefix,
+                    *secret,
+                ))
             }
         };
         if !session.is_fresh() {
             self.look_key_up(&session).await?;
         }
-        still_open(&session)?;
+        check_cached(&session, None)?;
         Ok(session)
     }
 
     async fn look_key_up(&self, session: &KeySession) -> Result<(), LinkError> {
         let begun = Instant::now();
         self.world.look_up().await?;
-        session.learn(begun, self.world.database().key(&session.hash));
+        session.update(begun, self.world.database().key(&session.hash));
         self.attachments.close_refused(session);
         Ok(())
     }
@@ -129,7 +132,7 @@ impl Plane {
                 id: session.key_id,
                 name: session.name.clone(),
             },
-            told: bounded(&hello),
+            told: truncated(&hello),
             control_plane_id: self.id,
             connected_at: self.world.ambient.now(),
         };
@@ -154,7 +157,7 @@ impl Plane {
     pub(super) async fn authorize(&self, secret: SecretHash, token: SecretHash) -> Result<Authorization, LinkError> {
         let session = self.authenticate(&secret).await?;
         let found = handshake::token(&Asking { plane: self, session }, &self.attachments, &token).await?;
-        Ok(decide(
+        Ok(authorization(
             found.as_ref(),
             self.world.ambient.now(),
             self.world.settings.lease,
@@ -171,7 +174,9 @@ impl Plane {
 
     /// Reads the feed on, and tells whoever is attached here.
     pub(super) async fn catch_up(&self) -> Result<bool, LinkError> {
-        self.feed.read_on(&self.attachments, |place| self.since(place)).await
+        self.feed
+            .read_on(&self.attachments, |position| self.since(position))
+            .await
     }
 
     async fn since(&self, place: u64) -> Result<Changes, LinkError> {
@@ -256,12 +261,6 @@ async fn bury(mut detachments: mpsc::UnboundedReceiver<Detachment>) {
     while detachments.recv().await.is_some() {}
 }
 
-fn still_open(session: &KeySession) -> Result<(), LinkError> {
-    session
-        .refusal(None)
-        .map_or(Ok(()), |reason| Err(LinkError::Refused(reason)))
-}
-
 /// One call of a replica.
 struct Asking<'a> {
     plane: &'a Plane,
@@ -270,12 +269,12 @@ struct Asking<'a> {
 
 #[async_trait]
 impl Lookups for Asking<'_> {
-    async fn key(&self) -> Result<(), LinkError> {
+    async fn refresh_key(&self) -> Result<(), LinkError> {
         self.plane.look_key_up(&self.session).await
     }
 
-    fn still_open(&self) -> Result<(), LinkError> {
-        still_open(&self.session)
+    fn check_key(&self) -> Result<(), LinkError> {
+        check_cached(&self.session, None)
     }
 
     async fn beginning(&self, applied: u64) -> Result<Beginning, LinkError> {

@@ -13,40 +13,20 @@ lychgate_types::text_enum! {
         Refused = "refused",
     }
 
-    /// Why a data plane is not attached.
-    LinkTrouble {
+    /// What broke a data plane's link to its control plane.
+    LinkLoss {
         /// There is no connection, or it was lost.
         Unreachable = "unreachable",
         /// The control plane did not answer in time.
         NoAnswer = "no_answer",
-        /// What answers does not keep to the protocol.
+        /// The answer does not follow the protocol.
         UnexpectedAnswer = "unexpected_answer",
-        /// The control plane is being stopped.
+        /// The control plane is shutting down.
         ShuttingDown = "shutting_down",
-        /// The control plane failed inside.
+        /// The control plane had an internal error.
         InternalError = "internal_error",
-        /// A change was missed, so the attachment begins anew.
+        /// A change was missed, so the attachment starts over.
         ChangeMissed = "change_missed",
-        /// Too many bad attempts came from this address.
-        TooManyAttempts = "too_many_attempts",
-        /// The gateway key is none.
-        KeyMalformed = "key_malformed",
-        /// There is no such gateway key.
-        KeyUnknown = "key_unknown",
-        /// The gateway key was deleted.
-        KeyRevoked = "key_revoked",
-        /// The gateway key's time is over.
-        KeyExpired = "key_expired",
-        /// The gateway key has another secret now.
-        KeyRotated = "key_rotated",
-        /// The gateway key is disabled.
-        KeyDisabled = "key_disabled",
-        /// The gateway key does not let in from this address.
-        SourceNotAllowed = "source_not_allowed",
-        /// The versions do not fit.
-        Version = "version",
-        /// Something that only a newer control plane knows.
-        Other = "other",
     }
 
     /// Who wants that no new requests are taken.
@@ -179,28 +159,6 @@ lychgate_types::text_enum! {
         Known = "known",
         /// It can't be taken.
         Rejected = "rejected",
-    }
-
-    /// Why a replica was not let in.
-    KeyRefusal {
-        /// What it showed is no gateway key.
-        Malformed = "malformed",
-        /// There is no such gateway key.
-        Unknown = "unknown",
-        /// The gateway key was deleted.
-        Revoked = "revoked",
-        /// The gateway key's time is over.
-        Expired = "expired",
-        /// The gateway key has another secret now.
-        Rotated = "rotated",
-        /// The gateway key is disabled.
-        Disabled = "disabled",
-        /// The gateway key does not let in from its address.
-        SourceNotAllowed = "source_not_allowed",
-        /// Too many bad attempts came from its address.
-        TooManyAttempts = "too_many_attempts",
-        /// The versions do not fit.
-        ProtocolVersion = "protocol_version",
     }
 
     /// Why a caller of the API is a stranger. The same words are the codes of the answers.

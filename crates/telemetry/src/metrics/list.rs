@@ -1,8 +1,9 @@
 //! Every metric that there is. `metrics.md` beside this crate is made from it.
 
 use super::labels::*;
-use lychgate_types::Texts;
+use super::link_trouble::LinkTrouble;
 use lychgate_types::interception::Outcome;
+use lychgate_types::{KeyRefusal, Texts};
 
 /// Who serves a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,7 +139,7 @@ metrics! {
         Replicas = Gauge "lychgate_replicas" [state in ReplicaState] "Replicas in the registry, the same from every control plane.",
         GatewayKeys = Gauge "lychgate_gateway_keys" [state in KeyState] "Gateway keys, the same from every control plane.",
         GatewayKeyExpires = Gauge "lychgate_gateway_key_expires_timestamp_seconds" [gateway_key] "When a gateway key expires that does so within 14 days, in seconds since 1970; the 100 next ones, the same from every control plane.",
-        KeyRefusals = Counter "lychgate_gateway_key_refusals_total" [reason in KeyRefusal] "Calls of replicas that were not let in.",
+        KeyRefusals = Counter "lychgate_gateway_key_refusals_total" [reason in KeyRefusal] "Calls of replicas that were refused.",
         LinkCallsFailed = Counter "lychgate_link_calls_failed_total" "Calls of replicas that failed inside, as a rule because the database did.",
         Ingested = Counter "lychgate_ingest_records_total" [result in Ingested] "Records that replicas delivered, by what became of them.",
         IngestBatches = Counter "lychgate_ingest_batches_total" "Batches of records taken in.",
