@@ -83,13 +83,13 @@ impl Replica {
     /// # Errors
     /// Why not.
     pub async fn admit(&self, provider: &str, token: &str) -> Result<Admission, Refused> {
-        let core = &self.gateway.core;
+        let shared = &self.gateway.shared;
         let path = format!("/ai/{provider}/v1/messages");
         let request = Request::post(&path).header("x-api-key", token).body(());
         let (parts, ()) = request.map_err(|error| refused(400, &error.to_string()))?.into_parts();
-        let entered = enter(core, &path, &parts.headers).1;
+        let entered = enter(shared, &path, &parts.headers).1;
         let Entered { guard, provider, .. } = entered.map_err(|no| refused(no.status.as_u16(), &no.message))?;
-        let admission = admit(core, &provider, &parts).await;
+        let admission = admit(shared, &provider, &parts).await;
         let admission = admission.map_err(|no| refused(no.status.as_u16(), &no.message))?;
         match admission.recorded {
             Some((_, slot)) => Ok(Admission { slot, guard }),
@@ -99,13 +99,13 @@ impl Replica {
 
     /// Records, and pieces of segments, that lie aside.
     pub fn set_aside(&self) -> u64 {
-        self.gateway.core.spool.set_aside_count()
+        self.gateway.shared.spool.set_aside_count()
     }
 
     /// Tokens that are believed.
     pub fn believed(&self) -> usize {
-        let core = &self.gateway.core;
-        core.leases.persist(core.ambient.now()).len()
+        let shared = &self.gateway.shared;
+        shared.leases.persist(shared.ambient.now()).len()
     }
 
     /// Ends it as the end of its process would: nobody is told, and nothing more is written.
