@@ -4,6 +4,10 @@ use crate::connect::Store;
 use crate::error::StoreError;
 use crate::rows::idempotency::{Operation, RememberedAnswer};
 use lychgate_authz::{Caller, Target, authorise};
+use std::time::Duration;
+
+/// How long an answer is remembered.
+pub(crate) const REMEMBERED: Duration = Duration::from_secs(3600);
 
 impl Store {
     /// The answer that the calling user got under this key within the last hour.

@@ -88,10 +88,10 @@ both_engines! {
         tick();
         store.provider_delete(owner, new.id).await.unwrap();
         // Nothing was there any more, so nothing was done.
-        store.provider_delete(owner, new.id).await.unwrap();
-        store.ai_gateway_key_delete(owner, key.id).await.unwrap();
-        store.user_delete(owner, user.id).await.unwrap();
-        store.token_revoke(owner, made.id).await.unwrap();
+        store.provider_delete(owner, new.id).await.unwrap_err();
+        store.ai_gateway_key_delete(owner, key.id).await.unwrap_err();
+        store.user_delete(owner, user.id).await.unwrap_err();
+        store.token_revoke(owner, made.id).await.unwrap_err();
         let mut found = entries(db, owner, AuditFilter { since, ..AuditFilter::default() }).await;
         found.reverse();
         let expected = [
@@ -144,7 +144,7 @@ both_engines! {
         let mut of_keys = entries(db, &people.owner.caller, AuditFilter { since: since_then, ..AuditFilter::default() }).await;
         of_keys.reverse();
         let expected = [
-            ("rotate", "ai_gateway_key", "denied", None),
+            ("rotate", "ai_gateway_key", "denied", Some("edge")),
             ("rotate", "ai_gateway_key", "denied", None),
             ("update", "ai_gateway_key", "denied", None),
         ];
@@ -156,7 +156,7 @@ both_engines! {
         let expected = [
             ("create", "ai_gateway_key", "denied", Some("edge")),
             ("delete", "user", "denied", None),
-            ("delete", "user", "denied", None),
+            ("delete", "user", "denied", Some("root")),
             ("create", "token", "denied", Some("laptop")),
         ];
         assert_eq!(words(&found), expected);

@@ -106,7 +106,7 @@ both_engines! {
                 tasks.spawn(async move { store.token_revoke(&owner, id).await });
             }
             for done in tasks.join_all().await {
-                done.unwrap().unwrap();
+                done.unwrap();
             }
         };
         let reading = async {

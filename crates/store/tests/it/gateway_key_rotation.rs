@@ -118,7 +118,7 @@ both_engines! {
 
         let (rotation, third) = rotation(db);
         db.store().ai_gateway_key_rotate(&owner, id, rotation).await.unwrap();
-        assert!(db.store().ai_gateway_key_delete(&owner, id).await.unwrap());
+        assert_eq!(db.store().ai_gateway_key_delete(&owner, id).await.unwrap(), id);
         for secret in [&second, &third] {
             assert_eq!(standing(db, secret).await, None);
         }

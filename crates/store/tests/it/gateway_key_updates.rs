@@ -131,7 +131,7 @@ both_engines! {
         let (mut new, _) = gateway_key(db, "edge");
         new.providers = Some(vec![claude.id]);
         db.store().ai_gateway_key_insert(&owner, new.clone(), None).await.unwrap();
-        assert!(db.store().provider_delete(&owner, claude.id).await.unwrap());
+        db.store().provider_delete(&owner, claude.id).await.unwrap();
         assert_eq!(db.store().ai_gateway_key_find(&owner, "edge").await.unwrap().providers, Some(vec![]));
         assert_eq!(scope(db, new.id).await, Some(Some(vec![claude.id])));
     }

@@ -103,12 +103,12 @@ pub(crate) fn narrowed(caller: &Caller, scopes: &[&str]) -> Caller {
     caller
 }
 
-pub(crate) fn token(db: &TestDb, user_id: UserId) -> (TokenInsert, UserTokenSecret) {
+pub(crate) fn token(db: &TestDb, user: UserId) -> (TokenInsert, UserTokenSecret) {
     let secret = UserTokenSecret::generate(&db.ambient());
     let insert = TokenInsert {
         id: db.ambient().new_id(),
         created_at: db.ambient().now(),
-        user_id,
+        user: user.into(),
         name: "laptop".into(),
         secret_prefix: secret.prefix().into(),
         hashed_secret: secret.hash().as_bytes().to_vec(),

@@ -34,9 +34,10 @@ both_engines! {
         db.store().token_insert(&people.member.caller, new.clone()).await.unwrap();
         db.clock().advance(Duration::from_secs(9));
         let now = db.ambient().now();
-        assert_eq!(db.store().token_revoke(&people.member.caller, new.id).await.unwrap(), Some(secret.hash()));
-        assert_eq!(db.store().token_revoke(&people.member.caller, new.id).await.unwrap(), None);
-        assert_eq!(db.store().token_revoke(&people.member.caller, db.ambient().new_id()).await.unwrap(), None);
+        assert_eq!(db.store().token_revoke(&people.member.caller, new.id).await.unwrap(), secret.hash());
+        assert!(matches!(db.store().token_revoke(&people.member.caller, new.id).await, Err(StoreError::NotFound)));
+        let unknown = db.ambient().new_id();
+        assert!(matches!(db.store().token_revoke(&people.owner.caller, unknown).await, Err(StoreError::NotFound)));
         assert_eq!(db.store().token_get(&people.member.caller, new.id).await.unwrap().revoked_at, Some(now));
         let found = db.store().token_authenticate(&plane(), &secret.hash()).await.unwrap().unwrap();
         assert_eq!(found.revoked_at, Some(now));
@@ -63,16 +64,23 @@ both_engines! {
         let hidden = |r: Result<_, StoreError>| assert!(matches!(r, Err(StoreError::Denied(Denial::Hidden))), "{r:?}");
         hidden(store.token_insert(&people.member.caller, token(db, people.owner.id).0).await.map(drop));
         hidden(store.token_revoke(&people.member.caller, theirs).await.map(drop));
-        assert!(matches!(store.token_get(&people.member.caller, theirs).await, Err(StoreError::NotFound)));
+        hidden(store.token_get(&people.member.caller, theirs).await.map(drop));
+        // The same as for what is not there.
+        hidden(store.token_insert(&people.member.caller, token(db, db.ambient().new_id()).0).await.map(drop));
+        hidden(store.token_revoke(&people.member.caller, db.ambient().new_id()).await.map(drop));
+        hidden(store.token_get(&people.member.caller, db.ambient().new_id()).await.map(drop));
         let seen = store.token_revoke(&people.auditor.caller, theirs).await;
         assert!(matches!(seen, Err(StoreError::Denied(Denial::Forbidden))), "an auditor may know of it");
         assert_eq!(store.token_get(&people.auditor.caller, theirs).await.unwrap().revoked_at, None);
-        let own = store.token_list(&people.member.caller, TokenFilter::default(), Page::first(9)).await.unwrap();
+        let own = store.token_list(&people.member.caller, &TokenFilter::default(), Page::first(9)).await.unwrap();
         assert_eq!(own.items.iter().map(|token| token.user.id).collect::<Vec<_>>(), [people.member.id]);
-        let filter = TokenFilter { user: Some(people.owner.id) };
-        assert_eq!(store.token_list(&people.member.caller, filter, Page::first(9)).await.unwrap().items, []);
-        assert_eq!(store.token_list(&people.auditor.caller, filter, Page::first(9)).await.unwrap().items.len(), 2);
-        assert_eq!(store.token_list(&people.auditor.caller, TokenFilter::default(), Page::first(9)).await.unwrap().items.len(), 4);
+        let by_name = |name: &str| TokenFilter { user: Some(name.into()) };
+        assert_eq!(store.token_list(&people.auditor.caller, &by_name("ROOT"), Page::first(9)).await.unwrap().items.len(), 2);
+        assert_eq!(store.token_list(&people.auditor.caller, &by_name("nobody"), Page::first(9)).await.unwrap().items, []);
+        let filter = TokenFilter { user: Some(people.owner.id.into()) };
+        assert_eq!(store.token_list(&people.member.caller, &filter, Page::first(9)).await.unwrap().items, []);
+        assert_eq!(store.token_list(&people.auditor.caller, &filter, Page::first(9)).await.unwrap().items.len(), 2);
+        assert_eq!(store.token_list(&people.auditor.caller, &TokenFilter::default(), Page::first(9)).await.unwrap().items.len(), 4);
     }
 
     async fn use_is_noted_at_most_once_a_minute(db: TestDb) {
