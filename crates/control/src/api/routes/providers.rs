@@ -9,11 +9,7 @@ mod policy;
 mod secret;
 pub(crate) mod update;
 
-use crate::api::error::ApiError;
 use crate::api::openapi::known_texts;
-use crate::state::App;
-use lychgate_authz::Caller;
-use lychgate_store::StoreError;
 use lychgate_types::policy::ProviderPolicy;
 use lychgate_types::provider::ProviderType;
 use lychgate_types::{ProviderId, ProviderKeyId, Timestamp};
@@ -75,14 +71,5 @@ impl From<lychgate_store::Provider> for Provider {
             created_at: provider.created_at,
             updated_at: provider.updated_at,
         }
-    }
-}
-
-/// The provider that a path names, as the control plane sees it; see `users::id_of` for the why.
-async fn known(app: &App, id_or_name: &str) -> Result<Option<lychgate_store::Provider>, ApiError> {
-    match app.store.provider_find(&Caller::control_plane(), id_or_name).await {
-        Ok(provider) => Ok(Some(provider)),
-        Err(StoreError::NotFound) => Ok(None),
-        Err(error) => Err(error.into()),
     }
 }

@@ -120,7 +120,7 @@ both_engines! {
             scopes: owner.scopes,
         });
         let caller = lychgate_authz::Caller { principal, request_id: None };
-        assert!(db.store().ai_gateway_key_delete(&caller, id.parse().unwrap()).await.unwrap());
+        db.store().ai_gateway_key_delete(&caller, &*id).await.unwrap();
         assert!(matches!(replica.next().await, Some(Ok(Down { message: Message::Close(CloseReason::Refused(KeyRefusal::Revoked)), .. }))));
         bench.stop().await;
     }

@@ -69,7 +69,7 @@ pub(crate) async fn token_create(
     let insert = TokenInsert {
         id: app.ambient.new_id(),
         created_at: now,
-        user_id,
+        user: user_id.into(),
         name: name.to_string(),
         secret_prefix: secret.prefix().to_owned(),
         hashed_secret: secret.hash().as_bytes().to_vec(),

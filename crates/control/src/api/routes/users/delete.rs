@@ -1,6 +1,5 @@
 //! `DELETE /api/v1/users/{user}`
 
-use super::id_of;
 use crate::api::authenticate::Authenticated;
 use crate::api::error::{ApiError, about};
 use crate::api::extract::PathText;
@@ -19,9 +18,7 @@ pub(crate) async fn user_delete(
     Authenticated { caller, .. }: Authenticated,
     PathText(user): PathText,
 ) -> Result<StatusCode, ApiError> {
-    let id = id_of(&app, &user).await?;
-    let tokens = app.store.user_delete(&caller, id).await.map_err(about("user"))?;
-    let tokens = tokens.ok_or_else(|| ApiError::not_found("user"))?;
+    let tokens = app.store.user_delete(&caller, &user).await.map_err(about("user"))?;
     announce::tokens_revoked(&app, &tokens).await;
     Ok(StatusCode::NO_CONTENT)
 }
