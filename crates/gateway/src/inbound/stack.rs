@@ -96,7 +96,7 @@ pub(crate) fn enter(shared: &Arc<Shared>, path: &str, headers: &HeaderMap) -> (W
             let message = "this gateway is shutting down";
             return Err(Refusal::unavailable(Refused::ShuttingDown, message, 1));
         }
-        if shared.told_to_drain.load(Ordering::Acquire) {
+        if shared.drained.load(Ordering::Acquire) {
             return Err(Refusal::unavailable(
                 Refused::Drained,
                 "this gateway is drained and takes no new requests; use another",
