@@ -209,7 +209,7 @@ impl Gateway {
         if self.shared.draining.load(Ordering::Acquire) {
             return Err("shutting down".to_owned());
         }
-        if self.shared.told_to_drain.load(Ordering::Acquire) {
+        if self.shared.drained.load(Ordering::Acquire) {
             return Err("drained: no new requests are accepted until it is restarted".to_owned());
         }
         let link = &self.shared.replica_state.load().link;

@@ -1,17 +1,46 @@
 //! The data plane: an AI client's request in, the provider's answer out byte for byte, and one record of each exchange.
 //!
-//! [`Gateway`] is the whole of it for both topologies: a control plane merges [`Gateway::router`] into its own router, a
-//! standalone replica serves [`Gateway::standalone_router`]. It knows the control plane only as a
+//! [`Gateway`] is all of it, for both topologies: a control plane merges [`Gateway::router`] into its own router, a standalone
+//! replica serves [`Gateway::standalone_router`]. It knows the control plane only as a
 //! [`ControlLink`](lychgate_link::ControlLink).
 //!
-//! Where to look: `stack` has the order in which a request passes; `route`, `auth`, `lease`, `headers`, `upstream` and
-//! `tee` its stations; `candidates`, `itinerary` and `attempt` the way from provider to provider, with `retry`, `budget`,
-//! `pool` and `breaker` to decide by; `meter`, `spool` and `deliver` the way of a record; `attach` the long stream from
-//! the control plane; `counts` and `metrics` what is told of all of it.
+//! # One request, in the order in which it meets the folders
 //!
-//! Not here: how providers spell things (crate `wire`), who a token belongs to (the control plane).
+//! ```text
+//!    client
+//!      │ POST /ai/anthropic/v1/messages
+//!      ▼
+//!  inbound/     listener ─ front ─ stack      accepts the connection, finds the provider, counts the request as in flight
+//!      ▼
+//!  exchange/    admit                         may it be relayed at all? and its body
+//!      │          ├─ routing/allow_list       … is the path allowed for this provider type?
+//!      │          ├─ auth/credentials, leases … is the token good?
+//!      │          └─ spool/intake             … is there room for the record?
+//!      │        recorder                      opens the record
+//!      │          └─ routing/routes           the candidates, in order
+//!      │    ┌────────────────────────── Exchange::run, once per attempt ─────────────────────────┐
+//!      │    │   selector                      plans an attempt: candidate, key, URL, body       │
+//!      │    │     └─ resilience/breaker, key_pool, retry_budget                                 │
+//!      │    │   attempt ─ upstream/           sends it and waits for the head of the answer      │
+//!      │    │   resilience/decision           forward, rotate the key, retry or fail over?      │
+//!      │    └───────────────────────────────────────────────────────────────────────────────────┘
+//!      │        answer ─ tee                  the head goes to the client, then the body, read as it is relayed
+//!      ▼        recorder ─ outcome            closes the record before the client sees the end
+//!  spool/       intake                        sealed on disk
+//!      ▼
+//!  link/        deliver                       to the control plane, until it acknowledges
+//! ```
 //!
-//! *Architecture invariant:* this crate can't reach the store.
+//! Requests that are not recorded (lists of models and the like) go from `admit` to `exchange/passthrough`.
+//!
+//! Beside that way: `link/attach` follows what the control plane says and keeps `replica_state` (with the `routing/table`) and
+//! the leases up to date; `snapshot` writes them to disk for a start without a control plane; `shared` is the state that all
+//! of these share; `counts` and `metrics` are what can be observed; `gateway` starts and stops it all. `harness` has entrances
+//! for `bench/`, `fuzz/` and the simulation, which the product does not use.
+//!
+//! Not here: how providers spell things (crate `wire`), and whose a token is (the control plane).
+//!
+//! *Architecture invariant:* this crate never depends on the store, and its folders don't import each other in a circle.
 
 mod auth;
 mod counts;

@@ -68,7 +68,7 @@ impl Gateway {
         page.family(Metric::Draining, |samples| {
             for by in DrainedBy::ALL {
                 let drained = match by {
-                    DrainedBy::Operator => &shared.told_to_drain,
+                    DrainedBy::Operator => &shared.drained,
                     DrainedBy::Shutdown => &shared.draining,
                 };
                 samples.add(&[Label::of(*by)], drained.load(Ordering::Acquire));

@@ -45,7 +45,7 @@ pub(super) fn apply(shared: &Shared, position: &mut u64, event: Event) -> Result
         } => configure(shared, &configuration, &spool_key),
         Message::TokensRevoked(tokens) => shared.leases.revoke(&tokens),
         Message::Drain => {
-            if !shared.told_to_drain.swap(true, Ordering::AcqRel) {
+            if !shared.drained.swap(true, Ordering::AcqRel) {
                 tracing::warn!("drained by an operator: no new requests are accepted until this replica is restarted");
             }
         }

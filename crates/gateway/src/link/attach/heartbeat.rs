@@ -11,7 +11,7 @@ pub(super) fn send_heartbeat(shared: &Shared, heartbeats: &watch::Sender<Heartbe
         spool_depth: shared.spool.depth(),
         in_flight: shared.in_flight(),
         configuration_version: shared.replica_state.load().table.version,
-        draining: shared.draining.load(Ordering::Acquire) || shared.told_to_drain.load(Ordering::Acquire),
+        draining: shared.draining.load(Ordering::Acquire) || shared.drained.load(Ordering::Acquire),
         set_aside: shared.spool.set_aside_count(),
     };
     heartbeats.send_if_modified(|last| std::mem::replace(last, now) != now);
