@@ -219,7 +219,7 @@ impl ProviderPolicy {
 }
 
 /// A change of a [`ProviderPolicy`], setting by setting: what is left out stays as it is. Also what is kept of a provider's
-/// policy: only what somebody has set, so that the rest follows the defaults.
+/// policy: only what was set, so that the rest follows the defaults.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "an object of settings")]
 pub struct PolicyChange {

@@ -1,4 +1,4 @@
-//! What the provider tells about itself, under `/__scripted`. Not a part of any provider's API.
+//! What the scripted provider can be asked about itself, under `/__scripted`. Not part of any provider's API.
 
 use crate::families::{Endpoint, is_credential};
 use crate::json::quoted;
@@ -10,8 +10,8 @@ use crate::seen::SeenRequest;
 use http::request::Parts;
 use std::time::Duration;
 
-/// What the provider tells about itself: `/__scripted`, `/__scripted/requests`, `/__scripted/scripts/{api}/{name}`.
-pub(crate) fn told(parts: &Parts, rest: &str, body: &[u8], shared: &Shared) -> Script {
+/// Answers `/__scripted`, `/__scripted/requests`, `/__scripted/scripts/{api}/{name}`.
+pub(crate) fn answer(parts: &Parts, rest: &str, body: &[u8], shared: &Shared) -> Script {
     let missing = |what: &str| Script::json(404, format!("{{\"error\":{}}}\n", quoted(what)));
     let mut words = rest.trim_matches('/').split('/');
     match (words.next(), words.next(), words.next(), words.next()) {
