@@ -3,43 +3,43 @@
 //! every time.
 //!
 //! The product's: the whole of a replica but HTTP (attaching, standing, leases, spool, delivery, the start without a control
-//! plane), and of a control plane attachments, mailboxes, key_sessions, the reading of the feed and the order of look-ups. Simulated: the
-//! database (`database`), the network and the client that chooses among control planes (`edge`, `uplink`), the disk's
-//! troubles (`disk`), and people and clients (`story`, `requests`, `faults`).
+//! control_plane), and of a control plane attachments, mailboxes, key_sessions, the reading of the feed and the order of look-ups. Simulated: the
+//! database (`database`), the network and the client that chooses among control planes (`path`, `uplink`), the disk's
+//! troubles (`disk`), and people and clients (`scenario`, `requests`, `faults`).
 //!
-//! Checked: `mirror` says what each replica is to do, `tokens` how late a revocation may come, `books` what becomes of every
-//! record, and `story` what is to hold in the end.
+//! Checked: `model` says what each replica is to do, `tokens` how late a revocation may come, `ledger` what becomes of every
+//! record, and `scenario` what is to hold in the end.
 
 mod attachment;
-mod books;
 mod changes;
+mod checks;
+mod cluster;
+mod control_plane;
 mod database;
-mod dice;
 mod disk;
-mod edge;
 mod faults;
-mod machine;
-mod mirror;
-mod plane;
+mod host;
+mod ledger;
+mod model;
+mod network;
 mod requests;
+mod rng;
+mod scenario;
 mod signal;
-mod story;
 mod tokens;
 mod uplink;
-mod verdict;
-mod world;
 
-use dice::Dice;
+use cluster::{Cluster, Settings};
 use faults::Fault;
 use lychgate_gateway::Options;
 use lychgate_gateway::harness::simulated::Outside;
+use rng::Rng;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::runtime::Builder;
-use world::{Settings, World};
 
 /// How many seeds are run, and from which on.
 const SEEDS: &str = "LYCHGATE_SIMULATION_SEEDS";
@@ -163,21 +163,17 @@ fn run(seed: u64) -> Outcome {
         .unwrap();
     let run = || {
         runtime.block_on(async {
-            let dice = Arc::new(Dice::new(seed));
-            let (settings, faults) = lay_out(&dice);
-            let world = World::new(settings, dice, outside(), directory.path().to_owned());
-            world.log(&format!("{:?}, {faults:?}", world.settings));
-            story::run(&world, faults).await;
-            world.take_apart();
-            let (records, committed) = world.books().counts();
-            let let_in = world
-                .machines
-                .iter()
-                .map(|machine| *machine.let_in.lock().unwrap())
-                .sum();
+            let rng = Arc::new(Rng::new(seed));
+            let (settings, faults) = lay_out(&rng);
+            let cluster = Cluster::new(settings, rng, outside(), directory.path().to_owned());
+            cluster.log(&format!("{:?}, {faults:?}", cluster.settings));
+            scenario::run(&cluster, faults).await;
+            cluster.take_apart();
+            let (records, committed) = cluster.ledger().counts();
+            let let_in = cluster.hosts.iter().map(|host| *host.let_in.lock().unwrap()).sum();
             Outcome {
-                violations: world.violations(),
-                events: world.events(),
+                violations: cluster.violations(),
+                events: cluster.events(),
                 records,
                 committed,
                 let_in,
@@ -196,36 +192,36 @@ fn outside() -> Outside {
 }
 
 /// What a run is made of, and what goes wrong in it.
-fn lay_out(dice: &Dice) -> (Settings, Vec<Fault>) {
-    let few = dice.percent(50);
+fn lay_out(rng: &Rng) -> (Settings, Vec<Fault>) {
+    let few = rng.percent(50);
     let faults: Vec<Fault> = faults::ALL
         .into_iter()
         .filter(|fault| match fault {
-            Fault::Deleted | Fault::Clock => dice.percent(12),
-            Fault::Drain => dice.percent(20),
-            _ => dice.percent(if few { 20 } else { 50 }),
+            Fault::Deleted | Fault::Clock => rng.percent(12),
+            Fault::Drain => rng.percent(20),
+            _ => rng.percent(if few { 20 } else { 50 }),
         })
         .collect();
     let second = Duration::from_secs(1);
-    let replicas = dice.index(3) + 1;
+    let replicas = rng.index(3) + 1;
     let settings = Settings {
-        planes: dice.index(3) + 1,
+        control_planes: rng.index(3) + 1,
         replicas,
-        keys: dice.index(replicas) + 1,
-        tokens: dice.index(9) + 2,
-        users: dice.index(3) + 1,
-        lease: second * dice.pick(&[2, 8, 60, 900]),
-        max_offline: second * dice.pick(&[3, 15, 900]),
-        starts_offline: dice.percent(80),
-        syncs_always: dice.percent(30),
-        goes_unrecorded: dice.percent(15),
-        spool_is_small: dice.percent(20),
-        link_ms: dice.pick(&[2, 20, 400]),
-        database_ms: dice.pick(&[1, 8, 80]),
-        lost_answers: dice.pick(&[0, 0, 5, 30]),
-        lost_messages: dice.pick(&[0, 0, 0, 10]),
-        odd_records: dice.pick(&[0, 0, 4]),
-        lasts: second * dice.pick(&[15, 40]),
+        keys: rng.index(replicas) + 1,
+        tokens: rng.index(9) + 2,
+        users: rng.index(3) + 1,
+        lease: second * rng.pick(&[2, 8, 60, 900]),
+        max_offline: second * rng.pick(&[3, 15, 900]),
+        starts_offline: rng.percent(80),
+        syncs_always: rng.percent(30),
+        goes_unrecorded: rng.percent(15),
+        spool_is_small: rng.percent(20),
+        link_ms: rng.pick(&[2, 20, 400]),
+        database_ms: rng.pick(&[1, 8, 80]),
+        lost_answers: rng.pick(&[0, 0, 5, 30]),
+        lost_messages: rng.pick(&[0, 0, 0, 10]),
+        odd_records: rng.pick(&[0, 0, 4]),
+        lasts: second * rng.pick(&[15, 40]),
     };
     (settings, faults)
 }

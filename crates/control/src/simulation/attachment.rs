@@ -1,10 +1,10 @@
 //! One attachment of a replica over the simulated network: what comes down, in order, late or never, and heartbeats up.
 
-use super::edge::broken;
-use super::mirror::End;
-use super::plane::Plane;
+use super::cluster::Cluster;
+use super::control_plane::ControlPlane;
+use super::model::End;
+use super::network::broken;
 use super::signal::Signal;
-use super::world::World;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use lychgate_link::{Attachment, CloseReason, Down, Heartbeat, LinkError, Message};
@@ -18,15 +18,15 @@ type Heard = BoxStream<'static, Result<Down, LinkError>>;
 
 /// Carries heartbeats up, until there are no more or the connection breaks.
 async fn beat(
-    world: Arc<World>,
-    machine: usize,
-    plane: usize,
+    cluster: Arc<Cluster>,
+    host: usize,
+    control_plane: usize,
     mut from: watch::Receiver<Heartbeat>,
     to: watch::Sender<Heartbeat>,
 ) {
-    let edge = &world.machines[machine].edges[plane];
+    let connection = &cluster.hosts[host].connections[control_plane];
     while from.changed().await.is_ok() {
-        if edge.pass().await.is_err() {
+        if connection.pass().await.is_err() {
             return;
         }
         let last = *from.borrow_and_update();
@@ -36,11 +36,11 @@ async fn beat(
 
 /// What comes down one attachment.
 pub(super) struct Stream {
-    world: Arc<World>,
-    machine: usize,
+    cluster: Arc<Cluster>,
+    host: usize,
     process: u64,
     number: u64,
-    plane: usize,
+    control_plane: usize,
     /// The place that was attached from.
     asked: u64,
     begun: bool,
@@ -55,7 +55,7 @@ impl Drop for Stream {
         self.beating.abort();
         if !self.begun && !self.over && self.runs() {
             // Nobody waits for its first message any longer.
-            self.world.mirror(self.machine).attach_failed(End::Lost);
+            self.cluster.model(self.host).attach_failed(End::Lost);
         }
     }
 }
@@ -63,23 +63,23 @@ impl Drop for Stream {
 impl Stream {
     /// The stream of a process of a replica that attached from a place on, to a control plane.
     pub(super) fn new(
-        (world, machine, process): (&Arc<World>, usize, u64),
+        (cluster, host, process): (&Arc<Cluster>, usize, u64),
         asked: u64,
-        (number, plane): (usize, &Plane),
+        (number, control_plane): (usize, &ControlPlane),
         (heartbeats, beats): (watch::Receiver<Heartbeat>, watch::Sender<Heartbeat>),
         attachment: Attachment,
     ) -> Self {
         Self {
-            world: world.clone(),
-            machine,
+            cluster: cluster.clone(),
+            host,
             process,
-            number: world.next(),
-            plane: number,
+            number: cluster.next(),
+            control_plane: number,
             asked,
             begun: false,
             over: false,
-            stopped: plane.stopped.clone(),
-            beating: tokio::spawn(beat(world.clone(), machine, number, heartbeats, beats)),
+            stopped: control_plane.stopped.clone(),
+            beating: tokio::spawn(beat(cluster.clone(), host, number, heartbeats, beats)),
             events: attachment.events,
         }
     }
@@ -96,20 +96,20 @@ impl Stream {
     }
 
     fn runs(&self) -> bool {
-        self.world.mirror(self.machine).process == Some(self.process)
+        self.cluster.model(self.host).process == Some(self.process)
     }
 
     async fn carried(&mut self) -> Option<Result<Down, LinkError>> {
-        let world = self.world.clone();
-        let edge = &world.machines[self.machine].edges[self.plane];
+        let cluster = self.cluster.clone();
+        let connection = &cluster.hosts[self.host].connections[self.control_plane];
         let (events, stopped) = (&mut self.events, &self.stopped);
         let carrying = async {
             loop {
                 let event = events.next().await;
-                edge.pass().await.map_err(Some)?;
-                if self.begun && event.is_some() && world.gets_lost(world.settings.lost_messages) {
-                    world.log(&format!("a message to replica {} gets lost", self.machine));
-                    *world.machines[self.machine].missed.lock().unwrap() = Some(Instant::now());
+                connection.pass().await.map_err(Some)?;
+                if self.begun && event.is_some() && cluster.gets_lost(cluster.settings.lost_messages) {
+                    cluster.log(&format!("a message to replica {} gets lost", self.host));
+                    *cluster.hosts[self.host].missed.lock().unwrap() = Some(Instant::now());
                     continue;
                 }
                 return event.transpose().map_err(Some)?.ok_or(None);
@@ -117,7 +117,7 @@ impl Stream {
         };
         let carried = tokio::select! {
             biased;
-            () = edge.breaks() => Err(Some(broken())),
+            () = connection.breaks() => Err(Some(broken())),
             _ = stopped.until(|stopped| stopped) => Err(Some(broken())),
             carried = carrying => carried,
         };
@@ -131,55 +131,55 @@ impl Stream {
     }
 
     fn note(&mut self, event: Option<&Result<Down, LinkError>>) {
-        let (world, machine, number) = (&self.world, self.machine, self.number);
-        let mut mirror = world.mirror(machine);
+        let (cluster, host, number) = (&self.cluster, self.host, self.number);
+        let mut model = cluster.model(host);
         match event {
             Some(Ok(down)) if self.begun => {
                 let tokens = match &down.message {
                     Message::TokensRevoked(hashes) => {
-                        let database = world.database();
+                        let database = cluster.database();
                         let mut tokens: Vec<_> = hashes.iter().filter_map(|hash| database.number(hash)).collect();
                         tokens.sort_unstable();
                         tokens
                     }
                     _ => Vec::new(),
                 };
-                world.log(&format!(
-                    "replica {machine} hears {} {tokens:?}, {} to {}",
+                cluster.log(&format!(
+                    "replica {host} hears {} {tokens:?}, {} to {}",
                     word(&down.message),
                     down.after,
                     down.sequence
                 ));
-                mirror.heard(number, down, &tokens);
+                model.heard(number, down, &tokens);
             }
             Some(Ok(down)) => {
                 self.begun = true;
                 match &down.message {
                     Message::Configuration { resumed, .. } => {
                         let resumed = *resumed && down.after == self.asked;
-                        world.log(&format!(
-                            "replica {machine} is attached to {}, resumed: {resumed}, at {}",
-                            self.plane, down.sequence
+                        cluster.log(&format!(
+                            "replica {host} is attached to {}, resumed: {resumed}, at {}",
+                            self.control_plane, down.sequence
                         ));
-                        mirror.opened(number, resumed, down);
-                        *world.machines[machine].attached_to.lock().unwrap() = Some(self.plane);
+                        model.opened(number, resumed, down);
+                        *cluster.hosts[host].attached_to.lock().unwrap() = Some(self.control_plane);
                     }
                     Message::Close(reason) => {
-                        world.log(&format!("replica {machine} is turned away: {reason:?}"));
+                        cluster.log(&format!("replica {host} is turned away: {reason:?}"));
                         let shuts = *reason == CloseReason::ShuttingDown;
-                        mirror.attach_failed(if shuts { End::Lost } else { End::Refused });
+                        model.attach_failed(if shuts { End::Lost } else { End::Refused });
                     }
-                    _ => mirror.attach_failed(End::Lost),
+                    _ => model.attach_failed(End::Lost),
                 }
             }
             Some(Err(_)) | None => {
-                world.log(&format!("replica {machine} loses its link"));
+                cluster.log(&format!("replica {host} loses its link"));
                 let end = event.and_then(|event| event.as_ref().err()).map_or(End::Lost, end);
                 if self.begun {
-                    mirror.ended(number, end);
+                    model.ended(number, end);
                 } else {
                     self.begun = true;
-                    mirror.attach_failed(end);
+                    model.attach_failed(end);
                 }
             }
         }

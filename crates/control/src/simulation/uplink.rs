@@ -4,9 +4,9 @@
 //! Not here: that one's code, which can't be had without sockets (crate `link`, with tests of its own).
 
 use super::attachment::{Stream, end};
-use super::edge::broken;
-use super::plane::Plane;
-use super::world::World;
+use super::cluster::Cluster;
+use super::control_plane::ControlPlane;
+use super::network::broken;
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -27,8 +27,8 @@ const ATTACH: (Duration, Duration) = (Duration::from_secs(9), Duration::from_sec
 /// The link of one process.
 #[derive(Debug)]
 pub(super) struct Uplink {
-    world: Arc<World>,
-    machine: usize,
+    cluster: Arc<Cluster>,
+    host: usize,
     process: u64,
     key_file: watch::Receiver<GatewayKeySecret>,
     keys: Mutex<Keys>,
@@ -43,31 +43,35 @@ struct Keys {
 }
 
 impl Uplink {
-    pub(super) fn new(world: &Arc<World>, machine: usize, process: u64) -> Arc<Self> {
+    pub(super) fn new(cluster: &Arc<Cluster>, host: usize, process: u64) -> Arc<Self> {
         Arc::new(Self {
-            world: world.clone(),
-            machine,
+            cluster: cluster.clone(),
+            host,
             process,
-            key_file: world.machines[machine].key_file.subscribe(),
+            key_file: cluster.hosts[host].key_file.subscribe(),
             keys: Mutex::default(),
         })
     }
 
     /// Carries a call to a control plane, and its answer back. The control plane works on when nobody waits any longer.
-    async fn carry<T, Call>(&self, number: usize, call: impl FnOnce(Arc<Plane>) -> Call + Send) -> Result<T, LinkError>
+    async fn carry<T, Call>(
+        &self,
+        number: usize,
+        call: impl FnOnce(Arc<ControlPlane>) -> Call + Send,
+    ) -> Result<T, LinkError>
     where
         T: Send + 'static,
         Call: Future<Output = Result<T, LinkError>> + Send + 'static,
     {
-        let edge = &self.world.machines[self.machine].edges[number];
-        edge.pass().await?;
-        let plane = self.world.plane(number).ok_or_else(broken)?;
+        let connection = &self.cluster.hosts[self.host].connections[number];
+        connection.pass().await?;
+        let control_plane = self.cluster.control_plane(number).ok_or_else(broken)?;
         let (done, answer) = oneshot::channel();
-        let call = call(plane.clone());
-        tokio::spawn(async move { drop(done.send(plane.serve(call).await)) });
+        let call = call(control_plane.clone());
+        tokio::spawn(async move { drop(done.send(control_plane.serve(call).await)) });
         let answer = answer.await.unwrap_or_else(|_| Err(broken()));
-        edge.pass().await?;
-        if self.world.gets_lost(self.world.settings.lost_answers) {
+        connection.pass().await?;
+        if self.cluster.gets_lost(self.cluster.settings.lost_answers) {
             return Err(broken());
         }
         answer
@@ -82,18 +86,20 @@ impl Uplink {
     ) -> Result<(usize, T), LinkError>
     where
         T: Send + 'static,
-        F: Fn(Arc<Plane>, SecretHash) -> Call + Send + Sync,
+        F: Fn(Arc<ControlPlane>, SecretHash) -> Call + Send + Sync,
         Call: Future<Output = Result<T, LinkError>> + Send + 'static,
     {
         let deadline = Instant::now() + total;
-        let order = self.world.dice.order(self.world.settings.planes);
-        for (turn, plane) in order.iter().enumerate() {
+        let order = self.cluster.rng.order(self.cluster.settings.control_planes);
+        for (turn, control_plane) in order.iter().enumerate() {
             let left = deadline.saturating_duration_since(Instant::now());
             let time = if turn + 1 < order.len() { left.min(each) } else { left };
             let with_keys = async {
                 let mut first = None;
                 for key in &keys {
-                    let answer = self.carry(*plane, |plane| call(plane, *key)).await;
+                    let answer = self
+                        .carry(*control_plane, |control_plane| call(control_plane, *key))
+                        .await;
                     match answer {
                         Err(error @ LinkError::Refused(_)) => first = first.or(Some(error)),
                         // Not about a key: this one is let in.
@@ -108,7 +114,7 @@ impl Uplink {
             };
             match timeout(time, with_keys).await {
                 Err(_) | Ok(Err(LinkError::Unreachable(_))) => {}
-                Ok(answer) => return answer.map(|answer| (*plane, answer)),
+                Ok(answer) => return answer.map(|answer| (*control_plane, answer)),
             }
         }
         Err(broken())
@@ -138,36 +144,36 @@ impl Uplink {
 
     /// Whether this process is the one that runs.
     fn runs(&self) -> bool {
-        self.world.mirror(self.machine).process == Some(self.process)
+        self.cluster.model(self.host).process == Some(self.process)
     }
 
     fn token(&self, hash: &SecretHash) -> Option<usize> {
-        self.world.database().number(hash)
+        self.cluster.database().number(hash)
     }
 }
 
 #[async_trait]
 impl ControlLink for Uplink {
     async fn attach(&self, hello: Hello, heartbeats: watch::Receiver<Heartbeat>) -> Result<Attachment, LinkError> {
-        let (world, machine) = (&self.world, self.machine);
+        let (cluster, host) = (&self.cluster, self.host);
         let asked = hello.resume_after;
-        world.mirror(machine).attach(asked);
-        world.log(&format!("replica {machine} attaches from {asked} on"));
+        cluster.model(host).attach(asked);
+        cluster.log(&format!("replica {host} attaches from {asked} on"));
         let keys = self.for_attachment();
         let (beats, heard) = watch::channel(*heartbeats.borrow());
-        let call = |plane: Arc<Plane>, key| {
+        let call = |control_plane: Arc<ControlPlane>, key| {
             let (hello, heard) = (hello.clone(), heard.clone());
             async move {
-                plane
+                control_plane
                     .attach(key, hello, heard)
                     .await
-                    .map(|attachment| (plane, attachment))
+                    .map(|attachment| (control_plane, attachment))
             }
         };
         match self.ask(ATTACH, keys, call).await {
-            Ok((number, (plane, attachment))) => {
-                let whose = (world, machine, self.process);
-                let stream = Stream::new(whose, asked, (number, &plane), (heartbeats, beats), attachment);
+            Ok((number, (control_plane, attachment))) => {
+                let whose = (cluster, host, self.process);
+                let stream = Stream::new(whose, asked, (number, &control_plane), (heartbeats, beats), attachment);
                 let events = stream::unfold(stream, |mut stream| async move {
                     let event = stream.next().await?;
                     Some((event, stream))
@@ -176,8 +182,8 @@ impl ControlLink for Uplink {
             }
             Err(error) => {
                 if self.runs() {
-                    world.log(&format!("replica {machine} can't attach: {error}"));
-                    world.mirror(machine).attach_failed(end(&error));
+                    cluster.log(&format!("replica {host} can't attach: {error}"));
+                    cluster.model(host).attach_failed(end(&error));
                 }
                 Err(error)
             }
@@ -196,40 +202,35 @@ impl ControlLink for Uplink {
         let number = self.token(&token);
         // What a process had asked goes on for a while when it is gone.
         if let Some(number) = number.filter(|_| self.runs()) {
-            self.world.mirror(self.machine).asked(number);
+            self.cluster.model(self.host).asked(number);
         }
-        let call = |plane: Arc<Plane>, key| async move { plane.authorize(key, token).await };
+        let call = |control_plane: Arc<ControlPlane>, key| async move { control_plane.authorize(key, token).await };
         // As long as the replica waits; so nobody gives this up before it is over.
         let answer = match timeout(AUTHORIZE.0, self.ask(AUTHORIZE, self.for_call(), call)).await {
             Ok(answer) => answer.map(|(_, answer)| answer),
             Err(_) => Err(broken()),
         };
         if let Some(number) = number.filter(|_| self.runs()) {
-            let machine = self.machine;
-            self.world
-                .log(&format!("replica {machine} hears of token {number}: {answer:?}"));
-            self.world
-                .mirror(machine)
-                .answered(number, answer.as_ref().ok().copied());
+            let host = self.host;
+            self.cluster
+                .log(&format!("replica {host} hears of token {number}: {answer:?}"));
+            self.cluster.model(host).answered(number, answer.as_ref().ok().copied());
         }
         answer
     }
 
     async fn deliver(&self, _: ReplicaId, records: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {
-        let call = |plane: Arc<Plane>, key| {
+        let call = |control_plane: Arc<ControlPlane>, key| {
             let records = records.clone();
-            async move { plane.deliver(key, records).await }
+            async move { control_plane.deliver(key, records).await }
         };
         let answer = self.ask(DELIVER, self.for_call(), call).await;
         let count = records.len();
         if let Err(LinkError::Internal { .. }) = &answer {
-            self.world.books().failed(&records);
+            self.cluster.ledger().failed(&records);
         }
-        self.world.log(&format!(
-            "replica {} delivers {count}: {}",
-            self.machine,
-            answer.is_ok()
-        ));
+        self.cluster
+            .log(&format!("replica {} delivers {count}: {}", self.host, answer.is_ok()));
         answer.map(|(_, receipt)| receipt)
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 const SYNCED_AFTER: Duration = Duration::from_millis(102);
 
 #[derive(Debug, Default)]
-pub(super) struct Books {
+pub(super) struct Ledger {
     records: BTreeMap<InterceptionId, Record>,
     /// The last one of each process that was committed in order.
     last: BTreeMap<u64, u64>,
@@ -22,7 +22,7 @@ pub(super) struct Books {
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) model: String,
-    pub(super) machine: usize,
+    pub(super) host: usize,
     pub(super) process: u64,
     /// Its place among all.
     pub(super) order: u64,
@@ -49,7 +49,7 @@ pub(super) struct Crash {
     pub(super) disk_changed: Option<Instant>,
 }
 
-impl Books {
+impl Ledger {
     pub(super) fn finished(&mut self, id: InterceptionId, record: Record) {
         self.records.insert(id, record);
     }
@@ -91,8 +91,8 @@ impl Books {
         }
     }
 
-    /// A process of this machine ends: what is only in its memory is gone, and with the power what is not synced.
-    pub(super) fn crash(&mut self, machine: usize, disk: &SimulatedDisk, crash: Crash) {
+    /// A process of this host ends: what is only in its memory is gone, and with the power what is not synced.
+    pub(super) fn crash(&mut self, host: usize, disk: &SimulatedDisk, crash: Crash) {
         let Crash {
             power,
             syncs_always,
@@ -102,7 +102,7 @@ impl Books {
         let waiting = self
             .records
             .values_mut()
-            .filter(|record| record.machine == machine && !record.committed);
+            .filter(|record| record.host == host && !record.committed);
         for record in waiting {
             let promised = record.completed && !goes_unrecorded;
             record.must &= record.spot.is_some() || promised;
@@ -126,20 +126,20 @@ impl Books {
         }
     }
 
-    /// Those of a machine that are to be in the database and are not yet.
-    pub(super) fn waiting(&self, machine: usize) -> usize {
-        let waiting = self.records.values().filter(|record| record.machine == machine);
+    /// Those of a host that are to be in the database and are not yet.
+    pub(super) fn waiting(&self, host: usize) -> usize {
+        let waiting = self.records.values().filter(|record| record.host == host);
         waiting
             .filter(|record| record.must && !record.committed && !record.is_odd())
             .count()
     }
 
-    /// Those of a machine that are to lie aside, at least and at most.
-    pub(super) fn aside(&self, machine: usize) -> (u64, u64) {
+    /// Those of a host that are to lie aside, at least and at most.
+    pub(super) fn aside(&self, host: usize) -> (u64, u64) {
         let odd = self
             .records
             .values()
-            .filter(|record| record.machine == machine && record.is_odd());
+            .filter(|record| record.host == host && record.is_odd());
         let (must, all) = odd.fold((0, 0), |(must, all), record| (must + u64::from(record.must), all + 1));
         (must, all)
     }
@@ -160,7 +160,7 @@ impl Books {
     pub(super) fn close(&mut self, is_out: impl Fn(usize) -> bool) {
         for record in self.records.values() {
             let odd = record.is_odd();
-            if record.must && !record.committed && !odd && !is_out(record.machine) {
+            if record.must && !record.committed && !odd && !is_out(record.host) {
                 self.violations.push(format!("{} is lost", record.model));
             }
             if record.committed && odd {

@@ -1,6 +1,6 @@
 //! Which tokens are believed, and what is to become of a request.
 
-use super::{Belief, INSTANT, Mirror, Standing, Sure, Waiting};
+use super::{Belief, INSTANT, Model, Standing, Sure, Waiting};
 use lychgate_link::Authorization;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 /// How often a token that is revoked while it is asked about is asked about.
 const ASKED: u32 = 3;
 
-impl Mirror {
+impl Model {
     /// The replica asks about a token.
     pub(in super::super) fn asked(&mut self, token: usize) {
         self.flights.entry(token).or_default();

@@ -9,9 +9,9 @@ use tokio::time::{Instant, sleep};
 
 /// The one generator of a run.
 #[derive(Debug)]
-pub(super) struct Dice(SeededRandom);
+pub(super) struct Rng(SeededRandom);
 
-impl Dice {
+impl Rng {
     pub(super) fn new(seed: u64) -> Self {
         Self(SeededRandom::new(seed))
     }

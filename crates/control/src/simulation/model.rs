@@ -76,7 +76,7 @@ struct Waiting {
 }
 
 #[derive(Debug)]
-pub(super) struct Mirror {
+pub(super) struct Model {
     max_offline: Duration,
     starts_offline: bool,
     /// The process, if one runs.
@@ -103,7 +103,7 @@ pub(super) struct Mirror {
     pub(super) violations: Vec<String>,
 }
 
-impl Mirror {
+impl Model {
     pub(super) fn new(max_offline: Duration, starts_offline: bool) -> Self {
         Self {
             max_offline,

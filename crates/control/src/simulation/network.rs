@@ -1,6 +1,6 @@
 //! The network between one replica and one control plane.
 
-use super::dice::Dice;
+use super::rng::Rng;
 use super::signal::Signal;
 use lychgate_link::LinkError;
 use std::sync::Arc;
@@ -21,18 +21,18 @@ pub(super) enum State {
 }
 
 #[derive(Debug)]
-pub(super) struct Edge {
-    dice: Arc<Dice>,
+pub(super) struct Connection {
+    rng: Arc<Rng>,
     state: Signal<(State, Instant)>,
     /// Longest way of a message, in milliseconds.
     slow: AtomicU64,
     usual: u64,
 }
 
-impl Edge {
-    pub(super) fn new(dice: Arc<Dice>, usual: u64) -> Self {
+impl Connection {
+    pub(super) fn new(rng: Arc<Rng>, usual: u64) -> Self {
         Self {
-            dice,
+            rng,
             state: Signal::new((State::Open, Instant::now())),
             slow: AtomicU64::new(usual),
             usual,
@@ -63,7 +63,7 @@ impl Edge {
         let was_slow = !self.is_usual();
         tokio::select! {
             biased;
-            () = self.dice.takes(self.slow.load(Ordering::Relaxed)) => {}
+            () = self.rng.takes(self.slow.load(Ordering::Relaxed)) => {}
             _ = self.state.until(|_| self.is_usual()), if was_slow => {}
         }
         match self.state.until(|(state, _)| state != State::Silent).await.0 {

@@ -1,12 +1,12 @@
 //! All of a run: what it is made of, what is wrong with it at present, and what was seen.
 
-use super::books::Books;
+use super::control_plane::ControlPlane;
 use super::database::Database;
-use super::dice::{Dice, Wall};
 use super::disk::SimulatedDisk;
-use super::edge::Edge;
-use super::mirror::Mirror;
-use super::plane::Plane;
+use super::ledger::Ledger;
+use super::model::Model;
+use super::network::Connection;
+use super::rng::{Rng, Wall};
 use super::tokens::Tokens;
 use lychgate_gateway::harness::simulated::{Outside, Replica};
 use lychgate_link::{EncodedRecord, LinkError, Receipt};
@@ -25,7 +25,7 @@ use tokio::time::Instant;
 /// How a run is laid out; drawn from its seed.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
-    pub(super) planes: usize,
+    pub(super) control_planes: usize,
     pub(super) replicas: usize,
     pub(super) keys: usize,
     pub(super) tokens: usize,
@@ -46,9 +46,9 @@ pub(super) struct Settings {
     pub(super) lasts: Duration,
 }
 
-pub(super) struct World {
+pub(super) struct Cluster {
     pub(super) settings: Settings,
-    pub(super) dice: Arc<Dice>,
+    pub(super) rng: Arc<Rng>,
     pub(super) begun: Instant,
     /// Of the control planes, whose clocks are right.
     pub(super) ambient: Ambient,
@@ -57,9 +57,9 @@ pub(super) struct World {
     database: Mutex<Database>,
     /// When the database went down or came up last.
     pub(super) database_changed: Mutex<Instant>,
-    planes: Vec<Mutex<Option<Arc<Plane>>>>,
-    pub(super) machines: Vec<Machine>,
-    pub(super) books: Mutex<Books>,
+    control_planes: Vec<Mutex<Option<Arc<ControlPlane>>>>,
+    pub(super) hosts: Vec<Host>,
+    pub(super) ledger: Mutex<Ledger>,
     tokens: Mutex<Tokens>,
     /// A token that the database does not know.
     pub(super) stranger: String,
@@ -71,12 +71,12 @@ pub(super) struct World {
 }
 
 /// Where a replica runs, again and again.
-pub(super) struct Machine {
+pub(super) struct Host {
     pub(super) wall: Arc<Wall>,
     pub(super) ambient: Ambient,
     pub(super) disk: SimulatedDisk,
-    pub(super) edges: Vec<Edge>,
-    pub(super) mirror: Mutex<Mirror>,
+    pub(super) connections: Vec<Connection>,
+    pub(super) model: Mutex<Model>,
     pub(super) replica: Mutex<Option<Replica>>,
     /// The key file; and which key's secret it holds.
     pub(super) key_file: watch::Sender<GatewayKeySecret>,
@@ -94,30 +94,30 @@ pub(super) struct Machine {
     pub(super) is_out: AtomicBool,
 }
 
-impl std::fmt::Debug for World {
+impl std::fmt::Debug for Cluster {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("World")
+        f.write_str("Cluster")
     }
 }
 
-impl World {
-    pub(super) fn new(settings: Settings, dice: Arc<Dice>, outside: Outside, directory: PathBuf) -> Arc<Self> {
+impl Cluster {
+    pub(super) fn new(settings: Settings, rng: Arc<Rng>, outside: Outside, directory: PathBuf) -> Arc<Self> {
         let begun = Instant::now();
         let wall = Arc::new(Wall::new(begun));
-        let ambient = Ambient::new(wall, Arc::new(SeededRandom::new(dice.below(u64::MAX))));
+        let ambient = Ambient::new(wall, Arc::new(SeededRandom::new(rng.below(u64::MAX))));
         let database = Database::new(&ambient, settings.tokens, settings.users, settings.keys);
-        let machine = |number: usize| {
+        let host = |number: usize| {
             let wall = Arc::new(Wall::new(begun));
-            let random = Arc::new(SeededRandom::new(dice.below(u64::MAX)));
+            let random = Arc::new(SeededRandom::new(rng.below(u64::MAX)));
             let key = number % settings.keys;
-            Machine {
+            Host {
                 ambient: Ambient::new(Arc::<Wall>::clone(&wall) as Arc<dyn Clock>, random),
                 wall,
-                disk: SimulatedDisk::new(dice.clone()),
-                edges: (0..settings.planes)
-                    .map(|_| Edge::new(dice.clone(), settings.link_ms))
+                disk: SimulatedDisk::new(rng.clone()),
+                connections: (0..settings.control_planes)
+                    .map(|_| Connection::new(rng.clone(), settings.link_ms))
                     .collect(),
-                mirror: Mutex::new(Mirror::new(settings.max_offline, settings.starts_offline)),
+                model: Mutex::new(Model::new(settings.max_offline, settings.starts_offline)),
                 replica: Mutex::default(),
                 key_file: watch::Sender::new(database.secret(key)),
                 key,
@@ -129,11 +129,11 @@ impl World {
                 is_out: AtomicBool::new(false),
             }
         };
-        let machines = (0..settings.replicas).map(machine).collect();
+        let hosts = (0..settings.replicas).map(host).collect();
         Arc::new(Self {
-            machines,
-            planes: (0..settings.planes).map(|_| Mutex::default()).collect(),
-            books: Mutex::default(),
+            hosts,
+            control_planes: (0..settings.control_planes).map(|_| Mutex::default()).collect(),
+            ledger: Mutex::default(),
             database: Mutex::new(database),
             database_changed: Mutex::new(begun),
             tokens: Mutex::default(),
@@ -143,7 +143,7 @@ impl World {
             log: Mutex::default(),
             violations: Mutex::default(),
             settings,
-            dice,
+            rng,
             begun,
             ambient,
             outside,
@@ -155,8 +155,8 @@ impl World {
         self.database.lock().unwrap()
     }
 
-    pub(super) fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap()
+    pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap()
     }
 
     pub(super) fn tokens(&self) -> MutexGuard<'_, Tokens> {
@@ -165,29 +165,31 @@ impl World {
 
     /// Whether something gets lost, of which so many of a hundred do.
     pub(super) fn gets_lost(&self, percent: u64) -> bool {
-        self.dice.percent(percent) && !self.is_calm.load(Ordering::Relaxed)
+        self.rng.percent(percent) && !self.is_calm.load(Ordering::Relaxed)
     }
 
-    pub(super) fn mirror(&self, machine: usize) -> MutexGuard<'_, Mirror> {
-        self.machines[machine].mirror.lock().unwrap()
+    pub(super) fn model(&self, host: usize) -> MutexGuard<'_, Model> {
+        self.hosts[host].model.lock().unwrap()
     }
 
-    pub(super) fn plane(&self, number: usize) -> Option<Arc<Plane>> {
-        self.planes[number].lock().unwrap().clone()
+    pub(super) fn control_plane(&self, number: usize) -> Option<Arc<ControlPlane>> {
+        self.control_planes[number].lock().unwrap().clone()
     }
 
-    pub(super) fn set_plane(&self, number: usize, plane: Option<Arc<Plane>>) {
-        *self.planes[number].lock().unwrap() = plane;
+    pub(super) fn set_control_plane(&self, number: usize, control_plane: Option<Arc<ControlPlane>>) {
+        *self.control_planes[number].lock().unwrap() = control_plane;
     }
 
-    pub(super) fn replica(&self, machine: usize) -> Option<Replica> {
-        self.machines[machine].replica.lock().unwrap().clone()
+    pub(super) fn replica(&self, host: usize) -> Option<Replica> {
+        self.hosts[host].replica.lock().unwrap().clone()
     }
 
-    /// Lets go of all processes. They hold on to the world, and would keep it and their files for ever.
+    /// Lets go of all processes. They hold on to the cluster, and would keep it and their files for ever.
     pub(super) fn take_apart(&self) {
-        self.planes.iter().for_each(|plane| *plane.lock().unwrap() = None);
-        let replicas = self.machines.iter().map(|machine| &machine.replica);
+        self.control_planes
+            .iter()
+            .for_each(|control_plane| *control_plane.lock().unwrap() = None);
+        let replicas = self.hosts.iter().map(|host| &host.replica);
         replicas.for_each(|replica| *replica.lock().unwrap() = None);
     }
 
@@ -198,7 +200,7 @@ impl World {
 
     /// Waits for the database.
     pub(super) async fn look_up(&self) -> Result<(), LinkError> {
-        self.dice.takes(self.settings.database_ms).await;
+        self.rng.takes(self.settings.database_ms).await;
         if self.database().is_down {
             return Err(LinkError::Internal {
                 request_id: String::new(),
@@ -209,7 +211,7 @@ impl World {
 
     /// Waits for an answer of the database on its way.
     pub(super) async fn answer(&self) {
-        self.dice.takes(self.settings.database_ms).await;
+        self.rng.takes(self.settings.database_ms).await;
     }
 
     /// Takes records in; `None`: it fails inside.
@@ -217,24 +219,24 @@ impl World {
         let (new, receipt) = self.database().ingest(records)?;
         for (id, model) in new {
             self.log(&format!("{model} is committed"));
-            self.books().committed(id, &model);
+            self.ledger().committed(id, &model);
         }
         Some(receipt)
     }
 
     /// Since when nothing that is wrong can keep a change from the replica.
-    pub(super) fn sound_since(&self, machine: usize) -> Option<Instant> {
-        let place = &self.machines[machine];
-        let (_, since) = self.mirror(machine).live?;
-        let plane = (*place.attached_to.lock().unwrap())?;
-        let process = self.plane(plane)?;
-        let edge = place.edges[plane].open_since()?;
+    pub(super) fn sound_since(&self, host: usize) -> Option<Instant> {
+        let place = &self.hosts[host];
+        let (_, since) = self.model(host).live?;
+        let control_plane = (*place.attached_to.lock().unwrap())?;
+        let process = self.control_plane(control_plane)?;
+        let connection = place.connections[control_plane].open_since()?;
         let missed = place.missed.lock().unwrap().is_some_and(|at| at >= since);
         if missed || self.database().is_down {
             return None;
         }
         let database = *self.database_changed.lock().unwrap();
-        Some(since.max(process.since).max(edge).max(database))
+        Some(since.max(process.since).max(connection).max(database))
     }
 
     /// How long a change may take from its commit to a replica while nothing is wrong.
@@ -253,13 +255,13 @@ impl World {
 
     /// What was broken so far.
     pub(super) fn violations(&self) -> Vec<String> {
-        for (number, machine) in self.machines.iter().enumerate() {
-            let found = std::mem::take(&mut machine.mirror.lock().unwrap().violations);
+        for (number, host) in self.hosts.iter().enumerate() {
+            let found = std::mem::take(&mut host.model.lock().unwrap().violations);
             found
                 .into_iter()
                 .for_each(|what| self.broken(format!("replica {number}: {what}")));
         }
-        let found = self.books().take_violations();
+        let found = self.ledger().take_violations();
         found.into_iter().for_each(|what| self.broken(what));
         self.violations.lock().unwrap().clone()
     }

@@ -1,6 +1,6 @@
 //! What the end of a process leaves to the next one.
 
-use super::{INSTANT, Mirror, Standing, Written};
+use super::{INSTANT, Model, Standing, Written};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 const WRITTEN_AFTER: Duration = Duration::from_millis(1100);
 /// The time at which a replica was attached is on disk, at most so much too early.
 const WRITTEN_EVERY: Duration = Duration::from_secs(31);
-impl Mirror {
+impl Model {
     /// A process starts.
     pub(in super::super) fn start(&mut self, process: u64) {
         let now = Instant::now();

@@ -1,7 +1,7 @@
 //! A control plane: the product's own attachments, mailboxes, key_sessions, feed and order of look-ups, over the simulated database.
 
+use super::cluster::Cluster;
 use super::signal::Signal;
-use super::world::World;
 use crate::link::authorization::authorization;
 use crate::link::handshake::{self, Lookups};
 use crate::link::key_check::check_cached;
@@ -33,8 +33,8 @@ const TOLD: Duration = Duration::from_secs(2);
 const PART: usize = 3;
 
 /// One process of a control plane.
-pub(super) struct Plane {
-    pub(super) world: Arc<World>,
+pub(super) struct ControlPlane {
+    pub(super) cluster: Arc<Cluster>,
     pub(super) attachments: Arc<Attachments>,
     pub(super) feed: Feed,
     id: ControlPlaneId,
@@ -45,25 +45,25 @@ pub(super) struct Plane {
     jobs: Mutex<JoinSet<()>>,
 }
 
-impl Plane {
-    pub(super) fn start(world: &Arc<World>) -> Arc<Self> {
-        let (attachments, detachments) = Attachments::new(world.database().last());
-        let plane = Arc::new(Self {
-            world: world.clone(),
+impl ControlPlane {
+    pub(super) fn start(cluster: &Arc<Cluster>) -> Arc<Self> {
+        let (attachments, detachments) = Attachments::new(cluster.database().last());
+        let control_plane = Arc::new(Self {
+            cluster: cluster.clone(),
             attachments,
             feed: Feed::default(),
-            id: world.ambient.new_id(),
+            id: cluster.ambient.new_id(),
             stopped: Arc::new(Signal::new(false)),
             since: Instant::now(),
             is_leaving: AtomicBool::new(false),
             jobs: Mutex::default(),
         });
-        let mut jobs = plane.jobs.lock().unwrap();
-        jobs.spawn(follow(plane.clone()));
-        jobs.spawn(sweep(plane.clone()));
+        let mut jobs = control_plane.jobs.lock().unwrap();
+        jobs.spawn(follow(control_plane.clone()));
+        jobs.spawn(sweep(control_plane.clone()));
         jobs.spawn(bury(detachments));
         drop(jobs);
-        plane
+        control_plane
     }
 
     /// Ends it as the end of its process would.
@@ -92,8 +92,8 @@ impl Plane {
         let session = match self.attachments.key_sessions.get(secret) {
             Some(session) => session,
             None => {
-                self.world.look_up().await?;
-                let found = self.world.database().key(secret);
+                self.cluster.look_up().await?;
+                let found = self.cluster.database().key(secret);
                 let key = found.ok_or(LinkError::refused(KeyRefusal::Unknown))?;
                 self.attachments.key_sessions.get_or_insert(KeySession::new(
                     key.id,
@@ -112,8 +112,8 @@ impl Plane {
 
     async fn look_key_up(&self, session: &KeySession) -> Result<(), LinkError> {
         let begun = Instant::now();
-        self.world.look_up().await?;
-        session.update(begun, self.world.database().key(&session.hash));
+        self.cluster.look_up().await?;
+        session.update(begun, self.cluster.database().key(&session.hash));
         self.attachments.close_refused(session);
         Ok(())
     }
@@ -126,7 +126,7 @@ impl Plane {
     ) -> Result<Attachment, LinkError> {
         let session = self.authenticate(&secret).await?;
         let attachment = ReplicaAttachment {
-            id: self.world.ambient.new_id(),
+            id: self.cluster.ambient.new_id(),
             replica_id: hello.replica_id,
             gateway_key: KeyRef {
                 id: session.key_id,
@@ -134,19 +134,22 @@ impl Plane {
             },
             told: truncated(&hello),
             control_plane_id: self.id,
-            connected_at: self.world.ambient.now(),
+            connected_at: self.cluster.ambient.now(),
         };
         let by = ReplicaIdentity {
             session: session.clone(),
             source: None,
             attachment,
         };
-        let spool_key = self.world.database().spool_key(session.key_id);
+        let spool_key = self.cluster.database().spool_key(session.key_id);
         let registration = self
             .attachments
             .register(hello.replica_id, Some(by.clone()), spool_key, heartbeats);
         handshake::attach(
-            &Asking { plane: self, session },
+            &Asking {
+                control_plane: self,
+                session,
+            },
             registration,
             Some(&by),
             hello.resume_after,
@@ -156,18 +159,26 @@ impl Plane {
 
     pub(super) async fn authorize(&self, secret: SecretHash, token: SecretHash) -> Result<Authorization, LinkError> {
         let session = self.authenticate(&secret).await?;
-        let found = handshake::token(&Asking { plane: self, session }, &self.attachments, &token).await?;
+        let found = handshake::token(
+            &Asking {
+                control_plane: self,
+                session,
+            },
+            &self.attachments,
+            &token,
+        )
+        .await?;
         Ok(authorization(
             found.as_ref(),
-            self.world.ambient.now(),
-            self.world.settings.lease,
+            self.cluster.ambient.now(),
+            self.cluster.settings.lease,
         ))
     }
 
     pub(super) async fn deliver(&self, secret: SecretHash, records: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {
         self.authenticate(&secret).await?;
-        self.world.look_up().await?;
-        self.world.ingest(&records).ok_or(LinkError::Internal {
+        self.cluster.look_up().await?;
+        self.cluster.ingest(&records).ok_or(LinkError::Internal {
             request_id: String::new(),
         })
     }
@@ -180,8 +191,8 @@ impl Plane {
     }
 
     async fn since(&self, place: u64) -> Result<Changes, LinkError> {
-        self.world.look_up().await?;
-        Ok(self.world.database().since(place, PART))
+        self.cluster.look_up().await?;
+        Ok(self.cluster.database().since(place, PART))
     }
 
     /// What the handler of a revocation does between its commit and its answer.
@@ -203,12 +214,12 @@ impl Plane {
     }
 
     pub(super) async fn configuration_changed(&self) -> Result<(), LinkError> {
-        let looked_up = self.world.look_up().await;
+        let looked_up = self.cluster.look_up().await;
         if looked_up.is_err() {
             self.feed.put_configuration_back();
         }
         looked_up?;
-        let database = self.world.database();
+        let database = self.cluster.database();
         let loaded = Loaded {
             whole: database.configuration(),
             scopes: database
@@ -236,21 +247,21 @@ impl Plane {
     }
 }
 
-async fn follow(plane: Arc<Plane>) {
+async fn follow(control_plane: Arc<ControlPlane>) {
     loop {
-        let _ = timeout(FEED_EVERY, plane.feed.bell.notified()).await;
+        let _ = timeout(FEED_EVERY, control_plane.feed.bell.notified()).await;
         // What failed is done at the next turn.
-        let _ = plane.turn().await;
+        let _ = control_plane.turn().await;
     }
 }
 
-async fn sweep(plane: Arc<Plane>) {
+async fn sweep(control_plane: Arc<ControlPlane>) {
     loop {
         sleep(KEYS_EVERY).await;
-        let mut key_sessions = plane.attachments.key_sessions.sweep();
+        let mut key_sessions = control_plane.attachments.key_sessions.sweep();
         key_sessions.sort_by_key(|session| *session.hash.as_bytes());
         for session in key_sessions {
-            if plane.look_key_up(&session).await.is_err() {
+            if control_plane.look_key_up(&session).await.is_err() {
                 break;
             }
         }
@@ -263,14 +274,14 @@ async fn bury(mut detachments: mpsc::UnboundedReceiver<Detachment>) {
 
 /// One call of a replica.
 struct Asking<'a> {
-    plane: &'a Plane,
+    control_plane: &'a ControlPlane,
     session: Arc<KeySession>,
 }
 
 #[async_trait]
 impl Lookups for Asking<'_> {
     async fn refresh_key(&self) -> Result<(), LinkError> {
-        self.plane.look_key_up(&self.session).await
+        self.control_plane.look_key_up(&self.session).await
     }
 
     fn check_key(&self) -> Result<(), LinkError> {
@@ -281,8 +292,8 @@ impl Lookups for Asking<'_> {
         if applied == 0 {
             return Ok(Beginning::Anew);
         }
-        self.plane.world.look_up().await?;
-        let database = self.plane.world.database();
+        self.control_plane.cluster.look_up().await?;
+        let database = self.control_plane.cluster.database();
         Ok(database
             .revoked_since(applied)
             .map_or(Beginning::Anew, |revoked| Beginning::Resumed {
@@ -293,20 +304,24 @@ impl Lookups for Asking<'_> {
     }
 
     async fn configuration(&self) -> Result<Arc<Configuration>, LinkError> {
-        self.plane.world.look_up().await?;
-        Ok(self.plane.world.database().configuration())
+        self.control_plane.cluster.look_up().await?;
+        Ok(self.control_plane.cluster.database().configuration())
     }
 
     async fn record_attachment(&self, by: &ReplicaIdentity) -> Result<bool, LinkError> {
-        self.plane.world.look_up().await?;
-        Ok(self.plane.world.database().is_drained(by.attachment.replica_id))
+        self.control_plane.cluster.look_up().await?;
+        Ok(self
+            .control_plane
+            .cluster
+            .database()
+            .is_drained(by.attachment.replica_id))
     }
 
     async fn token(&self, token: &SecretHash) -> Result<Option<TokenAuthentication>, LinkError> {
-        self.plane.world.look_up().await?;
-        let found = self.plane.world.database().token(token);
+        self.control_plane.cluster.look_up().await?;
+        let found = self.control_plane.cluster.database().token(token);
         // The answer takes its way, too: the database may have moved on.
-        self.plane.world.answer().await;
+        self.control_plane.cluster.answer().await;
         Ok(found)
     }
 }

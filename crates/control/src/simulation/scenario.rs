@@ -1,11 +1,11 @@
 //! The course of a run: requests, changes and faults, then peace, and a look at what is left.
 
 use super::changes;
+use super::checks;
+use super::cluster::Cluster;
 use super::faults::{self, Fault};
-use super::machine;
+use super::host;
 use super::requests::{self, Arrivals, Open};
-use super::verdict;
-use super::world::World;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -30,8 +30,8 @@ enum Step {
     Copy,
 }
 
-struct Story {
-    world: Arc<World>,
+struct Scenario {
+    cluster: Arc<Cluster>,
     faults: Vec<Fault>,
     agenda: BTreeMap<(Instant, u64), Step>,
     open: BTreeMap<u64, Open>,
@@ -44,35 +44,35 @@ struct Story {
 }
 
 /// Runs it from the beginning to the end.
-pub(super) async fn run(world: &Arc<World>, faults: Vec<Fault>) {
-    let dice = &world.dice;
-    let mut story = Story {
-        world: world.clone(),
+pub(super) async fn run(cluster: &Arc<Cluster>, faults: Vec<Fault>) {
+    let rng = &cluster.rng;
+    let mut scenario = Scenario {
+        cluster: cluster.clone(),
         faults,
         agenda: BTreeMap::new(),
         open: BTreeMap::new(),
         arrivals: Arc::default(),
         under_way: JoinSet::new(),
-        request_ms: dice.pick(&[60, 250, 1000]),
-        fault_ms: dice.pick(&[1500, 6000]),
-        change_ms: dice.pick(&[800, 4000]),
+        request_ms: rng.pick(&[60, 250, 1000]),
+        fault_ms: rng.pick(&[1500, 6000]),
+        change_ms: rng.pick(&[800, 4000]),
     };
-    (0..world.settings.planes).for_each(|number| faults::begin(world, number));
-    (0..world.settings.replicas).for_each(|number| machine::start(world, number));
+    (0..cluster.settings.control_planes).for_each(|number| faults::begin(cluster, number));
+    (0..cluster.settings.replicas).for_each(|number| host::start(cluster, number));
     for step in [Step::Request, Step::Fault, Step::Change, Step::Copy] {
-        story.plan(step, Duration::ZERO);
+        scenario.plan(step, Duration::ZERO);
     }
-    story.go_on(world.begun + world.settings.lasts).await;
-    story.under_way.abort_all();
-    while story.under_way.join_next().await.is_some() {}
-    faults::heal(world);
-    story.make_peace().await;
-    verdict::judge(world, &story.arrivals).await;
+    scenario.go_on(cluster.begun + cluster.settings.lasts).await;
+    scenario.under_way.abort_all();
+    while scenario.under_way.join_next().await.is_some() {}
+    faults::heal(cluster);
+    scenario.make_peace().await;
+    checks::judge(cluster, &scenario.arrivals).await;
 }
 
-impl Story {
+impl Scenario {
     fn plan(&mut self, step: Step, after: Duration) {
-        self.agenda.insert((Instant::now() + after, self.world.next()), step);
+        self.agenda.insert((Instant::now() + after, self.cluster.next()), step);
     }
 
     async fn go_on(&mut self, end: Instant) {
@@ -95,7 +95,7 @@ impl Story {
             if let Some((_, step)) = self.agenda.pop_first() {
                 self.step(step);
             }
-            if !self.world.violations().is_empty() {
+            if !self.cluster.violations().is_empty() {
                 return;
             }
         }
@@ -103,14 +103,14 @@ impl Story {
 
     fn take_in(&mut self) {
         for (number, open) in self.arrivals.take() {
-            let dice = &self.world.dice;
-            let most = match dice.below(20) {
+            let rng = &self.cluster.rng;
+            let most = match rng.below(20) {
                 0 => 20_000,
                 1..5 => 5000,
                 _ => 500,
             };
-            let after = dice.millis(1, most);
-            let recorded = !dice.percent(8);
+            let after = rng.millis(1, most);
+            let recorded = !rng.percent(8);
             self.open.insert(number, open);
             let end = Step::End {
                 request: number,
@@ -121,76 +121,79 @@ impl Story {
     }
 
     fn step(&mut self, step: Step) {
-        let world = self.world.clone();
-        let dice = &world.dice;
+        let cluster = self.cluster.clone();
+        let rng = &cluster.rng;
         match step {
             Step::Request => {
-                let machine = dice.index(world.settings.replicas);
-                let known = !dice.percent(4);
-                let token = known.then(|| dice.index(world.settings.tokens));
+                let host = rng.index(cluster.settings.replicas);
+                let known = !rng.percent(4);
+                let token = known.then(|| rng.index(cluster.settings.tokens));
                 // Often several come at once.
-                for _ in 0..dice.pick(&[1, 1, 1, 3]) {
-                    requests::come(&world, &self.arrivals, machine, token);
+                for _ in 0..rng.pick(&[1, 1, 1, 3]) {
+                    requests::come(&cluster, &self.arrivals, host, token);
                 }
-                self.plan(Step::Request, dice.millis(1, self.request_ms));
+                self.plan(Step::Request, rng.millis(1, self.request_ms));
             }
             Step::End { request, recorded } => self.end(request, recorded),
             Step::Fault => {
                 if !self.faults.is_empty() {
-                    let fault = dice.pick(&self.faults);
-                    self.under_way.spawn(faults::happen(world.clone(), fault));
+                    let fault = rng.pick(&self.faults);
+                    self.under_way.spawn(faults::happen(cluster.clone(), fault));
                 }
-                self.plan(Step::Fault, dice.millis(1, self.fault_ms));
+                self.plan(Step::Fault, rng.millis(1, self.fault_ms));
             }
             Step::Change => {
-                let plane = dice.index(world.settings.planes);
-                let token = dice.index(world.settings.tokens);
-                match dice.below(4) {
-                    0 => self.under_way.spawn(changes::revoke(world.clone(), plane, token)),
-                    1 | 2 => self.under_way.spawn(changes::suspend(world.clone(), plane, token)),
-                    _ => self.under_way.spawn(changes::configure(world.clone(), plane)),
+                let control_plane = rng.index(cluster.settings.control_planes);
+                let token = rng.index(cluster.settings.tokens);
+                match rng.below(4) {
+                    0 => self
+                        .under_way
+                        .spawn(changes::revoke(cluster.clone(), control_plane, token)),
+                    1 | 2 => self
+                        .under_way
+                        .spawn(changes::suspend(cluster.clone(), control_plane, token)),
+                    _ => self.under_way.spawn(changes::configure(cluster.clone(), control_plane)),
                 };
-                self.plan(Step::Change, dice.millis(1, self.change_ms));
+                self.plan(Step::Change, rng.millis(1, self.change_ms));
             }
             Step::Copy => {
-                for (number, machine) in world.machines.iter().enumerate() {
-                    *machine.cursor.lock().unwrap() =
-                        std::fs::read(machine::directory(&world, number).join("cursor")).ok();
+                for (number, host) in cluster.hosts.iter().enumerate() {
+                    *host.cursor.lock().unwrap() = std::fs::read(host::directory(&cluster, number).join("cursor")).ok();
                     self.check_bounds(number);
                 }
-                self.plan(Step::Copy, dice.millis(500, 5000));
+                self.plan(Step::Copy, rng.millis(500, 5000));
             }
         }
     }
 
-    fn check_bounds(&self, machine: usize) {
-        let world = &self.world;
-        if !world.settings.spool_is_small {
+    fn check_bounds(&self, host: usize) {
+        let cluster = &self.cluster;
+        if !cluster.settings.spool_is_small {
             return;
         }
-        let bytes = machine::spooled(world, machine);
-        if bytes > machine::SMALL {
-            world.broken(format!("the spool of replica {machine} has {bytes} bytes"));
+        let bytes = host::spooled(cluster, host);
+        if bytes > host::SMALL {
+            cluster.broken(format!("the spool of replica {host} has {bytes} bytes"));
         }
     }
 
     fn end(&mut self, request: u64, recorded: bool) {
         let Some(open) = self.open.remove(&request) else { return };
-        let runs = self.world.mirror(open.machine).process == Some(open.process);
+        let runs = self.cluster.model(open.host).process == Some(open.process);
         // A request that is given up before it went anywhere leaves no record.
         if runs && recorded {
-            requests::finish(&self.world, request, open);
+            requests::finish(&self.cluster, request, open);
         }
     }
 
     async fn make_peace(&mut self) {
-        let world = self.world.clone();
+        let cluster = self.cluster.clone();
         self.agenda.clear();
         self.take_in();
         let open: Vec<u64> = self.open.keys().copied().collect();
         open.into_iter().for_each(|request| self.end(request, true));
         let end = Instant::now() + PEACE;
-        while Instant::now() < end && world.violations().is_empty() {
+        while Instant::now() < end && cluster.violations().is_empty() {
             sleep(Duration::from_millis(500)).await;
             self.pass_by();
             self.take_in();
@@ -198,7 +201,7 @@ impl Story {
             rest.into_iter().for_each(|request| self.end(request, true));
             if self.at_peace() {
                 // What is said of tokens that work again is forgotten, and all changes have come.
-                sleep(world.bound() + Duration::from_secs(6)).await;
+                sleep(cluster.bound() + Duration::from_secs(6)).await;
                 if self.at_peace() {
                     return;
                 }
@@ -207,34 +210,34 @@ impl Story {
     }
 
     fn at_peace(&self) -> bool {
-        let world = &self.world;
-        world.machines.iter().enumerate().all(|(number, machine)| {
+        let cluster = &self.cluster;
+        cluster.hosts.iter().enumerate().all(|(number, host)| {
             // An orderly end may still be under way.
-            if world.replica(number).is_none() || world.mirror(number).is_stopping {
-                machine::start(world, number);
+            if cluster.replica(number).is_none() || cluster.model(number).is_stopping {
+                host::start(cluster, number);
                 return false;
             }
-            if machine.is_out.load(Ordering::Relaxed) {
-                return world.mirror(number).is_refused();
+            if host.is_out.load(Ordering::Relaxed) {
+                return cluster.model(number).is_refused();
             }
-            let depth = world.replica(number).map(|replica| replica.gateway().spool_depth());
-            let settled = depth == Some(0) || !verdict::has_traffic(world, number);
-            world.mirror(number).is_attached() && settled && world.books().waiting(number) == 0
+            let depth = cluster.replica(number).map(|replica| replica.gateway().spool_depth());
+            let settled = depth == Some(0) || !checks::has_traffic(cluster, number);
+            cluster.model(number).is_attached() && settled && cluster.ledger().waiting(number) == 0
         })
     }
 
     /// Has further records come to those that still wait.
     fn pass_by(&self) {
-        let world = &self.world;
-        for number in 0..world.settings.replicas {
-            let waits = world
+        let cluster = &self.cluster;
+        for number in 0..cluster.settings.replicas {
+            let waits = cluster
                 .replica(number)
                 .is_some_and(|replica| replica.gateway().spool_depth() > 0);
-            if let Some(token) = (0..world.settings.tokens)
-                .find(|token| world.tokens().is_good(*token))
+            if let Some(token) = (0..cluster.settings.tokens)
+                .find(|token| cluster.tokens().is_good(*token))
                 .filter(|_| waits)
             {
-                requests::come(world, &self.arrivals, number, Some(token));
+                requests::come(cluster, &self.arrivals, number, Some(token));
             }
         }
     }
