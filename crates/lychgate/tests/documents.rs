@@ -10,6 +10,8 @@ const DOCUMENTS: &[&str] = &[
     "SECURITY.md",
     "ARCHITECTURE.md",
     "bench/README.md",
+    "examples/claude-code.md",
+    "examples/compose/README.md",
 ];
 
 #[test]
