@@ -46,7 +46,14 @@ fn section(title: &str) -> String {
 #[test]
 fn a_command_touches_what_its_checklist_names() {
     let checklist = section("Add a command");
-    for named in ["commands/<noun>.rs", "commands.rs", "args.rs", "main.rs", "tests/e2e/<noun>.rs", "README.md"] {
+    for named in [
+        "commands/<noun>.rs",
+        "commands.rs",
+        "args.rs",
+        "main.rs",
+        "tests/e2e/<noun>.rs",
+        "README.md",
+    ] {
         assert!(checklist.contains(named), "{named}");
     }
     let list = read("crates/lychgate/src/commands.rs");
@@ -67,7 +74,9 @@ fn a_command_touches_what_its_checklist_names() {
         let touched: BTreeSet<&str> = sources
             .iter()
             .filter(|(path, text)| {
-                *path != file && !path.starts_with(&folder) && (text.contains(&format!("{noun}::run(")) || text.contains(&format!("({noun}::")))
+                *path != file
+                    && !path.starts_with(&folder)
+                    && (text.contains(&format!("{noun}::run(")) || text.contains(&format!("({noun}::")))
             })
             .map(|(path, _)| path.as_str())
             .collect();
@@ -79,7 +88,10 @@ fn a_command_touches_what_its_checklist_names() {
         let tested = tests.iter().any(|(_, text)| text.contains(&format!("\"{noun}\"")));
         assert!(tested || noun == "completions", "no test runs `lychgate {noun}`");
         let told = documents.contains(&format!("lychgate {noun}"));
-        assert!(told || ["completions", "whoami"].contains(&noun), "no document tells of `lychgate {noun}`");
+        assert!(
+            told || ["completions", "whoami"].contains(&noun),
+            "no document tells of `lychgate {noun}`"
+        );
     }
 }
 
@@ -92,7 +104,10 @@ fn a_metric_touches_what_its_checklist_names() {
         "crates/gateway/src/counts.rs",
         "crates/control/src/metrics.rs",
     ];
-    for named in PLACES.iter().chain(&["crates/telemetry/src/metrics/list.rs", "crates/telemetry/src/metrics/labels.rs"]) {
+    for named in PLACES.iter().chain(&[
+        "crates/telemetry/src/metrics/list.rs",
+        "crates/telemetry/src/metrics/labels.rs",
+    ]) {
         assert!(checklist.contains(named), "{named}");
     }
     let sources: Vec<_> = ["gateway", "control", "lychgate"]
@@ -106,10 +121,17 @@ fn a_metric_touches_what_its_checklist_names() {
             text.match_indices(&word)
                 .any(|(at, _)| !text[at + word.len()..].starts_with(|c: char| c.is_alphanumeric()))
         };
-        let places: Vec<&str> = sources.iter().filter(|(_, text)| uses(text)).map(|(path, _)| path.as_str()).collect();
+        let places: Vec<&str> = sources
+            .iter()
+            .filter(|(_, text)| uses(text))
+            .map(|(path, _)| path.as_str())
+            .collect();
         assert!(!places.is_empty() || uses(&process), "{word} is written nowhere");
         for place in places {
-            assert!(PLACES.contains(&place), "{word} is written in {place}, which the checklist does not name");
+            assert!(
+                PLACES.contains(&place),
+                "{word} is written in {place}, which the checklist does not name"
+            );
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-/// Where `lychgate …` may stand in a shell block.
+/// Documents with `lychgate …` in shell blocks.
 const DOCUMENTS: &[&str] = &[
     "README.md",
     "CONTRIBUTING.md",
