@@ -7,7 +7,7 @@ set -eu
 echo '# Anthropic Messages'
 curl -sS --fail-with-body "$GATEWAY/ai/anthropic/v1/messages" \
   -H "x-api-key: $LYCHGATE_USER_TOKEN" -H 'anthropic-version: 2023-06-01' -H 'content-type: application/json' \
-  -d '{"model":"claude-sonnet-4-5","max_tokens":256,"messages":[{"role":"user","content":"What is a lychgate?"}]}'
+  -d '{"model":"claude-sonnet-5","max_tokens":256,"messages":[{"role":"user","content":"What is a lychgate?"}]}'
 
 printf '\n\n# OpenAI Chat Completions, streaming\n'
 curl -sSN --fail-with-body "$GATEWAY/ai/openai/v1/chat/completions" \

@@ -6,7 +6,7 @@ const { GATEWAY: gateway, LYCHGATE_USER_TOKEN: apiKey } = process.env;
 
 const anthropic = new Anthropic({ baseURL: `${gateway}/ai/anthropic`, apiKey });
 const message = await anthropic.messages.create({
-  model: "claude-sonnet-4-5",
+  model: "claude-sonnet-5",
   max_tokens: 256,
   messages: [{ role: "user", content: "What is a lychgate?" }],
 });

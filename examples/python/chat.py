@@ -8,7 +8,7 @@ from openai import OpenAI
 gateway, token = os.environ["GATEWAY"], os.environ["LYCHGATE_USER_TOKEN"]
 
 message = Anthropic(base_url=f"{gateway}/ai/anthropic", api_key=token).messages.create(
-    model="claude-sonnet-4-5",
+    model="claude-sonnet-5",
     max_tokens=256,
     messages=[{"role": "user", "content": "What is a lychgate?"}],
 )
