@@ -296,7 +296,7 @@ async fn a_peer_that_takes_nothing_is_given_up() {
     let mut paced = Paced::new(ours, limit);
     let begun = tokio::time::Instant::now();
     paced.write_all(b"12345678").await.unwrap();
-    // Each byte taken starts the time anew.
+    // Each byte taken restarts the timer.
     for _ in 0..3 {
         let (taken, written) = tokio::join!(
             async {

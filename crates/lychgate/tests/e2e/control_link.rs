@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 /// Clients that ask without pause.
 const CLIENTS: usize = 4;
 
-/// Clients at work; whoever is refused or cut fails the test.
+/// Clients at work; a refused or cut request fails the test.
 struct Load {
     stop: Arc<AtomicBool>,
     answered: Arc<AtomicUsize>,

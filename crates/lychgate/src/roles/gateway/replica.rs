@@ -29,10 +29,7 @@ impl Replica {
     /// Starts serving on the listener; attaches to the control plane in the background.
     pub(crate) fn start(settings: GatewaySettings, listener: TcpListener, ambient: Ambient) -> Outcome<Self> {
         let local_addr = listener.local_addr().map_err(Failure::failed)?;
-        tracing::info!(
-            prefix = settings.key.prefix(),
-            "the gateway key that this replica shows"
-        );
+        tracing::info!(prefix = settings.key.prefix(), "authenticating with this gateway key");
         let (give, key) = watch::channel(settings.key);
         let link = GrpcLink::new(&settings.control_urls, key.clone(), ambient.clone());
         let link = link.map_err(|why| Failure::Usage(chain(&why)))?;
@@ -52,7 +49,7 @@ impl Replica {
             listener,
             gateway.front(gateway.standalone_router()),
             async {
-                // Sent or dropped: either way it is to end.
+                // Sent or dropped, it has to stop.
                 let _ = stopped.await;
             },
         ));
@@ -66,13 +63,13 @@ impl Replica {
         })
     }
 
-    /// Takes no new request, lets those in flight end within the limit, hands over what is recorded.
+    /// Accepts no new requests, lets those in flight finish within the limit, and delivers what is recorded.
     pub(crate) async fn stop(self, limit: Duration) {
         self.gateway.drain(limit).await;
         // The receiver is gone only when serving ended by itself.
         let _ = self.stop.send(());
         if let Err(error) = self.serving.await {
-            tracing::error!(%error, "the listener's task failed");
+            tracing::error!(%error, "the listener task failed");
         }
         self.gateway.close().await;
         if let Some(following) = self.following {

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What the role needs, read from all layers.
+/// The settings of a replica.
 #[derive(Debug)]
 pub(crate) struct GatewaySettings {
     /// Where to listen.
@@ -66,8 +66,8 @@ pub(super) fn read(args: GatewayArgs, environment: &Environment) -> Outcome<(Gat
     let key = settings.secret_and_file("key", "key-file", flags, parse_key);
     if key.is_none() && settings.problem_count() == problems {
         settings.problem(
-            "no gateway key: give its file with --key-file, or set LYCHGATE_KEY or LYCHGATE_KEY_FILE; \
-             `lychgate keys create NAME --out FILE` makes one",
+            "no gateway key: use --key-file, LYCHGATE_KEY_FILE or LYCHGATE_KEY; \
+             create one with `lychgate keys create NAME --out FILE`",
         );
     }
     let name = settings
@@ -97,9 +97,8 @@ pub(super) fn read(args: GatewayArgs, environment: &Environment) -> Outcome<(Gat
         }
     }
     if control_urls.is_empty() {
-        settings.problem(
-            "no control plane: give its address with --control-url or LYCHGATE_CONTROL_URL, for example http://127.0.0.1:8080",
-        );
+        settings
+            .problem("no control plane: use --control-url or LYCHGATE_CONTROL_URL, for example http://127.0.0.1:8080");
     }
     let upstream = UpstreamSettings::read(&mut settings, args.upstream, environment);
     let max_offline = settings.value::<Span>("max-offline", args.max_offline);
@@ -134,14 +133,14 @@ pub(super) fn read(args: GatewayArgs, environment: &Environment) -> Outcome<(Gat
 pub(crate) fn parse_key(text: &str) -> Result<GatewayKeySecret, String> {
     GatewayKeySecret::parse(text).map_err(|why| match why {
         CredentialError::Prefix { .. } if text.starts_with("lgu_") => {
-            "this is a user's token, which does not let a replica in; `lychgate keys create NAME` makes a gateway key"
+            "this is a user token, which a replica can't use; create a gateway key with `lychgate keys create NAME`"
                 .to_owned()
         }
         why => format!("not a gateway key: {why}"),
     })
 }
 
-/// The link asks the same of an address and more; asked here, so that it is told with all other problems.
+/// The link checks the same and more; this check reports it together with all other problems.
 fn control_address(text: &str) -> Result<(), String> {
     match crate::client::server_url(text)?.path() {
         "/" => Ok(()),

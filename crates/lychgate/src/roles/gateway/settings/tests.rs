@@ -44,7 +44,7 @@ fn all_that_is_missing_is_told_at_once() {
     )
     .unwrap_err();
     assert!(told.contains("6 problems"), "{told}");
-    assert!(told.contains("LYCHGATE_KEY: this is a user's token"), "{told}");
+    assert!(told.contains("LYCHGATE_KEY: this is a user token"), "{told}");
     assert!(!told.contains("canary"), "{told}");
 }
 
