@@ -8,7 +8,6 @@ pub(crate) mod update;
 use crate::connect::Store;
 use crate::error::{RuleBroken, StoreError};
 use crate::guard::may;
-use crate::idempotency::REMEMBERED;
 use crate::mutation::Mutation;
 use crate::name_or_id::NameOrId;
 use crate::page::{Cursor, Listing, Page};
@@ -18,7 +17,7 @@ use crate::rows::audit::AuditTarget;
 use crate::rows::changes::Change;
 use crate::rows::idempotency::{Idempotency, Operation};
 use crate::rows::providers::ProviderRef;
-use crate::sql::{ai_gateway_keys as sql, idempotency, providers};
+use crate::sql::{ai_gateway_keys as sql, providers};
 use lychgate_authz::{Action, Caller, Resource, Target, authorise, authorise_list};
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{GatewayKeyId, Timestamp};
@@ -59,26 +58,23 @@ impl Store {
         Err(RuleBroken::NoSuchProviders { places }.into())
     }
 
-    /// Makes a gateway key. With an [`Idempotency`], the answer is remembered in the same transaction; if another request
-    /// with the same key won the race, the error is the conflict `idempotency_keys_user_operation_key_idx`: look it up again.
+    /// Makes a gateway key.
     pub async fn ai_gateway_key_insert(
         &self,
         caller: &Caller,
         new: AiGatewayKeyInsert,
-        idempotency: Option<Idempotency>,
+        idempotency: Option<Idempotency<'_, GatewayKey>>,
     ) -> Result<GatewayKey, StoreError> {
         let audited = AuditTarget::new(new.id, &new.name.to_ascii_lowercase()).with_prefix(&new.secret_prefix);
         let resource = Resource::AiGatewayKey;
         let mutation = self.creation(caller, resource, Target::Collection, audited).await?;
         let user = caller.principal.user_id();
         let mut tx = self.engine.begin().await?;
-        if let (Some(user), Some(answer)) = (user, &idempotency) {
-            let (id, now) = (self.new_uuid(), self.now());
-            let whose = (user, Operation::AiGatewayKeyInsert.as_str());
-            idempotency::insert(&mut tx, id, (now, now.plus(REMEMBERED)), whose, answer).await?;
-        }
+        let operation = Operation::AiGatewayKeyInsert;
+        let claim = self.claim(&mut tx, caller, operation, idempotency).await?;
         let id = sql::insert(tx.conn(), &new, user).await?;
         let key = sql::get(&mut tx, id, self.now()).await?;
+        claim.settle(&mut tx, &key).await?;
         mutation.commit(tx, &[]).await?;
         Ok(key)
     }

@@ -8,6 +8,7 @@ use crate::mutation::Mutation;
 use crate::page::{Cursor, Listing, Page};
 use crate::rows::audit::AuditTarget;
 use crate::rows::changes::Change;
+use crate::rows::idempotency::{Idempotency, Operation};
 use crate::rows::tokens::{Token, TokenAuthentication, TokenFilter, TokenInsert};
 use crate::rows::users::UserState;
 use crate::sql;
@@ -18,12 +19,17 @@ use lychgate_types::{Timestamp, TokenId};
 
 impl Store {
     /// Makes a token for an active user.
-    pub async fn token_insert(&self, caller: &Caller, new: TokenInsert) -> Result<Token, StoreError> {
+    pub async fn token_insert(
+        &self,
+        caller: &Caller,
+        new: TokenInsert,
+        idempotency: Option<Idempotency<'_, Token>>,
+    ) -> Result<Token, StoreError> {
         let audited = AuditTarget::new(new.id, &new.name).with_prefix(&new.secret_prefix);
         let mutation = self
             .change_of::<Token>(caller, Action::Create, "create", audited)
             .await?;
-        let done = self.make_token(caller, &mutation, &new).await;
+        let done = self.make_token(caller, &mutation, &new, idempotency).await;
         mutation.settle(done).await
     }
 
@@ -101,8 +107,10 @@ impl Store {
         caller: &Caller,
         mutation: &Mutation<'_>,
         new: &TokenInsert,
+        idempotency: Option<Idempotency<'_, Token>>,
     ) -> Result<Token, StoreError> {
         let mut tx = self.engine.begin().await?;
+        let claim = self.claim(&mut tx, caller, Operation::TokenInsert, idempotency).await?;
         tx.lock(Lock::Accounts).await?;
         let found = sql::users::find(tx.conn(), &new.user).await?;
         let user = found.as_owner(caller, Action::Create, Resource::Token)?;
@@ -116,6 +124,7 @@ impl Store {
         }
         sql::tokens::insert(tx.conn(), new, user.id).await?;
         let token = sql::tokens::get(tx.conn(), new.id).await?;
+        claim.settle(&mut tx, &token).await?;
         mutation.commit(tx, &[]).await?;
         Ok(token)
     }

@@ -8,6 +8,7 @@ use crate::mutation::Mutation;
 use crate::name_or_id::NameOrId;
 use crate::rows::ai_gateway_keys::{GatewayKey, GatewayKeyRotation, KeyExpiry};
 use crate::rows::changes::Change;
+use crate::rows::idempotency::{Idempotency, Operation};
 use crate::sql::ai_gateway_keys as sql;
 use crate::sql::ai_gateway_keys::rotate as secrets;
 use lychgate_authz::{Action, Caller, Resource, Target, authorise};
@@ -25,24 +26,31 @@ impl Store {
         caller: &Caller,
         key: impl Into<NameOrId<GatewayKeyId>>,
         rotation: GatewayKeyRotation,
+        idempotency: Option<Idempotency<'_, GatewayKey>>,
     ) -> Result<GatewayKey, StoreError> {
         let key = key.into();
         let mut mutation = self
             .change_of::<GatewayKey>(caller, Action::Update, "rotate", (&key).into())
             .await?;
-        let done = self.replace_secret(&mut mutation, &key, &rotation).await;
+        let done = self
+            .replace_secret(caller, &mut mutation, &key, &rotation, idempotency)
+            .await;
         mutation.settle(done).await
     }
 
     async fn replace_secret(
         &self,
+        caller: &Caller,
         mutation: &mut Mutation<'_>,
         key: &NameOrId<GatewayKeyId>,
         rotation: &GatewayKeyRotation,
+        idempotency: Option<Idempotency<'_, GatewayKey>>,
     ) -> Result<GatewayKey, StoreError> {
         let now = self.now();
         let valid_until = now.plus(rotation.grace);
         let mut tx = self.engine.begin().await?;
+        let operation = Operation::AiGatewayKeyRotate;
+        let claim = self.claim(&mut tx, caller, operation, idempotency).await?;
         let key = mutation.find(sql::find(&mut tx, key, now).await?)?;
         // Before its secrets are read, since it makes concurrent rotations of one key wait for each other.
         if !secrets::mark_rotated(tx.conn(), &key, now).await? {
@@ -58,6 +66,7 @@ impl Store {
         let key = sql::get(&mut tx, key.id, now).await?;
         mutation.set_prefix(&key.secret_prefix);
         mutation.set_detail(format!("the secret before works until {valid_until}"));
+        claim.settle(&mut tx, &key).await?;
         mutation.commit(tx, &[Change::GatewayKey(key.id)]).await?;
         Ok(key)
     }

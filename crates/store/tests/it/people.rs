@@ -72,7 +72,7 @@ pub(crate) async fn person(db: &TestDb, owner: &Caller, name: &str, role: Role) 
         .unwrap();
     let (insert, secret) = token(db, user.id);
     let hash = secret.hash();
-    let token = db.store().token_insert(owner, insert).await.unwrap();
+    let token = db.store().token_insert(owner, insert, None).await.unwrap();
     Person {
         caller: caller(db, user.id, token.id, role),
         id: user.id,

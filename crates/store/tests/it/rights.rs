@@ -71,7 +71,7 @@ async fn verdicts(db: &TestDb, caller: &Caller, n: usize) -> Vec<(&'static str, 
         user_set_state(stranger, UserState::Suspended);
         user_delete(stranger);
         users_bootstrap(user("first"), token(db, stranger).0);
-        token_insert(token(db, stranger).0) => "another user";
+        token_insert(token(db, stranger).0, None) => "another user";
         token_list(&TokenFilter::default(), page);
         token_get(ambient.new_id());
         token_revoke(ambient.new_id());
@@ -84,13 +84,15 @@ async fn verdicts(db: &TestDb, caller: &Caller, n: usize) -> Vec<(&'static str, 
         ai_gateway_key_providers(Action::Create, &[]) => "a new key";
         ai_gateway_key_update(key, GatewayKeyPatch::default());
         ai_gateway_key_providers(Action::Update, &[]) => "a change";
-        ai_gateway_key_rotate(key, rotation(db).0);
+        ai_gateway_key_rotate(key, rotation(db).0, None);
         ai_gateway_key_expiring(at);
         ai_gateway_key_count();
         ai_gateway_key_secrets_prune();
         ai_gateway_key_touch(key, at);
         ai_gateway_key_delete(key);
-        idempotency_find(Operation::AiGatewayKeyInsert, "none");
+        idempotency_find(Operation::AiGatewayKeyInsert, "none") => "a new key";
+        idempotency_find(Operation::AiGatewayKeyRotate, "none") => "a rotation";
+        idempotency_find(Operation::TokenInsert, "none") => "a new token";
         provider_insert(provider(db, &name("provider"), vec![]));
         provider_list(page);
         provider_find("none");
@@ -177,7 +179,9 @@ both_engines! {
             "ynhhyn ai_gateway_key_secrets_prune",
             "ynhhyn ai_gateway_key_touch",
             "ynhhnn ai_gateway_key_delete",
-            "ynnnnn idempotency_find",
+            "ynnnnn idempotency_find for a new key",
+            "ynhhyn idempotency_find for a rotation",
+            "yyynyn idempotency_find for a new token",
             "ynnnnn provider_insert",
             "yynyyn provider_list",
             "yyhyyn provider_find",
@@ -222,7 +226,7 @@ both_engines! {
         let people = people(db).await;
         let keys = narrowed(&people.owner.caller, &["ai_gateway_key:create"]);
         let opened: Vec<_> = Box::pin(verdicts(db, &keys, 0)).await.into_iter().filter(|(_, verdict)| *verdict == "allowed").collect();
-        let expected = ["ai_gateway_key_insert", "ai_gateway_key_providers for a new key", "idempotency_find"];
+        let expected = ["ai_gateway_key_insert", "ai_gateway_key_providers for a new key", "idempotency_find for a new key"];
         assert_eq!(opened, expected.map(|name| (name, "allowed")));
     }
 

@@ -15,7 +15,7 @@ both_engines! {
         new.name = "Laptop".into();
         new.scopes = Scopes::from_texts(["token:read", "ai_request:create"]).unwrap();
         new.expires_at = Some(new.created_at.plus(Duration::from_secs(1)));
-        let made = db.store().token_insert(&people.owner.caller, new.clone()).await.unwrap();
+        let made = db.store().token_insert(&people.owner.caller, new.clone(), None).await.unwrap();
         assert_eq!((made.id, made.user.id, &*made.user.username), (new.id, people.member.id, "mel"));
         assert_eq!((&*made.name, &made.secret_prefix, &made.scopes), ("laptop", &new.secret_prefix, &new.scopes));
         assert_eq!((made.created_at, made.expires_at), (new.created_at, new.expires_at));
@@ -31,7 +31,7 @@ both_engines! {
     async fn a_token_is_revoked_once_and_stays_on_record(db: TestDb) {
         let people = people(db).await;
         let (new, secret) = token(db, people.member.id);
-        db.store().token_insert(&people.member.caller, new.clone()).await.unwrap();
+        db.store().token_insert(&people.member.caller, new.clone(), None).await.unwrap();
         db.clock().advance(Duration::from_secs(9));
         let now = db.ambient().now();
         assert_eq!(db.store().token_revoke(&people.member.caller, new.id).await.unwrap(), secret.hash());
@@ -49,7 +49,7 @@ both_engines! {
         for (scopes, fits) in [(vec!["interception:read"], true), (vec![], true), (vec!["interception:*"], false), (vec!["*"], false)] {
             let (mut new, _) = token(db, people.member.id);
             new.scopes = Scopes::from_texts(&scopes).unwrap();
-            match db.store().token_insert(&narrow, new).await {
+            match db.store().token_insert(&narrow, new, None).await {
                 Ok(made) => assert!(fits && made.scopes.to_texts() == scopes, "{scopes:?}"),
                 Err(StoreError::Rule(RuleBroken::ScopesTooWide)) => assert!(!fits, "{scopes:?}"),
                 other => panic!("{other:?}"),
@@ -60,13 +60,13 @@ both_engines! {
     async fn others_tokens_are_the_owners_business_only(db: TestDb) {
         let people = people(db).await;
         let store = db.store();
-        let theirs = store.token_insert(&people.owner.caller, token(db, people.owner.id).0).await.unwrap().id;
+        let theirs = store.token_insert(&people.owner.caller, token(db, people.owner.id).0, None).await.unwrap().id;
         let hidden = |r: Result<_, StoreError>| assert!(matches!(r, Err(StoreError::Denied(Denial::Hidden))), "{r:?}");
-        hidden(store.token_insert(&people.member.caller, token(db, people.owner.id).0).await.map(drop));
+        hidden(store.token_insert(&people.member.caller, token(db, people.owner.id).0, None).await.map(drop));
         hidden(store.token_revoke(&people.member.caller, theirs).await.map(drop));
         hidden(store.token_get(&people.member.caller, theirs).await.map(drop));
         // The same as for what is not there.
-        hidden(store.token_insert(&people.member.caller, token(db, db.ambient().new_id()).0).await.map(drop));
+        hidden(store.token_insert(&people.member.caller, token(db, db.ambient().new_id()).0, None).await.map(drop));
         hidden(store.token_revoke(&people.member.caller, db.ambient().new_id()).await.map(drop));
         hidden(store.token_get(&people.member.caller, db.ambient().new_id()).await.map(drop));
         let seen = store.token_revoke(&people.auditor.caller, theirs).await;
@@ -86,7 +86,7 @@ both_engines! {
     async fn use_is_noted_at_most_once_a_minute(db: TestDb) {
         let people = people(db).await;
         let (new, _) = token(db, people.member.id);
-        db.store().token_insert(&people.member.caller, new.clone()).await.unwrap();
+        db.store().token_insert(&people.member.caller, new.clone(), None).await.unwrap();
         let minute = 60_000_000;
         for (micros, shown) in [(minute, minute), (minute * 2 - 1, minute), (minute * 2, minute * 2), (5, minute * 2)] {
             db.store().token_touch(&plane(), new.id, Timestamp::from_micros(micros)).await.unwrap();
@@ -109,11 +109,11 @@ both_engines! {
         let (mut first, _) = token(db, people.member.id);
         first.hashed_secret = vec![3; 32];
         first.id = TokenId::from_uuid(Default::default());
-        db.store().token_insert(&people.owner.caller, first).await.unwrap();
+        db.store().token_insert(&people.owner.caller, first, None).await.unwrap();
         for (name, break_it) in cases {
             let (mut new, _) = token(db, people.member.id);
             break_it(&mut new);
-            let refused = db.store().token_insert(&people.owner.caller, new).await;
+            let refused = db.store().token_insert(&people.owner.caller, new, None).await;
             assert!(matches!(&refused, Err(StoreError::Conflict(c)) if c.name == name), "{name}: {refused:?}");
         }
     }

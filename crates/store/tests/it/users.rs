@@ -55,7 +55,7 @@ both_engines! {
         let (user, hashes) = set(UserState::Suspended).await;
         assert_eq!((user.state, hashes), (UserState::Suspended, vec![people.member.hash]));
         assert_eq!(state().await, UserState::Suspended);
-        let refused = db.store().token_insert(&people.owner.caller, token(db, people.member.id).0).await;
+        let refused = db.store().token_insert(&people.owner.caller, token(db, people.member.id).0, None).await;
         assert!(matches!(refused, Err(StoreError::Rule(RuleBroken::OwnerSuspended))));
         assert_eq!(set(UserState::Active).await.0.state, UserState::Active);
         assert_eq!(state().await, UserState::Active);
@@ -74,7 +74,7 @@ both_engines! {
         assert_eq!(found.revoked_at, Some(START));
         let tokens = db.store().token_list(owner, &TokenFilter { user: Some(people.member.id.into()) }, Page::first(9)).await.unwrap();
         assert_eq!(tokens.items[0].user.username, "mel", "what the user left keeps its name");
-        assert!(matches!(db.store().token_insert(owner, token(db, people.member.id).0).await, Err(StoreError::NotFound)));
+        assert!(matches!(db.store().token_insert(owner, token(db, people.member.id).0, None).await, Err(StoreError::NotFound)));
         let state = db.store().user_set_state(owner, people.member.id, UserState::Active).await;
         assert!(matches!(state, Err(StoreError::NotFound)));
         let again = person(db, owner, "mel", Role::Member).await;
