@@ -179,7 +179,9 @@ both_engines! {
             "ynhhyn ai_gateway_key_secrets_prune",
             "ynhhyn ai_gateway_key_touch",
             "ynhhnn ai_gateway_key_delete",
-            "ynnnnn idempotency_find",
+            "ynnnnn idempotency_find for a new key",
+            "ynhhyn idempotency_find for a rotation",
+            "yyynyn idempotency_find for a new token",
             "ynnnnn provider_insert",
             "yynyyn provider_list",
             "yyhyyn provider_find",
@@ -224,7 +226,7 @@ both_engines! {
         let people = people(db).await;
         let keys = narrowed(&people.owner.caller, &["ai_gateway_key:create"]);
         let opened: Vec<_> = Box::pin(verdicts(db, &keys, 0)).await.into_iter().filter(|(_, verdict)| *verdict == "allowed").collect();
-        let expected = ["ai_gateway_key_insert", "ai_gateway_key_providers for a new key", "idempotency_find"];
+        let expected = ["ai_gateway_key_insert", "ai_gateway_key_providers for a new key", "idempotency_find for a new key"];
         assert_eq!(opened, expected.map(|name| (name, "allowed")));
     }
 
