@@ -1,4 +1,4 @@
-//! Who asks: credentials out of the headers, and whether the control plane stands by them.
+//! Authentication: credentials from the headers, and leases on what the control plane said about them.
 //!
 //! Not here: what goes upstream in their place (`exchange::headers`).
 

@@ -14,7 +14,6 @@ pub(crate) mod discard;
 mod drain;
 pub(crate) mod headers;
 mod outcome;
-mod packed_headers;
 pub(crate) mod passthrough;
 mod peeked;
 pub(crate) mod recorder;
@@ -23,10 +22,9 @@ mod tee;
 mod upstream_request;
 
 use crate::error::Refusal;
-use crate::routing::provider::Provider;
-use crate::shared::{InFlightGuard, Shared};
+use crate::shared::Shared;
 use crate::spool::Slot;
-use admit::{Admission, Received};
+use admit::{Admission, Entered, Received};
 use answer::{Answered, answer};
 use attempt::{AttemptResult, PendingAttempt, end_of};
 use axum::body::Body;
@@ -44,13 +42,6 @@ use selector::{AttemptPlan, Unavailable, UpstreamSelector};
 use std::sync::Arc;
 use tokio::time::sleep;
 use upstream_request::UpstreamRequest;
-
-/// A request's place in this gateway, and the provider that it names.
-pub(crate) struct Entered {
-    pub(crate) guard: InFlightGuard,
-    pub(crate) provider: Arc<Provider>,
-    pub(crate) capture_content: bool,
-}
 
 /// Relays one request. The future is ready with the head of the answer; the body then runs by itself.
 pub(crate) async fn relay(
@@ -190,7 +181,7 @@ impl Exchange {
 
     async fn attempt(&mut self, plan: &mut AttemptPlan) -> AttemptResult {
         let recorder = self.pending.recorder();
-        recorder.attempt(&plan.provider, plan.model.as_deref(), &plan.credential.hint);
+        recorder.begin_attempt(&plan.provider, plan.model.as_deref(), &plan.credential.hint);
         let (url, body) = plan.take_target();
         let request = self.request.build(url, body, &plan.credential, plan.position);
         let sending = self.shared.upstream.send(&plan.provider.config, request);

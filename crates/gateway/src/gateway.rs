@@ -39,7 +39,7 @@ pub enum StartError {
 /// A running gateway; clones are handles on the same one.
 #[derive(Debug, Clone)]
 pub struct Gateway {
-    pub(crate) core: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     /// `None` once closed.
     tasks: Arc<Mutex<Option<Tasks>>>,
 }
@@ -68,25 +68,25 @@ impl Gateway {
         disk: Arc<dyn Disk>,
     ) -> Result<Self, SpoolError> {
         let spool = Spool::open(&options.spool, &ambient, disk)?;
-        let core = Arc::new(Shared::new(options, link, ambient, upstream, spool));
-        offline::restore(&core);
+        let shared = Arc::new(Shared::new(options, link, ambient, upstream, spool));
+        offline::restore(&shared);
         let tasks = Tasks {
-            attachment: tokio::spawn(attach::run(Arc::clone(&core))),
+            attachment: tokio::spawn(attach::run(Arc::clone(&shared))),
             others: [
-                tokio::spawn(deliver::run(Arc::clone(&core))),
-                tokio::spawn(spool::run_flusher(Arc::clone(&core.spool))),
-                tokio::spawn(offline::run(Arc::clone(&core))),
+                tokio::spawn(deliver::run(Arc::clone(&shared))),
+                tokio::spawn(spool::run_flusher(Arc::clone(&shared.spool))),
+                tokio::spawn(offline::run(Arc::clone(&shared))),
             ],
         };
         Ok(Self {
-            core,
+            shared,
             tasks: Arc::new(Mutex::new(Some(tasks))),
         })
     }
 
     /// Serves everything under `/ai/`, and nothing else.
     pub fn router(&self) -> Router {
-        Router::new().route("/ai/{*rest}", any_service(Stack(Arc::clone(&self.core))))
+        Router::new().route("/ai/{*rest}", any_service(Stack(Arc::clone(&self.shared))))
     }
 
     /// [`Self::router`] with `/healthz` and `/readyz` beside it.
@@ -98,7 +98,7 @@ impl Gateway {
     pub(crate) fn probes(&self) -> Router {
         let gateway = self.clone();
         let ready = move || {
-            let answer = match gateway.core_readiness() {
+            let answer = match gateway.describe_readiness() {
                 Ok(text) => (StatusCode::OK, format!("{text}\n")),
                 Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
             };
@@ -111,45 +111,45 @@ impl Gateway {
 
     /// [`Self::router`] and `rest` behind one listener, with a fast path for what is under `/ai/`.
     pub fn front(&self, rest: Router) -> Front {
-        Front::new(Stack(Arc::clone(&self.core)), rest)
+        Front::new(Stack(Arc::clone(&self.shared)), rest)
     }
 
     /// Whether this gateway may receive traffic; if not, why. While the control plane can't be reached it stays ready for as
     /// long as it serves known tokens.
     pub fn readiness(&self) -> Result<(), String> {
-        self.core_readiness().map(drop)
+        self.describe_readiness().map(drop)
     }
 
     /// Requests being served, streams included.
     pub fn in_flight(&self) -> u64 {
-        self.core.in_flight()
+        self.shared.in_flight()
     }
 
     /// Requests relayed so far that are not to be recorded (lists of models and the like).
     pub fn passed_through(&self) -> u64 {
-        self.core.counts.passed_through.get()
+        self.shared.counts.passed_through.get()
     }
 
     /// Records not yet acknowledged by the control plane.
     pub fn spool_depth(&self) -> u64 {
-        self.core.spool.depth()
+        self.shared.spool.depth()
     }
 
     /// Requests relayed so far without a record because there was no room for it.
     pub fn unrecorded(&self) -> u64 {
-        self.core.spool.unrecorded()
+        self.shared.spool.unrecorded()
     }
 
     /// This process's id in the control plane's registry.
     pub fn replica_id(&self) -> ReplicaId {
-        self.core.replica_id
+        self.shared.replica_id
     }
 
     /// Begins a graceful shutdown: refuses new requests, and waits for those in flight for at most `limit`. The caller then stops
     /// the server, which cuts off what is left, and calls [`Self::close`] last.
     pub async fn drain(&self, limit: Duration) {
-        self.core.draining.store(true, Ordering::Release);
-        if timeout(limit, self.core.until_idle()).await.is_err() {
+        self.shared.draining.store(true, Ordering::Release);
+        if timeout(limit, self.shared.until_idle()).await.is_err() {
             tracing::warn!(
                 in_flight = self.in_flight(),
                 "requests were still in flight at the end of the drain time"
@@ -160,12 +160,12 @@ impl Gateway {
     /// Delivers what is recorded (within a few seconds, and not at all if the control plane refuses this gateway) and detaches.
     /// Afterwards this gateway serves no requests.
     pub async fn close(&self) {
-        self.core.draining.store(true, Ordering::Release);
+        self.shared.draining.store(true, Ordering::Release);
         // A replica that is refused can't deliver either; waiting would only delay the end.
         let last = async {
-            if !self.core.replica_state.load().link.is_refused() {
-                self.core.until_idle().await;
-                self.core.spool.until_empty().await;
+            if !self.shared.replica_state.load().link.is_refused() {
+                self.shared.until_idle().await;
+                self.shared.spool.until_empty().await;
             }
         };
         let late = timeout(LAST_DELIVERY, last).await.is_err();
@@ -177,9 +177,9 @@ impl Gateway {
         }
         let tasks = self.tasks.lock().take();
         if let Some(mut tasks) = tasks {
-            self.core.leaving.send_replace(true);
+            self.shared.leaving.send_replace(true);
             // Without an attachment there is nobody to tell.
-            if self.core.replica_state.load().link.is_attached()
+            if self.shared.replica_state.load().link.is_attached()
                 && timeout(DETACH_TIMEOUT, &mut tasks.attachment).await.is_err()
             {
                 tracing::warn!("the control plane could not be told that this replica is leaving");
@@ -187,13 +187,13 @@ impl Gateway {
             tasks.attachment.abort();
             tasks.others.iter().for_each(JoinHandle::abort);
         }
-        if self.core.replica_state.load().link.is_attached() {
-            offline::write_snapshot(&self.core).await;
+        if self.shared.replica_state.load().link.is_attached() {
+            offline::write_snapshot(&self.shared).await;
         }
-        if !spool::flush(&self.core.spool).await {
+        if !spool::flush(&self.shared.spool).await {
             tracing::error!("records could not be written to the spool before shutdown");
         }
-        self.core.spool.release();
+        self.shared.spool.release();
     }
 
     /// Ends it as a crash of its process would: nobody is told, and nothing more is written.
@@ -202,26 +202,26 @@ impl Gateway {
             tasks.attachment.abort();
             tasks.others.iter().for_each(JoinHandle::abort);
         }
-        self.core.spool.release();
+        self.shared.spool.release();
     }
 
-    fn core_readiness(&self) -> Result<&'static str, String> {
-        if self.core.draining.load(Ordering::Acquire) {
+    fn describe_readiness(&self) -> Result<&'static str, String> {
+        if self.shared.draining.load(Ordering::Acquire) {
             return Err("shutting down".to_owned());
         }
-        if self.core.told_to_drain.load(Ordering::Acquire) {
+        if self.shared.drained.load(Ordering::Acquire) {
             return Err("drained: no new requests are accepted until it is restarted".to_owned());
         }
-        let link = &self.core.replica_state.load().link;
-        let text = match link.readiness(self.core.options.max_offline)? {
-            _ if link.is_attached() && self.core.lookup_health.is_failing() => {
+        let link = &self.shared.replica_state.load().link;
+        let text = match link.readiness(self.shared.options.max_offline)? {
+            _ if link.is_attached() && self.shared.lookup_health.is_failing() => {
                 "ready for known tokens only; the control plane is connected but not answering"
             }
             text => text,
         };
-        match self.core.spool.room() {
+        match self.shared.spool.room() {
             Ok(()) => Ok(text),
-            Err(_) if self.core.spool.relays_unrecorded() => {
+            Err(_) if self.shared.spool.relays_unrecorded() => {
                 Ok("ready, but there is no room for records, so requests are not recorded")
             }
             Err(Full::Disk(why)) => Err(why.to_string()),

@@ -1,6 +1,6 @@
-//! Where connections and requests come in: the listener, what answers before everything else, and the order of the layers.
+//! Where connections and requests come in: the listener, what it serves, and what surrounds every request.
 //!
-//! Not here: who asks (`auth`), and what becomes of a request (`exchange`).
+//! Not here: authentication (`auth`), and relaying (`exchange`).
 
 pub(crate) mod front;
 pub(crate) mod listener;

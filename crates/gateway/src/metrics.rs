@@ -45,7 +45,7 @@ impl Gateway {
     /// that others hold for a moment.
     pub async fn page(self, mut page: Page) -> Page {
         let written = spawn_blocking(move || {
-            metrics::process(&mut page, self.core.started_at);
+            metrics::process(&mut page, self.shared.started_at);
             self.write(&mut page);
             page
         });
@@ -61,33 +61,33 @@ impl Gateway {
     }
 
     fn write_link(&self, page: &mut Page) {
-        let core = &self.core;
-        let state = core.replica_state.load();
+        let shared = &self.shared;
+        let state = shared.replica_state.load();
         let link = &state.link;
         page.one(Metric::Ready, self.readiness().is_ok());
         page.family(Metric::Draining, |samples| {
             for by in DrainedBy::ALL {
                 let drained = match by {
-                    DrainedBy::Operator => &core.told_to_drain,
-                    DrainedBy::Shutdown => &core.draining,
+                    DrainedBy::Operator => &shared.drained,
+                    DrainedBy::Shutdown => &shared.draining,
                 };
                 samples.add(&[Label::of(*by)], drained.load(Ordering::Acquire));
             }
         });
         page.state(Metric::LinkState, Some(link.label()));
         page.state(Metric::LinkTrouble, link.trouble());
-        page.one(Metric::LinkOffline, core.offline(link));
-        page.one(Metric::LinkOfflineLimit, core.options.max_offline);
-        page.one(Metric::LinkAttachments, core.counts.link.attachments.get());
-        page.one(Metric::LinkLosses, core.counts.link.losses.get());
+        page.one(Metric::LinkOffline, shared.offline(link));
+        page.one(Metric::LinkOfflineLimit, shared.options.max_offline);
+        page.one(Metric::LinkAttachments, shared.counts.link.attachments.get());
+        page.one(Metric::LinkLosses, shared.counts.link.losses.get());
         page.one(Metric::ConfigurationVersion, state.table.version);
-        page.one(Metric::SnapshotWritten, core.snapshot_cache.written.get());
+        page.one(Metric::SnapshotWritten, shared.snapshot_cache.written.get());
     }
 
     fn write_requests(&self, page: &mut Page) {
-        let core = &self.core;
+        let shared = &self.shared;
         page.one(Metric::RequestsPassed, self.passed_through());
-        page.tally(Metric::RequestsRefused, &core.counts.refused);
+        page.tally(Metric::RequestsRefused, &shared.counts.refused);
         page.one(Metric::RequestsInFlight, self.in_flight());
         let providers = self.providers();
         each(page, Metric::Requests, &providers, |samples, name, provider| {
@@ -103,7 +103,7 @@ impl Gateway {
         each(page, Metric::Retries, &providers, |samples, name, provider| {
             samples.add(&[name], provider.state.counts.retries.get());
         });
-        let not_closed = core.breakers.not_closed();
+        let not_closed = shared.breakers.not_closed();
         each(page, Metric::Breakers, &providers, |samples, name, provider| {
             for state in BreakerState::ALL {
                 let wanted = (provider.config.id, *state);
@@ -122,7 +122,7 @@ impl Gateway {
     }
 
     fn write_tokens(&self, page: &mut Page) {
-        let leases = &self.core.leases;
+        let leases = &self.shared.leases;
         let (good, denied) = leases.count();
         page.family(Metric::Leases, |samples| {
             samples.add(&[Label::of(LeaseKind::Good)], good as u64);
@@ -133,7 +133,7 @@ impl Gateway {
     }
 
     fn write_spool(&self, page: &mut Page) {
-        let (spool, delivery) = (self.core.spool.stats(), &self.core.counts.delivery);
+        let (spool, delivery) = (self.shared.spool.stats(), &self.shared.counts.delivery);
         let waits = |at: &Timestamp| spool.records > 0 && at.as_micros() > 0;
         page.one(Metric::SpoolRecords, spool.records);
         page.one(Metric::SpoolBytes, spool.bytes);
@@ -143,7 +143,7 @@ impl Gateway {
         page.one(Metric::SpoolAppended, spool.appended);
         page.one(Metric::SpoolDelivered, delivery.delivered.get());
         page.one(Metric::SpoolRejected, delivery.rejected.get());
-        page.one(Metric::SpoolSetAside, self.core.spool.set_aside_count());
+        page.one(Metric::SpoolSetAside, self.shared.spool.set_aside_count());
         page.one(Metric::SpoolUnrecorded, self.unrecorded());
         page.one(Metric::SpoolErrors, spool.errors);
         page.one(Metric::DeliveryFailures, delivery.failures.get());
@@ -151,7 +151,7 @@ impl Gateway {
 
     /// Sorted by name.
     fn providers(&self) -> Vec<Arc<Provider>> {
-        let state = self.core.replica_state.load();
+        let state = self.shared.replica_state.load();
         let mut providers: Vec<_> = state.table.providers().cloned().collect();
         providers.sort_unstable_by(|one, other| one.config.name.cmp(&other.config.name));
         providers

@@ -1,4 +1,5 @@
-//! What to do about failures: retries and their budget, circuit breakers, and keys that have to cool down.
+//! What failures mean and what to do about them: one table of decisions, retries and their budget, circuit breakers, and keys
+//! that cool down.
 //!
 //! Not here: making attempts (`exchange`).
 

@@ -1,4 +1,6 @@
-//! What all parts of one gateway share.
+//! The state that all parts of one gateway share, and the number of requests in flight.
+//!
+//! Not here: the types of that state, which live in rooms that don't know this one.
 
 use crate::auth::leases::Leases;
 use crate::auth::lookup_health::LookupHealth;
@@ -24,14 +26,14 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) ambient: Ambient,
     pub(crate) replica_id: ReplicaId,
-    /// When this gateway was made.
+    /// When this gateway was started.
     pub(crate) started: Instant,
     pub(crate) started_at: Timestamp,
     pub(crate) link: Arc<dyn ControlLink>,
     pub(crate) replica_state: ArcSwap<ReplicaState>,
-    /// Whether the long stream is open; for those who wait for it.
+    /// Whether the control link is attached, to wait for.
     pub(crate) attached: watch::Sender<bool>,
-    /// Whether calls are answered while it is open.
+    /// Whether calls are answered while it is.
     pub(crate) lookup_health: LookupHealth,
     pub(crate) leases: Arc<Leases>,
     pub(crate) spool: Arc<Spool>,
@@ -39,16 +41,16 @@ pub(crate) struct Shared {
     pub(crate) upstream: Upstream,
     pub(crate) breakers: Arc<Breakers>,
     pub(crate) counts: Counts,
-    /// The process is ending: no new requests.
+    /// The process is shutting down: no new requests.
     pub(crate) draining: AtomicBool,
-    /// The process is ending, and all is done that needs the long stream.
+    /// The process is shutting down, and nothing needs the control link any longer.
     pub(crate) leaving: watch::Sender<bool>,
-    /// An operator wants no new requests here, for as long as the process lives.
-    pub(crate) told_to_drain: AtomicBool,
-    /// The place in the control plane's feed of changes up to which all is applied; 0: none.
+    /// An operator drained this gateway: no new requests, for as long as the process lives.
+    pub(crate) drained: AtomicBool,
+    /// Position in the control plane's feed of changes up to which all are applied; 0 at first.
     pub(crate) applied: AtomicU64,
     in_flight: AtomicU64,
-    left: Notify,
+    idle: Notify,
 }
 
 impl Shared {
@@ -77,14 +79,14 @@ impl Shared {
             counts: Counts::default(),
             draining: AtomicBool::new(false),
             leaving: watch::Sender::new(false),
-            told_to_drain: AtomicBool::new(false),
+            drained: AtomicBool::new(false),
             applied: AtomicU64::new(0),
             in_flight: AtomicU64::new(0),
-            left: Notify::new(),
+            idle: Notify::new(),
         }
     }
 
-    /// How long ago it was last attached, or began where it never was.
+    /// How long ago it was last attached, or started where it never was.
     pub(crate) fn offline(&self, link: &LinkState) -> Duration {
         match link {
             LinkState::Attached => Duration::ZERO,
@@ -93,31 +95,31 @@ impl Shared {
         }
     }
 
-    /// Requests being served, streams and their draining included.
+    /// Requests in flight: streams included, and answers that are read on without a client.
     pub(crate) fn in_flight(&self) -> u64 {
         self.in_flight.load(Ordering::Acquire)
     }
 
-    /// Counts a request in; `None` when there are too many.
+    /// Counts a request as in flight; `None` if there are too many.
     pub(crate) fn enter(self: &Arc<Self>) -> Option<InFlightGuard> {
         let before = self.in_flight.fetch_add(1, Ordering::AcqRel);
         let guard = InFlightGuard(Arc::clone(self));
         (before < self.options.max_requests).then_some(guard)
     }
 
-    /// Returns once no request is being served.
+    /// Returns once no request is in flight.
     pub(crate) async fn until_idle(&self) {
         loop {
-            let left = self.left.notified();
+            let idle = self.idle.notified();
             if self.in_flight() == 0 {
                 return;
             }
-            left.await;
+            idle.await;
         }
     }
 }
 
-/// One request's presence, from its head to the end of its answer (and of what is read on after its client left).
+/// Counts one request as in flight, from its head to the end of its answer, also where that is read on without a client.
 #[derive(Debug)]
 pub(crate) struct InFlightGuard(Arc<Shared>);
 
@@ -131,7 +133,7 @@ impl Drop for InFlightGuard {
     fn drop(&mut self) {
         let before = self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
         if before == 1 && self.0.draining.load(Ordering::Acquire) {
-            self.0.left.notify_waiters();
+            self.0.idle.notify_waiters();
         }
     }
 }

@@ -1,7 +1,6 @@
-//! Admission: whether a request may be relayed at all, found out from its head, before a byte of its body is held; then its
-//! body.
+//! Admission: decides from a request's head whether it may be relayed, before any of its body is held, and reads the body.
 //!
-//! Not here: what the gateway checks before it looks at the request itself (`inbound::stack`).
+//! Not here: what is checked before the request itself (`inbound::stack`).
 
 use crate::auth::credentials::{self, Credentials, Outgoing};
 use crate::auth::leases::Verdict;
@@ -10,7 +9,7 @@ use crate::exchange::body_kind::is_plain;
 use crate::exchange::discard::{REFUSED, discard_request};
 use crate::routing::allow_list::{self, Found};
 use crate::routing::provider::Provider;
-use crate::shared::Shared;
+use crate::shared::{InFlightGuard, Shared};
 use crate::spool::{Full, Slot};
 use axum::body::Body;
 use bytes::Bytes;
@@ -20,8 +19,16 @@ use lychgate_stream::{ReadError, ReadLimits, read_bounded};
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::provider::Api;
 use lychgate_types::secret::SecretHash;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+
+/// The provider that a request names, and its place among the requests in flight.
+pub(crate) struct Entered {
+    pub(crate) guard: InFlightGuard,
+    pub(crate) provider: Arc<Provider>,
+    pub(crate) capture_content: bool,
+}
 
 /// A request that was admitted, and its body.
 pub(crate) struct Received {
@@ -32,9 +39,9 @@ pub(crate) struct Received {
     pub(crate) waited: Duration,
 }
 
-/// What a request's head says of it.
+/// What is known of a request from its head.
 pub(crate) struct Admission {
-    /// The API that is recorded, and the place for the record; `None` for what only passes through.
+    /// The API that is recorded, and room for the record; `None` for what is only passed through.
     pub(crate) recorded: Option<(Api, Slot)>,
     pub(crate) token: SecretHash,
     /// The user's own provider credential.
@@ -43,7 +50,7 @@ pub(crate) struct Admission {
     pub(crate) tail: usize,
 }
 
-/// Admits the request and reads its body; what fails first decides the answer.
+/// Admits the request and reads its body.
 pub(crate) async fn receive(shared: &Shared, provider: &Provider, request: Request<Body>) -> Result<Received, Refusal> {
     let (head, mut body) = request.into_parts();
     let asked_at = Instant::now();
@@ -123,7 +130,7 @@ async fn authorize(shared: &Shared, token: SecretHash) -> Result<(), Refusal> {
     }
 }
 
-/// An unknown token is looked up only while the control plane is there to answer: its request must not hang.
+/// An unknown token is looked up only while the control plane is attached: a request must not hang.
 async fn verdict(shared: &Shared, token: SecretHash) -> Verdict {
     if let Some(verdict) = shared.leases.known(&token) {
         return verdict;

@@ -1,4 +1,4 @@
-//! What the client gets of a recorded exchange: the last attempt's answer with the tee on it, or the gateway's own.
+//! What the client of a recorded exchange gets: the last attempt's answer, watched by the tee, or an error of the gateway.
 
 use crate::error::Refusal;
 use crate::exchange::attempt::{AttemptResult, UpstreamResponse};
@@ -17,15 +17,15 @@ use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::provider::WireFamily;
 use lychgate_wire::UsageChunkFilter;
 
-/// What goes to the client, once the record allows it.
+/// The answer to the client; not to be sent before it has [settled](Self::settled).
 pub(crate) enum Answered {
-    /// The provider's answer; its body is still to come, as a rule.
+    /// The provider's answer. As a rule, most of its body is still to come.
     Relayed(Response<RelayBody<Joined<Peeked<Answer>>, Tee>>, WireFamily),
-    /// The gateway's own, and what it has to wait for.
+    /// An error of the gateway, and what it has to wait for.
     Refused(Refusal, WireFamily, Option<Hold>),
 }
 
-/// Answers with what the last attempt brought. `filter` takes out what only the gateway asked for.
+/// Answers with the last attempt's result. `filter` takes out the usage chunk that only the gateway asked for.
 pub(crate) fn answer(
     plan: AttemptPlan,
     result: AttemptResult,
@@ -59,8 +59,8 @@ pub(crate) fn answer(
 }
 
 impl Answered {
-    /// Waits until the record of an answer that is whole already is kept: its head shows its end. An answer whose record is
-    /// lost is not shown.
+    /// Waits until the record is as durable as configured, where the answer has ended already: its head would show that end.
+    /// An answer whose record is lost is not sent.
     pub(crate) async fn settled(&mut self) {
         match self {
             Self::Relayed(response, family) => {

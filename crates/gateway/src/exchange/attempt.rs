@@ -1,7 +1,7 @@
-//! The attempt that a client waits for. The client may leave at any moment: then what is in flight is waited for in the
-//! background, so that the record is whole all the same.
+//! The attempt that a client waits for. The client may disconnect at any moment: then what is in flight is awaited in the
+//! background, so that the record is complete all the same.
 //!
-//! Not here: what an attempt's end means (`resilience::decision`) and which one comes next (`selector`).
+//! Not here: what an attempt's end means (`resilience::decision`) and where the next one goes (`selector`).
 
 use crate::error::Refusal;
 use crate::exchange::body_kind::BodyKind;
@@ -41,7 +41,7 @@ pub(crate) enum AttemptError {
     Connection(SendError),
     /// The head did not come within this time.
     Timeout(Duration),
-    /// There was a head that promised a body, and the end came instead of it.
+    /// The head promised a body, and the answer ended without one.
     BodyMissing,
 }
 
@@ -65,7 +65,7 @@ impl PendingAttempt {
         }
     }
 
-    /// Waits for the head of an attempt's answer and, where a body is due, shortly for its beginning.
+    /// Waits for the head of an attempt's answer and, where a body is due, briefly for its beginning.
     pub(crate) async fn run(&mut self, sending: Sending, limit: Duration) -> AttemptResult {
         self.in_flight = InFlight::Head(sending);
         let arrived = head_within(limit, self.head()).await;
@@ -87,7 +87,7 @@ impl PendingAttempt {
         &mut self.recorder
     }
 
-    /// No more attempts: the client gets its answer, and the recorder goes with it.
+    /// Ends the attempts: the recorder goes on with the answer.
     pub(crate) fn finish(&mut self) -> Recorder {
         self.recorder.take()
     }
@@ -107,7 +107,7 @@ impl PendingAttempt {
         }
     }
 
-    /// The body with what `first` gave; `None` where it gave nothing in time.
+    /// The body, with the first frame in front of it again; `first` is `None` where that did not come in time.
     fn peeked(
         &mut self,
         first: Option<Option<Result<Frame<Bytes>, hyper::Error>>>,
@@ -129,7 +129,7 @@ impl Drop for PendingAttempt {
         match std::mem::replace(&mut self.in_flight, InFlight::Nothing) {
             InFlight::Head(sending) => drain_head(sending, recorder),
             InFlight::Body(body) => drain_body(body, recorder, Ending::ClientLeft),
-            // A recorder that is dropped unclosed says that the gateway broke, as it does here.
+            // A recorder that is dropped unclosed records an internal error.
             InFlight::Nothing if std::thread::panicking() => drop(recorder),
             InFlight::Nothing => drop(recorder.close(Ending::ClientGaveUp)),
         }
@@ -147,7 +147,7 @@ pub(crate) async fn head_within(
     }
 }
 
-/// How an attempt ended, as the table of consequences has it.
+/// The attempt's end, as the table of consequences knows it.
 pub(crate) fn end_of(result: &AttemptResult, ambient: &Ambient) -> AttemptEnd {
     match result {
         Ok(answer) => AttemptEnd::answered(answer.head.status, &answer.head.headers, ambient),
@@ -158,7 +158,7 @@ pub(crate) fn end_of(result: &AttemptResult, ambient: &Ambient) -> AttemptEnd {
     }
 }
 
-/// What the client is told.
+/// What the client gets.
 impl From<AttemptError> for Refusal {
     fn from(error: AttemptError) -> Self {
         match error {

@@ -40,7 +40,7 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 
 fn is_due(status: StatusCode, headers: &HeaderMap) -> bool {
     let none = matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT);
-    // A provider that says that there is nothing is taken at its word.
+    // A provider that announces an empty body may send one.
     status.is_success() && !none && headers.get(CONTENT_LENGTH).is_none_or(|length| length != "0")
 }
 

@@ -1,5 +1,5 @@
-//! Bodies that nobody wants are read and forgotten within bounds: a connection that is closed with unread bytes in it loses
-//! the answer that was sent on it, and one whose answer was not read can't be used again.
+//! Unwanted bodies are read and discarded, within limits: if a connection is closed with unread bytes in it, the answer sent on
+//! it is lost, and a connection whose answer was not read can't be used again.
 
 use axum::body::Body;
 use http::HeaderMap;
@@ -15,24 +15,24 @@ pub(crate) struct DiscardLimits {
     time: Duration,
 }
 
-/// For a request that was refused before anybody asked whose it is. There may be many when there is most to refuse.
-pub(crate) const REFUSED_AT_ONCE: DiscardLimits = DiscardLimits {
+/// For a request that was refused before its token was looked at: there are many of those when the gateway is overloaded.
+pub(crate) const REFUSED_EARLY: DiscardLimits = DiscardLimits {
     bytes: 1 << 20,
     time: Duration::from_secs(5),
 };
-/// For a request that was refused for what it is.
+/// For any other refused request.
 pub(crate) const REFUSED: DiscardLimits = DiscardLimits {
     bytes: 64 << 20,
     time: Duration::from_secs(5),
 };
-/// For an answer that no client gets.
+/// For an answer that is not forwarded.
 const ANSWER: DiscardLimits = DiscardLimits {
     bytes: 64 << 10,
     time: Duration::from_secs(1),
 };
 
 /// Discards what the client still sends, so that it gets to read why its request is refused. A client that waits for
-/// `100 Continue` is simply not told to go on.
+/// `100 Continue` sends nothing.
 pub(crate) async fn discard_request(headers: &HeaderMap, body: &mut Body, limits: DiscardLimits) {
     if !body.is_end_stream() && !headers.contains_key(EXPECT) {
         discard(body, limits.bytes, limits.time).await;

@@ -1,6 +1,7 @@
-//! Reading on in the background when the client has left: the request costs what it costs, and the record should say so.
+//! Reading an answer to its end in the background after its client has disconnected: the request has its cost, and the record
+//! should say which.
 //!
-//! Not here: how far (`Options::drain_limits`).
+//! Not here: how much is read (`Options::drain_limits`).
 
 use crate::exchange::body_kind::BodyKind;
 use crate::exchange::outcome::Ending;
@@ -14,10 +15,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// How long reading on may take while the process ends.
+/// Longest time for it while the process shuts down.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(2);
 
-/// The client left before the head of an answer came.
+/// The client disconnected before the head of an answer came.
 pub(crate) fn drain_head(sending: Sending, recorder: Recorder) {
     in_background(recorder, |mut recorder, limits| async move {
         let until = Instant::now() + limits.time;
@@ -31,7 +32,7 @@ pub(crate) fn drain_head(sending: Sending, recorder: Recorder) {
     });
 }
 
-/// The client left within an answer. `ending` says what becomes of the record.
+/// The client disconnected within an answer; the record is closed with `ending`.
 pub(crate) fn drain_body<B>(rest: B, recorder: Recorder, ending: Ending)
 where
     B: Body<Data = Bytes> + Unpin + Send + 'static,
@@ -58,7 +59,7 @@ where
     }
 }
 
-/// Without a runtime (the process is ending) the record is closed as it is.
+/// Without a runtime (the process is about to end) the record is closed at once.
 fn in_background<F>(recorder: Recorder, work: impl FnOnce(Recorder, DrainLimits) -> F)
 where
     F: Future<Output = ()> + Send + 'static,

@@ -2,8 +2,11 @@
 //!
 //! Not here: which credential goes upstream (`auth`, `routing::provider`).
 
+mod packed;
+
+pub(crate) use packed::PackedHeaders;
+
 use crate::auth::credentials::Outgoing;
-use crate::exchange::packed_headers::PackedHeaders;
 use http::header::{
     ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
@@ -47,17 +50,6 @@ impl StrippedHeaders {
     pub(crate) fn with_credential(mut self, credential: &Outgoing) -> HeaderMap {
         self.0.insert(credential.name.clone(), credential.value.clone());
         self.0
-    }
-
-    pub(crate) fn as_map(&self) -> &HeaderMap {
-        &self.0
-    }
-}
-
-impl From<&PackedHeaders> for StrippedHeaders {
-    /// They were packed stripped.
-    fn from(packed: &PackedHeaders) -> Self {
-        Self(packed.unpack())
     }
 }
 

@@ -9,28 +9,28 @@ use lychgate_wire::{ErrorFacts, ResponseFacts};
 /// How an exchange ended.
 #[derive(Debug)]
 pub(crate) enum Ending {
-    /// The provider's answer came to its proper end.
+    /// The provider's answer ended properly.
     Complete,
-    /// The provider's answer broke off.
+    /// The connection broke within the provider's answer.
     Cut,
-    /// The provider's answer came to a proper end before its first byte.
+    /// The provider's answer ended properly, before its first byte.
     Empty,
-    /// The provider fell silent within its answer.
+    /// The provider went silent within its answer.
     Stalled,
-    /// The client left; what could still be read has been read.
+    /// The client disconnected; the rest of the answer has been read as far as it may be.
     ClientLeft,
-    /// The client left between two attempts.
+    /// The client disconnected between two attempts.
     ClientGaveUp,
-    /// No answer came: the status and message that the client got instead.
+    /// No answer came: the client got this status and message instead.
     NoAnswer(StatusCode, String),
-    /// The gateway itself broke.
+    /// An internal error of the gateway.
     Broken,
 }
 
 /// Outcome, error type and error message.
 pub(crate) type Classified = (Outcome, Option<String>, Option<String>);
 
-/// `facts` are what was read of the answer; `None` where nothing of it can be read.
+/// `facts` is what was read of the answer; `None` where it can't be read.
 pub(crate) fn classify(record: &InterceptionRecord, ending: Ending, facts: Option<&ResponseFacts>) -> Classified {
     let ours = |status: StatusCode, message: String| {
         let error_type = error_type(record.provider_type.wire_family(), status.as_u16());
@@ -58,9 +58,9 @@ pub(crate) fn classify(record: &InterceptionRecord, ending: Ending, facts: Optio
     }
 }
 
-/// What a client is told whose answer had a head and no body.
+/// The error where an answer had a head and no body.
 pub(crate) const EMPTY: &str = "the provider's answer ended before its first byte";
-/// What a client is told whose stream fell silent.
+/// The error where an answer went silent.
 pub(crate) const STALLED: &str = "the provider sent nothing for too long, so the gateway gave up";
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
 //! Requests that are relayed without being read or recorded (lists of models and the like).
 //!
-//! They are sent once, to the provider that they name: what they do there is not known, so nothing is tried again.
+//! They are sent once, to the provider that they name: since it is not known what they do there, they are not retried.
 
 use crate::auth::credentials::Outgoing;
 use crate::error::Refusal;
-use crate::exchange::Entered;
-use crate::exchange::admit::Received;
+use crate::exchange::admit::{Entered, Received};
 use crate::exchange::attempt::head_within;
 use crate::exchange::headers::{AnswerBody, to_client};
 use crate::exchange::upstream_request::{Position, UpstreamRequest};
@@ -20,7 +19,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// Watches a body without looking at it, and holds something until its end.
+/// Lets a body pass unwatched, and keeps a value alive until its end.
 #[derive(Debug)]
 pub(crate) struct PassThrough<T>(pub(crate) T);
 
@@ -40,7 +39,7 @@ impl<T: Unpin, B> Watch<B> for PassThrough<T> {
     fn left(self, _: B) {}
 }
 
-/// Such a request under way: boxed, since most requests are others and their futures would have to have room for it.
+/// Boxed, so that the futures of recorded requests need no room for it.
 pub(crate) type Relaying = Pin<Box<dyn Future<Output = Result<Response<Body>, Refusal>> + Send>>;
 
 /// Relays a request that is not recorded.

@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// How long the first piece is waited for. A connection that closes behind the head does so at once; an answer that only
-/// takes its time is not held up longer than this, and its first piece not at all.
+/// Longest wait for the first piece. A connection that closes after the head does so at once; a slow answer is not delayed
+/// by more than this, and its first piece not at all.
 pub(crate) const GRACE: Duration = Duration::from_millis(25);
 
 /// A body whose first frame may have been read already.

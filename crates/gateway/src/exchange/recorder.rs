@@ -1,8 +1,8 @@
-//! One exchange's record: told of each attempt, fed by the tee, closed exactly once.
+//! One exchange's record: notified of each attempt, fed by the tee, closed exactly once.
 //!
 //! Requests that the gateway itself refuses (no token, too large, malformed, no provider that can be tried) never went
-//! anywhere and leave no record. From its first attempt on each exchange leaves one, whatever happens: a recorder that is
-//! dropped unclosed closes itself.
+//! upstream and are not recorded. From its first attempt on, each exchange is, whatever happens: a recorder that is dropped
+//! unclosed closes itself.
 
 use crate::counts::ProviderCounts;
 use crate::exchange::body_kind::BodyKind;
@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Longest text on record that a peer chooses freely (user agent, request id), in bytes.
+/// Longest recorded text that a peer chooses freely (user agent, request id), in bytes.
 const NAME_BYTES: usize = 512;
 /// Where providers put the id of a request.
 const REQUEST_IDS: [HeaderName; 2] = [
@@ -48,7 +48,7 @@ pub(crate) struct ExchangeStart<'a> {
     pub(crate) provider_type: ProviderType,
     pub(crate) api: Api,
     pub(crate) facts: RequestFacts,
-    /// As the client sent them: what goes upstream does not say any more who sent it.
+    /// As the client sent them: those that go upstream no longer identify it.
     pub(crate) headers: &'a HeaderMap,
     pub(crate) credential_kind: CredentialKind,
     pub(crate) capture_content: bool,
@@ -67,7 +67,7 @@ struct Open {
     capture_content: bool,
     slot: Slot,
     guard: InFlightGuard,
-    /// Of the provider tried last; none before the first attempt.
+    /// Of the provider of the last attempt; `None` before the first.
     counts: Option<Arc<ProviderCounts>>,
 }
 
@@ -133,8 +133,8 @@ impl Recorder {
         })))
     }
 
-    /// An attempt is made, which knows nothing of those before it.
-    pub(crate) fn attempt(&mut self, provider: &Provider, served_model: Option<&str>, credential_hint: &str) {
+    /// An attempt begins. Of those before it, only their number is recorded.
+    pub(crate) fn begin_attempt(&mut self, provider: &Provider, served_model: Option<&str>, credential_hint: &str) {
         let Some(open) = &mut self.0 else { return };
         let record = &mut open.record;
         record.attempts = record.attempts.saturating_add(1);
@@ -165,7 +165,7 @@ impl Recorder {
             .find_map(|name| headers.get(name))
             .and_then(|value| value.to_str().ok())
             .map(|id| cut(id, NAME_BYTES).to_owned());
-        // A provider that compresses unasked is relayed all the same, unread.
+        // An answer that is compressed although nobody asked for it is relayed all the same, unread.
         if body.is_plain {
             let options = ReaderOptions {
                 capture_content: open.capture_content,
@@ -174,7 +174,7 @@ impl Recorder {
         }
     }
 
-    /// Bytes of the answer's body went by.
+    /// Bytes of the answer's body were relayed.
     pub(crate) fn data(&mut self, bytes: &[u8]) {
         let Some(open) = &mut self.0 else { return };
         if open.record.time_to_first_byte_ms.is_none() {
@@ -192,45 +192,45 @@ impl Recorder {
         }
     }
 
-    /// Whether the stream's last event has gone by, so that a client that leaves now has all it wanted.
+    /// Whether the stream's last event has been relayed, so that a client that disconnects now has all it wanted.
     pub(crate) fn has_last_event(&self) -> bool {
         self.reader().is_some_and(ResponseReader::is_complete)
     }
 
-    /// Whether the stream stopped inside an event.
+    /// Whether the stream stopped within an event.
     pub(crate) fn is_inside_event(&self) -> bool {
         self.reader().is_some_and(ResponseReader::is_inside_event)
     }
 
-    /// The gateway that this exchange passes through; none once closed.
+    /// The state of this gateway; `None` once closed.
     pub(crate) fn shared(&self) -> Option<&Arc<Shared>> {
         self.0.as_ref().map(|open| open.guard.shared())
     }
 
-    /// The API spoken; none once closed.
+    /// `None` once closed.
     pub(crate) fn api(&self) -> Option<Api> {
         self.0.as_ref().map(|open| open.record.api)
     }
 
-    /// Whether a byte of the answer's body has gone by.
+    /// Whether a byte of the answer's body has been relayed.
     pub(crate) fn has_data(&self) -> bool {
         self.0
             .as_ref()
             .is_some_and(|open| open.record.time_to_first_byte_ms.is_some())
     }
 
-    /// The wire family of the answer; none once closed.
+    /// The wire family of the answer; `None` once closed.
     pub(crate) fn wire_family(&self) -> Option<WireFamily> {
         self.0.as_ref().map(|open| open.record.provider_type.wire_family())
     }
 
-    /// The recorder itself, leaving a closed one in its place.
+    /// Takes the recorder, and leaves a closed one in its place.
     pub(crate) fn take(&mut self) -> Self {
         Self(self.0.take())
     }
 
-    /// Completes the record and puts it into the spool. Gives what the end of the answer has to wait for, if it has to. An
-    /// exchange without an attempt leaves no record.
+    /// Completes the record and puts it into the spool; an exchange without an attempt has none. Returns what the end of the
+    /// answer has to wait for, if anything.
     pub(crate) fn close(mut self, ending: Ending) -> Option<Hold> {
         self.end(ending)
     }
@@ -268,8 +268,8 @@ impl Open {
         });
         let good = status.is_some_and(|status| (200..300).contains(&status));
         record.ended_at = guard.shared().ambient.now();
-        // An answer that was begun, or asked for by a client that did not wait, has cost something, even if nobody said what.
-        let unknown = good || (status.is_none() && matches!(ending, Ending::ClientLeft));
+        // An answer that began, or that a client requested and did not wait for, has a cost, even if no usage was reported.
+        let has_cost = good || (status.is_none() && matches!(ending, Ending::ClientLeft));
         (record.outcome, record.error_type, record.error_message) = classify(&record, ending, facts.as_ref());
         let facts = facts.unwrap_or_default();
         record.stop_reason = facts.stop_reason;
@@ -283,7 +283,7 @@ impl Open {
             estimated: true,
             ..TokenUsage::default()
         };
-        record.token_usages = facts.usage.or_else(|| unknown.then(estimate)).into_iter().collect();
+        record.token_usages = facts.usage.or_else(|| has_cost.then(estimate)).into_iter().collect();
         counts.complete(&record, arrival.elapsed());
         slot.fill(record)
     }
@@ -297,7 +297,7 @@ fn user_agent(headers: &HeaderMap) -> String {
     cut(&text, NAME_BYTES).to_owned()
 }
 
-/// The text, cut at a character's boundary.
+/// The text, cut between characters.
 fn cut(text: &str, most: usize) -> &str {
     &text[..text.floor_char_boundary(most)]
 }

@@ -1,7 +1,7 @@
-//! Where the next attempt of a request goes: to which candidate, with which key, when, and whether it may be made at all.
+//! Plans the next attempt of a request: to which candidate, with which key, when, and whether there may be one.
 //!
-//! Not here: the candidates' order (`routing::routes`), what an attempt's end means (`resilience::decision`), and making the
-//! attempt (`attempt`).
+//! Not here: the order of the candidates (`routing::routes`), what an attempt's end means (`resilience::decision`), and making
+//! the attempt (`attempt`).
 
 use crate::auth::credentials::Outgoing;
 use crate::error::Refusal;
@@ -50,7 +50,7 @@ struct Progress {
     tried: Vec<ProviderId>,
 }
 
-/// One attempt that may be made: what is sent where, for how long it is waited for, and the breaker's permit.
+/// An attempt that may be made: what is sent where, how long to wait for the answer, and the breaker's permit.
 #[derive(Debug)]
 pub(crate) struct AttemptPlan {
     pub(crate) provider: Arc<Provider>,
@@ -73,9 +73,9 @@ pub(crate) struct AttemptPlan {
 /// Why a candidate can't be tried, or none of them.
 #[derive(Debug)]
 pub(crate) struct Unavailable {
-    /// What the client is told, if it gets no answer of an attempt.
+    /// What the client gets, if there was no attempt before.
     pub(crate) refusal: Refusal,
-    /// After how long it may be different, where that is known.
+    /// After how long it may be available, where that is known.
     wait: Option<Duration>,
 }
 
@@ -92,8 +92,8 @@ impl UpstreamSelector {
         }
     }
 
-    /// Plans an attempt on the current candidate, or on the first one after it that can be tried. Where none can, the reason
-    /// is the one that passes soonest.
+    /// Plans an attempt on the current candidate, or on the first one after it that is available. Where none is, the reason is
+    /// that of the candidate that is available first.
     pub(crate) fn next(
         &mut self,
         breakers: &Arc<Breakers>,
@@ -104,7 +104,10 @@ impl UpstreamSelector {
             match self.plan(breakers, request, &candidate) {
                 Ok(plan) => return Ok(plan),
                 Err(unavailable) => {
-                    if soonest.as_ref().is_none_or(|known| unavailable.passes_before(known)) {
+                    if soonest
+                        .as_ref()
+                        .is_none_or(|known| unavailable.is_available_before(known))
+                    {
                         soonest = Some(unavailable);
                     }
                     self.advance(&candidate);
@@ -114,7 +117,7 @@ impl UpstreamSelector {
         Err(soonest.unwrap_or_else(|| Unavailable::for_now(None)))
     }
 
-    /// After an attempt: how long to wait before [`Self::next`]; `None` when the client gets its answer.
+    /// After an attempt: how long to wait before [`Self::next`]; `None` if the client gets its answer.
     pub(crate) fn wait_before_next(&mut self, decision: RetryDecision, ambient: &Ambient) -> Option<Duration> {
         if decision == RetryDecision::Forward {
             return None;
@@ -258,12 +261,12 @@ impl UpstreamSelector {
 }
 
 impl AttemptPlan {
-    /// What is sent, and where. Can be had once.
+    /// The URL and the body. To be taken once.
     pub(crate) fn take_target(&mut self) -> (Uri, Bytes) {
         (std::mem::take(&mut self.url), std::mem::take(&mut self.body))
     }
 
-    /// Tells breaker and key how the attempt ended, and what to do about it.
+    /// Applies what the attempt's end means to the breaker and the key, and says what to do next.
     pub(crate) fn settle(&mut self, end: AttemptEnd, breakers: &Breakers) -> RetryDecision {
         let key_cooldown = self.key.map(|_| self.provider.key_cooldown());
         let consequences = end.consequences(key_cooldown);
@@ -274,7 +277,7 @@ impl AttemptPlan {
         consequences.decision
     }
 
-    /// What counts against the provider when its answer breaks off after the head.
+    /// Where it counts if the body of the answer ends badly.
     pub(crate) fn breaker(&self) -> BreakerTarget {
         self.permit.target()
     }
@@ -293,12 +296,12 @@ impl Unavailable {
         Self { refusal, wait }
     }
 
-    /// It will not be different soon.
+    /// It won't be available soon.
     fn for_good(refusal: Refusal) -> Self {
         Self { refusal, wait: None }
     }
 
-    fn passes_before(&self, other: &Self) -> bool {
+    fn is_available_before(&self, other: &Self) -> bool {
         match (self.wait, other.wait) {
             (Some(wait), Some(known)) => wait < known,
             (Some(_), None) => true,

@@ -1,6 +1,6 @@
-//! What watches a provider's answer on its way to the client.
+//! Shows a provider's answer to its recorder on the way to the client.
 //!
-//! Not here: relaying itself (crate `stream`), reading (crate `wire`), and reading on without a client (`drain`).
+//! Not here: relaying itself (crate `stream`), parsing (crate `wire`), and reading on without a client (`drain`).
 
 use crate::exchange::body_kind::BodyKind;
 use crate::exchange::drain::drain_body;
@@ -15,13 +15,12 @@ use lychgate_stream::{Failure, Joined, Last, LastWords, Watch};
 use lychgate_wire::UsageChunkFilter;
 use lychgate_wire::error::{body, stream_event};
 
-/// Shows a recorded answer to its recorder.
 pub(crate) struct Tee {
     pub(crate) recorder: Recorder,
     /// Takes out the usage chunk that only the gateway asked for.
     pub(crate) filter: Option<UsageChunkFilter>,
     pub(crate) kind: BodyKind,
-    /// What counts against the provider when the body breaks off.
+    /// Where it counts if the body ends badly.
     pub(crate) breaker: BreakerTarget,
 }
 
@@ -39,7 +38,7 @@ impl Watch<Joined<Peeked<Answer>>> for Tee {
     }
 
     fn complete(self) -> Last {
-        // Into a compressed body nothing can be put.
+        // Nothing can be put into a compressed body.
         if self.kind.is_due && self.kind.is_plain && !self.recorder.has_data() {
             return self.empty();
         }
@@ -84,18 +83,18 @@ impl Watch<Joined<Peeked<Answer>>> for Tee {
 }
 
 impl Tee {
-    /// The head has gone to the client, so the error has to come in the body's place.
+    /// The head has been forwarded, so the error has to take the body's place.
     fn empty(self) -> Last {
         self.report(AttemptEnd::BodyMissing);
-        let words = match (self.recorder.api(), self.recorder.wire_family()) {
+        let error = match (self.recorder.api(), self.recorder.wire_family()) {
             (Some(api), _) if self.kind.is_event_stream => stream_event(api, 502, EMPTY),
             (_, Some(family)) => body(family, 502, EMPTY),
             _ => String::new(),
         };
-        Last::new(Bytes::from(words), self.recorder.close(Ending::Empty))
+        Last::new(Bytes::from(error), self.recorder.close(Ending::Empty))
     }
 
-    /// Tells the breaker how the body ended, if it ended badly.
+    /// Reports to the breaker how the body ended.
     fn report(&self, end: AttemptEnd) {
         if let Some(shared) = self.recorder.shared()
             && end.consequences(None).breaker == BreakerReport::Failure

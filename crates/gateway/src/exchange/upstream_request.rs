@@ -1,16 +1,15 @@
-//! A client's request as it goes upstream, but for what differs from attempt to attempt.
+//! A client's request as it goes upstream, apart from what differs between attempts.
 
 use crate::auth::credentials::Outgoing;
 use crate::error::Refusal;
-use crate::exchange::headers::StrippedHeaders;
-use crate::exchange::packed_headers::PackedHeaders;
+use crate::exchange::headers::{PackedHeaders, StrippedHeaders};
 use crate::routing::provider::Provider;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Uri};
 use http_body_util::Full;
 
-/// Made of stripped headers only: whoever needs the client's own must look at them before.
+/// Making it consumes the client's headers, since only stripped ones go upstream: what has to be read of them is read before.
 #[derive(Debug)]
 pub(crate) struct UpstreamRequest {
     method: Method,
@@ -38,13 +37,13 @@ pub(crate) enum Position {
 }
 
 impl UpstreamRequest {
-    /// For a request whose answer is read on its way. `tail` is where in the path that part begins which follows the
+    /// For a request whose answer is read while it is relayed. `tail` is where in the path that part begins which follows the
     /// provider's base URL.
     pub(crate) fn recorded(head: Parts, tail: usize) -> Self {
         Self::new(head, tail, StrippedHeaders::of_recorded)
     }
 
-    /// For a request that only passes through.
+    /// For a request that is only passed through.
     pub(crate) fn unrecorded(head: Parts, tail: usize) -> Self {
         Self::new(head, tail, StrippedHeaders::of_unrecorded)
     }
@@ -88,7 +87,7 @@ impl UpstreamRequest {
                 headers
             }
             Headers::Packed(packed) => {
-                let headers = StrippedHeaders::from(&packed);
+                let headers = packed.unpack();
                 self.headers = Headers::Packed(packed);
                 headers
             }

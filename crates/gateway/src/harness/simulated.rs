@@ -1,12 +1,11 @@
-//! A whole gateway without sockets, for the simulation to drive: requests are let in and recorded as they are by HTTP, but
-//! what goes on between those two is the simulation's. No role of the product uses it.
+//! A whole gateway without sockets, for the simulation to drive: requests are admitted and recorded as they are over HTTP, but
+//! what happens in between is up to the simulation. Not used by the product.
 //!
 //! Not here: the simulation itself (crate `control`, which also has the other end of the link).
 
 pub use crate::spool::disk::{Disk, Log};
 
-use crate::exchange::Entered;
-use crate::exchange::admit::admit;
+use crate::exchange::admit::{Entered, admit};
 use crate::gateway::{Gateway, StartError};
 use crate::inbound::stack::enter;
 use crate::options::Options;
@@ -19,7 +18,7 @@ use lychgate_types::Ambient;
 use lychgate_types::interception::InterceptionRecord;
 use std::sync::Arc;
 
-/// What all gateways of a simulation share, since it takes long to make: the way to providers, which nobody goes.
+/// What all gateways of a simulation share, since it takes long to make: the client for providers, which is not used.
 #[derive(Debug, Clone)]
 pub struct Outside(Upstream);
 
@@ -41,7 +40,7 @@ pub struct Replica {
     gateway: Gateway,
 }
 
-/// Why a request is not let in, as its client hears it.
+/// Why a request is refused, as its client sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
     /// The HTTP status.
@@ -50,7 +49,7 @@ pub struct Refused {
     pub message: String,
 }
 
-/// A request that was let in; dropped, it leaves no record.
+/// A request that was admitted; dropped, it is not recorded.
 #[derive(Debug)]
 pub struct Admission {
     slot: Slot,
@@ -58,7 +57,7 @@ pub struct Admission {
 }
 
 impl Replica {
-    /// Starts one, with what an earlier one has left on its disk.
+    /// Starts one, with what an earlier one left on its disk.
     ///
     /// # Errors
     /// The spool's directory can't be used.
@@ -78,18 +77,18 @@ impl Replica {
         &self.gateway
     }
 
-    /// Lets a request to the Anthropic provider of this name in, or not.
+    /// Admits a request to the Anthropic provider of this name.
     ///
     /// # Errors
-    /// Why not.
+    /// Why it is refused.
     pub async fn admit(&self, provider: &str, token: &str) -> Result<Admission, Refused> {
-        let core = &self.gateway.core;
+        let shared = &self.gateway.shared;
         let path = format!("/ai/{provider}/v1/messages");
         let request = Request::post(&path).header("x-api-key", token).body(());
         let (parts, ()) = request.map_err(|error| refused(400, &error.to_string()))?.into_parts();
-        let entered = enter(core, &path, &parts.headers).1;
+        let entered = enter(shared, &path, &parts.headers).1;
         let Entered { guard, provider, .. } = entered.map_err(|no| refused(no.status.as_u16(), &no.message))?;
-        let admission = admit(core, &provider, &parts).await;
+        let admission = admit(shared, &provider, &parts).await;
         let admission = admission.map_err(|no| refused(no.status.as_u16(), &no.message))?;
         match admission.recorded {
             Some((_, slot)) => Ok(Admission { slot, guard }),
@@ -99,23 +98,23 @@ impl Replica {
 
     /// Records, and pieces of segments, that lie aside.
     pub fn set_aside(&self) -> u64 {
-        self.gateway.core.spool.set_aside_count()
+        self.gateway.shared.spool.set_aside_count()
     }
 
     /// Tokens that are believed.
     pub fn believed(&self) -> usize {
-        let core = &self.gateway.core;
-        core.leases.persist(core.ambient.now()).len()
+        let shared = &self.gateway.shared;
+        shared.leases.persist(shared.ambient.now()).len()
     }
 
-    /// Ends it as the end of its process would: nobody is told, and nothing more is written.
+    /// Ends it as the end of its process would: without a goodbye, and without another write.
     pub fn kill(&self) {
         self.gateway.kill();
     }
 }
 
 impl Admission {
-    /// Records the request. What comes of it says whether its client may see the end of its answer.
+    /// Records the request; the future says whether its client may see the end of its answer.
     pub fn finish(self, record: InterceptionRecord) -> impl Future<Output = bool> + Send + use<> {
         let hold = self.slot.fill(record);
         drop(self.guard);

@@ -1,6 +1,6 @@
 //! What one listener serves: the data plane, and beside it whatever else there is.
 //!
-//! Requests under `/ai/` go to the data plane past the router, whose bookkeeping costs more than a small request's own.
+//! Requests under `/ai/` bypass the router, which would cost more than the rest of a small request.
 
 use axum::Router;
 use axum::body::Body;
@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use tower_service::Service as _;
 
-/// An answer under way.
+/// A future answer.
 pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
 /// What answers under `/ai/`.

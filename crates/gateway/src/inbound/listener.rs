@@ -1,4 +1,4 @@
-//! Serving a router on a listener: HTTP/1.1 and HTTP/2 without TLS (gRPC needs it), with limits on what a head may cost.
+//! Serves HTTP/1.1 and HTTP/2 without TLS (gRPC needs the latter) on a listener, with limits on what a connection may cost.
 
 use crate::inbound::front::{Answering, Front};
 use axum::body::Body;
@@ -17,27 +17,27 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
-/// Longest wait for a request's head, from the connection's opening or the end of the request before. Longer than load
-/// balancers keep an idle connection as a rule, so that it is they who close it.
+/// Longest wait for a request's head, from the opening of the connection or the end of the request before. Load balancers
+/// usually keep idle connections for less, so that they are the ones to close them.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(90);
 /// Largest head of an HTTP/1.1 request, and largest piece of a body that is read at once.
 const BUFFER: usize = 256 << 10;
 /// Largest header list of an HTTP/2 request.
 const HEADER_LIST: u32 = 64 << 10;
-/// Requests at the same time on one HTTP/2 connection. A replica asks about tokens over a single one.
+/// Concurrent requests on one HTTP/2 connection. A replica makes all its look-ups over a single one.
 const STREAMS: u32 = 1024;
-/// Longest wait for a peer to take the next byte that is written to it.
+/// Longest wait for a peer to accept the next byte.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Connections that the system keeps until they are accepted; it may keep fewer (`net.core.somaxconn`).
+/// Connections that wait in the kernel to be accepted; it may allow fewer (`net.core.somaxconn`).
 const BACKLOG: u32 = 4096;
-/// A peer that is gone without a word is found out by pings.
+/// Pings detect peers that vanished.
 const PING_EVERY: Duration = Duration::from_secs(20);
-/// How long connections may take to finish after the end was asked for.
+/// How long connections may take to finish at shutdown.
 const GRACE: Duration = Duration::from_secs(5);
-/// What to wait when no connection can be accepted, as a rule for want of file descriptors.
+/// Wait after a connection could not be accepted, usually for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Listens, with room for a rush of connections.
+/// Listens, with a backlog for bursts of connections.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
@@ -49,8 +49,8 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves `front` until `shutdown` is ready; then takes no more connections, lets requests finish for a few seconds, and cuts
-/// what is left. Whoever needs longer drains first. Handlers find the peer as `ConnectInfo<SocketAddr>`.
+/// Serves `front` until `shutdown` is ready; then accepts no more connections, lets requests finish for a few seconds, and
+/// closes what is left. Where requests need longer, drain first. Handlers find the peer as `ConnectInfo<SocketAddr>`.
 pub async fn serve(listener: TcpListener, front: impl Into<Front>, shutdown: impl Future<Output = ()>) {
     let front = front.into();
     let mut builder = Builder::new(TokioExecutor::new());
@@ -93,19 +93,19 @@ pub async fn serve(listener: TcpListener, front: impl Into<Front>, shutdown: imp
         while connections.join_next().await.is_some() {}
     };
     if tokio::time::timeout(GRACE, finished).await.is_err() {
-        tracing::warn!("connections were still open at the end and are cut");
+        tracing::warn!("connections were still open at the end of the shutdown and are closed");
         connections.shutdown().await;
     }
 }
 
 fn prepared(stream: TcpStream) -> TcpStream {
-    // Without it small events wait for acknowledgements of those before. A socket that can't do it still works.
+    // Without it, small events wait for acknowledgements of those before. It is not worth failing for.
     let _ = stream.set_nodelay(true);
     stream
 }
 
-/// Sees a connection to its end. One that sends no request in time is closed: before it is known which HTTP it speaks, nobody
-/// else watches the clock.
+/// Drives a connection to its end. One that sends no request in time is closed: until its version of HTTP is known, nothing
+/// else has a timeout.
 async fn attend<E: std::fmt::Display>(connection: impl Future<Output = Result<(), E>>, begun: Arc<AtomicBool>) {
     let mut connection = std::pin::pin!(connection);
     let ended = match tokio::time::timeout(HEAD_TIMEOUT, &mut connection).await {

@@ -10,9 +10,10 @@
 //! `/healthz` and `/readyz` are not served here: they must answer when nothing else does.
 
 use crate::error::Refusal;
-use crate::exchange::discard::{REFUSED_AT_ONCE, discard_request};
+use crate::exchange::admit::Entered;
+use crate::exchange::discard::{REFUSED_EARLY, discard_request};
 use crate::exchange::recorder::Arrival;
-use crate::exchange::{Entered, relay};
+use crate::exchange::relay;
 use crate::inbound::front::{Answering, DataPlane};
 use crate::routing::allow_list;
 use crate::shared::Shared;
@@ -49,7 +50,7 @@ impl Service<Request<Body>> for Stack {
 }
 
 impl DataPlane for Stack {
-    /// Boxed, so that it takes no room once the answer's head is there.
+    /// Boxed, so that it takes no memory once the answer's head is sent.
     fn answer(&self, request: Request<Body>) -> Answering {
         Box::pin(answer(Arc::clone(&self.0), request))
     }
@@ -63,7 +64,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Body>) -> Result<Response<
     let (family, entered) = enter(&shared, request.uri().path(), request.headers());
     let result = match entered {
         Ok(entered) => {
-            // Not by way of a variable: the future would hold this one, which is large, twice.
+            // Not through a variable: the future would hold this one, which is large, twice.
             AssertUnwindSafe(relay(entered, arrival, request))
                 .catch_unwind()
                 .await
@@ -71,7 +72,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Body>) -> Result<Response<
         }
         Err(refusal) => {
             let (head, mut body) = request.into_parts();
-            Box::pin(discard_request(&head.headers, &mut body, REFUSED_AT_ONCE)).await;
+            Box::pin(discard_request(&head.headers, &mut body, REFUSED_EARLY)).await;
             Err(refusal)
         }
     };
@@ -95,7 +96,7 @@ pub(crate) fn enter(shared: &Arc<Shared>, path: &str, headers: &HeaderMap) -> (W
             let message = "this gateway is shutting down";
             return Err(Refusal::unavailable(Refused::ShuttingDown, message, 1));
         }
-        if shared.told_to_drain.load(Ordering::Acquire) {
+        if shared.drained.load(Ordering::Acquire) {
             return Err(Refusal::unavailable(
                 Refused::Drained,
                 "this gateway is drained and takes no new requests; use another",

@@ -46,23 +46,23 @@ enum End {
 }
 
 /// Attaches, follows the stream, and attaches again, until the process ends.
-pub(crate) async fn run(core: Arc<Shared>) {
+pub(crate) async fn run(shared: Arc<Shared>) {
     let (heartbeats, _) = watch::channel(Heartbeat::default());
     let mut after_loss = Backoff::new(AFTER_LOSS.0, AFTER_LOSS.1);
     let mut after_refusal = Backoff::new(AFTER_REFUSAL.0, AFTER_REFUSAL.1);
     let mut after_reversible = Backoff::new(AFTER_REVERSIBLE_REFUSAL.0, AFTER_REVERSIBLE_REFUSAL.1);
     loop {
-        let disconnect = match open(&core, &heartbeats).await {
+        let disconnect = match open(&shared, &heartbeats).await {
             Ok(opened) => {
                 after_loss.reset();
                 after_refusal.reset();
                 after_reversible.reset();
-                match follow(&core, &heartbeats, opened).await {
+                match follow(&shared, &heartbeats, opened).await {
                     End::Disconnected(disconnect) => {
-                        core.counts.link.losses.count();
+                        shared.counts.link.losses.count();
                         disconnect
                     }
-                    End::Leaving(attached) => return say_goodbye(&core, heartbeats, attached).await,
+                    End::Leaving(attached) => return say_goodbye(&shared, heartbeats, attached).await,
                 }
             }
             Err(disconnect) => disconnect,
@@ -70,11 +70,11 @@ pub(crate) async fn run(core: Arc<Shared>) {
         let delay = match disconnect {
             Disconnect::Lost(reason) => {
                 tracing::warn!(reason = %reason.message, "the control link is down");
-                if core.replica_state.load().link.is_attached() {
-                    offline::write_snapshot(&core).await;
+                if shared.replica_state.load().link.is_attached() {
+                    offline::write_snapshot(&shared).await;
                 }
-                set_lost(&core, reason);
-                after_loss.next(&core.ambient)
+                set_lost(&shared, reason);
+                after_loss.next(&shared.ambient)
             }
             Disconnect::Refused(reason) => {
                 tracing::error!(reason = %reason.message, "the control plane refuses this replica; no requests are accepted");
@@ -83,33 +83,33 @@ pub(crate) async fn run(core: Arc<Shared>) {
                 } else {
                     &mut after_refusal
                 };
-                set_refused(&core, reason);
-                backoff.next(&core.ambient)
+                set_refused(&shared, reason);
+                backoff.next(&shared.ambient)
             }
         };
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
             // With another key there is nothing to wait for.
-            () = core.link.renewed() => {}
+            () = shared.link.renewed() => {}
         }
     }
 }
 
 /// One attachment, from its first message to its end; with a new key, another one takes its place meanwhile.
-async fn follow(core: &Shared, heartbeats: &watch::Sender<Heartbeat>, opened: Opened) -> End {
+async fn follow(shared: &Shared, heartbeats: &watch::Sender<Heartbeat>, opened: Opened) -> End {
     let renewing = AtomicBool::new(false);
-    let mut renewal = pin!(renew(core, heartbeats, &renewing));
+    let mut renewal = pin!(renew(shared, heartbeats, &renewing));
     let mut ticks = tokio::time::interval(HEARTBEAT_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut attached = begin(core, heartbeats, opened);
-    let mut leaving = core.leaving.subscribe();
+    let mut attached = begin(shared, heartbeats, opened);
+    let mut leaving = shared.leaving.subscribe();
     loop {
         let opened = tokio::select! {
             biased;
             () = until_leaving(&mut leaving) => return End::Leaving(attached),
-            event = attached.events.next() => match apply(core, &mut attached.position, event) {
+            event = attached.events.next() => match apply(shared, &mut attached.position, event) {
                 Ok(()) => {
-                    send_heartbeat(core, heartbeats);
+                    send_heartbeat(shared, heartbeats);
                     continue;
                 }
                 Err(disconnect) if !renewing.load(Ordering::Relaxed) => return End::Disconnected(disconnect),
@@ -121,50 +121,50 @@ async fn follow(core: &Shared, heartbeats: &watch::Sender<Heartbeat>, opened: Op
             },
             opened = &mut renewal => opened,
             _ = ticks.tick() => {
-                send_heartbeat(core, heartbeats);
+                send_heartbeat(shared, heartbeats);
                 continue;
             }
         };
-        attached = begin(core, heartbeats, opened);
-        renewal.set(renew(core, heartbeats, &renewing));
+        attached = begin(shared, heartbeats, opened);
+        renewal.set(renew(shared, heartbeats, &renewing));
     }
 }
 
 /// Returns once this process is to detach.
 async fn until_leaving(leaving: &mut watch::Receiver<bool>) {
-    // Its sender lives as long as the core does.
+    // Its sender lives as long as the shared state does.
     let _ = leaving.wait_for(|leaving| *leaving).await;
 }
 
 /// Announces with the last heartbeat that this replica is leaving, and lets the control plane close the stream: only then has it
 /// been received.
-async fn say_goodbye(core: &Shared, heartbeats: watch::Sender<Heartbeat>, mut attached: Attached) {
-    send_heartbeat(core, &heartbeats);
+async fn say_goodbye(shared: &Shared, heartbeats: watch::Sender<Heartbeat>, mut attached: Attached) {
+    send_heartbeat(shared, &heartbeats);
     drop(heartbeats);
     // What arrives until then matters to the next process, which starts from the snapshot of this one.
     loop {
         let event = attached.events.next().await;
-        match apply(core, &mut attached.position, event) {
+        match apply(shared, &mut attached.position, event) {
             Ok(()) => {}
-            Err(Disconnect::Refused(reason)) => return set_refused(core, reason),
+            Err(Disconnect::Refused(reason)) => return set_refused(shared, reason),
             Err(Disconnect::Lost(_)) => return,
         }
     }
 }
 
 /// Waits for a new key, and opens a stream with it. If that key is refused, waits for the next one.
-async fn renew(core: &Shared, heartbeats: &watch::Sender<Heartbeat>, renewing: &AtomicBool) -> Opened {
+async fn renew(shared: &Shared, heartbeats: &watch::Sender<Heartbeat>, renewing: &AtomicBool) -> Opened {
     let mut backoff = Backoff::new(AFTER_LOSS.0, AFTER_LOSS.1);
     loop {
         renewing.store(false, Ordering::Relaxed);
-        core.link.renewed().await;
+        shared.link.renewed().await;
         renewing.store(true, Ordering::Relaxed);
         loop {
-            match open(core, heartbeats).await {
+            match open(shared, heartbeats).await {
                 Ok(opened) => return opened,
                 Err(Disconnect::Lost(reason)) => {
                     tracing::warn!(reason = %reason.message, "attaching with the new gateway key failed; trying again");
-                    tokio::time::sleep(backoff.next(&core.ambient)).await;
+                    tokio::time::sleep(backoff.next(&shared.ambient)).await;
                 }
                 Err(Disconnect::Refused(reason)) => {
                     tracing::error!(reason = %reason.message, "the new gateway key is refused; the previous one stays in use");

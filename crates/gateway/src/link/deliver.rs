@@ -32,16 +32,16 @@ const LINGER: Duration = Duration::from_millis(20);
 const MAX_READ_FAILURES: u32 = 5;
 
 /// Delivers, until its task is aborted.
-pub(crate) async fn run(core: Arc<Shared>) {
+pub(crate) async fn run(shared: Arc<Shared>) {
     let mut delivery = Delivery {
-        from: core.spool.begin(),
-        acknowledged: core.spool.begin(),
+        from: shared.spool.begin(),
+        acknowledged: shared.spool.begin(),
         max_records: BATCH_RECORDS,
         suspects: Suspects::default(),
         read_failures: 0,
         backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(5)),
-        attached: core.attached.subscribe(),
-        core,
+        attached: shared.attached.subscribe(),
+        shared,
     };
     loop {
         delivery.step().await;
@@ -50,7 +50,7 @@ pub(crate) async fn run(core: Arc<Shared>) {
 
 #[derive(Debug)]
 struct Delivery {
-    core: Arc<Shared>,
+    shared: Arc<Shared>,
     /// Where the next batch begins.
     from: Position,
     /// How far the spool has been told that everything is settled.
@@ -66,7 +66,7 @@ struct Delivery {
 impl Delivery {
     async fn step(&mut self) {
         let (overtaken, stalled) = (self.suspects.next_overtaken(), self.suspects.next_stalled());
-        let spool = Arc::clone(&self.core.spool);
+        let spool = Arc::clone(&self.shared.spool);
         tokio::select! {
             biased;
             index = until_due(overtaken) => self.retry(index).await,
@@ -78,7 +78,7 @@ impl Delivery {
 
     /// Delivers the next batch.
     async fn deliver(&mut self) {
-        if self.core.spool.depth() < NO_LINGER_RECORDS {
+        if self.shared.spool.depth() < NO_LINGER_RECORDS {
             sleep(LINGER).await;
         }
         let Some(batch) = self.read().await else { return };
@@ -128,7 +128,7 @@ impl Delivery {
                 self.acknowledge().await;
             }
             Err(LinkError::Internal { .. }) => {
-                if suspect.reschedule(&self.core.ambient) {
+                if suspect.reschedule(&self.shared.ambient) {
                     self.suspects.put_back(suspect);
                 } else {
                     let why = "the control plane fails at it while it accepts others";
@@ -145,19 +145,19 @@ impl Delivery {
 
     async fn send(&mut self, entries: &[Entry]) -> Result<(), LinkError> {
         let records = entries.iter().map(|entry| entry.record.clone()).collect();
-        match self.core.link.deliver(self.core.replica_id, records).await {
+        match self.shared.link.deliver(self.shared.replica_id, records).await {
             Ok(receipt) => {
-                self.core.lookup_health.success();
+                self.shared.lookup_health.success();
                 self.backoff.reset();
                 let accepted = entries.len().saturating_sub(receipt.rejected.len());
-                self.core.counts.delivery.delivered.add(accepted as u64);
+                self.shared.counts.delivery.delivered.add(accepted as u64);
                 self.set_rejected_aside(entries, receipt).await;
                 Ok(())
             }
             Err(error) => {
-                self.core.lookup_health.failure();
-                self.core.counts.delivery.failures.count();
-                tracing::warn!(%error, waiting = self.core.spool.depth(), "records could not be delivered; they stay in the spool");
+                self.shared.lookup_health.failure();
+                self.shared.counts.delivery.failures.count();
+                tracing::warn!(%error, waiting = self.shared.spool.depth(), "records could not be delivered; they stay in the spool");
                 Err(error)
             }
         }
@@ -179,7 +179,7 @@ impl Delivery {
             records: self.max_records,
             bytes: BATCH_BYTES,
         };
-        let read = self.core.spool.run_blocking(move |spool| spool.read(from, limits));
+        let read = self.shared.spool.run_blocking(move |spool| spool.read(from, limits));
         let error = match read.await? {
             Ok(batch) => {
                 self.read_failures = 0;
@@ -191,7 +191,7 @@ impl Delivery {
         self.read_failures += 1;
         if self.read_failures >= MAX_READ_FAILURES {
             self.read_failures = 0;
-            let skip = self.core.spool.run_blocking(move |spool| spool.skip_segment(from));
+            let skip = self.shared.spool.run_blocking(move |spool| spool.skip_segment(from));
             self.from = skip.await?;
         }
         self.pause().await;
@@ -203,7 +203,7 @@ impl Delivery {
         let waiting = self.suspects.entries().chain(next);
         let oldest = waiting.min_by_key(|entry| entry.place.begin);
         let record = oldest.and_then(|entry| entry.record.decode().ok());
-        self.core
+        self.shared
             .counts
             .delivery
             .oldest
@@ -211,9 +211,9 @@ impl Delivery {
     }
 
     async fn set_aside(&self, entry: &Entry, why: &'static str) {
-        self.core.counts.delivery.rejected.count();
+        self.shared.counts.delivery.rejected.count();
         let place = entry.place;
-        let spool = &self.core.spool;
+        let spool = &self.shared.spool;
         spool.run_blocking(move |spool| spool.set_aside(place, why)).await;
     }
 
@@ -222,7 +222,7 @@ impl Delivery {
         let to = self.settled();
         if to != self.acknowledged {
             self.acknowledged = to;
-            self.core.spool.run_blocking(move |spool| spool.acknowledge(to)).await;
+            self.shared.spool.run_blocking(move |spool| spool.acknowledge(to)).await;
         }
     }
 
@@ -233,7 +233,7 @@ impl Delivery {
 
     /// Backs off; the link coming up again cuts it short.
     async fn pause(&mut self) {
-        let delay = self.backoff.next(&self.core.ambient);
+        let delay = self.backoff.next(&self.shared.ambient);
         let detached = !*self.attached.borrow();
         tokio::select! {
             () = sleep(delay) => {}

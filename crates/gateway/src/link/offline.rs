@@ -22,29 +22,30 @@ const MAX_AGE: Duration = Duration::from_secs(30);
 
 /// Restores what an earlier process knew. No requests are accepted on the strength of it yet: first this process has to find out
 /// whether a control plane can be reached.
-pub(crate) fn restore(core: &Shared) {
-    let Some((snapshot, age)) = core.snapshot_cache.load(&core.ambient, core.options.max_offline) else {
+pub(crate) fn restore(shared: &Shared) {
+    let Some((snapshot, age)) = shared.snapshot_cache.load(&shared.ambient, shared.options.max_offline) else {
         return;
     };
     let Some(last_attached) = Instant::now().checked_sub(age) else {
         return;
     };
-    core.spool.set_key(&snapshot.spool_key);
-    core.leases.restore(&snapshot.leases, core.ambient.now());
+    shared.spool.set_key(&snapshot.spool_key);
+    shared.leases.restore(&snapshot.leases, shared.ambient.now());
     // Revocations since then can be asked for from here on.
-    core.applied.store(snapshot.applied, Ordering::Release);
-    core.replica_state.rcu(|now| ReplicaState {
+    shared.applied.store(snapshot.applied, Ordering::Release);
+    shared.replica_state.rcu(|now| ReplicaState {
         link: now.link.clone(),
         table: Arc::new(now.table.next(&snapshot.configuration)),
     });
-    core.snapshot_cache
+    shared
+        .snapshot_cache
         .receive(&snapshot.configuration, &snapshot.spool_key);
-    core.snapshot_cache.restored(last_attached);
+    shared.snapshot_cache.restored(last_attached);
 }
 
 /// Keeps the snapshot up to date; never returns where it is wanted.
-pub(crate) async fn run(core: Arc<Shared>) {
-    let Some(mut key) = core.snapshot_cache.key() else {
+pub(crate) async fn run(shared: Arc<Shared>) {
+    let Some(mut key) = shared.snapshot_cache.key() else {
         return;
     };
     let mut written: Option<(Version, Instant)> = None;
@@ -56,33 +57,33 @@ pub(crate) async fn run(core: Arc<Shared>) {
             key.mark_unchanged();
             written = None;
         }
-        let version = Version::of(&core);
+        let version = Version::of(&shared);
         let current = |(last, at): &(Version, Instant)| *last == version && at.elapsed() < MAX_AGE;
-        if core.replica_state.load().link.is_attached() && !written.as_ref().is_some_and(current) {
-            write_snapshot(&core).await;
+        if shared.replica_state.load().link.is_attached() && !written.as_ref().is_some_and(current) {
+            write_snapshot(&shared).await;
             written = Some((version, Instant::now()));
         }
     }
 }
 
 /// Writes down what is known now; nothing before a control plane has been attached to.
-pub(crate) async fn write_snapshot(core: &Arc<Shared>) {
-    let spool = Arc::clone(&core.spool);
-    let core = Arc::clone(core);
+pub(crate) async fn write_snapshot(shared: &Arc<Shared>) {
+    let spool = Arc::clone(&shared.spool);
+    let shared = Arc::clone(shared);
     let write = move |_: &Spool| {
-        let Some(received) = core.snapshot_cache.received() else {
+        let Some(received) = shared.snapshot_cache.received() else {
             return;
         };
-        let now = core.ambient.now();
+        let now = shared.ambient.now();
         let snapshot = Snapshot {
             attached_at: now,
             // Read before the leases, so that none of them was revoked up to this place.
-            applied: core.applied.load(Ordering::Acquire),
+            applied: shared.applied.load(Ordering::Acquire),
             configuration: received.configuration,
             spool_key: received.spool_key,
-            leases: core.leases.persist(now),
+            leases: shared.leases.persist(now),
         };
-        core.snapshot_cache.write(&snapshot, &core.ambient);
+        shared.snapshot_cache.write(&snapshot, &shared.ambient);
     };
     // It fails only when the process ends.
     let _ = spool.run_blocking(write).await;
@@ -97,11 +98,11 @@ struct Version {
 }
 
 impl Version {
-    fn of(core: &Shared) -> Self {
+    fn of(shared: &Shared) -> Self {
         Self {
-            configuration: core.replica_state.load().table.version,
-            applied: core.applied.load(Ordering::Acquire),
-            leases: core.leases.changes(),
+            configuration: shared.replica_state.load().table.version,
+            applied: shared.applied.load(Ordering::Acquire),
+            leases: shared.leases.changes(),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! *half open*: a few requests probe the provider; the first that is answered closes the breaker, the first that fails opens
 //! it again. A failure counts when it is found out, however long ago its request began.
 //!
-//! Only breakers with failures are held, in a table of bounded size; while it is empty nothing is locked.
+//! Only breakers with failures are stored, in a table of bounded size; while it is empty nothing is locked.
 //!
 //! Not here: what counts as a failure (`decision`).
 
@@ -31,7 +31,7 @@ const SHARDS: usize = 16;
 /// Breakers of one shard: 4,096 in all.
 const PER_SHARD: usize = 256;
 
-/// Identifies a breaker without holding what it is identified by: a hash, keyed with a secret of this process.
+/// Identifies a breaker by a keyed hash, so that a client can't choose names that collide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct BreakerId(u64);
 
@@ -45,7 +45,7 @@ pub(crate) enum Credential<'a> {
 /// The breaker that an attempt's failures count against.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BreakerTarget {
-    /// For the log: the id tells nothing.
+    /// For the log, since the id is a hash.
     pub(crate) provider: ProviderId,
     pub(crate) id: BreakerId,
     pub(crate) policy: BreakerPolicy,
@@ -60,17 +60,17 @@ pub(crate) struct Breakers {
 
 #[derive(Debug, Default)]
 struct Shard {
-    /// How many there are in `table`, so that it needn't be locked for none.
+    /// Size of `table`, so that an empty one is not locked.
     count: AtomicUsize,
     table: Mutex<HashMap<BreakerId, Entry>>,
 }
 
 #[derive(Debug)]
 struct Entry {
-    /// For the metrics: the id tells nothing.
+    /// For the metrics, since the id is a hash.
     provider: ProviderId,
     state: State,
-    /// When it is forgotten unless something happens.
+    /// When it is dropped, unless something happens.
     stale: Instant,
 }
 
@@ -80,9 +80,9 @@ enum State {
     Open {
         until: Instant,
     },
-    /// `since` tells its probes from those of an earlier time.
+    /// `since` distinguishes its probes from those of an earlier half-open time.
     HalfOpen {
-        trying: u32,
+        probing: u32,
         since: Instant,
     },
 }
@@ -114,7 +114,7 @@ impl Default for Breakers {
 }
 
 impl Breakers {
-    /// A model's name as it goes into [`Self::id`].
+    /// A model's name, for [`Self::id`].
     pub(crate) fn model(&self, name: &str) -> u64 {
         self.hasher.hash_one(name)
     }
@@ -123,7 +123,7 @@ impl Breakers {
         BreakerId(self.hasher.hash_one((provider, discriminant(&api), model, credential)))
     }
 
-    /// Permits an attempt; while the breaker is open, says after how long to ask again.
+    /// Permits an attempt; while the breaker is open, returns after how long to ask again.
     pub(crate) fn admit(self: &Arc<Self>, target: BreakerTarget) -> Result<BreakerPermit, Duration> {
         let plain = BreakerPermit { target, probe: None };
         let shard = self.shard(target.id);
@@ -135,17 +135,17 @@ impl Breakers {
         let Some(entry) = table.get_mut(&target.id) else {
             return Ok(plain);
         };
-        let (trying, since) = match entry.state {
+        let (probing, since) = match entry.state {
             State::Closed(_) => return Ok(plain),
             State::Open { until } if until > now => return Err(until - now),
             State::Open { .. } => (0, now),
-            State::HalfOpen { trying, .. } if trying >= target.policy.half_open_requests => {
+            State::HalfOpen { probing, .. } if probing >= target.policy.half_open_requests => {
                 return Err(Duration::from_secs(1));
             }
-            State::HalfOpen { trying, since } => (trying, since),
+            State::HalfOpen { probing, since } => (probing, since),
         };
         entry.state = State::HalfOpen {
-            trying: trying + 1,
+            probing: probing + 1,
             since,
         };
         entry.stale = now + rest(&target.policy);
@@ -204,14 +204,14 @@ impl Breakers {
         shard.count.store(table.len(), Ordering::Release);
     }
 
-    /// A probe was answered.
+    /// A probe succeeded.
     fn close(&self, probe: &ProbePermit) {
         let shard = self.shard(probe.id);
         let mut table = shard.lock();
         // It may have opened again meanwhile, through another probe.
         if table
             .get_mut(&probe.id)
-            .is_some_and(|entry| entry.trying(probe).is_some())
+            .is_some_and(|entry| entry.probing(probe).is_some())
         {
             table.remove(&probe.id);
             tracing::info!(provider = %probe.provider, "this provider answers again: its circuit breaker is closed");
@@ -256,10 +256,10 @@ impl Shard {
 }
 
 impl Entry {
-    /// How many are trying, if this one is still among them.
-    fn trying(&mut self, probe: &ProbePermit) -> Option<&mut u32> {
+    /// The number of probes, if this one is still among them.
+    fn probing(&mut self, probe: &ProbePermit) -> Option<&mut u32> {
         match &mut self.state {
-            State::HalfOpen { trying, since } if *since == probe.since => Some(trying),
+            State::HalfOpen { probing, since } if *since == probe.since => Some(probing),
             _ => None,
         }
     }
@@ -290,13 +290,13 @@ impl BreakerPermit {
 impl Drop for ProbePermit {
     fn drop(&mut self) {
         let mut table = self.breakers.shard(self.id).lock();
-        if let Some(trying) = table.get_mut(&self.id).and_then(|entry| entry.trying(self)) {
-            *trying = trying.saturating_sub(1);
+        if let Some(probing) = table.get_mut(&self.id).and_then(|entry| entry.probing(self)) {
+            *probing = probing.saturating_sub(1);
         }
     }
 }
 
-/// Makes room for one more: what is stale goes first, then of the closed ones the one that would be first to, then any.
+/// Makes room for one more. Stale breakers are dropped first, then the closed one that would be stale first, then any.
 fn make_room(table: &mut HashMap<BreakerId, Entry>, now: Instant) {
     if table.len() < PER_SHARD {
         return;

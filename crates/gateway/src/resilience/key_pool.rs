@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// No key cools down for longer, whatever a provider asks for.
+/// Longest cooldown, whatever a provider asks for.
 const LONGEST_COOLDOWN: Duration = Duration::from_secs(24 * 3600);
 
 /// A key, ready to be sent.
@@ -32,7 +32,7 @@ pub(crate) struct Pool {
 #[derive(Debug, Default)]
 pub(crate) struct Cooldowns {
     turn: AtomicUsize,
-    /// How many there are in `until`, so that it needn't be locked for none.
+    /// Size of `until`, so that an empty one is not locked.
     count: AtomicUsize,
     until: Mutex<HashMap<ProviderKeyId, Instant>>,
 }
@@ -42,8 +42,8 @@ impl Pool {
         Self { keys, cooldowns }
     }
 
-    /// The key whose turn it is, and its index. A free one rather than one that cools down, one not in `used` rather than one
-    /// that is; when all cool down, the one that is free first. Never one in `excluded`; `None` when that leaves none.
+    /// The key whose turn it is, and its index. One that doesn't cool down is preferred, then one that is not in `used`; where
+    /// all cool down, the one that is free first. Never one in `excluded`; `None` if there is no other.
     pub(crate) fn pick(&self, used: &[usize], excluded: &[usize]) -> Option<(usize, &Key)> {
         let index = self.pick_index(used, excluded)?;
         Some((index, self.key(index)?))
@@ -66,7 +66,7 @@ impl Pool {
         let now = Instant::now();
         let until = self.cooldowns.lock();
         let cools = |index: usize| until.get(&self.keys[index].id).filter(|until| **until > now);
-        // Of equals the first one in turn is taken.
+        // Of equals, the first in turn.
         order
             .filter(|index| !excluded.contains(index))
             .min_by_key(|index| (cools(*index).copied(), used.contains(index)))

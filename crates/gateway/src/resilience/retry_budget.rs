@@ -1,7 +1,7 @@
-//! How many retries one provider may be given: a share of its requests over the last ten seconds, so that retries can't
-//! multiply an outage.
+//! How many retries one provider may get: a share of its requests in the last ten seconds, so that retries can't multiply an
+//! outage.
 //!
-//! Requests are counted without a lock; the lock is for retries alone.
+//! Requests are counted without a lock; only retries take one.
 
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,9 +16,9 @@ const LEAST: u64 = 10;
 #[derive(Debug)]
 pub(crate) struct Budget {
     start: Instant,
-    /// Each a second's number in the upper half, how many requests began in it in the lower.
+    /// In the upper half the number of a second, in the lower how many requests began in it.
     requests: [AtomicU64; SLOTS],
-    /// Each a second's number, and how many retries began in it.
+    /// The number of a second, and how many retries began in it.
     retries: Mutex<[(u64, u64); SLOTS]>,
 }
 
@@ -45,11 +45,11 @@ impl Budget {
                 Err(now) => seen = now,
             }
         }
-        // A slot that passes to the next second right now gains one too many: no harm in a budget.
+        // A slot that passes to the next second right now counts one too many: no harm in a budget.
         slot.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Asks for leave to retry, and counts the retry where it is given.
+    /// Whether a retry is within the budget, which then counts it.
     pub(crate) fn withdraw(&self, percent: u32) -> bool {
         let second = self.second();
         let recent = |then: u64| second.wrapping_sub(then) < SLOTS as u64;
@@ -77,7 +77,7 @@ impl Budget {
         true
     }
 
-    /// Seconds since the start; 136 years fit.
+    /// Seconds since the start, for 136 years.
     fn second(&self) -> u64 {
         self.start.elapsed().as_secs() & u64::from(u32::MAX)
     }

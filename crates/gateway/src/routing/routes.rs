@@ -1,7 +1,7 @@
-//! Where a request may go: to the provider that it names, or where a route for its model leads, in an order drawn anew for
-//! each request.
+//! Where a request may go: to the provider that it names, or to the targets of a route for its model, in an order drawn anew
+//! for each request.
 //!
-//! Not here: whether one of them will have it (`itinerary`).
+//! Not here: which of them is available (`exchange::selector`).
 
 use crate::error::Refusal;
 use crate::routing::provider::Provider;
@@ -13,7 +13,7 @@ use lychgate_types::{Ambient, ProviderId};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// One place where a request may go.
+/// A provider that may serve a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Candidate {
     pub(crate) provider: Arc<Provider>,
@@ -21,7 +21,7 @@ pub(crate) struct Candidate {
     pub(crate) model: Option<Arc<str>>,
 }
 
-/// All of them, in the order in which they are tried. Without a route nothing is allocated for them.
+/// The candidates of one request, in the order in which they are tried. Without a route, nothing is allocated for them.
 #[derive(Debug)]
 pub(crate) struct Candidates {
     first: Candidate,
@@ -67,8 +67,8 @@ impl Candidates {
 }
 
 impl Routes {
-    /// Makes routes ready. What can't serve (an unknown or disabled provider, one of another family, one that can't be used)
-    /// is left out of them here.
+    /// Prepares the routes. Targets that can't serve (a provider that is unknown, disabled, unusable or of another wire family)
+    /// are left out.
     pub(crate) fn new(routes: &[RouteConfig], providers: &HashMap<ProviderId, Arc<Provider>>) -> Self {
         let mut ready: HashMap<ProviderId, Vec<Route>> = HashMap::new();
         for route in routes {
@@ -79,7 +79,7 @@ impl Routes {
             let candidate = |target: &RouteTarget| {
                 let found = candidate(target, addressed, providers);
                 if found.is_none() {
-                    tracing::warn!(route = %route.id, provider = %target.provider, "this route names a provider that can't serve it; it is passed over");
+                    tracing::warn!(route = %route.id, provider = %target.provider, "this route names a provider that can't serve it; that target is left out");
                 }
                 found
             };
@@ -96,7 +96,7 @@ impl Routes {
         Self(ready)
     }
 
-    /// Draws the candidates for a request to `addressed` for `model`. With the user's own credential it goes to nobody else.
+    /// Draws the candidates for a request to `addressed` for `model`. The user's own credential goes to no other provider.
     pub(crate) fn draw(
         &self,
         addressed: &Arc<Provider>,
@@ -190,7 +190,7 @@ fn candidate(
     })
 }
 
-/// Drawn evenly from the whole numbers below `total`.
+/// A uniformly random number below `total`.
 fn below(total: u64, ambient: &Ambient) -> u64 {
     let mut draw = [0; 8];
     ambient.fill(&mut draw);

@@ -13,24 +13,24 @@ use std::sync::atomic::Ordering;
 use tokio::sync::watch;
 
 /// Puts an opened stream's first message in force.
-pub(super) fn begin(core: &Shared, heartbeats: &watch::Sender<Heartbeat>, opened: Opened) -> Attached {
+pub(super) fn begin(shared: &Shared, heartbeats: &watch::Sender<Heartbeat>, opened: Opened) -> Attached {
     if !opened.resumed {
         // Revocations may have been missed while no stream was open.
-        core.leases.clear();
+        shared.leases.clear();
     }
-    core.counts.link.attachments.count();
-    configure(core, &opened.configuration, &opened.spool_key);
-    core.applied.store(opened.attached.position, Ordering::Release);
-    send_heartbeat(core, heartbeats);
+    shared.counts.link.attachments.count();
+    configure(shared, &opened.configuration, &opened.spool_key);
+    shared.applied.store(opened.attached.position, Ordering::Release);
+    send_heartbeat(shared, heartbeats);
     opened.attached
 }
 
 /// Puts a later message in force. `position` is the stream's position in the feed of changes.
-pub(super) fn apply(core: &Shared, position: &mut u64, event: Event) -> Result<(), Disconnect> {
+pub(super) fn apply(shared: &Shared, position: &mut u64, event: Event) -> Result<(), Disconnect> {
     let down = next_message(event)?;
     if down.after != *position {
-        core.leases.clear();
-        core.applied.store(0, Ordering::Release);
+        shared.leases.clear();
+        shared.applied.store(0, Ordering::Release);
         let message = format!(
             "a change was missed: the feed continues from {}, this replica is at {position}",
             down.after
@@ -42,29 +42,29 @@ pub(super) fn apply(core: &Shared, position: &mut u64, event: Event) -> Result<(
             configuration,
             spool_key,
             ..
-        } => configure(core, &configuration, &spool_key),
-        Message::TokensRevoked(tokens) => core.leases.revoke(&tokens),
+        } => configure(shared, &configuration, &spool_key),
+        Message::TokensRevoked(tokens) => shared.leases.revoke(&tokens),
         Message::Drain => {
-            if !core.told_to_drain.swap(true, Ordering::AcqRel) {
+            if !shared.drained.swap(true, Ordering::AcqRel) {
                 tracing::warn!("drained by an operator: no new requests are accepted until this replica is restarted");
             }
         }
         Message::Unknown | Message::Close(_) => {}
     }
     *position = down.sequence;
-    core.applied.store(down.sequence, Ordering::Release);
+    shared.applied.store(down.sequence, Ordering::Release);
     Ok(())
 }
 
-fn configure(core: &Shared, configuration: &Arc<Configuration>, spool_key: &SpoolKey) {
-    core.spool.set_key(spool_key);
-    core.snapshot_cache.receive(configuration, spool_key);
-    let table = Arc::new(core.replica_state.load().table.next(configuration));
-    core.replica_state.store(Arc::new(ReplicaState {
+fn configure(shared: &Shared, configuration: &Arc<Configuration>, spool_key: &SpoolKey) {
+    shared.spool.set_key(spool_key);
+    shared.snapshot_cache.receive(configuration, spool_key);
+    let table = Arc::new(shared.replica_state.load().table.next(configuration));
+    shared.replica_state.store(Arc::new(ReplicaState {
         link: LinkState::Attached,
         table,
     }));
-    core.attached.send_replace(true);
+    shared.attached.send_replace(true);
     tracing::info!(
         version = configuration.version,
         providers = configuration.providers.len(),

@@ -54,14 +54,14 @@ impl Disconnect {
     }
 }
 
-pub(super) fn set_lost(core: &Shared, reason: DisconnectReason) {
-    set_link_state(core, |link| match link {
+pub(super) fn set_lost(shared: &Shared, reason: DisconnectReason) {
+    set_link_state(shared, |link| match link {
         LinkState::Attached => LinkState::Offline {
             since: Instant::now(),
             reason,
         },
-        LinkState::Starting { .. } => match core.snapshot_cache.last_attached() {
-            Some(since) if since.elapsed() < core.options.max_offline => {
+        LinkState::Starting { .. } => match shared.snapshot_cache.last_attached() {
+            Some(since) if since.elapsed() < shared.options.max_offline => {
                 tracing::warn!("no control plane can be reached: starting from the snapshot of the last attachment");
                 LinkState::Offline { since, reason }
             }
@@ -73,24 +73,26 @@ pub(super) fn set_lost(core: &Shared, reason: DisconnectReason) {
     });
 }
 
-pub(super) fn set_refused(core: &Shared, reason: DisconnectReason) {
-    core.leases.clear();
-    core.snapshot_cache.discard();
-    set_link_state(core, |link| match link {
+pub(super) fn set_refused(shared: &Shared, reason: DisconnectReason) {
+    shared.leases.clear();
+    shared.snapshot_cache.discard();
+    set_link_state(shared, |link| match link {
         // A key that was revoked while attached is unknown from then on; the first reason is the one that helps.
         LinkState::Refused { .. } => link.clone(),
         _ => LinkState::Refused {
-            since: Instant::now().checked_sub(core.offline(link)).unwrap_or(core.started),
+            since: Instant::now()
+                .checked_sub(shared.offline(link))
+                .unwrap_or(shared.started),
             reason,
         },
     });
 }
 
-fn set_link_state(core: &Shared, change: impl FnOnce(&LinkState) -> LinkState) {
-    let now = core.replica_state.load_full();
-    core.replica_state.store(Arc::new(ReplicaState {
+fn set_link_state(shared: &Shared, change: impl FnOnce(&LinkState) -> LinkState) {
+    let now = shared.replica_state.load_full();
+    shared.replica_state.store(Arc::new(ReplicaState {
         link: change(&now.link),
         table: Arc::clone(&now.table),
     }));
-    core.attached.send_replace(false);
+    shared.attached.send_replace(false);
 }

@@ -6,13 +6,13 @@ use std::sync::atomic::Ordering;
 use tokio::sync::watch;
 
 /// Sends the current load, if it has changed.
-pub(super) fn send_heartbeat(core: &Shared, heartbeats: &watch::Sender<Heartbeat>) {
+pub(super) fn send_heartbeat(shared: &Shared, heartbeats: &watch::Sender<Heartbeat>) {
     let now = Heartbeat {
-        spool_depth: core.spool.depth(),
-        in_flight: core.in_flight(),
-        configuration_version: core.replica_state.load().table.version,
-        draining: core.draining.load(Ordering::Acquire) || core.told_to_drain.load(Ordering::Acquire),
-        set_aside: core.spool.set_aside_count(),
+        spool_depth: shared.spool.depth(),
+        in_flight: shared.in_flight(),
+        configuration_version: shared.replica_state.load().table.version,
+        draining: shared.draining.load(Ordering::Acquire) || shared.drained.load(Ordering::Acquire),
+        set_aside: shared.spool.set_aside_count(),
     };
     heartbeats.send_if_modified(|last| std::mem::replace(last, now) != now);
 }

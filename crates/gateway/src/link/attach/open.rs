@@ -36,19 +36,19 @@ pub(super) struct Opened {
 pub(super) type Event = Option<Result<Down, LinkError>>;
 
 /// Opens a stream and waits for the configuration.
-pub(super) async fn open(core: &Shared, heartbeats: &watch::Sender<Heartbeat>) -> Result<Opened, Disconnect> {
-    let resume_after = core.applied.load(Ordering::Acquire);
+pub(super) async fn open(shared: &Shared, heartbeats: &watch::Sender<Heartbeat>) -> Result<Opened, Disconnect> {
+    let resume_after = shared.applied.load(Ordering::Acquire);
     let hello = Hello {
-        replica_id: core.replica_id,
-        name: core.options.name.clone(),
-        version: core.options.version.clone(),
+        replica_id: shared.replica_id,
+        name: shared.options.name.clone(),
+        version: shared.options.version.clone(),
         protocol: PROTOCOL,
-        address: core.options.address.clone(),
-        labels: core.options.labels.clone(),
+        address: shared.options.address.clone(),
+        labels: shared.options.labels.clone(),
         resume_after,
     };
-    send_heartbeat(core, heartbeats);
-    let attachment = match timeout(OPEN_TIMEOUT, core.link.attach(hello, heartbeats.subscribe())).await {
+    send_heartbeat(shared, heartbeats);
+    let attachment = match timeout(OPEN_TIMEOUT, shared.link.attach(hello, heartbeats.subscribe())).await {
         Ok(attachment) => attachment.map_err(|error| Disconnect::failed(&error))?,
         Err(_) => return Err(Disconnect::lost(LinkLoss::NoAnswer, "it did not answer in time")),
     };

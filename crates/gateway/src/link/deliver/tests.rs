@@ -77,7 +77,7 @@ impl ControlLink for ControlPlane {
 
 struct Fixture {
     control_plane: Arc<ControlPlane>,
-    core: Arc<Shared>,
+    shared: Arc<Shared>,
     _directory: tempfile::TempDir,
     delivery: JoinHandle<()>,
 }
@@ -101,12 +101,12 @@ impl Fixture {
         spool.set_key(&SpoolKey::from_bytes([1; 32]));
         let upstream = Upstream::new(&options.provider_cas, options.proxy.clone()).unwrap();
         let link: Arc<dyn ControlLink> = Arc::<ControlPlane>::clone(&control_plane);
-        let core = Arc::new(Shared::new(options, link, ambient, upstream, spool));
-        core.attached.send_replace(true);
+        let shared = Arc::new(Shared::new(options, link, ambient, upstream, spool));
+        shared.attached.send_replace(true);
         let fixture = Self {
             control_plane,
-            delivery: tokio::spawn(run(Arc::clone(&core))),
-            core,
+            delivery: tokio::spawn(run(Arc::clone(&shared))),
+            shared,
             _directory: directory,
         };
         fixture.append(models);
@@ -119,7 +119,7 @@ impl Fixture {
                 model: (*model).to_owned(),
                 ..record()
             };
-            assert!(self.core.spool.reserve().unwrap().fill(record).is_none());
+            assert!(self.shared.spool.reserve().unwrap().fill(record).is_none());
         }
     }
 
@@ -137,7 +137,7 @@ impl Fixture {
     }
 
     async fn until_empty(&self) {
-        self.until(|fixture| fixture.core.spool.depth() == 0).await;
+        self.until(|fixture| fixture.shared.spool.depth() == 0).await;
     }
 }
 
@@ -148,14 +148,14 @@ async fn records_are_delivered_in_order_and_leave_the_spool() {
     fixture.append(&["d"]);
     fixture.until_empty().await;
     assert_eq!(fixture.control_plane.accepted(), ["a", "b", "c", "d"]);
-    assert_eq!(fixture.core.spool.set_aside_count(), 0);
+    assert_eq!(fixture.shared.spool.set_aside_count(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_the_control_plane_rejects_is_set_aside_at_once() {
     let fixture = Fixture::start(ControlPlane::default(), &["a", "bad", "c"]);
     fixture.until_empty().await;
-    assert_eq!(fixture.core.spool.set_aside_count(), 1);
+    assert_eq!(fixture.shared.spool.set_aside_count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -169,7 +169,7 @@ async fn a_poison_record_is_overtaken_and_set_aside_after_some_tries() {
     let tries = fixture.control_plane.tries("poison");
     assert!((10..=120).contains(&tries), "{tries}");
     assert_eq!(
-        (fixture.core.spool.set_aside_count(), fixture.core.spool.depth() > 0),
+        (fixture.shared.spool.set_aside_count(), fixture.shared.spool.depth() > 0),
         (0, true)
     );
     for _ in 0..10 {
@@ -179,7 +179,7 @@ async fn a_poison_record_is_overtaken_and_set_aside_after_some_tries() {
     let counted = fixture.control_plane.tries("poison") - tries;
     assert!((1..suspects::MAX_TRIES as usize + 10).contains(&counted), "{counted}");
     assert_eq!(
-        (fixture.core.spool.set_aside_count(), fixture.core.spool.depth()),
+        (fixture.shared.spool.set_aside_count(), fixture.shared.spool.depth()),
         (1, 0)
     );
     assert_eq!(fixture.control_plane.accepted().len(), 14);
@@ -189,7 +189,7 @@ async fn a_poison_record_is_overtaken_and_set_aside_after_some_tries() {
 async fn several_poison_records_are_each_found() {
     let models = ["poison 1", "poison 2", "a", "poison 3", "b", "c", "poison 4"];
     let fixture = Fixture::start(ControlPlane::default(), &models);
-    while fixture.core.spool.depth() > 0 {
+    while fixture.shared.spool.depth() > 0 {
         sleep(Duration::from_secs(10)).await;
         fixture.append(&["x"]);
         fixture
@@ -203,11 +203,11 @@ async fn several_poison_records_are_each_found() {
                     > 0
             })
             .await;
-        if fixture.core.spool.set_aside_count() == 4 {
+        if fixture.shared.spool.set_aside_count() == 4 {
             fixture.until_empty().await;
         }
     }
-    assert_eq!(fixture.core.spool.set_aside_count(), 4);
+    assert_eq!(fixture.shared.spool.set_aside_count(), 4);
     assert_eq!(fixture.control_plane.accepted()[..3], ["a", "b", "c"]);
 }
 
@@ -218,7 +218,7 @@ async fn a_suspect_that_is_accepted_after_all_is_no_longer_one() {
     fixture.control_plane.cured.store(true, Ordering::Relaxed);
     fixture.until_empty().await;
     assert_eq!(
-        (fixture.control_plane.accepted(), fixture.core.spool.set_aside_count()),
+        (fixture.control_plane.accepted(), fixture.shared.spool.set_aside_count()),
         (vec!["a".into(), "poison".into()], 0)
     );
 }
@@ -232,7 +232,7 @@ async fn if_the_control_plane_fails_at_everything_no_record_is_blamed() {
     let fixture = Fixture::start(control_plane, &models);
     sleep(Duration::from_secs(3000)).await;
     assert_eq!(
-        (fixture.core.spool.set_aside_count(), fixture.core.spool.depth()),
+        (fixture.shared.spool.set_aside_count(), fixture.shared.spool.depth()),
         (0, 40)
     );
     fixture.control_plane.failing.store(false, Ordering::Relaxed);
@@ -241,7 +241,7 @@ async fn if_the_control_plane_fails_at_everything_no_record_is_blamed() {
     accepted.sort_by_key(|model| model.parse::<u32>().unwrap());
     accepted.dedup();
     assert_eq!(accepted, models);
-    assert_eq!(fixture.core.spool.set_aside_count(), 0);
+    assert_eq!(fixture.shared.spool.set_aside_count(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -250,14 +250,14 @@ async fn the_last_record_before_a_failure_does_not_wait_for_another() {
     control_plane.failing.store(true, Ordering::Relaxed);
     let fixture = Fixture::start(control_plane, &["a", "b"]);
     sleep(Duration::from_secs(100)).await;
-    assert_eq!(fixture.core.spool.depth(), 2);
+    assert_eq!(fixture.shared.spool.depth(), 2);
     fixture.control_plane.failing.store(false, Ordering::Relaxed);
     sleep(Duration::from_secs(40)).await;
     assert_eq!(
-        (fixture.core.spool.depth(), fixture.control_plane.accepted().len()),
+        (fixture.shared.spool.depth(), fixture.control_plane.accepted().len()),
         (0, 2)
     );
-    assert_eq!(fixture.core.spool.set_aside_count(), 0);
+    assert_eq!(fixture.shared.spool.set_aside_count(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,6 @@
-//! Headers kept for a further attempt that hardly ever comes: packed into one piece of memory, which costs half of what a
-//! copy of the map does.
+//! Headers for another attempt, which is rare: packed into one allocation, at half the cost of a copy of the map.
 
-use crate::exchange::headers::StrippedHeaders;
+use super::StrippedHeaders;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -16,7 +15,7 @@ const LENGTH: usize = size_of::<u32>();
 
 impl PackedHeaders {
     pub(crate) fn new(headers: &StrippedHeaders) -> Self {
-        let headers = headers.as_map();
+        let StrippedHeaders(headers) = headers;
         let size = headers
             .iter()
             .map(|(name, value)| 2 * LENGTH + name.as_str().len() + value.len())
@@ -24,7 +23,7 @@ impl PackedHeaders {
         let mut text = Vec::with_capacity(size);
         for (name, value) in headers {
             let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
-            // Heads are far smaller than what a length of 32 bits can say (`serve` sees to it).
+            // The server limits heads to far less than 32 bits can count.
             text.extend_from_slice(&(name.len() as u32).to_ne_bytes());
             text.extend_from_slice(&(value.len() as u32).to_ne_bytes());
             text.extend_from_slice(name);
@@ -37,7 +36,7 @@ impl PackedHeaders {
     }
 
     /// The headers as they were, in their order.
-    pub(crate) fn unpack(&self) -> HeaderMap {
+    pub(crate) fn unpack(&self) -> StrippedHeaders {
         let mut headers = HeaderMap::with_capacity(self.count);
         let mut rest = Bytes::copy_from_slice(&self.text);
         while !rest.is_empty() {
@@ -49,7 +48,7 @@ impl PackedHeaders {
                 headers.append(name, value);
             }
         }
-        headers
+        StrippedHeaders(headers)
     }
 }
 
@@ -67,10 +66,8 @@ mod tests {
 
     #[test]
     fn headers_come_out_as_they_went_in() {
-        assert_eq!(
-            PackedHeaders::new(&StrippedHeaders::default()).unpack(),
-            HeaderMap::new()
-        );
+        let empty = PackedHeaders::new(&StrippedHeaders::default()).unpack();
+        assert_eq!(empty.0, HeaderMap::new());
         let mut headers = HeaderMap::new();
         for (name, value) in [
             ("anthropic-beta", &b"a"[..]),
@@ -82,10 +79,9 @@ mod tests {
             headers.append(name, HeaderValue::from_bytes(value).unwrap());
         }
         let stripped = StrippedHeaders::of_unrecorded(headers);
-        let headers = stripped.as_map();
-        let unpacked = PackedHeaders::new(&stripped).unpack();
-        assert_eq!(unpacked, *headers);
+        let StrippedHeaders(unpacked) = PackedHeaders::new(&stripped).unpack();
+        assert_eq!(unpacked, stripped.0);
         let order = |map: &HeaderMap| map.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
-        assert_eq!(order(&unpacked), order(headers));
+        assert_eq!(order(&unpacked), order(&stripped.0));
     }
 }
