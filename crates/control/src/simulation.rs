@@ -10,7 +10,6 @@
 //! Checked: `model` says what each replica is to do, `tokens` how late a revocation may come, `ledger` what becomes of every
 //! record, and `scenario` what is to hold in the end.
 
-mod attachment;
 mod changes;
 mod checks;
 mod cluster;
@@ -22,12 +21,14 @@ mod host;
 mod ledger;
 mod model;
 mod network;
+mod observed_link;
 mod requests;
 mod rng;
 mod scenario;
 mod signal;
+mod stream;
 mod tokens;
-mod uplink;
+mod transport;
 
 use cluster::{Cluster, Settings};
 use faults::Fault;

@@ -2,7 +2,7 @@
 
 use super::cluster::Cluster;
 use super::ledger::Crash;
-use super::uplink::Uplink;
+use super::observed_link::ObservedLink;
 use lychgate_gateway::harness::simulated::Replica;
 use lychgate_gateway::{OfflineStart, Options, SpoolFull, SpoolSync};
 use std::path::PathBuf;
@@ -50,7 +50,7 @@ pub(super) fn start(cluster: &Arc<Cluster>, host: usize) {
     };
     cluster.log(&format!("replica {host} starts"));
     cluster.model(host).start(process);
-    let link = Uplink::new(cluster, host, process);
+    let link = ObservedLink::new(cluster, host, process);
     let disk = Arc::new(place.disk.clone());
     match Replica::start(options, link, place.ambient.clone(), &cluster.outside, disk) {
         Ok(replica) => *place.replica.lock().unwrap() = Some(replica),

@@ -167,7 +167,7 @@ impl Model {
     }
 
     /// A later message came.
-    pub(super) fn heard(&mut self, stream: u64, down: &Down, tokens: &[usize]) {
+    pub(super) fn received(&mut self, stream: u64, down: &Down, tokens: &[usize]) {
         self.look(Instant::now());
         if self.live.is_none_or(|(live, _)| live != stream) {
             return;

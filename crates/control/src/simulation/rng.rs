@@ -44,15 +44,6 @@ impl Rng {
         of[self.index(of.len())]
     }
 
-    /// All indices below `length`, in any order.
-    pub(super) fn order(&self, length: usize) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..length).collect();
-        for at in (1..length).rev() {
-            order.swap(at, self.index(at + 1));
-        }
-        order
-    }
-
     /// Waits for as long as something takes that takes so many milliseconds at most.
     pub(super) async fn takes(&self, most: u64) {
         sleep(self.millis(1, most.max(1))).await;
