@@ -103,7 +103,7 @@ fn write_books(app: &App, books: Option<&Books>, page: &mut Page) {
     numbers(page, Metric::GatewayKeys, books.map(|books| books.keys.as_slice()));
     page.family(Metric::GatewayKeyExpires, |samples| {
         for key in books.iter().flat_map(|books| &books.expiring) {
-            // All names on the books keep the rule.
+            // All stored names keep the rule.
             if let Ok(name) = Name::parse(&key.name) {
                 samples.add(&[Label::name(&name)], Some(key.expires_at));
             }

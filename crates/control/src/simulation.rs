@@ -54,7 +54,7 @@ struct Outcome {
     events: String,
     records: usize,
     committed: usize,
-    let_in: u64,
+    admitted: u64,
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn whatever_happens_nothing_is_lost_and_nobody_stale() {
             let outcome = run(seed);
             for (sum, more) in sums
                 .iter()
-                .zip([outcome.records as u64, outcome.committed as u64, outcome.let_in])
+                .zip([outcome.records as u64, outcome.committed as u64, outcome.admitted])
             {
                 sum.fetch_add(more, Ordering::Relaxed);
             }
@@ -85,9 +85,9 @@ fn whatever_happens_nothing_is_lost_and_nobody_stale() {
     std::thread::scope(|scope| {
         (0..threads.min(4)).for_each(|_| drop(scope.spawn(work)));
     });
-    let [records, committed, let_in] = sums.map(AtomicU64::into_inner);
+    let [records, committed, admitted] = sums.map(AtomicU64::into_inner);
     eprintln!(
-        "simulation: {count} seeds from {first} on, {let_in} requests let in, {records} records, {committed} committed"
+        "simulation: {count} seeds from {first} on, {admitted} requests admitted, {records} records, {committed} committed"
     );
     let mut failed = failed.into_inner().unwrap();
     failed.sort_by_key(|(seed, _)| *seed);
@@ -100,7 +100,7 @@ fn whatever_happens_nothing_is_lost_and_nobody_stale() {
         panic!("{} of {count} seeds fail:\n{}", failed.len(), told.join("\n"));
     }
     // A simulation in which hardly anything happens would show nothing.
-    assert!(count < USUAL || (let_in > 20 * count && committed > 10 * count));
+    assert!(count < USUAL || (admitted > 20 * count && committed > 10 * count));
 }
 
 /// Seeds beyond the usual ones that have found something.
@@ -171,13 +171,13 @@ fn run(seed: u64) -> Outcome {
             scenario::run(&cluster, faults).await;
             cluster.take_apart();
             let (records, committed) = cluster.ledger().counts();
-            let let_in = cluster.hosts.iter().map(|host| *host.let_in.lock().unwrap()).sum();
+            let admitted = cluster.hosts.iter().map(|host| *host.admitted.lock().unwrap()).sum();
             Outcome {
                 violations: cluster.violations(),
                 events: cluster.events(),
                 records,
                 committed,
-                let_in,
+                admitted,
             }
         })
     };

@@ -1,5 +1,5 @@
 //! Keeps live attachments true: closes those of keys that expired, whose grace ended, or whose change elsewhere could not be
-//! looked into when the feed told of it.
+//! looked into when the feed reported it.
 
 use super::tick;
 use crate::link::key_check;

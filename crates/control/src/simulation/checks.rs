@@ -50,7 +50,11 @@ pub(super) async fn judge(cluster: &Arc<Cluster>, arrivals: &Arc<Arrivals>) {
             requests::come(cluster, arrivals, number, Some(token));
         }
     }
-    let before: Vec<u64> = cluster.hosts.iter().map(|host| *host.let_in.lock().unwrap()).collect();
+    let before: Vec<u64> = cluster
+        .hosts
+        .iter()
+        .map(|host| *host.admitted.lock().unwrap())
+        .collect();
     sleep(Duration::from_secs(6)).await;
     let good = (0..cluster.settings.tokens)
         .filter(|token| cluster.tokens().is_good(*token))
@@ -61,14 +65,14 @@ pub(super) async fn judge(cluster: &Arc<Cluster>, arrivals: &Arc<Arrivals>) {
         if !closed && cluster.sound_since(number).is_none() {
             continue;
         }
-        let let_in = *host.let_in.lock().unwrap() - before[number];
-        if let_in != if closed { 0 } else { good } {
-            cluster.broken(format!("replica {number} lets {let_in} of {good} good tokens in"));
+        let admitted = *host.admitted.lock().unwrap() - before[number];
+        if admitted != if closed { 0 } else { good } {
+            cluster.broken(format!("replica {number} lets {admitted} of {good} good tokens in"));
         }
     }
 }
 
-/// Whether requests are let in.
+/// Whether requests are admitted.
 pub(super) fn has_traffic(cluster: &Cluster, host: usize) -> bool {
     let good = (0..cluster.settings.tokens).any(|token| cluster.tokens().is_good(token));
     good && !cluster.model(host).is_drained

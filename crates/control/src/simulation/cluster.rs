@@ -88,8 +88,8 @@ pub(super) struct Host {
     pub(super) cursor: Mutex<Option<Vec<u8>>>,
     /// When trouble with the disk began or ended last.
     pub(super) disk_changed: Mutex<Option<Instant>>,
-    /// Requests that were let in.
-    pub(super) let_in: Mutex<u64>,
+    /// Requests that were admitted.
+    pub(super) admitted: Mutex<u64>,
     /// Whether its gateway key was deleted, so that nothing becomes of it any more.
     pub(super) is_out: AtomicBool,
 }
@@ -125,7 +125,7 @@ impl Cluster {
                 attached_to: Mutex::default(),
                 cursor: Mutex::default(),
                 disk_changed: Mutex::default(),
-                let_in: Mutex::default(),
+                admitted: Mutex::default(),
                 is_out: AtomicBool::new(false),
             }
         };

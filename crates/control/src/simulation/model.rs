@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long a replica waits for its new key to be let in, when the stream that the old one opened has ended.
+/// How long a replica waits for its new key to be accepted, when the stream that the old one opened has ended.
 const OVERLAP: Duration = Duration::from_secs(1);
 /// Two things so near to each other may come in either order.
 const INSTANT: Duration = Duration::from_millis(2);
@@ -63,7 +63,7 @@ struct Written {
     is_sure: bool,
 }
 
-/// A request that is not let in yet.
+/// A request that is not admitted yet.
 #[derive(Debug)]
 struct Waiting {
     token: usize,

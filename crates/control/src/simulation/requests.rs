@@ -1,4 +1,4 @@
-//! Clients: each request is let in or refused, held for a while, and recorded or given up.
+//! Clients: each request is admitted or refused, held for a while, and recorded or given up.
 
 use super::cluster::Cluster;
 use super::database::{POISON, PROVIDER, UNFIT};
@@ -19,11 +19,11 @@ const ROOM_AFTER: Duration = Duration::from_secs(3);
 /// What clients got, until somebody looks.
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
-    let_in: Mutex<BTreeMap<u64, Open>>,
+    admitted: Mutex<BTreeMap<u64, Open>>,
     pub(super) bell: Notify,
 }
 
-/// A request that was let in.
+/// A request that was admitted.
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) host: usize,
@@ -35,7 +35,7 @@ pub(super) struct Open {
 impl Arrivals {
     /// In the order in which they came.
     pub(super) fn take(&self) -> BTreeMap<u64, Open> {
-        std::mem::take(&mut self.let_in.lock().unwrap())
+        std::mem::take(&mut self.admitted.lock().unwrap())
     }
 }
 
@@ -69,7 +69,7 @@ pub(super) fn come(cluster: &Arc<Cluster>, arrivals: &Arc<Arrivals>, host: usize
                 token,
                 admission,
             };
-            arrivals.let_in.lock().unwrap().insert(number, open);
+            arrivals.admitted.lock().unwrap().insert(number, open);
             arrivals.bell.notify_one();
         }
     });
@@ -89,7 +89,7 @@ fn judge(cluster: &Cluster, host: usize, number: u64, token: usize, answer: &Res
     let status = answer.as_ref().err().map(|refused| refused.status);
     let what = answer
         .as_ref()
-        .map_or_else(|refused| refused.message.as_str(), |_| "let in");
+        .map_or_else(|refused| refused.message.as_str(), |_| "admitted");
     cluster.log(&format!("request {number} of token {token} at replica {host}: {what}"));
     cluster.model(host).answered_request(number, status);
     let place = &cluster.hosts[host];
@@ -97,8 +97,8 @@ fn judge(cluster: &Cluster, host: usize, number: u64, token: usize, answer: &Res
         None => {
             let lease = (!cluster.model(host).clock_jumped).then_some(cluster.settings.lease);
             let sound = cluster.sound_since(host);
-            *place.let_in.lock().unwrap() += 1;
-            cluster.tokens().let_in(token, sound, cluster.bound(), lease)
+            *place.admitted.lock().unwrap() += 1;
+            cluster.tokens().admitted(token, sound, cluster.bound(), lease)
         }
         Some(401) if token == usize::MAX => Ok(()),
         Some(401) => cluster.tokens().deny(token).map_err(str::to_owned),

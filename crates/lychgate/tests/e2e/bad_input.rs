@@ -267,7 +267,7 @@ async fn shut_out(home: &Path, control_url: &str, key: &str, reason: &str) -> Pr
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_that_is_not_let_in_says_why_and_goes_on_trying() {
+async fn a_refused_replica_says_why_and_goes_on_trying() {
     let home = TempDir::new().unwrap();
     let app = App::start(PROGRAM, None).await;
     let unknown = GatewayKeySecret::generate(&Ambient::system()).expose().to_owned();

@@ -82,7 +82,7 @@ both_engines! {
 
 both_engines! {
     /// A replica whose key is disabled can't deliver. It ends at once, says what it keeps, and delivers once it is accepted again.
-    async fn a_replica_that_ends_while_it_is_not_let_in_says_what_it_keeps(db: TestDb) {
+    async fn a_replica_that_ends_while_it_is_refused_says_what_it_keeps(db: TestDb) {
         let app = App::start(PROGRAM, Some(db.url())).await;
         let (key, spool) = (app.key_file("edge-1").await, app.fresh_spool());
         let replica = app.replica_on(&key, &spool, &[]).await;

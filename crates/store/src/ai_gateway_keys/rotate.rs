@@ -1,5 +1,5 @@
 //! Rotation of gateway keys: a new secret in the place of the present one, which goes on working for a while. At any time at
-//! most two secrets of a key let in. A replaced secret is remembered for longer than it works, so that whoever still shows it
+//! most two secrets of a key work. A replaced secret is remembered for longer than it works, so that whoever still shows it
 //! hears that it was rotated rather than that it is unknown.
 
 use crate::connect::Store;
@@ -83,7 +83,7 @@ impl Store {
         secrets::prune(held.conn(), self.now().minus(REMEMBERED)).await
     }
 
-    /// Gateway keys that let in now and will not after this time, the next to end first; at most a thousand.
+    /// Gateway keys that work now and will not after this time, the next to end first; at most a thousand.
     pub async fn ai_gateway_key_expiring(
         &self,
         caller: &Caller,

@@ -80,7 +80,7 @@ pub struct ReplicaFilter {
 /// One attachment of a replica, as its control plane sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplicaAttachment {
-    /// The attachment; what is told of an earlier one of the same replica no longer counts.
+    /// The attachment; what is reported about an earlier one of the same replica no longer counts.
     pub id: AttachmentId,
     /// The replica.
     pub replica_id: ReplicaId,

@@ -1,4 +1,4 @@
-//! Rotation of gateway keys: which secrets let in, when, and what is remembered of the others.
+//! Rotation of gateway keys: which secrets work, when, and what is remembered of the others.
 
 use crate::people::{gateway_key, people, plane, rotation};
 use lychgate_authz::Caller;
@@ -89,7 +89,7 @@ both_engines! {
 
         db.clock().advance(Duration::from_secs(1));
         db.store().ai_gateway_key_rotate(&owner, id, GatewayKeyRotation { force: true, ..again }, None).await.unwrap();
-        assert_eq!(standing(db, &first).await, Some(SecretState::Rotated), "two secrets at most let in");
+        assert_eq!(standing(db, &first).await, Some(SecretState::Rotated), "at most two secrets work");
         assert!(matches!(standing(db, &second).await, Some(SecretState::InGrace { .. })));
         assert_eq!(standing(db, &third).await, Some(SecretState::Present));
     }

@@ -35,7 +35,7 @@ async fn scope(db: &TestDb, key: GatewayKeyId) -> Option<Option<Vec<ProviderId>>
     let by_plane = db.store().configuration(&plane()).await.unwrap().scopes.remove(&key);
     let mut by_replica = db.store().configuration(&replica).await.unwrap().scopes;
     assert_eq!(by_replica.remove(&key), by_plane);
-    assert!(by_replica.is_empty(), "a replica is told of its own key only");
+    assert!(by_replica.is_empty(), "a replica learns about its own key only");
     by_plane
 }
 

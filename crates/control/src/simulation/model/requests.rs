@@ -101,7 +101,7 @@ impl Model {
         self.waiting.insert(request, waiting);
     }
 
-    /// It is let in, or refused with a status.
+    /// It is admitted, or refused with a status.
     pub(in super::super) fn answered_request(&mut self, request: u64, status: Option<u16>) {
         let Some(waiting) = self.waiting.remove(&request) else {
             return;
@@ -109,7 +109,9 @@ impl Model {
         let took = waiting.began.elapsed();
         let token = waiting.token;
         if status.is_none() && !waiting.may {
-            self.broken(format!("token {token} is let in, though nothing says that it is good"));
+            self.broken(format!(
+                "token {token} is admitted, though nothing says that it is good"
+            ));
         }
         if let Some(status) = status.filter(|_| waiting.must) {
             self.broken(format!("token {token} is known, but refused with {status}"));

@@ -98,7 +98,7 @@ fn an_outage_of_the_database_shows() {
         let app = App::start(PROGRAM, Some(db.url())).await;
         let scrape = async || app.metrics().await;
         settled(scrape, &[("lychgate_database_up", 1.0), ("lychgate_feed_polling", 0.0)]).await;
-        db.let_in(false).await;
+        db.accept_connections(false).await;
         let away = settled(scrape, &[("lychgate_database_up", 0.0), ("lychgate_feed_polling", 1.0)]).await;
         for metric in ["lychgate_replicas", "lychgate_gateway_keys", "lychgate_feed_head"] {
             let left_out = away.samples.keys().all(|series| !series.starts_with(metric));
@@ -120,7 +120,7 @@ fn an_outage_of_the_database_shows() {
         ] {
             assert!(away.number(series) >= 1.0, "{series}");
         }
-        db.let_in(true).await;
+        db.accept_connections(true).await;
         settled(scrape, &[("lychgate_database_up", 1.0), ("lychgate_feed_polling", 0.0)]).await;
     });
 }

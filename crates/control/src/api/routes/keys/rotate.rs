@@ -55,7 +55,7 @@ pub(crate) struct KeyRotated {
 /// Gives a gateway key a new secret.
 ///
 /// The present one goes on working until `previous_valid_until`, so that replicas can be given the new one without a pause.
-/// Until then the key is not rotated again, except by force: two secrets at most let in.
+/// Until then the key is not rotated again, except by force: at most two secrets work at a time.
 #[utoipa::path(post, path = "/ai-gateway/keys/{key}/rotate", operation_id = "ai_gateway_key_rotate", tag = "ai-gateway/keys",
     params(("key" = String, Path, description = "Id or name."), IdempotencyKey), request_body = Option<KeyRotate>,
     responses((status = 200, description = "The key with its new secret.", body = KeyRotated),
