@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-# So many words that the `slow` scenario, which repeats them, takes several seconds: whoever leaves early leaves in mid-stream.
+# So many words that the `slow` scenario, which repeats them, takes several seconds: a client that leaves early leaves mid-stream.
 LONG = " ".join(["word"] * 200)
 
 # How the first of two tries fails, and its outcome on record. The head of `late` comes later than the client waits.

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 /// What it says.
 #[derive(Debug)]
 pub(crate) struct Agreeable {
-    /// To whoever attaches.
+    /// Sent to each replica that attaches.
     pub(crate) configuration: Arc<Configuration>,
     /// Of every token.
     pub(crate) may_send_requests: bool,

@@ -20,7 +20,7 @@ pub(crate) fn provider() -> anyhow::Result<SocketAddr> {
 }
 
 fn answer(mut socket: TcpStream) {
-    // Whoever hangs up is done with it.
+    // The client hangs up.
     let _ = socket.set_nodelay(true);
     let mut buffer = vec![0; BUFFER];
     while message(&mut socket, &mut buffer).is_ok() && socket.write_all(ANSWER).is_ok() {}

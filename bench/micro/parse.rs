@@ -1,4 +1,4 @@
-//! Reading what goes by.
+//! Parsing what is relayed.
 
 use crate::samples::{STREAMED, body, event, request};
 use divan::{Bencher, black_box};
@@ -7,14 +7,22 @@ use lychgate_wire::{ReaderOptions, ResponseReader, read_request};
 
 const KEEP: ReaderOptions = ReaderOptions { capture_content: true };
 
-/// One event of a stream that comes in one piece.
+/// One event of a stream, in one piece: after the first, the stencil matches each.
 #[divan::bench(args = STREAMED)]
 fn stream_event(bencher: Bencher<'_, '_>, api: Api) {
     let mut reader = ResponseReader::new(api, true, KEEP);
     bencher.bench_local(|| reader.push(black_box(event(api))));
 }
 
-/// One event that comes in two pieces.
+/// The same event with CRLF line ends, of which no stencil is made: what each event would cost without stencils.
+#[divan::bench(args = STREAMED)]
+fn stream_event_without_stencil(bencher: Bencher<'_, '_>, api: Api) {
+    let mut reader = ResponseReader::new(api, true, KEEP);
+    let event = String::from_utf8_lossy(event(api)).replace('\n', "\r\n");
+    bencher.bench_local(|| reader.push(black_box(event.as_bytes())));
+}
+
+/// One event in two pieces.
 #[divan::bench(args = STREAMED)]
 fn stream_event_cut_in_two(bencher: Bencher<'_, '_>, api: Api) {
     let mut reader = ResponseReader::new(api, true, KEEP);
@@ -25,7 +33,7 @@ fn stream_event_cut_in_two(bencher: Bencher<'_, '_>, api: Api) {
     });
 }
 
-/// A small blocking answer, from its first byte to its facts.
+/// A small JSON response, from its first byte to what is recorded of it.
 #[divan::bench(args = STREAMED)]
 fn blocking_answer(bencher: Bencher<'_, '_>, api: Api) {
     bencher.bench_local(|| {

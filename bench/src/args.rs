@@ -75,7 +75,7 @@ pub(crate) enum Role {
     },
 }
 
-/// What stands between the load and the provider.
+/// What is between the load and the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {

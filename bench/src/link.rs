@@ -79,7 +79,7 @@ pub(crate) struct LinkResults {
     parts: Vec<(Part, f64, Found)>,
 }
 
-/// What each part stands on.
+/// What each part runs on.
 pub(crate) struct Bench<'a> {
     pub(crate) quick: bool,
     ground: &'a Ground,

@@ -4,7 +4,7 @@ use lychgate_wire::limits::EVENT_BYTES;
 
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// One event with its blank line, as it stands in the stream.
+/// One event with its blank line, as it is in the stream.
 #[derive(Debug, Clone, Copy)]
 pub struct Span<'a> {
     /// All its bytes, those of the stream's byte order mark too.

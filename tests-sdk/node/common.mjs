@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 /** The request option that makes the scripted provider play this scenario; several, apart by commas: one for each try. */
 export const scenario = (name) => ({ headers: { "x-scripted": name } });
 
-/** So many words that the `slow` scenario, which repeats them, takes several seconds: whoever leaves early leaves in mid-stream. */
+/** So many words that the `slow` scenario, which repeats them, takes several seconds: a client that leaves early leaves mid-stream. */
 export const LONG = "word ".repeat(200).trim();
 
 /** Awaits the call, which must throw exactly this kind of error, and gives the error. */

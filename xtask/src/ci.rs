@@ -30,6 +30,11 @@ const STEPS: &[Step<Run>] = &[
         run: || cargo("clippy --workspace --all-targets --locked -- -D warnings"),
     },
     Step {
+        name: "fuzz",
+        about: "compile the fuzz targets, which are a workspace of their own",
+        run: fuzz_targets,
+    },
+    Step {
         name: "doc",
         about: "API documentation, with warnings and broken links denied",
         run: || documentation("doc --quiet --workspace --no-deps --document-private-items --locked"),
@@ -61,6 +66,24 @@ pub(crate) fn run(names: &[OsString]) -> anyhow::Result<ExitCode> {
 
 fn cargo(args: &str) -> anyhow::Result<ExitCode> {
     status(crate::cargo().args(args.split(' ')))
+}
+
+/// With the stable compiler, so without coverage: fuzzing itself needs nightly.
+fn fuzz_targets() -> anyhow::Result<ExitCode> {
+    let mut command = crate::cargo();
+    command
+        .args([
+            "check",
+            "--quiet",
+            "--locked",
+            "--all-targets",
+            "--manifest-path",
+            "fuzz/Cargo.toml",
+        ])
+        .arg("--target-dir")
+        .arg(crate::target_dir().join("fuzz"))
+        .env("RUSTFLAGS", "--cfg fuzzing");
+    status(&mut command)
 }
 
 fn documentation(args: &str) -> anyhow::Result<ExitCode> {

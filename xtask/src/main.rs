@@ -7,6 +7,7 @@ mod deny;
 mod faketime;
 mod faults;
 mod generate;
+mod new;
 mod node;
 mod postgres;
 mod python;
@@ -30,6 +31,7 @@ Usage: cargo xtask <command>
                  run the fault suite with N seeds, each with its own schedule, and print a summary
   generate       write the generated files anew (policy matrix, OpenAPI document, control-link code)
   deny [CHECK…]  check dependencies, layering, import cycles and sizes of files: all, or the checks that are named
+  new KIND NAME  write the skeleton of an endpoint, provider, metric, command or policy-setting; without a NAME it says how
 
 An unknown STEP or CHECK lists those that there are.
 ";
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         (Some("faults"), _) => faults::run(&rest),
         (Some("generate"), true) => generate::run(),
         (Some("deny"), _) => deny::run(&rest),
+        (Some("new"), _) => new::run(&rest),
         (Some("help" | "--help" | "-h"), true) => {
             say(HELP.trim_end());
             Ok(ExitCode::SUCCESS)
@@ -145,7 +148,13 @@ mod tests {
     #[test]
     fn the_documents_name_commands_that_are_there() {
         let mut count = 0;
-        for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", ".ci/run"] {
+        for document in [
+            "README.md",
+            "ARCHITECTURE.md",
+            "CONTRIBUTING.md",
+            "docs/checklists.md",
+            ".ci/run",
+        ] {
             let text = std::fs::read_to_string(super::root().join(document)).unwrap();
             for (_, rest) in text
                 .match_indices("cargo xtask ")

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where a process runs, and how it stands back for others there.
+/// Where a process runs, and with which priority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Core {
     pub(crate) number: usize,
@@ -26,7 +26,7 @@ pub(crate) struct Cores {
 
 impl Cores {
     /// Nobody is pinned on a machine of one core or without `taskset`. Where the control plane has to share the load's core
-    /// it stands back: in real life it is on another machine, and requests do not wait for it.
+    /// it has low priority: in real life it is on another machine, and requests do not wait for it.
     pub(crate) fn plan(count: usize) -> Self {
         let at = |wanted: usize, stands_back| {
             let number = wanted.min(count.saturating_sub(1));

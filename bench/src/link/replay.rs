@@ -125,12 +125,15 @@ async fn spool_key(deployment: &Deployment) -> anyhow::Result<SpoolKey> {
         labels: BTreeMap::new(),
         resume_after: 0,
     };
-    let mut attachment = link.attach(hello, heartbeats).await.context("not let in")?;
+    let mut attachment = link
+        .attach(hello, heartbeats)
+        .await
+        .context("the replica was refused")?;
     let first = timeout(Duration::from_secs(10), attachment.events.next())
         .await
         .context("no configuration came")?
         .context("no configuration came")?
-        .context("not let in")?;
+        .context("the replica was refused")?;
     match first.message {
         Message::Configuration { spool_key, .. } => Ok(spool_key),
         other => bail!("it did not begin with a configuration: {other:?}"),

@@ -41,12 +41,12 @@ pub(crate) struct Measured {
 }
 
 /// Reads CPU times of a target's processes.
-struct Meter<'a> {
+struct CpuMeter<'a> {
     target: &'a Target,
     ticks_per_second: u64,
 }
 
-impl Meter<'_> {
+impl CpuMeter<'_> {
     fn read(&self, pid: Option<u32>) -> anyhow::Result<Option<Duration>> {
         pid.map(|pid| cpu(pid, self.ticks_per_second)).transpose()
     }
@@ -84,7 +84,7 @@ pub(crate) async fn measure(
     expected: Option<u64>,
     ticks_per_second: u64,
 ) -> anyhow::Result<(Measured, u64)> {
-    let meter = Meter {
+    let meter = CpuMeter {
         target,
         ticks_per_second,
     };

@@ -44,7 +44,7 @@ pub(crate) fn figures(results: &Results) -> Vec<Figure> {
         "CPU per small request, of nginx's",
         Some(Bar::AtMost(2.0)),
     ));
-    // In a closed loop whoever is slower lets the others sleep and pays for waking them. Here all do the same work.
+    // In a closed loop the slower target lets the others sleep and pays for waking them. Here all do the same work.
     figures.extend(cpu(
         results,
         "open-steady",

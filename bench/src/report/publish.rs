@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 use std::fmt::Write as _;
 
-/// What stands above lines of figures.
+/// The header above lines of figures.
 pub(crate) const FIGURES: &str = "\n## Figures and their bars\n\n| figure | measured | bar | holds | from |\n|--------|---------:|----:|-------|------|\n";
 
 /// Prints the tables, writes the JSON to `bench/out`, and where asked the tables to `bench/RESULTS.md`.

@@ -1,4 +1,4 @@
-//! Lychgate as it is used: a database, control planes on it, and standalone replicas let in by one gateway key, each a
+//! Lychgate as it is used: a database, control planes on it, and standalone replicas with one gateway key, each a
 //! process of its own. What is started first knows one provider and one owner.
 
 use crate::args::Kind;

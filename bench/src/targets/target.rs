@@ -11,7 +11,7 @@ use std::time::Duration;
 pub(crate) struct Target {
     pub(crate) kind: Kind,
     pub(crate) address: SocketAddr,
-    /// What stands before the provider's own path.
+    /// The prefix of the provider's own path.
     pub(crate) prefix: &'static str,
     /// Sent as `Authorization: Bearer`.
     pub(crate) token: String,

@@ -28,7 +28,7 @@ pub struct UserPrincipal {
     pub scopes: Scopes,
 }
 
-/// Whoever acts.
+/// The acting party.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Principal {
     /// A user, by a token.

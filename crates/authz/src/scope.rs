@@ -3,7 +3,7 @@
 use crate::policy::{Action, Resource};
 use std::collections::BTreeSet;
 
-/// One allowance. `None` stands for the star.
+/// One allowance. `None` means the star.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scope {
     resource: Option<Resource>,

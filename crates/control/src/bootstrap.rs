@@ -3,8 +3,8 @@
 use lychgate_authz::{Caller, Role, Scopes};
 use lychgate_store::{Page, Store, StoreError, TokenInsert, UserFilter, UserInsert};
 use lychgate_telemetry::error::chain;
-use lychgate_types::Ambient;
 use lychgate_types::secret::UserTokenSecret;
+use lychgate_types::{Ambient, UserId};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -77,7 +77,7 @@ async fn insert(store: &Store, ambient: &Ambient, secret: &UserTokenSecret) -> R
         id: ambient.new_id(),
         created_at: now,
         // The store puts the new user's id in its place.
-        user_id: ambient.new_id(),
+        user: ambient.new_id::<UserId>().into(),
         name: "bootstrap".to_owned(),
         secret_prefix: secret.prefix().to_owned(),
         hashed_secret: secret.hash().as_bytes().to_vec(),

@@ -1,10 +1,13 @@
-//! The control plane's half of the control link: who is attached, what they are told, and what they ask.
+//! The control plane's half of the control link: accepting replicas, sending them changes, and answering their calls.
 //!
 //! Not here: the protocol on the wire (crate `link`).
 
 pub(crate) mod announce;
 pub(crate) mod authenticator;
+pub(crate) mod authorization;
 pub(crate) mod configuration;
+mod errors;
 pub(crate) mod feed;
 pub(crate) mod handshake;
+pub(crate) mod key_check;
 pub(crate) mod service;

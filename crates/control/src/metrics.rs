@@ -103,13 +103,13 @@ fn write_books(app: &App, books: Option<&Books>, page: &mut Page) {
     numbers(page, Metric::GatewayKeys, books.map(|books| books.keys.as_slice()));
     page.family(Metric::GatewayKeyExpires, |samples| {
         for key in books.iter().flat_map(|books| &books.expiring) {
-            // All names on the books keep the rule.
+            // All stored names keep the rule.
             if let Ok(name) = Name::parse(&key.name) {
                 samples.add(&[Label::name(&name)], Some(key.expires_at));
             }
         }
     });
-    let position = app.attachments.place();
+    let position = app.attachments.position();
     page.one(Metric::FeedPosition, position);
     page.family(Metric::FeedHead, |samples| {
         if let Some(books) = books {
@@ -131,7 +131,7 @@ fn numbers<S: Texts>(page: &mut Page, metric: Metric, counted: Option<&[(S, u64)
 }
 
 fn write_links(app: &App, page: &mut Page) {
-    let (serving, draining) = app.attachments.attached();
+    let (serving, draining) = app.attachments.count();
     page.family(Metric::AttachedReplicas, |samples| {
         samples.add(&[Label::of(Attached::Serving)], serving);
         samples.add(&[Label::of(Attached::Draining)], draining);

@@ -138,7 +138,7 @@ impl Control {
 
     /// Stops: attached replicas are told to attach elsewhere, requests in flight may end within `limit`.
     pub async fn shutdown(self, limit: Duration) {
-        self.app.attachments.close_everybody();
+        self.app.attachments.close_all();
         self.gateway.drain(limit).await;
         // The receiver is gone only when serving ended by itself.
         let _ = self.stop.send(());

@@ -3,43 +3,44 @@
 //! every time.
 //!
 //! The product's: the whole of a replica but HTTP (attaching, standing, leases, spool, delivery, the start without a control
-//! plane), and of a control plane attachments, mailboxes, key_sessions, the reading of the feed and the order of look-ups. Simulated: the
-//! database (`database`), the network and the client that chooses among control planes (`edge`, `uplink`), the disk's
-//! troubles (`disk`), and people and clients (`story`, `requests`, `faults`).
+//! control_plane), and of a control plane attachments, mailboxes, key_sessions, the reading of the feed and the order of look-ups. Simulated: the
+//! database (`database`), the network and the client that chooses among control planes (`path`, `uplink`), the disk's
+//! troubles (`disk`), and people and clients (`scenario`, `requests`, `faults`).
 //!
-//! Checked: `mirror` says what each replica is to do, `tokens` how late a revocation may come, `books` what becomes of every
-//! record, and `story` what is to hold in the end.
+//! Checked: `model` says what each replica is to do, `tokens` how late a revocation may come, `ledger` what becomes of every
+//! record, and `scenario` what is to hold in the end.
 
-mod attachment;
-mod books;
 mod changes;
+mod checks;
+mod cluster;
+mod control_plane;
 mod database;
-mod dice;
 mod disk;
-mod edge;
 mod faults;
-mod machine;
-mod mirror;
-mod plane;
+mod host;
+mod ledger;
+mod model;
+mod network;
+mod observed_link;
 mod requests;
+mod rng;
+mod scenario;
 mod signal;
-mod story;
+mod stream;
 mod tokens;
-mod uplink;
-mod verdict;
-mod world;
+mod transport;
 
-use dice::Dice;
+use cluster::{Cluster, Settings};
 use faults::Fault;
 use lychgate_gateway::Options;
 use lychgate_gateway::harness::simulated::Outside;
+use rng::Rng;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::runtime::Builder;
-use world::{Settings, World};
 
 /// How many seeds are run, and from which on.
 const SEEDS: &str = "LYCHGATE_SIMULATION_SEEDS";
@@ -53,7 +54,7 @@ struct Outcome {
     events: String,
     records: usize,
     committed: usize,
-    let_in: u64,
+    admitted: u64,
 }
 
 #[test]
@@ -71,7 +72,7 @@ fn whatever_happens_nothing_is_lost_and_nobody_stale() {
             let outcome = run(seed);
             for (sum, more) in sums
                 .iter()
-                .zip([outcome.records as u64, outcome.committed as u64, outcome.let_in])
+                .zip([outcome.records as u64, outcome.committed as u64, outcome.admitted])
             {
                 sum.fetch_add(more, Ordering::Relaxed);
             }
@@ -84,9 +85,9 @@ fn whatever_happens_nothing_is_lost_and_nobody_stale() {
     std::thread::scope(|scope| {
         (0..threads.min(4)).for_each(|_| drop(scope.spawn(work)));
     });
-    let [records, committed, let_in] = sums.map(AtomicU64::into_inner);
+    let [records, committed, admitted] = sums.map(AtomicU64::into_inner);
     eprintln!(
-        "simulation: {count} seeds from {first} on, {let_in} requests let in, {records} records, {committed} committed"
+        "simulation: {count} seeds from {first} on, {admitted} requests admitted, {records} records, {committed} committed"
     );
     let mut failed = failed.into_inner().unwrap();
     failed.sort_by_key(|(seed, _)| *seed);
@@ -99,7 +100,7 @@ fn whatever_happens_nothing_is_lost_and_nobody_stale() {
         panic!("{} of {count} seeds fail:\n{}", failed.len(), told.join("\n"));
     }
     // A simulation in which hardly anything happens would show nothing.
-    assert!(count < USUAL || (let_in > 20 * count && committed > 10 * count));
+    assert!(count < USUAL || (admitted > 20 * count && committed > 10 * count));
 }
 
 /// Seeds beyond the usual ones that have found something.
@@ -163,24 +164,20 @@ fn run(seed: u64) -> Outcome {
         .unwrap();
     let run = || {
         runtime.block_on(async {
-            let dice = Arc::new(Dice::new(seed));
-            let (settings, faults) = lay_out(&dice);
-            let world = World::new(settings, dice, outside(), directory.path().to_owned());
-            world.log(&format!("{:?}, {faults:?}", world.settings));
-            story::run(&world, faults).await;
-            world.take_apart();
-            let (records, committed) = world.books().counts();
-            let let_in = world
-                .machines
-                .iter()
-                .map(|machine| *machine.let_in.lock().unwrap())
-                .sum();
+            let rng = Arc::new(Rng::new(seed));
+            let (settings, faults) = lay_out(&rng);
+            let cluster = Cluster::new(settings, rng, outside(), directory.path().to_owned());
+            cluster.log(&format!("{:?}, {faults:?}", cluster.settings));
+            scenario::run(&cluster, faults).await;
+            cluster.take_apart();
+            let (records, committed) = cluster.ledger().counts();
+            let admitted = cluster.hosts.iter().map(|host| *host.admitted.lock().unwrap()).sum();
             Outcome {
-                violations: world.violations(),
-                events: world.events(),
+                violations: cluster.violations(),
+                events: cluster.events(),
                 records,
                 committed,
-                let_in,
+                admitted,
             }
         })
     };
@@ -196,36 +193,36 @@ fn outside() -> Outside {
 }
 
 /// What a run is made of, and what goes wrong in it.
-fn lay_out(dice: &Dice) -> (Settings, Vec<Fault>) {
-    let few = dice.percent(50);
+fn lay_out(rng: &Rng) -> (Settings, Vec<Fault>) {
+    let few = rng.percent(50);
     let faults: Vec<Fault> = faults::ALL
         .into_iter()
         .filter(|fault| match fault {
-            Fault::Deleted | Fault::Clock => dice.percent(12),
-            Fault::Drain => dice.percent(20),
-            _ => dice.percent(if few { 20 } else { 50 }),
+            Fault::Deleted | Fault::Clock => rng.percent(12),
+            Fault::Drain => rng.percent(20),
+            _ => rng.percent(if few { 20 } else { 50 }),
         })
         .collect();
     let second = Duration::from_secs(1);
-    let replicas = dice.index(3) + 1;
+    let replicas = rng.index(3) + 1;
     let settings = Settings {
-        planes: dice.index(3) + 1,
+        control_planes: rng.index(3) + 1,
         replicas,
-        keys: dice.index(replicas) + 1,
-        tokens: dice.index(9) + 2,
-        users: dice.index(3) + 1,
-        lease: second * dice.pick(&[2, 8, 60, 900]),
-        max_offline: second * dice.pick(&[3, 15, 900]),
-        starts_offline: dice.percent(80),
-        syncs_always: dice.percent(30),
-        goes_unrecorded: dice.percent(15),
-        spool_is_small: dice.percent(20),
-        link_ms: dice.pick(&[2, 20, 400]),
-        database_ms: dice.pick(&[1, 8, 80]),
-        lost_answers: dice.pick(&[0, 0, 5, 30]),
-        lost_messages: dice.pick(&[0, 0, 0, 10]),
-        odd_records: dice.pick(&[0, 0, 4]),
-        lasts: second * dice.pick(&[15, 40]),
+        keys: rng.index(replicas) + 1,
+        tokens: rng.index(9) + 2,
+        users: rng.index(3) + 1,
+        lease: second * rng.pick(&[2, 8, 60, 900]),
+        max_offline: second * rng.pick(&[3, 15, 900]),
+        starts_offline: rng.percent(80),
+        syncs_always: rng.percent(30),
+        goes_unrecorded: rng.percent(15),
+        spool_is_small: rng.percent(20),
+        link_ms: rng.pick(&[2, 20, 400]),
+        database_ms: rng.pick(&[1, 8, 80]),
+        lost_answers: rng.pick(&[0, 0, 5, 30]),
+        lost_messages: rng.pick(&[0, 0, 0, 10]),
+        odd_records: rng.pick(&[0, 0, 4]),
+        lasts: second * rng.pick(&[15, 40]),
     };
     (settings, faults)
 }

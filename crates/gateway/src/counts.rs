@@ -120,7 +120,7 @@ impl Default for ProviderCounts {
 
 impl ProviderCounts {
     /// Counts a complete record; `took` is the duration of the whole exchange.
-    pub(crate) fn over(&self, record: &InterceptionRecord, took: Duration) {
+    pub(crate) fn complete(&self, record: &InterceptionRecord, took: Duration) {
         self.outcomes.count(record.outcome);
         self.duration.observe(took);
         for usage in &record.token_usages {

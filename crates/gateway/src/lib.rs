@@ -60,6 +60,8 @@ mod routing;
 mod shared;
 mod snapshot;
 mod spool;
+#[cfg(test)]
+mod testing;
 mod upstream;
 
 pub use gateway::{Gateway, StartError};

@@ -3,7 +3,8 @@
 use crate::error::Refusal;
 use crate::routing::table::Table;
 use http::StatusCode;
-use lychgate_telemetry::metrics::labels::{self, LinkTrouble, Refused};
+use lychgate_telemetry::metrics::LinkTrouble;
+use lychgate_telemetry::metrics::labels::{self, Refused};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;

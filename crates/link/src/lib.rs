@@ -7,7 +7,10 @@
 //! Not here: what a control plane answers (crate `control`) and what a replica does with it (crate `gateway`).
 
 pub mod client;
+mod configuration;
 mod convert;
+mod error;
+mod field;
 #[allow(
     missing_docs,
     unreachable_pub,
@@ -21,10 +24,8 @@ mod generated {
     include!("generated/lychgate.link.v1.rs");
 }
 mod link;
-mod policy;
 mod record;
 pub mod server;
-mod status;
 mod version;
 
 /// The largest message either side takes. A record's content is bounded far below it.
@@ -32,10 +33,11 @@ const MAX_MESSAGE_BYTES: usize = 32 << 20;
 /// How many bytes of records go into one `Deliver` call; a larger batch becomes several calls.
 const DELIVERY_BYTES: usize = 4 << 20;
 
-pub use convert::BadMessage;
+pub use configuration::{Configuration, ProviderConfig, ProviderKeyConfig, RouteConfig, RouteTarget};
+pub use error::{LinkError, Refusal};
+pub use field::BadMessage;
 pub use link::{
-    Attachment, Authorization, CloseReason, Configuration, ControlLink, DenyReason, Down, Heartbeat, Hello, LinkError,
-    Message, ProviderConfig, ProviderKeyConfig, Receipt, RefusalReason, Rejected, RouteConfig, RouteTarget,
+    Attachment, Authorization, CloseReason, ControlLink, DenyReason, Down, Heartbeat, Hello, Message, Receipt, Rejected,
 };
 pub use record::EncodedRecord;
 pub use version::{PROTOCOL, ProtocolVersion, VersionRefusal};

@@ -1,6 +1,6 @@
 //! Interception records between the product's type, the wire's message, and the bytes that are spooled and sent.
 
-use crate::convert::{BadMessage, id_bytes, read_hash, read_id};
+use crate::field::{BadMessage, id_bytes, read_hash, read_id};
 use crate::generated as wire;
 use bytes::Bytes;
 use lychgate_types::interception::{InterceptionRecord, ModelThought, Prompt, TokenUsage, ToolUsage};

@@ -9,7 +9,7 @@ fn the_committed_link_code_is_generated_from_the_proto_file() {
     let descriptors = protox::compile([root.join("proto/link.proto")], [root.join("proto")]).unwrap();
     let out = tempfile::tempdir().unwrap();
     tonic_prost_build::configure()
-        // They hold secrets: `src/convert.rs` gives them a `Debug` that prints none.
+        // They hold secrets: `src/convert/configuration.rs` gives them a `Debug` that prints none.
         .skip_debug([".lychgate.link.v1.ProviderKey", ".lychgate.link.v1.Configuration"])
         // Not copied on their way from the spool to the socket.
         .bytes(".lychgate.link.v1.DeliverRequest.interceptions")

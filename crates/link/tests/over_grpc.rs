@@ -1,5 +1,5 @@
-//! The link over a real socket: what one half says arrives at the other as it was said.
-//! The control plane's side is a small one of this test's own: what a real one answers is tested in crate `control`.
+//! The link over a real socket: what one half sends, the other receives unchanged. The control plane here is a small double;
+//! what a real one answers is tested in crate `control`.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 use async_trait::async_trait;
@@ -11,7 +11,7 @@ use lychgate_types::interception::*;
 use lychgate_types::policy::ProviderPolicy;
 use lychgate_types::provider::{Api, ProviderType};
 use lychgate_types::secret::{GatewayKeySecret, ProviderSecret, SecretHash, SpoolKey};
-use lychgate_types::{Ambient, Name, ReplicaId, Timestamp};
+use lychgate_types::{Ambient, KeyRefusal, Name, ReplicaId, Timestamp};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -21,12 +21,12 @@ use tokio::sync::{mpsc, watch};
 #[derive(Debug, Clone)]
 struct ControlPlane {
     key: String,
-    said: mpsc::UnboundedSender<Said>,
+    received: mpsc::UnboundedSender<Received>,
     down: Arc<Mutex<Option<mpsc::UnboundedReceiver<Down>>>>,
 }
 
 #[derive(Debug, PartialEq)]
-enum Said {
+enum Received {
     Hello(Hello),
     Heartbeat(Heartbeat),
     Detached,
@@ -40,7 +40,7 @@ impl Authenticator for ControlPlane {
         if key == self.key {
             Ok(Arc::new(self.clone()))
         } else {
-            Err(LinkError::Refused(RefusalReason::KeyUnknown))
+            Err(LinkError::refused(KeyRefusal::Unknown))
         }
     }
 }
@@ -48,13 +48,15 @@ impl Authenticator for ControlPlane {
 #[async_trait]
 impl ControlLink for ControlPlane {
     async fn attach(&self, hello: Hello, mut heartbeats: watch::Receiver<Heartbeat>) -> Result<Attachment, LinkError> {
-        let said = self.said.clone();
-        said.send(Said::Hello(hello)).unwrap();
+        let received = self.received.clone();
+        received.send(Received::Hello(hello)).unwrap();
         tokio::spawn(async move {
             while heartbeats.changed().await.is_ok() {
-                said.send(Said::Heartbeat(*heartbeats.borrow_and_update())).unwrap();
+                received
+                    .send(Received::Heartbeat(*heartbeats.borrow_and_update()))
+                    .unwrap();
             }
-            said.send(Said::Detached).unwrap();
+            received.send(Received::Detached).unwrap();
         });
         let down = self.down.lock().unwrap().take().unwrap();
         let events = futures_util::stream::unfold(down, |mut down| async move { Some((Ok(down.recv().await?), down)) });
@@ -89,7 +91,7 @@ impl ControlLink for ControlPlane {
                 reason: "no such token".into(),
             })
             .collect();
-        self.said.send(Said::Records(replica, records)).unwrap();
+        self.received.send(Received::Records(replica, records)).unwrap();
         Ok(Receipt { rejected })
     }
 }
@@ -98,31 +100,31 @@ fn linked(urls: &[&str], key: &GatewayKeySecret) -> GrpcLink {
     GrpcLink::new(urls, watch::channel(key.clone()).1, Ambient::system()).unwrap()
 }
 
-struct Bench {
+struct Setup {
     link: GrpcLink,
     url: String,
-    said: mpsc::UnboundedReceiver<Said>,
+    received: mpsc::UnboundedReceiver<Received>,
     down: mpsc::UnboundedSender<Down>,
 }
 
-async fn bench() -> Bench {
+async fn set_up() -> Setup {
     let key = GatewayKeySecret::generate(&Ambient::system());
-    let (said_to, said) = mpsc::unbounded_channel();
+    let (received_to, received) = mpsc::unbounded_channel();
     let (down, down_from) = mpsc::unbounded_channel();
     let down_from = Arc::new(Mutex::new(Some(down_from)));
     let control_plane = ControlPlane {
         key: key.expose().to_owned(),
-        said: said_to,
+        received: received_to,
         down: down_from,
     };
     let app = routes(Arc::new(control_plane)).into_make_service_with_connect_info::<SocketAddr>();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-    Bench {
+    Setup {
         link: linked(&[&url], &key),
         url,
-        said,
+        received,
         down,
     }
 }
@@ -236,22 +238,19 @@ fn record(model: &str, prompt: &str) -> InterceptionRecord {
 
 #[tokio::test]
 async fn an_attachment_carries_both_ways_and_ends_with_either_side() {
-    let Bench {
-        link, mut said, down, ..
-    } = bench().await;
+    let Setup {
+        link,
+        mut received,
+        down,
+        ..
+    } = set_up().await;
     let hello = hello();
     let (beats, heartbeats) = watch::channel(Heartbeat::default());
     let mut attachment = link.attach(hello.clone(), heartbeats).await.unwrap();
-    assert_eq!(said.recv().await, Some(Said::Hello(hello)));
+    assert_eq!(received.recv().await, Some(Received::Hello(hello)));
 
-    let reasons = [
-        CloseReason::KeyRevoked,
-        CloseReason::KeyExpired,
-        CloseReason::KeyRotated,
-        CloseReason::KeyDisabled,
-        CloseReason::SourceNotAllowed,
-        CloseReason::ShuttingDown,
-    ];
+    let refusals = KeyRefusal::ALL.iter().map(|refusal| CloseReason::Refused(*refusal));
+    let reasons = refusals.chain([CloseReason::ShuttingDown]);
     let first = Message::Configuration {
         configuration: Arc::new(configuration()),
         resumed: true,
@@ -264,13 +263,13 @@ async fn an_attachment_carries_both_ways_and_ends_with_either_side() {
     ];
     let closes = reasons.map(Message::Close);
     for (after, message) in [first].into_iter().chain(then).chain(closes).enumerate() {
-        let said = Down {
+        let sent = Down {
             after: after as u64,
             sequence: after as u64 + 1,
             message,
         };
-        down.send(said.clone()).unwrap();
-        assert_eq!(attachment.events.next().await, Some(Ok(said)));
+        down.send(sent.clone()).unwrap();
+        assert_eq!(attachment.events.next().await, Some(Ok(sent)));
     }
     let beat = Heartbeat {
         spool_depth: 1,
@@ -280,14 +279,14 @@ async fn an_attachment_carries_both_ways_and_ends_with_either_side() {
         set_aside: 3,
     };
     beats.send(beat).unwrap();
-    assert_eq!(said.recv().await, Some(Said::Heartbeat(beat)));
+    assert_eq!(received.recv().await, Some(Received::Heartbeat(beat)));
     drop(attachment);
-    assert_eq!(said.recv().await, Some(Said::Detached));
+    assert_eq!(received.recv().await, Some(Received::Detached));
 }
 
 #[tokio::test]
-async fn answers_and_refusals_arrive_as_they_were_given() {
-    let Bench { link, url, .. } = bench().await;
+async fn answers_and_refusals_arrive_unchanged() {
+    let Setup { link, url, .. } = set_up().await;
     let lease = Duration::from_secs(60);
     let ask = async |first| link.authorize(SecretHash::from_bytes([first; 32])).await;
     assert_eq!(
@@ -312,7 +311,7 @@ async fn answers_and_refusals_arrive_as_they_were_given() {
     );
 
     let stranger = linked(&[&url], &GatewayKeySecret::generate(&Ambient::system()));
-    let refused = LinkError::Refused(RefusalReason::KeyUnknown);
+    let refused = LinkError::refused(KeyRefusal::Unknown);
     assert_eq!(
         stranger.authorize(SecretHash::from_bytes([0; 32])).await,
         Err(refused.clone())
@@ -323,7 +322,7 @@ async fn answers_and_refusals_arrive_as_they_were_given() {
 
 #[tokio::test]
 async fn records_arrive_whole_and_a_large_batch_in_several_calls() {
-    let Bench { link, mut said, .. } = bench().await;
+    let Setup { link, mut received, .. } = set_up().await;
     let replica = Ambient::system().new_id();
     let large = "x".repeat(3 << 20);
     let records: Vec<_> = [record("m-1", &large), record("poison", &large), record("m-2", "short")]
@@ -338,12 +337,18 @@ async fn records_arrive_whole_and_a_large_batch_in_several_calls() {
             reason: "no such token".into()
         }]
     );
-    assert_eq!(said.recv().await, Some(Said::Records(replica, records[..1].to_vec())));
-    assert_eq!(said.recv().await, Some(Said::Records(replica, records[1..].to_vec())));
+    assert_eq!(
+        received.recv().await,
+        Some(Received::Records(replica, records[..1].to_vec()))
+    );
+    assert_eq!(
+        received.recv().await,
+        Some(Received::Records(replica, records[1..].to_vec()))
+    );
 }
 
 #[test]
-fn what_is_encoded_is_decoded_as_it_was() {
+fn what_is_encoded_is_decoded_unchanged() {
     let record = record("m-1", "hello");
     let encoded = EncodedRecord::encode(record.clone());
     let read = EncodedRecord::from_bytes(encoded.bytes().clone()).unwrap();
@@ -354,7 +359,7 @@ fn what_is_encoded_is_decoded_as_it_was() {
 }
 
 #[tokio::test]
-async fn who_is_not_there_is_unreachable_and_says_why() {
+async fn a_control_plane_that_does_not_listen_is_unreachable_and_the_error_says_why() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);

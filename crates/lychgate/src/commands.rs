@@ -1,4 +1,4 @@
-//! The client commands: one file per noun. They speak to a server over its API and know nothing that the API does not tell.
+//! The client commands, one file per noun. They use the API of a server and know nothing that the API does not say.
 
 pub(crate) mod audit;
 pub(crate) mod completions;
@@ -20,13 +20,13 @@ use lychgate_types::Name;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// The flags of a listing that comes in pages.
+/// The options of a paged listing.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PageArgs {
-    /// How many at most
+    /// Maximum number of entries
     #[arg(long, value_name = "N")]
     limit: Option<u32>,
-    /// Where to go on: what the page before named
+    /// Continue after this cursor, which the previous page printed
     #[arg(long, value_name = "CURSOR")]
     after: Option<String>,
 }
@@ -34,7 +34,7 @@ pub(crate) struct PageArgs {
 type Query = Vec<(&'static str, Option<String>)>;
 
 impl PageArgs {
-    /// The query of the listing's request, with the filters before.
+    /// The query of the request: the filters, then the page.
     fn query(self, mut filters: Query) -> Query {
         filters.push(("limit", self.limit.map(|n| n.to_string())));
         filters.push(("after", self.after));
@@ -42,50 +42,50 @@ impl PageArgs {
     }
 }
 
-/// A name or an id as a part of the request's path. Both fit the rule for names, so nothing in it needs escaping.
+/// A name or an id as a path segment. Both are valid names, so nothing needs escaping.
 fn name_or_id(text: &str) -> Outcome<String> {
     Name::parse(text).map(|name| name.as_str().to_owned()).map_err(|why| {
         Failure::Usage(format!(
-            "`{}` is neither a name nor an id: {why}",
+            "`{}` is not a valid name or id: {why}",
             crate::terminal::output::plain(text)
         ))
     })
 }
 
-/// Where a secret goes that is shown only once.
+/// Where to put a secret that is shown only once.
 #[derive(Debug, clap::Args)]
 pub(crate) struct OutArgs {
-    /// Write the secret to this new file (mode 0600) instead of showing it
+    /// Write the secret to this new file (mode 0600) instead of printing it
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 
-/// A place for a secret that is yet to be made.
+/// The place for a secret that is about to be created.
 #[derive(Debug)]
 struct SecretPlace(Option<(PathBuf, Reserved)>);
 
-/// What was done, when a secret came of it.
+/// What was done, for messages about the secret that came of it.
 struct Done<'a> {
-    /// The thing with its name: `gateway key edge-1`.
+    /// What it is, with its name: `gateway key edge-1`.
     what: &'a str,
-    /// What became of it: `was made`.
+    /// What happened to it: `was created`.
     became: &'a str,
-    /// What to do where the secret was lost on its way.
+    /// What to do if the secret could not be delivered.
     if_lost: &'a str,
 }
 
 impl<'a> Done<'a> {
-    const fn made(what: &'a str) -> Self {
+    const fn created(what: &'a str) -> Self {
         Self {
             what,
-            became: "was made",
-            if_lost: "delete it and make another",
+            became: "was created",
+            if_lost: "delete it and create another",
         }
     }
 }
 
 impl OutArgs {
-    /// Makes sure of the place before the secret is made; a file that exists is refused.
+    /// Creates the file before the secret exists; an existing file is refused.
     fn reserve(self) -> Outcome<SecretPlace> {
         let Some(path) = self.out else {
             return Ok(SecretPlace(None));
@@ -93,14 +93,14 @@ impl OutArgs {
         match Reserved::create(&path) {
             Ok(reserved) => Ok(SecretPlace(Some((path, reserved)))),
             Err(why) if why.kind() == std::io::ErrorKind::AlreadyExists => Err(Failure::Failed(format!(
-                "{} exists already; it is not overwritten: choose another file",
+                "{} already exists and is not overwritten: choose another file",
                 path.display()
             ))),
-            Err(why) => Err(Failure::Failed(format!("can't make {}: {why}", path.display()))),
+            Err(why) => Err(Failure::Failed(format!("can't create {}: {why}", path.display()))),
         }
     }
 
-    /// The same, but a file that exists stays until the secret takes its place.
+    /// The same, but an existing file is replaced once the secret is there.
     fn reserve_over(self) -> Outcome<SecretPlace> {
         let Some(path) = self.out else {
             return Ok(SecretPlace(None));
@@ -108,7 +108,7 @@ impl OutArgs {
         match Reserved::create_over(&path) {
             Ok(reserved) => Ok(SecretPlace(Some((path, reserved)))),
             Err(why) => Err(Failure::Failed(format!(
-                "can't make a file beside {}: {why}",
+                "can't create a file next to {}: {why}",
                 path.display()
             ))),
         }
@@ -116,13 +116,13 @@ impl OutArgs {
 }
 
 impl SecretPlace {
-    /// Puts the answer's `field` where it belongs and shows the rest: the secret alone goes to standard output, so that
-    /// it can be assigned or piped, and everything said about it to standard error.
+    /// Delivers the secret in the answer's `field`. Only the secret goes to standard output, so that it can be assigned or piped;
+    /// messages go to standard error.
     fn put(self, format: Format, mut answer: Value, field: &str, done: &Done<'_>) -> Outcome {
         let Done { what, became, if_lost } = done;
         let Some(secret) = answer[field].as_str().map(str::to_owned) else {
             return Err(Failure::Failed(format!(
-                "{what} {became}, but the server's answer has no `{field}`; are both of one version?"
+                "{what} {became}, but the server's response has no `{field}`: this program and the server may be different versions"
             )));
         };
         match self.0 {
@@ -130,7 +130,7 @@ impl SecretPlace {
                 let path_name = path.display();
                 reserved.fill(&secret).map_err(|why| {
                     Failure::Failed(format!(
-                        "{what} {became}, but {path_name} can't be written ({why}): {if_lost}"
+                        "{what} {became}, but its secret can't be written to {path_name} ({why}): {if_lost}"
                     ))
                 })?;
                 note(&format!("{what} {became}; its secret is in {path_name}"));
@@ -142,16 +142,14 @@ impl SecretPlace {
             }
             None if format == Format::Json => json(&answer),
             None => {
-                note(&format!(
-                    "{what} {became}; this is its secret, which is shown only now:"
-                ));
+                note(&format!("{what} {became}; its secret, which is not shown again:"));
                 line(&secret)
             }
         }
     }
 }
 
-/// Reads a secret from a file, its white space cut off.
+/// Reads a secret from a file, without surrounding white space.
 fn secret_from(path: &Path) -> Outcome<String> {
     read_secret(path).map_err(|why| Failure::Usage(format!("{}: {why}", shown_path(&path.to_string_lossy()))))
 }
@@ -161,7 +159,7 @@ mod tests {
     use super::name_or_id;
 
     #[test]
-    fn only_names_and_ids_go_into_a_path() {
+    fn only_names_and_ids_are_path_segments() {
         assert_eq!(name_or_id("Edge-1").unwrap(), "edge-1");
         assert_eq!(
             name_or_id("0192D3C4-5b6a-7c8d-9e0f-112233445566").unwrap(),

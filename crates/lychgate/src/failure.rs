@@ -1,15 +1,15 @@
-//! How a command ends badly: what is told to the user, and the exit code. Nothing here ever prints a backtrace.
+//! Why a command failed: the message for the user, and the exit code. Never a backtrace.
 
 use std::fmt;
 
 /// Why a command ended early.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// It was called wrongly: bad flags, bad configuration. Exit code 2.
+    /// Invalid usage: bad options, bad configuration. Exit code 2.
     Usage(String),
-    /// It was called rightly and failed. Exit code 1.
+    /// Valid usage, but the command failed. Exit code 1.
     Failed(String),
-    /// Whoever read our output has gone (`… | head`). Not an error: exit code 0.
+    /// The reader of our output is gone (`… | head`). Not an error: exit code 0.
     OutputClosed,
 }
 
@@ -38,5 +38,5 @@ impl fmt::Display for Failure {
     }
 }
 
-/// What most functions of the binary give back.
+/// The result of most functions of the binary.
 pub(crate) type Outcome<T = ()> = Result<T, Failure>;

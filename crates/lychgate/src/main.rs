@@ -1,5 +1,5 @@
-//! A self-hosted AI gateway: one binary with roles. Here a command line is read and handed to the role or command that it
-//! names, and a failure becomes a message and an exit code: 0 all went well, 1 failure, 2 wrong use.
+//! A self-hosted AI gateway: one binary with roles. This file parses the command line, runs the role or command that it names,
+//! and turns a failure into a message and an exit code: 0 success, 1 failure, 2 invalid usage.
 
 mod args;
 mod client;
@@ -13,7 +13,7 @@ use crate::args::{Cli, Command};
 use crate::config::Environment;
 use crate::failure::{Failure, Outcome};
 use crate::terminal::output;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -41,7 +41,7 @@ fn run(command: Command, environment: &Environment) -> Outcome {
         Command::Audit(args) => block_on(commands::audit::run(args, environment)),
         Command::Whoami(args) => block_on(commands::whoami::run(args, environment)),
         Command::Login(args) => block_on(commands::login::run(args, environment)),
-        Command::Completions(args) => commands::completions::run(&args),
+        Command::Completions(args) => commands::completions::run(&args, &mut Cli::command()),
         Command::Openapi => output::line(lychgate_control::openapi().trim_end()),
         Command::Migrate(args) => roles::block_on(roles::server::migrate(args, environment)),
         Command::Server(args) => roles::block_on(roles::server::run(args, environment)),
@@ -50,7 +50,7 @@ fn run(command: Command, environment: &Environment) -> Outcome {
     }
 }
 
-/// Client commands wait for one answer: one thread does.
+/// A client command waits for one response at a time, so one thread is enough.
 fn block_on(work: impl Future<Output = Outcome>) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime

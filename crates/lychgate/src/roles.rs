@@ -1,5 +1,6 @@
 //! The long-running roles: settings in, a running thing out, a clean end on a signal. What they run is in the crates beneath.
 
+pub(crate) mod args;
 mod data_dir;
 pub(crate) mod dev;
 pub(crate) mod gateway;
@@ -11,9 +12,9 @@ pub(crate) mod server;
 mod spool;
 mod upstream;
 
-use crate::args::CommonArgs;
 use crate::config::Settings;
 use crate::failure::{Failure, Outcome};
+use args::CommonArgs;
 use std::time::Duration;
 
 /// How long requests in flight may go on once the end was asked for.

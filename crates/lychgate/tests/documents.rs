@@ -3,13 +3,15 @@
 use std::path::Path;
 use std::process::Command;
 
-/// Where `lychgate …` may stand in a shell block.
+/// Documents with `lychgate …` in shell blocks.
 const DOCUMENTS: &[&str] = &[
     "README.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
     "ARCHITECTURE.md",
     "bench/README.md",
+    "examples/claude-code.md",
+    "examples/compose/README.md",
 ];
 
 #[test]

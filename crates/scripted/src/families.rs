@@ -56,7 +56,7 @@ impl Endpoint {
         self.api().path()
     }
 
-    /// The request that the exact bytes are told of when no other is given.
+    /// The request whose answer `/__scripted/scripts` shows where none is given.
     pub fn example(self, stream: bool) -> String {
         self.api().example(stream)
     }

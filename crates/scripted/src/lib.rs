@@ -1,6 +1,6 @@
 //! A provider that answers from a script: it speaks Anthropic Messages, OpenAI Chat Completions, Responses and Embeddings
-//! truly, event by event, and errors, breaks and dawdles on request. `lychgate dev` serves it to newcomers, the tests and the
-//! bench measure against it.
+//! faithfully, event by event, and fails, breaks off and stalls on request. `lychgate dev` serves it to newcomers, the tests and
+//! `bench/` measure against it.
 //!
 //! What is sent depends only on the scenario and on what the request says, never on time or chance: the same request gets the
 //! same bytes, so that a test can ask for them beforehand ([`bytes_of`], `GET /__scripted/scripts/{api}/{name}`) and compare.
@@ -14,6 +14,7 @@ mod body;
 mod error;
 mod families;
 mod fault;
+mod introspection;
 mod json;
 mod perform;
 mod provider;
@@ -23,7 +24,6 @@ mod seed;
 mod seen;
 mod service;
 mod socket;
-mod told;
 mod tool;
 
 pub use families::Endpoint;

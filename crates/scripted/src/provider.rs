@@ -62,7 +62,7 @@ impl ScriptedProvider {
         self.addr
     }
 
-    /// The newest requests, oldest first, those of the bench's fast path left out.
+    /// The newest requests, oldest first, without those of the fast path for `bench/`.
     pub fn requests(&self) -> Vec<SeenRequest> {
         self.shared.seen()
     }

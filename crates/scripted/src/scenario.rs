@@ -11,7 +11,7 @@ macro_rules! scenarios {
             /// Every scenario, in the order in which they are explained.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// The name that the header or the model bears.
+            /// The name in the header, or the model's.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
             }
@@ -77,7 +77,7 @@ scenarios! {
     Early = "early"
     /// Two events are not JSON; the rest is in order.
     Malformed = "malformed"
-    /// Comments, `id:` and `retry:` lines, events and fields that nobody knows.
+    /// Comments, `id:` and `retry:` lines, unknown events and fields.
     Comments = "comments"
     /// Lines end in CR LF.
     Crlf = "crlf"

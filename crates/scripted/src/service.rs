@@ -10,7 +10,7 @@ use crate::scenario::Scenario;
 use crate::script::Script;
 use crate::seen::SeenRequest;
 use crate::socket::Breaker;
-use crate::{bench, told};
+use crate::{bench, introspection};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -63,7 +63,7 @@ fn response(script: Script, breaker: Breaker) -> Response<ScriptBody> {
 fn script(parts: &Parts, body: &Bytes, shared: &Shared) -> Script {
     let path = parts.uri.path();
     if let Some(rest) = path.strip_prefix("/__scripted") {
-        return told::told(parts, rest, body, shared);
+        return introspection::answer(parts, rest, body, shared);
     }
     let path = path.to_owned();
     let seen = SeenRequest {

@@ -143,7 +143,7 @@ async fn the_request_itself_chooses_when_nobody_else_does() {
     );
     assert!(ask("", "error-429").await.starts_with("HTTP/1.1 429"));
     assert!(ask("", "no-such-model").await.starts_with("HTTP/1.1 404"));
-    // An agent's many tools are left alone: it would run what it is told.
+    // An agent's many tools are not called: it would run what it is told.
     let many = [tool; 9].join(",");
     assert!(
         ask(&format!(r#","tools":[{many}]"#), "claude-x")

@@ -7,16 +7,20 @@ pub(crate) mod update;
 
 use crate::connect::Store;
 use crate::error::{RuleBroken, StoreError};
-use crate::guard::{Event, containing, id_or_name, in_an_hour};
+use crate::guard::may;
+use crate::mutation::Mutation;
+use crate::name_or_id::NameOrId;
 use crate::page::{Cursor, Listing, Page};
+use crate::providers::named;
 use crate::rows::ai_gateway_keys::{AiGatewayKeyInsert, GatewayKey, KeyAuthentication, KeyFilter, KeyState};
+use crate::rows::audit::AuditTarget;
 use crate::rows::changes::Change;
 use crate::rows::idempotency::{Idempotency, Operation};
 use crate::rows::providers::ProviderRef;
-use crate::sql::{ai_gateway_keys as sql, idempotency, routes};
+use crate::sql::{ai_gateway_keys as sql, providers};
 use lychgate_authz::{Action, Caller, Resource, Target, authorise, authorise_list};
 use lychgate_types::secret::SecretHash;
-use lychgate_types::{GatewayKeyId, ProviderId, Timestamp};
+use lychgate_types::{GatewayKeyId, Timestamp};
 
 impl Store {
     /// The providers of these ids or names, each once, for a key that is to be made (`action` create) or changed (update).
@@ -27,20 +31,22 @@ impl Store {
         action: Action,
         wanted: &[String],
     ) -> Result<Vec<ProviderRef>, StoreError> {
-        let target = match action {
-            Action::Create => Target::Collection,
-            Action::Read | Action::Update | Action::Delete => Target::Shared,
+        let audited = AuditTarget::default();
+        let _allowed = match action {
+            Action::Create => {
+                let resource = Resource::AiGatewayKey;
+                self.creation(caller, resource, Target::Collection, audited).await?
+            }
+            Action::Read | Action::Update | Action::Delete => {
+                self.change_of::<GatewayKey>(caller, action, action.as_str(), audited)
+                    .await?
+            }
         };
-        let event = Event::new(action.as_str(), Resource::AiGatewayKey);
-        self.admit(caller, action, target, &event).await?;
         let mut held = self.engine.read().await?;
-        let present = routes::providers(held.conn()).await?;
+        let present = providers::refs(held.conn()).await?;
         let (mut found, mut places) = (Vec::<ProviderRef>::new(), Vec::new());
         for (place, text) in wanted.iter().enumerate() {
-            let (id, name) = id_or_name(text);
-            let id = id.map(ProviderId::from_uuid);
-            let by_id = present.iter().find(|(provider, _)| Some(provider.id) == id);
-            match by_id.or_else(|| present.iter().find(|(provider, _)| provider.name == name)) {
+            match named(text, &present) {
                 None => places.push(place),
                 Some((provider, _)) if found.iter().any(|known| known.id == provider.id) => {}
                 Some((provider, _)) => found.push(provider.clone()),
@@ -52,28 +58,24 @@ impl Store {
         Err(RuleBroken::NoSuchProviders { places }.into())
     }
 
-    /// Makes a gateway key. With an [`Idempotency`], the answer is remembered in the same transaction; if another request
-    /// with the same key won the race, the error is the conflict `idempotency_keys_user_operation_key_idx`: look it up again.
+    /// Makes a gateway key.
     pub async fn ai_gateway_key_insert(
         &self,
         caller: &Caller,
         new: AiGatewayKeyInsert,
-        idempotency: Option<Idempotency>,
+        idempotency: Option<Idempotency<'_, GatewayKey>>,
     ) -> Result<GatewayKey, StoreError> {
-        let event = Event::new("create", Resource::AiGatewayKey).id(new.id.as_uuid());
-        let event = event.name(&new.name.to_ascii_lowercase()).prefix(&new.secret_prefix);
-        self.admit(caller, Action::Create, Target::Collection, &event).await?;
+        let audited = AuditTarget::new(new.id, &new.name.to_ascii_lowercase()).with_prefix(&new.secret_prefix);
+        let resource = Resource::AiGatewayKey;
+        let mutation = self.creation(caller, resource, Target::Collection, audited).await?;
         let user = caller.principal.user_id();
         let mut tx = self.engine.begin().await?;
-        if let (Some(user), Some(answer)) = (user, &idempotency) {
-            let (id, now) = (self.new_uuid(), self.now());
-            let whose = (user, Operation::AiGatewayKeyInsert.as_str());
-            idempotency::insert(&mut tx, id, (now, in_an_hour(now)), whose, answer).await?;
-        }
+        let operation = Operation::AiGatewayKeyInsert;
+        let claim = self.claim(&mut tx, caller, operation, idempotency).await?;
         let id = sql::insert(tx.conn(), &new, user).await?;
         let key = sql::get(&mut tx, id, self.now()).await?;
-        self.record(&mut tx, caller, &event).await?;
-        tx.commit().await?;
+        claim.settle(&mut tx, &key).await?;
+        mutation.commit(tx, &[]).await?;
         Ok(key)
     }
 
@@ -86,21 +88,23 @@ impl Store {
     ) -> Result<Listing<GatewayKey>, StoreError> {
         authorise_list(&caller.principal, Resource::AiGatewayKey)?;
         let mut tx = self.engine.begin_read().await?;
-        let items = sql::list(&mut tx, containing(filter.q.as_deref()), page, self.now()).await?;
+        let items = sql::list(&mut tx, filter, page, self.now()).await?;
         Ok(Listing::cut(items, page, |key| Cursor {
             at: key.created_at,
             id: key.id.as_uuid(),
         }))
     }
 
-    /// One gateway key by id or name.
-    pub async fn ai_gateway_key_find(&self, caller: &Caller, text: &str) -> Result<GatewayKey, StoreError> {
-        authorise(&caller.principal, Action::Read, Resource::AiGatewayKey, Target::Shared)?;
-        let (id, name) = id_or_name(text);
+    /// One gateway key.
+    pub async fn ai_gateway_key_find(
+        &self,
+        caller: &Caller,
+        key: impl Into<NameOrId<GatewayKeyId>>,
+    ) -> Result<GatewayKey, StoreError> {
+        may::<GatewayKey>(caller, Action::Read)?;
         let mut tx = self.engine.begin_read().await?;
-        sql::find(&mut tx, id, &name, self.now())
-            .await?
-            .ok_or(StoreError::NotFound)
+        let found = sql::find(&mut tx, &key.into(), self.now()).await?;
+        Ok(found.for_action(caller, Action::Read)?.into_row())
     }
 
     /// How many gateway keys are in each state; states without any are left out.
@@ -110,18 +114,32 @@ impl Store {
         sql::count(held.conn(), self.now()).await
     }
 
-    /// Deletes a gateway key. A key that is not there is no error: the answer says whether one was deleted.
-    pub async fn ai_gateway_key_delete(&self, caller: &Caller, id: GatewayKeyId) -> Result<bool, StoreError> {
-        let event = Event::new("delete", Resource::AiGatewayKey).id(id.as_uuid());
-        self.admit(caller, Action::Delete, Target::Shared, &event).await?;
+    /// Deletes a gateway key; gives its id.
+    pub async fn ai_gateway_key_delete(
+        &self,
+        caller: &Caller,
+        key: impl Into<NameOrId<GatewayKeyId>>,
+    ) -> Result<GatewayKeyId, StoreError> {
+        let key = key.into();
+        let mut mutation = self
+            .change_of::<GatewayKey>(caller, Action::Delete, "delete", (&key).into())
+            .await?;
+        let done = self.remove_key(&mut mutation, &key).await;
+        mutation.settle(done).await
+    }
+
+    async fn remove_key(
+        &self,
+        mutation: &mut Mutation<'_>,
+        key: &NameOrId<GatewayKeyId>,
+    ) -> Result<GatewayKeyId, StoreError> {
         let mut tx = self.engine.begin().await?;
-        let Some((name, prefix)) = sql::delete(tx.conn(), id).await? else {
-            return Ok(false);
-        };
-        self.record(&mut tx, caller, &event.name(&name).prefix(&prefix)).await?;
-        self.announce(&mut tx, &[Change::GatewayKey(id)]).await?;
-        tx.commit().await?;
-        Ok(true)
+        let key = mutation.find(sql::find(&mut tx, key, self.now()).await?)?;
+        if !sql::delete(tx.conn(), &key).await? {
+            return Err(StoreError::NotFound);
+        }
+        mutation.commit(tx, &[Change::GatewayKey(key.id)]).await?;
+        Ok(key.id)
     }
 
     /// Looks a shown gateway key up by its hash: a present secret's, or one's that a rotation replaced.

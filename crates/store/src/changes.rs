@@ -5,9 +5,9 @@
 //! than [`KEPT`] is forgotten. Not here: what is told to replicas, and how (the control plane's hub).
 
 use crate::connect::Store;
-use crate::engine::{Listener, Tx};
+use crate::engine::Listener;
 use crate::error::StoreError;
-use crate::guard::only_the_plane;
+use crate::guard::only_control_plane;
 use crate::rows::changes::{Change, Changes, RevokedTokens};
 use crate::sql::changes as sql;
 use lychgate_authz::{Action, Caller, Resource, Target, authorise};
@@ -73,23 +73,13 @@ impl Store {
         may_follow(caller)?;
         Ok(ChangeListener(self.engine.listener()))
     }
-
-    /// Writes changes into the feed. To be called last in a transaction: every other one that does the same waits from here
-    /// until this one ends.
-    pub(crate) async fn announce(&self, tx: &mut Tx, changes: &[Change]) -> Result<(), StoreError> {
-        if changes.is_empty() {
-            return Ok(());
-        }
-        sql::append(tx, self.now(), changes).await?;
-        tx.announce().await
-    }
 }
 
 /// The feed tells of all tokens and all gateway keys.
 fn may_follow(caller: &Caller) -> Result<(), StoreError> {
     authorise(&caller.principal, Action::Read, Resource::Token, Target::Shared)?;
     authorise(&caller.principal, Action::Read, Resource::AiGatewayKey, Target::Shared)?;
-    Ok(only_the_plane(caller)?)
+    Ok(only_control_plane(caller)?)
 }
 
 /// The tokens with these hashes, as changes.

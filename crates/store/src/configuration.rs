@@ -26,7 +26,7 @@ pub struct SealedConfiguration {
     /// shorter; of two for the same model the older one. So the first that fits counts.
     pub routes: Vec<Route>,
     /// What each gateway key serves; `None`: all. A key that is not in here is gone and serves nothing, and so is a provider
-    /// that is not among the above. A replica is told of its own key only.
+    /// that is not among the above. A replica learns about its own key only.
     pub scopes: HashMap<GatewayKeyId, Option<Vec<ProviderId>>>,
 }
 

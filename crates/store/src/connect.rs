@@ -20,7 +20,7 @@ pub fn schema_id() -> String {
 }
 
 impl Store {
-    /// Opens the database; a SQLite file that is not there is made, with mode 0600. The schema is left alone.
+    /// Opens the database; a SQLite file that is not there is made, with mode 0600. The schema is not changed.
     pub async fn connect(url: &DatabaseUrl, ambient: Ambient) -> Result<Self, ConnectError> {
         Ok(Self {
             engine: Engine::open(url).await?,

@@ -1,111 +1,175 @@
-//! The question "may this caller do that", asked before every query; what it refuses to a change is written down.
+//! The question "may this caller do that", asked before anything is read, and again about each row that a look-up finds.
+//!
+//! A look-up by id or name gives a [`Found`]. The row in it can be reached in one way, for an action, and only by a caller who
+//! may do that to it. Not here: what the audit log says of a refusal (`mutation`).
 
-use crate::connect::Store;
 use crate::error::StoreError;
-use crate::rows::audit::{AuditInsert, AuditOutcome};
+use crate::rows::ai_gateway_keys::GatewayKey;
+use crate::rows::audit::AuditTarget;
+use crate::rows::interceptions::InterceptionSummary;
+use crate::rows::providers::Provider;
+use crate::rows::replicas::Replica;
+use crate::rows::routes::Route;
+use crate::rows::tokens::Token;
+use crate::rows::users::User;
 use lychgate_authz::{Action, Caller, Denial, Principal, Resource, Target, authorise};
-use lychgate_types::{Timestamp, UserId};
+use lychgate_types::UserId;
+use std::ops::Deref;
 use uuid::Uuid;
 
-/// What an audit entry says of a change, whatever comes of it.
-#[derive(Debug, Clone)]
-pub(crate) struct Event {
-    pub(crate) action: &'static str,
-    pub(crate) resource: Resource,
-    pub(crate) id: Option<Uuid>,
-    pub(crate) name: Option<String>,
-    pub(crate) prefix: Option<String>,
-    pub(crate) detail: Option<String>,
+/// A row that callers look up by id or name. It belongs to no user, unless its type says to whom.
+pub(crate) trait Guarded {
+    const RESOURCE: Resource;
+    /// What a row that is not there counts as. For rows that belong to users: another user's, so that no answer tells callers
+    /// whether a row exists that they may not know of.
+    const ABSENT: Target = Target::Shared;
+
+    /// What an action on this row is aimed at.
+    fn target(&self) -> Target {
+        Target::Shared
+    }
+
+    /// How the audit log names it.
+    fn audited(&self) -> AuditTarget;
 }
 
-impl Event {
-    /// An event about a thing of which only the kind is known so far.
-    pub(crate) const fn new(action: &'static str, resource: Resource) -> Self {
-        Self {
-            action,
-            resource,
-            id: None,
-            name: None,
-            prefix: None,
-            detail: None,
-        }
-    }
+const ANOTHER_USERS: Target = Target::OwnedBy(UserId::from_uuid(Uuid::nil()));
 
-    /// Which thing.
-    pub(crate) fn id(mut self, id: Uuid) -> Self {
-        self.id = Some(id);
-        self
-    }
+impl Guarded for GatewayKey {
+    const RESOURCE: Resource = Resource::AiGatewayKey;
 
-    /// Its name.
-    pub(crate) fn name(mut self, name: &str) -> Self {
-        self.name = Some(name.to_owned());
-        self
-    }
-
-    /// A credential's public prefix.
-    pub(crate) fn prefix(mut self, prefix: &str) -> Self {
-        self.prefix = Some(prefix.to_owned());
-        self
-    }
-
-    /// More, in words, for when it is done.
-    pub(crate) fn detail(mut self, words: String) -> Self {
-        self.detail = Some(words);
-        self
-    }
-
-    /// The entry for one outcome.
-    pub(crate) fn entry(&self, outcome: AuditOutcome, detail: Option<String>) -> AuditInsert {
-        AuditInsert {
-            action: self.action.to_owned(),
-            resource_type: self.resource,
-            target_id: self.id,
-            target_name: self.name.clone(),
-            target_prefix: self.prefix.clone(),
-            outcome,
-            detail,
-        }
+    fn audited(&self) -> AuditTarget {
+        AuditTarget::new(self.id, &self.name).with_prefix(&self.secret_prefix)
     }
 }
 
-impl Store {
-    /// Authorises a change. A refusal is in the audit log before the caller hears of it.
-    pub(crate) async fn admit(
-        &self,
+impl Guarded for Provider {
+    const RESOURCE: Resource = Resource::Provider;
+
+    fn audited(&self) -> AuditTarget {
+        AuditTarget::new(self.id, &self.name)
+    }
+}
+
+impl Guarded for Replica {
+    const RESOURCE: Resource = Resource::Replica;
+
+    fn audited(&self) -> AuditTarget {
+        AuditTarget::new(self.id, &self.told.name)
+    }
+}
+
+impl Guarded for Route {
+    const RESOURCE: Resource = Resource::Route;
+
+    fn audited(&self) -> AuditTarget {
+        AuditTarget::new(self.id, &self.name)
+    }
+}
+
+impl Guarded for InterceptionSummary {
+    const RESOURCE: Resource = Resource::Interception;
+    const ABSENT: Target = ANOTHER_USERS;
+
+    fn target(&self) -> Target {
+        Target::OwnedBy(self.user.id)
+    }
+
+    fn audited(&self) -> AuditTarget {
+        AuditTarget::id(self.id)
+    }
+}
+
+impl Guarded for Token {
+    const RESOURCE: Resource = Resource::Token;
+    const ABSENT: Target = ANOTHER_USERS;
+
+    fn target(&self) -> Target {
+        Target::OwnedBy(self.user.id)
+    }
+
+    fn audited(&self) -> AuditTarget {
+        AuditTarget::new(self.id, &self.name).with_prefix(&self.secret_prefix)
+    }
+}
+
+impl Guarded for User {
+    const RESOURCE: Resource = Resource::User;
+    const ABSENT: Target = ANOTHER_USERS;
+
+    fn target(&self) -> Target {
+        Target::OwnedBy(self.id)
+    }
+
+    fn audited(&self) -> AuditTarget {
+        AuditTarget::new(self.id, &self.username)
+    }
+}
+
+/// What a look-up gave, before anybody has asked who wants it and what for.
+#[must_use]
+pub(crate) struct Found<R>(Option<R>);
+
+impl<R> Found<R> {
+    pub(crate) const fn new(row: Option<R>) -> Self {
+        Self(row)
+    }
+}
+
+impl<R: Guarded> Found<R> {
+    /// How the audit log names the row, whoever may know of it; `None` where there is none.
+    pub(crate) fn audited(&self) -> Option<AuditTarget> {
+        self.0.as_ref().map(R::audited)
+    }
+
+    /// The row, if the caller may do this to it.
+    pub(crate) fn for_action(self, caller: &Caller, action: Action) -> Result<Authorised<R>, StoreError> {
+        self.for_resource(caller, action, R::RESOURCE)
+    }
+
+    fn for_resource(self, caller: &Caller, action: Action, resource: Resource) -> Result<Authorised<R>, StoreError> {
+        let target = self.0.as_ref().map_or(R::ABSENT, R::target);
+        authorise(&caller.principal, action, resource, target)?;
+        self.0.map(Authorised).ok_or(StoreError::NotFound)
+    }
+}
+
+impl Found<User> {
+    /// The user, if the caller may do this to what the user owns.
+    pub(crate) fn as_owner(
+        self,
         caller: &Caller,
         action: Action,
-        target: Target,
-        event: &Event,
-    ) -> Result<(), StoreError> {
-        match authorise(&caller.principal, action, event.resource, target) {
-            Ok(()) => Ok(()),
-            Err(denial) => self.refused(caller, event, Err(denial.into())).await,
-        }
-    }
-
-    /// Passes a result on. If a rule or a right refused the change (and its transaction is gone), the audit log is told first.
-    pub(crate) async fn refused<T>(
-        &self,
-        caller: &Caller,
-        event: &Event,
-        result: Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        let detail = match &result {
-            Err(StoreError::Denied(_)) => None,
-            Err(StoreError::Rule(rule)) => Some(rule.to_string()),
-            _ => return result,
-        };
-        let mut held = self.engine.write().await?;
-        let entry = event.entry(AuditOutcome::Denied, detail);
-        crate::sql::audit::insert(held.conn(), caller, self.ambient.new_id(), self.now(), &entry).await?;
-        result
+        owned: Resource,
+    ) -> Result<Authorised<User>, StoreError> {
+        self.for_resource(caller, action, owned)
     }
 }
 
-/// What the caller itself owns: whoever may not even do this to its own things may do it to none.
-pub(crate) fn own(caller: &Caller) -> Target {
-    caller.principal.user_id().map_or(Target::Shared, Target::OwnedBy)
+/// A row with which the caller may do what it was found for. Statements that change or delete one row take this.
+pub(crate) struct Authorised<R>(R);
+
+impl<R> Authorised<R> {
+    pub(crate) fn into_row(self) -> R {
+        self.0
+    }
+}
+
+impl<R> Deref for Authorised<R> {
+    type Target = R;
+
+    fn deref(&self) -> &R {
+        &self.0
+    }
+}
+
+/// Whether the caller may do this to any such row at all; if not, the refusal that another user's row would get.
+pub(crate) fn may<R: Guarded>(caller: &Caller, action: Action) -> Result<(), Denial> {
+    let to = |target| authorise(&caller.principal, action, R::RESOURCE, target);
+    to(R::ABSENT).or_else(|denial| match caller.principal.user_id() {
+        Some(user) if R::ABSENT == ANOTHER_USERS && to(Target::OwnedBy(user)).is_ok() => Ok(()),
+        _ => Err(denial),
+    })
 }
 
 /// For what no user ever sees, sealed secrets: only the control plane and replicas.
@@ -117,41 +181,17 @@ pub(crate) fn no_user(caller: &Caller) -> Result<(), Denial> {
 }
 
 /// For what stays among control planes.
-pub(crate) fn only_the_plane(caller: &Caller) -> Result<(), Denial> {
+pub(crate) fn only_control_plane(caller: &Caller) -> Result<(), Denial> {
     match caller.principal {
         Principal::ControlPlane => Ok(()),
         Principal::User(_) | Principal::Replica { .. } => Err(Denial::Forbidden),
     }
 }
 
-/// For what replicas may only ask about one by one, by a hash that somebody showed them.
+/// For what replicas may only ask about one by one, by a hash that a client presented.
 pub(crate) fn no_replica(caller: &Caller) -> Result<(), Denial> {
     match caller.principal {
         Principal::Replica { .. } => Err(Denial::Forbidden),
         Principal::User(_) | Principal::ControlPlane => Ok(()),
     }
-}
-
-/// An id or a name, whichever the text is.
-pub(crate) fn id_or_name(text: &str) -> (Option<Uuid>, String) {
-    let id = text.parse::<UserId>().ok().map(UserId::as_uuid);
-    (id, text.to_ascii_lowercase())
-}
-
-/// A LIKE pattern that finds `part` anywhere in a name.
-pub(crate) fn containing(part: Option<&str>) -> Option<String> {
-    let mut pattern = String::from("%");
-    for character in part?.to_ascii_lowercase().chars() {
-        if matches!(character, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(character);
-    }
-    pattern.push('%');
-    Some(pattern)
-}
-
-/// When a remembered answer is forgotten.
-pub(crate) fn in_an_hour(now: Timestamp) -> Timestamp {
-    now.plus(std::time::Duration::from_secs(3600))
 }

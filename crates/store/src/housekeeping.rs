@@ -3,7 +3,7 @@
 use crate::connect::Store;
 use crate::engine::Lock;
 use crate::error::StoreError;
-use crate::guard::only_the_plane;
+use crate::guard::only_control_plane;
 use crate::sql::{changes as changes_sql, idempotency as idempotency_sql, replicas as replicas_sql};
 use crate::{changes, replicas};
 use lychgate_authz::{Action, Caller, Resource, Target, authorise};
@@ -23,7 +23,7 @@ impl Store {
     /// Deletes what is outdated. `None`: another control plane is at it.
     pub async fn housekeep(&self, caller: &Caller) -> Result<Option<Housekeeping>, StoreError> {
         authorise(&caller.principal, Action::Delete, Resource::Replica, Target::Shared)?;
-        only_the_plane(caller)?;
+        only_control_plane(caller)?;
         let now = self.now();
         let mut tx = self.engine.begin().await?;
         if !tx.try_lock(Lock::Housekeeping).await? {

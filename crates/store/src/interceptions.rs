@@ -4,10 +4,12 @@ pub(crate) mod ingest;
 
 use crate::connect::Store;
 use crate::error::StoreError;
+use crate::guard::may;
 use crate::page::{Cursor, Listing, Page};
 use crate::rows::interceptions::{InterceptionDetail, InterceptionFilter, InterceptionSummary};
 use crate::sql::interceptions as sql;
-use lychgate_authz::{Caller, Resource, authorise_list};
+use crate::users::{Whose, whose};
+use lychgate_authz::{Action, Caller, Resource, authorise_list};
 use lychgate_types::InterceptionId;
 
 impl Store {
@@ -19,17 +21,12 @@ impl Store {
         page: Page,
     ) -> Result<Listing<InterceptionSummary>, StoreError> {
         let only = authorise_list(&caller.principal, Resource::Interception)?;
-        let user = match (only, filter.user) {
-            (Some(own), Some(wanted)) if own != wanted => {
-                return Ok(Listing {
-                    items: Vec::new(),
-                    next: None,
-                });
-            }
-            (Some(own), _) => Some(own),
-            (None, wanted) => wanted,
-        };
         let mut held = self.engine.read().await?;
+        let user = match whose(held.conn(), only, filter.user.as_ref()).await? {
+            Whose::Everybodys => None,
+            Whose::Users(user) => Some(user),
+            Whose::Nobodys => return Ok(Listing::empty()),
+        };
         let items = sql::list(held.conn(), filter, user, page).await?;
         Ok(Listing::cut(items, page, |row| Cursor {
             at: row.started_at,
@@ -43,10 +40,11 @@ impl Store {
         caller: &Caller,
         id: InterceptionId,
     ) -> Result<InterceptionDetail, StoreError> {
-        let only = authorise_list(&caller.principal, Resource::Interception)?;
+        may::<InterceptionSummary>(caller, Action::Read)?;
         let mut tx = self.engine.begin_read().await?;
+        let found = sql::find(tx.conn(), id).await?;
         Ok(InterceptionDetail {
-            summary: sql::get(tx.conn(), id, only).await?.ok_or(StoreError::NotFound)?,
+            summary: found.for_action(caller, Action::Read)?.into_row(),
             token_usages: sql::token_usages(tx.conn(), id).await?,
             prompts: sql::prompts(tx.conn(), id).await?,
             tool_usages: sql::tool_usages(tx.conn(), id).await?,

@@ -18,6 +18,8 @@ mod housekeeping;
 mod idempotency;
 mod interceptions;
 mod master_key;
+mod mutation;
+mod name_or_id;
 mod page;
 mod providers;
 mod replicas;
@@ -37,6 +39,7 @@ pub use error::{
 };
 pub use housekeeping::Housekeeping;
 pub use interceptions::ingest::IngestReport;
+pub use name_or_id::NameOrId;
 pub use page::{Cursor, CursorError, Listing, Page};
 pub use replicas::LOST_AFTER;
 pub use rows::ai_gateway_keys::{

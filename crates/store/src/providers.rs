@@ -3,32 +3,33 @@
 pub(crate) mod update;
 
 use crate::connect::Store;
-use crate::engine::Tx;
 use crate::error::{RuleBroken, StoreError};
-use crate::guard::{Event, id_or_name};
+use crate::guard::may;
+use crate::mutation::Mutation;
+use crate::name_or_id::NameOrId;
 use crate::page::{Cursor, Listing, Page};
+use crate::rows::audit::AuditTarget;
 use crate::rows::changes::Change;
-use crate::rows::providers::{Provider, ProviderInsert};
+use crate::rows::providers::{Provider, ProviderInsert, ProviderRef};
 use crate::sql::providers as sql;
-use lychgate_authz::{Action, Caller, Resource, Target, authorise, authorise_list};
+use lychgate_authz::{Action, Caller, Resource, Target, authorise_list};
 use lychgate_types::ProviderId;
+use lychgate_types::provider::ProviderType;
 
 impl Store {
     /// Makes a provider with its keys.
     pub async fn provider_insert(&self, caller: &Caller, new: ProviderInsert) -> Result<Provider, StoreError> {
-        let event = Event::new("create", Resource::Provider)
-            .id(new.id.as_uuid())
-            .name(&new.name.to_ascii_lowercase());
-        self.admit(caller, Action::Create, Target::Collection, &event).await?;
+        let audited = AuditTarget::new(new.id, &new.name.to_ascii_lowercase());
+        let mutation = self
+            .creation(caller, Resource::Provider, Target::Collection, audited)
+            .await?;
         let now = self.now();
         let mut tx = self.engine.begin().await?;
         sql::bump_version(tx.conn()).await?;
         sql::insert(tx.conn(), now, &new).await?;
         sql::insert_keys(tx.conn(), new.id, now, (0..).zip(&new.keys)).await?;
-        let provider = whole(&mut tx, new.id).await?;
-        self.record(&mut tx, caller, &event).await?;
-        self.announce(&mut tx, &[Change::Configuration]).await?;
-        tx.commit().await?;
+        let provider = sql::get(&mut tx, new.id).await?;
+        mutation.commit(tx, &[Change::Configuration]).await?;
         Ok(provider)
     }
 
@@ -48,52 +49,56 @@ impl Store {
         }))
     }
 
-    /// One provider by id or name.
-    pub async fn provider_find(&self, caller: &Caller, text: &str) -> Result<Provider, StoreError> {
-        authorise(&caller.principal, Action::Read, Resource::Provider, Target::Shared)?;
-        let (id, name) = id_or_name(text);
+    /// One provider.
+    pub async fn provider_find(
+        &self,
+        caller: &Caller,
+        provider: impl Into<NameOrId<ProviderId>>,
+    ) -> Result<Provider, StoreError> {
+        may::<Provider>(caller, Action::Read)?;
         let mut tx = self.engine.begin_read().await?;
-        let provider = sql::find(tx.conn(), id, &name).await?.ok_or(StoreError::NotFound)?;
-        Ok(Provider {
-            keys: sql::keys_of(tx.conn(), provider.id).await?,
-            ..provider
-        })
+        let found = sql::find(&mut tx, &provider.into()).await?;
+        Ok(found.for_action(caller, Action::Read)?.into_row())
     }
 
-    /// Deletes a provider with its keys. One that is not there is no error: the answer says whether one was deleted. One that
-    /// routes name is kept ([`RuleBroken::ProviderInUse`]).
-    pub async fn provider_delete(&self, caller: &Caller, id: ProviderId) -> Result<bool, StoreError> {
-        let event = Event::new("delete", Resource::Provider).id(id.as_uuid());
-        self.admit(caller, Action::Delete, Target::Shared, &event).await?;
-        let done = self.remove_provider(caller, id, &event).await;
-        self.refused(caller, &event, done).await
+    /// Deletes a provider with its keys. One that routes use is kept ([`RuleBroken::ProviderInUse`]).
+    pub async fn provider_delete(
+        &self,
+        caller: &Caller,
+        provider: impl Into<NameOrId<ProviderId>>,
+    ) -> Result<(), StoreError> {
+        let provider = provider.into();
+        let mut mutation = self
+            .change_of::<Provider>(caller, Action::Delete, "delete", (&provider).into())
+            .await?;
+        let done = self.remove_provider(&mut mutation, &provider).await;
+        mutation.settle(done).await
     }
 
-    async fn remove_provider(&self, caller: &Caller, id: ProviderId, event: &Event) -> Result<bool, StoreError> {
+    async fn remove_provider(
+        &self,
+        mutation: &mut Mutation<'_>,
+        provider: &NameOrId<ProviderId>,
+    ) -> Result<(), StoreError> {
         let mut tx = self.engine.begin().await?;
         // First, since it makes concurrent changes wait for each other.
         sql::bump_version(tx.conn()).await?;
-        let routes = crate::sql::routes::users_of(tx.conn(), id).await?;
+        let provider = mutation.find(sql::find(&mut tx, provider).await?)?;
+        let routes = crate::sql::routes::users_of(tx.conn(), provider.id).await?;
         if !routes.is_empty() {
             return Err(RuleBroken::ProviderInUse { routes }.into());
         }
-        let Some(name) = sql::delete(tx.conn(), id).await? else {
-            return Ok(false);
-        };
-        self.record(&mut tx, caller, &event.clone().name(&name)).await?;
-        self.announce(&mut tx, &[Change::Configuration]).await?;
-        tx.commit().await?;
-        Ok(true)
+        sql::delete(tx.conn(), &provider).await?;
+        mutation.commit(tx, &[Change::Configuration]).await
     }
 }
 
-/// The provider with its keys, as the transaction sees it.
-pub(crate) async fn whole(tx: &mut Tx, id: ProviderId) -> Result<Provider, StoreError> {
-    let provider = sql::find(tx.conn(), Some(id.as_uuid()), "")
-        .await?
-        .ok_or(StoreError::NotFound)?;
-    Ok(Provider {
-        keys: sql::keys_of(tx.conn(), id).await?,
-        ..provider
-    })
+/// The provider that a text names among these: the one of this id, otherwise the one of this name.
+pub(crate) fn named<'p>(
+    text: &str,
+    present: &'p [(ProviderRef, ProviderType)],
+) -> Option<&'p (ProviderRef, ProviderType)> {
+    let wanted = NameOrId::<ProviderId>::from(text);
+    let by_id = present.iter().find(|(provider, _)| Some(provider.id) == wanted.id());
+    by_id.or_else(|| present.iter().find(|(provider, _)| provider.name == wanted.name()))
 }

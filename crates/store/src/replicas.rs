@@ -5,12 +5,13 @@
 
 use crate::connect::Store;
 use crate::error::StoreError;
-use crate::guard::{Event, only_the_plane};
+use crate::guard::{may, only_control_plane};
+use crate::mutation::Mutation;
 use crate::page::{Cursor, Listing, Page};
-use crate::rows::audit::AuditInsert;
+use crate::rows::audit::{AuditInsert, AuditTarget};
 use crate::rows::changes::Change;
 use crate::rows::replicas::{Replica, ReplicaAttachment, ReplicaBeat, ReplicaFilter, ReplicaState};
-use crate::sql::{audit, replicas as sql};
+use crate::sql::{ai_gateway_keys, audit, replicas as sql};
 use lychgate_authz::{Action, Caller, Resource, Target, authorise, authorise_list};
 use lychgate_types::{GatewayKeyId, ReplicaId, Timestamp};
 use std::collections::HashMap;
@@ -51,7 +52,7 @@ impl Store {
     /// Enters what was heard, in bulk. What was heard over an attachment that has been replaced is passed over.
     pub async fn replica_heartbeat(&self, caller: &Caller, beats: &[ReplicaBeat]) -> Result<(), StoreError> {
         authorise(&caller.principal, Action::Update, Resource::Replica, Target::Shared)?;
-        only_the_plane(caller)?;
+        only_control_plane(caller)?;
         if beats.is_empty() {
             return Ok(());
         }
@@ -77,7 +78,7 @@ impl Store {
             Resource::AuditEntry,
             Target::Collection,
         )?;
-        only_the_plane(caller)?;
+        only_control_plane(caller)?;
         let mut tx = self.engine.begin().await?;
         if let Some(last) = last {
             sql::heartbeat(tx.conn(), &[last]).await?;
@@ -93,12 +94,20 @@ impl Store {
     pub async fn replica_list(
         &self,
         caller: &Caller,
-        filter: ReplicaFilter,
+        filter: &ReplicaFilter,
         page: Page,
     ) -> Result<Listing<Replica>, StoreError> {
         authorise_list(&caller.principal, Resource::Replica)?;
         let mut held = self.engine.read().await?;
-        let items = sql::list(held.conn(), self.lost_before(), filter, page).await?;
+        let key = match &filter.gateway_key {
+            None => None,
+            Some(wanted) => match ai_gateway_keys::id_of(held.conn(), wanted).await? {
+                None => return Ok(Listing::empty()),
+                key => key,
+            },
+        };
+        let wanted = (key, filter.state);
+        let items = sql::list(held.conn(), self.lost_before(), wanted, page).await?;
         Ok(Listing::cut(items, page, |replica| Cursor {
             at: replica.created_at,
             id: replica.id.as_uuid(),
@@ -114,27 +123,29 @@ impl Store {
 
     /// One replica by id.
     pub async fn replica_get(&self, caller: &Caller, id: ReplicaId) -> Result<Replica, StoreError> {
-        authorise(&caller.principal, Action::Read, Resource::Replica, Target::Shared)?;
+        may::<Replica>(caller, Action::Read)?;
         let mut held = self.engine.read().await?;
-        sql::get(held.conn(), self.lost_before(), id)
-            .await?
-            .ok_or(StoreError::NotFound)
+        let found = sql::find(held.conn(), self.lost_before(), id).await?;
+        Ok(found.for_action(caller, Action::Read)?.into_row())
     }
 
     /// Tells a replica to take no new requests. It stays attached until its process ends.
     pub async fn replica_drain(&self, caller: &Caller, id: ReplicaId) -> Result<Replica, StoreError> {
-        let event = Event::new("drain", Resource::Replica).id(id.as_uuid());
-        self.admit(caller, Action::Update, Target::Shared, &event).await?;
+        let mut mutation = self
+            .change_of::<Replica>(caller, Action::Update, "drain", AuditTarget::id(id))
+            .await?;
+        let done = self.drain(&mut mutation, id).await;
+        mutation.settle(done).await
+    }
+
+    async fn drain(&self, mutation: &mut Mutation<'_>, id: ReplicaId) -> Result<Replica, StoreError> {
         let mut tx = self.engine.begin().await?;
-        let name = sql::drain(tx.conn(), id, self.now())
-            .await?
-            .ok_or(StoreError::NotFound)?;
-        let replica = sql::get(tx.conn(), self.lost_before(), id)
-            .await?
-            .ok_or(StoreError::NotFound)?;
-        self.record(&mut tx, caller, &event.name(&name)).await?;
-        self.announce(&mut tx, &[Change::ReplicaDrain(id)]).await?;
-        tx.commit().await?;
+        let found = mutation.find(sql::find(tx.conn(), self.lost_before(), id).await?)?;
+        if !sql::drain(tx.conn(), &found, self.now()).await? {
+            return Err(StoreError::NotFound);
+        }
+        let replica = sql::get(tx.conn(), self.lost_before(), id).await?;
+        mutation.commit(tx, &[Change::ReplicaDrain(id)]).await?;
         Ok(replica)
     }
 

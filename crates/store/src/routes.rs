@@ -5,28 +5,32 @@ pub(crate) mod update;
 use crate::connect::Store;
 use crate::engine::Tx;
 use crate::error::{RouteMisfit, RouteMisfitReason, RoutePlace, RuleBroken, StoreError};
-use crate::guard::{Event, id_or_name};
+use crate::guard::may;
+use crate::mutation::Mutation;
+use crate::name_or_id::NameOrId;
 use crate::page::{Cursor, Listing, Page};
+use crate::providers::named;
+use crate::rows::audit::AuditTarget;
 use crate::rows::changes::Change;
 use crate::rows::providers::ProviderRef;
 use crate::rows::routes::{Route, RouteInsert, RouteTarget, TargetWanted};
 use crate::sql::{providers, routes as sql};
-use lychgate_authz::{Action, Caller, Resource, Target, authorise, authorise_list};
+use lychgate_authz::{Action, Caller, Resource, Target, authorise_list};
+use lychgate_types::RouteId;
 use lychgate_types::provider::ProviderType;
-use lychgate_types::{ProviderId, RouteId};
 
 impl Store {
     /// Makes a route. Its providers must be there and of one wire family ([`RuleBroken::RouteProviders`]).
     pub async fn route_insert(&self, caller: &Caller, new: RouteInsert) -> Result<Route, StoreError> {
-        let event = Event::new("create", Resource::Route)
-            .id(new.id.as_uuid())
-            .name(&new.name.to_ascii_lowercase());
-        self.admit(caller, Action::Create, Target::Collection, &event).await?;
-        let done = self.add_route(caller, &new, &event).await;
-        self.refused(caller, &event, done).await
+        let audited = AuditTarget::new(new.id, &new.name.to_ascii_lowercase());
+        let mutation = self
+            .creation(caller, Resource::Route, Target::Collection, audited)
+            .await?;
+        let done = self.add_route(&mutation, &new).await;
+        mutation.settle(done).await
     }
 
-    async fn add_route(&self, caller: &Caller, new: &RouteInsert, event: &Event) -> Result<Route, StoreError> {
+    async fn add_route(&self, mutation: &Mutation<'_>, new: &RouteInsert) -> Result<Route, StoreError> {
         let now = self.now();
         let mut tx = self.engine.begin().await?;
         // First, since it makes concurrent changes wait for each other.
@@ -49,10 +53,8 @@ impl Store {
         };
         sql::insert(tx.conn(), &route).await?;
         sql::insert_targets(tx.conn(), &route).await?;
-        let route = whole(&mut tx, new.id).await?;
-        self.record(&mut tx, caller, event).await?;
-        self.announce(&mut tx, &[Change::Configuration]).await?;
-        tx.commit().await?;
+        let route = sql::get(&mut tx, new.id).await?;
+        mutation.commit(tx, &[Change::Configuration]).await?;
         Ok(route)
     }
 
@@ -67,33 +69,32 @@ impl Store {
         }))
     }
 
-    /// One route by id or name.
-    pub async fn route_find(&self, caller: &Caller, text: &str) -> Result<Route, StoreError> {
-        authorise(&caller.principal, Action::Read, Resource::Route, Target::Shared)?;
-        let (id, name) = id_or_name(text);
+    /// One route.
+    pub async fn route_find(&self, caller: &Caller, route: impl Into<NameOrId<RouteId>>) -> Result<Route, StoreError> {
+        may::<Route>(caller, Action::Read)?;
         let mut tx = self.engine.begin_read().await?;
-        sql::find(&mut tx, id, &name).await?.ok_or(StoreError::NotFound)
+        let found = sql::find(&mut tx, &route.into()).await?;
+        Ok(found.for_action(caller, Action::Read)?.into_row())
     }
 
-    /// Deletes a route. One that is not there is no error: the answer says whether one was deleted.
-    pub async fn route_delete(&self, caller: &Caller, id: RouteId) -> Result<bool, StoreError> {
-        let event = Event::new("delete", Resource::Route).id(id.as_uuid());
-        self.admit(caller, Action::Delete, Target::Shared, &event).await?;
+    /// Deletes a route.
+    pub async fn route_delete(&self, caller: &Caller, route: impl Into<NameOrId<RouteId>>) -> Result<(), StoreError> {
+        let route = route.into();
+        let mut mutation = self
+            .change_of::<Route>(caller, Action::Delete, "delete", (&route).into())
+            .await?;
+        let done = self.remove_route(&mut mutation, &route).await;
+        mutation.settle(done).await
+    }
+
+    async fn remove_route(&self, mutation: &mut Mutation<'_>, route: &NameOrId<RouteId>) -> Result<(), StoreError> {
         let mut tx = self.engine.begin().await?;
+        // First, since it makes concurrent changes wait for each other.
         providers::bump_version(tx.conn()).await?;
-        let Some(name) = sql::delete(tx.conn(), id).await? else {
-            return Ok(false);
-        };
-        self.record(&mut tx, caller, &event.name(&name)).await?;
-        self.announce(&mut tx, &[Change::Configuration]).await?;
-        tx.commit().await?;
-        Ok(true)
+        let route = mutation.find(sql::find(&mut tx, route).await?)?;
+        sql::delete(tx.conn(), &route).await?;
+        mutation.commit(tx, &[Change::Configuration]).await
     }
-}
-
-/// The route with its targets, as the transaction sees it.
-pub(crate) async fn whole(tx: &mut Tx, id: RouteId) -> Result<Route, StoreError> {
-    sql::find(tx, Some(id.as_uuid()), "").await?.ok_or(StoreError::NotFound)
 }
 
 /// The providers that there are, and what did not fit among those that a route names.
@@ -107,7 +108,7 @@ pub(crate) struct Lookup {
 impl Lookup {
     pub(crate) async fn read(tx: &mut Tx) -> Result<Self, StoreError> {
         Ok(Self {
-            present: sql::providers(tx.conn()).await?,
+            present: providers::refs(tx.conn()).await?,
             wire: None,
             misfits: Vec::new(),
         })
@@ -132,10 +133,7 @@ impl Lookup {
     }
 
     fn find(&mut self, place: RoutePlace, text: &str) -> Option<ProviderRef> {
-        let (id, name) = id_or_name(text);
-        let id = id.map(ProviderId::from_uuid);
-        let by_id = self.present.iter().find(|(provider, _)| Some(provider.id) == id);
-        let found = by_id.or_else(|| self.present.iter().find(|(provider, _)| provider.name == name));
+        let found = named(text, &self.present);
         let why = match (found, self.wire) {
             (None, _) => RouteMisfitReason::Unknown,
             (Some((_, wire)), Some(own)) if own.wire_family() != wire.wire_family() => RouteMisfitReason::OtherWire,

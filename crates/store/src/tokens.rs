@@ -3,48 +3,51 @@
 use crate::connect::Store;
 use crate::engine::Lock;
 use crate::error::{RuleBroken, StoreError};
-use crate::guard::{Event, no_replica, own};
+use crate::guard::{may, no_replica};
+use crate::mutation::Mutation;
 use crate::page::{Cursor, Listing, Page};
+use crate::rows::audit::AuditTarget;
 use crate::rows::changes::Change;
+use crate::rows::idempotency::{Idempotency, Operation};
 use crate::rows::tokens::{Token, TokenAuthentication, TokenFilter, TokenInsert};
 use crate::rows::users::UserState;
 use crate::sql;
+use crate::users::{Whose, whose};
 use lychgate_authz::{Action, Caller, Principal, Resource, Target, authorise, authorise_list};
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{Timestamp, TokenId};
 
 impl Store {
     /// Makes a token for an active user.
-    pub async fn token_insert(&self, caller: &Caller, new: TokenInsert) -> Result<Token, StoreError> {
-        let event = Event::new("create", Resource::Token)
-            .id(new.id.as_uuid())
-            .name(&new.name)
-            .prefix(&new.secret_prefix);
-        self.admit(caller, Action::Create, Target::OwnedBy(new.user_id), &event)
+    pub async fn token_insert(
+        &self,
+        caller: &Caller,
+        new: TokenInsert,
+        idempotency: Option<Idempotency<'_, Token>>,
+    ) -> Result<Token, StoreError> {
+        let audited = AuditTarget::new(new.id, &new.name).with_prefix(&new.secret_prefix);
+        let mutation = self
+            .change_of::<Token>(caller, Action::Create, "create", audited)
             .await?;
-        let done = self.make_token(caller, &new, &event).await;
-        self.refused(caller, &event, done).await
+        let done = self.make_token(caller, &mutation, &new, idempotency).await;
+        mutation.settle(done).await
     }
 
     /// Tokens, oldest first, revoked ones too. A caller who may only see its own gets only its own.
     pub async fn token_list(
         &self,
         caller: &Caller,
-        filter: TokenFilter,
+        filter: &TokenFilter,
         page: Page,
     ) -> Result<Listing<Token>, StoreError> {
         let only = authorise_list(&caller.principal, Resource::Token)?;
         no_replica(caller)?;
-        let user = match (only, filter.user) {
-            (Some(own), Some(wanted)) if own != wanted => {
-                return Ok(Listing {
-                    items: Vec::new(),
-                    next: None,
-                });
-            }
-            (own, wanted) => own.or(wanted),
-        };
         let mut held = self.engine.read().await?;
+        let user = match whose(held.conn(), only, filter.user.as_ref()).await? {
+            Whose::Everybodys => None,
+            Whose::Users(user) => Some(user),
+            Whose::Nobodys => return Ok(Listing::empty()),
+        };
         let items = sql::tokens::list(held.conn(), user, page).await?;
         Ok(Listing::cut(items, page, |token| Cursor {
             at: token.created_at,
@@ -52,34 +55,32 @@ impl Store {
         }))
     }
 
-    /// One token by id.
+    /// One token.
     pub async fn token_get(&self, caller: &Caller, id: TokenId) -> Result<Token, StoreError> {
-        let only = authorise_list(&caller.principal, Resource::Token)?;
+        may::<Token>(caller, Action::Read)?;
         no_replica(caller)?;
         let mut held = self.engine.read().await?;
-        sql::tokens::get(held.conn(), id, only)
-            .await?
-            .ok_or(StoreError::NotFound)
+        let found = sql::tokens::find(held.conn(), id).await?;
+        Ok(found.for_action(caller, Action::Read)?.into_row())
     }
 
-    /// Revokes a token; gives its hash, which replicas must forget. `None`: no such token, or revoked before.
-    pub async fn token_revoke(&self, caller: &Caller, id: TokenId) -> Result<Option<SecretHash>, StoreError> {
-        let event = Event::new("revoke", Resource::Token).id(id.as_uuid());
-        self.admit(caller, Action::Delete, own(caller), &event).await?;
-        // Whose it is never changes, so it may be read before the transaction.
-        let found = sql::tokens::get(self.engine.read().await?.conn(), id, None).await?;
-        let Some(token) = found else { return Ok(None) };
-        let event = event.name(&token.name).prefix(&token.secret_prefix);
-        self.admit(caller, Action::Delete, Target::OwnedBy(token.user.id), &event)
+    /// Revokes a token; gives its hash, which replicas must forget. One that was revoked before counts as not there.
+    pub async fn token_revoke(&self, caller: &Caller, id: TokenId) -> Result<SecretHash, StoreError> {
+        let mut mutation = self
+            .change_of::<Token>(caller, Action::Delete, "revoke", AuditTarget::id(id))
             .await?;
+        let done = self.end_token(&mut mutation, id).await;
+        mutation.settle(done).await
+    }
+
+    async fn end_token(&self, mutation: &mut Mutation<'_>, id: TokenId) -> Result<SecretHash, StoreError> {
         let mut tx = self.engine.begin().await?;
-        let Some(hash) = sql::tokens::revoke(tx.conn(), id, self.now()).await? else {
-            return Ok(None);
+        let token = mutation.find(sql::tokens::find(tx.conn(), id).await?)?;
+        let Some(hash) = sql::tokens::revoke(tx.conn(), &token, self.now()).await? else {
+            return Err(StoreError::NotFound);
         };
-        self.record(&mut tx, caller, &event).await?;
-        self.announce(&mut tx, &[Change::TokenRevoked(hash)]).await?;
-        tx.commit().await?;
-        Ok(Some(hash))
+        mutation.commit(tx, &[Change::TokenRevoked(hash)]).await?;
+        Ok(hash)
     }
 
     /// Looks a shown token up by its hash.
@@ -101,26 +102,30 @@ impl Store {
         sql::tokens::touch(held.conn(), id, at, a_minute_before).await
     }
 
-    async fn make_token(&self, caller: &Caller, new: &TokenInsert, event: &Event) -> Result<Token, StoreError> {
+    async fn make_token(
+        &self,
+        caller: &Caller,
+        mutation: &Mutation<'_>,
+        new: &TokenInsert,
+        idempotency: Option<Idempotency<'_, Token>>,
+    ) -> Result<Token, StoreError> {
+        let mut tx = self.engine.begin().await?;
+        let claim = self.claim(&mut tx, caller, Operation::TokenInsert, idempotency).await?;
+        tx.lock(Lock::Accounts).await?;
+        let found = sql::users::find(tx.conn(), &new.user).await?;
+        let user = found.as_owner(caller, Action::Create, Resource::Token)?;
         if let Principal::User(user) = &caller.principal
             && !user.scopes.cover(&new.scopes)
         {
             return Err(RuleBroken::ScopesTooWide.into());
         }
-        let mut tx = self.engine.begin().await?;
-        tx.lock(Lock::Accounts).await?;
-        let user = sql::users::get(tx.conn(), new.user_id)
-            .await?
-            .ok_or(StoreError::NotFound)?;
         if user.state != UserState::Active {
             return Err(RuleBroken::OwnerSuspended.into());
         }
-        sql::tokens::insert(tx.conn(), new).await?;
-        let token = sql::tokens::get(tx.conn(), new.id, None)
-            .await?
-            .ok_or(StoreError::NotFound)?;
-        self.record(&mut tx, caller, event).await?;
-        tx.commit().await?;
+        sql::tokens::insert(tx.conn(), new, user.id).await?;
+        let token = sql::tokens::get(tx.conn(), new.id).await?;
+        claim.settle(&mut tx, &token).await?;
+        mutation.commit(tx, &[]).await?;
         Ok(token)
     }
 }

@@ -1,4 +1,4 @@
-//! A deadline that starts anew whenever something moves, and a last one that does not.
+//! An idle deadline that restarts whenever data arrives, and an overall deadline that does not.
 
 use std::future::Future as _;
 use std::pin::Pin;

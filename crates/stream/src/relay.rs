@@ -140,7 +140,7 @@ where
         relay
     }
 
-    /// Waits for what holds back the end of a body that has ended already: whoever sends its head shows its end with it.
+    /// Waits for what holds back the end of a body that has ended already: the head of such a body already shows its end.
     ///
     /// # Errors
     /// The body must not look complete.
@@ -220,7 +220,7 @@ where
             let Some((body, watch)) = &mut this.live else {
                 return this.poll_tail(cx);
             };
-            // Whoever reads slowly finds the next piece always there: nothing is waited for, and no timer asked.
+            // A slow reader always finds the next frame ready, so that no timer is polled.
             if this.pieces >= PIECES_PER_LOOK {
                 this.pieces = 0;
                 if this.idle.is_past_end() {

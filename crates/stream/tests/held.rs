@@ -45,7 +45,7 @@ impl Body for Frames {
     }
 }
 
-/// Holds the end until it hears that it may go, or may not.
+/// Holds the end back until it is released or refused.
 struct Holder {
     leave: oneshot::Receiver<Result<(), &'static str>>,
     last: &'static str,

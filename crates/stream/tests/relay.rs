@@ -1,71 +1,20 @@
-//! The pieces, each at its edges.
+//! The relay: what its watcher and its reader see, and when it gives up.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod support;
+
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http_body::{Body, Frame, SizeHint};
-use http_body_util::{BodyExt, Full};
-use lychgate_stream::{
-    Failure, Idle, Joined, Last, LastWords, Paced, ReadError, ReadLimits, RelayBody, Watch, discard, read_bounded,
-};
-use std::collections::VecDeque;
-use std::pin::Pin;
+use http_body::Body;
+use http_body_util::BodyExt;
+use lychgate_stream::{Failure, Idle, Last, LastWords, Paced, RelayBody, Watch};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
+use support::Step::{self, Broken, Data, Silence, Trailers};
+use support::{Scripted, scripted};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-type Script = VecDeque<Step>;
-
-enum Step {
-    Data(&'static str),
-    Trailers,
-    Broken,
-    /// Nothing, for ever.
-    Silence,
-}
-
-/// A body that does what it is told; of known length when nothing but data is to come.
-struct Scripted {
-    steps: Script,
-    knows_length: bool,
-}
-
-impl Body for Scripted {
-    type Data = Bytes;
-    type Error = std::io::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        match self.steps.pop_front() {
-            Some(Data(text)) => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(text.as_bytes()))))),
-            Some(Trailers) => Poll::Ready(Some(Ok(Frame::trailers(Default::default())))),
-            Some(Broken) => Poll::Ready(Some(Err(std::io::ErrorKind::ConnectionReset.into()))),
-            Some(Silence) => {
-                self.steps.push_front(Silence);
-                Poll::Pending
-            }
-            None => Poll::Ready(None),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.knows_length && self.steps.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let length = self
-            .steps
-            .iter()
-            .map(|step| if let Data(text) = step { text.len() as u64 } else { 0 })
-            .sum();
-        if self.knows_length {
-            SizeHint::with_exact(length)
-        } else {
-            SizeHint::default()
-        }
-    }
-}
 
 /// Writes down what it is told.
 struct Log {
@@ -165,8 +114,6 @@ impl Case {
         }
     }
 }
-
-use Step::{Broken, Data, Silence, Trailers};
 
 #[tokio::test]
 async fn the_end_is_told_before_the_reader_can_know() {
@@ -349,7 +296,7 @@ async fn a_peer_that_takes_nothing_is_given_up() {
     let mut paced = Paced::new(ours, limit);
     let begun = tokio::time::Instant::now();
     paced.write_all(b"12345678").await.unwrap();
-    // Each byte taken starts the time anew.
+    // Each byte taken restarts the timer.
     for _ in 0..3 {
         let (taken, written) = tokio::join!(
             async {
@@ -383,176 +330,4 @@ async fn who_leaves_leaves_the_rest_once() {
     assert!(body.frame().await.is_none());
     drop(body);
     assert_eq!(*lines.lock().unwrap(), ["complete"]);
-}
-
-const LIMITS: ReadLimits = ReadLimits {
-    bytes: 4,
-    idle: Duration::from_secs(1),
-    total: Duration::from_secs(3),
-};
-
-fn scripted(steps: Vec<Step>) -> Scripted {
-    Scripted {
-        steps: steps.into(),
-        knows_length: false,
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_bounded_read_at_its_bounds() {
-    let whole = read_bounded(&mut scripted(vec![Data("ab"), Trailers, Data("cd")]), LIMITS)
-        .await
-        .unwrap();
-    assert_eq!(whole, "abcd");
-    assert_eq!(read_bounded(&mut scripted(vec![]), LIMITS).await.unwrap(), "");
-    for over in [vec![Data("abcde")], vec![Data("ab"), Data("cde")]] {
-        assert!(matches!(
-            read_bounded(&mut scripted(over), LIMITS).await,
-            Err(ReadError::TooLarge)
-        ));
-    }
-    for broken in [vec![Broken], vec![Data("a"), Broken]] {
-        assert!(matches!(
-            read_bounded(&mut scripted(broken), LIMITS).await,
-            Err(ReadError::Broken(_))
-        ));
-    }
-    for slow in [vec![Silence], vec![Data("a"), Silence]] {
-        assert!(matches!(
-            read_bounded(&mut scripted(slow), LIMITS).await,
-            Err(ReadError::TooSlow)
-        ));
-    }
-}
-
-#[tokio::test]
-async fn a_declared_length_over_the_limit_is_refused_unread() {
-    let mut body = Scripted {
-        steps: vec![Data("abcde")].into(),
-        knows_length: true,
-    };
-    assert!(matches!(
-        read_bounded(&mut body, LIMITS).await,
-        Err(ReadError::TooLarge)
-    ));
-    assert_eq!(body.steps.len(), 1);
-}
-
-#[tokio::test]
-async fn a_body_in_one_piece_is_not_copied() {
-    let bytes = Bytes::from_static(b"abcd");
-    let read = read_bounded(&mut Full::new(bytes.clone()), LIMITS).await.unwrap();
-    assert_eq!(read.as_ptr(), bytes.as_ptr());
-}
-
-/// One byte every 0.9 seconds: never idle, and yet too slow.
-struct Drip(Pin<Box<tokio::time::Sleep>>);
-
-impl Body for Drip {
-    type Data = Bytes;
-    type Error = std::io::Error;
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        std::task::ready!(self.0.as_mut().poll(cx));
-        self.0 = Box::pin(tokio::time::sleep(Duration::from_millis(900)));
-        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"a")))))
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_trickle_is_too_slow_as_a_whole() {
-    let mut drip = Drip(Box::pin(tokio::time::sleep(Duration::ZERO)));
-    let limits = ReadLimits { bytes: 1000, ..LIMITS };
-    assert!(matches!(read_bounded(&mut drip, limits).await, Err(ReadError::TooSlow)));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_discard_ends_by_bytes_time_or_end() {
-    let mut body = scripted(vec![Data("abc"), Data("def"), Data("ghi")]);
-    discard(&mut body, 4, Duration::from_secs(1)).await;
-    assert_eq!(body.steps.len(), 1);
-    let mut body = scripted(vec![Data("abc"), Broken, Data("def")]);
-    discard(&mut body, 100, Duration::from_secs(1)).await;
-    assert_eq!(body.steps.len(), 1);
-    let before = tokio::time::Instant::now();
-    discard(&mut scripted(vec![Silence]), 100, Duration::from_secs(1)).await;
-    assert!(before.elapsed() < Duration::from_millis(1100));
-}
-
-/// What a body gives, as text; `!` stands for trailers, `X` for a failure, `~` for silence.
-fn pieces<B: Body<Data = Bytes> + Unpin>(mut body: B) -> Vec<String> {
-    let mut pieces = Vec::new();
-    loop {
-        match body.frame().now_or_never() {
-            None => pieces.push("~".to_owned()),
-            Some(None) => return pieces,
-            Some(Some(Err(_))) => pieces.push("X".to_owned()),
-            Some(Some(Ok(frame))) => pieces.push(match frame.into_data() {
-                Ok(data) => String::from_utf8(data.to_vec()).unwrap(),
-                Err(_) => "!".to_owned(),
-            }),
-        }
-        if pieces.last().is_some_and(|last| last == "~") {
-            return pieces;
-        }
-    }
-}
-
-#[test]
-fn small_pieces_that_are_there_go_on_together() {
-    for (steps, wanted) in [
-        (vec![], vec![]),
-        (vec![Data("a")], vec!["a"]),
-        (vec![Data("a"), Data(""), Data("bc"), Data("d")], vec!["abcd"]),
-        (vec![Data("a"), Data("b"), Silence], vec!["ab", "~"]),
-        (vec![Data("a"), Data("b"), Trailers], vec!["ab", "!"]),
-        (vec![Data("a"), Broken, Data("b")], vec!["a", "X", "b"]),
-        (vec![Broken], vec!["X"]),
-    ] {
-        assert_eq!(pieces(Joined::new(scripted(steps))), wanted);
-    }
-}
-
-#[test]
-fn what_is_large_is_not_copied_and_what_is_joined_stays_within_bounds() {
-    static LARGE: &str = match std::str::from_utf8(&[b'x'; 5000]) {
-        Ok(text) => text,
-        Err(_) => unreachable!(),
-    };
-    let frame = Joined::new(scripted(vec![Data(LARGE), Data("a")]))
-        .frame()
-        .now_or_never();
-    assert_eq!(
-        frame.unwrap().unwrap().unwrap().into_data().unwrap().as_ptr(),
-        LARGE.as_ptr()
-    );
-    let many = |_| Data(&LARGE[..4000]);
-    let sizes: Vec<_> = pieces(Joined::new(scripted((0..10).map(many).collect())))
-        .iter()
-        .map(String::len)
-        .collect();
-    assert_eq!(sizes, [20_000, 20_000]);
-}
-
-#[test]
-fn a_joined_body_of_known_length_ends_with_its_last_piece() {
-    let mut case = Joined::new(Scripted {
-        steps: vec![Data("ab"), Data("c")].into(),
-        knows_length: true,
-    });
-    assert_eq!(case.size_hint().exact(), Some(3));
-    assert!(!case.is_end_stream());
-    assert_eq!(
-        case.frame()
-            .now_or_never()
-            .unwrap()
-            .unwrap()
-            .unwrap()
-            .into_data()
-            .unwrap(),
-        "abc"
-    );
-    assert!(case.is_end_stream());
 }

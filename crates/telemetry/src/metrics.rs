@@ -14,11 +14,13 @@
 
 mod count;
 pub mod labels;
+mod link_trouble;
 mod list;
 mod page;
 mod process;
 
 pub use count::{Counter, Histogram, Tally};
+pub use link_trouble::LinkTrouble;
 pub use list::{LabelName, Metric, Part, Type};
 pub use page::{CONTENT_TYPE, Label, Page, Samples};
 pub use process::process;

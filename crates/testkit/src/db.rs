@@ -189,7 +189,7 @@ impl TestDb {
     }
 
     /// Cuts every connection to the database and lets nobody in, or lets everybody in again. PostgreSQL only.
-    pub async fn let_in(&self, everybody: bool) {
+    pub async fn accept_connections(&self, everybody: bool) {
         let Place::Postgres { admin, name } = &self.place else {
             panic!("a file can't be shut");
         };

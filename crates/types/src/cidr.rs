@@ -10,7 +10,7 @@ const MAPPED: u8 = 96;
 /// A network, or a single address (a network of one). No bit beyond the prefix is set.
 ///
 /// IPv4 and IPv6 are apart: `::/0` holds no IPv4 address. An IPv4 address in IPv6's spelling (`::ffff:192.0.2.1`) is the IPv4
-/// address that it stands for.
+/// address that it embeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cidr(IpNet);
 
@@ -37,7 +37,7 @@ impl Cidr {
     }
 }
 
-/// The IPv4 network that an IPv6 one stands for, where it does.
+/// An IPv4-mapped IPv6 network as the IPv4 network that it embeds; others as they are.
 fn canonical(network: IpNet) -> IpNet {
     let mapped = |v6: &Ipv6Net| {
         let length = v6.prefix_len().checked_sub(MAPPED)?;

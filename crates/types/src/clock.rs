@@ -30,7 +30,7 @@ impl Clock for SystemClock {
 pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
-    /// A clock that stands at `start`.
+    /// A clock stopped at `start`.
     pub fn new(start: Timestamp) -> Self {
         Self(AtomicI64::new(start.as_micros()))
     }

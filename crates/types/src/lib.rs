@@ -9,6 +9,7 @@ mod cidr;
 pub mod clock;
 mod id;
 pub mod interception;
+mod key_refusal;
 mod name;
 pub mod policy;
 pub mod provider;
@@ -23,6 +24,7 @@ pub use id::{
     AttachmentId, AuditEntryId, ControlPlaneId, GatewayKeyId, Id, IdError, InterceptionId, ProviderId, ProviderKeyId,
     ReplicaId, RequestId, RouteId, TokenId, UserId,
 };
+pub use key_refusal::KeyRefusal;
 pub use name::{Name, NameError};
 #[doc(hidden)]
 pub use serde as __serde; // for `text_enum!`

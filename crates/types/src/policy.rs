@@ -30,6 +30,17 @@ pub struct Setting {
     pub most: u32,
 }
 
+impl Setting {
+    fn check(self, value: u32) -> Result<(), PolicyError> {
+        let Self { field, least, most, .. } = self;
+        if (least..=most).contains(&value) {
+            Ok(())
+        } else {
+            Err(PolicyError { field, least, most })
+        }
+    }
+}
+
 /// Declares a group of whole-number settings, each with default and bounds, and the change of such a group.
 macro_rules! settings {
     ($(#[$doc:meta])* $name:ident, $change:ident in $group:literal {
@@ -54,6 +65,8 @@ macro_rules! settings {
             },)*];
 
             const fn values(&self) -> [u32; Self::SETTINGS.len()] { [$(self.$field),*] }
+
+            fn values_mut(&mut self) -> [&mut u32; Self::SETTINGS.len()] { [$(&mut self.$field),*] }
         }
 
         #[doc = concat!("A change of [`", stringify!($name), "`]: what is `None` is left as it is.")]
@@ -164,19 +177,39 @@ impl ProviderPolicy {
         .concat()
     }
 
-    /// Every setting that is out of bounds.
-    pub fn misfits(&self) -> Vec<PolicyError> {
-        let values = [
+    /// The values of [`Self::settings`], in the same order.
+    pub fn values(&self) -> Vec<u32> {
+        [
             &self.retry.values()[..],
             &self.timeouts.values(),
             &self.breaker.values(),
             &[self.key_cooldown_seconds],
-        ];
-        let pairs = Self::settings().into_iter().zip(values.concat());
+        ]
+        .concat()
+    }
+
+    /// Every setting that is out of bounds.
+    pub fn misfits(&self) -> Vec<PolicyError> {
+        let pairs = Self::settings().into_iter().zip(self.values());
         pairs
-            .filter(|(setting, value)| !(setting.least..=setting.most).contains(value))
-            .map(|(Setting { field, least, most, .. }, _)| PolicyError { field, least, most })
+            .filter_map(|(setting, value)| setting.check(value).err())
             .collect()
+    }
+
+    /// Gives every setting that is out of bounds its default, and returns which those were.
+    pub fn reset_misfits(&mut self) -> Vec<PolicyError> {
+        let values = self.retry.values_mut().into_iter().chain(self.timeouts.values_mut());
+        let values = values
+            .chain(self.breaker.values_mut())
+            .chain([&mut self.key_cooldown_seconds]);
+        let mut misfits = Vec::new();
+        for (setting, value) in Self::settings().into_iter().zip(values) {
+            if let Err(error) = setting.check(*value) {
+                *value = setting.default;
+                misfits.push(error);
+            }
+        }
+        misfits
     }
 
     /// Checks every bound; says which field breaks one.
@@ -186,7 +219,7 @@ impl ProviderPolicy {
 }
 
 /// A change of a [`ProviderPolicy`], setting by setting: what is left out stays as it is. Also what is kept of a provider's
-/// policy: only what somebody has set, so that the rest follows the defaults.
+/// policy: only what was set, so that the rest follows the defaults.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "an object of settings")]
 pub struct PolicyChange {

@@ -88,7 +88,7 @@ impl<K: Kind> Credential<K> {
         }
     }
 
-    /// Checks prefix, length, alphabet and checksum; asks nobody.
+    /// Checks prefix, length, alphabet and checksum; nothing is looked up.
     pub fn parse(text: &str) -> Result<Self, CredentialError> {
         if !text.starts_with(K::PREFIX) {
             return Err(CredentialError::Prefix { expected: K::PREFIX });

@@ -41,7 +41,7 @@ pub const COUNTERS: usize = limit(64, 16);
 /// Bytes of one event that [`crate::UsageChunkFilter`] holds back; usage chunks are far smaller.
 pub const HELD_BYTES: usize = limit(256 * 1024, 512);
 
-/// What stands at the end of text that was cut.
+/// The mark at the end of text that was cut.
 pub const CUT_MARK: &str = "…[cut]";
 
 const fn limit(real: usize, fuzzed: usize) -> usize {

@@ -1,7 +1,7 @@
 //! Who is calling the API: `authorization: Bearer lgu_…`.
 
 use crate::api::error::ApiError;
-use crate::link::service::standing;
+use crate::link::authorization::check_token;
 use crate::state::App;
 use axum::extract::FromRequestParts;
 use http::header;
@@ -33,7 +33,7 @@ impl FromRequestParts<App> for Authenticated {
         };
         let found = app.store.token_authenticate(&plane, &secret.hash()).await?;
         let token = found.ok_or_else(|| refused(app, DenyReason::Unknown))?;
-        standing(&token, app.ambient.now()).map_err(|reason| refused(app, reason))?;
+        check_token(&token, app.ambient.now()).map_err(|reason| refused(app, reason))?;
         app.touch_token(token.token_id).await;
         let principal = Principal::User(UserPrincipal {
             user_id: token.user_id,

@@ -1,16 +1,23 @@
-//! `Idempotency-Key`: the same request again within an hour gets the same answer, secret included. The answer is kept
-//! sealed, in the transaction of the deed itself.
+//! `Idempotency-Key`, for every endpoint whose answer shows a secret once: the same request again within an hour gets the same
+//! answer, secret included, and changes nothing. The answer is kept sealed, in the transaction of the change itself.
 
 use crate::api::error::{ApiError, Validation};
 use crate::state::App;
 use axum::extract::OptionalFromRequestParts;
-use http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use http::request::Parts;
-use lychgate_authz::Caller;
-use lychgate_store::{Idempotency, Operation, Sealed};
+use http::{StatusCode, header};
+use lychgate_authz::{Caller, Principal};
+use lychgate_store::seal::SealError;
+use lychgate_store::{Idempotency, Operation, Sealed, StoreError};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use zeroize::Zeroizing;
+
+const HEADER: &str = "Idempotency-Key";
 
 /// The header's value.
 pub(crate) struct IdempotencyKey(String);
@@ -19,7 +26,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for IdempotencyKey {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, ApiError> {
-        let Some(value) = parts.headers.get("idempotency-key") else {
+        let Some(value) = parts.headers.get(HEADER) else {
             return Ok(None);
         };
         match value.to_str() {
@@ -27,14 +34,13 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for IdempotencyKey {
                 Ok(Some(Self(text.to_owned())))
             }
             _ => {
-                let detail = "must be 1 to 255 visible ASCII characters without spaces".to_owned();
                 let validation = Validation {
-                    field: "Idempotency-Key".to_owned(),
-                    detail,
+                    field: HEADER.to_owned(),
+                    detail: "must be 1 to 255 visible ASCII characters without spaces".to_owned(),
                 };
                 Err(ApiError::invalid(
                     "invalid_request",
-                    "a header does not fit",
+                    "a header is not valid",
                     vec![validation],
                 ))
             }
@@ -42,75 +48,143 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for IdempotencyKey {
     }
 }
 
-/// A request under an idempotency key.
-pub(crate) struct Request<'a> {
-    operation: Operation,
-    key: String,
-    caller: &'a Caller,
-    fingerprint: [u8; 32],
+impl IntoParams for IdempotencyKey {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let text = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(255));
+        let parameter = ParameterBuilder::new()
+            .name(HEADER)
+            .parameter_in(ParameterIn::Header)
+            .description(Some(
+                "A text of the caller's choice, visible ASCII characters without spaces. The same request under the same key \
+                 within an hour gets the same answer, secret included, and changes nothing; another request under it is refused \
+                 (422). Keys are separate for each user and operation.",
+            ))
+            .schema(Some(text));
+        vec![parameter.build()]
+    }
 }
 
-impl<'a> Request<'a> {
-    /// `body` is the request as it was understood, so that white space and the order of fields do not matter.
+/// One request whose answer shows a secret once, under the caller's idempotency key if there is one.
+pub(crate) struct ShownOnce<'a> {
+    app: &'a App,
+    caller: &'a Caller,
+    operation: Operation,
+    key: Option<(String, [u8; 32])>,
+}
+
+impl<'a> ShownOnce<'a> {
+    /// `request` is all that was asked for, as it was understood: white space and the order of fields do not matter.
     pub(crate) fn new(
-        operation: Operation,
-        IdempotencyKey(key): IdempotencyKey,
+        app: &'a App,
         caller: &'a Caller,
-        body: &impl Serialize,
+        operation: Operation,
+        key: Option<IdempotencyKey>,
+        request: &impl Serialize,
     ) -> Result<Self, ApiError> {
-        let body = serde_json::to_vec(body).map_err(ApiError::internal)?;
+        let key = match key {
+            Some(IdempotencyKey(key)) => Some((key, fingerprint(caller, request)?)),
+            None => None,
+        };
         Ok(Self {
+            app,
+            caller,
             operation,
             key,
-            caller,
-            fingerprint: Sha256::digest(body).into(),
+        })
+    }
+
+    /// Answers as before, if this request was answered before; otherwise by `work`, which is not begun until then.
+    pub(crate) async fn answer<T: Serialize>(
+        &self,
+        status: StatusCode,
+        work: impl Future<Output = Result<T, ApiError>>,
+    ) -> Result<Response, ApiError> {
+        if let Some(answer) = self.remembered().await? {
+            return Ok(json(status, &answer));
+        }
+        match work.await {
+            Ok(answer) => Ok(json(status, &text(&answer).map_err(ApiError::internal)?)),
+            // The same request may have been made at the same moment, and have won.
+            Err(error) => match self.remembered().await {
+                Ok(Some(answer)) => Ok(json(status, &answer)),
+                Ok(None) | Err(_) => Err(error),
+            },
+        }
+    }
+
+    /// For the store: remembers the answer that `show` makes of the changed row.
+    pub(crate) fn remember<'s, Row, T: Serialize>(
+        &'s self,
+        show: &'s (impl Fn(&Row) -> T + Sync),
+    ) -> Option<Idempotency<'s, Row>> {
+        let (key, request_fingerprint) = self.key.clone()?;
+        let (row_id, column) = self.sealed_for(&key);
+        let answer = move |row: &Row| {
+            // What is serialised are our own structs of texts and numbers: this can't fail.
+            let answer = text(&show(row)).map_err(|_| SealError::Damaged)?;
+            let (sealer, ambient) = (&self.app.sealer, &self.app.ambient);
+            Ok(sealer.seal_bytes(ambient, &answer, row_id, &column)?.into_bytes())
+        };
+        Some(Idempotency {
+            key,
+            request_fingerprint,
+            answer: Box::new(answer),
         })
     }
 
     /// The answer given before, if there is one; an error where the key was used for another request.
-    pub(crate) async fn remembered(&self, app: &App) -> Result<Option<Zeroizing<Vec<u8>>>, ApiError> {
-        let Some(found) = app
-            .store
-            .idempotency_find(self.caller, self.operation, &self.key)
-            .await?
-        else {
+    async fn remembered(&self) -> Result<Option<Zeroizing<Vec<u8>>>, ApiError> {
+        let Some((key, fingerprint)) = &self.key else {
             return Ok(None);
         };
-        if found.request_fingerprint != self.fingerprint {
+        let found = self.app.store.idempotency_find(self.caller, self.operation, key).await;
+        let found = match found {
+            Ok(Some(found)) => found,
+            // The work itself is refused, too, and the store records that for the audit log.
+            Ok(None) | Err(StoreError::Denied(_)) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        if found.request_fingerprint != *fingerprint {
             return Err(ApiError::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "idempotency_key_reused",
                 "this Idempotency-Key was used for another request; choose a new one",
             ));
         }
-        let (row, column) = self.sealed_for();
-        app.sealer
-            .open_bytes(&Sealed::from_bytes(found.sealed_answer), row, &column)
-            .map(Some)
-            .map_err(ApiError::internal)
-    }
-
-    /// What the store is to keep with the deed.
-    pub(crate) fn remember(&self, app: &App, answer: &[u8]) -> Result<Idempotency, ApiError> {
-        let (row, column) = self.sealed_for();
-        let sealed = app
+        let (row_id, column) = self.sealed_for(key);
+        let opened = self
+            .app
             .sealer
-            .seal_bytes(&app.ambient, answer, row, &column)
-            .map_err(ApiError::internal)?;
-        Ok(Idempotency {
-            key: self.key.clone(),
-            request_fingerprint: self.fingerprint,
-            sealed_answer: sealed.into_bytes(),
-        })
+            .open_bytes(&Sealed::from_bytes(found.sealed_answer), row_id, &column);
+        opened.map(Some).map_err(ApiError::internal)
     }
 
     /// An answer is sealed for its user and key, so that it opens under no other.
-    fn sealed_for(&self) -> (uuid::Uuid, String) {
-        let user = self
-            .caller
-            .principal
-            .user_id()
-            .map_or_else(uuid::Uuid::nil, |user| user.as_uuid());
-        (user, format!("idempotency_keys.sealed_answer {}", self.key))
+    fn sealed_for(&self, key: &str) -> (uuid::Uuid, String) {
+        let user = self.caller.principal.user_id();
+        let user = user.map_or_else(uuid::Uuid::nil, |user| user.as_uuid());
+        (user, format!("idempotency_keys.sealed_answer {key}"))
     }
+}
+
+/// The token in use is part of the request: the answer to one token of a user, which may show a secret that can do more than
+/// another of the user's tokens, is not for that other.
+fn fingerprint(caller: &Caller, request: &impl Serialize) -> Result<[u8; 32], ApiError> {
+    let token = match &caller.principal {
+        Principal::User(user) => Some(user.token_id),
+        Principal::Replica { .. } | Principal::ControlPlane => None,
+    };
+    let text = text(&(token, request)).map_err(ApiError::internal)?;
+    Ok(Sha256::digest(&text).into())
+}
+
+fn text(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
+    serde_json::to_vec(value).map(Zeroizing::new)
+}
+
+fn json(status: StatusCode, body: &[u8]) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], body.to_vec()).into_response()
 }

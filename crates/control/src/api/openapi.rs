@@ -1,8 +1,9 @@
 //! The OpenAPI document: what the handlers' own docs do not say. Committed as `openapi.json` beside this crate's manifest.
 
 use crate::api::error::{ProblemBody, Validation};
+use lychgate_types::Texts;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Components, OpenApi as Document};
+use utoipa::openapi::{Components, Object, ObjectBuilder, OpenApi as Document, Type};
 use utoipa::{Modify, OpenApi};
 
 #[derive(OpenApi)]
@@ -45,6 +46,16 @@ impl Modify for Bearer {
             .get_or_insert_with(Components::new)
             .add_security_scheme("user_token", SecurityScheme::Http(scheme));
     }
+}
+
+/// The schema of a field that holds one of an enum's texts. They are not listed as its only values: a later version may have
+/// more, which a client that was generated from this document must bear.
+pub(crate) fn known_texts<T: Texts>() -> Object {
+    let quoted: Vec<_> = T::ALL.iter().map(|value| format!("`{}`", value.text())).collect();
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some(format!("One of {}.", quoted.join(", "))))
+        .build()
 }
 
 /// The document without its paths.

@@ -34,7 +34,7 @@ pub(super) async fn run(
 }
 
 async fn heard(app: &App) {
-    let beats = app.attachments.beats(app.ambient.now());
+    let beats = app.attachments.take_beats(app.ambient.now());
     if let Err(error) = app.store.replica_heartbeat(&Caller::control_plane(), &beats).await {
         tracing::warn!(error = %chain(&error), "the registry of replicas could not be brought up to date; the next try is soon");
     }

@@ -3,7 +3,7 @@
 //!
 //! The change is committed, so a failure here does not fail the request: the background work tries again a moment later.
 
-use super::{authenticator, feed};
+use super::{feed, key_check};
 use crate::state::App;
 use lychgate_telemetry::error::chain;
 use lychgate_types::GatewayKeyId;
@@ -44,5 +44,5 @@ pub(crate) fn key_deleted(app: &App, key: GatewayKeyId) {
 
 /// A key was changed: closes the attachments it no longer authenticates, and accepts those it does.
 pub(crate) async fn key_changed(app: &App, key: GatewayKeyId) {
-    authenticator::key_changed(app, key).await;
+    key_check::key_changed(app, key).await;
 }

@@ -3,7 +3,7 @@
 //! Not here: how far it was read, and what is sent at once ([`crate::state::feed`]); when it is read (the background work, and
 //! [`super::announce`]).
 
-use super::{authenticator, configuration};
+use super::{configuration, key_check};
 use crate::state::App;
 use lychgate_authz::Caller;
 use lychgate_store::StoreError;
@@ -20,7 +20,7 @@ pub(crate) async fn catch_up(app: &App) -> Result<bool, StoreError> {
 /// Does what is still to be done about what was read. What fails is done at the next call.
 pub(crate) async fn follow_up(app: &App) -> Result<(), StoreError> {
     for key in app.feed.take_keys() {
-        authenticator::key_changed(app, key).await;
+        key_check::key_changed(app, key).await;
     }
     // The mark goes first: what is changed after this is loaded another time.
     if app.feed.take_configuration() {

@@ -1,6 +1,6 @@
-//! The order in which a control plane lets a replica in and answers it: what matters is what is looked up after what.
+//! The order in which a control plane accepts a replica and answers it: what matters is what is looked up after what.
 //!
-//! Not here: where things are looked up ([`Lookups`]), and what follows from them.
+//! Not here: where things are looked up ([`Lookups`]).
 
 use crate::state::attachments::{Attachments, Registration, ReplicaIdentity};
 use crate::state::outbox::Beginning;
@@ -14,46 +14,46 @@ use std::sync::Arc;
 #[async_trait]
 pub(crate) trait Lookups: Send + Sync {
     /// Looks the gateway key up again.
-    async fn key(&self) -> Result<(), LinkError>;
+    async fn refresh_key(&self) -> Result<(), LinkError>;
 
-    /// Whether, as far as is known here, the gateway key lets in.
-    fn still_open(&self) -> Result<(), LinkError>;
+    /// Whether, as far as is known here, the gateway key is accepted.
+    fn check_key(&self) -> Result<(), LinkError>;
 
-    /// How an attachment begins for a replica that has applied the feed up to this place (0: nothing of it).
+    /// How an attachment begins for a replica that has applied the feed up to this position (0: nothing of it).
     async fn beginning(&self, applied: u64) -> Result<Beginning, LinkError>;
 
-    /// What this caller is to be told.
+    /// The configuration for this caller.
     async fn configuration(&self) -> Result<Arc<Configuration>, LinkError>;
 
-    /// Writes the attachment of a replica down; whether it is to take no requests.
-    async fn record_attachment(&self, by: &ReplicaIdentity) -> Result<bool, LinkError>;
+    /// Records the attachment of a replica; returns whether the replica is to drain.
+    async fn record_attachment(&self, identity: &ReplicaIdentity) -> Result<bool, LinkError>;
 
     /// Looks a token up.
     async fn token(&self, token: &SecretHash) -> Result<Option<TokenAuthentication>, LinkError>;
 }
 
-/// Makes an attachment of a registration, for a replica (`by`) or the embedded gateway.
+/// Makes an attachment of a registration, for a replica or (`None`) the embedded gateway.
 pub(crate) async fn attach(
     lookups: &impl Lookups,
     registration: Registration,
-    by: Option<&ReplicaIdentity>,
+    identity: Option<&ReplicaIdentity>,
     applied: u64,
 ) -> Result<Attachment, LinkError> {
-    // Only now that a change of the key would find this attachment is the key looked up (again).
-    lookups.key().await?;
-    lookups.still_open()?;
+    // The key is looked up only now, when a change of it would find this registration.
+    lookups.refresh_key().await?;
+    lookups.check_key()?;
     // Likewise: what is revoked from now on goes into the registration's mailbox.
     let beginning = lookups.beginning(applied).await?;
     let first = lookups.configuration().await?;
-    let drain = match by {
-        Some(by) => lookups.record_attachment(by).await?,
+    let drain = match identity {
+        Some(identity) => lookups.record_attachment(identity).await?,
         None => false,
     };
-    lookups.still_open()?;
+    lookups.check_key()?;
     Ok(registration.into_attachment(&first, beginning, drain))
 }
 
-/// Looks a token up, such as it is when the answer goes out.
+/// Looks a token up, as it is when the answer is sent.
 pub(crate) async fn token(
     lookups: &impl Lookups,
     attachments: &Attachments,
@@ -62,11 +62,11 @@ pub(crate) async fn token(
     loop {
         let before = attachments.revocations();
         let found = lookups.token(token).await?;
-        // A revocation while the look-up was under way: its push may have gone down before this answer could.
+        // A revocation during the look-up may have been sent down before this answer could be.
         if attachments.revocations() != before {
             continue;
         }
-        lookups.still_open()?;
+        lookups.check_key()?;
         return Ok(found);
     }
 }

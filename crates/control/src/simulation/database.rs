@@ -213,7 +213,7 @@ impl Database {
         let (secret, until) = key.secrets.iter().find(|(secret, _)| secret.hash() == *hash)?;
         Some(KeyAuthentication {
             id: key.id,
-            name: "edge".to_owned(),
+            name: "path".to_owned(),
             secret_prefix: secret.prefix().to_owned(),
             state: if key.is_disabled {
                 KeyState::Disabled

@@ -1,7 +1,7 @@
 //! The disk of one replica: real files, of which it is known what would survive a loss of power, and which can be full, or
 //! fail to sync.
 
-use super::dice::Dice;
+use super::rng::Rng;
 use lychgate_gateway::harness::simulated::{Disk, Log};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -14,13 +14,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 const HEADER: usize = 128;
 const FRAME: usize = 100;
 
-/// Stays with the replica's machine when its process ends.
+/// Stays with the replica's host when its process ends.
 #[derive(Debug, Clone)]
 pub(super) struct SimulatedDisk(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    dice: Arc<Dice>,
+    rng: Arc<Rng>,
     state: Mutex<State>,
 }
 
@@ -62,9 +62,9 @@ pub(super) struct Spot {
 }
 
 impl SimulatedDisk {
-    pub(super) fn new(dice: Arc<Dice>) -> Self {
+    pub(super) fn new(rng: Arc<Rng>) -> Self {
         let state = Mutex::default();
-        Self(Arc::new(Shared { dice, state }))
+        Self(Arc::new(Shared { rng, state }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -108,7 +108,7 @@ impl SimulatedDisk {
         let bytes = std::fs::read(&path).unwrap();
         // Behind the header stands a frame; less than all of the shortest there is of it looks like any other cut one.
         if let Some(first) = bytes.get(HEADER..HEADER + FRAME) {
-            let most = self.0.dice.index(FRAME);
+            let most = self.0.rng.index(FRAME);
             let file = OpenOptions::new().append(true).open(&path).unwrap();
             (&file).write_all(&first[..most]).unwrap();
             if let Some(known) = state.files.get_mut(&path) {
@@ -119,25 +119,25 @@ impl SimulatedDisk {
 
     /// Takes what a loss of power takes: of what was not synced, some or all.
     pub(super) fn lose_power(&self) {
-        let dice = &self.0.dice;
+        let rng = &self.0.rng;
         let mut state = self.state();
         state.last = None;
         for (path, known) in std::mem::take(&mut state.files) {
             let Ok(length) = std::fs::metadata(&path).map(|data| data.len()) else {
                 continue;
             };
-            if !known.named && dice.percent(50) {
+            if !known.named && rng.percent(50) {
                 std::fs::remove_file(&path).unwrap();
                 continue;
             }
             let loose = length.saturating_sub(known.synced);
             let file = OpenOptions::new().write(true).open(&path).unwrap();
             if loose > 0 {
-                let at = known.synced + dice.below(loose + 1);
-                match dice.below(4) {
+                let at = known.synced + rng.below(loose + 1);
+                match rng.below(4) {
                     // Blocks reach the disk in any order, so zeros may stand before what was written.
                     0 if at < length => {
-                        let zeros = dice.between(1, length - at);
+                        let zeros = rng.between(1, length - at);
                         let zeros = vec![0; usize::try_from(zeros).unwrap()];
                         file.write_all_at(&zeros, at).unwrap();
                         state.is_damaged = true;
@@ -168,7 +168,7 @@ impl Disk for SimulatedDisk {
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn Log>> {
-        if self.state().trouble == Trouble::Full && self.0.dice.percent(80) {
+        if self.state().trouble == Trouble::Full && self.0.rng.percent(80) {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let file = OpenOptions::new().write(true).create_new(true).open(path)?;
@@ -210,13 +210,13 @@ struct SimulatedLog {
 
 impl Log for SimulatedLog {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        let dice = &self.disk.0.dice;
+        let rng = &self.disk.0.rng;
         let mut state = self.disk.state();
         let full = state.trouble == Trouble::Full;
-        let most = match (full, dice.percent(5)) {
+        let most = match (full, rng.percent(5)) {
             // Some of it may find room.
-            (true, _) => dice.index(bytes.len().min(200)),
-            (false, true) => 1 + dice.index(bytes.len()),
+            (true, _) => rng.index(bytes.len().min(200)),
+            (false, true) => 1 + rng.index(bytes.len()),
             (false, false) => bytes.len(),
         };
         self.file.write_all_at(&bytes[..most], offset)?;
@@ -235,7 +235,7 @@ impl Log for SimulatedLog {
     }
 
     fn truncate(&self, length: u64) -> io::Result<()> {
-        if !self.disk.is_well() && self.disk.0.dice.percent(30) {
+        if !self.disk.is_well() && self.disk.0.rng.percent(30) {
             self.disk.state().is_damaged = true;
             return Err(io::Error::other("not cut"));
         }

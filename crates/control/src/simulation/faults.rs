@@ -1,10 +1,10 @@
 //! What goes wrong, and how it is put right again.
 
+use super::cluster::Cluster;
+use super::control_plane::ControlPlane;
 use super::disk::Trouble;
-use super::edge::State;
-use super::machine::{self, Loss};
-use super::plane::Plane;
-use super::world::World;
+use super::host::{self, Loss};
+use super::network::State;
 use lychgate_types::secret::GatewayKeySecret;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,11 +14,11 @@ use tokio::time::{Instant, sleep};
 /// Kinds of trouble; which of them a run knows is drawn from its seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
-    Edge,
+    Network,
     Partition,
-    Plane,
+    ControlPlane,
     Shutdown,
-    AllPlanes,
+    AllControlPlanes,
     Database,
     Killed,
     Power,
@@ -33,11 +33,11 @@ pub(super) enum Fault {
 }
 
 pub(super) const ALL: [Fault; 16] = [
-    Fault::Edge,
+    Fault::Network,
     Fault::Partition,
-    Fault::Plane,
+    Fault::ControlPlane,
     Fault::Shutdown,
-    Fault::AllPlanes,
+    Fault::AllControlPlanes,
     Fault::Database,
     Fault::Killed,
     Fault::Power,
@@ -52,105 +52,112 @@ pub(super) const ALL: [Fault; 16] = [
 ];
 
 /// Lets something go wrong, and right again by itself.
-pub(super) async fn happen(world: Arc<World>, fault: Fault) {
-    let dice = world.dice.clone();
-    let machine = dice.index(world.settings.replicas);
-    let plane = dice.index(world.settings.planes);
-    let while_ms = dice.pick(&[200, 2000, 8000, 30_000]);
-    let lasts = dice.millis(10, while_ms);
-    world.log(&format!("{fault:?} for {lasts:?}: replica {machine}, plane {plane}"));
+pub(super) async fn happen(cluster: Arc<Cluster>, fault: Fault) {
+    let rng = cluster.rng.clone();
+    let host = rng.index(cluster.settings.replicas);
+    let control_plane = rng.index(cluster.settings.control_planes);
+    let while_ms = rng.pick(&[200, 2000, 8000, 30_000]);
+    let lasts = rng.millis(10, while_ms);
+    cluster.log(&format!(
+        "{fault:?} for {lasts:?}: replica {host}, control_plane {control_plane}"
+    ));
     match fault {
-        Fault::Edge => edge(&world, &[machine], &[plane], lasts).await,
+        Fault::Network => connection(&cluster, &[host], &[control_plane], lasts).await,
         Fault::Partition => {
-            let all: Vec<_> = (0..world.settings.planes).collect();
-            edge(&world, &[machine], &all, lasts).await;
+            let all: Vec<_> = (0..cluster.settings.control_planes).collect();
+            connection(&cluster, &[host], &all, lasts).await;
         }
-        Fault::Plane => planes(&world, &[plane], false, lasts).await,
-        Fault::Shutdown => planes(&world, &[plane], true, lasts).await,
-        Fault::AllPlanes => {
-            let all: Vec<_> = (0..world.settings.planes).collect();
-            planes(&world, &all, dice.percent(50), lasts).await;
+        Fault::ControlPlane => control_planes(&cluster, &[control_plane], false, lasts).await,
+        Fault::Shutdown => control_planes(&cluster, &[control_plane], true, lasts).await,
+        Fault::AllControlPlanes => {
+            let all: Vec<_> = (0..cluster.settings.control_planes).collect();
+            control_planes(&cluster, &all, rng.percent(50), lasts).await;
         }
-        Fault::Database => database(&world, lasts).await,
-        Fault::Killed => process(&world, machine, Loss::Process, lasts).await,
-        Fault::Power => process(&world, machine, Loss::Power, lasts).await,
+        Fault::Database => database(&cluster, lasts).await,
+        Fault::Killed => process(&cluster, host, Loss::Process, lasts).await,
+        Fault::Power => process(&cluster, host, Loss::Power, lasts).await,
         Fault::Stopped => {
             // Not to be given up half way, since nothing but the end of its process ends what then goes on.
-            let ending = world.clone();
-            drop(tokio::spawn(async move { machine::stop(&ending, machine).await }).await);
+            let ending = cluster.clone();
+            drop(tokio::spawn(async move { host::stop(&ending, host).await }).await);
             sleep(lasts).await;
-            machine::start(&world, machine);
+            host::start(&cluster, host);
         }
-        Fault::Disk => disk(&world, machine, lasts.min(Duration::from_secs(6))).await,
-        Fault::Rotation => rotation(&world, machine, lasts).await,
-        Fault::Disabled => disabled(&world, machine, lasts).await,
-        Fault::Deleted => deleted(&world, machine),
-        Fault::Drain => drain(&world, machine, plane).await,
+        Fault::Disk => disk(&cluster, host, lasts.min(Duration::from_secs(6))).await,
+        Fault::Rotation => rotation(&cluster, host, lasts).await,
+        Fault::Disabled => disabled(&cluster, host, lasts).await,
+        Fault::Deleted => deleted(&cluster, host),
+        Fault::Drain => drain(&cluster, host, control_plane).await,
         Fault::Clock => {
-            let most = dice.pick(&[500, 10_000, 7_200_000]);
-            let micros = i64::try_from(dice.between(1, most)).unwrap() * 1000;
-            world.mirror(machine).clock_jumped = true;
-            world.machines[machine]
+            let most = rng.pick(&[500, 10_000, 7_200_000]);
+            let micros = i64::try_from(rng.between(1, most)).unwrap() * 1000;
+            cluster.model(host).clock_jumped = true;
+            cluster.hosts[host]
                 .wall
-                .jump(if dice.percent(50) { micros } else { -micros });
+                .jump(if rng.percent(50) { micros } else { -micros });
         }
         Fault::Pruned => {
-            let mut database = world.database();
+            let mut database = cluster.database();
             let last = usize::try_from(database.last()).unwrap();
-            database.prune(last.saturating_sub(dice.index(2)));
+            database.prune(last.saturating_sub(rng.index(2)));
         }
     }
 }
 
-async fn edge(world: &World, machines: &[usize], planes: &[usize], lasts: Duration) {
-    let kind = world.dice.below(3);
-    let edges = || {
-        let all = machines
+async fn connection(cluster: &Cluster, hosts: &[usize], control_planes: &[usize], lasts: Duration) {
+    let kind = cluster.rng.below(3);
+    let connections = || {
+        let all = hosts
             .iter()
-            .flat_map(|machine| planes.iter().map(move |plane| (*machine, *plane)));
-        all.map(|(machine, plane)| &world.machines[machine].edges[plane])
+            .flat_map(|host| control_planes.iter().map(move |control_plane| (*host, *control_plane)));
+        all.map(|(host, control_plane)| &cluster.hosts[host].connections[control_plane])
     };
-    let slow = world.dice.pick(&[300, 3000]);
-    edges().for_each(|edge| match kind {
-        0 => edge.set(State::Cut),
-        1 => edge.set(State::Silent),
-        _ => edge.slow_down(Some(slow)),
+    let slow = cluster.rng.pick(&[300, 3000]);
+    connections().for_each(|connection| match kind {
+        0 => connection.set(State::Cut),
+        1 => connection.set(State::Silent),
+        _ => connection.slow_down(Some(slow)),
     });
     sleep(lasts).await;
-    edges().for_each(|edge| match kind {
-        0 | 1 => edge.set(State::Open),
-        _ => edge.slow_down(None),
+    connections().for_each(|connection| match kind {
+        0 | 1 => connection.set(State::Open),
+        _ => connection.slow_down(None),
     });
 }
 
-async fn planes(world: &Arc<World>, planes: &[usize], in_order: bool, lasts: Duration) {
-    let ending: Vec<_> = planes.iter().filter_map(|number| world.plane(*number)).collect();
+async fn control_planes(cluster: &Arc<Cluster>, control_planes: &[usize], in_order: bool, lasts: Duration) {
+    let ending: Vec<_> = control_planes
+        .iter()
+        .filter_map(|number| cluster.control_plane(*number))
+        .collect();
     if in_order {
-        ending.iter().for_each(|plane| plane.leave());
-        sleep(world.dice.millis(1, 300)).await;
+        ending.iter().for_each(|control_plane| control_plane.leave());
+        sleep(cluster.rng.millis(1, 300)).await;
     }
-    ending.iter().for_each(|plane| plane.kill());
-    planes.iter().for_each(|number| world.set_plane(*number, None));
+    ending.iter().for_each(|control_plane| control_plane.kill());
+    control_planes
+        .iter()
+        .for_each(|number| cluster.set_control_plane(*number, None));
     sleep(lasts).await;
-    for number in planes {
-        begin(world, *number);
+    for number in control_planes {
+        begin(cluster, *number);
     }
 }
 
 /// Starts a control plane, unless one runs.
-pub(super) fn begin(world: &Arc<World>, number: usize) {
-    if world.plane(number).is_none() {
-        world.set_plane(number, Some(Plane::start(world)));
+pub(super) fn begin(cluster: &Arc<Cluster>, number: usize) {
+    if cluster.control_plane(number).is_none() {
+        cluster.set_control_plane(number, Some(ControlPlane::start(cluster)));
     }
 }
 
-async fn database(world: &World, lasts: Duration) {
+async fn database(cluster: &Cluster, lasts: Duration) {
     let set = |is_down| {
-        world.database().is_down = is_down;
-        *world.database_changed.lock().unwrap() = Instant::now();
+        cluster.database().is_down = is_down;
+        *cluster.database_changed.lock().unwrap() = Instant::now();
     };
     // A record that fails again and again while others pass is set aside; that is not what is to be seen here.
-    if world.database_changed.lock().unwrap().elapsed() < Duration::from_secs(10) {
+    if cluster.database_changed.lock().unwrap().elapsed() < Duration::from_secs(10) {
         return;
     }
     set(true);
@@ -158,116 +165,111 @@ async fn database(world: &World, lasts: Duration) {
     set(false);
 }
 
-async fn process(world: &Arc<World>, machine: usize, loss: Loss, lasts: Duration) {
-    machine::lose(world, machine, loss);
+async fn process(cluster: &Arc<Cluster>, host: usize, loss: Loss, lasts: Duration) {
+    host::lose(cluster, host, loss);
     sleep(lasts).await;
-    machine::start(world, machine);
+    host::start(cluster, host);
 }
 
-async fn disk(world: &World, machine: usize, lasts: Duration) {
-    let place = &world.machines[machine];
+async fn disk(cluster: &Cluster, host: usize, lasts: Duration) {
+    let place = &cluster.hosts[host];
     let set = |trouble| {
         place.disk.trouble(trouble);
         *place.disk_changed.lock().unwrap() = Some(Instant::now());
     };
-    set(world.dice.pick(&[Trouble::Full, Trouble::Unsynced]));
+    set(cluster.rng.pick(&[Trouble::Full, Trouble::Unsynced]));
     sleep(lasts).await;
     set(Trouble::None);
 }
 
 /// Rotates the key of a replica; the new secret comes into its file before the old one's grace is over, or after it.
-async fn rotation(world: &World, machine: usize, grace: Duration) {
-    let key = world.machines[machine].key;
-    let secret = GatewayKeySecret::generate(&world.ambient);
-    world.database().rotate(key, secret.clone(), Instant::now() + grace);
-    sleep(grace.mul_f64(f64::from(world.dice.pick(&[10, 50, 99, 150])) / 100.0)).await;
-    give(world, key, &secret);
+async fn rotation(cluster: &Cluster, host: usize, grace: Duration) {
+    let key = cluster.hosts[host].key;
+    let secret = GatewayKeySecret::generate(&cluster.ambient);
+    cluster.database().rotate(key, secret.clone(), Instant::now() + grace);
+    sleep(grace.mul_f64(f64::from(cluster.rng.pick(&[10, 50, 99, 150])) / 100.0)).await;
+    give(cluster, key, &secret);
 }
 
 /// Writes a secret into the key files of all replicas that have this key.
-pub(super) fn give(world: &World, key: usize, secret: &GatewayKeySecret) {
+pub(super) fn give(cluster: &Cluster, key: usize, secret: &GatewayKeySecret) {
     // Another rotation may have been faster.
-    if world.database().secret(key).hash() != secret.hash() {
+    if cluster.database().secret(key).hash() != secret.hash() {
         return;
     }
-    for (number, machine) in world
-        .machines
-        .iter()
-        .enumerate()
-        .filter(|(_, machine)| machine.key == key)
-    {
-        if machine.key_file.borrow().hash() != secret.hash() {
-            world.log(&format!("replica {number} is given another secret"));
-            world.mirror(number).key_changed();
-            machine.key_file.send_replace(secret.clone());
+    for (number, host) in cluster.hosts.iter().enumerate().filter(|(_, host)| host.key == key) {
+        if host.key_file.borrow().hash() != secret.hash() {
+            cluster.log(&format!("replica {number} is given another secret"));
+            cluster.model(number).key_changed();
+            host.key_file.send_replace(secret.clone());
         }
     }
 }
 
-async fn disabled(world: &World, machine: usize, lasts: Duration) {
-    let key = world.machines[machine].key;
-    world.database().change_key(key, |key| key.is_disabled = true);
+async fn disabled(cluster: &Cluster, host: usize, lasts: Duration) {
+    let key = cluster.hosts[host].key;
+    cluster.database().change_key(key, |key| key.is_disabled = true);
     sleep(lasts).await;
-    world.database().change_key(key, |key| key.is_disabled = false);
+    cluster.database().change_key(key, |key| key.is_disabled = false);
 }
 
-fn deleted(world: &World, machine: usize) {
+fn deleted(cluster: &Cluster, host: usize) {
     // Some replica is to be left.
-    let key = world.machines[machine].key;
+    let key = cluster.hosts[host].key;
     if key == 0 {
         return;
     }
-    world.database().change_key(key, |key| key.is_deleted = true);
-    let out = world.machines.iter().filter(|machine| machine.key == key);
-    out.for_each(|machine| machine.is_out.store(true, Ordering::Relaxed));
-    if let Some(plane) = world.plane(0) {
-        plane.attachments.close_key(world.database().keys[key].id);
+    cluster.database().change_key(key, |key| key.is_deleted = true);
+    let out = cluster.hosts.iter().filter(|host| host.key == key);
+    out.for_each(|host| host.is_out.store(true, Ordering::Relaxed));
+    if let Some(control_plane) = cluster.control_plane(0) {
+        control_plane.attachments.close_key(cluster.database().keys[key].id);
     }
 }
 
-async fn drain(world: &Arc<World>, machine: usize, number: usize) {
-    let (Some(replica), Some(plane)) = (world.replica(machine), world.plane(number)) else {
+async fn drain(cluster: &Arc<Cluster>, host: usize, number: usize) {
+    let (Some(replica), Some(control_plane)) = (cluster.replica(host), cluster.control_plane(number)) else {
         return;
     };
-    let drained = plane.serve(async {
-        world.look_up().await?;
-        world.database().drain(replica.gateway().replica_id());
-        plane.catch_up().await
+    let drained = control_plane.serve(async {
+        cluster.look_up().await?;
+        cluster.database().drain(replica.gateway().replica_id());
+        control_plane.catch_up().await
     });
     drop(drained.await);
 }
 
 /// Puts everything right.
-pub(super) fn heal(world: &Arc<World>) {
-    world.log("everything is put right");
-    world.is_calm.store(true, Ordering::Relaxed);
-    world.database().is_down = false;
-    *world.database_changed.lock().unwrap() = Instant::now();
-    for key in 0..world.settings.keys {
+pub(super) fn heal(cluster: &Arc<Cluster>) {
+    cluster.log("everything is put right");
+    cluster.is_calm.store(true, Ordering::Relaxed);
+    cluster.database().is_down = false;
+    *cluster.database_changed.lock().unwrap() = Instant::now();
+    for key in 0..cluster.settings.keys {
         let secret = {
-            let mut database = world.database();
+            let mut database = cluster.database();
             if database.keys[key].is_disabled {
                 database.change_key(key, |key| key.is_disabled = false);
             }
             database.secret(key)
         };
-        give(world, key, &secret);
+        give(cluster, key, &secret);
     }
-    for number in 0..world.settings.planes {
-        let leaving = |plane: &Arc<Plane>| plane.is_leaving.load(Ordering::Relaxed);
-        if let Some(plane) = world.plane(number).filter(leaving) {
-            plane.kill();
-            world.set_plane(number, None);
+    for number in 0..cluster.settings.control_planes {
+        let leaving = |control_plane: &Arc<ControlPlane>| control_plane.is_leaving.load(Ordering::Relaxed);
+        if let Some(control_plane) = cluster.control_plane(number).filter(leaving) {
+            control_plane.kill();
+            cluster.set_control_plane(number, None);
         }
-        begin(world, number);
+        begin(cluster, number);
     }
-    for (number, machine) in world.machines.iter().enumerate() {
-        machine.disk.trouble(Trouble::None);
-        *machine.disk_changed.lock().unwrap() = Some(Instant::now());
-        for edge in &machine.edges {
-            edge.slow_down(None);
-            edge.set(State::Open);
+    for (number, host) in cluster.hosts.iter().enumerate() {
+        host.disk.trouble(Trouble::None);
+        *host.disk_changed.lock().unwrap() = Some(Instant::now());
+        for connection in &host.connections {
+            connection.slow_down(None);
+            connection.set(State::Open);
         }
-        machine::start(world, number);
+        host::start(cluster, number);
     }
 }

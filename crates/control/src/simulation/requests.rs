@@ -1,8 +1,8 @@
-//! Clients: each request is let in or refused, held for a while, and recorded or given up.
+//! Clients: each request is admitted or refused, held for a while, and recorded or given up.
 
-use super::books::Record;
+use super::cluster::Cluster;
 use super::database::{POISON, PROVIDER, UNFIT};
-use super::world::World;
+use super::ledger::Record;
 use lychgate_gateway::harness::simulated::{Admission, Refused};
 use lychgate_types::InterceptionId;
 use lychgate_types::interception::{CredentialKind, InterceptionRecord, Outcome, Prompt};
@@ -19,14 +19,14 @@ const ROOM_AFTER: Duration = Duration::from_secs(3);
 /// What clients got, until somebody looks.
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
-    let_in: Mutex<BTreeMap<u64, Open>>,
+    admitted: Mutex<BTreeMap<u64, Open>>,
     pub(super) bell: Notify,
 }
 
-/// A request that was let in.
+/// A request that was admitted.
 #[derive(Debug)]
 pub(super) struct Open {
-    pub(super) machine: usize,
+    pub(super) host: usize,
     pub(super) process: u64,
     token: usize,
     admission: Admission,
@@ -35,112 +35,112 @@ pub(super) struct Open {
 impl Arrivals {
     /// In the order in which they came.
     pub(super) fn take(&self) -> BTreeMap<u64, Open> {
-        std::mem::take(&mut self.let_in.lock().unwrap())
+        std::mem::take(&mut self.admitted.lock().unwrap())
     }
 }
 
 /// A client comes with a token; `None`: with one that nobody knows.
-pub(super) fn come(world: &Arc<World>, arrivals: &Arc<Arrivals>, machine: usize, token: Option<usize>) {
-    let (Some(replica), Some(process)) = (world.replica(machine), world.mirror(machine).process) else {
+pub(super) fn come(cluster: &Arc<Cluster>, arrivals: &Arc<Arrivals>, host: usize, token: Option<usize>) {
+    let (Some(replica), Some(process)) = (cluster.replica(host), cluster.model(host).process) else {
         return;
     };
-    let number = world.next();
-    let (world, arrivals) = (world.clone(), arrivals.clone());
+    let number = cluster.next();
+    let (cluster, arrivals) = (cluster.clone(), arrivals.clone());
     tokio::spawn(async move {
         let text = match token {
-            Some(token) => world.database().tokens[token].text.clone(),
-            None => world.stranger.clone(),
+            Some(token) => cluster.database().tokens[token].text.clone(),
+            None => cluster.stranger.clone(),
         };
-        if world.mirror(machine).process != Some(process) {
+        if cluster.model(host).process != Some(process) {
             return;
         }
         let token = token.unwrap_or(usize::MAX);
-        let has_room = has_room(&world, machine);
-        world.mirror(machine).comes(number, token, has_room);
+        let has_room = has_room(&cluster, host);
+        cluster.model(host).comes(number, token, has_room);
         let answer = replica.admit(PROVIDER, &text).await;
-        if world.mirror(machine).process != Some(process) {
+        if cluster.model(host).process != Some(process) {
             return;
         }
-        judge(&world, machine, number, token, &answer);
+        judge(&cluster, host, number, token, &answer);
         if let Ok(admission) = answer {
             let open = Open {
-                machine,
+                host,
                 process,
                 token,
                 admission,
             };
-            arrivals.let_in.lock().unwrap().insert(number, open);
+            arrivals.admitted.lock().unwrap().insert(number, open);
             arrivals.bell.notify_one();
         }
     });
 }
 
-fn has_room(world: &World, machine: usize) -> bool {
-    let place = &world.machines[machine];
+fn has_room(cluster: &Cluster, host: usize) -> bool {
+    let place = &cluster.hosts[host];
     let quiet = place
         .disk_changed
         .lock()
         .unwrap()
         .is_none_or(|at| at.elapsed() > ROOM_AFTER);
-    !world.settings.spool_is_small && place.disk.is_well() && quiet
+    !cluster.settings.spool_is_small && place.disk.is_well() && quiet
 }
 
-fn judge(world: &World, machine: usize, number: u64, token: usize, answer: &Result<Admission, Refused>) {
+fn judge(cluster: &Cluster, host: usize, number: u64, token: usize, answer: &Result<Admission, Refused>) {
     let status = answer.as_ref().err().map(|refused| refused.status);
     let what = answer
         .as_ref()
-        .map_or_else(|refused| refused.message.as_str(), |_| "let in");
-    world.log(&format!(
-        "request {number} of token {token} at replica {machine}: {what}"
-    ));
-    world.mirror(machine).answered_request(number, status);
-    let place = &world.machines[machine];
+        .map_or_else(|refused| refused.message.as_str(), |_| "admitted");
+    cluster.log(&format!("request {number} of token {token} at replica {host}: {what}"));
+    cluster.model(host).answered_request(number, status);
+    let place = &cluster.hosts[host];
     let verdict = match status {
         None => {
-            let lease = (!world.mirror(machine).clock_jumped).then_some(world.settings.lease);
-            let sound = world.sound_since(machine);
-            *place.let_in.lock().unwrap() += 1;
-            world.tokens().let_in(token, sound, world.bound(), lease)
+            let lease = (!cluster.model(host).clock_jumped).then_some(cluster.settings.lease);
+            let sound = cluster.sound_since(host);
+            *place.admitted.lock().unwrap() += 1;
+            cluster.tokens().admitted(token, sound, cluster.bound(), lease)
         }
         Some(401) if token == usize::MAX => Ok(()),
-        Some(401) => world.tokens().deny(token).map_err(str::to_owned),
+        Some(401) => cluster.tokens().deny(token).map_err(str::to_owned),
         Some(503) => Ok(()),
         Some(status) => Err(format!("nobody expects {status}")),
     };
     if let Err(why) = verdict {
-        world.broken(format!(
-            "replica {machine}, token {token}, request {number}: {what}, but {why}"
+        cluster.broken(format!(
+            "replica {host}, token {token}, request {number}: {what}, but {why}"
         ));
     }
 }
 
 /// A request ends with its record.
-pub(super) fn finish(world: &Arc<World>, number: u64, open: Open) {
+pub(super) fn finish(cluster: &Arc<Cluster>, number: u64, open: Open) {
     let Open {
-        machine,
+        host,
         process,
         token,
         admission,
     } = open;
-    let place = &world.machines[machine];
+    let place = &cluster.hosts[host];
     let id = place.ambient.new_id();
-    let model = match world.dice.below(100) {
-        odd if odd < world.settings.odd_records && odd % 2 == 0 && poison_is_due(world) => format!("{POISON}-{number}"),
-        odd if odd < world.settings.odd_records => format!("{UNFIT}-{number}"),
+    let model = match cluster.rng.below(100) {
+        odd if odd < cluster.settings.odd_records && odd % 2 == 0 && poison_is_due(cluster) => {
+            format!("{POISON}-{number}")
+        }
+        odd if odd < cluster.settings.odd_records => format!("{UNFIT}-{number}"),
         _ => format!("model-{number}"),
     };
-    let record = record(world, machine, token, id, &model);
-    let disk_was_well = has_room(world, machine) || (place.disk.is_well() && world.settings.spool_is_small);
+    let record = record(cluster, host, token, id, &model);
+    let disk_was_well = has_room(cluster, host) || (place.disk.is_well() && cluster.settings.spool_is_small);
     place.disk.take_last();
-    world.log(&format!("request {number} ends at replica {machine} as {model}"));
-    let unrecorded = world.replica(machine).map(|replica| replica.gateway().unrecorded());
+    cluster.log(&format!("request {number} ends at replica {host} as {model}"));
+    let unrecorded = cluster.replica(host).map(|replica| replica.gateway().unrecorded());
     let kept = admission.finish(record);
-    let given_up = world.replica(machine).map(|replica| replica.gateway().unrecorded()) != unrecorded;
+    let given_up = cluster.replica(host).map(|replica| replica.gateway().unrecorded()) != unrecorded;
     let entry = Record {
         model,
-        machine,
+        host,
         process,
-        order: world.next(),
+        order: cluster.next(),
         at: Instant::now(),
         spot: place.disk.take_last(),
         disk_was_well,
@@ -149,33 +149,33 @@ pub(super) fn finish(world: &Arc<World>, number: u64, open: Open) {
         committed: false,
         failed: false,
     };
-    world.books().finished(id, entry);
-    let world = world.clone();
+    cluster.ledger().finished(id, entry);
+    let cluster = cluster.clone();
     tokio::spawn(async move {
-        if kept.await && world.mirror(machine).process == Some(process) {
-            world.books().completed(id);
+        if kept.await && cluster.model(host).process == Some(process) {
+            cluster.ledger().completed(id);
         }
     });
 }
 
 /// Each poison record takes its time to be found. And in a small spool it can be alone for ever: while there is no room, no
 /// other record passes it.
-fn poison_is_due(world: &World) -> bool {
-    !world.settings.spool_is_small && world.books().poison() < 2
+fn poison_is_due(cluster: &Cluster) -> bool {
+    !cluster.settings.spool_is_small && cluster.ledger().poison() < 2
 }
 
-fn record(world: &World, machine: usize, token: usize, id: InterceptionId, model: &str) -> InterceptionRecord {
-    let now = world.machines[machine].ambient.now();
-    let length = world
-        .dice
-        .below(if world.settings.spool_is_small { 12_000 } else { 600 });
+fn record(cluster: &Cluster, host: usize, token: usize, id: InterceptionId, model: &str) -> InterceptionRecord {
+    let now = cluster.hosts[host].ambient.now();
+    let length = cluster
+        .rng
+        .below(if cluster.settings.spool_is_small { 12_000 } else { 600 });
     let prompt = Prompt {
         provider_response_id: String::new(),
         prompt: "p".repeat(usize::try_from(length).unwrap()),
     };
     InterceptionRecord {
         id,
-        token_hash: world.database().tokens[token].hash,
+        token_hash: cluster.database().tokens[token].hash,
         provider: PROVIDER.to_owned(),
         provider_type: ProviderType::Anthropic,
         api: Api::AnthropicMessages,

@@ -52,7 +52,7 @@ impl Tokens {
 
     /// What is wrong with letting a request in. `sound`: since when nothing keeps changes from the replica, `bound`: how
     /// long they may take then; `lease`: how long they may take in any case, where that can be told.
-    pub(super) fn let_in(
+    pub(super) fn admitted(
         &self,
         token: usize,
         sound: Option<Instant>,

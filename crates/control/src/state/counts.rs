@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 pub(crate) struct Counts {
     /// Requests to the API.
     pub(crate) api: Tally<StatusClass>,
-    /// Callers of the API who were not let in.
+    /// Callers of the API who were not authenticated.
     pub(crate) strangers: Tally<AuthenticationFailure>,
     /// Calls over the control link that failed inside.
     pub(crate) link_calls_failed: Counter,

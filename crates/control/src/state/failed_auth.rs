@@ -1,22 +1,22 @@
-//! Failed attempts of replicas: counted and limited per source address, reported in aggregate. All state is bounded, and a
-//! source over its limit costs no look-up in the database.
+//! Failed authentications of replicas: counted and limited per source address, reported in aggregate. All state is bounded, and
+//! a source over its limit costs no look-up in the database.
 
 use lychgate_telemetry::metrics::Tally;
-use lychgate_telemetry::metrics::labels::KeyRefusal;
+use lychgate_types::KeyRefusal;
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Failures that a source has within [`WINDOW`] before it is refused unheard.
+/// Failures of one source within [`WINDOW`] after which it is refused without a look-up.
 const LIMIT: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(60);
-/// Beyond these, sources share one count, and so do reports.
+/// Sources beyond these share one count, and reports beyond these one report.
 const MAX_SOURCES: usize = 4096;
 const MAX_REPORTS: usize = 256;
 
-/// What is known of failed attempts.
+/// The failed authentications of this control plane.
 #[derive(Default)]
 pub(crate) struct FailedAuth {
     state: Mutex<State>,
@@ -26,19 +26,19 @@ pub(crate) struct FailedAuth {
 
 #[derive(Default)]
 struct State {
-    /// Per source: failures, and when the first of them was. `None` counts for all that have no place of their own.
+    /// Per source: failures, and when the first of them was. `None` counts for all sources without an entry of their own.
     failures: HashMap<Option<IpAddr>, (u32, Instant)>,
     unreported: HashMap<Failure, u64>,
 }
 
-/// What failed; attempts that are equal in this are reported as one.
+/// What failed; failures that are equal in this are reported as one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Failure {
-    /// Where from; the network for IPv6.
+    /// The address; for IPv6 its network.
     pub(crate) source: Option<IpAddr>,
-    /// In a word.
+    /// The name of the reason.
     pub(crate) reason: &'static str,
-    /// The key's public prefix, where its checksum was right.
+    /// The key's public prefix, if its checksum was right.
     pub(crate) prefix: Option<String>,
 }
 
@@ -53,8 +53,8 @@ impl FailedAuth {
             .is_none_or(|(count, since)| *count < LIMIT || since.elapsed() >= WINDOW)
     }
 
-    /// Notes a failure that counts against its source.
-    pub(crate) fn failed(&self, source: Option<IpAddr>, reason: KeyRefusal, prefix: Option<&str>) {
+    /// A failure that counts against its source.
+    pub(crate) fn count(&self, source: Option<IpAddr>, reason: KeyRefusal, prefix: Option<&str>) {
         self.refusals.count(reason);
         let mut state = self.state();
         let slot = state.slot(source.map(network));
@@ -66,8 +66,8 @@ impl FailedAuth {
         state.report(source, reason.as_str(), prefix);
     }
 
-    /// Notes a failure of somebody who did show a key of this deployment: reported, but not counted against the source.
-    pub(crate) fn note(&self, source: Option<IpAddr>, reason: KeyRefusal, prefix: Option<&str>) {
+    /// A failure with a key of this deployment: reported, but not counted against its source.
+    pub(crate) fn report(&self, source: Option<IpAddr>, reason: KeyRefusal, prefix: Option<&str>) {
         self.refusals.count(reason);
         self.state().report(source, reason.as_str(), prefix);
     }
@@ -108,7 +108,7 @@ impl State {
     }
 }
 
-/// One IPv6 host has a whole /64 to come from.
+/// An IPv6 host can use any address of its /64.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
@@ -129,13 +129,13 @@ mod tests {
         let failed_auth = FailedAuth::default();
         for _ in 0..LIMIT {
             assert!(failed_auth.may_try(v4(1)));
-            failed_auth.failed(v4(1), KeyRefusal::Unknown, None);
+            failed_auth.count(v4(1), KeyRefusal::Unknown, None);
         }
         assert!(!failed_auth.may_try(v4(1)));
         assert!(failed_auth.may_try(v4(2)));
         tokio::time::advance(WINDOW).await;
         assert!(failed_auth.may_try(v4(1)));
-        failed_auth.failed(v4(1), KeyRefusal::Unknown, None);
+        failed_auth.count(v4(1), KeyRefusal::Unknown, None);
         assert!(failed_auth.may_try(v4(1)), "a new window begins at one");
     }
 
@@ -143,7 +143,7 @@ mod tests {
     async fn a_flood_is_bounded() {
         let failed_auth = FailedAuth::default();
         for n in 0..20_000u32 {
-            failed_auth.failed(
+            failed_auth.count(
                 Some(IpAddr::from(n.to_be_bytes())),
                 KeyRefusal::Unknown,
                 Some(&n.to_string()),

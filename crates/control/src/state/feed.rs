@@ -44,13 +44,13 @@ impl Feed {
         let _turn = self.turn.lock().await;
         let mut any = false;
         loop {
-            let place = attachments.place();
-            match read(place).await? {
-                Changes::Since { upto, .. } if upto == place => return Ok(any),
+            let position = attachments.position();
+            match read(position).await? {
+                Changes::Since { upto, .. } if upto == position => return Ok(any),
                 Changes::Since { changes, upto } => self.apply(attachments, &changes, upto),
                 Changes::Gap { now } => {
-                    tracing::warn!(place, now, "changes were missed; every replica has to attach again");
-                    attachments.lose_track(now);
+                    tracing::warn!(position, now, "changes were missed; every replica has to attach again");
+                    attachments.restart_all(now);
                 }
             }
             any = true;

@@ -1,10 +1,9 @@
-//! A gateway key that is in use, by one of its secrets: whether it still lets in, and from where. Asked on every call, so it
-//! costs the database one look-up a second at most; a change on this control plane is known at once, in memory.
+//! The gateway keys in use, and whether each is accepted. Checked on every call, so it costs the database at most two look-ups a
+//! second per key; a change made on this control plane is known at once, in memory.
 
-use lychgate_link::{CloseReason, RefusalReason};
 use lychgate_store::{KeyAuthentication, KeyState, SecretState};
 use lychgate_types::secret::SecretHash;
-use lychgate_types::{Cidr, GatewayKeyId};
+use lychgate_types::{Cidr, GatewayKeyId, KeyRefusal};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -12,14 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long a look-up of a key's state is believed: "within a second, on every control plane".
-const BELIEVED: Duration = Duration::from_millis(500);
-/// How long the session of a deleted key is kept, so that a replica hears "revoked" rather than "unknown".
-const GONE_IS_KEPT: Duration = Duration::from_secs(60);
+/// How long a look-up of a key's state is trusted: "within a second, on every control plane".
+const TRUSTED: Duration = Duration::from_millis(500);
+/// How long the session of a deleted key is kept, so that a replica is told "revoked" rather than "unknown".
+const DELETED_IS_KEPT: Duration = Duration::from_secs(60);
 /// `last_used_at` is written at most this often.
 const TOUCH: Duration = Duration::from_secs(60);
 
-/// One secret of a key, in use. A key that is being rotated has two.
+/// One secret of a gateway key, in use. A key that is being rotated has two.
 pub(crate) struct KeySession {
     pub(crate) key_id: GatewayKeyId,
     pub(crate) name: String,
@@ -31,44 +30,45 @@ pub(crate) struct KeySession {
 
 #[derive(Default)]
 struct State {
-    /// The key was deleted, which is for ever.
-    gone: Option<Instant>,
-    known: Option<Known>,
+    /// When the deletion of the key was noticed; a deleted key never comes back.
+    deleted: Option<Instant>,
+    looked_up: Option<LookedUp>,
     touched: Option<Instant>,
 }
 
-/// What a look-up found.
-struct Known {
-    /// When it began: of two look-ups the one that began later counts.
+/// The result of a look-up.
+struct LookedUp {
+    /// When it began: of two look-ups, the one that began later counts.
     since: Instant,
-    standing: Standing,
+    access: Access,
 }
 
-enum Standing {
-    /// It lets in, from these networks or (`None`) from anywhere.
-    Open(Option<Vec<Cidr>>),
-    /// It lets nobody in.
-    Shut(CloseReason),
+enum Access {
+    /// From these networks or (`None`) from anywhere.
+    Allowed(Option<Vec<Cidr>>),
+    Refused(KeyRefusal),
 }
 
-impl Standing {
+impl Access {
     fn of(found: KeyAuthentication) -> Self {
         match (found.secret, found.state) {
-            (SecretState::Rotated, _) => Self::Shut(CloseReason::KeyRotated),
-            (_, KeyState::Disabled) => Self::Shut(CloseReason::KeyDisabled),
-            (_, KeyState::Expired) => Self::Shut(CloseReason::KeyExpired),
-            (SecretState::Present | SecretState::InGrace { .. }, KeyState::Active) => Self::Open(found.allowed_cidrs),
+            (SecretState::Rotated, _) => Self::Refused(KeyRefusal::Rotated),
+            (_, KeyState::Disabled) => Self::Refused(KeyRefusal::Disabled),
+            (_, KeyState::Expired) => Self::Refused(KeyRefusal::Expired),
+            (SecretState::Present | SecretState::InGrace { .. }, KeyState::Active) => {
+                Self::Allowed(found.allowed_cidrs)
+            }
         }
     }
 
-    /// Why it does not let this source in, if it does not. A source that is not known lies in no network.
-    fn against(&self, source: Option<IpAddr>) -> Option<CloseReason> {
+    /// Why this source is refused, if it is. An unknown source is in no network.
+    fn refusal(&self, source: Option<IpAddr>) -> Option<KeyRefusal> {
         match self {
-            Self::Shut(reason) => Some(*reason),
-            Self::Open(None) => None,
-            Self::Open(Some(allowed)) => {
-                let lies_in = |address| allowed.iter().any(|network| network.contains(address));
-                (!source.is_some_and(lies_in)).then_some(CloseReason::SourceNotAllowed)
+            Self::Refused(reason) => Some(*reason),
+            Self::Allowed(None) => None,
+            Self::Allowed(Some(networks)) => {
+                let is_inside = |address| networks.iter().any(|network| network.contains(address));
+                (!source.is_some_and(is_inside)).then_some(KeyRefusal::SourceNotAllowed)
             }
         }
     }
@@ -81,7 +81,7 @@ impl std::fmt::Debug for KeySession {
 }
 
 impl KeySession {
-    /// A session of which it is not known yet whether the key still lets in.
+    /// A session whose key has not been looked up yet.
     pub(crate) fn new(key_id: GatewayKeyId, name: String, prefix: String, hash: SecretHash) -> Self {
         let state = Mutex::default();
         Self {
@@ -97,51 +97,40 @@ impl KeySession {
         look(&mut self.state.lock())
     }
 
-    /// Why it does not let this source in, if it does not.
-    pub(crate) fn shut_to(&self, source: Option<IpAddr>) -> Option<CloseReason> {
-        self.with(|state| match (&state.gone, &state.known) {
-            (Some(_), _) => Some(CloseReason::KeyRevoked),
-            (None, Some(known)) => known.standing.against(source),
+    /// Why a replica at this source is refused, if it is, as far as is known here.
+    pub(crate) fn refusal(&self, source: Option<IpAddr>) -> Option<KeyRefusal> {
+        self.with(|state| match (&state.deleted, &state.looked_up) {
+            (Some(_), _) => Some(KeyRefusal::Revoked),
+            (None, Some(found)) => found.access.refusal(source),
             (None, None) => None,
         })
     }
 
-    /// The same, as the source hears it.
-    pub(crate) fn refusal(&self, source: Option<IpAddr>) -> Option<RefusalReason> {
-        self.shut_to(source).map(|reason| match reason {
-            CloseReason::KeyExpired => RefusalReason::KeyExpired,
-            CloseReason::KeyRotated => RefusalReason::KeyRotated,
-            CloseReason::KeyDisabled => RefusalReason::KeyDisabled,
-            CloseReason::SourceNotAllowed => RefusalReason::SourceNotAllowed,
-            CloseReason::KeyRevoked | CloseReason::ShuttingDown => RefusalReason::KeyRevoked,
-        })
-    }
-
-    /// Whether nothing has to be looked up: the last look-up is recent, or the key is gone.
+    /// Whether no look-up is needed: the last one is recent, or the key was deleted.
     pub(crate) fn is_fresh(&self) -> bool {
         self.with(|state| {
-            let recent = |known: &Known| known.since.elapsed() < BELIEVED;
-            state.gone.is_some() || state.known.as_ref().is_some_and(recent)
+            let is_recent = |found: &LookedUp| found.since.elapsed() < TRUSTED;
+            state.deleted.is_some() || state.looked_up.as_ref().is_some_and(is_recent)
         })
     }
 
-    /// Notes what a look-up, begun at `since`, found; nothing: the key is gone.
-    pub(crate) fn learn(&self, since: Instant, found: Option<KeyAuthentication>) {
-        let Some(found) = found else { return self.gone() };
+    /// Stores the result of a look-up that began at `since`; `None`: the key was deleted.
+    pub(crate) fn update(&self, since: Instant, found: Option<KeyAuthentication>) {
+        let Some(found) = found else { return self.mark_deleted() };
         self.with(|state| {
-            if state.known.as_ref().is_none_or(|known| known.since <= since) {
-                let standing = Standing::of(found);
-                state.known = Some(Known { since, standing });
+            if state.looked_up.as_ref().is_none_or(|last| last.since <= since) {
+                let access = Access::of(found);
+                state.looked_up = Some(LookedUp { since, access });
             }
         });
     }
 
-    /// Notes that the key was deleted.
-    pub(crate) fn gone(&self) {
-        self.with(|state| state.gone = state.gone.or_else(|| Some(Instant::now())));
+    /// The key was deleted.
+    pub(crate) fn mark_deleted(&self) {
+        self.with(|state| state.deleted = state.deleted.or_else(|| Some(Instant::now())));
     }
 
-    /// Whether `last_used_at` is due; says yes once a minute.
+    /// Whether `last_used_at` is due; true once a minute.
     pub(crate) fn touch_is_due(&self) -> bool {
         self.with(|state| {
             let due = state.touched.is_none_or(|at| at.elapsed() >= TOUCH);
@@ -153,7 +142,7 @@ impl KeySession {
     }
 }
 
-/// The key_sessions of all secrets in use, by the hash that replicas show. Bounded by the number of secrets that exist.
+/// The sessions of all secrets in use, by hash. Bounded by the number of secrets that exist.
 #[derive(Default)]
 pub(crate) struct KeySessions(Mutex<HashMap<SecretHash, Arc<KeySession>>>);
 
@@ -164,23 +153,23 @@ impl KeySessions {
 
     /// The session of the secret with this hash, if it is in use.
     pub(crate) fn get(&self, hash: &SecretHash) -> Option<Arc<KeySession>> {
-        self.with(|key_sessions| key_sessions.get(hash).cloned())
+        self.with(|sessions| sessions.get(hash).cloned())
     }
 
-    /// Takes a session in, unless another task was faster; answers the one that is in.
-    pub(crate) fn enter(&self, session: KeySession) -> Arc<KeySession> {
-        self.with(|key_sessions| {
-            key_sessions
+    /// Adds a session, unless another task was faster; returns the one that is kept.
+    pub(crate) fn get_or_insert(&self, session: KeySession) -> Arc<KeySession> {
+        self.with(|sessions| {
+            sessions
                 .entry(session.hash)
                 .or_insert_with(|| Arc::new(session))
                 .clone()
         })
     }
 
-    /// The key_sessions of this key.
+    /// The sessions of this key.
     pub(crate) fn of(&self, key_id: GatewayKeyId) -> Vec<Arc<KeySession>> {
-        self.with(|key_sessions| {
-            key_sessions
+        self.with(|sessions| {
+            sessions
                 .values()
                 .filter(|session| session.key_id == key_id)
                 .cloned()
@@ -188,15 +177,16 @@ impl KeySessions {
         })
     }
 
-    /// Forgets key_sessions that nobody holds and those of keys gone for long; answers the others whose keys are there.
+    /// Forgets sessions that are no longer used, and those of keys deleted a while ago; returns the remaining ones whose keys
+    /// exist.
     pub(crate) fn sweep(&self) -> Vec<Arc<KeySession>> {
-        self.with(|key_sessions| {
-            key_sessions.retain(|_, session| match session.with(|state| state.gone) {
-                Some(at) => at.elapsed() < GONE_IS_KEPT,
+        self.with(|sessions| {
+            sessions.retain(|_, session| match session.with(|state| state.deleted) {
+                Some(at) => at.elapsed() < DELETED_IS_KEPT,
                 None => Arc::strong_count(session) > 1 || session.is_fresh(),
             });
-            let there = |session: &&Arc<KeySession>| session.with(|state| state.gone.is_none());
-            key_sessions.values().filter(there).cloned().collect()
+            let exists = |session: &&Arc<KeySession>| session.with(|state| state.deleted.is_none());
+            sessions.values().filter(exists).cloned().collect()
         })
     }
 }
@@ -223,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_reason_of_these_is_told_rotated_disabled_expired_source() {
+    fn of_several_reasons_rotated_goes_before_disabled_before_expired_before_source() {
         let (session, elsewhere) = (session(), Some(IpAddr::from([192, 0, 2, 1])));
         let until = Timestamp::from_micros(0);
         let nowhere: Option<&[&str]> = Some(&["10.0.0.0/8"]);
@@ -232,79 +222,79 @@ mod tests {
                 KeyState::Disabled,
                 SecretState::Rotated,
                 nowhere,
-                Some(CloseReason::KeyRotated),
+                Some(KeyRefusal::Rotated),
             ),
             (
                 KeyState::Disabled,
                 SecretState::InGrace { until },
                 nowhere,
-                Some(CloseReason::KeyDisabled),
+                Some(KeyRefusal::Disabled),
             ),
             (
                 KeyState::Expired,
                 SecretState::Present,
                 nowhere,
-                Some(CloseReason::KeyExpired),
+                Some(KeyRefusal::Expired),
             ),
             (
                 KeyState::Active,
                 SecretState::Present,
                 nowhere,
-                Some(CloseReason::SourceNotAllowed),
+                Some(KeyRefusal::SourceNotAllowed),
             ),
             (KeyState::Active, SecretState::InGrace { until }, None, None),
         ] {
-            session.learn(Instant::now(), found(state, secret, allowed));
-            assert_eq!(session.shut_to(elsewhere), reason);
+            session.update(Instant::now(), found(state, secret, allowed));
+            assert_eq!(session.refusal(elsewhere), reason);
         }
     }
 
     #[test]
-    fn an_unknown_source_lies_in_no_network() {
+    fn an_unknown_source_is_in_no_network() {
         let session = session();
-        session.learn(
+        session.update(
             Instant::now(),
             found(KeyState::Active, SecretState::Present, Some(&["0.0.0.0/0", "::/0"])),
         );
-        assert_eq!(session.shut_to(None), Some(CloseReason::SourceNotAllowed));
-        assert_eq!(session.shut_to(Some(IpAddr::from([192, 0, 2, 1]))), None);
+        assert_eq!(session.refusal(None), Some(KeyRefusal::SourceNotAllowed));
+        assert_eq!(session.refusal(Some(IpAddr::from([192, 0, 2, 1]))), None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn of_two_look_ups_the_one_that_began_later_counts_and_deletion_is_for_ever() {
+    async fn of_two_look_ups_the_one_that_began_later_counts_and_deletion_is_final() {
         let session = session();
         assert!(!session.is_fresh());
         let before = Instant::now();
         tokio::time::advance(Duration::from_millis(1)).await;
-        session.learn(Instant::now(), found(KeyState::Disabled, SecretState::Present, None));
-        session.learn(before, found(KeyState::Active, SecretState::Present, None));
-        assert_eq!(session.shut_to(None), Some(CloseReason::KeyDisabled));
+        session.update(Instant::now(), found(KeyState::Disabled, SecretState::Present, None));
+        session.update(before, found(KeyState::Active, SecretState::Present, None));
+        assert_eq!(session.refusal(None), Some(KeyRefusal::Disabled));
         assert!(session.is_fresh());
-        tokio::time::advance(BELIEVED).await;
+        tokio::time::advance(TRUSTED).await;
         assert!(!session.is_fresh());
-        session.learn(Instant::now(), found(KeyState::Active, SecretState::Present, None));
-        assert_eq!(session.shut_to(None), None);
-        session.learn(Instant::now(), None);
-        session.learn(Instant::now(), found(KeyState::Active, SecretState::Present, None));
-        assert_eq!(session.shut_to(None), Some(CloseReason::KeyRevoked));
+        session.update(Instant::now(), found(KeyState::Active, SecretState::Present, None));
+        assert_eq!(session.refusal(None), None);
+        session.update(Instant::now(), None);
+        session.update(Instant::now(), found(KeyState::Active, SecretState::Present, None));
+        assert_eq!(session.refusal(None), Some(KeyRefusal::Revoked));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn gates_are_forgotten_when_nobody_holds_them() {
-        let key_sessions = KeySessions::default();
-        let held = key_sessions.enter(session());
-        assert_eq!(key_sessions.of(held.key_id).len(), 1);
-        assert_eq!(key_sessions.sweep().len(), 1);
+    async fn sessions_are_forgotten_when_unused() {
+        let sessions = KeySessions::default();
+        let held = sessions.get_or_insert(session());
+        assert_eq!(sessions.of(held.key_id).len(), 1);
+        assert_eq!(sessions.sweep().len(), 1);
         let (hash, key_id) = (held.hash, held.key_id);
-        held.gone();
-        assert!(key_sessions.sweep().is_empty());
+        held.mark_deleted();
+        assert!(sessions.sweep().is_empty());
         drop(held);
-        assert!(key_sessions.get(&hash).is_some(), "kept, so that it can say why");
-        tokio::time::advance(GONE_IS_KEPT).await;
-        key_sessions.sweep();
-        assert!(key_sessions.of(key_id).is_empty());
-        drop(key_sessions.enter(session()));
-        key_sessions.sweep();
-        assert!(key_sessions.get(&hash).is_none());
+        assert!(sessions.get(&hash).is_some(), "kept, so that it can say why");
+        tokio::time::advance(DELETED_IS_KEPT).await;
+        sessions.sweep();
+        assert!(sessions.of(key_id).is_empty());
+        drop(sessions.get_or_insert(session()));
+        sessions.sweep();
+        assert!(sessions.get(&hash).is_none());
     }
 }

@@ -1,9 +1,9 @@
-//! What waits to go down one attachment. Bounded by coalescing: only the newest configuration is kept, and revoked tokens
-//! are a set of hashes; so a replica that reads slowly holds up nobody, and one that reads nothing is let go.
+//! What waits to go down one attachment. Bounded by coalescing: only the newest configuration is kept, and revoked tokens are a
+//! set of hashes. So a replica that reads slowly holds up nobody, and one that reads nothing is detached.
 //!
-//! Each message says from which place in the feed of changes to which it brings the replica. Only revocations depend on that
-//! order: configuration and drain are told anew at each attachment. So a message may go before one that waits behind it, but
-//! none may claim a place for which a revocation still waits.
+//! Each message carries the positions in the feed of changes from which and to which it brings the replica. Only revocations
+//! depend on that order: configuration and drain are sent anew at each attachment. So a message may overtake another that waits,
+//! but none may claim a position for which a revocation still waits.
 
 use futures_util::stream::{self, BoxStream, StreamExt};
 use lychgate_link::{CloseReason, Configuration, Down, LinkError, Message};
@@ -13,9 +13,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
-/// So many revoked tokens wait for one replica; one that has more waiting attaches anew and asks again about all.
+/// So many revoked tokens wait for one replica at most; one with more attaches anew and asks again about every token.
 pub(crate) const MOST_REVOKED: u32 = 50_000;
-/// So many go into one message.
+/// So many go into one message at most.
 const REVOKED_PER_MESSAGE: usize = 10_000;
 
 /// One attachment's queue. Many post, one reads.
@@ -31,17 +31,17 @@ struct State {
     configuration: Option<Arc<Configuration>>,
     /// Version of the newest configuration posted: late posts of older ones are dropped.
     newest: Option<u64>,
-    /// Whether the first configuration went down; nothing but a close may go before it.
+    /// Whether the first configuration was sent; nothing but a close may go before it.
     started: bool,
-    /// Whether the first configuration says that leases are still good.
+    /// Whether the first configuration says that leases are still valid.
     resumed: bool,
     revoked: HashSet<SecretHash>,
     drain: bool,
     /// Whether the replica was told to drain, or is about to be.
     told_to_drain: bool,
-    /// The place in the feed to which what went down has brought the replica.
+    /// The position in the feed that the messages sent have brought the replica to.
     sent: u64,
-    /// The place to which what waits here brings it.
+    /// The position that the messages waiting here will bring it to.
     upto: u64,
     close: Option<CloseReason>,
     ended: bool,
@@ -50,36 +50,36 @@ struct State {
 /// How an attachment begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Beginning {
-    /// The replica forgets what it believes.
+    /// The replica forgets its leases.
     Anew,
-    /// The replica goes on from the place in the feed that it came with.
+    /// The replica continues from its own position in the feed.
     Resumed {
-        /// That place.
+        /// That position.
         after: u64,
         /// The tokens revoked since.
         revoked: Vec<SecretHash>,
-        /// Up to this place.
+        /// Up to this position.
         upto: u64,
     },
 }
 
-/// How an attachment ended, as far as it ended from here.
+/// How this side ended an attachment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// It did not: the replica went.
+    /// It did not.
     Open,
-    /// With a word to the replica.
+    /// With a close message.
     Closed(CloseReason),
-    /// Without: another attachment has taken its place, or is to.
+    /// Without a message: another attachment replaces it.
     Replaced,
 }
 
 impl Mailbox {
-    /// An empty one, for a replica that is told this spool key and what is in the feed after `place`.
-    pub(crate) fn new(spool_key: SpoolKey, place: u64) -> Self {
+    /// An empty one, for a replica that gets this spool key and what is in the feed after `position`.
+    pub(crate) fn new(spool_key: SpoolKey, position: u64) -> Self {
         let state = State {
-            sent: place,
-            upto: place,
+            sent: position,
+            upto: position,
             ..State::default()
         };
         Self {
@@ -89,7 +89,7 @@ impl Mailbox {
         }
     }
 
-    /// Begins: the first configuration goes down next.
+    /// Begins: the first configuration is sent next.
     pub(crate) fn begin(&self, first: &Arc<Configuration>, beginning: Beginning) {
         self.post_configuration(first);
         if let Beginning::Resumed { after, revoked, upto } = beginning {
@@ -113,7 +113,7 @@ impl Mailbox {
         });
     }
 
-    /// Posts all that the feed has up to this place: tokens that must not be believed any longer.
+    /// Posts the tokens that the feed revokes up to this position.
     pub(crate) fn post_revoked(&self, tokens: &[SecretHash], upto: u64) {
         self.change(|state| {
             state.upto = state.upto.max(upto);
@@ -125,7 +125,7 @@ impl Mailbox {
         });
     }
 
-    /// Posts that the replica is to take no new requests.
+    /// Tells the replica to take no new requests, once.
     pub(crate) fn post_drain(&self) {
         self.change(|state| {
             state.drain |= !state.told_to_drain;
@@ -133,12 +133,12 @@ impl Mailbox {
         });
     }
 
-    /// Closes with a word; the first reason given counts.
+    /// Closes with a message; the first reason counts.
     pub(crate) fn post_close(&self, reason: CloseReason) {
         self.change(|state| state.close = state.close.or(Some(reason)));
     }
 
-    /// Ends without a word: the replica attached anew, or is to.
+    /// Ends without a message: the replica has attached anew, or should.
     pub(crate) fn end(&self) {
         self.change(|state| state.ended = true);
     }
@@ -226,7 +226,7 @@ impl State {
     }
 }
 
-/// The mail as the stream that an attachment is; `guard` lives as long as the stream.
+/// The messages as an attachment's stream; `guard` lives as long as the stream.
 pub(crate) fn events<G: Send + 'static>(
     mailbox: Arc<Mailbox>,
     guard: G,

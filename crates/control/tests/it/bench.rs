@@ -66,7 +66,7 @@ impl Bench {
         self.control.shutdown(Duration::from_secs(1)).await;
     }
 
-    /// What Prometheus is told of a series.
+    /// What Prometheus reads of a series.
     pub(crate) async fn metric(&self, series: &str) -> f64 {
         let request = http::Request::get("/metrics").body(Body::empty()).unwrap();
         let answer = self.control.metrics_router().oneshot(request).await.unwrap();

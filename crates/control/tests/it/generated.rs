@@ -153,6 +153,41 @@ fn every_response_is_described_and_every_error_is_a_problem() {
     }
 }
 
+#[test]
+fn every_operation_that_shows_a_secret_once_takes_an_idempotency_key() {
+    let document: Value = serde_json::from_str(DOCUMENT).unwrap();
+    let shows_a_secret = |operation: &Value| {
+        let success = operation["responses"].as_object().unwrap().values().next().unwrap();
+        let schema = &success["content"]["application/json"]["schema"]["$ref"];
+        let schema = schema
+            .as_str()
+            .map(|reference| document.pointer(reference.strip_prefix('#').unwrap()).unwrap());
+        schema.is_some_and(|schema| schema.to_string().contains("\"description\":\"The secret: `"))
+    };
+    let mut found = Vec::new();
+    for item in document["paths"].as_object().unwrap().values() {
+        for operation in item.as_object().unwrap().values() {
+            let parameters = operation["parameters"].as_array().map_or(&[][..], Vec::as_slice);
+            let takes_a_key = parameters
+                .iter()
+                .any(|parameter| parameter["name"] == "Idempotency-Key");
+            assert_eq!(takes_a_key, shows_a_secret(operation), "{}", operation["operationId"]);
+            assert_eq!(
+                takes_a_key,
+                !operation["responses"]["422"].is_null(),
+                "{}",
+                operation["operationId"]
+            );
+            found.extend(takes_a_key.then(|| operation["operationId"].as_str().unwrap()));
+        }
+    }
+    found.sort_unstable();
+    assert_eq!(
+        found,
+        ["ai_gateway_key_create", "ai_gateway_key_rotate", "token_create"]
+    );
+}
+
 both_engines! {
     async fn without_a_token_401(db: TestDb) {
         let bench = Bench::start(db).await;

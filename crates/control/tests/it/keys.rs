@@ -1,24 +1,12 @@
 //! `/api/v1/ai-gateway/keys`
 
 use crate::bench::{Bench, masked, problem, text};
-use http::Method;
 use lychgate_testkit::both_engines;
-use lychgate_testkit::http::Answer;
 use lychgate_types::secret::GatewayKeySecret;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::time::Duration;
 
 const PATH: &str = "/ai-gateway/keys";
-
-async fn idempotent(bench: &Bench, token: &str, key: &str, body: &Value) -> Answer {
-    bench
-        .call(Method::POST, PATH)
-        .bearer(token)
-        .header("idempotency-key", key)
-        .json(body)
-        .send()
-        .await
-}
 
 async fn count(bench: &Bench) -> usize {
     bench.get(&bench.owner, PATH).await.expect(200).value()["keys"]
@@ -123,41 +111,6 @@ both_engines! {
             problem(&bench.get(&bench.owner, &format!("{PATH}/{gone}")).await, 404, "not_found");
         }
         bench.key("test-key").await;
-        bench.stop().await;
-    }
-
-    async fn the_same_request_gets_the_same_answer(db: TestDb) {
-        let bench = Bench::start(db).await;
-        let body = json!({"name": "edge", "description": "d"});
-        let first = idempotent(&bench, &bench.owner, "k1", &body).await.expect(201);
-        let again = json!({"description": "d", "name": "edge"});
-        assert_eq!(idempotent(&bench, &bench.owner, "k1", &again).await.expect(201).text(), first.text());
-        assert_eq!(count(&bench).await, 1);
-
-        let other = json!({"name": "other"});
-        problem(&idempotent(&bench, &bench.owner, "k1", &other).await, 422, "idempotency_key_reused");
-        problem(&idempotent(&bench, &bench.owner, "k2", &body).await, 409, "name_taken");
-        let (_, second) = bench.user("second", "owner").await;
-        problem(&idempotent(&bench, &second, "k1", &body).await, 409, "name_taken");
-        let narrow = bench.token("admin", &["user:read"]).await;
-        problem(&idempotent(&bench, &narrow, "k1", &body).await, 403, "forbidden");
-        for bad in ["", "a b", &"x".repeat(256)] {
-            assert_eq!(problem(&idempotent(&bench, &bench.owner, bad, &other).await, 400, "invalid_request"), ["Idempotency-Key"]);
-        }
-        assert_eq!(count(&bench).await, 1);
-        db.clock().advance(Duration::from_secs(3600));
-        problem(&idempotent(&bench, &bench.owner, "k1", &body).await, 409, "name_taken");
-        idempotent(&bench, &bench.owner, "k1", &other).await.expect(201);
-        bench.stop().await;
-    }
-
-    async fn the_same_request_at_the_same_moment_makes_one_key(db: TestDb) {
-        let bench = Bench::start(db).await;
-        let body = json!({"name": "edge"});
-        let answers = futures_util::future::join_all((0..8).map(|_| idempotent(&bench, &bench.owner, "k", &body))).await;
-        let answers: Vec<_> = answers.into_iter().map(|answer| answer.expect(201).text()).collect();
-        assert!(answers.iter().all(|answer| *answer == answers[0]));
-        assert_eq!(count(&bench).await, 1);
         bench.stop().await;
     }
 

@@ -6,6 +6,7 @@ mod audit_entries;
 mod bench;
 mod generated;
 mod http_edges;
+mod idempotency;
 mod interceptions;
 mod key_rotation;
 mod key_updates;

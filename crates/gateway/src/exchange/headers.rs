@@ -21,8 +21,8 @@ pub(crate) const INTERCEPTION_ID: HeaderName = HeaderName::from_static("x-lychga
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
-/// What is left of a client's headers once everything is taken out that does not go upstream: what belongs to the hop, to the
-/// gateway or to nobody else, and every header that any provider takes a credential in. There is no other way to a request for
+/// What is left of a client's headers once everything is taken out that does not go upstream: what belongs to the hop or to the
+/// gateway, and every header that any provider takes a credential in. There is no other way to a request for
 /// a provider than by [`Self::with_credential`].
 #[derive(Debug, Default)]
 pub(crate) struct StrippedHeaders(HeaderMap);

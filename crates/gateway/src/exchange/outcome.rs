@@ -66,7 +66,7 @@ pub(crate) const STALLED: &str = "the provider sent nothing for too long, so the
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exchange::recorder::tests::a_record;
+    use crate::testing::record;
 
     #[test]
     fn outcomes() {
@@ -103,7 +103,7 @@ mod tests {
             (Ending::Broken, None, Outcome::Failed, Some("api_error")),
         ] {
             let case = format!("{ending:?}");
-            let (found, error_type, message) = classify(&a_record(), ending, facts);
+            let (found, error_type, message) = classify(&record(), ending, facts);
             assert_eq!((found, error_type.as_deref()), (outcome, error), "{case}");
             assert_eq!(message.is_some(), error.is_some());
         }

@@ -284,7 +284,7 @@ impl Open {
             ..TokenUsage::default()
         };
         record.token_usages = facts.usage.or_else(|| has_cost.then(estimate)).into_iter().collect();
-        counts.over(&record, arrival.elapsed());
+        counts.complete(&record, arrival.elapsed());
         slot.fill(record)
     }
 }
@@ -307,4 +307,4 @@ fn whole(count: u128) -> i64 {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

@@ -17,7 +17,7 @@ use crate::link::offline;
 use crate::shared::Shared;
 use futures_util::StreamExt as _;
 use lychgate_link::Heartbeat;
-use lychgate_telemetry::metrics::labels::LinkTrouble;
+use lychgate_telemetry::metrics::LinkTrouble;
 use lychgate_types::backoff::Backoff;
 use std::pin::pin;
 use std::sync::Arc;
@@ -78,7 +78,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             }
             Disconnect::Refused(reason) => {
                 tracing::error!(reason = %reason.message, "the control plane refuses this replica; no requests are accepted");
-                let backoff = if is_reversible(reason.trouble) {
+                let backoff = if matches!(reason.trouble, LinkTrouble::Refused(refusal) if refusal.is_reversible()) {
                     &mut after_reversible
                 } else {
                     &mut after_refusal
@@ -93,14 +93,6 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             () = shared.link.renewed() => {}
         }
     }
-}
-
-/// Whether the same key may be accepted again: one that is disabled, expired, or bound to other networks.
-const fn is_reversible(trouble: LinkTrouble) -> bool {
-    matches!(
-        trouble,
-        LinkTrouble::KeyDisabled | LinkTrouble::KeyExpired | LinkTrouble::SourceNotAllowed
-    )
 }
 
 /// One attachment, from its first message to its end; with a new key, another one takes its place meanwhile.

@@ -2,8 +2,9 @@
 
 use crate::support::{Control, World, config, options, ready, until};
 use lychgate_gateway::Gateway;
-use lychgate_link::{CloseReason, LinkError, Message, RefusalReason};
+use lychgate_link::{CloseReason, LinkError, Message};
 use lychgate_types::Ambient;
+use lychgate_types::KeyRefusal;
 use lychgate_types::provider::ProviderType;
 use lychgate_types::secret::UserTokenSecret;
 use std::sync::Arc;
@@ -129,7 +130,7 @@ async fn a_new_key_that_is_refused_changes_nothing() {
     let control = Control::new();
     let gateway = gateway(&control).await;
     ready(&gateway).await;
-    control.fail_attaching(Some(LinkError::Refused(RefusalReason::KeyUnknown)));
+    control.fail_attaching(Some(LinkError::refused(KeyRefusal::Unknown)));
     control.renew_key();
     until(|| control.hellos().len() > 1).await;
     control.configure_again();
@@ -148,15 +149,18 @@ async fn a_new_key_that_is_refused_changes_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_key_is_tried_slowly_and_a_new_one_at_once() {
     for (reason, why) in [
-        (CloseReason::KeyRotated, "rotated; give this replica the new secret"),
-        (CloseReason::KeyDisabled, "disabled"),
-        (CloseReason::SourceNotAllowed, "address"),
-        (CloseReason::KeyExpired, "expired"),
+        (
+            CloseReason::Refused(KeyRefusal::Rotated),
+            "rotated; give this replica the new secret",
+        ),
+        (CloseReason::Refused(KeyRefusal::Disabled), "disabled"),
+        (CloseReason::Refused(KeyRefusal::SourceNotAllowed), "address"),
+        (CloseReason::Refused(KeyRefusal::Expired), "expired"),
     ] {
         let control = Control::new();
         let gateway = gateway(&control).await;
         ready(&gateway).await;
-        control.fail_attaching(Some(LinkError::Refused(RefusalReason::KeyUnknown)));
+        control.fail_attaching(Some(LinkError::refused(KeyRefusal::Unknown)));
         control.push(&Message::Close(reason));
         until(|| gateway.readiness().is_err()).await;
         tokio::time::sleep(Duration::from_secs(600)).await;
@@ -176,16 +180,12 @@ async fn a_refused_key_is_tried_slowly_and_a_new_one_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn after_a_reversible_refusal_the_key_is_tried_within_seconds() {
-    for reason in [
-        RefusalReason::KeyDisabled,
-        RefusalReason::SourceNotAllowed,
-        RefusalReason::KeyExpired,
-    ] {
+    for reason in [KeyRefusal::Disabled, KeyRefusal::SourceNotAllowed, KeyRefusal::Expired] {
         let control = Control::new();
         let gateway = gateway(&control).await;
         ready(&gateway).await;
-        control.fail_attaching(Some(LinkError::Refused(reason)));
-        control.push(&Message::Close(CloseReason::KeyDisabled));
+        control.fail_attaching(Some(LinkError::refused(reason)));
+        control.push(&Message::Close(CloseReason::Refused(KeyRefusal::Disabled)));
         until(|| gateway.readiness().is_err()).await;
         tokio::time::sleep(Duration::from_secs(600)).await;
         assert!(control.hellos().len() < 300, "{}", control.hellos().len());

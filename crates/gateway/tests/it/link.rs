@@ -1,8 +1,9 @@
 //! The control plane appears, disappears and changes its configuration.
 
 use crate::support::{Client, Control, World, config, ready, start, until};
-use lychgate_link::{Authorization, CloseReason, DenyReason, LinkError, Message, PROTOCOL, RefusalReason};
+use lychgate_link::{Authorization, CloseReason, DenyReason, LinkError, Message, PROTOCOL};
 use lychgate_types::Ambient;
+use lychgate_types::KeyRefusal;
 use lychgate_types::provider::ProviderType;
 use std::time::Duration;
 
@@ -129,8 +130,10 @@ async fn a_revoked_key_stops_new_requests_and_lets_those_in_flight_finish() {
     exchange.chunk(b"event: ping\ndata: {\"type\":\"ping\"}\n\n").await;
     let head = flying.head().await;
 
-    world.control.push(&Message::Close(CloseReason::KeyRevoked));
-    world.control.go_down(LinkError::Refused(RefusalReason::KeyUnknown));
+    world
+        .control
+        .push(&Message::Close(CloseReason::Refused(KeyRefusal::Revoked)));
+    world.control.go_down(LinkError::refused(KeyRefusal::Unknown));
     until(|| world.gateway.readiness().is_err()).await;
     let attempts = world.control.hellos().len();
     until(|| world.control.hellos().len() > attempts).await;

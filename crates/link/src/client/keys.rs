@@ -1,30 +1,27 @@
-//! The gateway key that a replica shows, and what happens when it is replaced while the replica runs: the new one is shown when
-//! attaching, and everywhere once that worked. Until then the one before is used on, so that a mistake in a key file takes
-//! nothing down.
+//! Which gateway key a replica shows while its key is being replaced: the new one when attaching, and everywhere once that was
+//! accepted. Until then the previous one stays in use, so that a mistake in a key file takes nothing down.
 
-use crate::link::{LinkError, RefusalReason};
 use lychgate_types::secret::{GatewayKeySecret, SecretHash};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::watch;
-use tonic::metadata::{Ascii, MetadataValue};
 
-/// The key given last, and the one that was let in last.
+/// The newest key, and the last one accepted.
 pub(super) struct Keys {
     newest: watch::Receiver<GatewayKeySecret>,
-    memory: Mutex<Memory>,
+    history: Mutex<History>,
 }
 
 #[derive(Default)]
-struct Memory {
-    /// Let in last.
-    proven: Option<GatewayKeySecret>,
-    /// Shown last when attaching, whatever came of it.
+struct History {
+    /// Accepted last.
+    accepted: Option<GatewayKeySecret>,
+    /// Shown at the last attempt to attach, whatever its outcome.
     shown: Option<SecretHash>,
 }
 
-/// What to show first, and what else where that is refused.
+/// What to show first, and what else if that is refused.
 #[derive(Clone)]
-pub(super) struct Choice {
+pub(super) struct KeyChoice {
     pub(super) first: GatewayKeySecret,
     pub(super) second: Option<GatewayKeySecret>,
 }
@@ -33,19 +30,19 @@ impl Keys {
     pub(super) fn new(newest: watch::Receiver<GatewayKeySecret>) -> Self {
         Self {
             newest,
-            memory: Mutex::default(),
+            history: Mutex::default(),
         }
     }
 
     /// For a call: the one known to work.
-    pub(super) fn for_call(&self) -> Choice {
+    pub(super) fn for_call(&self) -> KeyChoice {
         let newest = self.newest.borrow().clone();
-        match other_than(&newest, self.memory().proven.as_ref()) {
-            Some(proven) => Choice {
-                first: proven,
+        match other_than(&newest, self.history.lock().accepted.as_ref()) {
+            Some(accepted) => KeyChoice {
+                first: accepted,
                 second: Some(newest),
             },
-            None => Choice {
+            None => KeyChoice {
                 first: newest,
                 second: None,
             },
@@ -53,51 +50,32 @@ impl Keys {
     }
 
     /// For attaching: the newest.
-    pub(super) fn for_attachment(&self) -> Choice {
+    pub(super) fn for_attachment(&self) -> KeyChoice {
         let newest = self.newest.borrow().clone();
-        let mut memory = self.memory();
-        memory.shown = Some(newest.hash());
-        Choice {
-            second: other_than(&newest, memory.proven.as_ref()),
+        let mut history = self.history.lock();
+        history.shown = Some(newest.hash());
+        KeyChoice {
+            second: other_than(&newest, history.accepted.as_ref()),
             first: newest,
         }
     }
 
-    /// This one was let in.
-    pub(super) fn prove(&self, key: GatewayKeySecret) {
-        self.memory().proven = Some(key);
+    /// This one was accepted.
+    pub(super) fn mark_accepted(&self, key: GatewayKeySecret) {
+        self.history.lock().accepted = Some(key);
     }
 
-    /// Returns once the newest is another than the one shown last when attaching.
+    /// Returns once the newest differs from the one shown at the last attempt to attach.
     pub(super) async fn renewed(&self) {
         let mut newest = self.newest.clone();
-        let is_new = |key: &GatewayKeySecret| self.memory().shown != Some(key.hash());
+        let is_new = |key: &GatewayKeySecret| self.history.lock().shown != Some(key.hash());
         if newest.wait_for(is_new).await.is_err() {
-            // Nobody is there to give another.
+            // The sender is gone: no other key will come.
             std::future::pending::<()>().await;
         }
     }
-
-    fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock()
-    }
 }
 
-fn other_than(newest: &GatewayKeySecret, proven: Option<&GatewayKeySecret>) -> Option<GatewayKeySecret> {
-    proven.filter(|proven| proven.hash() != newest.hash()).cloned()
-}
-
-/// Whether an error is about the key that was shown.
-pub(super) const fn is_about_the_key(error: &LinkError) -> bool {
-    matches!(
-        error,
-        LinkError::Refused(reason) if !matches!(reason, RefusalReason::TooManyAttempts | RefusalReason::Version(_))
-    )
-}
-
-/// The key as a call carries it. `None` can't be: a key is letters and digits.
-pub(super) fn as_metadata(key: &GatewayKeySecret) -> Option<MetadataValue<Ascii>> {
-    let mut value = MetadataValue::try_from(format!("Bearer {}", key.expose())).ok()?;
-    value.set_sensitive(true);
-    Some(value)
+fn other_than(newest: &GatewayKeySecret, accepted: Option<&GatewayKeySecret>) -> Option<GatewayKeySecret> {
+    accepted.filter(|key| key.hash() != newest.hash()).cloned()
 }

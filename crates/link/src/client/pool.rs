@@ -1,67 +1,68 @@
-//! Which of several control planes is asked: of two drawn at random, the one with fewer calls in flight, of those that work.
-//! One that does not answer is left alone for a while, and another asked instead.
+//! Which of several control planes is called: of two drawn at random, the one with fewer calls in flight, among those that work.
+//! One that does not answer is not called for a while, and another takes its place.
 
 use super::endpoint::Endpoint;
-use crate::link::LinkError;
+use crate::error::LinkError;
 use lychgate_types::Ambient;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 /// All control planes of a replica.
-pub(super) struct Pool {
-    endpoints: Vec<Arc<Endpoint>>,
+pub(super) struct Pool<T> {
+    endpoints: Vec<Arc<Endpoint<T>>>,
     pub(super) ambient: Ambient,
 }
 
-/// How a call is made.
+/// How long a call may take.
 #[derive(Clone, Copy)]
-pub(super) struct Patience {
+pub(super) struct Deadlines {
     /// Longest time for all attempts together.
     pub(super) total: Duration,
-    /// Longest time for one while there is another to turn to.
-    pub(super) each: Duration,
-    /// Whether those that are left alone are asked too, when no other is there.
-    pub(super) stubborn: bool,
+    /// Longest time for one attempt while another control plane is left.
+    pub(super) attempt: Duration,
+    /// Whether control planes that back off are called too if there is no other.
+    pub(super) ignores_backoff: bool,
 }
 
-impl Pool {
-    pub(super) const fn new(endpoints: Vec<Arc<Endpoint>>, ambient: Ambient) -> Self {
+impl<T> Pool<T> {
+    pub(super) const fn new(endpoints: Vec<Arc<Endpoint<T>>>, ambient: Ambient) -> Self {
         Self { endpoints, ambient }
     }
 
-    pub(super) fn endpoints(&self) -> &[Arc<Endpoint>] {
+    pub(super) fn endpoints(&self) -> &[Arc<Endpoint<T>>] {
         &self.endpoints
     }
 
-    /// Makes a call, on one control plane after the other until one answers, each at most once. An answer that is an error is
-    /// an answer.
-    pub(super) async fn ask<T, F, Asking>(&self, patience: Patience, mut call: F) -> Result<T, LinkError>
+    /// Makes a call, on one control plane after another until one answers, each at most once. An error that is an answer is
+    /// final.
+    pub(super) async fn call<A, F, Attempt>(&self, deadlines: Deadlines, mut attempt: F) -> Result<A, LinkError>
     where
-        F: FnMut(Arc<Endpoint>, Duration) -> Asking + Send,
-        Asking: Future<Output = Result<T, LinkError>> + Send,
+        F: FnMut(Arc<Endpoint<T>>, Duration) -> Attempt + Send,
+        Attempt: Future<Output = Result<A, LinkError>> + Send,
     {
-        let deadline = Instant::now() + patience.total;
-        let mut untried: Vec<&Arc<Endpoint>> = self.endpoints.iter().collect();
+        let deadline = Instant::now() + deadlines.total;
+        let mut untried: Vec<&Arc<Endpoint<T>>> = self.endpoints.iter().collect();
         let mut last = None;
-        while let Some(endpoint) = self.choose(&mut untried, patience.stubborn) {
+        while let Some(endpoint) = self.choose(&mut untried, deadlines.ignores_backoff) {
             let left = deadline.saturating_duration_since(Instant::now());
-            let another = untried.iter().any(|other| patience.stubborn || other.is_open());
-            let time = if another { left.min(patience.each) } else { left };
+            let another = untried
+                .iter()
+                .any(|other| deadlines.ignores_backoff || other.is_available());
+            let time = if another { left.min(deadlines.attempt) } else { left };
             if time.is_zero() {
                 break;
             }
-            endpoint.try_out();
-            let flight = endpoint.enter();
-            let answer = timeout(time, call(Arc::clone(endpoint), time)).await;
-            drop(flight);
+            let in_flight = endpoint.begin();
+            let answer = timeout(time, attempt(Arc::clone(endpoint), time)).await;
+            drop(in_flight);
             match answer.unwrap_or_else(|_| Err(LinkError::Unreachable("it did not answer in time".to_owned()))) {
                 Err(LinkError::Unreachable(why)) => {
                     endpoint.failed(&why, &self.ambient);
                     last = Some(why);
                 }
                 answer => {
-                    endpoint.worked();
+                    endpoint.succeeded();
                     return answer;
                 }
             }
@@ -72,11 +73,15 @@ impl Pool {
         ))
     }
 
-    /// Takes the one to ask next out of `untried`.
-    fn choose<'a>(&self, untried: &mut Vec<&'a Arc<Endpoint>>, stubborn: bool) -> Option<&'a Arc<Endpoint>> {
-        let open: Vec<usize> = (0..untried.len()).filter(|at| untried[*at].is_open()).collect();
-        let chosen = match open.as_slice() {
-            [] if stubborn => (0..untried.len()).min_by_key(|at| untried[*at].open_at())?,
+    /// Takes the one to call next out of `untried`.
+    fn choose<'a>(
+        &self,
+        untried: &mut Vec<&'a Arc<Endpoint<T>>>,
+        ignores_backoff: bool,
+    ) -> Option<&'a Arc<Endpoint<T>>> {
+        let available: Vec<usize> = (0..untried.len()).filter(|at| untried[*at].is_available()).collect();
+        let chosen = match available.as_slice() {
+            [] if ignores_backoff => (0..untried.len()).min_by_key(|at| untried[*at].available_at())?,
             [] => return None,
             [only] => *only,
             several => {
@@ -107,32 +112,32 @@ mod tests {
     use futures_util::FutureExt;
     use std::sync::Mutex;
 
-    /// Longer than anybody is left alone.
+    /// Longer than any backoff.
     const LONG: Duration = Duration::from_secs(60);
-    const PATIENCE: Patience = Patience {
+    const DEADLINES: Deadlines = Deadlines {
         total: Duration::from_secs(5),
-        each: Duration::from_secs(1),
-        stubborn: false,
+        attempt: Duration::from_secs(1),
+        ignores_backoff: false,
     };
 
-    fn pool(count: usize) -> Pool {
-        let endpoint = |at| Arc::new(Endpoint::new(&format!("http://{at}")).unwrap());
+    fn pool(count: usize) -> Pool<()> {
+        let endpoint = |at| Arc::new(Endpoint::new(&format!("http://{at}"), ()));
         Pool::new((0..count).map(endpoint).collect(), Ambient::system())
     }
 
-    fn name(endpoint: &Endpoint) -> char {
+    fn name(endpoint: &Endpoint<()>) -> char {
         endpoint.url.chars().last().unwrap()
     }
 
-    /// Asks once; `behave` says how each answers. Tells the answer, and who was asked.
+    /// Makes one call; `behave` says how each control plane answers. Returns the answer, and which were called.
     async fn ask(
-        pool: &Pool,
-        patience: Patience,
+        pool: &Pool<()>,
+        deadlines: Deadlines,
         behave: impl Fn(char) -> Option<Result<char, LinkError>> + Sync,
     ) -> (Result<char, LinkError>, String) {
         let asked = Mutex::new(String::new());
         let answer = pool
-            .ask(patience, |endpoint, _| {
+            .call(deadlines, |endpoint, _| {
                 asked.lock().unwrap().push(name(&endpoint));
                 let answer = behave(name(&endpoint));
                 async move {
@@ -151,78 +156,78 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_fails_is_passed_by_and_left_alone() {
+    async fn one_that_fails_is_skipped_and_backs_off() {
         let pool = pool(2);
         let only_1 = |name| if name == '0' { away() } else { Some(Ok(name)) };
         let mut failures = 0;
         for _ in 0..50 {
-            let (answer, asked) = ask(&pool, PATIENCE, only_1).await;
+            let (answer, asked) = ask(&pool, DEADLINES, only_1).await;
             assert_eq!(answer, Ok('1'));
             failures += asked.matches('0').count();
         }
         assert_eq!(failures, 1, "no time passed");
         tokio::time::advance(LONG).await;
-        assert!(pool.endpoints[0].is_open());
+        assert!(pool.endpoints[0].is_available());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn when_all_fail_the_next_is_told_at_once_until_it_is_time_to_try() {
+    async fn when_all_back_off_a_call_fails_at_once_until_it_is_time_to_try() {
         let pool = pool(2);
         let gone = LinkError::Unreachable("gone".into());
-        let (answer, asked) = ask(&pool, PATIENCE, |_| away()).await;
+        let (answer, asked) = ask(&pool, DEADLINES, |_| away()).await;
         assert_eq!((answer, asked.len()), (Err(gone.clone()), 2));
         assert_eq!(
-            ask(&pool, PATIENCE, |_| away()).await,
+            ask(&pool, DEADLINES, |_| away()).await,
             (Err(gone.clone()), String::new())
         );
-        let stubborn = Patience {
-            stubborn: true,
-            ..PATIENCE
+        let insistent = Deadlines {
+            ignores_backoff: true,
+            ..DEADLINES
         };
-        let (answer, asked) = ask(&pool, stubborn, |_| away()).await;
+        let (answer, asked) = ask(&pool, insistent, |_| away()).await;
         assert_eq!((answer, asked.len()), (Err(gone), 2));
         tokio::time::advance(LONG).await;
-        assert!(ask(&pool, PATIENCE, |name| Some(Ok(name))).await.0.is_ok());
+        assert!(ask(&pool, DEADLINES, |name| Some(Ok(name))).await.0.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_that_hangs_costs_a_part_of_the_time_and_the_last_gets_what_is_left() {
         let pool = pool(2);
         let begun = Instant::now();
-        let (answer, asked) = ask(&pool, PATIENCE, |_| None).await;
+        let (answer, asked) = ask(&pool, DEADLINES, |_| None).await;
         assert_eq!(answer, Err(LinkError::Unreachable("it did not answer in time".into())));
-        assert_eq!((asked.len(), begun.elapsed()), (2, PATIENCE.total));
+        assert_eq!((asked.len(), begun.elapsed()), (2, DEADLINES.total));
         tokio::time::advance(LONG).await;
         let begun = Instant::now();
         let hangs = |name| (name != '0').then_some(Ok(name));
-        while ask(&pool, PATIENCE, hangs).await.1 != "01" {}
-        assert_eq!(begun.elapsed(), PATIENCE.each);
+        while ask(&pool, DEADLINES, hangs).await.1 != "01" {}
+        assert_eq!(begun.elapsed(), DEADLINES.attempt);
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_error_that_is_an_answer_is_final() {
         let pool = pool(2);
         let internal = LinkError::Internal { request_id: "r".into() };
-        let (answer, asked) = ask(&pool, PATIENCE, |_| Some(Err(internal.clone()))).await;
+        let (answer, asked) = ask(&pool, DEADLINES, |_| Some(Err(internal.clone()))).await;
         assert_eq!((answer, asked.len()), (Err(internal.clone()), 1));
-        assert!(pool.endpoints.iter().all(|endpoint| endpoint.is_open()));
+        assert!(pool.endpoints.iter().all(|endpoint| endpoint.is_available()));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_failed_is_tried_by_one_call_alone() {
+    async fn one_that_failed_is_probed_by_one_call_alone() {
         let pool = pool(1);
-        ask(&pool, PATIENCE, |_| away()).await.0.unwrap_err();
+        ask(&pool, DEADLINES, |_| away()).await.0.unwrap_err();
         tokio::time::advance(LONG).await;
-        let trial = pool.ask(PATIENCE, |_, _| std::future::pending::<Result<char, LinkError>>());
-        let mut trial = std::pin::pin!(trial);
-        assert!((&mut trial).now_or_never().is_none());
-        assert_eq!(ask(&pool, PATIENCE, |name| Some(Ok(name))).await.1, "");
+        let probe = pool.call(DEADLINES, |_, _| std::future::pending::<Result<char, LinkError>>());
+        let mut probe = std::pin::pin!(probe);
+        assert!((&mut probe).now_or_never().is_none());
+        assert_eq!(ask(&pool, DEADLINES, |name| Some(Ok(name))).await.1, "");
     }
 
     #[tokio::test]
     async fn the_busier_of_two_is_spared() {
         let pool = pool(3);
-        let _busy: Vec<_> = [0, 0, 0, 1, 1].map(|at: usize| pool.endpoints[at].enter()).into();
+        let _busy: Vec<_> = [0, 0, 0, 1, 1].map(|at: usize| pool.endpoints[at].begin()).into();
         let mut counts = [0; 3];
         for _ in 0..3000 {
             let mut untried = pool.endpoints.iter().collect();

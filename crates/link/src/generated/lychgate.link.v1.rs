@@ -95,7 +95,7 @@ pub struct Provider {
     pub id: ::prost::alloc::vec::Vec<u8>,
     #[prost(string, tag = "2")]
     pub name: ::prost::alloc::string::String,
-    /// `anthropic`, `openai` or `openai-compatible`; a replica ignores providers of a type it does not know.
+    /// A provider type by its text; a replica ignores providers of a type it does not know.
     #[prost(string, tag = "3")]
     pub r#type: ::prost::alloc::string::String,
     #[prost(string, tag = "4")]
@@ -109,36 +109,37 @@ pub struct Provider {
     #[prost(message, optional, tag = "8")]
     pub policy: ::core::option::Option<Policy>,
 }
+/// A setting that is missing, or out of the replica's bounds, has its default.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Policy {
-    #[prost(uint32, tag = "1")]
-    pub retry_max_attempts: u32,
-    #[prost(uint32, tag = "2")]
-    pub retry_budget_percent: u32,
-    #[prost(uint32, tag = "3")]
-    pub retry_base_delay_ms: u32,
-    #[prost(uint32, tag = "4")]
-    pub retry_max_delay_ms: u32,
-    #[prost(uint32, tag = "5")]
-    pub connect_ms: u32,
-    #[prost(uint32, tag = "6")]
-    pub headers_ms: u32,
-    #[prost(uint32, tag = "7")]
-    pub idle_ms: u32,
-    #[prost(uint32, tag = "8")]
-    pub total_ms: u32,
-    #[prost(uint32, tag = "9")]
-    pub breaker_failures: u32,
-    #[prost(uint32, tag = "10")]
-    pub breaker_window_seconds: u32,
-    #[prost(uint32, tag = "11")]
-    pub breaker_open_seconds: u32,
-    #[prost(uint32, tag = "12")]
-    pub breaker_half_open_requests: u32,
-    #[prost(uint32, tag = "13")]
-    pub key_cooldown_seconds: u32,
-    #[prost(bool, tag = "14")]
-    pub http2: bool,
+    #[prost(uint32, optional, tag = "1")]
+    pub retry_max_attempts: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "2")]
+    pub retry_budget_percent: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "3")]
+    pub retry_base_delay_ms: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "4")]
+    pub retry_max_delay_ms: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "5")]
+    pub connect_ms: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "6")]
+    pub headers_ms: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "7")]
+    pub idle_ms: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "8")]
+    pub total_ms: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "9")]
+    pub breaker_failures: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "10")]
+    pub breaker_window_seconds: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "11")]
+    pub breaker_open_seconds: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "12")]
+    pub breaker_half_open_requests: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "13")]
+    pub key_cooldown_seconds: ::core::option::Option<u32>,
+    #[prost(bool, optional, tag = "14")]
+    pub http2: ::core::option::Option<bool>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Route {
@@ -175,64 +176,11 @@ pub struct TokensRevoked {
     #[prost(bytes = "vec", repeated, tag = "1")]
     pub token_hashes: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Close {
-    #[prost(enumeration = "close::Reason", tag = "1")]
-    pub reason: i32,
-}
-/// Nested message and enum types in `Close`.
-pub mod close {
-    #[derive(
-        Clone,
-        Copy,
-        Debug,
-        PartialEq,
-        Eq,
-        Hash,
-        PartialOrd,
-        Ord,
-        ::prost::Enumeration
-    )]
-    #[repr(i32)]
-    pub enum Reason {
-        Unspecified = 0,
-        KeyRevoked = 1,
-        KeyExpired = 2,
-        ShuttingDown = 3,
-        KeyRotated = 4,
-        KeyDisabled = 5,
-        SourceNotAllowed = 6,
-    }
-    impl Reason {
-        /// String value of the enum field names used in the ProtoBuf definition.
-        ///
-        /// The values are not transformed in any way and thus are considered stable
-        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-        pub fn as_str_name(&self) -> &'static str {
-            match self {
-                Self::Unspecified => "REASON_UNSPECIFIED",
-                Self::KeyRevoked => "KEY_REVOKED",
-                Self::KeyExpired => "KEY_EXPIRED",
-                Self::ShuttingDown => "SHUTTING_DOWN",
-                Self::KeyRotated => "KEY_ROTATED",
-                Self::KeyDisabled => "KEY_DISABLED",
-                Self::SourceNotAllowed => "SOURCE_NOT_ALLOWED",
-            }
-        }
-        /// Creates an enum from field names used in the ProtoBuf definition.
-        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-            match value {
-                "REASON_UNSPECIFIED" => Some(Self::Unspecified),
-                "KEY_REVOKED" => Some(Self::KeyRevoked),
-                "KEY_EXPIRED" => Some(Self::KeyExpired),
-                "SHUTTING_DOWN" => Some(Self::ShuttingDown),
-                "KEY_ROTATED" => Some(Self::KeyRotated),
-                "KEY_DISABLED" => Some(Self::KeyDisabled),
-                "SOURCE_NOT_ALLOWED" => Some(Self::SourceNotAllowed),
-                _ => None,
-            }
-        }
-    }
+    /// `shutting_down`, or the name of a `KeyRefusal`; a replica ignores a reason that it does not know.
+    #[prost(string, tag = "1")]
+    pub reason: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Drain {}

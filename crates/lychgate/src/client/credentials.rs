@@ -3,19 +3,19 @@
 
 use crate::client::{ApiClient, ServerUrl, server_url};
 use crate::config::secret_file;
-use crate::config::{Environment, private, read_secret, shown_path, variable_name};
+use crate::config::{Environment, owner_only, read_secret, shown_path, variable_name};
 use crate::failure::{Failure, Outcome};
 use lychgate_types::secret::UserTokenSecret;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
-/// The flags that every client command takes.
+/// The options of every client command.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServerArgs {
-    /// The server's address [default: LYCHGATE_URL, else the one of `lychgate login`]
+    /// Server URL [default: LYCHGATE_URL, or the one saved by `lychgate login`]
     #[arg(long, value_name = "URL", global = true, display_order = 900)]
     pub(crate) url: Option<String>,
-    /// File with a user token [default: LYCHGATE_TOKEN_FILE, LYCHGATE_TOKEN, else the one of `lychgate login`]
+    /// File with a user token [default: LYCHGATE_TOKEN_FILE, LYCHGATE_TOKEN, or the token saved by `lychgate login`]
     #[arg(long, value_name = "FILE", global = true, display_order = 901)]
     pub(crate) token_file: Option<PathBuf>,
 }
@@ -48,13 +48,12 @@ fn find(args: &ServerArgs, environment: &Environment) -> Outcome<(ServerUrl, Use
         // A stored token goes only to the server that it was stored for.
         (Some(url), _, Some((stored_url, stored_token))) if url == stored_url => Ok((url, stored_token)),
         (Some(url), _, _) => Err(Failure::Usage(format!(
-            "there is no token for {url}: set LYCHGATE_TOKEN_FILE (or LYCHGATE_TOKEN), or run `lychgate login {url}`"
+            "no token for {url}: set LYCHGATE_TOKEN_FILE (or LYCHGATE_TOKEN), or run `lychgate login {url}`"
         ))),
         (None, Some(_), None) => Err(Failure::Usage(
-            "there is a token but no server to send it to: set LYCHGATE_URL, for example http://127.0.0.1:8080"
-                .to_owned(),
+            "there is a token but no server URL: set LYCHGATE_URL, for example http://127.0.0.1:8080".to_owned(),
         )),
-        (None, None, None) => Err(Failure::Usage(format!("no server to talk to: {WHAT_TO_DO}"))),
+        (None, None, None) => Err(Failure::Usage(format!("no server URL: {WHAT_TO_DO}"))),
     }
 }
 
@@ -98,7 +97,7 @@ fn from_file(origin: &str, path: &Path) -> Outcome<(String, String)> {
 pub(crate) fn parse_token(text: &str, origin: &str) -> Outcome<UserTokenSecret> {
     UserTokenSecret::parse(text).map_err(|why| {
         let hint = if text.starts_with("lgw_") {
-            "; this is a gateway key, which lets replicas in, not users"
+            "; this is a gateway key, which only replicas can use"
         } else {
             ""
         };
@@ -136,7 +135,7 @@ fn read(path: &Path) -> Outcome<Option<(ServerUrl, UserTokenSecret)>> {
     let name = path.display();
     match std::fs::exists(path) {
         Ok(false) => return Ok(None),
-        Ok(true) => private(path).map_err(|why| Failure::Failed(format!("{name}: {why}")))?,
+        Ok(true) => owner_only(path).map_err(|why| Failure::Failed(format!("{name}: {why}")))?,
         Err(why) => return Err(Failure::Failed(format!("can't read {name}: {why}"))),
     }
     let text = std::fs::read_to_string(path).map_err(|why| Failure::Failed(format!("can't read {name}: {why}")))?;
@@ -194,10 +193,7 @@ mod tests {
     #[test]
     fn without_anything_it_says_what_to_do() {
         let home = Home::new();
-        assert_eq!(
-            home.find(&[]).unwrap_err(),
-            format!("no server to talk to: {WHAT_TO_DO}")
-        );
+        assert_eq!(home.find(&[]).unwrap_err(), format!("no server URL: {WHAT_TO_DO}"));
         assert!(
             home.find(&[("LYCHGATE_URL", "http://h")])
                 .unwrap_err()

@@ -1,4 +1,4 @@
-//! `lychgate audit`.
+//! `lychgate audit`: the audit log.
 
 use super::PageArgs;
 use crate::client::credentials::{ServerArgs, connect};
@@ -11,30 +11,30 @@ use serde_json::Value;
 
 /// `lychgate audit …`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct AuditArgs {
     #[command(flatten)]
     server: ServerArgs,
     #[command(subcommand)]
-    verb: Verb,
+    command: AuditCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
-    /// List the audit entries, newest first.
+enum AuditCommand {
+    /// List audit entries, newest first.
     List {
-        /// Only about this kind of thing, for example ai_gateway_key
+        /// Only entries about this type of resource, for example ai_gateway_key
         #[arg(long, value_name = "TYPE")]
         resource_type: Option<String>,
-        /// Only this action, for example create
+        /// Only entries with this action, for example create
         #[arg(long)]
         action: Option<String>,
-        /// Only by this user, by name or id
+        /// Only actions of this user, by name or id
         #[arg(long, value_name = "USER")]
         actor: Option<String>,
-        /// Only from this time on
+        /// Only entries at or after this time
         #[arg(long, value_name = "TIME")]
         since: Option<Timestamp>,
-        /// Only before this time
+        /// Only entries before this time
         #[arg(long, value_name = "TIME")]
         until: Option<Timestamp>,
         #[command(flatten)]
@@ -56,9 +56,9 @@ const COLUMNS: &[Field] = &[
 ];
 
 /// Runs the command.
-pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
+pub(crate) async fn run(args: AuditArgs, environment: &Environment) -> Outcome {
     let api = connect(&args.server, environment)?;
-    let Verb::List {
+    let AuditCommand::List {
         resource_type,
         action,
         actor,
@@ -66,7 +66,7 @@ pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
         until,
         page,
         format,
-    } = args.verb;
+    } = args.command;
     let filters = vec![
         ("resource_type", resource_type),
         ("action", action),
@@ -81,7 +81,7 @@ pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
     listing(format.output, &answer, "audit_entries", COLUMNS)
 }
 
-/// The control plane has no name of its own: what kind of actor it is stands in for it.
+/// The control plane has no name: the kind of actor is shown instead.
 fn name_actor(entry: &mut Value) {
     let actor = &entry["actor"];
     let name = if actor["name"].is_null() {
@@ -98,7 +98,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn an_actor_without_a_name_is_called_by_its_kind() {
+    fn an_actor_without_a_name_is_shown_by_its_kind() {
         let named = |actor: Value| {
             let mut entry = json!({ "actor": actor });
             name_actor(&mut entry);

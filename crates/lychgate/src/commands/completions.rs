@@ -1,20 +1,18 @@
-//! `lychgate completions SHELL` and `lychgate openapi`: texts for other programs.
+//! `lychgate completions SHELL`.
 
-use crate::args::Cli;
 use crate::failure::{Failure, Outcome};
 use crate::terminal::output;
-use clap::CommandFactory;
 
 /// `lychgate completions`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    /// The shell
+pub(crate) struct CompletionsArgs {
+    /// Shell
     shell: clap_complete::Shell,
 }
 
 /// Prints the completion script.
-pub(crate) fn run(args: &Args) -> Outcome {
+pub(crate) fn run(args: &CompletionsArgs, command_line: &mut clap::Command) -> Outcome {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "lychgate", &mut script);
+    clap_complete::generate(args.shell, command_line, "lychgate", &mut script);
     output::write(&String::from_utf8(script).map_err(Failure::failed)?)
 }

@@ -14,16 +14,16 @@ use serde_json::Value;
 
 /// `lychgate interceptions …`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct InterceptionsArgs {
     #[command(flatten)]
     server: ServerArgs,
     #[command(subcommand)]
-    verb: Verb,
+    command: InterceptionsCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
-    /// List interceptions, newest first.
+enum InterceptionsCommand {
+    /// List recorded requests, newest first.
     List {
         #[command(flatten)]
         filters: Filters,
@@ -32,9 +32,9 @@ enum Verb {
         #[command(flatten)]
         format: FormatArgs,
     },
-    /// Show one, with its token usages, prompt, tool calls and thoughts.
+    /// Show a request with its token usage, prompt, tool calls and thoughts.
     Show {
-        /// Its id
+        /// Id of the request
         id: String,
         #[command(flatten)]
         format: FormatArgs,
@@ -43,28 +43,28 @@ enum Verb {
 
 #[derive(Debug, clap::Args)]
 struct Filters {
-    /// Only this user's, by name or id
+    /// Only requests of this user, by name or id
     #[arg(long, value_name = "USER")]
     user: Option<String>,
-    /// Only this provider's
+    /// Only requests to this provider
     #[arg(long, value_name = "NAME")]
     provider: Option<String>,
-    /// Only this model's
+    /// Only requests for this model
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
-    /// Only this client program's
+    /// Only requests of this client program
     #[arg(long, value_name = "NAME")]
     client: Option<String>,
-    /// Only this session's
+    /// Only requests of this client session
     #[arg(long, value_name = "ID")]
     session: Option<String>,
-    /// Only with this end: completed, failed or client_aborted
+    /// Only requests with this outcome: completed, failed or client_aborted
     #[arg(long)]
     outcome: Option<interception::Outcome>,
-    /// Only from this time on
+    /// Only requests that started at or after this time
     #[arg(long, value_name = "TIME")]
     since: Option<Timestamp>,
-    /// Only before this time
+    /// Only requests that started before this time
     #[arg(long, value_name = "TIME")]
     until: Option<Timestamp>,
 }
@@ -132,16 +132,16 @@ const TOOL_COLUMNS: &[Field] = &[
 ];
 
 const PATH: &str = "ai-gateway/interceptions";
-/// Records asked for at the same time.
+/// Records fetched concurrently.
 const AT_ONCE: usize = 8;
-/// Characters of a prompt that a row of the listing has room for.
+/// Characters of a prompt that a row shows.
 const PROMPT_LENGTH: usize = 40;
 
 /// Runs the command.
-pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
+pub(crate) async fn run(args: InterceptionsArgs, environment: &Environment) -> Outcome {
     let api = connect(&args.server, environment)?;
-    match args.verb {
-        Verb::List { filters, page, format } => {
+    match args.command {
+        InterceptionsCommand::List { filters, page, format } => {
             let filters = vec![
                 ("user", filters.user),
                 ("provider", filters.provider),
@@ -158,7 +158,7 @@ pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
             }
             listing(format.output, &answer, "interceptions", COLUMNS)
         }
-        Verb::Show { id, format } => {
+        InterceptionsCommand::Show { id, format } => {
             let answer = api.get(&format!("{PATH}/{}", name_or_id(&id)?)).await?;
             match format.output {
                 Format::Json => json(&answer),
@@ -168,14 +168,13 @@ pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
     }
 }
 
-/// Adds the prompt's beginning and the tools' names to each row. The listing has no room for content, so each record is
-/// asked for.
+/// Adds the start of the prompt and the tool names to each row. The API's listing has no content, so each record is fetched.
 async fn with_content(api: &ApiClient, rows: Value) -> Outcome<Value> {
     let Value::Array(rows) = rows else { return Ok(rows) };
     let row = async |mut row: Value| -> Outcome<Value> {
         let id = row["id"].as_str().unwrap_or_default();
         let whole = api.get(&format!("{PATH}/{}", name_or_id(id)?)).await?;
-        row["prompt"] = beginning(whole["prompts"][0]["prompt"].as_str().unwrap_or_default()).into();
+        row["prompt"] = start_of(whole["prompts"][0]["prompt"].as_str().unwrap_or_default()).into();
         let tools = whole["tool_usages"].as_array().map(Vec::as_slice).unwrap_or_default();
         row["tools"] = tools.iter().map(|usage| usage["tool"].clone()).collect();
         Ok(row)
@@ -188,8 +187,8 @@ async fn with_content(api: &ApiClient, rows: Value) -> Outcome<Value> {
         .map(Value::Array)
 }
 
-/// The first words, in one line.
-fn beginning(prompt: &str) -> String {
+/// The first words, on one line.
+fn start_of(prompt: &str) -> String {
     let line = prompt.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(PROMPT_LENGTH) {
         Some((end, _)) => format!("{}…", &line[..end]),
@@ -197,7 +196,7 @@ fn beginning(prompt: &str) -> String {
     }
 }
 
-/// The whole record as text: its fields, then its parts under their headings.
+/// The whole record as text: its fields, then each part under a heading.
 fn page(answer: &Value) -> String {
     let list = |name: &str| answer[name].as_array().map(Vec::as_slice).unwrap_or_default();
     let mut text = lines(answer, FIELDS);
@@ -228,10 +227,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prompt_is_shown_in_one_line_and_cut_at_a_character() {
-        assert_eq!(beginning(" one\n  two\t"), "one two");
-        assert_eq!(beginning(&"é".repeat(40)), "é".repeat(40));
-        assert_eq!(beginning(&"é".repeat(41)), format!("{}…", "é".repeat(40)));
+    fn a_prompt_is_shown_on_one_line_and_cut_at_a_character() {
+        assert_eq!(start_of(" one\n  two\t"), "one two");
+        assert_eq!(start_of(&"é".repeat(40)), "é".repeat(40));
+        assert_eq!(start_of(&"é".repeat(41)), format!("{}…", "é".repeat(40)));
     }
 
     #[test]

@@ -17,18 +17,18 @@ use std::time::Duration;
 
 /// `lychgate keys …`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct KeysArgs {
     #[command(flatten)]
     server: ServerArgs,
     #[command(subcommand)]
-    verb: Verb,
+    command: KeysCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
-    /// Make a gateway key; its secret is shown once, or written to --out.
+enum KeysCommand {
+    /// Create a gateway key; its secret is shown once, or written to --out.
     Create {
-        /// 1 to 64 letters, digits and single dashes; kept in lower case
+        /// 1 to 64 letters, digits and single dashes; stored in lower case
         name: String,
         #[command(flatten)]
         bounds: BoundsArgs,
@@ -37,9 +37,9 @@ enum Verb {
         #[command(flatten)]
         format: FormatArgs,
     },
-    /// List the gateway keys, oldest first.
+    /// List gateway keys, oldest first.
     List {
-        /// Only those whose name contains this
+        /// Only keys whose name contains this text
         #[arg(short, long, value_name = "TEXT")]
         query: Option<String>,
         #[command(flatten)]
@@ -47,34 +47,34 @@ enum Verb {
         #[command(flatten)]
         format: FormatArgs,
     },
-    /// Show one.
+    /// Show a gateway key and its attached replicas.
     Show {
-        /// Its name or id
+        /// Name or id of the key
         name: String,
         #[command(flatten)]
         format: FormatArgs,
     },
-    /// Give one a new secret, which is shown once or written to --out; the old one works on for a while.
+    /// Replace the secret of a gateway key; the old secret keeps working for a grace period.
     Rotate {
-        /// Its name or id
+        /// Name or id of the key
         name: String,
-        /// How long the old secret works beside the new one, for example 1h; 0: it stops at once [default: 24h]
-        #[arg(long, value_name = "TIME", value_parser = grace)]
+        /// Grace period in which the old secret keeps working, for example 1h, or 0 to stop it at once [default: 24h]
+        #[arg(long, value_name = "DURATION", value_parser = grace)]
         grace: Option<Duration>,
-        /// Rotate though the secret before the present one still works; that one stops at once
+        /// Rotate even if an older secret is still in its grace period; that one stops working at once
         #[arg(long)]
         force: bool,
         #[command(flatten)]
         out: OutArgs,
-        /// Let --out take the place of an existing file, whole and at once; a replica that reads it follows by itself
+        /// Let --out replace an existing file, atomically; a replica with this --key-file picks up the new secret by itself
         #[arg(long, requires = "out")]
         replace: bool,
         #[command(flatten)]
         format: FormatArgs,
     },
-    /// Change one; what is not named stays as it is.
+    /// Change a gateway key; settings that are not given stay as they are.
     Update {
-        /// Its name or id
+        /// Name or id of the key
         name: String,
         #[command(flatten)]
         bounds: BoundsArgs,
@@ -83,19 +83,19 @@ enum Verb {
         #[command(flatten)]
         format: FormatArgs,
     },
-    /// Let its replicas in again.
+    /// Enable a disabled gateway key.
     Enable {
-        /// Its name or id
+        /// Name or id of the key
         name: String,
     },
-    /// Let its replicas take no new request, until it is enabled again.
+    /// Disable a gateway key: its replicas accept no new requests until it is enabled again.
     Disable {
-        /// Its name or id
+        /// Name or id of the key
         name: String,
     },
-    /// Delete one: its replicas take no new request from then on.
+    /// Delete a gateway key: its replicas accept no new requests from then on.
     Delete {
-        /// Its name or id
+        /// Name or id of the key
         name: String,
         #[command(flatten)]
         yes: YesArgs,
@@ -105,11 +105,11 @@ enum Verb {
 const PATH: &str = "ai-gateway/keys";
 
 /// Runs the command.
-pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
+pub(crate) async fn run(args: KeysArgs, environment: &Environment) -> Outcome {
     let api = connect(&args.server, environment)?;
     let path = |name: &str| Ok::<_, Failure>(format!("{PATH}/{}", name_or_id(name)?));
-    match args.verb {
-        Verb::Create {
+    match args.command {
+        KeysCommand::Create {
             name,
             bounds,
             out,
@@ -119,18 +119,18 @@ pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
             body.insert("name".to_owned(), name.as_str().into());
             let place = out.reserve()?;
             let answer = api.post(PATH, &body.into()).await?;
-            let what = called(&answer, &name);
-            place.put(format.output, answer, "key", &Done::made(&what))
+            let what = described(&answer, &name);
+            place.put(format.output, answer, "key", &Done::created(&what))
         }
-        Verb::List { query, page, format } => {
+        KeysCommand::List { query, page, format } => {
             let answer = api.get_with(PATH, &page.query(vec![("q", query)])).await?;
             shown::list(format.output, answer)
         }
-        Verb::Show { name, format } => {
+        KeysCommand::Show { name, format } => {
             let answer = api.get(&path(&name)?).await?;
             shown::one(format.output, answer)
         }
-        Verb::Rotate {
+        KeysCommand::Rotate {
             name,
             grace,
             force,
@@ -145,20 +145,20 @@ pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
             }
             let place = if replace { out.reserve_over()? } else { out.reserve()? };
             let answer = api.post(&path, &body).await?;
-            let what = called(&answer, &name);
+            let what = described(&answer, &name);
             let until = answer["previous_valid_until"].as_str();
             let became = until.map_or_else(
-                || "was rotated, and its old secret works no longer".to_owned(),
-                |until| format!("was rotated, and its old secret works until {until}"),
+                || "was rotated; its old secret no longer works".to_owned(),
+                |until| format!("was rotated; its old secret works until {until}"),
             );
             let done = Done {
                 what: &what,
                 became: &became,
-                if_lost: "rotate it again, with --force",
+                if_lost: "rotate it again with --force",
             };
             place.put(format.output, answer, "key", &done)
         }
-        Verb::Update {
+        KeysCommand::Update {
             name,
             bounds,
             unbound,
@@ -169,32 +169,32 @@ pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
             let answer = api.patch(&path, &patch).await?;
             shown::one(format.output, answer)
         }
-        Verb::Enable { name } => {
+        KeysCommand::Enable { name } => {
             api.patch(&path(&name)?, &json!({ "disabled": false })).await?;
             note(&format!("gateway key {name} is enabled"));
             Ok(())
         }
-        Verb::Disable { name } => {
+        KeysCommand::Disable { name } => {
             api.patch(&path(&name)?, &json!({ "disabled": true })).await?;
             note(&format!(
-                "gateway key {name} is disabled; its replicas take no new request"
+                "gateway key {name} is disabled; its replicas accept no new requests"
             ));
             Ok(())
         }
-        Verb::Delete { name, yes } => {
+        KeysCommand::Delete { name, yes } => {
             let path = path(&name)?;
             confirm(
                 &yes,
-                &format!("Delete gateway key {name}? Its replicas will take no new request."),
+                &format!("Delete gateway key {name}? Its replicas will accept no new requests."),
             )?;
             api.delete(&path).await?;
-            note(&format!("gateway key {name} was deleted"));
+            note(&format!("deleted gateway key {name}"));
             Ok(())
         }
     }
 }
 
-/// The key as the server calls it.
-fn called(answer: &Value, name: &str) -> String {
+/// The key by the name that the server knows it by.
+fn described(answer: &Value, name: &str) -> String {
     format!("gateway key {}", answer["name"].as_str().unwrap_or(name))
 }

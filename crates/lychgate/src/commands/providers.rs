@@ -1,4 +1,4 @@
-//! `lychgate providers`: where AI requests go.
+//! `lychgate providers`: the upstreams that AI requests go to.
 
 mod keys;
 mod policy;
@@ -17,31 +17,30 @@ use serde_json::Value;
 
 /// `lychgate providers …`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct ProvidersArgs {
     #[command(flatten)]
     server: ServerArgs,
     #[command(subcommand)]
-    verb: Verb,
+    command: ProvidersCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
-    /// Make a provider; its key comes from files, from variables, or from standard input.
+enum ProvidersCommand {
+    /// Create a provider; its keys are read from files, environment variables or standard input.
     Create {
-        /// 1 to 64 letters, digits and single dashes; clients reach it under /ai/NAME
+        /// 1 to 64 letters, digits and single dashes; clients reach the provider at /ai/NAME
         name: String,
-        /// anthropic, openai or openai-compatible
-        #[arg(long = "type", value_name = "TYPE")]
+        #[arg(long = "type", value_name = "TYPE", help = known_types())]
         provider_type: ProviderType,
-        /// Where its API is [default: the public one of its type]
+        /// Base URL of its API [default: the public API of its type]
         #[arg(long, value_name = "URL")]
         base_url: Option<String>,
         #[command(flatten)]
         keys: KeyArgs,
-        /// Allow a loopback, private or link-local address
+        /// Allow the base URL to have a loopback, private or link-local address
         #[arg(long)]
         allow_private: bool,
-        /// Make it without letting requests go there yet
+        /// Create the provider disabled
         #[arg(long)]
         disabled: bool,
         #[command(flatten)]
@@ -49,28 +48,28 @@ enum Verb {
         #[command(flatten)]
         format: FormatArgs,
     },
-    /// List the providers.
+    /// List providers, oldest first.
     List {
         #[command(flatten)]
         page: PageArgs,
         #[command(flatten)]
         format: FormatArgs,
     },
-    /// Show one, with its policy, its keys masked.
+    /// Show a provider with its policy; its keys are masked.
     Show {
-        /// Its name or id
+        /// Name or id of the provider
         name: String,
         #[command(flatten)]
         format: FormatArgs,
     },
-    /// Change one; what is not named stays as it is.
+    /// Change a provider; settings that are not given stay as they are.
     Update {
-        /// Its name or id
+        /// Name or id of the provider
         name: String,
-        /// Where its API is
+        /// Base URL of its API
         #[arg(long, value_name = "URL")]
         base_url: Option<String>,
-        /// Whether it may be at a loopback, private or link-local address
+        /// Whether the base URL may have a loopback, private or link-local address
         #[arg(long, value_name = "BOOL")]
         allow_private: Option<bool>,
         #[command(flatten)]
@@ -78,7 +77,7 @@ enum Verb {
         /// Read a key from standard input
         #[arg(long)]
         key_stdin: bool,
-        /// Keep this key, by its id; repeatable. With new keys and without this, the new ones take the place of all
+        /// Id of a key to keep; repeatable. New keys replace all keys that are not kept
         #[arg(long, value_name = "ID")]
         keep_key: Vec<String>,
         #[command(flatten)]
@@ -86,19 +85,19 @@ enum Verb {
         #[command(flatten)]
         format: FormatArgs,
     },
-    /// Let requests go there.
+    /// Enable a provider.
     Enable {
-        /// Its name or id
+        /// Name or id of the provider
         name: String,
     },
-    /// Let no request go there.
+    /// Disable a provider: requests to it are refused.
     Disable {
-        /// Its name or id
+        /// Name or id of the provider
         name: String,
     },
-    /// Delete one, with its keys.
+    /// Delete a provider and its keys.
     Delete {
-        /// Its name or id
+        /// Name or id of the provider
         name: String,
         #[command(flatten)]
         yes: YesArgs,
@@ -120,7 +119,7 @@ const FIELDS: &[Field] = &[
     Field("type", "type"),
     Field("base url", "base_url"),
     Field("enabled", "enabled"),
-    Field("may be private", "allow_private"),
+    Field("private address", "allow_private"),
     Field("keys", "key_hints"),
     Field("created", "created_at"),
     Field("updated", "updated_at"),
@@ -131,11 +130,11 @@ const POLICY_COLUMNS: &[Field] = &[Field("policy", "setting"), Field("value", "v
 const PATH: &str = "ai-gateway/providers";
 
 /// Runs the command.
-pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
+pub(crate) async fn run(args: ProvidersArgs, environment: &Environment) -> Outcome {
     let api = connect(&args.server, environment)?;
     let path = |name: &str| Ok::<_, Failure>(format!("{PATH}/{}", name_or_id(name)?));
-    match args.verb {
-        Verb::Create {
+    match args.command {
+        ProvidersCommand::Create {
             name,
             provider_type,
             base_url,
@@ -166,18 +165,18 @@ pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
             let answer = api.post(PATH, &body).await?;
             show(format.output, answer)
         }
-        Verb::List { page, format } => {
+        ProvidersCommand::List { page, format } => {
             let mut answer = api.get_with(PATH, &page.query(Vec::new())).await?;
             if format.output == Format::Table {
-                answer["providers"] = hinted(answer["providers"].take());
+                answer["providers"] = all_with_hints(answer["providers"].take());
             }
             listing(format.output, &answer, "providers", COLUMNS)
         }
-        Verb::Show { name, format } => {
+        ProvidersCommand::Show { name, format } => {
             let answer = api.get(&path(&name)?).await?;
             show(format.output, answer)
         }
-        Verb::Update {
+        ProvidersCommand::Update {
             name,
             base_url,
             allow_private,
@@ -197,26 +196,32 @@ pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
             let answer = api.patch(&path, &patch).await?;
             show(format.output, answer)
         }
-        Verb::Enable { name } => {
+        ProvidersCommand::Enable { name } => {
             api.patch(&path(&name)?, &serde_json::json!({ "enabled": true }))
                 .await?;
             note(&format!("provider {name} is enabled"));
             Ok(())
         }
-        Verb::Disable { name } => {
+        ProvidersCommand::Disable { name } => {
             api.patch(&path(&name)?, &serde_json::json!({ "enabled": false }))
                 .await?;
             note(&format!("provider {name} is disabled"));
             Ok(())
         }
-        Verb::Delete { name, yes } => {
+        ProvidersCommand::Delete { name, yes } => {
             let path = path(&name)?;
             confirm(&yes, &format!("Delete provider {name} and its keys?"))?;
             api.delete(&path).await?;
-            note(&format!("provider {name} was deleted"));
+            note(&format!("deleted provider {name}"));
             Ok(())
         }
     }
+}
+
+/// The provider types that this version knows.
+fn known_types() -> String {
+    let known: Vec<_> = ProviderType::ALL.iter().map(|known| known.as_str()).collect();
+    format!("One of {}", known.join(", "))
 }
 
 /// The change asked for; asking for none is an error.
@@ -246,7 +251,7 @@ fn patch(
     }
     if patch.is_empty() {
         return Err(Failure::Usage(
-            "nothing to change: name at least one of --base-url, --allow-private, --policy and the keys".to_owned(),
+            "nothing to change: give at least one of --base-url, --allow-private, --policy, --keep-key, --key-file, --key-env and --key-stdin".to_owned(),
         ));
     }
     Ok(patch.into())
@@ -266,7 +271,7 @@ fn show(format: Format, answer: Value) -> Outcome {
     }
 }
 
-/// The answer with one text per key, for tables: `sk-a…cdef (id)`.
+/// Adds one text per key for tables: `sk-a…cdef (id)`.
 fn with_hints(mut provider: Value) -> Value {
     let keys = provider["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
     let text = |key: &Value, field: &str| key[field].as_str().unwrap_or("?").to_owned();
@@ -278,7 +283,7 @@ fn with_hints(mut provider: Value) -> Value {
     provider
 }
 
-fn hinted(providers: Value) -> Value {
+fn all_with_hints(providers: Value) -> Value {
     match providers {
         Value::Array(providers) => providers.into_iter().map(with_hints).collect(),
         other => other,

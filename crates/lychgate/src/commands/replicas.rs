@@ -11,21 +11,21 @@ use serde_json::json;
 
 /// `lychgate replicas …`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct ReplicasArgs {
     #[command(flatten)]
     server: ServerArgs,
     #[command(subcommand)]
-    verb: Verb,
+    command: ReplicasCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
-    /// List the replicas, those that came first, first; one that is gone is listed for a week.
+enum ReplicasCommand {
+    /// List replicas, oldest first; one that has gone stays listed for a week.
     List {
-        /// Only those that came in by this gateway key, by name or id
+        /// Only replicas of this gateway key, by name or id
         #[arg(long, value_name = "KEY")]
         key: Option<String>,
-        /// Only those in this state: attached, draining, detached or lost
+        /// Only replicas in this state: attached, draining, detached or lost
         #[arg(long)]
         state: Option<String>,
         #[command(flatten)]
@@ -33,16 +33,16 @@ enum Verb {
         #[command(flatten)]
         format: FormatArgs,
     },
-    /// Show one.
+    /// Show a replica.
     Show {
-        /// Its id
+        /// Id of the replica
         id: String,
         #[command(flatten)]
         format: FormatArgs,
     },
-    /// Let one take no new requests, so that its process can be ended without a client noticing. It can't be undone.
+    /// Stop a replica from accepting new requests, so that its process can be stopped unnoticed. This can't be undone.
     Drain {
-        /// Its id
+        /// Id of the replica
         id: String,
         #[command(flatten)]
         yes: YesArgs,
@@ -56,7 +56,7 @@ const COLUMNS: &[Field] = &[
     Field("address", "address"),
     Field("version", "version"),
     Field("connected", "connected_since"),
-    Field("heard", "last_heartbeat_at"),
+    Field("last heartbeat", "last_heartbeat_at"),
     Field("in flight", "in_flight"),
     Field("undelivered", "spool_depth"),
     Field("set aside", "set_aside"),
@@ -73,7 +73,7 @@ const FIELDS: &[Field] = &[
     Field("labels", "labels"),
     Field("control plane", "control_plane_id"),
     Field("connected", "connected_since"),
-    Field("heard", "last_heartbeat_at"),
+    Field("last heartbeat", "last_heartbeat_at"),
     Field("in flight", "in_flight"),
     Field("undelivered", "spool_depth"),
     Field("set aside", "set_aside"),
@@ -83,10 +83,10 @@ const FIELDS: &[Field] = &[
 const PATH: &str = "ai-gateway/replicas";
 
 /// Runs the command.
-pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
+pub(crate) async fn run(args: ReplicasArgs, environment: &Environment) -> Outcome {
     let api = connect(&args.server, environment)?;
-    match args.verb {
-        Verb::List {
+    match args.command {
+        ReplicasCommand::List {
             key,
             state,
             page,
@@ -96,20 +96,20 @@ pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
             let answer = api.get_with(PATH, &page.query(filters)).await?;
             listing(format.output, &answer, "replicas", COLUMNS)
         }
-        Verb::Show { id, format } => {
+        ReplicasCommand::Show { id, format } => {
             let answer = api.get(&format!("{PATH}/{}", name_or_id(&id)?)).await?;
             record(format.output, &answer, FIELDS)
         }
-        Verb::Drain { id, yes } => {
+        ReplicasCommand::Drain { id, yes } => {
             let path = format!("{PATH}/{}/drain", name_or_id(&id)?);
             confirm(
                 &yes,
-                &format!("Drain replica {id}? It takes no new request until it is started again."),
+                &format!("Drain replica {id}? It accepts no new requests until its process is restarted."),
             )?;
             let answer = api.post(&path, &json!({})).await?;
             let name = answer["name"].as_str().unwrap_or(&id);
             note(&format!(
-                "replica {name} takes no new requests; `replicas show` tells when nothing is left in flight"
+                "replica {name} accepts no new requests; stop its process when `lychgate replicas show {id}` has 0 in flight"
             ));
             Ok(())
         }

@@ -1,4 +1,4 @@
-//! `lychgate routes`: where requests for certain models go instead.
+//! `lychgate routes`: where requests for certain models go.
 
 mod target;
 
@@ -14,96 +14,96 @@ use target::{Fallback, Target, texts};
 
 /// `lychgate routes …`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct RoutesArgs {
     #[command(flatten)]
     server: ServerArgs,
     #[command(subcommand)]
-    verb: Verb,
+    command: RoutesCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
-    /// Make a route; replicas follow it at once.
+enum RoutesCommand {
+    /// Create a route; it takes effect on all replicas at once.
     Create {
-        /// 1 to 64 letters, digits and single dashes; kept in lower case
+        /// 1 to 64 letters, digits and single dashes; stored in lower case
         name: String,
-        /// Name or id of the provider that clients address
+        /// Provider that clients send the requests to, by name or id
         #[arg(long, value_name = "PROVIDER")]
         provider: String,
-        /// The model that clients ask for, or a beginning and *; the exact and the longer beginning go before the rest
+        /// Model that clients request, or a prefix and *; an exact name wins over a prefix, a longer prefix over a shorter one
         #[arg(long, value_name = "MODEL")]
         model: String,
-        /// Where requests go: one of them is drawn by weight (1 where none is given); repeatable. A number after the last
-        /// colon is the weight, so for a model that ends like that give the weight too
+        /// Where requests go; repeatable. Each request goes to one target, chosen at random by weight (default 1). A number after
+        /// the last colon is the weight: if the model itself ends like that, give the weight too
         #[arg(long, required = true, value_name = "PROVIDER[=MODEL][:WEIGHT]")]
         target: Vec<Target>,
-        /// What is tried in turn when no target answered well; repeatable
+        /// Where a request goes next if its target fails; repeatable, tried in order
         #[arg(long, value_name = "PROVIDER[=MODEL]")]
         fallback: Vec<Fallback>,
-        /// Make it without putting it in force yet
+        /// Create the route disabled
         #[arg(long)]
         disabled: bool,
         #[command(flatten)]
         format: FormatArgs,
     },
-    /// List the routes, oldest first.
+    /// List routes, oldest first.
     List {
         #[command(flatten)]
         page: PageArgs,
         #[command(flatten)]
         format: FormatArgs,
     },
-    /// Show one.
+    /// Show a route.
     Show {
-        /// Its name or id
+        /// Name or id of the route
         name: String,
         #[command(flatten)]
         format: FormatArgs,
     },
-    /// Change one; what is not named stays as it is.
+    /// Change a route; settings that are not given stay as they are.
     Update {
-        /// Its name or id
+        /// Name or id of the route
         name: String,
         #[command(flatten)]
         change: Change,
         #[command(flatten)]
         format: FormatArgs,
     },
-    /// Put one in force.
+    /// Enable a route.
     Enable {
-        /// Its name or id
+        /// Name or id of the route
         name: String,
     },
-    /// Put one out of force.
+    /// Disable a route: its requests go to the provider that clients send them to.
     Disable {
-        /// Its name or id
+        /// Name or id of the route
         name: String,
     },
-    /// Delete one: its requests go to the provider that they name.
+    /// Delete a route: its requests go to the provider that clients send them to.
     Delete {
-        /// Its name or id
+        /// Name or id of the route
         name: String,
         #[command(flatten)]
         yes: YesArgs,
     },
 }
 
-/// What an update names.
+/// What an update changes.
 #[derive(Debug, Default, clap::Args)]
 struct Change {
-    /// Name or id of the provider that clients address
+    /// Provider that clients send the requests to, by name or id
     #[arg(long, value_name = "PROVIDER")]
     provider: Option<String>,
-    /// The model that clients ask for, or a beginning and *
+    /// Model that clients request, or a prefix and *
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
-    /// Where requests go, in place of all targets so far; repeatable
+    /// Where requests go, replacing all current targets; repeatable
     #[arg(long, value_name = "PROVIDER[=MODEL][:WEIGHT]")]
     target: Vec<Target>,
-    /// What is tried when no target answered well, in place of all fallbacks so far; repeatable
+    /// Where a request goes next if its target fails, replacing all current fallbacks; repeatable
     #[arg(long, value_name = "PROVIDER[=MODEL]")]
     fallback: Vec<Fallback>,
-    /// Take all fallbacks away
+    /// Remove all fallbacks
     #[arg(long, conflicts_with = "fallback")]
     no_fallbacks: bool,
 }
@@ -132,11 +132,11 @@ const FIELDS: &[Field] = &[
 const PATH: &str = "ai-gateway/routes";
 
 /// Runs the command.
-pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
+pub(crate) async fn run(args: RoutesArgs, environment: &Environment) -> Outcome {
     let api = connect(&args.server, environment)?;
     let path = |name: &str| Ok::<_, Failure>(format!("{PATH}/{}", name_or_id(name)?));
-    match args.verb {
-        Verb::Create {
+    match args.command {
+        RoutesCommand::Create {
             name,
             provider,
             model,
@@ -152,39 +152,39 @@ pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
             let answer = api.post(PATH, &body).await?;
             show(format.output, answer)
         }
-        Verb::List { page, format } => {
+        RoutesCommand::List { page, format } => {
             let mut answer = api.get_with(PATH, &page.query(Vec::new())).await?;
             if let (Format::Table, Some(routes)) = (format.output, answer["routes"].as_array_mut()) {
                 routes.iter_mut().for_each(add_texts);
             }
             listing(format.output, &answer, "routes", COLUMNS)
         }
-        Verb::Show { name, format } => {
+        RoutesCommand::Show { name, format } => {
             let answer = api.get(&path(&name)?).await?;
             show(format.output, answer)
         }
-        Verb::Update { name, change, format } => {
+        RoutesCommand::Update { name, change, format } => {
             let path = path(&name)?;
             let answer = api.patch(&path, &change.patch()?).await?;
             show(format.output, answer)
         }
-        Verb::Enable { name } => {
+        RoutesCommand::Enable { name } => {
             api.patch(&path(&name)?, &serde_json::json!({ "enabled": true }))
                 .await?;
-            note(&format!("route {name} is in force"));
+            note(&format!("route {name} is enabled"));
             Ok(())
         }
-        Verb::Disable { name } => {
+        RoutesCommand::Disable { name } => {
             api.patch(&path(&name)?, &serde_json::json!({ "enabled": false }))
                 .await?;
-            note(&format!("route {name} is out of force"));
+            note(&format!("route {name} is disabled"));
             Ok(())
         }
-        Verb::Delete { name, yes } => {
+        RoutesCommand::Delete { name, yes } => {
             let path = path(&name)?;
             confirm(&yes, &format!("Delete route {name}?"))?;
             api.delete(&path).await?;
-            note(&format!("route {name} was deleted"));
+            note(&format!("deleted route {name}"));
             Ok(())
         }
     }
@@ -195,7 +195,7 @@ fn bodies<T>(items: &[T], body: impl Fn(&T) -> Value) -> Vec<Value> {
 }
 
 impl Change {
-    /// The change asked for; asking for none is an error.
+    /// The whole change; an empty one is an error.
     fn patch(self) -> Outcome<Value> {
         let mut patch = Map::new();
         let mut put = |name: &str, value: Value| patch.insert(name.to_owned(), value);
@@ -212,9 +212,9 @@ impl Change {
             put("fallbacks", bodies(&self.fallback, Fallback::body).into());
         }
         if patch.is_empty() {
-            let told =
-                "nothing to change: name at least one of --provider, --model, --target, --fallback and --no-fallbacks";
-            return Err(Failure::Usage(told.to_owned()));
+            let error =
+                "nothing to change: give at least one of --provider, --model, --target, --fallback and --no-fallbacks";
+            return Err(Failure::Usage(error.to_owned()));
         }
         Ok(patch.into())
     }
@@ -228,7 +228,7 @@ fn show(format: Format, mut answer: Value) -> Outcome {
     record(format, &answer, FIELDS)
 }
 
-/// Puts targets and fallbacks beside the answer's own as they may be typed, for tables.
+/// Adds targets and fallbacks in the notation of the command line, for tables.
 fn add_texts(route: &mut Value) {
     route["target_texts"] = texts(&route["targets"]).into();
     route["fallback_texts"] = texts(&route["fallbacks"]).into();
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_route_is_shown_as_it_may_be_typed() {
+    fn a_route_is_shown_in_the_notation_of_the_command_line() {
         let mut route = json!({ "name": "r", "provider": { "name": "p" }, "fallbacks": [],
             "targets": [{ "provider": { "name": "p" }, "model": null, "weight": 9 }, { "provider": { "name": "q" }, "model": "m", "weight": 1 }] });
         add_texts(&mut route);

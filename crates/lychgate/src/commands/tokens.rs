@@ -13,37 +13,37 @@ use std::time::Duration;
 
 /// `lychgate tokens …`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct TokensArgs {
     #[command(flatten)]
     server: ServerArgs,
     #[command(subcommand)]
-    verb: Verb,
+    command: TokensCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
-    /// Make a token; it is shown once, or written to --out.
+enum TokensCommand {
+    /// Create a user token; it is shown once, or written to --out.
     Create {
-        /// Whose it shall be, by name or id [default: yours]
+        /// User that the token is for, by name or id [default: yourself]
         #[arg(long, value_name = "USER")]
         user: Option<String>,
-        /// What it is called: 1 to 64 letters, digits and single dashes
+        /// Name of the token: 1 to 64 letters, digits and single dashes
         #[arg(long, default_value = "cli")]
         name: String,
-        /// What it may do: *, RESOURCE:* or RESOURCE:ACTION; repeatable [default: all that its user may]
+        /// What the token may do: *, RESOURCE:* or RESOURCE:ACTION; repeatable [default: whatever its user may do]
         #[arg(long, value_name = "SCOPE")]
         scope: Vec<String>,
-        /// How long it works, for example 30d; at most 365d [default: 90d]
-        #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+        /// How long the token is valid, for example 30d; at most 365d [default: 90d]
+        #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
         lifetime: Option<Duration>,
         #[command(flatten)]
         out: OutArgs,
         #[command(flatten)]
         format: FormatArgs,
     },
-    /// List tokens.
+    /// List user tokens, oldest first.
     List {
-        /// Only those of this user, by name or id
+        /// Only tokens of this user, by name or id
         #[arg(long, value_name = "USER")]
         user: Option<String>,
         #[command(flatten)]
@@ -51,17 +51,17 @@ enum Verb {
         #[command(flatten)]
         format: FormatArgs,
     },
-    /// Show one.
+    /// Show a token, without its secret.
     Show {
-        /// Its id
+        /// Id of the token
         id: String,
         #[command(flatten)]
         format: FormatArgs,
     },
-    /// Revoke a token, at once.
+    /// Revoke a token; it stops working at once.
     #[command(alias = "delete")]
     Revoke {
-        /// Its id
+        /// Id of the token
         id: String,
         #[command(flatten)]
         yes: YesArgs,
@@ -81,10 +81,10 @@ const FIELDS: &[Field] = &[
 ];
 
 /// Runs the command.
-pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
+pub(crate) async fn run(args: TokensArgs, environment: &Environment) -> Outcome {
     let api = connect(&args.server, environment)?;
-    match args.verb {
-        Verb::Create {
+    match args.command {
+        TokensCommand::Create {
             user,
             name,
             scope,
@@ -105,22 +105,22 @@ pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
             let place = out.reserve()?;
             let answer = api.post("tokens", &body).await?;
             let what = format!("token {}", answer["id"].as_str().unwrap_or(&name));
-            place.put(format.output, answer, "token", &Done::made(&what))
+            place.put(format.output, answer, "token", &Done::created(&what))
         }
-        Verb::List { user, page, format } => {
+        TokensCommand::List { user, page, format } => {
             let user = user.map(|user| name_or_id(&user)).transpose()?;
             let answer = api.get_with("tokens", &page.query(vec![("user", user)])).await?;
             listing(format.output, &answer, "tokens", FIELDS)
         }
-        Verb::Show { id, format } => {
+        TokensCommand::Show { id, format } => {
             let answer = api.get(&format!("tokens/{}", name_or_id(&id)?)).await?;
             record(format.output, &answer, FIELDS)
         }
-        Verb::Revoke { id, yes } => {
+        TokensCommand::Revoke { id, yes } => {
             let path = format!("tokens/{}", name_or_id(&id)?);
             confirm(&yes, &format!("Revoke token {id}?"))?;
             api.delete(&path).await?;
-            note(&format!("token {id} was revoked"));
+            note(&format!("revoked token {id}"));
             Ok(())
         }
     }

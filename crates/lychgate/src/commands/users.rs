@@ -1,4 +1,4 @@
-//! `lychgate users`.
+//! `lychgate users`: the users.
 
 use super::{PageArgs, name_or_id};
 use crate::client::credentials::{ServerArgs, connect};
@@ -12,28 +12,28 @@ use serde_json::json;
 
 /// `lychgate users …`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct UsersArgs {
     #[command(flatten)]
     server: ServerArgs,
     #[command(subcommand)]
-    verb: Verb,
+    command: UsersCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
-    /// Make a user; then make a token with `lychgate tokens create --user NAME`.
+enum UsersCommand {
+    /// Create a user; then create a token with `lychgate tokens create --user NAME`.
     Create {
-        /// 1 to 64 letters, digits and single dashes; kept in lower case
+        /// 1 to 64 letters, digits and single dashes; stored in lower case
         name: String,
-        /// owner (runs the deployment), auditor (sees everything, changes nothing) or member (uses the gateway)
+        /// owner (manages the deployment), auditor (reads everything) or member (uses the gateway)
         #[arg(long, default_value = "member")]
         role: Role,
         #[command(flatten)]
         format: FormatArgs,
     },
-    /// List the users.
+    /// List users, oldest first.
     List {
-        /// Only those whose name contains this
+        /// Only users whose name contains this text
         #[arg(short, long, value_name = "TEXT")]
         query: Option<String>,
         #[command(flatten)]
@@ -41,26 +41,26 @@ enum Verb {
         #[command(flatten)]
         format: FormatArgs,
     },
-    /// Show one.
+    /// Show a user.
     Show {
-        /// The user's name or id
+        /// Name or id of the user
         name: String,
         #[command(flatten)]
         format: FormatArgs,
     },
-    /// Stop a user's tokens from working, at once.
+    /// Suspend a user: all their tokens stop working at once.
     Suspend {
-        /// The user's name or id
+        /// Name or id of the user
         name: String,
     },
-    /// Let a suspended user's tokens work again.
+    /// Reactivate a suspended user and their tokens.
     Activate {
-        /// The user's name or id
+        /// Name or id of the user
         name: String,
     },
-    /// Delete a user; what was recorded of them stays.
+    /// Delete a user and their tokens; records of their requests stay.
     Delete {
-        /// The user's name or id
+        /// Name or id of the user
         name: String,
         #[command(flatten)]
         yes: YesArgs,
@@ -76,37 +76,37 @@ const FIELDS: &[Field] = &[
 ];
 
 /// Runs the command.
-pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
+pub(crate) async fn run(args: UsersArgs, environment: &Environment) -> Outcome {
     let api = connect(&args.server, environment)?;
-    match args.verb {
-        Verb::Create { name, role, format } => {
+    match args.command {
+        UsersCommand::Create { name, role, format } => {
             let answer = api.post("users", &json!({ "username": name, "role": role })).await?;
             record(format.output, &answer, FIELDS)
         }
-        Verb::List { query, page, format } => {
+        UsersCommand::List { query, page, format } => {
             let answer = api.get_with("users", &page.query(vec![("q", query)])).await?;
             listing(format.output, &answer, "users", FIELDS)
         }
-        Verb::Show { name, format } => {
+        UsersCommand::Show { name, format } => {
             let answer = api.get(&format!("users/{}", name_or_id(&name)?)).await?;
             record(format.output, &answer, FIELDS)
         }
-        Verb::Suspend { name } => {
+        UsersCommand::Suspend { name } => {
             api.post_empty(&format!("users/{}/suspend", name_or_id(&name)?)).await?;
-            note(&format!("user {name} was suspended"));
+            note(&format!("suspended user {name}"));
             Ok(())
         }
-        Verb::Activate { name } => {
+        UsersCommand::Activate { name } => {
             api.post_empty(&format!("users/{}/activate", name_or_id(&name)?))
                 .await?;
-            note(&format!("user {name} is active"));
+            note(&format!("reactivated user {name}"));
             Ok(())
         }
-        Verb::Delete { name, yes } => {
+        UsersCommand::Delete { name, yes } => {
             let path = format!("users/{}", name_or_id(&name)?);
             confirm(&yes, &format!("Delete user {name} and all their tokens?"))?;
             api.delete(&path).await?;
-            note(&format!("user {name} was deleted"));
+            note(&format!("deleted user {name}"));
             Ok(())
         }
     }

@@ -1,4 +1,4 @@
-//! `lychgate whoami`.
+//! `lychgate whoami`: whose token is in use.
 
 use crate::client::credentials::{ServerArgs, connect};
 use crate::config::Environment;
@@ -7,7 +7,7 @@ use crate::terminal::output::{Field, FormatArgs, record};
 
 /// `lychgate whoami`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct WhoamiArgs {
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
@@ -24,7 +24,7 @@ const FIELDS: &[Field] = &[
 ];
 
 /// Runs the command.
-pub(crate) async fn run(args: Args, environment: &Environment) -> Outcome {
+pub(crate) async fn run(args: WhoamiArgs, environment: &Environment) -> Outcome {
     let answer = connect(&args.server, environment)?.get("whoami").await?;
     record(args.format.output, &answer, FIELDS)
 }

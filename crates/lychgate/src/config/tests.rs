@@ -23,7 +23,7 @@ fn settings(environment: &[(&str, &str)], file: &str) -> Settings {
         .map(|(name, value)| ((*name).to_owned(), *value))
         .collect();
     let mut settings = Settings::load("gateway", Some(path), environment, &known());
-    settings.file_name = "lychgate.toml".to_owned();
+    settings.file.file_name = "lychgate.toml".to_owned();
     settings
 }
 
@@ -171,7 +171,7 @@ fn a_private_secret_is_refused_from_a_file_that_others_can_read() {
         let flags = SecretFlags {
             value: None,
             file: Some(path.display().to_string()),
-            private: true,
+            access: FileAccess::OwnerOnly,
         };
         let mut settings = settings(&[], "");
         let read = settings.secret("key", "key-file", flags, |text| Ok::<_, String>(text.to_owned()));

@@ -15,12 +15,12 @@ pub(crate) struct Held {
     _lock: File,
 }
 
-/// Makes sure that the directory is there.
+/// Creates the directory if it does not exist.
 pub(crate) fn make(path: &Path) -> Outcome {
     secret_file::private_directory(path).map_err(|why| {
         let path = path.display();
         Failure::Failed(format!(
-            "can't make the data directory {path}: {why}; choose another with --data-dir"
+            "can't create the data directory {path}: {why}; choose another with --data-dir"
         ))
     })
 }
@@ -45,7 +45,7 @@ pub(crate) fn hold(path: &Path) -> Outcome<Held> {
         Ok(()) => Ok(Held { _lock: lock }),
         Err(TryLockError::Error(why)) => Err(failed(why)),
         Err(TryLockError::WouldBlock) => Err(Failure::Failed(format!(
-            "another lychgate runs on the data directory {}: stop that one, or choose another directory with --data-dir",
+            "another lychgate process uses the data directory {}: stop it, or choose another directory with --data-dir",
             path.display()
         ))),
     }
@@ -63,7 +63,7 @@ mod tests {
         let held = hold(&path).unwrap();
         let told = hold(&path).unwrap_err().to_string();
         assert!(
-            told.contains("another lychgate runs on the data directory") && told.contains("--data-dir"),
+            told.contains("another lychgate process uses the data directory") && told.contains("--data-dir"),
             "{told}"
         );
         drop(held);

@@ -8,11 +8,11 @@ mod entry;
 mod providers;
 mod setup;
 
+use super::args::{DevArgs, configuration_keys};
 use super::gateway::{GatewaySettings, Replica};
 use super::net::{Listen, bind, host_name, reachable};
 use super::upstream::UpstreamSettings;
 use super::{LogSettings, STOP_LIMIT, VERSION, data_dir, master_key, read_log, server};
-use crate::args::{DevArgs, configuration_keys};
 use crate::client::{ApiClient, server_url};
 use crate::config::{Environment, Settings};
 use crate::failure::{Failure, Outcome};

@@ -1,6 +1,6 @@
 //! Follows the gateway key's file while the replica runs, so that a rotated key needs no restart.
 //!
-//! Not here: what is done with a new key (crate `link`, which goes on with the old one until the new one is let in).
+//! Not here: what is done with a new key (crate `link`, which keeps using the old one until the new one is accepted).
 
 use super::gateway::parse_key;
 use crate::config::read_secret;
@@ -25,13 +25,13 @@ pub(crate) async fn follow(path: PathBuf, key: watch::Sender<GatewayKeySecret>) 
                 told = None;
                 let is_new = |known: &GatewayKeySecret| known.hash() != read.hash();
                 if is_new(&key.borrow()) {
-                    tracing::info!(prefix = read.prefix(), path = %path.display(), "the key file holds another gateway key");
+                    tracing::info!(prefix = read.prefix(), path = %path.display(), "the key file has a new gateway key");
                     key.send_replace(read);
                 }
             }
             Err(why) => {
                 if told.as_ref() != Some(&why) {
-                    tracing::warn!(path = %path.display(), %why, "the key file can't be used; the key known so far is");
+                    tracing::warn!(path = %path.display(), %why, "the key file can't be used; still using the previous key");
                 }
                 told = Some(why);
             }

@@ -1,7 +1,7 @@
-//! The master key's file in the data directory: made at the first start, refused when others can read it.
+//! The master key's file in the data directory: created on the first start, refused if other users can read it.
 
 use crate::config::secret_file;
-use crate::config::{private, read_secret};
+use crate::config::{owner_only, read_secret};
 use crate::failure::{Failure, Outcome};
 use lychgate_types::Ambient;
 use lychgate_types::secret::MasterKey;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// The file's name in the data directory.
 const FILE: &str = "master-key";
 
-/// A master key, and where it was just made.
+/// A master key, and the file that was just created for it, if any.
 #[derive(Debug)]
 pub(crate) struct Found {
     /// The key.
@@ -25,32 +25,32 @@ impl Found {
         Self { key, made: None }
     }
 
-    /// Call when the database was sealed with another key: takes a file that was just made away again, so that it does not
-    /// pass for the one that is missing, and says what to do.
+    /// The failure when the database was created with another key. Removes a file that was just created, so that it is not taken
+    /// for the missing one.
     pub(crate) fn does_not_fit(&self) -> Failure {
         let Some(path) = &self.made else {
             return Failure::Failed(
-                "the master key is not the one that this database was sealed with: start with that one".to_owned(),
+                "the master key does not match this database: use the key that the database was created with"
+                    .to_owned(),
             );
         };
-        // If it stays, the next start says the other sentence; the database is not touched either way.
+        // If it can't be removed, the next start reports a key that does not match; the database is not touched either way.
         let _ = std::fs::remove_file(path);
         Failure::Failed(format!(
-            "the master key that this database was sealed with is missing: put it back in {}, or give it by --master-key-file or \
-             LYCHGATE_MASTER_KEY",
+            "the master key of this database is missing: put it back in {}, or use --master-key-file or LYCHGATE_MASTER_KEY",
             path.display()
         ))
     }
 }
 
-/// Reads the data directory's master key, or makes one.
+/// Reads the master key of the data directory, or creates one.
 pub(crate) fn load_or_make(data_dir: &Path, ambient: &Ambient) -> Outcome<Found> {
     let path = data_dir.join(FILE);
     let name = path.display();
     let key = MasterKey::generate(ambient);
     match secret_file::create(&path, &key.to_hex()) {
         Ok(()) => {
-            tracing::info!(path = %name, "made a master key; keep a copy of this file apart from the database");
+            tracing::info!(path = %name, "created a master key; keep a copy of this file separate from the database");
             Ok(Found {
                 key,
                 made: Some(path.clone()),
@@ -58,10 +58,10 @@ pub(crate) fn load_or_make(data_dir: &Path, ambient: &Ambient) -> Outcome<Found>
         }
         Err(why) if why.kind() == ErrorKind::AlreadyExists => {
             let failed = |why: String| Failure::Failed(format!("the master key in {name}: {why}"));
-            private(&path).map_err(failed)?;
+            owner_only(&path).map_err(failed)?;
             let text = read_secret(&path).map_err(failed)?;
             MasterKey::parse(&text).map(Found::given).map_err(|_| {
-                failed("it is damaged, it must hold 64 hexadecimal digits: put your copy of it back".to_owned())
+                failed("it is damaged (it must have 64 hexadecimal digits): restore your copy of it".to_owned())
             })
         }
         Err(why) => Err(Failure::Failed(format!("can't write the master key to {name}: {why}"))),

@@ -1,7 +1,7 @@
 //! The listener that Prometheus asks for metrics, where one is wanted.
 
+use super::args::MetricsArgs;
 use super::net::{Listen, bind};
-use crate::args::MetricsArgs;
 use crate::config::Settings;
 use crate::failure::{Failure, Outcome};
 use crate::terminal::output;

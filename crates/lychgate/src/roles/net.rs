@@ -43,9 +43,9 @@ pub(crate) fn bind(flag: &str, listen: Listen) -> Outcome<TcpListener> {
 /// Says why an address can't be listened on, and which flag to change.
 pub(crate) fn cant_listen(flag: &str, address: SocketAddr, why: &std::io::Error) -> Failure {
     let reason = match why.kind() {
-        ErrorKind::AddrInUse => "another program listens there already".to_owned(),
+        ErrorKind::AddrInUse => "another program already listens there".to_owned(),
         ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
-        ErrorKind::PermissionDenied => "that is not allowed; ports below 1024 need special rights".to_owned(),
+        ErrorKind::PermissionDenied => "permission denied; ports below 1024 need special privileges".to_owned(),
         _ => why.to_string(),
     };
     Failure::Failed(format!(
@@ -104,7 +104,7 @@ mod tests {
         let taken = bind("--listen", Listen::local(0)).unwrap();
         let again = bind("--gateway-listen", Listen(taken.local_addr().unwrap())).unwrap_err();
         let told = again.to_string();
-        assert!(told.contains("another program listens there already"), "{told}");
+        assert!(told.contains("another program already listens there"), "{told}");
         assert!(told.contains("--gateway-listen IP:PORT"), "{told}");
     }
 }

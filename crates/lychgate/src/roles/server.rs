@@ -1,10 +1,10 @@
 //! `lychgate server`: a control plane with its embedded gateway; and `lychgate migrate`, which uses the same database.
 
+use super::args::{DatabaseArgs, MigrateArgs, ServerArgs, configuration_keys};
 use super::net::{Listen, bind, cant_listen, host_name};
 use super::upstream::UpstreamSettings;
 use super::{LogSettings, STOP_LIMIT, VERSION, chain, data_dir, master_key, metrics, read_log, spool};
-use crate::args::{DatabaseArgs, MigrateArgs, ServerArgs, configuration_keys};
-use crate::config::{Environment, SecretFlags, Settings};
+use crate::config::{Environment, FileAccess, SecretFlags, Settings};
 use crate::failure::{Failure, Outcome};
 use crate::terminal::output;
 use crate::terminal::signals::Signals;
@@ -137,19 +137,19 @@ fn read(args: ServerArgs, environment: &Environment) -> Outcome<ServerSettings> 
     let flags = SecretFlags {
         value: None,
         file: args.master_key_file,
-        private: true,
+        access: FileAccess::OwnerOnly,
     };
     let master_key = settings.secret("master-key", "master-key-file", flags, MasterKey::parse);
     let flags = SecretFlags {
         value: None,
         file: args.bootstrap_token_file,
-        private: false,
+        access: FileAccess::Any,
     };
     let bootstrap_token = settings.secret("bootstrap-token", "bootstrap-token-file", flags, |text| {
         UserTokenSecret::parse(text).map_err(|why| format!("not a user token (lgu_…): {why}"))
     });
     let capture_content = !settings.switch("no-content-capture", args.no_content_capture);
-    let upstream = UpstreamSettings::read(&mut settings, args.provider_ca_file, environment);
+    let upstream = UpstreamSettings::read(&mut settings, args.upstream, environment);
     let spool = spool::read(&mut settings, args.spool, database.data_dir.join("spool"));
     let metrics = metrics::read(&mut settings, args.metrics);
     let log = read_log(&mut settings, args.common, false);
@@ -171,7 +171,7 @@ fn read_database(settings: &mut Settings, args: DatabaseArgs) -> DatabaseSetting
     let flags = SecretFlags {
         value: args.database_url,
         file: args.database_url_file,
-        private: false,
+        access: FileAccess::Any,
     };
     let url = settings.secret("database-url", "database-url-file", flags, |text| {
         text.parse::<DatabaseUrl>()

@@ -1,6 +1,6 @@
 //! Where a role's data plane keeps records until the control plane has acknowledged them.
 
-use crate::args::SpoolArgs;
+use super::args::SpoolArgs;
 use crate::config::Settings;
 use crate::config::byte_size::ByteSize;
 use lychgate_gateway::{SpoolFull, SpoolOptions, SpoolSync};

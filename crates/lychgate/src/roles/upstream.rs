@@ -1,5 +1,6 @@
 //! How a role's data plane reaches providers: whose certificates it believes, and which outbound proxies it goes through.
 
+use super::args::UpstreamArgs;
 use crate::config::{Environment, Settings};
 use lychgate_gateway::{CaCertificates, Options, OutboundProxy};
 
@@ -12,9 +13,9 @@ pub(crate) struct UpstreamSettings {
 
 impl UpstreamSettings {
     /// Reads `provider-ca-file`, and the proxies from the variables that all programs share.
-    pub(crate) fn read(settings: &mut Settings, ca_file: Option<String>, environment: &Environment) -> Self {
+    pub(crate) fn read(settings: &mut Settings, args: UpstreamArgs, environment: &Environment) -> Self {
         let mut read = Self::default();
-        if let Some(given) = settings.text("provider-ca-file", ca_file) {
+        if let Some(given) = settings.text("provider-ca-file", args.provider_ca_file) {
             let pem = std::fs::read(&given.text).map_err(|why| format!("can't read the file: {why}"));
             match pem.and_then(|pem| CaCertificates::from_pem(&pem).map_err(|why| why.to_string())) {
                 Ok(cas) => read.cas = cas,

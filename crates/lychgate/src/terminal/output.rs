@@ -1,5 +1,5 @@
-//! What the client commands print: tables for people, JSON for programs. Text that came from elsewhere (a user agent, a
-//! prompt) can't steer the terminal: its control characters are shown, not sent.
+//! Output of the client commands: tables for people, JSON for programs. Text from elsewhere (a user agent, a prompt) can't
+//! control the terminal: its control characters are escaped.
 
 use crate::failure::{Failure, Outcome};
 use clap::ValueEnum;
@@ -7,7 +7,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
 use std::io::{ErrorKind, IsTerminal, Write};
 
-/// How an answer is printed.
+/// Output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// For people.
@@ -16,33 +16,33 @@ pub(crate) enum Format {
     Json,
 }
 
-/// The flag that chooses the form.
+/// The option for the output format.
 #[derive(Debug, clap::Args)]
 pub(crate) struct FormatArgs {
-    /// table or json
+    /// Output format: table or json
     #[arg(
         short,
         long,
         value_enum,
         default_value = "table",
-        value_name = "FORM",
+        value_name = "FORMAT",
         hide_possible_values = true
     )]
     pub(crate) output: Format,
 }
 
-/// A column of a listing, or a line of a record: its title, and where in the answer its value stands (`user.username`).
+/// A column of a listing, or a line of a record: its title, and the path of its value in the answer (`user.username`).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Field(pub(crate) &'static str, pub(crate) &'static str);
 
-/// Writes to standard output. A reader that went away is [`Failure::OutputClosed`], not an error.
+/// Writes to standard output. A closed pipe is [`Failure::OutputClosed`], not an error.
 pub(crate) fn write(text: &str) -> Outcome {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
         .map_err(|why| match why.kind() {
             ErrorKind::BrokenPipe => Failure::OutputClosed,
-            _ => Failure::Failed(format!("can't write to the standard output: {why}")),
+            _ => Failure::Failed(format!("can't write to standard output: {why}")),
         })
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn line(text: &str) -> Outcome {
     write(&format!("{text}\n"))
 }
 
-/// Tells the user something beside the output proper. Goes to standard error; a closed one is not worth failing for.
+/// Prints a message to standard error, next to the actual output. If standard error is closed, that is ignored.
 pub(crate) fn note(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
@@ -64,7 +64,7 @@ pub(crate) fn listing(format: Format, answer: &Value, list: &str, fields: &[Fiel
     let rows = answer[list].as_array().map(Vec::as_slice).unwrap_or_default();
     write(&table(rows, fields))?;
     if let Some(next) = answer["next"].as_str() {
-        note(&format!("there are more; add: --after {}", plain(next)));
+        note(&format!("more entries follow; continue with --after {}", plain(next)));
     }
     Ok(())
 }

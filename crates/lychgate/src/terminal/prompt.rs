@@ -4,15 +4,15 @@ use crate::failure::{Failure, Outcome};
 use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 use std::io::{BufRead, IsTerminal, Read, Write};
 
-/// The flag that answers the question beforehand.
+/// The option to skip the question.
 #[derive(Debug, clap::Args)]
 pub(crate) struct YesArgs {
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short = 'y', long)]
     pub(crate) yes: bool,
 }
 
-/// Goes on only when the user says so. Without a terminal nobody can be asked: then `-y` is needed.
+/// Continues only if the user confirms. Without a terminal `-y` is required.
 pub(crate) fn confirm(args: &YesArgs, question: &str) -> Outcome {
     if args.yes {
         return Ok(());
@@ -20,7 +20,7 @@ pub(crate) fn confirm(args: &YesArgs, question: &str) -> Outcome {
     let input = std::io::stdin();
     if !input.is_terminal() {
         return Err(Failure::Usage(format!(
-            "without a terminal nobody can be asked \"{question}\": add -y if you mean it"
+            "standard input is not a terminal, so this can't be confirmed (\"{question}\"): add -y to confirm it"
         )));
     }
     ask(&format!("{question} [y/N] "))?;
@@ -35,7 +35,7 @@ pub(crate) fn confirm(args: &YesArgs, question: &str) -> Outcome {
     }
 }
 
-/// Reads a secret: from the terminal without showing it, or from whatever is piped in. White space around it is cut off.
+/// Reads a secret: from the terminal without showing it, or from whatever is piped in. Surrounding white space is removed.
 pub(crate) fn secret(question: &str) -> Outcome<String> {
     let input = std::io::stdin();
     let mut text = String::new();
@@ -44,10 +44,10 @@ pub(crate) fn secret(question: &str) -> Outcome<String> {
         let _hidden = HiddenInput::start();
         input.lock().read_line(&mut text)
     } else {
-        // Longer than any secret; a wrong file piped in is not read whole.
+        // Longer than any secret, so that a wrong file is not read in full.
         input.lock().take(64 * 1024).read_to_string(&mut text)
     };
-    read.map_err(|why| Failure::Failed(format!("can't read the secret from the standard input: {why}")))?;
+    read.map_err(|why| Failure::Failed(format!("can't read the secret from standard input: {why}")))?;
     Ok(text.trim().to_owned())
 }
 
@@ -66,7 +66,7 @@ impl HiddenInput {
         let before = tcgetattr(std::io::stdin()).ok();
         if let Some(mut hidden) = before.clone() {
             hidden.local_flags.remove(LocalFlags::ECHO);
-            // Shown typing is bad, no way to log in is worse.
+            // Visible typing is bad, but being unable to log in is worse.
             let _ = tcsetattr(std::io::stdin(), SetArg::TCSAFLUSH, &hidden);
         }
         Self(before)

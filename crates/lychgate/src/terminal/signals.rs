@@ -1,9 +1,9 @@
-//! SIGINT and SIGTERM: the first asks for a clean end, the second ends at once.
+//! SIGINT and SIGTERM: the first asks for a clean shutdown, the second exits at once.
 
 use crate::failure::{Failure, Outcome};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Listens for both signals from its making on.
+/// Receives both signals.
 #[derive(Debug)]
 pub(crate) struct Signals {
     interrupt: Signal,
@@ -11,7 +11,7 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Begins to listen.
+    /// Starts receiving.
     pub(crate) fn listen() -> Outcome<Self> {
         let on = |kind| signal(kind).map_err(|why| Failure::Failed(format!("can't listen for signals: {why}")));
         Ok(Self {
@@ -20,10 +20,10 @@ impl Signals {
         })
     }
 
-    /// Waits for the first signal. From then on a second one ends the process at once.
+    /// Waits for the first signal. After that, a second one exits at once.
     pub(crate) async fn stop_asked(mut self) {
         self.next().await;
-        tracing::info!("stopping; a second signal ends at once");
+        tracing::info!("shutting down; send a second signal to exit at once");
         tokio::spawn(async move {
             let code = self.next().await;
             std::process::exit(code);
@@ -31,7 +31,7 @@ impl Signals {
     }
 
     async fn next(&mut self) -> i32 {
-        // What a shell gives for a process that such a signal ended.
+        // The exit codes that a shell reports for these signals.
         tokio::select! {
             _ = self.interrupt.recv() => 130,
             _ = self.terminate.recv() => 143,

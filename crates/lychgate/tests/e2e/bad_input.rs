@@ -181,7 +181,7 @@ async fn taken_ports_and_unreachable_databases() {
     check(
         &told,
         1,
-        &[&address, "another program listens there already", "--listen"],
+        &[&address, "another program already listens there", "--listen"],
         &[],
     );
     let environment = [("LYCHGATE_KEY", key.as_str())];
@@ -194,7 +194,7 @@ async fn taken_ports_and_unreachable_databases() {
     check(
         &told,
         1,
-        &[&address, "another program listens there already", "--listen"],
+        &[&address, "another program already listens there", "--listen"],
         &[&key],
     );
     let nobody = "postgres://user:canary@127.0.0.1:1/none";
@@ -236,7 +236,7 @@ both_engines! {
     }
 }
 
-/// Starts a replica that can't be let in, and waits until it says so.
+/// Starts a replica that is refused, and waits until it says so.
 async fn shut_out(home: &Path, control_url: &str, key: &str, reason: &str) -> Process {
     let mut command = command(Path::new(PROGRAM), home);
     command
@@ -267,7 +267,7 @@ async fn shut_out(home: &Path, control_url: &str, key: &str, reason: &str) -> Pr
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_that_is_not_let_in_says_why_and_goes_on_trying() {
+async fn a_refused_replica_says_why_and_goes_on_trying() {
     let home = TempDir::new().unwrap();
     let app = App::start(PROGRAM, None).await;
     let unknown = GatewayKeySecret::generate(&Ambient::system()).expose().to_owned();

@@ -33,10 +33,7 @@ impl Seen {
             if let Some(at) = text.find(&half) {
                 let around = |from: usize, count: usize| text.chars().skip(from).take(count).collect::<String>();
                 let before = text[..at].chars().count();
-                panic!(
-                    "a {kind} stands in {place}: …{}…",
-                    around(before.saturating_sub(200), 400)
-                );
+                panic!("a {kind} is in {place}: …{}…", around(before.saturating_sub(200), 400));
             }
         }
     }

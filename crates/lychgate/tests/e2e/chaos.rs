@@ -96,7 +96,7 @@ async fn whatever_the_provider_does() {
     .await;
 }
 
-#[expect(clippy::print_stderr, reason = "whoever wants to see a failure again needs the seed")]
+#[expect(clippy::print_stderr, reason = "the seed is needed to reproduce a failure")]
 fn tell(what: &str) {
     eprintln!("chaos: {what}");
 }

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 /// Clients that ask without pause.
 const CLIENTS: usize = 4;
 
-/// Clients at work; whoever is refused or cut fails the test.
+/// Clients at work; a refused or cut request fails the test.
 struct Load {
     stop: Arc<AtomicBool>,
     answered: Arc<AtomicUsize>,
@@ -132,12 +132,12 @@ both_engines! {
         let load = Load::start(&replica, &app.token);
         load.goes_on(50).await;
 
-        // One that is not let in changes nothing.
+        // One that is refused changes nothing.
         let wrong = app.key_file("wrong").await;
         app.cli_ok(&["keys", "delete", "wrong", "-y"]).await;
         std::fs::rename(&wrong, &key_file).unwrap();
         eventually("the wrong one is refused", async || {
-            replica.process.stderr().contains("a gateway key is not let in; the other one").then_some(())
+            replica.process.stderr().contains("a gateway key is refused; the other").then_some(())
         })
         .await;
         load.goes_on(50).await;

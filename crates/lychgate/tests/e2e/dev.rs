@@ -130,7 +130,7 @@ async fn a_taken_port_is_a_clear_error_and_leaves_nothing_behind() {
         let ended = finish(command, "").await;
         assert_eq!(ended.code, 1, "{}", ended.all());
         assert!(
-            ended.stderr.contains(&address) && ended.stderr.contains("another program listens there"),
+            ended.stderr.contains(&address) && ended.stderr.contains("another program already listens there"),
             "{}",
             ended.stderr
         );

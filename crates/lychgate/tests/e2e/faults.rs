@@ -149,7 +149,7 @@ fn number(variable: &str) -> Option<u64> {
 
 #[expect(
     clippy::print_stderr,
-    reason = "whoever runs many wants to see how they go, and which one failed"
+    reason = "a long run shows its progress, and which seed failed"
 )]
 fn tell(what: &str) {
     eprintln!("faults: {what}");

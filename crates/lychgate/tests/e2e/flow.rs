@@ -1,4 +1,4 @@
-//! A gateway key lets a replica in, and real requests go through it and onto the record; the same through the embedded gateway.
+//! A replica authenticates with a gateway key, and real requests go through it and are recorded; the same through the embedded gateway.
 
 use crate::PROGRAM;
 use crate::request::Ask;

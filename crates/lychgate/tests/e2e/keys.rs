@@ -18,7 +18,7 @@ async fn ask(replica: &Replica, endpoint: Endpoint, token: &str) -> Answer {
     ask.call(&replica.url, token).send().await
 }
 
-/// Starts a replica with the key in this file; whether it is let in remains to be seen.
+/// Starts a replica with the key in this file; it may be refused.
 async fn replica_by(app: &App, key_file: &Path) -> Replica {
     app.replica_on(key_file, &app.fresh_spool(), &[]).await
 }

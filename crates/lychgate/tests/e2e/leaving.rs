@@ -1,4 +1,4 @@
-//! A client that leaves: after each event of a stream, of every API. What the provider still says is read on for the books, so
+//! A client that leaves: after each event of a stream, of every API. What the provider still says is still read, for the record, so
 //! that the usage is final where it comes, and marked as an estimate where it does not.
 
 use crate::PROGRAM;

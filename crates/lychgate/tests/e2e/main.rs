@@ -10,6 +10,7 @@ mod chaos;
 mod control_link;
 mod dev;
 mod dice;
+mod examples;
 mod faults;
 mod flow;
 mod identity;

@@ -165,7 +165,7 @@ fn without_the_database_known_tokens_are_served_and_others_refused_at_once() {
             assert_eq!(told.value()["code"], "database_unavailable");
             assert_ne!(told.header("retry-after"), "");
             network.set(Weather::Fair);
-            eventually("strangers are let in", async || {
+            eventually("unknown tokens are accepted", async || {
                 let answer = ask.call(&replica.url, &stranger).send().await;
                 (answer.status == 200).then_some(())
             })

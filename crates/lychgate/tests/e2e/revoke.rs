@@ -88,7 +88,7 @@ both_engines! {
         }
         app.cli_ok(&["users", "activate", "alice"]).await;
         for base in [&replica.url, &app.url] {
-            eventually("alice is let in again", async || (ask(base, &app.token).await.status == 200).then_some(())).await;
+            eventually("alice is accepted again", async || (ask(base, &app.token).await.status == 200).then_some(())).await;
         }
         let tokens = app.cli_json(&["tokens", "list", "--user", "alice"]).await;
         app.cli_ok(&["tokens", "revoke", tokens["tokens"][0]["id"].as_str().unwrap(), "-y"]).await;

@@ -1,6 +1,6 @@
-//! The providers' official SDKs for Python and Node, unmodified but for base URL and key, through a standalone replica. The
-//! conversations stand in `tests-sdk/`. Each says which interceptions must be on record after it, since only the control plane
-//! can tell how a request ended that its client gave up.
+//! The providers' official SDKs for Python and Node, unmodified except for base URL and key, through a standalone replica. The
+//! conversations are in `tests-sdk/`. Each prints which records it must leave, because only the control plane knows how a request
+//! ended that its client gave up.
 
 use crate::PROGRAM;
 use lychgate_scripted::Script;
@@ -27,18 +27,27 @@ fn sources() -> PathBuf {
 }
 
 fn python(_app: &App, script: &str) -> Command {
+    python_file(&sources().join(script))
+}
+
+/// A Python script with the SDKs.
+pub(crate) fn python_file(script: &Path) -> Command {
     let mut command = Command::new(prepared("LYCHGATE_TEST_PYTHON"));
-    // Nothing of this machine's own modules, and nothing written beside the sources.
+    // No modules of this machine, and nothing written next to the sources.
     command.args(["-E", "-s", "-B", "-W", "error::DeprecationWarning"]);
-    command.arg(sources().join(script));
+    command.arg(script);
     command
 }
 
-/// Node looks for packages above the script, so the scripts are put beside them: in the app's own directory.
 fn node(app: &App, script: &str) -> Command {
+    node_in(app, &sources().join("node"), script)
+}
+
+/// A Node script with the SDKs. Node looks for packages next to the script, so the scripts are copied into the app's directory.
+pub(crate) fn node_in(app: &App, scripts: &Path, script: &str) -> Command {
     let directory = app.directory().join("node");
     std::fs::create_dir(&directory).unwrap();
-    for entry in std::fs::read_dir(sources().join("node")).unwrap() {
+    for entry in std::fs::read_dir(scripts).unwrap() {
         let path = entry.unwrap().path();
         std::fs::copy(&path, directory.join(path.file_name().unwrap())).unwrap();
     }
@@ -59,11 +68,7 @@ async fn converse(interpreter: fn(&App, &str) -> Command, script: &str, path: &s
     app.scripted.add_script("late", late);
     let mut command = interpreter(&app, script);
     command.arg(format!("{}{path}", replica.url)).arg(&app.token);
-    // Nothing of this machine's own settings for the SDKs.
-    command
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .env("HOME", app.directory());
+    isolated(&mut command, &app);
     let finished = finish(command, "").await;
     assert_eq!(
         finished.code,
@@ -81,6 +86,14 @@ async fn converse(interpreter: fn(&App, &str) -> Command, script: &str, path: &s
     }
     assert!(count >= 8, "only {count} records were looked for: {}", finished.all());
     assert!(replica.process.is_running());
+}
+
+/// Without the settings that this machine has for the SDKs.
+pub(crate) fn isolated<'a>(command: &'a mut Command, app: &App) -> &'a mut Command {
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", app.directory())
 }
 
 /// Waits until the interceptions of that model are on record, and compares how they ended, the oldest first.

@@ -81,8 +81,8 @@ both_engines! {
 }
 
 both_engines! {
-    /// A replica whose key is disabled can't deliver. It ends at once, says what it keeps, and delivers when it is let in again.
-    async fn a_replica_that_ends_while_it_is_not_let_in_says_what_it_keeps(db: TestDb) {
+    /// A replica whose key is disabled can't deliver. It ends at once, says what it keeps, and delivers once it is accepted again.
+    async fn a_replica_that_ends_while_it_is_refused_says_what_it_keeps(db: TestDb) {
         let app = App::start(PROGRAM, Some(db.url())).await;
         let (key, spool) = (app.key_file("edge-1").await, app.fresh_spool());
         let replica = app.replica_on(&key, &spool, &[]).await;
@@ -94,7 +94,7 @@ both_engines! {
         let ask = Ask::new(Endpoint::Messages, Scenario::Text, false, "Hello");
         let in_flight = ask.call(&replica.url, &app.token).open().await;
         app.cli_ok(&["keys", "disable", "edge-1"]).await;
-        eventually("the replica hears", async || (replica.readiness().await.0 == 503).then_some(())).await;
+        eventually("the replica is refused", async || (replica.readiness().await.0 == 503).then_some(())).await;
         gate.open();
         in_flight.rest().await;
         assert_eq!(replica.process.terminate().await, 0);

@@ -3,11 +3,12 @@
 
 use crate::connect::Store;
 use crate::error::StoreError;
-use crate::guard::Event;
+use crate::mutation::Mutation;
+use crate::name_or_id::NameOrId;
 use crate::rows::ai_gateway_keys::{GatewayKey, GatewayKeyPatch};
 use crate::rows::changes::Change;
 use crate::sql::{ai_gateway_keys as sql, providers};
-use lychgate_authz::{Action, Caller, Resource, Target};
+use lychgate_authz::{Action, Caller};
 use lychgate_types::GatewayKeyId;
 
 impl GatewayKeyPatch {
@@ -59,25 +60,37 @@ impl Store {
     pub async fn ai_gateway_key_update(
         &self,
         caller: &Caller,
-        id: GatewayKeyId,
+        key: impl Into<NameOrId<GatewayKeyId>>,
         patch: GatewayKeyPatch,
     ) -> Result<GatewayKey, StoreError> {
-        let event = Event::new("update", Resource::AiGatewayKey).id(id.as_uuid());
-        self.admit(caller, Action::Update, Target::Shared, &event).await?;
+        let key = key.into();
+        let mut mutation = self
+            .change_of::<GatewayKey>(caller, Action::Update, "update", (&key).into())
+            .await?;
+        let done = self.change_key(&mut mutation, &key, &patch).await;
+        mutation.settle(done).await
+    }
+
+    async fn change_key(
+        &self,
+        mutation: &mut Mutation<'_>,
+        key: &NameOrId<GatewayKeyId>,
+        patch: &GatewayKeyPatch,
+    ) -> Result<GatewayKey, StoreError> {
         let now = self.now();
         let mut tx = self.engine.begin().await?;
         if patch.providers.is_some() {
             // First, since it makes concurrent changes wait for each other.
             providers::bump_version(tx.conn()).await?;
         }
-        if !sql::update(tx.conn(), id, now, &patch).await? {
+        let key = mutation.find(sql::find(&mut tx, key, now).await?)?;
+        if !sql::update(tx.conn(), &key, now, patch).await? {
             return Err(StoreError::NotFound);
         }
-        let key = sql::get(&mut tx, id, now).await?;
-        let event = event.name(&key.name).prefix(&key.secret_prefix).detail(patch.words());
-        self.record(&mut tx, caller, &event).await?;
-        self.announce(&mut tx, &changes(id, &patch)).await?;
-        tx.commit().await?;
+        let key = sql::get(&mut tx, key.id, now).await?;
+        mutation.set_prefix(&key.secret_prefix);
+        mutation.set_detail(patch.words());
+        mutation.commit(tx, &changes(key.id, patch)).await?;
         Ok(key)
     }
 }

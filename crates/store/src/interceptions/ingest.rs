@@ -22,9 +22,9 @@ use uuid::Uuid;
 /// What became of a batch.
 #[derive(Debug, Default)]
 pub struct IngestReport {
-    /// Records that are on the books now and were not before.
+    /// Records that are stored now and were not before.
     pub new: u64,
-    /// Records that were on the books before, or stood in the batch twice.
+    /// Records that were stored before, or stood in the batch twice.
     pub known: u64,
     /// Records that can never be taken, with the reason.
     pub rejected: Vec<(InterceptionId, String)>,
@@ -38,7 +38,7 @@ const LEAST_PART: usize = 256;
 const NOT_HELD: &str = "the control plane's database can't hold it; the control plane's log says why";
 
 impl Store {
-    /// Takes a batch in. After `Ok`, all but the rejected records are on the books; those that were there already are left as
+    /// Takes a batch in. After `Ok`, all but the rejected records are stored; those that were there already are left as
     /// they are. The gateway key on the records is the caller's own.
     pub async fn interception_ingest(
         &self,
@@ -80,7 +80,7 @@ impl Store {
         Ok(report)
     }
 
-    /// Gives what can never be taken, and adds to `new` what is on the books now, even if it fails at other records.
+    /// Gives what can never be taken, and adds to `new` what is stored now, even if it fails at other records.
     async fn take_in(
         &self,
         records: &[Arc<InterceptionRecord>],

@@ -3,12 +3,13 @@
 use crate::connect::Store;
 use crate::engine::Tx;
 use crate::error::{RuleBroken, StoreError};
-use crate::guard::Event;
-use crate::providers::whole;
+use crate::guard::Authorised;
+use crate::mutation::Mutation;
+use crate::name_or_id::NameOrId;
 use crate::rows::changes::Change;
 use crate::rows::providers::{Provider, ProviderPatch, WantedKey};
 use crate::sql::providers as sql;
-use lychgate_authz::{Action, Caller, Resource, Target};
+use lychgate_authz::{Action, Caller};
 use lychgate_types::{ProviderId, ProviderKeyId, Timestamp};
 use std::collections::HashSet;
 
@@ -17,47 +18,46 @@ impl Store {
     pub async fn provider_update(
         &self,
         caller: &Caller,
-        id: ProviderId,
+        provider: impl Into<NameOrId<ProviderId>>,
         patch: ProviderPatch,
     ) -> Result<Provider, StoreError> {
-        let event = Event::new("update", Resource::Provider).id(id.as_uuid());
-        self.admit(caller, Action::Update, Target::Shared, &event).await?;
-        let done = self.change_provider(caller, id, &patch, &event).await;
-        self.refused(caller, &event, done).await
+        let provider = provider.into();
+        let mut mutation = self
+            .change_of::<Provider>(caller, Action::Update, "update", (&provider).into())
+            .await?;
+        let done = self.change_provider(&mut mutation, &provider, &patch).await;
+        mutation.settle(done).await
     }
 
     async fn change_provider(
         &self,
-        caller: &Caller,
-        id: ProviderId,
+        mutation: &mut Mutation<'_>,
+        provider: &NameOrId<ProviderId>,
         patch: &ProviderPatch,
-        event: &Event,
     ) -> Result<Provider, StoreError> {
         let now = self.now();
         let mut tx = self.engine.begin().await?;
         // First, since it makes concurrent changes wait for each other.
         sql::bump_version(tx.conn()).await?;
-        let name = sql::update(tx.conn(), id, now, patch)
-            .await?
-            .ok_or(StoreError::NotFound)?;
-        sql::change_policy(&mut tx, id, patch.policy).await?;
+        let provider = mutation.find(sql::find(&mut tx, provider).await?)?;
+        sql::update(tx.conn(), &provider, now, patch).await?;
+        sql::change_policy(&mut tx, &provider, patch.policy).await?;
         if let Some(wanted) = &patch.keys {
-            replace_keys(&mut tx, id, now, wanted).await?;
+            replace_keys(&mut tx, &provider, now, wanted).await?;
         }
-        let provider = whole(&mut tx, id).await?;
-        self.record(&mut tx, caller, &event.clone().name(&name)).await?;
-        self.announce(&mut tx, &[Change::Configuration]).await?;
-        tx.commit().await?;
+        let provider = sql::get(&mut tx, provider.id).await?;
+        mutation.commit(tx, &[Change::Configuration]).await?;
         Ok(provider)
     }
 }
 
-async fn replace_keys(tx: &mut Tx, id: ProviderId, now: Timestamp, wanted: &[WantedKey]) -> Result<(), StoreError> {
-    let present: HashSet<ProviderKeyId> = sql::keys_of(tx.conn(), id)
-        .await?
-        .into_iter()
-        .map(|key| key.id)
-        .collect();
+async fn replace_keys(
+    tx: &mut Tx,
+    provider: &Authorised<Provider>,
+    now: Timestamp,
+    wanted: &[WantedKey],
+) -> Result<(), StoreError> {
+    let present: HashSet<ProviderKeyId> = provider.keys.iter().map(|key| key.id).collect();
     let mut kept = HashSet::new();
     let mut added = Vec::new();
     for (position, key) in (0..).zip(wanted) {
@@ -65,12 +65,12 @@ async fn replace_keys(tx: &mut Tx, id: ProviderId, now: Timestamp, wanted: &[Wan
             WantedKey::Keep(key) if !present.contains(key) || !kept.insert(*key) => {
                 return Err(RuleBroken::NoSuchProviderKey.into());
             }
-            WantedKey::Keep(key) => sql::move_key(tx.conn(), id, *key, position).await?,
+            WantedKey::Keep(key) => sql::move_key(tx.conn(), provider, *key, position).await?,
             WantedKey::Add(key) => added.push((position, key)),
         }
     }
     for gone in present.difference(&kept) {
-        sql::delete_key(tx.conn(), id, *gone).await?;
+        sql::delete_key(tx.conn(), provider, *gone).await?;
     }
-    sql::insert_keys(tx.conn(), id, now, added).await
+    sql::insert_keys(tx.conn(), provider.id, now, added).await
 }

@@ -1,7 +1,8 @@
 //! Entries of the audit log.
 
+use crate::name_or_id::NameOrId;
 use lychgate_authz::Resource;
-use lychgate_types::{AuditEntryId, RequestId, Timestamp, TokenId};
+use lychgate_types::{AuditEntryId, Id, RequestId, Timestamp, TokenId};
 use uuid::Uuid;
 
 lychgate_types::text_enum! {
@@ -93,4 +94,49 @@ pub struct AuditFilter {
     pub since: Option<Timestamp>,
     /// Before.
     pub until: Option<Timestamp>,
+}
+
+/// What an entry is about, as far as it is known.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AuditTarget {
+    pub(crate) id: Option<Uuid>,
+    pub(crate) name: Option<String>,
+    /// A credential's public prefix.
+    pub(crate) prefix: Option<String>,
+}
+
+impl AuditTarget {
+    pub(crate) fn new(id: impl Id, name: &str) -> Self {
+        Self {
+            name: Some(name.to_owned()),
+            ..Self::id(id)
+        }
+    }
+
+    pub(crate) fn id(id: impl Id) -> Self {
+        Self {
+            id: Some(id.as_uuid()),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn with_prefix(self, prefix: &str) -> Self {
+        Self {
+            prefix: Some(prefix.to_owned()),
+            ..self
+        }
+    }
+}
+
+impl<I: Id> From<&NameOrId<I>> for AuditTarget {
+    /// As the caller named it.
+    fn from(named: &NameOrId<I>) -> Self {
+        match named.id() {
+            Some(id) => Self::id(id),
+            None => Self {
+                name: Some(named.name().to_owned()),
+                ..Self::default()
+            },
+        }
+    }
 }

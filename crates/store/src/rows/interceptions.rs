@@ -1,5 +1,6 @@
 //! Recorded AI requests.
 
+use crate::name_or_id::NameOrId;
 use crate::rows::users::UserRef;
 use lychgate_types::interception::{
     CredentialKind, InterceptionRecord, ModelThought, Outcome, Prompt, TokenUsage, ToolUsage,
@@ -113,7 +114,7 @@ pub struct InterceptionDetail {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InterceptionFilter {
     /// Of this user.
-    pub user: Option<UserId>,
+    pub user: Option<NameOrId<UserId>>,
     /// To the provider of this name.
     pub provider: Option<String>,
     /// For this model.

@@ -1,5 +1,6 @@
 //! Replicas, as the registry lists them.
 
+use crate::name_or_id::NameOrId;
 use crate::rows::ai_gateway_keys::KeyRef;
 use lychgate_types::{AttachmentId, ControlPlaneId, GatewayKeyId, ReplicaId, Timestamp};
 use std::collections::BTreeMap;
@@ -68,10 +69,10 @@ lychgate_types::text_enum! {
 }
 
 /// Which replicas are wanted; all that is given must fit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReplicaFilter {
     /// Those that came in by this gateway key.
-    pub gateway_key: Option<GatewayKeyId>,
+    pub gateway_key: Option<NameOrId<GatewayKeyId>>,
     /// Those in this state.
     pub state: Option<ReplicaState>,
 }
@@ -79,7 +80,7 @@ pub struct ReplicaFilter {
 /// One attachment of a replica, as its control plane sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplicaAttachment {
-    /// The attachment; what is told of an earlier one of the same replica no longer counts.
+    /// The attachment; what is reported about an earlier one of the same replica no longer counts.
     pub id: AttachmentId,
     /// The replica.
     pub replica_id: ReplicaId,

@@ -1,5 +1,6 @@
 //! User tokens. No row has a field for a secret; the hash of one only goes in.
 
+use crate::name_or_id::NameOrId;
 use crate::rows::users::{UserRef, UserState};
 use lychgate_authz::{Role, Scopes};
 use lychgate_types::{Timestamp, TokenId, UserId};
@@ -35,7 +36,7 @@ pub struct TokenInsert {
     /// Given by the caller.
     pub created_at: Timestamp,
     /// Whose it shall be.
-    pub user_id: UserId,
+    pub user: NameOrId<UserId>,
     /// Stored in lower case; must keep the name rule.
     pub name: String,
     /// The first 11 characters of the secret.
@@ -58,10 +59,10 @@ impl std::fmt::Debug for TokenInsert {
 }
 
 /// Which tokens are wanted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TokenFilter {
     /// Only this user's.
-    pub user: Option<UserId>,
+    pub user: Option<NameOrId<UserId>>,
 }
 
 /// What is known of a token that somebody showed. It is for the caller to see whether it still works.

@@ -4,16 +4,17 @@ pub(crate) mod rotate;
 
 use crate::engine::{Conn, Row, Tx, args};
 use crate::error::StoreError;
+use crate::guard::{Authorised, Found};
+use crate::name_or_id::NameOrId;
 use crate::page::Page;
 use crate::rows::ai_gateway_keys::{
-    AiGatewayKeyInsert, GatewayKey, GatewayKeyPatch, KeyAuthentication, KeyExpiry, KeyState, SecretState,
+    AiGatewayKeyInsert, GatewayKey, GatewayKeyPatch, KeyAuthentication, KeyExpiry, KeyFilter, KeyState, SecretState,
 };
 use crate::rows::providers::ProviderRef;
 use crate::rows::users::UserRef;
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{GatewayKeyId, ProviderId, Timestamp, UserId};
 use std::collections::HashMap;
-use uuid::Uuid;
 
 /// What a key shows; `$1` is the present time.
 macro_rules! columns {
@@ -37,12 +38,13 @@ super::statements! {
          AND (k.created_at, k.id) > ($3, $4) ORDER BY k.created_at, k.id LIMIT $5");
     GET = concat!(columns!(), "WHERE k.id = $2");
     FIND = concat!(columns!(), "WHERE k.id = $2 OR lower(k.name) = $3");
+    ID_OF = "SELECT id FROM ai_gateway_keys WHERE lower(name) = $1";
     UPDATE = "UPDATE ai_gateway_keys SET description = CASE WHEN $2 THEN $3 ELSE description END, \
          expires_at = CASE WHEN $4 THEN $5 ELSE expires_at END, \
          disabled_at = CASE WHEN $6 THEN COALESCE(disabled_at, $7) WHEN $8 THEN NULL ELSE disabled_at END, \
          providers = CASE WHEN $9 THEN $10 ELSE providers END, \
          allowed_cidrs = CASE WHEN $11 THEN $12 ELSE allowed_cidrs END WHERE id = $1";
-    DELETE = "DELETE FROM ai_gateway_keys WHERE id = $1 RETURNING name, secret_prefix";
+    DELETE = "DELETE FROM ai_gateway_keys WHERE id = $1";
     AUTHENTICATE = "SELECT id, name, secret_prefix, disabled_at, expires_at, allowed_cidrs, \
          NULL AS valid_until FROM ai_gateway_keys WHERE hashed_secret = $1 \
          UNION ALL SELECT k.id, k.name, r.secret_prefix, k.disabled_at, k.expires_at, k.allowed_cidrs, r.valid_until \
@@ -86,7 +88,7 @@ fn read(row: &Row, known: &[ProviderRef]) -> Result<GatewayKey, StoreError> {
 
 /// A deployment has tens of providers.
 async fn known_providers(tx: &mut Tx) -> Result<Vec<ProviderRef>, StoreError> {
-    let all = super::routes::providers(tx.conn()).await?;
+    let all = super::providers::refs(tx.conn()).await?;
     Ok(all.into_iter().map(|(provider, _)| provider).collect())
 }
 
@@ -117,13 +119,13 @@ pub(crate) async fn insert(
 
 pub(crate) async fn list(
     tx: &mut Tx,
-    pattern: Option<String>,
+    filter: &KeyFilter,
     page: Page,
     now: Timestamp,
 ) -> Result<Vec<GatewayKey>, StoreError> {
     let known = known_providers(tx).await?;
     let (at, id) = super::ascending(page);
-    let values = args![now, pattern, at, id, page.fetch()];
+    let values = args![now, super::containing(filter.q.as_deref()), at, id, page.fetch()];
     let rows = tx.conn().all(LIST, values).await?;
     rows.iter().map(|row| read(row, &known)).collect()
 }
@@ -135,19 +137,29 @@ pub(crate) async fn get(tx: &mut Tx, id: GatewayKeyId, now: Timestamp) -> Result
 
 pub(crate) async fn find(
     tx: &mut Tx,
-    id: Option<Uuid>,
-    name: &str,
+    key: &NameOrId<GatewayKeyId>,
     now: Timestamp,
-) -> Result<Option<GatewayKey>, StoreError> {
+) -> Result<Found<GatewayKey>, StoreError> {
     let known = known_providers(tx).await?;
-    let row = tx.conn().optional(FIND, args![now, id, name]).await?;
-    row.as_ref().map(|row| read(row, &known)).transpose()
+    let row = tx.conn().optional(FIND, args![now, key.id(), key.name()]).await?;
+    row.as_ref().map(|row| read(row, &known)).transpose().map(Found::new)
 }
 
-/// Whether there is such a key.
+/// The id that a filter names; `None` where no key has the name. An id is taken as it is: deleted keys have replicas, too.
+pub(crate) async fn id_of(conn: Conn<'_>, key: &NameOrId<GatewayKeyId>) -> Result<Option<GatewayKeyId>, StoreError> {
+    match key.id() {
+        Some(id) => Ok(Some(id)),
+        None => {
+            let row = conn.optional(ID_OF, args![key.name()]).await?;
+            row.map(|row| row.id("id")).transpose()
+        }
+    }
+}
+
+/// `false`: it was deleted meanwhile.
 pub(crate) async fn update(
     conn: Conn<'_>,
-    id: GatewayKeyId,
+    key: &Authorised<GatewayKey>,
     now: Timestamp,
     patch: &GatewayKeyPatch,
 ) -> Result<bool, StoreError> {
@@ -155,7 +167,7 @@ pub(crate) async fn update(
     let providers = patch.providers.as_ref().map(|list| list.as_deref().map(texts));
     let cidrs = patch.allowed_cidrs.as_ref().map(|list| list.as_deref().map(texts));
     let values = args![
-        id,
+        key.id,
         patch.description.is_some(),
         patch.description.as_ref().and_then(|text| text.as_deref()),
         patch.expires_at.is_some(),
@@ -171,12 +183,9 @@ pub(crate) async fn update(
     Ok(conn.execute(UPDATE, values).await? > 0)
 }
 
-/// The name and prefix of the deleted key, for the audit log; `None` if there was none.
-pub(crate) async fn delete(conn: Conn<'_>, id: GatewayKeyId) -> Result<Option<(String, String)>, StoreError> {
-    match conn.optional(DELETE, args![id]).await? {
-        Some(row) => Ok(Some((row.text("name")?, row.text("secret_prefix")?))),
-        None => Ok(None),
-    }
+/// `false`: it was deleted meanwhile.
+pub(crate) async fn delete(conn: Conn<'_>, key: &Authorised<GatewayKey>) -> Result<bool, StoreError> {
+    Ok(conn.execute(DELETE, args![key.id]).await? > 0)
 }
 
 pub(crate) async fn authenticate(

@@ -2,7 +2,7 @@
 
 use crate::engine::{Conn, Tx, args, foreign};
 use crate::error::StoreError;
-use crate::rows::idempotency::{Idempotency, RememberedAnswer};
+use crate::rows::idempotency::RememberedAnswer;
 use lychgate_types::{Timestamp, UserId};
 use uuid::Uuid;
 
@@ -11,30 +11,29 @@ super::statements! {
     INSERT = "INSERT INTO idempotency_keys \
          (id, created_at, expires_at, user_id, operation, key, request_fingerprint, sealed_answer) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    SET_ANSWER = "UPDATE idempotency_keys SET sealed_answer = $2 WHERE id = $1";
     FIND = "SELECT request_fingerprint, sealed_answer FROM idempotency_keys \
          WHERE user_id = $1 AND operation = $2 AND key = $3 AND expires_at > $4";
 }
 
-/// Remembers an answer from `now` until `expires_at`, and forgets those whose time is over.
+/// Claims a key from `now` until `expires_at`, with no answer yet, and forgets those whose time is over.
 pub(crate) async fn insert(
     tx: &mut Tx,
     id: Uuid,
     (now, expires_at): (Timestamp, Timestamp),
-    (user, operation): (UserId, &str),
-    new: &Idempotency,
+    (user, operation, key): (UserId, &str, &str),
+    request_fingerprint: &[u8; 32],
 ) -> Result<(), StoreError> {
     prune(tx.conn(), now).await?;
-    let values = args![
-        id,
-        now,
-        expires_at,
-        user,
-        operation,
-        &*new.key,
-        new.request_fingerprint.as_slice(),
-        &*new.sealed_answer,
-    ];
+    let fingerprint = request_fingerprint.as_slice();
+    let no_answer: &[u8] = &[];
+    let values = args![id, now, expires_at, user, operation, key, fingerprint, no_answer];
     tx.conn().execute(INSERT, values).await.map(drop)
+}
+
+/// The answer of a claimed key.
+pub(crate) async fn set_answer(conn: Conn<'_>, id: Uuid, sealed: &[u8]) -> Result<(), StoreError> {
+    conn.execute(SET_ANSWER, args![id, sealed]).await.map(drop)
 }
 
 /// Forgets those whose time is over.

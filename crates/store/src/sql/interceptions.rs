@@ -4,6 +4,7 @@ pub(crate) mod ingest;
 
 use crate::engine::{Conn, Moment, Row, args, foreign};
 use crate::error::StoreError;
+use crate::guard::Found;
 use crate::page::Page;
 use crate::rows::interceptions::{InterceptionFilter, InterceptionSummary, TokenSums};
 use crate::rows::users::UserRef;
@@ -63,7 +64,7 @@ super::statements! {
     LIST_OF_USER = summaries!(
         concat!(filters!(), "AND i.user_id = $11 ORDER BY i.started_at DESC, i.id DESC LIMIT $10"),
         "ORDER BY p.started_at DESC, p.id DESC");
-    GET = summaries!("i.id = $1 AND (i.user_id = $2 OR $2 IS NULL)", "");
+    FIND = summaries!("i.id = $1", "");
     TOKEN_USAGES = "SELECT provider_response_id, input_tokens, output_tokens, cache_read_input_tokens, \
          cache_write_input_tokens, cache_write_1h_input_tokens, reasoning_tokens, estimated, extra \
          FROM token_usages WHERE interception_id = $1 ORDER BY position";
@@ -154,16 +155,9 @@ pub(crate) async fn list(
     conn.all(text, values).await?.iter().map(read).collect()
 }
 
-pub(crate) async fn get(
-    conn: Conn<'_>,
-    id: InterceptionId,
-    only: Option<UserId>,
-) -> Result<Option<InterceptionSummary>, StoreError> {
-    conn.optional(GET, args![id, only])
-        .await?
-        .as_ref()
-        .map(read)
-        .transpose()
+pub(crate) async fn find(conn: Conn<'_>, id: InterceptionId) -> Result<Found<InterceptionSummary>, StoreError> {
+    let row = conn.optional(FIND, args![id]).await?;
+    row.as_ref().map(read).transpose().map(Found::new)
 }
 
 pub(crate) async fn token_usages(conn: Conn<'_>, id: InterceptionId) -> Result<Vec<TokenUsage>, StoreError> {

@@ -31,6 +31,19 @@ macro_rules! statements {
 }
 use statements;
 
+/// A LIKE pattern that finds `part` anywhere in a name.
+fn containing(part: Option<&str>) -> Option<String> {
+    let mut pattern = String::from("%");
+    for character in part?.to_ascii_lowercase().chars() {
+        if matches!(character, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern.push('%');
+    Some(pattern)
+}
+
 /// The place where an ascending keyset page starts: after the cursor, or at the very beginning.
 fn ascending(page: Page) -> (Moment, Uuid) {
     page.after

@@ -2,12 +2,14 @@
 
 use crate::engine::{Args, Bulk, Conn, Row, Tx, args};
 use crate::error::StoreError;
+use crate::guard::{Authorised, Found};
+use crate::name_or_id::NameOrId;
 use crate::page::Page;
-use crate::rows::providers::{Provider, ProviderInsert, ProviderKey, ProviderKeyInsert, ProviderPatch};
+use crate::rows::providers::{Provider, ProviderInsert, ProviderKey, ProviderKeyInsert, ProviderPatch, ProviderRef};
 use crate::seal::Sealed;
 use lychgate_types::policy::{PolicyChange, ProviderPolicy};
+use lychgate_types::provider::ProviderType;
 use lychgate_types::{ProviderId, ProviderKeyId, Timestamp};
-use uuid::Uuid;
 
 macro_rules! columns {
     () => {
@@ -21,12 +23,14 @@ super::statements! {
     LIST = concat!(columns!(), "WHERE (created_at, id) > ($1, $2) ORDER BY created_at, id LIMIT $3");
     ALL = concat!(columns!(), "ORDER BY created_at, id");
     FIND = concat!(columns!(), "WHERE id = $1 OR lower(name) = $2");
+    GET = concat!(columns!(), "WHERE id = $1");
+    REFS = "SELECT id, name, provider_type FROM providers";
     UPDATE = "UPDATE providers SET updated_at = $2, base_url = COALESCE($3, base_url), \
          enabled = CASE WHEN $4 THEN $5 ELSE enabled END, allow_private = CASE WHEN $6 THEN $7 ELSE allow_private END \
-         WHERE id = $1 RETURNING name";
+         WHERE id = $1";
     POLICY = "SELECT policy FROM providers WHERE id = $1";
     SET_POLICY = "UPDATE providers SET policy = $2 WHERE id = $1";
-    DELETE = "DELETE FROM providers WHERE id = $1 RETURNING name";
+    DELETE = "DELETE FROM providers WHERE id = $1";
     KEYS = "SELECT id, provider_id, created_at, masked FROM provider_keys ORDER BY provider_id, position, id";
     KEYS_OF = "SELECT id, provider_id, created_at, masked FROM provider_keys WHERE provider_id = $1 ORDER BY position, id";
     SEALED_KEYS = "SELECT id, provider_id, sealed FROM provider_keys ORDER BY provider_id, position, id";
@@ -112,24 +116,50 @@ pub(crate) async fn all(conn: Conn<'_>) -> Result<Vec<Provider>, StoreError> {
     conn.all(ALL, args![]).await?.iter().map(read).collect()
 }
 
-/// Without its keys.
-pub(crate) async fn find(conn: Conn<'_>, id: Option<Uuid>, name: &str) -> Result<Option<Provider>, StoreError> {
-    conn.optional(FIND, args![id, name])
-        .await?
-        .as_ref()
-        .map(read)
-        .transpose()
+pub(crate) async fn find(tx: &mut Tx, provider: &NameOrId<ProviderId>) -> Result<Found<Provider>, StoreError> {
+    let row = tx.conn().optional(FIND, args![provider.id(), provider.name()]).await?;
+    Ok(Found::new(match row {
+        Some(row) => Some(with_keys(tx, read(&row)?).await?),
+        None => None,
+    }))
 }
 
-/// The provider's name, `None` if there is no such one.
+/// A provider that this transaction has written.
+pub(crate) async fn get(tx: &mut Tx, id: ProviderId) -> Result<Provider, StoreError> {
+    let provider = read(&tx.conn().one(GET, args![id]).await?)?;
+    with_keys(tx, provider).await
+}
+
+async fn with_keys(tx: &mut Tx, provider: Provider) -> Result<Provider, StoreError> {
+    let rows = tx.conn().all(KEYS_OF, args![provider.id]).await?;
+    let keys = rows.iter().map(|row| read_key(row).map(|(_, key)| key));
+    Ok(Provider {
+        keys: keys.collect::<Result<_, _>>()?,
+        ..provider
+    })
+}
+
+/// Every provider, as other things name it: a deployment has tens of them.
+pub(crate) async fn refs(conn: Conn<'_>) -> Result<Vec<(ProviderRef, ProviderType)>, StoreError> {
+    let rows = conn.all(REFS, args![]).await?;
+    let read = |row: &Row| {
+        let provider = ProviderRef {
+            id: row.id("id")?,
+            name: row.text("name")?,
+        };
+        Ok((provider, row.parsed("provider_type")?))
+    };
+    rows.iter().map(read).collect()
+}
+
 pub(crate) async fn update(
     conn: Conn<'_>,
-    id: ProviderId,
+    provider: &Authorised<Provider>,
     at: Timestamp,
     patch: &ProviderPatch,
-) -> Result<Option<String>, StoreError> {
+) -> Result<(), StoreError> {
     let values = args![
-        id,
+        provider.id,
         at,
         patch.base_url.as_deref(),
         patch.enabled.is_some(),
@@ -137,40 +167,27 @@ pub(crate) async fn update(
         patch.allow_private.is_some(),
         patch.allow_private.unwrap_or_default(),
     ];
-    conn.optional(UPDATE, values)
-        .await?
-        .map(|row| row.text("name"))
-        .transpose()
+    conn.execute(UPDATE, values).await.map(drop)
 }
 
-/// Puts a change upon what is set of a provider's policy; the provider must be there.
-pub(crate) async fn change_policy(tx: &mut Tx, id: ProviderId, change: PolicyChange) -> Result<(), StoreError> {
-    let set = tx.conn().one(POLICY, args![id]).await?.policy("policy")?;
-    tx.conn()
-        .execute(SET_POLICY, args![id, set.then(change)])
-        .await
-        .map(drop)
+/// Changes single settings of a provider's policy.
+pub(crate) async fn change_policy(
+    tx: &mut Tx,
+    provider: &Authorised<Provider>,
+    change: PolicyChange,
+) -> Result<(), StoreError> {
+    let set = tx.conn().one(POLICY, args![provider.id]).await?.policy("policy")?;
+    let values = args![provider.id, set.then(change)];
+    tx.conn().execute(SET_POLICY, values).await.map(drop)
 }
 
-/// The deleted provider's name, `None` if there was no such one.
-pub(crate) async fn delete(conn: Conn<'_>, id: ProviderId) -> Result<Option<String>, StoreError> {
-    conn.optional(DELETE, args![id])
-        .await?
-        .map(|row| row.text("name"))
-        .transpose()
+pub(crate) async fn delete(conn: Conn<'_>, provider: &Authorised<Provider>) -> Result<(), StoreError> {
+    conn.execute(DELETE, args![provider.id]).await.map(drop)
 }
 
 /// Every provider's keys: a deployment has tens of them.
 pub(crate) async fn keys(conn: Conn<'_>) -> Result<Vec<(ProviderId, ProviderKey)>, StoreError> {
     conn.all(KEYS, args![]).await?.iter().map(read_key).collect()
-}
-
-pub(crate) async fn keys_of(conn: Conn<'_>, provider: ProviderId) -> Result<Vec<ProviderKey>, StoreError> {
-    conn.all(KEYS_OF, args![provider])
-        .await?
-        .iter()
-        .map(|row| read_key(row).map(|(_, key)| key))
-        .collect()
 }
 
 pub(crate) async fn sealed_keys(conn: Conn<'_>) -> Result<Vec<(ProviderId, ProviderKeyId, Sealed)>, StoreError> {
@@ -188,15 +205,20 @@ pub(crate) async fn sealed_keys(conn: Conn<'_>) -> Result<Vec<(ProviderId, Provi
 
 pub(crate) async fn move_key(
     conn: Conn<'_>,
-    provider: ProviderId,
+    provider: &Authorised<Provider>,
     key: ProviderKeyId,
     position: i64,
 ) -> Result<(), StoreError> {
-    conn.execute(MOVE_KEY, args![key, provider, position]).await.map(drop)
+    let values = args![key, provider.id, position];
+    conn.execute(MOVE_KEY, values).await.map(drop)
 }
 
-pub(crate) async fn delete_key(conn: Conn<'_>, provider: ProviderId, key: ProviderKeyId) -> Result<(), StoreError> {
-    conn.execute(DELETE_KEY, args![key, provider]).await.map(drop)
+pub(crate) async fn delete_key(
+    conn: Conn<'_>,
+    provider: &Authorised<Provider>,
+    key: ProviderKeyId,
+) -> Result<(), StoreError> {
+    conn.execute(DELETE_KEY, args![key, provider.id]).await.map(drop)
 }
 
 pub(crate) async fn version(conn: Conn<'_>) -> Result<i64, StoreError> {

@@ -2,11 +2,10 @@
 
 use crate::engine::{Args, Bulk, Conn, Row, args, clean, cut};
 use crate::error::StoreError;
+use crate::guard::{Authorised, Found};
 use crate::page::Page;
 use crate::rows::ai_gateway_keys::KeyRef;
-use crate::rows::replicas::{
-    Replica, ReplicaAttachment, ReplicaBeat, ReplicaFilter, ReplicaLoad, ReplicaState, ReplicaTold,
-};
+use crate::rows::replicas::{Replica, ReplicaAttachment, ReplicaBeat, ReplicaLoad, ReplicaState, ReplicaTold};
 use lychgate_types::{GatewayKeyId, ReplicaId, Timestamp};
 use std::collections::{BTreeMap, HashMap};
 
@@ -54,10 +53,10 @@ super::statements! {
          WHERE replicas.gateway_key_id = excluded.gateway_key_id OR replicas.state <> 'attached' \
          OR replicas.last_heartbeat_at < $1 RETURNING drain_requested_at");
     DETACH = "UPDATE replicas SET state = $3 WHERE id = $1 AND attachment_id = $2";
-    DRAIN = "UPDATE replicas SET drain_requested_at = COALESCE(drain_requested_at, $2) WHERE id = $1 RETURNING name";
+    DRAIN = "UPDATE replicas SET drain_requested_at = COALESCE(drain_requested_at, $2) WHERE id = $1";
     LIST = concat!(columns!(), "WHERE (r.gateway_key_id = $2 OR $2 IS NULL) AND (", state!(), " = $3 OR $3 IS NULL) \
          AND (r.created_at, r.id) > ($4, $5) ORDER BY r.created_at, r.id LIMIT $6");
-    GET = concat!(columns!(), "WHERE r.id = $2");
+    FIND = concat!(columns!(), "WHERE r.id = $2");
     OF_KEY = concat!(columns!(), "WHERE r.gateway_key_id = $2 AND r.state <> 'detached' \
          ORDER BY r.created_at, r.id LIMIT $3");
     COUNT = concat!("SELECT ", state!(), " AS state, COUNT(r.id) AS number FROM replicas r GROUP BY 1");
@@ -197,30 +196,31 @@ pub(crate) async fn detach(
     conn.execute(DETACH, values).await.map(drop)
 }
 
-/// The name of the replica; `None` if there is none.
-pub(crate) async fn drain(conn: Conn<'_>, id: ReplicaId, at: Timestamp) -> Result<Option<String>, StoreError> {
-    let row = conn.optional(DRAIN, args![id, at]).await?;
-    row.map(|row| row.text("name")).transpose()
+/// `false`: it was deleted meanwhile.
+pub(crate) async fn drain(conn: Conn<'_>, replica: &Authorised<Replica>, at: Timestamp) -> Result<bool, StoreError> {
+    Ok(conn.execute(DRAIN, args![replica.id, at]).await? > 0)
 }
 
 pub(crate) async fn list(
     conn: Conn<'_>,
     lost_before: Timestamp,
-    filter: ReplicaFilter,
+    (key, state): (Option<GatewayKeyId>, Option<ReplicaState>),
     page: Page,
 ) -> Result<Vec<Replica>, StoreError> {
     let (at, id) = super::ascending(page);
-    let state = filter.state.map(ReplicaState::as_str);
-    let values = args![lost_before, filter.gateway_key, state, at, id, page.fetch()];
+    let state = state.map(ReplicaState::as_str);
+    let values = args![lost_before, key, state, at, id, page.fetch()];
     conn.all(LIST, values).await?.iter().map(read).collect()
 }
 
-pub(crate) async fn get(conn: Conn<'_>, lost_before: Timestamp, id: ReplicaId) -> Result<Option<Replica>, StoreError> {
-    conn.optional(GET, args![lost_before, id])
-        .await?
-        .as_ref()
-        .map(read)
-        .transpose()
+pub(crate) async fn find(conn: Conn<'_>, lost_before: Timestamp, id: ReplicaId) -> Result<Found<Replica>, StoreError> {
+    let row = conn.optional(FIND, args![lost_before, id]).await?;
+    row.as_ref().map(read).transpose().map(Found::new)
+}
+
+/// A replica that this transaction has written.
+pub(crate) async fn get(conn: Conn<'_>, lost_before: Timestamp, id: ReplicaId) -> Result<Replica, StoreError> {
+    read(&conn.one(FIND, args![lost_before, id]).await?)
 }
 
 pub(crate) async fn of_key(

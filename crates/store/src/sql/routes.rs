@@ -2,12 +2,12 @@
 
 use crate::engine::{Args, Bulk, Conn, Row, Tx, args};
 use crate::error::StoreError;
+use crate::guard::{Authorised, Found};
+use crate::name_or_id::NameOrId;
 use crate::page::Page;
 use crate::rows::providers::ProviderRef;
 use crate::rows::routes::{Route, RouteTarget};
-use lychgate_types::provider::ProviderType;
 use lychgate_types::{ProviderId, RouteId};
-use uuid::Uuid;
 
 macro_rules! columns {
     () => {
@@ -28,14 +28,14 @@ super::statements! {
     LIST = concat!(columns!(), "WHERE (r.created_at, r.id) > ($1, $2) ORDER BY r.created_at, r.id LIMIT $3");
     ALL = concat!(columns!(), "ORDER BY r.created_at, r.id");
     FIND = concat!(columns!(), "WHERE r.id = $1 OR lower(r.name) = $2");
+    GET = concat!(columns!(), "WHERE r.id = $1");
     UPDATE = "UPDATE routes SET updated_at = $2, provider_id = $3, model = $4, enabled = $5 WHERE id = $1";
-    DELETE = "DELETE FROM routes WHERE id = $1 RETURNING name";
+    DELETE = "DELETE FROM routes WHERE id = $1";
     TARGETS = concat!(target_columns!(), "ORDER BY t.route_id, t.position");
     TARGETS_OF = concat!(target_columns!(), "WHERE t.route_id = $1 ORDER BY t.position");
     DELETE_TARGETS = "DELETE FROM route_targets WHERE route_id = $1";
     USERS_OF = "SELECT name FROM routes WHERE provider_id = $1 \
          OR id IN (SELECT route_id FROM route_targets WHERE provider_id = $1) ORDER BY created_at, id";
-    PROVIDERS = "SELECT id, name, provider_type FROM providers";
 }
 
 const INSERT_TARGETS: Bulk = Bulk {
@@ -102,8 +102,8 @@ pub(crate) async fn insert(conn: Conn<'_>, new: &Route) -> Result<(), StoreError
     conn.execute(INSERT, values).await.map(drop)
 }
 
-pub(crate) async fn update(conn: Conn<'_>, new: &Route) -> Result<(), StoreError> {
-    let values = args![new.id, new.updated_at, new.provider.id, &*new.model, new.enabled];
+pub(crate) async fn update(conn: Conn<'_>, old: &Authorised<Route>, new: &Route) -> Result<(), StoreError> {
+    let values = args![old.id, new.updated_at, new.provider.id, &*new.model, new.enabled];
     conn.execute(UPDATE, values).await.map(drop)
 }
 
@@ -129,8 +129,8 @@ pub(crate) async fn insert_targets(conn: Conn<'_>, route: &Route) -> Result<(), 
         .map(drop)
 }
 
-pub(crate) async fn delete_targets(conn: Conn<'_>, route: RouteId) -> Result<(), StoreError> {
-    conn.execute(DELETE_TARGETS, args![route]).await.map(drop)
+pub(crate) async fn delete_targets(conn: Conn<'_>, route: &Authorised<Route>) -> Result<(), StoreError> {
+    conn.execute(DELETE_TARGETS, args![route.id]).await.map(drop)
 }
 
 /// All targets are read for a page: a deployment has tens of routes.
@@ -149,39 +149,32 @@ pub(crate) async fn all(tx: &mut Tx) -> Result<Vec<Route>, StoreError> {
     Ok(routes)
 }
 
-pub(crate) async fn find(tx: &mut Tx, id: Option<Uuid>, name: &str) -> Result<Option<Route>, StoreError> {
-    let Some(row) = tx.conn().optional(FIND, args![id, name]).await? else {
-        return Ok(None);
-    };
-    let mut route = read(&row)?;
-    let targets = tx.conn().all(TARGETS_OF, args![route.id]).await?;
-    join(std::slice::from_mut(&mut route), &targets)?;
-    Ok(Some(route))
+pub(crate) async fn find(tx: &mut Tx, route: &NameOrId<RouteId>) -> Result<Found<Route>, StoreError> {
+    let row = tx.conn().optional(FIND, args![route.id(), route.name()]).await?;
+    Ok(Found::new(match row {
+        Some(row) => Some(with_targets(tx, read(&row)?).await?),
+        None => None,
+    }))
 }
 
-/// The deleted route's name, `None` if there was no such one.
-pub(crate) async fn delete(conn: Conn<'_>, id: RouteId) -> Result<Option<String>, StoreError> {
-    conn.optional(DELETE, args![id])
-        .await?
-        .map(|row| row.text("name"))
-        .transpose()
+/// A route that this transaction has written.
+pub(crate) async fn get(tx: &mut Tx, id: RouteId) -> Result<Route, StoreError> {
+    let route = read(&tx.conn().one(GET, args![id]).await?)?;
+    with_targets(tx, route).await
+}
+
+async fn with_targets(tx: &mut Tx, mut route: Route) -> Result<Route, StoreError> {
+    let targets = tx.conn().all(TARGETS_OF, args![route.id]).await?;
+    join(std::slice::from_mut(&mut route), &targets)?;
+    Ok(route)
+}
+
+pub(crate) async fn delete(conn: Conn<'_>, route: &Authorised<Route>) -> Result<(), StoreError> {
+    conn.execute(DELETE, args![route.id]).await.map(drop)
 }
 
 /// The names of the routes that name this provider, oldest first.
 pub(crate) async fn users_of(conn: Conn<'_>, provider: ProviderId) -> Result<Vec<String>, StoreError> {
     let rows = conn.all(USERS_OF, args![provider]).await?;
     rows.iter().map(|row| row.text("name")).collect()
-}
-
-/// What a route may name.
-pub(crate) async fn providers(conn: Conn<'_>) -> Result<Vec<(ProviderRef, ProviderType)>, StoreError> {
-    let rows = conn.all(PROVIDERS, args![]).await?;
-    let read = |row: &Row| {
-        let provider = ProviderRef {
-            id: row.id("id")?,
-            name: row.text("name")?,
-        };
-        Ok((provider, row.parsed("provider_type")?))
-    };
-    rows.iter().map(read).collect()
 }

@@ -2,9 +2,10 @@
 
 use crate::engine::{Conn, Row, args};
 use crate::error::StoreError;
+use crate::guard::{Authorised, Found};
 use crate::page::Page;
 use crate::rows::tokens::{Token, TokenAuthentication, TokenInsert};
-use crate::rows::users::UserRef;
+use crate::rows::users::{User, UserRef};
 use lychgate_authz::Scopes;
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{Timestamp, TokenId, UserId};
@@ -23,7 +24,7 @@ super::statements! {
     /// A text of its own: with a user that may be absent, a plan made for any value walks all tokens in search of one user's.
     LIST_OF_USER = concat!(columns!(), "WHERE t.user_id = $4 AND (t.created_at, t.id) > ($1, $2) \
          ORDER BY t.created_at, t.id LIMIT $3");
-    GET = concat!(columns!(), "WHERE t.id = $1 AND (t.user_id = $2 OR $2 IS NULL)");
+    FIND = concat!(columns!(), "WHERE t.id = $1");
     REVOKE = "UPDATE tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL RETURNING token_hash";
     REVOKE_ALL = "UPDATE tokens SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL RETURNING token_hash";
     LIVE_HASHES = "SELECT token_hash FROM tokens WHERE user_id = $1 AND revoked_at IS NULL \
@@ -61,11 +62,11 @@ fn hash(row: &Row) -> Result<SecretHash, StoreError> {
     Ok(SecretHash::from_bytes(bytes))
 }
 
-pub(crate) async fn insert(conn: Conn<'_>, new: &TokenInsert) -> Result<(), StoreError> {
+pub(crate) async fn insert(conn: Conn<'_>, new: &TokenInsert, user: UserId) -> Result<(), StoreError> {
     let values = args![
         new.id,
         new.created_at,
-        new.user_id,
+        user,
         &*new.name,
         &*new.secret_prefix,
         &*new.hashed_secret,
@@ -89,28 +90,47 @@ pub(crate) async fn list(conn: Conn<'_>, user: Option<UserId>, page: Page) -> Re
     conn.all(text, values).await?.iter().map(read).collect()
 }
 
-pub(crate) async fn get(conn: Conn<'_>, id: TokenId, only: Option<UserId>) -> Result<Option<Token>, StoreError> {
-    conn.optional(GET, args![id, only])
-        .await?
-        .as_ref()
-        .map(read)
-        .transpose()
+pub(crate) async fn find(conn: Conn<'_>, id: TokenId) -> Result<Found<Token>, StoreError> {
+    let row = conn.optional(FIND, args![id]).await?;
+    row.as_ref().map(read).transpose().map(Found::new)
 }
 
-pub(crate) async fn revoke(conn: Conn<'_>, id: TokenId, at: Timestamp) -> Result<Option<SecretHash>, StoreError> {
-    conn.optional(REVOKE, args![id, at])
+/// A token that this transaction has written.
+pub(crate) async fn get(conn: Conn<'_>, id: TokenId) -> Result<Token, StoreError> {
+    read(&conn.one(FIND, args![id]).await?)
+}
+
+/// `None`: it was revoked before.
+pub(crate) async fn revoke(
+    conn: Conn<'_>,
+    token: &Authorised<Token>,
+    at: Timestamp,
+) -> Result<Option<SecretHash>, StoreError> {
+    conn.optional(REVOKE, args![token.id, at])
         .await?
         .as_ref()
         .map(hash)
         .transpose()
 }
 
-pub(crate) async fn revoke_all(conn: Conn<'_>, user: UserId, at: Timestamp) -> Result<Vec<SecretHash>, StoreError> {
-    conn.all(REVOKE_ALL, args![user, at]).await?.iter().map(hash).collect()
+pub(crate) async fn revoke_all(
+    conn: Conn<'_>,
+    user: &Authorised<User>,
+    at: Timestamp,
+) -> Result<Vec<SecretHash>, StoreError> {
+    conn.all(REVOKE_ALL, args![user.id, at])
+        .await?
+        .iter()
+        .map(hash)
+        .collect()
 }
 
-pub(crate) async fn live_hashes(conn: Conn<'_>, user: UserId, now: Timestamp) -> Result<Vec<SecretHash>, StoreError> {
-    conn.all(LIVE_HASHES, args![user, now])
+pub(crate) async fn live_hashes(
+    conn: Conn<'_>,
+    user: &Authorised<User>,
+    now: Timestamp,
+) -> Result<Vec<SecretHash>, StoreError> {
+    conn.all(LIVE_HASHES, args![user.id, now])
         .await?
         .iter()
         .map(hash)

@@ -2,10 +2,11 @@
 
 use crate::engine::{Conn, Lock, Row, Tx, args};
 use crate::error::StoreError;
+use crate::guard::{Authorised, Found};
+use crate::name_or_id::NameOrId;
 use crate::page::Page;
-use crate::rows::users::{User, UserInsert, UserState};
+use crate::rows::users::{User, UserFilter, UserInsert, UserState};
 use lychgate_types::{Timestamp, UserId};
-use uuid::Uuid;
 
 macro_rules! columns {
     () => {
@@ -20,7 +21,6 @@ super::statements! {
     LIST = concat!("SELECT ", columns!(), " FROM users WHERE deleted_at IS NULL \
          AND (username LIKE $1 ESCAPE '\\' OR $1 IS NULL) AND (id = $2 OR $2 IS NULL) \
          AND (created_at, id) > ($3, $4) ORDER BY created_at, id LIMIT $5");
-    GET = concat!("SELECT ", columns!(), " FROM users WHERE id = $1 AND deleted_at IS NULL");
     FIND = concat!("SELECT ", columns!(), " FROM users WHERE (id = $1 OR lower(username) = $2) AND deleted_at IS NULL");
     SET_STATE = concat!("UPDATE users SET state = $2 WHERE id = $1 AND deleted_at IS NULL RETURNING ", columns!());
     DELETE = "UPDATE users SET deleted_at = $2 WHERE id = $1 AND deleted_at IS NULL";
@@ -49,36 +49,43 @@ pub(crate) async fn insert(conn: Conn<'_>, id: UserId, at: Timestamp, new: &User
 
 pub(crate) async fn list(
     conn: Conn<'_>,
-    pattern: Option<String>,
+    filter: &UserFilter,
     only: Option<UserId>,
     page: Page,
 ) -> Result<Vec<User>, StoreError> {
     let (at, id) = super::ascending(page);
-    conn.all(LIST, args![pattern, only, at, id, page.fetch()])
-        .await?
-        .iter()
-        .map(read)
-        .collect()
+    conn.all(
+        LIST,
+        args![super::containing(filter.q.as_deref()), only, at, id, page.fetch()],
+    )
+    .await?
+    .iter()
+    .map(read)
+    .collect()
 }
 
-pub(crate) async fn get(conn: Conn<'_>, id: UserId) -> Result<Option<User>, StoreError> {
-    conn.optional(GET, args![id]).await?.as_ref().map(read).transpose()
+pub(crate) async fn find(conn: Conn<'_>, user: &NameOrId<UserId>) -> Result<Found<User>, StoreError> {
+    let row = conn.optional(FIND, args![user.id(), user.name()]).await?;
+    row.as_ref().map(read).transpose().map(Found::new)
 }
 
-pub(crate) async fn find(conn: Conn<'_>, id: Option<Uuid>, name: &str) -> Result<Option<User>, StoreError> {
-    conn.optional(FIND, args![id, name])
-        .await?
-        .as_ref()
-        .map(read)
-        .transpose()
+/// The id that a filter names; `None` where nobody has the name. An id is taken as it is: deleted users have records, too.
+pub(crate) async fn id_of(conn: Conn<'_>, user: &NameOrId<UserId>) -> Result<Option<UserId>, StoreError> {
+    match user.id() {
+        Some(id) => Ok(Some(id)),
+        None => {
+            let row = conn.optional(FIND, args![None::<UserId>, user.name()]).await?;
+            row.map(|row| row.id("id")).transpose()
+        }
+    }
 }
 
-pub(crate) async fn set_state(conn: Conn<'_>, id: UserId, state: UserState) -> Result<User, StoreError> {
-    read(&conn.one(SET_STATE, args![id, state.as_str()]).await?)
+pub(crate) async fn set_state(conn: Conn<'_>, user: &Authorised<User>, state: UserState) -> Result<User, StoreError> {
+    read(&conn.one(SET_STATE, args![user.id, state.as_str()]).await?)
 }
 
-pub(crate) async fn delete(conn: Conn<'_>, id: UserId, at: Timestamp) -> Result<u64, StoreError> {
-    conn.execute(DELETE, args![id, at]).await
+pub(crate) async fn delete(conn: Conn<'_>, user: &Authorised<User>, at: Timestamp) -> Result<(), StoreError> {
+    conn.execute(DELETE, args![user.id, at]).await.map(drop)
 }
 
 /// Call under [`Lock::Accounts`].

@@ -65,7 +65,7 @@ both_engines! {
         tick();
         store.user_set_state(owner, user.id, UserState::Active).await.unwrap();
         tick();
-        let made = store.token_insert(owner, token(db, user.id).0).await.unwrap();
+        let made = store.token_insert(owner, token(db, user.id).0, None).await.unwrap();
         tick();
         store.token_revoke(owner, made.id).await.unwrap();
         tick();
@@ -74,7 +74,7 @@ both_engines! {
         let (key, _) = gateway_key(db, "edge");
         store.ai_gateway_key_insert(owner, key.clone(), None).await.unwrap();
         tick();
-        store.ai_gateway_key_rotate(owner, key.id, rotation(db).0).await.unwrap();
+        store.ai_gateway_key_rotate(owner, key.id, rotation(db).0, None).await.unwrap();
         tick();
         let patch = GatewayKeyPatch { disabled: Some(true), allowed_cidrs: Some(Some(vec!["10.0.0.0/8".parse().unwrap()])), ..GatewayKeyPatch::default() };
         store.ai_gateway_key_update(owner, key.id, patch).await.unwrap();
@@ -88,10 +88,10 @@ both_engines! {
         tick();
         store.provider_delete(owner, new.id).await.unwrap();
         // Nothing was there any more, so nothing was done.
-        store.provider_delete(owner, new.id).await.unwrap();
-        store.ai_gateway_key_delete(owner, key.id).await.unwrap();
-        store.user_delete(owner, user.id).await.unwrap();
-        store.token_revoke(owner, made.id).await.unwrap();
+        store.provider_delete(owner, new.id).await.unwrap_err();
+        store.ai_gateway_key_delete(owner, key.id).await.unwrap_err();
+        store.user_delete(owner, user.id).await.unwrap_err();
+        store.token_revoke(owner, made.id).await.unwrap_err();
         let mut found = entries(db, owner, AuditFilter { since, ..AuditFilter::default() }).await;
         found.reverse();
         let expected = [
@@ -129,22 +129,22 @@ both_engines! {
         db.clock().advance(Duration::from_secs(1));
         let (mut wide, _) = token(db, people.member.id);
         wide.scopes = Scopes::all();
-        db.store().token_insert(&narrowed(member, &["token:create"]), wide).await.unwrap_err();
+        db.store().token_insert(&narrowed(member, &["token:create"]), wide, None).await.unwrap_err();
         let until = Some(db.ambient().now().plus(Duration::from_secs(1)));
         db.clock().advance(Duration::from_secs(1));
         db.store().ai_gateway_key_insert(&people.owner.caller, key.clone(), None).await.unwrap();
-        db.store().ai_gateway_key_rotate(&people.owner.caller, key.id, rotation(db).0).await.unwrap();
+        db.store().ai_gateway_key_rotate(&people.owner.caller, key.id, rotation(db).0, None).await.unwrap();
         let since_then = Some(db.ambient().now().plus(Duration::from_secs(1)));
         db.clock().advance(Duration::from_secs(1));
-        db.store().ai_gateway_key_rotate(&people.owner.caller, key.id, rotation(db).0).await.unwrap_err();
+        db.store().ai_gateway_key_rotate(&people.owner.caller, key.id, rotation(db).0, None).await.unwrap_err();
         db.clock().advance(Duration::from_secs(1));
-        db.store().ai_gateway_key_rotate(&people.auditor.caller, key.id, rotation(db).0).await.unwrap_err();
+        db.store().ai_gateway_key_rotate(&people.auditor.caller, key.id, rotation(db).0, None).await.unwrap_err();
         db.clock().advance(Duration::from_secs(1));
         db.store().ai_gateway_key_update(&people.auditor.caller, key.id, GatewayKeyPatch::default()).await.unwrap_err();
         let mut of_keys = entries(db, &people.owner.caller, AuditFilter { since: since_then, ..AuditFilter::default() }).await;
         of_keys.reverse();
         let expected = [
-            ("rotate", "ai_gateway_key", "denied", None),
+            ("rotate", "ai_gateway_key", "denied", Some("edge")),
             ("rotate", "ai_gateway_key", "denied", None),
             ("update", "ai_gateway_key", "denied", None),
         ];
@@ -156,7 +156,7 @@ both_engines! {
         let expected = [
             ("create", "ai_gateway_key", "denied", Some("edge")),
             ("delete", "user", "denied", None),
-            ("delete", "user", "denied", None),
+            ("delete", "user", "denied", Some("root")),
             ("create", "token", "denied", Some("laptop")),
         ];
         assert_eq!(words(&found), expected);
@@ -173,7 +173,7 @@ both_engines! {
         let id = key.id;
         db.store().ai_gateway_key_insert(owner, key, None).await.unwrap();
         let (rotation, second) = rotation(db);
-        db.store().ai_gateway_key_rotate(owner, id, rotation).await.unwrap();
+        db.store().ai_gateway_key_rotate(owner, id, rotation, None).await.unwrap();
         let canary = provider_key(db, "sk-a…cdef");
         db.store().provider_insert(owner, provider(db, "claude", vec![canary])).await.unwrap();
         let text = format!("{:?}", entries(db, owner, AuditFilter::default()).await);

@@ -48,7 +48,7 @@ both_engines! {
 
         let (second, secret) = token(db, ada.id);
         let id = second.id;
-        store.token_insert(owner, second).await.unwrap();
+        store.token_insert(owner, second, None).await.unwrap();
         store.token_revoke(owner, id).await.unwrap();
         assert_eq!(news().await, [Change::TokenRevoked(secret.hash())]);
         store.user_set_state(owner, ada.id, UserState::Suspended).await.unwrap();
@@ -56,7 +56,7 @@ both_engines! {
         store.user_set_state(owner, ada.id, UserState::Active).await.unwrap();
         assert_eq!(news().await, []);
         let (third, secret) = token(db, ada.id);
-        store.token_insert(owner, third).await.unwrap();
+        store.token_insert(owner, third, None).await.unwrap();
         store.user_delete(owner, ada.id).await.unwrap();
         let mut both = news().await;
         both.sort_by_key(|change| *change == Change::TokenRevoked(ada.hash));
@@ -66,7 +66,7 @@ both_engines! {
         let id = key.id;
         store.ai_gateway_key_insert(owner, key, None).await.unwrap();
         assert_eq!(news().await, [], "nobody waits for a new key");
-        store.ai_gateway_key_rotate(owner, id, rotation(db).0).await.unwrap();
+        store.ai_gateway_key_rotate(owner, id, rotation(db).0, None).await.unwrap();
         assert_eq!(news().await, [Change::GatewayKey(id)]);
         let disabled = GatewayKeyPatch { disabled: Some(true), ..GatewayKeyPatch::default() };
         store.ai_gateway_key_update(owner, id, disabled).await.unwrap();
@@ -96,7 +96,7 @@ both_engines! {
         for _ in 0..40 {
             let (new, secret) = token(db, people.member.id);
             ids.push((new.id, secret.hash()));
-            store.token_insert(owner, new).await.unwrap();
+            store.token_insert(owner, new, None).await.unwrap();
         }
         let wanted: BTreeSet<_> = ids.iter().map(|(_, hash)| *hash.as_bytes()).collect();
         let revoking = async {
@@ -106,7 +106,7 @@ both_engines! {
                 tasks.spawn(async move { store.token_revoke(&owner, id).await });
             }
             for done in tasks.join_all().await {
-                done.unwrap().unwrap();
+                done.unwrap();
             }
         };
         let reading = async {

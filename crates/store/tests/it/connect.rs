@@ -152,7 +152,7 @@ fn a_connection_lost_in_the_middle_is_no_failure_of_the_database() {
         let options: sqlx::postgres::PgConnectOptions = db.url().parse().unwrap();
         let mut other = options.connect().await.unwrap();
         other.execute("BEGIN; LOCK TABLE users").await.unwrap();
-        let waiting = db.store().user_get(&people.owner.caller, people.owner.id);
+        let waiting = db.store().user_find(&people.owner.caller, people.owner.id);
         let end = async {
             let waits = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                 WHERE datname = current_database() AND wait_event_type = 'Lock'";

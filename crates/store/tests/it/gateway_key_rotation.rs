@@ -1,4 +1,4 @@
-//! Rotation of gateway keys: which secrets let in, when, and what is remembered of the others.
+//! Rotation of gateway keys: which secrets work, when, and what is remembered of the others.
 
 use crate::people::{gateway_key, people, plane, rotation};
 use lychgate_authz::Caller;
@@ -21,7 +21,10 @@ async fn rotated(db: &TestDb, owner: &Caller) -> (GatewayKeyId, [GatewayKeySecre
         .unwrap();
     db.clock().advance(Duration::from_secs(1));
     let (rotation, second) = rotation(db);
-    db.store().ai_gateway_key_rotate(owner, new.id, rotation).await.unwrap();
+    db.store()
+        .ai_gateway_key_rotate(owner, new.id, rotation, None)
+        .await
+        .unwrap();
     (new.id, [first, second])
 }
 
@@ -65,12 +68,12 @@ both_engines! {
         db.store().ai_gateway_key_insert(&owner, new.clone(), None).await.unwrap();
         let (now, second) = rotation(db);
         let now = GatewayKeyRotation { grace: Duration::ZERO, ..now };
-        let shown = db.store().ai_gateway_key_rotate(&owner, new.id, now).await.unwrap();
+        let shown = db.store().ai_gateway_key_rotate(&owner, new.id, now, None).await.unwrap();
         assert_eq!(shown.previous_valid_until, None);
         assert_eq!(standing(db, &first).await, Some(SecretState::Rotated));
         assert_eq!(standing(db, &second).await, Some(SecretState::Present));
         // Nothing works but the present secret, so nothing keeps the next rotation from coming.
-        db.store().ai_gateway_key_rotate(&owner, new.id, rotation(db).0).await.unwrap();
+        db.store().ai_gateway_key_rotate(&owner, new.id, rotation(db).0, None).await.unwrap();
     }
 
     async fn while_a_grace_runs_only_force_rotates_and_ends_it(db: TestDb) {
@@ -78,15 +81,15 @@ both_engines! {
         let (id, [first, second]) = rotated(db, &owner).await;
         let until = db.ambient().now().plus(HOUR);
         let (again, third) = rotation(db);
-        let refused = db.store().ai_gateway_key_rotate(&owner, id, again.clone()).await;
+        let refused = db.store().ai_gateway_key_rotate(&owner, id, again.clone(), None).await;
         assert!(matches!(refused, Err(StoreError::Rule(RuleBroken::RotationInGrace { until: u })) if u == until), "{refused:?}");
         assert_eq!(standing(db, &first).await, Some(SecretState::InGrace { until }), "a refused rotation changes nothing");
         assert_eq!(standing(db, &second).await, Some(SecretState::Present));
         assert_eq!(standing(db, &third).await, None);
 
         db.clock().advance(Duration::from_secs(1));
-        db.store().ai_gateway_key_rotate(&owner, id, GatewayKeyRotation { force: true, ..again }).await.unwrap();
-        assert_eq!(standing(db, &first).await, Some(SecretState::Rotated), "two secrets at most let in");
+        db.store().ai_gateway_key_rotate(&owner, id, GatewayKeyRotation { force: true, ..again }, None).await.unwrap();
+        assert_eq!(standing(db, &first).await, Some(SecretState::Rotated), "at most two secrets work");
         assert!(matches!(standing(db, &second).await, Some(SecretState::InGrace { .. })));
         assert_eq!(standing(db, &third).await, Some(SecretState::Present));
     }
@@ -96,7 +99,7 @@ both_engines! {
         let (new, first) = gateway_key(db, "edge");
         db.store().ai_gateway_key_insert(&owner, new.clone(), None).await.unwrap();
         let (one, two, three) = (rotation(db), rotation(db), rotation(db));
-        let rotate = |rotation: GatewayKeyRotation| db.store().ai_gateway_key_rotate(&owner, new.id, rotation);
+        let rotate = |rotation: GatewayKeyRotation| db.store().ai_gateway_key_rotate(&owner, new.id, rotation, None);
         let done = tokio::join!(rotate(one.0), rotate(two.0), rotate(three.0));
         let won = [done.0.is_ok(), done.1.is_ok(), done.2.is_ok()];
         assert_eq!(won.iter().filter(|won| **won).count(), 1, "{won:?}");
@@ -117,8 +120,8 @@ both_engines! {
         assert_eq!(standing(db, &first).await, None);
 
         let (rotation, third) = rotation(db);
-        db.store().ai_gateway_key_rotate(&owner, id, rotation).await.unwrap();
-        assert!(db.store().ai_gateway_key_delete(&owner, id).await.unwrap());
+        db.store().ai_gateway_key_rotate(&owner, id, rotation, None).await.unwrap();
+        assert_eq!(db.store().ai_gateway_key_delete(&owner, id).await.unwrap(), id);
         for secret in [&second, &third] {
             assert_eq!(standing(db, secret).await, None);
         }
@@ -127,7 +130,7 @@ both_engines! {
     async fn a_key_that_is_not_there_is_not_found(db: TestDb) {
         let owner = people(db).await.owner.caller;
         let nobody: GatewayKeyId = db.ambient().new_id();
-        let rotated = db.store().ai_gateway_key_rotate(&owner, nobody, rotation(db).0).await;
+        let rotated = db.store().ai_gateway_key_rotate(&owner, nobody, rotation(db).0, None).await;
         assert!(matches!(rotated, Err(StoreError::NotFound)), "{rotated:?}");
         let updated = db.store().ai_gateway_key_update(&owner, nobody, GatewayKeyPatch::default()).await;
         assert!(matches!(updated, Err(StoreError::NotFound)), "{updated:?}");
@@ -140,7 +143,7 @@ both_engines! {
         db.store().ai_gateway_key_insert(&owner, other.clone(), None).await.unwrap();
         let (mut again, _) = rotation(db);
         (again.secret_prefix, again.force) = (other.secret_prefix, true);
-        let refused = db.store().ai_gateway_key_rotate(&owner, id, again).await;
+        let refused = db.store().ai_gateway_key_rotate(&owner, id, again, None).await;
         assert!(matches!(refused, Err(StoreError::Conflict(c)) if c.name == "ai_gateway_keys_secret_prefix_idx"));
         assert_eq!(standing(db, &second).await, Some(SecretState::Present));
     }

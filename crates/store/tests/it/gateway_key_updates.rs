@@ -35,7 +35,7 @@ async fn scope(db: &TestDb, key: GatewayKeyId) -> Option<Option<Vec<ProviderId>>
     let by_plane = db.store().configuration(&plane()).await.unwrap().scopes.remove(&key);
     let mut by_replica = db.store().configuration(&replica).await.unwrap().scopes;
     assert_eq!(by_replica.remove(&key), by_plane);
-    assert!(by_replica.is_empty(), "a replica is told of its own key only");
+    assert!(by_replica.is_empty(), "a replica learns about its own key only");
     by_plane
 }
 
@@ -131,7 +131,7 @@ both_engines! {
         let (mut new, _) = gateway_key(db, "edge");
         new.providers = Some(vec![claude.id]);
         db.store().ai_gateway_key_insert(&owner, new.clone(), None).await.unwrap();
-        assert!(db.store().provider_delete(&owner, claude.id).await.unwrap());
+        db.store().provider_delete(&owner, claude.id).await.unwrap();
         assert_eq!(db.store().ai_gateway_key_find(&owner, "edge").await.unwrap().providers, Some(vec![]));
         assert_eq!(scope(db, new.id).await, Some(Some(vec![claude.id])));
     }

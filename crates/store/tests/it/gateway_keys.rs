@@ -24,7 +24,7 @@ both_engines! {
         assert_eq!(made.expires_at, new.expires_at);
         assert_eq!(made.created_by, Some(UserRef { id: owner.id, username: "root".into() }));
         assert_eq!(db.store().ai_gateway_key_find(&owner.caller, "EDGE-1").await.unwrap(), made);
-        assert_eq!(db.store().ai_gateway_key_find(&owner.caller, &new.id.to_string()).await.unwrap(), made);
+        assert_eq!(db.store().ai_gateway_key_find(&owner.caller, &*new.id.to_string()).await.unwrap(), made);
     }
 
     async fn list_is_oldest_first_then_by_id_and_answers_every_field(db: TestDb) {
@@ -66,13 +66,15 @@ both_engines! {
         }
     }
 
-    async fn delete_of_a_missing_key_is_no_error(db: TestDb) {
+    async fn a_deleted_key_is_gone(db: TestDb) {
         let owner = people(db).await.owner.caller;
         let (new, secret) = gateway_key(db, "edge");
         db.store().ai_gateway_key_insert(&owner, new.clone(), None).await.unwrap();
-        assert!(db.store().ai_gateway_key_delete(&owner, new.id).await.unwrap());
-        assert!(!db.store().ai_gateway_key_delete(&owner, new.id).await.unwrap());
-        assert!(!db.store().ai_gateway_key_delete(&owner, db.ambient().new_id::<GatewayKeyId>()).await.unwrap());
+        assert_eq!(db.store().ai_gateway_key_delete(&owner, "EDGE").await.unwrap(), new.id);
+        for missing in [new.id, db.ambient().new_id::<GatewayKeyId>()] {
+            assert!(matches!(db.store().ai_gateway_key_delete(&owner, missing).await, Err(StoreError::NotFound)));
+        }
+        assert!(matches!(db.store().ai_gateway_key_delete(&owner, "edge").await, Err(StoreError::NotFound)));
         assert!(db.store().ai_gateway_key_authenticate(&plane(), &secret.hash()).await.unwrap().is_none());
         assert!(matches!(db.store().ai_gateway_key_find(&owner, "edge").await, Err(StoreError::NotFound)));
     }

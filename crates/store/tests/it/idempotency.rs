@@ -2,15 +2,15 @@
 
 use crate::people::{gateway_key, people, person};
 use lychgate_authz::Role;
-use lychgate_store::{Constraint, Idempotency, Operation, StoreError};
+use lychgate_store::{Constraint, GatewayKey, Idempotency, Operation, StoreError};
 use lychgate_testkit::both_engines;
 use std::time::Duration;
 
-fn answer(key: &str) -> Idempotency {
+fn answer(key: &str) -> Idempotency<'static, GatewayKey> {
     Idempotency {
         key: key.into(),
         request_fingerprint: [9; 32],
-        sealed_answer: b"sealed".to_vec(),
+        answer: Box::new(|key| Ok(format!("sealed {}", key.name).into_bytes())),
     }
 }
 
@@ -21,7 +21,7 @@ both_engines! {
         db.store().ai_gateway_key_insert(&owner, gateway_key(db, "one").0, Some(answer("k"))).await.unwrap();
         let find = async |caller, key| db.store().idempotency_find(caller, Operation::AiGatewayKeyInsert, key).await.unwrap();
         let found = find(&owner, "k").await.unwrap();
-        assert_eq!((found.request_fingerprint, &*found.sealed_answer), ([9; 32], b"sealed".as_slice()));
+        assert_eq!((found.request_fingerprint, &*found.sealed_answer), ([9; 32], b"sealed one".as_slice()));
         assert!(find(&owner, "K").await.is_none());
         assert!(find(&other, "k").await.is_none());
         db.store().ai_gateway_key_insert(&other, gateway_key(db, "two").0, Some(answer("k"))).await.unwrap();

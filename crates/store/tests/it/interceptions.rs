@@ -1,7 +1,7 @@
 //! Reading records.
 
 use crate::people::{people, person, plane, record};
-use lychgate_authz::Role;
+use lychgate_authz::{Denial, Role};
 use lychgate_store::{InterceptionFilter, Page, ReplicaStamp, StoreError, TokenSums, UserRef};
 use lychgate_testkit::both_engines;
 use lychgate_types::InterceptionId;
@@ -111,7 +111,7 @@ both_engines! {
             ids
         };
         assert_eq!(find(any()).await, ids(0..7));
-        assert_eq!(find(InterceptionFilter { user: Some(other.id), ..any() }).await, ids(0..1));
+        assert_eq!(find(InterceptionFilter { user: Some(other.id.into()), ..any() }).await, ids(0..1));
         assert_eq!(find(InterceptionFilter { provider: Some("openai".into()), ..any() }).await, ids(1..2));
         assert_eq!(find(InterceptionFilter { model: Some("gpt-5".into()), ..any() }).await, ids(2..3));
         assert_eq!(find(InterceptionFilter { client: Some("Codex".into()), ..any() }).await, ids(3..4));
@@ -136,10 +136,19 @@ both_engines! {
         };
         let any = InterceptionFilter::default;
         assert_eq!(ids(&people.member.caller, any()).await, [mine.id]);
-        assert_eq!(ids(&people.member.caller, InterceptionFilter { user: Some(other.id), ..any() }).await, []);
-        assert_eq!(ids(&people.member.caller, InterceptionFilter { user: Some(people.member.id), ..any() }).await, [mine.id]);
+        assert_eq!(ids(&people.member.caller, InterceptionFilter { user: Some(other.id.into()), ..any() }).await, []);
+        assert_eq!(ids(&people.member.caller, InterceptionFilter { user: Some(people.member.id.into()), ..any() }).await, [mine.id]);
         assert_eq!(ids(&people.auditor.caller, any()).await, [theirs.id, mine.id]);
-        let stranger = db.store().interception_get(&people.member.caller, theirs.id).await;
-        assert!(matches!(stranger, Err(StoreError::NotFound)));
+        let by_name = InterceptionFilter { user: Some("OTHER".into()), ..any() };
+        assert_eq!(ids(&people.auditor.caller, by_name.clone()).await, [theirs.id]);
+        assert_eq!(ids(&people.member.caller, by_name).await, []);
+        assert_eq!(ids(&people.auditor.caller, InterceptionFilter { user: Some("nobody".into()), ..any() }).await, []);
+        // What is hidden is answered like what is not there.
+        for hidden in [theirs.id, db.ambient().new_id()] {
+            let refused = db.store().interception_get(&people.member.caller, hidden).await;
+            assert!(matches!(refused, Err(StoreError::Denied(Denial::Hidden))), "{refused:?}");
+        }
+        let missing = db.store().interception_get(&people.auditor.caller, db.ambient().new_id()).await;
+        assert!(matches!(missing, Err(StoreError::NotFound)));
     }
 }

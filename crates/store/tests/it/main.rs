@@ -20,6 +20,7 @@ mod rights;
 mod route_constraints;
 mod routes;
 mod schema;
+mod source;
 mod threads;
 mod tokens;
 mod users;

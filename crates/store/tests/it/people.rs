@@ -72,7 +72,7 @@ pub(crate) async fn person(db: &TestDb, owner: &Caller, name: &str, role: Role) 
         .unwrap();
     let (insert, secret) = token(db, user.id);
     let hash = secret.hash();
-    let token = db.store().token_insert(owner, insert).await.unwrap();
+    let token = db.store().token_insert(owner, insert, None).await.unwrap();
     Person {
         caller: caller(db, user.id, token.id, role),
         id: user.id,
@@ -103,12 +103,12 @@ pub(crate) fn narrowed(caller: &Caller, scopes: &[&str]) -> Caller {
     caller
 }
 
-pub(crate) fn token(db: &TestDb, user_id: UserId) -> (TokenInsert, UserTokenSecret) {
+pub(crate) fn token(db: &TestDb, user: UserId) -> (TokenInsert, UserTokenSecret) {
     let secret = UserTokenSecret::generate(&db.ambient());
     let insert = TokenInsert {
         id: db.ambient().new_id(),
         created_at: db.ambient().now(),
-        user_id,
+        user: user.into(),
         name: "laptop".into(),
         secret_prefix: secret.prefix().into(),
         hashed_secret: secret.hash().as_bytes().to_vec(),

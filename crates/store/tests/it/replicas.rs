@@ -230,7 +230,7 @@ both_engines! {
             db.clock().advance(Duration::from_secs(1));
         }
         detach(db, &all[0], None, Some(ReplicaState::Detached)).await;
-        let ids = async |filter| {
+        let ids = async |filter: &ReplicaFilter| {
             let (mut ids, mut page) = (Vec::new(), Page::first(3));
             loop {
                 let part = db.store().replica_list(&plane(), filter, page).await.unwrap();
@@ -243,17 +243,17 @@ both_engines! {
         };
         let wanted = |which: &[usize]| which.iter().map(|n| all[*n].replica_id).collect::<Vec<_>>();
         let filter = ReplicaFilter::default();
-        assert_eq!(ids(filter).await, wanted(&[0, 1, 2, 3, 4, 5, 6]));
-        let of_first = ReplicaFilter { gateway_key: Some(keys[0]), ..filter };
-        assert_eq!(ids(of_first).await, wanted(&[0, 2, 4, 6]));
-        let state = |state| ReplicaFilter { state: Some(state), ..of_first };
-        assert_eq!(ids(state(ReplicaState::Attached)).await, wanted(&[2, 4, 6]));
-        assert_eq!(ids(state(ReplicaState::Detached)).await, wanted(&[0]));
-        assert_eq!(ids(state(ReplicaState::Lost)).await, []);
+        assert_eq!(ids(&filter).await, wanted(&[0, 1, 2, 3, 4, 5, 6]));
+        let of_first = ReplicaFilter { gateway_key: Some(keys[0].into()), ..filter };
+        assert_eq!(ids(&of_first).await, wanted(&[0, 2, 4, 6]));
+        let state = |state| ReplicaFilter { state: Some(state), ..of_first.clone() };
+        assert_eq!(ids(&state(ReplicaState::Attached)).await, wanted(&[2, 4, 6]));
+        assert_eq!(ids(&state(ReplicaState::Detached)).await, wanted(&[0]));
+        assert_eq!(ids(&state(ReplicaState::Lost)).await, []);
         let counted = async || db.store().replica_count(&plane()).await.unwrap().into_iter().map(|(s, n)| (s.as_str(), n)).collect::<BTreeMap<_, _>>();
         assert_eq!(counted().await, BTreeMap::from([("attached", 6), ("detached", 1)]));
         db.clock().advance(LOST_AFTER + Duration::from_secs(1));
-        assert_eq!(ids(state(ReplicaState::Lost)).await, wanted(&[2, 4, 6]));
+        assert_eq!(ids(&state(ReplicaState::Lost)).await, wanted(&[2, 4, 6]));
         assert_eq!(counted().await, BTreeMap::from([("lost", 6), ("detached", 1)]));
     }
 
@@ -294,7 +294,7 @@ both_engines! {
         let here = attachment(db, db.ambient().new_id(), id);
         attach(db, &here).await;
         db.store().ai_gateway_key_delete(&people.owner.caller, id).await.unwrap();
-        let listed = db.store().replica_list(&people.auditor.caller, ReplicaFilter::default(), Page::first(9)).await.unwrap();
+        let listed = db.store().replica_list(&people.auditor.caller, &ReplicaFilter::default(), Page::first(9)).await.unwrap();
         assert_eq!(listed.items[0].gateway_key.name, "edge");
     }
 }

@@ -1,16 +1,20 @@
-//! Who gets through this door: role × action × resource, each at a method that asks for it, held against the policy itself.
+//! Who may call which method: role × method, held against the policy itself. The names of the methods are read from the source,
+//! so that a new one without a case fails.
 
 use crate::people::{gateway_key, narrowed, people, plane, provider, record, rotation, route, token};
 use crate::replicas::attachment;
+use crate::source;
 use lychgate_authz::{Action, Caller, Denial, Principal, Role, Scopes, UserPrincipal};
 use lychgate_store::{
-    AuditFilter, AuditInsert, AuditOutcome, GatewayKeyPatch, InterceptionFilter, KeyFilter, Page, ProviderPatch,
-    ReplicaFilter, ReplicaStamp, RoutePatch,
+    AuditFilter, AuditInsert, AuditOutcome, GatewayKeyPatch, InterceptionFilter, KeyFilter, Operation, Page,
+    ProviderPatch, ReplicaFilter, ReplicaStamp, RoutePatch, Sealer,
 };
 use lychgate_store::{StoreError, TokenFilter, UserFilter, UserInsert, UserState};
 use lychgate_testkit::both_engines;
 use lychgate_testkit::db::TestDb;
-use lychgate_types::{Ambient, Timestamp, UserId};
+use lychgate_types::secret::{MasterKey, SecretHash};
+use lychgate_types::{Ambient, GatewayKeyId, ProviderId, RouteId, Timestamp, UserId};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What a call came to, as far as rights go.
@@ -23,14 +27,27 @@ fn verdict<T>(result: &Result<T, StoreError>) -> &'static str {
     }
 }
 
+/// Calls each method and gives its name, with a note where there is one, and its verdict.
+macro_rules! verdicts_of {
+    ($store:ident, $caller:ident; $($method:ident($($arg:expr),*) $(=> $note:literal)? $($await:ident)?;)*) => {
+        vec![$((
+            concat!(stringify!($method) $(, " for ", $note)?),
+            verdict(&verdicts_of!(@call $store.$method($caller, $($arg),*) $(, $await)?)),
+        ),)*]
+    };
+    (@call $call:expr, sync) => { $call };
+    (@call $call:expr) => { $call.await };
+}
+
 /// One call per method, aimed at things that are not there or belong to nobody, so that no call changes the next one's answer.
 async fn verdicts(db: &TestDb, caller: &Caller, n: usize) -> Vec<(&'static str, &'static str)> {
     let (store, page) = (db.store(), Page::first(1));
     let ambient: Ambient = db.ambient();
-    let stranger: UserId = ambient.new_id();
+    let (stranger, key): (UserId, GatewayKeyId) = (ambient.new_id(), ambient.new_id());
+    let (unknown_provider, unknown_route): (ProviderId, RouteId) = (ambient.new_id(), ambient.new_id());
     let name = |what: &str| format!("{what}-{n}");
-    let user = UserInsert {
-        username: name("user"),
+    let user = |what| UserInsert {
+        username: name(what),
         role: Role::Member,
     };
     let entry = AuditInsert {
@@ -42,209 +59,72 @@ async fn verdicts(db: &TestDb, caller: &Caller, n: usize) -> Vec<(&'static str, 
         outcome: AuditOutcome::Ok,
         detail: None,
     };
-    let hash = lychgate_types::secret::SecretHash::from_bytes([1; 32]);
+    let hash = SecretHash::from_bytes([1; 32]);
     let records = [Arc::new(record(db, hash))];
     let attachment = attachment(db, ambient.new_id(), ambient.new_id());
     let at = Timestamp::from_micros(0);
-    vec![
-        ("user create", verdict(&store.user_insert(caller, user).await)),
-        (
-            "user list",
-            verdict(&store.user_list(caller, &UserFilter::default(), page).await),
-        ),
-        ("user read", verdict(&store.user_get(caller, stranger).await)),
-        (
-            "user update",
-            verdict(&store.user_set_state(caller, stranger, UserState::Suspended).await),
-        ),
-        ("user delete", verdict(&store.user_delete(caller, stranger).await)),
-        (
-            "token create for another",
-            verdict(&store.token_insert(caller, token(db, stranger).0).await),
-        ),
-        (
-            "token list",
-            verdict(&store.token_list(caller, TokenFilter::default(), page).await),
-        ),
-        ("token read", verdict(&store.token_get(caller, ambient.new_id()).await)),
-        (
-            "token revoke",
-            verdict(&store.token_revoke(caller, ambient.new_id()).await),
-        ),
-        (
-            "token authenticate",
-            verdict(&store.token_authenticate(caller, &hash).await),
-        ),
-        (
-            "token touch",
-            verdict(&store.token_touch(caller, ambient.new_id(), at).await),
-        ),
-        (
-            "key create",
-            verdict(
-                &store
-                    .ai_gateway_key_insert(caller, gateway_key(db, &name("key")).0, None)
-                    .await,
-            ),
-        ),
-        (
-            "key list",
-            verdict(&store.ai_gateway_key_list(caller, &KeyFilter::default(), page).await),
-        ),
-        ("key read", verdict(&store.ai_gateway_key_find(caller, "none").await)),
-        (
-            "key authenticate",
-            verdict(&store.ai_gateway_key_authenticate(caller, &hash).await),
-        ),
-        (
-            "key providers for a new one",
-            verdict(&store.ai_gateway_key_providers(caller, Action::Create, &[]).await),
-        ),
-        (
-            "key update",
-            verdict(
-                &store
-                    .ai_gateway_key_update(caller, ambient.new_id(), GatewayKeyPatch::default())
-                    .await,
-            ),
-        ),
-        (
-            "key providers for a change",
-            verdict(&store.ai_gateway_key_providers(caller, Action::Update, &[]).await),
-        ),
-        (
-            "key rotate",
-            verdict(
-                &store
-                    .ai_gateway_key_rotate(caller, ambient.new_id(), rotation(db).0)
-                    .await,
-            ),
-        ),
-        (
-            "key expiring",
-            verdict(&store.ai_gateway_key_expiring(caller, at).await),
-        ),
-        ("key count", verdict(&store.ai_gateway_key_count(caller).await)),
-        (
-            "key secrets prune",
-            verdict(&store.ai_gateway_key_secrets_prune(caller).await),
-        ),
-        (
-            "key touch",
-            verdict(&store.ai_gateway_key_touch(caller, ambient.new_id(), at).await),
-        ),
-        (
-            "key delete",
-            verdict(&store.ai_gateway_key_delete(caller, ambient.new_id()).await),
-        ),
-        (
-            "provider create",
-            verdict(
-                &store
-                    .provider_insert(caller, provider(db, &name("provider"), vec![]))
-                    .await,
-            ),
-        ),
-        ("provider list", verdict(&store.provider_list(caller, page).await)),
-        ("provider read", verdict(&store.provider_find(caller, "none").await)),
-        (
-            "provider update",
-            verdict(
-                &store
-                    .provider_update(caller, ambient.new_id(), ProviderPatch::default())
-                    .await,
-            ),
-        ),
-        (
-            "provider delete",
-            verdict(&store.provider_delete(caller, ambient.new_id()).await),
-        ),
-        (
-            "route create",
-            verdict(&store.route_insert(caller, route(db, &name("route"), "none")).await),
-        ),
-        ("route list", verdict(&store.route_list(caller, page).await)),
-        ("route read", verdict(&store.route_find(caller, "none").await)),
-        (
-            "route update",
-            verdict(
-                &store
-                    .route_update(caller, ambient.new_id(), RoutePatch::default())
-                    .await,
-            ),
-        ),
-        (
-            "route delete",
-            verdict(&store.route_delete(caller, ambient.new_id()).await),
-        ),
-        ("configuration", verdict(&store.configuration(caller).await)),
-        (
-            "interception create",
-            verdict(
-                &store
-                    .interception_ingest(caller, ReplicaStamp::default(), &records)
-                    .await,
-            ),
-        ),
-        (
-            "interception list",
-            verdict(
-                &store
-                    .interception_list(caller, &InterceptionFilter::default(), page)
-                    .await,
-            ),
-        ),
-        (
-            "interception read",
-            verdict(&store.interception_get(caller, ambient.new_id()).await),
-        ),
-        (
-            "replica list",
-            verdict(&store.replica_list(caller, ReplicaFilter::default(), page).await),
-        ),
-        (
-            "replica read",
-            verdict(&store.replica_get(caller, ambient.new_id()).await),
-        ),
-        (
-            "replica drain",
-            verdict(&store.replica_drain(caller, ambient.new_id()).await),
-        ),
-        (
-            "replica attach",
-            verdict(&store.replica_attach(caller, &attachment, &entry).await),
-        ),
-        (
-            "replica heartbeat",
-            verdict(&store.replica_heartbeat(caller, &[]).await),
-        ),
-        (
-            "replica detach",
-            verdict(&store.replica_detach(caller, &attachment, None, None, &entry).await),
-        ),
-        ("replica count", verdict(&store.replica_count(caller).await)),
-        (
-            "replicas of a key",
-            verdict(&store.ai_gateway_key_replicas(caller, ambient.new_id()).await),
-        ),
-        (
-            "live replicas of keys",
-            verdict(&store.ai_gateway_key_live_replicas(caller, &[]).await),
-        ),
-        ("changes last", verdict(&store.changes_last(caller).await)),
-        ("changes since", verdict(&store.changes_since(caller, 0, 1).await)),
-        (
-            "changes of tokens",
-            verdict(&store.changes_tokens_revoked(caller, 0, 1).await),
-        ),
-        ("changes listen", verdict(&store.changes_listen(caller))),
-        ("housekeeping", verdict(&store.housekeep(caller).await)),
-        ("audit create", verdict(&store.audit_append(caller, entry).await)),
-        (
-            "audit list",
-            verdict(&store.audit_list(caller, &AuditFilter::default(), page).await),
-        ),
-    ]
+    let sealer = Sealer::new(MasterKey::parse(&"0b".repeat(32)).unwrap());
+    verdicts_of! { store, caller;
+        user_insert(user("user"));
+        user_list(&UserFilter::default(), page);
+        user_find(stranger);
+        user_set_state(stranger, UserState::Suspended);
+        user_delete(stranger);
+        users_bootstrap(user("first"), token(db, stranger).0);
+        token_insert(token(db, stranger).0, None) => "another user";
+        token_list(&TokenFilter::default(), page);
+        token_get(ambient.new_id());
+        token_revoke(ambient.new_id());
+        token_authenticate(&hash);
+        token_touch(ambient.new_id(), at);
+        ai_gateway_key_insert(gateway_key(db, &name("key")).0, None);
+        ai_gateway_key_list(&KeyFilter::default(), page);
+        ai_gateway_key_find("none");
+        ai_gateway_key_authenticate(&hash);
+        ai_gateway_key_providers(Action::Create, &[]) => "a new key";
+        ai_gateway_key_update(key, GatewayKeyPatch::default());
+        ai_gateway_key_providers(Action::Update, &[]) => "a change";
+        ai_gateway_key_rotate(key, rotation(db).0, None);
+        ai_gateway_key_expiring(at);
+        ai_gateway_key_count();
+        ai_gateway_key_secrets_prune();
+        ai_gateway_key_touch(key, at);
+        ai_gateway_key_delete(key);
+        idempotency_find(Operation::AiGatewayKeyInsert, "none") => "a new key";
+        idempotency_find(Operation::AiGatewayKeyRotate, "none") => "a rotation";
+        idempotency_find(Operation::TokenInsert, "none") => "a new token";
+        provider_insert(provider(db, &name("provider"), vec![]));
+        provider_list(page);
+        provider_find("none");
+        provider_update(unknown_provider, ProviderPatch::default());
+        provider_delete(unknown_provider);
+        route_insert(route(db, &name("route"), "none"));
+        route_list(page);
+        route_find("none");
+        route_update(unknown_route, RoutePatch::default());
+        route_delete(unknown_route);
+        configuration();
+        master_key_check(&sealer);
+        interception_ingest(ReplicaStamp::default(), &records);
+        interception_list(&InterceptionFilter::default(), page);
+        interception_get(ambient.new_id());
+        replica_list(&ReplicaFilter::default(), page);
+        replica_get(ambient.new_id());
+        replica_drain(ambient.new_id());
+        replica_attach(&attachment, &entry);
+        replica_heartbeat(&[]);
+        replica_detach(&attachment, None, None, &entry);
+        replica_count();
+        ai_gateway_key_replicas(key);
+        ai_gateway_key_live_replicas(&[]);
+        changes_last();
+        changes_since(0, 1);
+        changes_tokens_revoked(0, 1);
+        changes_listen() sync;
+        housekeep();
+        audit_append(entry.clone());
+        audit_list(&AuditFilter::default(), page);
+    }
 }
 
 const fn short(verdict: &str) -> char {
@@ -274,69 +154,80 @@ both_engines! {
             .collect();
         // owner, auditor, member, replica, control plane, an owner's token without scopes
         let expected = [
-            "ynnnyn user create",
-            "yyynyn user list",
-            "yyhhyn user read",
-            "ynhhnn user update",
-            "ynhhnn user delete",
-            "ynhnyn token create for another",
-            "yyynyn token list",
-            "yyynyn token read",
-            "yyynnn token revoke",
-            "yyhyyn token authenticate",
-            "ynhnyn token touch",
-            "ynnnnn key create",
-            "yynnyn key list",
-            "yyhhyn key read",
-            "yyhhyn key authenticate",
-            "ynnnnn key providers for a new one",
-            "ynhhyn key update",
-            "ynhhyn key providers for a change",
-            "ynhhyn key rotate",
-            "yyhhyn key expiring",
-            "yyhhyn key count",
-            "ynhhyn key secrets prune",
-            "ynhhyn key touch",
-            "ynhhnn key delete",
-            "ynnnnn provider create",
-            "yynyyn provider list",
-            "yyhyyn provider read",
-            "ynhnnn provider update",
-            "ynhnnn provider delete",
-            "ynnnnn route create",
-            "yynyyn route list",
-            "yyhyyn route read",
-            "ynhnnn route update",
-            "ynhnnn route delete",
+            "ynnnyn user_insert",
+            "yyynyn user_list",
+            "yyhhyn user_find",
+            "ynhhnn user_set_state",
+            "ynhhnn user_delete",
+            "ynnnyn users_bootstrap",
+            "ynhnyn token_insert for another user",
+            "yyynyn token_list",
+            "yyhnyn token_get",
+            "ynhnnn token_revoke",
+            "yyhyyn token_authenticate",
+            "ynhnyn token_touch",
+            "ynnnnn ai_gateway_key_insert",
+            "yynnyn ai_gateway_key_list",
+            "yyhhyn ai_gateway_key_find",
+            "yyhhyn ai_gateway_key_authenticate",
+            "ynnnnn ai_gateway_key_providers for a new key",
+            "ynhhyn ai_gateway_key_update",
+            "ynhhyn ai_gateway_key_providers for a change",
+            "ynhhyn ai_gateway_key_rotate",
+            "yyhhyn ai_gateway_key_expiring",
+            "yyhhyn ai_gateway_key_count",
+            "ynhhyn ai_gateway_key_secrets_prune",
+            "ynhhyn ai_gateway_key_touch",
+            "ynhhnn ai_gateway_key_delete",
+            "ynnnnn idempotency_find for a new key",
+            "ynhhyn idempotency_find for a rotation",
+            "yyynyn idempotency_find for a new token",
+            "ynnnnn provider_insert",
+            "yynyyn provider_list",
+            "yyhyyn provider_find",
+            "ynhnnn provider_update",
+            "ynhnnn provider_delete",
+            "ynnnnn route_insert",
+            "yynyyn route_list",
+            "yyhyyn route_find",
+            "ynhnnn route_update",
+            "ynhnnn route_delete",
             "nnnyyn configuration",
-            "nnhyyn interception create",
-            "yyynnn interception list",
-            "yyynnn interception read",
-            "yynnyn replica list",
-            "yyhhyn replica read",
-            "ynhhyn replica drain",
-            "nnnnyn replica attach",
-            "nnhhyn replica heartbeat",
-            "nnhhyn replica detach",
-            "yyhhyn replica count",
-            "yyhhyn replicas of a key",
-            "yyhhyn live replicas of keys",
-            "nnhhyn changes last",
-            "nnhhyn changes since",
-            "nnhhyn changes of tokens",
-            "nnhhyn changes listen",
-            "nnhhyn housekeeping",
-            "nnnnyn audit create",
-            "yynnnn audit list",
+            "nnnyyn master_key_check",
+            "nnhyyn interception_ingest",
+            "yyynnn interception_list",
+            "yyhhhn interception_get",
+            "yynnyn replica_list",
+            "yyhhyn replica_get",
+            "ynhhyn replica_drain",
+            "nnnnyn replica_attach",
+            "nnhhyn replica_heartbeat",
+            "nnhhyn replica_detach",
+            "yyhhyn replica_count",
+            "yyhhyn ai_gateway_key_replicas",
+            "yyhhyn ai_gateway_key_live_replicas",
+            "nnhhyn changes_last",
+            "nnhhyn changes_since",
+            "nnhhyn changes_tokens_revoked",
+            "nnhhyn changes_listen",
+            "nnhhyn housekeep",
+            "nnnnyn audit_append",
+            "yynnnn audit_list",
         ];
         assert_eq!(found, expected);
+        let called = columns[0].iter().map(|(name, _)| name.split(' ').next().unwrap().to_owned());
+        let (with_caller, without): (Vec<_>, Vec<_>) = source::store_methods().into_iter().partition(|method| method.takes_caller);
+        assert_eq!(called.collect::<BTreeSet<_>>(), with_caller.into_iter().map(|method| method.name).collect());
+        let without: Vec<_> = without.iter().map(|method| method.name.as_str()).collect();
+        assert_eq!(without, ["close", "connect", "migrate", "watch"], "these know nothing of what is in the database");
     }
 
     async fn a_scope_opens_exactly_its_own_door(db: TestDb) {
         let people = people(db).await;
         let keys = narrowed(&people.owner.caller, &["ai_gateway_key:create"]);
         let opened: Vec<_> = Box::pin(verdicts(db, &keys, 0)).await.into_iter().filter(|(_, verdict)| *verdict == "allowed").collect();
-        assert_eq!(opened, [("key create", "allowed"), ("key providers for a new one", "allowed")]);
+        let expected = ["ai_gateway_key_insert", "ai_gateway_key_providers for a new key", "idempotency_find for a new key"];
+        assert_eq!(opened, expected.map(|name| (name, "allowed")));
     }
 
     async fn a_refused_change_changes_nothing(db: TestDb) {

@@ -15,7 +15,7 @@ both_engines! {
         new.name = "Laptop".into();
         new.scopes = Scopes::from_texts(["token:read", "ai_request:create"]).unwrap();
         new.expires_at = Some(new.created_at.plus(Duration::from_secs(1)));
-        let made = db.store().token_insert(&people.owner.caller, new.clone()).await.unwrap();
+        let made = db.store().token_insert(&people.owner.caller, new.clone(), None).await.unwrap();
         assert_eq!((made.id, made.user.id, &*made.user.username), (new.id, people.member.id, "mel"));
         assert_eq!((&*made.name, &made.secret_prefix, &made.scopes), ("laptop", &new.secret_prefix, &new.scopes));
         assert_eq!((made.created_at, made.expires_at), (new.created_at, new.expires_at));
@@ -31,12 +31,13 @@ both_engines! {
     async fn a_token_is_revoked_once_and_stays_on_record(db: TestDb) {
         let people = people(db).await;
         let (new, secret) = token(db, people.member.id);
-        db.store().token_insert(&people.member.caller, new.clone()).await.unwrap();
+        db.store().token_insert(&people.member.caller, new.clone(), None).await.unwrap();
         db.clock().advance(Duration::from_secs(9));
         let now = db.ambient().now();
-        assert_eq!(db.store().token_revoke(&people.member.caller, new.id).await.unwrap(), Some(secret.hash()));
-        assert_eq!(db.store().token_revoke(&people.member.caller, new.id).await.unwrap(), None);
-        assert_eq!(db.store().token_revoke(&people.member.caller, db.ambient().new_id()).await.unwrap(), None);
+        assert_eq!(db.store().token_revoke(&people.member.caller, new.id).await.unwrap(), secret.hash());
+        assert!(matches!(db.store().token_revoke(&people.member.caller, new.id).await, Err(StoreError::NotFound)));
+        let unknown = db.ambient().new_id();
+        assert!(matches!(db.store().token_revoke(&people.owner.caller, unknown).await, Err(StoreError::NotFound)));
         assert_eq!(db.store().token_get(&people.member.caller, new.id).await.unwrap().revoked_at, Some(now));
         let found = db.store().token_authenticate(&plane(), &secret.hash()).await.unwrap().unwrap();
         assert_eq!(found.revoked_at, Some(now));
@@ -48,7 +49,7 @@ both_engines! {
         for (scopes, fits) in [(vec!["interception:read"], true), (vec![], true), (vec!["interception:*"], false), (vec!["*"], false)] {
             let (mut new, _) = token(db, people.member.id);
             new.scopes = Scopes::from_texts(&scopes).unwrap();
-            match db.store().token_insert(&narrow, new).await {
+            match db.store().token_insert(&narrow, new, None).await {
                 Ok(made) => assert!(fits && made.scopes.to_texts() == scopes, "{scopes:?}"),
                 Err(StoreError::Rule(RuleBroken::ScopesTooWide)) => assert!(!fits, "{scopes:?}"),
                 other => panic!("{other:?}"),
@@ -59,26 +60,33 @@ both_engines! {
     async fn others_tokens_are_the_owners_business_only(db: TestDb) {
         let people = people(db).await;
         let store = db.store();
-        let theirs = store.token_insert(&people.owner.caller, token(db, people.owner.id).0).await.unwrap().id;
+        let theirs = store.token_insert(&people.owner.caller, token(db, people.owner.id).0, None).await.unwrap().id;
         let hidden = |r: Result<_, StoreError>| assert!(matches!(r, Err(StoreError::Denied(Denial::Hidden))), "{r:?}");
-        hidden(store.token_insert(&people.member.caller, token(db, people.owner.id).0).await.map(drop));
+        hidden(store.token_insert(&people.member.caller, token(db, people.owner.id).0, None).await.map(drop));
         hidden(store.token_revoke(&people.member.caller, theirs).await.map(drop));
-        assert!(matches!(store.token_get(&people.member.caller, theirs).await, Err(StoreError::NotFound)));
+        hidden(store.token_get(&people.member.caller, theirs).await.map(drop));
+        // The same as for what is not there.
+        hidden(store.token_insert(&people.member.caller, token(db, db.ambient().new_id()).0, None).await.map(drop));
+        hidden(store.token_revoke(&people.member.caller, db.ambient().new_id()).await.map(drop));
+        hidden(store.token_get(&people.member.caller, db.ambient().new_id()).await.map(drop));
         let seen = store.token_revoke(&people.auditor.caller, theirs).await;
         assert!(matches!(seen, Err(StoreError::Denied(Denial::Forbidden))), "an auditor may know of it");
         assert_eq!(store.token_get(&people.auditor.caller, theirs).await.unwrap().revoked_at, None);
-        let own = store.token_list(&people.member.caller, TokenFilter::default(), Page::first(9)).await.unwrap();
+        let own = store.token_list(&people.member.caller, &TokenFilter::default(), Page::first(9)).await.unwrap();
         assert_eq!(own.items.iter().map(|token| token.user.id).collect::<Vec<_>>(), [people.member.id]);
-        let filter = TokenFilter { user: Some(people.owner.id) };
-        assert_eq!(store.token_list(&people.member.caller, filter, Page::first(9)).await.unwrap().items, []);
-        assert_eq!(store.token_list(&people.auditor.caller, filter, Page::first(9)).await.unwrap().items.len(), 2);
-        assert_eq!(store.token_list(&people.auditor.caller, TokenFilter::default(), Page::first(9)).await.unwrap().items.len(), 4);
+        let by_name = |name: &str| TokenFilter { user: Some(name.into()) };
+        assert_eq!(store.token_list(&people.auditor.caller, &by_name("ROOT"), Page::first(9)).await.unwrap().items.len(), 2);
+        assert_eq!(store.token_list(&people.auditor.caller, &by_name("nobody"), Page::first(9)).await.unwrap().items, []);
+        let filter = TokenFilter { user: Some(people.owner.id.into()) };
+        assert_eq!(store.token_list(&people.member.caller, &filter, Page::first(9)).await.unwrap().items, []);
+        assert_eq!(store.token_list(&people.auditor.caller, &filter, Page::first(9)).await.unwrap().items.len(), 2);
+        assert_eq!(store.token_list(&people.auditor.caller, &TokenFilter::default(), Page::first(9)).await.unwrap().items.len(), 4);
     }
 
     async fn use_is_noted_at_most_once_a_minute(db: TestDb) {
         let people = people(db).await;
         let (new, _) = token(db, people.member.id);
-        db.store().token_insert(&people.member.caller, new.clone()).await.unwrap();
+        db.store().token_insert(&people.member.caller, new.clone(), None).await.unwrap();
         let minute = 60_000_000;
         for (micros, shown) in [(minute, minute), (minute * 2 - 1, minute), (minute * 2, minute * 2), (5, minute * 2)] {
             db.store().token_touch(&plane(), new.id, Timestamp::from_micros(micros)).await.unwrap();
@@ -101,11 +109,11 @@ both_engines! {
         let (mut first, _) = token(db, people.member.id);
         first.hashed_secret = vec![3; 32];
         first.id = TokenId::from_uuid(Default::default());
-        db.store().token_insert(&people.owner.caller, first).await.unwrap();
+        db.store().token_insert(&people.owner.caller, first, None).await.unwrap();
         for (name, break_it) in cases {
             let (mut new, _) = token(db, people.member.id);
             break_it(&mut new);
-            let refused = db.store().token_insert(&people.owner.caller, new).await;
+            let refused = db.store().token_insert(&people.owner.caller, new, None).await;
             assert!(matches!(&refused, Err(StoreError::Conflict(c)) if c.name == name), "{name}: {refused:?}");
         }
     }

@@ -1,125 +1,106 @@
-//! What the labels of metrics may say, where no other crate has an enum for it. Texts once given stay: dashboards know them.
+//! The label values of metrics, where no other crate has an enum for them. After a release they must not change: dashboards use
+//! them.
 
 lychgate_types::text_enum! {
-    /// How a data plane stands with the control plane.
+    /// State of the control link.
     LinkState {
-        /// Not attached since it started.
+        /// Not attached yet since the start.
         Starting = "starting",
         /// Attached.
         Attached = "attached",
         /// It was attached, and reconnects as soon as the control plane can be reached.
         Offline = "offline",
-        /// The control plane does not want it.
+        /// The control plane refuses this replica.
         Refused = "refused",
     }
 
-    /// Why a data plane is not attached.
-    LinkTrouble {
+    /// What broke a data plane's link to its control plane.
+    LinkLoss {
         /// There is no connection, or it was lost.
         Unreachable = "unreachable",
         /// The control plane did not answer in time.
         NoAnswer = "no_answer",
-        /// What answers does not keep to the protocol.
+        /// The answer does not follow the protocol.
         UnexpectedAnswer = "unexpected_answer",
-        /// The control plane is being stopped.
+        /// The control plane is shutting down.
         ShuttingDown = "shutting_down",
-        /// The control plane failed inside.
+        /// The control plane had an internal error.
         InternalError = "internal_error",
-        /// A change was missed, so the attachment begins anew.
+        /// A change was missed, so the attachment starts over.
         ChangeMissed = "change_missed",
-        /// Too many bad attempts came from this address.
-        TooManyAttempts = "too_many_attempts",
-        /// The gateway key is none.
-        KeyMalformed = "key_malformed",
-        /// There is no such gateway key.
-        KeyUnknown = "key_unknown",
-        /// The gateway key was deleted.
-        KeyRevoked = "key_revoked",
-        /// The gateway key's time is over.
-        KeyExpired = "key_expired",
-        /// The gateway key has another secret now.
-        KeyRotated = "key_rotated",
-        /// The gateway key is disabled.
-        KeyDisabled = "key_disabled",
-        /// The gateway key does not let in from this address.
-        SourceNotAllowed = "source_not_allowed",
-        /// The versions do not fit.
-        Version = "version",
-        /// Something that only a newer control plane knows.
-        Other = "other",
     }
 
-    /// Who wants that no new requests are taken.
+    /// Why new requests are refused.
     DrainedBy {
         /// `lychgate replicas drain`.
         Operator = "operator",
-        /// The process is ending.
+        /// The process is shutting down.
         Shutdown = "shutdown",
     }
 
-    /// Why a request got an answer of the gateway's own and left no record.
+    /// Why the gateway answered a request itself, without a record.
     Refused {
-        /// The process is ending.
+        /// The process is shutting down.
         ShuttingDown = "shutting_down",
         /// An operator drains this replica.
         Drained = "drained",
-        /// The control plane was not reached yet.
+        /// The control plane has not been reached yet.
         NotAttached = "not_attached",
         /// The control plane has been unreachable for longer than `--max-offline`.
         OfflineTooLong = "offline_too_long",
-        /// The control plane does not let this replica in.
+        /// The control plane refuses this replica.
         ReplicaRefused = "replica_refused",
-        /// As many requests as may be are being served.
+        /// The limit of concurrent requests is reached.
         TooManyRequests = "too_many_requests",
         /// No provider has the name in the path.
         UnknownProvider = "unknown_provider",
         /// The path, or the method on it, is not relayed.
         UnknownPath = "unknown_path",
-        /// A WebSocket was asked for.
+        /// The client requested a WebSocket.
         WebSocket = "websocket",
-        /// No token came with it, or a provider's own key was to come beside it and did not.
+        /// The request has no token, or a token that needs the client's own provider key but no such key.
         CredentialMissing = "credential_missing",
-        /// What came is not a token.
+        /// The token is malformed.
         TokenMalformed = "token_malformed",
         /// There is no such token.
         TokenUnknown = "token_unknown",
-        /// The token's time is over.
+        /// The token has expired.
         TokenExpired = "token_expired",
         /// The token was revoked.
         TokenRevoked = "token_revoked",
         /// The token's user is suspended.
         UserSuspended = "user_suspended",
-        /// The token may not send AI requests.
+        /// The scopes of the token do not include AI requests.
         TokenForbidden = "token_forbidden",
-        /// The token is not known here, and nobody can be asked about it.
+        /// The token is unknown here, and no control plane can be asked.
         ControlPlaneUnreachable = "control_plane_unreachable",
         /// The provider is disabled.
         ProviderDisabled = "provider_disabled",
-        /// The provider has no key, or its base URL can't be used.
+        /// The provider has no key, or its base URL is unusable.
         ProviderUnusable = "provider_unusable",
         /// Every circuit breaker on its way is open, or there is no time left for another attempt.
         CircuitOpen = "circuit_open",
-        /// The provider gave no answer to a request that leaves no record anyway.
+        /// The provider did not respond to a request that is not recorded.
         ProviderFailed = "provider_failed",
         /// The route for its model can't serve it.
         RouteUnusable = "route_unusable",
-        /// There is no room for its record.
+        /// The spool has no room for a record.
         SpoolFull = "spool_full",
-        /// Its record can't be kept, as a rule because the disk fails.
+        /// The record could not be written, usually because of a disk error.
         SpoolFailed = "spool_failed",
-        /// Its body is too large.
+        /// The request body is too large.
         BodyTooLarge = "body_too_large",
-        /// Its body came too slowly, or was cut.
+        /// The request body was too slow or was cut off.
         BodyUnfinished = "body_unfinished",
-        /// Its body can't be read.
+        /// The request body can't be read.
         BodyUnreadable = "body_unreadable",
         /// A bug.
         Internal = "internal_error",
     }
 
-    /// Kinds of tokens that models count; they do not overlap.
+    /// Kinds of tokens, without overlap.
     TokenKind {
-        /// Input that no cache had to do with.
+        /// Uncached input.
         Input = "input",
         /// Input read from the provider's cache.
         CacheRead = "cache_read",
@@ -129,89 +110,67 @@ lychgate_types::text_enum! {
         Output = "output",
     }
 
-    /// How a circuit breaker stands that is not closed.
+    /// State of a circuit breaker that is not closed.
     BreakerState {
-        /// Nothing is sent.
+        /// No requests are sent.
         Open = "open",
-        /// A few requests may try.
+        /// A few probe requests are sent.
         HalfOpen = "half_open",
     }
 
-    /// What is believed of a user token.
+    /// What a lease says about a user token.
     LeaseKind {
-        /// It is good.
+        /// The token is valid.
         Good = "good",
-        /// It is not.
+        /// The token is not valid.
         Denied = "denied",
     }
 
-    /// What the control plane said of a user token.
+    /// What the control plane answered about a user token.
     Lookup {
-        /// It is good.
+        /// Valid.
         Allowed = "allowed",
-        /// It is good, but not for AI requests.
+        /// Valid, but not for AI requests.
         Forbidden = "forbidden",
-        /// There is none.
+        /// No such token.
         Unknown = "unknown",
-        /// Its time is over.
+        /// Expired.
         Expired = "expired",
-        /// It was revoked.
+        /// Revoked.
         Revoked = "revoked",
         /// Its user is suspended.
         Suspended = "suspended",
-        /// Nothing.
+        /// There was no answer.
         Unanswered = "unanswered",
     }
 
-    /// Why there is no room for records.
+    /// Why the spool accepts no records.
     NoRoom {
-        /// Too many wait for the control plane.
+        /// It is full.
         Full = "full",
-        /// The disk does not take them.
+        /// The disk fails.
         Disk = "disk",
     }
 
     /// What became of a delivered record.
     Ingested {
-        /// It is on the books.
+        /// Stored now.
         New = "new",
-        /// It was on the books before.
+        /// Already stored.
         Known = "known",
-        /// It can't be taken.
+        /// Invalid; not stored.
         Rejected = "rejected",
     }
 
-    /// Why a replica was not let in.
-    KeyRefusal {
-        /// What it showed is no gateway key.
-        Malformed = "malformed",
-        /// There is no such gateway key.
-        Unknown = "unknown",
-        /// The gateway key was deleted.
-        Revoked = "revoked",
-        /// The gateway key's time is over.
-        Expired = "expired",
-        /// The gateway key has another secret now.
-        Rotated = "rotated",
-        /// The gateway key is disabled.
-        Disabled = "disabled",
-        /// The gateway key does not let in from its address.
-        SourceNotAllowed = "source_not_allowed",
-        /// Too many bad attempts came from its address.
-        TooManyAttempts = "too_many_attempts",
-        /// The versions do not fit.
-        ProtocolVersion = "protocol_version",
-    }
-
-    /// Why a caller of the API is a stranger. The same words are the codes of the answers.
+    /// Why an API caller could not be authenticated. The values are also the error codes of the responses.
     AuthenticationFailure {
-        /// No token came.
+        /// The request has no token.
         Missing = "token_missing",
-        /// What came is not a token.
+        /// The token is malformed.
         Malformed = "token_malformed",
         /// There is no such token.
         Unknown = "token_unknown",
-        /// The token's time is over.
+        /// The token has expired.
         Expired = "token_expired",
         /// The token was revoked.
         Revoked = "token_revoked",
@@ -219,47 +178,47 @@ lychgate_types::text_enum! {
         Suspended = "user_suspended",
     }
 
-    /// An HTTP status by its first digit.
+    /// Class of an HTTP status.
     StatusClass {
-        /// Interim answers, which the API gives none of.
+        /// Interim responses; the API sends none.
         Informational = "1xx",
-        /// It worked.
+        /// Success.
         Success = "2xx",
-        /// It is elsewhere.
+        /// Redirection.
         Redirection = "3xx",
-        /// The caller has to change something.
+        /// Error of the caller.
         ClientError = "4xx",
-        /// The control plane failed.
+        /// Error of the control plane.
         ServerError = "5xx",
     }
 
-    /// Whether a gateway key lets in.
+    /// State of a gateway key.
     KeyState {
-        /// It does.
+        /// Replicas can attach with it.
         Active = "active",
         /// Its time is over.
         Expired = "expired",
-        /// It is disabled, whether its time is over or not.
+        /// It is disabled, expired or not.
         Disabled = "disabled",
     }
 
-    /// How replicas stand that are attached to this control plane.
+    /// State of a replica that is attached to this control plane.
     Attached {
-        /// It takes requests.
+        /// It serves requests.
         Serving = "serving",
-        /// It takes no new requests.
+        /// It accepts no new requests.
         Draining = "draining",
     }
 
-    /// How replicas stand, whichever control plane they are attached to.
+    /// State of a replica in the registry.
     ReplicaState {
-        /// It is there.
+        /// Attached and serving.
         Attached = "attached",
-        /// It is there, but takes no new requests.
+        /// Attached, but it accepts no new requests.
         Draining = "draining",
-        /// It went, and said so.
+        /// It shut down and said so.
         Detached = "detached",
-        /// It went without a word.
+        /// It disappeared without saying so.
         Lost = "lost",
     }
 }

@@ -88,7 +88,7 @@ pub struct Samples<'p> {
 }
 
 impl Samples<'_> {
-    /// Adds a sample; the labels' values stand in the order of the metric's labels.
+    /// Adds a sample; the values are in the order of the metric's labels.
     pub fn add(&mut self, labels: &[Label<'_>], value: impl Value) {
         debug_assert_ne!(self.metric.kind(), Type::Histogram, "{:?}", self.metric);
         self.line("", labels, None, value.number());

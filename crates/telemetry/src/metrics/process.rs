@@ -1,4 +1,4 @@
-//! What is told of the process itself, by the names that Prometheus' own libraries use. Memory and open files are told where
+//! Figures about the process itself, by the names that Prometheus' own libraries use. Memory and open files are told where
 //! there is a `/proc`.
 
 use super::list::Metric;

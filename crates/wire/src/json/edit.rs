@@ -19,7 +19,7 @@ pub(crate) fn replace(body: &[u8], place: Range<usize>, with: &[u8]) -> Vec<u8> 
     [&body[..place.start], with, &body[place.end..]].concat()
 }
 
-/// Where a value that was borrowed from `body` stands in it.
+/// The range of `body` that a value was borrowed from.
 pub(crate) fn place_of(value: Raw<'_>, body: &[u8]) -> Option<Range<usize>> {
     let text = value.json();
     let start = (text.as_ptr() as usize).checked_sub(body.as_ptr() as usize)?;

@@ -3,8 +3,10 @@
 pub(crate) mod get;
 pub(crate) mod list;
 
+use crate::api::openapi::known_texts;
 use crate::api::routes::users::UserRef;
 use lychgate_store::InterceptionSummary;
+use lychgate_types::provider::{Api, ProviderType};
 use lychgate_types::{GatewayKeyId, InterceptionId, ReplicaId, Timestamp, TokenId};
 use serde::Serialize;
 use uuid::Uuid;
@@ -20,9 +22,9 @@ pub(crate) struct Interception {
     token_id: TokenId,
     /// The provider's name at that time.
     provider: String,
-    /// `anthropic`, `openai` or `openai-compatible`.
+    #[schema(schema_with = known_texts::<ProviderType>)]
     provider_type: &'static str,
-    /// `anthropic_messages`, `openai_chat_completions`, `openai_responses` or `openai_embeddings`.
+    #[schema(schema_with = known_texts::<Api>)]
     api: &'static str,
     /// The model asked for.
     model: String,

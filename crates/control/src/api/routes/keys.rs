@@ -74,8 +74,7 @@ impl From<ProviderRef> for KeyProvider {
 }
 
 impl Key {
-    fn of(app: &App, key: lychgate_store::GatewayKey, live_replicas: u64) -> Self {
-        let now = app.ambient.now();
+    fn at(now: Timestamp, key: lychgate_store::GatewayKey, live_replicas: u64) -> Self {
         let state = key.state(now);
         let near = |at: Timestamp| at <= now.plus(KEY_EXPIRES_SOON);
         Self {
@@ -108,9 +107,13 @@ async fn live_replicas(app: &App, keys: &[GatewayKeyId]) -> Result<HashMap<Gatew
 
 /// A key with its live replicas.
 async fn whole(app: &App, key: lychgate_store::GatewayKey) -> Result<Key, ApiError> {
-    let live = live_replicas(app, &[key.id]).await?;
-    let live = live.get(&key.id).copied().unwrap_or(0);
-    Ok(Key::of(app, key, live))
+    let live = live_replicas_of(app, key.id).await?;
+    Ok(Key::at(app.ambient.now(), key, live))
+}
+
+/// How many replicas are attached by one key.
+async fn live_replicas_of(app: &App, key: GatewayKeyId) -> Result<u64, ApiError> {
+    Ok(live_replicas(app, &[key]).await?.get(&key).copied().unwrap_or(0))
 }
 
 /// The id that a path names; see `users::id_of` for the why.

@@ -7,10 +7,7 @@ pub(crate) mod list;
 mod target;
 pub(crate) mod update;
 
-use crate::api::error::ApiError;
-use crate::state::App;
-use lychgate_authz::Caller;
-use lychgate_store::{ProviderRef, StoreError};
+use lychgate_store::ProviderRef;
 use lychgate_types::{ProviderId, RouteId, Timestamp};
 use serde::Serialize;
 
@@ -95,14 +92,5 @@ impl From<lychgate_store::Route> for Route {
             created_at: route.created_at,
             updated_at: route.updated_at,
         }
-    }
-}
-
-/// The id of the route that a path names; see `users::id_of` for the why.
-async fn id_of(app: &App, id_or_name: &str) -> Result<RouteId, ApiError> {
-    match app.store.route_find(&Caller::control_plane(), id_or_name).await {
-        Ok(route) => Ok(route.id),
-        Err(StoreError::NotFound) => Ok(app.ambient.new_id()),
-        Err(error) => Err(error.into()),
     }
 }

@@ -9,11 +9,9 @@ mod policy;
 mod secret;
 pub(crate) mod update;
 
-use crate::api::error::ApiError;
-use crate::state::App;
-use lychgate_authz::Caller;
-use lychgate_store::StoreError;
+use crate::api::openapi::known_texts;
 use lychgate_types::policy::ProviderPolicy;
+use lychgate_types::provider::ProviderType;
 use lychgate_types::{ProviderId, ProviderKeyId, Timestamp};
 use serde::Serialize;
 
@@ -24,7 +22,7 @@ pub(crate) struct Provider {
     id: ProviderId,
     /// The path segment after `/ai/`; follows the name rule.
     name: String,
-    /// `anthropic`, `openai` or `openai-compatible`.
+    #[schema(schema_with = known_texts::<ProviderType>)]
     r#type: &'static str,
     #[schema(format = "uri")]
     base_url: String,
@@ -73,14 +71,5 @@ impl From<lychgate_store::Provider> for Provider {
             created_at: provider.created_at,
             updated_at: provider.updated_at,
         }
-    }
-}
-
-/// The provider that a path names, as the control plane sees it; see `users::id_of` for the why.
-async fn known(app: &App, id_or_name: &str) -> Result<Option<lychgate_store::Provider>, ApiError> {
-    match app.store.provider_find(&Caller::control_plane(), id_or_name).await {
-        Ok(provider) => Ok(Some(provider)),
-        Err(StoreError::NotFound) => Ok(None),
-        Err(error) => Err(error.into()),
     }
 }

@@ -1,5 +1,6 @@
 use super::*;
 use futures_util::FutureExt;
+use lychgate_types::KeyRefusal;
 
 pub(in crate::state) fn spool_key() -> SpoolKey {
     SpoolKey::from_bytes([7; 32])
@@ -169,12 +170,15 @@ fn many_revocations_go_in_parts_and_too_many_end_it() {
 fn a_close_is_told_once_and_does_not_wait() {
     let (mailbox, mut events) = open(0);
     assert_eq!(next(&mut events), "nothing");
-    mailbox.post_close(CloseReason::KeyRevoked);
+    mailbox.post_close(CloseReason::Refused(KeyRefusal::Revoked));
     mailbox.post_close(CloseReason::ShuttingDown);
     mailbox.begin(&configuration(1), Beginning::Anew);
-    assert_eq!(next(&mut events), "close KeyRevoked");
+    assert_eq!(next(&mut events), "close Refused(Revoked)");
     assert_eq!(next(&mut events), "end");
-    assert_eq!(mailbox.ending(), Ending::Closed(CloseReason::KeyRevoked));
+    assert_eq!(
+        mailbox.ending(),
+        Ending::Closed(CloseReason::Refused(KeyRefusal::Revoked))
+    );
 }
 
 #[test]

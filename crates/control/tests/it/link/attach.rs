@@ -1,11 +1,10 @@
 //! Attaching: what comes down, and when it ends.
 
 use crate::bench::{Attached, Bench, hash, hello, text};
-use lychgate_link::{
-    CloseReason, ControlLink, Down, Heartbeat, LinkError, Message, PROTOCOL, ProtocolVersion, RefusalReason,
-};
+use lychgate_link::{CloseReason, ControlLink, Down, Heartbeat, LinkError, Message, PROTOCOL, ProtocolVersion};
 use lychgate_testkit::both_engines;
 use lychgate_testkit::wait::eventually;
+use lychgate_types::KeyRefusal;
 use serde_json::json;
 use std::time::Duration;
 
@@ -81,10 +80,10 @@ both_engines! {
         bench.delete(&bench.owner, &format!("/ai-gateway/keys/{id}")).await.expect(204);
         // First of all: the background work would shut the key out half a second later anyway.
         let link = bench.link(&key);
-        let revoked = LinkError::Refused(RefusalReason::KeyRevoked);
+        let revoked = LinkError::refused(KeyRefusal::Revoked);
         assert_eq!(link.authorize(hash(&bench.owner)).await.unwrap_err(), revoked);
         for replica in [&mut one, &mut two] {
-            assert!(matches!(replica.next().await, Some(Ok(Down { message: Message::Close(CloseReason::KeyRevoked), .. }))));
+            assert!(matches!(replica.next().await, Some(Ok(Down { message: Message::Close(CloseReason::Refused(KeyRefusal::Revoked)), .. }))));
             assert!(replica.next().await.is_none());
         }
         assert_eq!(link.deliver(bench.ambient.new_id(), vec![]).await.unwrap_err(), revoked);
@@ -101,9 +100,9 @@ both_engines! {
         let key = lychgate_types::secret::GatewayKeySecret::parse(made["key"].as_str().unwrap()).unwrap();
         let mut replica = bench.attach(&key).await;
         db.clock().advance(Duration::from_secs(3600));
-        assert!(matches!(replica.next().await, Some(Ok(Down { message: Message::Close(CloseReason::KeyExpired), .. }))));
+        assert!(matches!(replica.next().await, Some(Ok(Down { message: Message::Close(CloseReason::Refused(KeyRefusal::Expired)), .. }))));
         assert!(replica.next().await.is_none());
-        let expired = LinkError::Refused(RefusalReason::KeyExpired);
+        let expired = LinkError::refused(KeyRefusal::Expired);
         assert_eq!(bench.link(&key).authorize(hash(&bench.owner)).await.unwrap_err(), expired);
         bench.stop().await;
     }
@@ -121,8 +120,8 @@ both_engines! {
             scopes: owner.scopes,
         });
         let caller = lychgate_authz::Caller { principal, request_id: None };
-        assert!(db.store().ai_gateway_key_delete(&caller, id.parse().unwrap()).await.unwrap());
-        assert!(matches!(replica.next().await, Some(Ok(Down { message: Message::Close(CloseReason::KeyRevoked), .. }))));
+        db.store().ai_gateway_key_delete(&caller, &*id).await.unwrap();
+        assert!(matches!(replica.next().await, Some(Ok(Down { message: Message::Close(CloseReason::Refused(KeyRefusal::Revoked)), .. }))));
         bench.stop().await;
     }
 
@@ -179,7 +178,7 @@ both_engines! {
             let hello = lychgate_link::Hello { protocol, ..hello(bench.ambient.new_id()) };
             let error = Attached::open(&bench.link(&key), hello).await.err().unwrap();
             let refusal = PROTOCOL.accepts(protocol).unwrap_err();
-            assert_eq!(error, LinkError::Refused(RefusalReason::Version(refusal)));
+            assert_eq!(error, LinkError::Refused(refusal.into()));
         }
         bench.stop().await;
     }

@@ -1,14 +1,15 @@
-//! Who is let in.
+//! Which gateway keys are accepted, and what happens to an address that keeps failing.
 
 use crate::bench::{Bench, hash, problem, text};
-use lychgate_link::{ControlLink, LinkError, RefusalReason};
+use lychgate_link::{ControlLink, LinkError};
 use lychgate_testkit::both_engines;
 use lychgate_testkit::wait::eventually;
+use lychgate_types::KeyRefusal;
 use lychgate_types::secret::GatewayKeySecret;
 
-async fn refusal(bench: &Bench, key: &GatewayKeySecret) -> RefusalReason {
+async fn refusal(bench: &Bench, key: &GatewayKeySecret) -> KeyRefusal {
     match bench.link(key).authorize(hash(&bench.owner)).await {
-        Err(LinkError::Refused(reason)) => reason,
+        Err(LinkError::Refused(refusal)) => refusal.reason,
         other => panic!("{other:?}"),
     }
 }
@@ -21,29 +22,29 @@ both_engines! {
         let (_, good) = bench.key("good").await;
         let unknown = GatewayKeySecret::generate(&bench.ambient);
         for _ in 0..10 {
-            assert_eq!(refusal(&bench, &unknown).await, RefusalReason::KeyUnknown);
+            assert_eq!(refusal(&bench, &unknown).await, KeyRefusal::Unknown);
         }
-        assert_eq!(refusal(&bench, &unknown).await, RefusalReason::TooManyAttempts);
-        assert_eq!(refusal(&bench, &good).await, RefusalReason::TooManyAttempts, "not even looked up");
+        assert_eq!(refusal(&bench, &unknown).await, KeyRefusal::TooManyAttempts);
+        assert_eq!(refusal(&bench, &good).await, KeyRefusal::TooManyAttempts, "not even looked up");
         bench.link(&in_use).authorize(hash(&bench.owner)).await.expect("a key in use is not locked out by its neighbours");
 
-        let told = eventually("the refusals in the audit log", || async {
+        let entries = eventually("the refusals in the audit log", || async {
             let entries = bench.audit("action=refuse").await;
             let count = |reason: &str| entries.iter().filter_map(|entry| {
                 let detail = text(&entry["detail"]);
                 let rest = detail.strip_prefix(&format!("{reason} from 127.0.0.1: "))?.to_owned();
                 rest.split(' ').next()?.parse::<u64>().ok()
             }).sum::<u64>();
-            (count("unknown") == 10 && count("too_many_attempts") == 2).then_some(entries)
+            (count("key_unknown") == 10 && count("too_many_attempts") == 2).then_some(entries)
         })
         .await;
-        assert!(told.len() <= 5, "in aggregate: {told:?}");
-        for entry in &told {
+        assert!(entries.len() <= 5, "in aggregate: {entries:?}");
+        for entry in &entries {
             assert_eq!((text(&entry["resource_type"]), text(&entry["outcome"])), ("ai_gateway_key".to_owned(), "denied".to_owned()));
             assert!(!entry.to_string().contains(unknown.expose()));
         }
-        let unknown_ones: Vec<_> = told.iter().filter(|entry| text(&entry["detail"]).starts_with("unknown")).collect();
-        assert!(unknown_ones.iter().all(|entry| entry["target_prefix"] == unknown.prefix()));
+        let of_unknown: Vec<_> = entries.iter().filter(|entry| text(&entry["detail"]).starts_with("key_unknown")).collect();
+        assert!(of_unknown.iter().all(|entry| entry["target_prefix"] == unknown.prefix()));
         bench.stop().await;
     }
 

@@ -1,10 +1,11 @@
 //! What a gateway key's bounds mean for its replicas: disabled, expired, networks, providers.
 
 use crate::bench::{Attached, Bench, hash, hello};
-use lychgate_link::{CloseReason, Configuration, ControlLink, Down, LinkError, Message, RefusalReason};
+use lychgate_link::{CloseReason, Configuration, ControlLink, Down, LinkError, Message};
 use lychgate_store::GatewayKeyPatch;
 use lychgate_testkit::both_engines;
 use lychgate_testkit::wait::eventually;
+use lychgate_types::KeyRefusal;
 use lychgate_types::secret::GatewayKeySecret;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -45,12 +46,12 @@ fn names(configuration: &Configuration) -> Vec<&str> {
         .collect()
 }
 
-/// What each of the three calls comes to for the holder of this secret.
-async fn refusals(bench: &Bench, secret: &GatewayKeySecret) -> [Option<RefusalReason>; 3] {
+/// Why each of the three calls is refused with this secret, if it is.
+async fn refusals(bench: &Bench, secret: &GatewayKeySecret) -> [Option<KeyRefusal>; 3] {
     let link = bench.link(secret);
     let reason = |error: Option<LinkError>| match error {
         None => None,
-        Some(LinkError::Refused(reason)) => Some(reason),
+        Some(LinkError::Refused(refusal)) => Some(refusal.reason),
         Some(other) => panic!("{other}"),
     };
     [
@@ -60,11 +61,11 @@ async fn refusals(bench: &Bench, secret: &GatewayKeySecret) -> [Option<RefusalRe
     ]
 }
 
-fn all(reason: &RefusalReason) -> [Option<RefusalReason>; 3] {
-    std::array::from_fn(|_| Some(reason.clone()))
+const fn all(reason: KeyRefusal) -> [Option<KeyRefusal>; 3] {
+    [Some(reason); 3]
 }
 
-const NONE: [Option<RefusalReason>; 3] = [const { None }; 3];
+const NONE: [Option<KeyRefusal>; 3] = [None; 3];
 
 both_engines! {
     async fn a_disabled_key_is_shut_before_the_answer_and_open_again_after_the_other(db: TestDb) {
@@ -72,8 +73,8 @@ both_engines! {
         let secret = edge(&bench, json!({})).await;
         let mut replica = bench.attach(&secret).await;
         update(&bench, json!({"disabled": true})).await;
-        assert_eq!(refusals(&bench, &secret).await, all(&RefusalReason::KeyDisabled));
-        assert_eq!(closed(&mut replica).await, CloseReason::KeyDisabled);
+        assert_eq!(refusals(&bench, &secret).await, all(KeyRefusal::Disabled));
+        assert_eq!(closed(&mut replica).await, CloseReason::Refused(KeyRefusal::Disabled));
         update(&bench, json!({"disabled": false})).await;
         assert_eq!(refusals(&bench, &secret).await, NONE);
         bench.stop().await;
@@ -91,7 +92,7 @@ both_engines! {
             db.store().ai_gateway_key_update(&plane, id, patch).await.unwrap();
         };
         set(true).await;
-        assert_eq!(closed(&mut replica).await, CloseReason::KeyDisabled);
+        assert_eq!(closed(&mut replica).await, CloseReason::Refused(KeyRefusal::Disabled));
         set(false).await;
         eventually("it lets in again", || async { (refusals(&bench, &secret).await == NONE).then_some(()) }).await;
         bench.stop().await;
@@ -102,8 +103,8 @@ both_engines! {
         let secret = edge(&bench, json!({"expires_at": "2026-11-24T09:31:00Z"})).await;
         let mut replica = bench.attach(&secret).await;
         db.clock().advance(Duration::from_secs(60));
-        assert_eq!(closed(&mut replica).await, CloseReason::KeyExpired);
-        assert_eq!(refusals(&bench, &secret).await, all(&RefusalReason::KeyExpired));
+        assert_eq!(closed(&mut replica).await, CloseReason::Refused(KeyRefusal::Expired));
+        assert_eq!(refusals(&bench, &secret).await, all(KeyRefusal::Expired));
         update(&bench, json!({"expires_at": null})).await;
         assert_eq!(refusals(&bench, &secret).await, NONE);
         bench.stop().await;
@@ -112,15 +113,15 @@ both_engines! {
     async fn a_key_lets_in_from_its_networks_only(db: TestDb) {
         let bench = Bench::start(db).await;
         let secret = edge(&bench, json!({"allowed_cidrs": ["10.0.0.0/8", "2001:db8::/32"]})).await;
-        assert_eq!(refusals(&bench, &secret).await, all(&RefusalReason::SourceNotAllowed));
+        assert_eq!(refusals(&bench, &secret).await, all(KeyRefusal::SourceNotAllowed));
         update(&bench, json!({"allowed_cidrs": ["10.0.0.0/8", "127.0.0.0/8"]})).await;
         assert_eq!(refusals(&bench, &secret).await, NONE);
         let mut replica = bench.attach(&secret).await;
         update(&bench, json!({"allowed_cidrs": ["127.0.0.0/31"]})).await;
         bench.link(&secret).authorize(hash(&bench.owner)).await.unwrap();
         update(&bench, json!({"allowed_cidrs": ["127.0.0.2"]})).await;
-        assert_eq!(refusals(&bench, &secret).await, all(&RefusalReason::SourceNotAllowed));
-        assert_eq!(closed(&mut replica).await, CloseReason::SourceNotAllowed);
+        assert_eq!(refusals(&bench, &secret).await, all(KeyRefusal::SourceNotAllowed));
+        assert_eq!(closed(&mut replica).await, CloseReason::Refused(KeyRefusal::SourceNotAllowed));
         update(&bench, json!({"allowed_cidrs": null})).await;
         assert_eq!(refusals(&bench, &secret).await, NONE);
         let told = eventually("the refusals in the audit log", || async {

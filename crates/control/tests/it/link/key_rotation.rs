@@ -1,15 +1,16 @@
 //! What replicas see of a rotation.
 
 use crate::bench::{Attached, Bench, hash, hello, text};
-use lychgate_link::{CloseReason, ControlLink, Down, LinkError, Message, RefusalReason};
+use lychgate_link::{CloseReason, ControlLink, Down, LinkError, Message};
 use lychgate_testkit::both_engines;
 use lychgate_testkit::wait::eventually;
+use lychgate_types::KeyRefusal;
 use lychgate_types::secret::GatewayKeySecret;
 use serde_json::{Value, json};
 use std::time::Duration;
 
 const ROTATE: &str = "/ai-gateway/keys/edge/rotate";
-const ROTATED: LinkError = LinkError::Refused(RefusalReason::KeyRotated);
+const ROTATED: LinkError = LinkError::refused(KeyRefusal::Rotated);
 
 async fn rotate(bench: &Bench, body: Value) -> GatewayKeySecret {
     let rotated = bench.post(&bench.owner, ROTATE, body).await.expect(200).value();
@@ -29,7 +30,7 @@ async fn closed(replica: &mut Attached) -> CloseReason {
 }
 
 both_engines! {
-    async fn both_secrets_let_in_until_the_grace_ends_then_the_old_one_is_told_that_it_was_rotated(db: TestDb) {
+    async fn both_secrets_are_accepted_until_the_grace_ends_then_the_old_one_is_refused_as_rotated(db: TestDb) {
         let bench = Bench::start(db).await;
         let (_, first) = bench.key("edge").await;
         let mut old = bench.attach(&first).await;
@@ -44,8 +45,8 @@ both_engines! {
         assert_eq!(shown["live_replicas"], 3);
 
         db.clock().advance(Duration::from_secs(60));
-        assert_eq!(closed(&mut old).await, CloseReason::KeyRotated);
-        assert_eq!(closed(&mut late).await, CloseReason::KeyRotated);
+        assert_eq!(closed(&mut old).await, CloseReason::Refused(KeyRefusal::Rotated));
+        assert_eq!(closed(&mut late).await, CloseReason::Refused(KeyRefusal::Rotated));
         let link = bench.link(&first);
         assert_eq!(link.authorize(hash(&bench.owner)).await.unwrap_err(), ROTATED);
         assert_eq!(link.deliver(bench.ambient.new_id(), vec![]).await.unwrap_err(), ROTATED);
@@ -54,12 +55,12 @@ both_engines! {
         bench.provider("claude", "anthropic").await;
         assert!(matches!(new.next().await, Some(Ok(Down { message: Message::Configuration { .. }, .. }))), "the new one stays");
 
-        let told = eventually("the refusals in the audit log", || async {
+        let refusal = eventually("the refusals in the audit log", || async {
             let entries = bench.audit("action=refuse").await;
-            entries.into_iter().find(|entry| text(&entry["detail"]).starts_with("rotated from 127.0.0.1"))
+            entries.into_iter().find(|entry| text(&entry["detail"]).starts_with("key_rotated from 127.0.0.1"))
         })
         .await;
-        assert_eq!(told["target_prefix"], first.prefix());
+        assert_eq!(refusal["target_prefix"], first.prefix());
         bench.stop().await;
     }
 
@@ -70,7 +71,7 @@ both_engines! {
         let second = rotate(&bench, json!({"grace_seconds": 0})).await;
         // First of all: the background work would shut it out half a second later anyway.
         assert_eq!(bench.link(&first).authorize(hash(&bench.owner)).await.unwrap_err(), ROTATED);
-        assert_eq!(closed(&mut old).await, CloseReason::KeyRotated);
+        assert_eq!(closed(&mut old).await, CloseReason::Refused(KeyRefusal::Rotated));
         bench.attach(&second).await;
         bench.stop().await;
     }
@@ -81,7 +82,7 @@ both_engines! {
         let second = rotate(&bench, json!({})).await;
         let (mut oldest, _before) = (bench.attach(&first).await, bench.attach(&second).await);
         let third = rotate(&bench, json!({"force": true})).await;
-        assert_eq!(closed(&mut oldest).await, CloseReason::KeyRotated);
+        assert_eq!(closed(&mut oldest).await, CloseReason::Refused(KeyRefusal::Rotated));
         assert_eq!(bench.link(&first).authorize(hash(&bench.owner)).await.unwrap_err(), ROTATED);
         for secret in [&second, &third] {
             bench.link(secret).authorize(hash(&bench.owner)).await.unwrap();
@@ -110,7 +111,7 @@ both_engines! {
         let (mut one, mut two) = (bench.attach(&first).await, bench.attach(&second).await);
         bench.delete(&bench.owner, "/ai-gateway/keys/edge").await.expect(204);
         for replica in [&mut one, &mut two] {
-            assert_eq!(closed(replica).await, CloseReason::KeyRevoked);
+            assert_eq!(closed(replica).await, CloseReason::Refused(KeyRefusal::Revoked));
         }
         bench.stop().await;
     }

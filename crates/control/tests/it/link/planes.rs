@@ -4,6 +4,7 @@ use crate::bench::{Attached, Bench, hash, hello, text};
 use lychgate_link::{Authorization, CloseReason, ControlLink, DenyReason, Message};
 use lychgate_testkit::db::{TestDb, TestEngine, run};
 use lychgate_testkit::wait::eventually;
+use lychgate_types::KeyRefusal;
 use serde_json::json;
 
 /// The processes of PostgreSQL that two control planes listen by, none of them among the old ones.
@@ -138,9 +139,9 @@ fn a_gateway_key_changed_by_one_is_changed_at_the_other() {
         .await
         .expect(200);
         let reasons = [
-            CloseReason::KeyRevoked,
-            CloseReason::KeyDisabled,
-            CloseReason::KeyRotated,
+            CloseReason::Refused(KeyRefusal::Revoked),
+            CloseReason::Refused(KeyRefusal::Disabled),
+            CloseReason::Refused(KeyRefusal::Rotated),
         ];
         let mut spared = replicas.pop().unwrap();
         for (replica, reason) in replicas.iter_mut().zip(reasons) {

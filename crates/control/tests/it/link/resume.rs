@@ -1,4 +1,4 @@
-//! Replicas that come back: what they may go on believing, and what is told of the time between.
+//! Replicas that come back: what they may go on believing, and what they learn about the time between.
 
 use crate::bench::{Attached, Bench, hash, hello};
 use lychgate_link::{Hello, LinkError};

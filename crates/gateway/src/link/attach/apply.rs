@@ -6,7 +6,7 @@ use super::open::{Attached, Event, Opened, next_message};
 use crate::replica_state::{LinkState, ReplicaState};
 use crate::shared::Shared;
 use lychgate_link::{Configuration, Heartbeat, Message};
-use lychgate_telemetry::metrics::labels::LinkTrouble;
+use lychgate_telemetry::metrics::labels::LinkLoss;
 use lychgate_types::secret::SpoolKey;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -35,7 +35,7 @@ pub(super) fn apply(shared: &Shared, position: &mut u64, event: Event) -> Result
             "a change was missed: the feed continues from {}, this replica is at {position}",
             down.after
         );
-        return Err(Disconnect::lost(LinkTrouble::ChangeMissed, message));
+        return Err(Disconnect::lost(LinkLoss::ChangeMissed, message));
     }
     match down.message {
         Message::Configuration {

@@ -2,8 +2,9 @@
 
 use crate::replica_state::{DisconnectReason, LinkState, ReplicaState};
 use crate::shared::Shared;
-use lychgate_link::{CloseReason, LinkError, RefusalReason};
-use lychgate_telemetry::metrics::labels::LinkTrouble;
+use lychgate_link::{CloseReason, LinkError};
+use lychgate_telemetry::metrics::labels::LinkLoss;
+use lychgate_types::KeyRefusal;
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -16,53 +17,41 @@ pub(super) enum Disconnect {
 }
 
 impl Disconnect {
-    pub(super) fn lost(trouble: LinkTrouble, message: impl Into<Arc<str>>) -> Self {
-        let message = message.into();
-        Self::Lost(DisconnectReason { trouble, message })
+    pub(super) fn lost(loss: LinkLoss, message: impl Into<Arc<str>>) -> Self {
+        Self::Lost(DisconnectReason {
+            trouble: loss.into(),
+            message: message.into(),
+        })
+    }
+
+    fn refused(refusal: KeyRefusal, message: impl Into<Arc<str>>) -> Self {
+        let reason = DisconnectReason {
+            trouble: refusal.into(),
+            message: message.into(),
+        };
+        match refusal {
+            // Says nothing about the key: what is known stays valid for its time.
+            KeyRefusal::TooManyAttempts => Self::Lost(reason),
+            _ => Self::Refused(reason),
+        }
     }
 
     /// The control plane closed the stream.
     pub(super) fn closed(reason: CloseReason) -> Self {
-        let refusal = match reason {
-            CloseReason::KeyRevoked => RefusalReason::KeyRevoked,
-            CloseReason::KeyExpired => RefusalReason::KeyExpired,
-            CloseReason::KeyRotated => RefusalReason::KeyRotated,
-            CloseReason::KeyDisabled => RefusalReason::KeyDisabled,
-            CloseReason::SourceNotAllowed => RefusalReason::SourceNotAllowed,
-            CloseReason::ShuttingDown => {
-                return Self::lost(LinkTrouble::ShuttingDown, "the control plane is shutting down");
-            }
-        };
-        Self::Refused(refusal_reason(&refusal))
+        match reason {
+            CloseReason::Refused(refusal) => Self::refused(refusal, refusal.explanation()),
+            CloseReason::ShuttingDown => Self::lost(LinkLoss::ShuttingDown, "the control plane is shutting down"),
+        }
     }
 
     /// Opening or reading the stream failed.
     pub(super) fn failed(error: &LinkError) -> Self {
         match error {
-            // Says nothing about the key: what is known stays good for its time.
-            LinkError::Refused(reason @ RefusalReason::TooManyAttempts) => Self::Lost(refusal_reason(reason)),
-            LinkError::Refused(reason) => Self::Refused(refusal_reason(reason)),
-            LinkError::Unreachable(_) => Self::lost(LinkTrouble::Unreachable, error.to_string()),
-            LinkError::Internal { .. } => Self::lost(LinkTrouble::InternalError, error.to_string()),
+            LinkError::Refused(refusal) => Self::refused(refusal.reason, &*refusal.message),
+            LinkError::Unreachable(_) => Self::lost(LinkLoss::Unreachable, error.to_string()),
+            LinkError::Internal { .. } => Self::lost(LinkLoss::InternalError, error.to_string()),
         }
     }
-}
-
-fn refusal_reason(reason: &RefusalReason) -> DisconnectReason {
-    let trouble = match reason {
-        RefusalReason::KeyMalformed(_) => LinkTrouble::KeyMalformed,
-        RefusalReason::KeyUnknown => LinkTrouble::KeyUnknown,
-        RefusalReason::KeyRevoked => LinkTrouble::KeyRevoked,
-        RefusalReason::KeyExpired => LinkTrouble::KeyExpired,
-        RefusalReason::KeyRotated => LinkTrouble::KeyRotated,
-        RefusalReason::KeyDisabled => LinkTrouble::KeyDisabled,
-        RefusalReason::SourceNotAllowed => LinkTrouble::SourceNotAllowed,
-        RefusalReason::TooManyAttempts => LinkTrouble::TooManyAttempts,
-        RefusalReason::Version(_) => LinkTrouble::Version,
-        RefusalReason::Other(_) => LinkTrouble::Other,
-    };
-    let message = reason.to_string().into();
-    DisconnectReason { trouble, message }
 }
 
 pub(super) fn set_lost(shared: &Shared, reason: DisconnectReason) {

@@ -6,7 +6,7 @@ use crate::shared::Shared;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use lychgate_link::{Configuration, Down, Heartbeat, Hello, LinkError, Message, PROTOCOL};
-use lychgate_telemetry::metrics::labels::LinkTrouble;
+use lychgate_telemetry::metrics::labels::LinkLoss;
 use lychgate_types::secret::SpoolKey;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -50,12 +50,12 @@ pub(super) async fn open(shared: &Shared, heartbeats: &watch::Sender<Heartbeat>)
     send_heartbeat(shared, heartbeats);
     let attachment = match timeout(OPEN_TIMEOUT, shared.link.attach(hello, heartbeats.subscribe())).await {
         Ok(attachment) => attachment.map_err(|error| Disconnect::failed(&error))?,
-        Err(_) => return Err(Disconnect::lost(LinkTrouble::NoAnswer, "it did not answer in time")),
+        Err(_) => return Err(Disconnect::lost(LinkLoss::NoAnswer, "it did not answer in time")),
     };
     let mut events = attachment.events;
     let first = timeout(OPEN_TIMEOUT, events.next())
         .await
-        .map_err(|_| Disconnect::lost(LinkTrouble::NoAnswer, "it sent no configuration in time"))?;
+        .map_err(|_| Disconnect::lost(LinkLoss::NoAnswer, "it sent no configuration in time"))?;
     let down = next_message(first)?;
     match down.message {
         Message::Configuration {
@@ -72,7 +72,7 @@ pub(super) async fn open(shared: &Shared, heartbeats: &watch::Sender<Heartbeat>)
             resumed: resumed && down.after == resume_after,
         }),
         _ => Err(Disconnect::lost(
-            LinkTrouble::UnexpectedAnswer,
+            LinkLoss::UnexpectedAnswer,
             "its first message was not a configuration",
         )),
     }
@@ -87,6 +87,6 @@ pub(super) fn next_message(event: Event) -> Result<Down, Disconnect> {
         })) => Err(Disconnect::closed(reason)),
         Some(Ok(down)) => Ok(down),
         Some(Err(error)) => Err(Disconnect::failed(&error)),
-        None => Err(Disconnect::lost(LinkTrouble::Unreachable, "the connection was lost")),
+        None => Err(Disconnect::lost(LinkLoss::Unreachable, "the connection was lost")),
     }
 }

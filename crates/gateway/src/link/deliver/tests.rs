@@ -1,11 +1,11 @@
 //! Delivery to a control plane that accepts, rejects and fails as told, under paused time.
 
 use super::*;
-use crate::exchange::recorder::tests::a_record;
 use crate::options::Options;
 use crate::spool::Spool;
 use crate::spool::SpoolOptions;
 use crate::spool::disk::SystemDisk;
+use crate::testing::record;
 use crate::upstream::Upstream;
 use async_trait::async_trait;
 use lychgate_link::{Attachment, Authorization, ControlLink, EncodedRecord, Heartbeat, Hello, Rejected};
@@ -117,7 +117,7 @@ impl Fixture {
         for model in models {
             let record = InterceptionRecord {
                 model: (*model).to_owned(),
-                ..a_record()
+                ..record()
             };
             assert!(self.shared.spool.reserve().unwrap().fill(record).is_none());
         }

@@ -7,8 +7,8 @@ mod sync;
 
 use super::disk::{Disk, Log, SystemDisk};
 use super::{BatchLimits, Position, Spool};
-use crate::exchange::recorder::tests::a_record;
 use crate::spool::SpoolOptions;
+use crate::testing::record;
 use lychgate_types::Ambient;
 use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::secret::SpoolKey;
@@ -28,7 +28,7 @@ pub(super) fn key(number: u8) -> SpoolKey {
 pub(super) fn named(model: impl Into<String>) -> InterceptionRecord {
     InterceptionRecord {
         model: model.into(),
-        ..a_record()
+        ..record()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The flags that bound a gateway key, and what they come to in a request.
+//! The options that restrict a gateway key, and the request members that they become.
 
 use super::super::name_or_id;
 use crate::config::duration;
@@ -7,45 +7,45 @@ use lychgate_types::{Ambient, Cidr, Timestamp};
 use serde_json::{Map, Value};
 use std::time::Duration;
 
-/// What a key may be given when it is made, or later.
+/// What a key can be given on creation or later.
 #[derive(Debug, clap::Args)]
 pub(super) struct BoundsArgs {
-    /// What it is for
+    /// Description
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
-    /// When it stops letting replicas in, for example 2027-01-31T00:00:00Z
+    /// When the key expires, for example 2027-01-31T00:00:00Z
     #[arg(long, value_name = "TIME")]
     expires_at: Option<Timestamp>,
-    /// In how long it stops letting replicas in, for example 90d
-    #[arg(long, value_name = "TIME", value_parser = duration::parse, conflicts_with = "expires_at")]
+    /// How long from now until the key expires, for example 90d
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with = "expires_at")]
     expires_in: Option<Duration>,
-    /// A provider that its replicas serve, by name or id; repeatable [default: all]
+    /// Provider that its replicas may serve, by name or id; repeatable [default: all]
     #[arg(long, value_name = "PROVIDER")]
     provider: Vec<String>,
-    /// A network that its replicas may come from, for example 10.20.0.0/16; repeatable [default: anywhere]
+    /// Network that its replicas may connect from, for example 10.20.0.0/16; repeatable [default: any]
     #[arg(long, value_name = "CIDR")]
     allow_cidr: Vec<Cidr>,
 }
 
-/// What may be taken away from a key.
+/// What can be removed from a key.
 #[derive(Debug, clap::Args)]
 pub(super) struct UnboundArgs {
-    /// Take the description away
+    /// Remove the description
     #[arg(long, conflicts_with = "description")]
     no_description: bool,
-    /// Let it never expire
+    /// Remove the expiry
     #[arg(long, conflicts_with_all = ["expires_at", "expires_in"])]
     no_expiry: bool,
     /// Let its replicas serve all providers
     #[arg(long, conflicts_with = "provider")]
     all_providers: bool,
-    /// Let its replicas come from anywhere
+    /// Let its replicas connect from any network
     #[arg(long, conflicts_with = "allow_cidr")]
     allow_anywhere: bool,
 }
 
 impl BoundsArgs {
-    /// The members of the request: those that were given.
+    /// The request members for the options that were given.
     pub(super) fn members(self, ambient: &Ambient) -> Outcome<Map<String, Value>> {
         let mut members = Map::new();
         if let Some(text) = self.description {
@@ -72,7 +72,7 @@ impl BoundsArgs {
 }
 
 impl UnboundArgs {
-    /// The change asked for with the bounds; asking for none is an error.
+    /// The whole change; an empty one is an error.
     pub(super) fn patch(self, bounds: BoundsArgs, ambient: &Ambient) -> Outcome<Value> {
         let mut patch = bounds.members(ambient)?;
         for (given, member) in [
@@ -87,8 +87,8 @@ impl UnboundArgs {
         }
         if patch.is_empty() {
             return Err(Failure::Usage(
-                "nothing to change: name at least one of --description, --expires-at, --expires-in, --provider and \
-                 --allow-cidr, or of the flags that take them away"
+                "nothing to change: give at least one of --description, --expires-at, --expires-in, --provider and --allow-cidr, \
+                 or an option that removes one of them"
                     .to_owned(),
             ));
         }
@@ -96,7 +96,7 @@ impl UnboundArgs {
     }
 }
 
-/// How long the secret before works on after a rotation: a duration, or 0.
+/// The grace period of a rotation: a duration, or 0.
 pub(super) fn grace(text: &str) -> Result<Duration, duration::DurationError> {
     match text {
         "0" | "0s" => Ok(Duration::ZERO),
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grace_may_be_nothing() {
+    fn a_grace_period_may_be_zero() {
         assert_eq!(
             (grace("0"), grace("0s"), grace("24h")),
             (Ok(Duration::ZERO), Ok(Duration::ZERO), Ok(Duration::from_secs(86_400)))

@@ -52,7 +52,7 @@ pub(super) fn list(format: Format, mut answer: Value) -> Outcome {
     listing(format, &answer, "keys", COLUMNS)
 }
 
-/// Prints one key, with its replicas where the answer tells of them.
+/// Prints one key, with its replicas if the answer has them.
 pub(super) fn one(format: Format, mut answer: Value) -> Outcome {
     if format == Format::Table {
         explain(&mut answer);
@@ -66,7 +66,7 @@ pub(super) fn one(format: Format, mut answer: Value) -> Outcome {
     }
 }
 
-/// Adds what people want to read in words.
+/// Adds the columns that are made for people: notes, provider names, networks.
 fn explain(key: &mut Value) {
     let mut notes = Vec::new();
     if key["expires_soon"] == true {
@@ -77,7 +77,7 @@ fn explain(key: &mut Value) {
     }
     let notes = notes.join("; ");
     let names = match key["providers"].as_array() {
-        Some(providers) if providers.is_empty() => "none: those it served were deleted".into(),
+        Some(providers) if providers.is_empty() => "none: its providers were deleted".into(),
         Some(providers) => providers.iter().map(|provider| provider["name"].clone()).collect(),
         None => Value::from("all"),
     };
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unbounded_is_told_in_words() {
+    fn unrestricted_keys_are_described_in_words() {
         let free =
             json!({"expires_soon": false, "previous_valid_until": null, "providers": null, "allowed_cidrs": null});
         assert_eq!(explained(free), [json!(""), json!("all"), json!("anywhere")]);

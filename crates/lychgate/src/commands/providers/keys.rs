@@ -1,4 +1,4 @@
-//! Where the keys of a provider come from.
+//! Where the keys of a provider are read from.
 
 use crate::commands::secret_from;
 use crate::config::Environment;
@@ -6,13 +6,13 @@ use crate::failure::{Failure, Outcome};
 use crate::terminal::prompt;
 use std::path::PathBuf;
 
-/// Where a provider's keys come from; never the command line itself, where others on the machine could see them.
+/// Where a provider's keys are read from; never the command line itself, which other users of the machine can see.
 #[derive(Debug, clap::Args)]
 pub(super) struct KeyArgs {
-    /// File with a key; repeatable
+    /// File with a provider key; repeatable
     #[arg(long, value_name = "FILE")]
     key_file: Vec<PathBuf>,
-    /// Environment variable with a key; repeatable
+    /// Environment variable with a provider key; repeatable
     #[arg(long, value_name = "VARIABLE")]
     key_env: Vec<String>,
 }
@@ -22,11 +22,11 @@ impl KeyArgs {
     pub(super) fn read(&self, environment: &Environment) -> Outcome<Vec<String>> {
         let files = self.key_file.iter().map(|path| secret_from(path));
         let variables = self.key_env.iter().map(|name| {
-            // Somebody may have given the key itself, which is not repeated then.
+            // If the key itself was given by mistake, the error must not repeat it.
             let is_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
             if !is_name {
-                let told = "--key-env: give the name of an environment variable that holds the key, not the key";
-                return Err(Failure::Usage(told.to_owned()));
+                let error = "--key-env: give the name of an environment variable that holds the key, not the key";
+                return Err(Failure::Usage(error.to_owned()));
             }
             let text = environment.get(name).map_err(Failure::Usage)?;
             text.map(|text| text.trim().to_owned())
@@ -40,7 +40,7 @@ impl KeyArgs {
 pub(super) fn key_from_input(name: &str) -> Outcome<String> {
     match prompt::secret(&format!("Key for provider {name}: "))? {
         key if key.is_empty() => Err(Failure::Usage(
-            "no key was given: pipe one in, or name its file with --key-file or its variable with --key-env".to_owned(),
+            "no key was given: pipe one to standard input, or use --key-file or --key-env".to_owned(),
         )),
         key => Ok(key),
     }

@@ -1,5 +1,5 @@
-//! A provider's policy on the command line: `retry.max_attempts=5`. Which settings there are, and what they take, is the
-//! server's to say.
+//! A provider's policy on the command line: `retry.max_attempts=5`. Not here: which settings exist and what they accept; the
+//! server decides that.
 
 use crate::failure::{Failure, Outcome};
 use serde_json::{Map, Value, json};
@@ -8,7 +8,7 @@ use std::str::FromStr;
 /// The flags that set a policy.
 #[derive(Debug, clap::Args)]
 pub(super) struct PolicyArgs {
-    /// A setting of its policy, for example retry.max_attempts=5; repeatable; `providers show` lists them all
+    /// Policy setting, for example retry.max_attempts=5; repeatable. `lychgate providers show` lists them all
     #[arg(long, value_name = "SETTING=VALUE")]
     policy: Vec<Setting>,
 }
@@ -24,7 +24,8 @@ impl FromStr for Setting {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let form = "write a setting, = and a whole number, true or false, such as retry.max_attempts=5 or http2=true";
+        let form =
+            "expected SETTING=VALUE with a whole number, true or false, for example retry.max_attempts=5 or http2=true";
         let (path, value) = text.split_once('=').ok_or(form)?;
         let value = match value {
             "true" => true.into(),

@@ -1,4 +1,4 @@
-//! Targets and fallbacks as they are typed and shown: `provider`, `provider=model`, `provider=model:weight`.
+//! Targets and fallbacks in the notation of the command line: `provider`, `provider=model`, `provider=model:weight`.
 
 use lychgate_types::Name;
 use serde_json::{Value, json};
@@ -23,12 +23,12 @@ impl FromStr for Fallback {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (provider, model) = match text.split_once('=') {
-            Some((_, "")) => return Err("the model after = is missing"),
+            Some((_, "")) => return Err("the model after `=` is missing"),
             Some((provider, model)) => (provider, Some(model.to_owned())),
             None => (text, None),
         };
-        // Ids keep the rule for names too.
-        let provider = Name::parse(provider).map_err(|_| "begins with no name or id of a provider")?;
+        // An id is a valid name too.
+        let provider = Name::parse(provider).map_err(|_| "must start with the name or id of a provider")?;
         Ok(Self { provider, model })
     }
 }
@@ -37,7 +37,7 @@ impl FromStr for Target {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // Models have colons too, so only a number behind the last one is a weight.
+        // Model names contain colons too, so only a number after the last one is a weight.
         let (place, weight) = match text.rsplit_once(':') {
             Some((place, weight)) if is_number(weight) => (place, Some(weight)),
             _ => (text, None),
@@ -47,7 +47,7 @@ impl FromStr for Target {
             Some(Ok(weight @ 1..=1000)) => Some(weight),
             Some(_) => {
                 return Err(
-                    "a weight is a whole number from 1 to 1000; for a model that ends like one, give the weight too",
+                    "a weight is a whole number from 1 to 1000; if the model itself ends in `:NUMBER`, give the weight too",
                 );
             }
         };
@@ -84,7 +84,7 @@ impl Target {
     }
 }
 
-/// An answer's targets or fallbacks as they may be typed.
+/// An answer's targets or fallbacks in the notation of the command line.
 pub(super) fn texts(places: &Value) -> Vec<String> {
     places.as_array().into_iter().flatten().map(text).collect()
 }
@@ -123,7 +123,7 @@ mod tests {
             let answer = json!({ "provider": { "name": "p" }, "model": body["model"], "weight": body["weight"].as_u64().unwrap_or(1) });
             assert_eq!(texts(&json!([answer])), [typed.to_lowercase()]);
         }
-        // Fallbacks have no weight: all that follows is the model.
+        // Fallbacks have no weight: everything after the `=` is the model.
         let fallback: Fallback = "p=v1:0".parse().unwrap();
         assert_eq!(fallback.body(), json!({ "provider": "p", "model": "v1:0" }));
         let answer = json!({ "provider": { "name": "p" }, "model": "v1:0" });
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_target() {
+    fn invalid_targets() {
         for bad in [
             "",
             ":1",

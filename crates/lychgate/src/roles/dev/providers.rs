@@ -60,7 +60,7 @@ impl Wanted {
         environment: &Environment,
     ) -> Outcome<Self> {
         let key = environment.get(variable).map_err(Failure::Usage)?.map(str::trim);
-        // Whoever already points a client at a gateway has a user token there: not a provider's key.
+        // Someone who already uses a gateway has a user token in this variable, not a provider key.
         let key = key.filter(|key| !key.is_empty() && !key.starts_with("lgu_"));
         Ok(match (key, provider_type.default_base_url()) {
             (Some(key), Some(base_url)) => {

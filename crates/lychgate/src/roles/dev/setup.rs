@@ -23,7 +23,7 @@ pub(crate) async fn owner_token(url: &ServerUrl, data_dir: &Path) -> Outcome<Use
     let path = data_dir.join(lychgate_control::OWNER_TOKEN_FILE);
     let useless = |why: String| {
         Failure::Failed(format!(
-            "the owner's token in {} can't be used: {why}. Put a token of an owner there, or begin anew with another --data-dir",
+            "the owner's token in {} can't be used: {why}. Put a token of an owner there, or start with another --data-dir",
             path.display()
         ))
     };
@@ -42,7 +42,7 @@ pub(crate) async fn owner_token(url: &ServerUrl, data_dir: &Path) -> Outcome<Use
     }
 }
 
-/// Makes sure that there is a member with a token in the data directory that works.
+/// Ensures that there is a member with a working token in the data directory.
 pub(crate) async fn member_token(api: &ApiClient, url: &ServerUrl, data_dir: &Path) -> Outcome {
     let user = match api.get(&format!("users/{MEMBER}")).await {
         Err(error) if error.status() == Some(404) => {
@@ -53,7 +53,7 @@ pub(crate) async fn member_token(api: &ApiClient, url: &ServerUrl, data_dir: &Pa
     };
     if user["state"] == "suspended" {
         note(&format!(
-            "the user {MEMBER} is suspended, so its token does not work; `lychgate users activate {MEMBER}` lets it in again"
+            "user {MEMBER} is suspended, so its token does not work; reactivate it with `lychgate users activate {MEMBER}`"
         ));
         return Ok(());
     }

@@ -200,7 +200,7 @@ impl Shared {
                     kind(plan)
                 );
                 stream.write_all(&[head.as_bytes(), &plan.answer].concat()).await?;
-                // What is too much stays on the connection, for whoever takes it next.
+                // What is too much stays on the connection, for its next user.
                 return Ok(fault == Fault::TooShort);
             }
             Fault::Empty => {

@@ -100,7 +100,7 @@ impl Found {
             }
         }
         for one in &evidence.sent {
-            // Where neither process nor disk failed, whatever was let in is on record, even if its client left.
+            // Where neither process nor disk failed, whatever was accepted is recorded, even if its client left.
             let cut = evidence.suffers(one, Kind::Down) || evidence.suffers(one, Kind::Disk);
             let must_be_there = one.end == End::Complete || !one.id.is_empty() && !cut;
             let Some(records) = by_marker.get(one.marker.as_str()) else {
@@ -119,7 +119,7 @@ impl Found {
         }
     }
 
-    /// Nobody waited for ever, and whoever was refused knows why.
+    /// No request hung, and every refused client got a reason.
     fn end(&mut self, one: &Sent, evidence: &Evidence) {
         match &one.end {
             End::Complete => {}
@@ -217,7 +217,7 @@ impl Evidence {
     fn excuse(&self, one: &Sent, said: &str) -> (String, bool) {
         let suffers = |kind| self.suffers(one, kind);
         let forgot = |trouble: &Trouble| matches!(trouble.kind, Kind::Down | Kind::Key) && trouble.from <= one.ended;
-        // A replica that has just started, or was not let in, knows no token until it can ask.
+        // A replica that has just started, or was refused, knows no token until it can ask.
         let unknown = one.token >= GOOD || self.troubles[one.replica].iter().any(forgot);
         let excuses = [
             ("shutting down", suffers(Kind::Down)),

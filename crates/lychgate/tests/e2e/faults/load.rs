@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// What stands before the marker in the name of the client program.
+/// The prefix of the marker in the name of the client program.
 pub(super) const PROGRAM_NAME: &str = "fault-suite/";
 /// How long a client waits, while the replica's process runs. The longest that the product takes by itself is five seconds, for
 /// a token that is not known while nobody answers.

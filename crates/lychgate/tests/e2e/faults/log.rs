@@ -46,7 +46,7 @@ pub(super) enum End {
 }
 
 impl Sent {
-    /// Whether the request was let in.
+    /// Whether the request was accepted.
     pub(super) fn was_served(&self) -> bool {
         matches!(self.end, End::Complete | End::Broken)
     }
@@ -55,11 +55,11 @@ impl Sent {
 /// What a replica suffers from, and what may be excused by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// It can't hear, or not in time, of what changes.
+    /// It does not learn of changes, or not in time.
     Deaf,
     /// Its process is not there, or does not run.
     Down,
-    /// Its gateway key is not let in.
+    /// Its gateway key is refused.
     Key,
     /// Its disk is full.
     Disk,

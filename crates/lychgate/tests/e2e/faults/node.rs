@@ -13,7 +13,7 @@ pub(super) struct Node {
     pub(super) name: String,
     command: Box<dyn Fn() -> Command + Send + Sync>,
     clock: Option<Clock>,
-    /// Held by whoever does something to the process: one at a time, however long a start takes.
+    /// Held while something is done to the process: one at a time, however long a start takes.
     pub(super) turn: tokio::sync::Mutex<()>,
     lives: Mutex<Vec<Life>>,
     url: Mutex<String>,

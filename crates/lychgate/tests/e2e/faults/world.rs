@@ -46,7 +46,7 @@ pub(super) struct World {
     pub(super) provider: ScriptedProvider,
     pub(super) postgres: Database,
     pub(super) log: Log,
-    /// Held by whoever changes a key, by key.
+    /// Held while a key is changed, by key.
     pub(super) key_turns: [tokio::sync::Mutex<()>; KEYS],
     /// The token of the deployment's owner.
     pub(super) owner: String,

@@ -227,7 +227,7 @@ fn plain(id: String, kind: &str, members: &str, progress: Option<&str>) -> Item 
         ],
         None => Vec::new(),
     };
-    // Progress events bear nothing of their own; the member keeps the comma before it right.
+    // Progress events have no members of their own; this one justifies the comma before it.
     let between = between
         .into_iter()
         .map(|name| (name, r#""obfuscation":"""#.to_owned()))

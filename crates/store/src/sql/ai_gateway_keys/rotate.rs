@@ -2,8 +2,9 @@
 
 use crate::engine::{Conn, args};
 use crate::error::StoreError;
-use crate::rows::ai_gateway_keys::GatewayKeyRotation;
-use lychgate_types::{GatewayKeyId, Timestamp};
+use crate::guard::Authorised;
+use crate::rows::ai_gateway_keys::{GatewayKey, GatewayKeyRotation};
+use lychgate_types::Timestamp;
 
 crate::sql::statements! {
     MARK_ROTATED = "UPDATE ai_gateway_keys SET rotated_at = $2 WHERE id = $1";
@@ -16,36 +17,44 @@ crate::sql::statements! {
     PRUNE = "DELETE FROM ai_gateway_key_retired_secrets WHERE valid_until < $1";
 }
 
-/// Locks the key's row to the transaction's end; whether there is one.
-pub(crate) async fn mark_rotated(conn: Conn<'_>, id: GatewayKeyId, at: Timestamp) -> Result<bool, StoreError> {
-    Ok(conn.execute(MARK_ROTATED, args![id, at]).await? > 0)
+/// Locks the key's row until the transaction ends. `false`: it was deleted meanwhile.
+pub(crate) async fn mark_rotated(
+    conn: Conn<'_>,
+    key: &Authorised<GatewayKey>,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    Ok(conn.execute(MARK_ROTATED, args![key.id, at]).await? > 0)
 }
 
 /// When the last of the key's replaced secrets stops working; `None` where none works at this time.
 pub(crate) async fn grace_end(
     conn: Conn<'_>,
-    id: GatewayKeyId,
+    key: &Authorised<GatewayKey>,
     now: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
-    conn.one(GRACE_END, args![id, now]).await?.opt_time("valid_until")
+    conn.one(GRACE_END, args![key.id, now]).await?.opt_time("valid_until")
 }
 
-pub(crate) async fn end_grace(conn: Conn<'_>, id: GatewayKeyId, now: Timestamp) -> Result<(), StoreError> {
-    conn.execute(END_GRACE, args![id, now]).await.map(drop)
+pub(crate) async fn end_grace(conn: Conn<'_>, key: &Authorised<GatewayKey>, now: Timestamp) -> Result<(), StoreError> {
+    conn.execute(END_GRACE, args![key.id, now]).await.map(drop)
 }
 
 /// Copies the key's present secret to the replaced ones.
 pub(crate) async fn retire(
     conn: Conn<'_>,
-    id: GatewayKeyId,
+    key: &Authorised<GatewayKey>,
     at: Timestamp,
     valid_until: Timestamp,
 ) -> Result<(), StoreError> {
-    conn.execute(RETIRE, args![id, at, valid_until]).await.map(drop)
+    conn.execute(RETIRE, args![key.id, at, valid_until]).await.map(drop)
 }
 
-pub(crate) async fn replace(conn: Conn<'_>, id: GatewayKeyId, new: &GatewayKeyRotation) -> Result<(), StoreError> {
-    let values = args![id, &*new.secret_prefix, &*new.hashed_secret];
+pub(crate) async fn replace(
+    conn: Conn<'_>,
+    key: &Authorised<GatewayKey>,
+    new: &GatewayKeyRotation,
+) -> Result<(), StoreError> {
+    let values = args![key.id, &*new.secret_prefix, &*new.hashed_secret];
     conn.execute(REPLACE, values).await.map(drop)
 }
 

@@ -62,7 +62,7 @@ pub(super) fn read(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
     })
 }
 
-/// The session in Claude Code's user id: `{"session_id": "…"}`, else what stands after `_session_`.
+/// The session in Claude Code's user id: `{"session_id": "…"}`, else what follows `_session_`.
 fn session_id(user_id: &str) -> Option<String> {
     if user_id.trim_start().starts_with('{') {
         return json::object::<UserId<'_>>(user_id.as_bytes())?

@@ -5,11 +5,10 @@ use crate::api::authenticate::Authenticated;
 use crate::api::error::ApiError;
 use crate::api::extract::Query;
 use crate::api::routes::problems::{Always, BadQuery};
-use crate::api::routes::users;
 use crate::api::validate::Validations;
 use crate::state::App;
 use axum::extract::State;
-use lychgate_store::InterceptionFilter;
+use lychgate_store::{InterceptionFilter, NameOrId};
 use serde::{Deserialize, Serialize};
 
 /// Which interceptions, and which page of them.
@@ -104,10 +103,7 @@ pub(crate) async fn interception_list(
     let since = validations.parse("since", query.since.as_deref());
     let until = validations.parse("until", query.until.as_deref());
     let (page, session) = validations.all(Some(page).zip(session))?;
-    let user = match &query.user {
-        Some(user) => Some(users::id_of(&app, user).await?),
-        None => None,
-    };
+    let user = query.user.as_ref().map(NameOrId::from);
     let InterceptionListQuery {
         provider,
         model,

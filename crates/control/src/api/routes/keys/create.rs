@@ -4,19 +4,17 @@ use super::{Key, bounds};
 use crate::api::authenticate::Authenticated;
 use crate::api::error::ApiError;
 use crate::api::extract::Json;
-use crate::api::idempotency::{IdempotencyKey, Request};
+use crate::api::idempotency::{IdempotencyKey, ShownOnce};
 use crate::api::routes::problems::{Always, BadBody, IdempotencyKeyReused, NameTaken};
 use crate::api::validate::Validations;
 use crate::state::App;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use http::{StatusCode, header};
-use lychgate_authz::Action;
-use lychgate_store::{AiGatewayKeyInsert, GatewayKey, Operation, ProviderRef, StoreError, TokenAuthentication};
+use axum::response::Response;
+use http::StatusCode;
+use lychgate_authz::{Action, Caller};
+use lychgate_store::{AiGatewayKeyInsert, GatewayKey, Operation};
 use lychgate_types::secret::GatewayKeySecret;
-use lychgate_types::{Cidr, Name, Timestamp};
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 /// A gateway key to make.
 #[derive(Deserialize, Serialize, utoipa::ToSchema)]
@@ -50,72 +48,45 @@ pub(crate) struct KeyCreated {
 }
 
 /// Makes a gateway key.
-///
-/// With an `Idempotency-Key`, the same request again within an hour gives the same answer, the secret included.
 #[utoipa::path(post, path = "/ai-gateway/keys", operation_id = "ai_gateway_key_create", tag = "ai-gateway/keys",
-    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters of the caller's choice.")),
-    request_body = KeyCreate,
+    params(IdempotencyKey), request_body = KeyCreate,
     responses((status = 201, description = "The new key with its secret.", body = KeyCreated),
         Always, BadBody, NameTaken, IdempotencyKeyReused))]
 pub(crate) async fn ai_gateway_key_create(
     State(app): State<App>,
-    Authenticated { caller, token }: Authenticated,
+    Authenticated { caller, .. }: Authenticated,
     idempotency_key: Option<IdempotencyKey>,
     Json(body): Json<KeyCreate>,
 ) -> Result<Response, ApiError> {
-    let mut wanted = validate(&app, &body)?;
+    let once = ShownOnce::new(&app, &caller, Operation::AiGatewayKeyInsert, idempotency_key, &body)?;
+    once.answer(StatusCode::CREATED, create(&app, &caller, &body, &once))
+        .await
+}
+
+async fn create(app: &App, caller: &Caller, body: &KeyCreate, once: &ShownOnce<'_>) -> Result<KeyCreated, ApiError> {
+    let now = app.ambient.now();
+    let secret = GatewayKeySecret::generate(&app.ambient);
+    let mut new = validate(app, body, &secret)?;
     if let Some(texts) = &body.providers {
         let found = app
             .store
-            .ai_gateway_key_providers(&caller, Action::Create, texts)
+            .ai_gateway_key_providers(caller, Action::Create, texts)
             .await?;
-        wanted.providers = Some(found);
+        new.providers = Some(found.into_iter().map(|provider| provider.id).collect());
     }
-    let request = idempotency_key
-        .map(|key| Request::new(Operation::AiGatewayKeyInsert, key, &caller, &body))
-        .transpose()?;
-    if let Some(request) = &request
-        && let Some(answer) = request.remembered(&app).await?
-    {
-        return Ok(created(&answer));
-    }
-    let (insert, answer) = prepare(&app, &token, wanted);
-    let answer = Zeroizing::new(serde_json::to_vec(&answer).map_err(ApiError::internal)?);
-    let remember = request
-        .as_ref()
-        .map(|request| request.remember(&app, &answer))
-        .transpose()?;
-    let Err(error) = app.store.ai_gateway_key_insert(&caller, insert, remember).await else {
-        return Ok(created(&answer));
+    let show = |key: &GatewayKey| KeyCreated {
+        key_data: Key::at(now, key.clone(), 0),
+        key: secret.expose().to_owned(),
     };
-    // The same request may have been made at the same moment, and have won.
-    if let (StoreError::Conflict(_), Some(request)) = (&error, &request)
-        && let Some(answer) = request.remembered(&app).await?
-    {
-        return Ok(created(&answer));
-    }
-    Err(error.into())
+    let key = app
+        .store
+        .ai_gateway_key_insert(caller, new, once.remember(&show))
+        .await?;
+    Ok(show(&key))
 }
 
-fn created(answer: &[u8]) -> Response {
-    (
-        StatusCode::CREATED,
-        [(header::CONTENT_TYPE, "application/json")],
-        answer.to_vec(),
-    )
-        .into_response()
-}
-
-struct Wanted {
-    name: Name,
-    expires_at: Option<Timestamp>,
-    description: Option<String>,
-    /// Found by the store, once all else fits.
-    providers: Option<Vec<ProviderRef>>,
-    allowed_cidrs: Option<Vec<Cidr>>,
-}
-
-fn validate(app: &App, body: &KeyCreate) -> Result<Wanted, ApiError> {
+/// All but the providers, which only the store can find.
+fn validate(app: &App, body: &KeyCreate, secret: &GatewayKeySecret) -> Result<AiGatewayKeyInsert, ApiError> {
     let mut validations = Validations::default();
     let name = validations.name("name", &body.name);
     let expires_at = body.expires_at.as_deref();
@@ -128,51 +99,15 @@ fn validate(app: &App, body: &KeyCreate) -> Result<Wanted, ApiError> {
     }
     let cidrs = body.allowed_cidrs.as_deref();
     let allowed_cidrs = cidrs.map(|texts| bounds::allowed_cidrs(&mut validations, texts));
-    validations.all(name.map(|name| Wanted {
-        name,
-        expires_at,
+    validations.all(name.map(|name| AiGatewayKeyInsert {
+        id: app.ambient.new_id(),
+        created_at: app.ambient.now(),
+        name: name.to_string(),
+        secret_prefix: secret.prefix().to_owned(),
+        hashed_secret: secret.hash().as_bytes().to_vec(),
         description: body.description.clone(),
+        expires_at,
         providers: None,
         allowed_cidrs,
     }))
-}
-
-/// Makes the secret, and what is answered once the key is stored.
-fn prepare(app: &App, token: &TokenAuthentication, wanted: Wanted) -> (AiGatewayKeyInsert, KeyCreated) {
-    let secret = GatewayKeySecret::generate(&app.ambient);
-    let key = GatewayKey {
-        id: app.ambient.new_id(),
-        name: wanted.name.to_string(),
-        secret_prefix: secret.prefix().to_owned(),
-        created_at: app.ambient.now(),
-        last_used_at: None,
-        description: wanted.description,
-        expires_at: wanted.expires_at,
-        created_by: Some(lychgate_store::UserRef {
-            id: token.user_id,
-            username: token.username.clone(),
-        }),
-        disabled_at: None,
-        rotated_at: None,
-        previous_valid_until: None,
-        providers: wanted.providers,
-        allowed_cidrs: wanted.allowed_cidrs,
-    };
-    let ids = |providers: &Vec<ProviderRef>| providers.iter().map(|provider| provider.id).collect();
-    let insert = AiGatewayKeyInsert {
-        id: key.id,
-        created_at: key.created_at,
-        name: key.name.clone(),
-        secret_prefix: key.secret_prefix.clone(),
-        hashed_secret: secret.hash().as_bytes().to_vec(),
-        description: key.description.clone(),
-        expires_at: key.expires_at,
-        providers: key.providers.as_ref().map(ids),
-        allowed_cidrs: key.allowed_cidrs.clone(),
-    };
-    let answer = KeyCreated {
-        key_data: Key::of(app, key, 0),
-        key: secret.expose().to_owned(),
-    };
-    (insert, answer)
 }

@@ -1,6 +1,5 @@
 //! `DELETE /api/v1/ai-gateway/keys/{key}`
 
-use super::id_of;
 use crate::api::authenticate::Authenticated;
 use crate::api::error::{ApiError, about};
 use crate::api::extract::PathText;
@@ -19,15 +18,8 @@ pub(crate) async fn ai_gateway_key_delete(
     Authenticated { caller, .. }: Authenticated,
     PathText(key): PathText,
 ) -> Result<StatusCode, ApiError> {
-    let id = id_of(&app, &key).await?;
-    if !app
-        .store
-        .ai_gateway_key_delete(&caller, id)
-        .await
-        .map_err(about("gateway key"))?
-    {
-        return Err(ApiError::not_found("gateway key"));
-    }
+    let deleted = app.store.ai_gateway_key_delete(&caller, &key).await;
+    let id = deleted.map_err(about("gateway key"))?;
     announce::key_deleted(&app, id);
     Ok(StatusCode::NO_CONTENT)
 }

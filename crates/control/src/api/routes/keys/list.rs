@@ -51,9 +51,10 @@ pub(crate) async fn ai_gateway_key_list(
         .await?;
     let ids: Vec<_> = found.items.iter().map(|key| key.id).collect();
     let live = live_replicas(&app, &ids).await?;
+    let now = app.ambient.now();
     let with_live = |key: GatewayKey| {
         let live = live.get(&key.id).copied().unwrap_or(0);
-        Key::of(&app, key, live)
+        Key::at(now, key, live)
     };
     let keys = found.items.into_iter().map(with_live).collect();
     Ok(axum::Json(KeyList {

@@ -1,15 +1,19 @@
 //! `POST /api/v1/ai-gateway/keys/{key}/rotate`
 
-use super::{Key, id_of, whole};
+use super::{Key, id_of, live_replicas_of};
 use crate::api::authenticate::Authenticated;
 use crate::api::error::{ApiError, about};
 use crate::api::extract::{JsonOrNothing, PathText};
-use crate::api::routes::problems::{Always, BadBody, NotFound, RotationInGrace};
+use crate::api::idempotency::{IdempotencyKey, ShownOnce};
+use crate::api::routes::problems::{Always, BadBody, IdempotencyKeyReused, NotFound, RotationInGrace};
 use crate::api::validate::Validations;
 use crate::link::announce;
 use crate::state::App;
 use axum::extract::State;
-use lychgate_store::GatewayKeyRotation;
+use axum::response::Response;
+use http::StatusCode;
+use lychgate_authz::Caller;
+use lychgate_store::{GatewayKey, GatewayKeyRotation, Operation};
 use lychgate_types::secret::GatewayKeySecret;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -18,7 +22,7 @@ const DEFAULT_GRACE_SECONDS: u32 = 24 * 60 * 60;
 const MAX_GRACE_SECONDS: u32 = 30 * 24 * 60 * 60;
 
 /// How to rotate.
-#[derive(Deserialize, utoipa::ToSchema)]
+#[derive(Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schema(example = json!({"grace_seconds": 3600}))]
 pub(crate) struct KeyRotate {
@@ -51,17 +55,31 @@ pub(crate) struct KeyRotated {
 /// Gives a gateway key a new secret.
 ///
 /// The present one goes on working until `previous_valid_until`, so that replicas can be given the new one without a pause.
-/// Until then the key is not rotated again, except by force: two secrets at most let in.
+/// Until then the key is not rotated again, except by force: at most two secrets work at a time.
 #[utoipa::path(post, path = "/ai-gateway/keys/{key}/rotate", operation_id = "ai_gateway_key_rotate", tag = "ai-gateway/keys",
-    params(("key" = String, Path, description = "Id or name.")), request_body = Option<KeyRotate>,
+    params(("key" = String, Path, description = "Id or name."), IdempotencyKey), request_body = Option<KeyRotate>,
     responses((status = 200, description = "The key with its new secret.", body = KeyRotated),
-        Always, BadBody, NotFound, RotationInGrace))]
+        Always, BadBody, NotFound, RotationInGrace, IdempotencyKeyReused))]
 pub(crate) async fn ai_gateway_key_rotate(
     State(app): State<App>,
     Authenticated { caller, .. }: Authenticated,
     PathText(key): PathText,
+    idempotency_key: Option<IdempotencyKey>,
     JsonOrNothing(body): JsonOrNothing<KeyRotate>,
-) -> Result<axum::Json<KeyRotated>, ApiError> {
+) -> Result<Response, ApiError> {
+    let request = (&key, &body);
+    let once = ShownOnce::new(&app, &caller, Operation::AiGatewayKeyRotate, idempotency_key, &request)?;
+    once.answer(StatusCode::OK, rotate(&app, &caller, &key, &body, &once))
+        .await
+}
+
+async fn rotate(
+    app: &App,
+    caller: &Caller,
+    key: &str,
+    body: &KeyRotate,
+    once: &ShownOnce<'_>,
+) -> Result<KeyRotated, ApiError> {
     let mut validations = Validations::default();
     if body.grace_seconds > MAX_GRACE_SECONDS {
         validations.add(
@@ -77,15 +95,17 @@ pub(crate) async fn ai_gateway_key_rotate(
         grace: Duration::from_secs(body.grace_seconds.into()),
         force: body.force,
     };
-    let id = id_of(&app, &key).await?;
+    let id = id_of(app, key).await?;
+    let (now, live) = (app.ambient.now(), live_replicas_of(app, id).await?);
+    let show = |key: &GatewayKey| KeyRotated {
+        key_data: Key::at(now, key.clone(), live),
+        key: secret.expose().to_owned(),
+    };
     let key = app
         .store
-        .ai_gateway_key_rotate(&caller, id, rotation)
+        .ai_gateway_key_rotate(caller, id, rotation, once.remember(&show))
         .await
         .map_err(about("gateway key"))?;
-    announce::key_changed(&app, id).await;
-    Ok(axum::Json(KeyRotated {
-        key_data: whole(&app, key).await?,
-        key: secret.expose().to_owned(),
-    }))
+    announce::key_changed(app, id).await;
+    Ok(show(&key))
 }

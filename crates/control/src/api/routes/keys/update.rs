@@ -1,6 +1,6 @@
 //! `PATCH /api/v1/ai-gateway/keys/{key}`
 
-use super::{Key, bounds, id_of, whole};
+use super::{Key, bounds, whole};
 use crate::api::authenticate::Authenticated;
 use crate::api::error::{ApiError, about};
 use crate::api::extract::{Json, PathText, given};
@@ -61,13 +61,12 @@ pub(crate) async fn ai_gateway_key_update(
             None => None,
         });
     }
-    let id = id_of(&app, &key).await?;
     let key = app
         .store
-        .ai_gateway_key_update(&caller, id, patch)
+        .ai_gateway_key_update(&caller, &key, patch)
         .await
         .map_err(about("gateway key"))?;
-    announce::key_changed(&app, id).await;
+    announce::key_changed(&app, key.id).await;
     if body.providers.is_some() {
         announce::configuration_changed(&app).await;
     }

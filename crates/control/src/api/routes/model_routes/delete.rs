@@ -1,6 +1,5 @@
 //! `DELETE /api/v1/ai-gateway/routes/{route}`
 
-use super::id_of;
 use crate::api::authenticate::Authenticated;
 use crate::api::error::{ApiError, about};
 use crate::api::extract::PathText;
@@ -19,10 +18,7 @@ pub(crate) async fn route_delete(
     Authenticated { caller, .. }: Authenticated,
     PathText(route): PathText,
 ) -> Result<StatusCode, ApiError> {
-    let id = id_of(&app, &route).await?;
-    if !app.store.route_delete(&caller, id).await.map_err(about("route"))? {
-        return Err(ApiError::not_found("route"));
-    }
+    app.store.route_delete(&caller, &route).await.map_err(about("route"))?;
     announce::configuration_changed(&app).await;
     Ok(StatusCode::NO_CONTENT)
 }

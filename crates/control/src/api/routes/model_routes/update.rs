@@ -1,7 +1,7 @@
 //! `PATCH /api/v1/ai-gateway/routes/{route}`
 
+use super::Route;
 use super::target::{RouteFallbackWanted, RouteTargetWanted, check_pattern, fallbacks, targets};
-use super::{Route, id_of};
 use crate::api::authenticate::Authenticated;
 use crate::api::error::{ApiError, about};
 use crate::api::extract::{Json, PathText};
@@ -55,10 +55,9 @@ pub(crate) async fn route_update(
         fallbacks,
         enabled: body.enabled,
     };
-    let id = id_of(&app, &route).await?;
     let route = app
         .store
-        .route_update(&caller, id, patch)
+        .route_update(&caller, &route, patch)
         .await
         .map_err(about("route"))?;
     announce::configuration_changed(&app).await;

@@ -5,6 +5,7 @@ use super::{Provider, base_url, policy};
 use crate::api::authenticate::Authenticated;
 use crate::api::error::ApiError;
 use crate::api::extract::Json;
+use crate::api::openapi::known_texts;
 use crate::api::routes::problems::{Always, BadBody, NameTaken};
 use crate::api::validate::Validations;
 use crate::link::announce;
@@ -24,10 +25,10 @@ pub(crate) struct ProviderCreate {
     /// 1 to 64 characters: letters a to z, digits, and single dashes between them; kept in lower case.
     #[schema(min_length = 1, max_length = 64)]
     name: String,
-    /// `anthropic`, `openai` or `openai-compatible`.
+    #[schema(schema_with = known_texts::<ProviderType>)]
     r#type: String,
-    /// Absolute https URL; http and private addresses only with `allow_private`. The type's own where left out, which
-    /// `openai-compatible` has not.
+    /// Absolute https URL; http and private addresses only with `allow_private`. The type's public one where left out;
+    /// types that have none need it.
     #[schema(format = "uri")]
     base_url: Option<String>,
     /// The keys, at most 16. They are kept sealed and never shown again.

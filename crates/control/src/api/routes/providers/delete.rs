@@ -1,6 +1,5 @@
 //! `DELETE /api/v1/ai-gateway/providers/{provider}`
 
-use super::known;
 use crate::api::authenticate::Authenticated;
 use crate::api::error::{ApiError, about};
 use crate::api::extract::PathText;
@@ -20,17 +19,8 @@ pub(crate) async fn provider_delete(
     Authenticated { caller, .. }: Authenticated,
     PathText(provider): PathText,
 ) -> Result<StatusCode, ApiError> {
-    let id = known(&app, &provider)
-        .await?
-        .map_or_else(|| app.ambient.new_id(), |known| known.id);
-    if !app
-        .store
-        .provider_delete(&caller, id)
-        .await
-        .map_err(about("provider"))?
-    {
-        return Err(ApiError::not_found("provider"));
-    }
+    let deleted = app.store.provider_delete(&caller, &provider).await;
+    deleted.map_err(about("provider"))?;
     announce::configuration_changed(&app).await;
     Ok(StatusCode::NO_CONTENT)
 }

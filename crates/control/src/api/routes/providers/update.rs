@@ -1,7 +1,7 @@
 //! `PATCH /api/v1/ai-gateway/providers/{provider}`
 
 use super::secret::{self, SecretText};
-use super::{Provider, base_url, known, policy};
+use super::{Provider, base_url, policy};
 use crate::api::authenticate::Authenticated;
 use crate::api::error::{ApiError, about};
 use crate::api::extract::{Json, PathText};
@@ -10,7 +10,8 @@ use crate::api::validate::Validations;
 use crate::link::announce;
 use crate::state::App;
 use axum::extract::State;
-use lychgate_store::{ProviderPatch, WantedKey};
+use lychgate_authz::Caller;
+use lychgate_store::{ProviderPatch, StoreError, WantedKey};
 use lychgate_types::ProviderKeyId;
 use lychgate_types::policy::PolicyChange;
 use serde::Deserialize;
@@ -71,8 +72,6 @@ pub(crate) async fn provider_update(
     let policy = policy::read(&mut validations, policy);
     let keys = keys.map(|wanted| check_keys(&mut validations, wanted));
     let keys = validations.all(Some(keys))?;
-    // An id that nobody has, where the name is unknown: the store refuses those who may not, and does not find it for the rest.
-    let id = known.map_or_else(|| app.ambient.new_id(), |known| known.id);
     let keys = keys
         .map(|keys| keys.into_iter().map(|key| key.seal(&app)).collect::<Result<_, _>>())
         .transpose()?;
@@ -85,7 +84,7 @@ pub(crate) async fn provider_update(
     };
     let provider = app
         .store
-        .provider_update(&caller, id, patch)
+        .provider_update(&caller, &provider, patch)
         .await
         .map_err(about("provider"))?;
     announce::configuration_changed(&app).await;
@@ -108,6 +107,16 @@ fn check_address(
             None
         }
         (None, _) => None,
+    }
+}
+
+/// The provider as the control plane sees it, to check a change of single fields against the others. Whether the caller may know
+/// of it is decided by the store, which makes the change.
+async fn known(app: &App, id_or_name: &str) -> Result<Option<lychgate_store::Provider>, ApiError> {
+    match app.store.provider_find(&Caller::control_plane(), id_or_name).await {
+        Ok(provider) => Ok(Some(provider)),
+        Err(StoreError::NotFound) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

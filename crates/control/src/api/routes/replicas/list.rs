@@ -4,12 +4,11 @@ use super::Replica;
 use crate::api::authenticate::Authenticated;
 use crate::api::error::ApiError;
 use crate::api::extract::Query;
-use crate::api::routes::keys;
 use crate::api::routes::problems::{Always, BadQuery};
 use crate::api::validate::Validations;
 use crate::state::App;
 use axum::extract::State;
-use lychgate_store::ReplicaFilter;
+use lychgate_store::{NameOrId, ReplicaFilter};
 use serde::{Deserialize, Serialize};
 
 /// Which replicas, and which page of them.
@@ -49,12 +48,9 @@ pub(crate) async fn replica_list(
     let state = validations.parse("state", query.state.as_deref());
     let page = validations.page(query.limit.as_deref(), query.after.as_deref());
     let page = validations.all(Some(page))?;
-    let gateway_key = match &query.key {
-        Some(key) => Some(keys::id_of(&app, key).await?),
-        None => None,
-    };
+    let gateway_key = query.key.as_ref().map(NameOrId::from);
     let filter = ReplicaFilter { gateway_key, state };
-    let found = app.store.replica_list(&caller, filter, page).await?;
+    let found = app.store.replica_list(&caller, &filter, page).await?;
     Ok(axum::Json(ReplicaList {
         replicas: found.items.into_iter().map(Replica::from).collect(),
         next: found.next.map(|cursor| cursor.to_string()),

@@ -4,14 +4,17 @@ use super::Token;
 use crate::api::authenticate::Authenticated;
 use crate::api::error::{ApiError, about};
 use crate::api::extract::Json;
-use crate::api::routes::problems::{Always, BadBody, NotFound, UserSuspended};
+use crate::api::idempotency::{IdempotencyKey, ShownOnce};
+use crate::api::routes::problems::{Always, BadBody, IdempotencyKeyReused, NotFound, UserSuspended};
 use crate::api::routes::users;
 use crate::api::validate::Validations;
 use crate::state::App;
 use axum::extract::State;
+use axum::response::Response;
 use http::StatusCode;
-use lychgate_authz::Scopes;
-use lychgate_store::TokenInsert;
+use lychgate_authz::{Caller, Scopes};
+use lychgate_store::{Operation, TokenInsert};
+use lychgate_types::UserId;
 use lychgate_types::secret::UserTokenSecret;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -21,7 +24,7 @@ const DEFAULT_LIFETIME_SECONDS: u64 = 90 * DAY_SECONDS;
 const MAX_LIFETIME_SECONDS: u64 = 365 * DAY_SECONDS;
 
 /// A token to make.
-#[derive(Deserialize, utoipa::ToSchema)]
+#[derive(Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"name": "laptop", "scopes": ["ai_request:create"], "lifetime_seconds": 86400}))]
 pub(crate) struct TokenCreate {
@@ -48,40 +51,59 @@ pub(crate) struct TokenCreated {
 }
 
 /// Makes a token: for oneself, or, as an owner, for anybody.
-#[utoipa::path(post, path = "/tokens", operation_id = "token_create", tag = "tokens", request_body = TokenCreate,
-    responses((status = 201, description = "The new token with its secret.", body = TokenCreated), Always, BadBody, NotFound, UserSuspended))]
+#[utoipa::path(post, path = "/tokens", operation_id = "token_create", tag = "tokens",
+    params(IdempotencyKey), request_body = TokenCreate,
+    responses((status = 201, description = "The new token with its secret.", body = TokenCreated),
+        Always, BadBody, NotFound, UserSuspended, IdempotencyKeyReused))]
 pub(crate) async fn token_create(
     State(app): State<App>,
     Authenticated { caller, token: own }: Authenticated,
+    idempotency_key: Option<IdempotencyKey>,
     Json(body): Json<TokenCreate>,
-) -> Result<(StatusCode, axum::Json<TokenCreated>), ApiError> {
+) -> Result<Response, ApiError> {
+    let once = ShownOnce::new(&app, &caller, Operation::TokenInsert, idempotency_key, &body)?;
+    once.answer(StatusCode::CREATED, create(&app, &caller, own.user_id, &body, &once))
+        .await
+}
+
+async fn create(
+    app: &App,
+    caller: &Caller,
+    own_id: UserId,
+    body: &TokenCreate,
+    once: &ShownOnce<'_>,
+) -> Result<TokenCreated, ApiError> {
     let mut validations = Validations::default();
     let name = validations.name("name", &body.name);
     let scopes = scopes(&mut validations, body.scopes.as_deref());
     let lifetime = lifetime(&mut validations, body.lifetime_seconds);
     let ((name, scopes), lifetime) = validations.all(name.zip(scopes).zip(lifetime))?;
     let user_id = match &body.user {
-        Some(user) => users::id_of(&app, user).await?,
-        None => own.user_id,
+        Some(user) => users::id_of(app, user).await?,
+        None => own_id,
     };
     let secret = UserTokenSecret::generate(&app.ambient);
     let now = app.ambient.now();
-    let insert = TokenInsert {
+    let new = TokenInsert {
         id: app.ambient.new_id(),
         created_at: now,
-        user_id,
+        user: user_id.into(),
         name: name.to_string(),
         secret_prefix: secret.prefix().to_owned(),
         hashed_secret: secret.hash().as_bytes().to_vec(),
         scopes,
         expires_at: Some(now.plus(lifetime)),
     };
-    let token = app.store.token_insert(&caller, insert).await.map_err(about("user"))?;
-    let created = TokenCreated {
-        token_data: Token::at(now, token),
+    let show = |token: &lychgate_store::Token| TokenCreated {
+        token_data: Token::at(now, token.clone()),
         token: secret.expose().to_owned(),
     };
-    Ok((StatusCode::CREATED, axum::Json(created)))
+    let token = app
+        .store
+        .token_insert(caller, new, once.remember(&show))
+        .await
+        .map_err(about("user"))?;
+    Ok(show(&token))
 }
 
 fn scopes(validations: &mut Validations, texts: Option<&[String]>) -> Option<Scopes> {

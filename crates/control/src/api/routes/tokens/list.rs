@@ -5,11 +5,10 @@ use crate::api::authenticate::Authenticated;
 use crate::api::error::{ApiError, about};
 use crate::api::extract::Query;
 use crate::api::routes::problems::{Always, BadQuery};
-use crate::api::routes::users;
 use crate::api::validate::Validations;
 use crate::state::App;
 use axum::extract::State;
-use lychgate_store::TokenFilter;
+use lychgate_store::{NameOrId, TokenFilter};
 use serde::{Deserialize, Serialize};
 
 /// Which tokens, and which page of them.
@@ -45,13 +44,10 @@ pub(crate) async fn token_list(
     let mut validations = Validations::default();
     let page = validations.page(query.limit.as_deref(), query.after.as_deref());
     let page = validations.all(Some(page))?;
-    let user = match &query.user {
-        Some(user) => Some(users::id_of(&app, user).await?),
-        None => None,
-    };
+    let user = query.user.as_ref().map(NameOrId::from);
     let found = app
         .store
-        .token_list(&caller, TokenFilter { user }, page)
+        .token_list(&caller, &TokenFilter { user }, page)
         .await
         .map_err(about("user"))?;
     let now = app.ambient.now();

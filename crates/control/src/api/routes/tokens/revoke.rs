@@ -20,7 +20,6 @@ pub(crate) async fn token_revoke(
     PathId(id): PathId<TokenId>,
 ) -> Result<StatusCode, ApiError> {
     let hash = app.store.token_revoke(&caller, id).await.map_err(about("token"))?;
-    let hash = hash.ok_or_else(|| ApiError::not_found("token"))?;
     announce::tokens_revoked(&app, &[hash]).await;
     Ok(StatusCode::NO_CONTENT)
 }

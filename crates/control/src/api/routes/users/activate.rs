@@ -1,6 +1,6 @@
 //! `POST /api/v1/users/{user}/activate`
 
-use super::{User, id_of};
+use super::User;
 use crate::api::authenticate::Authenticated;
 use crate::api::error::{ApiError, about};
 use crate::api::extract::PathText;
@@ -18,10 +18,9 @@ pub(crate) async fn user_activate(
     Authenticated { caller, .. }: Authenticated,
     PathText(user): PathText,
 ) -> Result<axum::Json<User>, ApiError> {
-    let id = id_of(&app, &user).await?;
     let (user, _) = app
         .store
-        .user_set_state(&caller, id, UserState::Active)
+        .user_set_state(&caller, &user, UserState::Active)
         .await
         .map_err(about("user"))?;
     Ok(axum::Json(user.into()))

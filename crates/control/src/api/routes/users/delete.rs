@@ -1,6 +1,5 @@
 //! `DELETE /api/v1/users/{user}`
 
-use super::id_of;
 use crate::api::authenticate::Authenticated;
 use crate::api::error::{ApiError, about};
 use crate::api::extract::PathText;
@@ -10,7 +9,7 @@ use crate::state::App;
 use axum::extract::State;
 use http::StatusCode;
 
-/// Deletes a user. Their tokens stop working at once; what they used stays on the books; the username is free again.
+/// Deletes a user. Their tokens stop working at once; their usage stays recorded; the username becomes available again.
 #[utoipa::path(delete, path = "/users/{user}", operation_id = "user_delete", tag = "users",
     params(("user" = String, Path, description = "Id or username.")),
     responses((status = 204, description = "Deleted."), Always, NotFound, LastOwner))]
@@ -19,9 +18,7 @@ pub(crate) async fn user_delete(
     Authenticated { caller, .. }: Authenticated,
     PathText(user): PathText,
 ) -> Result<StatusCode, ApiError> {
-    let id = id_of(&app, &user).await?;
-    let tokens = app.store.user_delete(&caller, id).await.map_err(about("user"))?;
-    let tokens = tokens.ok_or_else(|| ApiError::not_found("user"))?;
+    let tokens = app.store.user_delete(&caller, &user).await.map_err(about("user"))?;
     announce::tokens_revoked(&app, &tokens).await;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,6 +1,6 @@
 //! `POST /api/v1/users/{user}/suspend`
 
-use super::{User, id_of};
+use super::User;
 use crate::api::authenticate::Authenticated;
 use crate::api::error::{ApiError, about};
 use crate::api::extract::PathText;
@@ -19,10 +19,9 @@ pub(crate) async fn user_suspend(
     Authenticated { caller, .. }: Authenticated,
     PathText(user): PathText,
 ) -> Result<axum::Json<User>, ApiError> {
-    let id = id_of(&app, &user).await?;
     let (user, tokens) = app
         .store
-        .user_set_state(&caller, id, UserState::Suspended)
+        .user_set_state(&caller, &user, UserState::Suspended)
         .await
         .map_err(about("user"))?;
     announce::tokens_revoked(&app, &tokens).await;

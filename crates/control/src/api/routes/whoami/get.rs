@@ -33,7 +33,7 @@ pub(crate) async fn whoami_get(
 ) -> Result<axum::Json<Whoami>, ApiError> {
     let user = app
         .store
-        .user_get(&caller, token.user_id)
+        .user_find(&caller, token.user_id)
         .await
         .map_err(about("user"))?;
     Ok(axum::Json(Whoami {

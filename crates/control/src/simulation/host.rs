@@ -1,0 +1,133 @@
+//! Starting and ending the processes of replicas.
+
+use super::cluster::Cluster;
+use super::ledger::Crash;
+use super::observed_link::ObservedLink;
+use lychgate_gateway::harness::simulated::Replica;
+use lychgate_gateway::{OfflineStart, Options, SpoolFull, SpoolSync};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// How a process ends without being asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Loss {
+    Process,
+    Power,
+}
+
+/// How a spool that is not small, and one that is, is bounded, in bytes.
+const LARGE: u64 = 64 << 20;
+pub(super) const SMALL: u64 = 256 << 10;
+
+pub(super) fn directory(cluster: &Cluster, host: usize) -> PathBuf {
+    cluster.directory.join(format!("replica-{host}"))
+}
+
+/// Starts a process, unless one runs.
+pub(super) fn start(cluster: &Arc<Cluster>, host: usize) {
+    if cluster.replica(host).is_some() {
+        return;
+    }
+    let (place, settings) = (&cluster.hosts[host], &cluster.settings);
+    let process = cluster.next();
+    let mut options = Options::new(format!("edge-{host}"), "127.0.0.1:4001", "0.1.0");
+    options.max_offline = settings.max_offline;
+    options.offline = settings.starts_offline.then(|| OfflineStart {
+        key: place.key_file.subscribe(),
+    });
+    options.spool.directory = directory(cluster, host);
+    options.spool.max_bytes = if settings.spool_is_small { SMALL } else { LARGE };
+    options.spool.sync = if settings.syncs_always {
+        SpoolSync::Always
+    } else {
+        SpoolSync::Interval
+    };
+    options.spool.when_full = if settings.goes_unrecorded {
+        SpoolFull::Unrecorded
+    } else {
+        SpoolFull::Refuse
+    };
+    cluster.log(&format!("replica {host} starts"));
+    cluster.model(host).start(process);
+    let link = ObservedLink::new(cluster, host, process);
+    let disk = Arc::new(place.disk.clone());
+    match Replica::start(options, link, place.ambient.clone(), &cluster.outside, disk) {
+        Ok(replica) => *place.replica.lock().unwrap() = Some(replica),
+        Err(error) => cluster.broken(format!("replica {host} does not start: {error}")),
+    }
+}
+
+/// Ends a process as a signal or a loss of power does.
+pub(super) fn lose(cluster: &Cluster, host: usize, loss: Loss) {
+    let place = &cluster.hosts[host];
+    if cluster.model(host).is_stopping {
+        return;
+    }
+    let Some(replica) = place.replica.lock().unwrap().take() else {
+        return;
+    };
+    replica.kill();
+    let power = loss == Loss::Power;
+    cluster.log(&format!("replica {host} ends, with the power: {power}"));
+    gone(cluster, host, power);
+    if !power && cluster.rng.percent(50) {
+        place.disk.tear();
+    }
+    if power {
+        place.disk.lose_power();
+        // The cursor is written over without a sync: it may be any of what it was.
+        let cursor = directory(cluster, host).join("cursor");
+        match (cluster.rng.below(3), place.cursor.lock().unwrap().clone()) {
+            (0, Some(before)) => std::fs::write(cursor, before).unwrap(),
+            (1, _) => std::fs::write(cursor, []).unwrap(),
+            _ => {}
+        }
+    }
+}
+
+/// Notes that a process is gone.
+fn gone(cluster: &Cluster, host: usize, power: bool) {
+    let crash = Crash {
+        power,
+        syncs_always: cluster.settings.syncs_always,
+        goes_unrecorded: cluster.settings.goes_unrecorded,
+        disk_changed: *cluster.hosts[host].disk_changed.lock().unwrap(),
+    };
+    cluster.ledger().crash(host, &cluster.hosts[host].disk, crash);
+    cluster.model(host).crash();
+}
+
+/// Ends a process in good order; returns once it is gone.
+pub(super) async fn stop(cluster: &Cluster, host: usize) {
+    let place = &cluster.hosts[host];
+    let Some(replica) = cluster.replica(host) else { return };
+    let process = {
+        let mut model = cluster.model(host);
+        if std::mem::replace(&mut model.is_stopping, true) {
+            return;
+        }
+        model.process
+    };
+    cluster.log(&format!("replica {host} is stopped"));
+    let begun = Instant::now();
+    replica.gateway().close().await;
+    if cluster.model(host).process != process {
+        return;
+    }
+    cluster.log(&format!("replica {host} ends after {:?}", begun.elapsed()));
+    replica.kill();
+    *place.replica.lock().unwrap() = None;
+    gone(cluster, host, false);
+}
+
+/// Bytes of all segments.
+pub(super) fn spooled(cluster: &Cluster, host: usize) -> u64 {
+    let entries = std::fs::read_dir(directory(cluster, host)).into_iter().flatten();
+    let lengths = entries.filter_map(|entry| {
+        let entry = entry.ok()?;
+        let is_segment = entry.file_name().to_str()?.ends_with(".segment");
+        is_segment.then(|| entry.metadata().map_or(0, |data| data.len()))
+    });
+    lengths.sum()
+}
