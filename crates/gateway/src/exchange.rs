@@ -1,7 +1,7 @@
-//! One request and its answer. [`relay`] is the whole way, each part of it entered once: admission, then, attempt by attempt,
-//! selection, the attempt itself and the decision what to do about its end; at last the answer.
+//! One request and its answer. [`relay`] leads it through admission, then through one loop of attempts (plan one, make it, decide
+//! about its end), then to the answer.
 //!
-//! Nothing of an answer has gone to the client while attempts are made; once its head has, there are no more.
+//! The client gets nothing of an answer while attempts are made; once it has a head, there are no more attempts.
 //!
 //! Not here: what surrounds every request (`inbound`), what failures mean and when to retry (`resilience`), connections
 //! (`upstream`), and the record's way to the control plane (`spool`, `link`).
@@ -43,7 +43,7 @@ use std::sync::Arc;
 use tokio::time::sleep;
 use upstream_request::UpstreamRequest;
 
-/// Relays one request. The future is ready with the head of the answer; the body then runs by itself.
+/// Relays one request. The future is ready with the head of the answer; the body is relayed as it is read.
 pub(crate) async fn relay(
     entered: Entered,
     arrival: Arrival,
@@ -71,15 +71,16 @@ impl Started {
     }
 }
 
-/// One recorded request on its way. Held in one piece, since a future that moves these about would hold each of them twice.
+/// One recorded request. Boxed as a whole: a future holds what is moved within it twice.
 struct Exchange {
     shared: Arc<Shared>,
     id: InterceptionId,
     request: UpstreamRequest,
     selector: UpstreamSelector,
     pending: PendingAttempt,
-    /// The attempt that ended last: the client's answer, unless another one is made.
+    /// The last attempt that ended; its result is forwarded unless there is another attempt.
     ended: Option<Box<(AttemptPlan, AttemptResult)>>,
+    /// Takes the usage chunk out of the answer, where only the gateway asked for one.
     filter: Option<UsageChunkFilter>,
 }
 
@@ -141,12 +142,14 @@ impl Exchange {
     /// Makes attempts until one's answer is the client's. An error where not even the first can be made.
     async fn run(mut self: Box<Self>) -> Result<Response<Body>, Refusal> {
         let mut answered = loop {
-            // A block, so that the future does not hold the plan and the result while it waits.
+            // In a block, so that the future holds neither the plan nor the result while it sleeps.
             let wait = {
                 let mut plan = match (self.next_plan(), self.ended.take()) {
                     (Ok(plan), before) => {
-                        // Only now is it certain that the client does not get the answer before.
-                        before.map(|ended| discard(ended.1));
+                        // Only now is it certain that the answer before is not forwarded.
+                        if let Some(ended) = before {
+                            discard(ended.1);
+                        }
                         plan
                     }
                     (Err(_), Some(ended)) => break self.answer(ended.0, ended.1),

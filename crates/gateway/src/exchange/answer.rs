@@ -18,6 +18,10 @@ use lychgate_types::provider::WireFamily;
 use lychgate_wire::UsageChunkFilter;
 
 /// The answer to the client; not to be sent before it has [settled](Self::settled).
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are the large one, and a box would be an allocation per request"
+)]
 pub(crate) enum Answered {
     /// The provider's answer. As a rule, most of its body is still to come.
     Relayed(Response<RelayBody<Joined<Peeked<Answer>>, Tee>>, WireFamily),
@@ -32,7 +36,9 @@ pub(crate) fn answer(
     recorder: Recorder,
     filter: Option<UsageChunkFilter>,
 ) -> Answered {
-    let family = plan.provider.config.provider_type.wire_family();
+    let breaker = plan.breaker();
+    let AttemptPlan { provider, end, .. } = plan;
+    let family = provider.config.provider_type.wire_family();
     let UpstreamResponse { mut head, kind, body } = match result {
         Ok(answer) => answer,
         Err(error) => {
@@ -51,9 +57,9 @@ pub(crate) fn answer(
         recorder,
         filter,
         kind,
-        breaker: plan.breaker(),
+        breaker,
     };
-    let idle = Idle::new(millis(plan.provider.config.policy.timeouts.idle_ms)).until(plan.end);
+    let idle = Idle::new(millis(provider.config.policy.timeouts.idle_ms)).until(end);
     let body = RelayBody::new(Joined::new(body), tee, idle);
     Answered::Relayed(Response::from_parts(head, body), family)
 }
