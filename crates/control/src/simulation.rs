@@ -1,14 +1,14 @@
-//! A deterministic simulation of the link under failure: replicas and control planes, the product's own code on both ends, in
-//! one thread, with a clock that stands still while anything runs and with all chance from one seed. A seed that fails does so
-//! every time.
+//! A deterministic simulation of the control link under failures: replicas and control planes, the product's own code on both
+//! ends, in one thread, with a clock that stands still while anything runs and all randomness from one seed. A seed that fails
+//! fails every time.
 //!
-//! The product's: the whole of a replica but HTTP (attaching, standing, leases, spool, delivery, the start without a control
-//! control_plane), and of a control plane attachments, mailboxes, key_sessions, the reading of the feed and the order of look-ups. Simulated: the
-//! database (`database`), the network and the client that chooses among control planes (`path`, `uplink`), the disk's
-//! troubles (`disk`), and people and clients (`scenario`, `requests`, `faults`).
+//! The product's own: all of a replica except HTTP (attaching, link state, leases, spool, delivery, starting offline); the link
+//! client (choice of control plane, failover, backoff, keys); and of a control plane its attachments, mailboxes, key sessions,
+//! reading of the feed and order of look-ups. Simulated: the database (`database`), the network (`network`, `transport`,
+//! `stream`), disk failures (`disk`), and people and clients (`scenario`, `changes`, `requests`, `faults`).
 //!
-//! Checked: `model` says what each replica is to do, `tokens` how late a revocation may come, `ledger` what becomes of every
-//! record, and `scenario` what is to hold in the end.
+//! Checked: `model` says what each replica should do, `tokens` how late a revocation may arrive, `ledger` what becomes of every
+//! record, and `checks` what must hold at the end.
 
 mod changes;
 mod checks;
@@ -42,13 +42,13 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::runtime::Builder;
 
-/// How many seeds are run, and from which on.
+/// How many seeds are run, and the first one.
 const SEEDS: &str = "LYCHGATE_SIMULATION_SEEDS";
 const FIRST: &str = "LYCHGATE_SIMULATION_FIRST";
-/// What every change is tried with.
+/// The seeds that every change is tested with.
 const USUAL: u64 = 100;
 
-/// What came of one seed.
+/// The result of one seed.
 struct Outcome {
     violations: Vec<String>,
     events: String,
@@ -58,7 +58,7 @@ struct Outcome {
 }
 
 #[test]
-fn whatever_happens_nothing_is_lost_and_nobody_stale() {
+fn no_fault_loses_a_record_or_serves_a_revoked_token() {
     let (first, count) = (from_environment(FIRST, 1), from_environment(SEEDS, USUAL));
     let next = AtomicU64::new(first);
     let failed = Mutex::new(Vec::new());
@@ -99,13 +99,13 @@ fn whatever_happens_nothing_is_lost_and_nobody_stale() {
         eprintln!("all that happened with seed {seed}:\n{}", outcome.events);
         panic!("{} of {count} seeds fail:\n{}", failed.len(), told.join("\n"));
     }
-    // A simulation in which hardly anything happens would show nothing.
+    // A simulation in which hardly anything happens would prove nothing.
     assert!(count < USUAL || (admitted > 20 * count && committed > 10 * count));
 }
 
-/// Seeds beyond the usual ones that have found something.
+/// Seeds beyond the usual ones that once failed.
 #[test]
-fn what_was_found_is_mended() {
+fn seeds_that_once_failed_pass() {
     for seed in [127, 128, 158, 207, 513, 1930, 3743, 4849] {
         let outcome = run(seed);
         assert!(
@@ -118,7 +118,7 @@ fn what_was_found_is_mended() {
 }
 
 #[test]
-fn a_seed_is_the_same_run_every_time() {
+fn the_same_seed_is_the_same_run() {
     let first = from_environment(FIRST, 1);
     for seed in first..first + 8 {
         let (one, other) = (run(seed).events, run(seed).events);
@@ -149,7 +149,7 @@ fn from_environment(name: &str, otherwise: u64) -> u64 {
 }
 
 fn run(seed: u64) -> Outcome {
-    // Syncing the snapshot costs nothing where files are memory.
+    // Syncing the snapshot costs nothing if files are in memory.
     let memory = Path::new("/dev/shm");
     let within = if memory.is_dir() {
         memory.to_owned()
@@ -169,7 +169,7 @@ fn run(seed: u64) -> Outcome {
             let cluster = Cluster::new(settings, rng, outside(), directory.path().to_owned());
             cluster.log(&format!("{:?}, {faults:?}", cluster.settings));
             scenario::run(&cluster, faults).await;
-            cluster.take_apart();
+            cluster.drop_processes();
             let (records, committed) = cluster.ledger().counts();
             let admitted = cluster.hosts.iter().map(|host| *host.admitted.lock().unwrap()).sum();
             Outcome {
@@ -184,7 +184,7 @@ fn run(seed: u64) -> Outcome {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| panic!("{FIRST}={seed} panicked"))
 }
 
-/// Made once for all runs: it takes longer than one of them.
+/// Made once for all runs: it takes longer than a run.
 fn outside() -> Outside {
     static OUTSIDE: OnceLock<Outside> = OnceLock::new();
     OUTSIDE
@@ -192,7 +192,7 @@ fn outside() -> Outside {
         .clone()
 }
 
-/// What a run is made of, and what goes wrong in it.
+/// The size of a run, and which faults happen in it.
 fn lay_out(rng: &Rng) -> (Settings, Vec<Fault>) {
     let few = rng.percent(50);
     let faults: Vec<Fault> = faults::ALL

@@ -1,11 +1,11 @@
-//! What people change by the API of one control plane, and when they are told that it is done.
+//! Changes that people make through one control plane's API, and when those are acknowledged.
 
 use super::cluster::Cluster;
 use super::control_plane::ControlPlane;
 use lychgate_link::LinkError;
 use std::sync::Arc;
 
-/// Tells all control planes that there is something new, or fails to.
+/// Notifies all control planes of a change; some notifications get lost.
 fn announce(cluster: &Arc<Cluster>) {
     for number in 0..cluster.settings.control_planes {
         let Some(control_plane) = cluster.control_plane(number) else {
@@ -22,7 +22,7 @@ fn announce(cluster: &Arc<Cluster>) {
 }
 
 async fn revoked(cluster: &Arc<Cluster>, control_plane: &ControlPlane, tokens: &[usize]) {
-    tokens.iter().for_each(|token| cluster.tokens().spoil(*token));
+    tokens.iter().for_each(|token| cluster.tokens().invalidate(*token));
     announce(cluster);
     let hashes: Vec<_> = {
         let database = cluster.database();
@@ -43,7 +43,7 @@ pub(super) async fn revoke(cluster: Arc<Cluster>, control_plane: usize, token: u
     let done = control_plane.serve(async {
         cluster.look_up().await?;
         if cluster.database().tokens[token].revoked_at.is_some() {
-            return Err(gone());
+            return Err(already_revoked());
         }
         cluster.log(&format!("token {token} is revoked"));
         cluster.database().revoke(token, cluster.ambient.now());
@@ -55,7 +55,7 @@ pub(super) async fn revoke(cluster: Arc<Cluster>, control_plane: usize, token: u
     }
 }
 
-/// Suspends whose token this is, or activates them again.
+/// Suspends the user of this token, or activates them again.
 pub(super) async fn suspend(cluster: Arc<Cluster>, control_plane: usize, token: usize) {
     let Some(control_plane) = cluster.control_plane(control_plane) else {
         return;
@@ -74,7 +74,7 @@ pub(super) async fn suspend(cluster: Arc<Cluster>, control_plane: usize, token: 
         database.users[user].1 = false;
         for number in (0..cluster.settings.tokens).filter(|number| database.tokens[*number].user == user) {
             if database.is_good(number) {
-                cluster.tokens().mend(number);
+                cluster.tokens().restore(number);
             }
         }
         Ok(Vec::new())
@@ -98,6 +98,6 @@ pub(super) async fn configure(cluster: Arc<Cluster>, control_plane: usize) {
     drop(done.await);
 }
 
-fn gone() -> LinkError {
+fn already_revoked() -> LinkError {
     LinkError::Unreachable(String::new())
 }

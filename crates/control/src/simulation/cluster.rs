@@ -1,4 +1,4 @@
-//! All of a run: what it is made of, what is wrong with it at present, and what was seen.
+//! Everything in a run: its parts, what is broken at present, and what was observed.
 
 use super::control_plane::ControlPlane;
 use super::database::Database;
@@ -22,7 +22,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How a run is laid out; drawn from its seed.
+/// The parameters of a run, drawn from its seed.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub(super) control_planes: usize,
@@ -36,10 +36,10 @@ pub(super) struct Settings {
     pub(super) syncs_always: bool,
     pub(super) goes_unrecorded: bool,
     pub(super) spool_is_small: bool,
-    /// Longest ways of a message and of a look-up in the database, in milliseconds.
+    /// The longest time that a message, and a look-up in the database, takes one way, in milliseconds.
     pub(super) link_ms: u64,
     pub(super) database_ms: u64,
-    /// Times of a hundred that the answer to a call, or a message down, gets lost.
+    /// How many percent of answers to calls, and of messages down, get lost.
     pub(super) lost_answers: u64,
     pub(super) lost_messages: u64,
     pub(super) odd_records: u64,
@@ -50,12 +50,12 @@ pub(super) struct Cluster {
     pub(super) settings: Settings,
     pub(super) rng: Arc<Rng>,
     pub(super) begun: Instant,
-    /// Of the control planes, whose clocks are right.
+    /// The control planes' clocks, which are right, and their randomness.
     pub(super) ambient: Ambient,
     pub(super) outside: Outside,
     pub(super) directory: PathBuf,
     database: Mutex<Database>,
-    /// When the database went down or came up last.
+    /// When the database last went down or came up.
     pub(super) database_changed: Mutex<Instant>,
     control_planes: Vec<Mutex<Option<Arc<ControlPlane>>>>,
     pub(super) hosts: Vec<Host>,
@@ -63,14 +63,14 @@ pub(super) struct Cluster {
     tokens: Mutex<Tokens>,
     /// A token that the database does not know.
     pub(super) stranger: String,
-    /// No message gets lost any more.
+    /// From now on nothing gets lost.
     pub(super) is_calm: AtomicBool,
     next: AtomicU64,
     log: Mutex<Vec<(Duration, String)>>,
     violations: Mutex<Vec<String>>,
 }
 
-/// Where a replica runs, again and again.
+/// Where a replica's processes run, one after another.
 pub(super) struct Host {
     pub(super) wall: Arc<Wall>,
     pub(super) ambient: Ambient,
@@ -78,20 +78,20 @@ pub(super) struct Host {
     pub(super) connections: Vec<Connection>,
     pub(super) model: Mutex<Model>,
     pub(super) replica: Mutex<Option<Replica>>,
-    /// The key file; and which key's secret it holds.
+    /// The key file, and the key that its secret belongs to.
     pub(super) key_file: watch::Sender<GatewayKeySecret>,
     pub(super) key: usize,
-    /// When a message was lost on its way here, and which control plane is attached to.
+    /// When a message to this host last got lost, and which control plane the replica is attached to.
     pub(super) missed: Mutex<Option<Instant>>,
     pub(super) attached_to: Mutex<Option<usize>>,
-    /// What the cursor was once.
+    /// A copy of the spool's cursor file, from some time ago.
     pub(super) cursor: Mutex<Option<Vec<u8>>>,
-    /// When trouble with the disk began or ended last.
+    /// When a disk failure last began or ended.
     pub(super) disk_changed: Mutex<Option<Instant>>,
-    /// Requests that were admitted.
+    /// Admitted requests.
     pub(super) admitted: Mutex<u64>,
-    /// Whether its gateway key was deleted, so that nothing becomes of it any more.
-    pub(super) is_out: AtomicBool,
+    /// Whether its gateway key was deleted, so that it never attaches again.
+    pub(super) key_is_deleted: AtomicBool,
 }
 
 impl std::fmt::Debug for Cluster {
@@ -126,7 +126,7 @@ impl Cluster {
                 cursor: Mutex::default(),
                 disk_changed: Mutex::default(),
                 admitted: Mutex::default(),
-                is_out: AtomicBool::new(false),
+                key_is_deleted: AtomicBool::new(false),
             }
         };
         let hosts = (0..settings.replicas).map(host).collect();
@@ -163,7 +163,7 @@ impl Cluster {
         self.tokens.lock().unwrap()
     }
 
-    /// Whether something gets lost, of which so many of a hundred do.
+    /// Whether something gets lost, with this probability.
     pub(super) fn gets_lost(&self, percent: u64) -> bool {
         self.rng.percent(percent) && !self.is_calm.load(Ordering::Relaxed)
     }
@@ -184,8 +184,8 @@ impl Cluster {
         self.hosts[host].replica.lock().unwrap().clone()
     }
 
-    /// Lets go of all processes. They hold on to the cluster, and would keep it and their files for ever.
-    pub(super) fn take_apart(&self) {
+    /// Drops all processes. They refer to the cluster, and would keep it and their files for ever.
+    pub(super) fn drop_processes(&self) {
         self.control_planes
             .iter()
             .for_each(|control_plane| *control_plane.lock().unwrap() = None);
@@ -193,12 +193,12 @@ impl Cluster {
         replicas.for_each(|replica| *replica.lock().unwrap() = None);
     }
 
-    /// A number that no other thing has.
+    /// A unique number.
     pub(super) fn next(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Waits for the database.
+    /// Waits for a query to the database.
     pub(super) async fn look_up(&self) -> Result<(), LinkError> {
         self.rng.takes(self.settings.database_ms).await;
         if self.database().is_down {
@@ -209,12 +209,12 @@ impl Cluster {
         Ok(())
     }
 
-    /// Waits for an answer of the database on its way.
+    /// Waits for the database's answer on its way back.
     pub(super) async fn answer(&self) {
         self.rng.takes(self.settings.database_ms).await;
     }
 
-    /// Takes records in; `None`: it fails inside.
+    /// Stores records; `None` if the database fails.
     pub(super) fn ingest(&self, records: &[EncodedRecord]) -> Option<Receipt> {
         let (new, receipt) = self.database().ingest(records)?;
         for (id, model) in new {
@@ -224,7 +224,7 @@ impl Cluster {
         Some(receipt)
     }
 
-    /// Since when nothing that is wrong can keep a change from the replica.
+    /// Since when nothing can keep a change from the replica; `None` if something does.
     pub(super) fn sound_since(&self, host: usize) -> Option<Instant> {
         let place = &self.hosts[host];
         let (_, since) = self.model(host).live?;
@@ -239,7 +239,7 @@ impl Cluster {
         Some(since.max(process.since).max(connection).max(database))
     }
 
-    /// How long a change may take from its commit to a replica while nothing is wrong.
+    /// How long a change may take from its commit to a replica while nothing is broken.
     pub(super) fn bound(&self) -> Duration {
         Duration::from_millis(1500 + 12 * self.settings.database_ms + 5 * self.settings.link_ms)
     }
@@ -248,26 +248,26 @@ impl Cluster {
         self.log.lock().unwrap().push((self.begun.elapsed(), what.to_owned()));
     }
 
-    pub(super) fn broken(&self, what: String) {
+    pub(super) fn violation(&self, what: String) {
         self.log(&format!("BROKEN: {what}"));
         self.violations.lock().unwrap().push(what);
     }
 
-    /// What was broken so far.
+    /// What was found to be wrong so far.
     pub(super) fn violations(&self) -> Vec<String> {
         for (number, host) in self.hosts.iter().enumerate() {
             let found = std::mem::take(&mut host.model.lock().unwrap().violations);
             found
                 .into_iter()
-                .for_each(|what| self.broken(format!("replica {number}: {what}")));
+                .for_each(|what| self.violation(format!("replica {number}: {what}")));
         }
         let found = self.ledger().take_violations();
-        found.into_iter().for_each(|what| self.broken(what));
+        found.into_iter().for_each(|what| self.violation(what));
         self.violations.lock().unwrap().clone()
     }
 
-    /// All that happened. In one instant several things may have happened in any order: waiters for the same thing are woken
-    /// as the runtime likes.
+    /// Everything that happened. Events of the same instant are sorted: waiters for the same thing are woken in an order that the
+    /// runtime chooses.
     pub(super) fn events(&self) -> String {
         let mut log = self.log.lock().unwrap().clone();
         log.sort();

@@ -1,4 +1,5 @@
-//! A control plane: the product's own attachments, mailboxes, key_sessions, feed and order of look-ups, over the simulated database.
+//! A control plane: the product's own attachments, mailboxes, key sessions, feed and order of look-ups, over the simulated
+//! database.
 
 use super::cluster::Cluster;
 use super::signal::Signal;
@@ -24,12 +25,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-/// How often the feed is read without having been announced anything, and keys are looked up.
+/// How often the feed is read without a notification, and keys are looked up.
 const FEED_EVERY: Duration = Duration::from_secs(1);
 const KEYS_EVERY: Duration = Duration::from_millis(500);
-/// How long an answer waits until replicas have been told.
+/// How long an answer waits until replicas were notified.
 const TOLD: Duration = Duration::from_secs(2);
-/// Changes that are read at once: few, so that there are several parts.
+/// Changes read at once: few, so that there are several parts.
 const PART: usize = 3;
 
 /// One process of a control plane.
@@ -40,8 +41,8 @@ pub(super) struct ControlPlane {
     id: ControlPlaneId,
     pub(super) stopped: Arc<Signal<bool>>,
     pub(super) since: Instant,
-    /// Whether it has sent everybody away.
-    pub(super) is_leaving: AtomicBool,
+    /// Whether it is shutting down and has closed all attachments.
+    pub(super) is_shutting_down: AtomicBool,
     jobs: Mutex<JoinSet<()>>,
 }
 
@@ -55,30 +56,30 @@ impl ControlPlane {
             id: cluster.ambient.new_id(),
             stopped: Arc::new(Signal::new(false)),
             since: Instant::now(),
-            is_leaving: AtomicBool::new(false),
+            is_shutting_down: AtomicBool::new(false),
             jobs: Mutex::default(),
         });
         let mut jobs = control_plane.jobs.lock().unwrap();
         jobs.spawn(follow(control_plane.clone()));
         jobs.spawn(sweep(control_plane.clone()));
-        jobs.spawn(bury(detachments));
+        jobs.spawn(discard(detachments));
         drop(jobs);
         control_plane
     }
 
-    /// Ends it as the end of its process would.
+    /// Kills its process.
     pub(super) fn kill(&self) {
         self.stopped.set(true);
         self.jobs.lock().unwrap().abort_all();
     }
 
-    /// Begins to end in good order.
-    pub(super) fn leave(&self) {
-        self.is_leaving.store(true, Ordering::Relaxed);
+    /// Begins an orderly shutdown.
+    pub(super) fn shut_down(&self) {
+        self.is_shutting_down.store(true, Ordering::Relaxed);
         self.attachments.close_all();
     }
 
-    /// Serves a call, unless the process ends.
+    /// Serves a call, unless the process is killed.
     pub(super) async fn serve<T>(&self, call: impl Future<Output = Result<T, LinkError>>) -> Result<T, LinkError> {
         tokio::select! {
             biased;
@@ -87,7 +88,7 @@ impl ControlPlane {
         }
     }
 
-    /// Lets a key in.
+    /// Authenticates a replica by its key.
     async fn authenticate(&self, secret: &SecretHash) -> Result<Arc<KeySession>, LinkError> {
         let session = match self.attachments.key_sessions.get(secret) {
             Some(session) => session,
@@ -146,7 +147,7 @@ impl ControlPlane {
             .attachments
             .register(hello.replica_id, Some(by.clone()), spool_key, heartbeats);
         handshake::attach(
-            &Asking {
+            &CallLookups {
                 control_plane: self,
                 session,
             },
@@ -160,7 +161,7 @@ impl ControlPlane {
     pub(super) async fn authorize(&self, secret: SecretHash, token: SecretHash) -> Result<Authorization, LinkError> {
         let session = self.authenticate(&secret).await?;
         let found = handshake::token(
-            &Asking {
+            &CallLookups {
                 control_plane: self,
                 session,
             },
@@ -183,7 +184,7 @@ impl ControlPlane {
         })
     }
 
-    /// Reads the feed on, and tells whoever is attached here.
+    /// Reads the feed on, and sends it to the attachments here.
     pub(super) async fn catch_up(&self) -> Result<bool, LinkError> {
         self.feed
             .read_on(&self.attachments, |position| self.since(position))
@@ -202,7 +203,7 @@ impl ControlPlane {
         }
     }
 
-    /// The same for a gateway key.
+    /// The same for a change of a gateway key.
     pub(super) async fn key_changed(&self, key: GatewayKeyId) {
         let mut key_sessions = self.attachments.key_sessions.of(key);
         key_sessions.sort_by_key(|session| *session.hash.as_bytes());
@@ -250,7 +251,7 @@ impl ControlPlane {
 async fn follow(control_plane: Arc<ControlPlane>) {
     loop {
         let _ = timeout(FEED_EVERY, control_plane.feed.bell.notified()).await;
-        // What failed is done at the next turn.
+        // What failed is done in the next turn.
         let _ = control_plane.turn().await;
     }
 }
@@ -268,18 +269,18 @@ async fn sweep(control_plane: Arc<ControlPlane>) {
     }
 }
 
-async fn bury(mut detachments: mpsc::UnboundedReceiver<Detachment>) {
+async fn discard(mut detachments: mpsc::UnboundedReceiver<Detachment>) {
     while detachments.recv().await.is_some() {}
 }
 
 /// One call of a replica.
-struct Asking<'a> {
+struct CallLookups<'a> {
     control_plane: &'a ControlPlane,
     session: Arc<KeySession>,
 }
 
 #[async_trait]
-impl Lookups for Asking<'_> {
+impl Lookups for CallLookups<'_> {
     async fn refresh_key(&self) -> Result<(), LinkError> {
         self.control_plane.look_key_up(&self.session).await
     }
@@ -320,7 +321,7 @@ impl Lookups for Asking<'_> {
     async fn token(&self, token: &SecretHash) -> Result<Option<TokenAuthentication>, LinkError> {
         self.control_plane.cluster.look_up().await?;
         let found = self.control_plane.cluster.database().token(token);
-        // The answer takes its way, too: the database may have moved on.
+        // The answer takes time as well: the database may have moved on.
         self.control_plane.cluster.answer().await;
         Ok(found)
     }

@@ -1,6 +1,6 @@
 //! What all control planes of a run share: tokens, users, gateway keys, the feed of changes, committed records.
 //!
-//! Not here: SQL and transactions; each method is one (crate `store` has the real ones, and tests of its own).
+//! Not here: SQL and transactions; each method is one transaction (crate `store` has the real ones, and tests of its own).
 
 use lychgate_authz::{Role, Scopes};
 use lychgate_link::{Configuration, EncodedRecord, ProviderConfig, ProviderKeyConfig, Receipt, Rejected};
@@ -15,21 +15,21 @@ use tokio::time::Instant;
 
 /// The provider that all requests go to.
 pub(super) const PROVIDER: &str = "claude";
-/// A record of a model with this beginning makes the database fail.
+/// A record with such a model makes the database fail.
 pub(super) const POISON: &str = "poison";
-/// A record of a model with this beginning can't be taken.
+/// A record with such a model is rejected.
 pub(super) const UNFIT: &str = "unfit";
 
 pub(super) struct Database {
     provider: ProviderId,
-    /// A change's number is its index and one.
+    /// A change's number is its index plus one.
     feed: Vec<Change>,
-    /// What is not after this number has been deleted.
+    /// Changes up to this number have been deleted.
     pruned: usize,
     pub(super) is_down: bool,
     pub(super) tokens: Vec<Token>,
     by_hash: HashMap<SecretHash, usize>,
-    /// Whether they are suspended.
+    /// Each with whether they are suspended.
     pub(super) users: Vec<(UserId, bool)>,
     pub(super) keys: Vec<Key>,
     version: u64,
@@ -47,7 +47,7 @@ pub(super) struct Token {
 
 pub(super) struct Key {
     pub(super) id: GatewayKeyId,
-    /// Each with the end of its grace; the last one is the present one.
+    /// Each with the end of its grace period; the last one is the current one.
     secrets: Vec<(GatewayKeySecret, Option<Instant>)>,
     pub(super) is_disabled: bool,
     pub(super) is_deleted: bool,
@@ -104,7 +104,7 @@ impl Database {
         self.pruned = self.pruned.max(upto.min(self.feed.len()));
     }
 
-    /// The changes after a place in the feed; a part of them, if they are many.
+    /// The changes after a position in the feed; if there are many, only some of them.
     pub(super) fn since(&self, place: u64, part: usize) -> Changes {
         match self.after(place) {
             Some(after) => {
@@ -116,7 +116,7 @@ impl Database {
         }
     }
 
-    /// The tokens that stopped working after a place in the feed; `None` where that can't be told.
+    /// The tokens that were revoked after a position in the feed; `None` if that is no longer known.
     pub(super) fn revoked_since(&self, place: u64) -> Option<Vec<SecretHash>> {
         let revoked = self.after(place)?.iter().filter_map(|change| match change {
             Change::TokenRevoked(hash) => Some(*hash),
@@ -135,7 +135,7 @@ impl Database {
         self.feed.push(Change::TokenRevoked(self.tokens[token].hash));
     }
 
-    /// Suspends a user; gives the tokens that stop working.
+    /// Suspends a user; returns the tokens that become invalid.
     pub(super) fn suspend(&mut self, user: usize) -> Vec<usize> {
         self.users[user].1 = true;
         let whose = |number: &usize| self.tokens[*number].user == user && self.tokens[*number].revoked_at.is_none();
@@ -181,7 +181,7 @@ impl Database {
         })
     }
 
-    /// Each key has one of its own, as it follows from the key's id.
+    /// Each key has its own, derived from the key's id.
     pub(super) fn spool_key(&self, key: GatewayKeyId) -> SpoolKey {
         let mut bytes = [0; 32];
         bytes[..16].copy_from_slice(key.as_uuid().as_bytes());
@@ -197,7 +197,7 @@ impl Database {
         self.feed.push(Change::GatewayKey(key.id));
     }
 
-    /// Notes that a key was disabled, enabled or deleted.
+    /// Disables, enables or deletes a key.
     pub(super) fn change_key(&mut self, key: usize, change: impl FnOnce(&mut Key)) {
         change(&mut self.keys[key]);
         self.feed.push(Change::GatewayKey(self.keys[key].id));
@@ -250,7 +250,7 @@ impl Database {
         })
     }
 
-    /// Takes records in, all or none; the ids of those that are new, and what can't be taken. `None`: it fails inside.
+    /// Stores records, all or none; returns the ids of the new ones, and which are rejected. `None` if it fails.
     pub(super) fn ingest(&mut self, records: &[EncodedRecord]) -> Option<(Vec<(InterceptionId, String)>, Receipt)> {
         let decoded: Vec<_> = records.iter().map(|record| record.decode().unwrap()).collect();
         if decoded.iter().any(|record| record.model.starts_with(POISON)) {

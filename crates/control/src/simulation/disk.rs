@@ -1,5 +1,5 @@
-//! The disk of one replica: real files, of which it is known what would survive a loss of power, and which can be full, or
-//! fail to sync.
+//! The disk of one replica: real files, of which it is known what would survive a power failure, and which can be full or fail
+//! to sync.
 
 use super::rng::Rng;
 use lychgate_gateway::harness::simulated::{Disk, Log};
@@ -10,11 +10,11 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// Bytes before a segment's first record, and of the shortest record.
+/// The bytes before a segment's first record, and those of the shortest record.
 const HEADER: usize = 128;
 const FRAME: usize = 100;
 
-/// Stays with the replica's host when its process ends.
+/// Remains when the replica's process ends.
 #[derive(Debug, Clone)]
 pub(super) struct SimulatedDisk(Arc<Shared>);
 
@@ -29,20 +29,20 @@ struct State {
     files: BTreeMap<PathBuf, Known>,
     trouble: Trouble,
     last: Option<Spot>,
-    /// The file that grows.
+    /// The file that is being appended to.
     newest: Option<PathBuf>,
-    /// Whether pieces of records may stand where nobody expects them.
+    /// Whether a fragment of a record may be in an unexpected place.
     is_damaged: bool,
 }
 
-/// What goes wrong at present.
+/// The failure at present.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Trouble {
     #[default]
     None,
-    /// Nothing can be written; perhaps not even cut.
+    /// Nothing can be written, and perhaps nothing truncated.
     Full,
-    /// Nothing gets to where it would survive a loss of power.
+    /// Nothing can be synced.
     Unsynced,
 }
 
@@ -50,11 +50,11 @@ pub(super) enum Trouble {
 struct Known {
     length: u64,
     synced: u64,
-    /// Whether its name would survive.
+    /// Whether its directory entry would survive.
     named: bool,
 }
 
-/// The end of what was written last.
+/// The end of the last write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Spot {
     path: PathBuf,
@@ -79,15 +79,15 @@ impl SimulatedDisk {
         self.state().trouble == Trouble::None
     }
 
-    /// What was written whole since the last call, if anything was.
+    /// What was written completely since the last call, if anything was.
     pub(super) fn take_last(&self) -> Option<Spot> {
         self.state().last.take()
     }
 
-    /// Whether all before this would survive a loss of power.
+    /// Whether everything before this would survive a power failure.
     pub(super) fn is_safe(&self, spot: &Spot) -> bool {
         let state = self.state();
-        // A file that is not there any more was acknowledged.
+        // A file that no longer exists was acknowledged.
         let gone = !spot.path.exists();
         gone || state
             .files
@@ -99,14 +99,14 @@ impl SimulatedDisk {
         self.state().is_damaged
     }
 
-    /// Leaves the beginning of another record behind the last one, as the end of a process in the middle of a write does.
+    /// Appends the beginning of another record, as a process does that ends in the middle of a write.
     pub(super) fn tear(&self) {
         let mut state = self.state();
         let Some(path) = state.newest.clone().filter(|path| path.exists()) else {
             return;
         };
         let bytes = std::fs::read(&path).unwrap();
-        // Behind the header stands a frame; less than all of the shortest there is of it looks like any other cut one.
+        // Less than the shortest record looks like any other truncated record.
         if let Some(first) = bytes.get(HEADER..HEADER + FRAME) {
             let most = self.0.rng.index(FRAME);
             let file = OpenOptions::new().append(true).open(&path).unwrap();
@@ -117,7 +117,7 @@ impl SimulatedDisk {
         }
     }
 
-    /// Takes what a loss of power takes: of what was not synced, some or all.
+    /// Does what a power failure does: some or all of what was not synced is lost.
     pub(super) fn lose_power(&self) {
         let rng = &self.0.rng;
         let mut state = self.state();
@@ -135,7 +135,7 @@ impl SimulatedDisk {
             if loose > 0 {
                 let at = known.synced + rng.below(loose + 1);
                 match rng.below(4) {
-                    // Blocks reach the disk in any order, so zeros may stand before what was written.
+                    // Blocks reach the disk in any order, so zeros may come before what was written.
                     0 if at < length => {
                         let zeros = rng.between(1, length - at);
                         let zeros = vec![0; usize::try_from(zeros).unwrap()];
@@ -149,7 +149,7 @@ impl SimulatedDisk {
                     }
                 }
             }
-            // What is there now is there for good.
+            // What is there now stays.
             let length = file.metadata().unwrap().len();
             let known = Known {
                 length,
@@ -163,7 +163,7 @@ impl SimulatedDisk {
 
 impl Disk for SimulatedDisk {
     fn is_slow(&self) -> bool {
-        // All is done where it is asked for, so that nothing happens at the same time as something else.
+        // Everything is done by the caller, so that nothing happens concurrently.
         false
     }
 
@@ -214,7 +214,7 @@ impl Log for SimulatedLog {
         let mut state = self.disk.state();
         let full = state.trouble == Trouble::Full;
         let most = match (full, rng.percent(5)) {
-            // Some of it may find room.
+            // Some of it may fit.
             (true, _) => rng.index(bytes.len().min(200)),
             (false, true) => 1 + rng.index(bytes.len()),
             (false, false) => bytes.len(),
@@ -253,7 +253,7 @@ impl Log for SimulatedLog {
             return Err(io::Error::other("not synced"));
         }
         if let Some(known) = state.files.get_mut(&self.path) {
-            // It may have been cut when nobody looked.
+            // It may have been truncated in the meantime.
             known.length = self.file.metadata()?.len();
             known.synced = known.length;
         }

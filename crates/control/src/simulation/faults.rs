@@ -1,4 +1,4 @@
-//! What goes wrong, and how it is put right again.
+//! What goes wrong, and how it is repaired.
 
 use super::cluster::Cluster;
 use super::control_plane::ControlPlane;
@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// Kinds of trouble; which of them a run knows is drawn from its seed.
+/// Kinds of faults; which of them happen in a run is drawn from its seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     Network,
@@ -51,8 +51,8 @@ pub(super) const ALL: [Fault; 16] = [
     Fault::Pruned,
 ];
 
-/// Lets something go wrong, and right again by itself.
-pub(super) async fn happen(cluster: Arc<Cluster>, fault: Fault) {
+/// Makes something go wrong, and repairs it after a while.
+pub(super) async fn inject(cluster: Arc<Cluster>, fault: Fault) {
     let rng = cluster.rng.clone();
     let host = rng.index(cluster.settings.replicas);
     let control_plane = rng.index(cluster.settings.control_planes);
@@ -77,7 +77,7 @@ pub(super) async fn happen(cluster: Arc<Cluster>, fault: Fault) {
         Fault::Killed => process(&cluster, host, Loss::Process, lasts).await,
         Fault::Power => process(&cluster, host, Loss::Power, lasts).await,
         Fault::Stopped => {
-            // Not to be given up half way, since nothing but the end of its process ends what then goes on.
+            // Not to be cancelled half-way, since only the end of its process ends what then goes on.
             let ending = cluster.clone();
             drop(tokio::spawn(async move { host::stop(&ending, host).await }).await);
             sleep(lasts).await;
@@ -131,7 +131,7 @@ async fn control_planes(cluster: &Arc<Cluster>, control_planes: &[usize], in_ord
         .filter_map(|number| cluster.control_plane(*number))
         .collect();
     if in_order {
-        ending.iter().for_each(|control_plane| control_plane.leave());
+        ending.iter().for_each(|control_plane| control_plane.shut_down());
         sleep(cluster.rng.millis(1, 300)).await;
     }
     ending.iter().for_each(|control_plane| control_plane.kill());
@@ -140,12 +140,12 @@ async fn control_planes(cluster: &Arc<Cluster>, control_planes: &[usize], in_ord
         .for_each(|number| cluster.set_control_plane(*number, None));
     sleep(lasts).await;
     for number in control_planes {
-        begin(cluster, *number);
+        start_control_plane(cluster, *number);
     }
 }
 
 /// Starts a control plane, unless one runs.
-pub(super) fn begin(cluster: &Arc<Cluster>, number: usize) {
+pub(super) fn start_control_plane(cluster: &Arc<Cluster>, number: usize) {
     if cluster.control_plane(number).is_none() {
         cluster.set_control_plane(number, Some(ControlPlane::start(cluster)));
     }
@@ -156,7 +156,7 @@ async fn database(cluster: &Cluster, lasts: Duration) {
         cluster.database().is_down = is_down;
         *cluster.database_changed.lock().unwrap() = Instant::now();
     };
-    // A record that fails again and again while others pass is set aside; that is not what is to be seen here.
+    // A record that fails again and again while others are stored is set aside; that is not what is tested here.
     if cluster.database_changed.lock().unwrap().elapsed() < Duration::from_secs(10) {
         return;
     }
@@ -182,17 +182,17 @@ async fn disk(cluster: &Cluster, host: usize, lasts: Duration) {
     set(Trouble::None);
 }
 
-/// Rotates the key of a replica; the new secret comes into its file before the old one's grace is over, or after it.
+/// Rotates the key of a replica; the new secret is written into its file before the old one's grace period is over, or after it.
 async fn rotation(cluster: &Cluster, host: usize, grace: Duration) {
     let key = cluster.hosts[host].key;
     let secret = GatewayKeySecret::generate(&cluster.ambient);
     cluster.database().rotate(key, secret.clone(), Instant::now() + grace);
     sleep(grace.mul_f64(f64::from(cluster.rng.pick(&[10, 50, 99, 150])) / 100.0)).await;
-    give(cluster, key, &secret);
+    write_key_files(cluster, key, &secret);
 }
 
 /// Writes a secret into the key files of all replicas that have this key.
-pub(super) fn give(cluster: &Cluster, key: usize, secret: &GatewayKeySecret) {
+pub(super) fn write_key_files(cluster: &Cluster, key: usize, secret: &GatewayKeySecret) {
     // Another rotation may have been faster.
     if cluster.database().secret(key).hash() != secret.hash() {
         return;
@@ -214,14 +214,14 @@ async fn disabled(cluster: &Cluster, host: usize, lasts: Duration) {
 }
 
 fn deleted(cluster: &Cluster, host: usize) {
-    // Some replica is to be left.
+    // One key must remain.
     let key = cluster.hosts[host].key;
     if key == 0 {
         return;
     }
     cluster.database().change_key(key, |key| key.is_deleted = true);
     let out = cluster.hosts.iter().filter(|host| host.key == key);
-    out.for_each(|host| host.is_out.store(true, Ordering::Relaxed));
+    out.for_each(|host| host.key_is_deleted.store(true, Ordering::Relaxed));
     if let Some(control_plane) = cluster.control_plane(0) {
         control_plane.attachments.close_key(cluster.database().keys[key].id);
     }
@@ -239,8 +239,8 @@ async fn drain(cluster: &Arc<Cluster>, host: usize, number: usize) {
     drop(drained.await);
 }
 
-/// Puts everything right.
-pub(super) fn heal(cluster: &Arc<Cluster>) {
+/// Repairs everything.
+pub(super) fn repair(cluster: &Arc<Cluster>) {
     cluster.log("everything is put right");
     cluster.is_calm.store(true, Ordering::Relaxed);
     cluster.database().is_down = false;
@@ -253,15 +253,15 @@ pub(super) fn heal(cluster: &Arc<Cluster>) {
             }
             database.secret(key)
         };
-        give(cluster, key, &secret);
+        write_key_files(cluster, key, &secret);
     }
     for number in 0..cluster.settings.control_planes {
-        let leaving = |control_plane: &Arc<ControlPlane>| control_plane.is_leaving.load(Ordering::Relaxed);
-        if let Some(control_plane) = cluster.control_plane(number).filter(leaving) {
+        let shutting_down = |control_plane: &Arc<ControlPlane>| control_plane.is_shutting_down.load(Ordering::Relaxed);
+        if let Some(control_plane) = cluster.control_plane(number).filter(shutting_down) {
             control_plane.kill();
             cluster.set_control_plane(number, None);
         }
-        begin(cluster, number);
+        start_control_plane(cluster, number);
     }
     for (number, host) in cluster.hosts.iter().enumerate() {
         host.disk.trouble(Trouble::None);

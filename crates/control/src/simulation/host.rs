@@ -1,4 +1,4 @@
-//! Starting and ending the processes of replicas.
+//! Starts and ends the processes of replicas.
 
 use super::cluster::Cluster;
 use super::ledger::Crash;
@@ -9,14 +9,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// How a process ends without being asked.
+/// How a process ends without being asked to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Loss {
     Process,
     Power,
 }
 
-/// How a spool that is not small, and one that is, is bounded, in bytes.
+/// The limits of a large and a small spool, in bytes.
 const LARGE: u64 = 64 << 20;
 pub(super) const SMALL: u64 = 256 << 10;
 
@@ -54,11 +54,11 @@ pub(super) fn start(cluster: &Arc<Cluster>, host: usize) {
     let disk = Arc::new(place.disk.clone());
     match Replica::start(options, link, place.ambient.clone(), &cluster.outside, disk) {
         Ok(replica) => *place.replica.lock().unwrap() = Some(replica),
-        Err(error) => cluster.broken(format!("replica {host} does not start: {error}")),
+        Err(error) => cluster.violation(format!("replica {host} does not start: {error}")),
     }
 }
 
-/// Ends a process as a signal or a loss of power does.
+/// Ends a process as a signal or a power failure does.
 pub(super) fn lose(cluster: &Cluster, host: usize, loss: Loss) {
     let place = &cluster.hosts[host];
     if cluster.model(host).is_stopping {
@@ -70,13 +70,13 @@ pub(super) fn lose(cluster: &Cluster, host: usize, loss: Loss) {
     replica.kill();
     let power = loss == Loss::Power;
     cluster.log(&format!("replica {host} ends, with the power: {power}"));
-    gone(cluster, host, power);
+    record_end(cluster, host, power);
     if !power && cluster.rng.percent(50) {
         place.disk.tear();
     }
     if power {
         place.disk.lose_power();
-        // The cursor is written over without a sync: it may be any of what it was.
+        // The cursor is overwritten without a sync: it may be any of its previous versions.
         let cursor = directory(cluster, host).join("cursor");
         match (cluster.rng.below(3), place.cursor.lock().unwrap().clone()) {
             (0, Some(before)) => std::fs::write(cursor, before).unwrap(),
@@ -86,8 +86,8 @@ pub(super) fn lose(cluster: &Cluster, host: usize, loss: Loss) {
     }
 }
 
-/// Notes that a process is gone.
-fn gone(cluster: &Cluster, host: usize, power: bool) {
+/// Records that a process is gone.
+fn record_end(cluster: &Cluster, host: usize, power: bool) {
     let crash = Crash {
         power,
         syncs_always: cluster.settings.syncs_always,
@@ -98,7 +98,7 @@ fn gone(cluster: &Cluster, host: usize, power: bool) {
     cluster.model(host).crash();
 }
 
-/// Ends a process in good order; returns once it is gone.
+/// Shuts a process down in good order; returns once it is gone.
 pub(super) async fn stop(cluster: &Cluster, host: usize) {
     let place = &cluster.hosts[host];
     let Some(replica) = cluster.replica(host) else { return };
@@ -118,10 +118,10 @@ pub(super) async fn stop(cluster: &Cluster, host: usize) {
     cluster.log(&format!("replica {host} ends after {:?}", begun.elapsed()));
     replica.kill();
     *place.replica.lock().unwrap() = None;
-    gone(cluster, host, false);
+    record_end(cluster, host, false);
 }
 
-/// Bytes of all segments.
+/// The bytes of all segments.
 pub(super) fn spooled(cluster: &Cluster, host: usize) -> u64 {
     let entries = std::fs::read_dir(directory(cluster, host)).into_iter().flatten();
     let lengths = entries.filter_map(|entry| {

@@ -1,4 +1,4 @@
-//! Every record of a run, from where its request ended to where the database has it.
+//! Every record of a run, from the end of its request to its commit in the database.
 
 use super::database::{POISON, UNFIT};
 use super::disk::{SimulatedDisk, Spot};
@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What a record is at most when it would survive a loss of power.
+/// The age from which a record survives a power failure.
 const SYNCED_AFTER: Duration = Duration::from_millis(102);
 
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     records: BTreeMap<InterceptionId, Record>,
-    /// The last one of each process that was committed in order.
+    /// The last record of each process that was committed in order.
     last: BTreeMap<u64, u64>,
     violations: Vec<String>,
 }
@@ -24,18 +24,18 @@ pub(super) struct Record {
     pub(super) model: String,
     pub(super) host: usize,
     pub(super) process: u64,
-    /// Its place among all.
+    /// Its number among all.
     pub(super) order: u64,
     pub(super) at: Instant,
-    /// Where it stands on disk; `None`: not known, or nowhere yet.
+    /// Where it is on disk; `None`: unknown, or not written yet.
     pub(super) spot: Option<Spot>,
-    /// Whether the disk did what it was told, before and at that time.
+    /// Whether the disk worked, before and at that time.
     pub(super) disk_was_well: bool,
-    /// Whether its client saw the end of its answer.
+    /// Whether its client got the complete answer.
     pub(super) completed: bool,
     pub(super) must: bool,
     pub(super) committed: bool,
-    /// Whether a batch with it in it failed.
+    /// Whether a batch that contained it failed.
     pub(super) failed: bool,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Crash {
     pub(super) power: bool,
     pub(super) syncs_always: bool,
     pub(super) goes_unrecorded: bool,
-    /// When trouble with the disk began or ended last: what it failed to sync is not synced later.
+    /// When a disk failure last began or ended: what it failed to sync is not synced later.
     pub(super) disk_changed: Option<Instant>,
 }
 
@@ -54,14 +54,14 @@ impl Ledger {
         self.records.insert(id, record);
     }
 
-    /// The client saw the end of the answer.
+    /// The client got the complete answer.
     pub(super) fn completed(&mut self, id: InterceptionId) {
         if let Some(record) = self.records.get_mut(&id) {
             record.completed = true;
         }
     }
 
-    /// The control plane failed at a batch.
+    /// The control plane failed to store a batch.
     pub(super) fn failed(&mut self, batch: &[EncodedRecord]) {
         for record in batch {
             if let Some(record) = self.records.get_mut(&record.id()) {
@@ -70,7 +70,7 @@ impl Ledger {
         }
     }
 
-    /// A record is in the database that was not before.
+    /// A record was committed for the first time.
     pub(super) fn committed(&mut self, id: InterceptionId, model: &str) {
         let Some(record) = self.records.get_mut(&id) else {
             return self
@@ -91,7 +91,7 @@ impl Ledger {
         }
     }
 
-    /// A process of this host ends: what is only in its memory is gone, and with the power what is not synced.
+    /// A process of this host ended: what was only in its memory is lost, and after a power failure also what was not synced.
     pub(super) fn crash(&mut self, host: usize, disk: &SimulatedDisk, crash: Crash) {
         let Crash {
             power,
@@ -126,7 +126,7 @@ impl Ledger {
         }
     }
 
-    /// Those of a host that are to be in the database and are not yet.
+    /// How many records of a host must be in the database and are not yet.
     pub(super) fn waiting(&self, host: usize) -> usize {
         let waiting = self.records.values().filter(|record| record.host == host);
         waiting
@@ -134,7 +134,7 @@ impl Ledger {
             .count()
     }
 
-    /// Those of a host that are to lie aside, at least and at most.
+    /// How many records of a host must be set aside, at least and at most.
     pub(super) fn aside(&self, host: usize) -> (u64, u64) {
         let odd = self
             .records
@@ -144,23 +144,23 @@ impl Ledger {
         (must, all)
     }
 
-    /// Records that the control plane fails at.
+    /// Records that make the database fail.
     pub(super) fn poison(&self) -> usize {
         let all = self.records.values();
         all.filter(|record| record.model.starts_with(POISON)).count()
     }
 
-    /// All that was recorded, and how much of it is in the database.
+    /// How many were recorded, and how many of them are in the database.
     pub(super) fn counts(&self) -> (usize, usize) {
         let committed = self.records.values().filter(|record| record.committed);
         (self.records.len(), committed.count())
     }
 
-    /// At the very end: what is to be in the database is there.
-    pub(super) fn close(&mut self, is_out: impl Fn(usize) -> bool) {
+    /// At the very end: whatever must be in the database is there.
+    pub(super) fn close(&mut self, key_is_deleted: impl Fn(usize) -> bool) {
         for record in self.records.values() {
             let odd = record.is_odd();
-            if record.must && !record.committed && !odd && !is_out(record.host) {
+            if record.must && !record.committed && !odd && !key_is_deleted(record.host) {
                 self.violations.push(format!("{} is lost", record.model));
             }
             if record.committed && odd {

@@ -1,7 +1,7 @@
-//! What one replica is to do at each moment, as it follows from what came and went over its link: the specification of
-//! standing, leases and the start without a control plane, written a second time and without any of the product's code.
+//! What one replica should do at each moment, given what its link carried: the specification of link state, leases and starting
+//! offline, written a second time without any of the product's code.
 //!
-//! Where a moment's outcome depends on which of two things in the same instant comes first, it says that it is not sure.
+//! If the outcome depends on which of two events in the same instant comes first, the model says that it is unsure.
 
 mod process;
 mod requests;
@@ -11,18 +11,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long a replica waits for its new key to be accepted, when the stream that the old one opened has ended.
+/// How long a replica waits for its new key to be accepted after the stream that the old one opened has ended.
 const OVERLAP: Duration = Duration::from_secs(1);
-/// Two things so near to each other may come in either order.
+/// Events this close to each other may come in either order.
 const INSTANT: Duration = Duration::from_millis(2);
-/// Moments between which something was.
+/// The earliest and the latest moment of an event.
 type Range = (Instant, Instant);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
+enum LinkState {
     Starting,
     Attached,
-    Away(Range),
+    Offline(Range),
     Refused,
 }
 
@@ -43,27 +43,27 @@ pub(super) enum End {
 
 #[derive(Debug, Clone, Copy)]
 struct Belief {
-    /// `None`: nobody can tell, since the clock jumped.
+    /// `None`: unknown, since the clock jumped.
     until: Option<Instant>,
-    /// Whether the token must be served, else it only may.
+    /// Whether requests with the token must be admitted; otherwise they only may.
     is_sure: bool,
     since: Instant,
 }
 
 #[derive(Debug, Default)]
-struct Flight {
+struct Lookup {
     stale: bool,
     answers: u32,
 }
 
-/// What a file has to say to the next process.
+/// What the snapshot file says to the next process.
 #[derive(Debug, Clone, Copy)]
 struct Written {
     attached: Range,
     is_sure: bool,
 }
 
-/// A request that is not admitted yet.
+/// A request that waits for a decision.
 #[derive(Debug)]
 struct Waiting {
     token: usize,
@@ -71,7 +71,7 @@ struct Waiting {
     must: bool,
     may: bool,
     at_once: bool,
-    /// Answers are to be had again and again.
+    /// The look-up may have to be repeated several times.
     disturbed: bool,
 }
 
@@ -81,18 +81,18 @@ pub(super) struct Model {
     starts_offline: bool,
     /// The process, if one runs.
     pub(super) process: Option<u64>,
-    standing: Standing,
-    /// The stream that is listened to, and since when.
+    link: LinkState,
+    /// The stream that is read, and since when.
     pub(super) live: Option<(u64, Instant)>,
     is_renewing: bool,
-    /// The stream has ended, but what follows from it waits for a new key.
+    /// The stream has ended, but the consequences wait for a new key.
     ending: Option<(Instant, End)>,
-    /// The place in the feed; `None`: not known.
+    /// The position in the feed; `None`: unknown.
     place: Option<u64>,
     beliefs: BTreeMap<usize, Belief>,
-    /// Beliefs that were given up, and when.
+    /// Leases that were dropped, and when.
     given_up: Vec<(Instant, usize, Belief)>,
-    flights: BTreeMap<usize, Flight>,
+    lookups: BTreeMap<usize, Lookup>,
     waiting: BTreeMap<u64, Waiting>,
     pub(super) is_drained: bool,
     pub(super) is_stopping: bool,
@@ -109,14 +109,14 @@ impl Model {
             max_offline,
             starts_offline,
             process: None,
-            standing: Standing::Starting,
+            link: LinkState::Starting,
             live: None,
             is_renewing: false,
             ending: None,
             place: Some(0),
             beliefs: BTreeMap::new(),
             given_up: Vec::new(),
-            flights: BTreeMap::new(),
+            lookups: BTreeMap::new(),
             waiting: BTreeMap::new(),
             is_drained: false,
             is_stopping: false,
@@ -132,19 +132,19 @@ impl Model {
         self.key_changed = Some(Instant::now());
     }
 
-    /// Attaches, from this place on.
+    /// The replica attaches, from this position on.
     pub(super) fn attach(&mut self, resume_after: u64) {
-        self.look(Instant::now());
+        self.advance(Instant::now());
         self.is_renewing |= self.live.is_some() || self.ending.is_some();
         let place = *self.place.get_or_insert(resume_after);
         if place != resume_after {
-            self.broken(format!("attached from {resume_after} on, but stands at {place}"));
+            self.violation(format!("attached from {resume_after} on, but is at {place}"));
         }
     }
 
-    /// An attempt at attaching failed.
+    /// An attempt to attach failed.
     pub(super) fn attach_failed(&mut self, end: End) {
-        self.look(Instant::now());
+        self.advance(Instant::now());
         match (self.is_renewing, end) {
             (true, End::Lost) => {}
             (true, End::Refused) => self.is_renewing = false,
@@ -152,23 +152,23 @@ impl Model {
         }
     }
 
-    /// A stream's first message came.
+    /// The first message of a stream arrived.
     pub(super) fn opened(&mut self, stream: u64, resumed: bool, down: &Down) {
         let now = Instant::now();
-        self.look(now);
+        self.advance(now);
         if !resumed {
             self.forget_all();
         }
-        self.standing = Standing::Attached;
+        self.link = LinkState::Attached;
         self.live = Some((stream, now));
         self.is_renewing = false;
         self.ending = None;
         self.place = Some(down.sequence);
     }
 
-    /// A later message came.
+    /// A later message arrived.
     pub(super) fn received(&mut self, stream: u64, down: &Down, tokens: &[usize]) {
-        self.look(Instant::now());
+        self.advance(Instant::now());
         if self.live.is_none_or(|(live, _)| live != stream) {
             return;
         }
@@ -192,7 +192,7 @@ impl Model {
 
     /// A stream ended.
     pub(super) fn ended(&mut self, stream: u64, end: End) {
-        self.look(Instant::now());
+        self.advance(Instant::now());
         if self.live.is_some_and(|(live, _)| live == stream) {
             self.end(end);
         }
@@ -209,50 +209,50 @@ impl Model {
 
     fn end_now(&mut self, end: End) {
         let now = Instant::now();
-        match (end, self.standing) {
-            // Whoever takes leave need not hear why it would have been turned out.
+        match (end, self.link) {
+            // A process that shuts down does not wait to learn why it was refused.
             (End::Refused, _) if self.is_stopping => {
                 self.forget_all();
                 self.written = Some(Written {
                     attached: (now, now),
                     is_sure: false,
                 });
-                self.standing = Standing::Away((now, now));
+                self.link = LinkState::Offline((now, now));
             }
             (End::Refused, _) => {
                 self.forget_all();
                 self.given_up.clear();
                 self.written = None;
                 self.recalled = None;
-                self.standing = Standing::Refused;
+                self.link = LinkState::Refused;
             }
-            (End::Lost, Standing::Attached) => {
+            (End::Lost, LinkState::Attached) => {
                 self.given_up.clear();
                 self.written = Some(Written {
                     attached: (now, now),
                     is_sure: true,
                 });
-                self.standing = Standing::Away((now, now));
+                self.link = LinkState::Offline((now, now));
             }
-            (End::Lost, Standing::Starting) => {
+            (End::Lost, LinkState::Starting) => {
                 if let Some(recalled) = self.recalled {
-                    self.standing = Standing::Away(recalled.attached);
+                    self.link = LinkState::Offline(recalled.attached);
                 }
             }
             (End::Lost, _) => {}
         }
     }
 
-    /// Lets what was to come by itself come.
-    fn look(&mut self, now: Instant) {
+    /// Applies what happens without an event once its time has come.
+    fn advance(&mut self, now: Instant) {
         if let Some((at, end)) = self.ending
             && now > at
         {
             self.ending = None;
             self.is_renewing = false;
             self.end_now(end);
-            if let Standing::Away(_) = self.standing {
-                self.standing = Standing::Away((at, at + INSTANT));
+            if let LinkState::Offline(_) = self.link {
+                self.link = LinkState::Offline((at, at + INSTANT));
             }
         }
     }
@@ -261,8 +261,8 @@ impl Model {
         if let Some(belief) = self.beliefs.remove(&token) {
             self.given_up.push((Instant::now(), token, belief));
         }
-        if let Some(flight) = self.flights.get_mut(&token) {
-            flight.stale = true;
+        if let Some(lookup) = self.lookups.get_mut(&token) {
+            lookup.stale = true;
         }
         let touched = self.waiting.values_mut().filter(|waiting| waiting.token == token);
         touched.for_each(|waiting| waiting.disturbed = true);
@@ -273,11 +273,11 @@ impl Model {
         for (token, belief) in std::mem::take(&mut self.beliefs) {
             self.given_up.push((now, token, belief));
         }
-        self.flights.values_mut().for_each(|flight| flight.stale = true);
+        self.lookups.values_mut().for_each(|lookup| lookup.stale = true);
         self.waiting.values_mut().for_each(|waiting| waiting.disturbed = true);
     }
 
-    fn broken(&mut self, what: String) {
+    fn violation(&mut self, what: String) {
         self.violations.push(what);
     }
 }

@@ -8,15 +8,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
-/// How long a silence lasts until both ends take the connection for broken.
+/// How long a silence lasts until both ends consider the connection broken.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     Open,
-    /// Connections break, and none is made.
+    /// Connections break, and none can be made.
     Cut,
-    /// Nothing passes; what is on its way arrives later, if anybody waits for it still.
+    /// Nothing gets through; what is on its way arrives later, if anybody still waits for it.
     Silent,
 }
 
@@ -24,7 +24,7 @@ pub(super) enum State {
 pub(super) struct Connection {
     rng: Arc<Rng>,
     state: Signal<(State, Instant)>,
-    /// Longest way of a message, in milliseconds.
+    /// The longest time that a message takes, in milliseconds.
     slow: AtomicU64,
     usual: u64,
 }
@@ -43,7 +43,7 @@ impl Connection {
         self.state.set((state, Instant::now()));
     }
 
-    /// Has messages take longer for a while, or no longer.
+    /// Makes messages take longer, or (`None`) as long as usual.
     pub(super) fn slow_down(&self, most: Option<u64>) {
         self.slow.store(most.unwrap_or(self.usual), Ordering::Relaxed);
         self.state.set((self.state.get().0, Instant::now()));
@@ -58,7 +58,7 @@ impl Connection {
         self.slow.load(Ordering::Relaxed) == self.usual
     }
 
-    /// Carries something over. What is on a slow way has arrived when the way is as usual again.
+    /// Carries one message. A message on a slow way arrives when the way is as fast as usual again.
     pub(super) async fn pass(&self) -> Result<(), LinkError> {
         let was_slow = !self.is_usual();
         tokio::select! {
@@ -72,7 +72,7 @@ impl Connection {
         }
     }
 
-    /// Returns once a connection that was open breaks.
+    /// Returns when an open connection breaks.
     pub(super) async fn breaks(&self) {
         loop {
             match self.state.get().0 {

@@ -112,7 +112,7 @@ impl<'a> Question<'a> {
         // What a process had asked goes on for a while when it is gone.
         let token = number.filter(|_| link.runs());
         if let Some(token) = token {
-            link.cluster.model(link.host).asked(token);
+            link.cluster.model(link.host).lookup_started(token);
         }
         Self { link, token }
     }
@@ -127,7 +127,7 @@ impl<'a> Question<'a> {
             link.cluster.log(&format!(
                 "replica {host} gets an answer about token {token}: {answer:?}"
             ));
-            link.cluster.model(host).answered(token, answer);
+            link.cluster.model(host).lookup_answered(token, answer);
         }
     }
 }

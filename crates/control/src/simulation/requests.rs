@@ -1,4 +1,4 @@
-//! Clients: each request is admitted or refused, held for a while, and recorded or given up.
+//! Clients: each request is admitted or refused, in lookup for a while, and recorded or cancelled.
 
 use super::cluster::Cluster;
 use super::database::{POISON, PROVIDER, UNFIT};
@@ -13,17 +13,17 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// After trouble with the disk there is certainly room so much later.
+/// How long after a disk failure there is certainly room again.
 const ROOM_AFTER: Duration = Duration::from_secs(3);
 
-/// What clients got, until somebody looks.
+/// Admitted requests that the scenario has not taken yet.
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
     admitted: Mutex<BTreeMap<u64, Open>>,
     pub(super) bell: Notify,
 }
 
-/// A request that was admitted.
+/// An admitted request.
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) host: usize,
@@ -33,14 +33,14 @@ pub(super) struct Open {
 }
 
 impl Arrivals {
-    /// In the order in which they came.
+    /// In the order of their arrival.
     pub(super) fn take(&self) -> BTreeMap<u64, Open> {
         std::mem::take(&mut self.admitted.lock().unwrap())
     }
 }
 
-/// A client comes with a token; `None`: with one that nobody knows.
-pub(super) fn come(cluster: &Arc<Cluster>, arrivals: &Arc<Arrivals>, host: usize, token: Option<usize>) {
+/// A client sends a request with a token; `None`: with an unknown one.
+pub(super) fn send(cluster: &Arc<Cluster>, arrivals: &Arc<Arrivals>, host: usize, token: Option<usize>) {
     let (Some(replica), Some(process)) = (cluster.replica(host), cluster.model(host).process) else {
         return;
     };
@@ -56,12 +56,12 @@ pub(super) fn come(cluster: &Arc<Cluster>, arrivals: &Arc<Arrivals>, host: usize
         }
         let token = token.unwrap_or(usize::MAX);
         let has_room = has_room(&cluster, host);
-        cluster.model(host).comes(number, token, has_room);
+        cluster.model(host).request_arrived(number, token, has_room);
         let answer = replica.admit(PROVIDER, &text).await;
         if cluster.model(host).process != Some(process) {
             return;
         }
-        judge(&cluster, host, number, token, &answer);
+        check_answer(&cluster, host, number, token, &answer);
         if let Ok(admission) = answer {
             let open = Open {
                 host,
@@ -85,28 +85,28 @@ fn has_room(cluster: &Cluster, host: usize) -> bool {
     !cluster.settings.spool_is_small && place.disk.is_well() && quiet
 }
 
-fn judge(cluster: &Cluster, host: usize, number: u64, token: usize, answer: &Result<Admission, Refused>) {
+fn check_answer(cluster: &Cluster, host: usize, number: u64, token: usize, answer: &Result<Admission, Refused>) {
     let status = answer.as_ref().err().map(|refused| refused.status);
     let what = answer
         .as_ref()
         .map_or_else(|refused| refused.message.as_str(), |_| "admitted");
     cluster.log(&format!("request {number} of token {token} at replica {host}: {what}"));
-    cluster.model(host).answered_request(number, status);
+    cluster.model(host).request_answered(number, status);
     let place = &cluster.hosts[host];
-    let verdict = match status {
+    let checked = match status {
         None => {
             let lease = (!cluster.model(host).clock_jumped).then_some(cluster.settings.lease);
             let sound = cluster.sound_since(host);
             *place.admitted.lock().unwrap() += 1;
-            cluster.tokens().admitted(token, sound, cluster.bound(), lease)
+            cluster.tokens().check_admitted(token, sound, cluster.bound(), lease)
         }
         Some(401) if token == usize::MAX => Ok(()),
-        Some(401) => cluster.tokens().deny(token).map_err(str::to_owned),
+        Some(401) => cluster.tokens().check_denied(token).map_err(str::to_owned),
         Some(503) => Ok(()),
         Some(status) => Err(format!("nobody expects {status}")),
     };
-    if let Err(why) = verdict {
-        cluster.broken(format!(
+    if let Err(why) = checked {
+        cluster.violation(format!(
             "replica {host}, token {token}, request {number}: {what}, but {why}"
         ));
     }
@@ -158,8 +158,8 @@ pub(super) fn finish(cluster: &Arc<Cluster>, number: u64, open: Open) {
     });
 }
 
-/// Each poison record takes its time to be found. And in a small spool it can be alone for ever: while there is no room, no
-/// other record passes it.
+/// Each poison record takes time to be found. In a small spool it can be alone for ever: while there is no room, no other record
+/// is delivered.
 fn poison_is_due(cluster: &Cluster) -> bool {
     !cluster.settings.spool_is_small && cluster.ledger().poison() < 2
 }

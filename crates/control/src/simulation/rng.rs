@@ -1,4 +1,4 @@
-//! Chance and time of a run: all of it follows from the seed, and from what the runtime's paused clock says.
+//! The randomness and time of a run: everything follows from the seed and from the runtime's paused clock.
 
 use lychgate_types::Timestamp;
 use lychgate_types::clock::Clock;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// The one generator of a run.
+/// The one random generator of a run.
 #[derive(Debug)]
 pub(super) struct Rng(SeededRandom);
 
@@ -35,7 +35,7 @@ impl Rng {
         Duration::from_millis(self.between(least, most))
     }
 
-    /// True so many times of a hundred.
+    /// True with this probability.
     pub(super) fn percent(&self, chance: u64) -> bool {
         self.below(100) < chance
     }
@@ -44,21 +44,21 @@ impl Rng {
         of[self.index(of.len())]
     }
 
-    /// Waits for as long as something takes that takes so many milliseconds at most.
+    /// Waits for a random time of at most this many milliseconds.
     pub(super) async fn takes(&self, most: u64) {
         sleep(self.millis(1, most.max(1))).await;
     }
 }
 
-/// A wall clock that follows the paused one, but for its jumps.
+/// A wall clock that follows the paused clock, apart from its jumps.
 #[derive(Debug)]
 pub(super) struct Wall {
     begun: Instant,
-    /// Microseconds by which it is wrong.
+    /// The microseconds by which it is wrong.
     off: AtomicI64,
 }
 
-/// Where wall clocks begin: 2026-01-01, in microseconds.
+/// Where wall clocks start: 2026-01-01, in microseconds.
 const START: i64 = 1_767_225_600_000_000;
 
 impl Wall {

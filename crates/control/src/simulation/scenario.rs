@@ -1,4 +1,4 @@
-//! The course of a run: requests, changes and faults, then peace, and a look at what is left.
+//! The course of a run: requests, changes and faults; then everything is repaired, and checked.
 
 use super::changes;
 use super::checks;
@@ -13,8 +13,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// How long it may take until nothing waits any more.
-const PEACE: Duration = Duration::from_secs(240);
+/// How long it may take until everything is delivered and attached again.
+const SETTLE_LIMIT: Duration = Duration::from_secs(240);
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
@@ -26,7 +26,7 @@ enum Step {
     },
     Fault,
     Change,
-    /// A copy of the cursors is made.
+    /// Copies the spools' cursor files.
     Copy,
 }
 
@@ -37,13 +37,13 @@ struct Scenario {
     open: BTreeMap<u64, Open>,
     arrivals: Arc<Arrivals>,
     under_way: JoinSet<()>,
-    /// Longest waits between two of a kind, in milliseconds.
+    /// The longest time between two of a kind, in milliseconds.
     request_ms: u64,
     fault_ms: u64,
     change_ms: u64,
 }
 
-/// Runs it from the beginning to the end.
+/// Runs it from beginning to end.
 pub(super) async fn run(cluster: &Arc<Cluster>, faults: Vec<Fault>) {
     let rng = &cluster.rng;
     let mut scenario = Scenario {
@@ -57,17 +57,17 @@ pub(super) async fn run(cluster: &Arc<Cluster>, faults: Vec<Fault>) {
         fault_ms: rng.pick(&[1500, 6000]),
         change_ms: rng.pick(&[800, 4000]),
     };
-    (0..cluster.settings.control_planes).for_each(|number| faults::begin(cluster, number));
+    (0..cluster.settings.control_planes).for_each(|number| faults::start_control_plane(cluster, number));
     (0..cluster.settings.replicas).for_each(|number| host::start(cluster, number));
     for step in [Step::Request, Step::Fault, Step::Change, Step::Copy] {
         scenario.plan(step, Duration::ZERO);
     }
-    scenario.go_on(cluster.begun + cluster.settings.lasts).await;
+    scenario.run_until(cluster.begun + cluster.settings.lasts).await;
     scenario.under_way.abort_all();
     while scenario.under_way.join_next().await.is_some() {}
-    faults::heal(cluster);
-    scenario.make_peace().await;
-    checks::judge(cluster, &scenario.arrivals).await;
+    faults::repair(cluster);
+    scenario.settle().await;
+    checks::check_end(cluster, &scenario.arrivals).await;
 }
 
 impl Scenario {
@@ -75,23 +75,23 @@ impl Scenario {
         self.agenda.insert((Instant::now() + after, self.cluster.next()), step);
     }
 
-    async fn go_on(&mut self, end: Instant) {
+    async fn run_until(&mut self, end: Instant) {
         loop {
             let next = self.agenda.first_key_value().map_or(end, |((at, _), _)| (*at).min(end));
             tokio::select! {
                 biased;
                 () = sleep_until(next) => {}
                 () = self.arrivals.bell.notified() => {
-                    // All that comes in this instant is taken together: its order is the runtime's.
+                    // Arrivals of one instant are taken together: their order is the runtime's choice.
                     sleep(Duration::from_millis(1)).await;
-                    self.take_in();
+                    self.take_arrivals();
                     continue;
                 }
             }
             if Instant::now() >= end {
                 return;
             }
-            self.take_in();
+            self.take_arrivals();
             if let Some((_, step)) = self.agenda.pop_first() {
                 self.step(step);
             }
@@ -101,7 +101,7 @@ impl Scenario {
         }
     }
 
-    fn take_in(&mut self) {
+    fn take_arrivals(&mut self) {
         for (number, open) in self.arrivals.take() {
             let rng = &self.cluster.rng;
             let most = match rng.below(20) {
@@ -128,9 +128,9 @@ impl Scenario {
                 let host = rng.index(cluster.settings.replicas);
                 let known = !rng.percent(4);
                 let token = known.then(|| rng.index(cluster.settings.tokens));
-                // Often several come at once.
+                // Often several arrive at once.
                 for _ in 0..rng.pick(&[1, 1, 1, 3]) {
-                    requests::come(&cluster, &self.arrivals, host, token);
+                    requests::send(&cluster, &self.arrivals, host, token);
                 }
                 self.plan(Step::Request, rng.millis(1, self.request_ms));
             }
@@ -138,7 +138,7 @@ impl Scenario {
             Step::Fault => {
                 if !self.faults.is_empty() {
                     let fault = rng.pick(&self.faults);
-                    self.under_way.spawn(faults::happen(cluster.clone(), fault));
+                    self.under_way.spawn(faults::inject(cluster.clone(), fault));
                 }
                 self.plan(Step::Fault, rng.millis(1, self.fault_ms));
             }
@@ -173,51 +173,51 @@ impl Scenario {
         }
         let bytes = host::spooled(cluster, host);
         if bytes > host::SMALL {
-            cluster.broken(format!("the spool of replica {host} has {bytes} bytes"));
+            cluster.violation(format!("the spool of replica {host} has {bytes} bytes"));
         }
     }
 
     fn end(&mut self, request: u64, recorded: bool) {
         let Some(open) = self.open.remove(&request) else { return };
         let runs = self.cluster.model(open.host).process == Some(open.process);
-        // A request that is given up before it went anywhere leaves no record.
+        // A request that is cancelled before it was sent leaves no record.
         if runs && recorded {
             requests::finish(&self.cluster, request, open);
         }
     }
 
-    async fn make_peace(&mut self) {
+    async fn settle(&mut self) {
         let cluster = self.cluster.clone();
         self.agenda.clear();
-        self.take_in();
+        self.take_arrivals();
         let open: Vec<u64> = self.open.keys().copied().collect();
         open.into_iter().for_each(|request| self.end(request, true));
-        let end = Instant::now() + PEACE;
+        let end = Instant::now() + SETTLE_LIMIT;
         while Instant::now() < end && cluster.violations().is_empty() {
             sleep(Duration::from_millis(500)).await;
-            self.pass_by();
-            self.take_in();
+            self.send_more();
+            self.take_arrivals();
             let rest: Vec<u64> = self.open.keys().copied().collect();
             rest.into_iter().for_each(|request| self.end(request, true));
-            if self.at_peace() {
-                // What is said of tokens that work again is forgotten, and all changes have come.
+            if self.is_settled() {
+                // Denials of tokens that are valid again have expired, and all changes have arrived.
                 sleep(cluster.bound() + Duration::from_secs(6)).await;
-                if self.at_peace() {
+                if self.is_settled() {
                     return;
                 }
             }
         }
     }
 
-    fn at_peace(&self) -> bool {
+    fn is_settled(&self) -> bool {
         let cluster = &self.cluster;
         cluster.hosts.iter().enumerate().all(|(number, host)| {
-            // An orderly end may still be under way.
+            // An orderly shutdown may still be going on.
             if cluster.replica(number).is_none() || cluster.model(number).is_stopping {
                 host::start(cluster, number);
                 return false;
             }
-            if host.is_out.load(Ordering::Relaxed) {
+            if host.key_is_deleted.load(Ordering::Relaxed) {
                 return cluster.model(number).is_refused();
             }
             let depth = cluster.replica(number).map(|replica| replica.gateway().spool_depth());
@@ -226,8 +226,8 @@ impl Scenario {
         })
     }
 
-    /// Has further records come to those that still wait.
-    fn pass_by(&self) {
+    /// Sends requests to the replicas that still have records to deliver: other records show which ones fail.
+    fn send_more(&self) {
         let cluster = &self.cluster;
         for number in 0..cluster.settings.replicas {
             let waits = cluster
@@ -237,7 +237,7 @@ impl Scenario {
                 .find(|token| cluster.tokens().is_good(*token))
                 .filter(|_| waits)
             {
-                requests::come(cluster, &self.arrivals, number, Some(token));
+                requests::send(cluster, &self.arrivals, number, Some(token));
             }
         }
     }

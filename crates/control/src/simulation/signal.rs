@@ -1,5 +1,5 @@
-//! A value that can be waited for, by many in the order in which they came. (Those who wait for the runtime's own kind of
-//! watched value are woken in an order that follows from no seed.)
+//! A value that tasks can wait for; they are woken in the order in which they came. (The runtime's own watched value wakes its
+//! waiters in an order that follows from no seed.)
 
 use std::sync::Mutex;
 use tokio::sync::Notify;
@@ -27,7 +27,7 @@ impl<T: Copy> Signal<T> {
         self.bell.notify_waiters();
     }
 
-    /// The first value that is like this, from now on.
+    /// Waits for a value that satisfies this, including the current one.
     pub(super) async fn until(&self, like: impl Fn(T) -> bool) -> T {
         loop {
             let rung = self.bell.notified();

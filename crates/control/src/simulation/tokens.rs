@@ -1,12 +1,12 @@
-//! Which tokens are good, as those see it who manage them; and what that means for requests.
+//! Which tokens are valid, as seen by those who manage them, and what that means for requests.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A refusal is believed so long.
+/// How long a denial is believed.
 const DENIAL: Duration = Duration::from_secs(5);
-/// An answer takes so long at most.
+/// How long an answer takes at most.
 const ANSWER: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default)]
@@ -14,22 +14,22 @@ pub(super) struct Tokens(BTreeMap<usize, Token>);
 
 #[derive(Debug, Default)]
 struct Token {
-    /// When it stopped working.
+    /// When it became invalid.
     bad_since: Option<Instant>,
-    /// When whoever wanted that was told that it is done.
+    /// When that was acknowledged to whoever wanted it.
     acknowledged: Option<Instant>,
-    /// When it began to work again.
+    /// When it became valid again.
     good_since: Option<Instant>,
 }
 
 impl Tokens {
-    /// It stops working.
-    pub(super) fn spoil(&mut self, token: usize) {
+    /// It becomes invalid.
+    pub(super) fn invalidate(&mut self, token: usize) {
         let token = self.0.entry(token).or_default();
         token.bad_since = token.bad_since.or(Some(Instant::now()));
     }
 
-    /// That is acknowledged.
+    /// That was acknowledged.
     pub(super) fn acknowledge(&mut self, token: usize) {
         let token = self.0.entry(token).or_default();
         if token.bad_since.is_some() {
@@ -37,8 +37,8 @@ impl Tokens {
         }
     }
 
-    /// It works again.
-    pub(super) fn mend(&mut self, token: usize) {
+    /// It becomes valid again.
+    pub(super) fn restore(&mut self, token: usize) {
         let token = self.0.entry(token).or_default();
         *token = Token {
             good_since: Some(Instant::now()),
@@ -50,9 +50,9 @@ impl Tokens {
         self.0.get(&token).is_none_or(|token| token.bad_since.is_none())
     }
 
-    /// What is wrong with letting a request in. `sound`: since when nothing keeps changes from the replica, `bound`: how
-    /// long they may take then; `lease`: how long they may take in any case, where that can be told.
-    pub(super) fn admitted(
+    /// What is wrong with admitting a request. `sound`: since when nothing keeps changes from the replica; `bound`: how long changes
+    /// may take then; `lease`: how long they may take in any case, if known.
+    pub(super) fn check_admitted(
         &self,
         token: usize,
         sound: Option<Instant>,
@@ -81,8 +81,8 @@ impl Tokens {
         Ok(())
     }
 
-    /// What is wrong with telling a request that its token is no good.
-    pub(super) fn deny(&self, token: usize) -> Result<(), &'static str> {
+    /// What is wrong with refusing a request because of its token.
+    pub(super) fn check_denied(&self, token: usize) -> Result<(), &'static str> {
         let good = match self.0.get(&token) {
             None => true,
             Some(token) => {

@@ -1,31 +1,31 @@
-//! What the end of a process leaves to the next one.
+//! What a process leaves to the next one.
 
-use super::{INSTANT, Model, Standing, Written};
+use super::{INSTANT, LinkState, Model, Written};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What was learnt is on disk so much later at most.
+/// What was learnt is on disk after this time at most.
 const WRITTEN_AFTER: Duration = Duration::from_millis(1100);
-/// The time at which a replica was attached is on disk, at most so much too early.
+/// How much too early the time of the last attachment on disk may be.
 const WRITTEN_EVERY: Duration = Duration::from_secs(31);
 impl Model {
     /// A process starts.
     pub(in super::super) fn start(&mut self, process: u64) {
         let now = Instant::now();
         self.process = Some(process);
-        self.standing = Standing::Starting;
+        self.link = LinkState::Starting;
         self.place = if self.written.is_some() { None } else { Some(0) };
         if let Some(written) = &mut self.written
             && self
                 .key_changed
                 .is_some_and(|at| at + WRITTEN_AFTER > written.attached.1)
         {
-            // It is sealed with the key before.
+            // It is sealed with the previous key.
             written.is_sure = false;
         }
         self.recalled = self.written.filter(|_| self.starts_offline);
         if self.clock_jumped {
-            // What is on disk is by the wall clock.
+            // The file uses the wall clock.
             for belief in self.beliefs.values_mut() {
                 belief.until = None;
                 belief.is_sure = false;
@@ -44,20 +44,20 @@ impl Model {
                 let in_time = recalled.is_sure && recalled.attached.0 + self.max_offline > now + INSTANT;
                 for belief in self.beliefs.values_mut() {
                     belief.is_sure &= in_time;
-                    // It counts from when the file was written, not from when the process read it.
+                    // Its time counts from when the file was written, not from when the process read it.
                     belief.until = belief.until.map(|until| until + INSTANT);
                 }
             }
         }
     }
 
-    /// The process is gone. `key_changed`: when its key file was written anew.
+    /// The process is gone.
     pub(in super::super) fn crash(&mut self) {
         let now = Instant::now();
-        self.look(now);
-        let attached = match (self.standing, self.live) {
-            (Standing::Attached, Some((_, since))) => Some((since, now)),
-            (Standing::Attached, None) => Some((now, now)),
+        self.advance(now);
+        let attached = match (self.link, self.live) {
+            (LinkState::Attached, Some((_, since))) => Some((since, now)),
+            (LinkState::Attached, None) => Some((now, now)),
             _ => None,
         };
         if let Some((since, until)) = attached {
@@ -73,7 +73,7 @@ impl Model {
                 is_sure,
             });
         }
-        if !self.starts_offline || self.standing == Standing::Refused {
+        if !self.starts_offline || self.link == LinkState::Refused {
             self.written = None;
         }
         if let Some(written) = &mut self.written {
@@ -94,7 +94,7 @@ impl Model {
             self.beliefs.clear();
         }
         self.given_up.clear();
-        self.flights.clear();
+        self.lookups.clear();
         self.waiting.clear();
         (self.process, self.live, self.ending) = (None, None, None);
         (self.is_renewing, self.is_drained, self.is_stopping) = (false, false, false);

@@ -1,34 +1,34 @@
-//! Which tokens are believed, and what is to become of a request.
+//! Which tokens are believed to be valid, and what should become of a request.
 
-use super::{Belief, INSTANT, Model, Standing, Sure, Waiting};
+use super::{Belief, INSTANT, LinkState, Model, Sure, Waiting};
 use lychgate_link::Authorization;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How often a token that is revoked while it is asked about is asked about.
+/// How often a token that is revoked during its look-up is looked up.
 const ASKED: u32 = 3;
 
 impl Model {
-    /// The replica asks about a token.
-    pub(in super::super) fn asked(&mut self, token: usize) {
-        self.flights.entry(token).or_default();
+    /// The replica looks a token up.
+    pub(in super::super) fn lookup_started(&mut self, token: usize) {
+        self.lookups.entry(token).or_default();
     }
 
-    /// It gets an answer; `None`: none.
-    pub(in super::super) fn answered(&mut self, token: usize, answer: Option<Authorization>) {
+    /// It gets an answer, or (`None`) none.
+    pub(in super::super) fn lookup_answered(&mut self, token: usize, answer: Option<Authorization>) {
         let now = Instant::now();
-        self.look(now);
-        let Some(flight) = self.flights.get_mut(&token) else {
+        self.advance(now);
+        let Some(lookup) = self.lookups.get_mut(&token) else {
             return;
         };
-        flight.answers += 1;
-        if answer.is_some() && std::mem::take(&mut flight.stale) {
-            if flight.answers == ASKED {
-                self.flights.remove(&token);
+        lookup.answers += 1;
+        if answer.is_some() && std::mem::take(&mut lookup.stale) {
+            if lookup.answers == ASKED {
+                self.lookups.remove(&token);
             }
             return;
         }
-        self.flights.remove(&token);
+        self.lookups.remove(&token);
         match answer {
             Some(Authorization::Known { lease, .. }) => {
                 let belief = Belief {
@@ -45,15 +45,15 @@ impl Model {
         }
     }
 
-    /// Whether requests are to be taken.
+    /// Whether requests should be admitted.
     pub(in super::super) fn admits(&self, now: Instant) -> Sure {
         if self.ending.is_some_and(|(at, _)| now + INSTANT > at) {
             return Sure::Unsure;
         }
-        match self.standing {
-            Standing::Attached => Sure::Yes,
-            Standing::Starting | Standing::Refused => Sure::No,
-            Standing::Away((earliest, latest)) => {
+        match self.link {
+            LinkState::Attached => Sure::Yes,
+            LinkState::Starting | LinkState::Refused => Sure::No,
+            LinkState::Offline((earliest, latest)) => {
                 if now > latest + self.max_offline + INSTANT {
                     Sure::No
                 } else if self.recalled.is_none_or(|recalled| recalled.is_sure)
@@ -68,17 +68,17 @@ impl Model {
     }
 
     pub(in super::super) fn is_attached(&self) -> bool {
-        self.standing == Standing::Attached
+        self.link == LinkState::Attached
     }
 
     pub(in super::super) fn is_refused(&self) -> bool {
-        self.standing == Standing::Refused
+        self.link == LinkState::Refused
     }
 
-    /// A request comes. `has_room`: whether there is certainly room for its record.
-    pub(in super::super) fn comes(&mut self, request: u64, token: usize, has_room: bool) {
+    /// A request arrives. `has_room`: whether there is certainly room for its record.
+    pub(in super::super) fn request_arrived(&mut self, request: u64, token: usize, has_room: bool) {
         let now = Instant::now();
-        self.look(now);
+        self.advance(now);
         let admits = self.admits(now);
         let known = self.beliefs.get(&token);
         let lasts = |by: Duration| move |belief: &&Belief| belief.until.is_none_or(|until| until > now + by);
@@ -92,29 +92,29 @@ impl Model {
             began: now,
             must: admits == Sure::Yes && certain && open && has_room,
             may: admits != Sure::No && may_be_known && open,
-            at_once: admits == Sure::No || !open || self.standing != Standing::Attached && self.ending.is_none(),
+            at_once: admits == Sure::No || !open || self.link != LinkState::Attached && self.ending.is_none(),
             disturbed: self
-                .flights
+                .lookups
                 .get(&token)
-                .is_some_and(|flight| flight.stale || flight.answers > 0),
+                .is_some_and(|lookup| lookup.stale || lookup.answers > 0),
         };
         self.waiting.insert(request, waiting);
     }
 
     /// It is admitted, or refused with a status.
-    pub(in super::super) fn answered_request(&mut self, request: u64, status: Option<u16>) {
+    pub(in super::super) fn request_answered(&mut self, request: u64, status: Option<u16>) {
         let Some(waiting) = self.waiting.remove(&request) else {
             return;
         };
         let took = waiting.began.elapsed();
         let token = waiting.token;
         if status.is_none() && !waiting.may {
-            self.broken(format!(
-                "token {token} is admitted, though nothing says that it is good"
+            self.violation(format!(
+                "token {token} is admitted, though nothing says that it is valid"
             ));
         }
         if let Some(status) = status.filter(|_| waiting.must) {
-            self.broken(format!("token {token} is known, but refused with {status}"));
+            self.violation(format!("token {token} is known, but refused with {status}"));
         }
         let most = match (waiting.at_once, waiting.disturbed) {
             (true, _) => Duration::ZERO,
@@ -122,7 +122,7 @@ impl Model {
             (false, true) => Duration::from_secs(15),
         };
         if took > most + INSTANT {
-            self.broken(format!("a request with token {token} waited for {took:?}"));
+            self.violation(format!("a request with token {token} waited for {took:?}"));
         }
     }
 }
