@@ -144,6 +144,7 @@ fn policy_setting(name: &str, tree: &Tree) -> anyhow::Result<Words> {
     let proto = tree.read("crates/link/proto/link.proto")?;
     let tag = words::next_tag(&proto, "message Policy {").context("link.proto has no message Policy")?;
     let mut words = Words::default();
+    words.flag("breaker", group == "breaker");
     words
         .set("name", name)
         .set("group", group)
@@ -190,7 +191,7 @@ mod tests {
             (&["command", "made-up"], 7),
             (&["policy-setting", "retry.made_up"], 6),
             (&["policy-setting", "timeouts.made_up_ms"], 6),
-            (&["policy-setting", "breaker.made_up"], 6),
+            (&["policy-setting", "breaker.made_up"], 7),
         ] {
             let mut tree = Tree::of(crate::root());
             let plan = plan(args, &tree).unwrap();
