@@ -80,7 +80,7 @@ async fn insert(store: &Store, ambient: &Ambient, secret: &UserTokenSecret) -> R
         user: ambient.new_id::<UserId>().into(),
         name: "bootstrap".to_owned(),
         secret_prefix: secret.prefix().to_owned(),
-        hashed_secret: secret.hash().as_bytes().to_vec(),
+        secret_hash: secret.hash(),
         scopes: Scopes::all(),
         expires_at: Some(now.plus(LIFETIME)),
     };

@@ -72,8 +72,8 @@ impl Store {
         let mut tx = self.engine.begin().await?;
         let operation = Operation::AiGatewayKeyInsert;
         let claim = self.claim(&mut tx, caller, operation, idempotency).await?;
-        let id = sql::insert(tx.conn(), &new, user).await?;
-        let key = sql::get(&mut tx, id, self.now()).await?;
+        sql::insert(tx.conn(), &new, user).await?;
+        let key = sql::get(&mut tx, new.id, self.now()).await?;
         claim.settle(&mut tx, &key).await?;
         mutation.commit(tx, &[]).await?;
         Ok(key)

@@ -1,6 +1,7 @@
 //! What is bound to a statement: one enum, encoded for either engine.
 
 use lychgate_types::policy::PolicyChange;
+use lychgate_types::secret::SecretHash;
 use lychgate_types::{
     AttachmentId, AuditEntryId, ControlPlaneId, GatewayKeyId, InterceptionId, ProviderId, ProviderKeyId, ReplicaId,
     RequestId, RouteId, Timestamp, TokenId, UserId,
@@ -182,6 +183,11 @@ impl From<bool> for Value {
 impl From<Vec<u8>> for Value {
     fn from(v: Vec<u8>) -> Self {
         Self::Bytes(v)
+    }
+}
+impl From<SecretHash> for Value {
+    fn from(v: SecretHash) -> Self {
+        Self::Bytes(v.as_bytes().to_vec())
     }
 }
 impl From<&[u8]> for Value {

@@ -2,6 +2,7 @@
 
 use crate::rows::providers::ProviderRef;
 use crate::rows::users::UserRef;
+use lychgate_types::secret::SecretHash;
 use lychgate_types::{Cidr, GatewayKeyId, ProviderId, Timestamp};
 use std::time::Duration;
 
@@ -68,7 +69,7 @@ impl KeyState {
 }
 
 /// A gateway key to be made.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AiGatewayKeyInsert {
     /// Made by the caller.
     pub id: GatewayKeyId,
@@ -78,8 +79,8 @@ pub struct AiGatewayKeyInsert {
     pub name: String,
     /// The first 11 characters of the secret.
     pub secret_prefix: String,
-    /// SHA-256 of the secret.
-    pub hashed_secret: Vec<u8>,
+    /// What is stored of the secret.
+    pub secret_hash: SecretHash,
     /// At most 500 characters.
     pub description: Option<String>,
     /// From when on it shall let nobody in.
@@ -88,15 +89,6 @@ pub struct AiGatewayKeyInsert {
     pub providers: Option<Vec<ProviderId>>,
     /// Where it may be used from; `None`: anywhere.
     pub allowed_cidrs: Option<Vec<Cidr>>,
-}
-
-impl std::fmt::Debug for AiGatewayKeyInsert {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AiGatewayKeyInsert")
-            .field("id", &self.id)
-            .field("name", &self.name)
-            .finish_non_exhaustive()
-    }
 }
 
 /// Which gateway keys are wanted.
@@ -138,22 +130,16 @@ pub enum SecretState {
 }
 
 /// A gateway key's new secret.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GatewayKeyRotation {
     /// The first 11 characters of the new secret.
     pub secret_prefix: String,
-    /// SHA-256 of the new secret.
-    pub hashed_secret: Vec<u8>,
+    /// What is stored of the new secret.
+    pub secret_hash: SecretHash,
     /// How long the present secret goes on working; zero: it stops at once.
     pub grace: Duration,
     /// Whether to rotate though the secret before the present one still works; that one stops at once.
     pub force: bool,
-}
-
-impl std::fmt::Debug for GatewayKeyRotation {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("GatewayKeyRotation")
-    }
 }
 
 /// A gateway key whose end is near.

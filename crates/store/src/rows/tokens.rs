@@ -3,6 +3,7 @@
 use crate::name_or_id::NameOrId;
 use crate::rows::users::{UserRef, UserState};
 use lychgate_authz::{Role, Scopes};
+use lychgate_types::secret::SecretHash;
 use lychgate_types::{Timestamp, TokenId, UserId};
 
 /// A user token, without its secret.
@@ -29,7 +30,7 @@ pub struct Token {
 }
 
 /// A token to be made.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenInsert {
     /// Made by the caller.
     pub id: TokenId,
@@ -41,21 +42,12 @@ pub struct TokenInsert {
     pub name: String,
     /// The first 11 characters of the secret.
     pub secret_prefix: String,
-    /// SHA-256 of the secret.
-    pub hashed_secret: Vec<u8>,
+    /// What is stored of the secret.
+    pub secret_hash: SecretHash,
     /// What it shall narrow the user's role to; at most what the caller's own token allows.
     pub scopes: Scopes,
     /// From when on it shall not work.
     pub expires_at: Option<Timestamp>,
-}
-
-impl std::fmt::Debug for TokenInsert {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TokenInsert")
-            .field("id", &self.id)
-            .field("name", &self.name)
-            .finish_non_exhaustive()
-    }
 }
 
 /// Which tokens are wanted.

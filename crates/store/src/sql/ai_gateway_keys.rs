@@ -28,12 +28,10 @@ macro_rules! columns {
 }
 
 super::statements! {
-    /// Returns what the insert itself decides; the caller knows the rest, for it gave it.
     INSERT = "INSERT INTO ai_gateway_keys \
          (id, created_at, name, secret_prefix, hashed_secret, description, expires_at, created_by, providers, allowed_cidrs) \
          VALUES ($1, $2, lower($3) /* names are stored in lower case, so the insert lower-cases them */, $4, $5, $6, $7, $8, \
-         $9, $10) \
-         RETURNING id, name, secret_prefix, created_at";
+         $9, $10)";
     LIST = concat!(columns!(), "WHERE (k.name LIKE $2 ESCAPE '\\' OR $2 IS NULL) \
          AND (k.created_at, k.id) > ($3, $4) ORDER BY k.created_at, k.id LIMIT $5");
     GET = concat!(columns!(), "WHERE k.id = $2");
@@ -96,25 +94,24 @@ fn texts<T: ToString>(values: &[T]) -> Vec<String> {
     values.iter().map(ToString::to_string).collect()
 }
 
-/// Gives the id; [`get`] reads the row with the names of its maker and its providers.
 pub(crate) async fn insert(
     conn: Conn<'_>,
     new: &AiGatewayKeyInsert,
     created_by: Option<UserId>,
-) -> Result<GatewayKeyId, StoreError> {
+) -> Result<(), StoreError> {
     let values = args![
         new.id,
         new.created_at,
         &*new.name,
         &*new.secret_prefix,
-        &*new.hashed_secret,
+        new.secret_hash,
         new.description.as_deref(),
         new.expires_at,
         created_by,
         new.providers.as_deref().map(texts),
         new.allowed_cidrs.as_deref().map(texts),
     ];
-    conn.one(INSERT, values).await?.id("id")
+    conn.execute(INSERT, values).await.map(drop)
 }
 
 pub(crate) async fn list(
@@ -193,7 +190,7 @@ pub(crate) async fn authenticate(
     hash: &SecretHash,
     now: Timestamp,
 ) -> Result<Option<KeyAuthentication>, StoreError> {
-    let values = args![hash.as_bytes().as_slice()];
+    let values = args![*hash];
     let Some(row) = conn.optional(AUTHENTICATE, values).await? else {
         return Ok(None);
     };

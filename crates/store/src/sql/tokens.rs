@@ -69,7 +69,7 @@ pub(crate) async fn insert(conn: Conn<'_>, new: &TokenInsert, user: UserId) -> R
         user,
         &*new.name,
         &*new.secret_prefix,
-        &*new.hashed_secret,
+        new.secret_hash,
         new.scopes.to_texts().join(" "),
         new.expires_at,
     ];
@@ -138,7 +138,7 @@ pub(crate) async fn live_hashes(
 }
 
 pub(crate) async fn authenticate(conn: Conn<'_>, hash: &SecretHash) -> Result<Option<TokenAuthentication>, StoreError> {
-    let Some(row) = conn.optional(AUTHENTICATE, args![hash.as_bytes().as_slice()]).await? else {
+    let Some(row) = conn.optional(AUTHENTICATE, args![*hash]).await? else {
         return Ok(None);
     };
     Ok(Some(TokenAuthentication {

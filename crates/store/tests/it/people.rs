@@ -11,6 +11,9 @@ use lychgate_types::policy::PolicyChange;
 use lychgate_types::provider::{Api, ProviderType};
 use lychgate_types::secret::{GatewayKeySecret, SecretHash, UserTokenSecret};
 use lychgate_types::{Timestamp, UserId};
+use sqlx::ConnectOptions;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
 use std::time::Duration;
 
 /// Somebody with an account and a token.
@@ -111,7 +114,7 @@ pub(crate) fn token(db: &TestDb, user: UserId) -> (TokenInsert, UserTokenSecret)
         user: user.into(),
         name: "laptop".into(),
         secret_prefix: secret.prefix().into(),
-        hashed_secret: secret.hash().as_bytes().to_vec(),
+        secret_hash: secret.hash(),
         scopes: Scopes::all(),
         expires_at: None,
     };
@@ -125,7 +128,7 @@ pub(crate) fn gateway_key(db: &TestDb, name: &str) -> (AiGatewayKeyInsert, Gatew
         created_at: db.ambient().now(),
         name: name.into(),
         secret_prefix: secret.prefix().into(),
-        hashed_secret: secret.hash().as_bytes().to_vec(),
+        secret_hash: secret.hash(),
         description: None,
         expires_at: None,
         providers: None,
@@ -139,7 +142,7 @@ pub(crate) fn rotation(db: &TestDb) -> (GatewayKeyRotation, GatewayKeySecret) {
     let secret = GatewayKeySecret::generate(&db.ambient());
     let rotation = GatewayKeyRotation {
         secret_prefix: secret.prefix().into(),
-        hashed_secret: secret.hash().as_bytes().to_vec(),
+        secret_hash: secret.hash(),
         grace: Duration::from_secs(3600),
         force: false,
     };
@@ -224,4 +227,19 @@ pub(crate) fn record(db: &TestDb, hash: SecretHash) -> InterceptionRecord {
         tool_usages: Vec::new(),
         model_thoughts: Vec::new(),
     }
+}
+
+/// Runs a statement that the store does not have, with bytes as its only value; gives the database's refusal.
+pub(crate) async fn set_bytes(db: &TestDb, statement: &'static str, bytes: &[u8]) -> String {
+    let refused = match db.url().strip_prefix("sqlite://") {
+        Some(path) => {
+            let mut conn = SqliteConnectOptions::new().filename(path).connect().await.unwrap();
+            sqlx::query(statement).bind(bytes).execute(&mut conn).await.map(drop)
+        }
+        None => {
+            let mut conn = db.url().parse::<PgConnectOptions>().unwrap().connect().await.unwrap();
+            sqlx::query(statement).bind(bytes).execute(&mut conn).await.map(drop)
+        }
+    };
+    refused.unwrap_err().to_string()
 }

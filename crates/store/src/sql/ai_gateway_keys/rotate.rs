@@ -54,7 +54,7 @@ pub(crate) async fn replace(
     key: &Authorised<GatewayKey>,
     new: &GatewayKeyRotation,
 ) -> Result<(), StoreError> {
-    let values = args![key.id, &*new.secret_prefix, &*new.hashed_secret];
+    let values = args![key.id, &*new.secret_prefix, new.secret_hash];
     conn.execute(REPLACE, values).await.map(drop)
 }
 

@@ -73,7 +73,7 @@ pub(crate) async fn tokens(
     conn: Conn<'_>,
     hashes: &HashSet<SecretHash>,
 ) -> Result<HashMap<[u8; 32], (TokenId, UserId)>, StoreError> {
-    let rows = hashes.iter().map(|hash| args![hash.as_bytes().as_slice()]).collect();
+    let rows = hashes.iter().map(|hash| args![*hash]).collect();
     let mut found = HashMap::new();
     for row in TOKENS.run(conn, rows).await? {
         if let Ok(hash) = row.bytes("token_hash")?.as_slice().try_into() {

@@ -104,7 +104,7 @@ fn validate(app: &App, body: &KeyCreate, secret: &GatewayKeySecret) -> Result<Ai
         created_at: app.ambient.now(),
         name: name.to_string(),
         secret_prefix: secret.prefix().to_owned(),
-        hashed_secret: secret.hash().as_bytes().to_vec(),
+        secret_hash: secret.hash(),
         description: body.description.clone(),
         expires_at,
         providers: None,

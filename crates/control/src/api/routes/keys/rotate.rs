@@ -91,7 +91,7 @@ async fn rotate(
     let secret = GatewayKeySecret::generate(&app.ambient);
     let rotation = GatewayKeyRotation {
         secret_prefix: secret.prefix().to_owned(),
-        hashed_secret: secret.hash().as_bytes().to_vec(),
+        secret_hash: secret.hash(),
         grace: Duration::from_secs(body.grace_seconds.into()),
         force: body.force,
     };

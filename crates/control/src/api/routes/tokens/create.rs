@@ -90,7 +90,7 @@ async fn create(
         user: user_id.into(),
         name: name.to_string(),
         secret_prefix: secret.prefix().to_owned(),
-        hashed_secret: secret.hash().as_bytes().to_vec(),
+        secret_hash: secret.hash(),
         scopes,
         expires_at: Some(now.plus(lifetime)),
     };
