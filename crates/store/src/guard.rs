@@ -136,7 +136,7 @@ impl<R: Guarded> Found<R> {
 
 impl Found<User> {
     /// The user, if the caller may do this to what the user owns.
-    pub(crate) fn as_owner(
+    pub(crate) fn owner_for(
         self,
         caller: &Caller,
         action: Action,

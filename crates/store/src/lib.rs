@@ -48,7 +48,7 @@ pub use rows::ai_gateway_keys::{
 };
 pub use rows::audit::{ActorKind, AuditEntry, AuditFilter, AuditInsert, AuditOutcome};
 pub use rows::changes::{Change, Changes, RevokedTokens};
-pub use rows::idempotency::{Idempotency, Operation, RememberedAnswer};
+pub use rows::idempotency::{Idempotency, Operation, RememberedAnswer, SealedAnswer};
 pub use rows::interceptions::{InterceptionDetail, InterceptionFilter, InterceptionSummary, ReplicaStamp, TokenSums};
 pub use rows::providers::{
     Provider, ProviderInsert, ProviderKey, ProviderKeyInsert, ProviderPatch, ProviderRef, WantedKey,

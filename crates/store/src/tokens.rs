@@ -113,7 +113,7 @@ impl Store {
         let claim = self.claim(&mut tx, caller, Operation::TokenInsert, idempotency).await?;
         tx.lock(Lock::Accounts).await?;
         let found = sql::users::find(tx.conn(), &new.user).await?;
-        let user = found.as_owner(caller, Action::Create, Resource::Token)?;
+        let user = found.owner_for(caller, Action::Create, Resource::Token)?;
         if let Principal::User(user) = &caller.principal
             && !user.scopes.cover(&new.scopes)
         {

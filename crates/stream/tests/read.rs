@@ -1,7 +1,5 @@
 //! Bounded reads and discards.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod support;
 
 use bytes::Bytes;

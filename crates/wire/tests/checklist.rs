@@ -1,5 +1,7 @@
 //! Holds `docs/checklists.md`, "Add a provider type": no product code but what it lists names a provider type.
 
+#![expect(clippy::unwrap_used, reason = "a test's helpers may panic")]
+
 use lychgate_types::provider::ProviderType;
 use std::collections::BTreeSet;
 use std::fs;

@@ -34,14 +34,17 @@ impl Operation {
     }
 }
 
+/// Makes the whole answer from the row as it is after the change. Sealed, since it shows a secret.
+pub type SealedAnswer<'a, Row> = Box<dyn FnOnce(&Row) -> Result<Vec<u8>, SealError> + Send + 'a>;
+
 /// Has the answer to a request remembered, in the transaction of the change itself.
 pub struct Idempotency<'a, Row> {
     /// The client's key, at most 255 characters.
     pub key: String,
     /// Tells the same request from another one under the same key.
     pub request_fingerprint: [u8; 32],
-    /// Makes the whole answer from the row as it is after the change. Sealed, since it shows a secret.
-    pub answer: Box<dyn FnOnce(&Row) -> Result<Vec<u8>, SealError> + Send + 'a>,
+    /// What a repeated request gets.
+    pub answer: SealedAnswer<'a, Row>,
 }
 
 impl<Row> std::fmt::Debug for Idempotency<'_, Row> {

@@ -59,7 +59,7 @@ pub(crate) async fn ai_gateway_key_create(
     Json(body): Json<KeyCreate>,
 ) -> Result<Response, ApiError> {
     let once = ShownOnce::new(&app, &caller, Operation::AiGatewayKeyInsert, idempotency_key, &body)?;
-    once.answer(StatusCode::CREATED, create(&app, &caller, &body, &once))
+    once.answer(StatusCode::CREATED, Box::pin(create(&app, &caller, &body, &once)))
         .await
 }
 

@@ -69,7 +69,7 @@ pub(crate) async fn ai_gateway_key_rotate(
 ) -> Result<Response, ApiError> {
     let request = (&key, &body);
     let once = ShownOnce::new(&app, &caller, Operation::AiGatewayKeyRotate, idempotency_key, &request)?;
-    once.answer(StatusCode::OK, rotate(&app, &caller, &key, &body, &once))
+    once.answer(StatusCode::OK, Box::pin(rotate(&app, &caller, &key, &body, &once)))
         .await
 }
 

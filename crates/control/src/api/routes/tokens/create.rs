@@ -62,8 +62,11 @@ pub(crate) async fn token_create(
     Json(body): Json<TokenCreate>,
 ) -> Result<Response, ApiError> {
     let once = ShownOnce::new(&app, &caller, Operation::TokenInsert, idempotency_key, &body)?;
-    once.answer(StatusCode::CREATED, create(&app, &caller, own.user_id, &body, &once))
-        .await
+    once.answer(
+        StatusCode::CREATED,
+        Box::pin(create(&app, &caller, own.user_id, &body, &once)),
+    )
+    .await
 }
 
 async fn create(
