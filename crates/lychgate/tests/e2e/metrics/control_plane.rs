@@ -70,7 +70,7 @@ both_engines! {
         ] {
             assert_eq!(now.number(series), number, "{series}");
         }
-        assert!(now.number("lychgate_gateway_key_refusals_total{reason=\"unknown\"}") >= 1.0);
+        assert!(now.number("lychgate_gateway_key_refusals_total{reason=\"key_unknown\"}") >= 1.0);
 
         // Who is drained says so, who is killed is attached no more.
         let second = app.replica("edge-2").await;
