@@ -1,4 +1,4 @@
-//! The feed of changes that replicas must hear of. Each is written in the transaction of the change itself, and every control
+//! The feed of changes that replicas must learn of. Each is written in the transaction of the change itself, and every control
 //! plane reads the feed on.
 //!
 //! Numbers grow by one and become visible in their order, so a reader that has seen `n` has seen all up to `n`. What is older
@@ -17,7 +17,7 @@ use std::time::Duration;
 /// How long the feed remembers.
 pub(crate) const KEPT: Duration = Duration::from_secs(24 * 3600);
 
-/// Wakes whoever waits for changes that other control planes made.
+/// Wakes a task that waits for changes that other control planes made.
 pub struct ChangeListener(Listener);
 
 impl std::fmt::Debug for ChangeListener {

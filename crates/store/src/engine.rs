@@ -116,7 +116,7 @@ impl Engine {
 }
 
 /// Begins a transaction, in a task of its own: one whose beginning is given up half-way would stay open on a connection that goes
-/// back to the pool, and whoever comes next would see the database as it was then.
+/// back to the pool, and its next user would see the database as it was then.
 async fn begun(pool: &PgPool, statement: &'static str) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
     let pool = pool.clone();
     let beginning = tokio::spawn(async move { pool.begin_with(statement).await });

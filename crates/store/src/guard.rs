@@ -117,7 +117,7 @@ impl<R> Found<R> {
 }
 
 impl<R: Guarded> Found<R> {
-    /// How the audit log names the row, whoever may know of it; `None` where there is none.
+    /// How the audit log names the row, whether or not the caller may know of it; `None` where there is none.
     pub(crate) fn audited(&self) -> Option<AuditTarget> {
         self.0.as_ref().map(R::audited)
     }

@@ -160,7 +160,7 @@ impl Store {
         sql::count_live(held.conn(), self.lost_before(), keys).await
     }
 
-    /// The replicas of one gateway key that did not say goodbye, those that attached first, first; 200 at most.
+    /// The replicas of one gateway key that did not detach, in the order in which they attached; 200 at most.
     pub async fn ai_gateway_key_replicas(
         &self,
         caller: &Caller,

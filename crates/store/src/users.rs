@@ -87,7 +87,7 @@ impl Store {
         mutation.settle(done).await
     }
 
-    /// Makes the very first user with a token, which belongs to the new user whoever `token.user` names. `None`: there are
+    /// Makes the very first user with a token, which belongs to the new user, not to `token.user`. `None`: there are
     /// users, or were.
     pub async fn users_bootstrap(
         &self,

@@ -188,7 +188,7 @@ impl TestDb {
             .expect("the list of processes")
     }
 
-    /// Cuts every connection to the database and lets nobody in, or lets everybody in again. PostgreSQL only.
+    /// Cuts every connection to the database and refuses new ones, or accepts them again. PostgreSQL only.
     pub async fn accept_connections(&self, everybody: bool) {
         let Place::Postgres { admin, name } = &self.place else {
             panic!("a file can't be shut");
@@ -269,7 +269,7 @@ pub async fn clone_on(url: &str) -> String {
     name
 }
 
-/// Removes a database that [`clone_on`] made, whoever uses it.
+/// Removes a database that [`clone_on`] made, even if it is in use.
 pub async fn remove_from(url: &str, name: &str) {
     let admin: PgConnectOptions = url.parse().expect("a PostgreSQL URL");
     let mut server = admin.connect().await.expect("the server answers");

@@ -1,6 +1,6 @@
 //! Rotation of gateway keys: a new secret in the place of the present one, which goes on working for a while. At any time at
-//! most two secrets of a key work. A replaced secret is remembered for longer than it works, so that whoever still shows it
-//! hears that it was rotated rather than that it is unknown.
+//! most two secrets of a key work. A replaced secret is remembered for longer than it works, so that a replica which still
+//! presents it is told "rotated" rather than "unknown".
 
 use crate::connect::Store;
 use crate::error::{RuleBroken, StoreError};

@@ -1,4 +1,4 @@
-//! Changing a gateway key: what it is called, until when it lets in, what it serves, and where from. Not its name, which
+//! Changing a gateway key: what it is called, until when it works, what it serves, and where from. Not its name, which
 //! operators and audit entries hold on to, and not its secret (`rotate`).
 
 use crate::connect::Store;

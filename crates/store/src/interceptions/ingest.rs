@@ -135,7 +135,7 @@ impl Store {
     }
 }
 
-/// A replica names itself, but it can't pass for one that came in by another key.
+/// A replica names itself, but it can't pass for one that attached with another key.
 async fn own_id(
     conn: Conn<'_>,
     stamp: ReplicaStamp,

@@ -21,7 +21,7 @@ pub struct GatewayKey {
     pub last_used_at: Option<Timestamp>,
     /// The operator's own words.
     pub description: Option<String>,
-    /// From when on it lets nobody in; `None`: never.
+    /// When it expires; `None`: never.
     pub expires_at: Option<Timestamp>,
     /// Who made it.
     pub created_by: Option<UserRef>,
@@ -29,7 +29,7 @@ pub struct GatewayKey {
     pub disabled_at: Option<Timestamp>,
     /// When it got its present secret; `None`: when it was made.
     pub rotated_at: Option<Timestamp>,
-    /// Until when the secret before lets in, too; `None` when no grace runs.
+    /// Until when the previous secret works, too; `None` outside a grace period.
     pub previous_valid_until: Option<Timestamp>,
     /// The providers that it serves; `None`: all. Those that were deleted meanwhile are left out.
     pub providers: Option<Vec<ProviderRef>>,
@@ -38,14 +38,14 @@ pub struct GatewayKey {
 }
 
 impl GatewayKey {
-    /// Whether it lets replicas in at this moment.
+    /// Whether replicas can authenticate with it at this moment.
     pub fn state(&self, now: Timestamp) -> KeyState {
         KeyState::of(self.disabled_at, self.expires_at, now)
     }
 }
 
 lychgate_types::text_enum! {
-    /// Whether a gateway key lets replicas in.
+    /// Whether replicas can authenticate with a gateway key.
     KeyState {
         /// It does.
         Active = "active",
@@ -83,7 +83,7 @@ pub struct AiGatewayKeyInsert {
     pub secret_hash: SecretHash,
     /// At most 500 characters.
     pub description: Option<String>,
-    /// From when on it shall let nobody in.
+    /// When it shall expire.
     pub expires_at: Option<Timestamp>,
     /// The providers that it shall serve (`Store::ai_gateway_key_providers`); `None`: all.
     pub providers: Option<Vec<ProviderId>>,
@@ -107,7 +107,7 @@ pub struct KeyAuthentication {
     pub name: String,
     /// Of the secret shown, for the audit log.
     pub secret_prefix: String,
-    /// Whether the key lets its holder in.
+    /// Whether the key can be used to authenticate.
     pub state: KeyState,
     /// Whether the secret shown is still good for it.
     pub secret: SecretState,
@@ -149,7 +149,7 @@ pub struct KeyExpiry {
     pub id: GatewayKeyId,
     /// Its name.
     pub name: String,
-    /// When it stops letting in.
+    /// When that is.
     pub expires_at: Timestamp,
 }
 
@@ -158,9 +158,9 @@ pub struct KeyExpiry {
 pub struct GatewayKeyPatch {
     /// At most 500 characters.
     pub description: Option<Option<String>>,
-    /// From when on it shall let nobody in.
+    /// When it shall expire.
     pub expires_at: Option<Option<Timestamp>>,
-    /// Whether it shall let nobody in from now on, until it is enabled again.
+    /// Whether it is disabled from now on, until it is enabled again.
     pub disabled: Option<bool>,
     /// The providers that it shall serve (`Store::ai_gateway_key_providers`).
     pub providers: Option<Option<Vec<ProviderId>>>,

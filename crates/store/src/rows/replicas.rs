@@ -12,7 +12,7 @@ pub struct Replica {
     pub id: ReplicaId,
     /// When it first attached.
     pub created_at: Timestamp,
-    /// The gateway key that it came in by; it may be deleted by now.
+    /// The gateway key that it attached with; it may be deleted by now.
     pub gateway_key: KeyRef,
     /// How it introduced itself.
     pub told: ReplicaTold,
@@ -71,7 +71,7 @@ lychgate_types::text_enum! {
 /// Which replicas are wanted; all that is given must fit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReplicaFilter {
-    /// Those that came in by this gateway key.
+    /// Those that attached with this gateway key.
     pub gateway_key: Option<NameOrId<GatewayKeyId>>,
     /// Those in this state.
     pub state: Option<ReplicaState>,

@@ -1,4 +1,4 @@
-//! The registry of replicas. Whoever has not been heard since the time in `$1` is lost, whatever its row says.
+//! The registry of replicas. A replica without a heartbeat since the time in `$1` is lost, whatever its row says.
 
 use crate::engine::{Args, Bulk, Conn, Row, args, clean, cut};
 use crate::error::StoreError;
@@ -255,7 +255,7 @@ pub(crate) async fn count(conn: Conn<'_>, lost_before: Timestamp) -> Result<Vec<
     rows.iter().map(read).collect()
 }
 
-/// The key that a replica came in by; `None` if the registry does not know the replica.
+/// The key that a replica attached with; `None` if the registry does not know the replica.
 pub(crate) async fn key_of(conn: Conn<'_>, id: ReplicaId) -> Result<Option<GatewayKeyId>, StoreError> {
     let row = conn.optional(KEY_OF, args![id]).await?;
     row.map(|row| row.id("gateway_key_id")).transpose()
