@@ -4,6 +4,7 @@
 
 mod audit;
 mod changes;
+mod checklists;
 mod connect;
 mod gateway_key_constraints;
 mod gateway_key_rotation;
