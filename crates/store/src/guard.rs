@@ -163,11 +163,12 @@ impl<R> Deref for Authorised<R> {
     }
 }
 
-/// Whether the caller may do this to any such row at all; if not, the refusal that another user's row would get.
+/// Whether there is a reason to look a row up: the caller may do this to some such row, or has rows of its own, whose refusal is
+/// another one. If not, the refusal that another user's row would get.
 pub(crate) fn may<R: Guarded>(caller: &Caller, action: Action) -> Result<(), Denial> {
     let to = |target| authorise(&caller.principal, action, R::RESOURCE, target);
     to(R::ABSENT).or_else(|denial| match caller.principal.user_id() {
-        Some(user) if R::ABSENT == ANOTHER_USERS && to(Target::OwnedBy(user)).is_ok() => Ok(()),
+        Some(user) if R::ABSENT == ANOTHER_USERS && to(Target::OwnedBy(user)) != Err(denial) => Ok(()),
         _ => Err(denial),
     })
 }

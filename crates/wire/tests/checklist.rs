@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 const EXAMPLES: &[&str] = &[
     "crates/control/src/api/routes/providers/create.rs", // the API document's example
     "crates/control/src/simulation/",
+    "crates/gateway/src/testing.rs",
     "crates/testkit/",
 ];
 /// Where every type has its entry.

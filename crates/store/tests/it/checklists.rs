@@ -5,7 +5,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 const CHECKLISTS: &str = include_str!("../../../../docs/checklists.md");
-const OURS: [&str; 3] = ["Add a query", "Change the schema", "Add a change that replicas must hear of"];
+const OURS: [&str; 3] = [
+    "Add a query",
+    "Change the schema",
+    "Add a change that replicas must hear of",
+];
 
 /// What the checklist of this title says.
 fn section(title: &str) -> &'static str {
