@@ -91,13 +91,13 @@ fn no_fault_loses_a_record_or_serves_a_revoked_token() {
     );
     let mut failed = failed.into_inner().unwrap();
     failed.sort_by_key(|(seed, _)| *seed);
-    let told: Vec<_> = failed
+    let summary: Vec<_> = failed
         .iter()
         .map(|(seed, outcome)| format!("{FIRST}={seed}: {}", outcome.violations[0]))
         .collect();
     if let Some((seed, outcome)) = failed.first() {
-        eprintln!("all that happened with seed {seed}:\n{}", outcome.events);
-        panic!("{} of {count} seeds fail:\n{}", failed.len(), told.join("\n"));
+        eprintln!("everything that happened with seed {seed}:\n{}", outcome.events);
+        panic!("{} of {count} seeds fail:\n{}", failed.len(), summary.join("\n"));
     }
     // A simulation in which hardly anything happens would prove nothing.
     assert!(count < USUAL || (admitted > 20 * count && committed > 10 * count));

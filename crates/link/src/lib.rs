@@ -2,7 +2,7 @@
 //!
 //! [`ControlLink`] is the whole conversation in the product's own types. A control plane implements it once; the embedded
 //! gateway calls that implementation directly, and a standalone replica calls it through [`client::GrpcLink`], which speaks
-//! gRPC (`lychgate.link.v1`) to [`server`]. The data plane can't tell the two apart.
+//! gRPC (`lychgate.link.v1`) to [`server`]. The data plane can't tell them apart.
 //!
 //! Not here: what a control plane answers (crate `control`) and what a replica does with it (crate `gateway`).
 

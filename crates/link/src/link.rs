@@ -87,7 +87,7 @@ pub struct Heartbeat {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Down {
     /// The sequence number that this message continues from. A replica at another position has missed a message: it forgets its
-    /// leases and attaches anew. Meaningless in a close, and in the first message of an attachment that is not resumed.
+    /// leases and attaches again. Meaningless in a close, and in the first message of an attachment that is not resumed.
     pub after: u64,
     /// The sequence number that this message brings the replica to.
     pub sequence: u64,

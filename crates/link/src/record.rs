@@ -24,14 +24,13 @@ impl EncodedRecord {
         }
     }
 
-    /// Encodes a record behind what stands in the buffer, for one who keeps buffers.
+    /// Appends a record to a buffer, for a caller that reuses buffers.
     pub fn encode_to(record: InterceptionRecord, buffer: &mut Vec<u8>) {
-        // A growing buffer is never too small, the only error there is.
+        // The only error is a buffer that is too small, and this one grows.
         let _ = wire::Interception::from(record).encode(buffer);
     }
 
-    /// Takes back what [`Self::bytes`] gave. Reads no more of it than its id; whether the rest can be read is for
-    /// [`Self::decode`] to say.
+    /// Takes back what [`Self::bytes`] returned. Reads only the id; [`Self::decode`] says whether the rest is readable.
     pub fn from_bytes(bytes: Bytes) -> Result<Self, BadMessage> {
         let head = wire::InterceptionHead::decode(bytes.clone()).map_err(|_| BadMessage("interception"))?;
         let id = InterceptionId::from_uuid(read_id(&head.id, "interception.id")?);
@@ -232,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_named_but_not_read_is_told_apart() {
+    fn a_record_whose_id_is_readable_is_told_apart_from_one_without() {
         let head = wire::InterceptionHead { id: vec![7; 16] };
         let named = EncodedRecord::from_bytes(bytes(&head)).unwrap();
         assert_eq!(named.id().as_uuid().as_bytes(), &[7; 16]);

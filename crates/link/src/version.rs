@@ -8,7 +8,7 @@ pub const PROTOCOL: ProtocolVersion = ProtocolVersion { major: 1, minor: 1 };
 pub struct ProtocolVersion {
     /// Changes when old and new can't understand each other.
     pub major: u32,
-    /// Grows when messages are added that an older control plane does not know.
+    /// Grows when a replica sends something that an older control plane must understand.
     pub minor: u32,
 }
 
@@ -42,7 +42,7 @@ pub enum VersionRefusal {
 }
 
 impl ProtocolVersion {
-    /// Whether a control plane of this version takes a replica of that one.
+    /// Whether a control plane of this version accepts a replica of that one.
     pub const fn accepts(self, replica: Self) -> Result<(), VersionRefusal> {
         let control_plane = self;
         if replica.major > self.major || (replica.major == self.major && replica.minor > self.minor) {

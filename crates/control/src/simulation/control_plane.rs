@@ -1,20 +1,21 @@
 //! A control plane: the product's own attachments, mailboxes, key sessions, feed and order of look-ups, over the simulated
 //! database.
 
+mod lookups;
+
 use super::cluster::Cluster;
 use super::signal::Signal;
 use crate::link::authorization::authorization;
-use crate::link::handshake::{self, Lookups};
+use crate::link::handshake;
 use crate::link::key_check::check_cached;
 use crate::link::service::truncated;
 use crate::state::attachments::{Attachments, Detachment, ReplicaIdentity};
 use crate::state::configuration::Loaded;
 use crate::state::feed::Feed;
 use crate::state::key_cache::KeySession;
-use crate::state::outbox::Beginning;
-use async_trait::async_trait;
-use lychgate_link::{Attachment, Authorization, Configuration, EncodedRecord, Heartbeat, Hello, LinkError, Receipt};
-use lychgate_store::{Changes, KeyRef, ReplicaAttachment, TokenAuthentication};
+use lookups::CallLookups;
+use lychgate_link::{Attachment, Authorization, EncodedRecord, Heartbeat, Hello, LinkError, Receipt};
+use lychgate_store::{Changes, KeyRef, ReplicaAttachment};
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{ControlPlaneId, GatewayKeyId, KeyRefusal};
 use std::collections::HashMap;
@@ -29,7 +30,7 @@ use tokio::time::{Instant, sleep, timeout};
 const FEED_EVERY: Duration = Duration::from_secs(1);
 const KEYS_EVERY: Duration = Duration::from_millis(500);
 /// How long an answer waits until replicas were notified.
-const TOLD: Duration = Duration::from_secs(2);
+const NOTIFY_LIMIT: Duration = Duration::from_secs(2);
 /// Changes read at once: few, so that there are several parts.
 const PART: usize = 3;
 
@@ -198,7 +199,7 @@ impl ControlPlane {
 
     /// What the handler of a revocation does between its commit and its answer.
     pub(super) async fn tokens_revoked(&self, tokens: &[SecretHash]) {
-        if !matches!(timeout(TOLD, self.catch_up()).await, Ok(Ok(_))) {
+        if !matches!(timeout(NOTIFY_LIMIT, self.catch_up()).await, Ok(Ok(_))) {
             self.attachments.push_revoked(tokens);
         }
     }
@@ -271,58 +272,4 @@ async fn sweep(control_plane: Arc<ControlPlane>) {
 
 async fn discard(mut detachments: mpsc::UnboundedReceiver<Detachment>) {
     while detachments.recv().await.is_some() {}
-}
-
-/// One call of a replica.
-struct CallLookups<'a> {
-    control_plane: &'a ControlPlane,
-    session: Arc<KeySession>,
-}
-
-#[async_trait]
-impl Lookups for CallLookups<'_> {
-    async fn refresh_key(&self) -> Result<(), LinkError> {
-        self.control_plane.look_key_up(&self.session).await
-    }
-
-    fn check_key(&self) -> Result<(), LinkError> {
-        check_cached(&self.session, None)
-    }
-
-    async fn beginning(&self, applied: u64) -> Result<Beginning, LinkError> {
-        if applied == 0 {
-            return Ok(Beginning::Anew);
-        }
-        self.control_plane.cluster.look_up().await?;
-        let database = self.control_plane.cluster.database();
-        Ok(database
-            .revoked_since(applied)
-            .map_or(Beginning::Anew, |revoked| Beginning::Resumed {
-                after: applied,
-                revoked,
-                upto: database.last(),
-            }))
-    }
-
-    async fn configuration(&self) -> Result<Arc<Configuration>, LinkError> {
-        self.control_plane.cluster.look_up().await?;
-        Ok(self.control_plane.cluster.database().configuration())
-    }
-
-    async fn record_attachment(&self, by: &ReplicaIdentity) -> Result<bool, LinkError> {
-        self.control_plane.cluster.look_up().await?;
-        Ok(self
-            .control_plane
-            .cluster
-            .database()
-            .is_drained(by.attachment.replica_id))
-    }
-
-    async fn token(&self, token: &SecretHash) -> Result<Option<TokenAuthentication>, LinkError> {
-        self.control_plane.cluster.look_up().await?;
-        let found = self.control_plane.cluster.database().token(token);
-        // The answer takes time as well: the database may have moved on.
-        self.control_plane.cluster.answer().await;
-        Ok(found)
-    }
 }

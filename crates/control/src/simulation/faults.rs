@@ -25,6 +25,7 @@ pub(super) enum Fault {
     Stopped,
     Disk,
     Rotation,
+    WrongKey,
     Disabled,
     Deleted,
     Drain,
@@ -32,7 +33,7 @@ pub(super) enum Fault {
     Pruned,
 }
 
-pub(super) const ALL: [Fault; 16] = [
+pub(super) const ALL: [Fault; 17] = [
     Fault::Network,
     Fault::Partition,
     Fault::ControlPlane,
@@ -44,6 +45,7 @@ pub(super) const ALL: [Fault; 16] = [
     Fault::Stopped,
     Fault::Disk,
     Fault::Rotation,
+    Fault::WrongKey,
     Fault::Disabled,
     Fault::Deleted,
     Fault::Drain,
@@ -85,6 +87,7 @@ pub(super) async fn inject(cluster: Arc<Cluster>, fault: Fault) {
         }
         Fault::Disk => disk(&cluster, host, lasts.min(Duration::from_secs(6))).await,
         Fault::Rotation => rotation(&cluster, host, lasts).await,
+        Fault::WrongKey => wrong_key(&cluster, host, lasts).await,
         Fault::Disabled => disabled(&cluster, host, lasts).await,
         Fault::Deleted => deleted(&cluster, host),
         Fault::Drain => drain(&cluster, host, control_plane).await,
@@ -189,6 +192,18 @@ async fn rotation(cluster: &Cluster, host: usize, grace: Duration) {
     cluster.database().rotate(key, secret.clone(), Instant::now() + grace);
     sleep(grace.mul_f64(f64::from(cluster.rng.pick(&[10, 50, 99, 150])) / 100.0)).await;
     write_key_files(cluster, key, &secret);
+}
+
+/// Writes a secret that no key has into a replica's file, and corrects it. A replica that runs goes on with the previous one.
+async fn wrong_key(cluster: &Cluster, host: usize, lasts: Duration) {
+    let place = &cluster.hosts[host];
+    let wrong = GatewayKeySecret::generate(&cluster.ambient);
+    cluster.log(&format!("replica {host} is given a wrong secret"));
+    cluster.model(host).key_changed();
+    place.key_file.send_replace(wrong);
+    sleep(lasts).await;
+    let right = cluster.database().secret(place.key);
+    write_key_files(cluster, place.key, &right);
 }
 
 /// Writes a secret into the key files of all replicas that have this key.

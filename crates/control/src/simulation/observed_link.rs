@@ -49,14 +49,14 @@ impl ObservedLink {
 impl ControlLink for ObservedLink {
     async fn attach(&self, hello: Hello, heartbeats: watch::Receiver<Heartbeat>) -> Result<Attachment, LinkError> {
         let (cluster, host) = (&self.cluster, self.host);
-        let asked = hello.resume_after;
-        cluster.model(host).attach(asked);
-        cluster.log(&format!("replica {host} attaches from {asked} on"));
+        let resume_after = hello.resume_after;
+        cluster.model(host).attach(resume_after);
+        cluster.log(&format!("replica {host} attaches from {resume_after} on"));
         match self.client.attach(hello, heartbeats).await {
             Ok(attachment) => {
                 let control_plane = self.attached_to.load(Ordering::Relaxed);
                 let whose = (cluster, host, self.process);
-                let observed = Observed::new(whose, asked, control_plane, attachment);
+                let observed = Observed::new(whose, resume_after, control_plane, attachment);
                 let events = stream::unfold(observed, |mut observed| async move {
                     let event = observed.next().await?;
                     Some((event, observed))
@@ -109,7 +109,7 @@ struct Question<'a> {
 impl<'a> Question<'a> {
     fn new(link: &'a ObservedLink, token: SecretHash) -> Self {
         let number = link.cluster.database().number(&token);
-        // What a process had asked goes on for a while when it is gone.
+        // Look-ups of a process go on for a while after its end.
         let token = number.filter(|_| link.runs());
         if let Some(token) = token {
             link.cluster.model(link.host).lookup_started(token);

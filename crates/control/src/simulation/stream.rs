@@ -121,7 +121,7 @@ pub(super) struct Observed {
     number: u64,
     control_plane: usize,
     /// The position that was attached from.
-    asked: u64,
+    resume_after: u64,
     begun: bool,
     over: bool,
     events: Events,
@@ -140,7 +140,7 @@ impl Observed {
     /// The stream of a process of a replica that attached from a position on, to a control plane.
     pub(super) fn new(
         (cluster, host, process): (&Arc<Cluster>, usize, u64),
-        asked: u64,
+        resume_after: u64,
         control_plane: usize,
         attachment: Attachment,
     ) -> Self {
@@ -150,7 +150,7 @@ impl Observed {
             process,
             number: cluster.next(),
             control_plane,
-            asked,
+            resume_after,
             begun: false,
             over: false,
             events: attachment.events,
@@ -198,7 +198,7 @@ impl Observed {
         let mut model = cluster.model(host);
         match &down.message {
             Message::Configuration { resumed, .. } => {
-                let resumed = *resumed && down.after == self.asked;
+                let resumed = *resumed && down.after == self.resume_after;
                 cluster.log(&format!(
                     "replica {host} is attached to {}, resumed: {resumed}, at {}",
                     self.control_plane, down.sequence

@@ -2,7 +2,7 @@
 //! set of hashes. So a replica that reads slowly holds up nobody, and one that reads nothing is detached.
 //!
 //! Each message carries the positions in the feed of changes from which and to which it brings the replica. Only revocations
-//! depend on that order: configuration and drain are sent anew at each attachment. So a message may overtake another that waits,
+//! depend on that order: configuration and drain are sent again at each attachment. So a message may overtake another that waits,
 //! but none may claim a position for which a revocation still waits.
 
 use futures_util::stream::{self, BoxStream, StreamExt};
@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
-/// So many revoked tokens wait for one replica at most; one with more attaches anew and asks again about every token.
+/// So many revoked tokens wait for one replica at most; one with more attaches again and looks every token up again.
 pub(crate) const MOST_REVOKED: u32 = 50_000;
 /// So many go into one message at most.
 const REVOKED_PER_MESSAGE: usize = 10_000;
@@ -51,7 +51,7 @@ struct State {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Beginning {
     /// The replica forgets its leases.
-    Anew,
+    Fresh,
     /// The replica continues from its own position in the feed.
     Resumed {
         /// That position.
@@ -138,7 +138,7 @@ impl Mailbox {
         self.change(|state| state.close = state.close.or(Some(reason)));
     }
 
-    /// Ends without a message: the replica has attached anew, or should.
+    /// Ends without a message: the replica has attached again, or should.
     pub(crate) fn end(&self) {
         self.change(|state| state.ended = true);
     }

@@ -200,8 +200,8 @@ pub(crate) struct Attached {
     pub(crate) providers: Vec<String>,
     /// Whether leases are still good.
     pub(crate) resumed: bool,
-    /// The place in the feed of changes that it has been brought to.
-    pub(crate) place: u64,
+    /// Its position in the feed of changes.
+    pub(crate) position: u64,
 }
 
 impl Attached {
@@ -213,7 +213,7 @@ impl Attached {
             heartbeats,
             providers: vec![],
             resumed: false,
-            place: 0,
+            position: 0,
         };
         match attached.event().await {
             Some(Ok(Down {
@@ -227,7 +227,7 @@ impl Attached {
                 sequence,
             })) => {
                 attached.providers = first.providers.iter().map(|p| p.name.to_string()).collect();
-                (attached.resumed, attached.place) = (resumed, sequence);
+                (attached.resumed, attached.position) = (resumed, sequence);
                 assert!(after <= sequence);
                 Ok(attached)
             }
@@ -251,9 +251,9 @@ impl Attached {
         })) = &event
             && !matches!(message, Message::Close(_))
         {
-            assert_eq!(*after, self.place, "a gap before {message:?}");
+            assert_eq!(*after, self.position, "a gap before {message:?}");
             assert!(after <= sequence);
-            self.place = *sequence;
+            self.position = *sequence;
         }
         event
     }

@@ -6,5 +6,5 @@ mod authorize;
 mod deliver;
 mod key_bounds;
 mod key_rotation;
-mod planes;
 mod resume;
+mod several;

@@ -130,15 +130,15 @@ mod tests {
     }
 
     /// Makes one call; `behave` says how each control plane answers. Returns the answer, and which were called.
-    async fn ask(
+    async fn call(
         pool: &Pool<()>,
         deadlines: Deadlines,
         behave: impl Fn(char) -> Option<Result<char, LinkError>> + Sync,
     ) -> (Result<char, LinkError>, String) {
-        let asked = Mutex::new(String::new());
+        let called = Mutex::new(String::new());
         let answer = pool
             .call(deadlines, |endpoint, _| {
-                asked.lock().unwrap().push(name(&endpoint));
+                called.lock().unwrap().push(name(&endpoint));
                 let answer = behave(name(&endpoint));
                 async move {
                     match answer {
@@ -148,22 +148,28 @@ mod tests {
                 }
             })
             .await;
-        (answer, asked.into_inner().unwrap())
+        (answer, called.into_inner().unwrap())
     }
 
-    fn away() -> Option<Result<char, LinkError>> {
+    fn unreachable_answer() -> Option<Result<char, LinkError>> {
         Some(Err(LinkError::Unreachable("gone".into())))
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_that_fails_is_skipped_and_backs_off() {
         let pool = pool(2);
-        let only_1 = |name| if name == '0' { away() } else { Some(Ok(name)) };
+        let only_1 = |name| {
+            if name == '0' {
+                unreachable_answer()
+            } else {
+                Some(Ok(name))
+            }
+        };
         let mut failures = 0;
         for _ in 0..50 {
-            let (answer, asked) = ask(&pool, DEADLINES, only_1).await;
+            let (answer, called) = call(&pool, DEADLINES, only_1).await;
             assert_eq!(answer, Ok('1'));
-            failures += asked.matches('0').count();
+            failures += called.matches('0').count();
         }
         assert_eq!(failures, 1, "no time passed");
         tokio::time::advance(LONG).await;
@@ -173,34 +179,34 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn when_all_back_off_a_call_fails_at_once_until_it_is_time_to_try() {
         let pool = pool(2);
-        let gone = LinkError::Unreachable("gone".into());
-        let (answer, asked) = ask(&pool, DEADLINES, |_| away()).await;
-        assert_eq!((answer, asked.len()), (Err(gone.clone()), 2));
+        let error = LinkError::Unreachable("gone".into());
+        let (answer, called) = call(&pool, DEADLINES, |_| unreachable_answer()).await;
+        assert_eq!((answer, called.len()), (Err(error.clone()), 2));
         assert_eq!(
-            ask(&pool, DEADLINES, |_| away()).await,
-            (Err(gone.clone()), String::new())
+            call(&pool, DEADLINES, |_| unreachable_answer()).await,
+            (Err(error.clone()), String::new())
         );
         let insistent = Deadlines {
             ignores_backoff: true,
             ..DEADLINES
         };
-        let (answer, asked) = ask(&pool, insistent, |_| away()).await;
-        assert_eq!((answer, asked.len()), (Err(gone), 2));
+        let (answer, called) = call(&pool, insistent, |_| unreachable_answer()).await;
+        assert_eq!((answer, called.len()), (Err(error), 2));
         tokio::time::advance(LONG).await;
-        assert!(ask(&pool, DEADLINES, |name| Some(Ok(name))).await.0.is_ok());
+        assert!(call(&pool, DEADLINES, |name| Some(Ok(name))).await.0.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_that_hangs_costs_a_part_of_the_time_and_the_last_gets_what_is_left() {
         let pool = pool(2);
         let begun = Instant::now();
-        let (answer, asked) = ask(&pool, DEADLINES, |_| None).await;
+        let (answer, called) = call(&pool, DEADLINES, |_| None).await;
         assert_eq!(answer, Err(LinkError::Unreachable("it did not answer in time".into())));
-        assert_eq!((asked.len(), begun.elapsed()), (2, DEADLINES.total));
+        assert_eq!((called.len(), begun.elapsed()), (2, DEADLINES.total));
         tokio::time::advance(LONG).await;
         let begun = Instant::now();
         let hangs = |name| (name != '0').then_some(Ok(name));
-        while ask(&pool, DEADLINES, hangs).await.1 != "01" {}
+        while call(&pool, DEADLINES, hangs).await.1 != "01" {}
         assert_eq!(begun.elapsed(), DEADLINES.attempt);
     }
 
@@ -208,20 +214,20 @@ mod tests {
     async fn an_error_that_is_an_answer_is_final() {
         let pool = pool(2);
         let internal = LinkError::Internal { request_id: "r".into() };
-        let (answer, asked) = ask(&pool, DEADLINES, |_| Some(Err(internal.clone()))).await;
-        assert_eq!((answer, asked.len()), (Err(internal.clone()), 1));
+        let (answer, called) = call(&pool, DEADLINES, |_| Some(Err(internal.clone()))).await;
+        assert_eq!((answer, called.len()), (Err(internal.clone()), 1));
         assert!(pool.endpoints.iter().all(|endpoint| endpoint.is_available()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_that_failed_is_probed_by_one_call_alone() {
         let pool = pool(1);
-        ask(&pool, DEADLINES, |_| away()).await.0.unwrap_err();
+        call(&pool, DEADLINES, |_| unreachable_answer()).await.0.unwrap_err();
         tokio::time::advance(LONG).await;
         let probe = pool.call(DEADLINES, |_, _| std::future::pending::<Result<char, LinkError>>());
         let mut probe = std::pin::pin!(probe);
         assert!((&mut probe).now_or_never().is_none());
-        assert_eq!(ask(&pool, DEADLINES, |name| Some(Ok(name))).await.1, "");
+        assert_eq!(call(&pool, DEADLINES, |name| Some(Ok(name))).await.1, "");
     }
 
     #[tokio::test]

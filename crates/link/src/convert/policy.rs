@@ -61,7 +61,7 @@ pub(super) fn read_policy(provider: &str, policy: &wire::Policy) -> ProviderPoli
 mod tests {
     use super::*;
 
-    /// Where each of [`ProviderPolicy::settings`] stands in the message, in their order.
+    /// Where each of [`ProviderPolicy::settings`] is in the message, in the same order.
     type Field = fn(&mut wire::Policy) -> &mut Option<u32>;
     const FIELDS: &[(&str, Field)] = &[
         ("retry.max_attempts", |policy| &mut policy.retry_max_attempts),

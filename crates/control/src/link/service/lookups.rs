@@ -47,12 +47,12 @@ impl Lookups for CallLookups<'_> {
 
     async fn beginning(&self, applied: u64) -> Result<Beginning, LinkError> {
         if applied == 0 {
-            return Ok(Beginning::Anew);
+            return Ok(Beginning::Fresh);
         }
         let (store, caller) = (&self.app.store, Caller::control_plane());
         let since = store.changes_tokens_revoked(&caller, applied, outbox::MOST_REVOKED);
         let since = since.await.map_err(|error| self.failed(&error))?;
-        Ok(since.map_or(Beginning::Anew, |since| Beginning::Resumed {
+        Ok(since.map_or(Beginning::Fresh, |since| Beginning::Resumed {
             after: applied,
             revoked: since.hashes,
             upto: since.upto,

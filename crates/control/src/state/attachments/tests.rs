@@ -52,7 +52,7 @@ async fn closing_a_key_reaches_its_own_attachments_only() {
             heartbeats.clone(),
         );
         let first = outbox::tests::configuration(1);
-        registration.into_attachment(&first, Beginning::Anew, false).events
+        registration.into_attachment(&first, Beginning::Fresh, false).events
     };
     let (mut one, mut two, mut embedded) = (
         register(Some(closed.clone())),

@@ -64,7 +64,7 @@ fn the_configuration_goes_first_and_the_newest_wins() {
     mailbox.post_revoked(&[hash(7), hash(7)], 6);
     mailbox.post_drain();
     assert_eq!(next(&mut events), "nothing");
-    mailbox.begin(&configuration(2), Beginning::Anew);
+    mailbox.begin(&configuration(2), Beginning::Fresh);
     mailbox.post_configuration(&configuration(1));
     assert_eq!(next(&mut events), "5-5 configuration 2");
     assert_eq!(next(&mut events), "5-6 revoked 7");
@@ -82,10 +82,14 @@ fn the_configuration_goes_first_and_the_newest_wins() {
 #[test]
 fn what_goes_down_continues_without_a_gap_and_no_place_is_claimed_before_its_revocations() {
     let (mailbox, mut events) = open(5);
-    mailbox.begin(&configuration(1), Beginning::Anew);
+    mailbox.begin(&configuration(1), Beginning::Fresh);
     assert_eq!(next(&mut events), "5-5 configuration 1");
     mailbox.post_revoked(&[], 8);
-    assert_eq!(next(&mut events), "nothing", "what concerns nobody is not told");
+    assert_eq!(
+        next(&mut events),
+        "nothing",
+        "nothing is sent for changes that concern no replica"
+    );
     mailbox.post_revoked(&[hash(1)], 9);
     mailbox.post_configuration(&configuration(2));
     mailbox.post_revoked(&[hash(2)], 10);
@@ -141,7 +145,7 @@ fn many_revocations_go_in_parts_and_too_many_end_it() {
         (0..count).map(bytes).collect()
     };
     let (mailbox, mut events) = open(1);
-    mailbox.begin(&configuration(1), Beginning::Anew);
+    mailbox.begin(&configuration(1), Beginning::Fresh);
     assert_eq!(next(&mut events), "1-1 configuration 1");
     mailbox.post_revoked(&many(25_000), 25_001);
     let mut seen = HashSet::new();
@@ -172,7 +176,7 @@ fn a_close_is_told_once_and_does_not_wait() {
     assert_eq!(next(&mut events), "nothing");
     mailbox.post_close(CloseReason::Refused(KeyRefusal::Revoked));
     mailbox.post_close(CloseReason::ShuttingDown);
-    mailbox.begin(&configuration(1), Beginning::Anew);
+    mailbox.begin(&configuration(1), Beginning::Fresh);
     assert_eq!(next(&mut events), "close Refused(Revoked)");
     assert_eq!(next(&mut events), "end");
     assert_eq!(
@@ -184,7 +188,7 @@ fn a_close_is_told_once_and_does_not_wait() {
 #[test]
 fn an_end_says_nothing() {
     let (mailbox, mut events) = open(0);
-    mailbox.begin(&configuration(1), Beginning::Anew);
+    mailbox.begin(&configuration(1), Beginning::Fresh);
     mailbox.end();
     assert_eq!(
         (next(&mut events).as_str(), mailbox.ending()),
@@ -197,17 +201,17 @@ async fn a_post_wakes_the_reader() {
     let (mailbox, mut events) = open(0);
     let reading = tokio::spawn(async move { events.next().await.is_some() });
     tokio::task::yield_now().await;
-    mailbox.begin(&configuration(1), Beginning::Anew);
+    mailbox.begin(&configuration(1), Beginning::Fresh);
     assert!(reading.await.unwrap());
 }
 
 #[test]
 fn a_drain_that_is_posted_twice_before_it_goes_down_goes_down_once() {
     let (mailbox, mut events) = open(0);
-    // Told to the attachment as it begins, and by the feed at the same moment.
+    // Posted as the attachment begins, and by the feed at the same moment.
     mailbox.post_drain();
     mailbox.post_drain();
-    mailbox.begin(&configuration(1), Beginning::Anew);
+    mailbox.begin(&configuration(1), Beginning::Fresh);
     assert_eq!(next(&mut events), "0-0 configuration 1");
     assert_eq!(next(&mut events), "0-0 drain");
     assert_eq!(next(&mut events), "nothing");

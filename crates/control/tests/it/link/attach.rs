@@ -1,4 +1,4 @@
-//! Attaching: what comes down, and when it ends.
+//! Attaching: what a replica receives, and when the attachment ends.
 
 use crate::bench::{Attached, Bench, hash, hello, text};
 use lychgate_link::{CloseReason, ControlLink, Down, Heartbeat, LinkError, Message, PROTOCOL, ProtocolVersion};
@@ -44,7 +44,7 @@ both_engines! {
         bench.stop().await;
     }
 
-    async fn tokens_that_stop_working_are_pushed(db: TestDb) {
+    async fn tokens_that_become_invalid_are_pushed(db: TestDb) {
         let bench = Bench::start(db).await;
         let (_, key) = bench.key("edge").await;
         let mut replica = bench.attach(&key).await;
@@ -67,18 +67,18 @@ both_engines! {
         bench.delete(&bench.owner, &format!("/tokens/{}", text(&tokens["tokens"][0]["id"]))).await.expect(204);
         assert_eq!(revoked().await.len(), 1);
         bench.delete(&bench.owner, "/users/ada").await.expect(204);
-        assert_eq!(revoked().await.len(), 1, "only what was still live");
+        assert_eq!(revoked().await.len(), 1, "only the token that was still valid");
         bench.stop().await;
     }
 
     async fn deleting_the_key_closes_its_attachments_at_once(db: TestDb) {
         let bench = Bench::start(db).await;
         let ((id, key), (_, other)) = (bench.key("edge").await, bench.key("other").await);
-        let (mut one, mut two, mut spared) = (bench.attach(&key).await, bench.attach(&key).await, bench.attach(&other).await);
+        let (mut one, mut two, mut other_replica) = (bench.attach(&key).await, bench.attach(&key).await, bench.attach(&other).await);
         let shown = bench.get(&bench.owner, &format!("/ai-gateway/keys/{id}")).await.expect(200).value();
         assert_eq!(shown["live_replicas"], 2);
         bench.delete(&bench.owner, &format!("/ai-gateway/keys/{id}")).await.expect(204);
-        // First of all: the background work would shut the key out half a second later anyway.
+        // Checked first: the background work would refuse the key half a second later anyway.
         let link = bench.link(&key);
         let revoked = LinkError::refused(KeyRefusal::Revoked);
         assert_eq!(link.authorize(hash(&bench.owner)).await.unwrap_err(), revoked);
@@ -89,7 +89,7 @@ both_engines! {
         assert_eq!(link.deliver(bench.ambient.new_id(), vec![]).await.unwrap_err(), revoked);
         assert_eq!(Attached::open(&link, hello(bench.ambient.new_id())).await.err(), Some(revoked));
         bench.post(&bench.owner, "/ai-gateway/providers", json!({"name": "a", "type": "anthropic"})).await.expect(201);
-        assert_eq!(providers(spared.next().await).len(), 1);
+        assert_eq!(providers(other_replica.next().await).len(), 1);
         bench.stop().await;
     }
 
@@ -107,7 +107,7 @@ both_engines! {
         bench.stop().await;
     }
 
-    /// Another control plane on the same database deletes the key: here it is noticed by the background work.
+    /// Another control plane on the same database deletes the key: the background work notices it here.
     async fn a_key_deleted_elsewhere_is_noticed(db: TestDb) {
         let bench = Bench::start(db).await;
         let (id, key) = bench.key("edge").await;
@@ -142,7 +142,7 @@ both_engines! {
         assert_eq!((&shown["replicas"][0]["id"], &shown["live_replicas"]), (&json!(replica_id), &json!(1)));
         assert_eq!(shown["last_used_at"], "2026-11-24T09:30:00.000000Z");
 
-        // The same replica again, before its first connection is known to be lost: it takes its own place.
+        // The same replica again, before its first connection is known to be lost: it replaces its own attachment.
         let mut first = first;
         let second = Attached::open(&link, hello(replica_id)).await.unwrap();
         assert!(first.next().await.is_none());
@@ -168,7 +168,7 @@ both_engines! {
         bench.stop().await;
     }
 
-    async fn a_version_that_does_not_fit_is_refused(db: TestDb) {
+    async fn an_incompatible_version_is_refused(db: TestDb) {
         let bench = Bench::start(db).await;
         let (_, key) = bench.key("edge").await;
         for protocol in [
@@ -183,7 +183,7 @@ both_engines! {
         bench.stop().await;
     }
 
-    async fn stopping_sends_replicas_elsewhere(db: TestDb) {
+    async fn stopping_closes_the_attachments_of_replicas(db: TestDb) {
         let bench = Bench::start(db).await;
         let (_, key) = bench.key("edge").await;
         let mut replica = bench.attach(&key).await;

@@ -1,4 +1,4 @@
-//! What replicas are told about tokens.
+//! The answers that replicas get about tokens.
 
 use crate::bench::{Bench, hash, text};
 use lychgate_link::{Authorization, ControlLink, DenyReason};
@@ -18,7 +18,7 @@ fn denied(answer: Authorization) -> DenyReason {
 }
 
 both_engines! {
-    async fn the_holder_s_standing_decides(db: TestDb) {
+    async fn the_state_of_token_and_user_decides(db: TestDb) {
         let bench = Bench::start(db).await;
         let (_, key) = bench.key("edge").await;
         let link = bench.link(&key);

@@ -1,4 +1,4 @@
-//! What replicas hand over.
+//! Records that replicas deliver.
 
 use crate::bench::{Attached, Bench, hello};
 use crate::interceptions::{record, sent};
@@ -17,7 +17,7 @@ async fn all(bench: &Bench) -> Vec<Value> {
 }
 
 both_engines! {
-    async fn again_changes_nothing_and_strangers_records_are_set_aside(db: TestDb) {
+    async fn a_second_delivery_changes_nothing_and_records_of_unknown_tokens_are_rejected(db: TestDb) {
         let bench = Bench::start(db).await;
         let (_, key) = bench.key("edge").await;
         let (link, replica) = (bench.link(&key), bench.ambient.new_id());
@@ -39,7 +39,7 @@ both_engines! {
         bench.stop().await;
     }
 
-    async fn one_that_can_not_be_read_is_set_aside_alone(db: TestDb) {
+    async fn an_unreadable_record_is_rejected_alone(db: TestDb) {
         let bench = Bench::start(db).await;
         let (_, key) = bench.key("edge").await;
         let (_, token) = bench.user("ada", "member").await;
@@ -54,7 +54,7 @@ both_engines! {
         bench.stop().await;
     }
 
-    async fn a_replica_can_not_pass_for_one_of_another_key(db: TestDb) {
+    async fn a_replica_can_not_pass_for_one_with_another_key(db: TestDb) {
         let bench = Bench::start(db).await;
         let ((_, honest), (liars_id, liar)) = (bench.key("honest").await, bench.key("liar").await);
         let replica = bench.ambient.new_id();
@@ -69,7 +69,7 @@ both_engines! {
     }
 
     /// A client can put anything into a request; no record may block those behind it for ever.
-    async fn whatever_text_a_record_holds_it_is_taken(db: TestDb) {
+    async fn a_record_is_stored_whatever_text_is_in_it(db: TestDb) {
         let bench = Bench::start(db).await;
         let (_, key) = bench.key("edge").await;
         let (_, token) = bench.user("ada", "member").await;

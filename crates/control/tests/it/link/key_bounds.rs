@@ -1,4 +1,4 @@
-//! What a gateway key's bounds mean for its replicas: disabled, expired, networks, providers.
+//! The restrictions of a gateway key, as its replicas see them: disabled, expired, networks, providers.
 
 use crate::bench::{Attached, Bench, hash, hello};
 use lychgate_link::{CloseReason, Configuration, ControlLink, Down, LinkError, Message};
@@ -68,7 +68,7 @@ const fn all(reason: KeyRefusal) -> [Option<KeyRefusal>; 3] {
 const NONE: [Option<KeyRefusal>; 3] = [None; 3];
 
 both_engines! {
-    async fn a_disabled_key_is_shut_before_the_answer_and_open_again_after_the_other(db: TestDb) {
+    async fn a_disabled_key_is_refused_before_the_answer_and_accepted_again_when_enabled(db: TestDb) {
         let bench = Bench::start(db).await;
         let secret = edge(&bench, json!({})).await;
         let mut replica = bench.attach(&secret).await;
@@ -80,25 +80,25 @@ both_engines! {
         bench.stop().await;
     }
 
-    /// Another control plane on the same database disables the key: here it is noticed by the background work.
+    /// Another control plane on the same database disables the key: the background work notices it here.
     async fn a_key_disabled_elsewhere_is_noticed(db: TestDb) {
         let bench = Bench::start(db).await;
         let secret = edge(&bench, json!({})).await;
         let mut replica = bench.attach(&secret).await;
-        let plane = lychgate_authz::Caller::control_plane();
-        let id = db.store().ai_gateway_key_find(&plane, "edge").await.unwrap().id;
+        let control_plane = lychgate_authz::Caller::control_plane();
+        let id = db.store().ai_gateway_key_find(&control_plane, "edge").await.unwrap().id;
         let set = async |disabled| {
             let patch = GatewayKeyPatch { disabled: Some(disabled), ..GatewayKeyPatch::default() };
-            db.store().ai_gateway_key_update(&plane, id, patch).await.unwrap();
+            db.store().ai_gateway_key_update(&control_plane, id, patch).await.unwrap();
         };
         set(true).await;
         assert_eq!(closed(&mut replica).await, CloseReason::Refused(KeyRefusal::Disabled));
         set(false).await;
-        eventually("it lets in again", || async { (refusals(&bench, &secret).await == NONE).then_some(()) }).await;
+        eventually("the key is accepted again", || async { (refusals(&bench, &secret).await == NONE).then_some(()) }).await;
         bench.stop().await;
     }
 
-    async fn an_expired_key_lets_in_again_when_it_is_extended(db: TestDb) {
+    async fn an_expired_key_is_accepted_again_when_extended(db: TestDb) {
         let bench = Bench::start(db).await;
         let secret = edge(&bench, json!({"expires_at": "2026-11-24T09:31:00Z"})).await;
         let mut replica = bench.attach(&secret).await;
@@ -110,7 +110,7 @@ both_engines! {
         bench.stop().await;
     }
 
-    async fn a_key_lets_in_from_its_networks_only(db: TestDb) {
+    async fn a_key_is_accepted_from_its_networks_only(db: TestDb) {
         let bench = Bench::start(db).await;
         let secret = edge(&bench, json!({"allowed_cidrs": ["10.0.0.0/8", "2001:db8::/32"]})).await;
         assert_eq!(refusals(&bench, &secret).await, all(KeyRefusal::SourceNotAllowed));
@@ -124,17 +124,17 @@ both_engines! {
         assert_eq!(closed(&mut replica).await, CloseReason::Refused(KeyRefusal::SourceNotAllowed));
         update(&bench, json!({"allowed_cidrs": null})).await;
         assert_eq!(refusals(&bench, &secret).await, NONE);
-        let told = eventually("the refusals in the audit log", || async {
+        let entries = eventually("the refusals in the audit log", || async {
             let entries = bench.audit("action=refuse").await;
             let counted = entries.iter().filter(|entry| entry["detail"].as_str().unwrap().starts_with("source_not_allowed from 127.0.0.1"));
             (counted.count() > 0).then_some(entries)
         })
         .await;
-        assert!(told.iter().all(|entry| entry["target_prefix"] == secret.prefix()), "{told:?}");
+        assert!(entries.iter().all(|entry| entry["target_prefix"] == secret.prefix()), "{entries:?}");
         bench.stop().await;
     }
 
-    async fn replicas_are_told_only_what_their_key_serves(db: TestDb) {
+    async fn replicas_receive_only_what_their_key_serves(db: TestDb) {
         let bench = Bench::start(db).await;
         let mut ids = Vec::new();
         for (name, provider_type) in [("claude", "anthropic"), ("haiku", "anthropic"), ("gpt", "openai")] {
@@ -177,7 +177,7 @@ both_engines! {
         update(&bench, json!({"providers": [gpt]})).await;
         assert_eq!(names(&*scoped.configuration().await), ["gpt"]);
         bench.delete(&bench.owner, "/ai-gateway/providers/gpt").await.expect(204);
-        assert!(names(&*scoped.configuration().await).is_empty(), "it does not come to serve all");
+        assert!(names(&*scoped.configuration().await).is_empty(), "it does not fall back to serving all");
         bench.stop().await;
     }
 }

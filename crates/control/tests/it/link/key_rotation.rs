@@ -1,4 +1,4 @@
-//! What replicas see of a rotation.
+//! Rotating a gateway key, as its replicas see it.
 
 use crate::bench::{Attached, Bench, hash, hello, text};
 use lychgate_link::{CloseReason, ControlLink, Down, LinkError, Message};
@@ -69,14 +69,14 @@ both_engines! {
         let (_, first) = bench.key("edge").await;
         let mut old = bench.attach(&first).await;
         let second = rotate(&bench, json!({"grace_seconds": 0})).await;
-        // First of all: the background work would shut it out half a second later anyway.
+        // Checked first: the background work would refuse it half a second later anyway.
         assert_eq!(bench.link(&first).authorize(hash(&bench.owner)).await.unwrap_err(), ROTATED);
         assert_eq!(closed(&mut old).await, CloseReason::Refused(KeyRefusal::Rotated));
         bench.attach(&second).await;
         bench.stop().await;
     }
 
-    async fn force_ends_the_oldest_secret_and_spares_the_one_before(db: TestDb) {
+    async fn force_ends_the_oldest_secret_and_keeps_the_previous_one(db: TestDb) {
         let bench = Bench::start(db).await;
         let (_, first) = bench.key("edge").await;
         let second = rotate(&bench, json!({})).await;
@@ -90,15 +90,15 @@ both_engines! {
         bench.stop().await;
     }
 
-    /// The replica opens its new attachment before it drops the old one; it is one replica all the time.
-    async fn a_replica_changes_over_without_being_lost(db: TestDb) {
+    /// The replica opens its new attachment before it drops the old one; it counts as one replica all the time.
+    async fn a_replica_changes_its_secret_without_being_lost(db: TestDb) {
         let bench = Bench::start(db).await;
         let (_, first) = bench.key("edge").await;
         let replica_id = bench.ambient.new_id();
         let mut old = Attached::open(&bench.link(&first), hello(replica_id)).await.unwrap();
         let second = rotate(&bench, json!({})).await;
         let _new = Attached::open(&bench.link(&second), hello(replica_id)).await.unwrap();
-        assert!(old.next().await.is_none(), "its place is taken, without a word");
+        assert!(old.next().await.is_none(), "it was replaced, without a message");
         let record = bench.link(&second).deliver(replica_id, vec![]).await.unwrap();
         assert_eq!(record.rejected, []);
         bench.stop().await;

@@ -1,4 +1,4 @@
-//! Replicas that come back: what they may go on believing, and what they learn about the time between.
+//! Replicas that attach again: which leases stay valid, and what they receive about the time in between.
 
 use crate::bench::{Attached, Bench, hash, hello};
 use lychgate_link::{Hello, LinkError};
@@ -8,7 +8,7 @@ use lychgate_types::ReplicaId;
 use lychgate_types::secret::{GatewayKeySecret, SecretHash};
 use std::time::Duration;
 
-async fn come_back(bench: &Bench, key: &GatewayKeySecret, replica_id: ReplicaId, resume_after: u64) -> Attached {
+async fn reattach(bench: &Bench, key: &GatewayKeySecret, replica_id: ReplicaId, resume_after: u64) -> Attached {
     let hello = Hello {
         resume_after,
         ..hello(replica_id)
@@ -23,7 +23,7 @@ async fn revoke(bench: &Bench, name: &str) -> SecretHash {
     hash(&token)
 }
 
-/// Appends a change to the feed as another control plane would, but tells nobody.
+/// Appends a change to the feed as another control plane would, but without a notification.
 async fn append(db: &TestDb, number: u64, kind: &str, subject: &str) {
     let (at, subject) = match db.engine() {
         TestEngine::Sqlite => ("0", format!("X'{subject}'")),
@@ -37,38 +37,38 @@ async fn append(db: &TestDb, number: u64, kind: &str, subject: &str) {
 }
 
 both_engines! {
-    async fn a_replica_that_comes_back_goes_on_and_is_told_what_it_missed(db: TestDb) {
+    async fn a_replica_that_attaches_again_resumes_and_receives_what_it_missed(db: TestDb) {
         let bench = Bench::start(db).await;
         let (_, key) = bench.key("edge").await;
         let id = bench.ambient.new_id();
-        let mut replica = come_back(&bench, &key, id, 0).await;
-        assert!(!replica.resumed, "it has nothing to go on from");
+        let mut replica = reattach(&bench, &key, id, 0).await;
+        assert!(!replica.resumed, "there is nothing to resume");
         let first = revoke(&bench, "ada").await;
         assert_eq!(replica.revoked().await, [first]);
-        let place = replica.place;
+        let position = replica.position;
         drop(replica);
 
         let (second, third) = (revoke(&bench, "bob").await, revoke(&bench, "cay").await);
         bench.provider("claude", "anthropic").await;
-        let mut replica = come_back(&bench, &key, id, place).await;
+        let mut replica = reattach(&bench, &key, id, position).await;
         assert!(replica.resumed);
-        assert_eq!((replica.place, &*replica.providers), (place, &["claude".to_owned()][..]));
+        assert_eq!((replica.position, &*replica.providers), (position, &["claude".to_owned()][..]));
         let mut missed = [second, third];
         missed.sort_by_key(|hash| *hash.as_bytes());
         assert_eq!(replica.revoked().await, missed);
         let fourth = revoke(&bench, "dee").await;
-        assert_eq!(replica.revoked().await, [fourth], "and it goes on from there");
+        assert_eq!(replica.revoked().await, [fourth], "and it continues from there");
 
-        // It has seen all: nothing is told twice.
-        let place = replica.place;
-        let mut again = come_back(&bench, &key, id, place).await;
+        // It has seen everything: nothing is sent twice.
+        let position = replica.position;
+        let mut again = reattach(&bench, &key, id, position).await;
         assert!(again.resumed);
         let fifth = revoke(&bench, "eve").await;
         assert_eq!(again.revoked().await, [fifth]);
         bench.stop().await;
     }
 
-    async fn a_replica_that_was_away_for_too_long_begins_anew(db: TestDb) {
+    async fn a_replica_that_was_offline_for_too_long_starts_over(db: TestDb) {
         let bench = Bench::start(db).await;
         let (_, key) = bench.key("edge").await;
         revoke(&bench, "ada").await;
@@ -76,58 +76,58 @@ both_engines! {
         revoke(&bench, "bob").await;
         db.clock().advance(Duration::from_secs(24 * 3600 + 1));
         db.store().housekeep(&lychgate_authz::Caller::control_plane()).await.unwrap().unwrap();
-        let late = come_back(&bench, &key, bench.ambient.new_id(), replica.place).await;
+        let late = reattach(&bench, &key, bench.ambient.new_id(), replica.position).await;
         assert!(!late.resumed);
-        assert_eq!(late.place, 2);
-        // A place that this feed has never been at: the database is another one, or was restored.
-        let stranger = come_back(&bench, &key, bench.ambient.new_id(), 900).await;
-        assert!(!stranger.resumed);
+        assert_eq!(late.position, 2);
+        // A position that this feed has never reached: the database is another one, or was restored.
+        let unknown = reattach(&bench, &key, bench.ambient.new_id(), 900).await;
+        assert!(!unknown.resumed);
         bench.stop().await;
     }
 
-    async fn what_nobody_announced_is_found_all_the_same(db: TestDb) {
+    async fn changes_are_found_without_a_notification(db: TestDb) {
         let bench = Bench::start(db).await;
         let (_, key) = bench.key("edge").await;
         let mut replica = bench.attach(&key).await;
         for round in 1..=5u8 {
             append(db, round.into(), "token_revoked", &format!("{round:02x}").repeat(32)).await;
             assert_eq!(replica.revoked().await, [SecretHash::from_bytes([round; 32])]);
-            assert_eq!(replica.place, u64::from(round));
+            assert_eq!(replica.position, u64::from(round));
         }
-        // What only a newer control plane knows is passed over.
+        // A kind of change that only a newer control plane knows is ignored.
         append(db, 6, "moon_phase", "01").await;
         let revoked = revoke(&bench, "ada").await;
-        assert_eq!((replica.revoked().await, replica.place), (vec![revoked], 7));
+        assert_eq!((replica.revoked().await, replica.position), (vec![revoked], 7));
         bench.stop().await;
     }
 
     /// As after a restored backup, or when a control plane was cut off from its database for more than a day.
-    async fn when_the_control_plane_itself_has_missed_changes_everybody_begins_anew(db: TestDb) {
+    async fn when_the_control_plane_itself_has_missed_changes_every_replica_starts_over(db: TestDb) {
         let bench = Bench::start(db).await;
         let (_, key) = bench.key("edge").await;
         let id = bench.ambient.new_id();
-        let mut replica = come_back(&bench, &key, id, 0).await;
+        let mut replica = reattach(&bench, &key, id, 0).await;
         let first = revoke(&bench, "ada").await;
         assert_eq!(replica.revoked().await, [first]);
         db.execute("UPDATE change_counters SET last = 500").await;
         assert!(replica.next().await.is_none());
-        let mut replica = come_back(&bench, &key, id, replica.place).await;
-        assert_eq!((replica.resumed, replica.place), (false, 500));
+        let mut replica = reattach(&bench, &key, id, replica.position).await;
+        assert_eq!((replica.resumed, replica.position), (false, 500));
         let second = revoke(&bench, "bob").await;
-        assert_eq!((replica.revoked().await, replica.place), (vec![second], 501));
+        assert_eq!((replica.revoked().await, replica.position), (vec![second], 501));
 
         db.execute("DELETE FROM changes; UPDATE change_counters SET last = 3").await;
         assert!(replica.next().await.is_none());
-        let replica = come_back(&bench, &key, id, replica.place).await;
-        assert_eq!((replica.resumed, replica.place), (false, 3));
+        let replica = reattach(&bench, &key, id, replica.position).await;
+        assert_eq!((replica.resumed, replica.position), (false, 3));
         bench.stop().await;
     }
 
-    async fn a_refused_replica_does_not_end_the_attachment_of_its_like(db: TestDb) {
+    async fn a_refused_replica_does_not_end_the_attachment_of_one_with_the_same_id(db: TestDb) {
         let bench = Bench::start(db).await;
         let (_, key) = bench.key("edge").await;
         let id = bench.ambient.new_id();
-        let mut replica = come_back(&bench, &key, id, 0).await;
+        let mut replica = reattach(&bench, &key, id, 0).await;
         let (other_id, other) = bench.key("other").await;
         bench.delete(&bench.owner, &format!("/ai-gateway/keys/{other_id}")).await.expect(204);
         let refused = Attached::open(&bench.link(&other), hello(id)).await.err();

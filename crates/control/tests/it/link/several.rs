@@ -1,4 +1,4 @@
-//! Several control planes on one PostgreSQL: what is changed by one is in force at all.
+//! Several control planes on one PostgreSQL: a change made by one takes effect at all of them.
 
 use crate::bench::{Attached, Bench, hash, hello, text};
 use lychgate_link::{Authorization, CloseReason, ControlLink, DenyReason, Message};
@@ -7,7 +7,7 @@ use lychgate_testkit::wait::eventually;
 use lychgate_types::KeyRefusal;
 use serde_json::json;
 
-/// The processes of PostgreSQL that two control planes listen by, none of them among the old ones.
+/// The PostgreSQL backends of both control planes' listening connections, none of them among the old ones.
 async fn two_listen(db: &TestDb, old: &[i32]) -> Vec<i32> {
     eventually("both control planes listen", || async {
         let now = db.listening().await;
@@ -25,7 +25,7 @@ async fn token_id(bench: &Bench, user: &str) -> String {
     text(&tokens["tokens"][0]["id"])
 }
 
-/// Makes a user by one control plane, and a token that the other's replicas believe; revokes it by the first.
+/// Makes a user and a token at one control plane, has a replica of the other look it up, and revokes it at the first.
 async fn revoke(one: &Bench, other: &Bench, link: &dyn ControlLink, user: &str) -> lychgate_types::secret::SecretHash {
     let (_, token) = one.user(user, "member").await;
     let answer = link.authorize(hash(&token)).await.unwrap();
@@ -72,7 +72,7 @@ fn a_revocation_by_one_reaches_the_replicas_of_the_other() {
 }
 
 #[test]
-fn providers_and_routes_changed_by_one_are_in_force_at_the_other() {
+fn providers_and_routes_changed_by_one_take_effect_at_the_other() {
     run(TestEngine::Postgres, async |db| {
         let one = Bench::start(db).await;
         let other = one.join(db).await;
@@ -96,7 +96,7 @@ fn providers_and_routes_changed_by_one_are_in_force_at_the_other() {
             .await
             .expect(200);
         assert!(!replica.configuration().await.providers[0].enabled);
-        // What a key serves is part of it.
+        // So is what a key serves.
         one.provider("gpt", "openai").await;
         one.patch(&one.owner, "/ai-gateway/keys/edge", json!({"providers": ["gpt"]}))
             .await
@@ -123,7 +123,7 @@ fn a_gateway_key_changed_by_one_is_changed_at_the_other() {
         let one = Bench::start(db).await;
         let other = one.join(db).await;
         let mut replicas = Vec::new();
-        for name in ["deleted", "disabled", "rotated", "spared"] {
+        for name in ["deleted", "disabled", "rotated", "untouched"] {
             let (_, key) = one.key(name).await;
             replicas.push(other.attach(&key).await);
         }
@@ -143,15 +143,15 @@ fn a_gateway_key_changed_by_one_is_changed_at_the_other() {
             CloseReason::Refused(KeyRefusal::Disabled),
             CloseReason::Refused(KeyRefusal::Rotated),
         ];
-        let mut spared = replicas.pop().unwrap();
+        let mut other_replica = replicas.pop().unwrap();
         for (replica, reason) in replicas.iter_mut().zip(reasons) {
-            let Message::Close(told) = replica.message().await else {
+            let Message::Close(received) = replica.message().await else {
                 panic!()
             };
-            assert_eq!(told, reason);
+            assert_eq!(received, reason);
         }
         one.provider("claude", "anthropic").await;
-        assert!(matches!(spared.message().await, Message::Configuration { .. }));
+        assert!(matches!(other_replica.message().await, Message::Configuration { .. }));
         other.stop().await;
         one.stop().await;
     });
@@ -165,9 +165,9 @@ fn every_control_plane_lists_every_replica() {
         let (_, key) = one.key("edge").await;
         let (here, there) = (one.attach(&key).await, other.attach(&key).await);
         let mut listed = Vec::new();
-        for plane in [&one, &other] {
-            let list = plane
-                .get(&plane.owner, "/ai-gateway/replicas")
+        for control_plane in [&one, &other] {
+            let list = control_plane
+                .get(&control_plane.owner, "/ai-gateway/replicas")
                 .await
                 .expect(200)
                 .value();
@@ -177,8 +177,8 @@ fn every_control_plane_lists_every_replica() {
                 list["replicas"][1]["control_plane_id"]
             );
             listed.push(list);
-            let shown = plane
-                .get(&plane.owner, "/ai-gateway/keys/edge")
+            let shown = control_plane
+                .get(&control_plane.owner, "/ai-gateway/keys/edge")
                 .await
                 .expect(200)
                 .value();
@@ -186,12 +186,16 @@ fn every_control_plane_lists_every_replica() {
                 (&shown["live_replicas"], shown["replicas"].as_array().unwrap().len()),
                 (&json!(2), 2)
             );
-            let keys = plane.get(&plane.owner, "/ai-gateway/keys").await.expect(200).value();
+            let keys = control_plane
+                .get(&control_plane.owner, "/ai-gateway/keys")
+                .await
+                .expect(200)
+                .value();
             assert_eq!(keys["keys"][0]["live_replicas"], 2);
         }
         assert_eq!(listed[0], listed[1]);
         drop(there);
-        eventually("the one that went is lost", || async {
+        eventually("the one that disappeared is lost", || async {
             let list = one
                 .get(&one.owner, "/ai-gateway/replicas?state=lost")
                 .await
@@ -207,13 +211,13 @@ fn every_control_plane_lists_every_replica() {
 }
 
 #[test]
-fn a_drain_by_one_reaches_the_replica_of_the_other_and_is_told_again_wherever_it_attaches() {
+fn a_drain_by_one_reaches_the_replica_of_the_other_and_is_sent_again_wherever_it_attaches() {
     run(TestEngine::Postgres, async |db| {
         let one = Bench::start(db).await;
         let other = one.join(db).await;
         let (_, key) = one.key("edge").await;
         let id = one.ambient.new_id();
-        let (mut replica, mut spared) = (
+        let (mut replica, mut other_replica) = (
             Attached::open(&other.link(&key), hello(id)).await.unwrap(),
             other.attach(&key).await,
         );
@@ -231,7 +235,7 @@ fn a_drain_by_one_reaches_the_replica_of_the_other_and_is_told_again_wherever_it
         assert!(matches!(again.message().await, Message::Drain));
         one.provider("claude", "anthropic").await;
         assert!(
-            matches!(spared.message().await, Message::Configuration { .. }),
+            matches!(other_replica.message().await, Message::Configuration { .. }),
             "the others go on"
         );
         other.stop().await;
