@@ -216,13 +216,18 @@ fn watched<T: Transport>(
     has_others: bool,
     ambient: Ambient,
 ) -> BoxStream<'static, Result<Down, LinkError>> {
+    let mut attached = Some(endpoint.attach());
     events
-        .inspect(move |event| match event {
-            Err(LinkError::Unreachable(why)) => endpoint.failed(why, &ambient),
-            Ok(down) if has_others && down.message == Message::Close(CloseReason::ShuttingDown) => {
-                endpoint.failed("it is shutting down", &ambient);
-            }
-            _ => {}
+        .inspect(move |event| {
+            let failure = match event {
+                Err(LinkError::Unreachable(why)) => why,
+                Ok(down) if has_others && down.message == Message::Close(CloseReason::ShuttingDown) => {
+                    "it is shutting down"
+                }
+                _ => return,
+            };
+            drop(attached.take());
+            endpoint.failed(failure, &ambient);
         })
         .boxed()
 }

@@ -21,6 +21,7 @@ pub(super) struct Endpoint<T> {
     pub(super) url: Box<str>,
     pub(super) transport: T,
     in_flight: AtomicUsize,
+    attachments: AtomicUsize,
     failure: Mutex<Option<Failure>>,
 }
 
@@ -37,6 +38,7 @@ impl<T> Endpoint<T> {
             url: url.into(),
             transport,
             in_flight: AtomicUsize::new(0),
+            attachments: AtomicUsize::new(0),
             failure: Mutex::default(),
         }
     }
@@ -61,13 +63,22 @@ impl<T> Endpoint<T> {
         self.failure.lock().as_ref().map(|failure| failure.why.clone())
     }
 
-    /// Begins a call. If the last one failed, this one is a probe, and other calls wait for its outcome.
+    /// Begins a call. If the last one failed, this one is a probe, and other calls stay away until its outcome is known. Not
+    /// while there is an attachment: that shows that the control plane works, however long ago the failed call was.
     pub(super) fn begin(self: &Arc<Self>) -> InFlight<T> {
-        if let Some(failure) = self.failure.lock().as_mut() {
+        if let Some(failure) = self.failure.lock().as_mut()
+            && self.attachments.load(Ordering::Relaxed) == 0
+        {
             failure.until = failure.until.max(Instant::now() + PROBE);
         }
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         InFlight(Arc::clone(self))
+    }
+
+    /// An attachment was opened.
+    pub(super) fn attach(self: &Arc<Self>) -> Attached<T> {
+        self.attachments.fetch_add(1, Ordering::Relaxed);
+        Attached(Arc::clone(self))
     }
 
     /// It answered.
@@ -96,5 +107,14 @@ pub(super) struct InFlight<T>(Arc<Endpoint<T>>);
 impl<T> Drop for InFlight<T> {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// An open attachment; dropping it ends it.
+pub(super) struct Attached<T>(Arc<Endpoint<T>>);
+
+impl<T> Drop for Attached<T> {
+    fn drop(&mut self) {
+        self.0.attachments.fetch_sub(1, Ordering::Relaxed);
     }
 }

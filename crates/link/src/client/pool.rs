@@ -230,6 +230,24 @@ mod tests {
         assert_eq!(call(&pool, DEADLINES, |name| Some(Ok(name))).await.1, "");
     }
 
+    /// Found by the simulation: one lost answer, and much later all but one of several calls at once were refused.
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_attached_to_needs_no_probe() {
+        let pool = pool(1);
+        let _attached = pool.endpoints[0].attach();
+        call(&pool, DEADLINES, |_| unreachable_answer()).await.0.unwrap_err();
+        assert_eq!(
+            call(&pool, DEADLINES, |name| Some(Ok(name))).await.1,
+            "",
+            "it backs off"
+        );
+        tokio::time::advance(LONG).await;
+        let first = pool.call(DEADLINES, |_, _| std::future::pending::<Result<char, LinkError>>());
+        let mut first = std::pin::pin!(first);
+        assert!((&mut first).now_or_never().is_none());
+        assert_eq!(call(&pool, DEADLINES, |name| Some(Ok(name))).await.1, "0");
+    }
+
     #[tokio::test]
     async fn the_busier_of_two_is_spared() {
         let pool = pool(3);
