@@ -8,10 +8,11 @@
 //! `stream`), disk failures (`disk`), and people and clients (`scenario`, `changes`, `requests`, `faults`).
 //!
 //! Checked: `model` says what each replica should do, `tokens` how late a revocation may arrive, `ledger` what becomes of every
-//! record, and `checks` what must hold at the end.
+//! record, `client_checks` that calls reach a control plane, and `checks` what must hold at the end.
 
 mod changes;
 mod checks;
+mod client_checks;
 mod cluster;
 mod control_plane;
 mod database;

@@ -229,14 +229,20 @@ impl Cluster {
         let place = &self.hosts[host];
         let (_, since) = self.model(host).live?;
         let control_plane = (*place.attached_to.lock().unwrap())?;
-        let process = self.control_plane(control_plane)?;
-        let connection = place.connections[control_plane].open_since()?;
         let missed = place.missed.lock().unwrap().is_some_and(|at| at >= since);
-        if missed || self.database().is_down {
+        let reachable = self.reachable_since(host, control_plane).filter(|_| !missed)?;
+        Some(since.max(reachable))
+    }
+
+    /// Since when nothing can keep the control plane from answering the replica; `None` if something does.
+    pub(super) fn reachable_since(&self, host: usize, control_plane: usize) -> Option<Instant> {
+        let process = self.control_plane(control_plane)?;
+        let connection = self.hosts[host].connections[control_plane].open_since()?;
+        if self.database().is_down {
             return None;
         }
         let database = *self.database_changed.lock().unwrap();
-        Some(since.max(process.since).max(connection).max(database))
+        Some(process.since.max(connection).max(database))
     }
 
     /// How long a change may take from its commit to a replica while nothing is broken.

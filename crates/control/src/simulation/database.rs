@@ -49,6 +49,7 @@ pub(super) struct Key {
     pub(super) id: GatewayKeyId,
     /// Each with the end of its grace period; the last one is the current one.
     secrets: Vec<(GatewayKeySecret, Option<Instant>)>,
+    changed: Instant,
     pub(super) is_disabled: bool,
     pub(super) is_deleted: bool,
 }
@@ -69,6 +70,7 @@ impl Database {
         let key = |_| Key {
             id: ambient.new_id(),
             secrets: vec![(GatewayKeySecret::generate(ambient), None)],
+            changed: Instant::now(),
             is_disabled: false,
             is_deleted: false,
         };
@@ -194,12 +196,14 @@ impl Database {
             *until = Some(grace);
         }
         key.secrets.push((secret, None));
+        key.changed = Instant::now();
         self.feed.push(Change::GatewayKey(key.id));
     }
 
     /// Disables, enables or deletes a key.
     pub(super) fn change_key(&mut self, key: usize, change: impl FnOnce(&mut Key)) {
         change(&mut self.keys[key]);
+        self.keys[key].changed = Instant::now();
         self.feed.push(Change::GatewayKey(self.keys[key].id));
     }
 
@@ -213,7 +217,7 @@ impl Database {
         let (secret, until) = key.secrets.iter().find(|(secret, _)| secret.hash() == *hash)?;
         Some(KeyAuthentication {
             id: key.id,
-            name: "path".to_owned(),
+            name: "edge".to_owned(),
             secret_prefix: secret.prefix().to_owned(),
             state: if key.is_disabled {
                 KeyState::Disabled
@@ -229,6 +233,14 @@ impl Database {
             },
             allowed_cidrs: None,
         })
+    }
+
+    /// Since when at least a secret is valid; `None` if it is not.
+    pub(super) fn valid_since(&self, hash: &SecretHash) -> Option<Instant> {
+        let found = self.key(hash)?;
+        let is_valid = found.state == KeyState::Active && found.secret != SecretState::Rotated;
+        let key = self.keys.iter().find(|key| key.id == found.id)?;
+        is_valid.then_some(key.changed)
     }
 
     pub(super) fn token(&self, hash: &SecretHash) -> Option<TokenAuthentication> {

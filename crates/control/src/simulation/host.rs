@@ -78,11 +78,14 @@ pub(super) fn lose(cluster: &Cluster, host: usize, loss: Loss) {
         place.disk.lose_power();
         // The cursor is overwritten without a sync: it may be any of its previous versions.
         let cursor = directory(cluster, host).join("cursor");
-        match (cluster.rng.below(3), place.cursor.lock().unwrap().clone()) {
-            (0, Some(before)) => std::fs::write(cursor, before).unwrap(),
-            (1, _) => std::fs::write(cursor, []).unwrap(),
+        let mut copy = place.cursor.lock().unwrap();
+        match (cluster.rng.below(3), copy.take()) {
+            (0, Some(before)) => std::fs::write(&cursor, before).unwrap(),
+            (1, _) => std::fs::write(&cursor, []).unwrap(),
             _ => {}
         }
+        // What is there now stays: no earlier version comes back at the next power failure.
+        *copy = std::fs::read(&cursor).ok();
     }
 }
 

@@ -1,6 +1,7 @@
 //! The product's link client over the simulated network, with an observer: what comes and goes is noted in the log and in the
 //! model, from which it follows what the replica is to do.
 
+use super::client_checks::{Call, LastAccepted};
 use super::cluster::Cluster;
 use super::stream::{Observed, end};
 use super::transport::SimulatedTransport;
@@ -23,20 +24,36 @@ pub(super) struct ObservedLink {
     process: u64,
     client: LinkClient<SimulatedTransport>,
     attached_to: Arc<AtomicUsize>,
+    accepted: LastAccepted,
 }
 
 impl ObservedLink {
     pub(super) fn new(cluster: &Arc<Cluster>, host: usize, process: u64) -> Arc<Self> {
-        let attached_to = Arc::default();
+        let (attached_to, accepted) = (Arc::default(), LastAccepted::default());
         let place = &cluster.hosts[host];
-        let transports = SimulatedTransport::to_all(cluster, host, &attached_to);
+        let transports = SimulatedTransport::to_all(cluster, host, &attached_to, &accepted);
         Arc::new(Self {
             cluster: cluster.clone(),
             host,
             process,
             client: LinkClient::over(transports, place.key_file.subscribe(), place.ambient.clone()),
             attached_to,
+            accepted,
         })
+    }
+
+    fn begin(&self) -> Call {
+        Call::begin(&self.cluster, self.host, &self.accepted)
+    }
+
+    fn check<A>(&self, call: &Call, what: &str, answer: &Result<A, LinkError>) {
+        if let Err(error) = answer
+            && let Err(why) = call.check(&self.cluster, self.host, error)
+        {
+            let host = self.host;
+            self.cluster
+                .violation(format!("replica {host} can't {what} ({error}), but {why}"));
+        }
     }
 
     /// Whether this process is the one that runs.
@@ -52,7 +69,10 @@ impl ControlLink for ObservedLink {
         let resume_after = hello.resume_after;
         cluster.model(host).attach(resume_after);
         cluster.log(&format!("replica {host} attaches from {resume_after} on"));
-        match self.client.attach(hello, heartbeats).await {
+        let call = self.begin();
+        let attachment = self.client.attach(hello, heartbeats).await;
+        self.check(&call, "attach", &attachment);
+        match attachment {
             Ok(attachment) => {
                 let control_plane = self.attached_to.load(Ordering::Relaxed);
                 let whose = (cluster, host, self.process);
@@ -78,14 +98,17 @@ impl ControlLink for ObservedLink {
     }
 
     async fn authorize(&self, token: SecretHash) -> Result<Authorization, LinkError> {
-        let question = Question::new(self, token);
+        let (question, call) = (Question::new(self, token), self.begin());
         let answer = self.client.authorize(token).await;
+        self.check(&call, "look a token up", &answer);
         question.answered(&answer);
         answer
     }
 
     async fn deliver(&self, replica: ReplicaId, records: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {
+        let call = self.begin();
         let answer = self.client.deliver(replica, records.clone()).await;
+        self.check(&call, "deliver", &answer);
         if let Err(LinkError::Internal { .. }) = &answer {
             self.cluster.ledger().failed(&records);
         }

@@ -1,6 +1,7 @@
 //! How calls reach one control plane over the simulated network. Everything above it (which control plane, which key, failover,
 //! backoff) is the product's own client.
 
+use super::client_checks::LastAccepted;
 use super::cluster::Cluster;
 use super::control_plane::ControlPlane;
 use super::network::{Connection, broken};
@@ -22,20 +23,24 @@ pub(super) struct SimulatedTransport {
     host: usize,
     control_plane: usize,
     attached_to: Arc<AtomicUsize>,
+    accepted: LastAccepted,
 }
 
 impl SimulatedTransport {
-    /// The ways to all control planes. `attached_to` is set to the number of the one that accepted an attachment last.
+    /// The ways to all control planes. `attached_to` is set to the number of the one that last accepted an
+    /// attachment, `accepted` to the last accepted key.
     pub(super) fn to_all(
         cluster: &Arc<Cluster>,
         host: usize,
         attached_to: &Arc<AtomicUsize>,
+        accepted: &LastAccepted,
     ) -> Vec<(&'static str, Self)> {
         let to_one = |control_plane| Self {
             cluster: cluster.clone(),
             host,
             control_plane,
             attached_to: attached_to.clone(),
+            accepted: accepted.clone(),
         };
         (0..cluster.settings.control_planes)
             .map(|number| ("simulated", to_one(number)))
@@ -48,7 +53,11 @@ impl SimulatedTransport {
 
     /// Carries a call to the control plane, and its answer back. The control plane finishes the call even if nobody waits for it
     /// any longer.
-    async fn carry<A, Call>(&self, call: impl FnOnce(Arc<ControlPlane>) -> Call + Send) -> Result<A, LinkError>
+    async fn carry<A, Call>(
+        &self,
+        key: SecretHash,
+        call: impl FnOnce(Arc<ControlPlane>) -> Call + Send,
+    ) -> Result<A, LinkError>
     where
         A: Send + 'static,
         Call: Future<Output = Result<A, LinkError>> + Send + 'static,
@@ -62,6 +71,9 @@ impl SimulatedTransport {
         self.connection().pass().await?;
         if self.cluster.gets_lost(self.cluster.settings.lost_answers) {
             return Err(broken());
+        }
+        if answer.is_ok() {
+            self.accepted.set(key);
         }
         answer
     }
@@ -80,7 +92,7 @@ impl Transport for SimulatedTransport {
             let attachment = control_plane.attach(key, hello, received).await?;
             Ok((control_plane, attachment))
         };
-        let (control_plane, attachment) = self.carry(call).await?;
+        let (control_plane, attachment) = self.carry(key, call).await?;
         self.attached_to.store(self.control_plane, Ordering::Relaxed);
         let way = (self.cluster.clone(), self.host, self.control_plane);
         let carried = Carried::new(way, &control_plane, (heartbeats, beats), attachment);
@@ -98,8 +110,11 @@ impl Transport for SimulatedTransport {
         _: Duration,
     ) -> Result<Authorization, LinkError> {
         let key = key.hash();
-        self.carry(|control_plane| async move { control_plane.authorize(key, token).await })
-            .await
+        self.carry(
+            key,
+            |control_plane| async move { control_plane.authorize(key, token).await },
+        )
+        .await
     }
 
     async fn deliver(
@@ -110,7 +125,10 @@ impl Transport for SimulatedTransport {
         _: Duration,
     ) -> Result<Receipt, LinkError> {
         let (key, records) = (key.hash(), records.to_vec());
-        self.carry(|control_plane| async move { control_plane.deliver(key, records).await })
-            .await
+        self.carry(
+            key,
+            |control_plane| async move { control_plane.deliver(key, records).await },
+        )
+        .await
     }
 }
