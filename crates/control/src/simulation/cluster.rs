@@ -86,6 +86,8 @@ pub(super) struct Host {
     pub(super) attached_to: Mutex<Option<usize>>,
     /// A copy of the spool's cursor file, from some time ago.
     pub(super) cursor: Mutex<Option<Vec<u8>>>,
+    /// When the process started that runs, or ran last.
+    pub(super) started: Mutex<Instant>,
     /// When a disk failure last began or ended.
     pub(super) disk_changed: Mutex<Option<Instant>>,
     /// Admitted requests.
@@ -124,6 +126,7 @@ impl Cluster {
                 missed: Mutex::default(),
                 attached_to: Mutex::default(),
                 cursor: Mutex::default(),
+                started: Mutex::new(begun),
                 disk_changed: Mutex::default(),
                 admitted: Mutex::default(),
                 key_is_deleted: AtomicBool::new(false),

@@ -48,6 +48,7 @@ pub(super) fn start(cluster: &Arc<Cluster>, host: usize) {
     } else {
         SpoolFull::Refuse
     };
+    *place.started.lock().unwrap() = Instant::now();
     cluster.log(&format!("replica {host} starts"));
     cluster.model(host).start(process);
     let link = ObservedLink::new(cluster, host, process);
@@ -96,6 +97,7 @@ fn record_end(cluster: &Cluster, host: usize, power: bool) {
         syncs_always: cluster.settings.syncs_always,
         goes_unrecorded: cluster.settings.goes_unrecorded,
         disk_changed: *cluster.hosts[host].disk_changed.lock().unwrap(),
+        started: *cluster.hosts[host].started.lock().unwrap(),
     };
     cluster.ledger().crash(host, &cluster.hosts[host].disk, crash);
     cluster.model(host).crash();

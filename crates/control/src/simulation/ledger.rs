@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The age from which a record survives a power failure.
+/// A running process has synced a record this long after it was written, or after the process started if that is later.
 const SYNCED_AFTER: Duration = Duration::from_millis(102);
 
 #[derive(Debug, Default)]
@@ -35,6 +35,8 @@ pub(super) struct Record {
     pub(super) completed: bool,
     pub(super) must: bool,
     pub(super) committed: bool,
+    /// Whether a process has certainly synced it.
+    pub(super) synced: bool,
     /// Whether a batch that contained it failed.
     pub(super) failed: bool,
 }
@@ -47,6 +49,8 @@ pub(super) struct Crash {
     pub(super) goes_unrecorded: bool,
     /// When a disk failure last began or ended: what it failed to sync is not synced later.
     pub(super) disk_changed: Option<Instant>,
+    /// When the process started: what an earlier one left unsynced is synced by this one.
+    pub(super) started: Instant,
 }
 
 impl Ledger {
@@ -98,6 +102,7 @@ impl Ledger {
             syncs_always,
             goes_unrecorded,
             disk_changed,
+            started,
         } = crash;
         let waiting = self
             .records
@@ -106,17 +111,14 @@ impl Ledger {
         for record in waiting {
             let promised = record.completed && !goes_unrecorded;
             record.must &= record.spot.is_some() || promised;
+            record.synced |= record.disk_was_well
+                && disk_changed.is_none_or(|at| at < record.at)
+                && record.at.max(started).elapsed() > SYNCED_AFTER;
             if !power {
                 continue;
             }
             let safe = record.spot.as_ref().map(|spot| disk.is_safe(spot));
-            let synced = if syncs_always {
-                promised
-            } else {
-                record.disk_was_well
-                    && disk_changed.is_none_or(|at| at < record.at)
-                    && record.at.elapsed() > SYNCED_AFTER
-            };
+            let synced = if syncs_always { promised } else { record.synced };
             if safe == Some(false) && synced && record.must && !record.is_odd() {
                 let model = &record.model;
                 self.violations

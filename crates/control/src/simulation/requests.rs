@@ -147,6 +147,7 @@ pub(super) fn finish(cluster: &Arc<Cluster>, number: u64, open: Open) {
         completed: false,
         must: !given_up,
         committed: false,
+        synced: false,
         failed: false,
     };
     cluster.ledger().finished(id, entry);
