@@ -107,7 +107,7 @@ fn no_fault_loses_a_record_or_serves_a_revoked_token() {
 /// Seeds beyond the usual ones that once failed.
 #[test]
 fn seeds_that_once_failed_pass() {
-    for seed in [322, 395, 1783, 7734] {
+    for seed in [322, 395, 1783, 7734, 8972] {
         let outcome = run(seed);
         assert!(
             outcome.violations.is_empty(),

@@ -50,9 +50,13 @@ struct Belief {
     since: Instant,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Lookup {
+    began: Instant,
+    /// Whether all was forgotten meanwhile, so that its answer is not believed.
     stale: bool,
+    /// Whether that happened just when it began, so that either is right.
+    unsure: bool,
     answers: u32,
 }
 
@@ -251,6 +255,8 @@ impl Model {
             self.ending = None;
             self.is_renewing = false;
             self.end_now(end);
+            let unsure = self.lookups.values_mut().filter(|lookup| lookup.began + INSTANT >= at);
+            unsure.for_each(|lookup| lookup.unsure = std::mem::take(&mut lookup.stale));
             if let LinkState::Offline(_) = self.link {
                 self.link = LinkState::Offline((at, at + INSTANT));
             }

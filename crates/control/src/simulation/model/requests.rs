@@ -1,6 +1,6 @@
 //! Which tokens are believed to be valid, and what should become of a request.
 
-use super::{Belief, INSTANT, LinkState, Model, Sure, Waiting};
+use super::{Belief, INSTANT, LinkState, Lookup, Model, Sure, Waiting};
 use lychgate_link::Authorization;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -11,7 +11,12 @@ const ASKED: u32 = 3;
 impl Model {
     /// The replica looks a token up.
     pub(in super::super) fn lookup_started(&mut self, token: usize) {
-        self.lookups.entry(token).or_default();
+        self.lookups.entry(token).or_insert_with(|| Lookup {
+            began: Instant::now(),
+            stale: false,
+            unsure: false,
+            answers: 0,
+        });
     }
 
     /// It gets an answer, or (`None`) none.
@@ -28,12 +33,13 @@ impl Model {
             }
             return;
         }
+        let is_sure = !lookup.unsure;
         self.lookups.remove(&token);
         match answer {
             Some(Authorization::Known { lease, .. }) => {
                 let belief = Belief {
                     until: Some(now + lease),
-                    is_sure: true,
+                    is_sure,
                     since: now,
                 };
                 self.beliefs.insert(token, belief);
