@@ -155,7 +155,7 @@ both_engines! {
         found.reverse();
         let expected = [
             ("create", "ai_gateway_key", "denied", Some("edge")),
-            ("delete", "user", "denied", None),
+            ("delete", "user", "denied", Some("root")),
             ("delete", "user", "denied", Some("root")),
             ("create", "token", "denied", Some("laptop")),
         ];
