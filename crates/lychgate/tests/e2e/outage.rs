@@ -171,6 +171,12 @@ fn without_the_database_known_tokens_are_served_and_others_refused_at_once() {
             })
             .await;
             asked += 1;
+            // A connection that is still open serves look-ups before the control plane knows that the database responds again.
+            eventually("the control plane is ready", async || {
+                let answer = http::get(format!("{}/readyz", app.url)).send().await;
+                (answer.status == 200).then_some(())
+            })
+            .await;
             app.newest_interception(asked).await;
             says(&replica, 200, "ready\n").await;
         }
