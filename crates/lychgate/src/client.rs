@@ -1,8 +1,9 @@
-//! The API's client: sends a request with the user's token, gives the JSON answer or the problem in words.
+//! The API's client: sends a request with the user's token, returns the JSON response or the problem in words.
 //!
 //! It follows no redirect (the token would go along) and reads at most [`ANSWER_LIMIT`].
 
 pub(crate) mod credentials;
+mod idempotency;
 mod problem;
 
 pub(crate) use problem::CallError;
@@ -16,6 +17,8 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use idempotency::IdempotencyKey;
+use lychgate_types::Ambient;
 use lychgate_types::secret::UserTokenSecret;
 use serde_json::Value;
 use std::sync::Arc;
@@ -24,6 +27,8 @@ use url::Url;
 
 const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
 const TIME_LIMIT: Duration = Duration::from_secs(60);
+/// What a server asks for (`retry-after`) when it can't answer now.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// A client for one server and one token.
 #[derive(Debug)]
@@ -58,7 +63,7 @@ impl ApiClient {
         })
     }
 
-    /// `GET`. The path starts behind `/api/v1/`.
+    /// `GET`. The path is what follows `/api/v1/`.
     pub(crate) async fn get(&self, path: &str) -> Result<Value, CallError> {
         self.call(Method::GET, path, None).await
     }
@@ -78,6 +83,20 @@ impl ApiClient {
         self.call(Method::POST, path, Some(body)).await
     }
 
+    /// `POST` whose response shows a secret once. If the response may have been lost, the request is sent once more under the same
+    /// `Idempotency-Key`, which gets the same secret.
+    pub(crate) async fn post_for_secret(&self, path: &str, body: &Value) -> Result<Value, CallError> {
+        let key = IdempotencyKey::generate(&Ambient::system())?;
+        match self.send(Method::POST, path, Some(body), Some(&key)).await {
+            Err(error) if error.may_succeed_later() => {
+                tokio::time::sleep(RETRY_DELAY).await;
+                let again = self.send(Method::POST, path, Some(body), Some(&key)).await;
+                again.map_err(CallError::after_a_lost_response)
+            }
+            responded => responded,
+        }
+    }
+
     /// `POST` without a body.
     pub(crate) async fn post_empty(&self, path: &str) -> Result<Value, CallError> {
         self.call(Method::POST, path, None).await
@@ -94,6 +113,18 @@ impl ApiClient {
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, CallError> {
+        let changes = method != Method::GET;
+        let responded = self.send(method, path, body, None).await;
+        responded.map_err(|error| if changes { error.of_a_change() } else { error })
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Value, CallError> {
         let url = format!("{}/api/v1/{path}", self.base);
         let mut request = Request::builder()
             .method(method)
@@ -104,22 +135,25 @@ impl ApiClient {
         if body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
+        if let Some(key) = key {
+            request = request.header(idempotency::HEADER, key.value());
+        }
         let body = body.map(Value::to_string).unwrap_or_default();
         let request = request
             .body(Full::new(Bytes::from(body)))
-            .map_err(|why| self.unusable(why))?;
+            .map_err(|why| CallError::Unusable(why.to_string()))?;
         let exchange = async {
-            let answer = self.http.request(request).await.map_err(|why| self.unreachable(&why))?;
+            let answer = self.http.request(request).await.map_err(|why| self.failed(&why))?;
             let (head, body) = answer.into_parts();
             let body = Limited::new(body, ANSWER_LIMIT)
                 .collect()
                 .await
-                .map_err(|why| self.unusable(why))?;
+                .map_err(|why| self.lost(why))?;
             Ok((head.status, body.to_bytes()))
         };
         let (status, body) = tokio::time::timeout(TIME_LIMIT, exchange)
             .await
-            .map_err(|_| self.unusable(format!("no answer within {} seconds", TIME_LIMIT.as_secs())))??;
+            .map_err(|_| self.lost(format!("no response within {} seconds", TIME_LIMIT.as_secs())))??;
         self.read(status, &body)
     }
 
@@ -134,31 +168,38 @@ impl ApiClient {
         }
     }
 
-    fn unreachable(&self, why: &hyper_util::client::legacy::Error) -> CallError {
+    fn failed(&self, why: &hyper_util::client::legacy::Error) -> CallError {
         let reason = causes(why);
         if why.is_connect() {
             let text = format!(
-                "can't reach {}: {reason}. Is `lychgate server` running there, and the address right?",
+                "can't connect to {}: {reason}. Check the address, and that `lychgate server` is running there",
                 self.base
             );
             return CallError::Unusable(text);
         }
-        self.unusable(reason)
+        self.lost(reason)
     }
 
-    fn unusable(&self, why: impl std::fmt::Display) -> CallError {
-        CallError::Unusable(format!("the exchange with {} failed: {why}", self.base))
+    fn lost(&self, why: impl std::fmt::Display) -> CallError {
+        CallError::Lost(format!("the request to {} failed: {why}", self.base))
     }
 
     fn foreign(&self, status: StatusCode) -> CallError {
-        CallError::Unusable(format!(
-            "{} answered {status}, but not as a Lychgate server does: check the address, and any proxy in front of it",
+        let text = format!(
+            "{} responded with {status}, but not like a Lychgate server: check the address and any proxy in front of it",
             self.base
-        ))
+        );
+        match status {
+            // Of a proxy, whose connection to the server may have broken after the request was sent.
+            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+                CallError::Lost(text)
+            }
+            _ => CallError::Unusable(text),
+        }
     }
 }
 
-/// A server's address: `http` or `https`, and nothing behind the path. Shown without a slash at its end.
+/// A server's address: `http` or `https`, and nothing after the path. Shown without a trailing slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ServerUrl(Url);
 
@@ -187,7 +228,7 @@ pub(crate) fn server_url(text: &str) -> Result<ServerUrl, String> {
     Ok(ServerUrl(url))
 }
 
-/// An error with what caused it, in one line, each cause told once.
+/// An error and its causes in one line, without repetition.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = String::new();
     let mut next = error.source();

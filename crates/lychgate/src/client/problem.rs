@@ -3,13 +3,15 @@
 use crate::failure::Failure;
 use serde::Deserialize;
 
-/// Why a call gave no answer.
+/// Why a call failed.
 #[derive(Debug)]
 pub(crate) enum CallError {
     /// The server refused, and said why.
     Problem(Box<Problem>),
-    /// No server, or none that is a Lychgate.
+    /// No server, or not a Lychgate server.
     Unusable(String),
+    /// The request was sent, but no response arrived: the server may have done what was asked.
+    Lost(String),
 }
 
 /// The server's `application/problem+json`.
@@ -40,7 +42,34 @@ impl CallError {
     pub(crate) fn status(&self) -> Option<u16> {
         match self {
             Self::Problem(problem) => Some(problem.status),
-            Self::Unusable(_) => None,
+            Self::Unusable(_) | Self::Lost(_) => None,
+        }
+    }
+
+    /// Whether the same request may get a response if it is sent again.
+    pub(super) fn may_succeed_later(&self) -> bool {
+        match self {
+            Self::Problem(problem) => problem.status == 503,
+            Self::Unusable(_) => false,
+            Self::Lost(_) => true,
+        }
+    }
+
+    /// Of a request that changes something: the user has to know that it may have been changed.
+    pub(super) fn of_a_change(self) -> Self {
+        match self {
+            Self::Lost(text) => Self::Lost(format!(
+                "{text}\n  the server may have made the change all the same: check before you try again"
+            )),
+            other => other,
+        }
+    }
+
+    /// Of the second try of such a request: even if this one did not reach the server, the first one may have.
+    pub(super) fn after_a_lost_response(self) -> Self {
+        match self {
+            Self::Unusable(text) | Self::Lost(text) => Self::Lost(text).of_a_change(),
+            refused @ Self::Problem(_) => refused,
         }
     }
 }
@@ -50,6 +79,7 @@ impl From<CallError> for Failure {
         Self::Failed(match error {
             CallError::Problem(problem) => problem.to_string(),
             CallError::Unusable(text) => text,
+            CallError::Lost(text) => text,
         })
     }
 }

@@ -103,7 +103,7 @@ pub(crate) async fn run(args: TokensArgs, environment: &Environment) -> Outcome 
                 body["lifetime_seconds"] = lifetime.as_secs().into();
             }
             let place = out.reserve()?;
-            let answer = api.post("tokens", &body).await?;
+            let answer = api.post_for_secret("tokens", &body).await?;
             let what = format!("token {}", answer["id"].as_str().unwrap_or(&name));
             place.put(format.output, answer, "token", &Done::created(&what))
         }

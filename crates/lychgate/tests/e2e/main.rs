@@ -16,6 +16,7 @@ mod flow;
 mod identity;
 mod keys;
 mod leaving;
+mod lost_responses;
 mod metrics;
 mod outage;
 mod replicas;

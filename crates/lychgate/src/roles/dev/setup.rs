@@ -61,7 +61,9 @@ pub(crate) async fn member_token(api: &ApiClient, url: &ServerUrl, data_dir: &Pa
     if works(url, &path).await? {
         return Ok(());
     }
-    let answer = api.post("tokens", &json!({ "user": MEMBER, "name": MEMBER })).await?;
+    let answer = api
+        .post_for_secret("tokens", &json!({ "user": MEMBER, "name": MEMBER }))
+        .await?;
     let token = secret(&answer, "token")?;
     secret_file::replace(&path, token).map_err(|why| Failure::Failed(format!("can't write {}: {why}", path.display())))
 }
@@ -99,7 +101,7 @@ pub(crate) async fn gateway_key(api: &ApiClient, data_dir: &Path) -> Outcome<Gat
         _ => {}
     }
     let body = json!({ "name": KEY, "description": "of the replica of `lychgate dev`" });
-    let answer = api.post("ai-gateway/keys", &body).await?;
+    let answer = api.post_for_secret("ai-gateway/keys", &body).await?;
     let key = secret(&answer, "key")?;
     secret_file::replace(&path, key)
         .map_err(|why| Failure::Failed(format!("can't write {}: {why}", path.display())))?;
