@@ -4,7 +4,8 @@ use lychgate_types::provider::ProviderType;
 
 /// A provider type, as the specification has it.
 pub struct Expected {
-    /// Below the base URL: what may be asked for, and that nothing else may. A slash at the end means anything below.
+    /// Below the base URL: what may be asked for, and that nothing else may. `*` stands for one segment, at the end of
+    /// `/models/*` for what a name with slashes resolves to.
     pub paths: &'static [&'static str],
     /// The headers that a user token may be in, the first has precedence.
     pub token: &'static [&'static str],
@@ -13,6 +14,9 @@ pub struct Expected {
     /// The header that the central key goes in, and what precedes it there.
     pub central_key: (&'static str, &'static str),
 }
+
+/// Where a user token may be besides, whatever the type.
+pub const OTHER_TOKEN: &[&str] = &["api-key", "x-goog-api-key"];
 
 /// Headers with some provider's credential: exactly one goes upstream, whatever the type.
 pub const CREDENTIALS: &[&str] = &["authorization", "x-api-key", "api-key", "x-goog-api-key"];
@@ -25,8 +29,9 @@ pub const fn expected(provider_type: ProviderType) -> Expected {
                 "/v1/messages",
                 "/v1/messages/count_tokens",
                 "/v1/models",
-                "/v1/models/",
-                "/api/event_logging/",
+                "/v1/models/*",
+                "/api/event_logging/*",
+                "/api/event_logging/*/*",
             ],
             token: &["x-api-key", "authorization"],
             own_key: &["x-api-key", "authorization"],
@@ -36,12 +41,19 @@ pub const fn expected(provider_type: ProviderType) -> Expected {
             paths: &[
                 "/chat/completions",
                 "/responses",
-                "/responses/",
+                "/responses/compact",
+                "/responses/input_tokens",
+                "/responses/*",
+                "/responses/*/cancel",
+                "/responses/*/input_items",
                 "/embeddings",
                 "/models",
-                "/models/",
+                "/models/*",
                 "/conversations",
-                "/conversations/",
+                "/conversations/*",
+                "/conversations/*/items",
+                "/conversations/*/items/*",
+                "/moderations",
             ],
             token: &["authorization", "x-api-key"],
             own_key: &["authorization"],

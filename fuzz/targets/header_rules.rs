@@ -5,11 +5,11 @@
 //! `$U`, `$V`, `$G`, `$P` in the input stand for credentials (`lychgate_fuzz::tokens`).
 #![no_main]
 
-use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH};
+use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_LOCATION, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use libfuzzer_sys::fuzz_target;
 use lychgate_fuzz::paths::{decoded, normal};
-use lychgate_fuzz::providers::{CREDENTIALS, Expected, expected};
+use lychgate_fuzz::providers::{CREDENTIALS, Expected, OTHER_TOKEN, expected};
 use lychgate_fuzz::tokens::{PROVIDER_KEY, TOKENS};
 use lychgate_fuzz::{clients, keys};
 use lychgate_gateway::harness::fuzzing::{Forwarded, Provider, Refused, to_client, to_client_changed};
@@ -39,6 +39,47 @@ const OURS: &[&str] = &[
     "expect",
     "forwarded",
     "proxy-authorization",
+    "http2-settings",
+    "via",
+    "max-forwards",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "fastly-client-ip",
+    "x-azure-clientip",
+    "x-forwarded",
+    "x-original-url",
+    "x-original-uri",
+    "x-original-host",
+    "x-original-method",
+    "x-original-path",
+    "x-rewrite-url",
+    "x-rewrite-uri",
+    "x-override-url",
+    "x-host",
+    "x-http-host-override",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+];
+/// Who pays: the client's choice only with a key of its own.
+const PAYER: &[&str] = &["openai-organization", "openai-project"];
+/// What a provider says of its own origin, in an answer.
+const ORIGIN: &[&str] = &[
+    "alt-svc",
+    "strict-transport-security",
+    "public-key-pins",
+    "public-key-pins-report-only",
+    "expect-ct",
+    "clear-site-data",
+    "nel",
+    "report-to",
+    "reporting-endpoints",
+    "refresh",
+    "service-worker-allowed",
 ];
 static PROVIDERS: LazyLock<Vec<(ProviderType, Provider)>> = LazyLock::new(|| {
     let provider = |provider_type: &ProviderType| {
@@ -88,8 +129,9 @@ fuzz_target!(|input: &[u8]| {
             Err(refused) => {
                 refusal(&refused);
                 let own_is_missing = headers.contains_key("x-lychgate-token");
+                let in_url = refused.message.contains("in this request's URL");
                 assert!(
-                    refused.status != 401 || token.is_none() || own_is_missing,
+                    refused.status != 401 || token.is_none() || own_is_missing || in_url,
                     "a good token was refused: {}",
                     refused.message
                 );
@@ -144,7 +186,18 @@ fn only_unwanted_are_gone(from: &HeaderMap, to: &HeaderMap, made: &[HeaderName],
 }
 
 fn answer(from: &HeaderMap, to: &HeaderMap, gone: &[HeaderName]) {
-    only_unwanted_are_gone(from, to, &[], |name| gone.iter().any(|gone| gone == name));
+    // Whether a reference stays is for the crate's own tests; it goes on unchanged or not at all.
+    let references = [LOCATION, CONTENT_LOCATION];
+    for name in &references {
+        let all = all(to, name);
+        assert!(all.is_empty() || all == self::all(from, name));
+    }
+    only_unwanted_are_gone(from, to, &references, |name| {
+        gone.iter().any(|gone| gone == name)
+            || ORIGIN.contains(&name)
+            || name.starts_with("access-control-")
+            || name.starts_with("x-lychgate-")
+    });
 }
 
 fn upstream(expected: &Expected, from: &HeaderMap, forwarded: &Forwarded) {
@@ -156,8 +209,19 @@ fn upstream(expected: &Expected, from: &HeaderMap, forwarded: &Forwarded) {
         made.push(ACCEPT_ENCODING);
     }
     only_unwanted_are_gone(from, to, &made, |name| {
-        OURS.contains(&name) || name.starts_with("x-forwarded-") || name.starts_with("x-lychgate-")
+        let sent = name;
+        let plain = name.replace('_', "-");
+        let name = plain.as_str();
+        let has_secret = |value: &HeaderValue| TOKENS.ours().iter().any(|token| holds(value, token));
+        OURS.contains(&name)
+            || CREDENTIALS.contains(&name)
+            || (!forwarded.own && PAYER.contains(&name))
+            || ["x-forwarded-", "x-envoy-", "x-lychgate-"].iter().any(|beginning| name.starts_with(beginning))
+            || from.iter().any(|(name, value)| name.as_str() == sent && has_secret(value))
     });
+    for (name, value) in to {
+        assert!(!TOKENS.ours().iter().any(|token| holds(value, token)), "a secret goes upstream in {name}");
+    }
 
     // Exactly one credential, the central one or the user's own, and none of Lychgate's.
     let sent: Vec<_> = credentials
@@ -193,8 +257,11 @@ fn upstream(expected: &Expected, from: &HeaderMap, forwarded: &Forwarded) {
 /// The user token that counts, where it is one.
 fn token<'a>(expected: &Expected, headers: &'a HeaderMap) -> Option<&'a str> {
     let sent = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
-    let bearer = sent("authorization").filter(|value| value.to_ascii_lowercase().starts_with(b"bearer "));
-    let usual = expected.token.iter().filter_map(|name| match *name {
+    let bearer = sent("authorization").filter(|value| {
+        let value = value.to_ascii_lowercase();
+        value.starts_with(b"bearer ") || value.starts_with(b"bearer\t")
+    });
+    let usual = expected.token.iter().chain(OTHER_TOKEN).filter_map(|name| match *name {
         "authorization" => bearer.map(|value| value[7..].trim_ascii()),
         name => sent(name),
     });
@@ -211,6 +278,11 @@ fn token<'a>(expected: &Expected, headers: &'a HeaderMap) -> Option<&'a str> {
     std::str::from_utf8(counts)
         .ok()
         .filter(|text| keys::is_one::<UserTokenKind>(text))
+}
+
+fn holds(value: &HeaderValue, token: &str) -> bool {
+    let value = value.as_bytes();
+    value.windows(token.len()).any(|part| part == token.as_bytes())
 }
 
 /// Whether a credential is one of Lychgate's, alone or as a bearer token.
@@ -235,15 +307,25 @@ fn target(expected: &Expected, uri: &Uri, forwarded: &Forwarded) {
         let tail = plain
             .strip_prefix("/base")
             .unwrap_or_else(|| panic!("{plain} leaves the base URL"));
-        let on_list = |entry: &&str| {
-            if entry.ends_with('/') {
-                tail.starts_with(*entry)
-            } else {
-                tail == *entry
-            }
-        };
-        assert!(expected.paths.iter().any(on_list), "{plain} is not on the list");
+        assert!(expected.paths.iter().any(|entry| is_on(entry, tail)), "{plain} is not on the list");
         path = decoded(&path);
+    }
+}
+
+/// Whether a path fits an entry of the list. The name of a model may have come to be several segments.
+fn is_on(entry: &str, path: &str) -> bool {
+    if let Some(models) = entry.strip_suffix("/models/*") {
+        let name = path.strip_prefix(models).and_then(|rest| rest.strip_prefix("/models/"));
+        return name.is_some_and(|name| name.split('/').all(|segment| !segment.is_empty()));
+    }
+    let (mut wanted, mut found) = (entry.split('/'), path.split('/'));
+    loop {
+        match (wanted.next(), found.next()) {
+            (None, None) => return true,
+            (Some("*"), Some(segment)) if !segment.is_empty() => {}
+            (Some(wanted), Some(segment)) if wanted == segment => {}
+            _ => return false,
+        }
     }
 }
 

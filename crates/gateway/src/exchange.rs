@@ -33,7 +33,6 @@ use headers::{INTERCEPTION_ID, id_value};
 use http::{Request, Response, StatusCode};
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::InterceptionId;
-use lychgate_types::interception::CredentialKind;
 use lychgate_types::provider::Api;
 use lychgate_wire::UsageChunkFilter;
 use passthrough::{Relaying, relay_unrecorded};
@@ -91,6 +90,7 @@ impl Exchange {
             provider,
             capture_content,
         } = entered;
+        let credential_kind = received.admission.credential_kind();
         let Received {
             head,
             admission: Admission { token, own, tail, .. },
@@ -103,10 +103,6 @@ impl Exchange {
         let asked = lychgate_wire::ask_for_usage(api, &facts, &body);
         let filter = asked.is_some().then(UsageChunkFilter::default);
         let body = asked.map_or(body, From::from);
-        let credential_kind = match &own {
-            Some(_) => CredentialKind::Byok,
-            None => CredentialKind::Centralized,
-        };
         let candidates = {
             let state = shared.replica_state.load();
             let routes = &state.table.routes;
@@ -131,7 +127,7 @@ impl Exchange {
         Ok(Box::new(Self {
             shared,
             id,
-            request: UpstreamRequest::recorded(head, tail),
+            request: UpstreamRequest::recorded(head, tail, credential_kind),
             selector,
             pending: PendingAttempt::new(recorder),
             ended: None,

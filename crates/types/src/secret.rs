@@ -4,6 +4,10 @@
 //! 6 base62 characters of CRC-32 over what precedes: 46 characters. The checksum tells a typo from a revoked credential
 //! without a look-up. They carry over 200 bits of entropy, so their stored hash is a plain SHA-256.
 
+mod scan;
+
+pub use scan::{holds_secret, holds_secret_escaped};
+
 use crate::Ambient;
 use sha2::{Digest, Sha256};
 use std::marker::PhantomData;

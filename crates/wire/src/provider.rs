@@ -3,8 +3,13 @@
 //!
 //! Not here: the data itself (`providers`, one folder per type), and which types there are (crate `types`).
 
+mod paths;
+
+pub use paths::AllowedPath;
+pub(crate) use paths::{GET, POST};
+
 use crate::providers::{DEFAULT_FAMILY, description};
-use lychgate_types::provider::{Api, ProviderType, WireFamily};
+use lychgate_types::provider::{ProviderType, WireFamily};
 
 /// The description of one provider type.
 #[derive(Debug, Clone, Copy)]
@@ -19,17 +24,6 @@ pub struct ProviderDescription {
     pub signs: ClientSigns,
 }
 
-/// A path that is relayed.
-#[derive(Debug, Clone, Copy)]
-pub struct AllowedPath {
-    /// What follows the provider's name in the client's path. With `*` at its end, anything that begins like this.
-    pub path: &'static str,
-    /// The methods, as an `Allow` header lists them.
-    pub methods: &'static str,
-    /// The API whose exchanges are recorded; `None` for what only passes through.
-    pub api: Option<Api>,
-}
-
 /// Where credentials are in requests to a provider type. Every header named here is taken out of what goes upstream, whatever
 /// the type of the provider that it goes to ([`credential_headers`]).
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +34,8 @@ pub struct Credentials {
     pub own_key: &'static [&'static str],
     /// Where the provider expects the central key.
     pub central_key: CredentialHeader,
+    /// Headers that name who pays. They go upstream only with a key of the user's own.
+    pub payer: &'static [&'static str],
 }
 
 /// A header with a credential.
@@ -75,8 +71,17 @@ pub(crate) const BEARER: CredentialHeader = CredentialHeader {
     scheme: Scheme::Bearer,
 };
 
-/// Credential headers of providers that there is no type for. A client that was set up for one of those may send its key along.
-const OTHER_CREDENTIAL_HEADERS: &[&str] = &["api-key", "x-goog-api-key"];
+/// Credential headers of providers that there is no type for. A client that was set up for one of those sends the token that
+/// it was given in here, or its key along.
+pub const OTHER_CREDENTIAL_HEADERS: &[CredentialHeader] = &[plain("api-key"), plain("x-goog-api-key")];
+
+/// A header whose value is the credential.
+pub(crate) const fn plain(name: &'static str) -> CredentialHeader {
+    CredentialHeader {
+        name,
+        scheme: Scheme::Plain,
+    }
+}
 
 /// The description of a provider type.
 pub const fn describe(provider_type: ProviderType) -> &'static ProviderDescription {
@@ -90,12 +95,19 @@ pub fn credential_headers() -> impl Iterator<Item = &'static str> {
             token,
             own_key,
             central_key,
+            payer: _,
         } = describe(*provider_type).credentials;
         let token = token.iter().map(|header| header.name);
         token.chain(own_key.iter().copied()).chain([central_key.name])
     };
     let all = ProviderType::ALL.iter().flat_map(of_type);
-    all.chain(OTHER_CREDENTIAL_HEADERS.iter().copied())
+    all.chain(OTHER_CREDENTIAL_HEADERS.iter().map(|header| header.name))
+}
+
+/// Every header by which some provider is told who pays. Some come more than once.
+pub fn payer_headers() -> impl Iterator<Item = &'static str> {
+    let of_type = |provider_type: &ProviderType| describe(*provider_type).credentials.payer.iter().copied();
+    ProviderType::ALL.iter().flat_map(of_type)
 }
 
 /// The wire family of a request whose provider is not known, by what follows the provider's name in its path, and by its
@@ -115,38 +127,6 @@ impl ProviderDescription {
     /// The entry of the list that a path is on.
     pub fn path(&self, path: &str) -> Option<&'static AllowedPath> {
         self.paths.iter().find(|allowed| allowed.matches(path))
-    }
-}
-
-impl AllowedPath {
-    /// A path whose exchanges are recorded.
-    pub(crate) const fn recorded(path: &'static str, api: Api) -> Self {
-        Self {
-            path,
-            methods: "POST",
-            api: Some(api),
-        }
-    }
-
-    /// A path that only passes through.
-    pub(crate) const fn unrecorded(path: &'static str, methods: &'static str) -> Self {
-        Self {
-            path,
-            methods,
-            api: None,
-        }
-    }
-
-    /// Whether the method is one of this path's.
-    pub fn allows(&self, method: &str) -> bool {
-        self.methods.split(", ").any(|allowed| allowed == method)
-    }
-
-    fn matches(&self, path: &str) -> bool {
-        match self.path.strip_suffix('*') {
-            Some(beginning) => path.starts_with(beginning),
-            None => path == self.path,
-        }
     }
 }
 
@@ -170,13 +150,16 @@ impl CredentialHeader {
 
 /// What follows the scheme `Bearer`.
 pub fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, rest) = value.split_at_checked(b"bearer ".len())?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then(|| rest.trim_ascii())
+    let (scheme, rest) = value.split_at_checked(b"bearer".len())?;
+    let separated = matches!(rest.first(), Some(b' ' | b'\t'));
+    (separated && scheme.eq_ignore_ascii_case(b"bearer")).then(|| rest.trim_ascii())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::paths::is_id;
     use super::*;
+    use lychgate_types::provider::Api;
 
     #[test]
     fn every_description_can_be_acted_by() {
@@ -185,10 +168,9 @@ mod tests {
             for path in description.paths {
                 assert!(path.path.starts_with(description.base_path), "{path:?}");
                 assert!(path.path[description.base_path.len()..].starts_with('/'), "{path:?}");
-                assert!(
-                    path.path.find('*').is_none_or(|at| at + 1 == path.path.len()),
-                    "{path:?}"
-                );
+                let known = |segment: &str| matches!(segment, "{id}" | "{model}") || is_id(segment);
+                assert!(path.path.split('/').skip(1).all(known), "{path:?}");
+                assert!(path.api.is_none() || !path.path.contains('{'), "{path:?}");
                 let upper = |method: &str| !method.is_empty() && method.bytes().all(|b| b.is_ascii_uppercase());
                 assert!(path.methods.split(", ").all(upper), "{path:?}");
                 if let Some(api) = path.api {
@@ -196,7 +178,9 @@ mod tests {
                 }
             }
             assert!(!description.credentials.token.is_empty() && !description.credentials.own_key.is_empty());
-            let names = credential_headers().chain(description.signs.headers.iter().copied());
+            let names = credential_headers()
+                .chain(payer_headers())
+                .chain(description.signs.headers.iter().copied());
             for name in names {
                 let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
                 assert!(!name.is_empty() && name.bytes().all(plain), "{name}");
@@ -209,7 +193,7 @@ mod tests {
         for provider_type in ProviderType::ALL {
             let paths = describe(*provider_type).paths;
             for (at, path) in paths.iter().enumerate() {
-                let example = path.path.replace('*', "x");
+                let example = path.path.replace("{id}", "x").replace("{model}", "x");
                 let first = paths.iter().position(|path| path.matches(&example));
                 assert_eq!(first, Some(at), "{provider_type}: {}", path.path);
             }
@@ -255,6 +239,7 @@ mod tests {
             (plain, "Bearer key", Some("Bearer key")),
             (BEARER, "Bearer key", Some("key")),
             (BEARER, "bEARER  key ", Some("key")),
+            (BEARER, "Bearer\tkey", Some("key")),
             (BEARER, "Bearer", None),
             (BEARER, "Basic key", None),
             (BEARER, "key", None),

@@ -4,16 +4,30 @@
 //! into what goes upstream (`exchange::headers`).
 
 use crate::error::Refusal;
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::header::InvalidHeaderValue;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use lychgate_link::DenyReason;
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::provider::ProviderType;
-use lychgate_types::secret::{GatewayKeyKind, Kind, ProviderSecret, SecretHash, UserTokenKind, UserTokenSecret};
-use lychgate_wire::provider::{CredentialHeader, bearer, describe};
+use lychgate_types::secret::{
+    GatewayKeyKind, Kind, ProviderSecret, SecretHash, UserTokenKind, UserTokenSecret, holds_secret,
+    holds_secret_escaped,
+};
+use lychgate_wire::provider::{CredentialHeader, OTHER_CREDENTIAL_HEADERS, bearer, describe};
 
 /// Carries the user token when the usual headers carry the user's own provider credential.
 const X_LYCHGATE_TOKEN: HeaderName = HeaderName::from_static("x-lychgate-token");
+
+/// As lenient as any reader of `Basic` credentials.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// Who asks, and whose credential is to go upstream.
 #[derive(Debug)]
@@ -45,8 +59,8 @@ impl Outgoing {
         Ok(Self::new(header.name, value, key))
     }
 
-    /// The provider credential that the client sends for itself. Lychgate's own secrets never count as one: they do not go
-    /// upstream, whatever header they are in.
+    /// The provider credential that the client sends for itself. What has one of Lychgate's own secrets in it, or what was meant
+    /// for one, never counts: those do not go upstream, whatever header they are in.
     fn own(provider_type: ProviderType, headers: &HeaderMap) -> Option<Self> {
         let pick = |name: &&'static str| {
             let value = headers.get(*name)?;
@@ -54,7 +68,7 @@ impl Outgoing {
             let ours = [UserTokenKind::PREFIX, GatewayKeyKind::PREFIX]
                 .iter()
                 .any(|prefix| text.starts_with(prefix.as_bytes()));
-            if text.is_empty() || ours {
+            if text.is_empty() || ours || holds_own_secret(value.as_bytes()) {
                 return None;
             }
             let key = ProviderSecret::new(String::from_utf8_lossy(text).into_owned());
@@ -82,7 +96,8 @@ pub(crate) fn read(provider_type: ProviderType, headers: &HeaderMap) -> Result<C
     }
     // Clients send stray provider keys along: the first user token counts, else the first credential.
     let sent = |header: &CredentialHeader| header.credential(headers.get(header.name)?.as_bytes());
-    let mut found = describe(provider_type).credentials.token.iter().filter_map(sent);
+    let usual = describe(provider_type).credentials.token.iter();
+    let mut found = usual.chain(OTHER_CREDENTIAL_HEADERS).filter_map(sent);
     let token = found
         .clone()
         .find(|text| text.starts_with(UserTokenKind::PREFIX.as_bytes()))
@@ -94,6 +109,31 @@ pub(crate) fn read(provider_type: ProviderType, headers: &HeaderMap) -> Result<C
         }),
         None => Err(token_missing(provider_type)),
     }
+}
+
+/// Refuses a request with one of Lychgate's secrets in its path or query, where the provider and everything on the way there
+/// would read and log it.
+pub(crate) fn refuse_in_target(target: &Uri) -> Result<(), Refusal> {
+    let query = target.query().unwrap_or_default();
+    if !holds_secret_escaped(target.path().as_bytes()) && !holds_secret_escaped(query.as_bytes()) {
+        return Ok(());
+    }
+    let message = "a Lychgate token is in this request's URL, where every log on the way can have it: send it in a header, \
+                   Authorization: Bearer or x-api-key, and make a new one if this URL was shared or logged";
+    Err(Refusal::unauthorized(Refused::CredentialMissing, message))
+}
+
+/// Whether one of Lychgate's secrets is in a header's value, also as the user or the password of `Basic`.
+pub(crate) fn holds_own_secret(value: &[u8]) -> bool {
+    holds_secret(value) || basic(value).is_some_and(|decoded| holds_secret(&decoded))
+}
+
+fn basic(value: &[u8]) -> Option<Vec<u8>> {
+    let (scheme, rest) = value.split_at_checked(b"basic ".len())?;
+    if !scheme.eq_ignore_ascii_case(b"basic ") {
+        return None;
+    }
+    BASE64.decode(rest.trim_ascii()).ok()
 }
 
 fn token_missing(provider_type: ProviderType) -> Refusal {
@@ -170,6 +210,12 @@ mod tests {
                 ProviderType::Anthropic,
                 vec![("authorization", &bearer), ("x-api-key", "sk-ant-stray")],
             ),
+            (ProviderType::OpenAiCompatible, vec![("api-key", token.expose())]),
+            (ProviderType::Anthropic, vec![("x-goog-api-key", token.expose())]),
+            (
+                ProviderType::OpenAi,
+                vec![("authorization", "Bearer sk-stray"), ("api-key", token.expose())],
+            ),
         ] {
             let found = read(provider_type, &headers(&pairs)).unwrap();
             assert_eq!(found.token, token.hash(), "{pairs:?}");
@@ -195,6 +241,54 @@ mod tests {
         assert_eq!((&openai.name, openai.hint.as_str()), (&AUTHORIZATION, "oaut…cdef"));
         assert_eq!(openai.value, "Bearer oauth-0123456789abcdef");
         assert!(!format!("{openai:?}").contains("0123456789abcdef"));
+    }
+
+    #[test]
+    fn nothing_with_a_secret_of_ours_in_it_is_a_users_own_key() {
+        let token = UserTokenSecret::generate(&Ambient::system());
+        let token = token.expose();
+        let basic = format!(
+            "bAsic {}",
+            base64::prelude::BASE64_STANDARD.encode(format!("user:{token}"))
+        );
+        for value in [
+            token.to_owned(),
+            format!("Bearer {token}"),
+            format!("Bearer\t{token}"),
+            format!("Bearer a,{token}"),
+            format!("Token {token}"),
+            basic.trim_end_matches('=').to_owned(),
+            basic,
+        ] {
+            for provider_type in ProviderType::ALL {
+                let map = headers(&[("x-lychgate-token", token), ("authorization", &value)]);
+                let refusal = read(*provider_type, &map).unwrap_err();
+                assert!(
+                    refusal.message.contains("bring your own provider key"),
+                    "{}",
+                    refusal.message
+                );
+            }
+        }
+        let map = headers(&[("x-lychgate-token", token), ("authorization", "Basic dXNlcjpwYXNz")]);
+        assert!(read(ProviderType::OpenAiCompatible, &map).unwrap().own.is_some());
+    }
+
+    #[test]
+    fn a_token_in_a_url_is_refused_and_not_repeated() {
+        let token = UserTokenSecret::generate(&Ambient::system());
+        let token = token.expose();
+        let escaped: String = token.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        for target in [
+            format!("/ai/openai/v1/models?key={token}"),
+            format!("/ai/openai/v1/models?a=1&api_key={escaped}"),
+            format!("/ai/openai/v1/models/{token}"),
+        ] {
+            let refusal = refuse_in_target(&target.parse().unwrap()).unwrap_err();
+            assert_eq!(refusal.status, 401);
+            assert!(refusal.message.contains("in a header") && !refusal.message.contains(token));
+        }
+        assert!(refuse_in_target(&"/ai/openai/v1/models?key=sk-lgu_x".parse().unwrap()).is_ok());
     }
 
     #[test]

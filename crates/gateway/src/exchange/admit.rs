@@ -17,6 +17,7 @@ use http::request::Parts;
 use http::{Request, StatusCode};
 use lychgate_stream::{ReadError, ReadLimits, read_bounded};
 use lychgate_telemetry::metrics::labels::Refused;
+use lychgate_types::interception::CredentialKind;
 use lychgate_types::provider::Api;
 use lychgate_types::secret::SecretHash;
 use std::sync::Arc;
@@ -48,6 +49,15 @@ pub(crate) struct Admission {
     pub(crate) own: Option<Outgoing>,
     /// Where in the path that part begins which follows the provider's base URL.
     pub(crate) tail: usize,
+}
+
+impl Admission {
+    pub(crate) fn credential_kind(&self) -> CredentialKind {
+        match self.own {
+            Some(_) => CredentialKind::Byok,
+            None => CredentialKind::Centralized,
+        }
+    }
 }
 
 /// Admits the request and reads its body.
@@ -88,6 +98,7 @@ pub(crate) async fn admit(shared: &Shared, provider: &Provider, head: &Parts) ->
         return Err(Refusal::websocket());
     }
     let rest = allow_list::split(head.uri.path()).map_or("", |(_, rest)| rest);
+    credentials::refuse_in_target(&head.uri)?;
     let Found { api, tail } = allow_list::find(provider.config.provider_type, &head.method, rest)?;
     let Credentials { token, own } = credentials::read(provider.config.provider_type, &head.headers)?;
     authorize(shared, token).await?;

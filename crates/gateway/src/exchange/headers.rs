@@ -2,19 +2,19 @@
 //!
 //! Not here: which credential goes upstream (`auth`, `routing::provider`).
 
+mod lists;
 mod packed;
 
 pub(crate) use packed::PackedHeaders;
 
-use crate::auth::credentials::Outgoing;
+use crate::auth::credentials::{Outgoing, holds_own_secret};
 use http::header::{
-    ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HeaderMap, PROXY_AUTHENTICATE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderName, HeaderValue};
+use lists::{names_payer, stays_behind, stays_here};
 use lychgate_types::InterceptionId;
-use lychgate_wire::provider::credential_headers;
-use std::sync::LazyLock;
+use lychgate_types::interception::CredentialKind;
 
 /// Tells the client the id of its request's record.
 pub(crate) const INTERCEPTION_ID: HeaderName = HeaderName::from_static("x-lychgate-interception-id");
@@ -22,27 +22,26 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// What is left of a client's headers once everything is taken out that does not go upstream: what belongs to the hop or to the
-/// gateway, and every header that any provider takes a credential in. There is no other way to a request for
-/// a provider than by [`Self::with_credential`].
+/// gateway, every header that any provider takes a credential in, and, whatever its name, every header with one of
+/// Lychgate's own secrets in it. There is no other way to a request for a provider than by [`Self::with_credential`].
 #[derive(Debug, Default)]
 pub(crate) struct StrippedHeaders(HeaderMap);
 
 impl StrippedHeaders {
     /// For a request whose answer is read on its way: the provider is asked not to compress it.
-    pub(crate) fn of_recorded(headers: HeaderMap) -> Self {
-        let mut stripped = Self::of_unrecorded(headers);
+    pub(crate) fn of_recorded(headers: HeaderMap, credential: CredentialKind) -> Self {
+        let mut stripped = Self::of_unrecorded(headers, credential);
         stripped.0.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         stripped
     }
 
     /// For a request that only passes through: the client's own `accept-encoding` stays.
-    pub(crate) fn of_unrecorded(mut headers: HeaderMap) -> Self {
+    pub(crate) fn of_unrecorded(mut headers: HeaderMap, credential: CredentialKind) -> Self {
         strip_hop(&mut headers);
-        // One pass: header maps are searched by hash, so asking for each name in turn would cost more.
-        let unwanted: Vec<HeaderName> = headers.keys().filter(|name| stays_here(name)).cloned().collect();
-        for name in unwanted {
-            headers.remove(name);
-        }
+        let payer_stays = credential == CredentialKind::Centralized;
+        remove(&mut headers, |name, value| {
+            stays_here(name) || (payer_stays && names_payer(name)) || holds_own_secret(value.as_bytes())
+        });
         Self(headers)
     }
 
@@ -64,6 +63,7 @@ pub(crate) enum AnswerBody {
 /// Turns a provider's headers into those for the client.
 pub(crate) fn to_client(headers: &mut HeaderMap, body: AnswerBody) {
     strip_hop(headers);
+    remove(headers, stays_behind);
     match body {
         AnswerBody::Unchanged => {}
         AnswerBody::Changed => drop(headers.remove(CONTENT_LENGTH)),
@@ -77,21 +77,13 @@ pub(crate) fn id_value(id: InterceptionId) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
 }
 
-/// The headers that carry some provider's credential, each once.
-static CREDENTIALS: LazyLock<Vec<HeaderName>> = LazyLock::new(|| {
-    let mut names: Vec<_> = credential_headers().map(HeaderName::from_static).collect();
-    names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
-    names.dedup();
-    names
-});
-
-fn stays_here(name: &HeaderName) -> bool {
-    const ALWAYS: [HeaderName; 6] = [HOST, CONTENT_LENGTH, COOKIE, FORWARDED, EXPECT, PROXY_AUTHORIZATION];
-    let text = name.as_str();
-    ALWAYS.contains(name)
-        || CREDENTIALS.contains(name)
-        || text.starts_with("x-forwarded-")
-        || text.starts_with("x-lychgate-")
+/// Removes headers in one pass: header maps are searched by hash, so asking for each name in turn would cost more.
+fn remove(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName, &HeaderValue) -> bool) {
+    let found = headers.iter().filter(|(name, value)| unwanted(name, value));
+    let names: Vec<HeaderName> = found.map(|(name, _)| name.clone()).collect();
+    for name in names {
+        headers.remove(name);
+    }
 }
 
 /// Takes out hop-by-hop headers: the fixed list, and whatever `Connection` names.
@@ -124,8 +116,10 @@ fn strip_hop(headers: &mut HeaderMap) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lychgate_types::Ambient;
     use lychgate_types::provider::ProviderType;
-    use lychgate_types::secret::ProviderSecret;
+    use lychgate_types::secret::{GatewayKeySecret, ProviderSecret, UserTokenSecret};
+    use lychgate_wire::provider::credential_headers;
 
     fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut map = HeaderMap::new();
@@ -157,7 +151,7 @@ mod tests {
             for name in credential_headers() {
                 headers.append(name, HeaderValue::from_static("stray"));
             }
-            let sent = StrippedHeaders::of_unrecorded(headers).with_credential(&outgoing);
+            let sent = StrippedHeaders::of_unrecorded(headers, CredentialKind::Centralized).with_credential(&outgoing);
             assert_eq!(
                 names(&sent),
                 [format!("{}: {}", outgoing.name, outgoing.value.to_str().unwrap())]
@@ -186,6 +180,15 @@ mod tests {
             ("x-forwarded-proto", "https"),
             ("x-lychgate-token", "t"),
             ("x-lychgate-anything", "t"),
+            ("x_lychgate_token", "t"),
+            ("x-original-url", "/v1/files"),
+            ("x-rewrite-url", "/v1/files"),
+            ("x-http-method-override", "DELETE"),
+            ("http2-settings", "AAMAAABk"),
+            ("x-real-ip", "1.2.3.4"),
+            ("via", "1.1 proxy"),
+            ("openai-organization", "org-of-the-client"),
+            ("openai-project", "proj-of-the-client"),
             ("authorization", "Bearer user"),
             ("x-api-key", "user"),
             ("api-key", "user"),
@@ -196,8 +199,9 @@ mod tests {
             ("user-agent", "x/1"),
             ("content-type", "application/json"),
         ]);
-        let passed = StrippedHeaders::of_unrecorded(headers.clone()).with_credential(&central());
-        let recorded = StrippedHeaders::of_recorded(headers).with_credential(&central());
+        let passed =
+            StrippedHeaders::of_unrecorded(headers.clone(), CredentialKind::Centralized).with_credential(&central());
+        let recorded = StrippedHeaders::of_recorded(headers, CredentialKind::Centralized).with_credential(&central());
         let mut wanted = vec![
             "accept-encoding: identity",
             "anthropic-beta: a",
@@ -212,9 +216,48 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_of_ours_never_goes_upstream_whatever_the_name() {
+        let token = UserTokenSecret::generate(&Ambient::system());
+        let key = GatewayKeySecret::generate(&Ambient::system());
+        for secret in [token.expose(), key.expose()] {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [
+                ("api-token", secret.to_owned()),
+                ("x-custom", format!("a, {secret}")),
+                ("user-agent", format!("x/1 ({secret})")),
+                ("anthropic-beta", "first".to_owned()),
+                ("anthropic-beta", secret.to_owned()),
+                ("x-kept", format!("{}!", &secret[..45])),
+            ] {
+                headers.append(name, value.parse().unwrap());
+            }
+            let sent = StrippedHeaders::of_unrecorded(headers, CredentialKind::Byok).with_credential(&central());
+            assert_eq!(
+                names(&sent),
+                ["x-api-key: central".to_owned(), format!("x-kept: {}!", &secret[..45])]
+            );
+        }
+    }
+
+    #[test]
+    fn who_pays_is_the_clients_choice_only_with_its_own_key() {
+        let headers = map(&[
+            ("openai-organization", "org-a"),
+            ("openai-project", "proj-a"),
+            ("openai-beta", "b"),
+        ]);
+        let sent = |kind| names(&StrippedHeaders::of_unrecorded(headers.clone(), kind).with_credential(&central()));
+        assert_eq!(
+            sent(CredentialKind::Centralized),
+            ["openai-beta: b", "x-api-key: central"]
+        );
+        assert_eq!(sent(CredentialKind::Byok).len(), 4);
+    }
+
+    #[test]
     fn a_client_cant_have_the_credential_stripped() {
         let headers = map(&[("connection", "x-api-key, accept-encoding")]);
-        let headers = StrippedHeaders::of_recorded(headers).with_credential(&central());
+        let headers = StrippedHeaders::of_recorded(headers, CredentialKind::Centralized).with_credential(&central());
         assert_eq!(names(&headers), ["accept-encoding: identity", "x-api-key: central"]);
     }
 
@@ -231,11 +274,18 @@ mod tests {
             ("anthropic-ratelimit-tokens-remaining", "9"),
             ("set-cookie", "a=1"),
             ("set-cookie", "b=2"),
+            ("alt-svc", "h3=\":443\""),
+            ("strict-transport-security", "max-age=1"),
+            ("access-control-allow-origin", "*"),
+            ("x-lychgate-interception-id", "theirs"),
+            ("location", "https://provider.example/v1/x"),
+            ("content-location", "/v1/x"),
         ]);
         to_client(&mut headers, AnswerBody::Unchanged);
         let mut wanted = vec![
             "anthropic-ratelimit-tokens-remaining: 9",
             "content-length: 12",
+            "content-location: /v1/x",
             "request-id: req_1",
             "retry-after: 3",
             "set-cookie: a=1",

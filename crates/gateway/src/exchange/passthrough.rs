@@ -47,7 +47,7 @@ pub(crate) fn relay_unrecorded(entered: Entered, received: Received) -> Relaying
     let Received {
         head, admission, body, ..
     } = received;
-    let request = UpstreamRequest::unrecorded(head, admission.tail);
+    let request = UpstreamRequest::unrecorded(head, admission.tail, admission.credential_kind());
     Box::pin(relay(entered, admission.own, request, body))
 }
 

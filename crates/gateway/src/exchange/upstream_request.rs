@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Uri};
 use http_body_util::Full;
+use lychgate_types::interception::CredentialKind;
 
 /// Making it consumes the client's headers, since only stripped ones go upstream: what has to be read of them is read before.
 #[derive(Debug)]
@@ -39,13 +40,15 @@ pub(crate) enum Position {
 impl UpstreamRequest {
     /// For a request whose answer is read while it is relayed. `tail` is where in the path that part begins which follows the
     /// provider's base URL.
-    pub(crate) fn recorded(head: Parts, tail: usize) -> Self {
-        Self::new(head, tail, StrippedHeaders::of_recorded)
+    pub(crate) fn recorded(head: Parts, tail: usize, credential: CredentialKind) -> Self {
+        Self::new(head, tail, |headers| StrippedHeaders::of_recorded(headers, credential))
     }
 
     /// For a request that is only passed through.
-    pub(crate) fn unrecorded(head: Parts, tail: usize) -> Self {
-        Self::new(head, tail, StrippedHeaders::of_unrecorded)
+    pub(crate) fn unrecorded(head: Parts, tail: usize, credential: CredentialKind) -> Self {
+        Self::new(head, tail, |headers| {
+            StrippedHeaders::of_unrecorded(headers, credential)
+        })
     }
 
     fn new(head: Parts, tail: usize, strip: impl FnOnce(HeaderMap) -> StrippedHeaders) -> Self {

@@ -19,6 +19,7 @@ use http_body_util::Full;
 use lychgate_link::Configuration;
 use lychgate_stream::{Idle, Joined, ReadLimits, RelayBody, read_bounded};
 use lychgate_telemetry::metrics::labels::Refused;
+use lychgate_types::interception::CredentialKind;
 use lychgate_wire::provider::likely_family;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -78,7 +79,8 @@ impl Parts {
         let mut outgoing = Request::new(Full::new(bytes));
         *outgoing.method_mut() = parts.method;
         *outgoing.uri_mut() = url;
-        *outgoing.headers_mut() = StrippedHeaders::of_recorded(parts.headers).with_credential(credential);
+        *outgoing.headers_mut() =
+            StrippedHeaders::of_recorded(parts.headers, CredentialKind::Centralized).with_credential(credential);
         let response = self
             .upstream
             .send(&provider.config, outgoing)

@@ -6,6 +6,7 @@ use crate::exchange::headers::{self, AnswerBody, StrippedHeaders};
 use crate::routing::{allow_list, provider};
 use http::{HeaderMap, Method, Uri};
 use lychgate_link::ProviderConfig;
+use lychgate_types::interception::CredentialKind;
 use lychgate_types::provider::Api;
 use lychgate_types::secret::SecretHash;
 
@@ -53,6 +54,7 @@ impl Provider {
         }
         let provider_type = self.0.config.provider_type;
         let rest = allow_list::split(uri.path()).map_or("", |(_, rest)| rest);
+        credentials::refuse_in_target(uri)?;
         let found = allow_list::find(provider_type, method, rest)?;
         let read = credentials::read(provider_type, &headers)?;
         let url = self.0.url(found.tail, uri.query())?;
@@ -63,9 +65,13 @@ impl Provider {
                 None => return Err(provider::Provider::without_key().into()),
             },
         };
+        let kind = match read.own {
+            Some(_) => CredentialKind::Byok,
+            None => CredentialKind::Centralized,
+        };
         let stripped = match found.api {
-            Some(_) => StrippedHeaders::of_recorded(headers),
-            None => StrippedHeaders::of_unrecorded(headers),
+            Some(_) => StrippedHeaders::of_recorded(headers, kind),
+            None => StrippedHeaders::of_unrecorded(headers, kind),
         };
         Ok(Forwarded {
             api: found.api,

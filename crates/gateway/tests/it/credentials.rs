@@ -108,3 +108,61 @@ async fn a_users_own_key_goes_upstream_and_the_token_does_not() {
         );
     }
 }
+
+#[tokio::test]
+async fn the_token_reaches_no_provider_in_any_header() {
+    let world = World::new().await;
+    let token = world.token.expose().to_owned();
+    for (path, headers) in [
+        (
+            "POST /ai/openai/v1/responses",
+            format!("authorization: Bearer {token}\r\napi-key: {token}\r\n"),
+        ),
+        ("POST /ai/openai/v1/responses", format!("api-key: {token}\r\n")),
+        ("POST /ai/anthropic/v1/messages", format!("x-goog-api-key: {token}\r\n")),
+        (
+            "GET /ai/openai/v1/models",
+            format!("authorization: bearer\t{token}\r\nx-own: Bearer a,{token}\r\n"),
+        ),
+        (
+            "GET /ai/anthropic/v1/models",
+            format!("x-api-key: {token}\r\nx_lychgate_token: {token}\r\n"),
+        ),
+        (
+            "GET /ai/anthropic/v1/models",
+            format!("x-lychgate-token: {token}\r\nx-api-key: sk-own\r\nx-debug: {token}\r\n"),
+        ),
+    ] {
+        let mut client = world.client().await;
+        let body = if path.starts_with("POST") { &b"{}"[..] } else { b"" };
+        client.send(path, &headers, body).await;
+        let mut exchange = world.provider.next().await;
+        assert!(!exchange.headers.iter().any(|header| header.contains(&token)), "{path}");
+        exchange.json("200 OK", "connection: close\r\n", "{}").await;
+        assert_eq!(client.answer().await.0.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_token_in_the_url_is_refused_with_the_reason() {
+    let world = World::new().await;
+    let token = world.token.expose().to_owned();
+    for (target, headers) in [
+        (format!("/ai/openai/v1/models?key={token}"), String::new()),
+        (
+            format!("/ai/anthropic/v1/models?api_key={token}"),
+            format!("x-api-key: {token}\r\n"),
+        ),
+        (
+            format!("/ai/openai/v1/models/{token}"),
+            format!("authorization: Bearer {token}\r\n"),
+        ),
+    ] {
+        let mut client = world.client().await;
+        client.send(&format!("GET {target}"), &headers, b"").await;
+        let (head, body) = client.answer().await;
+        let body = String::from_utf8(body).unwrap();
+        assert_eq!(head.status, 401, "{body}");
+        assert!(body.contains("send it in a header") && !body.contains(&token), "{body}");
+    }
+}

@@ -150,6 +150,26 @@ async fn responses_streamed() {
 }
 
 #[tokio::test]
+async fn a_compaction_is_recorded_as_the_model_call_that_it_is() {
+    let record = blocking(
+        "/ai/openai/v1/responses/compact",
+        "",
+        r#"{"model":"gpt-x","input":"Hi"}"#,
+        r#"{"id":"resp_c","object":"response.compaction","output":[],"usage":{"input_tokens":900,"output_tokens":70}}"#,
+    )
+    .await;
+    assert_eq!(
+        (record.api.as_str(), record.outcome.as_str()),
+        ("openai_responses", "completed")
+    );
+    let usage = &record.token_usages[0];
+    assert_eq!(
+        (usage.input_tokens, usage.output_tokens, usage.estimated),
+        (900, 70, false)
+    );
+}
+
+#[tokio::test]
 async fn embeddings() {
     let record = blocking(
         "/ai/openai/v1/embeddings",

@@ -63,6 +63,7 @@ fn length(rest: &mut Bytes) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lychgate_types::interception::CredentialKind;
 
     #[test]
     fn headers_come_out_as_they_went_in() {
@@ -78,7 +79,7 @@ mod tests {
         ] {
             headers.append(name, HeaderValue::from_bytes(value).unwrap());
         }
-        let stripped = StrippedHeaders::of_unrecorded(headers);
+        let stripped = StrippedHeaders::of_unrecorded(headers, CredentialKind::Byok);
         let StrippedHeaders(unpacked) = PackedHeaders::new(&stripped).unpack();
         assert_eq!(unpacked, stripped.0);
         let order = |map: &HeaderMap| map.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();

@@ -97,7 +97,11 @@ async fn paths_and_methods_that_are_not_allowed() {
     let world = World::new().await;
     for (line, status, allow) in [
         ("GET /ai/anthropic/v1/messages", 405, Some("POST")),
-        ("DELETE /ai/openai/v1/models/x", 405, Some("GET")),
+        ("DELETE /ai/openai/v1/models/x", 405, Some("GET, HEAD")),
+        ("POST /ai/openai/v1/responses/", 404, None),
+        ("POST /ai/openai/v1/responses//", 404, None),
+        ("POST /ai/openai/v1/responses/;a=b", 404, None),
+        ("POST /ai/openai/v1/responses/%20", 404, None),
         ("GET /ai/anthropic/v1/organizations/users", 404, None),
         ("GET /ai/openai/v1/models/../files", 404, None),
         ("POST /ai/openai/v1/files", 404, None),

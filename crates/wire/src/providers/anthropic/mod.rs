@@ -11,28 +11,29 @@ pub(crate) use error::Errors;
 
 use crate::capture::Capture;
 use crate::format::{ApiFormat, ErrorFormat as _, ResponseFormat};
-use crate::provider::{AllowedPath, BEARER, ClientSigns, CredentialHeader, Credentials, ProviderDescription, Scheme};
+use crate::provider::{
+    AllowedPath, BEARER, ClientSigns, CredentialHeader, Credentials, GET, POST, ProviderDescription, plain,
+};
 use crate::{MalformedBody, RequestFacts};
 use lychgate_types::provider::Api;
 
-const API_KEY: CredentialHeader = CredentialHeader {
-    name: "x-api-key",
-    scheme: Scheme::Plain,
-};
+const API_KEY: CredentialHeader = plain("x-api-key");
 
 pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
     base_path: "",
     paths: &[
         AllowedPath::recorded("/v1/messages", Api::AnthropicMessages),
-        AllowedPath::unrecorded("/v1/messages/count_tokens", "POST"),
-        AllowedPath::unrecorded("/v1/models", "GET"),
-        AllowedPath::unrecorded("/v1/models/*", "GET"),
-        AllowedPath::unrecorded("/api/event_logging/*", "POST"),
+        AllowedPath::unrecorded("/v1/messages/count_tokens", POST),
+        AllowedPath::unrecorded("/v1/models", GET),
+        AllowedPath::unrecorded("/v1/models/{model}", GET),
+        AllowedPath::unrecorded("/api/event_logging/{id}", POST),
+        AllowedPath::unrecorded("/api/event_logging/{id}/{id}", POST),
     ],
     credentials: Credentials {
         token: &[API_KEY, BEARER],
         own_key: &[API_KEY.name, BEARER.name],
         central_key: API_KEY,
+        payer: &[],
     },
     signs: ClientSigns {
         paths: &["/v1/messages"],

@@ -7,31 +7,38 @@ pub(crate) mod responses;
 
 pub(crate) use error::Errors;
 
-use crate::provider::{AllowedPath, BEARER, ClientSigns, CredentialHeader, Credentials, ProviderDescription, Scheme};
+use crate::provider::{
+    AllowedPath, BEARER, ClientSigns, CredentialHeader, Credentials, GET, POST, ProviderDescription, plain,
+};
 use lychgate_types::provider::Api;
 
 /// Some clients send whatever key they are given in here, beside or instead of `authorization`.
-const API_KEY: CredentialHeader = CredentialHeader {
-    name: "x-api-key",
-    scheme: Scheme::Plain,
-};
+const API_KEY: CredentialHeader = plain("x-api-key");
 
 pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
     base_path: "/v1",
     paths: &[
         AllowedPath::recorded("/v1/chat/completions", Api::OpenAiChatCompletions),
         AllowedPath::recorded("/v1/responses", Api::OpenAiResponses),
+        AllowedPath::recorded("/v1/responses/compact", Api::OpenAiResponses),
         AllowedPath::recorded("/v1/embeddings", Api::OpenAiEmbeddings),
-        AllowedPath::unrecorded("/v1/models", "GET"),
-        AllowedPath::unrecorded("/v1/models/*", "GET"),
-        AllowedPath::unrecorded("/v1/conversations", "GET, POST"),
-        AllowedPath::unrecorded("/v1/conversations/*", "GET, POST, DELETE"),
-        AllowedPath::unrecorded("/v1/responses/*", "GET, POST, DELETE"),
+        AllowedPath::unrecorded("/v1/models", GET),
+        AllowedPath::unrecorded("/v1/models/{model}", GET),
+        AllowedPath::unrecorded("/v1/responses/input_tokens", POST),
+        AllowedPath::unrecorded("/v1/responses/{id}", "GET, HEAD, DELETE"),
+        AllowedPath::unrecorded("/v1/responses/{id}/cancel", POST),
+        AllowedPath::unrecorded("/v1/responses/{id}/input_items", GET),
+        AllowedPath::unrecorded("/v1/conversations", POST),
+        AllowedPath::unrecorded("/v1/conversations/{id}", "GET, HEAD, POST, DELETE"),
+        AllowedPath::unrecorded("/v1/conversations/{id}/items", "GET, HEAD, POST"),
+        AllowedPath::unrecorded("/v1/conversations/{id}/items/{id}", "GET, HEAD, DELETE"),
+        AllowedPath::unrecorded("/v1/moderations", POST),
     ],
     credentials: Credentials {
         token: &[BEARER, API_KEY],
         own_key: &[BEARER.name],
         central_key: BEARER,
+        payer: &["openai-organization", "openai-project"],
     },
     signs: ClientSigns {
         paths: &["/v1/chat/", "/v1/responses", "/v1/embeddings", "/v1/conversations"],

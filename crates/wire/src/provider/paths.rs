@@ -1,0 +1,162 @@
+//! The paths that a provider type's list is made of, and what is on the list by one of them.
+//!
+//! Servers differ in what they take for the same path: an empty segment, a dot, an escape, a parameter behind a `;`. So only
+//! segments are let through that there is one reading of.
+
+use lychgate_types::provider::Api;
+
+/// A path that is relayed.
+#[derive(Debug, Clone, Copy)]
+pub struct AllowedPath {
+    /// What follows the provider's name in the client's path, segment by segment. `{id}` stands for one segment of letters,
+    /// digits and `_.:~-`; `{model}` for one with `@`, and with `:`, `@` and `/` as escapes, too, since names of models have
+    /// them.
+    pub path: &'static str,
+    /// The methods, as an `Allow` header lists them.
+    pub methods: &'static str,
+    /// The API whose exchanges are recorded; `None` for what only passes through.
+    pub api: Option<Api>,
+}
+
+/// The methods of a path that is only read. What answers to `GET` answers to `HEAD`.
+pub(crate) const GET: &str = "GET, HEAD";
+/// The method of a path that is only written to.
+pub(crate) const POST: &str = "POST";
+
+impl AllowedPath {
+    /// A path whose exchanges are recorded.
+    pub(crate) const fn recorded(path: &'static str, api: Api) -> Self {
+        Self {
+            path,
+            methods: POST,
+            api: Some(api),
+        }
+    }
+
+    /// A path that only passes through.
+    pub(crate) const fn unrecorded(path: &'static str, methods: &'static str) -> Self {
+        Self {
+            path,
+            methods,
+            api: None,
+        }
+    }
+
+    /// Whether the method is one of this path's.
+    pub fn allows(&self, method: &str) -> bool {
+        self.methods.split(", ").any(|allowed| allowed == method)
+    }
+
+    pub(super) fn matches(&self, path: &str) -> bool {
+        if !self.path.contains('{') {
+            return path == self.path;
+        }
+        let mut wanted = self.path.split('/');
+        let mut found = path.split('/');
+        loop {
+            match (wanted.next(), found.next()) {
+                (None, None) => return true,
+                (Some("{id}"), Some(segment)) if is_id(segment) => {}
+                (Some("{model}"), Some(segment)) if is_model(segment) => {}
+                (Some(wanted), Some(segment)) if wanted == segment => {}
+                _ => return false,
+            }
+        }
+    }
+}
+
+/// Whether all readers take a segment of a path for the same, and for one.
+pub(super) fn is_id(segment: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b':' | b'~' | b'-');
+    !matches!(segment, "" | "." | "..") && segment.bytes().all(plain)
+}
+
+/// The same for the name of a model: whether it is made of such segments also for those who resolve its escapes.
+fn is_model(segment: &str) -> bool {
+    const SLASH: &str = "%2F";
+    let mut rest = segment;
+    loop {
+        let slash = rest
+            .as_bytes()
+            .windows(SLASH.len())
+            .position(|part| part.eq_ignore_ascii_case(SLASH.as_bytes()));
+        let part = &rest[..slash.unwrap_or(rest.len())];
+        if !is_model_part(part) {
+            return false;
+        }
+        match slash {
+            Some(slash) => rest = &rest[slash + SLASH.len()..],
+            None => return true,
+        }
+    }
+}
+
+fn is_model_part(part: &str) -> bool {
+    let mut left = part;
+    // Pieces between `:` and `@`, of which the dots alone would still climb in some reader's eyes.
+    while let Some(at) = left.find(['%', '@']) {
+        let (before, mark) = left.split_at(at);
+        let after = match mark.get(..3) {
+            Some("%3A" | "%3a" | "%40") => &mark[3..],
+            _ if mark.starts_with('@') => &mark[1..],
+            _ => return false,
+        };
+        if !is_id(before) {
+            return false;
+        }
+        left = after;
+    }
+    is_id(left)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_holder_is_one_segment_that_all_readers_take_for_the_same() {
+        let of = |path| AllowedPath::unrecorded(path, "GET");
+        for (segment, id, model) in [
+            ("resp_0123-a.b:c~d", true, true),
+            ("gpt-4.1..x", true, true),
+            ("...", true, true),
+            ("", false, false),
+            (".", false, false),
+            ("..", false, false),
+            ("a/b", false, false),
+            ("a;b", false, false),
+            ("a b", false, false),
+            ("a%20b", false, false),
+            ("..%20", false, false),
+            ("%2e%2e", false, false),
+            ("%c0%ae%c0%ae", false, false),
+            ("．．", false, false),
+            ("a\\b", false, false),
+            ("a@b", false, true),
+            ("org%2Fmodel%3Afree%40x", false, true),
+            ("org%2fmodel%3afree", false, true),
+            ("%2Fmodel", false, false),
+            ("org%2F", false, false),
+            ("org%2F%2Fmodel", false, false),
+            ("org%2F..%2Ffiles", false, false),
+            ("org%2F.%3Ax", false, false),
+            ("a@", false, false),
+            ("%", false, false),
+            ("%2", false, false),
+            ("a%3", false, false),
+            ("a%é", false, false),
+            ("a%252Fb", false, false),
+        ] {
+            assert_eq!(of("/v1/x/{id}").matches(&format!("/v1/x/{segment}")), id, "{segment}");
+            assert_eq!(
+                of("/v1/x/{model}").matches(&format!("/v1/x/{segment}")),
+                model,
+                "{segment}"
+            );
+            assert_eq!(of("/{id}/items").matches(&format!("/{segment}/items")), id, "{segment}");
+        }
+        for path in ["/v1/x", "/v1/x/a/", "/v1/x/a/b", "v1/x/a", "//v1/x/a", "/v1//x/a"] {
+            assert!(!of("/v1/x/{id}").matches(path), "{path}");
+        }
+    }
+}
