@@ -24,6 +24,8 @@ pub fn check(api: Api, body: &[u8]) {
             model(api, &facts, body);
         }
         Err(MalformedBody::NotAnObject) => assert!(value.is_none_or(|value| !value.is_object())),
+        // Of two members, the parsed value has only one.
+        Err(MalformedBody::Repeated(_)) => assert!(value.is_some_and(|value| value.is_object())),
         Err(MalformedBody::Syntax { .. }) => assert!(value.is_none(), "good JSON was refused"),
     }
 }

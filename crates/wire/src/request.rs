@@ -20,7 +20,7 @@ pub struct RequestFacts {
     pub usage_requested: bool,
 }
 
-/// The body is not a JSON object.
+/// The body is not a JSON object, or not one that all servers read alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedBody {
     /// It is not JSON.
@@ -34,6 +34,12 @@ pub enum MalformedBody {
     /// It is JSON, but not an object.
     #[error("the request body must be a JSON object")]
     NotAnObject,
+    /// A member that is read is there twice, or in another spelling.
+    #[error(
+        "the request body has {0:?} more than once, or spelled with other letters: servers differ in which one they take, so \
+         send it once and in lower case"
+    )]
+    Repeated(&'static str),
 }
 
 impl From<serde_json::Error> for MalformedBody {
@@ -48,7 +54,7 @@ impl From<serde_json::Error> for MalformedBody {
 /// Reads a request's body. Members of the wrong type count as absent: the provider answers for them.
 ///
 /// # Errors
-/// Only what is not a JSON object at all.
+/// What is not a JSON object at all, and what repeats a member that is read.
 pub fn read_request(api: Api, body: &[u8]) -> Result<RequestFacts, MalformedBody> {
     providers::api(api).read_request(body)
 }

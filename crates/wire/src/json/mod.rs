@@ -9,6 +9,7 @@ mod raw;
 pub(crate) mod tail;
 #[cfg(test)]
 mod tests;
+pub(crate) mod unique;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
@@ -18,6 +19,9 @@ pub(crate) use raw::Raw;
 
 /// A struct read from a JSON object; [`members!`] implements it.
 pub(crate) trait Members<'de>: Default {
+    /// The names of the members that are read, for [`unique`]; at most 64.
+    const NAMES: &'static [&'static [u8]] = &[];
+
     /// Reads the value of the member `key` if the struct wants it; false leaves the value unread.
     fn read<A: MapAccess<'de>>(&mut self, key: &[u8], map: &mut A) -> Result<bool, A::Error>;
 }
@@ -31,6 +35,8 @@ macro_rules! members {
         $vis struct $name $(<$life>)? { $($vis $field: $type,)* }
 
         impl<'de> $crate::json::Members<'de> for $name $(<$life>)? {
+            const NAMES: &'static [&'static [u8]] = &[$($key),*];
+
             fn read<A: serde::de::MapAccess<'de>>(&mut self, key: &[u8], map: &mut A) -> Result<bool, A::Error> {
                 match key {
                     $($key => self.$field = map.next_value()?,)*
@@ -42,6 +48,7 @@ macro_rules! members {
     };
 }
 pub(crate) use members;
+pub(crate) use unique::body;
 
 /// An object, or anything else (`None`).
 #[derive(Debug)]
@@ -87,6 +94,7 @@ macro_rules! otherwise_none {
         }
     };
 }
+use otherwise_none;
 
 impl<'de, T: Members<'de>> Visitor<'de> for ObjectVisitor<T> {
     type Value = Option<T>;
@@ -203,11 +211,4 @@ impl<'de> Deserialize<'de> for Key<'de> {
 /// Reads a whole JSON text as an object; `None` when it is malformed or something else.
 pub(crate) fn object<'de, T: Members<'de>>(json: &'de [u8]) -> Option<T> {
     serde_json::from_slice::<Object<T>>(json).ok()?.0
-}
-
-/// The same for a request's body, which says why not.
-pub(crate) fn body<'de, T: Members<'de>>(json: &'de [u8]) -> Result<T, crate::MalformedBody> {
-    serde_json::from_slice::<Object<T>>(json)?
-        .0
-        .ok_or(crate::MalformedBody::NotAnObject)
 }

@@ -74,3 +74,17 @@ async fn a_body_that_is_not_json_is_refused_if_it_has_to_be_parsed() {
     exchange.json("400 Bad Request", "", "{\"theirs\":1}").await;
     assert_eq!(client.answer().await.1, b"{\"theirs\":1}");
 }
+
+#[tokio::test]
+async fn a_body_that_servers_read_differently_is_refused() {
+    let world = World::new().await;
+    for body in [
+        &br#"{"model":"m","stream":true,"stream_options":{},"stream_options":{"include_usage":false}}"#[..],
+        br#"{"model":"m","stream":true,"stream_options":{"include_usage":false,"include_usage":false}}"#,
+        br#"{"model":"m","Stream":true}"#,
+    ] {
+        let mut client = world.post("/ai/openai/v1/chat/completions", body).await;
+        let (_, text) = refused(&mut client, 400).await;
+        assert!(text.contains("send it once"), "{text}");
+    }
+}

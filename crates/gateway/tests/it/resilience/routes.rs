@@ -138,8 +138,12 @@ async fn targets_are_drawn_by_weight_and_a_change_applies_at_once() {
 #[tokio::test]
 async fn a_route_without_a_usable_target_is_refused() {
     let (world, second) = with_fallback(|_| {}).await;
-    let twice = br#"{"model":"m","model":"m"}"#;
-    let mut client = world.post(MESSAGES, twice).await;
+    let unnamed = br#"{"model":["m"]}"#;
+    let (providers, mut routes) = (world.control.providers(), world.control.routes());
+    routes[0].model = "*".into();
+    world.control.configure_routes(providers.clone(), routes.clone());
+    world.control.until_in_force().await;
+    let mut client = world.post(MESSAGES, unnamed).await;
     answer(world.provider.next().await, "503 Service Unavailable", "").await;
     assert_eq!(
         client.answer().await.0.status,
@@ -147,11 +151,10 @@ async fn a_route_without_a_usable_target_is_refused() {
         "the fallback can't be asked for its model"
     );
 
-    let (providers, mut routes) = (world.control.providers(), world.control.routes());
     routes[0].targets = std::mem::take(&mut routes[0].fallbacks);
     world.control.configure_routes(providers.clone(), routes.clone());
     world.control.until_in_force().await;
-    let mut client = world.post(MESSAGES, twice).await;
+    let mut client = world.post(MESSAGES, unnamed).await;
     let (head, body) = client.answer().await;
     assert_eq!(head.status, 400, "{}", String::from_utf8_lossy(&body));
     assert_eq!(head.header("x-lychgate-interception-id"), None, "it went nowhere");

@@ -1,7 +1,7 @@
 //! What a Chat Completions request says.
 
 use crate::capture::{clipped, name};
-use crate::json::{self, Last, Raw, members};
+use crate::json::{self, Last, Raw, members, unique};
 use crate::limits::PROMPT_BYTES;
 use crate::{MalformedBody, RequestFacts};
 
@@ -34,7 +34,7 @@ members! {
 pub(super) fn read(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
     let request: Request<'_> = json::body(body)?;
     let last: Message<'_> = request.messages.0.object().unwrap_or_default();
-    let options: StreamOptions<'_> = request.stream_options.object().unwrap_or_default();
+    let options: StreamOptions<'_> = unique::object(request.stream_options)?;
     Ok(RequestFacts {
         model: request.model.name(),
         streaming: request.stream.is_true(),
