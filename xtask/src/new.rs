@@ -1,4 +1,4 @@
-//! `cargo xtask new`: the skeleton of what `docs/checklists.md` and ARCHITECTURE.md have checklists for. It compiles; its tests
+//! `cargo xtask new`: the skeleton of what `docs/checklists.md` has checklists for. It compiles; its tests
 //! fail until somebody fills them in.
 //!
 //! What is written where stands in `xtask/templates`; here are the words that are put into them.

@@ -4,10 +4,13 @@
 
 pub(crate) mod authenticate;
 pub(crate) mod error;
+#[cfg(test)]
+mod error_reference;
 pub(crate) mod extract;
 pub(crate) mod idempotency;
 pub(crate) mod layers;
 pub(crate) mod openapi;
+pub(crate) mod problem_code;
 pub(crate) mod router;
 pub(crate) mod routes;
 pub(crate) mod validate;

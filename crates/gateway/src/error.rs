@@ -32,6 +32,7 @@ enum Extra {
 
 impl Refusal {
     pub(crate) fn new(status: StatusCode, reason: Refused, message: impl Into<Cow<'static, str>>) -> Self {
+        debug_assert!(reason.statuses().contains(&status.as_u16()), "{reason} with {status}");
         Self {
             status,
             reason,

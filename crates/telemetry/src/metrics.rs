@@ -18,6 +18,7 @@ mod link_trouble;
 mod list;
 mod page;
 mod process;
+mod refused;
 
 pub use count::{Counter, Histogram, Tally};
 pub use link_trouble::LinkTrouble;

@@ -5,25 +5,25 @@
 crate::text_enum! {
     /// Why a control plane refuses a replica.
     KeyRefusal {
-        /// The credential is not a gateway key.
+        /// What was sent is not a gateway key: it is cut off, mistyped or of another kind.
         Malformed = "key_malformed",
-        /// No gateway key has this secret.
+        /// No gateway key has this secret: the key was deleted, or belongs to another deployment.
         Unknown = "key_unknown",
-        /// The gateway key was deleted.
+        /// The gateway key was deleted while it was in use. Create another one for this replica.
         Revoked = "key_revoked",
-        /// The gateway key has expired.
+        /// The gateway key has expired. Give it a later `expires_at`, or the replica another key.
         Expired = "key_expired",
-        /// The gateway key was rotated, and the grace period of this secret is over.
+        /// The gateway key was rotated, and the grace period of this secret is over. Give the replica the new secret.
         Rotated = "key_rotated",
-        /// The gateway key is disabled; it may be enabled again.
+        /// The gateway key is disabled. `lychgate keys enable NAME` enables it.
         Disabled = "key_disabled",
-        /// The gateway key is restricted to other addresses.
+        /// The gateway key is restricted to other addresses; `lychgate keys show NAME` lists them.
         SourceNotAllowed = "source_not_allowed",
-        /// Too many failed attempts came from this address.
+        /// Too many failed attempts came from this address. Wait a minute.
         TooManyAttempts = "too_many_attempts",
-        /// The replica speaks an incompatible version of the link protocol.
+        /// The replica and the control plane speak incompatible versions of the link protocol. Upgrade the older one.
         ProtocolVersion = "protocol_version",
-        /// A reason that only a newer version knows.
+        /// A reason that only a newer version knows. The log of the control plane has it.
         Other = "other",
     }
 }

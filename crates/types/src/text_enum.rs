@@ -7,6 +7,9 @@ pub trait Texts: Copy + PartialEq + 'static {
 
     /// The canonical text.
     fn text(self) -> &'static str;
+
+    /// What it means: its doc comment, on one line.
+    fn description(self) -> &'static str;
 }
 
 /// Declares public enums with one canonical text per variant, used alike in JSON, the database, the link, the CLI and metrics.
@@ -23,13 +26,14 @@ pub trait Texts: Copy + PartialEq + 'static {
 /// }
 /// assert_eq!("given_up".parse(), Ok(Ending::GivenUp));
 /// assert_eq!(Ending::Done.as_str(), "done");
+/// assert_eq!(lychgate_types::Texts::description(Ending::Done), "All of it was done.");
 /// ```
 #[macro_export]
 macro_rules! text_enum {
-    ($($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $text:literal,)* })*) => { $(
+    ($($(#[$meta:meta])* $name:ident { $($(#[doc = $doc:literal])+ $variant:ident = $text:literal,)* })*) => { $(
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name { $($(#[$variant_meta])* $variant,)* }
+        pub enum $name { $($(#[doc = $doc])+ $variant,)* }
 
         impl $name {
             /// Every variant.
@@ -44,6 +48,9 @@ macro_rules! text_enum {
         impl $crate::Texts for $name {
             const ALL: &'static [Self] = Self::ALL;
             fn text(self) -> &'static str { self.as_str() }
+            fn description(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),+).trim_ascii(),)* }
+            }
         }
 
         impl std::fmt::Display for $name {
@@ -88,12 +95,13 @@ impl std::error::Error for UnknownText {}
 mod tests {
     #![expect(unreachable_pub, reason = "the macro declares what a crate exports")]
 
+    use crate::Texts as _;
+
     text_enum! {
         /// What the weather is like.
-        #[derive(Default)]
         Weather {
-            /// Sunshine.
-            #[default]
+            /// Sunshine: a doc comment
+            /// of two lines.
             Fair = "fair",
             /// Rain.
             Foul = "foul",
@@ -109,7 +117,8 @@ mod tests {
             assert_eq!(serde_json::to_string(&weather).unwrap(), json);
             assert_eq!(serde_json::from_str::<Weather>(&json).unwrap(), weather);
         }
-        assert_eq!(Weather::ALL, [Weather::default(), Weather::Foul]);
+        assert_eq!(Weather::ALL, [Weather::Fair, Weather::Foul]);
+        assert_eq!(Weather::Fair.description(), "Sunshine: a doc comment of two lines.");
     }
 
     #[test]

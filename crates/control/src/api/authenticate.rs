@@ -83,5 +83,5 @@ fn refused(app: &App, reason: DenyReason) -> ApiError {
 
 fn stranger(app: &App, why: AuthenticationFailure, detail: impl Into<String>) -> ApiError {
     app.counts.strangers.count(why);
-    ApiError::unauthenticated(why.as_str(), detail)
+    ApiError::new(why.into(), detail)
 }

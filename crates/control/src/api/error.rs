@@ -1,8 +1,10 @@
-//! The one place where errors become HTTP: `application/problem+json` with a stable `code`.
+//! The one place where errors become HTTP: `application/problem+json` with a stable `code` ([`ProblemCode`]).
 //!
 //! A handler returns [`ApiError`]; its response carries a [`Problem`] without a body, and [`crate::api::layers`] writes the body,
 //! because only there the request's id is known. What failed inside (the `cause`) goes to the log, never into an answer.
 
+use crate::api::openapi::known_texts;
+use crate::api::problem_code::ProblemCode;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use lychgate_authz::Denial;
@@ -26,62 +28,46 @@ pub(crate) struct Validation {
 
 /// A failed request, on its way out.
 #[derive(Debug, Clone)]
-pub(crate) struct ApiError {
-    status: StatusCode,
-    problem: Box<Problem>,
-}
+pub(crate) struct ApiError(Box<Problem>);
 
 impl ApiError {
     /// An error that is the caller's to mend.
-    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        let (detail, validations, cause) = (detail.into(), Vec::new(), None);
-        let problem = Problem {
+    pub(crate) fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
+        Self::invalid(code, detail, Vec::new())
+    }
+
+    /// With the fields that do not fit.
+    pub(crate) fn invalid(code: ProblemCode, detail: impl Into<String>, validations: Vec<Validation>) -> Self {
+        Self(Box::new(Problem {
             code,
-            detail,
+            detail: detail.into(),
             validations,
-            cause,
-        };
-        Self {
-            status,
-            problem: Box::new(problem),
-        }
-    }
-
-    /// 400 with the fields that do not fit.
-    pub(crate) fn invalid(code: &'static str, detail: impl Into<String>, validations: Vec<Validation>) -> Self {
-        let mut error = Self::new(StatusCode::BAD_REQUEST, code, detail);
-        error.problem.validations = validations;
-        error
-    }
-
-    /// 401; says by which scheme to come again.
-    pub(crate) fn unauthenticated(code: &'static str, detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, code, detail)
+            cause: None,
+        }))
     }
 
     /// 404 for a path that names one thing.
     pub(crate) fn not_found(noun: &str) -> Self {
         let detail = format!("no such {noun}, or none that you may see");
-        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+        Self::new(ProblemCode::NotFound, detail)
     }
 
     /// 500; the cause goes to the log.
     pub(crate) fn internal(cause: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", INTERNAL).because(cause)
+        Self::new(ProblemCode::InternalError, INTERNAL).because(cause)
     }
 
     /// 503.
     fn database_unavailable() -> Self {
         Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "database_unavailable",
+            ProblemCode::DatabaseUnavailable,
             "the database of the control plane does not answer; try again shortly",
         )
     }
 
     /// The cause goes to the log.
     fn because(mut self, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
-        self.problem.cause = Some(Arc::new(cause));
+        self.0.cause = Some(Arc::new(cause));
         self
     }
 }
@@ -92,40 +78,15 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Denied(Denial::Forbidden) => Self::new(
-                StatusCode::FORBIDDEN,
-                "forbidden",
+                ProblemCode::Forbidden,
                 "your role, or the scopes of the token you used, do not allow this",
             ),
             StoreError::Denied(Denial::Hidden) | StoreError::NotFound => Self::not_found("thing"),
             StoreError::Conflict(constraint) if constraint.name.ends_with("name_idx") => Self::new(
-                StatusCode::CONFLICT,
-                "name_taken",
+                ProblemCode::NameTaken,
                 "the name is taken already; names are compared in lower case",
             ),
-            StoreError::Rule(RuleBroken::RouteProviders(misfits)) => {
-                let validation = |misfit: RouteMisfit| Validation {
-                    field: misfit.place.to_string(),
-                    detail: misfit.why.to_string(),
-                };
-                let validations = misfits.into_iter().map(validation).collect();
-                Self::invalid(
-                    "route_providers_unfit",
-                    "the route's providers must be there and speak one wire format; see validations",
-                    validations,
-                )
-            }
-            StoreError::Rule(RuleBroken::NoSuchProviders { places }) => {
-                let validation = |at: usize| Validation {
-                    field: format!("providers[{at}]"),
-                    detail: "no such provider".to_owned(),
-                };
-                Self::invalid(
-                    "no_such_provider",
-                    "some of the providers are not there; see validations",
-                    places.into_iter().map(validation).collect(),
-                )
-            }
-            StoreError::Rule(rule) => rule_broken(&rule),
+            StoreError::Rule(rule) => rule_broken(rule),
             StoreError::Unavailable => Self::database_unavailable(),
             lost @ StoreError::Lost(_) => Self::database_unavailable().because(lost),
             other => Self::internal(other),
@@ -133,18 +94,33 @@ impl From<StoreError> for ApiError {
     }
 }
 
-fn rule_broken(rule: &RuleBroken) -> ApiError {
-    let (status, code) = match rule {
-        RuleBroken::LastOwner => (StatusCode::CONFLICT, "last_owner"),
-        RuleBroken::ScopesTooWide => (StatusCode::FORBIDDEN, "scopes_too_wide"),
-        RuleBroken::OwnerSuspended => (StatusCode::CONFLICT, "user_suspended"),
-        RuleBroken::NoSuchProviderKey => (StatusCode::BAD_REQUEST, "no_such_provider_key"),
-        RuleBroken::ProviderInUse { .. } => (StatusCode::CONFLICT, "provider_in_use"),
-        RuleBroken::RotationInGrace { .. } => (StatusCode::CONFLICT, "rotation_in_grace"),
-        RuleBroken::NoSuchProviders { .. } => (StatusCode::BAD_REQUEST, "no_such_provider"),
-        RuleBroken::RouteProviders(_) => (StatusCode::BAD_REQUEST, "route_providers_unfit"),
-    };
-    ApiError::new(status, code, rule.to_string())
+fn rule_broken(rule: RuleBroken) -> ApiError {
+    let code = ProblemCode::from(&rule);
+    match rule {
+        RuleBroken::RouteProviders(misfits) => {
+            let validation = |misfit: RouteMisfit| Validation {
+                field: misfit.place.to_string(),
+                detail: misfit.why.to_string(),
+            };
+            ApiError::invalid(
+                code,
+                "the route's providers must exist and speak one wire format; see validations",
+                misfits.into_iter().map(validation).collect(),
+            )
+        }
+        RuleBroken::NoSuchProviders { places } => {
+            let validation = |at: usize| Validation {
+                field: format!("providers[{at}]"),
+                detail: "no such provider".to_owned(),
+            };
+            ApiError::invalid(
+                code,
+                "some of the providers do not exist; see validations",
+                places.into_iter().map(validation).collect(),
+            )
+        }
+        rule => ApiError::new(code, rule.to_string()),
+    }
 }
 
 /// Says which noun a 404 is about.
@@ -158,7 +134,7 @@ pub(crate) fn about(noun: &'static str) -> impl Fn(StoreError) -> ApiError {
 /// What an error response carries until the layer that knows the request id writes it.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
-    code: &'static str,
+    code: ProblemCode,
     detail: String,
     validations: Vec<Validation>,
     cause: Option<Cause>,
@@ -166,17 +142,18 @@ pub(crate) struct Problem {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = self.status.into_response();
-        if self.status == StatusCode::UNAUTHORIZED {
+        let status = self.0.code.status();
+        let mut response = status.into_response();
+        if status == StatusCode::UNAUTHORIZED {
             let scheme = HeaderValue::from_static("Bearer");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
         }
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if status == StatusCode::SERVICE_UNAVAILABLE {
             response
                 .headers_mut()
                 .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
-        response.extensions_mut().insert(*self.problem);
+        response.extensions_mut().insert(*self.0);
         response
     }
 }
@@ -191,8 +168,9 @@ pub(crate) struct ProblemBody {
     title: String,
     /// The HTTP status.
     status: u16,
-    /// Stable: what programs should look at.
-    code: String,
+    /// Stable: what programs should look at. docs/errors.md explains each.
+    #[schema(schema_with = known_texts::<ProblemCode>)]
+    code: ProblemCode,
     /// For people: what went wrong and what to do.
     detail: String,
     /// Names this request in the log; the same as the `x-request-id` header.
@@ -221,7 +199,7 @@ pub(crate) fn write_problem(response: Response, request_id: RequestId) -> Respon
         r#type: format!("urn:lychgate:problem:{}", problem.code),
         title: status.canonical_reason().unwrap_or("Error").to_owned(),
         status: status.as_u16(),
-        code: problem.code.to_owned(),
+        code: problem.code,
         detail: problem.detail,
         request_id,
         validations: problem.validations,
@@ -239,15 +217,15 @@ impl Problem {
     fn of_status(status: StatusCode) -> Self {
         let (code, detail) = match status {
             StatusCode::NOT_FOUND => (
-                "unknown_path",
+                ProblemCode::UnknownPath,
                 "there is nothing at this path; GET /api/v1/openapi.json lists all",
             ),
             StatusCode::METHOD_NOT_ALLOWED => (
-                "method_not_allowed",
+                ProblemCode::MethodNotAllowed,
                 "this path does not take this method; the Allow header lists those it takes",
             ),
-            status if status.is_server_error() => ("internal_error", INTERNAL),
-            _ => ("bad_request", "the request can't be read"),
+            status if status.is_server_error() => (ProblemCode::InternalError, INTERNAL),
+            _ => (ProblemCode::BadRequest, "the request can't be read"),
         };
         Self {
             code,

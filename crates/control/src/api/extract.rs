@@ -3,10 +3,11 @@
 //! No message repeats what the caller sent as a value: a value may be a secret in the wrong place.
 
 use crate::api::error::{ApiError, Validation};
+use crate::api::problem_code::ProblemCode;
 use axum::body::{Bytes, HttpBody};
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use http::header;
 use http::request::Parts;
-use http::{StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
@@ -23,8 +24,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
         if !says_json(&request) {
             return Err(ApiError::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media_type",
+                ProblemCode::UnsupportedMediaType,
                 "send JSON with the header content-type: application/json",
             ));
         }
@@ -70,13 +70,11 @@ async fn read_body(request: Request) -> Result<Bytes, ApiError> {
     match Limited::new(request.into_body(), BODY_LIMIT).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(ApiError::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body_too_large",
+            ProblemCode::BodyTooLarge,
             "the body is larger than 1 MiB",
         )),
         Err(_) => Err(ApiError::new(
-            StatusCode::BAD_REQUEST,
-            "body_incomplete",
+            ProblemCode::BodyIncomplete,
             "the body ended before it was complete",
         )),
     }
@@ -84,7 +82,7 @@ async fn read_body(request: Request) -> Result<Bytes, ApiError> {
 
 fn malformed(detail: &str) -> ApiError {
     ApiError::invalid(
-        "malformed_json",
+        ProblemCode::MalformedJson,
         "the body is not valid JSON",
         vec![Validation {
             field: String::new(),
@@ -109,7 +107,7 @@ fn misfit(error: serde_path_to_error::Error<serde_json::Error>) -> ApiError {
         .map_or(message.as_str(), |(head, _)| head);
     let (field, detail) = field_and_detail(path, message);
     ApiError::invalid(
-        "invalid_request",
+        ProblemCode::InvalidRequest,
         "a field of the body does not fit",
         vec![Validation { field, detail }],
     )
@@ -194,7 +192,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 }
 
 fn query_error(validation: Validation) -> ApiError {
-    ApiError::invalid("invalid_request", "a query parameter does not fit", vec![validation])
+    ApiError::invalid(
+        ProblemCode::InvalidRequest,
+        "a query parameter does not fit",
+        vec![validation],
+    )
 }
 
 /// The one variable segment of a path, as text: an id or a name.
@@ -223,7 +225,7 @@ impl<S: Send + Sync, T: std::str::FromStr> FromRequestParts<S> for PathId<T> {
         text.parse().map(Self).map_err(|_| {
             let detail = "an id is a UUID such as 0192d3c4-5b6a-7c8d-9e0f-112233445566".to_owned();
             ApiError::invalid(
-                "invalid_id",
+                ProblemCode::InvalidId,
                 "the path does not hold an id",
                 vec![Validation {
                     field: "id".to_owned(),

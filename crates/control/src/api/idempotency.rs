@@ -2,6 +2,7 @@
 //! answer, secret included, and changes nothing. The answer is kept sealed, in the transaction of the change itself.
 
 use crate::api::error::{ApiError, Validation};
+use crate::api::problem_code::ProblemCode;
 use crate::state::App;
 use axum::extract::OptionalFromRequestParts;
 use axum::response::{IntoResponse, Response};
@@ -39,7 +40,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for IdempotencyKey {
                     detail: "must be 1 to 255 visible ASCII characters without spaces".to_owned(),
                 };
                 Err(ApiError::invalid(
-                    "invalid_request",
+                    ProblemCode::InvalidRequest,
                     "a header is not valid",
                     vec![validation],
                 ))
@@ -149,8 +150,7 @@ impl<'a> ShownOnce<'a> {
         };
         if found.request_fingerprint != *fingerprint {
             return Err(ApiError::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "idempotency_key_reused",
+                ProblemCode::IdempotencyKeyReused,
                 "this Idempotency-Key was used for another request; choose a new one",
             ));
         }

@@ -1,6 +1,7 @@
 //! Gathers everything that is wrong with a request, so that one answer tells it all.
 
 use crate::api::error::{ApiError, Validation};
+use crate::api::problem_code::ProblemCode;
 use lychgate_store::{Cursor, Page};
 use lychgate_types::{Name, NameError};
 use std::fmt::Display;
@@ -69,9 +70,13 @@ impl Validations {
     pub(crate) fn all<T>(self, value: Option<T>) -> Result<T, ApiError> {
         match value {
             Some(value) if self.found.is_empty() => Ok(value),
-            _ if self.name_is_invalid => Err(ApiError::invalid("invalid_name", NameError.to_string(), self.found)),
+            _ if self.name_is_invalid => Err(ApiError::invalid(
+                ProblemCode::InvalidName,
+                NameError.to_string(),
+                self.found,
+            )),
             _ => Err(ApiError::invalid(
-                "invalid_request",
+                ProblemCode::InvalidRequest,
                 "the request does not fit; see validations",
                 self.found,
             )),

@@ -4,6 +4,7 @@
 
 mod audit_entries;
 mod bench;
+mod checklists;
 mod generated;
 mod http_edges;
 mod idempotency;

@@ -110,7 +110,7 @@ both_engines! {
         }
         bench.delete(&token, &format!("/tokens/{adas}")).await.expect(204);
         bench.post(&bench.owner, "/users/eve/suspend", json!({})).await.expect(200);
-        problem(&bench.post(&bench.owner, "/tokens", json!({"name": "t", "user": "eve"})).await, 409, "user_suspended");
+        problem(&bench.post(&bench.owner, "/tokens", json!({"name": "t", "user": "eve"})).await, 409, "owner_suspended");
         bench.stop().await;
     }
 }

@@ -21,7 +21,6 @@ use lychgate_stream::{Idle, Joined, ReadLimits, RelayBody, read_bounded};
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::interception::CredentialKind;
 use lychgate_wire::provider::likely_family;
-use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Serves `/ai/PROVIDER/…` for the providers of a configuration, without a token. Needs a Tokio runtime.
@@ -56,7 +55,12 @@ impl Parts {
         let (name, rest) = allow_list::split(request.uri().path()).unwrap_or_default();
         let Some(provider) = self.table.provider(name) else {
             let family = likely_family(rest, |header| request.headers().contains_key(header));
-            return refusal(StatusCode::NOT_FOUND, "there is no provider of this name").into_response(family);
+            return Refusal::new(
+                StatusCode::NOT_FOUND,
+                Refused::UnknownProvider,
+                "there is no provider of this name",
+            )
+            .into_response(family);
         };
         let answer = self.relay(provider, request).await;
         answer.unwrap_or_else(|refusal| refusal.into_response(provider.config.provider_type.wire_family()))
@@ -73,9 +77,13 @@ impl Parts {
             idle: self.options.body_idle_timeout,
             total: self.options.body_timeout,
         };
-        let bytes = read_bounded(&mut body, limits)
-            .await
-            .map_err(|_| refusal(StatusCode::BAD_REQUEST, "the request body can't be read"))?;
+        let bytes = read_bounded(&mut body, limits).await.map_err(|_| {
+            Refusal::new(
+                StatusCode::BAD_REQUEST,
+                Refused::BodyUnreadable,
+                "the request body can't be read",
+            )
+        })?;
         let mut outgoing = Request::new(Full::new(bytes));
         *outgoing.method_mut() = parts.method;
         *outgoing.uri_mut() = url;
@@ -85,7 +93,7 @@ impl Parts {
             .upstream
             .send(&provider.config, outgoing)
             .await
-            .map_err(|error| refusal(StatusCode::BAD_GATEWAY, error.to_string()))?;
+            .map_err(|error| Refusal::new(StatusCode::BAD_GATEWAY, Refused::ProviderFailed, error.to_string()))?;
         let (mut parts, body) = response.into_parts();
         to_client(&mut parts.headers, AnswerBody::Unchanged);
         let relayed = RelayBody::new(
@@ -95,9 +103,4 @@ impl Parts {
         );
         Ok(Response::from_parts(parts, Body::new(relayed)))
     }
-}
-
-/// Its reason is for the metrics, of which there are none here.
-fn refusal(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Refusal {
-    Refusal::new(status, Refused::Internal, message)
 }

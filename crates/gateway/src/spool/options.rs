@@ -17,20 +17,16 @@ pub struct SpoolOptions {
 
 lychgate_types::text_enum! {
     /// What records survive.
-    #[derive(Default)]
     SpoolSync {
         /// The end of the process; a loss of power too, except for the last 100 ms.
-        #[default]
         Interval = "interval",
         /// A loss of power too: the end of an answer waits for the disk.
         Always = "always",
     }
 
     /// What becomes of requests when there is no room for their records.
-    #[derive(Default)]
     SpoolFull {
         /// They are refused: nothing is relayed unrecorded.
-        #[default]
         Refuse = "refuse",
         /// They are relayed unrecorded, and counted.
         Unrecorded = "unrecorded",
@@ -43,8 +39,8 @@ impl SpoolOptions {
         Self {
             directory: directory.into(),
             max_bytes: 1 << 30,
-            sync: SpoolSync::default(),
-            when_full: SpoolFull::default(),
+            sync: SpoolSync::Interval,
+            when_full: SpoolFull::Refuse,
         }
     }
 }

@@ -40,61 +40,63 @@ lychgate_types::text_enum! {
 
     /// Why the gateway answered a request itself, without a record.
     Refused {
-        /// The process is shutting down.
+        /// The process is shutting down. Another replica serves the request.
         ShuttingDown = "shutting_down",
-        /// An operator drains this replica.
+        /// An operator drains this replica. Another replica serves the request.
         Drained = "drained",
-        /// The control plane has not been reached yet.
+        /// The replica has not reached a control plane since it started. See its log and `lychgate_link_trouble`.
         NotAttached = "not_attached",
-        /// The control plane has been unreachable for longer than `--max-offline`.
+        /// No control plane has been reachable for longer than `--max-offline`.
         OfflineTooLong = "offline_too_long",
-        /// The control plane refuses this replica.
+        /// The control plane refuses this replica; the reason is among those of a gateway key, below.
         ReplicaRefused = "replica_refused",
-        /// The limit of concurrent requests is reached.
+        /// The replica has as many requests in flight as it takes. Add replicas.
         TooManyRequests = "too_many_requests",
-        /// No provider has the name in the path.
+        /// No provider has the name in the path. `lychgate providers list` shows the names.
         UnknownProvider = "unknown_provider",
-        /// The path, or the method on it, is not relayed.
+        /// The path, or the method on it, is not one that is relayed for this type of provider. Check the client's base URL.
         UnknownPath = "unknown_path",
-        /// The client requested a WebSocket.
+        /// The client asked for a WebSocket. Clients then fall back to HTTP.
         WebSocket = "websocket",
         /// The request has no token, or a token that needs the client's own provider key but no such key.
         CredentialMissing = "credential_missing",
-        /// The token is malformed.
+        /// What was sent is not a Lychgate token: it is cut off, mistyped or of another kind.
         TokenMalformed = "token_malformed",
-        /// There is no such token.
+        /// No such token: it was deleted, or belongs to another deployment.
         TokenUnknown = "token_unknown",
-        /// The token has expired.
+        /// The token has expired. Create a new one.
         TokenExpired = "token_expired",
-        /// The token was revoked.
+        /// The token was revoked. Create a new one.
         TokenRevoked = "token_revoked",
-        /// The token's user is suspended.
+        /// The user of the token is suspended. An owner can activate the user again.
         UserSuspended = "user_suspended",
-        /// The scopes of the token do not include AI requests.
+        /// The scopes of the token do not include AI requests. Create one with `ai_request:create`.
         TokenForbidden = "token_forbidden",
-        /// The token is unknown here, and no control plane can be asked.
+        /// The replica does not know the token, and can't reach a control plane to ask.
         ControlPlaneUnreachable = "control_plane_unreachable",
-        /// The provider is disabled.
+        /// The provider is disabled. `lychgate providers enable NAME` enables it.
         ProviderDisabled = "provider_disabled",
-        /// The provider has no key, or its base URL is unusable.
+        /// The provider has no key, or its base URL can't be used; the message says which.
         ProviderUnusable = "provider_unusable",
-        /// Every circuit breaker on its way is open, or there is no time left for another attempt.
+        /// The circuit breaker of every provider that could serve the request is open, or no time is left for another attempt.
         CircuitOpen = "circuit_open",
-        /// The provider did not respond to a request that is not recorded.
+        /// The provider could not be reached, or did not answer in time. Only requests that are not recorded are counted here; of
+        /// recorded ones the record tells.
         ProviderFailed = "provider_failed",
-        /// The route for its model can't serve it.
+        /// The route for the model names only providers that can't serve the request, or the model can't be replaced in its body.
         RouteUnusable = "route_unusable",
-        /// The spool has no room for a record.
+        /// The spool has no room for another record: records can't be delivered as fast as they arrive. See `--spool-max-bytes`
+        /// and the log.
         SpoolFull = "spool_full",
-        /// The record could not be written, usually because of a disk error.
+        /// The spool can't be written. Check the disk of the replica; its log has the reason.
         SpoolFailed = "spool_failed",
-        /// The request body is too large.
+        /// The request body is over the replica's limit; the message says how large it may be.
         BodyTooLarge = "body_too_large",
-        /// The request body was too slow or was cut off.
+        /// The request body did not arrive in time, or was cut off.
         BodyUnfinished = "body_unfinished",
-        /// The request body can't be read.
+        /// The request body is compressed or not the JSON that this API takes.
         BodyUnreadable = "body_unreadable",
-        /// A bug.
+        /// A fault of the gateway. Its log has more; please report it.
         Internal = "internal_error",
     }
 

@@ -37,6 +37,13 @@ impl Texts for LinkTrouble {
             Self::Refused(refusal) => refusal.as_str(),
         }
     }
+
+    fn description(self) -> &'static str {
+        match self {
+            Self::Lost(loss) => loss.description(),
+            Self::Refused(refusal) => refusal.description(),
+        }
+    }
 }
 
 impl From<LinkLoss> for LinkTrouble {
