@@ -31,9 +31,9 @@ pub(crate) fn read(settings: &mut Settings, args: SpoolArgs, directory: impl Int
         max_bytes: max_bytes.unwrap_or(defaults.max_bytes),
         sync: settings
             .value::<SpoolSync>("spool-sync", args.spool_sync)
-            .unwrap_or_default(),
+            .unwrap_or(defaults.sync),
         when_full: settings
             .value::<SpoolFull>("spool-full", args.spool_full)
-            .unwrap_or_default(),
+            .unwrap_or(defaults.when_full),
     }
 }
