@@ -11,8 +11,8 @@ mod transport;
 pub use grpc::{ControlUrlError, GrpcTransport};
 pub use transport::Transport;
 
-use crate::DELIVERY_BYTES;
 use crate::error::LinkError;
+use crate::limits::{DELIVER_MESSAGE_BYTES, DELIVERED_RECORDS};
 use crate::link::{Attachment, Authorization, CloseReason, ControlLink, Down, Heartbeat, Hello, Message, Receipt};
 use crate::record::EncodedRecord;
 use async_trait::async_trait;
@@ -193,15 +193,20 @@ impl<T: Transport> ControlLink for LinkClient<T> {
     }
 }
 
+/// What a record takes in a delivery beside its bytes: its tag and its length.
+const RECORD_FRAME: usize = 8;
+
 /// How many of these records go into one call: as many as fit, at least one.
 fn batch_length(records: &[EncodedRecord]) -> usize {
-    let mut bytes = 0;
+    // The replica's id comes first.
+    let mut bytes = size_of::<ReplicaId>() + RECORD_FRAME;
     let fits = |record: &EncodedRecord| {
-        bytes += record.bytes().len();
-        bytes <= DELIVERY_BYTES
+        bytes += record.bytes().len() + RECORD_FRAME;
+        bytes <= DELIVER_MESSAGE_BYTES
     };
-    let first_too_many = records.iter().map(fits).position(|fits| !fits);
-    first_too_many.map_or(records.len(), |at| at.max(1))
+    let most = records.len().min(DELIVERED_RECORDS);
+    let first_too_many = records.iter().take(most).map(fits).position(|fits| !fits);
+    first_too_many.map_or(most, |at| at.max(1))
 }
 
 fn is_about_the_key(error: &LinkError) -> bool {

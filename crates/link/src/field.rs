@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 /// A message that breaks the protocol, and the field that does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the link message's field `{0}` is missing or malformed")]
+#[error("the link message's field `{0}` is missing, malformed or too long")]
 pub struct BadMessage(pub(crate) &'static str);
 
 pub(crate) fn id_bytes(id: Uuid) -> Vec<u8> {

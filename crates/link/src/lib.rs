@@ -6,6 +6,7 @@
 //!
 //! Not here: what a control plane answers (crate `control`) and what a replica does with it (crate `gateway`).
 
+mod bounded;
 pub mod client;
 mod configuration;
 mod convert;
@@ -23,15 +24,11 @@ mod field;
 mod generated {
     include!("generated/lychgate.link.v1.rs");
 }
+pub mod limits;
 mod link;
 mod record;
 pub mod server;
 mod version;
-
-/// The largest message either side takes. A record's content is bounded far below it.
-const MAX_MESSAGE_BYTES: usize = 32 << 20;
-/// How many bytes of records go into one `Deliver` call; a larger batch becomes several calls.
-const DELIVERY_BYTES: usize = 4 << 20;
 
 pub use configuration::{Configuration, ProviderConfig, ProviderKeyConfig, RouteConfig, RouteTarget};
 pub use error::{LinkError, Refusal};

@@ -1,5 +1,6 @@
 //! Interception records between the product's type, the wire's message, and the bytes that are spooled and sent.
 
+use crate::bounded;
 use crate::field::{BadMessage, id_bytes, read_hash, read_id};
 use crate::generated as wire;
 use bytes::Bytes;
@@ -49,6 +50,7 @@ impl EncodedRecord {
 
     /// Decodes the record.
     pub fn decode(&self) -> Result<InterceptionRecord, BadMessage> {
+        bounded::check(&self.bytes, bounded::INTERCEPTION)?;
         wire::Interception::decode(self.bytes.clone())
             .map_err(|_| BadMessage("interception"))?
             .try_into()

@@ -1,64 +1,58 @@
 //! The control plane's half: gRPC calls in, [`ControlLink`] calls out.
 //!
+//! The order: the key is checked on the head of a request; only then is a byte of its body read, and never more than its method may
+//! need, in the time that it may need.
+//!
 //! Not here: who is accepted and what is answered. The [`Authenticator`] and the link that it returns decide that.
 
-use crate::MAX_MESSAGE_BYTES;
-use crate::error::{LinkError, Refusal};
+mod admission;
+mod deadline;
+
+pub use admission::Authenticator;
+
+use crate::error::LinkError;
 use crate::field::{BadMessage, read_hash, read_id};
 use crate::generated as wire;
 use crate::generated::link_server::{Link, LinkServer};
+use crate::limits::{
+    AUTHORIZE_MESSAGE_BYTES, DELIVER_MESSAGE_BYTES, DOWN_MESSAGE_BYTES, HELLO_TIME, SILENCE, UP_MESSAGE_BYTES,
+};
 use crate::link::{ControlLink, Down, Heartbeat};
 use crate::record::EncodedRecord;
+use admission::Accepted;
 use async_trait::async_trait;
-use axum::extract::ConnectInfo;
+use axum::middleware::from_fn_with_state;
 use futures_util::stream::{BoxStream, StreamExt};
-use lychgate_types::{KeyRefusal, ReplicaId};
-use std::net::SocketAddr;
+use lychgate_types::ReplicaId;
 use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
-use tonic::metadata::MetadataMap;
+use tokio::time::timeout;
 use tonic::{Extensions, Request, Response, Status, Streaming};
-
-/// Decides who may use the link. Called once per call, so its answer for a key in use must be cheap.
-#[async_trait]
-pub trait Authenticator: Send + Sync + 'static {
-    /// The link for a replica with this gateway key, or why it is refused. `source` is the peer's address, if the listener
-    /// knows it.
-    async fn authenticate(&self, key: &str, source: Option<SocketAddr>) -> Result<Arc<dyn ControlLink>, LinkError>;
-}
 
 /// The link's routes (`/lychgate.link.v1.Link/…`), to be merged into the router of an HTTP/2 listener.
 pub fn routes(authenticator: Arc<dyn Authenticator>) -> axum::Router {
-    let service = LinkServer::new(Service { authenticator })
-        .max_decoding_message_size(MAX_MESSAGE_BYTES)
-        .max_encoding_message_size(MAX_MESSAGE_BYTES);
-    axum::Router::new().route_service("/lychgate.link.v1.Link/{method}", service)
+    let of = |most_bytes| {
+        LinkServer::new(Service)
+            .max_decoding_message_size(most_bytes)
+            .max_encoding_message_size(DOWN_MESSAGE_BYTES)
+    };
+    axum::Router::new()
+        .route_service("/lychgate.link.v1.Link/Attach", of(UP_MESSAGE_BYTES))
+        .route_service(admission::AUTHORIZE, of(AUTHORIZE_MESSAGE_BYTES))
+        .route_service(admission::DELIVER, of(DELIVER_MESSAGE_BYTES))
+        // A call of a newer version: answered as one that is not implemented.
+        .route_service("/lychgate.link.v1.Link/{method}", of(0))
+        .layer(from_fn_with_state(authenticator, admission::admit))
 }
 
-struct Service {
-    authenticator: Arc<dyn Authenticator>,
-}
+struct Service;
 
-impl Service {
-    async fn authenticate(
-        &self,
-        metadata: &MetadataMap,
-        extensions: &Extensions,
-    ) -> Result<Arc<dyn ControlLink>, Status> {
-        let key = metadata
-            .get("authorization")
-            .and_then(|value| value.to_str().ok())
-            .and_then(|v| v.strip_prefix("Bearer "));
-        let Some(key) = key else {
-            let refusal = Refusal {
-                reason: KeyRefusal::Malformed,
-                message: "the gateway key is missing; send it as `authorization: Bearer lgw_…`".into(),
-            };
-            return Err(LinkError::Refused(refusal).into());
-        };
-        let source = extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
-        Ok(self.authenticator.authenticate(key, source).await?)
-    }
+/// The link for the key that was accepted on the request's head.
+fn accepted(extensions: &Extensions) -> Result<Arc<dyn ControlLink>, Status> {
+    let accepted = extensions.get::<Accepted>();
+    accepted
+        .map(|accepted| accepted.0.clone())
+        .ok_or_else(|| Status::internal("not admitted"))
 }
 
 #[async_trait]
@@ -66,19 +60,22 @@ impl Link for Service {
     type AttachStream = BoxStream<'static, Result<wire::Down, Status>>;
 
     async fn attach(&self, request: Request<Streaming<wire::Up>>) -> Result<Response<Self::AttachStream>, Status> {
-        let link = self.authenticate(request.metadata(), request.extensions()).await?;
+        let link = accepted(request.extensions())?;
         let mut up = request.into_inner();
-        let first = up.message().await?.and_then(|up| up.message);
+        let first = timeout(HELLO_TIME, up.message()).await;
+        let first = first.map_err(|_| Status::deadline_exceeded("the hello did not come in time"))??;
+        let first = first.and_then(|up| up.message);
         let Some(wire::up::Message::Hello(hello)) = first else {
             return Err(BadMessage("hello").into());
         };
         let (beats, heartbeats) = watch::channel(Heartbeat::default());
         let attachment = link.attach(hello.try_into()?, heartbeats).await?;
 
-        // The task ends with the replica's half of the stream, and its end closes our half.
+        // The task ends with the replica's half of the stream, and its end closes our half. A replica that says nothing for long
+        // is gone, whatever its connection looks like.
         let (closed, replica_closed) = oneshot::channel::<()>();
         tokio::spawn(async move {
-            while let Ok(Some(message)) = up.message().await {
+            while let Ok(Ok(Some(message))) = timeout(SILENCE, up.message()).await {
                 if let Some(wire::up::Message::Heartbeat(beat)) = message.message {
                     beats.send_replace(beat.into());
                 }
@@ -96,13 +93,13 @@ impl Link for Service {
         &self,
         request: Request<wire::AuthorizeRequest>,
     ) -> Result<Response<wire::AuthorizeResponse>, Status> {
-        let link = self.authenticate(request.metadata(), request.extensions()).await?;
+        let link = accepted(request.extensions())?;
         let hash = read_hash(&request.get_ref().token_hash, "authorize_request.token_hash")?;
         Ok(Response::new(link.authorize(hash).await?.into()))
     }
 
     async fn deliver(&self, request: Request<wire::DeliverRequest>) -> Result<Response<wire::DeliverResponse>, Status> {
-        let link = self.authenticate(request.metadata(), request.extensions()).await?;
+        let link = accepted(request.extensions())?;
         let request = request.into_inner();
         let replica = ReplicaId::from_uuid(read_id(&request.replica_id, "deliver_request.replica_id")?);
         let records = request.interceptions.into_iter().map(EncodedRecord::from_bytes);

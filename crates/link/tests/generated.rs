@@ -13,6 +13,8 @@ fn the_committed_link_code_is_generated_from_the_proto_file() {
         .skip_debug([".lychgate.link.v1.ProviderKey", ".lychgate.link.v1.Configuration"])
         // Not copied on their way from the spool to the socket.
         .bytes(".lychgate.link.v1.DeliverRequest.interceptions")
+        // Lists are bounded before they are decoded.
+        .codec_path("crate::bounded::BoundedCodec")
         .out_dir(out.path())
         .compile_fds(descriptors)
         .unwrap();

@@ -1,12 +1,12 @@
 //! The transport in production: gRPC over HTTP/2, TLS for `https`.
 
 use super::transport::Transport;
-use crate::MAX_MESSAGE_BYTES;
 use crate::convert::status::read_status;
 use crate::error::LinkError;
 use crate::field::id_bytes;
 use crate::generated as wire;
 use crate::generated::link_client::LinkClient;
+use crate::limits::{DELIVER_MESSAGE_BYTES, DOWN_MESSAGE_BYTES};
 use crate::link::{Attachment, Authorization, Down, Heartbeat, Hello, Receipt};
 use crate::record::EncodedRecord;
 use futures_util::stream::{self, Stream, StreamExt};
@@ -67,8 +67,8 @@ impl GrpcTransport {
                 .map_err(|_| refuse("TLS can't be set up: are the system's CA certificates installed?"))?;
         }
         let client = LinkClient::new(endpoint.connect_lazy())
-            .max_decoding_message_size(MAX_MESSAGE_BYTES)
-            .max_encoding_message_size(MAX_MESSAGE_BYTES);
+            .max_decoding_message_size(DOWN_MESSAGE_BYTES)
+            .max_encoding_message_size(DELIVER_MESSAGE_BYTES);
         Ok(Self(client))
     }
 }

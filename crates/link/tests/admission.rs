@@ -1,0 +1,150 @@
+//! What strangers and key holders can make the control plane's half read: requests as no client of ours sends them.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+use async_trait::async_trait;
+use bytes::Bytes;
+use h2::SendStream;
+use h2::client::{ResponseFuture, SendRequest};
+use http::{HeaderMap, Request};
+use lychgate_link::limits::{AUTHORIZE_BODY_TIME, AUTHORIZE_MESSAGE_BYTES, DELIVER_MESSAGE_BYTES, UP_MESSAGE_BYTES};
+use lychgate_link::limits::{DELIVER_BODY_TIME, DELIVERED_RECORDS, HELLO_TIME};
+use lychgate_link::server::{Authenticator, routes};
+use lychgate_link::{Attachment, Authorization, ControlLink, EncodedRecord, Heartbeat, Hello, LinkError, Receipt};
+use lychgate_types::secret::SecretHash;
+use lychgate_types::{KeyRefusal, ReplicaId};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// A control plane that nothing may reach.
+#[derive(Debug)]
+struct Unreached;
+
+#[async_trait]
+impl Authenticator for Unreached {
+    async fn authenticate(&self, key: &str, _: Option<SocketAddr>) -> Result<Arc<dyn ControlLink>, LinkError> {
+        match key {
+            "good" => Ok(Arc::new(Self)),
+            _ => Err(LinkError::refused(KeyRefusal::Unknown)),
+        }
+    }
+}
+
+#[async_trait]
+impl ControlLink for Unreached {
+    async fn attach(&self, _: Hello, _: watch::Receiver<Heartbeat>) -> Result<Attachment, LinkError> {
+        panic!("reached")
+    }
+    async fn authorize(&self, _: SecretHash) -> Result<Authorization, LinkError> {
+        panic!("reached")
+    }
+    async fn deliver(&self, _: ReplicaId, _: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {
+        panic!("reached")
+    }
+}
+
+async fn connect() -> SendRequest<Bytes> {
+    let app = routes(Arc::new(Unreached)).into_make_service_with_connect_info::<SocketAddr>();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    let (requests, connection) = h2::client::handshake(TcpStream::connect(address).await.unwrap())
+        .await
+        .unwrap();
+    tokio::spawn(async move { connection.await.unwrap() });
+    requests
+}
+
+/// The head of a call whose body stays open.
+async fn call(requests: &SendRequest<Bytes>, method: &str, key: &str) -> (ResponseFuture, SendStream<Bytes>) {
+    let request = Request::post(format!("http://localhost/lychgate.link.v1.Link/{method}"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("authorization", format!("Bearer {key}"));
+    let mut requests = requests.clone().ready().await.unwrap();
+    requests.send_request(request.body(()).unwrap(), false).unwrap()
+}
+
+/// The gRPC status: in the head, where there is no body.
+async fn status(answer: ResponseFuture) -> (String, String) {
+    let (head, mut body) = answer.await.unwrap().into_parts();
+    let text = |headers: &HeaderMap, name: &str| Some(headers.get(name)?.to_str().unwrap().to_owned());
+    let mut found = head.headers;
+    if !found.contains_key("grpc-status") {
+        assert!(body.data().await.is_none(), "no message");
+        found = body.trailers().await.unwrap().unwrap();
+    }
+    let message = text(&found, "grpc-message").unwrap_or_default();
+    (text(&found, "grpc-status").unwrap(), message)
+}
+
+/// The beginning of a message of this length.
+fn prefix(length: usize) -> Bytes {
+    [&[0][..], &u32::try_from(length).unwrap().to_be_bytes()]
+        .concat()
+        .into()
+}
+
+#[tokio::test]
+async fn a_stranger_is_refused_before_a_byte_of_the_body() {
+    let requests = connect().await;
+    for method in ["Authorize", "Deliver", "Attach", "Else"] {
+        let (answer, _open) = call(&requests, method, "bad").await;
+        let (code, message) = status(answer).await;
+        assert_eq!(code, "16", "{method}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn each_method_takes_no_more_than_it_may_need() {
+    let requests = connect().await;
+    for (method, most) in [
+        ("Authorize", AUTHORIZE_MESSAGE_BYTES),
+        ("Deliver", DELIVER_MESSAGE_BYTES),
+        ("Attach", UP_MESSAGE_BYTES),
+    ] {
+        // Of the message itself nothing is sent: its length is enough.
+        let (answer, mut body) = call(&requests, method, "good").await;
+        body.send_data(prefix(most + 1), false).unwrap();
+        let (code, message) = status(answer).await;
+        assert_eq!(code, "11", "{method}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn lists_end_at_their_bounds() {
+    let requests = connect().await;
+    let record = [&[0x12, 18, 0x0a, 16][..], &[7; 16]].concat();
+    let delivery = [&[0x0a, 16][..], &[7; 16], &record.repeat(DELIVERED_RECORDS + 1)].concat();
+    let label = [0x3a, 5, 0x0a, 1, b'a', 0x12, 0].repeat(65);
+    let hello = [&[0x0a, 0xc7, 3][..], &label].concat();
+    for (method, message, field) in [
+        ("Deliver", delivery, "deliver_request.interceptions"),
+        ("Attach", hello, "hello.labels"),
+    ] {
+        let (answer, mut body) = call(&requests, method, "good").await;
+        body.send_data(prefix(message.len()), false).unwrap();
+        body.send_data(message.into(), true).unwrap();
+        let (code, text) = status(answer).await;
+        assert_eq!(code, "3", "{text}");
+        assert!(text.contains(field), "{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unfinished_message_is_given_up() {
+    let requests = connect().await;
+    for (method, time) in [
+        ("Authorize", AUTHORIZE_BODY_TIME),
+        ("Deliver", DELIVER_BODY_TIME),
+        ("Attach", HELLO_TIME),
+    ] {
+        let (answer, mut body) = call(&requests, method, "good").await;
+        body.send_data(prefix(40), false).unwrap();
+        let begun = tokio::time::Instant::now();
+        let (code, message) = status(answer).await;
+        assert_eq!(code, "4", "{method}: {message}");
+        assert!(begun.elapsed() >= time, "{method}");
+    }
+}
