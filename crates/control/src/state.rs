@@ -10,6 +10,7 @@ pub(crate) mod failed_auth;
 pub(crate) mod feed;
 pub(crate) mod key_cache;
 pub(crate) mod outbox;
+pub(crate) mod prefixes;
 
 pub(crate) use app::App;
 

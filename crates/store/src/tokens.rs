@@ -94,6 +94,13 @@ impl Store {
         sql::tokens::authenticate(held.conn(), hash).await
     }
 
+    /// The public prefixes of all tokens, revoked ones too.
+    pub async fn token_prefixes(&self, caller: &Caller) -> Result<Vec<String>, StoreError> {
+        authorise(&caller.principal, Action::Read, Resource::Token, Target::Shared)?;
+        let mut held = self.engine.read().await?;
+        sql::tokens::prefixes(held.conn()).await
+    }
+
     /// Marks a token as used at this time; writes at most once a minute.
     pub async fn token_touch(&self, caller: &Caller, id: TokenId, at: Timestamp) -> Result<(), StoreError> {
         authorise(&caller.principal, Action::Update, Resource::Token, Target::Shared)?;

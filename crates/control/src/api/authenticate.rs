@@ -3,6 +3,7 @@
 use crate::api::error::ApiError;
 use crate::link::authorization::check_token;
 use crate::state::App;
+use crate::state::prefixes::Prefix;
 use axum::extract::FromRequestParts;
 use http::header;
 use http::request::Parts;
@@ -31,6 +32,12 @@ impl FromRequestParts<App> for Authenticated {
             request_id,
             ..Caller::control_plane()
         };
+        let read = || app.store.token_prefixes(&plane);
+        match app.token_prefixes.find(secret.prefix(), read).await? {
+            Prefix::Known => {}
+            Prefix::Unknown => return Err(refused(app, DenyReason::Unknown)),
+            Prefix::Busy => return Err(ApiError::busy()),
+        }
         let found = app.store.token_authenticate(&plane, &secret.hash()).await?;
         let token = found.ok_or_else(|| refused(app, DenyReason::Unknown))?;
         check_token(&token, app.ambient.now()).map_err(|reason| refused(app, reason))?;

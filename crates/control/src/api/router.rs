@@ -5,11 +5,14 @@ use crate::api::routes::{
     audit_entries, health, interceptions, keys, model_routes, openapi, providers, replicas, tokens, users, whoami,
 };
 use crate::link::authenticator::GatewayKeyAuthenticator;
+use crate::link::proxies::name_the_client;
 use crate::state::App;
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use http::StatusCode;
 use lychgate_gateway::Gateway;
+use lychgate_types::Cidr;
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -62,13 +65,14 @@ pub(crate) fn api() -> OpenApiRouter<App> {
 }
 
 /// Everything that one listener serves.
-pub(crate) fn all(app: &App, gateway: &Gateway) -> Router {
+pub(crate) fn all(app: &App, gateway: &Gateway, trusted_proxies: Arc<[Cidr]>) -> Router {
     let api: Router = Router::from(api())
         .route("/api/v1/openapi.json", get(openapi::get))
         // Ours, so that it keeps its layers when other routers are merged; its body is written by them.
         .fallback(async || StatusCode::NOT_FOUND)
         .with_state(app.clone());
-    let link = lychgate_link::server::routes(Arc::new(GatewayKeyAuthenticator(app.clone())));
+    let link = lychgate_link::server::routes(Arc::new(GatewayKeyAuthenticator(app.clone())))
+        .layer(from_fn_with_state(trusted_proxies, name_the_client));
     layers::around(api, app.ambient.clone(), Arc::clone(&app.counts))
         .merge(gateway.router())
         .merge(link)

@@ -5,6 +5,7 @@ use super::key_check::check;
 use super::service::ControlLinkService;
 use crate::state::App;
 use crate::state::key_cache::KeySession;
+use crate::state::prefixes::Prefix;
 use async_trait::async_trait;
 use lychgate_authz::Caller;
 use lychgate_link::server::Authenticator;
@@ -23,28 +24,21 @@ impl Authenticator for GatewayKeyAuthenticator {
     async fn authenticate(&self, key: &str, source: Option<SocketAddr>) -> Result<Arc<dyn ControlLink>, LinkError> {
         let app = &self.0;
         let source = source.map(|address| address.ip());
+        // What can't be a key costs nothing.
         let secret = GatewayKeySecret::parse(key).map_err(|error| {
-            app.failed_auth.count(source, KeyRefusal::Malformed, None);
+            app.failed_auth.report(source, KeyRefusal::Malformed, None);
             malformed(error)
         })?;
-        // A key in use is never limited: a misbehaving neighbour behind the same address must not lock out good replicas.
-        let session = match app.attachments.key_sessions.get(&secret.hash()) {
-            Some(session) => session,
-            None if app.failed_auth.may_try(source) => new_session(app, &secret).await.inspect_err(|error| {
-                if let Some(reason) = error.refusal() {
-                    app.failed_auth.count(source, reason, Some(secret.prefix()));
-                }
-            })?,
-            None => {
-                app.failed_auth.count(source, KeyRefusal::TooManyAttempts, None);
-                return Err(LinkError::refused(KeyRefusal::TooManyAttempts));
-            }
-        };
-        check(app, &session, source).await.inspect_err(|error| {
+        let refused = |error: &LinkError| {
             if let Some(reason) = error.refusal() {
                 app.failed_auth.report(source, reason, Some(secret.prefix()));
             }
-        })?;
+        };
+        let session = match app.attachments.key_sessions.get(&secret.hash()) {
+            Some(session) => session,
+            None => new_session(app, &secret).await.inspect_err(refused)?,
+        };
+        check(app, &session, source).await.inspect_err(refused)?;
         touch(app, &session).await;
         Ok(ControlLinkService::for_replica(app.clone(), session, source))
     }
@@ -70,6 +64,13 @@ async fn new_session(app: &App, secret: &GatewayKeySecret) -> Result<Arc<KeySess
         request_id: Some(app.ambient.new_id()),
         ..Caller::control_plane()
     };
+    let read = || app.store.ai_gateway_key_prefixes(&caller);
+    let prefix = app.key_prefixes.find(secret.prefix(), read).await;
+    match prefix.map_err(|error| store_failed(app, &caller, &error))? {
+        Prefix::Known => {}
+        Prefix::Unknown => return Err(LinkError::refused(KeyRefusal::Unknown)),
+        Prefix::Busy => return Err(LinkError::refused(KeyRefusal::TooManyAttempts)),
+    }
     let found = app.store.ai_gateway_key_authenticate(&caller, &secret.hash()).await;
     let key = found
         .map_err(|error| store_failed(app, &caller, &error))?

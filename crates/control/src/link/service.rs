@@ -137,6 +137,11 @@ impl ControlLink for ControlLinkService {
 
     async fn authorize(&self, token: SecretHash) -> Result<Authorization, LinkError> {
         self.check_key().await?;
+        let _turn = match &self.session {
+            // It is never closed.
+            Some(session) => session.lookups.acquire().await.ok(),
+            None => None,
+        };
         let lookups = self.lookups(self.caller());
         let found = handshake::token(&lookups, &self.app.attachments, &token).await?;
         let authorization = authorization(found.as_ref(), self.app.ambient.now(), LEASE);

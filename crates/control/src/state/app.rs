@@ -4,6 +4,7 @@ use super::attachments::Attachments;
 use super::counts::Counts;
 use super::failed_auth::FailedAuth;
 use super::feed::Feed;
+use super::prefixes::Prefixes;
 use lychgate_authz::Caller;
 use lychgate_store::Store;
 use lychgate_store::seal::{SealError, Sealed, Sealer};
@@ -37,6 +38,10 @@ pub(crate) struct Inner {
     pub(crate) attachments: Arc<Attachments>,
     pub(crate) feed: Feed,
     pub(crate) failed_auth: FailedAuth,
+    /// Of the gateway keys' secrets, those that a rotation replaced too.
+    pub(crate) key_prefixes: Prefixes,
+    /// Of the user tokens, revoked ones too.
+    pub(crate) token_prefixes: Prefixes,
     pub(crate) counts: Arc<Counts>,
     pub(crate) capture_content: bool,
     touches: Mutex<HashMap<TokenId, Timestamp>>,
@@ -72,6 +77,8 @@ impl App {
             attachments,
             feed: Feed::default(),
             failed_auth,
+            key_prefixes: Prefixes::default(),
+            token_prefixes: Prefixes::default(),
             counts: Arc::default(),
             capture_content,
             touches,

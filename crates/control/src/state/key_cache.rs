@@ -9,8 +9,12 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+/// So many tokens are looked up at a time for the replicas of one secret: a flood of unknown ones at one replica leaves the database
+/// to the others.
+const LOOKUPS: usize = 16;
 /// How long a look-up of a key's state is trusted: "within a second, on every control plane".
 const TRUSTED: Duration = Duration::from_millis(500);
 /// How long the session of a deleted key is kept, so that a replica is told "revoked" rather than "unknown".
@@ -25,6 +29,8 @@ pub(crate) struct KeySession {
     /// Of this secret.
     pub(crate) prefix: String,
     pub(crate) hash: SecretHash,
+    /// Held while a token is looked up.
+    pub(crate) lookups: Semaphore,
     state: Mutex<State>,
 }
 
@@ -89,6 +95,7 @@ impl KeySession {
             name,
             prefix,
             hash,
+            lookups: Semaphore::new(LOOKUPS),
             state,
         }
     }

@@ -37,6 +37,10 @@ pub(crate) struct ServerArgs {
     /// [default: a new token, written to owner-token in the data directory]
     #[arg(long, value_name = "FILE")]
     pub(crate) bootstrap_token_file: Option<String>,
+    /// Address or network of a proxy in front of this control plane; repeat it for several. The address of a replica is then taken
+    /// from X-Forwarded-For, for the networks that a gateway key is limited to and for the audit log [default: none is trusted]
+    #[arg(long, value_name = "CIDR")]
+    pub(crate) trusted_proxy: Vec<String>,
     /// Do not record content (prompts, tool arguments, thoughts), only token counts and metadata
     #[arg(long)]
     pub(crate) no_content_capture: bool,
@@ -237,6 +241,7 @@ mod tests {
                 "data-dir",
                 "master-key-file",
                 "bootstrap-token-file",
+                "trusted-proxy",
                 "no-content-capture",
                 "provider-ca-file",
                 "spool-dir",

@@ -61,6 +61,7 @@ pub(crate) async fn run(args: DevArgs, environment: &Environment) -> Outcome {
         master_key: master_key.key.clone(),
         bootstrap_token: None,
         data_dir: data_dir.clone(),
+        trusted_proxies: Vec::new(),
         capture_content: true,
         gateway: lychgate_gateway::Options {
             spool: SpoolOptions::new(data_dir.join("spool")),

@@ -11,8 +11,8 @@ use crate::terminal::signals::Signals;
 use lychgate_control::{Control, Options, StartError};
 use lychgate_gateway::SpoolOptions;
 use lychgate_store::{DatabaseUrl, Store};
-use lychgate_types::Ambient;
 use lychgate_types::secret::{MasterKey, UserTokenSecret};
+use lychgate_types::{Ambient, Cidr};
 use std::path::PathBuf;
 
 /// What the role needs, read from all layers.
@@ -23,6 +23,7 @@ struct ServerSettings {
     /// `None`: the data directory's.
     master_key: Option<MasterKey>,
     bootstrap_token: Option<UserTokenSecret>,
+    trusted_proxies: Vec<Cidr>,
     capture_content: bool,
     upstream: UpstreamSettings,
     spool: SpoolOptions,
@@ -63,6 +64,7 @@ pub(crate) async fn run(args: ServerArgs, environment: &Environment) -> Outcome 
         master_key: master_key.key.clone(),
         bootstrap_token: settings.bootstrap_token,
         data_dir: settings.database.data_dir,
+        trusted_proxies: settings.trusted_proxies,
         capture_content: settings.capture_content,
         gateway: settings.upstream.apply(lychgate_gateway::Options {
             spool: settings.spool,
@@ -148,6 +150,14 @@ fn read(args: ServerArgs, environment: &Environment) -> Outcome<ServerSettings> 
     let bootstrap_token = settings.secret("bootstrap-token", "bootstrap-token-file", flags, |text| {
         UserTokenSecret::parse(text).map_err(|why| format!("not a user token (lgu_…): {why}"))
     });
+    let given = settings.list("trusted-proxy", args.trusted_proxy);
+    let mut trusted_proxies = Vec::with_capacity(given.len());
+    for given in given {
+        match given.text.parse() {
+            Ok(network) => trusted_proxies.push(network),
+            Err(why) => settings.problem(format!("{}: `{}`: {why}", given.origin, given.text)),
+        }
+    }
     let capture_content = !settings.switch("no-content-capture", args.no_content_capture);
     let upstream = UpstreamSettings::read(&mut settings, args.upstream, environment);
     let spool = spool::read(&mut settings, args.spool, database.data_dir.join("spool"));
@@ -159,6 +169,7 @@ fn read(args: ServerArgs, environment: &Environment) -> Outcome<ServerSettings> 
         database,
         master_key,
         bootstrap_token,
+        trusted_proxies,
         capture_content,
         upstream,
         spool,

@@ -32,6 +32,7 @@ super::statements! {
     AUTHENTICATE = "SELECT t.id, t.user_id, u.username, u.role, \
          CASE WHEN u.deleted_at IS NULL THEN u.state ELSE 'suspended' END AS user_state, t.scopes, t.expires_at, t.revoked_at \
          FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.token_hash = $1";
+    PREFIXES = "SELECT secret_prefix FROM tokens";
     TOUCH = "UPDATE tokens SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at <= $3)";
 }
 
@@ -151,6 +152,11 @@ pub(crate) async fn authenticate(conn: Conn<'_>, hash: &SecretHash) -> Result<Op
         expires_at: row.opt_time("expires_at")?,
         revoked_at: row.opt_time("revoked_at")?,
     }))
+}
+
+pub(crate) async fn prefixes(conn: Conn<'_>) -> Result<Vec<String>, StoreError> {
+    let rows = conn.all(PREFIXES, args![]).await?;
+    rows.iter().map(|row| row.text("secret_prefix")).collect()
 }
 
 pub(crate) async fn touch(conn: Conn<'_>, id: TokenId, at: Timestamp, if_before: Timestamp) -> Result<(), StoreError> {

@@ -76,11 +76,13 @@ async fn verdicts(db: &TestDb, caller: &Caller, n: usize) -> Vec<(&'static str, 
         token_get(ambient.new_id());
         token_revoke(ambient.new_id());
         token_authenticate(&hash);
+        token_prefixes();
         token_touch(ambient.new_id(), at);
         ai_gateway_key_insert(gateway_key(db, &name("key")).0, None);
         ai_gateway_key_list(&KeyFilter::default(), page);
         ai_gateway_key_find("none");
         ai_gateway_key_authenticate(&hash);
+        ai_gateway_key_prefixes();
         ai_gateway_key_providers(Action::Create, &[]) => "a new key";
         ai_gateway_key_update(key, GatewayKeyPatch::default());
         ai_gateway_key_providers(Action::Update, &[]) => "a change";
@@ -165,11 +167,13 @@ both_engines! {
             "yyhnyn token_get",
             "ynhnnn token_revoke",
             "yyhyyn token_authenticate",
+            "yyhyyn token_prefixes",
             "ynhnyn token_touch",
             "ynnnnn ai_gateway_key_insert",
             "yynnyn ai_gateway_key_list",
             "yyhhyn ai_gateway_key_find",
             "yyhhyn ai_gateway_key_authenticate",
+            "yyhhyn ai_gateway_key_prefixes",
             "ynnnnn ai_gateway_key_providers for a new key",
             "ynhhyn ai_gateway_key_update",
             "ynhhyn ai_gateway_key_providers for a change",

@@ -1,0 +1,92 @@
+//! The address that a replica comes from, where proxies stand before the control plane.
+//!
+//! Only proxies that the operator named are believed; what stands further left in the header is written by whoever wants to.
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::HeaderMap;
+use lychgate_types::Cidr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+const FORWARDED_FOR: &str = "x-forwarded-for";
+/// So many addresses are looked at, from the right: no deployment has longer chains of proxies.
+const MOST_HOPS: usize = 16;
+
+/// Puts the client's address in the place of the proxy's.
+pub(crate) async fn name_the_client(State(trusted): State<Arc<[Cidr]>>, mut request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
+    if let Some(peer) = peer {
+        let client = SocketAddr::new(client(peer.ip(), request.headers(), &trusted), peer.port());
+        request.extensions_mut().insert(ConnectInfo(client));
+    }
+    next.run(request).await
+}
+
+/// The last address that no trusted proxy has.
+fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[Cidr]) -> IpAddr {
+    let is_proxy = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
+    let mut client = peer;
+    let lines = headers.get_all(FORWARDED_FOR).iter().rev();
+    let hops = lines.flat_map(|line| line.to_str().unwrap_or("").rsplit(','));
+    for hop in hops.take(MOST_HOPS) {
+        if !is_proxy(client) {
+            break;
+        }
+        // What can't be read ends what is known: the proxy that wrote it is the last one that is.
+        let Some(address) = read(hop.trim()) else { break };
+        client = address;
+    }
+    client
+}
+
+/// An address, with or without a port.
+fn read(text: &str) -> Option<IpAddr> {
+    let address = text
+        .parse::<IpAddr>()
+        .or_else(|_| text.parse::<SocketAddr>().map(|with| with.ip()));
+    Some(address.ok()?.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(peer: &str, lines: &[&str], trusted: &[&str]) -> String {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(FORWARDED_FOR, line.parse().unwrap());
+        }
+        let trusted: Vec<Cidr> = trusted.iter().map(|text| text.parse().unwrap()).collect();
+        client(peer.parse().unwrap(), &headers, &trusted).to_string()
+    }
+
+    #[test]
+    fn only_trusted_proxies_name_the_client() {
+        let proxies = ["10.0.0.0/8", "2001:db8::/32"];
+        for (peer, lines, client) in [
+            ("192.0.2.1", &["198.51.100.7"][..], "192.0.2.1"),
+            ("10.0.0.1", &["198.51.100.7"], "198.51.100.7"),
+            ("::ffff:10.0.0.1", &["198.51.100.7:4711"], "198.51.100.7"),
+            ("10.0.0.1", &["[2001:db9::1]:1"], "2001:db9::1"),
+            ("10.0.0.1", &["1.2.3.4, 198.51.100.7, 10.0.0.2"], "198.51.100.7"),
+            ("10.0.0.1", &["1.2.3.4", "198.51.100.7", "2001:db8::5"], "198.51.100.7"),
+            ("10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+            ("10.0.0.1", &["198.51.100.7, unknown"], "10.0.0.1"),
+            ("10.0.0.1", &[], "10.0.0.1"),
+        ] {
+            assert_eq!(from(peer, lines, &proxies), client, "{peer} {lines:?}");
+        }
+        assert_eq!(from("10.0.0.1", &["198.51.100.7"], &[]), "10.0.0.1");
+    }
+
+    #[test]
+    fn a_long_header_is_not_read_to_its_end() {
+        let long = "10.0.0.2,".repeat(MOST_HOPS) + "10.0.0.2";
+        assert_eq!(
+            from("10.0.0.1", &[&format!("1.2.3.4,{long}")], &["10.0.0.0/8"]),
+            "10.0.0.2"
+        );
+    }
+}
