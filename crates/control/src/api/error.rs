@@ -60,7 +60,7 @@ impl ApiError {
     /// 503: so many callers show tokens that may be new that this one's can't be told from a stranger's at present.
     pub(crate) fn busy() -> Self {
         let detail = "too many callers show unknown tokens at present; try again shortly";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail)
+        Self::new(ProblemCode::Busy, detail)
     }
 
     /// 503.

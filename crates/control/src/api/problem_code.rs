@@ -67,6 +67,8 @@ lychgate_types::text_enum! {
         IdempotencyKeyReused = "idempotency_key_reused",
         /// A fault of the control plane. Its log has more under the `request_id`.
         InternalError = "internal_error",
+        /// Too many callers show tokens that may be new; try again shortly.
+        Busy = "busy",
         /// The control plane's database does not answer. Try again shortly, as `Retry-After` says.
         DatabaseUnavailable = "database_unavailable",
     }
@@ -101,7 +103,7 @@ impl ProblemCode {
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::DatabaseUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::DatabaseUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }
