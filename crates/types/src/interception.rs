@@ -64,6 +64,9 @@ pub struct TokenUsage {
     pub estimated: bool,
     /// Further integer counters of the provider's usage object, by their own names.
     pub extra: std::collections::BTreeMap<String, i64>,
+    /// What else decides the price, in the provider's words: `model` where another than the record's served this pass,
+    /// `service_tier`, `speed`, `inference_geo`, and `cost` where the provider tells what it charged.
+    pub attributes: std::collections::BTreeMap<String, String>,
 }
 
 /// The user's own words in the request.

@@ -74,6 +74,21 @@ pub(crate) fn clipped(text: Cow<'_, str>, limit: usize) -> String {
     cut
 }
 
+/// The parts of a text, joined by newlines, as much of them as `limit` bytes hold; `None` where nothing is in them.
+pub(crate) fn joined<'a>(parts: impl IntoIterator<Item = Cow<'a, str>>, limit: usize) -> Option<String> {
+    let mut text = String::new();
+    for part in parts {
+        if text.len() > limit {
+            break;
+        }
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(&part);
+    }
+    (!text.is_empty()).then(|| clipped(Cow::Owned(text), limit))
+}
+
 /// A name or id given by a provider or client.
 pub(crate) fn name(text: Cow<'_, str>) -> String {
     clipped(text, NAME_BYTES)

@@ -31,14 +31,16 @@ pub(crate) trait ApiFormat: Sync {
 /// Reads one answer of an API. Implementations skip what they can't read.
 pub(crate) trait ResponseFormat: Send + Sync + std::fmt::Debug {
     /// One event of a stream. Answers which others like it need not be shown: those that would change nothing, whatever came
-    /// before them.
-    fn event(&mut self, event: &Event<'_>) -> Ignored;
+    /// before them. `None` when its data is neither JSON nor a mark of the API's own.
+    fn event(&mut self, event: &Event<'_>) -> Option<Ignored>;
     /// A whole blocking answer. False when it is not JSON.
     fn body(&mut self, body: &[u8]) -> bool;
     /// The counters of a usage object that was found at the end of an answer too large to parse.
     fn usage(&mut self, counters: Counters);
     /// Whether the stream's last event was seen.
     fn is_complete(&self) -> bool;
+    /// Whether the model is known to have stopped, so that a stream which ends here is whole though its last event is missing.
+    fn has_finished(&self) -> bool;
     /// What was found; `complete` may be left false for blocking answers.
     fn facts(self: Box<Self>) -> ResponseFacts;
 }

@@ -29,6 +29,9 @@ pub const ANSWER_CONTENT_BYTES: usize = limit(768 * 1024, 256);
 /// Tool calls and thoughts recorded of one answer.
 pub const ITEMS: usize = limit(1024, 64);
 
+/// Usage rows recorded of one answer: passes of a model that are billed one by one.
+pub const PASSES: usize = limit(64, 8);
+
 /// Names and ids that a provider or client gives, in bytes.
 pub const NAME_BYTES: usize = limit(512, 48);
 

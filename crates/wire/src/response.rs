@@ -2,9 +2,9 @@
 
 use crate::capture::Capture;
 use crate::format::ResponseFormat;
-use crate::json::tail::Tail;
+use crate::json::{self, tail::Tail};
 use crate::providers;
-use crate::sse::Splitter;
+use crate::sse::{Event, Ignored, Splitter};
 use lychgate_types::interception::{ModelThought, TokenUsage, ToolUsage};
 use lychgate_types::provider::Api;
 
@@ -20,8 +20,11 @@ pub struct ReaderOptions {
 pub struct ResponseFacts {
     /// The provider's id of the response; empty where it gave none.
     pub provider_response_id: String,
-    /// The tokens, where the provider told them; `estimated` when it is not known that the counts are final.
-    pub usage: Option<TokenUsage>,
+    /// The model that the answer names; empty where it names none.
+    pub served_model: String,
+    /// The tokens, where the provider told them: one row for each pass that is billed; `estimated` when it is not known that
+    /// the counts are final.
+    pub usages: Vec<TokenUsage>,
     /// Why the model stopped, in the provider's word.
     pub stop_reason: Option<String>,
     /// Every tool call.
@@ -52,31 +55,56 @@ pub struct ResponseReader {
 
 #[derive(Debug)]
 enum Source {
+    /// Nothing but white space so far; what the answer is said to be.
+    Unknown {
+        streaming: bool,
+        limit: usize,
+    },
     Stream(Splitter),
     Body(Tail),
 }
 
+impl Source {
+    /// By its first byte, since servers label their answers wrongly: an object is no stream of events, and a field's name or a
+    /// comment is no JSON.
+    fn sniff(first: u8, streaming: bool, limit: usize) -> Self {
+        match (first, streaming) {
+            (b'{' | b'[', _) => Self::Body(Tail::new(limit)),
+            (b'd' | b'e' | b'i' | b'r' | b':', _) | (_, true) => Self::Stream(Splitter::default()),
+            (_, false) => Self::Body(Tail::new(limit)),
+        }
+    }
+}
+
 impl ResponseReader {
-    /// A reader for one response. `streaming` is whether it came as `text/event-stream`, whatever was asked for.
+    /// A reader for one response. `streaming` is whether it came as `text/event-stream`, which is believed only where its first
+    /// bytes leave it open.
     pub fn new(api: Api, streaming: bool, options: ReaderOptions) -> Self {
         let capture = Capture::new(options.capture_content);
         let format = providers::api(api);
-        let source = if streaming {
-            Source::Stream(Splitter::default())
-        } else {
-            Source::Body(Tail::new(format.body_limit()))
-        };
         Self {
+            source: Source::Unknown {
+                streaming,
+                limit: format.body_limit(),
+            },
             format: format.response(capture),
-            source,
         }
     }
 
     /// Takes the next bytes of the body.
     pub fn push(&mut self, bytes: &[u8]) {
+        if let Source::Unknown { streaming, limit } = self.source {
+            let mark = b"\xef\xbb\xbf";
+            let first = bytes
+                .iter()
+                .find(|byte| !byte.is_ascii_whitespace() && !mark.contains(byte));
+            let Some(first) = first else { return };
+            self.source = Source::sniff(*first, streaming, limit);
+        }
         match &mut self.source {
-            Source::Stream(splitter) => splitter.push(bytes, |event| self.format.event(event)),
+            Source::Stream(splitter) => splitter.push(bytes, |event| read_event(&mut *self.format, event)),
             Source::Body(body) => body.push(bytes),
+            Source::Unknown { .. } => {}
         }
     }
 
@@ -94,18 +122,22 @@ impl ResponseReader {
     pub fn finish(mut self, status: u16) -> ResponseFacts {
         let mut parsed = false;
         match self.source {
-            Source::Stream(mut splitter) => splitter.finish(|event| self.format.event(event)),
+            Source::Unknown { .. } => {}
+            Source::Stream(mut splitter) => splitter.finish(|event| read_event(&mut *self.format, event)),
             Source::Body(body) => match body.whole() {
-                Ok(body) => parsed = self.format.body(&body),
+                Ok(body) => {
+                    parsed = self.format.body(&body)
+                        || json::repair(&body).is_some_and(|repaired| self.format.body(&repaired));
+                }
                 Err(tail) => {
-                    if let Some(counters) = crate::json::tail::usage_at_end(&tail) {
+                    if let Some(counters) = json::tail::usage_at_end(&tail) {
                         parsed = true;
                         self.format.usage(counters);
                     }
                 }
             },
         }
-        let complete = parsed || self.format.is_complete();
+        let complete = parsed || self.format.has_finished();
         let mut facts = self.format.facts();
         facts.complete = complete;
         if status >= 400 && facts.error.is_none() {
@@ -115,7 +147,11 @@ impl ResponseReader {
             });
         }
         let id = &facts.provider_response_id;
-        for usage in facts.usage.iter_mut() {
+        for usage in facts
+            .usages
+            .iter_mut()
+            .filter(|usage| usage.provider_response_id.is_empty())
+        {
             usage.provider_response_id.clone_from(id);
         }
         for tool in &mut facts.tool_usages {
@@ -123,4 +159,18 @@ impl ResponseReader {
         }
         facts
     }
+}
+
+/// Shows one event to its reader; where its data is almost JSON, as JSON.
+fn read_event(format: &mut dyn ResponseFormat, event: &Event<'_>) -> Ignored {
+    if let Some(ignored) = format.event(event) {
+        return ignored;
+    }
+    if let Some(repaired) = json::repair(&event.data) {
+        format.event(&Event {
+            name: event.name,
+            data: repaired.into(),
+        });
+    }
+    Ignored::Nothing
 }

@@ -30,39 +30,75 @@ const USUAL: &[&str] = &[
     "completion_tokens_details.rejected_prediction_tokens",
 ];
 
-/// The integer counters of a usage object, those of objects inside it by dotted names (`output_tokens_details.reasoning_tokens`).
+/// Members of a usage object that decide its price and are no counters: kept as the provider wrote them.
+const ATTRIBUTES: &[&str] = &["service_tier", "speed", "inference_geo", "cost", "model"];
+
+/// The integer counters of a usage object, those of objects inside it by dotted names (`output_tokens_details.reasoning_tokens`),
+/// and its [`ATTRIBUTES`].
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(crate) struct Counters(BTreeMap<Cow<'static, str>, i64>);
+pub(crate) struct Counters {
+    counts: BTreeMap<Cow<'static, str>, i64>,
+    attributes: BTreeMap<&'static str, String>,
+}
 
 impl Counters {
     /// Reads a usage object; `None` for anything else, `null` too, and for an object without any counter.
     pub(crate) fn read(usage: Raw<'_>) -> Option<Self> {
         let mut counters = Self::default();
         counters.collect(&mut String::new(), usage, DEPTH);
-        (!counters.0.is_empty()).then_some(counters)
+        (!counters.counts.is_empty()).then_some(counters)
     }
 
-    /// Takes over the counters of a later report, each in place of the one of that name. For reports that are cumulative.
-    pub(crate) fn replace_with(&mut self, later: Self) {
-        for (name, count) in later.0 {
-            self.set(name, count);
+    /// Takes over a later report of the same response. Reports are cumulative: of two counts of one name the larger is true, so
+    /// that a last report of zeros wipes nothing.
+    pub(crate) fn merge(&mut self, later: Self) {
+        for (name, count) in later.counts {
+            let before = self.counts.get(&name).copied().unwrap_or(i64::MIN);
+            self.set(name, count.max(before));
         }
+        self.attributes.extend(later.attributes);
     }
 
     /// Whether there is a counter of that name.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.counts.contains_key(name)
+    }
+
+    /// The value of a counter.
+    pub(crate) fn get(&self, name: &str) -> Option<i64> {
+        self.counts.get(name).copied()
     }
 
     /// Takes a counter out; `None` where it is absent, never less than zero.
     pub(crate) fn take(&mut self, name: &str) -> Option<i64> {
-        self.0.remove(name).map(|count| count.max(0))
+        self.counts.remove(name).map(|count| count.max(0))
     }
 
-    /// What is left, without those that count nothing.
-    pub(crate) fn into_extra(self) -> BTreeMap<String, i64> {
-        let counting = self.0.into_iter().filter(|(_, count)| *count != 0);
-        counting.map(|(name, count)| (name.into_owned(), count)).collect()
+    /// Takes the first of these counters that is there, and drops the others: they are names of the same count.
+    pub(crate) fn take_first(&mut self, names: &[&str]) -> Option<i64> {
+        names.iter().fold(None, |found, name| {
+            let count = self.take(name);
+            found.or(count)
+        })
+    }
+
+    /// Notes an attribute that stands outside the usage object.
+    pub(crate) fn set_attribute(&mut self, name: &'static str, value: String) {
+        if !value.is_empty() {
+            self.attributes.insert(name, value);
+        }
+    }
+
+    /// What is left: counters, without those that count nothing, and attributes.
+    pub(crate) fn into_rest(self) -> (BTreeMap<String, i64>, BTreeMap<String, String>) {
+        let counting = self.counts.into_iter().filter(|(_, count)| *count != 0);
+        (
+            counting.map(|(name, count)| (name.into_owned(), count)).collect(),
+            self.attributes
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+        )
     }
 
     /// Adds the counters among an object's first [`COUNTERS`] members. `path` is what goes before their names.
@@ -73,7 +109,11 @@ impl Counters {
             left = rest;
             path.push_str(&String::from_utf8_lossy(key));
             if path.len() <= NAME_BYTES {
-                if let Some(count) = value.integer() {
+                if let Some(attribute) = ATTRIBUTES.iter().find(|name| **name == *path) {
+                    if value.is_some() && !value.json().starts_with(['{', '[']) {
+                        self.set_attribute(attribute, crate::capture::name(value.text_or_json()));
+                    }
+                } else if let Some(count) = value.count() {
                     self.set(kept(path), count);
                 } else if depth > 1 {
                     path.push('.');
@@ -85,8 +125,8 @@ impl Counters {
     }
 
     fn set(&mut self, name: Cow<'static, str>, count: i64) {
-        if self.0.len() < COUNTERS || self.0.contains_key(&name) {
-            self.0.insert(name, count);
+        if self.counts.len() < COUNTERS || self.counts.contains_key(&name) {
+            self.counts.insert(name, count);
         }
     }
 }
@@ -97,33 +137,58 @@ fn kept(name: &str) -> Cow<'static, str> {
     usual.map_or_else(|| Cow::Owned(name.to_owned()), |usual| Cow::Borrowed(*usual))
 }
 
-/// The spelling that all of OpenAI's APIs share but for three names.
-pub(crate) struct OpenAiNames {
-    pub(crate) input: &'static str,
-    pub(crate) cached: &'static str,
-    pub(crate) output: &'static str,
-    pub(crate) reasoning: &'static str,
-}
+/// Names that servers of OpenAI's APIs give to the same count, the usual one first.
+const INPUT: &[&str] = &["prompt_tokens", "input_tokens"];
+const OUTPUT: &[&str] = &["completion_tokens", "output_tokens"];
+const CACHED: &[&str] = &[
+    "prompt_tokens_details.cached_tokens",
+    "input_tokens_details.cached_tokens",
+    "prompt_cache_hit_tokens",
+    "cached_tokens",
+];
+const CACHE_WRITTEN: &[&str] = &[
+    "prompt_tokens_details.cache_write_tokens",
+    "input_tokens_details.cache_write_tokens",
+];
+const REASONING: &[&str] = &[
+    "completion_tokens_details.reasoning_tokens",
+    "output_tokens_details.reasoning_tokens",
+    "reasoning_tokens",
+];
 
-impl OpenAiNames {
-    /// OpenAI counts cached tokens among the input; here the two are kept apart.
-    pub(crate) fn usage(&self, mut counters: Counters, estimated: bool) -> TokenUsage {
-        let input = counters.take(self.input).unwrap_or(0);
-        let cached = counters.take(self.cached).unwrap_or(0);
-        let output = counters.take(self.output).unwrap_or(0);
-        let reasoning = counters.take(self.reasoning).unwrap_or(0);
-        // A total that is the plain sum tells nothing; some servers count more into it, and that does.
-        if counters.0.get("total_tokens") == input.checked_add(output).as_ref() {
-            counters.take("total_tokens");
-        }
-        TokenUsage {
-            input_tokens: input.saturating_sub(cached).max(0),
-            output_tokens: output,
-            cache_read_input_tokens: cached,
-            reasoning_tokens: reasoning,
-            estimated,
-            extra: counters.into_extra(),
-            ..TokenUsage::default()
-        }
+/// The tokens of one answer as OpenAI's APIs and their imitators count them: cached and written tokens are among the input,
+/// and are kept apart here. Anthropic's names, where such a server uses them, mean what they mean to Anthropic.
+pub(crate) fn openai_usage(mut counters: Counters, estimated: bool) -> TokenUsage {
+    let total = counters.get("total_tokens");
+    let input = counters.take_first(INPUT).or(total).unwrap_or(0).max(0);
+    let mut output = counters.take_first(OUTPUT).unwrap_or(0);
+    let reasoning = counters.take_first(REASONING).unwrap_or(0);
+    let sum = input.checked_add(output);
+    // Some servers count reasoning beside the output; only the total tells.
+    if reasoning > 0 && total.is_some() && total == sum.and_then(|sum| sum.checked_add(reasoning)) {
+        output = output.saturating_add(reasoning);
+        counters.take("total_tokens");
+    }
+    // A total that is the plain sum tells nothing; some servers count more into it, and that does.
+    if total == sum {
+        counters.take("total_tokens");
+    }
+    let cached = counters.take_first(CACHED).unwrap_or(0);
+    let written = counters.take_first(CACHE_WRITTEN).unwrap_or(0);
+    counters.take("prompt_cache_miss_tokens");
+    let apart_read = counters.take("cache_read_input_tokens").unwrap_or(0);
+    let apart_written = counters.take("cache_creation_input_tokens").unwrap_or(0);
+    let (extra, attributes) = counters.into_rest();
+    TokenUsage {
+        input_tokens: input.saturating_sub(cached).saturating_sub(written).max(0),
+        output_tokens: output,
+        // Some servers tell the same count under both names.
+        cache_read_input_tokens: cached.max(apart_read),
+        cache_write_input_tokens: written.max(apart_written),
+        reasoning_tokens: reasoning,
+        estimated,
+        extra,
+        attributes,
+        ..TokenUsage::default()
     }
 }

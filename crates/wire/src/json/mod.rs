@@ -13,9 +13,13 @@ pub(crate) mod unique;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::marker::PhantomData;
 
 pub(crate) use raw::Raw;
+
+/// Messages at the end of a conversation among which the last one of the user is looked for.
+const LATEST: usize = 64;
 
 /// A struct read from a JSON object; [`members!`] implements it.
 pub(crate) trait Members<'de>: Default {
@@ -156,33 +160,54 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
     }
 }
 
-/// The last element of an array, found in the same pass that reads the array; absent for anything else.
+/// The last elements of an array, newest last, found in the same pass that reads the array; none of anything else.
 #[derive(Debug, Default)]
-pub(crate) struct Last<'de>(pub(crate) Raw<'de>);
+pub(crate) struct Latest<'de>(VecDeque<Raw<'de>>);
 
-impl<'de> Deserialize<'de> for Last<'de> {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        d.deserialize_any(LastVisitor).map(Self)
+impl<'de> Latest<'de> {
+    /// Those of an array that was read as a value.
+    pub(crate) fn of(array: Raw<'de>) -> Self {
+        let mut latest = Self::default();
+        array.for_each(|element| latest.add(element));
+        latest
+    }
+
+    /// From the last one back.
+    pub(crate) fn newest_first(&self) -> impl Iterator<Item = Raw<'de>> {
+        self.0.iter().rev().copied()
+    }
+
+    fn add(&mut self, element: Raw<'de>) {
+        if self.0.len() == LATEST {
+            self.0.pop_front();
+        }
+        self.0.push_back(element);
     }
 }
 
-struct LastVisitor;
+impl<'de> Deserialize<'de> for Latest<'de> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        d.deserialize_any(LatestVisitor)
+    }
+}
 
-impl<'de> Visitor<'de> for LastVisitor {
-    type Value = Raw<'de>;
+struct LatestVisitor;
+
+impl<'de> Visitor<'de> for LatestVisitor {
+    type Value = Latest<'de>;
     otherwise_none!();
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Raw<'de>, A::Error> {
-        let mut last = Raw::default();
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Latest<'de>, A::Error> {
+        let mut latest = Latest::default();
         while let Some(element) = seq.next_element()? {
-            last = element;
+            latest.add(element);
         }
-        Ok(last)
+        Ok(latest)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Raw<'de>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Latest<'de>, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Raw::default())
+        Ok(Latest::default())
     }
 }
 
@@ -206,6 +231,37 @@ impl<'de> Deserialize<'de> for Key<'de> {
         }
         d.deserialize_bytes(KeyVisitor)
     }
+}
+
+/// Almost JSON made JSON, as lenient clients read it: bytes that are no UTF-8 become U+FFFD, and the numbers that JSON lacks
+/// (`NaN`, `Infinity`, `-Infinity`) become null. `None` where there is nothing to repair.
+pub(crate) fn repair(json: &[u8]) -> Option<Vec<u8>> {
+    let text = String::from_utf8_lossy(json);
+    let was_utf8 = matches!(text, Cow::Borrowed(_));
+    let mut repaired = String::with_capacity(text.len());
+    let (mut rest, mut in_string, mut replaced) = (&*text, false, false);
+    while let Some(first) = rest.chars().next() {
+        let number = ["NaN", "Infinity", "-Infinity"]
+            .into_iter()
+            .find(|number| !in_string && rest.starts_with(number));
+        let taken = match (number, first) {
+            (Some(number), _) => {
+                repaired.push_str("null");
+                replaced = true;
+                number.len()
+            }
+            (None, '\\') if in_string => 1 + rest[1..].chars().next().map_or(0, char::len_utf8),
+            _ => {
+                in_string ^= first == '"';
+                first.len_utf8()
+            }
+        };
+        if number.is_none() {
+            repaired.push_str(&rest[..taken]);
+        }
+        rest = &rest[taken..];
+    }
+    (replaced || !was_utf8).then(|| repaired.into_bytes())
 }
 
 /// Reads a whole JSON text as an object; `None` when it is malformed or something else.

@@ -67,6 +67,11 @@ impl<'de> Raw<'de> {
         })
     }
 
+    /// The value read as a count, which some servers write as text.
+    pub(crate) fn count(self) -> Option<i64> {
+        self.integer().or_else(|| self.text()?.trim().parse().ok())
+    }
+
     /// Whether the value is `true`.
     pub(crate) fn is_true(self) -> bool {
         self.json() == "true"
@@ -133,19 +138,26 @@ impl<'de, F: FnMut(&[u8], Raw<'de>)> Visitor<'de> for EachMemberVisitor<F> {
     }
 }
 
-/// Decodes a JSON string that holds lone surrogates.
+/// Decodes a JSON string that holds lone surrogates: each becomes one U+FFFD. `json` is a valid JSON string.
 fn lossy(json: &str) -> String {
     struct Bytes;
     impl Visitor<'_> for Bytes {
-        type Value = String;
+        type Value = Vec<u8>;
         fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.write_str("a string")
         }
-        fn visit_bytes<E>(self, bytes: &[u8]) -> Result<String, E> {
-            Ok(String::from_utf8_lossy(bytes).into_owned())
+        fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+            Ok(bytes.to_owned())
         }
     }
-    serde_json::Deserializer::from_str(json)
-        .deserialize_bytes(Bytes)
-        .unwrap_or_default()
+    let decoded = serde_json::Deserializer::from_str(json).deserialize_bytes(Bytes);
+    let mut text = String::new();
+    for chunk in decoded.unwrap_or_default().utf8_chunks() {
+        text.push_str(chunk.valid());
+        // A surrogate is three bytes that are no UTF-8, each a chunk of its own: ED, then two continuations.
+        if !chunk.invalid().is_empty() && !matches!(chunk.invalid(), [0x80..=0xBF]) {
+            text.push('\u{fffd}');
+        }
+    }
+    text
 }

@@ -1,14 +1,15 @@
 //! What a Messages answer says.
 
-use super::{error, usage};
+use super::error;
+use super::usage::Usage;
 use crate::capture::{Capture, Captured, name};
 use crate::format::ResponseFormat;
 use crate::json::counters::Counters;
 use crate::json::{self, Object, Raw, members};
-use crate::limits::ITEMS;
+use crate::limits::{ITEMS, PASSES};
 use crate::sse::{Event, Ignored};
 use crate::{ErrorFacts, ResponseFacts};
-use lychgate_types::interception::{ModelThought, ThoughtSource, ToolUsage};
+use lychgate_types::interception::{ModelThought, ThoughtSource, TokenUsage, ToolUsage};
 use memchr::memmem;
 
 members! {
@@ -28,6 +29,7 @@ members! {
     /// A whole answer, an error, or what a stream begins with.
     struct Message<'de> {
         id: Raw<'de> = b"id",
+        model: Raw<'de> = b"model",
         content: Raw<'de> = b"content",
         stop_reason: Raw<'de> = b"stop_reason",
         usage: Raw<'de> = b"usage",
@@ -62,8 +64,10 @@ const TEXT_DELTA: &[u8] = br#""type":"text_delta""#;
 pub(super) struct Reader {
     capture: Capture,
     id: String,
-    usage: Option<Counters>,
-    usage_is_final: bool,
+    model: String,
+    /// Of messages before the last one, where the stream has several.
+    earlier: Vec<TokenUsage>,
+    usage: Option<Usage>,
     stop_reason: Option<String>,
     /// Blocks worth keeping, with the index the stream calls them by.
     blocks: Vec<(Option<i64>, Kept)>,
@@ -88,8 +92,9 @@ impl Reader {
         Self {
             capture,
             id: String::new(),
+            model: String::new(),
+            earlier: Vec::new(),
             usage: None,
-            usage_is_final: false,
             stop_reason: None,
             blocks: Vec::new(),
             error: None,
@@ -98,8 +103,16 @@ impl Reader {
     }
 
     fn message(&mut self, message: &Message<'_>) {
-        self.id = message.id.name();
-        self.usage = Counters::read(message.usage).or(self.usage.take());
+        let id = message.id.name();
+        if id != self.id {
+            self.next_message();
+        }
+        self.id = id;
+        self.model = message.model.name();
+        match &mut self.usage {
+            Some(usage) => usage.begin_again(message.usage),
+            None => self.usage = Usage::read(message.usage),
+        }
         self.stopping(message.stop_reason);
         message.content.for_each(|block| {
             if let Some(block) = block.object() {
@@ -108,11 +121,24 @@ impl Reader {
         });
     }
 
+    /// Books the message so far; what comes after it is another one.
+    fn next_message(&mut self) {
+        let Some(usage) = self.usage.take() else { return };
+        let estimated = !usage.is_final();
+        for mut row in usage.into_rows(estimated) {
+            row.provider_response_id.clone_from(&self.id);
+            if self.earlier.len() < PASSES {
+                self.earlier.push(row);
+            }
+        }
+    }
+
     fn block(&mut self, index: Option<i64>, block: &Block<'_>) {
         if self.blocks.len() >= ITEMS {
             return;
         }
-        if block.kind.is("tool_use") {
+        // The provider's own tools (`server_tool_use`, `mcp_tool_use`) are calls like the client's.
+        if block.kind.text().is_some_and(|kind| kind.ends_with("tool_use")) {
             let initial = self.capture.take(&block.input.text_or_json());
             let (id, name) = (block.id.name(), block.name.name());
             self.blocks.push((
@@ -153,26 +179,23 @@ impl Reader {
     }
 
     fn later_usage(&mut self, usage: Raw<'_>) {
-        let Some(later) = Counters::read(usage) else {
-            return;
-        };
-        self.usage_is_final |= later.has("output_tokens");
-        // The counts are totals so far: each takes the place of the one before it, none is added.
-        self.usage.get_or_insert_default().replace_with(later);
+        self.usage.get_or_insert_default().update(usage);
     }
 }
 
 impl ResponseFormat for Reader {
-    fn event(&mut self, event: &Event<'_>) -> Ignored {
+    fn event(&mut self, event: &Event<'_>) -> Option<Ignored> {
         // Most of a stream is text, which is not recorded. Inside a JSON string the quotes would be escaped.
         if event.name == b"content_block_delta"
             && let Some(at) = memmem::find(&event.data, TEXT_DELTA)
         {
-            return Ignored::After(at + TEXT_DELTA.len());
+            return Some(Ignored::After(at + TEXT_DELTA.len()));
         }
-        let Some(event) = json::object::<EventMembers<'_>>(&event.data) else {
-            return Ignored::Nothing;
-        };
+        let event = json::object::<EventMembers<'_>>(&event.data)?;
+        // What comes after the end changes nothing.
+        if self.stopped {
+            return Some(Ignored::Nothing);
+        }
         let index = event.index.integer();
         match event.kind.text().as_deref() {
             Some("message_start") => self.message(&event.message.0.unwrap_or_default()),
@@ -184,9 +207,11 @@ impl ResponseFormat for Reader {
             }
             Some("message_stop") => self.stopped = true,
             Some("error") => self.error = error::member(event.error),
+            // A plain error, labelled as a stream.
+            None => self.error = error::member(event.error).or(self.error.take()),
             _ => {}
         }
-        Ignored::Nothing
+        Some(Ignored::Nothing)
     }
 
     fn body(&mut self, body: &[u8]) -> bool {
@@ -195,30 +220,37 @@ impl ResponseFormat for Reader {
         };
         self.message(&message);
         self.error = error::member(message.error);
-        self.usage_is_final = true;
+        if let Some(usage) = &mut self.usage {
+            usage.finish();
+        }
         true
     }
 
     fn usage(&mut self, counters: Counters) {
-        self.usage = Some(counters);
-        self.usage_is_final = true;
+        self.usage = Some(Usage::of_whole(counters));
     }
 
     fn is_complete(&self) -> bool {
         self.stopped
     }
 
+    fn has_finished(&self) -> bool {
+        self.stopped || self.stop_reason.is_some()
+    }
+
     fn facts(self: Box<Self>) -> ResponseFacts {
-        let estimated = !self.usage_is_final && !self.stopped;
+        let mut this = *self;
+        this.next_message();
         let mut facts = ResponseFacts {
-            provider_response_id: self.id,
-            usage: self.usage.map(|counters| usage::usage(counters, estimated)),
-            stop_reason: self.stop_reason,
-            error: self.error,
-            complete: self.stopped,
+            provider_response_id: this.id,
+            served_model: this.model,
+            usages: this.earlier,
+            stop_reason: this.stop_reason,
+            error: this.error,
+            complete: this.stopped,
             ..ResponseFacts::default()
         };
-        for (_, kept) in self.blocks {
+        for (_, kept) in this.blocks {
             match kept {
                 Kept::Tool {
                     id,

@@ -1,8 +1,8 @@
 //! What a Messages request says.
 
-use crate::capture::{clipped, name};
-use crate::json::{self, Last, Raw, members};
-use crate::limits::PROMPT_BYTES;
+use crate::capture::{joined, name};
+use crate::json::{self, Latest, Raw, members};
+use crate::limits::{ITEMS, PROMPT_BYTES};
 use crate::{MalformedBody, RequestFacts};
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ members! {
     struct Request<'de> {
         model: Raw<'de> = b"model",
         stream: Raw<'de> = b"stream",
-        messages: Last<'de> = b"messages",
+        messages: Latest<'de> = b"messages",
         metadata: Raw<'de> = b"metadata",
     }
 }
@@ -38,28 +38,36 @@ members! {
 /// Reads a request's body.
 pub(super) fn read(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
     let request: Request<'_> = json::body(body)?;
-    let last: Message<'_> = request.messages.0.object().unwrap_or_default();
+    // Clients put messages of the system behind the user's, and the beginning of an answer.
+    let last: Message<'_> = (request.messages.newest_first())
+        .map(|message| message.object::<Message<'_>>().unwrap_or_default())
+        .find(|message| message.role.is("user"))
+        .unwrap_or_default();
     let metadata: Metadata<'_> = request.metadata.object().unwrap_or_default();
-    let mut text = last.content.text();
+    let mut texts: Vec<_> = last.content.text().into_iter().collect();
     let mut tool_result = None;
     last.content.for_each(|block| {
         let block: Block<'_> = block.object().unwrap_or_default();
         if block.kind.is("tool_result") {
             tool_result = Some(block.tool_use_id.name());
-        } else if block.kind.is("text") {
-            text = block.text.text().or(text.take());
+        } else if block.kind.is("text") && texts.len() < ITEMS {
+            texts.extend(block.text.text().filter(|text| !is_reminder(text)));
         }
     });
     Ok(RequestFacts {
         model: request.model.name(),
         streaming: request.stream.is_true(),
-        prompt: text
-            .filter(|text| !text.is_empty() && tool_result.is_none() && last.role.is("user"))
-            .map(|text| clipped(text, PROMPT_BYTES)),
+        prompt: joined(texts, PROMPT_BYTES),
         thread_parent_tool_call_id: tool_result.filter(|id| !id.is_empty()),
         body_session_id: metadata.user_id.text().and_then(|user_id| session_id(&user_id)),
         usage_requested: false,
     })
+}
+
+/// What Claude Code itself adds to the user's words.
+fn is_reminder(text: &str) -> bool {
+    let text = text.trim();
+    text.starts_with("<system-reminder>") && text.ends_with("</system-reminder>")
 }
 
 /// The session in Claude Code's user id: `{"session_id": "…"}`, else what follows `_session_`.

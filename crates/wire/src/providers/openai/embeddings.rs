@@ -3,25 +3,18 @@
 use super::error::{ErrorBody, done_event};
 use crate::capture::Capture;
 use crate::format::{ApiFormat, ResponseFormat};
-use crate::json::counters::{Counters, OpenAiNames};
+use crate::json::counters::{Counters, openai_usage};
 use crate::json::{self, Raw, members};
 use crate::limits::EMBEDDINGS_BODY_BYTES;
 use crate::sse::{Event, Ignored};
 use crate::{ErrorFacts, MalformedBody, RequestFacts, ResponseFacts};
-
-const NAMES: OpenAiNames = OpenAiNames {
-    input: "prompt_tokens",
-    cached: "prompt_tokens_details.cached_tokens",
-    output: "completion_tokens",
-    reasoning: "completion_tokens_details.reasoning_tokens",
-};
 
 members! {
     struct Request<'de> { model: Raw<'de> = b"model", }
 }
 
 members! {
-    struct Answer<'de> { id: Raw<'de> = b"id", usage: Raw<'de> = b"usage", }
+    struct Answer<'de> { id: Raw<'de> = b"id", model: Raw<'de> = b"model", usage: Raw<'de> = b"usage", }
 }
 
 /// OpenAI Embeddings.
@@ -53,15 +46,15 @@ impl ApiFormat for Embeddings {
 #[derive(Debug, Default)]
 struct Reader {
     id: String,
+    model: String,
     usage: Option<Counters>,
     error: Option<ErrorFacts>,
 }
 
 impl ResponseFormat for Reader {
-    fn event(&mut self, event: &Event<'_>) -> Ignored {
+    fn event(&mut self, event: &Event<'_>) -> Option<Ignored> {
         // The API has no streams; what a server sends as one is read all the same, for its usage.
-        self.body(&event.data);
-        Ignored::Nothing
+        self.body(&event.data).then_some(Ignored::Nothing)
     }
 
     fn body(&mut self, body: &[u8]) -> bool {
@@ -69,6 +62,7 @@ impl ResponseFormat for Reader {
             return false;
         };
         self.id = answer.id.name();
+        self.model = answer.model.name();
         if let Some(usage) = Counters::read(answer.usage) {
             self.usage = Some(usage);
         }
@@ -84,10 +78,19 @@ impl ResponseFormat for Reader {
         false
     }
 
+    fn has_finished(&self) -> bool {
+        false
+    }
+
     fn facts(self: Box<Self>) -> ResponseFacts {
         ResponseFacts {
             provider_response_id: self.id,
-            usage: self.usage.map(|counters| NAMES.usage(counters, false)),
+            served_model: self.model,
+            usages: self
+                .usage
+                .map(|counters| openai_usage(counters, false))
+                .into_iter()
+                .collect(),
             error: self.error,
             ..ResponseFacts::default()
         }

@@ -1,16 +1,25 @@
 //! A Chat Completions chunk or answer, as far as it is recorded.
 
-use super::tools::Calls;
+use super::tools::{CallMembers, Calls, Function};
 use crate::json::{List, Object, Raw, members};
+use std::borrow::Cow;
 
 members! {
     /// A chunk of a stream, or a whole answer.
     pub(super) struct Chunk<'de> {
         id: Raw<'de> = b"id",
+        model: Raw<'de> = b"model",
+        service_tier: Raw<'de> = b"service_tier",
         choices: List<Object<Choice<'de>>> = b"choices",
         usage: Raw<'de> = b"usage",
         error: Raw<'de> = b"error",
+        x_groq: Object<Groq<'de>> = b"x_groq",
     }
+}
+
+members! {
+    /// Where Groq puts the usage of a stream.
+    pub(super) struct Groq<'de> { usage: Raw<'de> = b"usage", }
 }
 
 members! {
@@ -26,7 +35,20 @@ members! {
 members! {
     pub(super) struct Message<'de> {
         tool_calls: Calls<'de> = b"tool_calls",
+        function_call: Object<Function<'de>> = b"function_call",
         reasoning_content: Raw<'de> = b"reasoning_content",
+        reasoning: Raw<'de> = b"reasoning",
+        reasoning_details: Raw<'de> = b"reasoning_details",
+        content: Raw<'de> = b"content",
+    }
+}
+
+members! {
+    /// A part of `reasoning_details`, or of a message's content.
+    struct Part<'de> {
+        kind: Raw<'de> = b"type",
+        text: Raw<'de> = b"text",
+        thinking: Raw<'de> = b"thinking",
     }
 }
 
@@ -53,8 +75,48 @@ impl Choice<'_> {
     }
 }
 
-impl Message<'_> {
+impl<'de> Message<'de> {
     fn is_plain_text(&self) -> bool {
-        self.tool_calls.0.is_empty() && self.reasoning_content.text().is_none_or(|thought| thought.is_empty())
+        self.tool_calls.0.is_empty()
+            && self.function_call.0.is_none()
+            && !self.content.json().starts_with('[')
+            && self.thought().is_empty()
+    }
+
+    /// The model's reasoning, which servers put into one of four members, or into several of them alike.
+    pub(super) fn thought(&self) -> Cow<'de, str> {
+        let plain = [self.reasoning_content, self.reasoning].into_iter().find_map(Raw::text);
+        if let Some(thought) = plain.filter(|thought| !thought.is_empty()) {
+            return thought;
+        }
+        let mut thought = String::new();
+        self.reasoning_details.for_each(|part| {
+            let part: Part<'_> = part.object().unwrap_or_default();
+            if part.kind.is("reasoning.text") {
+                thought.push_str(&part.text.text().unwrap_or_default());
+            }
+        });
+        // Mistral: `{"type": "thinking", "thinking": [{"type": "text", "text": …}]}`
+        self.content.for_each(|part| {
+            let part: Part<'_> = part.object().unwrap_or_default();
+            if part.kind.is("thinking") {
+                part.thinking.for_each(|piece| {
+                    let piece: Part<'_> = piece.object().unwrap_or_default();
+                    thought.push_str(&piece.text.text().unwrap_or_default());
+                });
+            }
+        });
+        Cow::Owned(thought)
+    }
+
+    /// Its tool calls; a legacy `function_call` is one without index and id.
+    pub(super) fn calls(self) -> Calls<'de> {
+        let mut calls = self.tool_calls;
+        if calls.0.is_empty()
+            && let Some(function) = self.function_call.0
+        {
+            calls.0.push(Object(Some(CallMembers::legacy(function))));
+        }
+        calls
     }
 }

@@ -5,25 +5,20 @@ use super::tools::Tools;
 use crate::capture::{Capture, Captured, name};
 use crate::format::ResponseFormat;
 use crate::json;
-use crate::json::counters::{Counters, OpenAiNames};
+use crate::json::counters::{Counters, openai_usage};
 use crate::limits::ITEMS;
 use crate::providers::openai::error::ErrorBody;
 use crate::sse::{Event, Ignored};
 use crate::{ErrorFacts, ResponseFacts};
 use lychgate_types::interception::{ModelThought, ThoughtSource};
 
-const NAMES: OpenAiNames = OpenAiNames {
-    input: "prompt_tokens",
-    cached: "prompt_tokens_details.cached_tokens",
-    output: "completion_tokens",
-    reasoning: "completion_tokens_details.reasoning_tokens",
-};
-
 /// Reads an answer.
 #[derive(Debug)]
 pub(super) struct Reader {
     capture: Capture,
     id: String,
+    model: String,
+    service_tier: String,
     usage: Option<Counters>,
     usage_is_final: bool,
     stop_reason: Option<String>,
@@ -38,6 +33,8 @@ impl Reader {
         Self {
             capture,
             id: String::new(),
+            model: String::new(),
+            service_tier: String::new(),
             usage: None,
             usage_is_final: false,
             stop_reason: None,
@@ -52,7 +49,14 @@ impl Reader {
         if self.id.is_empty() {
             self.id = chunk.id.name();
         }
-        let mut usage = Counters::read(chunk.usage);
+        if self.model.is_empty() {
+            self.model = chunk.model.name();
+        }
+        // A later chunk may know better which tier served.
+        if chunk.service_tier.is_some() {
+            self.service_tier = chunk.service_tier.name();
+        }
+        let mut usage = Counters::read(chunk.usage).or_else(|| Counters::read(chunk.x_groq.0.as_ref()?.usage));
         let no_choices = chunk.choices.0.is_empty();
         let error = ErrorBody::member(chunk.error);
         // Other shapes of error are looked for only where the chunk says nothing else.
@@ -72,7 +76,10 @@ impl Reader {
         if let Some(usage) = usage {
             // Some servers report with every chunk; such counts are final once the model has stopped.
             self.usage_is_final = no_choices || self.stop_reason.is_some();
-            self.usage = Some(usage);
+            match &mut self.usage {
+                Some(known) => known.merge(usage),
+                None => self.usage = Some(usage),
+            }
         }
     }
 
@@ -82,12 +89,15 @@ impl Reader {
             self.stop_reason = Some(name(reason));
         }
         if let Some(delta) = choice.delta.0 {
-            self.thought(index, &delta.reasoning_content.text().unwrap_or_default());
-            self.tools.add_pieces(index, delta.tool_calls, &mut self.capture);
+            self.thought(index, &delta.thought());
+            self.tools.add_pieces(index, delta.calls(), &mut self.capture);
         }
         if let Some(message) = choice.message.0 {
-            self.thought(index, &message.reasoning_content.text().unwrap_or_default());
-            self.tools.add_whole(index, message.tool_calls, &mut self.capture);
+            // Some servers repeat in a `message` what they told in deltas.
+            if !self.thoughts.iter().any(|(thought_of, _)| *thought_of == index) {
+                self.thought(index, &message.thought());
+            }
+            self.tools.add_whole(index, message.calls(), &mut self.capture);
         }
     }
 
@@ -105,21 +115,22 @@ impl Reader {
 }
 
 impl ResponseFormat for Reader {
-    fn event(&mut self, event: &Event<'_>) -> Ignored {
+    fn event(&mut self, event: &Event<'_>) -> Option<Ignored> {
         if event.data.trim_ascii() == b"[DONE]" {
             self.done = true;
-            return Ignored::Nothing;
+            return Some(Ignored::Nothing);
         }
-        let Some(chunk) = json::object::<Chunk<'_>>(&event.data) else {
-            return Ignored::Nothing;
-        };
+        if self.done {
+            return Some(Ignored::Nothing);
+        }
+        let chunk = json::object::<Chunk<'_>>(&event.data)?;
         let ignored = if chunk.is_plain_text() {
             Ignored::Texts(TEXTS)
         } else {
             Ignored::Nothing
         };
         self.chunk(chunk, &event.data);
-        ignored
+        Some(ignored)
     }
 
     fn body(&mut self, body: &[u8]) -> bool {
@@ -140,20 +151,30 @@ impl ResponseFormat for Reader {
         self.done
     }
 
+    fn has_finished(&self) -> bool {
+        self.done || self.stop_reason.is_some()
+    }
+
     fn facts(self: Box<Self>) -> ResponseFacts {
-        let estimated = !self.usage_is_final && !self.done;
+        let this = *self;
+        let estimated = !this.usage_is_final && !this.done;
+        let usage = this.usage.map(|mut counters| {
+            counters.set_attribute("service_tier", this.service_tier);
+            openai_usage(counters, estimated)
+        });
         let thought = |(_, text): (i64, Captured)| ModelThought {
             content: text.into_string(),
             source: ThoughtSource::Reasoning,
         };
         ResponseFacts {
-            provider_response_id: self.id,
-            usage: self.usage.map(|counters| NAMES.usage(counters, estimated)),
-            stop_reason: self.stop_reason,
-            tool_usages: self.tools.into_usages(),
-            model_thoughts: self.thoughts.into_iter().map(thought).collect(),
-            error: self.error,
-            complete: self.done,
+            provider_response_id: this.id,
+            served_model: this.model,
+            usages: usage.into_iter().collect(),
+            stop_reason: this.stop_reason,
+            tool_usages: this.tools.into_usages(),
+            model_thoughts: this.thoughts.into_iter().map(thought).collect(),
+            error: this.error,
+            complete: this.done,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What a Chat Completions request says.
 
-use crate::capture::{clipped, name};
-use crate::json::{self, Last, Raw, members, unique};
-use crate::limits::PROMPT_BYTES;
+use crate::capture::{joined, name};
+use crate::json::{self, Latest, Raw, members, unique};
+use crate::limits::{ITEMS, PROMPT_BYTES};
 use crate::{MalformedBody, RequestFacts};
 
 members! {
@@ -10,7 +10,7 @@ members! {
         model: Raw<'de> = b"model",
         stream: Raw<'de> = b"stream",
         stream_options: Raw<'de> = b"stream_options",
-        messages: Last<'de> = b"messages",
+        messages: Latest<'de> = b"messages",
     }
 }
 
@@ -33,7 +33,11 @@ members! {
 /// Reads a request's body.
 pub(super) fn read(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
     let request: Request<'_> = json::body(body)?;
-    let last: Message<'_> = request.messages.0.object().unwrap_or_default();
+    // Clients put messages of the system behind the user's, and the beginning of an answer.
+    let last: Message<'_> = (request.messages.newest_first())
+        .map(|message| message.object::<Message<'_>>().unwrap_or_default())
+        .find(|message| message.role.is("user") || message.role.is("tool"))
+        .unwrap_or_default();
     let options: StreamOptions<'_> = unique::object(request.stream_options)?;
     Ok(RequestFacts {
         model: request.model.name(),
@@ -49,14 +53,15 @@ fn prompt(last: &Message<'_>) -> Option<String> {
     if !last.role.is("user") {
         return None;
     }
-    let mut text = last.content.text();
+    let mut texts: Vec<_> = last.content.text().into_iter().collect();
     last.content.for_each(|part| {
-        if let Some(part) = part.object::<Part<'_>>().filter(|part| part.kind.is("text")) {
-            text = part.text.text().or(text.take());
+        if let Some(part) = part.object::<Part<'_>>().filter(|part| part.kind.is("text"))
+            && texts.len() < ITEMS
+        {
+            texts.extend(part.text.text());
         }
     });
-    text.filter(|text| !text.is_empty())
-        .map(|text| clipped(text, PROMPT_BYTES))
+    joined(texts, PROMPT_BYTES)
 }
 
 #[cfg(test)]
@@ -81,15 +86,18 @@ mod tests {
     }
 
     #[test]
-    fn the_prompt_is_the_last_text_part_of_a_last_user_message() {
+    fn the_prompt_is_the_text_of_the_last_user_message() {
         let facts = facts_of(
             r#"{"messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"},{"type":"image_url","image_url":{"url":"u"}}]}]}"#,
         );
-        assert_eq!(facts.prompt.as_deref(), Some("b"));
-        assert_eq!(
-            facts_of(r#"{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}"#).prompt,
-            None
-        );
+        assert_eq!(facts.prompt.as_deref(), Some("a\nb"));
+        for behind in [
+            r#"{"role":"assistant","content":"{"}"#,
+            r#"{"role":"system","content":"s"}"#,
+        ] {
+            let facts = facts_of(&format!(r#"{{"messages":[{{"role":"user","content":"a"}},{behind}]}}"#));
+            assert_eq!(facts.prompt.as_deref(), Some("a"), "{behind}");
+        }
     }
 
     #[test]

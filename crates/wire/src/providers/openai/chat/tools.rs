@@ -40,6 +40,16 @@ struct Call {
     input: Captured,
 }
 
+impl<'de> CallMembers<'de> {
+    /// A call in the form that came before `tool_calls`.
+    pub(super) fn legacy(function: Function<'de>) -> Self {
+        Self {
+            function: Object(Some(function)),
+            ..Self::default()
+        }
+    }
+}
+
 impl Tools {
     /// Adds the pieces that one delta has, of the choice with that index.
     pub(super) fn add_pieces(&mut self, choice: i64, calls: Calls<'_>, capture: &mut Capture) {
@@ -48,8 +58,11 @@ impl Tools {
         }
     }
 
-    /// Adds the whole calls of one message, of the choice with that index.
+    /// Adds the whole calls of one message, of the choice with that index, unless deltas told them already.
     pub(super) fn add_whole(&mut self, choice: i64, calls: Calls<'_>, capture: &mut Capture) {
+        if self.0.iter().any(|call| call.choice == choice) {
+            return;
+        }
         for (index, call) in (0..).zip(calls.0.into_iter().filter_map(|call| call.0)) {
             self.add(choice, Some(index), call, capture);
         }
@@ -81,12 +94,14 @@ impl Tools {
     /// The call that a piece belongs to, made where it begins one. Servers differ: indices may begin anywhere, be missing,
     /// or be 0 for every parallel call, and then only the id tells them apart, or (without either) a new name.
     fn find(&mut self, choice: i64, index: Option<i64>, id: String, name: &str) -> Option<&mut Call> {
-        let name_is_free = index.is_some() || !id.is_empty() || name.is_empty();
         let same = |call: &Call| {
             let same_index = call.choice == choice && (index.is_none() || call.index == index);
-            same_index
-                && (id.is_empty() || call.id.is_empty() || call.id == id)
-                && (name_is_free || call.name.is_empty())
+            let same_id = id.is_empty() || call.id.is_empty() || call.id == id;
+            // A call is named once: by its first piece, which may be told again under the same id.
+            let begins_another = !name.is_empty() && !call.name.is_empty() && (id.is_empty() || call.id != id);
+            // Without a name it goes on with the call of its index, even if the server made up a new id for the piece.
+            let goes_on = name.is_empty() && index.is_some();
+            same_index && (same_id || goes_on) && !begins_another
         };
         let at = match self.0.iter().rposition(same) {
             Some(at) => at,

@@ -16,6 +16,8 @@ members! {
         input: Raw<'de> = b"input",
         action: Raw<'de> = b"action",
         actions: Raw<'de> = b"actions",
+        code: Raw<'de> = b"code",
+        queries: Raw<'de> = b"queries",
         operation: Raw<'de> = b"operation",
         summary: Raw<'de> = b"summary",
         phase: Raw<'de> = b"phase",
@@ -32,6 +34,8 @@ members! {
 pub(super) struct Items {
     capture: Capture,
     seen: BTreeSet<i64>,
+    /// Ids of the items that were added.
+    ids: BTreeSet<String>,
     pub(super) tools: Vec<ToolUsage>,
     pub(super) thoughts: Vec<ModelThought>,
 }
@@ -41,6 +45,7 @@ impl Items {
         Self {
             capture,
             seen: BTreeSet::new(),
+            ids: BTreeSet::new(),
             tools: Vec::new(),
             thoughts: Vec::new(),
         }
@@ -56,13 +61,20 @@ impl Items {
         let Some(item) = item.object::<Item<'_>>() else {
             return;
         };
-        if !self.seen.insert(place) {
+        // At another place it is the same item still, if its id is.
+        let id = item.id.name();
+        let is_new_id = id.is_empty() || self.ids.insert(id);
+        if !self.seen.insert(place) || !is_new_id {
             return;
         }
         match item.kind.text().as_deref() {
             Some("function_call" | "mcp_call") => self.tool(&item, item.name, item.arguments),
             Some("custom_tool_call") => self.tool(&item, item.name, item.input),
             Some("apply_patch_call") => self.tool(&item, item.kind, item.operation),
+            Some("code_interpreter_call") => self.tool(&item, item.kind, item.code),
+            Some("file_search_call") => self.tool(&item, item.kind, item.queries),
+            Some("image_generation_call") => self.tool(&item, item.kind, Raw::default()),
+            Some("tool_search_call") => self.tool(&item, item.kind, item.arguments),
             Some("shell_call" | "local_shell_call" | "computer_call" | "web_search_call") => {
                 self.tool(
                     &item,
@@ -74,7 +86,11 @@ impl Items {
                     },
                 );
             }
-            Some("reasoning") => self.parts(item.summary, ThoughtSource::ReasoningSummary),
+            Some("reasoning") => {
+                self.parts(item.summary, ThoughtSource::ReasoningSummary);
+                // Open models tell the reasoning itself.
+                self.parts(item.content, ThoughtSource::Reasoning);
+            }
             Some("message") if item.phase.is("commentary") => self.parts(item.content, ThoughtSource::Commentary),
             _ => {}
         }

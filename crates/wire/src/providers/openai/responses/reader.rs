@@ -2,19 +2,13 @@
 
 use super::items::Items;
 use crate::capture::Capture;
-use crate::format::ResponseFormat;
-use crate::json::counters::{Counters, OpenAiNames};
+use crate::json::counters::{Counters, openai_usage};
 use crate::json::{self, Raw, members};
+use crate::limits::PASSES;
 use crate::providers::openai::error::ErrorBody;
 use crate::sse::{Event, Ignored};
 use crate::{ErrorFacts, ResponseFacts};
-
-const NAMES: OpenAiNames = OpenAiNames {
-    input: "input_tokens",
-    cached: "input_tokens_details.cached_tokens",
-    output: "output_tokens",
-    reasoning: "output_tokens_details.reasoning_tokens",
-};
+use lychgate_types::interception::TokenUsage;
 
 members! {
     /// Any event of a stream.
@@ -30,6 +24,8 @@ members! {
     /// A response, whole or so far.
     struct Response<'de> {
         id: Raw<'de> = b"id",
+        model: Raw<'de> = b"model",
+        service_tier: Raw<'de> = b"service_tier",
         status: Raw<'de> = b"status",
         output: Raw<'de> = b"output",
         usage: Raw<'de> = b"usage",
@@ -46,6 +42,10 @@ members! {
 #[derive(Debug)]
 pub(super) struct Reader {
     id: String,
+    model: String,
+    service_tier: String,
+    /// Of responses before the last one, where the stream has several.
+    earlier: Vec<TokenUsage>,
     usage: Option<Counters>,
     stop_reason: Option<String>,
     items: Items,
@@ -57,6 +57,9 @@ impl Reader {
     pub(crate) fn new(capture: Capture) -> Self {
         Self {
             id: String::new(),
+            model: String::new(),
+            service_tier: String::new(),
+            earlier: Vec::new(),
             usage: None,
             stop_reason: None,
             items: Items::new(capture),
@@ -65,13 +68,37 @@ impl Reader {
         }
     }
 
+    /// Books the response so far; what comes after it is another one.
+    fn next_response(&mut self) {
+        let Some(mut counters) = self.usage.take() else { return };
+        counters.set_attribute("service_tier", self.service_tier.clone());
+        // Usage comes with the end only: what there is is final.
+        let mut row = openai_usage(counters, false);
+        row.provider_response_id.clone_from(&self.id);
+        if self.earlier.len() < PASSES {
+            self.earlier.push(row);
+        }
+    }
+
     /// A response that has ended, whatever its status.
     fn response(&mut self, response: &Response<'_>) {
         let id = response.id.name();
-        if !id.is_empty() {
+        if !id.is_empty() && id != self.id {
+            self.next_response();
             self.id = id;
         }
-        self.usage = Counters::read(response.usage).or(self.usage.take());
+        if response.model.is_some() {
+            self.model = response.model.name();
+        }
+        if response.service_tier.is_some() {
+            self.service_tier = response.service_tier.name();
+        }
+        if let Some(usage) = Counters::read(response.usage) {
+            match &mut self.usage {
+                Some(known) => known.merge(usage),
+                None => self.usage = Some(usage),
+            }
+        }
         let details: IncompleteDetails<'_> = response.incomplete_details.object().unwrap_or_default();
         let reason = if details.reason.is_some() {
             details.reason
@@ -90,14 +117,12 @@ impl Reader {
 }
 
 impl ResponseFormat for Reader {
-    fn event(&mut self, event: &Event<'_>) -> Ignored {
+    fn event(&mut self, event: &Event<'_>) -> Option<Ignored> {
         // Most of a stream is pieces of items that come whole later.
         if event.name.ends_with(b".delta") {
-            return Ignored::After(0);
+            return Some(Ignored::After(0));
         }
-        let Some(found) = json::object::<EventMembers<'_>>(&event.data) else {
-            return Ignored::Nothing;
-        };
+        let found = json::object::<EventMembers<'_>>(&event.data)?;
         match found.kind.text().as_deref() {
             Some("response.output_item.done") => self.items.add(found.output_index.integer(), found.item),
             Some("response.completed" | "response.incomplete" | "response.failed" | "response.cancelled") => {
@@ -112,7 +137,7 @@ impl ResponseFormat for Reader {
             None => self.error = ErrorBody::read(&event.data).or(self.error.take()),
             _ => {}
         }
-        Ignored::Nothing
+        Some(Ignored::Nothing)
     }
 
     fn body(&mut self, body: &[u8]) -> bool {
@@ -134,16 +159,22 @@ impl ResponseFormat for Reader {
         self.ended
     }
 
+    fn has_finished(&self) -> bool {
+        self.ended
+    }
+
     fn facts(self: Box<Self>) -> ResponseFacts {
+        let mut this = *self;
+        this.next_response();
         ResponseFacts {
-            provider_response_id: self.id,
-            // Usage comes with the end only: what there is is final.
-            usage: self.usage.map(|counters| NAMES.usage(counters, false)),
-            stop_reason: self.stop_reason,
-            tool_usages: self.items.tools,
-            model_thoughts: self.items.thoughts,
-            error: self.error,
-            complete: self.ended,
+            provider_response_id: this.id,
+            served_model: this.model,
+            usages: this.earlier,
+            stop_reason: this.stop_reason,
+            tool_usages: this.items.tools,
+            model_thoughts: this.items.thoughts,
+            error: this.error,
+            complete: this.ended,
         }
     }
 }

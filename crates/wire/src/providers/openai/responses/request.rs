@@ -1,10 +1,9 @@
 //! What a Responses request says.
 
-use crate::capture::{clipped, name};
+use crate::capture::{clipped, joined, name};
 use crate::json::{self, Raw, members};
-use crate::limits::PROMPT_BYTES;
+use crate::limits::{ITEMS, PROMPT_BYTES};
 use crate::{MalformedBody, RequestFacts};
-use std::borrow::Cow;
 
 members! {
     struct Request<'de> {
@@ -31,43 +30,32 @@ members! {
 pub(super) fn read(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
     let request: Request<'_> = json::body(body)?;
     let last: Item<'_> = request.input.last().object().unwrap_or_default();
-    let is_output = last.kind.is("function_call_output") || last.kind.is("custom_tool_call_output");
+    let is_output = last.kind.text().is_some_and(|kind| kind.ends_with("_output"));
     Ok(RequestFacts {
         model: request.model.name(),
         streaming: request.stream.is_true(),
         prompt: request
             .input
             .text()
-            .or_else(|| prompt(&last))
             .filter(|text| !text.is_empty())
-            .map(|text| clipped(text, PROMPT_BYTES)),
+            .map(|text| clipped(text, PROMPT_BYTES))
+            .or_else(|| prompt(&last)),
         thread_parent_tool_call_id: last.call_id.text().filter(|_| is_output).map(name),
         ..RequestFacts::default()
     })
 }
 
-fn prompt<'de>(last: &Item<'de>) -> Option<Cow<'de, str>> {
+fn prompt(last: &Item<'_>) -> Option<String> {
     // A message may leave its type out.
     if !last.role.is("user") || (last.kind.is_some() && !last.kind.is("message")) {
         return None;
     }
-    let mut parts: Option<String> = None;
+    let mut texts: Vec<_> = last.content.text().into_iter().collect();
     last.content.for_each(|part| {
         let part: Part<'_> = part.object().unwrap_or_default();
-        let Some(text) = part
-            .text
-            .text()
-            .filter(|_| part.kind.is("input_text") || part.kind.is("text"))
-        else {
-            return;
-        };
-        match &mut parts {
-            None => parts = Some(text.into_owned()),
-            Some(parts) => {
-                parts.push('\n');
-                parts.push_str(&text);
-            }
+        if (part.kind.is("input_text") || part.kind.is("text")) && texts.len() < ITEMS {
+            texts.extend(part.text.text());
         }
     });
-    last.content.text().or(parts.map(Cow::Owned))
+    joined(texts, PROMPT_BYTES)
 }
