@@ -92,14 +92,15 @@ impl ResponseReader {
     }
 
     /// Takes the next bytes of the body.
-    pub fn push(&mut self, bytes: &[u8]) {
+    pub fn push(&mut self, mut bytes: &[u8]) {
         if let Source::Unknown { streaming, limit } = self.source {
             let mark = b"\xef\xbb\xbf";
-            let first = bytes
-                .iter()
-                .find(|byte| !byte.is_ascii_whitespace() && !mark.contains(byte));
-            let Some(first) = first else { return };
-            self.source = Source::sniff(*first, streaming, limit);
+            let says_nothing = |byte: &u8| byte.is_ascii_whitespace() || mark.contains(byte);
+            let Some(at) = bytes.iter().position(|byte| !says_nothing(byte)) else {
+                return;
+            };
+            bytes = &bytes[at..];
+            self.source = Source::sniff(bytes[0], streaming, limit);
         }
         match &mut self.source {
             Source::Stream(splitter) => splitter.push(bytes, |event| read_event(&mut *self.format, event)),

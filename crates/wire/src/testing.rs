@@ -1,7 +1,7 @@
 //! What the tests of the readers share.
 
 use crate::{ReaderOptions, ResponseFacts, ResponseReader};
-use lychgate_types::interception::{ModelThought, ThoughtSource, ToolUsage};
+use lychgate_types::interception::{ModelThought, ThoughtSource, TokenUsage, ToolUsage};
 use lychgate_types::provider::Api;
 
 const KEEP: ReaderOptions = ReaderOptions { capture_content: true };
@@ -65,6 +65,14 @@ fn read<'a>(
     let facts = reader.finish(status);
     assert!(!ended || facts.complete);
     facts
+}
+
+impl ResponseFacts {
+    /// The tokens of an answer that was one pass.
+    pub(crate) fn only_usage(&self) -> Option<TokenUsage> {
+        assert!(self.usages.len() <= 1, "several passes: {:?}", self.usages);
+        self.usages.first().cloned()
+    }
 }
 
 /// Checks the tool calls: their ids, names and arguments, all of this response.

@@ -165,13 +165,6 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
 pub(crate) struct Latest<'de>(VecDeque<Raw<'de>>);
 
 impl<'de> Latest<'de> {
-    /// Those of an array that was read as a value.
-    pub(crate) fn of(array: Raw<'de>) -> Self {
-        let mut latest = Self::default();
-        array.for_each(|element| latest.add(element));
-        latest
-    }
-
     /// From the last one back.
     pub(crate) fn newest_first(&self) -> impl Iterator<Item = Raw<'de>> {
         self.0.iter().rev().copied()

@@ -97,16 +97,17 @@ fn values_are_read_as_what_they_are() {
 fn counters_are_bounded_in_number_depth_and_name() {
     let many: String = (0..500).map(|n| format!(r#""k{n}":1,"#)).collect();
     let json = format!(r#"{{"name":{{{many}"deep":1}}}}"#);
-    assert_eq!(Counters::read(outer(&json).name).unwrap().into_extra().len(), COUNTERS);
+    assert_eq!(Counters::read(outer(&json).name).unwrap().into_rest().0.len(), COUNTERS);
     let json = r#"{"name":{"a":1,"b":{"c":2,"d":{"e":3,"f":{"g":4}}},"s":"x","l":[{"m":5}]}}"#;
     let names: Vec<_> = Counters::read(outer(json).name)
         .unwrap()
-        .into_extra()
+        .into_rest()
+        .0
         .into_keys()
         .collect();
     assert_eq!(names, ["a", "b.c", "b.d.e"]);
     let json = format!(r#"{{"name":{{"{}":1,"b":2}}}}"#, "k".repeat(10_000));
-    assert_eq!(Counters::read(outer(&json).name).unwrap().into_extra().len(), 1);
+    assert_eq!(Counters::read(outer(&json).name).unwrap().into_rest().0.len(), 1);
 }
 
 #[test]

@@ -43,8 +43,9 @@ fn cumulative_counts_are_replaced_field_by_field_and_never_added() {
         reasoning_tokens: 0,
         estimated: false,
         extra: [("server_tool_use.web_search_requests".to_owned(), 2)].into(),
+        attributes: [("service_tier".to_owned(), "standard".to_owned())].into(),
     };
-    assert_eq!(facts.usage, Some(wanted));
+    assert_eq!(facts.only_usage(), Some(wanted));
     assert_eq!(facts.stop_reason.as_deref(), Some("end_turn"));
     assert!(facts.complete && facts.error.is_none());
 }
@@ -57,7 +58,7 @@ fn cache_writes_of_unknown_lifetime_count_as_short() {
             200,
             &format!(r#"{{"id":"m","type":"message","content":[],"usage":{usage}}}"#),
         )
-        .usage
+        .only_usage()
     };
     let writes = |text: &str| usage(text).map(|u| (u.cache_write_input_tokens, u.cache_write_1h_input_tokens));
     assert_eq!(writes(r#"{"cache_creation_input_tokens":7}"#), Some((7, 0)));
@@ -93,7 +94,11 @@ fn tool_input_is_put_together_as_raw_json() {
         ],
     ]);
     let input = r#"{"location": "Sankt Pölten", "t":"\"type\":\"text_delta\""}"#;
-    assert_tools(&facts, &[("toolu_1", "get_weather", input), ("toolu_2", "now", "{}")]);
+    let server_tool = ("srv_1", "web_search", "{}");
+    assert_tools(
+        &facts,
+        &[("toolu_1", "get_weather", input), ("toolu_2", "now", "{}"), server_tool],
+    );
     assert_eq!(facts.stop_reason.as_deref(), Some("tool_use"));
 }
 
@@ -133,7 +138,7 @@ fn a_blocking_answer_tells_the_same() {
     assert_eq!(facts.provider_response_id, "msg_02");
     assert_thoughts(&facts, &[(ThoughtSource::Thinking, "Hm.")]);
     assert_tools(&facts, &[("toolu_3", "add", r#"{"a": 1,"b":[2]}"#)]);
-    let usage = facts.usage.unwrap();
+    let usage = facts.only_usage().unwrap();
     assert_eq!(
         (usage.input_tokens, usage.output_tokens, usage.cache_read_input_tokens),
         (12, 6, 3)
@@ -146,7 +151,7 @@ fn errors_come_in_bodies_and_in_streams() {
     let error = r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"},"request_id":"req_1"}"#;
     let facts = read_body(AnthropicMessages, 529, error);
     assert_error(&facts, "overloaded_error", "Overloaded");
-    assert_eq!(facts.usage, None);
+    assert_eq!(facts.only_usage(), None);
     let facts = stream(&[&[START], TEXT, &[error]]);
     assert_error(&facts, "overloaded_error", "Overloaded");
     assert!(!facts.complete);
@@ -160,14 +165,20 @@ fn errors_come_in_bodies_and_in_streams() {
 #[test]
 fn a_cut_stream_is_incomplete_and_its_counts_estimated() {
     let facts = stream(&[&[START], TEXT]);
-    let usage = facts.usage.unwrap();
+    let usage = facts.only_usage().unwrap();
     assert!(!facts.complete && usage.estimated);
     assert_eq!((usage.input_tokens, usage.output_tokens), (25, 1));
     let delta = r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":15}}"#;
     let facts = stream(&[&[START], TEXT, &[delta]]);
     assert!(
-        !facts.complete && !facts.usage.unwrap().estimated,
-        "the counts had come"
+        facts.complete && !facts.only_usage().unwrap().estimated,
+        "the model had stopped and its counts had come"
+    );
+    let null = r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":null}"#;
+    let facts = stream(&[&[START], TEXT, &[null, STOP]]);
+    assert!(
+        facts.complete && facts.only_usage().unwrap().estimated,
+        "whole, but the final count never came"
     );
     assert!(!read_body(AnthropicMessages, 200, r#"{"id":"msg_02","usage":{"input_tokens":1}"#).complete);
 }
@@ -188,7 +199,7 @@ fn malformed_and_unknown_events_are_passed_over() {
     );
     assert!(facts.complete);
     assert_tools(&facts, &[]);
-    assert_eq!(facts.usage.unwrap().output_tokens, 1);
+    assert_eq!(facts.only_usage().unwrap().output_tokens, 1);
 }
 
 #[test]
@@ -213,31 +224,41 @@ fn request(body: &str) -> RequestFacts {
 }
 
 #[test]
-fn the_prompt_is_the_last_text_block_of_a_last_user_message() {
+fn the_prompt_is_the_text_of_the_last_user_message() {
     let facts = request(
-        r#"{"model":"claude-sonnet-4-5","max_tokens":9,"stream":true,"messages":[{"role":"assistant","content":"x"},{"role":"user","content":[{"type":"text","text":"<system-reminder>"},{"type":"text","text":"Fix it"},{"type":"image","source":{}}]}]}"#,
+        r#"{"model":"claude-sonnet-4-5","max_tokens":9,"stream":true,"messages":[{"role":"assistant","content":"x"},{"role":"user","content":[{"type":"text","text":"Fix it"},{"type":"image","source":{}},{"type":"text","text":"now"},{"type":"text","text":"<system-reminder>\nUse the tools.\n</system-reminder>\n"}]}]}"#,
     );
     assert_eq!((facts.model.as_str(), facts.streaming), ("claude-sonnet-4-5", true));
-    assert_eq!(facts.prompt.as_deref(), Some("Fix it"));
+    assert_eq!(facts.prompt.as_deref(), Some("Fix it\nnow"));
     assert_eq!(
         request(r#"{"messages":[{"role":"user","content":"Hi"}]}"#)
             .prompt
             .as_deref(),
         Some("Hi")
     );
-    assert_eq!(
-        request(r#"{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"{"}]}"#).prompt,
-        None
-    );
+    for behind in [
+        r#"{"role":"assistant","content":"{"}"#,
+        r#"{"role":"system","content":"Agents: a, b"}"#,
+    ] {
+        let facts = request(&format!(
+            r#"{{"messages":[{{"role":"user","content":"Hi"}},{behind}]}}"#
+        ));
+        assert_eq!(facts.prompt.as_deref(), Some("Hi"), "{behind}");
+    }
     assert_eq!(request(r#"{"messages":[]}"#).prompt, None);
 }
 
 #[test]
-fn tool_results_name_the_thread_and_leave_no_prompt() {
+fn tool_results_name_the_thread_and_are_no_prompt() {
     let facts = request(
         r#"{"messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_1","content":"a"},{"type":"tool_result","tool_use_id":"toolu_2","content":[{"type":"text","text":"b"}]},{"type":"text","text":"and go on"}]}]}"#,
     );
     assert_eq!(facts.thread_parent_tool_call_id.as_deref(), Some("toolu_2"));
+    assert_eq!(facts.prompt.as_deref(), Some("and go on"));
+    let facts = request(
+        r#"{"messages":[{"role":"user","content":"first"},{"role":"assistant","content":[]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_3","content":"a"}]},{"role":"system","content":"s"}]}"#,
+    );
+    assert_eq!(facts.thread_parent_tool_call_id.as_deref(), Some("toolu_3"));
     assert_eq!(facts.prompt, None);
 }
 
@@ -257,4 +278,115 @@ fn the_session_is_read_from_both_forms_of_user_id() {
     assert_eq!(session("somebody"), None);
     assert_eq!(session("x_session_"), None);
     assert_eq!(request(r#"{"metadata":{"user_id":5}}"#).body_session_id, None);
+}
+
+/// The rows of an answer with this usage: input, output, cache read, cache written, model.
+fn rows(usage: &str) -> Vec<(i64, i64, i64, i64, Option<String>)> {
+    let body = format!(r#"{{"id":"m","type":"message","model":"claude-opus-4-8","content":[],"usage":{usage}}}"#);
+    let facts = read_body(AnthropicMessages, 200, &body);
+    assert_eq!(facts.served_model, "claude-opus-4-8");
+    let row = |u: &TokenUsage| {
+        assert_eq!((u.provider_response_id.as_str(), u.estimated), ("m", false));
+        let model = u.attributes.get("model").cloned();
+        let (read, written) = (u.cache_read_input_tokens, u.cache_write_input_tokens);
+        (u.input_tokens, u.output_tokens, read, written, model)
+    };
+    facts.usages.iter().map(row).collect()
+}
+
+#[test]
+fn each_billed_pass_of_the_model_is_a_row() {
+    let compaction = r#"{"input_tokens":100,"output_tokens":20,"cache_creation_input_tokens":900,"iterations":[{"type":"compaction","input_tokens":50,"output_tokens":3000,"cache_read_input_tokens":150000},{"type":"message","input_tokens":100,"output_tokens":20,"cache_creation_input_tokens":900}]}"#;
+    assert_eq!(
+        rows(compaction),
+        [(50, 3000, 150_000, 0, None), (100, 20, 0, 900, None)]
+    );
+    let single = r#"{"input_tokens":23,"output_tokens":10,"iterations":[{"type":"message","input_tokens":23,"output_tokens":10}]}"#;
+    assert_eq!(rows(single), [(23, 10, 0, 0, None)], "one pass is not booked twice");
+    let declined = r#"{"input_tokens":4,"output_tokens":60,"iterations":[{"type":"message","input_tokens":4,"output_tokens":0},{"type":"fallback_message","model":"other","input_tokens":4,"output_tokens":60}]}"#;
+    assert_eq!(rows(declined), [(4, 60, 0, 0, Some("other".to_owned()))]);
+    let many = format!(
+        r#"{{"output_tokens":1,"iterations":[{}{{"output_tokens":1}}]}}"#,
+        r#"{"output_tokens":1},"#.repeat(5000)
+    );
+    assert_eq!(rows(&many).len(), crate::limits::PASSES);
+}
+
+#[test]
+fn every_message_of_a_stream_is_booked_once() {
+    let start = |id: &str| {
+        format!(
+            r#"{{"type":"message_start","message":{{"id":"{id}","usage":{{"input_tokens":5,"output_tokens":1}}}}}}"#
+        )
+    };
+    let delta = r#"{"type":"message_delta","delta":{},"usage":{"output_tokens":9}}"#;
+    let (a, b) = (start("a"), start("b"));
+    let facts = stream(&[&[&a, &a, delta, &b, delta, STOP]]);
+    let found: Vec<_> = facts
+        .usages
+        .iter()
+        .map(|u| (u.provider_response_id.as_str(), u.input_tokens, u.output_tokens))
+        .collect();
+    assert_eq!(found, [("a", 5, 9), ("b", 5, 9)]);
+}
+
+#[test]
+fn counts_never_fall_and_nothing_changes_after_the_end() {
+    let facts = stream(&[
+        &[START],
+        &[
+            r#"{"type":"content_block_start","index":0,"content_block":{"type":"server_tool_use","id":"t","name":"web_search","input":{"q":1}}}"#,
+            r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"input_tokens":0,"cache_read_input_tokens":0,"output_tokens":12}}"#,
+            STOP,
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":"{}"}}"#,
+            r#"{"type":"message_delta","delta":{"stop_reason":"tool_use"},"usage":{"output_tokens":999}}"#,
+        ],
+    ]);
+    let usage = facts.only_usage().unwrap();
+    assert_eq!(
+        (usage.input_tokens, usage.cache_read_input_tokens, usage.output_tokens),
+        (25, 9000, 12)
+    );
+    assert_eq!(facts.stop_reason.as_deref(), Some("end_turn"));
+    assert_tools(&facts, &[("t", "web_search", r#"{"q":1}"#)]);
+}
+
+#[test]
+fn what_decides_the_price_is_kept_in_the_providers_words() {
+    let usage = r#"{"input_tokens":1,"output_tokens":2,"service_tier":"priority","speed":"fast","inference_geo":"us","cost":0.0042}"#;
+    let facts = read_body(
+        AnthropicMessages,
+        200,
+        &format!(r#"{{"id":"m","content":[],"usage":{usage}}}"#),
+    );
+    let attributes = facts.only_usage().unwrap().attributes;
+    let found: Vec<_> = attributes
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("cost", "0.0042"),
+            ("inference_geo", "us"),
+            ("service_tier", "priority"),
+            ("speed", "fast")
+        ]
+    );
+}
+
+#[test]
+fn mislabelled_answers_are_read_as_what_they_are() {
+    let events = named_events(&[
+        START,
+        r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":7}}"#,
+        STOP,
+    ]);
+    let facts = read_body(AnthropicMessages, 200, &events);
+    assert_eq!((facts.complete, facts.only_usage().unwrap().output_tokens), (true, 7));
+    let body = r#"{"id":"m","content":[],"usage":{"input_tokens":3,"output_tokens":4}}"#;
+    let facts = read_stream(AnthropicMessages, body);
+    assert_eq!((facts.complete, facts.only_usage().unwrap().output_tokens), (true, 4));
+    let error = r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
+    assert_error(&read_stream(AnthropicMessages, error), "overloaded_error", "Overloaded");
 }

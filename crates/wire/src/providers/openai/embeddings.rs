@@ -114,7 +114,7 @@ mod tests {
             200,
             r#"{"object":"list","data":[{"embedding":[0.1]}],"model":"m","usage":{"prompt_tokens":8,"total_tokens":8}}"#,
         );
-        let usage = facts.usage.unwrap();
+        let usage = facts.only_usage().unwrap();
         assert_eq!((usage.input_tokens, usage.output_tokens, usage.extra.len()), (8, 0, 0));
         assert!(facts.complete);
     }
@@ -125,9 +125,9 @@ mod tests {
         let whole =
             format!(r#"{{"data":[{{"embedding":[{numbers}0]}}],"usage":{{"prompt_tokens":8,"total_tokens":8}}}}"#);
         let facts = read_body(Embeddings, 200, &whole);
-        assert_eq!((facts.usage.unwrap().input_tokens, facts.complete), (8, true));
+        assert_eq!((facts.only_usage().unwrap().input_tokens, facts.complete), (8, true));
         let facts = read_body(Embeddings, 200, &whole[..whole.len() - 1]);
-        assert_eq!((facts.usage, facts.complete), (None, false));
+        assert_eq!((facts.only_usage(), facts.complete), (None, false));
     }
 
     #[test]

@@ -18,6 +18,7 @@ fn wanted_usage() -> TokenUsage {
         cache_read_input_tokens: 64,
         reasoning_tokens: 30,
         extra: [("completion_tokens_details.audio_tokens".to_owned(), 2)].into(),
+        attributes: [("service_tier".to_owned(), "default".to_owned())].into(),
         ..TokenUsage::default()
     }
 }
@@ -25,7 +26,7 @@ fn wanted_usage() -> TokenUsage {
 #[test]
 fn cached_tokens_are_taken_out_of_the_input() {
     let facts = read_stream(Chat, &data_events(&[HELLO, STOP, USAGE, "[DONE]"]));
-    assert_eq!(facts.usage, Some(wanted_usage()));
+    assert_eq!(facts.only_usage(), Some(wanted_usage()));
     assert_eq!(facts.stop_reason.as_deref(), Some("stop"));
     assert!(facts.complete && facts.error.is_none());
 }
@@ -41,20 +42,23 @@ fn usage_is_taken_wherever_it_comes() {
         vec![HELLO, every_chunk, with_choice],
         vec![HELLO, with_choice, HELLO, "[DONE]"],
     ] {
-        let usage = read_stream(Chat, &data_events(&events)).usage.unwrap();
+        let usage = read_stream(Chat, &data_events(&events)).only_usage().unwrap();
         assert_eq!(
             (usage.input_tokens, usage.output_tokens, usage.estimated),
             (5, 2, false),
             "{events:?}"
         );
     }
-    let usage = read_stream(Chat, &data_events(&[HELLO, every_chunk])).usage.unwrap();
+    let usage = read_stream(Chat, &data_events(&[HELLO, every_chunk]))
+        .only_usage()
+        .unwrap();
     assert!(usage.estimated, "the stream was cut before the model stopped");
 }
 
 #[test]
-fn a_finish_reason_alone_does_not_make_a_stream_complete() {
-    assert!(!read_stream(Chat, &data_events(&[HELLO, STOP, USAGE])).complete);
+fn a_stream_is_complete_when_the_model_has_stopped() {
+    assert!(read_stream(Chat, &data_events(&[HELLO, STOP, USAGE])).complete);
+    assert!(!read_stream(Chat, &data_events(&[HELLO])).complete);
     assert!(read_stream(Chat, &data_events(&[HELLO, STOP, "[DONE]"])).complete);
     assert!(read_stream(Chat, "data: [DONE]").complete);
 }
@@ -140,7 +144,11 @@ fn a_blocking_answer_tells_the_same() {
     let body = r#"{"id":"chatcmpl-1","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":null,"reasoning_content":"Hm","tool_calls":[{"id":"call_a","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"call_b","type":"custom","custom":{"name":"g","input":"text"}},{"type":"function","function":{"name":"h","arguments":"1"}},{"type":"function","function":{"name":"h","arguments":"2"}}]},"finish_reason":"tool_calls"}],"#;
     let usage = USAGE.split_once(r#""usage":"#).unwrap().1;
     let facts = read_body(Chat, 200, &format!(r#"{body}"usage":{usage}"#));
-    assert_eq!(facts.usage, Some(wanted_usage()));
+    let wanted = TokenUsage {
+        attributes: Default::default(),
+        ..wanted_usage()
+    };
+    assert_eq!(facts.only_usage(), Some(wanted));
     assert_tools(
         &facts,
         &[
@@ -162,16 +170,13 @@ fn a_total_that_is_no_plain_sum_is_kept() {
         200,
         r#"{"id":"x","choices":[],"usage":{"prompt_tokens":10.0,"completion_tokens":5,"total_tokens":90,"prompt_cache_hit_tokens":3,"cost":0.25}}"#,
     );
-    let usage = facts.usage.unwrap();
-    assert_eq!((usage.input_tokens, usage.output_tokens), (10, 5));
+    let usage = facts.only_usage().unwrap();
     assert_eq!(
-        usage.extra,
-        [
-            ("total_tokens".to_owned(), 90),
-            ("prompt_cache_hit_tokens".to_owned(), 3)
-        ]
-        .into()
+        (usage.input_tokens, usage.cache_read_input_tokens, usage.output_tokens),
+        (7, 3, 5)
     );
+    assert_eq!(usage.extra, [("total_tokens".to_owned(), 90)].into());
+    assert_eq!(usage.attributes, [("cost".to_owned(), "0.25".to_owned())].into());
 }
 
 #[test]
@@ -202,7 +207,7 @@ fn malformed_events_are_passed_over() {
             "[DONE]",
         ]),
     );
-    assert_eq!(facts.usage, Some(wanted_usage()));
+    assert_eq!(facts.only_usage(), Some(wanted_usage()));
     assert!(facts.complete && facts.error.is_none());
 }
 
@@ -217,9 +222,143 @@ fn of_an_answer_too_large_the_usage_at_its_end_is_read() {
     );
     let wanted = TokenUsage {
         provider_response_id: String::new(),
+        attributes: Default::default(),
         ..wanted_usage()
     };
-    assert_eq!(facts.usage, Some(wanted));
+    assert_eq!(facts.only_usage(), Some(wanted));
     assert!(facts.complete);
     assert!(!read_body(Chat, 200, &format!(r#"{{"usage":{{"prompt_tokens":1}},"x":"{text}"#)).complete);
+}
+
+#[test]
+fn every_servers_name_for_a_count_is_known() {
+    for (usage, wanted) in [
+        // (input, output, cache read, cache written, reasoning)
+        (
+            r#"{"prompt_tokens":1000,"completion_tokens":7,"prompt_cache_hit_tokens":960,"prompt_cache_miss_tokens":40}"#,
+            (40, 7, 960, 0, 0),
+        ),
+        (
+            r#"{"prompt_tokens":1000,"completion_tokens":7,"cached_tokens":960}"#,
+            (40, 7, 960, 0, 0),
+        ),
+        (
+            r#"{"prompt_tokens":1000,"completion_tokens":7,"prompt_tokens_details":{"cached_tokens":600,"cache_write_tokens":300}}"#,
+            (100, 7, 600, 300, 0),
+        ),
+        (
+            r#"{"input_tokens":11,"output_tokens":7,"cache_read_input_tokens":5,"cache_creation_input_tokens":2}"#,
+            (11, 7, 5, 2, 0),
+        ),
+        (r#"{"prompt_tokens":"11","completion_tokens":"7"}"#, (11, 7, 0, 0, 0)),
+        (
+            r#"{"prompt_tokens":11,"completion_tokens":7,"total_tokens":318,"completion_tokens_details":{"reasoning_tokens":300}}"#,
+            (11, 307, 0, 0, 300),
+        ),
+        (
+            r#"{"prompt_tokens":11,"completion_tokens":307,"total_tokens":318,"completion_tokens_details":{"reasoning_tokens":300}}"#,
+            (11, 307, 0, 0, 300),
+        ),
+        (r#"{"total_tokens":8}"#, (8, 0, 0, 0, 0)),
+    ] {
+        let facts = read_body(Chat, 200, &format!(r#"{{"id":"c","choices":[],"usage":{usage}}}"#));
+        let u = facts.only_usage().unwrap();
+        let found = (
+            u.input_tokens,
+            u.output_tokens,
+            u.cache_read_input_tokens,
+            u.cache_write_input_tokens,
+            u.reasoning_tokens,
+        );
+        assert_eq!(found, wanted, "{usage}");
+    }
+    let groq = r#"{"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"x_groq":{"usage":{"prompt_tokens":11,"completion_tokens":7}}}"#;
+    let usage = read_stream(Chat, &data_events(&[HELLO, groq, "[DONE]"]))
+        .only_usage()
+        .unwrap();
+    assert_eq!(
+        (usage.input_tokens, usage.output_tokens, usage.estimated),
+        (11, 7, false)
+    );
+}
+
+#[test]
+fn a_later_report_that_says_less_wipes_nothing() {
+    for later in [
+        r#"{"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}"#,
+        r#"{"choices":[],"usage":{}}"#,
+        r#"{"choices":[],"usage":null}"#,
+    ] {
+        let facts = read_stream(Chat, &data_events(&[HELLO, STOP, USAGE, later, "[DONE]"]));
+        assert_eq!(facts.only_usage(), Some(wanted_usage()), "{later}");
+    }
+}
+
+#[test]
+fn almost_json_is_read_as_lenient_clients_read_it() {
+    for number in ["NaN", "Infinity", "-Infinity"] {
+        let body = format!(
+            r#"{{"id":"c","choices":[{{"logprobs":{number},"message":{{"content":"NaN \" Infinity"}},"finish_reason":"stop"}}],"usage":{{"prompt_tokens":1,"completion_tokens":2}}}}"#
+        );
+        let facts = read_body(Chat, 200, &body);
+        assert_eq!(
+            (facts.complete, facts.only_usage().unwrap().output_tokens),
+            (true, 2),
+            "{number}"
+        );
+        let facts = read_stream(Chat, &data_events(&[HELLO, &body]));
+        assert_eq!(facts.only_usage().unwrap().output_tokens, 2, "{number}");
+    }
+}
+
+#[test]
+fn calls_that_are_told_oddly_are_told_once() {
+    let calls = |chunks: &[&str]| {
+        let chunk = |delta: &&str| format!(r#"{{"choices":[{{"index":0,{delta}}}]}}"#);
+        let chunks: Vec<_> = chunks.iter().map(chunk).collect();
+        read_stream(
+            Chat,
+            &data_events(&chunks.iter().map(String::as_str).collect::<Vec<_>>()),
+        )
+    };
+    let empty_ids = calls(&[
+        r#""delta":{"tool_calls":[{"index":0,"id":"","function":{"name":"f","arguments":"1"}}]}"#,
+        r#""delta":{"tool_calls":[{"index":0,"id":"","function":{"name":"g","arguments":"2"}}]}"#,
+    ]);
+    assert_tools(&empty_ids, &[("", "f", "1"), ("", "g", "2")]);
+    let new_ids = calls(&[
+        r#""delta":{"tool_calls":[{"index":0,"id":"x-1","function":{"name":"f","arguments":""}}]}"#,
+        r#""delta":{"tool_calls":[{"index":0,"id":"x-2","function":{"arguments":"1"}}]}"#,
+        r#""delta":{"tool_calls":[{"index":0,"id":"x-3","function":{"arguments":"2"}}]}"#,
+    ]);
+    assert_tools(&new_ids, &[("x-1", "f", "12")]);
+    let told_again = calls(&[
+        r#""delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"1"}}]}"#,
+        r#""delta":{},"message":{"tool_calls":[{"id":"a","function":{"name":"f","arguments":"1"}}]},"finish_reason":"tool_calls""#,
+    ]);
+    assert_tools(&told_again, &[("a", "f", "1")]);
+    let legacy = calls(&[
+        r#""delta":{"function_call":{"name":"f","arguments":"1"}}"#,
+        r#""delta":{"function_call":{"arguments":"2"}}"#,
+    ]);
+    assert_tools(&legacy, &[("", "f", "12")]);
+}
+
+#[test]
+fn reasoning_is_found_wherever_servers_put_it_and_once() {
+    for message in [
+        r#"{"reasoning":"Hm"}"#,
+        r#"{"reasoning":"Hm","reasoning_content":"Hm"}"#,
+        r#"{"reasoning":"Hm","reasoning_details":[{"type":"reasoning.text","text":"Hm"}]}"#,
+        r#"{"reasoning_details":[{"type":"reasoning.text","text":"Hm"}]}"#,
+        r#"{"content":[{"type":"thinking","thinking":[{"type":"text","text":"Hm"}]},{"type":"text","text":"Hi"}]}"#,
+    ] {
+        let facts = read_body(Chat, 200, &format!(r#"{{"choices":[{{"message":{message}}}]}}"#));
+        assert_thoughts(&facts, &[(ThoughtSource::Reasoning, "Hm")]);
+        let facts = read_stream(
+            Chat,
+            &data_events(&[&format!(r#"{{"choices":[{{"delta":{message}}}]}}"#)]),
+        );
+        assert_thoughts(&facts, &[(ThoughtSource::Reasoning, "Hm")]);
+    }
 }

@@ -54,7 +54,7 @@ fn usage_comes_with_every_kind_of_end() {
         ("cancelled", "", "cancelled"),
     ] {
         let facts = stream(&[&[CREATED], TEXT, &[&ending(status, more)]]);
-        assert_eq!(facts.usage, Some(wanted_usage()), "{status}");
+        assert_eq!(facts.only_usage(), Some(wanted_usage()), "{status}");
         assert_eq!(facts.stop_reason.as_deref(), Some(reason));
         assert!(facts.complete);
         assert_eq!(facts.error.is_some(), status == "failed");
@@ -74,7 +74,7 @@ fn a_blocking_answer_has_its_usage_whatever_its_status() {
             200,
             &format!(r#"{{"id":"resp_1","status":"{status}","output":[{CALL}],"usage":{USAGE}}}"#),
         );
-        assert_eq!(facts.usage, Some(wanted_usage()));
+        assert_eq!(facts.only_usage(), Some(wanted_usage()));
         assert_tools(&facts, &[("call_1", "add", r#"{"a": 1}"#)]);
         assert_eq!(facts.stop_reason.as_deref(), Some(status));
         assert!(facts.complete);
@@ -84,7 +84,10 @@ fn a_blocking_answer_has_its_usage_whatever_its_status() {
         200,
         r#"{"id":"resp_1","status":"queued","background":true,"output":[],"usage":null}"#,
     );
-    assert_eq!((facts.usage, facts.stop_reason, facts.complete), (None, None, true));
+    assert_eq!(
+        (facts.only_usage(), facts.stop_reason, facts.complete),
+        (None, None, true)
+    );
 }
 
 /// One of each kind of output item that is recorded, and some that aren't.
@@ -162,7 +165,7 @@ fn every_kind_of_call_and_thought_is_recorded_once() {
 fn a_cut_stream_is_incomplete_and_known_by_its_id() {
     let facts = stream(&[&[CREATED], TEXT]);
     assert_eq!(
-        (facts.provider_response_id.as_str(), facts.usage, facts.complete),
+        (facts.provider_response_id.as_str(), facts.only_usage(), facts.complete),
         ("resp_1", None, false)
     );
 }
@@ -197,7 +200,7 @@ fn malformed_events_are_passed_over() {
     ]
     .concat();
     let facts = read_stream(Responses, &stream);
-    assert_eq!(facts.usage, Some(wanted_usage()));
+    assert_eq!(facts.only_usage(), Some(wanted_usage()));
     assert_tools(&facts, &[]);
 }
 
