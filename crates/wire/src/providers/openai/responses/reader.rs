@@ -2,6 +2,7 @@
 
 use super::items::Items;
 use crate::capture::Capture;
+use crate::format::ResponseFormat;
 use crate::json::counters::{Counters, openai_usage};
 use crate::json::{self, Raw, members};
 use crate::limits::PASSES;
