@@ -22,15 +22,15 @@ pub fn check_body(api: Api, body: &[u8]) {
             facts.complete || json::value(body).is_none_or(|value| !value.is_object()),
             "a whole object, and not complete"
         );
-    } else if let (Some(usage), Some(members)) = (&facts.usage, json::members(body)) {
+    } else if let (Some(usage), Some(members)) = (facts.usages.first(), json::members(body)) {
         // What was found at the end of a large answer is really there.
         let told = members
             .iter()
             .filter(|(name, _)| name == "usage")
             .map(|(_, text)| format!(r#"{{"usage":{text}}}"#));
         assert!(
-            told.map(|body| read(api, false, true, &[body.as_bytes()], 200).usage)
-                .any(|told| told.as_ref() == Some(usage)),
+            told.map(|body| read(api, false, true, &[body.as_bytes()], 200).usages)
+                .any(|told| told.first() == Some(usage)),
             "usage out of nowhere"
         );
     }

@@ -1,6 +1,6 @@
 //! How large what is recorded may be (`lychgate_wire::limits`, which are small in these builds).
 
-use lychgate_wire::limits::{ANSWER_CONTENT_BYTES, COUNTERS, CUT_MARK, ITEMS, MESSAGE_BYTES, NAME_BYTES, PROMPT_BYTES};
+use lychgate_wire::limits::{ANSWER_CONTENT_BYTES, COUNTERS, CUT_MARK, ITEMS, MESSAGE_BYTES, NAME_BYTES, PASSES, PROMPT_BYTES};
 use lychgate_wire::{RequestFacts, ResponseFacts};
 
 /// What is recorded of a request.
@@ -23,7 +23,9 @@ pub fn response(facts: &ResponseFacts) {
         assert!(!error.error_type.is_empty());
         at_most(&error.message, MESSAGE_BYTES);
     }
-    if let Some(usage) = &facts.usage {
+    name(&facts.served_model);
+    assert!(facts.usages.len() <= PASSES);
+    for usage in &facts.usages {
         let counts = [
             usage.input_tokens,
             usage.output_tokens,
@@ -35,7 +37,9 @@ pub fn response(facts: &ResponseFacts) {
         assert!(counts.iter().all(|count| *count >= 0));
         assert!(usage.extra.len() <= COUNTERS);
         assert!(usage.extra.keys().all(|name| name.len() <= 3 * NAME_BYTES));
-        assert_eq!(usage.provider_response_id, facts.provider_response_id);
+        assert!(usage.attributes.len() <= COUNTERS);
+        usage.attributes.values().for_each(|text| name(text));
+        name(&usage.provider_response_id);
     }
     assert!(facts.tool_usages.len() <= ITEMS && facts.model_thoughts.len() <= ITEMS);
     for tool in &facts.tool_usages {

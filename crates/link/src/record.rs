@@ -110,6 +110,7 @@ fn token_usage(usage: TokenUsage) -> wire::TokenUsage {
         reasoning_tokens: usage.reasoning_tokens,
         estimated: usage.estimated,
         extra: usage.extra.into_iter().collect(),
+        attributes: usage.attributes.into_iter().collect(),
     }
 }
 
@@ -221,6 +222,7 @@ fn read_token_usage(usage: wire::TokenUsage) -> TokenUsage {
         reasoning_tokens: usage.reasoning_tokens,
         estimated: usage.estimated,
         extra: usage.extra.into_iter().collect(),
+        attributes: usage.attributes.into_iter().collect(),
     }
 }
 

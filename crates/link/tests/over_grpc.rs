@@ -218,6 +218,7 @@ fn record(model: &str, prompt: &str) -> InterceptionRecord {
             reasoning_tokens: 6,
             estimated: true,
             extra: BTreeMap::from([("web_search_requests".into(), 1)]),
+            attributes: BTreeMap::from([("service_tier".into(), "priority".into())]),
         }],
         prompts: vec![Prompt {
             provider_response_id: "msg_1".into(),

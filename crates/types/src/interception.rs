@@ -43,8 +43,8 @@ text_enum! {
     }
 }
 
-/// Tokens of one upstream response. The kinds do not overlap: `input_tokens` leaves cached ones out.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+/// Tokens of one pass of a model. The kinds do not overlap: `input_tokens` leaves cached ones out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TokenUsage {
     /// The provider's id of the response; empty where it gave none.
     pub provider_response_id: String,
@@ -118,7 +118,7 @@ pub struct InterceptionRecord {
     pub api: Api,
     /// The model asked for; empty where the request named none.
     pub model: String,
-    /// The model that the last attempt asked for, where a route named another than the client did.
+    /// The model that served, where it is another than the one asked for: as the answer names it, else as a route did.
     pub served_model: Option<String>,
     /// Whether a stream was asked for.
     pub streaming: bool,
@@ -156,7 +156,7 @@ pub struct InterceptionRecord {
     pub time_to_first_byte_ms: Option<i64>,
     /// The gateway's own time before the request went upstream, in microseconds.
     pub overhead_us: i64,
-    /// One row per upstream response.
+    /// One row for each pass that is billed; as a rule an answer is one pass.
     pub token_usages: Vec<TokenUsage>,
     /// The user's words; at most one.
     pub prompts: Vec<Prompt>,

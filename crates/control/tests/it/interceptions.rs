@@ -58,6 +58,10 @@ pub(crate) fn record(db: &TestDb, token: &str) -> InterceptionRecord {
             reasoning_tokens: 6,
             estimated: false,
             extra: BTreeMap::from([("web_search_requests".to_owned(), 1)]),
+            attributes: BTreeMap::from([
+                ("cost".to_owned(), "0.0042".to_owned()),
+                ("service_tier".to_owned(), "priority".to_owned()),
+            ]),
         }],
         prompts: vec![Prompt {
             provider_response_id: response(),

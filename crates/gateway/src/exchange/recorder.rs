@@ -278,12 +278,18 @@ impl Open {
         }
         record.tool_usages = facts.tool_usages;
         record.model_thoughts = facts.model_thoughts;
-        let estimate = || TokenUsage {
-            provider_response_id: facts.provider_response_id.clone(),
+        let estimate = TokenUsage {
+            provider_response_id: facts.provider_response_id,
             estimated: true,
             ..TokenUsage::default()
         };
-        record.token_usages = facts.usage.or_else(|| has_cost.then(estimate)).into_iter().collect();
+        if !facts.served_model.is_empty() {
+            record.served_model = Some(facts.served_model).filter(|served| *served != record.model);
+        }
+        record.token_usages = facts.usages;
+        if record.token_usages.is_empty() && has_cost {
+            record.token_usages.push(estimate);
+        }
         counts.complete(&record, arrival.elapsed());
         slot.fill(record)
     }

@@ -346,7 +346,7 @@ pub struct Interception {
     pub tool_usages: ::prost::alloc::vec::Vec<ToolUsage>,
     #[prost(message, repeated, tag = "28")]
     pub model_thoughts: ::prost::alloc::vec::Vec<ModelThought>,
-    /// Where a route named another model than `model`, the client's.
+    /// Where another model than `model`, the client's, served.
     #[prost(string, optional, tag = "29")]
     pub served_model: ::core::option::Option<::prost::alloc::string::String>,
 }
@@ -376,6 +376,12 @@ pub struct TokenUsage {
     pub estimated: bool,
     #[prost(map = "string, int64", tag = "9")]
     pub extra: ::std::collections::HashMap<::prost::alloc::string::String, i64>,
+    /// What else decides the price, in the provider's words.
+    #[prost(map = "string, string", tag = "10")]
+    pub attributes: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Prompt {

@@ -123,6 +123,11 @@ const USAGE_COLUMNS: &[Field] = &[
     Field("output", "output_tokens"),
     Field("reasoning", "reasoning_tokens"),
     Field("estimated", "estimated"),
+    Field("model", "model"),
+    Field("tier", "service_tier"),
+    Field("speed", "speed"),
+    Field("geo", "inference_geo"),
+    Field("cost", "cost"),
 ];
 
 const TOOL_COLUMNS: &[Field] = &[
@@ -237,7 +242,7 @@ mod tests {
     fn a_record_shows_its_parts() {
         let answer = serde_json::json!({
             "id": "i", "user": { "username": "ada" },
-            "token_usages": [{ "provider_response_id": "r", "input_tokens": 7, "estimated": false }],
+            "token_usages": [{ "provider_response_id": "r", "input_tokens": 7, "estimated": false, "service_tier": "priority" }],
             "tool_usages": [{ "tool": "read", "tool_call_id": "t", "input": "{\"path\":\"a\\u001b\"}" }],
             "prompts": [{ "prompt": "hello\n\u{1b}[2J" }],
             "model_thoughts": [{ "source": "thinking", "content": "well" }],
@@ -245,6 +250,7 @@ mod tests {
         let text = page(&answer);
         for part in [
             "user              ada",
+            "priority",
             "prompt\nhello\n\\u{1b}[2J\n",
             "thought (thinking)\nwell\n",
             "tool calls\nTOOL",

@@ -26,7 +26,7 @@ pub struct InterceptionSummary {
     pub api: Api,
     /// The model asked for.
     pub model: String,
-    /// The model asked of the provider, where a route named another.
+    /// The model that served, where it is another than the one asked for.
     pub served_model: Option<String>,
     /// Whether a stream was asked for.
     pub streaming: bool,
@@ -100,7 +100,7 @@ pub struct TokenSums {
 pub struct InterceptionDetail {
     /// All but the lists.
     pub summary: InterceptionSummary,
-    /// One per upstream response.
+    /// One for each pass that is billed.
     pub token_usages: Vec<TokenUsage>,
     /// The user's words.
     pub prompts: Vec<Prompt>,

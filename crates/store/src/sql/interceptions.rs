@@ -66,7 +66,7 @@ super::statements! {
         "ORDER BY p.started_at DESC, p.id DESC");
     FIND = summaries!("i.id = $1", "");
     TOKEN_USAGES = "SELECT provider_response_id, input_tokens, output_tokens, cache_read_input_tokens, \
-         cache_write_input_tokens, cache_write_1h_input_tokens, reasoning_tokens, estimated, extra \
+         cache_write_input_tokens, cache_write_1h_input_tokens, reasoning_tokens, estimated, extra, attributes \
          FROM token_usages WHERE interception_id = $1 ORDER BY position";
     PROMPTS = "SELECT provider_response_id, prompt FROM prompts WHERE interception_id = $1 ORDER BY position";
     TOOL_USAGES = "SELECT provider_response_id, tool_call_id, tool, input FROM tool_usages \
@@ -172,6 +172,7 @@ pub(crate) async fn token_usages(conn: Conn<'_>, id: InterceptionId) -> Result<V
             reasoning_tokens: row.int("reasoning_tokens")?,
             estimated: row.bool("estimated")?,
             extra: row.counters("extra")?,
+            attributes: row.labels("attributes")?,
         })
     };
     conn.all(TOKEN_USAGES, args![id]).await?.iter().map(read).collect()

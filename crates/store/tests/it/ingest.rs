@@ -29,6 +29,7 @@ fn full(db: &TestDb, hash: SecretHash) -> InterceptionRecord {
         reasoning_tokens: 6,
         estimated: true,
         extra: BTreeMap::from([("audio_tokens".to_owned(), 7)]),
+        attributes: BTreeMap::from([("service_tier".to_owned(), "flex".to_owned())]),
     }];
     record.prompts = vec![Prompt {
         provider_response_id: response(),
@@ -167,6 +168,7 @@ both_engines! {
         (odd.started_at, odd.ended_at) = (Timestamp::from_micros(i64::MIN), Timestamp::from_micros(i64::MAX));
         let mut usage = odd.token_usages[0].clone();
         (usage.input_tokens, usage.output_tokens, usage.extra) = (i64::MAX, i64::MIN, BTreeMap::from([(nul(), i64::MAX)]));
+        usage.attributes = BTreeMap::from([(nul(), "é".repeat(9999))]);
         odd.token_usages = vec![usage; 3];
         (odd.prompts[0].prompt, odd.tool_usages[0].input, odd.model_thoughts[0].content) = (nul(), nul(), nul());
         (odd.tool_usages[1].tool_call_id, odd.tool_usages[1].tool) = ("t".repeat(9999), nul());
@@ -180,6 +182,7 @@ both_engines! {
         assert_eq!(found.summary.ended_at.to_string(), "9999-12-31T23:59:59.999999Z");
         assert_eq!((found.summary.tokens.input_tokens, found.summary.tokens.output_tokens), (3 << 50, 0));
         assert_eq!(found.token_usages[0].extra, BTreeMap::from([("a\u{fffd}b".to_owned(), i64::MAX)]));
+        assert_eq!(found.token_usages[0].attributes, BTreeMap::from([("a\u{fffd}b".to_owned(), "é".repeat(255))]));
         assert_eq!(found.tool_usages[1].tool_call_id.len(), 255);
         assert_eq!(db.store().interception_get(&people.owner.caller, plain.id).await.unwrap().prompts, plain.prompts);
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod get;
 pub(crate) mod list;
+mod usage;
 
 use crate::api::openapi::known_texts;
 use crate::api::routes::users::UserRef;
@@ -28,7 +29,7 @@ pub(crate) struct Interception {
     api: &'static str,
     /// The model asked for.
     model: String,
-    /// The model asked of the provider; null where it is the one asked for, no route having named another.
+    /// The model that served, as the answer names it, else as a route did; null where it is the one asked for.
     served_model: Option<String>,
     /// Whether a stream was asked for.
     streaming: bool,

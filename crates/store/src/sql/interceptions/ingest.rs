@@ -6,7 +6,7 @@ use crate::rows::interceptions::{Placed, ThreadLink};
 use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{GatewayKeyId, InterceptionId, ReplicaId, TokenId, UserId};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// A replica is not trusted with the size of what it sends: header-like texts end here, in characters.
 const HEADER: usize = 512;
@@ -42,7 +42,8 @@ const INTERCEPTIONS: Bulk = Bulk {
 };
 const TOKEN_USAGES: Bulk = Bulk {
     head: "INSERT INTO token_usages (interception_id, position, provider_response_id, input_tokens, output_tokens, \
-           cache_read_input_tokens, cache_write_input_tokens, cache_write_1h_input_tokens, reasoning_tokens, estimated, extra) ",
+           cache_read_input_tokens, cache_write_input_tokens, cache_write_1h_input_tokens, reasoning_tokens, estimated, extra, \
+           attributes) ",
     tail: "",
 };
 const PROMPTS: Bulk = Bulk {
@@ -169,6 +170,11 @@ pub(crate) async fn token_usages(conn: Conn<'_>, records: &[Placed<'_>]) -> Resu
                 .iter()
                 .take(COUNTERS)
                 .map(|(name, n)| (clean(cut(name, LABEL).to_owned()), *n));
+            let attributes = usage
+                .attributes
+                .iter()
+                .take(COUNTERS)
+                .map(|(name, text)| (clean(cut(name, LABEL).to_owned()), clean(cut(text, LABEL).to_owned())));
             args![
                 place.record.id,
                 position,
@@ -180,7 +186,8 @@ pub(crate) async fn token_usages(conn: Conn<'_>, records: &[Placed<'_>]) -> Resu
                 tokens(usage.cache_write_1h_input_tokens),
                 tokens(usage.reasoning_tokens),
                 usage.estimated,
-                extra.collect::<std::collections::BTreeMap<_, _>>(),
+                extra.collect::<BTreeMap<_, _>>(),
+                attributes.collect::<BTreeMap<_, _>>(),
             ]
         },
     );

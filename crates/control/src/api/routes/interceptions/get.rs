@@ -1,6 +1,7 @@
 //! `GET /api/v1/ai-gateway/interceptions/{id}`
 
 use super::Interception;
+use super::usage::TokenUsage;
 use crate::api::authenticate::Authenticated;
 use crate::api::error::{ApiError, about};
 use crate::api::extract::PathId;
@@ -11,16 +12,14 @@ use lychgate_store::InterceptionDetail as Stored;
 use lychgate_types::InterceptionId;
 use lychgate_types::interception as recorded;
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 /// An interception with all that was recorded of it.
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct InterceptionDetail {
     #[serde(flatten)]
     seen: Interception,
-    /// One per upstream response.
-    #[schema(value_type = Vec<TokenUsage>)]
-    token_usages: Vec<recorded::TokenUsage>,
+    /// One for each pass that is billed; as a rule an answer is one pass.
+    token_usages: Vec<TokenUsage>,
     /// The user's words; none with content capture off.
     #[schema(value_type = Vec<Prompt>)]
     prompts: Vec<recorded::Prompt>,
@@ -55,36 +54,11 @@ pub(crate) async fn interception_get(
     } = found;
     Ok(axum::Json(InterceptionDetail {
         seen: summary.into(),
-        token_usages,
+        token_usages: token_usages.into_iter().map(TokenUsage::from).collect(),
         prompts,
         tool_usages,
         model_thoughts,
     }))
-}
-
-/// Tokens of one upstream response. The kinds do not overlap.
-#[derive(utoipa::ToSchema)]
-#[expect(
-    dead_code,
-    reason = "describes lychgate_types::interception::TokenUsage, which knows nothing of HTTP"
-)]
-struct TokenUsage {
-    provider_response_id: String,
-    /// Neither read from nor written to a cache.
-    input_tokens: i64,
-    /// Reasoning included.
-    output_tokens: i64,
-    cache_read_input_tokens: i64,
-    /// For 5 minutes, or of unknown lifetime.
-    cache_write_input_tokens: i64,
-    /// For one hour.
-    cache_write_1h_input_tokens: i64,
-    /// Those of the output tokens.
-    reasoning_tokens: i64,
-    /// The final counts never came.
-    estimated: bool,
-    /// Further counters of the provider, by their own names.
-    extra: BTreeMap<String, i64>,
 }
 
 /// The user's own words.
