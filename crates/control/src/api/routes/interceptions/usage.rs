@@ -49,7 +49,10 @@ impl From<recorded::TokenUsage> for TokenUsage {
         let (model, service_tier, speed) = (attribute("model"), attribute("service_tier"), attribute("speed"));
         let (inference_geo, cost) = (attribute("inference_geo"), attribute("cost"));
         let counts = usage.extra.into_iter().map(|(name, n)| (name, Extra::Count(n)));
-        let words = usage.attributes.into_iter().map(|(name, text)| (name, Extra::Word(text)));
+        let words = usage
+            .attributes
+            .into_iter()
+            .map(|(name, text)| (name, Extra::Word(text)));
         Self {
             provider_response_id: usage.provider_response_id,
             input_tokens: usage.input_tokens,
