@@ -145,7 +145,7 @@ fn facts(record: &Value, names: &HashMap<String, &str>, sessions: &HashMap<Strin
     let usages = record["token_usages"].as_array().unwrap();
     assert!(usages.len() <= 1, "one row per answer: {record:#}");
     let usage = usages.first().map_or(Value::Null, |usage| {
-        let said = |value: &Value| *value != json!(0) && *value != json!(false) && *value != json!({});
+        let said = |value: &Value| ![json!(0), json!(false), json!({}), Value::Null].contains(value);
         let usage = usage.as_object().unwrap().iter().filter(|(_, value)| said(value));
         usage
             .map(|(name, value)| (name.clone(), value.clone()))

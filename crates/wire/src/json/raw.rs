@@ -1,6 +1,6 @@
 //! A JSON value as its own text, read as what it is wanted to be.
 
-use super::{Key, Members, object};
+use super::{Key, Latest, Members, object};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -98,6 +98,12 @@ impl<'de> Raw<'de> {
             // Valid, as above.
             let _ = json.deserialize_map(EachMemberVisitor(each));
         }
+    }
+
+    /// The last elements, if the value is an array.
+    pub(crate) fn latest(self) -> Latest<'de> {
+        // Valid, as above.
+        serde_json::from_str(self.json()).unwrap_or_default()
     }
 
     /// The last element, if the value is an array that has one.

@@ -117,12 +117,12 @@ fn prompts_and_threads() -> Vec<Row> {
     let last = |message: Value| json!({"messages": [{"role": "user", "content": "earlier"}, message]});
     let called = "parallel tool calls that start at index 1, several in one chunk";
     vec![
-        plain("the prompt is the last text part of a last message of the user's")
+        plain("the prompt is all text parts of the last message of the user's, line by line")
             .asks(last(json!({"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b 🏮"}, {"type": "image_url", "image_url": {"url": "u"}}]})))
-            .records(json!({"prompt": "b 🏮"})),
-        plain("no prompt where the last message is not the user's")
+            .records(json!({"prompt": "a\nb 🏮"})),
+        plain("the prompt is the user's though the system has the last word")
             .asks(last(json!({"role": "system", "content": "be brief"})))
-            .records(json!({"prompt": null})),
+            .records(json!({"prompt": "earlier"})),
         plain("a last tool message goes on with the thread of its call")
             .asks(last(json!({"role": "tool", "tool_call_id": "call_b", "content": "noon"})))
             .records(json!({"prompt": null, "parent": called, "root": called, "session": called})),
@@ -139,8 +139,10 @@ fn ends() -> Vec<Row> {
             "outcome": "failed", "stop_reason": null, "error_type": "server_error", "error_message": "It broke",
             "usage": {"provider_response_id": "chatcmpl-1", "estimated": true},
         })),
-        stream("a 200 that ends before its last event", &[HELLO, TEXT, STOP]).records(json!({
-            "outcome": "failed", "error_type": "server_error", "error_message": "the provider's answer ended before its last event",
+        stream("a 200 that ends without its last event, after the model has stopped", &[HELLO, TEXT, STOP])
+            .records(json!({"usage": {"provider_response_id": "chatcmpl-1", "estimated": true}})),
+        stream("a 200 that ends before its last event", &[HELLO, TEXT]).records(json!({
+            "outcome": "failed", "stop_reason": null, "error_type": "server_error", "error_message": "the provider's answer ended before its last event",
             "usage": {"provider_response_id": "chatcmpl-1", "estimated": true},
         })),
         stream("events that are not JSON, or odd", &[HELLO, r#"{"choices":[{"delta""#, "null", r#"{"choices":[3,{"delta":[]}]}"#, TEXT, STOP, USAGE, DONE]),

@@ -72,6 +72,7 @@ fn usages() -> Vec<Row> {
         stream("cache writes of five minutes and of one hour", &[&[&lifetimes], &TEXT, &[END, STOP]]).records(usage(&json!({
             "input_tokens": 25, "output_tokens": 15, "cache_read_input_tokens": 9000,
             "cache_write_input_tokens": 500, "cache_write_1h_input_tokens": 200,
+            "service_tier": "standard", "extra": {"service_tier": "standard"},
         }))),
         stream("cache writes of a lifetime that nobody names", &[&[&no_lifetimes], &TEXT, &[END, STOP]]).records(usage(
             &json!({"input_tokens": 25, "output_tokens": 15, "cache_read_input_tokens": 9000, "cache_write_input_tokens": 700}),
@@ -112,7 +113,7 @@ fn contents() -> Vec<Row> {
         )
         .records(json!({
             "stop_reason": "tool_use",
-            "tools": [["toolu_1", "get_weather", r#"{"city": "Sankt Pölten", "b":1.0}"#], ["toolu_2", "now", "{}"]],
+            "tools": [["toolu_1", "get_weather", r#"{"city": "Sankt Pölten", "b":1.0}"#], ["toolu_2", "now", "{}"], ["srvtoolu_1", "web_search", "{}"]],
         })),
         Row::blocking(
             Messages,
@@ -151,21 +152,22 @@ fn prompts_and_threads() -> Vec<Row> {
     let called = "parallel tool calls that start at index 1, their pieces mixed";
     let goes_on = json!({"prompt": null, "parent": called, "root": called, "session": called});
     vec![
-        plain("the prompt is the last text block of a last message of the user's")
-            .asks(last("user", &json!([{"type": "text", "text": "<reminder>"}, {"type": "text", "text": "Fix \"it\" 🏮"}, {"type": "image", "source": {}}])))
-            .records(json!({"prompt": "Fix \"it\" 🏮"})),
-        plain("no prompt where the last message is not the user's")
+        plain("the prompt is all text blocks of the last message of the user's, without the client's own reminders")
+            .asks(last("user", &json!([{"type": "text", "text": "<system-reminder>be brief</system-reminder>"}, {"type": "text", "text": "Please"}, {"type": "text", "text": "Fix \"it\" 🏮"}, {"type": "image", "source": {}}])))
+            .records(json!({"prompt": "Please\nFix \"it\" 🏮"})),
+        plain("the prompt is the user's though the beginning of the answer is given")
             .asks(last("assistant", &json!("{")))
-            .records(json!({"prompt": null})),
+            .records(json!({"prompt": "earlier"})),
         plain("a tool result goes on with the thread of its call")
             .asks(last("user", &json!([result("toolu_1")])))
             .records(goes_on.clone()),
         plain("of several tool results the last one names the thread")
             .asks(last("user", &json!([result("toolu_of_nobody"), result("toolu_2")])))
             .records(goes_on.clone()),
-        plain("tool results followed by text: a thread, and no prompt")
+        plain("tool results followed by text: a thread, and a prompt")
             .asks(last("user", &json!([result("toolu_1"), {"type": "text", "text": "and go on"}])))
-            .records(goes_on),
+            .records(goes_on)
+            .records(json!({"prompt": "and go on"})),
         plain("a tool result of a call that was never seen here")
             .asks(last("user", &json!([result("toolu_of_nobody")])))
             .records(json!({"prompt": null})),

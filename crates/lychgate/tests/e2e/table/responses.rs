@@ -145,9 +145,9 @@ fn prompts_and_threads() -> Vec<Row> {
         plain("the prompt is all text parts of a last item of the user's, line by line")
             .asks(json!({"input": [earlier, message("user", json!([{"type": "input_text", "text": "one"}, {"type": "input_image", "image_url": "u"}, {"type": "input_text", "text": "two"}]))]}))
             .records(json!({"prompt": "one\ntwo"})),
-        plain("no prompt where the last item is not the user's")
+        plain("the prompt is the user's though the developer has the last word")
             .asks(json!({"input": [earlier, message("developer", json!("be brief"))]}))
-            .records(json!({"prompt": null})),
+            .records(json!({"prompt": "earlier"})),
         plain("a function's output goes on with the thread of its call")
             .asks(json!({"input": [earlier, {"type": "function_call_output", "call_id": "call_1", "output": "7 degrees"}]}))
             .records(goes_on.clone()),

@@ -1,7 +1,7 @@
 //! What a Responses request says.
 
 use crate::capture::{clipped, joined, name};
-use crate::json::{self, Raw, members};
+use crate::json::{self, Latest, Raw, members};
 use crate::limits::{ITEMS, PROMPT_BYTES};
 use crate::{MalformedBody, RequestFacts};
 
@@ -29,8 +29,12 @@ members! {
 /// Reads a request's body.
 pub(super) fn read(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
     let request: Request<'_> = json::body(body)?;
-    let last: Item<'_> = request.input.last().object().unwrap_or_default();
-    let is_output = last.kind.text().is_some_and(|kind| kind.ends_with("_output"));
+    let items: Latest<'_> = request.input.latest();
+    // Clients put messages of the system and the developer behind the user's.
+    let last: Item<'_> = (items.newest_first())
+        .map(|item| item.object::<Item<'_>>().unwrap_or_default())
+        .find(|item| item.is_users() || item.is_output())
+        .unwrap_or_default();
     Ok(RequestFacts {
         model: request.model.name(),
         streaming: request.stream.is_true(),
@@ -40,14 +44,25 @@ pub(super) fn read(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
             .filter(|text| !text.is_empty())
             .map(|text| clipped(text, PROMPT_BYTES))
             .or_else(|| prompt(&last)),
-        thread_parent_tool_call_id: last.call_id.text().filter(|_| is_output).map(name),
+        thread_parent_tool_call_id: last.call_id.text().filter(|_| last.is_output()).map(name),
         ..RequestFacts::default()
     })
 }
 
+impl Item<'_> {
+    /// A message of the user's, which may leave its type out.
+    fn is_users(&self) -> bool {
+        self.role.is("user") && (!self.kind.is_some() || self.kind.is("message"))
+    }
+
+    /// What a tool answered.
+    fn is_output(&self) -> bool {
+        self.kind.text().is_some_and(|kind| kind.ends_with("_output"))
+    }
+}
+
 fn prompt(last: &Item<'_>) -> Option<String> {
-    // A message may leave its type out.
-    if !last.role.is("user") || (last.kind.is_some() && !last.kind.is("message")) {
+    if !last.is_users() {
         return None;
     }
     let mut texts: Vec<_> = last.content.text().into_iter().collect();

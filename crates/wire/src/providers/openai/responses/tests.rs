@@ -209,7 +209,7 @@ fn request(body: &str) -> RequestFacts {
 }
 
 #[test]
-fn the_prompt_is_the_input_or_all_text_of_a_last_user_item() {
+fn the_prompt_is_the_input_or_all_text_of_the_last_item_of_the_user() {
     let facts = request(r#"{"model":"gpt-5-codex","stream":true,"input":"Say \u0041"}"#);
     assert_eq!(
         (facts.model.as_str(), facts.streaming, facts.prompt.as_deref()),
@@ -219,25 +219,22 @@ fn the_prompt_is_the_input_or_all_text_of_a_last_user_item() {
         r#"{"input":[{"type":"message","role":"developer","content":"d"},{"type":"message","role":"user","content":[{"type":"input_text","text":"one"},{"type":"input_image","image_url":"u"},{"type":"input_text","text":"two"}]}]}"#,
     );
     assert_eq!(facts.prompt.as_deref(), Some("one\ntwo"));
-    assert_eq!(
-        request(r#"{"input":[{"role":"user","content":"Hi"}]}"#)
-            .prompt
-            .as_deref(),
-        Some("Hi")
-    );
-    for none in [
-        r#"{"input":[{"role":"user","content":"Hi"},{"type":"message","role":"assistant","content":"x"}]}"#,
-        r#"{"input":[]}"#,
-        r#"{"input":7}"#,
-        r#"{"conversation":"conv_1"}"#,
+    for behind in [
+        "",
+        r#",{"type":"message","role":"assistant","content":"x"}"#,
+        r#",{"role":"developer","content":"d"},7"#,
     ] {
+        let facts = request(&format!(r#"{{"input":[{{"role":"user","content":"Hi"}}{behind}]}}"#));
+        assert_eq!(facts.prompt.as_deref(), Some("Hi"), "{behind}");
+    }
+    for none in [r#"{"input":[]}"#, r#"{"input":7}"#, r#"{"conversation":"conv_1"}"#] {
         assert_eq!(request(none).prompt, None, "{none}");
     }
 }
 
 #[test]
 fn a_last_tool_output_names_the_thread() {
-    for kind in ["function_call_output", "custom_tool_call_output"] {
+    for kind in ["function_call_output", "custom_tool_call_output", "shell_call_output"] {
         let facts = request(&format!(
             r#"{{"input":[{{"type":"{kind}","call_id":"call_1","output":"1"}},{{"type":"{kind}","call_id":"call_2","output":"2"}}]}}"#
         ));
