@@ -105,13 +105,6 @@ impl<'de> Raw<'de> {
         // Valid, as above.
         serde_json::from_str(self.json()).unwrap_or_default()
     }
-
-    /// The last element, if the value is an array that has one.
-    pub(crate) fn last(self) -> Raw<'de> {
-        let mut last = Raw::default();
-        self.for_each(|element| last = element);
-        last
-    }
 }
 
 struct EachVisitor<F>(F);
