@@ -46,7 +46,7 @@ impl Iterator for Records {
             provider: "anthropic".into(),
             provider_type: ProviderType::Anthropic,
             api: Api::AnthropicMessages,
-            model: "claude-sonnet-4-5".into(),
+            model: "claude-sonnet-5".into(),
             served_model: None,
             streaming: true,
             client: "Claude Code".into(),

@@ -168,7 +168,7 @@ fn configuration() -> Configuration {
             model: "claude-*".into(),
             targets: vec![RouteTarget {
                 provider: ambient.new_id(),
-                model: Some("claude-sonnet-4-5".into()),
+                model: Some("claude-sonnet-5".into()),
                 weight: 3,
             }],
             fallbacks: vec![RouteTarget {

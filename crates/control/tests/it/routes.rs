@@ -51,7 +51,7 @@ both_engines! {
         let bench = start(db).await;
         let eu = provider_id(&bench, "eu").await;
         let body = json!({"name": "Sonnet", "provider": "claude", "model": "claude-sonnet-*",
-            "targets": [{"provider": "claude", "weight": 9}, {"provider": eu, "model": "claude-sonnet-4-5"}],
+            "targets": [{"provider": "claude", "weight": 9}, {"provider": eu, "model": "claude-sonnet-5"}],
             "fallbacks": [{"provider": "EU", "model": "claude-haiku-4-5"}]});
         let made = make(&bench, body).await;
         let ids = ["/id", "/provider/id", "/targets/0/provider/id", "/targets/1/provider/id", "/fallbacks/0/provider/id"];
@@ -85,7 +85,7 @@ both_engines! {
               "weight": 9
             },
             {
-              "model": "claude-sonnet-4-5",
+              "model": "claude-sonnet-5",
               "provider": {
                 "id": "[…]",
                 "name": "eu"
@@ -227,11 +227,11 @@ both_engines! {
         let off = replica.configuration().await;
         assert_eq!((off.routes.len(), off.version), (0, sent.version + 1), "only what is in force is sent");
         let mut models = Vec::new();
-        for (name, model) in [("all", "*"), ("short", "claude-*"), ("exact", "claude-sonnet-4-5"), ("long", "claude-sonnet-*")] {
+        for (name, model) in [("all", "*"), ("short", "claude-*"), ("exact", "claude-sonnet-5"), ("long", "claude-sonnet-*")] {
             make(&bench, route(name, model)).await;
             models = replica.configuration().await.routes.iter().map(|route| route.model.clone()).collect();
         }
-        assert_eq!(models, ["claude-sonnet-4-5", "claude-sonnet-*", "claude-*", "*"], "the first that fits counts");
+        assert_eq!(models, ["claude-sonnet-5", "claude-sonnet-*", "claude-*", "*"], "the first that fits counts");
         bench.delete(&bench.owner, &format!("{PATH}/exact")).await.expect(204);
         assert_eq!(replica.configuration().await.routes.len(), 3);
         bench.stop().await;

@@ -57,9 +57,9 @@ both_engines! {
     async fn a_route_from_its_making_to_its_end(db: TestDb) {
         let app = App::start(PROGRAM, Some(db.url())).await;
         let create = ["routes", "create", "Sonnet", "--provider", "anthropic", "--model", "claude-sonnet-*", "--target", "anthropic:9",
-            "--target", "anthropic=claude-sonnet-4-5", "--fallback", "anthropic=claude-haiku-4-5"];
+            "--target", "anthropic=claude-sonnet-5", "--fallback", "anthropic=claude-haiku-4-5"];
         let shown = app.cli_ok(&create).await;
-        assert_eq!(words(&shown, "targets"), ["targets", "anthropic:9,", "anthropic=claude-sonnet-4-5"]);
+        assert_eq!(words(&shown, "targets"), ["targets", "anthropic:9,", "anthropic=claude-sonnet-5"]);
         assert_eq!(app.cli_ok(&["routes", "show", "sonnet"]).await, shown);
         let list = app.cli_ok(&["routes", "list"]).await;
         assert_eq!(words(&list, "sonnet")[..3], ["sonnet", "anthropic", "claude-sonnet-*"]);

@@ -202,7 +202,7 @@ pub(crate) fn record(db: &TestDb, hash: SecretHash) -> InterceptionRecord {
         provider: "anthropic".into(),
         provider_type: ProviderType::Anthropic,
         api: Api::AnthropicMessages,
-        model: "claude-sonnet-4-5".into(),
+        model: "claude-sonnet-5".into(),
         streaming: false,
         client: "Claude Code".into(),
         user_agent: "claude-cli/2.0".into(),

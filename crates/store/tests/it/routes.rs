@@ -213,7 +213,7 @@ both_engines! {
         for (name, provider, model) in [
             ("all", "claude", "*"),
             ("short", "claude", "claude-*"),
-            ("exact", "claude", "claude-sonnet-4-5"),
+            ("exact", "claude", "claude-sonnet-5"),
             ("long", "claude", "claude-sonnet-*"),
             ("other", "openai", "gpt-*"),
             ("long-again", "claude", "claude-sonnet-*"),

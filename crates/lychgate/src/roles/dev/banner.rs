@@ -86,7 +86,7 @@ fn requests() -> Vec<Line> {
             "/ai/anthropic/v1/messages",
             "x-api-key: ",
             " -H 'anthropic-version: 2023-06-01'",
-            r#"{"model":"claude-sonnet-4-5","max_tokens":256,"messages":[{"role":"user","content":"What is a lychgate?"}]}"#,
+            r#"{"model":"claude-sonnet-5","max_tokens":256,"messages":[{"role":"user","content":"What is a lychgate?"}]}"#,
         ),
         (
             ["OpenAI Chat Completions", "OpenAI Chat Completions, streaming"],

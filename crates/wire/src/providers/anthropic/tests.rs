@@ -9,7 +9,7 @@ use crate::{RequestFacts, ResponseFacts};
 use lychgate_types::interception::{ThoughtSource, TokenUsage};
 use lychgate_types::provider::Api::AnthropicMessages;
 
-const START: &str = r#"{"type":"message_start","message":{"id":"msg_01","type":"message","role":"assistant","model":"claude-sonnet-4-5","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":25,"cache_creation_input_tokens":700,"cache_read_input_tokens":9000,"cache_creation":{"ephemeral_5m_input_tokens":500,"ephemeral_1h_input_tokens":200},"output_tokens":1,"service_tier":"standard"}}}"#;
+const START: &str = r#"{"type":"message_start","message":{"id":"msg_01","type":"message","role":"assistant","model":"claude-sonnet-5","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":25,"cache_creation_input_tokens":700,"cache_read_input_tokens":9000,"cache_creation":{"ephemeral_5m_input_tokens":500,"ephemeral_1h_input_tokens":200},"output_tokens":1,"service_tier":"standard"}}}"#;
 const TEXT: &[&str] = &[
     r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
     r#"{"type":"ping"}"#,
@@ -226,9 +226,9 @@ fn request(body: &str) -> RequestFacts {
 #[test]
 fn the_prompt_is_the_text_of_the_last_user_message() {
     let facts = request(
-        r#"{"model":"claude-sonnet-4-5","max_tokens":9,"stream":true,"messages":[{"role":"assistant","content":"x"},{"role":"user","content":[{"type":"text","text":"Fix it"},{"type":"image","source":{}},{"type":"text","text":"now"},{"type":"text","text":"<system-reminder>\nUse the tools.\n</system-reminder>\n"}]}]}"#,
+        r#"{"model":"claude-sonnet-5","max_tokens":9,"stream":true,"messages":[{"role":"assistant","content":"x"},{"role":"user","content":[{"type":"text","text":"Fix it"},{"type":"image","source":{}},{"type":"text","text":"now"},{"type":"text","text":"<system-reminder>\nUse the tools.\n</system-reminder>\n"}]}]}"#,
     );
-    assert_eq!((facts.model.as_str(), facts.streaming), ("claude-sonnet-4-5", true));
+    assert_eq!((facts.model.as_str(), facts.streaming), ("claude-sonnet-5", true));
     assert_eq!(facts.prompt.as_deref(), Some("Fix it\nnow"));
     assert_eq!(
         request(r#"{"messages":[{"role":"user","content":"Hi"}]}"#)

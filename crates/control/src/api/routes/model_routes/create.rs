@@ -18,7 +18,7 @@ use serde::Deserialize;
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"name": "sonnet", "provider": "claude", "model": "claude-sonnet-*", "targets": [{"provider": "claude", "weight": 9},
-    {"provider": "claude", "model": "claude-sonnet-4-5"}], "fallbacks": [{"provider": "claude", "model": "claude-haiku-4-5"}]}))]
+    {"provider": "claude", "model": "claude-sonnet-5"}], "fallbacks": [{"provider": "claude", "model": "claude-haiku-4-5"}]}))]
 pub(crate) struct RouteCreate {
     /// 1 to 64 characters: letters a to z, digits, and single dashes between them; kept in lower case.
     #[schema(min_length = 1, max_length = 64)]
