@@ -24,7 +24,7 @@ pub struct UserPrincipal {
     pub token_id: TokenId,
     /// The user's role.
     pub role: Role,
-    /// What the token narrows the role to.
+    /// The scopes of the token.
     pub scopes: Scopes,
 }
 

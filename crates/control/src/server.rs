@@ -56,7 +56,7 @@ pub enum StartError {
     #[error("the database can't be used")]
     Database(#[from] ConnectError),
     /// The database was sealed with another master key.
-    #[error("the master key does not fit the database: start with the key that it was first started with")]
+    #[error("the master key does not match the database: start with the key that it was created with")]
     WrongMasterKey,
     /// The database failed.
     #[error("the database failed")]

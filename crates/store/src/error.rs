@@ -51,7 +51,7 @@ pub struct Constraint {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuleBroken {
     /// Nobody would be left to run the deployment.
-    #[error("this is the last active owner: make another owner first")]
+    #[error("this is the last active owner: create another owner first")]
     LastOwner,
     /// A token can't make one that may do more than itself.
     #[error("a token can't be given scopes that the token in use does not have")]
@@ -60,7 +60,7 @@ pub enum RuleBroken {
     #[error("the user is suspended: activate the user first")]
     OwnerSuspended,
     /// The wanted list of provider keys names one that this provider does not have.
-    #[error("the list of keys names a key that this provider does not have: read the provider again")]
+    #[error("the provider has no key with one of the ids given: read the provider again")]
     NoSuchProviderKey,
     /// A provider that routes name can't go.
     #[error("these routes use the provider: {}; change or delete them first", some(.routes))]
@@ -69,15 +69,13 @@ pub enum RuleBroken {
         routes: Vec<String>,
     },
     /// A gateway key is not rotated again while the secret before still works.
-    #[error(
-        "the secret before the last rotation still works, until {until}: wait, or force it, which ends that secret now"
-    )]
+    #[error("the previous secret still works until {until}: wait, or use force, which stops it now")]
     RotationInGrace {
         /// When it ends by itself.
         until: Timestamp,
     },
     /// A gateway key can't serve what is not there.
-    #[error("the list of providers names some that are not there")]
+    #[error("some of the providers do not exist")]
     NoSuchProviders {
         /// Their places in the list, counted from 0.
         places: Vec<usize>,
@@ -147,7 +145,7 @@ pub enum RouteMisfitReason {
     #[error("no such provider")]
     Unknown,
     /// Requests for the one can't be sent to the other as they are.
-    #[error("speaks another wire format than the route's own provider")]
+    #[error("has a different wire format than the route's provider")]
     OtherWire,
 }
 

@@ -78,7 +78,7 @@ pub struct Prompt {
     pub prompt: String,
 }
 
-/// A tool that the model asked for.
+/// A tool call of the model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ToolUsage {
     /// The id of the response that asked for it.
@@ -91,7 +91,7 @@ pub struct ToolUsage {
     pub input: String,
 }
 
-/// What the model said to itself.
+/// A thought of the model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ModelThought {
     /// The text.
@@ -120,7 +120,7 @@ pub struct InterceptionRecord {
     pub model: String,
     /// The model that served, where it is another than the one asked for: as the answer names it, else as a route did.
     pub served_model: Option<String>,
-    /// Whether a stream was asked for.
+    /// Whether the client requested a stream.
     pub streaming: bool,
     /// The client program, from the client table; `Unknown` where it is none of them.
     pub client: String,
@@ -148,7 +148,7 @@ pub struct InterceptionRecord {
     pub error_message: Option<String>,
     /// The provider's request id header.
     pub provider_request_id: Option<String>,
-    /// Why the model stopped, in the provider's word.
+    /// Why the model stopped, as the provider reports it.
     pub stop_reason: Option<String>,
     /// Upstream attempts made, at least 1 when any was.
     pub attempts: u32,

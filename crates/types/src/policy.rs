@@ -87,14 +87,14 @@ macro_rules! settings {
 settings! {
     /// When an attempt that failed before its first byte went to the client is made again.
     RetryPolicy, RetryChange in "retry." {
-        /// Attempts on one provider, the first included; 1 switches retries off.
+        /// Attempts at one provider, including the first; 1 turns retries off.
         max_attempts = 3, 1..=10;
         /// Retries may make up this share of the provider's requests over the last ten seconds (at least ten retries are
         /// always allowed in that time), so that they can't multiply an outage.
         budget_percent = 20, 0..=100;
-        /// Longest wait before the first retry; it doubles with each further one. The wait is drawn anew each time.
+        /// Longest wait before the first retry; it doubles with each further retry. The actual wait is random up to that limit.
         base_delay_ms = 250, 1..=60_000;
-        /// Longest wait before any retry, a provider's own `Retry-After` included: what asks for more is not waited for.
+        /// Longest wait before any retry. If a provider's `Retry-After` is longer, there is no retry.
         max_delay_ms = 8_000, 1..=120_000;
     }
 }
@@ -102,13 +102,13 @@ settings! {
 settings! {
     /// Deadlines of one attempt, in milliseconds.
     Timeouts, TimeoutsChange in "timeouts." {
-        /// From the start of connecting to a usable connection, TLS included.
+        /// From the start of connecting to a usable connection, including TLS.
         connect_ms = 10_000, 1..=300_000;
-        /// From the request's last byte to the head of the answer.
+        /// From the last byte of the request to the response headers.
         headers_ms = 600_000, 1..=3_600_000;
-        /// Between two pieces of the answer's body.
+        /// Between two parts of the response body.
         idle_ms = 300_000, 1..=3_600_000;
-        /// For the whole answer, from the request's first byte to the answer's last.
+        /// For the whole exchange, from the first byte of the request to the last byte of the response.
         total_ms = 3_600_000, 1..=86_400_000;
     }
 }
@@ -116,13 +116,13 @@ settings! {
 settings! {
     /// When a circuit breaker opens, and for how long. There is one per provider, API, model and credential.
     BreakerPolicy, BreakerChange in "breaker." {
-        /// Failures within the window that open it; 0 switches it off.
+        /// Number of failures within the window that opens it; 0 turns it off.
         failures = 10, 0..=10_000;
         /// The window, in seconds.
         window_seconds = 30, 1..=3_600;
         /// How long it stays open before a few requests may try again, in seconds.
         open_seconds = 15, 1..=3_600;
-        /// How many requests may try at a time while it is half open.
+        /// How many requests are let through at a time while it is half open.
         half_open_requests = 1, 1..=100;
     }
 }

@@ -81,7 +81,10 @@ fn bearer(app: &App, parts: &Parts) -> Result<UserTokenSecret, ApiError> {
 fn refused(app: &App, reason: DenyReason) -> ApiError {
     let (why, detail) = match reason {
         DenyReason::Unknown => (AuthenticationFailure::Unknown, "no such token"),
-        DenyReason::Expired => (AuthenticationFailure::Expired, "the token has expired; make a new one"),
+        DenyReason::Expired => (
+            AuthenticationFailure::Expired,
+            "the token has expired; create a new one",
+        ),
         DenyReason::Revoked => (AuthenticationFailure::Revoked, "the token was revoked"),
         DenyReason::Suspended => (AuthenticationFailure::Suspended, "the user of this token is suspended"),
     };

@@ -17,12 +17,12 @@ use std::sync::Arc;
 /// What went wrong inside: for the log only.
 pub(crate) type Cause = Arc<dyn std::error::Error + Send + Sync>;
 
-/// One field of a request that does not fit.
+/// An invalid field of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub(crate) struct Validation {
-    /// Where: a path such as `keys[0].key`, or a query parameter's name. Empty for the body as a whole.
+    /// The field: a path such as `keys[0].key`, or the name of a query parameter. Empty if it is about the whole body.
     pub(crate) field: String,
-    /// What is wrong with it and what would be right.
+    /// What is wrong, and what would be right.
     pub(crate) detail: String,
 }
 
@@ -48,7 +48,7 @@ impl ApiError {
 
     /// 404 for a path that names one thing.
     pub(crate) fn not_found(noun: &str) -> Self {
-        let detail = format!("no such {noun}, or none that you may see");
+        let detail = format!("no such {noun}, or you may not see it");
         Self::new(ProblemCode::NotFound, detail)
     }
 
@@ -67,7 +67,7 @@ impl ApiError {
     fn database_unavailable() -> Self {
         Self::new(
             ProblemCode::DatabaseUnavailable,
-            "the database of the control plane does not answer; try again shortly",
+            "the control plane's database does not respond; try again shortly",
         )
     }
 
@@ -78,19 +78,19 @@ impl ApiError {
     }
 }
 
-const INTERNAL: &str = "something failed inside; the log of the control plane has more under this request id";
+const INTERNAL: &str = "internal error; the log of the control plane has details under this request id";
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Denied(Denial::Forbidden) => Self::new(
                 ProblemCode::Forbidden,
-                "your role, or the scopes of the token you used, do not allow this",
+                "your role, or the scopes of your token, do not allow this",
             ),
             StoreError::Denied(Denial::Hidden) | StoreError::NotFound => Self::not_found("thing"),
             StoreError::Conflict(constraint) if constraint.name.ends_with("name_idx") => Self::new(
                 ProblemCode::NameTaken,
-                "the name is taken already; names are compared in lower case",
+                "the name is already in use; names are compared in lower case",
             ),
             StoreError::Rule(rule) => rule_broken(rule),
             StoreError::Unavailable => Self::database_unavailable(),
@@ -164,25 +164,25 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// The body of every error answer (RFC 9457).
+/// The body of every error response (RFC 9457).
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Problem)]
 pub(crate) struct ProblemBody {
     /// `urn:lychgate:problem:` and the code.
     r#type: String,
-    /// The status in words.
+    /// The reason phrase of the status.
     title: String,
     /// The HTTP status.
     status: u16,
-    /// Stable: what programs should look at. docs/errors.md explains each.
+    /// Stable; meant for programs. docs/errors.md explains each.
     #[schema(schema_with = known_texts::<ProblemCode>)]
     code: ProblemCode,
-    /// For people: what went wrong and what to do.
+    /// What went wrong and what to do; meant for people.
     detail: String,
-    /// Names this request in the log; the same as the `x-request-id` header.
+    /// Identifies the request in the server's log; the same as the `x-request-id` header.
     #[schema(value_type = String, format = Uuid)]
     request_id: RequestId,
-    /// The fields that do not fit; left out where no field is to blame.
+    /// The invalid fields; left out if the error is not about a field.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     validations: Vec<Validation>,
 }
@@ -224,11 +224,11 @@ impl Problem {
         let (code, detail) = match status {
             StatusCode::NOT_FOUND => (
                 ProblemCode::UnknownPath,
-                "there is nothing at this path; GET /api/v1/openapi.json lists all",
+                "there is no such path; GET /api/v1/openapi.json lists all paths",
             ),
             StatusCode::METHOD_NOT_ALLOWED => (
                 ProblemCode::MethodNotAllowed,
-                "this path does not take this method; the Allow header lists those it takes",
+                "this path does not support this method; see the Allow header",
             ),
             status if status.is_server_error() => (ProblemCode::InternalError, INTERNAL),
             _ => (ProblemCode::BadRequest, "the request can't be read"),

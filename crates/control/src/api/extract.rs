@@ -1,4 +1,4 @@
-//! How requests are read: JSON bodies and query strings that name the field which does not fit.
+//! How requests are read: JSON bodies and query strings that name the field which is not valid.
 //!
 //! No message repeats what the caller sent as a value: a value may be a secret in the wrong place.
 
@@ -32,7 +32,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         let mut json = serde_json::Deserializer::from_slice(&body);
         let value = serde_path_to_error::deserialize(&mut json).map_err(misfit)?;
         json.end()
-            .map_err(|_| malformed("there is something after the end of the JSON value"))?;
+            .map_err(|_| malformed("there is more text after the end of the JSON value"))?;
         Ok(Self(value))
     }
 }
@@ -108,7 +108,7 @@ fn misfit(error: serde_path_to_error::Error<serde_json::Error>) -> ApiError {
     let (field, detail) = field_and_detail(path, message);
     ApiError::invalid(
         ProblemCode::InvalidRequest,
-        "a field of the body does not fit",
+        "a field of the body is not valid",
         vec![Validation { field, detail }],
     )
 }
@@ -143,7 +143,7 @@ fn field_and_detail(path: String, message: &str) -> (String, String) {
     } else if let Some((_, expected)) = message.rsplit_once(", expected ") {
         (path, format!("expected {expected}"))
     } else {
-        (path, "does not fit".to_owned())
+        (path, "is not valid".to_owned())
     }
 }
 
@@ -154,8 +154,8 @@ fn cut(name: &str) -> String {
 
 /// A query string. Parameters that `T` does not know, or that come twice, are errors.
 ///
-/// `T`'s fields are all `Option<String>`; what the texts mean is checked by the handler, so that one answer names every
-/// parameter that does not fit.
+/// `T`'s fields are all `Option<String>`; what the texts mean is checked by the handler, so that one answer names every parameter
+/// that is not valid.
 pub(crate) struct Query<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
@@ -172,7 +172,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
             };
             // Nothing that is looked for has any, and PostgreSQL takes no text with a NUL.
             if value.chars().any(char::is_control) {
-                return Err(wrong("must hold no control characters"));
+                return Err(wrong("must contain no control characters"));
             }
             if map.insert(name.to_string(), value.as_ref().into()).is_some() {
                 return Err(wrong("given twice"));
@@ -194,7 +194,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 fn query_error(validation: Validation) -> ApiError {
     ApiError::invalid(
         ProblemCode::InvalidRequest,
-        "a query parameter does not fit",
+        "a query parameter is not valid",
         vec![validation],
     )
 }
@@ -226,7 +226,7 @@ impl<S: Send + Sync, T: std::str::FromStr> FromRequestParts<S> for PathId<T> {
             let detail = "an id is a UUID such as 0192d3c4-5b6a-7c8d-9e0f-112233445566".to_owned();
             ApiError::invalid(
                 ProblemCode::InvalidId,
-                "the path does not hold an id",
+                "the id in the path is malformed",
                 vec![Validation {
                     field: "id".to_owned(),
                     detail,

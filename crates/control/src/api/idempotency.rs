@@ -59,9 +59,9 @@ impl IntoParams for IdempotencyKey {
             .name(HEADER)
             .parameter_in(ParameterIn::Header)
             .description(Some(
-                "A text of the caller's choice, visible ASCII characters without spaces. The same request under the same key \
-                 within an hour gets the same answer, secret included, and changes nothing; another request under it is refused \
-                 (422). Keys are separate for each user and operation.",
+                "Chosen by the caller: visible ASCII characters without spaces. Repeating the same request with the same key \
+                 within an hour returns the same response, including the secret, and changes nothing; a different request with \
+                 that key is refused (422). Keys are separate for each user and operation.",
             ))
             .schema(Some(text));
         vec![parameter.build()]

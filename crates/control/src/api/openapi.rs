@@ -10,7 +10,7 @@ use utoipa::{Modify, OpenApi};
 #[openapi(
     info(
         title = "Lychgate",
-        description = "The API of a Lychgate control plane. Every answer bears an `x-request-id`; errors are \
+        description = "The API of a Lychgate control plane. Every response has an `x-request-id` header; errors are \
                        `application/problem+json` with a stable `code`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
         version = env!("CARGO_PKG_VERSION"),
@@ -22,13 +22,13 @@ use utoipa::{Modify, OpenApi};
     tags(
         (name = "whoami", description = "Who the caller is."),
         (name = "users", description = "People and services with an account."),
-        (name = "tokens", description = "User tokens: what lets AI clients and API callers in."),
-        (name = "ai-gateway/keys", description = "Gateway keys: what lets replicas in."),
-        (name = "ai-gateway/replicas", description = "Replicas, whichever control plane they are attached to."),
+        (name = "tokens", description = "User tokens, which AI clients and API callers authenticate with."),
+        (name = "ai-gateway/keys", description = "Gateway keys, which replicas authenticate with."),
+        (name = "ai-gateway/replicas", description = "The replicas of all control planes."),
         (name = "ai-gateway/providers", description = "Upstreams and their sealed keys."),
         (name = "ai-gateway/routes", description = "Where requests for certain models go: weighted targets and fallbacks."),
-        (name = "ai-gateway/interceptions", description = "AI requests that the gateway saw."),
-        (name = "audit-entries", description = "Who did what, and who tried to."),
+        (name = "ai-gateway/interceptions", description = "AI requests through the gateway."),
+        (name = "audit-entries", description = "Who did what, including refused attempts."),
     ),
 )]
 struct Base;

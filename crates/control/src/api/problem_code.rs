@@ -9,7 +9,7 @@ use lychgate_telemetry::metrics::labels::AuthenticationFailure;
 lychgate_types::text_enum! {
     /// What programs look at in an error; never renamed.
     ProblemCode {
-        /// A header, parameter or field does not fit. `validations` lists each of them, with what would be right.
+        /// A header, parameter or field is not valid. `validations` lists each of them, with what would be right.
         InvalidRequest = "invalid_request",
         /// A name breaks the rules for names; `detail` tells them.
         InvalidName = "invalid_name",

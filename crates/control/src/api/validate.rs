@@ -7,7 +7,7 @@ use lychgate_types::{Name, NameError};
 use std::fmt::Display;
 use std::str::FromStr;
 
-/// Collects what does not fit.
+/// Collects what is not valid.
 #[derive(Default)]
 pub(crate) struct Validations {
     found: Vec<Validation>,
@@ -15,7 +15,7 @@ pub(crate) struct Validations {
 }
 
 impl Validations {
-    /// Notes that a field does not fit.
+    /// Notes that a field is not valid.
     pub(crate) fn add(&mut self, field: impl Into<String>, detail: impl Display) {
         self.found.push(Validation {
             field: field.into(),
@@ -56,10 +56,7 @@ impl Validations {
         let after = after.and_then(|text| match text.parse::<Cursor>() {
             Ok(cursor) => Some(cursor),
             Err(_) => {
-                self.add(
-                    "after",
-                    "not a cursor: give back the `next` of the page before, unchanged",
-                );
+                self.add("after", "not a cursor: use the `next` of the previous page, unchanged");
                 None
             }
         });
@@ -77,7 +74,7 @@ impl Validations {
             )),
             _ => Err(ApiError::invalid(
                 ProblemCode::InvalidRequest,
-                "the request does not fit; see validations",
+                "the request is invalid; see validations",
                 self.found,
             )),
         }

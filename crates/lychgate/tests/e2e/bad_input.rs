@@ -331,7 +331,7 @@ async fn commands_tell_what_is_wrong_with_their_server_or_token() {
     }
     app.cli_ok(&["keys", "create", "twice"]).await;
     let told = run(app.directory(), &["keys", "create", "TWICE"], &[url, owner]).await;
-    check(&told, 1, &["taken already"], &[]);
+    check(&told, 1, &["already in use"], &[]);
     let listed = app.cli_json(&["keys", "list"]).await;
     assert_eq!(
         listed["keys"].as_array().unwrap().len(),

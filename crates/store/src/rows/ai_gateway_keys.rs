@@ -19,11 +19,11 @@ pub struct GatewayKey {
     pub created_at: Timestamp,
     /// When a replica last authenticated with it; `None` until the first does.
     pub last_used_at: Option<Timestamp>,
-    /// The operator's own words.
+    /// A free text.
     pub description: Option<String>,
     /// When it expires; `None`: never.
     pub expires_at: Option<Timestamp>,
-    /// Who made it.
+    /// Who created it.
     pub created_by: Option<UserRef>,
     /// Since when it has been disabled; `None`: it is not.
     pub disabled_at: Option<Timestamp>,

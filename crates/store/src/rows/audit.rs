@@ -40,7 +40,7 @@ pub struct AuditEntry {
     pub actor_kind: ActorKind,
     /// The user's or gateway key's id; `None` for the control plane.
     pub actor_id: Option<Uuid>,
-    /// The user's or gateway key's name at that time.
+    /// The name of the user or gateway key at that time.
     pub actor_name: Option<String>,
     /// The token that the user acted by.
     pub actor_token_id: Option<TokenId>,
@@ -48,11 +48,11 @@ pub struct AuditEntry {
     pub action: String,
     /// For example `ai_gateway_key`.
     pub resource_type: Resource,
-    /// What it was done to.
+    /// The target of the action.
     pub target_id: Option<Uuid>,
-    /// That thing's name at that time.
+    /// Its name at that time.
     pub target_name: Option<String>,
-    /// That credential's public prefix.
+    /// The public prefix of that credential.
     pub target_prefix: Option<String>,
     /// What came of it.
     pub outcome: AuditOutcome,
@@ -88,7 +88,7 @@ pub struct AuditFilter {
     pub resource_type: Option<Resource>,
     /// Of this action.
     pub action: Option<String>,
-    /// By the actor of this id or name.
+    /// Only those of this actor, by id or name.
     pub actor: Option<String>,
     /// At or after.
     pub since: Option<Timestamp>,

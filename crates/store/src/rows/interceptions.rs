@@ -14,7 +14,7 @@ use uuid::Uuid;
 pub struct InterceptionSummary {
     /// Its id.
     pub id: InterceptionId,
-    /// Who sent it.
+    /// The user who sent the request.
     pub user: UserRef,
     /// With which token.
     pub token_id: TokenId,
@@ -24,11 +24,11 @@ pub struct InterceptionSummary {
     pub provider_type: ProviderType,
     /// The API spoken.
     pub api: Api,
-    /// The model asked for.
+    /// The requested model.
     pub model: String,
     /// The model that served, where it is another than the one asked for.
     pub served_model: Option<String>,
-    /// Whether a stream was asked for.
+    /// Whether the client requested a stream.
     pub streaming: bool,
     /// The client program.
     pub client: String,
@@ -36,9 +36,9 @@ pub struct InterceptionSummary {
     pub user_agent: String,
     /// The client's own session id.
     pub client_session_id: Option<String>,
-    /// Of the client's session, else of the thread, else its own.
+    /// The client's session; without one, the thread, or this interception.
     pub session_id: Uuid,
-    /// The interception whose tool call this one brings the result of.
+    /// The interception whose tool call this request returns the result of.
     pub thread_parent_id: Option<InterceptionId>,
     /// The first interception of the thread; `None` on the first itself.
     pub thread_root_id: Option<InterceptionId>,
@@ -66,11 +66,11 @@ pub struct InterceptionSummary {
     pub provider_request_id: Option<String>,
     /// Why the model stopped.
     pub stop_reason: Option<String>,
-    /// Upstream attempts made.
+    /// Number of attempts at providers.
     pub attempts: u32,
     /// In milliseconds.
     pub time_to_first_byte_ms: Option<i64>,
-    /// The gateway's own time, in microseconds.
+    /// Time that the gateway itself took, in microseconds.
     pub overhead_us: i64,
     /// Sums over its token usages.
     pub tokens: TokenSums,
@@ -81,7 +81,7 @@ pub struct InterceptionSummary {
 pub struct TokenSums {
     /// Neither read from nor written to a cache.
     pub input_tokens: i64,
-    /// Reasoning included.
+    /// Including reasoning.
     pub output_tokens: i64,
     /// Read from a cache.
     pub cache_read_input_tokens: i64,
@@ -104,9 +104,9 @@ pub struct InterceptionDetail {
     pub token_usages: Vec<TokenUsage>,
     /// The user's words.
     pub prompts: Vec<Prompt>,
-    /// Tool calls, in the answer's order.
+    /// Tool calls, in the order of the response.
     pub tool_usages: Vec<ToolUsage>,
-    /// Thoughts, in the answer's order.
+    /// Thoughts, in the order of the response.
     pub model_thoughts: Vec<ModelThought>,
 }
 
@@ -115,9 +115,9 @@ pub struct InterceptionDetail {
 pub struct InterceptionFilter {
     /// Of this user.
     pub user: Option<NameOrId<UserId>>,
-    /// To the provider of this name.
+    /// Only those to the provider with this name.
     pub provider: Option<String>,
-    /// For this model.
+    /// Only those for this model.
     pub model: Option<String>,
     /// From this client program.
     pub client: Option<String>,

@@ -16,7 +16,7 @@ pub struct Provider {
     pub provider_type: ProviderType,
     /// Absolute URL; checked by the caller.
     pub base_url: String,
-    /// Whether requests may go there.
+    /// Whether it is enabled.
     pub enabled: bool,
     /// Whether it may live on a loopback or private address.
     pub allow_private: bool,
@@ -61,7 +61,7 @@ pub struct ProviderInsert {
     pub provider_type: ProviderType,
     /// At most 2000 characters.
     pub base_url: String,
-    /// Whether requests may go there.
+    /// Whether it is enabled.
     pub enabled: bool,
     /// Whether it may live on a loopback or private address.
     pub allow_private: bool,
@@ -87,7 +87,7 @@ pub struct ProviderKeyInsert {
 pub struct ProviderPatch {
     /// A new base URL.
     pub base_url: Option<String>,
-    /// Whether requests may go there.
+    /// Whether it is enabled.
     pub enabled: Option<bool>,
     /// Whether it may live on a loopback or private address.
     pub allow_private: Option<bool>,

@@ -10,15 +10,15 @@ pub struct Route {
     pub id: RouteId,
     /// Lower case, unique.
     pub name: String,
-    /// The provider that clients address.
+    /// The provider in the request's path.
     pub provider: ProviderRef,
     /// The model asked for: its exact name, or a beginning followed by `*`.
     pub model: String,
     /// One of these is drawn by weight.
     pub targets: Vec<RouteTarget>,
-    /// Tried in this order when no target answered well.
+    /// Tried in this order if all targets fail.
     pub fallbacks: Vec<RouteTarget>,
-    /// Whether it is in force.
+    /// Whether it is enabled.
     pub enabled: bool,
     /// When it was made.
     pub created_at: Timestamp,
@@ -44,7 +44,7 @@ pub struct RouteInsert {
     pub id: RouteId,
     /// Stored in lower case; must keep the name rule.
     pub name: String,
-    /// Id or name of the provider that clients address.
+    /// Id or name of the provider in the request's path.
     pub provider: String,
     /// 1 to 256 characters; a star only at the end, which the caller checks.
     pub model: String,
@@ -52,7 +52,7 @@ pub struct RouteInsert {
     pub targets: Vec<TargetWanted>,
     /// How many there may be is checked by the caller.
     pub fallbacks: Vec<TargetWanted>,
-    /// Whether it is in force.
+    /// Whether it is enabled.
     pub enabled: bool,
 }
 
@@ -70,14 +70,14 @@ pub struct TargetWanted {
 /// What shall change; `None` leaves a field as it is. The rules are those of [`crate::RouteInsert`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RoutePatch {
-    /// Id or name of the provider that clients address.
+    /// Id or name of the provider in the request's path.
     pub provider: Option<String>,
-    /// The model asked for.
+    /// The requested model.
     pub model: Option<String>,
     /// The whole list.
     pub targets: Option<Vec<TargetWanted>>,
     /// The whole list.
     pub fallbacks: Option<Vec<TargetWanted>>,
-    /// Whether it is in force.
+    /// Whether it is enabled.
     pub enabled: Option<bool>,
 }

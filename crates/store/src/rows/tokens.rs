@@ -11,7 +11,7 @@ use lychgate_types::{Timestamp, TokenId, UserId};
 pub struct Token {
     /// Its id.
     pub id: TokenId,
-    /// Whose it is.
+    /// The user that it belongs to.
     pub user: UserRef,
     /// Lower case; need not be unique.
     pub name: String,
@@ -62,7 +62,7 @@ pub struct TokenFilter {
 pub struct TokenAuthentication {
     /// The token.
     pub token_id: TokenId,
-    /// Whose it is.
+    /// The user that it belongs to.
     pub user_id: UserId,
     /// The user's name.
     pub username: String,
@@ -70,7 +70,7 @@ pub struct TokenAuthentication {
     pub role: Role,
     /// Deleted users count as suspended.
     pub user_state: UserState,
-    /// What the token narrows the role to.
+    /// The scopes of the token.
     pub scopes: Scopes,
     /// From when on it does not work.
     pub expires_at: Option<Timestamp>,

@@ -12,12 +12,12 @@ use lychgate_types::{GatewayKeyId, InterceptionId, ReplicaId, Timestamp, TokenId
 use serde::Serialize;
 use uuid::Uuid;
 
-/// One AI request that the gateway saw.
+/// One AI request through the gateway.
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct Interception {
     #[schema(value_type = String, format = Uuid)]
     id: InterceptionId,
-    /// Who sent it.
+    /// The user who sent the request.
     user: UserRef,
     #[schema(value_type = String, format = Uuid)]
     token_id: TokenId,
@@ -27,20 +27,20 @@ pub(crate) struct Interception {
     provider_type: &'static str,
     #[schema(schema_with = known_texts::<Api>)]
     api: &'static str,
-    /// The model asked for.
+    /// The requested model.
     model: String,
     /// The model that served, as the answer names it, else as a route did; null where it is the one asked for.
     served_model: Option<String>,
-    /// Whether a stream was asked for.
+    /// Whether the client requested a stream.
     streaming: bool,
-    /// The client program; `Unknown` where it is none of those known.
+    /// The client program; `Unknown` if it was not recognised.
     client: String,
     user_agent: String,
     /// The client's own session id.
     client_session_id: Option<String>,
-    /// Of the client's session, else of the thread, else its own.
+    /// The client's session; without one, the thread, or this interception.
     session_id: Uuid,
-    /// The interception whose tool call this one brings the result of.
+    /// The interception whose tool call this request returns the result of.
     #[schema(value_type = Option<String>, format = Uuid)]
     thread_parent_id: Option<InterceptionId>,
     /// The first interception of the thread; null on the first itself.
@@ -50,7 +50,7 @@ pub(crate) struct Interception {
     credential_kind: &'static str,
     /// First and last four characters of a long credential.
     credential_hint: String,
-    /// The gateway key of the replica that saw it; null for the embedded gateway.
+    /// The gateway key of the replica that served it; null for the embedded gateway.
     #[schema(value_type = Option<String>, format = Uuid)]
     gateway_key_id: Option<GatewayKeyId>,
     #[schema(value_type = Option<String>, format = Uuid)]
@@ -61,17 +61,17 @@ pub(crate) struct Interception {
     ended_at: Timestamp,
     /// `completed`, `failed` or `client_aborted`.
     outcome: &'static str,
-    /// The provider's HTTP status; null where it did not answer.
+    /// The provider's HTTP status; null if it did not respond.
     upstream_status: Option<u16>,
     error_type: Option<String>,
     error_message: Option<String>,
     provider_request_id: Option<String>,
-    /// Why the model stopped, in the provider's word.
+    /// Why the model stopped, as the provider reports it.
     stop_reason: Option<String>,
-    /// Upstream attempts made.
+    /// Number of attempts at providers.
     attempts: u32,
     time_to_first_byte_ms: Option<i64>,
-    /// The gateway's own time, in microseconds.
+    /// Time that the gateway itself took, in microseconds.
     overhead_us: i64,
 }
 

@@ -24,39 +24,39 @@ pub(crate) struct Key {
     id: GatewayKeyId,
     /// Lower-case; follows the name rule.
     name: String,
-    /// The first 11 characters of the secret: public, to recognise it by.
+    /// The first 11 characters of the secret, which are public and identify it.
     key_prefix: String,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    /// To the minute; null until a replica first came in by it.
+    /// To the minute; null until a replica authenticates with it.
     #[schema(value_type = Option<String>, format = DateTime)]
     last_used_at: Option<Timestamp>,
-    /// Null where it does not expire.
+    /// Null if it does not expire.
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
-    /// Whether it lets in now and will not in 14 days.
+    /// Whether it is active and expires within 14 days.
     expires_soon: bool,
-    /// Who made it.
+    /// Who created it.
     created_by: Option<UserRef>,
     description: Option<String>,
     /// `active`, `expired` or `disabled`.
     state: &'static str,
-    /// When it got its present secret; null where that is its first.
+    /// When it was last rotated; null if it never was.
     #[schema(value_type = Option<String>, format = DateTime)]
     rotated_at: Option<Timestamp>,
-    /// Until when the secret before the present one lets in, too; null when it does not.
+    /// Until when the previous secret works, too; null if it no longer does.
     #[schema(value_type = Option<String>, format = DateTime)]
     previous_valid_until: Option<Timestamp>,
-    /// The providers that its replicas serve; null stands for all. One that was deleted is in no list any more.
+    /// The providers that its replicas serve; null means all. Deleted providers are left out.
     providers: Option<Vec<KeyProvider>>,
-    /// The networks that its replicas may come from; null stands for anywhere.
+    /// The networks that its replicas may connect from; null means anywhere.
     #[schema(value_type = Option<Vec<String>>)]
     allowed_cidrs: Option<Vec<Cidr>>,
-    /// How many replicas are attached by it, to whichever control plane.
+    /// How many replicas are attached with it, on all control planes.
     live_replicas: u64,
 }
 
-/// A provider as a gateway key names it.
+/// A provider, in a gateway key.
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct KeyProvider {
     #[schema(value_type = String, format = Uuid)]

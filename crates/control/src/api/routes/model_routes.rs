@@ -18,15 +18,15 @@ pub(crate) struct Route {
     id: RouteId,
     /// Follows the name rule.
     name: String,
-    /// The provider that clients address.
+    /// The provider in the request's path.
     provider: RouteProvider,
-    /// The model that clients ask for: its exact name, or a beginning followed by `*`.
+    /// The model that clients request: an exact name, or a prefix followed by `*`.
     model: String,
-    /// One of these is drawn by weight; the others are tried after it.
+    /// One of these is chosen at random by weight; the others are tried if it fails.
     targets: Vec<RouteTarget>,
-    /// Tried in this order when no target answered well.
+    /// Tried in this order if all targets fail.
     fallbacks: Vec<RouteFallback>,
-    /// Whether it is in force.
+    /// Whether it is enabled.
     enabled: bool,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -34,7 +34,7 @@ pub(crate) struct Route {
     updated_at: Timestamp,
 }
 
-/// A provider as a route names it.
+/// A provider, in a route.
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct RouteProvider {
     #[schema(value_type = String, format = Uuid)]
@@ -42,22 +42,22 @@ pub(crate) struct RouteProvider {
     name: String,
 }
 
-/// A place among the targets.
+/// A target.
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct RouteTarget {
     provider: RouteProvider,
-    /// The model to ask for there; null keeps the client's.
+    /// The model to request there; null means the client's.
     model: Option<String>,
     /// Its share among the targets.
     #[schema(minimum = 1, maximum = 1000)]
     weight: u32,
 }
 
-/// A place among the fallbacks.
+/// A fallback.
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct RouteFallback {
     provider: RouteProvider,
-    /// The model to ask for there; null keeps the client's.
+    /// The model to request there; null means the client's.
     model: Option<String>,
 }
 

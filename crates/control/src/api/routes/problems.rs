@@ -22,25 +22,25 @@ sets! {
     Always {
         "401": "No user token, or one that is malformed, unknown, expired, revoked, or of a suspended user. See `code`.",
         "403": "The caller's role, or the token's scopes, do not allow this.",
-        "500": "Something failed inside. The log has more under `request_id`.",
+        "500": "Internal error. The server's log has details under the `request_id`.",
     }
     /// Endpoints with a JSON body.
     BadBody {
-        "400": "The body is not JSON, or fields do not fit; see `validations`.",
+        "400": "The body is not JSON, or a field is invalid; see `validations`.",
         "413": "The body is larger than 1 MiB.",
         "415": "The body is not declared as `application/json`.",
     }
     /// Endpoints with query parameters.
     BadQuery {
-        "400": "Query parameters do not fit; see `validations`.",
+        "400": "A query parameter is invalid; see `validations`.",
     }
     /// Endpoints whose path takes an id and nothing else.
     BadId {
-        "400": "The path does not hold an id.",
+        "400": "The id in the path is malformed.",
     }
     /// Endpoints whose path names one thing.
     NotFound {
-        "404": "There is no such thing, or none that the caller may see.",
+        "404": "It does not exist, or the caller may not see it.",
     }
     /// Endpoints that could leave the deployment without an owner.
     LastOwner {
@@ -56,7 +56,7 @@ sets! {
     }
     /// Endpoints that give a gateway key another secret.
     RotationInGrace {
-        "409": "The secret before the present one still works; `detail` says until when. `force` rotates all the same.",
+        "409": "The previous secret is still in its grace period; `detail` says until when. `force` rotates anyway.",
     }
     /// Endpoints that take a provider away.
     ProviderInUse {
@@ -64,7 +64,7 @@ sets! {
     }
     /// Endpoints that give a name.
     NameTaken {
-        "409": "The name is taken.",
+        "409": "The name is already in use.",
     }
 }
 

@@ -15,7 +15,7 @@ use lychgate_types::provider::ProviderType;
 use lychgate_types::{ProviderId, ProviderKeyId, Timestamp};
 use serde::Serialize;
 
-/// A provider: an upstream and its keys, which are shown masked only.
+/// A provider: an upstream and its keys, which are only shown masked.
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct Provider {
     #[schema(value_type = String, format = Uuid)]
@@ -28,11 +28,11 @@ pub(crate) struct Provider {
     base_url: String,
     /// In the operator's order.
     keys: Vec<ProviderKey>,
-    /// Whether requests may go there.
+    /// Whether it is enabled.
     enabled: bool,
-    /// Whether it may live on a loopback, private or link-local address.
+    /// Whether it may have a loopback, private or link-local address.
     allow_private: bool,
-    /// How the gateway treats it, every setting shown.
+    /// How the gateway treats it, with all settings.
     #[schema(value_type = policy::Policy)]
     policy: ProviderPolicy,
     #[schema(value_type = String, format = DateTime)]
@@ -46,7 +46,7 @@ pub(crate) struct Provider {
 pub(crate) struct ProviderKey {
     #[schema(value_type = String, format = Uuid)]
     id: ProviderKeyId,
-    /// First and last four characters of a long key, else nothing of it.
+    /// The first and last four characters of a long key, nothing of a short one.
     masked: String,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,

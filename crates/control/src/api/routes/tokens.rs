@@ -14,13 +14,13 @@ use serde::Serialize;
 pub(crate) struct Token {
     #[schema(value_type = String, format = Uuid)]
     id: TokenId,
-    /// Whose it is.
+    /// The user that it belongs to.
     user: UserRef,
     /// What it is called.
     name: String,
-    /// The first 11 characters of the secret: public, to recognise it by.
+    /// The first 11 characters of the secret, which are public and identify it.
     token_prefix: String,
-    /// What it narrows its user's role to.
+    /// The scopes that limit the role of its user.
     scopes: Vec<String>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,

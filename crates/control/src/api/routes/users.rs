@@ -41,7 +41,7 @@ impl From<lychgate_store::User> for User {
     }
 }
 
-/// A user as other things name it.
+/// A user, in other resources.
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct UserRef {
     #[schema(value_type = String, format = Uuid)]

@@ -17,22 +17,22 @@ use uuid::Uuid;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct AuditEntryListQuery {
-    /// About this kind of thing, for example `ai_gateway_key`.
+    /// Only those about this type of resource, for example `ai_gateway_key`.
     resource_type: Option<String>,
-    /// Of this action, for example `create`.
+    /// Only those with this action, for example `create`.
     action: Option<String>,
-    /// By the actor of this id or name.
+    /// Only those of this actor, by id or name.
     actor: Option<String>,
-    /// At or after this time.
+    /// Only those at or after this time.
     #[param(value_type = Option<String>, format = DateTime)]
     since: Option<String>,
-    /// Before this time.
+    /// Only those before this time.
     #[param(value_type = Option<String>, format = DateTime)]
     until: Option<String>,
-    /// How many at most.
+    /// Maximum number of entries.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
     limit: Option<String>,
-    /// The `next` of the page before.
+    /// The `next` of the previous page.
     after: Option<String>,
 }
 
@@ -40,11 +40,11 @@ pub(crate) struct AuditEntryListQuery {
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct AuditEntryList {
     audit_entries: Vec<AuditEntry>,
-    /// Give it as `after` to get the next page; null on the last one.
+    /// Pass it as `after` to get the next page; null on the last page.
     next: Option<String>,
 }
 
-/// Somebody did something, or tried to.
+/// An action, or an attempt at one.
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct AuditEntry {
     #[schema(value_type = String, format = Uuid)]
@@ -56,17 +56,17 @@ pub(crate) struct AuditEntry {
     action: String,
     /// For example `ai_gateway_key`.
     resource_type: &'static str,
-    /// What it was done to.
+    /// The target of the action.
     target_id: Option<Uuid>,
-    /// That thing's name at that time.
+    /// Its name at that time.
     target_name: Option<String>,
-    /// That credential's public prefix.
+    /// The public prefix of that credential.
     target_prefix: Option<String>,
     /// `ok`, `denied` or `failed`.
     outcome: &'static str,
     /// More, in words.
     detail: Option<String>,
-    /// Null for work that no request caused.
+    /// Null for work that was not caused by a request.
     #[schema(value_type = Option<String>, format = Uuid)]
     request_id: Option<RequestId>,
 }
@@ -78,9 +78,9 @@ pub(crate) struct Actor {
     kind: &'static str,
     /// The user's or gateway key's id; null for the control plane.
     id: Option<Uuid>,
-    /// The user's or gateway key's name at that time.
+    /// The name of the user or gateway key at that time.
     name: Option<String>,
-    /// The token that a user acted by.
+    /// The token that the user authenticated with.
     #[schema(value_type = Option<String>, format = Uuid)]
     token_id: Option<TokenId>,
 }
@@ -108,7 +108,7 @@ impl From<lychgate_store::AuditEntry> for AuditEntry {
     }
 }
 
-/// Lists audit entries, the newest first.
+/// Lists audit entries, newest first.
 #[utoipa::path(get, path = "/audit-entries", operation_id = "audit_entry_list", tag = "audit-entries",
     params(AuditEntryListQuery),
     responses((status = 200, description = "One page of audit entries.", body = AuditEntryList), Always, BadQuery))]

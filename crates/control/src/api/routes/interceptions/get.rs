@@ -13,20 +13,20 @@ use lychgate_types::InterceptionId;
 use lychgate_types::interception as recorded;
 use serde::Serialize;
 
-/// An interception with all that was recorded of it.
+/// An interception with everything that was recorded.
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct InterceptionDetail {
     #[serde(flatten)]
     seen: Interception,
     /// One for each pass that is billed; as a rule an answer is one pass.
     token_usages: Vec<TokenUsage>,
-    /// The user's words; none with content capture off.
+    /// What the user wrote; empty if content is not captured.
     #[schema(value_type = Vec<Prompt>)]
     prompts: Vec<recorded::Prompt>,
-    /// Tool calls, in the answer's order.
+    /// Tool calls, in the order of the response.
     #[schema(value_type = Vec<ToolUsage>)]
     tool_usages: Vec<recorded::ToolUsage>,
-    /// Thoughts, in the answer's order.
+    /// Thoughts, in the order of the response.
     #[schema(value_type = Vec<ModelThought>)]
     model_thoughts: Vec<recorded::ModelThought>,
 }
@@ -61,7 +61,7 @@ pub(crate) async fn interception_get(
     }))
 }
 
-/// The user's own words.
+/// What the user wrote.
 #[derive(utoipa::ToSchema)]
 #[expect(dead_code, reason = "describes lychgate_types::interception::Prompt")]
 struct Prompt {
@@ -69,7 +69,7 @@ struct Prompt {
     prompt: String,
 }
 
-/// A tool that the model asked for.
+/// A tool call of the model.
 #[derive(utoipa::ToSchema)]
 #[expect(dead_code, reason = "describes lychgate_types::interception::ToolUsage")]
 struct ToolUsage {
@@ -80,7 +80,7 @@ struct ToolUsage {
     input: String,
 }
 
-/// What the model said to itself.
+/// A thought of the model.
 #[derive(utoipa::ToSchema)]
 #[expect(dead_code, reason = "describes lychgate_types::interception::ModelThought")]
 struct ModelThought {

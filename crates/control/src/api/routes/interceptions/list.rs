@@ -16,29 +16,29 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct InterceptionListQuery {
-    /// Of this user: id or username.
+    /// Only those of this user, by id or username.
     user: Option<String>,
-    /// To the provider of this name.
+    /// Only those to the provider with this name.
     provider: Option<String>,
-    /// For this model.
+    /// Only those for this model.
     model: Option<String>,
-    /// From this client program, for example `Claude Code`.
+    /// Only those from this client program, for example `Claude Code`.
     client: Option<String>,
-    /// Of this session: a `session_id`.
+    /// Only those of this session, by `session_id`.
     #[param(value_type = Option<String>, format = Uuid)]
     session: Option<String>,
-    /// That ended so: `completed`, `failed` or `client_aborted`.
+    /// Only those with this outcome: `completed`, `failed` or `client_aborted`.
     outcome: Option<String>,
-    /// That started at or after this time.
+    /// Only those that started at or after this time.
     #[param(value_type = Option<String>, format = DateTime)]
     since: Option<String>,
-    /// That started before this time.
+    /// Only those that started before this time.
     #[param(value_type = Option<String>, format = DateTime)]
     until: Option<String>,
-    /// How many at most.
+    /// Maximum number of entries.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
     limit: Option<String>,
-    /// The `next` of the page before.
+    /// The `next` of the previous page.
     after: Option<String>,
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct InterceptionListQuery {
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct InterceptionList {
     interceptions: Vec<InterceptionSummary>,
-    /// Give it as `after` to get the next page; null on the last one.
+    /// Pass it as `after` to get the next page; null on the last page.
     next: Option<String>,
 }
 
@@ -57,14 +57,14 @@ pub(crate) struct InterceptionSummary {
     seen: Interception,
     /// Neither read from nor written to a cache.
     input_tokens: i64,
-    /// Reasoning included.
+    /// Including reasoning.
     output_tokens: i64,
     cache_read_input_tokens: i64,
     cache_write_input_tokens: i64,
     cache_write_1h_input_tokens: i64,
-    /// Those of the output tokens.
+    /// Included in the output tokens.
     reasoning_tokens: i64,
-    /// Whether the final counts of any response never came.
+    /// Whether the final counts of some response are missing.
     estimated: bool,
 }
 
@@ -84,7 +84,7 @@ impl From<lychgate_store::InterceptionSummary> for InterceptionSummary {
     }
 }
 
-/// Lists interceptions, the newest first. Members see their own.
+/// Lists interceptions, newest first. Members see their own.
 #[utoipa::path(get, path = "/ai-gateway/interceptions", operation_id = "interception_list", tag = "ai-gateway/interceptions",
     params(InterceptionListQuery),
     responses((status = 200, description = "One page of interceptions.", body = InterceptionList), Always, BadQuery))]

@@ -10,16 +10,16 @@ pub(super) struct TokenUsage {
     provider_response_id: String,
     /// Neither read from nor written to a cache.
     input_tokens: i64,
-    /// Reasoning included.
+    /// Including reasoning.
     output_tokens: i64,
     cache_read_input_tokens: i64,
     /// For 5 minutes, or of unknown lifetime.
     cache_write_input_tokens: i64,
     /// For one hour.
     cache_write_1h_input_tokens: i64,
-    /// Those of the output tokens.
+    /// Included in the output tokens.
     reasoning_tokens: i64,
-    /// The final counts never came.
+    /// The final counts are missing.
     estimated: bool,
     /// The model of this pass, where the provider tells it pass by pass.
     model: Option<String>,

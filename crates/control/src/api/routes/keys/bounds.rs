@@ -8,12 +8,12 @@ const MAX_DESCRIPTION: usize = 500;
 const MAX_PROVIDERS: usize = 100;
 const MAX_CIDRS: usize = 64;
 
-/// The operator's own words.
+/// A free text.
 pub(super) fn check_description(validations: &mut Validations, text: &str) {
     if text.chars().count() > MAX_DESCRIPTION || text.chars().any(|c| c.is_control() && c != '\n') {
         validations.add(
             "description",
-            "must have at most 500 characters, and no control characters but line ends",
+            "must have at most 500 characters, and no control characters except line breaks",
         );
     }
 }
@@ -22,20 +22,14 @@ pub(super) fn check_description(validations: &mut Validations, text: &str) {
 pub(super) fn expires_at(validations: &mut Validations, app: &App, text: &str) -> Option<Timestamp> {
     let at = validations.parse::<Timestamp>("expires_at", Some(text))?;
     if at <= app.ambient.now() {
-        validations.add("expires_at", "lies in the past; to end it now, disable it");
+        validations.add("expires_at", "is in the past; to stop the key now, disable it");
     }
     Some(at)
 }
 
 /// Networks, each once.
 pub(super) fn allowed_cidrs(validations: &mut Validations, texts: &[String]) -> Vec<Cidr> {
-    check_count(
-        validations,
-        "allowed_cidrs",
-        texts,
-        MAX_CIDRS,
-        "null stands for anywhere",
-    );
+    check_count(validations, "allowed_cidrs", texts, MAX_CIDRS, "null means anywhere");
     let mut cidrs = Vec::with_capacity(texts.len().min(MAX_CIDRS));
     for (at, text) in texts.iter().enumerate() {
         let field = format!("allowed_cidrs[{at}]");

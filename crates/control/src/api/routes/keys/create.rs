@@ -16,24 +16,24 @@ use lychgate_store::{AiGatewayKeyInsert, GatewayKey, Operation};
 use lychgate_types::secret::GatewayKeySecret;
 use serde::{Deserialize, Serialize};
 
-/// A gateway key to make.
+/// A new gateway key.
 #[derive(Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"name": "edge-1", "description": "the first rack"}))]
 pub(crate) struct KeyCreate {
-    /// 1 to 64 characters: letters a to z, digits, and single dashes between them; kept in lower case.
+    /// 1 to 64 characters: letters a to z, digits, and single dashes between them; stored in lower case.
     #[schema(min_length = 1, max_length = 64)]
     name: String,
-    /// From then on it lets nobody in; it does not expire where left out.
+    /// When it expires and stops working. Default: never.
     #[schema(format = DateTime)]
     expires_at: Option<String>,
-    /// The operator's own words.
+    /// A free text.
     #[schema(max_length = 500)]
     description: Option<String>,
-    /// Ids or names of the providers that its replicas serve; all where left out.
+    /// Ids or names of the providers that its replicas serve. Default: all.
     #[schema(min_items = 1, max_items = 100)]
     providers: Option<Vec<String>>,
-    /// The networks that its replicas may come from, as addresses or in CIDR notation; anywhere where left out.
+    /// The networks that its replicas may connect from, as addresses or in CIDR notation. Default: anywhere.
     #[schema(min_items = 1, max_items = 64)]
     allowed_cidrs: Option<Vec<String>>,
 }
@@ -47,7 +47,7 @@ pub(crate) struct KeyCreated {
     key: String,
 }
 
-/// Makes a gateway key.
+/// Creates a gateway key.
 #[utoipa::path(post, path = "/ai-gateway/keys", operation_id = "ai_gateway_key_create", tag = "ai-gateway/keys",
     params(IdempotencyKey), request_body = KeyCreate,
     responses((status = 201, description = "The new key with its secret.", body = KeyCreated),

@@ -9,7 +9,7 @@ use crate::state::App;
 use axum::extract::State;
 use http::StatusCode;
 
-/// Deletes a gateway key. The live links of its replicas are closed within a second, on every control plane.
+/// Deletes a gateway key. All control planes close the connections of its replicas within a second.
 #[utoipa::path(delete, path = "/ai-gateway/keys/{key}", operation_id = "ai_gateway_key_delete", tag = "ai-gateway/keys",
     params(("key" = String, Path, description = "Id or name.")),
     responses((status = 204, description = "Deleted."), Always, NotFound))]

@@ -15,7 +15,8 @@ use serde::Serialize;
 pub(crate) struct KeyDetail {
     #[serde(flatten)]
     key_data: Key,
-    /// Those that are attached, to whichever control plane, or lost; in the order of their coming, 200 at most.
+    /// Those that are attached to any control plane, and those that are lost, in the order in which they first attached; at most
+    /// 200.
     replicas: Vec<Replica>,
 }
 

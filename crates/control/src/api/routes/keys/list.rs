@@ -18,10 +18,10 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct KeyListQuery {
     /// Only those with this text in their name.
     q: Option<String>,
-    /// How many at most.
+    /// Maximum number of entries.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
     limit: Option<String>,
-    /// The `next` of the page before.
+    /// The `next` of the previous page.
     after: Option<String>,
 }
 
@@ -29,11 +29,11 @@ pub(crate) struct KeyListQuery {
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct KeyList {
     keys: Vec<Key>,
-    /// Give it as `after` to get the next page; null on the last one.
+    /// Pass it as `after` to get the next page; null on the last page.
     next: Option<String>,
 }
 
-/// Lists gateway keys, the oldest first.
+/// Lists gateway keys, oldest first.
 #[utoipa::path(get, path = "/ai-gateway/keys", operation_id = "ai_gateway_key_list", tag = "ai-gateway/keys",
     params(KeyListQuery),
     responses((status = 200, description = "One page of gateway keys.", body = KeyList), Always, BadQuery))]

@@ -21,15 +21,15 @@ use std::time::Duration;
 const DEFAULT_GRACE_SECONDS: u32 = 24 * 60 * 60;
 const MAX_GRACE_SECONDS: u32 = 30 * 24 * 60 * 60;
 
-/// How to rotate.
+/// Options of the rotation.
 #[derive(Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schema(example = json!({"grace_seconds": 3600}))]
 pub(crate) struct KeyRotate {
-    /// How long the present secret goes on working beside the new one; 0: it stops at once.
+    /// How long the old secret keeps working; 0 stops it at once.
     #[schema(default = 86400, maximum = 2_592_000)]
     grace_seconds: u32,
-    /// Rotate though the secret before the present one still works; that one stops at once.
+    /// Rotate even if the previous secret is still in its grace period; that one stops working at once.
     #[schema(default = false)]
     force: bool,
 }
@@ -54,8 +54,8 @@ pub(crate) struct KeyRotated {
 
 /// Gives a gateway key a new secret.
 ///
-/// The present one goes on working until `previous_valid_until`, so that replicas can be given the new one without a pause.
-/// Until then the key is not rotated again, except by force: at most two secrets work at a time.
+/// The old secret keeps working until `previous_valid_until`, so that replicas can change to the new one without downtime. Until
+/// then, another rotation needs `force`: at most two secrets work at a time.
 #[utoipa::path(post, path = "/ai-gateway/keys/{key}/rotate", operation_id = "ai_gateway_key_rotate", tag = "ai-gateway/keys",
     params(("key" = String, Path, description = "Id or name."), IdempotencyKey), request_body = Option<KeyRotate>,
     responses((status = 200, description = "The key with its new secret.", body = KeyRotated),

@@ -13,26 +13,26 @@ use lychgate_authz::Action;
 use lychgate_store::GatewayKeyPatch;
 use serde::Deserialize;
 
-/// What to change; fields that are left out stay as they are.
+/// The changes; fields that are left out stay as they are.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"disabled": true}))]
 pub(crate) struct KeyUpdate {
-    /// The operator's own words; null takes them away.
+    /// A free text; null removes it.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, max_length = 500)]
     description: Option<Option<String>>,
-    /// From then on it lets nobody in; null: it does not expire.
+    /// When it expires and stops working; null means never.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Option<String>>,
-    /// Whether it lets nobody in from now on. Its replicas take no request until it is enabled again.
+    /// Whether it is disabled. Its replicas accept no requests until it is enabled again.
     disabled: Option<bool>,
-    /// Ids or names of the providers that its replicas serve; null: all.
+    /// Ids or names of the providers that its replicas serve; null means all.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<Vec<String>>, min_items = 1, max_items = 100)]
     providers: Option<Option<Vec<String>>>,
-    /// The networks that its replicas may come from, as addresses or in CIDR notation; null: anywhere.
+    /// The networks that its replicas may connect from, as addresses or in CIDR notation; null means anywhere.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<Vec<String>>, min_items = 1, max_items = 64)]
     allowed_cidrs: Option<Option<Vec<String>>>,
@@ -40,7 +40,7 @@ pub(crate) struct KeyUpdate {
 
 /// Changes a gateway key.
 ///
-/// What its replicas may not do any more they stop doing before the answer is sent; on other control planes within a second.
+/// Replicas attached to this control plane apply the change before the response is sent, all others within a second.
 #[utoipa::path(patch, path = "/ai-gateway/keys/{key}", operation_id = "ai_gateway_key_update", tag = "ai-gateway/keys",
     params(("key" = String, Path, description = "Id or name.")), request_body = KeyUpdate,
     responses((status = 200, description = "The key as it is now.", body = Key), Always, BadBody, NotFound))]

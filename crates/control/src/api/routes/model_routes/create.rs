@@ -14,33 +14,33 @@ use http::StatusCode;
 use lychgate_store::RouteInsert;
 use serde::Deserialize;
 
-/// A route to make.
+/// A new route.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"name": "sonnet", "provider": "claude", "model": "claude-sonnet-*", "targets": [{"provider": "claude", "weight": 9},
     {"provider": "claude", "model": "claude-sonnet-5"}], "fallbacks": [{"provider": "claude", "model": "claude-haiku-4-5"}]}))]
 pub(crate) struct RouteCreate {
-    /// 1 to 64 characters: letters a to z, digits, and single dashes between them; kept in lower case.
+    /// 1 to 64 characters: letters a to z, digits, and single dashes between them; stored in lower case.
     #[schema(min_length = 1, max_length = 64)]
     name: String,
-    /// Id or name of the provider that clients address.
+    /// Id or name of the provider in the request's path.
     provider: String,
-    /// The model that clients ask for: its exact name, or a beginning followed by `*`. An exact name goes before a beginning, a
-    /// longer beginning before a shorter, and of two routes for the same the older one counts.
+    /// The model that clients request: an exact name, or a prefix followed by `*`. An exact name has precedence over a prefix, a
+    /// longer prefix over a shorter one, and the older of two routes for the same.
     #[schema(min_length = 1, max_length = 256)]
     model: String,
-    /// One of these is drawn by weight; the others are tried after it.
+    /// One of these is chosen at random by weight; the others are tried if it fails.
     #[schema(min_items = 1, max_items = 16)]
     targets: Vec<RouteTargetWanted>,
-    /// Tried in this order when no target answered well.
+    /// Tried in this order if all targets fail.
     #[serde(default)]
     #[schema(max_items = 16)]
     fallbacks: Vec<RouteFallbackWanted>,
-    /// Whether it is in force; true where left out.
+    /// Whether it is enabled. Default: true.
     enabled: Option<bool>,
 }
 
-/// Makes a route. All replicas know it before the answer is sent.
+/// Creates a route. Replicas get it within a second.
 #[utoipa::path(post, path = "/ai-gateway/routes", operation_id = "route_create", tag = "ai-gateway/routes",
     request_body = RouteCreate,
     responses((status = 201, description = "The new route.", body = Route), Always, BadBody, NameTaken))]

@@ -9,7 +9,7 @@ use crate::state::App;
 use axum::extract::State;
 use http::StatusCode;
 
-/// Deletes a route. All replicas know before the answer is sent.
+/// Deletes a route. Replicas get the change within a second.
 #[utoipa::path(delete, path = "/ai-gateway/routes/{route}", operation_id = "route_delete", tag = "ai-gateway/routes",
     params(("route" = String, Path, description = "Id or name.")),
     responses((status = 204, description = "Deleted."), Always, NotFound))]

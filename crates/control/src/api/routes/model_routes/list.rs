@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct RouteListQuery {
-    /// How many at most.
+    /// Maximum number of entries.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
     limit: Option<String>,
-    /// The `next` of the page before.
+    /// The `next` of the previous page.
     after: Option<String>,
 }
 
@@ -26,11 +26,11 @@ pub(crate) struct RouteListQuery {
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct RouteList {
     routes: Vec<Route>,
-    /// Give it as `after` to get the next page; null on the last one.
+    /// Pass it as `after` to get the next page; null on the last page.
     next: Option<String>,
 }
 
-/// Lists routes, the oldest first.
+/// Lists routes, oldest first.
 #[utoipa::path(get, path = "/ai-gateway/routes", operation_id = "route_list", tag = "ai-gateway/routes",
     params(RouteListQuery),
     responses((status = 200, description = "One page of routes.", body = RouteList), Always, BadQuery))]

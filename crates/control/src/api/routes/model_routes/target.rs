@@ -7,27 +7,27 @@ use serde::Deserialize;
 /// So many targets, and so many fallbacks, a route may have.
 const MAX: usize = 16;
 
-/// A place to draw by weight.
+/// A target, chosen by weight.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RouteTargetWanted {
-    /// Id or name of a provider of the same wire format as the route's own.
+    /// Id or name of a provider with the same wire format as the route's provider.
     provider: String,
-    /// The model to ask for there; the client's where left out.
+    /// The model to request there. Default: the client's.
     #[schema(min_length = 1, max_length = 256)]
     model: Option<String>,
-    /// Its share among the targets; 1 where left out.
+    /// Its share among the targets. Default: 1.
     #[schema(minimum = 1, maximum = 1000, default = 1)]
     weight: Option<u32>,
 }
 
-/// A place to try when no target answered well.
+/// A fallback, tried if all targets fail.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RouteFallbackWanted {
-    /// Id or name of a provider of the same wire format as the route's own.
+    /// Id or name of a provider with the same wire format as the route's provider.
     provider: String,
-    /// The model to ask for there; the client's where left out.
+    /// The model to request there. Default: the client's.
     #[schema(min_length = 1, max_length = 256)]
     model: Option<String>,
 }
@@ -38,7 +38,7 @@ pub(super) fn check_pattern(validations: &mut Validations, pattern: &str) {
     if pattern.strip_suffix('*').unwrap_or(pattern).contains('*') {
         validations.add(
             "model",
-            "takes a star only at its end: an exact model, or a beginning and *",
+            "may have a * only at its end: write an exact model, or a prefix followed by *",
         );
     }
 }
@@ -56,7 +56,7 @@ fn check_model(validations: &mut Validations, field: &str, model: Option<&str>) 
     let Some(model) = model else { return };
     check_text(validations, field, model);
     if model.contains('*') {
-        validations.add(field, "must be one model's name, without a star");
+        validations.add(field, "must be the name of one model, without *");
     }
 }
 

@@ -13,25 +13,25 @@ use axum::extract::State;
 use lychgate_store::RoutePatch;
 use serde::Deserialize;
 
-/// What to change; fields that are left out stay as they are.
+/// The changes; fields that are left out stay as they are.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"enabled": false}))]
 pub(crate) struct RouteUpdate {
-    /// Id or name of the provider that clients address.
+    /// Id or name of the provider in the request's path.
     provider: Option<String>,
     #[schema(min_length = 1, max_length = 256)]
     model: Option<String>,
-    /// The whole list as it shall be.
+    /// The new list.
     #[schema(min_items = 1, max_items = 16)]
     targets: Option<Vec<RouteTargetWanted>>,
-    /// The whole list as it shall be.
+    /// The new list.
     #[schema(max_items = 16)]
     fallbacks: Option<Vec<RouteFallbackWanted>>,
     enabled: Option<bool>,
 }
 
-/// Changes a route. All replicas know before the answer is sent.
+/// Changes a route. Replicas get the change within a second.
 #[utoipa::path(patch, path = "/ai-gateway/routes/{route}", operation_id = "route_update", tag = "ai-gateway/routes",
     params(("route" = String, Path, description = "Id or name.")), request_body = RouteUpdate,
     responses((status = 200, description = "The route as it is now.", body = Route), Always, BadBody, NotFound))]

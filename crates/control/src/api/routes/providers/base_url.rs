@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use url::{Host, Url};
 
 const FORM: &str = "must be an absolute http or https URL such as https://api.example.com/v1";
-const HTTPS: &str = "must be https: provider keys go there; plain http needs allow_private";
+const HTTPS: &str = "must be https, because provider keys are sent there; plain http needs allow_private";
 const PRIVATE: &str = "names a loopback, private, link-local or metadata address, which needs allow_private";
 
 /// Checks a base URL and gives it its one form: without a slash at its end.
@@ -20,7 +20,7 @@ pub(super) fn parse(text: &str, allow_private: bool) -> Result<String, &'static 
         _ => return Err(FORM),
     };
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("must not hold credentials: provider keys have a place of their own");
+        return Err("must not contain credentials; use the provider's keys");
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err("must have no query and no fragment");

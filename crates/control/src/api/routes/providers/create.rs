@@ -17,34 +17,34 @@ use lychgate_types::policy::PolicyChange;
 use lychgate_types::provider::ProviderType;
 use serde::Deserialize;
 
-/// A provider to make.
+/// A new provider.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"name": "anthropic", "type": "anthropic", "keys": ["sk-ant-example"]}))]
 pub(crate) struct ProviderCreate {
-    /// 1 to 64 characters: letters a to z, digits, and single dashes between them; kept in lower case.
+    /// 1 to 64 characters: letters a to z, digits, and single dashes between them; stored in lower case.
     #[schema(min_length = 1, max_length = 64)]
     name: String,
     #[schema(schema_with = known_texts::<ProviderType>)]
     r#type: String,
-    /// Absolute https URL; http and private addresses only with `allow_private`. The type's public one where left out;
-    /// types that have none need it.
+    /// Absolute https URL; http and private addresses only with `allow_private`. Default: the public URL of the type; types without
+    /// one require it.
     #[schema(format = "uri")]
     base_url: Option<String>,
-    /// The keys, at most 16. They are kept sealed and never shown again.
+    /// The keys, at most 16. They are stored encrypted and never shown again.
     #[serde(default)]
     #[schema(value_type = Vec<String>, max_items = 16)]
     keys: Vec<SecretText>,
-    /// Whether requests may go there; true where left out.
+    /// Whether it is enabled. Default: true.
     enabled: Option<bool>,
-    /// Whether it may live on a loopback, private or link-local address, and be spoken to by http; false where left out.
+    /// Whether it may have a loopback, private or link-local address and use plain http. Default: false.
     allow_private: Option<bool>,
     /// Settings that differ from the defaults.
     #[schema(value_type = Option<policy::Policy>)]
     policy: Option<PolicyChange>,
 }
 
-/// Makes a provider. All replicas know it before the answer is sent.
+/// Creates a provider. Replicas get it within a second.
 #[utoipa::path(post, path = "/ai-gateway/providers", operation_id = "provider_create", tag = "ai-gateway/providers",
     request_body = ProviderCreate,
     responses((status = 201, description = "The new provider.", body = Provider), Always, BadBody, NameTaken))]
@@ -62,8 +62,8 @@ pub(crate) async fn provider_create(
         (Some(text), _) | (None, Some(Some(text))) => {
             validations.check("base_url", base_url::parse(text, allow_private))
         }
-        (None, Some(None)) => validations.check("base_url", Err("is needed for this type of provider")),
-        // The type itself is what does not fit.
+        (None, Some(None)) => validations.check("base_url", Err("is required for this type of provider")),
+        // Only the type is invalid.
         (None, None) => None,
     };
     secret::check_count(&mut validations, body.keys.len());

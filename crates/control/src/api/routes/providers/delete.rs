@@ -9,8 +9,8 @@ use crate::state::App;
 use axum::extract::State;
 use http::StatusCode;
 
-/// Deletes a provider and its keys. All replicas know before the answer is sent; what was recorded stays. A provider that a route names can't be
-/// deleted.
+/// Deletes a provider and its keys. Replicas get the change within a second; interceptions stay. A provider that a route names
+/// can't be deleted.
 #[utoipa::path(delete, path = "/ai-gateway/providers/{provider}", operation_id = "provider_delete", tag = "ai-gateway/providers",
     params(("provider" = String, Path, description = "Id or name.")),
     responses((status = 204, description = "Deleted."), Always, NotFound, ProviderInUse))]

@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ProviderListQuery {
-    /// How many at most.
+    /// Maximum number of entries.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
     limit: Option<String>,
-    /// The `next` of the page before.
+    /// The `next` of the previous page.
     after: Option<String>,
 }
 
@@ -26,11 +26,11 @@ pub(crate) struct ProviderListQuery {
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct ProviderList {
     providers: Vec<Provider>,
-    /// Give it as `after` to get the next page; null on the last one.
+    /// Pass it as `after` to get the next page; null on the last page.
     next: Option<String>,
 }
 
-/// Lists providers, the oldest first.
+/// Lists providers, oldest first.
 #[utoipa::path(get, path = "/ai-gateway/providers", operation_id = "provider_list", tag = "ai-gateway/providers",
     params(ProviderListQuery),
     responses((status = 200, description = "One page of providers.", body = ProviderList), Always, BadQuery))]

@@ -34,12 +34,12 @@ impl PartialSchema for Policy {
             .schema_type(Type::Boolean)
             .default(Some(ProviderPolicy::default().http2.into()))
             .description(Some(
-                "Whether HTTP/2 is spoken where the provider offers it. One HTTP/2 connection bounds the number of concurrent streams.",
+                "Whether to use HTTP/2 if the provider supports it. An HTTP/2 connection limits the number of concurrent streams.",
             ));
         group("")
             .property(
                 "retry",
-                group("retry.").description(Some("When a failed attempt is made again.")),
+                group("retry.").description(Some("When a failed attempt is retried.")),
             )
             .property(
                 "timeouts",

@@ -17,7 +17,7 @@ use lychgate_types::policy::PolicyChange;
 use serde::Deserialize;
 use std::collections::HashSet;
 
-/// What to change; fields that are left out stay as they are.
+/// The changes; fields that are left out stay as they are.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"enabled": false}))]
@@ -26,19 +26,19 @@ pub(crate) struct ProviderUpdate {
     base_url: Option<String>,
     enabled: Option<bool>,
     allow_private: Option<bool>,
-    /// Single settings; those that are left out stay as they are.
+    /// The settings to change; those that are left out stay as they are.
     #[schema(value_type = Option<policy::Policy>)]
     policy: Option<PolicyChange>,
-    /// The whole list as it shall be: what it leaves out is deleted.
+    /// The new list; keys that it leaves out are deleted.
     #[schema(max_items = 16)]
     keys: Option<Vec<KeyWanted>>,
 }
 
-/// A key to keep (`id`) or to add (`key`): one of the two.
+/// A key to keep (`id`) or a new one (`key`); exactly one of the two.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KeyWanted {
-    /// A key that the provider has.
+    /// An existing key of the provider.
     #[schema(format = Uuid)]
     id: Option<String>,
     /// A new key.
@@ -46,7 +46,7 @@ pub(crate) struct KeyWanted {
     key: Option<SecretText>,
 }
 
-/// Changes a provider. All replicas know before the answer is sent.
+/// Changes a provider. Replicas get the change within a second.
 #[utoipa::path(patch, path = "/ai-gateway/providers/{provider}", operation_id = "provider_update", tag = "ai-gateway/providers",
     params(("provider" = String, Path, description = "Id or name.")), request_body = ProviderUpdate,
     responses((status = 200, description = "The provider as it is now.", body = Provider), Always, BadBody, NotFound))]
@@ -102,7 +102,7 @@ fn check_address(
         (Some(text), _) => validations.check("base_url", base_url::parse(text, allow_private)),
         (None, Some(false)) => {
             if let Err(detail) = base_url::parse(&known.base_url, false) {
-                validations.add("allow_private", format!("can't be taken away: the base URL {detail}"));
+                validations.add("allow_private", format!("can't be withdrawn: the base URL {detail}"));
             }
             None
         }

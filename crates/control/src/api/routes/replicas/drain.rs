@@ -10,13 +10,13 @@ use crate::state::App;
 use axum::extract::State;
 use lychgate_types::ReplicaId;
 
-/// Tells a replica to take no new requests, whichever control plane it is attached to.
+/// Drains a replica: it accepts no new requests. It may be attached to any control plane.
 ///
-/// It finishes what it is serving, delivers its records and stays attached, until its process is ended: then nothing is in
-/// flight or undelivered. Doing it again changes nothing. There is no way back but to start the replica anew.
+/// It finishes requests in flight, delivers its records and stays attached until its process is stopped. Draining it again changes
+/// nothing. Only a restart of the replica ends the drain.
 #[utoipa::path(post, path = "/ai-gateway/replicas/{id}/drain", operation_id = "replica_drain", tag = "ai-gateway/replicas",
     params(("id" = String, Path, format = Uuid, description = "Id of the replica.")),
-    responses((status = 200, description = "The replica as it was last heard.", body = Replica), Always, BadId, NotFound))]
+    responses((status = 200, description = "The replica, as of its last heartbeat.", body = Replica), Always, BadId, NotFound))]
 pub(crate) async fn replica_drain(
     State(app): State<App>,
     Authenticated { caller, .. }: Authenticated,

@@ -16,14 +16,14 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ReplicaListQuery {
-    /// That came in by this gateway key: id or name.
+    /// Only those that authenticated with this gateway key, by id or name.
     key: Option<String>,
-    /// In this state: `attached`, `draining`, `detached` or `lost`.
+    /// Only those in this state: `attached`, `draining`, `detached` or `lost`.
     state: Option<String>,
-    /// How many at most.
+    /// Maximum number of entries.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
     limit: Option<String>,
-    /// The `next` of the page before.
+    /// The `next` of the previous page.
     after: Option<String>,
 }
 
@@ -31,11 +31,11 @@ pub(crate) struct ReplicaListQuery {
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct ReplicaList {
     replicas: Vec<Replica>,
-    /// Give it as `after` to get the next page; null on the last one.
+    /// Pass it as `after` to get the next page; null on the last page.
     next: Option<String>,
 }
 
-/// Lists the replicas of all control planes, those that came first, first. One that is gone is listed for a week.
+/// Lists the replicas of all control planes, in the order in which they first attached. One that is gone is listed for a week.
 #[utoipa::path(get, path = "/ai-gateway/replicas", operation_id = "replica_list", tag = "ai-gateway/replicas",
     params(ReplicaListQuery),
     responses((status = 200, description = "One page of replicas.", body = ReplicaList), Always, BadQuery))]

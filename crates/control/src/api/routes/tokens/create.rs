@@ -23,20 +23,20 @@ const DAY_SECONDS: u64 = 24 * 60 * 60;
 const DEFAULT_LIFETIME_SECONDS: u64 = 90 * DAY_SECONDS;
 const MAX_LIFETIME_SECONDS: u64 = 365 * DAY_SECONDS;
 
-/// A token to make.
+/// A new token.
 #[derive(Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"name": "laptop", "scopes": ["ai_request:create"], "lifetime_seconds": 86400}))]
 pub(crate) struct TokenCreate {
-    /// Whose: id or username; the caller's own where left out.
+    /// Id or username of the user that it is for. Default: the caller.
     user: Option<String>,
-    /// 1 to 64 characters: letters a to z, digits, and single dashes between them; kept in lower case.
+    /// 1 to 64 characters: letters a to z, digits, and single dashes between them; stored in lower case.
     #[schema(min_length = 1, max_length = 64)]
     name: String,
-    /// What it narrows its user's role to; `["*"]`, which is everything the role allows, where left out. A token can't make
-    /// a wider one than itself.
+    /// The scopes that limit the role of its user. Default: `["*"]`, all that the role allows. A token can't create one with more
+    /// rights than itself.
     scopes: Option<Vec<String>>,
-    /// How long it is good; 90 days where left out.
+    /// How long it is valid. Default: 90 days.
     #[schema(minimum = 1, maximum = 31_536_000)]
     lifetime_seconds: Option<u64>,
 }
@@ -50,7 +50,7 @@ pub(crate) struct TokenCreated {
     token: String,
 }
 
-/// Makes a token: for oneself, or, as an owner, for anybody.
+/// Creates a token for oneself or, as an owner, for any user.
 #[utoipa::path(post, path = "/tokens", operation_id = "token_create", tag = "tokens",
     params(IdempotencyKey), request_body = TokenCreate,
     responses((status = 201, description = "The new token with its secret.", body = TokenCreated),
@@ -112,7 +112,7 @@ async fn create(
 fn scopes(validations: &mut Validations, texts: Option<&[String]>) -> Option<Scopes> {
     let Some(texts) = texts else { return Some(Scopes::all()) };
     if texts.is_empty() {
-        validations.add("scopes", "must name one scope at least, or be left out");
+        validations.add("scopes", "must have at least one scope, or be left out");
     }
     for (at, text) in texts.iter().enumerate() {
         validations.parse::<lychgate_authz::Scope>(&format!("scopes[{at}]"), Some(text));

@@ -16,12 +16,12 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct TokenListQuery {
-    /// Only those of this user: id or username.
+    /// Only those of this user, by id or username.
     user: Option<String>,
-    /// How many at most.
+    /// Maximum number of entries.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
     limit: Option<String>,
-    /// The `next` of the page before.
+    /// The `next` of the previous page.
     after: Option<String>,
 }
 
@@ -29,11 +29,11 @@ pub(crate) struct TokenListQuery {
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct TokenList {
     tokens: Vec<Token>,
-    /// Give it as `after` to get the next page; null on the last one.
+    /// Pass it as `after` to get the next page; null on the last page.
     next: Option<String>,
 }
 
-/// Lists tokens, the oldest first. Members see their own.
+/// Lists tokens, oldest first. Members see their own.
 #[utoipa::path(get, path = "/tokens", operation_id = "token_list", tag = "tokens", params(TokenListQuery),
     responses((status = 200, description = "One page of tokens.", body = TokenList), Always, BadQuery))]
 pub(crate) async fn token_list(

@@ -13,19 +13,19 @@ use lychgate_authz::Role;
 use lychgate_store::UserInsert;
 use serde::Deserialize;
 
-/// A user to make.
+/// A new user.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"username": "ada", "role": "member"}))]
 pub(crate) struct UserCreate {
-    /// 1 to 64 characters: letters a to z, digits, and single dashes between them; kept in lower case.
+    /// 1 to 64 characters: letters a to z, digits, and single dashes between them; stored in lower case.
     #[schema(min_length = 1, max_length = 64)]
     username: String,
     /// `owner`, `auditor` or `member`.
     role: String,
 }
 
-/// Makes a user.
+/// Creates a user.
 #[utoipa::path(post, path = "/users", operation_id = "user_create", tag = "users", request_body = UserCreate,
     responses((status = 201, description = "The new user.", body = User), Always, BadBody, NameTaken))]
 pub(crate) async fn user_create(

@@ -9,7 +9,7 @@ use crate::state::App;
 use axum::extract::State;
 use http::StatusCode;
 
-/// Deletes a user. Their tokens stop working at once; their usage stays recorded; the username becomes available again.
+/// Deletes a user. Their tokens stop working at once, their interceptions stay, and the username becomes available again.
 #[utoipa::path(delete, path = "/users/{user}", operation_id = "user_delete", tag = "users",
     params(("user" = String, Path, description = "Id or username.")),
     responses((status = 204, description = "Deleted."), Always, NotFound, LastOwner))]

@@ -18,10 +18,10 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct UserListQuery {
     /// Only those with this text in their username.
     q: Option<String>,
-    /// How many at most.
+    /// Maximum number of entries.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
     limit: Option<String>,
-    /// The `next` of the page before.
+    /// The `next` of the previous page.
     after: Option<String>,
 }
 
@@ -29,11 +29,11 @@ pub(crate) struct UserListQuery {
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct UserList {
     users: Vec<User>,
-    /// Give it as `after` to get the next page; null on the last one.
+    /// Pass it as `after` to get the next page; null on the last page.
     next: Option<String>,
 }
 
-/// Lists users, the oldest first. Members see themselves.
+/// Lists users, oldest first. Members see themselves.
 #[utoipa::path(get, path = "/users", operation_id = "user_list", tag = "users", params(UserListQuery),
     responses((status = 200, description = "One page of users.", body = UserList), Always, BadQuery))]
 pub(crate) async fn user_list(

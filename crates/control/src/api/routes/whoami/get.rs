@@ -18,13 +18,13 @@ pub(crate) struct Whoami {
     role: &'static str,
     #[schema(value_type = String, format = Uuid)]
     token_id: TokenId,
-    /// What the token narrows the role to.
+    /// The scopes of the token.
     scopes: Vec<String>,
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
 }
 
-/// Shows who the caller is. Needs the scope `user:read`, as any look at a user does.
+/// Shows who the caller is. Needs the scope `user:read`, like every request that shows a user.
 #[utoipa::path(get, path = "/whoami", operation_id = "whoami_get", tag = "whoami",
     responses((status = 200, description = "The caller.", body = Whoami), Always))]
 pub(crate) async fn whoami_get(
