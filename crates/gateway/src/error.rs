@@ -62,6 +62,14 @@ impl Refusal {
         }
     }
 
+    /// 429 with `Retry-After`.
+    pub(crate) fn too_many(reason: Refused, message: impl Into<Cow<'static, str>>, retry_after_seconds: u32) -> Self {
+        Self {
+            extra: Extra::RetryAfter(retry_after_seconds),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, reason, message)
+        }
+    }
+
     /// 405; `allow` lists the allowed methods.
     pub(crate) fn method(allow: &'static str) -> Self {
         let message = format!("this path takes {allow} only");

@@ -21,6 +21,7 @@ mod selector;
 mod tee;
 mod upstream_request;
 
+use crate::auth::places::Source;
 use crate::error::Refusal;
 use crate::shared::Shared;
 use crate::spool::Slot;
@@ -47,8 +48,9 @@ pub(crate) async fn relay(
     entered: Entered,
     arrival: Arrival,
     request: Request<Body>,
+    source: Source,
 ) -> Result<Response<Body>, Refusal> {
-    let received = admit::receive(entered.guard.shared(), &entered.provider, request).await?;
+    let received = admit::receive(&entered, request, source).await?;
     match Started::new(entered, arrival, received)? {
         Started::Recorded(exchange) => exchange.run().await,
         Started::Unrecorded(relaying) => relaying.await,
@@ -86,23 +88,33 @@ struct Exchange {
 impl Exchange {
     fn new(entered: Entered, arrival: Arrival, received: Received, api: Api, slot: Slot) -> Result<Box<Self>, Refusal> {
         let Entered {
-            guard,
+            shared,
             provider,
             capture_content,
         } = entered;
         let credential_kind = received.admission.credential_kind();
         let Received {
             head,
-            admission: Admission { token, own, tail, .. },
+            admission:
+                Admission {
+                    token,
+                    own,
+                    tail,
+                    guard,
+                    ..
+                },
             body,
             waited,
         } = received;
-        let shared = Arc::clone(guard.shared());
-        let facts = lychgate_wire::read_request(api, &body)
+        let facts = lychgate_wire::read_request(api, &body.bytes)
             .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, Refused::BodyUnreadable, error.to_string()))?;
-        let asked = lychgate_wire::ask_for_usage(api, &facts, &body);
+        let asked = lychgate_wire::ask_for_usage(api, &facts, &body.bytes);
         let filter = asked.is_some().then(UsageChunkFilter::default);
-        let body = asked.map_or(body, From::from);
+        let mut body = body;
+        if let Some(asked) = asked {
+            body.bytes = asked.into();
+        }
+        let body = body.into_bytes();
         let candidates = {
             let state = shared.replica_state.load();
             let routes = &state.table.routes;

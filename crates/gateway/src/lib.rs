@@ -10,12 +10,14 @@
 //!    client
 //!      │ POST /ai/anthropic/v1/messages
 //!      ▼
-//!  inbound/     listener ─ front ─ stack      accepts the connection, finds the provider, counts the request as in flight
+//!  inbound/     listener ─ front ─ stack      accepts the connection, finds the provider
 //!      ▼
 //!  exchange/    admit                         may it be relayed at all? and its body
 //!      │          ├─ routing/allow_list       … is the path allowed for this provider type?
-//!      │          ├─ auth/credentials, leases … is the token good?
-//!      │          └─ spool/intake             … is there room for the record?
+//!      │          ├─ auth/credentials, leases … is the token good? Those not known yet wait in a few `auth/places`
+//!      │          ├─ shared                   … is there a place among the requests in flight?
+//!      │          ├─ spool/intake             … is there room for the record?
+//!      │          └─ body_budget              … is there room for the body, as it comes?
 //!      │        recorder                      opens the record
 //!      │          └─ routing/routes           the candidates, in order
 //!      │    ┌────────────────────────── Exchange::run, once per attempt ─────────────────────────┐
@@ -43,6 +45,7 @@
 //! *Architecture invariant:* this crate never depends on the store, and its folders don't import each other in a circle.
 
 mod auth;
+mod body_budget;
 mod counts;
 mod error;
 mod exchange;
@@ -64,6 +67,8 @@ mod spool;
 mod testing;
 mod upstream;
 
+pub use auth::places::PlaceLimits;
+pub use body_budget::BodyBudgetLimits;
 pub use gateway::{Gateway, StartError};
 pub use inbound::front::Front;
 pub use inbound::listener::{listen, serve};

@@ -128,6 +128,7 @@ impl Gateway {
             samples.add(&[Label::of(LeaseKind::Good)], good as u64);
             samples.add(&[Label::of(LeaseKind::Denied)], denied as u64);
         });
+        page.one(Metric::RequestsWaiting, leases.waiting() as u64);
         page.one(Metric::LookupsInFlight, leases.pending_lookups() as u64);
         page.tally(Metric::Lookups, &leases.counts.lookups);
     }

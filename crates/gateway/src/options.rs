@@ -1,5 +1,7 @@
 //! What an operator can set.
 
+use crate::auth::places::PlaceLimits;
+use crate::body_budget::BodyBudgetLimits;
 use crate::snapshot::OfflineStart;
 use crate::spool::SpoolOptions;
 use crate::upstream::proxy::OutboundProxy;
@@ -24,6 +26,10 @@ pub struct Options {
     pub body_idle_timeout: Duration,
     /// Longest time for a whole request body.
     pub body_timeout: Duration,
+    /// Bytes of request bodies that are held at the same time.
+    pub body_budget: BodyBudgetLimits,
+    /// Requests refused before their token is known whose bodies are read on over HTTP/1.1, so that their clients get to read why.
+    pub refused_bodies: PlaceLimits,
     /// CA certificates for verifying providers, in addition to the system's.
     pub provider_cas: CaCertificates,
     /// Proxies that providers are reached through.
@@ -34,7 +40,7 @@ pub struct Options {
     pub max_offline: Duration,
     /// What a start without a control plane needs; with `None`, the replica stays unready until it reaches one.
     pub offline: Option<OfflineStart>,
-    /// Most requests in flight, streams included; more are refused.
+    /// Most requests in flight whose token is known, streams included; more are refused.
     pub max_requests: u64,
     /// Where records wait for delivery.
     pub spool: SpoolOptions,
@@ -60,6 +66,11 @@ impl Options {
             body_limit: 32 << 20,
             body_idle_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(300),
+            body_budget: BodyBudgetLimits {
+                all: 512 << 20,
+                one: 128 << 20,
+            },
+            refused_bodies: PlaceLimits { all: 256, one: 128 },
             provider_cas: CaCertificates::default(),
             proxy: OutboundProxy::default(),
             drain_limits: DrainLimits {

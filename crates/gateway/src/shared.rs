@@ -4,7 +4,10 @@
 
 use crate::auth::leases::Leases;
 use crate::auth::lookup_health::LookupHealth;
+use crate::auth::places::Places;
+use crate::body_budget::BodyBudget;
 use crate::counts::Counts;
+use crate::error::Refusal;
 use crate::options::Options;
 use crate::replica_state::{LinkState, ReplicaState};
 use crate::resilience::breaker::Breakers;
@@ -13,6 +16,7 @@ use crate::spool::Spool;
 use crate::upstream::Upstream;
 use arc_swap::ArcSwap;
 use lychgate_link::ControlLink;
+use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::{Ambient, ReplicaId, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -37,6 +41,9 @@ pub(crate) struct Shared {
     pub(crate) lookup_health: LookupHealth,
     pub(crate) leases: Arc<Leases>,
     pub(crate) spool: Arc<Spool>,
+    /// For refused requests of those who are not known.
+    pub(crate) refused_bodies: Arc<Places>,
+    pub(crate) body_budget: Arc<BodyBudget>,
     pub(crate) snapshot_cache: SnapshotCache,
     pub(crate) upstream: Upstream,
     pub(crate) breakers: Arc<Breakers>,
@@ -66,6 +73,8 @@ impl Shared {
             started: Instant::now(),
             started_at: ambient.now(),
             snapshot_cache: SnapshotCache::new(&options.spool.directory, options.offline.clone()),
+            refused_bodies: Places::new(options.refused_bodies),
+            body_budget: BodyBudget::new(options.body_budget),
             spool,
             options,
             ambient,
@@ -100,11 +109,26 @@ impl Shared {
         self.in_flight.load(Ordering::Acquire)
     }
 
-    /// Counts a request as in flight; `None` if there are too many.
-    pub(crate) fn enter(self: &Arc<Self>) -> Option<InFlightGuard> {
+    /// Counts a request as in flight, unless there are too many or the process is shutting down.
+    pub(crate) fn enter(self: &Arc<Self>) -> Result<InFlightGuard, Refusal> {
         let before = self.in_flight.fetch_add(1, Ordering::AcqRel);
         let guard = InFlightGuard(Arc::clone(self));
-        (before < self.options.max_requests).then_some(guard)
+        if before >= self.options.max_requests {
+            let message = "this gateway is at its limit of requests";
+            return Err(Refusal::unavailable(Refused::TooManyRequests, message, 1));
+        }
+        // Asked after it was counted: a shutdown either waits for it or refuses it.
+        self.stays()?;
+        Ok(guard)
+    }
+
+    /// Refuses new requests while the process shuts down.
+    pub(crate) fn stays(&self) -> Result<(), Refusal> {
+        if self.draining.load(Ordering::Acquire) {
+            let message = "this gateway is shutting down";
+            return Err(Refusal::unavailable(Refused::ShuttingDown, message, 1));
+        }
+        Ok(())
     }
 
     /// Returns once no request is in flight.
@@ -119,7 +143,8 @@ impl Shared {
     }
 }
 
-/// Counts one request as in flight, from its head to the end of its answer, also where that is read on without a client.
+/// Counts one request as in flight, from when its token is known to the end of its answer, also where that is read on without
+/// a client.
 #[derive(Debug)]
 pub(crate) struct InFlightGuard(Arc<Shared>);
 

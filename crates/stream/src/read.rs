@@ -19,9 +19,11 @@ pub struct ReadLimits {
 
 /// Why a body was not read.
 #[derive(Debug)]
-pub enum ReadError<E> {
+pub enum ReadError<E, N> {
     /// It is longer than allowed; the rest is unread.
     TooLarge,
+    /// There is no room for more of it; the rest is unread.
+    NoRoom(N),
     /// It came too slowly.
     TooSlow,
     /// Its own error: the sender left or broke the framing.
@@ -29,8 +31,13 @@ pub enum ReadError<E> {
 }
 
 /// Reads the body whole. A declared length over the limit is refused before the first byte is asked for, and a body that
-/// arrives in one piece is handed on without a copy.
-pub async fn read_bounded<B>(body: &mut B, limits: ReadLimits) -> Result<Bytes, ReadError<B::Error>>
+/// arrives in one piece is handed on without a copy. `grow` is asked for room whenever more has come, with the size of all so
+/// far.
+pub async fn read_bounded<B, N>(
+    body: &mut B,
+    limits: ReadLimits,
+    mut grow: impl FnMut(usize) -> Result<(), N>,
+) -> Result<Bytes, ReadError<B::Error, N>>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -44,6 +51,7 @@ where
     if first.len() > limits.bytes {
         return Err(ReadError::TooLarge);
     }
+    grow(first.len()).map_err(ReadError::NoRoom)?;
     if body.is_end_stream() {
         return Ok(first);
     }
@@ -59,17 +67,18 @@ where
         if piece.len() > limits.bytes - whole.len() {
             return Err(ReadError::TooLarge);
         }
+        grow(whole.len() + piece.len()).map_err(ReadError::NoRoom)?;
         whole.extend_from_slice(&piece);
     }
     Ok(whole.freeze())
 }
 
 /// The next piece of data; trailers are passed over.
-async fn next<B>(
+async fn next<B, N>(
     body: &mut B,
     limits: ReadLimits,
     deadline: Option<Instant>,
-) -> Result<Option<Bytes>, ReadError<B::Error>>
+) -> Result<Option<Bytes>, ReadError<B::Error, N>>
 where
     B: Body<Data = Bytes> + Unpin,
 {

@@ -18,28 +18,45 @@ const LIMITS: ReadLimits = ReadLimits {
     total: Duration::from_secs(3),
 };
 
+/// As much as is wanted.
+fn room(_: usize) -> Result<(), ()> {
+    Ok(())
+}
+
+#[tokio::test]
+async fn room_is_asked_for_before_a_piece_is_kept() {
+    let mut body = scripted(vec![Data("ab"), Data("c"), Data("d")]);
+    let mut asked = Vec::new();
+    let read = read_bounded(&mut body, LIMITS, |size| {
+        asked.push(size);
+        if size > 2 { Err("full") } else { Ok(()) }
+    });
+    assert!(matches!(read.await, Err(ReadError::NoRoom("full"))));
+    assert_eq!((asked, body.steps.len()), (vec![2, 3], 1), "the rest is unread");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_bounded_read_at_its_bounds() {
-    let whole = read_bounded(&mut scripted(vec![Data("ab"), Trailers, Data("cd")]), LIMITS)
+    let whole = read_bounded(&mut scripted(vec![Data("ab"), Trailers, Data("cd")]), LIMITS, room)
         .await
         .unwrap();
     assert_eq!(whole, "abcd");
-    assert_eq!(read_bounded(&mut scripted(vec![]), LIMITS).await.unwrap(), "");
+    assert_eq!(read_bounded(&mut scripted(vec![]), LIMITS, room).await.unwrap(), "");
     for over in [vec![Data("abcde")], vec![Data("ab"), Data("cde")]] {
         assert!(matches!(
-            read_bounded(&mut scripted(over), LIMITS).await,
+            read_bounded(&mut scripted(over), LIMITS, room).await,
             Err(ReadError::TooLarge)
         ));
     }
     for broken in [vec![Broken], vec![Data("a"), Broken]] {
         assert!(matches!(
-            read_bounded(&mut scripted(broken), LIMITS).await,
+            read_bounded(&mut scripted(broken), LIMITS, room).await,
             Err(ReadError::Broken(_))
         ));
     }
     for slow in [vec![Silence], vec![Data("a"), Silence]] {
         assert!(matches!(
-            read_bounded(&mut scripted(slow), LIMITS).await,
+            read_bounded(&mut scripted(slow), LIMITS, room).await,
             Err(ReadError::TooSlow)
         ));
     }
@@ -52,7 +69,7 @@ async fn a_declared_length_over_the_limit_is_refused_unread() {
         knows_length: true,
     };
     assert!(matches!(
-        read_bounded(&mut body, LIMITS).await,
+        read_bounded(&mut body, LIMITS, room).await,
         Err(ReadError::TooLarge)
     ));
     assert_eq!(body.steps.len(), 1);
@@ -61,7 +78,7 @@ async fn a_declared_length_over_the_limit_is_refused_unread() {
 #[tokio::test]
 async fn a_body_in_one_piece_is_not_copied() {
     let bytes = Bytes::from_static(b"abcd");
-    let read = read_bounded(&mut Full::new(bytes.clone()), LIMITS).await.unwrap();
+    let read = read_bounded(&mut Full::new(bytes.clone()), LIMITS, room).await.unwrap();
     assert_eq!(read.as_ptr(), bytes.as_ptr());
 }
 
@@ -85,7 +102,10 @@ impl Body for Drip {
 async fn a_trickle_is_too_slow_as_a_whole() {
     let mut drip = Drip(Box::pin(tokio::time::sleep(Duration::ZERO)));
     let limits = ReadLimits { bytes: 1000, ..LIMITS };
-    assert!(matches!(read_bounded(&mut drip, limits).await, Err(ReadError::TooSlow)));
+    assert!(matches!(
+        read_bounded(&mut drip, limits, room).await,
+        Err(ReadError::TooSlow)
+    ));
 }
 
 #[tokio::test(start_paused = true)]

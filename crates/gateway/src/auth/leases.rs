@@ -7,6 +7,7 @@
 
 mod shards;
 
+use crate::auth::places::{Place, PlaceLimits, Places, Source};
 use crate::counts::LeaseCounts;
 use lychgate_link::{Authorization, ControlLink, DenyReason, LinkError};
 use lychgate_telemetry::metrics::labels::Lookup;
@@ -16,13 +17,15 @@ use parking_lot::Mutex;
 use shards::{Lease, Shards};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Most tokens looked up at the same time; beyond that, unknown ones are refused for now.
-const MAX_LOOKUPS: usize = 1024;
+/// Most tokens looked up at the same time, and most of them for one source; beyond that, unknown ones are refused for now.
+const LOOKUPS: PlaceLimits = PlaceLimits { all: 1024, one: 512 };
+/// Most requests that wait for look-ups, several of which may wait for the same.
+const MAX_WAITING: usize = 4096;
 /// A client is waiting for this answer, so it has to be quick.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 /// A token that is revoked during each of this many look-ups is not looked up again.
@@ -41,12 +44,17 @@ pub(crate) enum Verdict {
     Denied(DenyReason),
     /// Nobody can tell at the moment.
     Unknown,
+    /// Too many others wait for an answer already.
+    Crowded,
 }
 
 /// The cache of leases.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Leases {
     shards: Shards,
+    places: Arc<Places>,
+    /// Requests that wait for look-ups.
+    waiting: AtomicUsize,
     /// Look-ups in progress. Locked while an answer is stored and while a token is revoked, so that neither overtakes the other.
     lookups: Mutex<HashMap<SecretHash, PendingLookup>>,
     /// Grows with every change.
@@ -60,6 +68,19 @@ pub(crate) struct PersistedLease {
     pub(crate) token: SecretHash,
     pub(crate) may_send_requests: bool,
     pub(crate) until: Timestamp,
+}
+
+impl Default for Leases {
+    fn default() -> Self {
+        Self {
+            shards: Shards::default(),
+            places: Places::new(LOOKUPS),
+            waiting: AtomicUsize::new(0),
+            lookups: Mutex::default(),
+            changes: AtomicU64::new(0),
+            counts: LeaseCounts::default(),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -77,9 +98,18 @@ impl Leases {
     }
 
     /// Asks the control plane, sharing the look-up with everybody who asks about the same token at the same time. It goes on when
-    /// they disconnect, so that they find the answer when they come back.
-    pub(crate) async fn look_up(self: &Arc<Self>, link: &Arc<dyn ControlLink>, token: SecretHash) -> Verdict {
-        let mut answer = match self.join_or_start(link, token) {
+    /// they disconnect, so that they find the answer when they come back. It counts for the source that asked first.
+    pub(crate) async fn look_up(
+        self: &Arc<Self>,
+        link: &Arc<dyn ControlLink>,
+        token: SecretHash,
+        source: Source,
+    ) -> Verdict {
+        let waiting = Waiting::new(self);
+        if waiting.are_too_many() {
+            return Verdict::Crowded;
+        }
+        let mut answer = match self.join_or_start(link, token, source) {
             Ok(answer) => answer,
             Err(verdict) => return verdict,
         };
@@ -117,6 +147,11 @@ impl Leases {
     /// Number of look-ups in progress.
     pub(crate) fn pending_lookups(&self) -> usize {
         self.lookups.lock().len()
+    }
+
+    /// Number of requests that wait for look-ups.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// A number that grows with every change.
@@ -163,6 +198,7 @@ impl Leases {
         self: &Arc<Self>,
         link: &Arc<dyn ControlLink>,
         token: SecretHash,
+        source: Source,
     ) -> Result<watch::Receiver<Option<Verdict>>, Verdict> {
         let mut lookups = self.lookups.lock();
         if let Some(lookup) = lookups.get(&token) {
@@ -172,9 +208,9 @@ impl Leases {
         if let Some(verdict) = self.known(&token) {
             return Err(verdict);
         }
-        if lookups.len() >= MAX_LOOKUPS {
-            return Err(Verdict::Unknown);
-        }
+        let Some(place) = self.places.take(source) else {
+            return Err(Verdict::Crowded);
+        };
         let (answered, answer) = watch::channel(None);
         lookups.insert(
             token,
@@ -186,6 +222,7 @@ impl Leases {
         let guard = LookupGuard {
             leases: Arc::clone(self),
             token,
+            _place: place,
         };
         let link = Arc::clone(link);
         tokio::spawn(async move {
@@ -216,6 +253,26 @@ impl Leases {
 struct LookupGuard {
     leases: Arc<Leases>,
     token: SecretHash,
+    _place: Place,
+}
+
+/// One request that waits for a look-up.
+struct Waiting<'a>(&'a AtomicUsize, usize);
+
+impl<'a> Waiting<'a> {
+    fn new(leases: &'a Leases) -> Self {
+        Self(&leases.waiting, leases.waiting.fetch_add(1, Ordering::Relaxed))
+    }
+
+    const fn are_too_many(&self) -> bool {
+        self.1 >= MAX_WAITING
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Drop for LookupGuard {
@@ -246,7 +303,7 @@ fn label(verdict: Verdict) -> Lookup {
         Verdict::Denied(DenyReason::Expired) => Lookup::Expired,
         Verdict::Denied(DenyReason::Revoked) => Lookup::Revoked,
         Verdict::Denied(DenyReason::Suspended) => Lookup::Suspended,
-        Verdict::Unknown => Lookup::Unanswered,
+        Verdict::Unknown | Verdict::Crowded => Lookup::Unanswered,
     }
 }
 

@@ -1,18 +1,26 @@
 //! Admission: decides from a request's head whether it may be relayed, before any of its body is held, and reads the body.
+//! The order is the defence (`docs/decisions/0013-admission-in-one-order.md`):
+//!
+//! 1. what the head alone tells: path, method, and whether the token can be one. It costs no place and no wait;
+//! 2. the token, in memory; one that is not known waits for its look-up in one of the few places for that;
+//! 3. the request is counted as in flight: only requests of known tokens are;
+//! 4. room for its record is reserved;
+//! 5. the body is read, as far as there is room for it in the budget of all bodies and in its token's share.
 //!
 //! Not here: what is checked before the request itself (`inbound::stack`).
 
 use crate::auth::credentials::{self, Credentials, Outgoing};
 use crate::auth::leases::Verdict;
+use crate::auth::places::Source;
+use crate::body_budget::{HeldBody, NoRoom};
 use crate::error::Refusal;
 use crate::exchange::body_kind::is_plain;
-use crate::exchange::discard::{REFUSED, discard_request};
+use crate::exchange::discard::{Sender, discard_request};
 use crate::routing::allow_list::{self, Found};
 use crate::routing::provider::Provider;
 use crate::shared::{InFlightGuard, Shared};
 use crate::spool::{Full, Slot};
 use axum::body::Body;
-use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, StatusCode};
 use lychgate_stream::{ReadError, ReadLimits, read_bounded};
@@ -24,9 +32,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The provider that a request names, and its place among the requests in flight.
+/// The provider that a request names.
 pub(crate) struct Entered {
-    pub(crate) guard: InFlightGuard,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) provider: Arc<Provider>,
     pub(crate) capture_content: bool,
 }
@@ -35,13 +43,14 @@ pub(crate) struct Entered {
 pub(crate) struct Received {
     pub(crate) head: Parts,
     pub(crate) admission: Admission,
-    pub(crate) body: Bytes,
+    pub(crate) body: HeldBody,
     /// Time spent waiting for the client's body: not the gateway's own.
     pub(crate) waited: Duration,
 }
 
-/// What is known of a request from its head.
+/// What is known of a request from its head, and its places.
 pub(crate) struct Admission {
+    pub(crate) guard: InFlightGuard,
     /// The API that is recorded, and room for the record; `None` for what is only passed through.
     pub(crate) recorded: Option<(Api, Slot)>,
     pub(crate) token: SecretHash,
@@ -61,13 +70,18 @@ impl Admission {
 }
 
 /// Admits the request and reads its body.
-pub(crate) async fn receive(shared: &Shared, provider: &Provider, request: Request<Body>) -> Result<Received, Refusal> {
+pub(crate) async fn receive(entered: &Entered, request: Request<Body>, source: Source) -> Result<Received, Refusal> {
     let (head, mut body) = request.into_parts();
+    let shared = &entered.shared;
     let asked_at = Instant::now();
-    let admission = match admit(shared, provider, &head).await {
+    let admitted = match identify(entered, &head, source).await {
+        Ok(known) => place(entered, known).map_err(|refusal| (refusal, Sender::Known)),
+        Err(refusal) => Err((refusal, Sender::Stranger(shared.refused_bodies.take(source)))),
+    };
+    let admission = match admitted {
         Ok(admission) => admission,
-        Err(refusal) => {
-            Box::pin(discard_request(&head.headers, &mut body, REFUSED)).await;
+        Err((refusal, sender)) => {
+            Box::pin(discard_request(&head, &mut body, sender)).await;
             return Err(refusal);
         }
     };
@@ -76,36 +90,66 @@ pub(crate) async fn receive(shared: &Shared, provider: &Provider, request: Reque
         idle: shared.options.body_idle_timeout,
         total: shared.options.body_timeout,
     };
-    match read_bounded(&mut body, limits).await {
-        Ok(body) => Ok(Received {
+    let mut room = shared.body_budget.room(admission.token);
+    let read = read_bounded(&mut body, limits, |size| room.grow(size)).await;
+    match read {
+        Ok(bytes) => Ok(Received {
             head,
             admission,
-            body,
+            body: HeldBody::new(bytes, room),
             waited: asked_at.elapsed(),
         }),
         Err(error) => {
-            if matches!(error, ReadError::TooLarge) {
-                Box::pin(discard_request(&head.headers, &mut body, REFUSED)).await;
+            // Others may have its places while it is told.
+            drop((admission, room));
+            if matches!(error, ReadError::TooLarge | ReadError::NoRoom(_)) {
+                Box::pin(discard_request(&head, &mut body, Sender::Known)).await;
             }
             Err(unreadable(&error, limits))
         }
     }
 }
 
-/// Whether a request with this head may be relayed to this provider.
-pub(crate) async fn admit(shared: &Shared, provider: &Provider, head: &Parts) -> Result<Admission, Refusal> {
+/// Whether a request with this head may be relayed to this provider, its body apart.
+pub(crate) async fn admit(entered: &Entered, head: &Parts, source: Source) -> Result<Admission, Refusal> {
+    place(entered, identify(entered, head, source).await?)
+}
+
+/// A request that is allowed to its token.
+struct Known {
+    api: Option<Api>,
+    is_plain: bool,
+    credentials: Credentials,
+    tail: usize,
+}
+
+/// Steps 1 and 2.
+async fn identify(entered: &Entered, head: &Parts, source: Source) -> Result<Known, Refusal> {
+    let Entered { shared, provider, .. } = entered;
     if allow_list::wants_websocket(&head.headers) {
         return Err(Refusal::websocket());
     }
     let rest = allow_list::split(head.uri.path()).map_or("", |(_, rest)| rest);
     credentials::refuse_in_target(&head.uri)?;
     let Found { api, tail } = allow_list::find(provider.config.provider_type, &head.method, rest)?;
-    let Credentials { token, own } = credentials::read(provider.config.provider_type, &head.headers)?;
-    authorize(shared, token).await?;
+    let credentials = credentials::read(provider.config.provider_type, &head.headers)?;
+    authorize(shared, credentials.token, source).await?;
+    Ok(Known {
+        api,
+        is_plain: is_plain(&head.headers),
+        credentials,
+        tail: head.uri.path().len() - tail.len(),
+    })
+}
+
+/// Steps 3 and 4.
+fn place(entered: &Entered, known: Known) -> Result<Admission, Refusal> {
+    let Entered { shared, provider, .. } = entered;
+    let guard = shared.enter()?;
     provider.usable()?;
-    let recorded = match api {
+    let recorded = match known.api {
         Some(api) => {
-            if !is_plain(&head.headers) {
+            if !known.is_plain {
                 return Err(Refusal::new(
                     StatusCode::UNSUPPORTED_MEDIA_TYPE,
                     Refused::BodyUnreadable,
@@ -117,15 +161,16 @@ pub(crate) async fn admit(shared: &Shared, provider: &Provider, head: &Parts) ->
         None => None,
     };
     Ok(Admission {
+        guard,
         recorded,
-        token,
-        own,
-        tail: head.uri.path().len() - tail.len(),
+        token: known.credentials.token,
+        own: known.credentials.own,
+        tail: known.tail,
     })
 }
 
-async fn authorize(shared: &Shared, token: SecretHash) -> Result<(), Refusal> {
-    match verdict(shared, token).await {
+async fn authorize(shared: &Shared, token: SecretHash, source: Source) -> Result<(), Refusal> {
+    match verdict(shared, token, source).await {
         Verdict::Allowed => Ok(()),
         Verdict::Forbidden => Err(Refusal::new(
             StatusCode::FORBIDDEN,
@@ -138,19 +183,25 @@ async fn authorize(shared: &Shared, token: SecretHash) -> Result<(), Refusal> {
             "the control plane can't be asked about this token at present; try again shortly",
             2,
         )),
+        Verdict::Crowded => Err(Refusal::unavailable(
+            Refused::LookupsTooMany,
+            "too many requests wait for their tokens to be looked up; try again shortly",
+            1,
+        )),
     }
 }
 
 /// An unknown token is looked up only while the control plane is attached: a request must not hang.
-async fn verdict(shared: &Shared, token: SecretHash) -> Verdict {
+async fn verdict(shared: &Shared, token: SecretHash, source: Source) -> Verdict {
     if let Some(verdict) = shared.leases.known(&token) {
         return verdict;
     }
     if !shared.replica_state.load().link.is_attached() {
         return Verdict::Unknown;
     }
-    let verdict = Box::pin(shared.leases.look_up(&shared.link, token)).await;
+    let verdict = Box::pin(shared.leases.look_up(&shared.link, token, source)).await;
     match verdict {
+        Verdict::Crowded => {}
         Verdict::Unknown => shared.lookup_health.failure(),
         _ => shared.lookup_health.success(),
     }
@@ -171,8 +222,17 @@ fn no_room(full: &Full) -> Refusal {
     Refusal::unavailable(reason, message, 5)
 }
 
-fn unreadable<E>(error: &ReadError<E>, limits: ReadLimits) -> Refusal {
+fn unreadable<E>(error: &ReadError<E, NoRoom>, limits: ReadLimits) -> Refusal {
     match error {
+        ReadError::NoRoom(NoRoom::ForAnyone) => {
+            let message = "this gateway holds as many bytes of request bodies as it may; try again shortly";
+            Refusal::unavailable(Refused::BodiesTooMany, message, 1)
+        }
+        ReadError::NoRoom(NoRoom::ForThisToken) => {
+            let message =
+                "the requests with this token hold as many bytes of bodies as one token may; wait until some are sent";
+            Refusal::too_many(Refused::BodiesTooMany, message, 1)
+        }
         ReadError::TooLarge => {
             let bytes = limits.bytes;
             let message = format!("the request body is over this gateway's limit of {bytes} bytes");

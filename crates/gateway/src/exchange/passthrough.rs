@@ -11,12 +11,12 @@ use crate::exchange::upstream_request::{Position, UpstreamRequest};
 use crate::resilience::decision::AttemptEnd;
 use crate::resilience::retry::millis;
 use crate::routing::provider::Provider;
+use crate::shared::InFlightGuard;
 use axum::body::Body;
 use bytes::Bytes;
 use http::Response;
 use lychgate_stream::{Failure, Idle, Joined, Last, LastWords, RelayBody, Watch};
 use std::pin::Pin;
-use std::sync::Arc;
 use tokio::time::Instant;
 
 /// Lets a body pass unwatched, and keeps a value alive until its end.
@@ -48,17 +48,18 @@ pub(crate) fn relay_unrecorded(entered: Entered, received: Received) -> Relaying
         head, admission, body, ..
     } = received;
     let request = UpstreamRequest::unrecorded(head, admission.tail, admission.credential_kind());
-    Box::pin(relay(entered, admission.own, request, body))
+    let (own, guard) = (admission.own, admission.guard);
+    Box::pin(relay(entered, guard, own, request, body.into_bytes()))
 }
 
 async fn relay(
     entered: Entered,
+    guard: InFlightGuard,
     own: Option<Outgoing>,
     mut request: UpstreamRequest,
     body: Bytes,
 ) -> Result<Response<Body>, Refusal> {
-    let Entered { guard, provider, .. } = entered;
-    let shared = Arc::clone(guard.shared());
+    let Entered { shared, provider, .. } = entered;
     shared.counts.passed_through.count();
     let (key, credential) = match &own {
         Some(own) => (None, own),

@@ -17,10 +17,11 @@ use axum::body::Body;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use lychgate_link::Configuration;
-use lychgate_stream::{Idle, Joined, ReadLimits, RelayBody, read_bounded};
+use lychgate_stream::{Idle, Joined, ReadError, ReadLimits, RelayBody, read_bounded};
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::interception::CredentialKind;
 use lychgate_wire::provider::likely_family;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Serves `/ai/PROVIDER/…` for the providers of a configuration, without a token. Needs a Tokio runtime.
@@ -44,7 +45,7 @@ struct Parts {
 }
 
 impl DataPlane for Relay {
-    fn answer(&self, request: Request<Body>) -> Answering {
+    fn answer(&self, request: Request<Body>, _: Option<IpAddr>) -> Answering {
         let parts = Arc::clone(&self.0);
         Box::pin(async move { Ok(parts.answer(request).await) })
     }
@@ -77,13 +78,15 @@ impl Parts {
             idle: self.options.body_idle_timeout,
             total: self.options.body_timeout,
         };
-        let bytes = read_bounded(&mut body, limits).await.map_err(|_| {
-            Refusal::new(
-                StatusCode::BAD_REQUEST,
-                Refused::BodyUnreadable,
-                "the request body can't be read",
-            )
-        })?;
+        let bytes = read_bounded(&mut body, limits, |_| Ok(()))
+            .await
+            .map_err(|_: ReadError<_, ()>| {
+                Refusal::new(
+                    StatusCode::BAD_REQUEST,
+                    Refused::BodyUnreadable,
+                    "the request body can't be read",
+                )
+            })?;
         let mut outgoing = Request::new(Full::new(bytes));
         *outgoing.method_mut() = parts.method;
         *outgoing.uri_mut() = url;

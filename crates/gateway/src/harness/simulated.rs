@@ -5,7 +5,8 @@
 
 pub use crate::spool::disk::{Disk, Log};
 
-use crate::exchange::admit::{Entered, admit};
+use crate::auth::places::Source;
+use crate::exchange::admit::admit;
 use crate::gateway::{Gateway, StartError};
 use crate::inbound::stack::enter;
 use crate::options::Options;
@@ -87,11 +88,14 @@ impl Replica {
         let request = Request::post(&path).header("x-api-key", token).body(());
         let (parts, ()) = request.map_err(|error| refused(400, &error.to_string()))?.into_parts();
         let entered = enter(shared, &path, &parts.headers).1;
-        let Entered { guard, provider, .. } = entered.map_err(|no| refused(no.status.as_u16(), &no.message))?;
-        let admission = admit(shared, &provider, &parts).await;
+        let entered = entered.map_err(|no| refused(no.status.as_u16(), &no.message))?;
+        let admission = admit(&entered, &parts, Source::unknown()).await;
         let admission = admission.map_err(|no| refused(no.status.as_u16(), &no.message))?;
         match admission.recorded {
-            Some((_, slot)) => Ok(Admission { slot, guard }),
+            Some((_, slot)) => Ok(Admission {
+                slot,
+                guard: admission.guard,
+            }),
             None => Err(refused(404, "such a request is not recorded")),
         }
     }

@@ -7,6 +7,7 @@ use axum::body::Body;
 use http::{Request, Response};
 use std::convert::Infallible;
 use std::fmt::Debug;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use tower_service::Service as _;
@@ -16,7 +17,8 @@ pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, I
 
 /// What answers under `/ai/`.
 pub(crate) trait DataPlane: Debug + Send + Sync {
-    fn answer(&self, request: Request<Body>) -> Answering;
+    /// Answers a request that comes from this address.
+    fn answer(&self, request: Request<Body>, source: Option<IpAddr>) -> Answering;
 }
 
 /// The services behind a listener.

@@ -131,7 +131,7 @@ fn service(
     hyper::service::service_fn(move |mut request: Request<Incoming>| {
         begun.store(true, Ordering::Relaxed);
         if let Some(data_plane) = front.data_plane(request.uri().path()) {
-            return data_plane.answer(request.map(Body::new));
+            return data_plane.answer(request.map(Body::new), Some(peer.ip()));
         }
         request.extensions_mut().insert(ConnectInfo(peer));
         front.other(request.map(Body::new))

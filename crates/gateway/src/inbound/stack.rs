@@ -2,28 +2,30 @@
 //!
 //! 1. the time of arrival is taken, before anything costs some;
 //! 2. the provider is looked up, since every answer from here on has the shape of that provider's answers;
-//! 3. draining, the state of the control link and the number of requests are checked, because a refusal must stay cheap
-//!    when there is most to refuse;
+//! 3. draining and the state of the control link are checked, because a refusal must stay cheap when there is most to refuse;
 //! 4. panics are caught, so that one request's bug is that request's 500, which tells nothing of it;
-//! 5. the request is relayed (`exchange`).
+//! 5. the request is admitted (`exchange::admit` has the order) and relayed (`exchange`).
 //!
 //! `/healthz` and `/readyz` are not served here: they must answer when nothing else does.
 
+use crate::auth::places::Source;
 use crate::error::Refusal;
 use crate::exchange::admit::Entered;
-use crate::exchange::discard::{REFUSED_EARLY, discard_request};
+use crate::exchange::discard::{Sender, discard_request};
 use crate::exchange::recorder::Arrival;
 use crate::exchange::relay;
 use crate::inbound::front::{Answering, DataPlane};
 use crate::routing::allow_list;
 use crate::shared::Shared;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use futures_util::FutureExt as _;
 use http::{HeaderMap, Request, Response, StatusCode};
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::provider::WireFamily;
 use lychgate_wire::provider::likely_family;
 use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -45,18 +47,21 @@ impl Service<Request<Body>> for Stack {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        DataPlane::answer(self, request)
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+        let source = peer.map(|ConnectInfo(peer)| peer.ip());
+        DataPlane::answer(self, request, source)
     }
 }
 
 impl DataPlane for Stack {
     /// Boxed, so that it takes no memory once the answer's head is sent.
-    fn answer(&self, request: Request<Body>) -> Answering {
-        Box::pin(answer(Arc::clone(&self.0), request))
+    fn answer(&self, request: Request<Body>, source: Option<IpAddr>) -> Answering {
+        let source = source.map_or(Source::unknown(), Source::new);
+        Box::pin(answer(Arc::clone(&self.0), request, source))
     }
 }
 
-async fn answer(shared: Arc<Shared>, request: Request<Body>) -> Result<Response<Body>, Infallible> {
+async fn answer(shared: Arc<Shared>, request: Request<Body>, source: Source) -> Result<Response<Body>, Infallible> {
     let arrival = Arrival {
         at: Instant::now(),
         wall: shared.ambient.now(),
@@ -65,14 +70,15 @@ async fn answer(shared: Arc<Shared>, request: Request<Body>) -> Result<Response<
     let result = match entered {
         Ok(entered) => {
             // Not through a variable: the future would hold this one, which is large, twice.
-            AssertUnwindSafe(relay(entered, arrival, request))
+            AssertUnwindSafe(relay(entered, arrival, request, source))
                 .catch_unwind()
                 .await
                 .unwrap_or_else(|_| Err(Refusal::internal()))
         }
         Err(refusal) => {
             let (head, mut body) = request.into_parts();
-            Box::pin(discard_request(&head.headers, &mut body, REFUSED_EARLY)).await;
+            let place = shared.refused_bodies.take(source);
+            Box::pin(discard_request(&head, &mut body, Sender::Stranger(place))).await;
             Err(refusal)
         }
     };
@@ -92,10 +98,7 @@ pub(crate) fn enter(shared: &Arc<Shared>, path: &str, headers: &HeaderMap) -> (W
         |provider| provider.config.provider_type.wire_family(),
     );
     let entered = || {
-        if shared.draining.load(Ordering::Acquire) {
-            let message = "this gateway is shutting down";
-            return Err(Refusal::unavailable(Refused::ShuttingDown, message, 1));
-        }
+        shared.stays()?;
         if shared.drained.load(Ordering::Acquire) {
             return Err(Refusal::unavailable(
                 Refused::Drained,
@@ -108,12 +111,8 @@ pub(crate) fn enter(shared: &Arc<Shared>, path: &str, headers: &HeaderMap) -> (W
             let message = "there is no provider of this name";
             Refusal::new(StatusCode::NOT_FOUND, Refused::UnknownProvider, message)
         })?;
-        let guard = shared.enter().ok_or_else(|| {
-            let message = "this gateway is at its limit of requests";
-            Refusal::unavailable(Refused::TooManyRequests, message, 1)
-        })?;
         Ok(Entered {
-            guard,
+            shared: Arc::clone(shared),
             provider: Arc::clone(provider),
             capture_content: state.table.capture_content,
         })
@@ -125,7 +124,7 @@ pub(crate) fn enter(shared: &Arc<Shared>, path: &str, headers: &HeaderMap) -> (W
 mod tests {
     use super::*;
 
-    fn future_size<A, B, F>(_: fn(A, B) -> F) -> usize {
+    fn future_size<A, B, C, F>(_: fn(A, B, C) -> F) -> usize {
         size_of::<F>()
     }
 

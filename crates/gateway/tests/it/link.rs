@@ -178,6 +178,13 @@ async fn a_configuration_change_reaches_the_next_request() {
     assert_eq!(client.answer().await.0.status, 404);
 }
 
+async fn until_waiting(world: &World, requests: f64) {
+    while world.metric("lychgate_requests_waiting").await != requests {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.gateway.in_flight(), 0, "only requests of known tokens count");
+}
+
 #[tokio::test]
 async fn concurrent_requests_share_one_look_up() {
     let world = World::new().await;
@@ -186,11 +193,11 @@ async fn concurrent_requests_share_one_look_up() {
     for _ in 0..5 {
         clients.push(world.post("/ai/anthropic/v1/messages", b"{}").await);
     }
-    until(|| world.gateway.in_flight() == 5).await;
+    until_waiting(&world, 5.0).await;
     assert_eq!((world.control.lookups(), world.control.held_lookups()), (1, 1));
     // Their disconnecting does not cancel the look-up for the others.
     clients.truncate(1);
-    until(|| world.gateway.in_flight() == 1).await;
+    until_waiting(&world, 1.0).await;
     world.control.answer_lookup(GOOD);
     world.provider.next().await.json("200 OK", "", "{}").await;
     assert_eq!(clients[0].answer().await.0.status, 200);

@@ -4,6 +4,7 @@
 
 mod support;
 
+mod admission;
 mod attachment;
 mod credentials;
 mod delivery;

@@ -52,6 +52,10 @@ lychgate_types::text_enum! {
         ReplicaRefused = "replica_refused",
         /// The replica has as many requests in flight as it takes. Add replicas.
         TooManyRequests = "too_many_requests",
+        /// The replica waits for as many look-ups of tokens as it does, in all or for one address. Known tokens are served.
+        LookupsTooMany = "lookups_too_many",
+        /// The replica holds as many bytes of request bodies as it does, in all or for one token. If it stays, add replicas.
+        BodiesTooMany = "bodies_too_many",
         /// No provider has the name in the path. `lychgate providers list` shows the names.
         UnknownProvider = "unknown_provider",
         /// The path, or the method on it, is not one that is relayed for this type of provider. Check the client's base URL.

@@ -117,6 +117,7 @@ metrics! {
         Breakers = Gauge "lychgate_upstream_breakers" [provider, state in BreakerState] "Circuit breakers that are not closed; there is one for each model and credential of a provider.",
         Tokens = Counter "lychgate_tokens_total" [provider, kind in TokenKind] "Tokens that providers reported as used.",
         Leases = Gauge "lychgate_token_leases" [kind in LeaseKind] "User tokens in the lease cache, including leases that have just expired.",
+        RequestsWaiting = Gauge "lychgate_requests_waiting" "Requests that wait until their token is looked up; they are not in progress yet.",
         LookupsInFlight = Gauge "lychgate_token_lookups_in_flight" "User tokens that the control plane is being asked about.",
         Lookups = Counter "lychgate_token_lookups_total" [result in Lookup] "Answers of the control plane about user tokens.",
         SpoolRecords = Gauge "lychgate_spool_records" "Records that wait for the control plane's acknowledgement.",

@@ -12,11 +12,13 @@ impl Refused {
             | Self::OfflineTooLong
             | Self::ReplicaRefused
             | Self::TooManyRequests
+            | Self::LookupsTooMany
             | Self::ControlPlaneUnreachable
             | Self::ProviderDisabled
             | Self::CircuitOpen
             | Self::SpoolFull
             | Self::SpoolFailed => &[503],
+            Self::BodiesTooMany => &[429, 503],
             Self::UnknownProvider => &[404],
             Self::UnknownPath => &[400, 404, 405],
             Self::WebSocket => &[426],

@@ -72,7 +72,7 @@ async fn an_answer_holds_until_its_lease_ends() {
     ] {
         let (_, link, leases) = fake_link(Reply::Answer(answer));
         assert_eq!(leases.known(&TOKEN), None);
-        assert_eq!(leases.look_up(&link, TOKEN).await, verdict);
+        assert_eq!(leases.look_up(&link, TOKEN, Source::unknown()).await, verdict);
         tokio::time::advance(Duration::from_secs(seconds) - Duration::from_millis(1)).await;
         assert_eq!(leases.known(&TOKEN), Some(verdict));
         tokio::time::advance(Duration::from_millis(1)).await;
@@ -86,7 +86,7 @@ async fn no_lease_is_longer_than_a_day() {
         may_send_requests: true,
         lease: Duration::MAX,
     }));
-    assert_eq!(leases.look_up(&link, TOKEN).await, Verdict::Allowed);
+    assert_eq!(leases.look_up(&link, TOKEN, Source::unknown()).await, Verdict::Allowed);
     tokio::time::advance(MAX_LEASE).await;
     assert_eq!(leases.known(&TOKEN), None);
 }
@@ -96,11 +96,11 @@ async fn nobody_hangs_when_the_link_is_silent_or_broken() {
     for reply in [Reply::Never, Reply::Panic] {
         let (fake_link, link, leases) = fake_link(reply);
         let before = Instant::now();
-        assert_eq!(leases.look_up(&link, TOKEN).await, Verdict::Unknown);
+        assert_eq!(leases.look_up(&link, TOKEN, Source::unknown()).await, Verdict::Unknown);
         assert!(before.elapsed() <= LOOKUP_TIMEOUT);
         assert_eq!(leases.known(&TOKEN), None);
         // The next request starts another look-up.
-        assert_eq!(leases.look_up(&link, TOKEN).await, Verdict::Unknown);
+        assert_eq!(leases.look_up(&link, TOKEN, Source::unknown()).await, Verdict::Unknown);
         assert_eq!(fake_link.asked.load(Ordering::SeqCst), 2);
     }
 }
@@ -110,7 +110,7 @@ async fn revoking_one_and_clearing_all() {
     let (_, link, leases) = fake_link(Reply::Answer(VALID));
     let other = SecretHash::from_bytes([8; 32]);
     for token in [TOKEN, other] {
-        leases.look_up(&link, token).await;
+        leases.look_up(&link, token, Source::unknown()).await;
     }
     leases.revoke(&[TOKEN]);
     assert_eq!(
@@ -126,7 +126,10 @@ async fn denied_tokens_leave_no_look_up_pending() {
     let (_, link, leases) = fake_link(Reply::Answer(DENIED));
     for number in 0..10 {
         let token = SecretHash::from_bytes([number; 32]);
-        assert_eq!(leases.look_up(&link, token).await, Verdict::Denied(DenyReason::Unknown));
+        assert_eq!(
+            leases.look_up(&link, token, Source::unknown()).await,
+            Verdict::Denied(DenyReason::Unknown)
+        );
     }
     assert!(leases.lookups.lock().is_empty());
 }
@@ -150,6 +153,9 @@ async fn a_token_revoked_during_every_look_up_is_denied() {
     }
     let leases: Arc<Leases> = Arc::default();
     let link: Arc<dyn ControlLink> = Arc::new(Revoking(Arc::clone(&leases)));
-    assert_eq!(leases.look_up(&link, TOKEN).await, Verdict::Denied(DenyReason::Revoked));
+    assert_eq!(
+        leases.look_up(&link, TOKEN, Source::unknown()).await,
+        Verdict::Denied(DenyReason::Revoked)
+    );
     assert_eq!(leases.known(&TOKEN), None);
 }

@@ -37,7 +37,11 @@ impl Answer {
 
 impl Client {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
-        let socket = TcpStream::connect(address).await.unwrap();
+        Self::over(TcpStream::connect(address).await.unwrap())
+    }
+
+    /// Over a connection that is there already.
+    pub(crate) fn over(socket: TcpStream) -> Self {
         socket.set_nodelay(true).unwrap();
         Self {
             socket,

@@ -1,0 +1,175 @@
+//! The bytes of request bodies that are held at the same time: a bound for all, and a share of it for one token. A body counts
+//! from when its bytes come until the last copy of it is dropped, once it is sent.
+//!
+//! Not here: the bound and the time of one body (`Options`), and reading it (crate `stream`).
+
+use bytes::Bytes;
+use lychgate_types::secret::SecretHash;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A body up to this size does not count: most are, and the limit of requests in flight bounds them in sum.
+pub(crate) const FREE_BYTES: usize = 16 << 10;
+/// Room is taken in steps of this size, so that a body that comes in many pieces seldom asks.
+const STEP_BYTES: usize = 64 << 10;
+
+/// How many bytes of bodies are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BodyBudgetLimits {
+    /// Of all requests together.
+    pub all: usize,
+    /// Of the requests with one token.
+    pub one: usize,
+}
+
+/// What is held at present.
+#[derive(Debug)]
+pub(crate) struct BodyBudget {
+    limits: BodyBudgetLimits,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    all: usize,
+    of: HashMap<SecretHash, usize>,
+}
+
+/// The room that one body takes.
+#[derive(Debug)]
+pub(crate) struct Room {
+    budget: Arc<BodyBudget>,
+    token: SecretHash,
+    bytes: usize,
+}
+
+/// Whose limit is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoRoom {
+    ForAnyone,
+    ForThisToken,
+}
+
+/// A body, and the room that it takes.
+#[derive(Debug)]
+pub(crate) struct HeldBody {
+    pub(crate) bytes: Bytes,
+    room: Room,
+}
+
+impl BodyBudget {
+    pub(crate) fn new(limits: BodyBudgetLimits) -> Arc<Self> {
+        Arc::new(Self {
+            limits,
+            held: Mutex::default(),
+        })
+    }
+
+    /// For a body of which nothing has come.
+    pub(crate) fn room(self: &Arc<Self>, token: SecretHash) -> Room {
+        Room {
+            budget: Arc::clone(self),
+            token,
+            bytes: 0,
+        }
+    }
+}
+
+impl Room {
+    /// Makes room for a body of this size so far.
+    pub(crate) fn grow(&mut self, size: usize) -> Result<(), NoRoom> {
+        if size <= FREE_BYTES.max(self.bytes) {
+            return Ok(());
+        }
+        let more = size.next_multiple_of(STEP_BYTES) - self.bytes;
+        let BodyBudget { limits, held } = &*self.budget;
+        let mut held = held.lock();
+        if held.all + more > limits.all {
+            return Err(NoRoom::ForAnyone);
+        }
+        let one = held.of.get(&self.token).copied().unwrap_or_default() + more;
+        if one > limits.one {
+            return Err(NoRoom::ForThisToken);
+        }
+        held.of.insert(self.token, one);
+        held.all += more;
+        self.bytes += more;
+        Ok(())
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        if self.bytes == 0 {
+            return;
+        }
+        let mut held = self.budget.held.lock();
+        held.all -= self.bytes;
+        if let Some(one) = held.of.get_mut(&self.token) {
+            *one -= self.bytes;
+            if *one == 0 {
+                held.of.remove(&self.token);
+            }
+        }
+    }
+}
+
+impl HeldBody {
+    pub(crate) const fn new(bytes: Bytes, room: Room) -> Self {
+        Self { bytes, room }
+    }
+
+    /// The bytes, which take their room for as long as any copy of them is there.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        if self.room.bytes == 0 {
+            self.bytes
+        } else {
+            Bytes::from_owner(self)
+        }
+    }
+}
+
+impl AsRef<[u8]> for HeldBody {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIB: usize = 1 << 10;
+    const ONE: SecretHash = SecretHash::from_bytes([1; 32]);
+    const OTHER: SecretHash = SecretHash::from_bytes([2; 32]);
+
+    #[test]
+    fn small_bodies_are_free_and_large_ones_count_until_the_last_copy_is_gone() {
+        let budget = BodyBudget::new(BodyBudgetLimits {
+            all: 192 * KIB,
+            one: 128 * KIB,
+        });
+        let mut small = budget.room(ONE);
+        small.grow(FREE_BYTES).unwrap();
+        assert_eq!(budget.held.lock().all, 0);
+
+        let mut large = budget.room(ONE);
+        large.grow(FREE_BYTES + 1).unwrap();
+        large.grow(64 * KIB).unwrap();
+        assert_eq!(budget.held.lock().all, 64 * KIB);
+        large.grow(128 * KIB).unwrap();
+        assert_eq!(large.grow(128 * KIB + 1), Err(NoRoom::ForThisToken));
+        assert_eq!(small.grow(FREE_BYTES + 1), Err(NoRoom::ForThisToken));
+        budget.room(OTHER).grow(64 * KIB).unwrap();
+        assert_eq!(budget.room(OTHER).grow(65 * KIB), Err(NoRoom::ForAnyone));
+
+        let body = HeldBody::new(Bytes::from_static(b"large"), large).into_bytes();
+        let copy = body.clone();
+        drop(body);
+        assert_eq!((&copy[..], budget.held.lock().all), (&b"large"[..], 128 * KIB));
+        drop(copy);
+        let held = budget.held.lock();
+        assert_eq!((held.all, held.of.len()), (0, 0), "nothing is remembered of nobody");
+    }
+}
