@@ -44,6 +44,7 @@ struct Teller {
 
 /// What the database says.
 struct Books {
+    writable: bool,
     replicas: Vec<(ReplicaState, u64)>,
     keys: Vec<(KeyState, u64)>,
     expiring: Vec<KeyExpiry>,
@@ -90,6 +91,7 @@ async fn look_up(app: &App) -> Result<Books, StoreError> {
         .await?;
     expiring.truncate(EXPIRING);
     Ok(Books {
+        writable: store.check_write().await.is_ok(),
         replicas: store.replica_count(&plane).await?,
         keys: store.ai_gateway_key_count(&plane).await?,
         expiring,
@@ -99,6 +101,7 @@ async fn look_up(app: &App) -> Result<Books, StoreError> {
 
 fn write_books(app: &App, books: Option<&Books>, page: &mut Page) {
     page.one(Metric::DatabaseUp, books.is_some());
+    page.one(Metric::DatabaseWritable, books.is_some_and(|books| books.writable));
     numbers(page, Metric::Replicas, books.map(|books| books.replicas.as_slice()));
     numbers(page, Metric::GatewayKeys, books.map(|books| books.keys.as_slice()));
     page.family(Metric::GatewayKeyExpires, |samples| {

@@ -55,7 +55,10 @@ impl Engine {
     /// A connection for one reading statement.
     pub(crate) async fn read(&self) -> Result<Held, StoreError> {
         match self {
-            Self::Pg { pool, reach } => reach.within(pool.acquire()).await.map(Held::Pg),
+            Self::Pg { pool, reach } => {
+                let held = reach.within(pool.acquire()).await?;
+                Ok(Held::Pg(held, reach.clone()))
+            }
             Self::Lite { reader, .. } => reader.acquire().await.map(Held::Lite).map_err(failure::plain),
         }
     }
@@ -63,7 +66,10 @@ impl Engine {
     /// A connection for one writing statement.
     pub(crate) async fn write(&self) -> Result<Held, StoreError> {
         match self {
-            Self::Pg { pool, reach } => reach.within(pool.acquire()).await.map(Held::Pg),
+            Self::Pg { pool, reach } => {
+                let held = reach.within(pool.acquire()).await?;
+                Ok(Held::Pg(held, reach.clone()))
+            }
             Self::Lite { writer, .. } => writer.acquire().await.map(Held::Lite).map_err(failure::plain),
         }
     }
@@ -79,7 +85,10 @@ impl Engine {
     /// A transaction that may write. Dropped without a commit, it changes nothing.
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
         match self {
-            Self::Pg { pool, reach } => reach.within(begun(pool, "BEGIN")).await.map(Tx::Pg),
+            Self::Pg { pool, reach } => {
+                let tx = reach.within(begun(pool, "BEGIN")).await?;
+                Ok(Tx::Pg(tx, reach.clone()))
+            }
             // A deferred transaction that reads before it writes fails under contention, whatever the busy timeout.
             Self::Lite { writer, bell, .. } => {
                 let tx = writer.begin_with("BEGIN IMMEDIATE").await.map_err(failure::plain)?;
@@ -93,7 +102,8 @@ impl Engine {
         match self {
             Self::Pg { pool, reach } => {
                 let begun = begun(pool, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-                reach.within(begun).await.map(Tx::Pg)
+                let tx = reach.within(begun).await?;
+                Ok(Tx::Pg(tx, reach.clone()))
             }
             Self::Lite { reader, bell, .. } => {
                 let tx = reader.begin().await.map_err(failure::plain)?;
@@ -125,7 +135,7 @@ async fn begun(pool: &PgPool, statement: &'static str) -> Result<Transaction<'st
 
 /// A connection on loan from a pool.
 pub(crate) enum Held {
-    Pg(PoolConnection<Postgres>),
+    Pg(PoolConnection<Postgres>, Reach),
     Lite(PoolConnection<Sqlite>),
 }
 
@@ -133,7 +143,7 @@ impl Held {
     /// For one statement.
     pub(crate) fn conn(&mut self) -> Conn<'_> {
         match self {
-            Self::Pg(held) => Conn::Pg(held),
+            Self::Pg(held, reach) => Conn::Pg(held, reach),
             Self::Lite(held) => Conn::Lite(held),
         }
     }
@@ -141,7 +151,7 @@ impl Held {
 
 /// A transaction under way.
 pub(crate) enum Tx {
-    Pg(Transaction<'static, Postgres>),
+    Pg(Transaction<'static, Postgres>, Reach),
     Lite(Transaction<'static, Sqlite>, Announcement),
 }
 
@@ -164,7 +174,7 @@ impl Tx {
     /// For one statement of the transaction.
     pub(crate) fn conn(&mut self) -> Conn<'_> {
         match self {
-            Self::Pg(tx) => Conn::Pg(tx),
+            Self::Pg(tx, reach) => Conn::Pg(tx, reach),
             Self::Lite(tx, _) => Conn::Lite(tx),
         }
     }
@@ -172,9 +182,10 @@ impl Tx {
     /// Waits until no other transaction holds this lock, and holds it to the end.
     pub(crate) async fn lock(&mut self, lock: Lock) -> Result<(), StoreError> {
         match self {
-            Self::Pg(tx) => {
+            Self::Pg(tx, reach) => {
                 let query = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(lock as i64);
-                query.execute(&mut **tx).await.map(drop).map_err(failure::plain)
+                let locked = reach.during(query.execute(&mut **tx)).await?;
+                locked.map(drop).map_err(failure::plain)
             }
             // The only writer there is.
             Self::Lite(..) => Ok(()),
@@ -184,9 +195,9 @@ impl Tx {
     /// Takes this lock to the end if no other transaction holds it; says whether.
     pub(crate) async fn try_lock(&mut self, lock: Lock) -> Result<bool, StoreError> {
         match self {
-            Self::Pg(tx) => {
+            Self::Pg(tx, reach) => {
                 let query = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)").bind(lock as i64);
-                query.fetch_one(&mut **tx).await.map_err(failure::plain)
+                reach.during(query.fetch_one(&mut **tx)).await?.map_err(failure::plain)
             }
             Self::Lite(..) => Ok(true),
         }
@@ -195,9 +206,10 @@ impl Tx {
     /// Wakes every [`Listener`] as soon as this transaction is committed.
     pub(crate) async fn announce(&mut self) -> Result<(), StoreError> {
         match self {
-            Self::Pg(tx) => {
+            Self::Pg(tx, reach) => {
                 let query = sqlx::query("SELECT pg_notify($1, '')").bind(listen::CHANNEL);
-                query.execute(&mut **tx).await.map(drop).map_err(failure::plain)
+                let announced = reach.during(query.execute(&mut **tx)).await?;
+                announced.map(drop).map_err(failure::plain)
             }
             Self::Lite(_, announcement) => {
                 announcement.due = true;
@@ -209,7 +221,7 @@ impl Tx {
     /// Makes it so.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
         match self {
-            Self::Pg(tx) => tx.commit().await.map_err(failure::plain),
+            Self::Pg(tx, reach) => reach.during(tx.commit()).await?.map_err(failure::plain),
             Self::Lite(tx, announcement) => {
                 tx.commit().await.map_err(failure::plain)?;
                 if announcement.due {
@@ -223,7 +235,7 @@ impl Tx {
 
 /// Where one statement runs.
 pub(crate) enum Conn<'c> {
-    Pg(&'c mut PgConnection),
+    Pg(&'c mut PgConnection, &'c Reach),
     Lite(&'c mut SqliteConnection),
 }
 
@@ -231,11 +243,11 @@ impl Conn<'_> {
     /// Runs a statement and gives its rows.
     pub(crate) async fn all(self, text: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
         match self {
-            Conn::Pg(conn) => {
+            Conn::Pg(conn, reach) => {
                 let query = args
                     .into_iter()
                     .fold(sqlx::query::<Postgres>(text), |query, value| query.bind(value));
-                let rows = query.fetch_all(conn).await.map_err(failure::postgres)?;
+                let rows = reach.during(query.fetch_all(conn)).await?.map_err(failure::postgres)?;
                 Ok(rows.into_iter().map(Row::Pg).collect())
             }
             Conn::Lite(conn) => {
@@ -266,13 +278,13 @@ impl Conn<'_> {
     /// Runs a statement and gives the number of rows that it touched.
     pub(crate) async fn execute(self, text: &'static str, args: Args) -> Result<u64, StoreError> {
         match self {
-            Conn::Pg(conn) => {
+            Conn::Pg(conn, reach) => {
                 let query = args
                     .into_iter()
                     .fold(sqlx::query::<Postgres>(text), |query, value| query.bind(value));
-                query
-                    .execute(conn)
-                    .await
+                reach
+                    .during(query.execute(conn))
+                    .await?
                     .map(|done| done.rows_affected())
                     .map_err(failure::postgres)
             }

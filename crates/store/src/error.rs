@@ -29,6 +29,9 @@ pub enum StoreError {
     /// The connection broke off, or the server ended it, in the middle: what was to be written may have been, or not.
     #[error("the connection to the database was lost")]
     Lost(#[source] Internal),
+    /// The database answers, but can't be written: its disk is full, read-only or failing. Nothing was changed.
+    #[error("the database can't be written: its disk is full, read-only or failing")]
+    NotWritable(#[source] Internal),
     /// The database failed.
     #[error("the database failed")]
     Internal(#[source] Internal),

@@ -30,6 +30,7 @@ mod sql;
 mod tokens;
 mod url;
 mod users;
+mod write_checks;
 
 pub use changes::ChangeListener;
 pub use configuration::{SealedConfiguration, SealedProvider};

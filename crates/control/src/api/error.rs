@@ -95,6 +95,9 @@ impl From<StoreError> for ApiError {
             StoreError::Rule(rule) => rule_broken(rule),
             StoreError::Unavailable => Self::database_unavailable(),
             lost @ StoreError::Lost(_) => Self::database_unavailable().because(lost),
+            full @ StoreError::NotWritable(_) => {
+                Self::new(ProblemCode::DatabaseNotWritable, full.to_string()).because(full)
+            }
             other => Self::internal(other),
         }
     }

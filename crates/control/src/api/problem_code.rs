@@ -71,6 +71,9 @@ lychgate_types::text_enum! {
         Busy = "busy",
         /// The control plane's database does not answer. Try again shortly, as `Retry-After` says.
         DatabaseUnavailable = "database_unavailable",
+        /// The control plane's database can't be written: its disk is full, read-only or failing. Reading goes on, and writing as
+        /// soon as there is room.
+        DatabaseNotWritable = "database_not_writable",
     }
 }
 
@@ -103,7 +106,7 @@ impl ProblemCode {
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Busy | Self::DatabaseUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::DatabaseUnavailable | Self::DatabaseNotWritable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }

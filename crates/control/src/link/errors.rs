@@ -12,8 +12,8 @@ use lychgate_types::RequestId;
 pub(crate) fn store_failed(app: &App, caller: &Caller, error: &StoreError) -> LinkError {
     match error {
         StoreError::Unavailable => LinkError::Unreachable(error.to_string()),
-        StoreError::Lost(_) => {
-            tracing::warn!(error = %chain(error), "a call over the control link lost the database");
+        StoreError::Lost(_) | StoreError::NotWritable(_) => {
+            tracing::warn!(error = %chain(error), "the database failed during a call over the control link");
             LinkError::Unreachable(error.to_string())
         }
         _ => internal(app, caller, error),

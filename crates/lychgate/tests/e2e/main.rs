@@ -13,6 +13,7 @@ mod dice;
 mod examples;
 mod faults;
 mod flow;
+mod full_disk;
 mod identity;
 mod keys;
 mod leaving;

@@ -17,6 +17,8 @@ use tokio::time::timeout;
 
 /// Far below what a wait for the database takes, far above what an answer takes on a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(2);
+/// How long a call may wait for a database that stops answering meanwhile.
+const IN_TIME: Duration = Duration::from_secs(5);
 
 both_engines! {
     async fn a_replica_bridges_the_control_planes_absence(db: TestDb) {
@@ -118,6 +120,28 @@ both_engines! {
         says(&replica, 503, "revoked").await;
         eventually("the snapshot is deleted", async || (!spool.join("snapshot").exists()).then_some(())).await;
     }
+}
+
+/// What was sent to PostgreSQL before it stopped answering is not waited for either.
+#[test]
+fn a_call_under_way_when_the_database_stops_answering_is_refused_in_time() {
+    db::run(TestEngine::Postgres, async |db| {
+        let (network, url) = db.behind_a_network().await;
+        let app = App::start(PROGRAM, Some(&url)).await;
+        // Connections are there and trusted for a moment, so the statement is sent.
+        app.api("users").send().await.expect(200);
+        network.set(Weather::Held);
+        let told = timeout(IN_TIME, app.api("users").send())
+            .await
+            .expect("an answer in time")
+            .expect(503);
+        assert_eq!(told.value()["code"], "database_unavailable");
+        network.set(Weather::Fair);
+        eventually("the API is back", async || {
+            (app.api("users").send().await.status == 200).then_some(())
+        })
+        .await;
+    });
 }
 
 /// PostgreSQL goes, or stops answering, while its control plane is there: nobody waits for it.

@@ -27,7 +27,7 @@ impl Bulk {
     pub(crate) async fn run(self, mut conn: Conn<'_>, rows: Vec<Args>) -> Result<Vec<Row>, StoreError> {
         let width = rows.first().map_or(1, Vec::len).max(1);
         let per_statement = match conn {
-            Conn::Pg(_) => MAX_ROWS,
+            Conn::Pg(..) => MAX_ROWS,
             Conn::Lite(_) => (MAX_VALUES / width).max(1),
         };
         let mut answers = Vec::new();
@@ -38,14 +38,17 @@ impl Bulk {
                 return Ok(answers);
             }
             match &mut conn {
-                Conn::Pg(conn) => {
+                Conn::Pg(conn, reach) => {
                     let columns = columns::of(chunk, width).map_err(failure::plain)?;
                     let query = columns.into_iter().fold(
                         // Put together of texts of this program and numbers.
                         sqlx::query::<Postgres>(AssertSqlSafe(self.over_arrays(width))),
                         |query, column| query.bind(column),
                     );
-                    let rows = query.fetch_all(&mut **conn).await.map_err(failure::postgres)?;
+                    let rows = reach
+                        .during(query.fetch_all(&mut **conn))
+                        .await?
+                        .map_err(failure::postgres)?;
                     answers.extend(rows.into_iter().map(Row::Pg));
                 }
                 Conn::Lite(conn) => {

@@ -1,12 +1,15 @@
 //! What a database's refusal means, told by the names of constraints, the same on both engines.
 
 use crate::error::{Constraint, Internal, StoreError};
-use sqlx::error::ErrorKind;
+use sqlx::error::{DatabaseError as _, ErrorKind};
+use sqlx::sqlite::SqliteError;
 use sqlx::{Row as _, SqliteConnection};
 
 /// A failure that is nobody's rule: broken connection, unreadable column.
 pub(crate) fn plain(error: sqlx::Error) -> StoreError {
-    if is_gone(&error) {
+    if is_unwritable(&error) {
+        StoreError::NotWritable(Internal(error.into()))
+    } else if is_gone(&error) {
         StoreError::Lost(Internal(error.into()))
     } else {
         StoreError::Internal(Internal(error.into()))
@@ -20,6 +23,22 @@ pub(super) fn is_gone(error: &sqlx::Error) -> bool {
         sqlx::Error::Database(database) => database.code().is_some_and(|code| code.starts_with("57P0")),
         _ => false,
     }
+}
+
+/// Whether the database is there and can't be written: its disk is full, read-only or failing.
+fn is_unwritable(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(database) = error else {
+        return false;
+    };
+    if let Some(error) = database.try_downcast_ref::<SqliteError>() {
+        // Out of memory, read-only, I/O error, full, can't open.
+        let code = error.code().and_then(|code| code.parse::<u32>().ok());
+        return code.is_some_and(|code| matches!(code & 0xff, 7 | 8 | 10 | 13 | 14));
+    }
+    // Read-only transaction, insufficient resources (disk full, out of memory), I/O error.
+    database
+        .code()
+        .is_some_and(|code| matches!(&*code, "25006" | "53100" | "53200" | "58030"))
 }
 
 /// A stored value that this program can't read.

@@ -6,7 +6,7 @@ use crate::error::{ConnectError, Internal};
 use crate::url::{DatabaseUrl, Place};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
 use std::io::ErrorKind;
 use std::path::Path;
@@ -91,6 +91,7 @@ async fn open_sqlite(path: &Path) -> Result<Engine, ConnectError> {
             .idle_timeout(None)
             .max_lifetime(None)
             .test_before_acquire(false)
+            .after_release(|connection, _| Box::pin(is_outside_transactions(connection)))
     };
     let write = options
         .clone()
@@ -108,6 +109,16 @@ async fn open_sqlite(path: &Path) -> Result<Engine, ConnectError> {
         .connect_lazy_with(options.pragma("query_only", "ON"));
     let bell = tokio::sync::watch::Sender::new(());
     Ok(Engine::Lite { writer, reader, bell })
+}
+
+/// Whether the connection may serve another caller. When writing fails (a full disk, an I/O error), SQLite ends the transaction by
+/// itself; the driver's own ROLLBACK then fails, and it would take the connection to be inside that transaction for ever.
+async fn is_outside_transactions(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if connection.is_in_transaction() {
+        // A rollback may be under way: the answer to this comes after it.
+        connection.ping().await?;
+    }
+    Ok(!connection.is_in_transaction())
 }
 
 /// Makes the file with mode 0600 where there is none; the write-ahead log beside it inherits the mode. A file that is there is

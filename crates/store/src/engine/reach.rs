@@ -1,11 +1,9 @@
 //! Whether PostgreSQL answers at all, found out by asking it over and over on a connection of its own, so that nobody waits for
-//! a connection that can't come. SQLite always answers.
-//!
-//! Not here: what becomes of a statement that was under way.
+//! a connection that can't come, or for a statement whose answer can't. SQLite always answers.
 
 use super::Engine;
 use super::failure::{is_gone, plain};
-use crate::error::StoreError;
+use crate::error::{Internal, StoreError};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
 use std::time::Duration;
@@ -42,12 +40,27 @@ impl Reach {
         }
     }
 
+    /// What `statement` gives, unless the database stops answering meanwhile: it may have done it or not.
+    pub(super) async fn during<T>(&self, statement: impl Future<Output = T>) -> Result<T, StoreError> {
+        let mut answers = self.0.subscribe();
+        tokio::select! {
+            biased;
+            done = statement => Ok(done),
+            Ok(_) = answers.wait_for(|answers| !answers) => Err(StoreError::Lost(Internal(Box::new(Silent)))),
+        }
+    }
+
     /// Whether that is news.
     fn tell(&self, answers: bool) -> bool {
         self.0
             .send_if_modified(|known| std::mem::replace(known, answers) != answers)
     }
 }
+
+/// A statement whose answer nobody waits for any longer.
+#[derive(Debug, thiserror::Error)]
+#[error("the database does not answer")]
+struct Silent;
 
 impl Engine {
     /// Finds out whether the database answers, for ever; `news` is called with each change.
@@ -102,6 +115,10 @@ mod tests {
         assert!(matches!(told, Err(StoreError::Unavailable)));
         assert!(matches!(reach.within(std::future::ready(Ok(1))).await, Ok(1)));
         assert!(reach.tell(true) && !reach.tell(true));
+        assert_eq!(reach.during(std::future::ready(1)).await.unwrap(), 1);
+        let under_way = reach.during(std::future::pending::<()>());
+        let (lost, ()) = tokio::join!(under_way, async { assert!(reach.tell(false)) });
+        assert!(matches!(lost, Err(StoreError::Lost(_))));
         let error = reach
             .within(std::future::ready(Err::<(), _>(sqlx::Error::PoolClosed)))
             .await;

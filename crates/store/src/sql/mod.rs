@@ -16,6 +16,7 @@ pub(crate) mod replicas;
 pub(crate) mod routes;
 pub(crate) mod tokens;
 pub(crate) mod users;
+pub(crate) mod write_checks;
 
 use crate::engine::Moment;
 use crate::page::Page;

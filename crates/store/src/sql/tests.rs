@@ -17,6 +17,7 @@ fn texts() -> Vec<(&'static str, &'static str)> {
         idempotency::STATEMENTS,
         interceptions::STATEMENTS,
         master_key::STATEMENTS,
+        write_checks::STATEMENTS,
         providers::STATEMENTS,
         replicas::STATEMENTS,
         routes::STATEMENTS,

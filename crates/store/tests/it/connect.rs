@@ -1,7 +1,7 @@
 //! What can be wrong with a database, and what is said about it.
 
 use crate::people::{people, provider};
-use lychgate_store::{ConnectError, DatabaseUrl, Page, Store, StoreError};
+use lychgate_store::{ConnectError, DatabaseUrl, Page, Store, StoreError, UserState};
 use lychgate_testkit::both_engines;
 use lychgate_testkit::db::{self, TestDb, TestEngine};
 use lychgate_testkit::network::Weather;
@@ -141,6 +141,42 @@ fn nothing_shows_the_password() {
         assert!(!format!("{store:?}").contains("hunter2"));
         store.close().await;
         db.destroy().await;
+    });
+}
+
+/// As after a failover to a standby, or where an operator made it so.
+#[test]
+fn a_database_that_became_read_only_says_so_and_serves_readers() {
+    db::run(TestEngine::Postgres, async |db| {
+        let people = people(db).await;
+        let options: sqlx::postgres::PgConnectOptions = db.url().parse().unwrap();
+        let mut admin = options.connect().await.unwrap();
+        let name = options.get_database().unwrap().to_owned();
+        let set = async |admin: &mut sqlx::PgConnection, value: &str| {
+            let text = format!("ALTER DATABASE \"{name}\" SET default_transaction_read_only = {value}");
+            admin
+                .execute("SET SESSION default_transaction_read_only = off")
+                .await
+                .unwrap();
+            admin.execute(sqlx::AssertSqlSafe(text)).await.unwrap();
+        };
+        set(&mut admin, "on").await;
+        let store = connect(db.url()).await.unwrap();
+        let refused = store.check_write().await;
+        assert!(matches!(refused, Err(StoreError::NotWritable(_))), "{refused:?}");
+        let caller = &people.owner.caller;
+        let refused = store
+            .user_set_state(caller, &people.member.id.to_string(), UserState::Suspended)
+            .await;
+        assert!(matches!(refused, Err(StoreError::NotWritable(_))), "{refused:?}");
+        store.user_find(caller, people.member.id).await.unwrap();
+        store.close().await;
+
+        set(&mut admin, "off").await;
+        let store = connect(db.url()).await.unwrap();
+        store.check_write().await.unwrap();
+        store.close().await;
+        admin.close().await.unwrap();
     });
 }
 

@@ -223,7 +223,7 @@ both_engines! {
         let (with_caller, without): (Vec<_>, Vec<_>) = source::store_methods().into_iter().partition(|method| method.takes_caller);
         assert_eq!(called.collect::<BTreeSet<_>>(), with_caller.into_iter().map(|method| method.name).collect());
         let without: Vec<_> = without.iter().map(|method| method.name.as_str()).collect();
-        assert_eq!(without, ["close", "connect", "migrate", "watch"], "these know nothing of what is in the database");
+        assert_eq!(without, ["check_write", "close", "connect", "migrate", "watch"], "these know nothing of what is in the database");
     }
 
     async fn a_scope_opens_exactly_its_own_door(db: TestDb) {

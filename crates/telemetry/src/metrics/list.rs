@@ -136,6 +136,7 @@ metrics! {
     }
     ControlPlane {
         DatabaseUp = Gauge "lychgate_database_up" "1 while the database responds; while it does not, metrics read from it are missing.",
+        DatabaseWritable = Gauge "lychgate_database_writable" "1 while the database can be written; 0 when its disk is full, read-only or failing.",
         AttachedReplicas = Gauge "lychgate_attached_replicas" [state in Attached] "Replicas attached to this control plane, without its embedded gateway.",
         Replicas = Gauge "lychgate_replicas" [state in ReplicaState] "Replicas in the registry, the same on every control plane.",
         GatewayKeys = Gauge "lychgate_gateway_keys" [state in KeyState] "Gateway keys, the same on every control plane.",

@@ -4,15 +4,14 @@ use crate::state::App;
 use axum::Router;
 use axum::routing::get;
 use http::StatusCode;
-use lychgate_authz::Caller;
 use lychgate_gateway::Gateway;
-use lychgate_types::secret::SecretHash;
+use lychgate_store::StoreError;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The database is asked at most this often, however many ask.
+/// The database is written to at most this often, however many ask.
 const BELIEVED: Duration = Duration::from_secs(1);
 
 /// Both probes.
@@ -30,16 +29,16 @@ pub(crate) fn routes(app: &App, gateway: &Gateway) -> Router {
 struct Probe {
     app: App,
     gateway: Gateway,
-    last: Mutex<Option<(Instant, bool)>>,
+    last: Mutex<Option<(Instant, Verdict)>>,
 }
+
+/// What stands between the database and its use; `None`: nothing.
+type Verdict = Option<&'static str>;
 
 impl Probe {
     async fn ready(&self) -> (StatusCode, String) {
-        if !self.database_answers().await {
-            return (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the database does not answer\n".to_owned(),
-            );
+        if let Some(why) = self.database().await {
+            return (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"));
         }
         match self.gateway.readiness() {
             Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
@@ -47,22 +46,21 @@ impl Probe {
         }
     }
 
-    async fn database_answers(&self) -> bool {
+    async fn database(&self) -> Verdict {
         let last = *self.last.lock();
-        if let Some((at, answer)) = last
+        if let Some((at, verdict)) = last
             && at.elapsed() < BELIEVED
         {
-            return answer;
+            return verdict;
         }
-        // Any small look-up will do; this one finds nothing.
-        let nobody = SecretHash::from_bytes([0; 32]);
-        let answer = self
-            .app
-            .store
-            .token_authenticate(&Caller::control_plane(), &nobody)
-            .await
-            .is_ok();
-        *self.last.lock() = Some((Instant::now(), answer));
-        answer
+        let verdict = match self.app.store.check_write().await {
+            Ok(()) => None,
+            Err(StoreError::NotWritable(_)) => {
+                Some("the database can't be written: its disk is full, read-only or failing")
+            }
+            Err(_) => Some("the database does not answer"),
+        };
+        *self.last.lock() = Some((Instant::now(), verdict));
+        verdict
     }
 }

@@ -6,6 +6,7 @@ use lychgate_testkit::app::App;
 use lychgate_testkit::both_engines;
 use lychgate_testkit::db::{self, TestEngine};
 use lychgate_testkit::http::get;
+use lychgate_testkit::wait::eventually;
 use lychgate_types::secret::{GatewayKeySecret, UserTokenSecret};
 use lychgate_types::{Ambient, Timestamp};
 
@@ -29,6 +30,7 @@ both_engines! {
         let scrape = async || app.metrics().await;
         let now = settled(scrape, &[
             ("lychgate_database_up", 1.0),
+            ("lychgate_database_writable", 1.0),
             ("lychgate_attached_replicas{state=\"serving\"}", 1.0),
             ("lychgate_replicas{state=\"attached\"}", 1.0),
             ("lychgate_gateway_keys{state=\"active\"}", 2.0),
@@ -59,7 +61,10 @@ both_engines! {
         assert_eq!(state(&refused, "lychgate_link_trouble"), ["key_unknown"]);
         let token = app.cli_json(&["tokens", "list", "--user", "alice"]).await["tokens"][0]["id"].clone();
         app.cli_ok(&["tokens", "revoke", token.as_str().unwrap(), "-y"]).await;
-        hello(false).call(&replica.url, &app.token).send().await.expect(401);
+        eventually("the replica hears of the revocation", async || {
+            (hello(false).call(&replica.url, &app.token).send().await.status == 401).then_some(())
+        })
+        .await;
         let now = scrape().await;
         for (series, number) in [
             ("lychgate_api_authentication_failures_total{reason=\"token_missing\"}", 1.0),

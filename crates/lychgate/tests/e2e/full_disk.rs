@@ -1,0 +1,74 @@
+//! A full disk under a control plane on SQLite: what needs writing is refused and says why, reading goes on, and with room again
+//! everything works without a restart.
+
+use crate::PROGRAM;
+use lychgate_scripted::ScriptedProvider;
+use lychgate_testkit::app::App;
+use lychgate_testkit::http::{self, Answer};
+use lychgate_testkit::wait::eventually;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// With room again, writing works within this time.
+const RECOVERY: Duration = Duration::from_secs(5);
+
+/// A program that finds its disk full, instead of being ended, when a file may not grow.
+fn program(directory: &std::path::Path) -> String {
+    let path = directory.join("lychgate-that-bears-limits");
+    std::fs::write(&path, format!("#!/bin/sh\ntrap '' XFSZ\nexec '{PROGRAM}' \"$@\"\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+async fn create_user(app: &App, number: usize) -> Answer {
+    let user = serde_json::json!({"username": format!("user-{number}"), "role": "member"});
+    http::post(format!("{}/api/v1/users", app.url))
+        .bearer(&app.owner)
+        .json(&user)
+        .send()
+        .await
+}
+
+async fn readiness(app: &App) -> (u16, String) {
+    let answer = http::get(format!("{}/readyz", app.url)).send().await;
+    (answer.status, answer.text())
+}
+
+async fn fills_up_and_recovers(app: &App, from: usize) {
+    app.server.limit_file_size(Some(1));
+    for number in from..from + 3 {
+        let refused = create_user(app, number).await.expect(503);
+        assert_eq!(refused.value()["code"], "database_not_writable", "{}", refused.text());
+        assert_ne!(refused.header("retry-after"), "");
+    }
+    eventually("the control plane says that it can't write", async || {
+        let (status, text) = readiness(app).await;
+        (status == 503 && text.contains("can't be written")).then_some(())
+    })
+    .await;
+    // Whoever only reads is served.
+    app.api("users").send().await.expect(200);
+
+    app.server.limit_file_size(None);
+    let room = Instant::now();
+    let mut number = from;
+    while create_user(app, number).await.status != 201 {
+        assert!(room.elapsed() < RECOVERY, "{}", app.server.stderr());
+        number += 1;
+    }
+    eventually("the control plane is ready", async || {
+        (readiness(app).await.0 == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn sqlite_writes_again_once_there_is_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let scripted = ScriptedProvider::start(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let app = App::bare(&program(directory.path()), None, scripted).await;
+    create_user(&app, 0).await.expect(201);
+    fills_up_and_recovers(&app, 100).await;
+    fills_up_and_recovers(&app, 200).await;
+}
