@@ -4,10 +4,13 @@
 
 use axum::body::Body;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, UPGRADE};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::provider::WireFamily;
 use std::borrow::Cow;
+
+/// Tells clients whether sending the same again may help.
+pub(crate) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// What a client is told whose request ran into a fault of the gateway itself.
 pub(crate) const INTERNAL: &str = "the gateway failed inside";
@@ -95,6 +98,10 @@ impl Refusal {
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if matches!(self.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            // Some clients try a refused credential for minutes otherwise.
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        }
         match self.extra {
             Extra::None => {}
             Extra::RetryAfter(seconds) => {

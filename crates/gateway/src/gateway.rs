@@ -1,5 +1,6 @@
 //! The handle on a running gateway.
 
+use crate::error::Refusal;
 use crate::inbound::front::Front;
 use crate::inbound::stack::Stack;
 use crate::link::{attach, deliver, offline};
@@ -9,10 +10,13 @@ use crate::spool::disk::{Disk, SystemDisk};
 use crate::spool::{self, Full, Spool, SpoolError};
 use crate::upstream::Upstream;
 use axum::Router;
+use axum::body::Body;
 use axum::routing::{any_service, get};
-use http::StatusCode;
+use http::{HeaderMap, Response, StatusCode, Uri};
 use lychgate_link::ControlLink;
+use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::{Ambient, ReplicaId};
+use lychgate_wire::provider::likely_family;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -89,9 +93,9 @@ impl Gateway {
         Router::new().route("/ai/{*rest}", any_service(Stack(Arc::clone(&self.shared))))
     }
 
-    /// [`Self::router`] with `/healthz` and `/readyz` beside it.
+    /// [`Self::router`] with `/healthz` and `/readyz` beside it, and an answer to whatever else that tells the right base URL.
     pub fn standalone_router(&self) -> Router {
-        self.router().merge(self.probes())
+        self.router().merge(self.probes()).fallback(elsewhere)
     }
 
     /// `/healthz` and `/readyz`.
@@ -230,4 +234,12 @@ impl Gateway {
             }
         }
     }
+}
+
+/// What a client reads whose base URL leads past the data plane, in the shape of the errors that it knows.
+async fn elsewhere(uri: Uri, headers: HeaderMap) -> Response<Body> {
+    let family = likely_family(uri.path(), |name| headers.contains_key(name));
+    let message = "there is nothing under this path: the base URL of a client is this gateway's address with /ai/<provider> behind it for \
+                   an Anthropic provider, /ai/<provider>/v1 for an OpenAI one";
+    Refusal::new(StatusCode::NOT_FOUND, Refused::UnknownPath, message).into_response(family)
 }

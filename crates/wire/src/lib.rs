@@ -29,6 +29,7 @@ mod response;
 mod sse;
 #[cfg(test)]
 mod testing;
+pub mod verdict;
 
 pub use model::with_model;
 pub use providers::UsageChunkFilter;

@@ -2,11 +2,16 @@
 
 use crate::json::edit::{Counted, place_of, put_in, replace};
 use crate::json::{self, Members};
+use crate::request::changed_behind_mark;
 use serde::de::MapAccess;
 
 /// The body with `model` as its model, put in where none was named. `None` where it isn't plain what to change: a body that
 /// is not an object, a model named twice, or one that is neither text nor null.
 pub fn with_model(body: &[u8], model: &str) -> Option<Vec<u8>> {
+    changed_behind_mark(body, |body| renamed(body, model))
+}
+
+fn renamed(body: &[u8], model: &str) -> Option<Vec<u8>> {
     let request: Top<'_> = json::object(body)?;
     let wanted = serde_json::Value::from(model).to_string();
     match request.model.only()? {

@@ -1,7 +1,7 @@
 //! What a request says, before it goes upstream.
 
 use crate::providers;
-use lychgate_types::provider::Api;
+use lychgate_types::provider::{Api, WireFamily};
 
 /// What is recorded of a request's body.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,7 +56,26 @@ impl From<serde_json::Error> for MalformedBody {
 /// # Errors
 /// What is not a JSON object at all, and what repeats a member that is read.
 pub fn read_request(api: Api, body: &[u8]) -> Result<RequestFacts, MalformedBody> {
-    providers::api(api).read_request(body)
+    providers::api(api).read_request(behind_mark(api, body))
+}
+
+/// The UTF-8 byte order mark that some clients on Windows begin with.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The body without a byte order mark, where the servers of the API pass over one.
+fn behind_mark(api: Api, body: &[u8]) -> &[u8] {
+    match body.strip_prefix(BYTE_ORDER_MARK) {
+        Some(rest) if api.wire_family() != WireFamily::Anthropic => rest,
+        _ => body,
+    }
+}
+
+/// Changes what is behind the byte order mark, where there is one.
+pub(crate) fn changed_behind_mark(body: &[u8], change: impl FnOnce(&[u8]) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
+    match body.strip_prefix(BYTE_ORDER_MARK) {
+        Some(rest) => change(rest).map(|changed| [BYTE_ORDER_MARK, &changed].concat()),
+        None => change(body),
+    }
 }
 
 /// The body of a streaming request, changed so that the stream tells its usage, with every other byte kept; `None` where the
@@ -66,8 +85,25 @@ pub fn read_request(api: Api, body: &[u8]) -> Result<RequestFacts, MalformedBody
 /// Where this gives `Some`, the answer must go through a [`crate::UsageChunkFilter`].
 pub fn ask_for_usage(api: Api, facts: &RequestFacts, body: &[u8]) -> Option<Vec<u8>> {
     if facts.streaming && !facts.usage_requested {
-        providers::api(api).with_usage_requested(body)
+        changed_behind_mark(body, |body| providers::api(api).with_usage_requested(body))
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over_as_the_apis_servers_do() {
+        let body = "\u{feff}{\"model\":\"m\",\"stream\":true}";
+        let facts = read_request(Api::OpenAiChatCompletions, body.as_bytes()).unwrap();
+        assert_eq!((facts.model.as_str(), facts.streaming), ("m", true));
+        let asked = ask_for_usage(Api::OpenAiChatCompletions, &facts, body.as_bytes()).unwrap();
+        assert!(asked.starts_with("\u{feff}{\"stream_options\"".as_bytes()));
+        let renamed = crate::with_model(body.as_bytes(), "n").unwrap();
+        assert_eq!(renamed, body.replace("\"m\"", "\"n\"").into_bytes());
+        assert!(read_request(Api::AnthropicMessages, body.as_bytes()).is_err());
     }
 }

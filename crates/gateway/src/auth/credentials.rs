@@ -160,11 +160,20 @@ pub(crate) fn denied(reason: DenyReason) -> Refusal {
     let (reason, message) = match reason {
         DenyReason::Unknown => (
             Refused::TokenUnknown,
-            "this Lychgate token is not known: it was deleted, or belongs to another deployment",
+            "this Lychgate token is not known: it was deleted, or belongs to another deployment; make one with `lychgate tokens create`, or ask for one",
         ),
-        DenyReason::Expired => (Refused::TokenExpired, "this Lychgate token has expired; make a new one"),
-        DenyReason::Revoked => (Refused::TokenRevoked, "this Lychgate token was revoked"),
-        DenyReason::Suspended => (Refused::UserSuspended, "the user of this Lychgate token is suspended"),
+        DenyReason::Expired => (
+            Refused::TokenExpired,
+            "this Lychgate token has expired; make a new one with `lychgate tokens create`, or ask for one",
+        ),
+        DenyReason::Revoked => (
+            Refused::TokenRevoked,
+            "this Lychgate token was revoked; make a new one with `lychgate tokens create`, or ask for one",
+        ),
+        DenyReason::Suspended => (
+            Refused::UserSuspended,
+            "the user of this Lychgate token is suspended; ask an administrator",
+        ),
     };
     Refusal::unauthorized(reason, message)
 }

@@ -53,6 +53,8 @@ pub(crate) struct Admission {
     pub(crate) guard: InFlightGuard,
     /// The API that is recorded, and room for the record; `None` for what is only passed through.
     pub(crate) recorded: Option<(Api, Slot)>,
+    /// It may be sent again where it is not known whether it arrived.
+    pub(crate) may_repeat: bool,
     pub(crate) token: SecretHash,
     /// The user's own provider credential.
     pub(crate) own: Option<Outgoing>,
@@ -118,6 +120,7 @@ pub(crate) async fn admit(entered: &Entered, head: &Parts, source: Source) -> Re
 /// A request that is allowed to its token.
 struct Known {
     api: Option<Api>,
+    may_repeat: bool,
     is_plain: bool,
     credentials: Credentials,
     tail: usize,
@@ -131,11 +134,12 @@ async fn identify(entered: &Entered, head: &Parts, source: Source) -> Result<Kno
     }
     let rest = allow_list::split(head.uri.path()).map_or("", |(_, rest)| rest);
     credentials::refuse_in_target(&head.uri)?;
-    let Found { api, tail } = allow_list::find(provider.config.provider_type, &head.method, rest)?;
+    let Found { api, may_repeat, tail } = allow_list::find(provider.config.provider_type, &head.method, rest)?;
     let credentials = credentials::read(provider.config.provider_type, &head.headers)?;
     authorize(shared, credentials.token, source).await?;
     Ok(Known {
         api,
+        may_repeat,
         is_plain: is_plain(&head.headers),
         credentials,
         tail: head.uri.path().len() - tail.len(),
@@ -163,6 +167,7 @@ fn place(entered: &Entered, known: Known) -> Result<Admission, Refusal> {
     Ok(Admission {
         guard,
         recorded,
+        may_repeat: known.may_repeat,
         token: known.credentials.token,
         own: known.credentials.own,
         tail: known.tail,

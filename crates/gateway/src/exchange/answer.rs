@@ -39,7 +39,9 @@ pub(crate) fn answer(
     let breaker = plan.breaker();
     let AttemptPlan { provider, end, .. } = plan;
     let family = provider.config.provider_type.wire_family();
-    let UpstreamResponse { mut head, kind, body } = match result {
+    let UpstreamResponse {
+        mut head, kind, body, ..
+    } = match result {
         Ok(answer) => answer,
         Err(error) => {
             let refusal = Refusal::from(error);

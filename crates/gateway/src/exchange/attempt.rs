@@ -18,6 +18,7 @@ use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::Ambient;
+use lychgate_wire::verdict::{is_out_of_credit, passing_error_first};
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -32,6 +33,18 @@ pub(crate) struct UpstreamResponse {
     pub(crate) head: Parts,
     pub(crate) kind: BodyKind,
     pub(crate) body: Peeked<Answer>,
+    /// What the beginning of its body says beyond its status.
+    pub(crate) says: Says,
+}
+
+/// What the beginning of a body says beyond the status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Says {
+    Nothing,
+    /// The account of the key has no credit left.
+    OutOfCredit,
+    /// It is an error that may pass, which would have had this status.
+    PassingError(u16),
 }
 
 /// Why an attempt brought no answer.
@@ -43,6 +56,8 @@ pub(crate) enum AttemptError {
     Timeout(Duration),
     /// The head promised a body, and the answer ended without one.
     BodyMissing,
+    /// A change of protocol came, which nobody had asked for.
+    ProtocolSwitched,
 }
 
 /// The attempt in flight, if one is, and the exchange's recorder.
@@ -73,14 +88,28 @@ impl PendingAttempt {
         let (head, body) = arrived?.into_parts();
         let kind = BodyKind::of(head.status, &head.headers);
         self.recorder.head(head.status, &head.headers, kind);
-        let body = if kind.is_due {
+        let body = if kind.is_due || may_tell_of_credit(head.status) {
             self.in_flight = InFlight::Body(body);
             let first = timeout(GRACE, self.first()).await;
-            self.peeked(first.ok())?
+            self.peeked(first.ok(), kind)?
         } else {
             Peeked::new(None, body)
         };
-        Ok(UpstreamResponse { head, kind, body })
+        let says = self.says(head.status, kind, body.first());
+        Ok(UpstreamResponse { head, kind, body, says })
+    }
+
+    fn says(&self, status: StatusCode, kind: BodyKind, first: Option<&Bytes>) -> Says {
+        let (Some(api), Some(first), true) = (self.recorder.api(), first, kind.is_plain) else {
+            return Says::Nothing;
+        };
+        if may_tell_of_credit(status) {
+            return match is_out_of_credit(api, status.as_u16(), first) {
+                true => Says::OutOfCredit,
+                false => Says::Nothing,
+            };
+        }
+        passing_error_first(api, kind.is_event_stream, first).map_or(Says::Nothing, Says::PassingError)
     }
 
     pub(crate) fn recorder(&mut self) -> &mut Recorder {
@@ -111,6 +140,7 @@ impl PendingAttempt {
     fn peeked(
         &mut self,
         first: Option<Option<Result<Frame<Bytes>, hyper::Error>>>,
+        kind: BodyKind,
     ) -> Result<Peeked<Answer>, AttemptError> {
         let InFlight::Body(body) = std::mem::replace(&mut self.in_flight, InFlight::Nothing) else {
             return Err(AttemptError::BodyMissing);
@@ -118,6 +148,7 @@ impl PendingAttempt {
         match first {
             None => Ok(Peeked::new(None, body)),
             Some(Some(Ok(frame))) if frame.is_data() => Ok(Peeked::new(Some(frame), body)),
+            Some(None) if !kind.is_due => Ok(Peeked::new(None, body)),
             Some(_) => Err(AttemptError::BodyMissing),
         }
     }
@@ -136,12 +167,19 @@ impl Drop for PendingAttempt {
     }
 }
 
+/// Whether an error with this status may say that an account has no credit.
+fn may_tell_of_credit(status: StatusCode) -> bool {
+    matches!(status, StatusCode::BAD_REQUEST | StatusCode::TOO_MANY_REQUESTS)
+}
+
 /// Waits for the head of an answer.
 pub(crate) async fn head_within(
     limit: Duration,
     head: impl Future<Output = Result<Response<Answer>, SendError>>,
 ) -> Result<Response<Answer>, AttemptError> {
     match timeout(limit, head).await {
+        // Whatever is said on the connection from here on is no answer.
+        Ok(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => Err(AttemptError::ProtocolSwitched),
         Ok(arrived) => arrived.map_err(AttemptError::Connection),
         Err(_) => Err(AttemptError::Timeout(limit)),
     }
@@ -150,7 +188,15 @@ pub(crate) async fn head_within(
 /// The attempt's end, as the table of consequences knows it.
 pub(crate) fn end_of(result: &AttemptResult, ambient: &Ambient) -> AttemptEnd {
     match result {
-        Ok(answer) => AttemptEnd::answered(answer.head.status, &answer.head.headers, ambient),
+        Ok(answer) => match answer.says {
+            Says::Nothing => AttemptEnd::answered(answer.head.status, &answer.head.headers, ambient),
+            Says::OutOfCredit => AttemptEnd::OutOfCredit {
+                status: answer.head.status.as_u16(),
+            },
+            Says::PassingError(status) => AttemptEnd::error_in_body(status),
+        },
+        Err(AttemptError::ProtocolSwitched) => AttemptEnd::NoHttp,
+        Err(AttemptError::Connection(error)) if error.is_no_http() => AttemptEnd::NoHttp,
         Err(AttemptError::Connection(SendError::Private(_))) => AttemptEnd::AddressForbidden,
         Err(AttemptError::Connection(_)) => AttemptEnd::ConnectionFailed,
         Err(AttemptError::Timeout(_)) => AttemptEnd::HeadTimedOut,
@@ -169,6 +215,10 @@ impl From<AttemptError> for Refusal {
             }
             AttemptError::Connection(error) => {
                 let message = format!("the provider can't be reached: {error}");
+                Self::new(StatusCode::BAD_GATEWAY, Refused::ProviderFailed, message)
+            }
+            AttemptError::ProtocolSwitched => {
+                let message = "the provider switched to another protocol instead of answering";
                 Self::new(StatusCode::BAD_GATEWAY, Refused::ProviderFailed, message)
             }
             AttemptError::BodyMissing => Self::new(StatusCode::BAD_GATEWAY, Refused::ProviderFailed, EMPTY),

@@ -1,11 +1,12 @@
 //! Requests that are relayed without being read or recorded (lists of models and the like).
 //!
-//! They are sent once, to the provider that they name: since it is not known what they do there, they are not retried.
+//! They go to the provider that they name. What they do there is not known, so they are sent once; those that change nothing
+//! are sent once more where their connection broke before an answer, as one does that was closed while it was idle.
 
 use crate::auth::credentials::Outgoing;
 use crate::error::Refusal;
 use crate::exchange::admit::{Entered, Received};
-use crate::exchange::attempt::head_within;
+use crate::exchange::attempt::{AttemptError, head_within};
 use crate::exchange::headers::{AnswerBody, to_client};
 use crate::exchange::upstream_request::{Position, UpstreamRequest};
 use crate::resilience::decision::AttemptEnd;
@@ -48,8 +49,8 @@ pub(crate) fn relay_unrecorded(entered: Entered, received: Received) -> Relaying
         head, admission, body, ..
     } = received;
     let request = UpstreamRequest::unrecorded(head, admission.tail, admission.credential_kind());
-    let (own, guard) = (admission.own, admission.guard);
-    Box::pin(relay(entered, guard, own, request, body.into_bytes()))
+    let (own, guard, may_repeat) = (admission.own, admission.guard, admission.may_repeat);
+    Box::pin(relay(entered, guard, own, request, body.into_bytes(), may_repeat))
 }
 
 async fn relay(
@@ -58,6 +59,7 @@ async fn relay(
     own: Option<Outgoing>,
     mut request: UpstreamRequest,
     body: Bytes,
+    may_repeat: bool,
 ) -> Result<Response<Body>, Refusal> {
     let Entered { shared, provider, .. } = entered;
     shared.counts.passed_through.count();
@@ -69,11 +71,21 @@ async fn relay(
         }
     };
     let url = request.url(&provider)?;
-    let request = request.build(url, body, credential, Position::Last);
     let timeouts = &provider.config.policy.timeouts;
     let limit = millis(timeouts.headers_ms.min(timeouts.total_ms));
     let end = Instant::now() + millis(timeouts.total_ms);
-    let response = head_within(limit, shared.upstream.send(&provider.config, request)).await?;
+    let mut send = |position| {
+        let request = request.build(url.clone(), body.clone(), credential, position);
+        head_within(limit, shared.upstream.send(&provider.config, request))
+    };
+    let response = if may_repeat {
+        match send(Position::MoreMayFollow).await {
+            Err(AttemptError::Connection(error)) if error.is_break() => send(Position::Last).await?,
+            answered => answered?,
+        }
+    } else {
+        send(Position::Last).await?
+    };
     let (mut head, body) = response.into_parts();
     if let Some(key) = key {
         let end = AttemptEnd::answered(head.status, &head.headers, &shared.ambient);

@@ -21,6 +21,11 @@ impl<B> Peeked<B> {
     pub(crate) fn new(first: Option<Frame<Bytes>>, rest: B) -> Self {
         Self { first, rest }
     }
+
+    /// What was read already.
+    pub(crate) fn first(&self) -> Option<&Bytes> {
+        self.first.as_ref().and_then(Frame::data_ref)
+    }
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Body for Peeked<B> {

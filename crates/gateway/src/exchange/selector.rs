@@ -271,7 +271,11 @@ impl AttemptPlan {
         let key_cooldown = self.key.map(|_| self.provider.key_cooldown());
         let consequences = end.consequences(key_cooldown);
         self.permit.report(consequences.breaker, breakers);
-        if let (Some(key), Some(term), AttemptEnd::Answered { status, .. }) = (self.key, consequences.cooldown, end) {
+        let status = match end {
+            AttemptEnd::Answered { status, .. } | AttemptEnd::OutOfCredit { status } => Some(status),
+            _ => None,
+        };
+        if let (Some(key), Some(term), Some(status)) = (self.key, consequences.cooldown, status) {
             self.provider.cool_down(key, status, term);
         }
         consequences.decision

@@ -22,6 +22,8 @@ use tokio::task::JoinSet;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(90);
 /// Largest head of an HTTP/1.1 request, and largest piece of a body that is read at once.
 const BUFFER: usize = 256 << 10;
+/// Most header fields of an HTTP/1.1 request.
+const REQUEST_FIELDS: usize = 256;
 /// Largest header list of an HTTP/2 request.
 const HEADER_LIST: u32 = 64 << 10;
 /// Concurrent requests on one HTTP/2 connection. A replica makes all its look-ups over a single one.
@@ -58,7 +60,8 @@ pub async fn serve(listener: TcpListener, front: impl Into<Front>, shutdown: imp
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(BUFFER);
+        .max_buf_size(BUFFER)
+        .max_headers(REQUEST_FIELDS);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -20,7 +20,8 @@ use crate::shared::Shared;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use futures_util::FutureExt as _;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::header::ALLOW;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::provider::WireFamily;
 use lychgate_wire::provider::likely_family;
@@ -68,6 +69,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Body>, source: Source) -> 
     };
     let (family, entered) = enter(&shared, request.uri().path(), request.headers());
     let result = match entered {
+        Ok(entered) if let Some(answer) = without_token(&entered, &request) => Ok(answer),
         Ok(entered) => {
             // Not through a variable: the future would hold this one, which is large, twice.
             AssertUnwindSafe(relay(entered, arrival, request, source))
@@ -86,6 +88,23 @@ async fn answer(shared: Arc<Shared>, request: Request<Body>, source: Source) -> 
         shared.counts.refused.count(refusal.reason);
         refusal.into_response(family)
     }))
+}
+
+/// What is answered to anybody, since it is about the gateway alone: whether it is there, and a path's methods. Pages of other
+/// origins get no leave to read answers.
+fn without_token(entered: &Entered, request: &Request<Body>) -> Option<Response<Body>> {
+    let rest = allow_list::split(request.uri().path()).map_or("", |(_, rest)| rest);
+    let mut answer = Response::new(Body::empty());
+    match *request.method() {
+        Method::HEAD if allow_list::is_probe(rest) => {}
+        Method::OPTIONS => {
+            let methods = allow_list::methods(entered.provider.config.provider_type, rest)?;
+            *answer.status_mut() = StatusCode::NO_CONTENT;
+            answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+        }
+        _ => return None,
+    }
+    Some(answer)
 }
 
 /// Steps 2 and 3. Of the replica state, nothing is kept but the provider.

@@ -4,18 +4,21 @@
 //! Pure, so that each row can be tested. Not here: how long to wait before a retry (`retry`), and whether the retry budget, the
 //! breaker and the time that is left allow another attempt (`exchange::selector`).
 
+use crate::error::SHOULD_RETRY;
 use crate::resilience::retry::asked_wait;
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::{HeaderMap, StatusCode};
 use lychgate_types::Ambient;
 use std::time::Duration;
-
-const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AttemptEnd {
     /// The head of an answer arrived.
     Answered { status: u16, asked: Asked },
+    /// An error arrived that says that the account of the key has no credit left.
+    OutOfCredit { status: u16 },
+    /// What arrived is no answer: not HTTP, or a change of protocol that nobody asked for. The same request would get it again.
+    NoHttp,
     /// No connection could be made, or it broke before the head.
     ConnectionFailed,
     /// The provider's name resolves to a private address, which its configuration does not allow.
@@ -65,7 +68,7 @@ pub(crate) enum BreakerReport {
 pub(crate) enum RetryDecision {
     /// The client gets this answer, good or bad.
     Forward,
-    /// The key was refused: try another one; the same one would be refused again.
+    /// The key was refused, or the same must not be sent with it again: try another one, or the next candidate.
     RotateKey,
     /// The key is over its limit: try another one at once, or the same one after the wait that the provider asks for.
     RateLimited(Option<Duration>),
@@ -94,6 +97,12 @@ impl AttemptEnd {
         Self::Answered { status, asked }
     }
 
+    /// An answer with a good status that begins with an error, which would have had this status.
+    pub(crate) fn error_in_body(status: u16) -> Self {
+        let asked = Asked::default();
+        Self::Answered { status, asked }
+    }
+
     /// The table. `key_cooldown` is the configured cooldown of the provider's key that was sent; `None` where it was the user's
     /// own, which is the user's own affair.
     pub(crate) fn consequences(self, key_cooldown: Option<Duration>) -> Consequences {
@@ -103,7 +112,7 @@ impl AttemptEnd {
         let asked = self.asked();
         let (breaker, cooldown, decision) = match self {
             End::Answered { status, .. } => match status {
-                401 | 403 if key_cooldown.is_some() => (Success, key_cooldown, RotateKey),
+                401..=403 if key_cooldown.is_some() => (Success, key_cooldown, RotateKey),
                 429 => (
                     Success,
                     key_cooldown.map(|own| asked.wait.unwrap_or(own)),
@@ -114,15 +123,19 @@ impl AttemptEnd {
                 500..=599 => (Success, None, Retry(asked.wait)),
                 _ => (Success, None, Forward),
             },
+            End::OutOfCredit { .. } if key_cooldown.is_some() => (Success, key_cooldown, RotateKey),
+            End::OutOfCredit { .. } => (Success, None, Forward),
+            End::NoHttp => (Failure, None, Failover),
             End::ConnectionFailed | End::BodyMissing => (Failure, None, Retry(None)),
             End::AddressForbidden | End::HeadTimedOut => (Failure, None, Failover),
             // The head has gone to the client: nothing can be tried again.
             End::BodyCut | End::BodyStalled => (Failure, None, Forward),
             End::BodyTooLong => (Nothing, None, Forward),
         };
-        // What the provider says itself has the last word, but a refused key stays refused.
+        // What the provider says itself has the last word about the same request with the same key. Another key or another
+        // provider is not its to forbid, and a refused key stays refused.
         let decision = match (asked.retry, decision) {
-            (Some(false), _) => Forward,
+            (Some(false), RateLimited(_) | Retry(_)) => RotateKey,
             (Some(true), Forward) => Retry(asked.wait),
             (_, decision) => decision,
         };

@@ -8,13 +8,15 @@ use http::header::UPGRADE;
 use http::{HeaderMap, Method, StatusCode};
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::provider::{Api, ProviderType};
-use lychgate_wire::provider::describe;
+use lychgate_wire::provider::{ProviderDescription, describe};
 
 /// A path on the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Found<'a> {
     /// The API whose exchanges are recorded; `None` for what only passes through.
     pub(crate) api: Option<Api>,
+    /// It may be sent again where it is not known whether it arrived.
+    pub(crate) may_repeat: bool,
     /// What comes after the provider's base URL: a path with a leading slash.
     pub(crate) tail: &'a str,
 }
@@ -39,22 +41,60 @@ pub(crate) fn wants_websocket(headers: &HeaderMap) -> bool {
 /// Looks a path up for a method; `rest` is what follows the provider's name.
 pub(crate) fn find<'a>(provider_type: ProviderType, method: &Method, rest: &'a str) -> Result<Found<'a>, Refusal> {
     let provider = describe(provider_type);
-    let path = provider.path(rest).ok_or_else(not_found)?;
+    let path = provider.path(rest).ok_or_else(|| not_found(provider, rest))?;
     if !path.allows(method.as_str()) {
         return Err(Refusal::method(path.methods));
     }
     Ok(Found {
         api: path.api,
+        may_repeat: path.may_repeat(method.as_str()),
         tail: rest.strip_prefix(provider.base_path).unwrap_or(rest),
     })
 }
 
-fn not_found() -> Refusal {
-    Refusal::new(
-        StatusCode::NOT_FOUND,
-        Refused::UnknownPath,
-        "this gateway does not relay that path",
-    )
+/// The methods of a path on the list, as an `Allow` header has them.
+pub(crate) fn methods(provider_type: ProviderType, rest: &str) -> Option<&'static str> {
+    describe(provider_type).path(rest).map(|path| path.methods)
+}
+
+/// Whether it is the path of a question that clients ask to see whether they can connect: the base URL, and one of Claude Code's.
+pub(crate) fn is_probe(rest: &str) -> bool {
+    matches!(rest, "" | "/" | "/api/hello")
+}
+
+/// Says which path was meant, where that can be told. Nothing of the client's own path is repeated.
+fn not_found(provider: &ProviderDescription, rest: &str) -> Refusal {
+    let base = format!("/ai/<provider>{}", provider.base_path);
+    let message = match meant(provider, rest) {
+        Some(path) => format!(
+            "this gateway does not relay that path; meant is probably /ai/<provider>{path}: the base URL ends in {base}, without a \
+             slash behind it"
+        ),
+        None => {
+            let paths: Vec<_> = provider.paths.iter().map(|path| path.path).collect();
+            format!(
+                "this gateway does not relay that path; under {base} it relays {}",
+                paths.join(", ")
+            )
+        }
+    };
+    Refusal::new(StatusCode::NOT_FOUND, Refused::UnknownPath, message)
+}
+
+/// The path on the list that a client with a wrong base URL meant: one with slashes too many, with `/v1` too few or too many.
+fn meant(provider: &ProviderDescription, rest: &str) -> Option<&'static str> {
+    /// Longer paths are on no list.
+    const LONGEST: usize = 256;
+    if rest.len() > LONGEST {
+        return None;
+    }
+    let segments: Vec<_> = rest.split('/').filter(|segment| !segment.is_empty()).collect();
+    let without_version = segments.iter().skip_while(|segment| **segment == "v1").copied();
+    let tail = without_version.collect::<Vec<_>>().join("/");
+    let found = ["/v1/", "/"]
+        .iter()
+        .find_map(|base| provider.path(&format!("{base}{tail}")))?;
+    Some(found.path)
 }
 
 #[cfg(test)]
@@ -154,6 +194,34 @@ mod tests {
             assert_eq!(look(ProviderType::OpenAi, "GET", rest), Err(404), "{rest}");
         }
         assert_eq!(look(ProviderType::OpenAi, "GET", "/v1/models/gpt-4.1..x"), Ok(None));
+    }
+
+    #[test]
+    fn a_wrong_base_url_is_told_the_right_one() {
+        for (provider_type, rest, says) in [
+            (
+                ProviderType::OpenAi,
+                "/v1//chat/completions",
+                "/ai/<provider>/v1/chat/completions:",
+            ),
+            (
+                ProviderType::OpenAi,
+                "/v1/chat/completions/",
+                "/ai/<provider>/v1/chat/completions:",
+            ),
+            (ProviderType::OpenAi, "/chat/completions", "ends in /ai/<provider>/v1,"),
+            (
+                ProviderType::Anthropic,
+                "/v1/v1/messages",
+                "/ai/<provider>/v1/messages: the base URL ends in /ai/<provider>,",
+            ),
+            (ProviderType::Anthropic, "//messages", "/ai/<provider>/v1/messages:"),
+            (ProviderType::Anthropic, "/v1/files", "it relays /v1/messages, "),
+            (ProviderType::Anthropic, "", "it relays /v1/messages, "),
+        ] {
+            let refusal = find(provider_type, &Method::POST, rest).unwrap_err();
+            assert!(refusal.message.contains(says), "{rest}: {}", refusal.message);
+        }
     }
 
     #[test]

@@ -31,6 +31,16 @@ pub(crate) enum SendError {
 }
 
 impl SendError {
+    /// Whether the connection broke after the request was, or may have been, sent.
+    pub(crate) fn is_break(&self) -> bool {
+        matches!(self, Self::Broken(_)) && !self.is_no_http()
+    }
+
+    /// Whether what came is no answer that can be read: asking again would bring the same.
+    pub(crate) fn is_no_http(&self) -> bool {
+        matches!(self, Self::Broken(error) if error.is_parse())
+    }
+
     /// Whether the provider said that it has not begun to process the request: then it may be sent again, whatever it is.
     pub(super) fn is_unprocessed(error: &hyper::Error) -> bool {
         causes(error)
@@ -83,6 +93,9 @@ fn tls_message(error: &io::Error) -> String {
 }
 
 fn broken_message(error: &hyper::Error) -> &'static str {
+    if error.is_parse_too_large() {
+        return "the head of its answer is too large, or has too many fields";
+    }
     if error.is_parse() {
         return "its answer is not valid HTTP";
     }

@@ -16,6 +16,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use tokio::time::Instant;
 
+/// Most header fields of an answer; some providers and the networks before them add dozens.
+const ANSWER_FIELDS: usize = 512;
+
 type Connection = http1::Connection<TokioIo<Stream>, Full<Bytes>>;
 
 /// An idle connection, or that of its owner's request.
@@ -35,7 +38,9 @@ pub(super) struct Unanswered {
 
 impl H1Connection {
     pub(super) async fn open(stream: Stream, expires: Instant) -> Result<Self, SendError> {
-        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+        let (sender, connection) = http1::Builder::new()
+            .max_headers(ANSWER_FIELDS)
+            .handshake(TokioIo::new(stream))
             .await
             .map_err(SendError::Broken)?;
         Ok(Self {

@@ -16,6 +16,8 @@ pub struct AllowedPath {
     pub methods: &'static str,
     /// The API whose exchanges are recorded; `None` for what only passes through.
     pub api: Option<Api>,
+    /// Its requests change nothing, whatever the method, so that one may be sent again.
+    pub changes_nothing: bool,
 }
 
 /// The methods of a path that is only read. What answers to `GET` answers to `HEAD`.
@@ -30,6 +32,7 @@ impl AllowedPath {
             path,
             methods: POST,
             api: Some(api),
+            changes_nothing: false,
         }
     }
 
@@ -39,7 +42,23 @@ impl AllowedPath {
             path,
             methods,
             api: None,
+            changes_nothing: false,
         }
+    }
+
+    /// A path that only passes through and answers a question, by `POST` because the question is long.
+    pub(crate) const fn question(path: &'static str) -> Self {
+        Self {
+            path,
+            methods: POST,
+            api: None,
+            changes_nothing: true,
+        }
+    }
+
+    /// Whether a request with this method may be sent again where it is not known whether it arrived.
+    pub fn may_repeat(&self, method: &str) -> bool {
+        self.changes_nothing || matches!(method, "GET" | "HEAD")
     }
 
     /// Whether the method is one of this path's.

@@ -1,7 +1,7 @@
 use super::*;
 use BreakerReport::{Failure, Nothing, Success};
 use RetryDecision::{Failover, Forward, RateLimited, Retry, RotateKey};
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 
 const CONFIGURED: Duration = Duration::from_secs(60);
 
@@ -23,6 +23,7 @@ fn every_row_of_the_table() {
         (answered(302, &[]), Success, None, Forward),
         (answered(400, &[]), Success, None, Forward),
         (answered(401, &[]), Success, cools, RotateKey),
+        (answered(402, &[]), Success, cools, RotateKey),
         (answered(403, &[]), Success, cools, RotateKey),
         (answered(404, &[]), Success, None, Forward),
         (answered(408, &[]), Success, None, Retry(None)),
@@ -38,6 +39,8 @@ fn every_row_of_the_table() {
         (answered(529, &[]), Failure, None, Retry(None)),
         (answered(599, &[]), Success, None, Retry(None)),
         (answered(600, &[]), Success, None, Forward),
+        (End::OutOfCredit { status: 400 }, Success, cools, RotateKey),
+        (End::NoHttp, Failure, None, Failover),
         (End::ConnectionFailed, Failure, None, Retry(None)),
         (End::AddressForbidden, Failure, None, Failover),
         (End::HeadTimedOut, Failure, None, Failover),
@@ -59,6 +62,7 @@ fn every_row_of_the_table() {
 fn a_users_own_key_neither_cools_down_nor_rotates() {
     for (status, decision) in [
         (401, Forward),
+        (402, Forward),
         (403, Forward),
         (429, RateLimited(None)),
         (500, Retry(None)),
@@ -70,6 +74,8 @@ fn a_users_own_key_neither_cools_down_nor_rotates() {
         };
         assert_eq!(answered(status, &[]).consequences(None), wanted, "{status}");
     }
+    let out_of_credit = AttemptEnd::OutOfCredit { status: 429 }.consequences(None);
+    assert_eq!((out_of_credit.cooldown, out_of_credit.decision), (None, Forward));
 }
 
 #[test]
@@ -80,10 +86,14 @@ fn a_provider_may_say_itself_whether_to_retry() {
         (400, "true", false, Retry(None)),
         (401, "true", false, RotateKey),
         (401, "true", true, Retry(None)),
-        (401, "false", false, Forward),
-        (429, "false", false, Forward),
+        (200, "false", false, Forward),
+        (400, "false", false, Forward),
+        (401, "false", false, RotateKey),
+        (401, "false", true, Forward),
+        (429, "false", false, RotateKey),
+        (429, "false", true, RotateKey),
         (429, "true", false, RateLimited(None)),
-        (503, "false", false, Forward),
+        (503, "false", false, RotateKey),
         (503, "perhaps", false, Retry(None)),
     ] {
         let key_cooldown = (!own_key).then_some(CONFIGURED);

@@ -192,3 +192,56 @@ async fn a_panic_is_one_requests_500() {
     assert_eq!(client.answer().await.0.status, 200);
     until(|| world.gateway.in_flight() == 0).await;
 }
+
+#[tokio::test]
+async fn probes_and_preflights_are_answered_by_the_gateway_alone() {
+    let world = World::new().await;
+    for (line, status, allow) in [
+        ("HEAD /ai/anthropic", 200, None),
+        ("HEAD /ai/anthropic/", 200, None),
+        ("HEAD /ai/anthropic/api/hello", 200, None),
+        ("HEAD /ai/nobody", 404, None),
+        ("OPTIONS /ai/openai/v1/chat/completions", 204, Some("POST")),
+        ("OPTIONS /ai/openai/v1/models", 204, Some("GET, HEAD")),
+    ] {
+        let mut client = world.client().await;
+        client.send(line, "origin: https://page.example\r\n", b"").await;
+        let head = client.head().await;
+        assert_eq!((head.status, head.header("allow")), (status, allow), "{line}");
+        assert_eq!(head.header("access-control-allow-origin"), None);
+    }
+    let mut client = world.send("HEAD /ai/openai/v1/models", "", b"").await;
+    let mut exchange = world.provider.next().await;
+    assert_eq!(exchange.line, "HEAD /base/v1/models HTTP/1.1");
+    exchange.raw(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n").await;
+    let head = client.head().await;
+    assert_eq!((head.status, head.header("content-length")), (200, Some("9")));
+}
+
+#[tokio::test]
+async fn a_wrong_base_url_is_told_the_right_one_and_a_bad_token_not_to_try_again() {
+    let world = World::new().await;
+    for (path, says) in [
+        ("/v1/messages", "/ai/<provider> behind it"),
+        ("/chat/completions", "/ai/<provider>/v1"),
+        (
+            "/ai/openai/v1//chat/completions",
+            "meant is probably /ai/<provider>/v1/chat/completions",
+        ),
+        (
+            "/ai/anthropic/v1/messages/",
+            "meant is probably /ai/<provider>/v1/messages",
+        ),
+    ] {
+        let mut client = world.post(path, b"{}").await;
+        let (_, body) = refused(&mut client, 404).await;
+        assert!(body.contains(says), "{path}: {body}");
+        assert_eq!(is_anthropic(body.as_bytes()), path.contains("messages"), "{body}");
+    }
+    let mut client = world.client().await;
+    client
+        .send("GET /ai/anthropic/v1/models", "x-api-key: nobody\r\n", b"")
+        .await;
+    let (head, _) = refused(&mut client, 401).await;
+    assert_eq!(head.header("x-should-retry"), Some("false"));
+}

@@ -1,4 +1,4 @@
-use super::{MESSAGES, REQUEST, answer, change, eager, give_keys, key};
+use super::{BUSY, MESSAGES, REQUEST, answer, change, eager, give_keys, key};
 use crate::support::World;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -24,12 +24,23 @@ async fn ask(world: &World, status: &str) -> String {
 
 #[tokio::test]
 async fn a_refused_key_cools_down_and_another_one_is_used_at_once() {
-    for status in ["401 Unauthorized", "403 Forbidden", "429 Too Many Requests"] {
+    const POOR: &str = r#"{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low to access the API."}}"#;
+    for (status, headers, body) in [
+        ("401 Unauthorized", "", BUSY),
+        ("401 Unauthorized", "x-should-retry: false\r\n", BUSY),
+        ("402 Payment Required", "", BUSY),
+        ("403 Forbidden", "", BUSY),
+        ("429 Too Many Requests", "", BUSY),
+        ("429 Too Many Requests", "x-should-retry: false\r\n", BUSY),
+        ("400 Bad Request", "", POOR),
+    ] {
         let world = two_keys().await;
         let mut client = world.post(MESSAGES, REQUEST).await;
-        let first = world.provider.next().await;
+        let mut first = world.provider.next().await;
         let refused = key(&first);
-        answer(first, status, "").await;
+        first
+            .json(status, &format!("connection: close\r\n{headers}"), body)
+            .await;
         let second = world.provider.next().await;
         let good = key(&second);
         assert_ne!(refused, good);

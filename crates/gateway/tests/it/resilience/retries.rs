@@ -256,3 +256,96 @@ async fn an_answer_declared_empty_is_a_success() {
     let (head, body) = client.answer().await;
     assert_eq!((head.status, body), (200, Vec::new()));
 }
+
+#[tokio::test]
+async fn a_stream_that_begins_with_an_error_is_tried_again_and_told_to_the_breaker() {
+    const OVERLOADED: &[u8] =
+        b"event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}}\n\n";
+    let world = World::with_policy(|policy| {
+        eager(policy);
+        policy.breaker.failures = 4;
+    })
+    .await;
+    let overloaded = async || {
+        let mut exchange = world.provider.next().await;
+        exchange.stream().await;
+        exchange.chunk(OVERLOADED).await;
+        exchange.end().await;
+        exchange.done();
+    };
+    let mut client = world.post(MESSAGES, br#"{"model":"m","stream":true}"#).await;
+    overloaded().await;
+    answer(world.provider.next().await, "200 OK", "").await;
+    assert_eq!(client.answer().await.0.status, 200);
+    assert_eq!(world.control.one_record().await.attempts, 2);
+    // The last one's is the client's, as it came.
+    let mut client = world.post(MESSAGES, br#"{"model":"m","stream":true}"#).await;
+    for _ in 0..3 {
+        overloaded().await;
+    }
+    let (head, body) = client.answer().await;
+    assert_eq!((head.status, &body[..]), (200, OVERLOADED));
+    let record = &world.control.delivered(2).await[1];
+    assert_eq!(
+        (record.attempts, record.error_type.as_deref()),
+        (3, Some("overloaded_error"))
+    );
+    let (head, _) = world.post(MESSAGES, REQUEST).await.answer().await;
+    assert_eq!(head.status, 503, "the circuit breaker is open");
+}
+
+#[tokio::test]
+async fn what_is_no_answer_is_asked_for_once() {
+    let world = World::with_policy(eager).await;
+    for (answer, says) in [
+        (&b"SSH-2.0-OpenSSH_9.9\r\n"[..], "not valid HTTP"),
+        (
+            b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
+            "another protocol",
+        ),
+    ] {
+        for path in [MESSAGES, "/ai/anthropic/v1/messages/count_tokens"] {
+            let mut client = world.post(path, REQUEST).await;
+            let mut exchange = world.provider.next().await;
+            exchange.raw(answer).await;
+            let (head, body) = client.answer().await;
+            let body = String::from_utf8(body).unwrap();
+            assert_eq!(head.status, 502, "{body}");
+            assert!(body.contains(says), "{body}");
+        }
+    }
+    for record in world.control.delivered(2).await {
+        assert_eq!(record.attempts, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_head_of_some_hundred_fields_is_an_answer_and_one_of_more_is_none() {
+    let world = World::with_policy(eager).await;
+    for (fields, status) in [(300, 200), (600, 502)] {
+        let mut client = world.post(MESSAGES, REQUEST).await;
+        let exchange = world.provider.next().await;
+        let fields: String = (0..fields).map(|number| format!("x-{number}: 1\r\n")).collect();
+        answer(exchange, "200 OK", &fields).await;
+        let (head, body) = client.answer().await;
+        assert_eq!(head.status, status, "{}", String::from_utf8_lossy(&body));
+    }
+}
+
+#[tokio::test]
+async fn a_question_that_changes_nothing_survives_a_connection_that_closes() {
+    let world = World::new().await;
+    for line in [
+        "GET /ai/anthropic/v1/models",
+        "POST /ai/anthropic/v1/messages/count_tokens",
+    ] {
+        let mut client = world.send(line, "", b"{}").await;
+        drop(world.provider.next().await);
+        answer(world.provider.next().await, "200 OK", "").await;
+        assert_eq!(client.answer().await.0.status, 200);
+    }
+    // It may have changed something.
+    let mut client = world.send("POST /ai/openai/v1/conversations", "", b"{}").await;
+    drop(world.provider.next().await);
+    assert_eq!(client.answer().await.0.status, 502);
+}

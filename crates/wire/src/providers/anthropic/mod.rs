@@ -23,7 +23,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
     base_path: "",
     paths: &[
         AllowedPath::recorded("/v1/messages", Api::AnthropicMessages),
-        AllowedPath::unrecorded("/v1/messages/count_tokens", POST),
+        AllowedPath::question("/v1/messages/count_tokens"),
         AllowedPath::unrecorded("/v1/models", GET),
         AllowedPath::unrecorded("/v1/models/{model}", GET),
         AllowedPath::unrecorded("/api/event_logging/{id}", POST),

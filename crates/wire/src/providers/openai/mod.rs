@@ -24,7 +24,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
         AllowedPath::recorded("/v1/embeddings", Api::OpenAiEmbeddings),
         AllowedPath::unrecorded("/v1/models", GET),
         AllowedPath::unrecorded("/v1/models/{model}", GET),
-        AllowedPath::unrecorded("/v1/responses/input_tokens", POST),
+        AllowedPath::question("/v1/responses/input_tokens"),
         AllowedPath::unrecorded("/v1/responses/{id}", "GET, HEAD, DELETE"),
         AllowedPath::unrecorded("/v1/responses/{id}/cancel", POST),
         AllowedPath::unrecorded("/v1/responses/{id}/input_items", GET),
@@ -32,7 +32,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
         AllowedPath::unrecorded("/v1/conversations/{id}", "GET, HEAD, POST, DELETE"),
         AllowedPath::unrecorded("/v1/conversations/{id}/items", "GET, HEAD, POST"),
         AllowedPath::unrecorded("/v1/conversations/{id}/items/{id}", "GET, HEAD, DELETE"),
-        AllowedPath::unrecorded("/v1/moderations", POST),
+        AllowedPath::question("/v1/moderations"),
     ],
     credentials: Credentials {
         token: &[BEARER, API_KEY],

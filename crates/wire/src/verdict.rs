@@ -1,0 +1,168 @@
+//! What an error says beyond its status: that an account is out of credit, or that an answer which began with success is none.
+//! The gateway decides by it whether another key or provider may do better.
+//!
+//! Not here: what is done about it (crate `gateway`).
+
+use crate::{ErrorFacts, ReaderOptions, ResponseReader};
+use lychgate_types::provider::Api;
+
+/// How much of the beginning of an answer is looked at, in bytes: an error comes first, or not at all.
+pub const BEGINNING_BYTES: usize = 4 * 1024;
+
+/// Types and codes of errors that mean an account without credit.
+const NO_CREDIT_TYPES: &[&str] = &[
+    "insufficient_quota",
+    "billing_error",
+    "billing_hard_limit_reached",
+    "billing_not_active",
+    "insufficient_balance",
+    "insufficient_credits",
+];
+/// How messages begin that mean the same under a type that says less. Their beginnings only: what follows may be text of the
+/// request, which must not be able to put a key out of use.
+const NO_CREDIT_MESSAGES: &[&str] = &[
+    "Your credit balance is too low",
+    "You exceeded your current quota",
+    "Billing hard limit has been reached",
+    "Insufficient Balance",
+    "Insufficient credits",
+];
+/// Types of errors that pass, and the status that they would have had.
+const PASSING: &[(&str, u16)] = &[
+    ("overloaded_error", 529),
+    ("overloaded", 529),
+    ("api_error", 500),
+    ("server_error", 500),
+    ("internal_error", 500),
+    ("internal_server_error", 500),
+    ("rate_limit_error", 429),
+    ("rate_limit_exceeded", 429),
+    ("too_many_requests", 429),
+    ("timeout_error", 504),
+    ("service_unavailable", 503),
+];
+
+/// Whether the body of an error says that the account of the key has no credit left.
+pub fn is_out_of_credit(api: Api, status: u16, body: &[u8]) -> bool {
+    let mut reader = reader(api, false);
+    reader.push(&body[..body.len().min(BEGINNING_BYTES)]);
+    reader
+        .finish(status)
+        .error
+        .is_some_and(|ErrorFacts { error_type, message }| {
+            NO_CREDIT_TYPES.contains(&error_type.as_str())
+                || NO_CREDIT_MESSAGES
+                    .iter()
+                    .any(|beginning| message.starts_with(beginning))
+        })
+}
+
+/// The status of an error that is the first thing in an answer with a good status, where it is one that may pass; `None` for
+/// anything else. `beginning` is what came first of the body.
+pub fn passing_error_first(api: Api, is_event_stream: bool, beginning: &[u8]) -> Option<u16> {
+    let beginning = &beginning[..beginning.len().min(BEGINNING_BYTES)];
+    // Nearly all answers end here.
+    memchr::memmem::find(beginning, b"error")?;
+    let mut reader = reader(api, is_event_stream);
+    reader.push(beginning);
+    let facts = reader.finish(200);
+    let ErrorFacts { error_type, .. } = facts.error?;
+    let known = PASSING.iter().find(|(passing, _)| *passing == error_type);
+    // Some give the status itself as the code.
+    let coded = || {
+        error_type
+            .parse()
+            .ok()
+            .filter(|code| matches!(code, 408 | 429 | 500..=599))
+    };
+    let status = known.map(|(_, status)| *status).or_else(coded)?;
+    facts.usages.is_empty().then_some(status)
+}
+
+fn reader(api: Api, is_event_stream: bool) -> ResponseReader {
+    let options = ReaderOptions { capture_content: false };
+    ResponseReader::new(api, is_event_stream, options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Api::{AnthropicMessages, OpenAiChatCompletions, OpenAiResponses};
+
+    #[test]
+    fn an_account_without_credit() {
+        for (api, body, is_out) in [
+            (
+                AnthropicMessages,
+                r#"{"type":"error","error":{"type":"billing_error","message":"m"}}"#,
+                true,
+            ),
+            (
+                AnthropicMessages,
+                r#"{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low to access the API."}}"#,
+                true,
+            ),
+            (
+                AnthropicMessages,
+                r#"{"type":"error","error":{"type":"invalid_request_error","message":"no such tool: Your credit balance is too low"}}"#,
+                false,
+            ),
+            (
+                OpenAiChatCompletions,
+                r#"{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":"insufficient_quota"}}"#,
+                true,
+            ),
+            (
+                OpenAiResponses,
+                r#"{"error":{"message":"slow down","type":"rate_limit_error"}}"#,
+                false,
+            ),
+            (OpenAiChatCompletions, "insufficient_quota", false),
+        ] {
+            assert_eq!(is_out_of_credit(api, 429, body.as_bytes()), is_out, "{body}");
+        }
+    }
+
+    #[test]
+    fn an_error_that_comes_first() {
+        let overloaded =
+            "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"m\"}}\n\n";
+        let started = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"usage\":{\"input_tokens\":3,\"output_tokens\":1}}}\n\n";
+        for (api, beginning, status) in [
+            (AnthropicMessages, overloaded.to_owned(), Some(529)),
+            (AnthropicMessages, format!(": comment\n\n{overloaded}"), Some(529)),
+            (AnthropicMessages, format!("{started}{overloaded}"), None),
+            (
+                AnthropicMessages,
+                overloaded.replace("overloaded_error", "invalid_request_error"),
+                None,
+            ),
+            (
+                OpenAiChatCompletions,
+                "data: {\"error\":{\"message\":\"m\",\"type\":\"internal_error\"}}\n\n".to_owned(),
+                Some(500),
+            ),
+            (
+                OpenAiChatCompletions,
+                "data: {\"error\":{\"message\":\"m\",\"code\":502}}\n\n".to_owned(),
+                Some(502),
+            ),
+            (
+                OpenAiChatCompletions,
+                "data: {\"id\":\"c\",\"choices\":[{\"delta\":{\"content\":\"an error\"}}]}\n\n".to_owned(),
+                None,
+            ),
+        ] {
+            assert_eq!(
+                passing_error_first(api, true, beginning.as_bytes()),
+                status,
+                "{beginning}"
+            );
+        }
+        let blocking = r#"{"type":"error","error":{"type":"overloaded_error","message":"m"}}"#;
+        assert_eq!(
+            passing_error_first(AnthropicMessages, false, blocking.as_bytes()),
+            Some(529)
+        );
+    }
+}
