@@ -130,7 +130,7 @@ pub(crate) async fn run(args: &LinkArgs) -> anyhow::Result<()> {
         if !args.only.is_empty() && !args.only.contains(part) {
             continue;
         }
-        crate::tell(&format!("{part:?} …"));
+        crate::progress(&format!("{part:?} …"));
         let begun = Instant::now();
         let found = timeout(PATIENCE, measure(*part, &bench))
             .await
@@ -177,7 +177,7 @@ impl Times {
     }
 
     /// All three in words.
-    pub(crate) fn told(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         format!(
             "p50 {:.2}, p99 {:.2}, worst {:.2}",
             self.percentile(50),

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tell(&format!("{error:#}"));
+            progress(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -68,12 +68,12 @@ async fn run(args: Args) -> anyhow::Result<()> {
 
 /// Prints a result.
 #[expect(clippy::print_stdout, reason = "a bench prints what it measured")]
-fn say(text: &str) {
+fn print(text: &str) {
     println!("{text}");
 }
 
 /// Prints what is going on, apart from results.
 #[expect(clippy::print_stderr, reason = "progress goes to standard error")]
-fn tell(text: &str) {
+fn progress(text: &str) {
     eprintln!("bench: {text}");
 }

@@ -48,7 +48,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Results> {
         postgres: lychgate_postgres::find().filter(|_| !args.sqlite),
     };
     if ground.lychgate.is_some() && ground.postgres.is_none() && !args.sqlite {
-        crate::tell(
+        crate::progress(
             "there is no PostgreSQL here: the control plane takes SQLite (set PG_BIN if there is one after all)",
         );
     }
@@ -152,7 +152,7 @@ async fn rounds(
     }
     let mut through_lychgate = 0;
     for round in 1..=args.rounds() {
-        crate::tell(&format!("round {round} of {} …", args.rounds()));
+        crate::progress(&format!("round {round} of {} …", args.rounds()));
         for at in 0..rows.len() {
             let pace = pace(&rows, at);
             let Some((load, row)) = rows.get_mut(at) else { continue };
@@ -188,7 +188,7 @@ fn row(load: &Load, target: Kind) -> Row {
     }
 }
 
-/// The pace of a row's next measurement; that of a flood comes from what its target did in this round. None: it can't be told.
+/// The pace of a row's next measurement; a flood's depends on what its target did in this round. `None` if it is not known.
 fn pace(rows: &[(&Load, Row)], at: usize) -> Option<Pace> {
     let (load, row) = rows.get(at)?;
     let Pace::Flood { times, time } = load.pace else {
@@ -201,7 +201,7 @@ fn pace(rows: &[(&Load, Row)], at: usize) -> Option<Pace> {
     Some(Pace::Open { rate, time })
 }
 
-/// How long the answer to a load's requests is, straight from the provider. Not told where a look would take long.
+/// The length of the response to a load's requests, asked from the provider directly. `None` where measuring it would take long.
 async fn length(load: &Load, provider: SocketAddr) -> anyhow::Result<Option<u64>> {
     if load.pace == Pace::Single {
         return Ok(None);
@@ -221,7 +221,7 @@ async fn memory(ground: &Ground<'_>) -> anyhow::Result<Vec<(Kind, Memory)>> {
     if streams == 0 || !ground.args.only.is_empty() {
         return Ok(found);
     }
-    crate::tell(&format!("memory with {streams} streams open …"));
+    crate::progress(&format!("memory with {streams} streams open …"));
     for kind in ground.args.targets.iter().filter(|kind| **kind != Kind::Direct) {
         // Stopped before the target, which would read on for a while where it is a gateway.
         let (stand_in, provider) = provider::start(ground.cores.provider, ground.dir).await?;

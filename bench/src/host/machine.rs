@@ -128,7 +128,7 @@ impl Machine {
 
 /// Builds a binary of this tree for release, where it is missing or old; answers where it is.
 pub(crate) fn built(package: &str, binary: &str) -> anyhow::Result<PathBuf> {
-    crate::tell(&format!("building {binary} for release …"));
+    crate::progress(&format!("building {binary} for release …"));
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
         .args(["build", "--release", "--locked", "--package", package, "--bin", binary])

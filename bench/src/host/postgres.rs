@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// A running server. Dropping it stops it and removes all its files.
 pub(crate) struct Postgres {
-    // Stopped before its files go.
+    // Stopped before its files are removed.
     _process: Process,
     cluster: Cluster,
 }

@@ -75,7 +75,7 @@ pub(super) async fn measure(bench: &Bench<'_>) -> anyhow::Result<Found> {
     let most = looks
         .iter()
         .fold((0, 0), |most: Memory, look| (most.0.max(look.0), most.1.max(look.1)));
-    let told = |name: &str, of: fn(&Memory) -> u64| {
+    let part = |name: &str, of: fn(&Memory) -> u64| {
         let all = [start, half, end, most].map(|look| format!("{:.1}", of(&look) as f64 / f64::from(1 << 20)));
         format!("{name} {}", all.join(", "))
     };
@@ -96,8 +96,8 @@ pub(super) async fn measure(bench: &Bench<'_>) -> anyhow::Result<Found> {
             bar: None,
             from: format!(
                 "MiB at start, half, end, most: {}; {}",
-                told("replica", |look| look.0),
-                told("control plane", |look| look.1)
+                part("replica", |look| look.0),
+                part("control plane", |look| look.1)
             ),
         },
     ];

@@ -71,7 +71,7 @@ pub(super) async fn measure(bench: &Bench<'_>) -> anyhow::Result<Found> {
             from: format!(
                 "{} requests; ms: {}{}",
                 seen.len(),
-                Times::new(seen.iter().map(|one| one.end - one.start).collect()).told(),
+                Times::new(seen.iter().map(|one| one.end - one.start).collect()).summary(),
                 refused
                     .first()
                     .map_or_else(String::new, |one| format!("; first: status {}", one.status)),
@@ -148,13 +148,13 @@ fn tell_of_the_last(deployment: &Deployment, attachments: &HashMap<String, Strin
         .zip(deployment.replicas())
         .max_by_key(|(at, _)| attachments.get(&format!("replica-{at}")));
     if let Some((at, replica)) = last {
-        crate::tell(&format!("replica-{at} attached late:\n{}", replica.output()));
+        crate::progress(&format!("replica-{at} attached late:\n{}", replica.output()));
     }
 }
 
 fn attached(rounds: &[Round], replicas: usize, wanted: usize) -> Figure {
     let worst = rounds.iter().map(|round| round.attached).max().unwrap_or_default();
-    let told: Vec<String> = rounds
+    let summaries: Vec<String> = rounds
         .iter()
         .map(|round| {
             format!(
@@ -175,7 +175,7 @@ fn attached(rounds: &[Round], replicas: usize, wanted: usize) -> Figure {
         value: worst.as_secs_f64(),
         unit: "s".to_owned(),
         bar: (replicas == 200).then_some(Bar::AtMost(5.0)),
-        from: format!("worst of: {}{fewer}", told.join(", ")),
+        from: format!("worst of: {}{fewer}", summaries.join(", ")),
     }
 }
 

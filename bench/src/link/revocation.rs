@@ -2,7 +2,7 @@
 //! one token; a token is revoked, or its user suspended, by the control plane to which all are attached, or by another one.
 //!
 //! A request is served late if it was sent after the answer had been read and was let through. What was sent before and
-//! answered after is told apart.
+//! answered after is reported separately.
 
 use super::lanes::{Lane, Seen, Stream};
 use super::{Bench, Found, Times};
@@ -23,9 +23,9 @@ const LANES: usize = 4;
 const GAP: Duration = Duration::from_millis(8);
 /// How long requests go on at least once the answer is there.
 const TAIL: Duration = Duration::from_millis(80);
-/// A replica that has refused so many in a row has heard of it.
+/// A replica that has refused so many in a row has received the revocation.
 const REFUSED: usize = 3;
-/// A replica that has not heard by then never does.
+/// A replica that has not received it by then never does.
 const GIVE_UP: Duration = Duration::from_secs(10);
 
 /// What ends a token.
@@ -78,7 +78,7 @@ pub(super) async fn measure(bench: &Bench<'_>) -> anyhow::Result<Found> {
                 let (back, revocation) = round(&deployment, lanes, &victim, how, server, number).await?;
                 (lanes, here) = (back, [here, vec![revocation]].concat());
             }
-            numbers.insert(format!("{by}, {}", how.name()), told(&here));
+            numbers.insert(format!("{by}, {}", how.name()), as_json(&here));
             all.extend(here);
         }
         found.figures.extend(figures(by, &all));
@@ -215,9 +215,9 @@ fn figures(by: &str, all: &[Revocation]) -> Vec<Figure> {
          {}; seen to refuse everywhere: {}; the call itself: {}",
         all.len(),
         sent.worst(),
-        times(all, |one| one.ended).told(),
-        times(all, |one| one.refused).told(),
-        times(all, |one| one.call).told(),
+        times(all, |one| one.ended).summary(),
+        times(all, |one| one.refused).summary(),
+        times(all, |one| one.call).summary(),
     );
     let one = |percent, bar, from| Figure {
         name: format!("revocation, {REPLICAS} replicas, {by}, p{percent}"),
@@ -229,7 +229,7 @@ fn figures(by: &str, all: &[Revocation]) -> Vec<Figure> {
     vec![one(50, 20.0, from), one(99, 200.0, String::new())]
 }
 
-fn told(all: &[Revocation]) -> Value {
+fn as_json(all: &[Revocation]) -> Value {
     json!({
         "sent": times(all, |one| one.sent).numbers(),
         "ended": times(all, |one| one.ended).numbers(),

@@ -37,8 +37,8 @@ pub(super) async fn measure(bench: &Bench<'_>) -> anyhow::Result<Found> {
         bar: Some(Bar::AtMost(5.0)),
         from: format!(
             "request in, 401 out, through a replica, {asked} tokens one after the other, ms: {}; {TOGETHER} at once: {}; filled in {filling:.0} s",
-            alone.told(),
-            together.told()
+            alone.summary(),
+            together.summary()
         ),
     }];
     figures.push(page(
@@ -49,29 +49,29 @@ pub(super) async fn measure(bench: &Bench<'_>) -> anyhow::Result<Found> {
         format!("page of one user's tokens, {tokens} in all, p99 of the slowest kind"),
         &lists,
     ));
-    let told = |kinds: &[(&str, Times)]| -> Value {
+    let of_each = |kinds: &[(&str, Times)]| -> Value {
         kinds
             .iter()
             .map(|(kind, times)| json!([kind, times.numbers()]))
             .collect()
     };
     let numbers = json!({
-        "unknown": alone.numbers(), "unknown_together": together.numbers(), "key_pages": told(&pages), "token_pages": told(&lists),
+        "unknown": alone.numbers(), "unknown_together": together.numbers(), "key_pages": of_each(&pages), "token_pages": of_each(&lists),
     });
     Ok(Found { figures, numbers })
 }
 
 fn page(name: String, kinds: &[(&str, Times)]) -> Figure {
-    let told: Vec<String> = kinds
+    let summaries: Vec<String> = kinds
         .iter()
-        .map(|(kind, times)| format!("{kind}: {}", times.told()))
+        .map(|(kind, times)| format!("{kind}: {}", times.summary()))
         .collect();
     Figure {
         name,
         value: kinds.iter().map(|(_, times)| times.percentile(99)).fold(0.0, f64::max),
         unit: "ms".to_owned(),
         bar: Some(Bar::AtMost(20.0)),
-        from: format!("over the API, ms: {}", told.join("; ")),
+        from: format!("over the API, ms: {}", summaries.join("; ")),
     }
 }
 

@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_request_is_told_of_once_and_short_answers_are_failures() {
+    async fn every_request_is_reported_once_and_short_answers_are_failures() {
         let provider = ScriptedProvider::start(([127, 0, 0, 1], 0).into()).await.unwrap();
         let open = connections(&provider, 3).await;
         let (open, tally) = drive(open, Pace::Single, None).await.unwrap();

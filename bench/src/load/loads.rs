@@ -28,7 +28,7 @@ pub(crate) enum Pace {
     Closed(Duration),
     /// Each connection sends a single request.
     Single,
-    /// Open loop: so many requests are due every second, whatever has become of those before.
+    /// Open loop: so many requests are due every second, whether or not earlier ones have finished.
     Open { rate: f64, time: Duration },
     /// Open loop at so many times what the same target did in `small-64` of the same round.
     Flood { times: f64, time: Duration },

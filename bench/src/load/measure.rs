@@ -55,8 +55,7 @@ impl CpuMeter<'_> {
         Ok((self.read(self.target.measured)?, self.read(self.target.control)?))
     }
 
-    /// Waits until the control plane has taken in what the replica had to tell, so that its cost falls into the span that
-    /// caused it.
+    /// Waits until the control plane has stored what the replica delivered, so that its cost falls into the span that caused it.
     async fn settle(&self) -> anyhow::Result<()> {
         if self.target.control.is_none() {
             return Ok(());
@@ -149,7 +148,7 @@ fn percentile(sorted: &[Duration], percent: usize) -> f64 {
         .map_or(0.0, |time| time.as_nanos() as f64 / 1000.0)
 }
 
-/// Of each number by itself; counts are added up.
+/// Of each number separately; counts are added up.
 pub(crate) fn median(rounds: &[Measured]) -> Measured {
     let of = |number: fn(&Measured) -> Option<f64>| {
         let mut values: Vec<f64> = rounds.iter().filter_map(number).collect();

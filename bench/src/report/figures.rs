@@ -35,7 +35,7 @@ impl Figure {
     }
 }
 
-/// All that can be told from what was measured.
+/// All figures that follow from the measurements.
 pub(crate) fn figures(results: &Results) -> Vec<Figure> {
     let mut figures = Vec::new();
     figures.extend(cpu(

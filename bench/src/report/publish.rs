@@ -29,12 +29,12 @@ pub(crate) fn save(
     text: &str,
     page: Option<(&str, &str)>,
 ) -> anyhow::Result<()> {
-    crate::say(text);
+    crate::print(text);
     let json = serde_json::to_string_pretty(results).context("the results don't write")?;
     let time = crate::host::machine::output("date", &["-u", "+%Y%m%dT%H%M%SZ"]).unwrap_or_else(|| "results".to_owned());
     let path = out_dir()?.join(format!("{prefix}{time}.json"));
     std::fs::write(&path, json).with_context(|| format!("can't write {}", path.display()))?;
-    crate::tell(&format!(
+    crate::progress(&format!(
         "all numbers are in {}",
         path.strip_prefix(root()).unwrap_or(&path).display()
     ));

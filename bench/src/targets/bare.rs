@@ -19,7 +19,7 @@ pub(crate) async fn serve(provider: SocketAddr) -> anyhow::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .await
         .context("the relay can't listen")?;
-    crate::say(&listener.local_addr()?.to_string());
+    crate::print(&listener.local_addr()?.to_string());
     tokio::spawn(lychgate_gateway::serve(listener, front, std::future::pending()))
         .await
         .context("the relay broke")

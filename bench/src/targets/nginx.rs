@@ -110,7 +110,7 @@ fn find_or_fetch() -> anyhow::Result<PathBuf> {
     if let Some(found) = places.chain([binary.clone()]).find(|place| place.is_file()) {
         return Ok(found);
     }
-    crate::tell("fetching Debian's nginx …");
+    crate::progress("fetching Debian's nginx …");
     std::fs::create_dir_all(&fetched).context("can't make a directory for nginx")?;
     let script = "apt-get -q download nginx && dpkg-deb --extract nginx_*.deb . && rm nginx_*.deb";
     let fetch = Command::new("sh")

@@ -12,7 +12,7 @@ pub(crate) async fn serve() -> anyhow::Result<()> {
     let provider = ScriptedProvider::start((Ipv4Addr::LOCALHOST, 0).into())
         .await
         .context("the provider can't listen")?;
-    crate::say(&provider.addr().to_string());
+    crate::print(&provider.addr().to_string());
     std::future::pending::<()>().await;
     Ok(())
 }

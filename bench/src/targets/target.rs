@@ -37,7 +37,7 @@ pub(crate) enum Answer {
     Json,
     /// Server-sent events.
     Stream {
-        /// How many.
+        /// The bandwidth.
         events: u32,
         /// The pause between them.
         interval: Duration,

@@ -54,14 +54,14 @@ pub(crate) async fn owner(
         write_secret(&new, secret.expose()).map_err(failed)?;
         if insert(store, ambient, &secret).await? {
             std::fs::rename(&new, &path).map_err(failed)?;
-            tracing::info!(path = %path.display(), "made the owner `admin`; the token is in this file");
+            tracing::info!(path = %path.display(), "created the owner `admin`; its token is in this file");
         } else if let Err(error) = std::fs::remove_file(&new) {
-            tracing::warn!(error = %chain(&error), "another control plane made the owner; {} is useless", new.display());
+            tracing::warn!(error = %chain(&error), "another control plane created the owner; the token in {} does not work", new.display());
         }
         return Ok(());
     };
     if insert(store, ambient, &given).await? {
-        tracing::info!("made the owner `admin` with the bootstrap token given");
+        tracing::info!("created the owner `admin` with the given bootstrap token");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Background work: each job is a loop that may be killed at any moment and begins anew at the next start.
+//! Background jobs: each is a loop that may be killed at any moment and starts over at the next start.
 
 mod attachments;
 mod audit_attempts;
@@ -34,7 +34,7 @@ impl Jobs {
         Self { stop, running }
     }
 
-    /// Stops them; what is still to be written is written.
+    /// Stops them, after they have written what is pending.
     pub(crate) async fn stop(mut self) {
         self.stop.send_replace(true);
         while self.running.join_next().await.is_some() {}
@@ -45,11 +45,11 @@ impl Jobs {
 async fn tick(period: std::time::Duration, stopped: &mut watch::Receiver<bool>) -> bool {
     tokio::select! {
         () = tokio::time::sleep(period) => true,
-        () = told_to_stop(stopped) => false,
+        () = stop_requested(stopped) => false,
     }
 }
 
-async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {
-    // An error means that the jobs' owner is gone, which is as good as being told.
+async fn stop_requested(stopped: &mut watch::Receiver<bool>) {
+    // An error means that the owner of the jobs is gone, which means to stop, too.
     let _ = stopped.wait_for(|stop| *stop).await;
 }

@@ -74,7 +74,7 @@ impl Teller {
         let books = match timeout(PATIENCE, look_up(&self.app)).await {
             Ok(Ok(books)) => Some(Arc::new(books)),
             Ok(Err(error)) => {
-                tracing::debug!(error = %chain(&error), "the database can't be asked for the metrics");
+                tracing::debug!(error = %chain(&error), "the metrics can't be read from the database");
                 None
             }
             Err(_) => None,

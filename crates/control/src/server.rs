@@ -142,7 +142,7 @@ impl Control {
     pub async fn shutdown(self, limit: Duration) {
         self.app.attachments.close_all();
         self.gateway.drain(limit).await;
-        // The receiver is gone only when serving ended by itself.
+        // The receiver is gone only if serving has ended already.
         let _ = self.stop.send(());
         if let Err(error) = self.serving.await {
             tracing::error!(%error, "the listener's task failed");

@@ -186,7 +186,7 @@ impl Gateway {
             if self.shared.replica_state.load().link.is_attached()
                 && timeout(DETACH_TIMEOUT, &mut tasks.attachment).await.is_err()
             {
-                tracing::warn!("the control plane could not be told that this replica is leaving");
+                tracing::warn!("the control plane could not be notified that this replica is shutting down");
             }
             tasks.attachment.abort();
             tasks.others.iter().for_each(JoinHandle::abort);

@@ -1,4 +1,4 @@
-//! The long-running roles: settings in, a running thing out, a clean end on a signal. What they run is in the crates beneath.
+//! The long-running roles: read the settings, start, and stop cleanly on a signal. What they run is in the crates below.
 
 pub(crate) mod args;
 mod data_dir;
@@ -17,10 +17,10 @@ use crate::failure::{Failure, Outcome};
 use args::CommonArgs;
 use std::time::Duration;
 
-/// How long requests in flight may go on once the end was asked for.
+/// How long requests in flight may continue after a stop was requested.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
-/// The product's version, as replicas tell it.
+/// The product's version, which replicas report.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Runs a role on a runtime with a thread per processor.
@@ -29,21 +29,21 @@ pub(crate) fn block_on(work: impl Future<Output = Outcome>) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|why| Failure::Failed(format!("can't start: {why}")))?;
     let outcome = runtime.block_on(work);
-    // Whatever still runs was given its time by the role itself.
+    // The role has already waited for whatever still runs.
     runtime.shutdown_background();
     outcome
 }
 
-/// Each request being served takes two connections, and many systems start programs with 1,024 open files where they would
-/// allow more. What can't be had is done without: connections then wait to be accepted.
+/// Each request being served takes two connections, and many systems start programs with 1,024 open files where they would allow
+/// more. If the limit can't be raised, connections wait to be accepted.
 fn raise_open_files() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
         && soft < hard
         && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
     {
-        // Logging may not have started; then it is not told.
-        tracing::debug!(%error, "the limit of open files stays as it was");
+        // If logging has not started yet, this is not logged.
+        tracing::debug!(%error, "the limit on open files can't be raised");
     }
 }
 
@@ -58,7 +58,8 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Reads what to log. `quiet` where a person reads standard error: then only what goes wrong is told.
+/// Reads what to log. With `quiet`, for commands whose standard error a person reads, the default is to log only warnings and
+/// errors.
 fn read_log(settings: &mut Settings, args: CommonArgs, quiet: bool) -> LogSettings {
     let level = settings
         .text("log", args.log)

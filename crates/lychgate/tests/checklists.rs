@@ -87,9 +87,9 @@ fn a_command_touches_what_its_checklist_names() {
         );
         let tested = tests.iter().any(|(_, text)| text.contains(&format!("\"{noun}\"")));
         assert!(tested || noun == "completions", "no test runs `lychgate {noun}`");
-        let told = documents.contains(&format!("lychgate {noun}"));
+        let is_documented = documents.contains(&format!("lychgate {noun}"));
         assert!(
-            told || ["completions", "whoami"].contains(&noun),
+            is_documented || ["completions", "whoami"].contains(&noun),
             "no document tells of `lychgate {noun}`"
         );
     }

@@ -27,10 +27,10 @@ fn every_command_in_the_documents_is_understood() {
                 .arg("--help")
                 .output()
                 .unwrap();
-            let told = String::from_utf8_lossy(&output.stderr);
+            let message = String::from_utf8_lossy(&output.stderr);
             assert!(
                 output.status.success(),
-                "{document}: lychgate {}\n{told}",
+                "{document}: lychgate {}\n{message}",
                 arguments.join(" ")
             );
             count += 1;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Room that the databases may take (each is some 8 MB).
+/// Free space that the databases may need (about 8 MB each).
 const ROOM: u64 = 4 << 30;
 
 /// A new, empty cluster. Dropping it removes all its files.
@@ -20,10 +20,10 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Makes one with the programs in this directory; the first of a process also takes away what killed processes left behind.
+    /// Creates one with the programs in this directory; the first of a process also removes what killed processes left behind.
     ///
     /// # Errors
-    /// What failed, in words.
+    /// A description of what failed.
     pub fn create(binaries: &Path) -> anyhow::Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -32,7 +32,7 @@ impl Cluster {
         }
         let dir = base().join(format!("{DIRECTORY}{}-{number}", std::process::id()));
         std::fs::create_dir(&dir).with_context(|| format!("can't make {}", dir.display()))?;
-        // From here on the directory goes away with this value.
+        // From here on, dropping the value removes the directory.
         let mut cluster = Self {
             dir,
             binaries: binaries.to_owned(),
@@ -66,14 +66,14 @@ impl Cluster {
         self.binaries.join("postgres")
     }
 
-    /// Makes a command that runs [`Self::program`] run it over this cluster, on its socket alone.
+    /// Makes a command that runs [`Self::program`] use this cluster, on its socket only.
     pub fn configure(&self, command: &mut Command) {
         command.arg("-D").arg(self.data()).arg("-k").arg(&self.dir);
         command.args(["-c", "listen_addresses="]);
         self.as_its_user(command);
     }
 
-    /// Where it is found. The socket's directory stands in the place of the host.
+    /// Its URL, with the socket's directory in place of the host.
     pub fn url(&self) -> String {
         let socket = self.dir.display().to_string().replace('/', "%2F");
         format!("postgres://lychgate@{socket}/postgres")
@@ -84,7 +84,7 @@ impl Cluster {
         self.dir.join(".s.PGSQL.5432")
     }
 
-    /// Whether the server that runs as this process takes connections.
+    /// Whether the server with this process id accepts connections.
     pub fn is_ready(&self, pid: u32) -> bool {
         let text = std::fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
         let mut lines = text.lines().map(str::trim);
@@ -97,7 +97,7 @@ impl Cluster {
     }
 
     fn as_its_user(&self, command: &mut Command) {
-        // The caller's own directory may be closed to the server's user.
+        // The server's user may have no access to the caller's directory.
         command.current_dir(&self.dir).stdin(Stdio::null()).env_remove("PGDATA");
         if let Some((uid, gid)) = self.user {
             command.uid(uid.as_raw()).gid(gid.as_raw());
@@ -111,7 +111,7 @@ impl Drop for Cluster {
     }
 }
 
-/// Whom the server runs as; none: as ourselves.
+/// The user that the server runs as; `None`: the current user.
 fn unprivileged() -> anyhow::Result<Option<(Uid, Gid)>> {
     if !nix::unistd::geteuid().is_root() {
         return Ok(None);
@@ -124,8 +124,8 @@ fn unprivileged() -> anyhow::Result<Option<(Uid, Gid)>> {
     bail!("PostgreSQL does not run as root, and there is neither a user postgres nor a user nobody")
 }
 
-/// Memory where there is enough of it (containers often give 64 MB), else the directory for temporary files. A socket's path
-/// must be short, so a long one of those is not taken.
+/// In memory if there is enough of it (containers often have 64 MB), otherwise the directory for temporary files. The path of a
+/// socket must be short, so a long one is not used.
 fn base() -> PathBuf {
     let memory = Path::new("/dev/shm");
     let free = nix::sys::statvfs::statvfs(memory).map_or(0, |stat| {

@@ -1,4 +1,4 @@
-//! What is left of servers whose owners were killed without a chance to clean up.
+//! Removes what is left of servers whose owners were killed before they could clean up.
 
 use crate::server::{gone_within, signal};
 use nix::sys::signal::Signal;
@@ -8,7 +8,7 @@ use std::time::Duration;
 /// The directories' names: this, the process id of the owner, a dash and a number.
 pub(crate) const DIRECTORY: &str = "lychgate-pg-";
 
-/// Takes away what lies in `base` or in memory and has no owner any more.
+/// Removes what is in `base` or in memory and whose owner no longer runs.
 pub(crate) fn sweep(base: &Path) {
     if !Path::new("/proc/self").exists() {
         return;

@@ -1,5 +1,5 @@
-//! A throw-away PostgreSQL: in memory where there is room, reached by a socket in its own directory only, so that it can't meet
-//! any other server. PostgreSQL refuses to run as root; as root we start it as `postgres`, else `nobody`.
+//! A throw-away PostgreSQL: in memory if there is room, with only a socket in its own directory, so that it can't conflict with
+//! another server. PostgreSQL refuses to run as root; as root we start it as `postgres`, else `nobody`.
 //!
 //! Not here: installing it (`xtask`), and what is in it. Used by `xtask`, the fault suite and the bench, so it knows nothing of
 //! Lychgate and blocks.
@@ -13,8 +13,8 @@ pub use server::Server;
 
 use std::path::{Path, PathBuf};
 
-/// The directory that holds `initdb` and `postgres`: `PG_BIN`, the newest of Debian's, or that of `PATH`. Where `PG_BIN` is set,
-/// no other.
+/// The directory with `initdb` and `postgres`: `PG_BIN`, the newest of Debian's, or one in `PATH`. If `PG_BIN` is set, no other is
+/// tried.
 pub fn find() -> Option<PathBuf> {
     if let Some(chosen) = std::env::var_os("PG_BIN") {
         return Some(chosen.into()).filter(|dir: &PathBuf| is_server(dir));

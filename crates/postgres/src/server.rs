@@ -14,17 +14,17 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// A server over a cluster of its own. Dropping it stops it and removes all its files.
 #[derive(Debug)]
 pub struct Server {
-    // Stopped before its files go.
+    // Stopped before its files are removed.
     process: Option<Child>,
     cluster: Cluster,
     settings: Vec<String>,
 }
 
 impl Server {
-    /// Makes a cluster with the programs in `binaries` and waits until its server takes connections. `settings`: `name=value`.
+    /// Creates a cluster with the programs in `binaries` and waits until its server accepts connections. `settings`: `name=value`.
     ///
     /// # Errors
-    /// What failed, in words.
+    /// A description of what failed.
     pub fn start(binaries: &Path, settings: &[&str]) -> anyhow::Result<Self> {
         let mut server = Self {
             process: None,
@@ -75,7 +75,7 @@ impl Server {
     pub fn kill(&mut self) {
         let Some(mut process) = self.process.take() else { return };
         let leader = process.id();
-        // Stopped, it neither makes another process nor tells the others to end in good order.
+        // While stopped, it neither starts another process nor asks the others to shut down properly.
         signal(leader, Signal::SIGSTOP);
         let all = children(leader);
         for pid in all.iter().copied().chain([leader]) {

@@ -113,7 +113,7 @@ mod tests {
     use super::Scenario;
 
     #[test]
-    fn names_are_told_apart_and_explained() {
+    fn names_are_distinguished_and_explained() {
         for (at, scenario) in Scenario::ALL.iter().enumerate() {
             assert_eq!(Scenario::named(scenario.name()), Some(*scenario));
             assert_eq!(Scenario::ALL.iter().position(|s| s.name() == scenario.name()), Some(at));

@@ -62,7 +62,7 @@ fn unchunked(answer: &str) -> (String, bool) {
 }
 
 #[tokio::test]
-async fn what_is_sent_is_what_is_told_beforehand() {
+async fn what_is_sent_is_what_was_announced() {
     let provider = provider().await;
     for endpoint in [Endpoint::Messages, Endpoint::ChatCompletions, Endpoint::Responses] {
         let body = endpoint.example(true);

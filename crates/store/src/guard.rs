@@ -55,7 +55,7 @@ impl Guarded for Replica {
     const RESOURCE: Resource = Resource::Replica;
 
     fn audited(&self) -> AuditTarget {
-        AuditTarget::new(self.id, &self.told.name)
+        AuditTarget::new(self.id, &self.info.name)
     }
 }
 

@@ -55,7 +55,7 @@ pub use rows::providers::{
     Provider, ProviderInsert, ProviderKey, ProviderKeyInsert, ProviderPatch, ProviderRef, WantedKey,
 };
 pub use rows::replicas::{
-    Replica, ReplicaAttachment, ReplicaBeat, ReplicaFilter, ReplicaLoad, ReplicaState, ReplicaTold,
+    Replica, ReplicaAttachment, ReplicaBeat, ReplicaFilter, ReplicaInfo, ReplicaLoad, ReplicaState,
 };
 pub use rows::routes::{Route, RouteInsert, RoutePatch, RouteTarget, TargetWanted};
 pub use rows::tokens::{Token, TokenAuthentication, TokenFilter, TokenInsert};

@@ -23,7 +23,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     #[test]
-    fn fixed_texts_are_told_and_made_ones_withheld() {
+    fn fixed_texts_are_shown_and_formatted_ones_withheld() {
         let bytes = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&bytes);
         let writer = move || Sink(Arc::clone(&sink));

@@ -1,4 +1,4 @@
-//! The whole product as its users run it: a control plane, replicas, the command line, and a scripted provider behind.
+//! The whole product as users run it: a control plane, replicas, the command line, and a scripted provider.
 
 use crate::http::{self, Call};
 use crate::metrics::Scrape;
@@ -24,7 +24,7 @@ pub struct App {
     pub owner: String,
     /// The member's token.
     pub token: String,
-    /// What answers behind the gateway.
+    /// The scripted provider behind the gateway.
     pub scripted: ScriptedProvider,
     program: PathBuf,
     database_url: Option<String>,
@@ -40,8 +40,8 @@ pub struct Replica {
     pub url: String,
 }
 
-/// The program with nothing of this process's environment but the path, and backtraces asked for, so that none is seen only
-/// because nobody asked. `home` is where it may keep files.
+/// The program with nothing of this process's environment but the path, and with backtraces enabled, so that a test would see one.
+/// `home` is where it may keep files.
 pub fn command(program: &Path, home: &Path) -> Command {
     let mut command = Command::new(program);
     command
@@ -52,7 +52,7 @@ pub fn command(program: &Path, home: &Path) -> Command {
 }
 
 impl App {
-    /// Starts all of it on the database; `None`: SQLite in the data directory.
+    /// Starts everything on the database; `None`: SQLite in the data directory.
     pub async fn start(program: &str, database_url: Option<&str>) -> Self {
         let scripted = ScriptedProvider::start(([127, 0, 0, 1], 0).into())
             .await
@@ -139,7 +139,7 @@ impl App {
         finish(command, "").await
     }
 
-    /// Runs a command that must end well: its standard output.
+    /// Runs a command that must succeed, and returns its standard output.
     #[track_caller]
     pub fn cli_ok(&self, args: &[&str]) -> impl Future<Output = String> {
         let what = args.join(" ");
@@ -188,7 +188,7 @@ impl App {
         }
     }
 
-    /// An interception, whole, as soon as it is on record.
+    /// A whole interception, as soon as it is recorded.
     pub async fn interception(&self, id: &str) -> Value {
         let path = format!("ai-gateway/interceptions/{id}");
         eventually(&format!("interception {id} is on record"), async || {
@@ -198,7 +198,7 @@ impl App {
         .await
     }
 
-    /// What the control plane tells Prometheus.
+    /// The control plane's metrics.
     pub async fn metrics(&self) -> Scrape {
         Scrape::of(&self.server.line("metrics on ").await).await
     }
@@ -332,7 +332,7 @@ impl Replica {
         (attached.len(), last.map(|(url, _)| url.to_owned()).unwrap_or_default())
     }
 
-    /// What it tells Prometheus, where it was started with `--metrics-listen`.
+    /// Its metrics, if it was started with `--metrics-listen`.
     pub async fn metrics(&self) -> Scrape {
         Scrape::of(&self.process.line("metrics on ").await).await
     }

@@ -121,7 +121,7 @@ impl TestDb {
         &self.url
     }
 
-    /// The clock that the store reads; stands at [`START`] until it is moved.
+    /// The clock that the store reads; it is at [`START`] until it is moved.
     pub fn clock(&self) -> &ManualClock {
         &self.clock
     }

@@ -1,4 +1,4 @@
-//! What a process tells Prometheus, read as strictly as Prometheus would.
+//! The metrics of a process, parsed as strictly as Prometheus does.
 
 use crate::http;
 use std::collections::BTreeMap;

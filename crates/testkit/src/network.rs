@@ -1,5 +1,5 @@
-//! A network between two processes that can be made ill: a proxy before one address that passes bytes on, cuts, holds or
-//! slows them, also on connections that are open already.
+//! A faulty network between two processes: a proxy in front of an address that forwards bytes, cuts, holds or slows them, also on
+//! connections that are already open.
 //!
 //! Not here: what the bytes mean.
 
@@ -12,35 +12,35 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// Most bytes that are read at once.
+/// Most bytes read at once.
 const PIECE: usize = 16 << 10;
-/// Most pieces that are late in one direction of one connection.
+/// Most chunks delayed in one direction of one connection.
 const PIECES: usize = 4;
 
-/// What a connection meets.
+/// What happens to connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Weather {
-    /// Every byte is passed on.
+    /// Every byte is forwarded.
     Fair,
     /// Every connection is reset, the open ones and each new one.
     Cut,
-    /// Connections are taken and kept, but not a byte moves, nor an end: a partition.
+    /// Connections are accepted and kept, but neither a byte nor a close gets through: a partition.
     Held,
-    /// Every byte comes late by this much, and so many bytes a second at most get through in each direction.
+    /// Every byte is delayed, and each direction has a limited bandwidth.
     Slow {
-        /// How late.
+        /// The delay.
         delay: Duration,
-        /// How many.
+        /// The bandwidth.
         bytes_per_second: u32,
     },
 }
 
-/// Where the proxy leads to.
+/// Where the proxy forwards to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// A port.
     Tcp(SocketAddr),
-    /// A socket in the file system.
+    /// A Unix socket.
     Unix(PathBuf),
 }
 
@@ -54,7 +54,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// Listens on a port of the loopback address. Until it is told where to lead, it resets all connections.
+    /// Listens on a port of the loopback address. Until it has a target, it resets all connections.
     pub async fn start() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let addr = listener.local_addr().expect("a bound port");
@@ -69,17 +69,17 @@ impl Network {
         }
     }
 
-    /// Where it is reached, whatever becomes of what it leads to.
+    /// Its own address, which stays the same when the target changes.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// From now on new connections go there.
+    /// Sets the target of new connections.
     pub fn lead_to(&self, target: Target) {
         self.target.send_replace(Some(target));
     }
 
-    /// Changes the weather, for open connections too.
+    /// Changes the weather, also for open connections.
     pub fn set(&self, weather: Weather) {
         self.weather.send_replace(weather);
     }
@@ -108,7 +108,7 @@ async fn accept(listener: TcpListener, weather: watch::Receiver<Weather>, target
     }
 }
 
-/// What became of bytes on their way: it came to its end, or broke.
+/// How one direction ended: regularly, or broken.
 type Ended = Result<(), Broken>;
 
 struct Broken;

@@ -127,7 +127,7 @@ impl Process {
     /// Its resident memory in bytes.
     ///
     /// # Panics
-    /// When it has ended, or the system can't tell.
+    /// When it has ended, or the system does not know.
     pub fn resident_memory(&self) -> u64 {
         let path = format!("/proc/{}/status", self.pid);
         let status = std::fs::read_to_string(&path).unwrap_or_else(|why| panic!("{path}: {why}"));
@@ -139,7 +139,7 @@ impl Process {
     /// How many files and sockets it has open.
     ///
     /// # Panics
-    /// When it has ended, or the system can't tell.
+    /// When it has ended, or the system does not know.
     pub fn open_files(&self) -> usize {
         let path = format!("/proc/{}/fd", self.pid);
         std::fs::read_dir(&path)
@@ -341,7 +341,7 @@ mod tests {
 
     #[tokio::test]
     #[should_panic(expected = "ended without \"at\"")]
-    async fn an_end_without_the_line_is_told_at_once() {
+    async fn an_end_without_the_line_is_reported_at_once() {
         Process::start(&mut sh("echo elsewhere")).line("at").await;
     }
 }

@@ -1,4 +1,4 @@
-//! Waiting for what comes by itself, with a deadline and never for a fixed time.
+//! Waits for conditions, with a deadline and never for a fixed time.
 
 use std::time::Duration;
 

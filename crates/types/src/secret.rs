@@ -303,7 +303,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_credential_round_trips_and_tells_typos() {
+    fn a_credential_round_trips_and_detects_typos() {
         let secret = GatewayKeySecret::generate(&Ambient::system());
         let text = secret.expose().to_owned();
         assert_eq!(text.len(), 46);
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_tells_nothing() {
+    fn debug_shows_nothing() {
         let secret = UserTokenSecret::generate(&Ambient::system());
         assert_eq!(format!("{secret:?}"), "UserTokenSecret");
         assert_eq!(format!("{:?}", secret.hash()), "SecretHash");

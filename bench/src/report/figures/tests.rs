@@ -42,7 +42,7 @@ fn row(cpu: f64, p50: f64, failed: u64) -> Measured {
 }
 
 #[test]
-fn what_is_measured_stands_beside_its_bar() {
+fn each_figure_is_beside_its_bar() {
     let results = results(&[
         ("small-64", Kind::Nginx, row(10.0, 0.0, 0)),
         ("small-64", Kind::Bare, row(18.0, 0.0, 0)),
@@ -71,7 +71,7 @@ fn what_is_measured_stands_beside_its_bar() {
 }
 
 #[test]
-fn memory_is_told_by_the_stream() {
+fn memory_is_given_per_stream() {
     let mut results = results(&[]);
     let memory = Memory {
         idle: 10 << 20,

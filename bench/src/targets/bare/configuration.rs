@@ -8,7 +8,7 @@ use lychgate_types::secret::ProviderSecret;
 use lychgate_types::{Ambient, Name};
 use std::net::SocketAddr;
 
-/// What a replica would be told that has this one provider.
+/// The configuration of a replica with this one provider.
 pub(crate) fn configuration(provider: SocketAddr) -> anyhow::Result<Configuration> {
     let ambient = Ambient::system();
     Ok(Configuration {

@@ -202,7 +202,7 @@ pub(crate) fn write_problem(response: Response, request_id: RequestId) -> Respon
         .remove::<Problem>()
         .unwrap_or_else(|| Problem::of_status(status));
     if let Some(cause) = &problem.cause {
-        tracing::error!(%request_id, error = %chain(&**cause), "a request failed inside");
+        tracing::error!(%request_id, error = %chain(&**cause), "a request failed with an internal error");
     }
     let body = ProblemBody {
         r#type: format!("urn:lychgate:problem:{}", problem.code),

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_fails_inside_is_not_told() {
+    async fn internal_errors_are_not_disclosed() {
         async fn fails() -> ApiError {
             ApiError::internal(std::io::Error::other("relation \"users\" does not exist"))
         }

@@ -1,5 +1,5 @@
-//! Keeps live attachments true: closes those of keys that expired, whose grace ended, or whose change elsewhere could not be
-//! looked into when the feed reported it.
+//! Closes attachments whose gateway keys no longer authenticate them: keys that expired, whose grace period ended, or that could
+//! not be looked up when the feed reported a change.
 
 use super::tick;
 use crate::link::key_check;

@@ -1,6 +1,6 @@
 //! Writes refused attempts of replicas to the audit log, in aggregate.
 
-use super::told_to_stop;
+use super::stop_requested;
 use crate::audit;
 use crate::state::App;
 use lychgate_authz::Caller;
@@ -9,9 +9,9 @@ use lychgate_telemetry::error::chain;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Refused attempts are gathered for so long.
+/// How long refused attempts are gathered.
 const PERIOD: Duration = Duration::from_secs(10);
-/// So many entries are written for one period at most; the rest is summed up in one more.
+/// Most entries for one period; the rest is summed up in one more.
 const ENTRIES: usize = 10;
 
 pub(super) async fn run(app: App, mut stopped: watch::Receiver<bool>) {
@@ -19,7 +19,7 @@ pub(super) async fn run(app: App, mut stopped: watch::Receiver<bool>) {
     loop {
         tokio::select! {
             _ = period.tick() => refused(&app).await,
-            () = told_to_stop(&mut stopped) => break,
+            () = stop_requested(&mut stopped) => break,
         }
     }
     refused(&app).await;

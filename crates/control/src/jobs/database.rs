@@ -1,19 +1,19 @@
-//! Watches whether the database answers, so that nobody waits for one that does not.
+//! Watches whether the database responds, so that requests fail at once while it does not.
 
-use super::told_to_stop;
+use super::stop_requested;
 use crate::state::App;
 use tokio::sync::watch;
 
 pub(super) async fn run(app: App, mut stopped: watch::Receiver<bool>) {
     let news = |answers| {
         if answers {
-            tracing::info!("the database answers again");
+            tracing::info!("the database responds again");
         } else {
-            tracing::error!("the database does not answer; nobody waits for it until it does");
+            tracing::error!("the database does not respond; requests that need it fail at once until it does");
         }
     };
     tokio::select! {
         () = app.store.watch(news) => {}
-        () = told_to_stop(&mut stopped) => {}
+        () = stop_requested(&mut stopped) => {}
     }
 }

@@ -1,7 +1,7 @@
-//! Follows the feed of changes: woken by the database where it announces one, and looking by itself every second, so that
-//! neither a lost connection nor a lost announcement keeps anything from replicas.
+//! Follows the feed of changes: when the database notifies of one, and by polling every second, so that a lost connection or
+//! notification delays changes by a second at most.
 
-use super::told_to_stop;
+use super::stop_requested;
 use crate::link::feed;
 use crate::state::App;
 use lychgate_authz::Caller;
@@ -11,9 +11,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
-/// How often the feed is looked at without having been announced anything.
+/// How often the feed is read without a notification.
 const PERIOD: Duration = Duration::from_secs(1);
-/// Changes found so often in a row that nothing had announced mean that the listening connection is dead without knowing it.
+/// After so many polls in a row that found changes without a notification, the listening connection is taken for dead.
 const UNHEARD: u32 = 3;
 
 pub(super) async fn run(app: App, mut stopped: watch::Receiver<bool>) {
@@ -27,11 +27,11 @@ pub(super) async fn run(app: App, mut stopped: watch::Receiver<bool>) {
     };
     tokio::select! {
         () = following => {}
-        () = told_to_stop(&mut stopped) => {}
+        () = stop_requested(&mut stopped) => {}
     }
 }
 
-/// Reads and tells, whenever there may be something.
+/// Reads the feed and sends what is new, whenever there may be something.
 async fn follow(app: &App, doubt: &Notify) {
     let (mut failing, mut unheard) = (false, 0);
     loop {
@@ -40,7 +40,7 @@ async fn follow(app: &App, doubt: &Notify) {
         match &done {
             // Every second the same would drown the log.
             Err(error) if !failing => {
-                tracing::error!(error = %chain(error), "changes can't be read; it is tried again every second");
+                tracing::error!(error = %chain(error), "changes can't be read; retrying every second");
             }
             Ok(_) if failing => tracing::info!("changes are read again"),
             Ok(_) | Err(_) => {}
@@ -58,21 +58,21 @@ async fn follow(app: &App, doubt: &Notify) {
     }
 }
 
-/// Whether there was anything new.
+/// Returns whether there was anything new.
 async fn turn(app: &App) -> Result<bool, StoreError> {
     let any = feed::catch_up(app).await?;
     feed::follow_up(app).await?;
     Ok(any)
 }
 
-/// Rings whenever the database announces something, or may have.
+/// Wakes the reader whenever the database notifies of a change, or may have.
 async fn listen(app: &App, mut listener: ChangeListener, doubt: &Notify) {
     let mut failing = false;
     loop {
         let heard = tokio::select! {
             heard = listener.wait() => heard,
             () = doubt.notified() => {
-                tracing::warn!("changes were found that nobody had announced; listening begins anew");
+                tracing::warn!("changes were found without a notification; listening again on a new connection");
                 app.counts.feed_losses.count();
                 listener.renew();
                 continue;
@@ -88,7 +88,7 @@ async fn listen(app: &App, mut listener: ChangeListener, doubt: &Notify) {
                 app.counts.feed_losses.count();
                 app.counts.feed_polling.store(true, Ordering::Relaxed);
                 if !std::mem::replace(&mut failing, true) {
-                    tracing::warn!(error = %chain(&error), "changes are not announced at present; they are looked for every second");
+                    tracing::warn!(error = %chain(&error), "notifications of changes are unavailable; polling every second");
                 }
                 tokio::time::sleep(PERIOD).await;
             }

@@ -1,4 +1,4 @@
-//! Has outdated rows deleted, from time to time. Any number of control planes may: the database lets one at a time do it.
+//! Deletes outdated rows from time to time. Any number of control planes may try: the database lets one at a time do it.
 
 use super::tick;
 use crate::state::App;
@@ -15,7 +15,7 @@ pub(super) async fn run(app: App, mut stopped: watch::Receiver<bool>) {
             Ok(Some(done)) => tracing::debug!(?done, "outdated rows were deleted"),
             Ok(None) => {}
             Err(error) => {
-                tracing::warn!(error = %chain(&error), "outdated rows could not be deleted; it is tried again later");
+                tracing::warn!(error = %chain(&error), "outdated rows could not be deleted; retrying later");
             }
         }
     }

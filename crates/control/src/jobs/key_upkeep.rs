@@ -1,4 +1,4 @@
-//! Looks after gateway keys: warns in the log before one expires, and forgets rotated secrets that stopped working long ago.
+//! Maintenance of gateway keys: warns in the log before one expires, and deletes rotated secrets that stopped working long ago.
 
 use super::tick;
 use crate::state::{App, KEY_EXPIRES_SOON};
@@ -11,9 +11,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long before its end a key is warned of, the last warning first: each once.
+/// How long before a key expires a warning is logged, the last warning first; each once.
 const WARNINGS: [Duration; 3] = [DAY, Duration::from_secs(7 * 24 * 60 * 60), KEY_EXPIRES_SOON];
-/// A warning comes so late at most.
+/// How late a warning may be.
 const PERIOD: Duration = Duration::from_secs(60 * 60);
 
 pub(super) async fn run(app: App, mut stopped: watch::Receiver<bool>) {
@@ -21,7 +21,7 @@ pub(super) async fn run(app: App, mut stopped: watch::Receiver<bool>) {
     loop {
         warn(&app, &mut warned).await;
         if let Err(error) = app.store.ai_gateway_key_secrets_prune(&Caller::control_plane()).await {
-            tracing::warn!(error = %chain(&error), "old secrets of gateway keys can't be forgotten; it is tried again later");
+            tracing::warn!(error = %chain(&error), "old secrets of gateway keys can't be deleted; retrying later");
         }
         if !tick(PERIOD, &mut stopped).await {
             return;
@@ -41,18 +41,18 @@ async fn warn(app: &App, warned: &mut Warned) {
                 tracing::warn!(
                     key = key.name,
                     expires_at = %key.expires_at,
-                    "a gateway key expires {}; its replicas take no request from then on: extend it, or give them another",
+                    "a gateway key expires {}; its replicas accept no requests from then on: extend it, or give them another key",
                     in_words(now, key.expires_at)
                 );
             }
         }
         Err(error) => {
-            tracing::warn!(error = %chain(&error), "which gateway keys expire soon can't be read; it is tried again later");
+            tracing::warn!(error = %chain(&error), "the gateway keys that expire soon can't be read; retrying later");
         }
     }
 }
 
-/// In whole days, as people count them.
+/// The remaining time in whole days.
 fn in_words(now: Timestamp, at: Timestamp) -> String {
     let left = at.as_micros().saturating_sub(now.as_micros());
     match left / i64::try_from(DAY.as_micros()).unwrap_or(i64::MAX) {
@@ -67,7 +67,7 @@ fn in_words(now: Timestamp, at: Timestamp) -> String {
 struct Warned(HashMap<GatewayKeyId, (Timestamp, Duration)>);
 
 impl Warned {
-    /// Those among the keys whose end is near that the next warning is due for.
+    /// Those among the soon expiring keys that the next warning is due for.
     fn due(&mut self, now: Timestamp, near: Vec<KeyExpiry>) -> Vec<KeyExpiry> {
         let mut given = HashMap::with_capacity(near.len());
         let mut due = Vec::new();
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn each_warning_is_given_once_and_anew_for_another_end() {
+    fn each_warning_is_given_once_and_again_for_another_expiry() {
         let start = Timestamp::from_micros(0);
         let id = Ambient::system().new_id();
         let key = |end: Duration| KeyExpiry {

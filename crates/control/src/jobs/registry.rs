@@ -1,6 +1,6 @@
-//! Keeps the registry of replicas true for those that are attached here: what they say, in bulk, and how they go.
+//! Keeps the registry up to date for the replicas attached here: writes their heartbeats in bulk, and their detachments.
 
-use super::told_to_stop;
+use super::stop_requested;
 use crate::audit;
 use crate::state::App;
 use crate::state::attachments::Detachment;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
-/// Heartbeats are gathered for so long. Well below the time after which a replica counts as lost.
+/// How long heartbeats are gathered; well below the time after which a replica counts as lost.
 const PERIOD: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(
@@ -25,7 +25,7 @@ pub(super) async fn run(
         tokio::select! {
             Some(detachment) = detachments.recv() => departed(&app, detachment).await,
             _ = period.tick() => heard(&app).await,
-            () = told_to_stop(&mut stopped) => break,
+            () = stop_requested(&mut stopped) => break,
         }
     }
     while let Ok(detachment) = detachments.try_recv() {
@@ -36,7 +36,7 @@ pub(super) async fn run(
 async fn heard(app: &App) {
     let beats = app.attachments.take_beats(app.ambient.now());
     if let Err(error) = app.store.replica_heartbeat(&Caller::control_plane(), &beats).await {
-        tracing::warn!(error = %chain(&error), "the registry of replicas could not be brought up to date; the next try is soon");
+        tracing::warn!(error = %chain(&error), "the registry of replicas could not be updated; retrying soon");
     }
 }
 
@@ -59,6 +59,6 @@ async fn departed(app: &App, detachment: Detachment) {
     });
     let done = app.store.replica_detach(&caller, &attachment, last, state, &entry);
     if let Err(error) = done.await {
-        tracing::error!(error = %chain(&error), replica = %attachment.replica_id, "that a replica detached could not be written down");
+        tracing::error!(error = %chain(&error), replica = %attachment.replica_id, "the detachment of a replica could not be recorded");
     }
 }

@@ -16,7 +16,7 @@ use lychgate_authz::{Caller, Principal};
 use lychgate_link::{
     Attachment, Authorization, ControlLink, EncodedRecord, Heartbeat, Hello, LinkError, PROTOCOL, Receipt, Rejected,
 };
-use lychgate_store::{IngestReport, KeyRef, ReplicaAttachment, ReplicaStamp, ReplicaTold};
+use lychgate_store::{IngestReport, KeyRef, ReplicaAttachment, ReplicaInfo, ReplicaStamp};
 use lychgate_telemetry::error::chain;
 use lychgate_telemetry::metrics::labels::Ingested;
 use lychgate_types::secret::SecretHash;
@@ -88,7 +88,7 @@ impl ControlLinkService {
                 id: session.key_id,
                 name: session.name.clone(),
             },
-            told: truncated(hello),
+            info: truncated(hello),
             control_plane_id: self.app.control_plane_id,
             connected_at: self.app.ambient.now(),
         };
@@ -183,10 +183,10 @@ impl ControlLink for ControlLinkService {
 }
 
 /// What a replica reports about itself is kept in memory while it is attached, so it is bounded.
-pub(crate) fn truncated(hello: &Hello) -> ReplicaTold {
+pub(crate) fn truncated(hello: &Hello) -> ReplicaInfo {
     let cut = |text: &String| text.chars().take(255).collect::<String>();
     let labels = hello.labels.iter().take(64);
-    ReplicaTold {
+    ReplicaInfo {
         name: cut(&hello.name),
         version: cut(&hello.version),
         address: cut(&hello.address),

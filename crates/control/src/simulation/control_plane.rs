@@ -134,7 +134,7 @@ impl ControlPlane {
                 id: session.key_id,
                 name: session.name.clone(),
             },
-            told: truncated(&hello),
+            info: truncated(&hello),
             control_plane_id: self.id,
             connected_at: self.cluster.ambient.now(),
         };

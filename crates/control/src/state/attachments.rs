@@ -203,7 +203,7 @@ impl Attachments {
         });
     }
 
-    /// Closes all attachments of replicas, and any that still come: the control plane is stopping.
+    /// Closes all attachments of replicas, including any new ones: the control plane is stopping.
     pub(crate) fn close_all(&self) {
         self.with(|state| {
             state.stopping = true;
@@ -221,7 +221,7 @@ impl Attachments {
         })
     }
 
-    /// How many replicas are attached: those that take requests, and those that drain.
+    /// How many replicas are attached: those that accept requests, and those that drain.
     pub(crate) fn count(&self) -> (u64, u64) {
         self.with(|state| {
             let live = state.live.values().filter(|live| live.is_attached());
@@ -246,7 +246,7 @@ impl Attachments {
     }
 }
 
-/// Waits until no heartbeat can come any more.
+/// Waits until no more heartbeats can arrive.
 async fn end_of(heartbeats: Option<watch::Receiver<Heartbeat>>) {
     match heartbeats {
         Some(mut heartbeats) => while heartbeats.changed().await.is_ok() {},

@@ -1,11 +1,11 @@
-//! What has to be counted so that the metrics can tell it; the rest they read from what is kept anyway (`metrics`).
+//! Counters for the metrics; other metrics are read from existing state (`metrics`).
 
 use http::StatusCode;
 use lychgate_telemetry::metrics::labels::{AuthenticationFailure, Ingested, StatusClass};
 use lychgate_telemetry::metrics::{Counter, Tally};
 use std::sync::atomic::AtomicBool;
 
-/// What is counted of one control plane, but for what `FailedAuth` and `Attachments` count.
+/// The counters of one control plane, except those in `FailedAuth` and `Attachments`.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     /// Requests to the API.

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 const LOOKUPS: usize = 16;
 /// How long a look-up of a key's state is trusted: "within a second, on every control plane".
 const TRUSTED: Duration = Duration::from_millis(500);
-/// How long the session of a deleted key is kept, so that a replica is told "revoked" rather than "unknown".
+/// How long the session of a deleted key is kept, so that a replica gets "revoked" as the reason rather than "unknown".
 const DELETED_IS_KEPT: Duration = Duration::from_secs(60);
 /// `last_used_at` is written at most this often.
 const TOUCH: Duration = Duration::from_secs(60);

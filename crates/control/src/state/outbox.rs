@@ -1,5 +1,5 @@
-//! What waits to go down one attachment. Bounded by coalescing: only the newest configuration is kept, and revoked tokens are a
-//! set of hashes. So a replica that reads slowly holds up nobody, and one that reads nothing is detached.
+//! What waits to be sent on one attachment. Bounded by coalescing: only the newest configuration is kept, and revoked tokens are a
+//! set of hashes. So a replica that reads slowly delays nobody, and one that reads nothing is detached.
 //!
 //! Each message carries the positions in the feed of changes from which and to which it brings the replica. Only revocations
 //! depend on that order: configuration and drain are sent again at each attachment. So a message may overtake another that waits,
@@ -13,9 +13,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
-/// So many revoked tokens wait for one replica at most; one with more attaches again and looks every token up again.
+/// Most revoked tokens that wait for one replica. With more, it has to attach again and look up every token again.
 pub(crate) const MOST_REVOKED: u32 = 50_000;
-/// So many go into one message at most.
+/// Most revoked tokens in one message.
 const REVOKED_PER_MESSAGE: usize = 10_000;
 
 /// One attachment's queue. Many post, one reads.
@@ -37,8 +37,8 @@ struct State {
     resumed: bool,
     revoked: HashSet<SecretHash>,
     drain: bool,
-    /// Whether the replica was told to drain, or is about to be.
-    told_to_drain: bool,
+    /// Whether a drain was sent to the replica, or waits to be.
+    drain_requested: bool,
     /// The position in the feed that the messages sent have brought the replica to.
     sent: u64,
     /// The position that the messages waiting here will bring it to.
@@ -125,11 +125,11 @@ impl Mailbox {
         });
     }
 
-    /// Tells the replica to take no new requests, once.
+    /// Asks the replica to accept no new requests, once.
     pub(crate) fn post_drain(&self) {
         self.change(|state| {
-            state.drain |= !state.told_to_drain;
-            state.told_to_drain = true;
+            state.drain |= !state.drain_requested;
+            state.drain_requested = true;
         });
     }
 
@@ -153,9 +153,9 @@ impl Mailbox {
         }
     }
 
-    /// Whether the replica was told to drain.
-    pub(crate) fn told_to_drain(&self) -> bool {
-        self.state.lock().told_to_drain
+    /// Whether the replica was asked to drain.
+    pub(crate) fn drain_requested(&self) -> bool {
+        self.state.lock().drain_requested
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {

@@ -114,7 +114,7 @@ both_engines! {
         bench.stop().await;
     }
 
-    async fn the_audit_log_tells_it_without_the_secret(db: TestDb) {
+    async fn the_audit_log_has_it_without_the_secret(db: TestDb) {
         let bench = Bench::start(db).await;
         let (id, secret) = bench.key("edge").await;
         db.clock().advance(Duration::from_secs(1));

@@ -162,7 +162,7 @@ both_engines! {
         bench.stop().await;
     }
 
-    async fn a_drained_replica_is_told_and_shown(db: TestDb) {
+    async fn a_drained_replica_is_notified_and_listed(db: TestDb) {
         let bench = Bench::start(db).await;
         let (_, key) = bench.key("edge").await;
         let id = bench.ambient.new_id();

@@ -42,7 +42,7 @@ both_engines! {
         assert!(matches!(error, StartError::WrongMasterKey), "{error:?}");
     }
 
-    async fn a_taken_port_is_told_before_anything_is_done(db: TestDb) {
+    async fn a_taken_port_is_reported_before_anything_is_done(db: TestDb) {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let dir = tempfile::tempdir().unwrap();
         let mut options = options(db, &dir, None);

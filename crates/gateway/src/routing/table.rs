@@ -1,4 +1,4 @@
-//! The configuration in force, made ready for requests: providers by name, and model routes.
+//! The configuration in force, made ready for requests: providers by name, and routes.
 
 use crate::routing::provider::{Provider, State};
 use crate::routing::routes::Routes;

@@ -232,16 +232,16 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_token_is_told_without_repeating_it() {
+    fn a_bad_token_is_reported_without_repeating_it() {
         let home = Home::new();
-        let told = home
+        let message = home
             .find(&[("LYCHGATE_URL", "http://h"), ("LYCHGATE_TOKEN", "lgw_canary")])
             .unwrap_err();
         assert!(
-            told.starts_with("LYCHGATE_TOKEN: not a user token: it does not start with lgu_; this is a gateway key"),
-            "{told}"
+            message.starts_with("LYCHGATE_TOKEN: not a user token: it does not start with lgu_; this is a gateway key"),
+            "{message}"
         );
-        assert!(!told.contains("canary"));
+        assert!(!message.contains("canary"));
     }
 
     #[test]

@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_problem_is_told_with_its_fields() {
+    fn a_problem_is_shown_with_its_fields() {
         let problem: Problem = serde_json::from_str(
             r#"{"type":"about:blank","title":"Bad Request","status":400,"code":"invalid_name","detail":"the name is not valid",
                 "request_id":"r","validations":[{"field":"name","detail":"a name has\u001b[2J 1 to 64 characters"}]}"#,

@@ -1,4 +1,4 @@
-//! Precedence, and problems told all at once.
+//! Precedence, and that all problems are reported together.
 
 use super::*;
 use std::net::SocketAddr;
@@ -67,14 +67,14 @@ fn lists_and_switches_from_every_layer() {
 }
 
 #[test]
-fn every_problem_is_told_at_once() {
+fn all_problems_are_reported_together() {
     let mut bad = settings(
         &[("LYCHGATE_QUIET", "perhaps")],
         "surprise = 1\n[gateway]\nlisten = 'here'\nlisten-on = 'x'\n",
     );
     assert_eq!(bad.value::<SocketAddr>("listen", None), None);
     assert!(!bad.switch("quiet", false));
-    let told = problems(bad);
+    let message = problems(bad);
     for part in [
         "4 problems with the configuration:",
         "unknown section or key `surprise`; the sections are [gateway], [server]",
@@ -82,15 +82,15 @@ fn every_problem_is_told_at_once() {
         "gateway.listen in lychgate.toml: `here`: invalid socket address",
         "LYCHGATE_QUIET: `perhaps`: write true or false",
     ] {
-        assert!(told.contains(part), "{part:?} is missing in:\n{told}");
+        assert!(message.contains(part), "{part:?} is missing in:\n{message}");
     }
 }
 
 #[test]
-fn a_file_that_is_not_toml_is_told_without_quoting_it() {
-    let told = problems(settings(&[], "[gateway]\nkey = 'lgw_secret"));
-    assert!(told.contains("line 2"), "{told}");
-    assert!(!told.contains("lgw_secret"), "{told}");
+fn a_file_that_is_not_toml_is_reported_without_quoting_it() {
+    let message = problems(settings(&[], "[gateway]\nkey = 'lgw_secret"));
+    assert!(message.contains("line 2"), "{message}");
+    assert!(!message.contains("lgw_secret"), "{message}");
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_secret_comes_from_the_uppermost_layer_as_itself_or_by_file() {
 }
 
 #[test]
-fn a_bad_secret_is_told_by_its_origin_only() {
+fn a_bad_secret_is_reported_by_its_origin_only() {
     let mut bad = settings(&[("LYCHGATE_KEY", "canary")], "");
     let read = bad.secret("key", "key-file", SecretFlags::default(), |_| {
         Err::<(), _>("its checksum does not match")
@@ -154,10 +154,10 @@ fn a_secret_given_in_place_of_its_file_is_not_repeated() {
     let mut bad = settings(&[("LYCHGATE_KEY_FILE", "lgw_canary")], "");
     let read = bad.secret("key", "key-file", SecretFlags::default(), |_| Ok::<_, String>(()));
     assert!(read.is_none());
-    let told = problems(bad);
+    let message = problems(bad);
     assert!(
-        told.contains("looks like the secret itself") && !told.contains("canary"),
-        "{told}"
+        message.contains("looks like the secret itself") && !message.contains("canary"),
+        "{message}"
     );
 }
 
@@ -179,8 +179,8 @@ fn a_private_secret_is_refused_from_a_file_that_others_can_read() {
     };
     assert_eq!(read(0o600), (Some("x".to_owned()), String::new()));
     for mode in [0o640, 0o604, 0o620] {
-        let (read, told) = read(mode);
+        let (read, message) = read(mode);
         assert_eq!(read, None);
-        assert!(told.contains("chmod 600"), "{told}");
+        assert!(message.contains("chmod 600"), "{message}");
     }
 }

@@ -5,7 +5,7 @@ use clap::Args;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// What every role takes.
+/// Options of every role.
 #[derive(Debug, Args)]
 pub(crate) struct CommonArgs {
     /// Configuration file (TOML)
@@ -44,7 +44,7 @@ pub(crate) struct ServerArgs {
     /// Do not record content (prompts, tool arguments, thoughts), only token counts and metadata
     #[arg(long)]
     pub(crate) no_content_capture: bool,
-    /// The way to providers.
+    /// How providers are reached.
     #[command(flatten)]
     pub(crate) upstream: UpstreamArgs,
     /// The spool.
@@ -53,7 +53,7 @@ pub(crate) struct ServerArgs {
     /// The metrics.
     #[command(flatten)]
     pub(crate) metrics: MetricsArgs,
-    /// What every role takes.
+    /// Options of every role.
     #[command(flatten)]
     pub(crate) common: CommonArgs,
 }
@@ -79,7 +79,7 @@ pub(crate) struct MigrateArgs {
     /// The database.
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,
-    /// What every role takes.
+    /// Options of every role.
     #[command(flatten)]
     pub(crate) common: CommonArgs,
 }
@@ -115,7 +115,7 @@ pub(crate) struct GatewayArgs {
     /// Label to show in listings; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) label: Vec<String>,
-    /// The way to providers.
+    /// How providers are reached.
     #[command(flatten)]
     pub(crate) upstream: UpstreamArgs,
     /// The spool.
@@ -124,7 +124,7 @@ pub(crate) struct GatewayArgs {
     /// The metrics.
     #[command(flatten)]
     pub(crate) metrics: MetricsArgs,
-    /// What every role takes.
+    /// Options of every role.
     #[command(flatten)]
     pub(crate) common: CommonArgs,
 }
@@ -177,7 +177,7 @@ pub(crate) struct DevArgs {
     /// Address and port of the replica [default: 127.0.0.1:4001]
     #[arg(long, value_name = "IP:PORT")]
     pub(crate) gateway_listen: Option<String>,
-    /// What every role takes.
+    /// Options of every role.
     #[command(flatten)]
     pub(crate) common: CommonArgs,
 }

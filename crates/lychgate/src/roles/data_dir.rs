@@ -1,5 +1,5 @@
-//! The data directory: made private, and held by one process at a time where the SQLite database is in it, because changes
-//! do not travel between two control planes on one SQLite file.
+//! The data directory: made private, and locked by one process at a time if the SQLite database is in it, because two control
+//! planes on one SQLite file would not see each other's changes.
 
 use crate::config::secret_file;
 use crate::failure::{Failure, Outcome};
@@ -9,7 +9,7 @@ use std::path::Path;
 
 const LOCK: &str = "lock";
 
-/// Keeps other processes from holding the same directory, until dropped or until this process ends, however it ends.
+/// Locks the directory until it is dropped or the process ends.
 #[derive(Debug)]
 pub(crate) struct Held {
     _lock: File,
@@ -25,7 +25,7 @@ pub(crate) fn make(path: &Path) -> Outcome {
     })
 }
 
-/// Takes the directory for this process.
+/// Locks the directory for this process.
 pub(crate) fn hold(path: &Path) -> Outcome<Held> {
     let failed = |why: std::io::Error| {
         Failure::Failed(format!(
@@ -61,10 +61,10 @@ mod tests {
         let path = dir.path().join("a/b");
         make(&path).unwrap();
         let held = hold(&path).unwrap();
-        let told = hold(&path).unwrap_err().to_string();
+        let message = hold(&path).unwrap_err().to_string();
         assert!(
-            told.contains("another lychgate process uses the data directory") && told.contains("--data-dir"),
-            "{told}"
+            message.contains("another lychgate process uses the data directory") && message.contains("--data-dir"),
+            "{message}"
         );
         drop(held);
         hold(&path).unwrap();

@@ -1,7 +1,7 @@
-//! `lychgate dev`: all of it in one process, to try it out. A control plane on SQLite, one standalone replica that talks to it
+//! `lychgate dev`: everything in one process, to try it out. A control plane on SQLite, one standalone replica that talks to it
 //! over the real link, and a scripted provider for each provider whose key is not in the environment.
 //!
-//! What it sets up, it sets up through the API, as the owner: there is no other door for it than for anybody else.
+//! It sets everything up through the API as the owner, like any other client.
 
 mod banner;
 mod entry;
@@ -42,7 +42,7 @@ struct DevSettings {
     log: LogSettings,
 }
 
-/// Runs all of it until a signal ends it.
+/// Runs everything until a signal stops it.
 pub(crate) async fn run(args: DevArgs, environment: &Environment) -> Outcome {
     let settings = read(args, environment)?;
     settings.log.start()?;
@@ -95,7 +95,7 @@ pub(crate) async fn run(args: DevArgs, environment: &Environment) -> Outcome {
     outcome
 }
 
-/// Sets up what is missing, starts the replica, and says how to use it all.
+/// Sets up what is missing, starts the replica, and returns the text that says how to use it.
 async fn prepare(
     control: &Control,
     data_dir: &std::path::Path,

@@ -10,19 +10,19 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
-/// The file is a line long and often a mounted secret, which no notification tells of: it is simply read.
+/// The file is one line long and often a mounted secret, for which there are no file notifications, so it is polled.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Keeps `key` at what the file holds, for ever. A file that holds no key (it may be half written) changes nothing.
 pub(crate) async fn follow(path: PathBuf, key: watch::Sender<GatewayKeySecret>) {
     let mut look = tokio::time::interval(EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut told = None;
+    let mut reported = None;
     loop {
         look.tick().await;
         match read(path.clone()).await {
             Ok(read) => {
-                told = None;
+                reported = None;
                 let is_new = |known: &GatewayKeySecret| known.hash() != read.hash();
                 if is_new(&key.borrow()) {
                     tracing::info!(prefix = read.prefix(), path = %path.display(), "the key file has a new gateway key");
@@ -30,10 +30,10 @@ pub(crate) async fn follow(path: PathBuf, key: watch::Sender<GatewayKeySecret>) 
                 }
             }
             Err(why) => {
-                if told.as_ref() != Some(&why) {
+                if reported.as_ref() != Some(&why) {
                     tracing::warn!(path = %path.display(), %why, "the key file can't be used; still using the previous key");
                 }
-                told = Some(why);
+                reported = Some(why);
             }
         }
     }

@@ -88,8 +88,8 @@ mod tests {
     fn one_made_in_place_of_a_missing_one_goes_away_again() {
         let dir = tempfile::tempdir().unwrap();
         let found = load_or_make(dir.path(), &Ambient::system()).unwrap();
-        let told = found.does_not_fit().to_string();
-        assert!(told.contains("is missing: put it back in"), "{told}");
+        let message = found.does_not_fit().to_string();
+        assert!(message.contains("is missing: put it back in"), "{message}");
         assert!(!dir.path().join(FILE).exists());
     }
 
@@ -99,10 +99,10 @@ mod tests {
         let path = dir.path().join(FILE);
         std::fs::write(&path, "canary").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        let told = load_or_make(dir.path(), &Ambient::system()).unwrap_err().to_string();
-        assert!(told.contains("damaged") && !told.contains("canary"), "{told}");
+        let message = load_or_make(dir.path(), &Ambient::system()).unwrap_err().to_string();
+        assert!(message.contains("damaged") && !message.contains("canary"), "{message}");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        let told = load_or_make(dir.path(), &Ambient::system()).unwrap_err().to_string();
-        assert!(told.contains("chmod 600"), "{told}");
+        let message = load_or_make(dir.path(), &Ambient::system()).unwrap_err().to_string();
+        assert!(message.contains("chmod 600"), "{message}");
     }
 }

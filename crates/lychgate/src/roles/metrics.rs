@@ -1,4 +1,4 @@
-//! The listener that Prometheus asks for metrics, where one is wanted.
+//! The listener for Prometheus, if one is configured.
 
 use super::args::MetricsArgs;
 use super::net::{Listen, bind};
@@ -16,7 +16,7 @@ pub(super) fn read(settings: &mut Settings, args: MetricsArgs) -> Option<Listen>
     settings.value("metrics-listen", args.metrics_listen)
 }
 
-/// An address taken, if one is wanted; nobody is served yet.
+/// The bound address, if one is configured; nothing is served yet.
 #[derive(Debug)]
 pub(super) struct Bound(Option<(TcpListener, SocketAddr)>);
 
@@ -37,7 +37,7 @@ impl Bound {
         };
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = lychgate_gateway::serve(listener, front, async {
-            // Sent or dropped: either way it is to end.
+            // Sent or dropped: both mean to stop.
             let _ = stopped.await;
         });
         Serving(Some(Running {
@@ -68,10 +68,10 @@ impl Serving {
         }
     }
 
-    /// Stops, last of all: how a process ends is worth telling, too.
+    /// Stops, last of all, so that the shutdown can be observed, too.
     pub(super) async fn stop(self) {
         let Some(running) = self.0 else { return };
-        // The receiver is gone only when serving ended by itself.
+        // The receiver is gone only if serving has ended already.
         let _ = running.stop.send(());
         if let Err(error) = running.serving.await {
             tracing::error!(%error, "the task of the metrics' listener failed");

@@ -103,8 +103,8 @@ mod tests {
     async fn a_taken_port_names_the_flag() {
         let taken = bind("--listen", Listen::local(0)).unwrap();
         let again = bind("--gateway-listen", Listen(taken.local_addr().unwrap())).unwrap_err();
-        let told = again.to_string();
-        assert!(told.contains("another program already listens there"), "{told}");
-        assert!(told.contains("--gateway-listen IP:PORT"), "{told}");
+        let message = again.to_string();
+        assert!(message.contains("another program already listens there"), "{message}");
+        assert!(message.contains("--gateway-listen IP:PORT"), "{message}");
     }
 }

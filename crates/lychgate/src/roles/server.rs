@@ -83,7 +83,7 @@ pub(crate) async fn run(args: ServerArgs, environment: &Environment) -> Outcome 
     announced
 }
 
-/// Starts a control plane; a failure is told in the user's words.
+/// Starts a control plane; errors name the options that the user can change.
 pub(crate) async fn start(options: Options, ambient: Ambient, master_key: &master_key::Found) -> Outcome<Control> {
     Control::start(options, ambient).await.map_err(|error| match &error {
         StartError::Listen { address, source } => cant_listen("--listen", *address, source),

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// Less room than this is less than a few requests may need.
 const LEAST_BYTES: u64 = 1 << 20;
 
-/// Reads the settings of the spool; where it lies by default is for the role to say.
+/// Reads the settings of the spool; the role sets its default directory.
 pub(crate) fn read(settings: &mut Settings, args: SpoolArgs, directory: impl Into<PathBuf>) -> SpoolOptions {
     let defaults = SpoolOptions::new(directory);
     let max_bytes = settings.text("spool-max-bytes", args.spool_max_bytes);

@@ -1,10 +1,10 @@
-//! How a role's data plane reaches providers: whose certificates it believes, and which outbound proxies it goes through.
+//! How a role's data plane reaches providers: which certificates it trusts, and which outbound proxies it uses.
 
 use super::args::UpstreamArgs;
 use crate::config::{Environment, Settings};
 use lychgate_gateway::{CaCertificates, Options, OutboundProxy};
 
-/// What is set about the way to providers.
+/// The settings for connections to providers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct UpstreamSettings {
     cas: CaCertificates,
@@ -29,7 +29,7 @@ impl UpstreamSettings {
         read
     }
 
-    /// Puts them into a data plane's options.
+    /// Applies them to a data plane's options.
     pub(crate) fn apply(self, options: Options) -> Options {
         Options {
             provider_cas: self.cas,

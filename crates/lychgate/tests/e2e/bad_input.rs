@@ -20,27 +20,27 @@ async fn run(home: &Path, args: &[&str], environment: &[(&str, &str)]) -> Finish
 
 #[track_caller]
 fn check(finished: &Finished, code: i32, parts: &[&str], secrets: &[&str]) {
-    let told = finished.all();
-    assert_eq!(finished.code, code, "{told}");
+    let message = finished.all();
+    assert_eq!(finished.code, code, "{message}");
     assert!(
         finished.stderr.lines().any(|line| line.starts_with("error: ")),
-        "{told}"
+        "{message}"
     );
     for part in parts {
-        assert!(told.contains(part), "{part:?} is missing in: {told}");
+        assert!(message.contains(part), "{part:?} is missing in: {message}");
     }
     for secret in secrets {
-        assert!(!told.contains(secret), "{secret:?} is told: {told}");
+        assert!(!message.contains(secret), "{secret:?} is shown: {message}");
     }
     assert!(
-        !told.contains("panicked") && !told.contains("RUST_BACKTRACE") && !told.contains("stack backtrace"),
-        "{told}"
+        !message.contains("panicked") && !message.contains("RUST_BACKTRACE") && !message.contains("stack backtrace"),
+        "{message}"
     );
-    assert!(told.lines().count() < 25, "too many words: {told}");
+    assert!(message.lines().count() < 25, "too many words: {message}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn wrong_configuration_is_told_all_at_once() {
+async fn all_configuration_errors_are_reported_together() {
     let home = TempDir::new().unwrap();
     let file = home.path().join("lychgate.toml");
     let path = file.to_str().unwrap();
@@ -75,10 +75,10 @@ async fn wrong_configuration_is_told_all_at_once() {
     );
     let urls = ["mysql://u:canary@h/d", "postgres://u:canary@:x/d", "canary", ""];
     for url in urls {
-        let told = run(home.path(), &["server", "--database-url", url], &[]).await;
-        check(&told, 2, &["database-url"], &["canary"]);
+        let finished = run(home.path(), &["server", "--database-url", url], &[]).await;
+        check(&finished, 2, &["database-url"], &["canary"]);
     }
-    let told = run(
+    let finished = run(
         home.path(),
         &["server"],
         &[
@@ -88,7 +88,7 @@ async fn wrong_configuration_is_told_all_at_once() {
     )
     .await;
     check(
-        &told,
+        &finished,
         2,
         &[
             "LYCHGATE_MASTER_KEY",
@@ -97,7 +97,7 @@ async fn wrong_configuration_is_told_all_at_once() {
         ],
         &["canary"],
     );
-    let told = run(
+    let finished = run(
         home.path(),
         &[
             "gateway",
@@ -111,8 +111,8 @@ async fn wrong_configuration_is_told_all_at_once() {
         &[],
     )
     .await;
-    check(&told, 2, &["--control-url", "--key", "--listen"], &["canary"]);
-    let told = run(
+    check(&finished, 2, &["--control-url", "--key", "--listen"], &["canary"]);
+    let finished = run(
         home.path(),
         &[
             "gateway",
@@ -124,9 +124,9 @@ async fn wrong_configuration_is_told_all_at_once() {
         &[],
     )
     .await;
-    check(&told, 2, &["/nowhere/key"], &[]);
-    let told = run(home.path(), &["gateway", "--control-url", "http://127.0.0.1:9"], &[]).await;
-    check(&told, 2, &["no gateway key", "--key-file"], &[]);
+    check(&finished, 2, &["/nowhere/key"], &[]);
+    let finished = run(home.path(), &["gateway", "--control-url", "http://127.0.0.1:9"], &[]).await;
+    check(&finished, 2, &["no gateway key", "--key-file"], &[]);
     assert_eq!(
         std::fs::read_dir(home.path()).unwrap().count(),
         1,
@@ -135,7 +135,7 @@ async fn wrong_configuration_is_told_all_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_of_the_wrong_kind_or_mistyped_are_told_apart() {
+async fn keys_of_the_wrong_kind_and_mistyped_keys_are_distinguished() {
     let home = TempDir::new().unwrap();
     let key = GatewayKeySecret::generate(&Ambient::system()).expose().to_owned();
     let token = UserTokenSecret::generate(&Ambient::system()).expose().to_owned();
@@ -146,16 +146,16 @@ async fn keys_of_the_wrong_kind_or_mistyped_are_told_apart() {
         (&token, "gateway key"),
         (&key[..30].to_owned(), "46"),
     ] {
-        let told = run(
+        let finished = run(
             home.path(),
             &["gateway", "--control-url", "http://127.0.0.1:9"],
             &[("LYCHGATE_KEY", text)],
         )
         .await;
-        check(&told, 2, &["LYCHGATE_KEY", reason], &[text, &text[12..]]);
+        check(&finished, 2, &["LYCHGATE_KEY", reason], &[text, &text[12..]]);
         let file = home.path().join("key");
         std::fs::write(&file, text).unwrap();
-        let told = run(
+        let finished = run(
             home.path(),
             &[
                 "gateway",
@@ -167,7 +167,7 @@ async fn keys_of_the_wrong_kind_or_mistyped_are_told_apart() {
             &[],
         )
         .await;
-        check(&told, 2, &["--key-file", reason], &[text, &text[12..]]);
+        check(&finished, 2, &["--key-file", reason], &[text, &text[12..]]);
     }
 }
 
@@ -177,35 +177,35 @@ async fn taken_ports_and_unreachable_databases() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let key = GatewayKeySecret::generate(&Ambient::system()).expose().to_owned();
-    let told = run(home.path(), &["server", "--listen", &address], &[]).await;
+    let finished = run(home.path(), &["server", "--listen", &address], &[]).await;
     check(
-        &told,
+        &finished,
         1,
         &[&address, "another program already listens there", "--listen"],
         &[],
     );
     let environment = [("LYCHGATE_KEY", key.as_str())];
-    let told = run(
+    let finished = run(
         home.path(),
         &["gateway", "--control-url", "http://127.0.0.1:9", "--listen", &address],
         &environment,
     )
     .await;
     check(
-        &told,
+        &finished,
         1,
         &[&address, "another program already listens there", "--listen"],
         &[&key],
     );
     let nobody = "postgres://user:canary@127.0.0.1:1/none";
-    let told = run(
+    let finished = run(
         home.path(),
         &["server", "--listen", "127.0.0.1:0", "--database-url", nobody],
         &[],
     )
     .await;
-    check(&told, 1, &["database"], &["canary"]);
-    let told = run(
+    check(&finished, 1, &["database"], &["canary"]);
+    let finished = run(
         home.path(),
         &[
             "server",
@@ -217,7 +217,7 @@ async fn taken_ports_and_unreachable_databases() {
         &[],
     )
     .await;
-    check(&told, 1, &["/nowhere"], &[]);
+    check(&finished, 1, &["/nowhere"], &[]);
 }
 
 both_engines! {
@@ -228,15 +228,15 @@ both_engines! {
         let other = MasterKey::generate(&Ambient::system()).to_hex().to_string();
         let home = TempDir::new().unwrap();
         let arguments = ["server", "--listen", "127.0.0.1:0"];
-        let told = run(home.path(), &arguments, &[("LYCHGATE_DATABASE_URL", db.url()), ("LYCHGATE_MASTER_KEY", &other)]).await;
-        check(&told, 1, &["master key"], &[&other]);
-        let told = run(home.path(), &arguments, &[("LYCHGATE_DATABASE_URL", db.url())]).await;
-        check(&told, 1, &["master key", "missing"], &[]);
+        let finished = run(home.path(), &arguments, &[("LYCHGATE_DATABASE_URL", db.url()), ("LYCHGATE_MASTER_KEY", &other)]).await;
+        check(&finished, 1, &["master key"], &[&other]);
+        let finished = run(home.path(), &arguments, &[("LYCHGATE_DATABASE_URL", db.url())]).await;
+        check(&finished, 1, &["master key", "missing"], &[]);
         assert!(!home.path().join("lychgate-data/master-key").exists(), "no false key is left behind");
     }
 }
 
-/// Starts a replica that is refused, and waits until it says so.
+/// Starts a replica that is refused, and waits until it reports that.
 async fn shut_out(home: &Path, control_url: &str, key: &str, reason: &str) -> Process {
     let mut command = command(Path::new(PROGRAM), home);
     command
@@ -256,10 +256,10 @@ async fn shut_out(home: &Path, control_url: &str, key: &str, reason: &str) -> Pr
         .send()
         .await;
     assert_eq!(refused.status, 503, "{}", refused.text());
-    for told in [why, refused.text(), process.stderr()] {
+    for message in [why, refused.text(), process.stderr()] {
         assert!(
-            !told.contains(key) && !told.contains(token.expose()) && !told.contains("panicked"),
-            "{told}"
+            !message.contains(key) && !message.contains(token.expose()) && !message.contains("panicked"),
+            "{message}"
         );
     }
     assert!(process.is_running());
@@ -295,43 +295,43 @@ async fn a_refused_replica_says_why_and_goes_on_trying() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn commands_tell_what_is_wrong_with_their_server_or_token() {
+async fn commands_say_what_is_wrong_with_their_server_or_token() {
     let app = App::start(PROGRAM, None).await;
     let nobody = UserTokenSecret::generate(&Ambient::system()).expose().to_owned();
     let url = ("LYCHGATE_URL", app.url.as_str());
-    let told = run(app.directory(), &["keys", "list"], &[url, ("LYCHGATE_TOKEN", &nobody)]).await;
-    check(&told, 1, &["token"], &[&nobody]);
-    let told = run(
+    let finished = run(app.directory(), &["keys", "list"], &[url, ("LYCHGATE_TOKEN", &nobody)]).await;
+    check(&finished, 1, &["token"], &[&nobody]);
+    let finished = run(
         app.directory(),
         &["keys", "list"],
         &[url, ("LYCHGATE_TOKEN", "lgu_canary")],
     )
     .await;
-    check(&told, 2, &["LYCHGATE_TOKEN"], &["canary"]);
-    let told = run(app.directory(), &["keys", "list"], &[url]).await;
-    check(&told, 2, &["LYCHGATE_TOKEN", "login"], &[]);
-    let told = run(
+    check(&finished, 2, &["LYCHGATE_TOKEN"], &["canary"]);
+    let finished = run(app.directory(), &["keys", "list"], &[url]).await;
+    check(&finished, 2, &["LYCHGATE_TOKEN", "login"], &[]);
+    let finished = run(
         app.directory(),
         &["keys", "list"],
         &[url, ("LYCHGATE_TOKEN", &app.token)],
     )
     .await;
-    check(&told, 1, &["do not allow this"], &[&app.token]);
+    check(&finished, 1, &["do not allow this"], &[&app.token]);
     let owner = ("LYCHGATE_TOKEN", app.owner.as_str());
-    let told = run(
+    let finished = run(
         app.directory(),
         &["keys", "list"],
         &[("LYCHGATE_URL", "http://127.0.0.1:1"), owner],
     )
     .await;
-    check(&told, 1, &["http://127.0.0.1:1"], &[&app.owner]);
+    check(&finished, 1, &["http://127.0.0.1:1"], &[&app.owner]);
     for name in ["-a", "a--b", "a_b", "é", ""] {
-        let told = run(app.directory(), &["keys", "create", "--", name], &[url, owner]).await;
-        check(&told, 1, &["single dashes"], &[]);
+        let finished = run(app.directory(), &["keys", "create", "--", name], &[url, owner]).await;
+        check(&finished, 1, &["single dashes"], &[]);
     }
     app.cli_ok(&["keys", "create", "twice"]).await;
-    let told = run(app.directory(), &["keys", "create", "TWICE"], &[url, owner]).await;
-    check(&told, 1, &["already in use"], &[]);
+    let finished = run(app.directory(), &["keys", "create", "TWICE"], &[url, owner]).await;
+    check(&finished, 1, &["already in use"], &[]);
     let listed = app.cli_json(&["keys", "list"]).await;
     assert_eq!(
         listed["keys"].as_array().unwrap().len(),

@@ -27,7 +27,10 @@ impl Seen {
 
     /// No place may hold the secret, or the second half of it.
     fn check(&self, kind: &str, secret: &[u8]) {
-        assert!(secret.len() > 20, "{kind}: too short to be told from other text");
+        assert!(
+            secret.len() > 20,
+            "{kind}: too short to be distinguished from other text"
+        );
         let half = as_text(&secret[secret.len() / 2..]);
         for (place, text) in &self.0 {
             if let Some(at) = text.find(&half) {
@@ -68,7 +71,7 @@ both_engines! {
         seen.add("the replica's last metrics", replica.metrics().await.text);
         seen.add("the replica's last answers", get(format!("{}/readyz", replica.url)).send().await.text());
         read_all(&app, &mut seen).await;
-        // As it lies there while the server runs, and after it has ended.
+        // As it is while the server runs, and after it has ended.
         seen.add("the database", dump::everything(db).await);
         assert_eq!(replica.process.terminate().await, 0);
         assert_eq!(app.server.terminate().await, 0);
@@ -277,9 +280,9 @@ async fn use_the_command_line(app: &App, key: &str, seen: &mut Seen) {
                 "LYCHGATE_DATABASE_URL",
                 format!("postgres://u:{SECOND_PROVIDER_KEY}@h:x/d"),
             );
-            let told = finish(wrong, "").await;
-            assert_eq!(told.code, 2, "{}", told.all());
-            seen.add(format!("the errors of {command:?}"), told.all());
+            let finished = finish(wrong, "").await;
+            assert_eq!(finished.code, 2, "{}", finished.all());
+            seen.add(format!("the errors of {command:?}"), finished.all());
         }
     }
     for words in [

@@ -1,4 +1,4 @@
-//! The control link under load: control planes die, keys are replaced, and no client sees anything of it.
+//! The control link under load: control planes are killed, keys are rotated, and no request fails.
 
 use crate::PROGRAM;
 use crate::request::Ask;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::task::JoinHandle;
 
-/// Clients that ask without pause.
+/// Clients that send requests without a pause.
 const CLIENTS: usize = 4;
 
 /// Clients at work; a refused or cut request fails the test.
@@ -75,7 +75,7 @@ async fn all_on_record(app: &App, count: usize) {
     .await;
 }
 
-/// The control plane that a replica is attached to is killed, then the other one; neither is missed.
+/// The control plane that a replica is attached to is killed, then the other one; no request fails.
 #[test]
 fn a_replica_with_two_control_planes_misses_neither() {
     db::run(TestEngine::Postgres, async |db| {

@@ -99,8 +99,8 @@ async fn what_it_prints_works_and_its_data_stays() {
     dev.signal_group(Signal::SIGINT);
     assert_eq!(dev.exit_code().await, 0, "{}", dev.stderr());
     let owner = std::fs::read_to_string(home.path().join("lychgate-dev/owner-token")).unwrap();
-    for told in [dev.stdout(), dev.stderr()] {
-        assert!(!told.contains(owner.trim()), "a token is printed");
+    for message in [dev.stdout(), dev.stderr()] {
+        assert!(!message.contains(owner.trim()), "a token is printed");
     }
 
     let dev = start(home.path());

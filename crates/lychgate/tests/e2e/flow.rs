@@ -175,7 +175,7 @@ async fn other_routes_are_passed_through_or_refused() {
             "{refused:#}"
         );
     }
-    // The owner's token lets in as a person as well; a gateway key does not.
+    // The owner's token works for AI requests, too; a gateway key does not.
     unknown.call(base, &app.owner).send().await.expect(200);
     let key = std::fs::read_to_string(app.directory().join("edge-1.key")).unwrap();
     unknown.call(base, key.trim()).send().await.expect(401);

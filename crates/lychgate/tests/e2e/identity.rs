@@ -163,7 +163,7 @@ async fn usage_that_the_client_asked_for_stays() {
     }
 }
 
-/// What came before a stream stands still reaches the client at once, not at its end.
+/// What came before a stream stalls reaches the client at once, not at its end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_are_not_held_back() {
     let app = App::start(PROGRAM, None).await;

@@ -1,4 +1,4 @@
-//! What operators do with gateway keys while replicas run: rotate, disable, bound, and be warned of.
+//! What operators do with gateway keys while replicas run: rotate, disable, limit, and get warnings of their expiry.
 
 use crate::PROGRAM;
 use crate::request::Ask;
@@ -32,21 +32,21 @@ async fn serves(replica: &Replica, app: &App) {
     ask(replica, Endpoint::Messages, &app.token).await.expect(200);
 }
 
-/// Waits until requests are refused with 503, and gives the reason told.
+/// Waits until requests are refused with 503, and returns the reason.
 async fn refused(replica: &Replica, app: &App, limit: Duration) -> String {
     let answer = within(limit, "requests get 503", async || {
         let answer = ask(replica, Endpoint::Messages, &app.token).await;
         (answer.status == 503).then_some(answer)
     });
-    let told = answer.await.text();
+    let message = answer.await.text();
     let (status, why) = replica.readiness().await;
     assert_eq!(status, 503, "{why}");
     assert!(replica.process.is_running());
-    format!("{told} {why}")
+    format!("{message} {why}")
 }
 
 both_engines! {
-    async fn a_rotated_key_lets_in_by_both_secrets_until_the_grace_ends(db: TestDb) {
+    async fn both_secrets_of_a_rotated_key_work_until_the_grace_period_ends(db: TestDb) {
         let app = App::start(PROGRAM, Some(db.url())).await;
         let old = app.replica("edge").await;
         let file = app.directory().join("new.key");
@@ -65,18 +65,18 @@ both_engines! {
         for replica in [&old, &new] {
             serves(replica, &app).await;
         }
-        let told = refused(&old, &app, Duration::from_secs(20)).await;
-        assert!(told.contains("rotated"), "{told}");
+        let message = refused(&old, &app, Duration::from_secs(20)).await;
+        assert!(message.contains("rotated"), "{message}");
         serves(&new, &app).await;
         let shown = app.cli_json(&["keys", "show", "edge"]).await;
         assert_eq!((&shown["previous_valid_until"], &shown["live_replicas"]), (&serde_json::Value::Null, &1.into()));
-        // The replica whose secret is old follows its key file, and comes back by itself.
+        // The replica with the old secret follows its key file, and recovers without a restart.
         std::fs::copy(&file, app.directory().join("edge.key")).unwrap();
         ready(&old).await;
         serves(&old, &app).await;
     }
 
-    /// In the place of the file that replicas read: they change over before the old secret ends, and no request sees it.
+    /// Rotated into the file that the replicas read: they switch before the old secret stops working, and no request fails.
     async fn a_key_rotated_in_place_costs_no_request(db: TestDb) {
         let app = App::start(PROGRAM, Some(db.url())).await;
         let file = app.key_file("edge").await;
@@ -118,8 +118,8 @@ both_engines! {
         let (replica, other) = (app.replica("edge").await, app.replica("other").await);
         serves(&replica, &app).await;
         app.cli_ok(&["keys", "disable", "edge"]).await;
-        let told = refused(&replica, &app, AT_ONCE).await;
-        assert!(told.contains("disabled"), "{told}");
+        let message = refused(&replica, &app, AT_ONCE).await;
+        assert!(message.contains("disabled"), "{message}");
         serves(&other, &app).await;
         assert!(app.cli_ok(&["keys", "list"]).await.contains("disabled"));
         app.cli_ok(&["keys", "enable", "edge"]).await;
@@ -149,29 +149,29 @@ both_engines! {
         assert!(wrong.code == 1 && wrong.stderr.contains("no such provider"), "{}", wrong.all());
     }
 
-    async fn a_key_lets_in_from_its_networks_only(db: TestDb) {
+    async fn a_key_works_from_its_networks_only(db: TestDb) {
         let app = App::start(PROGRAM, Some(db.url())).await;
         let file = app.directory().join("edge.key");
         app.cli_ok(&["keys", "create", "edge", "--allow-cidr", "192.0.2.0/24", "--out", file.to_str().unwrap()]).await;
         let replica = replica_by(&app, &file).await;
-        let told = eventually("the refusal", async || {
+        let reported = eventually("the refusal", async || {
             let (status, why) = replica.readiness().await;
             (status == 503 && why.contains("address")).then_some(why)
         });
-        told.await;
+        reported.await;
         app.cli_ok(&["keys", "update", "edge", "--allow-cidr", "192.0.2.0/24", "--allow-cidr", "127.0.0.0/8"]).await;
         ready(&replica).await;
         serves(&replica, &app).await;
         app.cli_ok(&["keys", "update", "edge", "--allow-cidr", "192.0.2.0/24"]).await;
-        let told = refused(&replica, &app, AT_ONCE).await;
-        assert!(told.contains("address"), "{told}");
+        let message = refused(&replica, &app, AT_ONCE).await;
+        assert!(message.contains("address"), "{message}");
         let shown = app.cli_ok(&["keys", "show", "edge"]).await;
         assert!(shown.contains("192.0.2.0/24"), "{shown}");
         let unclear = app.cli(&["keys", "update", "edge", "--allow-cidr", "10.0.0.1/8"]).await;
         assert!(unclear.code == 2 && unclear.stderr.contains("10.0.0.0/8"), "{}", unclear.all());
     }
 
-    async fn a_key_that_expires_soon_is_told_in_the_list_and_in_the_log(db: TestDb) {
+    async fn a_key_that_expires_soon_is_marked_in_the_list_and_logged(db: TestDb) {
         let mut app = App::start(PROGRAM, Some(db.url())).await;
         for (name, time) in [("soon", "60h"), ("later", "20d")] {
             app.cli_ok(&["keys", "create", name, "--expires-in", time]).await;

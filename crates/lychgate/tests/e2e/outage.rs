@@ -1,4 +1,4 @@
-//! The control plane goes away and comes back: what is known goes on, what is unknown is told so at once, no record is lost.
+//! The control plane goes down and comes back: known tokens are served, unknown ones are refused at once, no record is lost.
 
 use crate::PROGRAM;
 use crate::request::Ask;
@@ -69,7 +69,7 @@ async fn says(replica: &Replica, status: u16, part: &str) {
 
 both_engines! {
     /// Both are killed, and only the replica comes back: it serves those whom it knew, by what it sealed on its disk.
-    async fn a_replica_that_starts_while_nobody_can_be_asked_serves_whom_it_knew(db: TestDb) {
+    async fn a_replica_that_starts_without_a_control_plane_serves_known_tokens(db: TestDb) {
         let mut app = App::start(PROGRAM, Some(db.url())).await;
         let (key, spool) = (app.key_file("edge-1").await, app.fresh_spool());
         let stranger = app.cli_ok(&["tokens", "create", "--user", "alice"]).await.trim().to_owned();
@@ -90,7 +90,7 @@ both_engines! {
         .await;
         // Not where the operator does not want it, nor with another key, nor when it has been too long.
         let other = app.write("other.key", GatewayKeySecret::generate(&Ambient::system()).expose());
-        for (key, more, told) in [
+        for (key, more, message) in [
             (&key, &["--offline-start", "false"][..], ""),
             (&other, &[], "another gateway key"),
             (&key, &["--max-offline", "1s"], "too old"),
@@ -98,7 +98,7 @@ both_engines! {
             let replica = app.replica_on(key, &spool, more).await;
             says(&replica, 503, "not attached to the control plane yet").await;
             ask.call(&replica.url, &app.token).send().await.expect(503);
-            assert!(replica.process.stderr().contains(told), "{}", replica.process.stderr());
+            assert!(replica.process.stderr().contains(message), "{}", replica.process.stderr());
             replica.process.kill().await;
         }
         let replica = app.replica_on(&key, &spool, &[]).await;
@@ -182,12 +182,12 @@ fn without_the_database_known_tokens_are_served_and_others_refused_at_once() {
             let (status, text) = replica.readiness().await;
             assert_eq!(status, 200, "it serves those whom it knows: {text}");
             assert!(text.contains("connected but not answering"), "{text}");
-            let told = timeout(AT_ONCE, app.api("users").send())
+            let answer = timeout(AT_ONCE, app.api("users").send())
                 .await
                 .expect("an answer at once")
                 .expect(503);
-            assert_eq!(told.value()["code"], "database_unavailable");
-            assert_ne!(told.header("retry-after"), "");
+            assert_eq!(answer.value()["code"], "database_unavailable");
+            assert_ne!(answer.header("retry-after"), "");
             network.set(Weather::Fair);
             eventually("unknown tokens are accepted", async || {
                 let answer = ask.call(&replica.url, &stranger).send().await;

@@ -29,7 +29,7 @@ async fn until(app: &App, key: &str, state: &str) -> Value {
 }
 
 both_engines! {
-    async fn the_list_tells_who_is_there_who_went_and_who_was_killed(db: TestDb) {
+    async fn the_list_shows_attached_detached_and_lost_replicas(db: TestDb) {
         let app = App::start(PROGRAM, Some(db.url())).await;
         let (orderly, killed, drained) = (app.replica("orderly").await, app.replica("killed").await, app.replica("drained").await);
         for key in ["orderly", "killed", "drained"] {
@@ -100,7 +100,7 @@ fn a_revocation_by_one_control_plane_is_in_force_at_the_replicas_of_another() {
                 2
             );
         }
-        // The control plane of one is killed: the other one says so, once it has not been heard for a while.
+        // The control plane of one is killed: the other one lists the replica as lost once its heartbeats are missing.
         other.kill().await;
         ask(&there, &app.token).await;
         let attached = async || {

@@ -34,8 +34,8 @@ both_engines! {
             ("retry.max_attempts=11", 1, "policy.retry.max_attempts"),
             ("retry.attempts=1", 1, "policy.retry.attempts"),
         ] {
-            let told = app.cli(&["providers", "update", "eu", "--policy", setting]).await;
-            assert!(told.code == code && told.stderr.contains(part), "{setting}: {}", told.all());
+            let finished = app.cli(&["providers", "update", "eu", "--policy", setting]).await;
+            assert!(finished.code == code && finished.stderr.contains(part), "{setting}: {}", finished.all());
         }
     }
 
@@ -65,12 +65,12 @@ both_engines! {
         assert_eq!(words(&list, "sonnet")[..3], ["sonnet", "anthropic", "claude-sonnet-*"]);
         assert!(words(&list, "sonnet").ends_with(&["anthropic=claude-haiku-4-5", "yes"]), "{list}");
 
-        let told = app.cli(&["providers", "delete", "anthropic", "--yes"]).await;
-        assert!(told.code == 1 && told.stderr.contains("these routes use the provider: sonnet"), "{}", told.all());
-        let told = app.cli(&["routes", "update", "sonnet", "--target", "openai"]).await;
-        assert!(told.code == 1 && told.stderr.contains("targets[0].provider"), "{}", told.all());
-        let told = app.cli(&["routes", "update", "sonnet"]).await;
-        assert_eq!(told.code, 2, "{}", told.all());
+        let finished = app.cli(&["providers", "delete", "anthropic", "--yes"]).await;
+        assert!(finished.code == 1 && finished.stderr.contains("these routes use the provider: sonnet"), "{}", finished.all());
+        let finished = app.cli(&["routes", "update", "sonnet", "--target", "openai"]).await;
+        assert!(finished.code == 1 && finished.stderr.contains("targets[0].provider"), "{}", finished.all());
+        let finished = app.cli(&["routes", "update", "sonnet"]).await;
+        assert_eq!(finished.code, 2, "{}", finished.all());
 
         app.cli_ok(&["routes", "disable", "sonnet"]).await;
         let off = app.cli_json(&["routes", "show", "sonnet"]).await;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// Longer than the conversations' clients wait where they are told to be impatient.
+/// Longer than the clients of the conversations wait when they have a short timeout.
 const LATE: Duration = Duration::from_secs(3);
 
 /// Where `cargo xtask test` has put what the SDKs need.

@@ -98,8 +98,8 @@ both_engines! {
         gate.open();
         in_flight.rest().await;
         assert_eq!(replica.process.terminate().await, 0);
-        let told = replica.process.stderr();
-        assert!(told.contains("they are kept in the spool for the next start records=1"), "{told}");
+        let message = replica.process.stderr();
+        assert!(message.contains("they are kept in the spool for the next start records=1"), "{message}");
 
         app.cli_ok(&["keys", "enable", "edge-1"]).await;
         let replica = app.replica_on(&key, &spool, &[]).await;
@@ -109,7 +109,7 @@ both_engines! {
     }
 }
 
-/// One process for each directory; a second one says so and what to do.
+/// One process for each directory; a second one fails and says what to do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_process_on_the_same_spool_is_refused() {
     let app = App::start(PROGRAM, None).await;
@@ -125,11 +125,11 @@ async fn a_second_process_on_the_same_spool_is_refused() {
         "--key-file",
     ]);
     second.arg(key).arg("--spool-dir").arg(&spool);
-    let told = finish(second, "").await;
-    assert_eq!(told.code, 1, "{}", told.all());
+    let finished = finish(second, "").await;
+    assert_eq!(finished.code, 1, "{}", finished.all());
     let directory = format!("another lychgate uses the spool directory {}", spool.display());
     for part in [&directory, "--spool-dir"] {
-        assert!(told.stderr.contains(part), "{}", told.all());
+        assert!(finished.stderr.contains(part), "{}", finished.all());
     }
 }
 

@@ -15,7 +15,7 @@ pub struct Replica {
     /// The gateway key that it attached with; it may be deleted by now.
     pub gateway_key: KeyRef,
     /// How it introduced itself.
-    pub told: ReplicaTold,
+    pub info: ReplicaInfo,
     /// Where it is, or was last, attached.
     pub control_plane_id: ControlPlaneId,
     /// When it attached there.
@@ -30,7 +30,7 @@ pub struct Replica {
 
 /// What a replica says of itself when it attaches. Nobody vouches for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReplicaTold {
+pub struct ReplicaInfo {
     /// The host name, or the name given by `--name`.
     pub name: String,
     /// Version of Lychgate.
@@ -87,7 +87,7 @@ pub struct ReplicaAttachment {
     /// The gateway key that it showed.
     pub gateway_key: KeyRef,
     /// How it introduced itself.
-    pub told: ReplicaTold,
+    pub info: ReplicaInfo,
     /// Where it is attached.
     pub control_plane_id: ControlPlaneId,
     /// Since when.

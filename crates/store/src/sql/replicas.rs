@@ -5,7 +5,7 @@ use crate::error::StoreError;
 use crate::guard::{Authorised, Found};
 use crate::page::Page;
 use crate::rows::ai_gateway_keys::KeyRef;
-use crate::rows::replicas::{Replica, ReplicaAttachment, ReplicaBeat, ReplicaLoad, ReplicaState, ReplicaTold};
+use crate::rows::replicas::{Replica, ReplicaAttachment, ReplicaBeat, ReplicaInfo, ReplicaLoad, ReplicaState};
 use lychgate_types::{GatewayKeyId, ReplicaId, Timestamp};
 use std::collections::{BTreeMap, HashMap};
 
@@ -94,7 +94,7 @@ fn read(row: &Row) -> Result<Replica, StoreError> {
             id: row.id("gateway_key_id")?,
             name: row.text("gateway_key_name")?,
         },
-        told: ReplicaTold {
+        info: ReplicaInfo {
             name: row.text("name")?,
             version: row.text("version")?,
             address: row.text("address")?,
@@ -113,9 +113,9 @@ fn read(row: &Row) -> Result<Replica, StoreError> {
     })
 }
 
-fn labels(told: &ReplicaTold) -> BTreeMap<String, String> {
+fn labels(info: &ReplicaInfo) -> BTreeMap<String, String> {
     let short = |text: &str| clean(cut(text, TEXT).to_owned());
-    let labels = told.labels.iter().take(LABELS);
+    let labels = info.labels.iter().take(LABELS);
     labels.map(|(name, value)| (short(name), short(value))).collect()
 }
 
@@ -128,7 +128,7 @@ pub(crate) async fn attach(
     let ReplicaAttachment {
         replica_id,
         gateway_key,
-        told,
+        info,
         ..
     } = attachment;
     let values = args![
@@ -137,10 +137,10 @@ pub(crate) async fn attach(
         attachment.connected_at,
         gateway_key.id,
         &*gateway_key.name,
-        cut(&told.name, TEXT),
-        cut(&told.version, TEXT),
-        cut(&told.address, TEXT),
-        labels(told),
+        cut(&info.name, TEXT),
+        cut(&info.version, TEXT),
+        cut(&info.address, TEXT),
+        labels(info),
         attachment.control_plane_id,
         attachment.id,
     ];
@@ -171,10 +171,10 @@ fn beat(beat: &ReplicaBeat) -> Args {
         attachment.connected_at,
         attachment.gateway_key.id,
         &*attachment.gateway_key.name,
-        cut(&attachment.told.name, TEXT),
-        cut(&attachment.told.version, TEXT),
-        cut(&attachment.told.address, TEXT),
-        labels(&attachment.told),
+        cut(&attachment.info.name, TEXT),
+        cut(&attachment.info.version, TEXT),
+        cut(&attachment.info.address, TEXT),
+        labels(&attachment.info),
         attachment.control_plane_id,
         attachment.id,
         attachment.connected_at,

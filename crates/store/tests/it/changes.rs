@@ -22,7 +22,7 @@ async fn wake(listener: &mut ChangeListener) {
 }
 
 both_engines! {
-    async fn what_replicas_must_hear_of_is_in_the_feed(db: TestDb) {
+    async fn changes_for_replicas_are_in_the_feed(db: TestDb) {
         let (people, store) = (people(db).await, db.store());
         let owner = &people.owner.caller;
         let ada = person(db, owner, "ada", Role::Member).await;
@@ -137,7 +137,7 @@ both_engines! {
         assert_eq!(since(store, 5).await, (vec![], 5));
     }
 
-    async fn what_is_older_than_a_day_is_forgotten_and_a_reader_so_far_behind_is_told(db: TestDb) {
+    async fn changes_older_than_a_day_are_dropped_and_a_reader_behind_gets_a_gap(db: TestDb) {
         let (people, store) = (people(db).await, db.store());
         let owner = &people.owner.caller;
         for n in 0..3 {

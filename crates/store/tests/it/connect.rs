@@ -88,7 +88,7 @@ async fn a_place_that_can_not_be_written_is_named() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_told_at_once() {
+async fn an_unreachable_server_is_reported_at_once() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
@@ -104,7 +104,7 @@ async fn a_server_that_is_not_there_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn a_server_of_another_kind_is_told() {
+async fn a_server_of_another_kind_is_reported() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -119,7 +119,7 @@ async fn a_server_of_another_kind_is_told() {
 }
 
 #[test]
-fn a_database_that_the_server_does_not_have_is_told() {
+fn a_missing_database_is_reported() {
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let db = TestDb::create(TestEngine::Postgres).await;
         let (server, _) = db.url().rsplit_once('/').unwrap();

@@ -110,7 +110,7 @@ both_engines! {
         assert_eq!(scope(db, new.id).await, None, "a deleted key serves nothing");
     }
 
-    async fn providers_are_found_by_id_or_name_once_each_or_told_by_their_places(db: TestDb) {
+    async fn providers_are_found_by_id_or_name_once_each_or_reported_by_position(db: TestDb) {
         let owner = people(db).await.owner.caller;
         let [claude, gpt] = providers(db, &owner, ["claude", "gpt"]).await;
         let find = async |wanted: &[&str]| {
@@ -136,7 +136,7 @@ both_engines! {
         assert_eq!(scope(db, new.id).await, Some(Some(vec![claude.id])));
     }
 
-    async fn keys_near_their_end_are_told_the_next_first(db: TestDb) {
+    async fn keys_near_their_expiry_are_listed_the_next_first(db: TestDb) {
         let owner = people(db).await.owner.caller;
         let day = |days: u64| db.ambient().now().plus(Duration::from_secs(days * 24 * 3600));
         for (name, expires_at) in [("later", Some(day(3))), ("next", Some(day(1))), ("far", Some(day(4))), ("never", None), ("off", Some(day(1)))] {

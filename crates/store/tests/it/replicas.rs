@@ -4,7 +4,7 @@ use crate::people::{gateway_key, people, plane, record};
 use lychgate_authz::{Caller, Principal, Resource};
 use lychgate_store::{
     AuditInsert, AuditOutcome, Change, Changes, KeyRef, LOST_AFTER, Page, Replica, ReplicaAttachment, ReplicaBeat,
-    ReplicaFilter, ReplicaLoad, ReplicaStamp, ReplicaState, ReplicaTold, StoreError,
+    ReplicaFilter, ReplicaInfo, ReplicaLoad, ReplicaStamp, ReplicaState, StoreError,
 };
 use lychgate_testkit::both_engines;
 use lychgate_testkit::db::TestDb;
@@ -21,7 +21,7 @@ pub(crate) fn attachment(db: &TestDb, replica_id: ReplicaId, key: GatewayKeyId) 
             id: key,
             name: "edge".into(),
         },
-        told: ReplicaTold {
+        info: ReplicaInfo {
             name: "host-1".into(),
             version: "1.2.3".into(),
             address: "host-1:4001".into(),
@@ -95,7 +95,7 @@ async fn live(db: &TestDb, key: GatewayKeyId) -> u64 {
 }
 
 both_engines! {
-    async fn what_is_told_is_listed(db: TestDb) {
+    async fn what_replicas_report_is_listed(db: TestDb) {
         let key = db.ambient().new_id();
         let here = attachment(db, db.ambient().new_id(), key);
         assert!(!attach(db, &here).await);
@@ -107,7 +107,7 @@ both_engines! {
             id: here.replica_id,
             created_at: start,
             gateway_key: here.gateway_key.clone(),
-            told: here.told.clone(),
+            info: here.info.clone(),
             control_plane_id: here.control_plane_id,
             connected_at: start,
             last_heartbeat_at: db.ambient().now(),
@@ -257,7 +257,7 @@ both_engines! {
         assert_eq!(counted().await, BTreeMap::from([("lost", 6), ("detached", 1)]));
     }
 
-    async fn who_was_not_heard_for_a_week_is_forgotten(db: TestDb) {
+    async fn replicas_without_a_heartbeat_for_a_week_are_forgotten(db: TestDb) {
         let key = db.ambient().new_id();
         let (gone, here) = (attachment(db, db.ambient().new_id(), key), attachment(db, db.ambient().new_id(), key));
         attach(db, &gone).await;
@@ -269,20 +269,20 @@ both_engines! {
         assert_eq!(brief(db, here.replica_id).await.0, ReplicaState::Attached);
     }
 
-    async fn hundreds_are_heard_in_one_statement_and_what_they_say_is_cut(db: TestDb) {
+    async fn hundreds_of_heartbeats_are_one_statement_and_long_texts_are_cut(db: TestDb) {
         let key = db.ambient().new_id();
         let mut beats = Vec::new();
         for n in 0..400 {
             let mut here = attachment(db, db.ambient().new_id(), key);
-            here.told.name = "é".repeat(300);
-            here.told.labels = (0..100).map(|n| (format!("l{n:03}\0"), "\0".repeat(300))).collect();
+            here.info.name = "é".repeat(300);
+            here.info.labels = (0..100).map(|n| (format!("l{n:03}\0"), "\0".repeat(300))).collect();
             beats.push(beat(db, &here, n));
         }
         db.store().replica_heartbeat(&plane(), &beats).await.unwrap();
         assert_eq!(live(db, key).await, 400);
         let found = get(db, beats[399].attachment.replica_id).await;
-        assert_eq!((found.told.name, found.load.spool_depth), ("é".repeat(255), 399));
-        assert_eq!((found.told.labels.len(), &found.told.labels["l000\u{fffd}"]), (64, &"\u{fffd}".repeat(255)));
+        assert_eq!((found.info.name, found.load.spool_depth), ("é".repeat(255), 399));
+        assert_eq!((found.info.labels.len(), &found.info.labels["l000\u{fffd}"]), (64, &"\u{fffd}".repeat(255)));
         assert_eq!(db.store().ai_gateway_key_replicas(&plane(), key).await.unwrap().len(), 200);
     }
 

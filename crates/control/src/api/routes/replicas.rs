@@ -58,19 +58,19 @@ pub(crate) struct ReplicaKey {
 impl From<lychgate_store::Replica> for Replica {
     fn from(replica: lychgate_store::Replica) -> Self {
         let lychgate_store::Replica {
-            told,
+            info,
             load,
             gateway_key: KeyRef { id, name },
             ..
         } = replica;
         Self {
             id: replica.id,
-            name: told.name,
+            name: info.name,
             key: ReplicaKey { id, name },
             state: replica.state.as_str(),
-            version: told.version,
-            address: told.address,
-            labels: told.labels,
+            version: info.version,
+            address: info.address,
+            labels: info.labels,
             control_plane_id: replica.control_plane_id,
             connected_since: replica.connected_at,
             last_heartbeat_at: replica.last_heartbeat_at,

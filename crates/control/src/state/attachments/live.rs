@@ -51,7 +51,7 @@ impl Live {
     }
 
     pub(super) fn is_draining(&self) -> bool {
-        self.mailbox.told_to_drain() || self.heartbeats.borrow().draining
+        self.mailbox.drain_requested() || self.heartbeats.borrow().draining
     }
 
     /// Takes the last heartbeat, unless it was taken before.
@@ -70,7 +70,7 @@ impl Live {
         })
     }
 
-    /// Why it ended, as far as can be told here; `None` for the embedded gateway.
+    /// Why it ended, as far as it is known here; `None` for the embedded gateway.
     pub(super) fn into_detachment(self) -> Option<Detachment> {
         let (last, state) = (self.last_report(), self.last_state());
         let ReplicaIdentity {
@@ -102,8 +102,8 @@ impl Live {
             Ending::Open => {
                 let last = *self.heartbeats.borrow();
                 let idle = last.spool_depth == 0 && last.in_flight == 0;
-                // A replica that shuts down in good order reports that it drains. So does one that an operator drains.
-                let shut_down = last.draining && (idle || !self.mailbox.told_to_drain());
+                // A replica that shuts down properly reports that it drains. So does one that an operator drains.
+                let shut_down = last.draining && (idle || !self.mailbox.drain_requested());
                 Some(if shut_down {
                     ReplicaState::Detached
                 } else {

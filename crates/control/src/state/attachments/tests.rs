@@ -2,11 +2,11 @@
 
 use super::*;
 use lychgate_link::{Down, Message};
-use lychgate_store::{KeyRef, ReplicaAttachment, ReplicaTold};
+use lychgate_store::{KeyRef, ReplicaAttachment, ReplicaInfo};
 use lychgate_types::Ambient;
 
 fn new_identity(ambient: &Ambient, session: Arc<KeySession>) -> ReplicaIdentity {
-    let told = ReplicaTold {
+    let info = ReplicaInfo {
         name: String::new(),
         version: String::new(),
         address: String::new(),
@@ -19,7 +19,7 @@ fn new_identity(ambient: &Ambient, session: Arc<KeySession>) -> ReplicaIdentity 
             id: session.key_id,
             name: String::new(),
         },
-        told,
+        info,
         control_plane_id: ambient.new_id(),
         connected_at: ambient.now(),
     };

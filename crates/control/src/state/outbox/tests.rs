@@ -171,7 +171,7 @@ fn many_revocations_go_in_parts_and_too_many_end_it() {
 }
 
 #[test]
-fn a_close_is_told_once_and_does_not_wait() {
+fn a_close_is_sent_once_and_does_not_wait() {
     let (mailbox, mut events) = open(0);
     assert_eq!(next(&mut events), "nothing");
     mailbox.post_close(CloseReason::Refused(KeyRefusal::Revoked));

@@ -1,4 +1,4 @@
-//! What `lychgate dev` says once it is ready: where everything is, and lines to paste.
+//! What `lychgate dev` prints once it is ready: where everything is, and commands to paste.
 
 use super::providers::Report;
 use super::setup::MEMBER_TOKEN_FILE;
@@ -116,7 +116,7 @@ fn requests() -> Vec<Line> {
     apis.into_iter().flat_map(line).collect()
 }
 
-/// How this program can be called again: as it was called, without the part of the path that is the present directory.
+/// How this program can be called again: the path that it was called with, relative to the current directory if it is below it.
 pub(crate) fn program() -> String {
     let called = std::env::args_os().next().unwrap_or_default();
     let path = Path::new(&called);
@@ -128,7 +128,7 @@ pub(crate) fn program() -> String {
     }
 }
 
-/// The text as one word of a shell.
+/// The text quoted as one word for a shell.
 fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
     if !text.is_empty() && text.chars().all(plain) {

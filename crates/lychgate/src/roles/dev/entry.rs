@@ -1,4 +1,4 @@
-//! What `lychgate dev` set up last, remembered in its data directory. No secret in it.
+//! What `lychgate dev` set up last, stored in its data directory, without secrets.
 
 use crate::config::secret_file;
 use crate::failure::{Failure, Outcome};
@@ -9,7 +9,7 @@ use std::path::Path;
 
 const FILE: &str = "dev.json";
 
-/// A provider as it was left.
+/// A provider as it was last set up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Entry {
     id: String,
@@ -37,12 +37,12 @@ impl Entry {
         }
     }
 
-    /// Whether it is the same provider, and still points where it was left pointing.
+    /// Whether it is the same provider, with the base URL that it was set up with.
     pub(crate) fn is_still(&self, provider: &Value) -> bool {
         provider["id"] == self.id.as_str() && provider["base_url"] == self.base_url.as_str()
     }
 
-    /// Whether it has the keys that it was left with.
+    /// Whether it has the keys that it was set up with.
     pub(crate) fn keys_are_still(&self, provider: &Value) -> bool {
         key_ids(provider) == self.key_ids
     }
@@ -57,7 +57,7 @@ fn key_ids(provider: &Value) -> Vec<String> {
 }
 
 impl Memory {
-    /// Reads it; one that is missing or damaged is empty: then every provider counts as the user's own, which harms nothing.
+    /// Reads it. If the file is missing or damaged, it is empty: then every provider counts as the user's own and is not changed.
     pub(crate) fn load(data_dir: &Path) -> Self {
         let text = std::fs::read(data_dir.join(FILE)).unwrap_or_default();
         serde_json::from_slice(&text).unwrap_or_default()
@@ -71,12 +71,12 @@ impl Memory {
             .map_err(|why| Failure::Failed(format!("can't write {}: {why}", path.display())))
     }
 
-    /// The provider as it was left.
+    /// The provider as it was last set up.
     pub(crate) fn entry(&self, name: &str) -> Option<&Entry> {
         self.providers.get(name)
     }
 
-    /// Notes how the provider was left.
+    /// Stores how the provider was set up.
     pub(crate) fn remember(&mut self, name: &str, entry: Entry) {
         self.providers.insert(name.to_owned(), entry);
     }

@@ -1,7 +1,7 @@
-//! The providers of `lychgate dev`: the real one where its key is in the environment, else a scripted one.
+//! The providers of `lychgate dev`: the real one if its key is in the environment, otherwise a scripted one.
 //!
-//! A provider that was changed by hand since is left as it is. To know that, the data directory remembers what was set up
-//! last ([`Entry`]).
+//! A provider that the user has changed since is not touched. To detect that, the data directory stores what was set up last
+//! ([`Entry`]).
 
 use super::entry::{Entry, Memory};
 use crate::client::ApiClient;
@@ -15,7 +15,7 @@ use std::path::Path;
 
 const PATH: &str = "ai-gateway/providers";
 
-/// A provider as it shall be.
+/// A provider as it should be.
 #[derive(Debug)]
 pub(crate) struct Wanted {
     provider_type: ProviderType,
@@ -25,7 +25,7 @@ pub(crate) struct Wanted {
     scripted: bool,
 }
 
-/// A provider as it is, for the user to read.
+/// A provider as it is, for the banner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Report {
     /// Its name.
@@ -35,7 +35,7 @@ pub(crate) struct Report {
 }
 
 impl Wanted {
-    /// What shall be set up, given what is in the environment and where the scripted provider listens.
+    /// What to set up, given the environment and the address of the scripted provider.
     pub(crate) fn all(environment: &Environment, scripted: SocketAddr) -> Outcome<[Self; 2]> {
         Ok([
             Self::one(
@@ -99,7 +99,7 @@ impl Wanted {
     }
 }
 
-/// Brings the providers to what is wanted.
+/// Creates or updates the providers.
 pub(crate) async fn set_up(api: &ApiClient, data_dir: &Path, wanted: &[Wanted]) -> Outcome<Vec<Report>> {
     let mut memory = Memory::load(data_dir);
     let mut reports = Vec::new();
@@ -111,7 +111,7 @@ pub(crate) async fn set_up(api: &ApiClient, data_dir: &Path, wanted: &[Wanted]) 
             }
             None => "as you set it up".to_owned(),
         };
-        // After each, so that a failure at the next one does not make this one look changed by hand.
+        // Saved after each, so that a failure at the next one does not make this one look changed by the user.
         memory.save(data_dir)?;
         reports.push(Report {
             name: wanted.name(),
@@ -146,7 +146,7 @@ async fn one(api: &ApiClient, entry: Option<&Entry>, wanted: &Wanted) -> Outcome
     }
 }
 
-/// What to change in a provider that nobody but us has changed.
+/// What to change in a provider that the user has not changed.
 fn change(now: &Value, entry: &Entry, wanted: &Wanted) -> Option<Value> {
     let mut patch = serde_json::Map::new();
     if now["base_url"] != wanted.base_url.as_str() {

@@ -1,4 +1,4 @@
-//! Who may do what in `lychgate dev`: the owner's token, a member with a token, a gateway key for the replica.
+//! The credentials of `lychgate dev`: the owner's token, a member with a token, a gateway key for the replica.
 
 use crate::client::{ApiClient, CallError, ServerUrl};
 use crate::config::read_secret;
@@ -9,9 +9,9 @@ use lychgate_types::secret::{GatewayKeySecret, UserTokenSecret};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// The member that `lychgate dev` makes.
+/// The member that `lychgate dev` creates.
 const MEMBER: &str = "dev";
-/// The gateway key that it makes.
+/// The gateway key that it creates.
 const KEY: &str = "dev";
 /// That key, in the data directory: what the replica's spool holds is sealed for it.
 const KEY_FILE: &str = "dev-gateway-key";
@@ -78,14 +78,14 @@ async fn works(url: &ServerUrl, path: &Path) -> Outcome<bool> {
     };
     match ApiClient::new(url.clone(), &token)?.get("whoami").await {
         Ok(_) => Ok(true),
-        // One that you narrowed, so that it can't see its own user: it works.
+        // A token whose scopes do not let it see its own user: it works.
         Err(error) if error.status() == Some(403) => Ok(true),
         Err(error) if error.status() == Some(401) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
 
-/// The gateway key of the last start, or a fresh one in its place.
+/// The gateway key of the last start, or a new one that replaces it.
 pub(crate) async fn gateway_key(api: &ApiClient, data_dir: &Path) -> Outcome<GatewayKeySecret> {
     let path = data_dir.join(KEY_FILE);
     let kept = read_secret(&path).ok();

@@ -66,7 +66,7 @@ impl Replica {
     /// Accepts no new requests, lets those in flight finish within the limit, and delivers what is recorded.
     pub(crate) async fn stop(self, limit: Duration) {
         self.gateway.drain(limit).await;
-        // The receiver is gone only when serving ended by itself.
+        // The receiver is gone only if serving has ended already.
         let _ = self.stop.send(());
         if let Err(error) = self.serving.await {
             tracing::error!(%error, "the listener task failed");

@@ -24,19 +24,19 @@ pub(crate) struct GatewaySettings {
     pub(crate) key: GatewayKeySecret,
     /// The file that it was read from, to be followed.
     pub(crate) key_file: Option<PathBuf>,
-    /// How the replica is called.
+    /// The replica's name.
     pub(crate) name: String,
     /// Where clients reach it; `None`: where it listens.
     pub(crate) advertise: Option<String>,
     /// The operator's own labels.
     pub(crate) labels: BTreeMap<String, String>,
-    /// The way to providers.
+    /// How providers are reached.
     pub(crate) upstream: UpstreamSettings,
     /// Where records wait.
     pub(crate) spool: SpoolOptions,
     /// How long known tokens are served while no control plane can be reached; `None`: the default.
     pub(crate) max_offline: Option<Duration>,
-    /// Whether that also goes for a replica that starts meanwhile.
+    /// Whether that applies to a replica that starts meanwhile, too.
     pub(crate) offline_start: bool,
 }
 

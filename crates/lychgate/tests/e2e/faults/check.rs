@@ -269,7 +269,7 @@ fn fits(one: &Sent, record: &Value, user: &str) -> Result<(), String> {
         .into_iter()
         .flatten()
         .filter(|(field, _)| *field != "provider_response_id");
-    let told = [
+    let message = [
         ("id", json!(one.id)),
         ("outcome", json!("completed")),
         ("upstream_status", json!(200)),
@@ -280,7 +280,7 @@ fn fits(one: &Sent, record: &Value, user: &str) -> Result<(), String> {
     ];
     for (field, wanted) in counted
         .map(|(field, wanted)| (field.as_str(), wanted.clone()))
-        .chain(told)
+        .chain(message)
     {
         if record[field] != wanted {
             return Err(format!("{field} should be {wanted}"));

@@ -1,4 +1,4 @@
-//! Clients: each asks without end, one request after the other, whatever becomes of them.
+//! Clients: each sends one request after another, whether or not they succeed.
 
 use super::log::{End, Kind, Sent};
 use super::world::{GOOD, World};
@@ -16,7 +16,7 @@ pub(super) const PROGRAM_NAME: &str = "fault-suite/";
 /// a token that is not known while nobody answers.
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Asks with the good tokens until it is told to stop.
+/// Sends requests with the good tokens until it is stopped.
 pub(super) async fn client(world: &World, replica: usize, mut dice: Dice, stop: watch::Receiver<bool>) {
     while !*stop.borrow() {
         let token = dice.below(GOOD);
@@ -25,7 +25,7 @@ pub(super) async fn client(world: &World, replica: usize, mut dice: Dice, stop: 
     }
 }
 
-/// Asks with one token until it is refused for good, or it is told to stop.
+/// Sends requests with one token until it is refused permanently, or stopped.
 pub(super) async fn probe(world: &World, replica: usize, token: usize, stop: watch::Receiver<bool>) {
     while !*stop.borrow() {
         let sent = send(world, replica, token, |marker| {

@@ -33,7 +33,7 @@ pub(super) enum Ending {
     None,
     /// By SIGKILL.
     Killed,
-    /// By SIGTERM, in good order.
+    /// By SIGTERM.
     Ended,
     /// It was started while the database could not be reached, and said so.
     NotStarted,

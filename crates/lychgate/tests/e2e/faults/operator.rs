@@ -38,9 +38,9 @@ impl World {
     /// Returns once a replica has read this secret, which is in its key file already, or has another life, which began by reading it.
     pub(super) async fn took_key(&self, replica: usize, secret: &str) {
         let node = &self.replicas[replica];
-        let (lives, told) = (node.lives().len(), format!("prefix=\"{}\"", &secret[..SHOWN]));
+        let (lives, line) = (node.lives().len(), format!("prefix=\"{}\"", &secret[..SHOWN]));
         let until = Instant::now() + INSIST;
-        while node.lives().len() == lives && !node.process().stderr().contains(&told) {
+        while node.lives().len() == lives && !node.process().stderr().contains(&line) {
             if Instant::now() > until {
                 return self.log.wrong(format!("replica {replica} does not read its new key"));
             }

@@ -1,4 +1,4 @@
-//! One run: starts everything, lets the plan happen under load, heals, ends in good order, and checks.
+//! One run: starts everything, executes the plan under load, repairs all faults, shuts down properly, and checks.
 
 use super::act::{Probes, perform};
 use super::check::{Bounds, Evidence, Found};
@@ -135,7 +135,7 @@ async fn under_load(world: &Arc<World>, plan: &Plan) {
     clients.join_all().await;
 }
 
-/// Replicas that end in good order have delivered everything.
+/// Replicas that shut down properly have delivered everything.
 async fn end_replicas(world: &World) {
     let ends = world.replicas.iter().enumerate().map(async |(number, node)| {
         let process = node.process();

@@ -11,8 +11,8 @@ use lychgate_types::secret::{GatewayKeySecret, UserTokenSecret};
 use lychgate_types::{Ambient, Timestamp};
 
 both_engines! {
-    /// What a control plane tells of its replicas, its keys, its records and its API is what was done to it.
-    async fn a_control_plane_tells_of_replicas_keys_and_records(db: TestDb) {
+    /// The metrics of a control plane count what was done with its replicas, keys, records and API.
+    async fn a_control_plane_counts_replicas_keys_and_records(db: TestDb) {
         let app = App::start(PROGRAM, Some(db.url())).await;
         let replica = replica(&app, "edge-1", &[]).await;
         for (name, time) in [("near", "5d"), ("far", "90d")] {
@@ -77,7 +77,7 @@ both_engines! {
         }
         assert!(now.number("lychgate_gateway_key_refusals_total{reason=\"key_unknown\"}") >= 1.0);
 
-        // Who is drained says so, who is killed is attached no more.
+        // A drained replica counts as draining, a killed one as not attached.
         let second = app.replica("edge-2").await;
         settled(scrape, &[("lychgate_attached_replicas{state=\"serving\"}", 2.0)]).await;
         let id = app.cli_json(&["replicas", "list"]).await["replicas"][0]["id"].clone();

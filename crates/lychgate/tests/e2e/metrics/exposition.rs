@@ -124,7 +124,11 @@ async fn metrics_are_served_only_when_configured() {
         .arg("--key-file")
         .arg(key)
         .args(["--metrics-listen", taken]);
-    let told = finish(second, "").await;
-    assert_eq!(told.code, 1, "{}", told.all());
-    assert!(told.stderr.contains("--metrics-listen IP:PORT"), "{}", told.all());
+    let finished = finish(second, "").await;
+    assert_eq!(finished.code, 1, "{}", finished.all());
+    assert!(
+        finished.stderr.contains("--metrics-listen IP:PORT"),
+        "{}",
+        finished.all()
+    );
 }

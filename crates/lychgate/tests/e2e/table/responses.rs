@@ -105,21 +105,15 @@ fn contents() -> Vec<Row> {
     });
     vec![
         stream(
-            "every kind of call and thought, told twice and recorded once",
+            "every kind of call and thought, sent twice and recorded once",
             "completed",
             &done,
             &output,
         )
         .records(items.clone()),
+        stream("every kind of call and thought, as they come", "completed", &done, "").records(items.clone()),
         stream(
-            "every kind of call and thought, told as they come",
-            "completed",
-            &done,
-            "",
-        )
-        .records(items.clone()),
-        stream(
-            "every kind of call and thought, told at the end only",
+            "every kind of call and thought, sent at the end only",
             "completed",
             &[],
             &output,

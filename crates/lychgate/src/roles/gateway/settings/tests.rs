@@ -20,11 +20,11 @@ fn settings(flags: &[&str], environment: &[(&str, &str)]) -> Result<GatewaySetti
 }
 
 #[test]
-fn all_that_is_missing_is_told_at_once() {
-    let told = settings(&[], &[]).unwrap_err();
+fn all_missing_settings_are_reported_together() {
+    let message = settings(&[], &[]).unwrap_err();
     assert!(
-        told.contains("2 problems") && told.contains("--control-url") && told.contains("--key-file"),
-        "{told}"
+        message.contains("2 problems") && message.contains("--control-url") && message.contains("--key-file"),
+        "{message}"
     );
     let flags = [
         "--listen",
@@ -38,30 +38,33 @@ fn all_that_is_missing_is_told_at_once() {
         "--advertise",
         "h",
     ];
-    let told = settings(
+    let message = settings(
         &flags,
         &[("LYCHGATE_KEY", "lgu_canary"), ("LYCHGATE_CONTROL_URL", "ftp://h")],
     )
     .unwrap_err();
-    assert!(told.contains("6 problems"), "{told}");
-    assert!(told.contains("LYCHGATE_KEY: this is a user token"), "{told}");
-    assert!(!told.contains("canary"), "{told}");
+    assert!(message.contains("6 problems"), "{message}");
+    assert!(message.contains("LYCHGATE_KEY: this is a user token"), "{message}");
+    assert!(!message.contains("canary"), "{message}");
 }
 
 #[test]
-fn what_is_wrong_with_the_way_to_providers_is_told() {
+fn bad_upstream_settings_are_reported() {
     let key = GatewayKeySecret::generate(&Ambient::system());
     let base = ["--control-url", "http://h:1", "--key", key.expose()];
     let with = |more: &[&str], environment: &[(&str, &str)]| settings(&[&base[..], more].concat(), environment);
-    let told = with(&["--provider-ca-file", "/nowhere/ca.pem"], &[]).unwrap_err();
+    let message = with(&["--provider-ca-file", "/nowhere/ca.pem"], &[]).unwrap_err();
     assert!(
-        told.contains("--provider-ca-file /nowhere/ca.pem: can't read"),
-        "{told}"
+        message.contains("--provider-ca-file /nowhere/ca.pem: can't read"),
+        "{message}"
     );
-    let told = with(&["--provider-ca-file", "Cargo.toml"], &[]).unwrap_err();
-    assert!(told.contains("contains no certificate"), "{told}");
-    let told = with(&[], &[("HTTPS_PROXY", "socks5://user:canary@h:1")]).unwrap_err();
-    assert!(told.contains("HTTPS_PROXY") && !told.contains("canary"), "{told}");
+    let message = with(&["--provider-ca-file", "Cargo.toml"], &[]).unwrap_err();
+    assert!(message.contains("contains no certificate"), "{message}");
+    let message = with(&[], &[("HTTPS_PROXY", "socks5://user:canary@h:1")]).unwrap_err();
+    assert!(
+        message.contains("HTTPS_PROXY") && !message.contains("canary"),
+        "{message}"
+    );
     let read = with(&[], &[("HTTPS_PROXY", "http://user:canary@proxy.example:3128")]).unwrap();
     let shown = format!("{read:?}");
     assert!(
@@ -82,15 +85,15 @@ fn how_long_it_goes_on_alone_is_set() {
         (read.max_offline, read.offline_start),
         (Some(Duration::from_secs(3600)), false)
     );
-    let told = with(&["--max-offline", "1", "--offline-start", "maybe"]).unwrap_err();
+    let message = with(&["--max-offline", "1", "--offline-start", "maybe"]).unwrap_err();
     assert!(
-        told.contains("2 problems") && told.contains("for example 30d"),
-        "{told}"
+        message.contains("2 problems") && message.contains("for example 30d"),
+        "{message}"
     );
 }
 
 #[test]
-fn the_spool_is_set_and_what_is_wrong_with_it_is_told() {
+fn spool_settings_are_read_and_bad_ones_reported() {
     let key = GatewayKeySecret::generate(&Ambient::system());
     let base = ["--control-url", "http://h:1", "--key", key.expose()];
     let with = |more: &[&str]| settings(&[&base[..], more].concat(), &[]);
@@ -112,11 +115,14 @@ fn the_spool_is_set_and_what_is_wrong_with_it_is_told() {
         (spool.sync, spool.when_full),
         (SpoolSync::Always, SpoolFull::Unrecorded)
     );
-    let told = with(&["--spool-max-bytes", "1KiB", "--spool-sync", "x", "--spool-full", "y"]).unwrap_err();
-    assert!(told.contains("3 problems") && told.contains("at least 1MiB"), "{told}");
+    let message = with(&["--spool-max-bytes", "1KiB", "--spool-sync", "x", "--spool-full", "y"]).unwrap_err();
     assert!(
-        told.contains("interval, always") && told.contains("refuse, unrecorded"),
-        "{told}"
+        message.contains("3 problems") && message.contains("at least 1MiB"),
+        "{message}"
+    );
+    assert!(
+        message.contains("interval, always") && message.contains("refuse, unrecorded"),
+        "{message}"
     );
 }
 

@@ -170,7 +170,7 @@ fn records_that_are_lost_doubled_made_up_or_wrong_are_found() {
 
 #[test]
 fn requests_that_hang_break_or_are_refused_without_a_reason_are_found() {
-    for (end, told) in [
+    for (end, message) in [
         (End::Late, "hung"),
         (End::Broken, "broken"),
         (End::Nothing("reset".to_owned()), "broken"),
@@ -184,7 +184,7 @@ fn requests_that_hang_break_or_are_refused_without_a_reason_are_found() {
     ] {
         let mut case = Case::new();
         case.sends(3000, 0, end);
-        case.is_wrong(told);
+        case.is_wrong(message);
     }
     let mut excused = Case::new();
     excused.suffers(Kind::Down, 2900, 3010);
