@@ -1,18 +1,23 @@
 //! Serves HTTP/1.1 and HTTP/2 without TLS (gRPC needs the latter) on a listener, with limits on what a connection may cost.
 
+use crate::auth::places::{PlaceLimits, Places, Source};
 use crate::inbound::front::{Answering, Front};
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
-use lychgate_stream::Paced;
+use lychgate_stream::{Framed, Paced};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
@@ -20,6 +25,8 @@ use tokio::task::JoinSet;
 /// Longest wait for a request's head, from the opening of the connection or the end of the request before. Load balancers
 /// usually keep idle connections for less, so that they are the ones to close them.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(90);
+/// A connection on which no request was open for this long is closed; over HTTP/1.1 that is sooner.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// Largest head of an HTTP/1.1 request, and largest piece of a body that is read at once.
 const BUFFER: usize = 256 << 10;
 /// Most header fields of an HTTP/1.1 request.
@@ -32,6 +39,12 @@ const STREAMS: u32 = 1024;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Connections that wait in the kernel to be accepted; it may allow fewer (`net.core.somaxconn`).
 const BACKLOG: u32 = 4096;
+/// Connections, and those of one source; a further one is closed at once. More than there may be requests in flight, so that idle
+/// ones have room.
+const CONNECTIONS: PlaceLimits = PlaceLimits {
+    all: 20_000,
+    one: 15_000,
+};
 /// Pings detect peers that vanished.
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// How long connections may take to finish at shutdown.
@@ -69,6 +82,7 @@ pub async fn serve(listener: TcpListener, front: impl Into<Front>, shutdown: imp
         .max_concurrent_streams(STREAMS)
         .keep_alive_interval(PING_EVERY);
     let graceful = GracefulShutdown::new();
+    let places = Places::new(CONNECTIONS);
     let mut connections = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -77,10 +91,19 @@ pub async fn serve(listener: TcpListener, front: impl Into<Front>, shutdown: imp
             () = &mut shutdown => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    let begun = Arc::new(AtomicBool::new(false));
-                    let service = service(front.clone(), peer, Arc::clone(&begun));
-                    let connection = builder.serve_connection(TokioIo::new(Paced::new(prepared(stream), WRITE_TIMEOUT)), service);
-                    connections.spawn(attend(graceful.watch(connection.into_owned()), begun));
+                    let Some(place) = places.take(Source::new(peer.ip())) else {
+                        tracing::debug!(%peer, "there are too many connections; this one is closed");
+                        continue;
+                    };
+                    let use_made = Arc::new(Use::default());
+                    let service = service(front.clone(), peer, Arc::clone(&use_made));
+                    let stream = Framed::new(Paced::new(prepared(stream), WRITE_TIMEOUT));
+                    let connection = builder.serve_connection(TokioIo::new(stream), service);
+                    let attended = attend(graceful.watch(connection.into_owned()), use_made);
+                    connections.spawn(async move {
+                        attended.await;
+                        drop(place);
+                    });
                 }
                 Err(error) => {
                     tracing::warn!(%error, "no connection can be accepted");
@@ -107,14 +130,68 @@ fn prepared(stream: TcpStream) -> TcpStream {
     stream
 }
 
+/// The use that is made of a connection.
+#[derive(Debug, Default)]
+struct Use {
+    requests: AtomicU64,
+    /// Requests whose answers have not ended.
+    open: AtomicU64,
+}
+
+/// A request that is open until its answer's body is dropped.
+struct OpenRequest(Arc<Use>);
+
+impl OpenRequest {
+    fn new(use_made: &Arc<Use>) -> Self {
+        use_made.requests.fetch_add(1, Ordering::Relaxed);
+        use_made.open.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(use_made))
+    }
+}
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// An answer's body, which keeps its request open.
+struct OpenBody {
+    body: Body,
+    _request: OpenRequest,
+}
+
+impl http_body::Body for OpenBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 /// Drives a connection to its end. One that sends no request in time is closed: until its version of HTTP is known, nothing
-/// else has a timeout.
-async fn attend<E: std::fmt::Display>(connection: impl Future<Output = Result<(), E>>, begun: Arc<AtomicBool>) {
+/// else has a timeout. So is one that is not used, which over HTTP/2 nothing else would notice while its peer answers pings.
+async fn attend<E: std::fmt::Display>(connection: impl Future<Output = Result<(), E>>, use_made: Arc<Use>) {
     let mut connection = std::pin::pin!(connection);
-    let ended = match tokio::time::timeout(HEAD_TIMEOUT, &mut connection).await {
-        Ok(ended) => ended,
-        Err(_) if begun.load(Ordering::Relaxed) => connection.await,
-        Err(_) => return,
+    let (mut wait, mut before) = (HEAD_TIMEOUT, 0);
+    let ended = loop {
+        if let Ok(ended) = tokio::time::timeout(wait, &mut connection).await {
+            break ended;
+        }
+        let requests = use_made.requests.load(Ordering::Relaxed);
+        if requests == before && use_made.open.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        (wait, before) = (IDLE_TIMEOUT, requests);
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection broke");
@@ -124,19 +201,25 @@ async fn attend<E: std::fmt::Display>(connection: impl Future<Output = Result<()
 fn service(
     front: Front,
     peer: SocketAddr,
-    begun: Arc<AtomicBool>,
+    use_made: Arc<Use>,
 ) -> impl hyper::service::Service<
     Request<Incoming>,
-    Response = axum::response::Response,
+    Response = hyper::Response<OpenBody>,
     Error = std::convert::Infallible,
-    Future = Answering,
+    Future = impl Future<Output = Result<hyper::Response<OpenBody>, std::convert::Infallible>> + Send,
 > + Clone {
     hyper::service::service_fn(move |mut request: Request<Incoming>| {
-        begun.store(true, Ordering::Relaxed);
-        if let Some(data_plane) = front.data_plane(request.uri().path()) {
-            return data_plane.answer(request.map(Body::new), Some(peer.ip()));
+        let open = OpenRequest::new(&use_made);
+        let answering: Answering = match front.data_plane(request.uri().path()) {
+            Some(data_plane) => data_plane.answer(request.map(Body::new), Some(peer.ip())),
+            None => {
+                request.extensions_mut().insert(ConnectInfo(peer));
+                front.other(request.map(Body::new))
+            }
+        };
+        async move {
+            let answer = answering.await?;
+            Ok(answer.map(|body| OpenBody { body, _request: open }))
         }
-        request.extensions_mut().insert(ConnectInfo(peer));
-        front.other(request.map(Body::new))
     })
 }

@@ -1,8 +1,8 @@
 //! The spool's directory: private, and used by one process at a time.
 
-use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 const LOCK: &str = "lock";
@@ -18,6 +18,18 @@ pub enum SpoolError {
         /// The failure.
         #[source]
         source: io::Error,
+    },
+    /// Another user could read or redirect what is written into it.
+    #[error(
+        "the spool directory {} is not this user's alone: {what}; see who made it, then remove it, change its owner, or choose another \
+         directory with --spool-dir",
+        path.display()
+    )]
+    NotOurs {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: &'static str,
     },
     /// Another process uses it; two would overwrite each other's files.
     #[error(
@@ -41,8 +53,13 @@ pub(super) fn lock(path: &Path) -> Result<File, SpoolError> {
         .mode(0o700)
         .create(path)
         .map_err(failed)?;
-    let mode = std::fs::metadata(path).map_err(failed)?.permissions().mode();
-    // Another user may own it, as with a mounted volume; the files in it are private all the same.
+    let found = std::fs::metadata(path).map_err(failed)?;
+    if let Some(what) = foreign(path, &found).map_err(failed)? {
+        let path = path.to_owned();
+        return Err(SpoolError::NotOurs { path, what });
+    }
+    let mode = found.permissions().mode();
+    // Root may own it, as with a mounted volume; the files in it are private all the same.
     if mode & 0o077 != 0 && std::fs::set_permissions(path, Permissions::from_mode(0o700)).is_err() {
         tracing::warn!(path = %path.display(), "other users can access the spool directory, and its permissions can't be changed");
     }
@@ -56,9 +73,60 @@ pub(super) fn lock(path: &Path) -> Result<File, SpoolError> {
     }
 }
 
+/// What of the directory, or in it, is another user's, who is not root: such a one may have laid it out as a trap.
+fn foreign(path: &Path, directory: &Metadata) -> io::Result<Option<&'static str>> {
+    const ROOT: u32 = 0;
+    let us = rustix::process::geteuid().as_raw();
+    let is_ours = |found: &Metadata| [us, ROOT].contains(&found.uid());
+    if !is_ours(directory) {
+        return Ok(Some("it belongs to another user"));
+    }
+    for entry in std::fs::read_dir(path)? {
+        let found = entry?.metadata()?;
+        if found.is_symlink() {
+            return Ok(Some("there is a symbolic link in it"));
+        }
+        if !is_ours(&found) {
+            return Ok(Some("there is a file of another user in it"));
+        }
+    }
+    Ok(None)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::{chown, symlink};
+
+    const STRANGER: u32 = 54_321;
+
+    #[test]
+    fn what_another_user_could_have_laid_out_is_refused() {
+        let outer = tempfile::tempdir().unwrap();
+        let path = outer.path().join("spool");
+        drop(lock(&path).unwrap());
+        let target = outer.path().join("written-through");
+        std::fs::remove_file(path.join(LOCK)).unwrap();
+        symlink(&target, path.join(LOCK)).unwrap();
+        let refused = lock(&path).unwrap_err().to_string();
+        assert!(
+            refused.contains("symbolic link") && refused.contains("--spool-dir"),
+            "{refused}"
+        );
+        assert!(!target.exists(), "a dangling link was followed");
+        std::fs::remove_file(path.join(LOCK)).unwrap();
+        // Only root can give a directory away.
+        if rustix::process::geteuid().is_root() {
+            std::fs::write(path.join("cursor"), "").unwrap();
+            chown(path.join("cursor"), Some(STRANGER), None).unwrap();
+            assert!(lock(&path).unwrap_err().to_string().contains("a file of another user"));
+            std::fs::remove_file(path.join("cursor")).unwrap();
+            chown(&path, Some(STRANGER), None).unwrap();
+            assert!(lock(&path).unwrap_err().to_string().contains("belongs to another user"));
+            chown(&path, Some(0), None).unwrap();
+        }
+        lock(&path).unwrap();
+    }
 
     #[test]
     fn it_is_private_and_used_by_one_at_a_time() {

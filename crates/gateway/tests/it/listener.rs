@@ -94,3 +94,71 @@ async fn a_connection_without_a_request_is_closed() {
         client.until_closed().await;
     }
 }
+
+/// A flood of each kind of frame that asks for nothing: the connection is closed before it has cost much.
+#[tokio::test]
+async fn frames_that_ask_for_nothing_close_the_connection() {
+    let (address, _stop, _serving) = served(Router::new().route("/", get(peer))).await;
+    let priority = [0, 0, 5, 2, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1];
+    let window = [0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    let unknown = [0, 0, 0, 0xfa, 0, 0, 0, 0, 0];
+    for frame in [&priority[..], &window, &unknown] {
+        let mut client = Client::connect(address).await;
+        client
+            .write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+            .await;
+        let flood = frame.repeat(1000);
+        let mut sent = 0;
+        while client.try_write(&flood).await.is_ok() {
+            sent += 1000;
+            assert!(sent < 10_000_000, "the flood goes on");
+        }
+    }
+}
+
+#[tokio::test]
+async fn windows_that_are_given_back_for_what_is_read_are_no_flood() {
+    let body = "x".repeat(64 << 20);
+    let (address, _stop, _serving) = served(Router::new().route("/", get(move || async move { body }))).await;
+    let io = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (mut sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(16 << 10)
+        .initial_connection_window_size(16 << 10)
+        .handshake(io)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let request = http::Request::get(format!("http://{address}/"))
+        .body(Empty::<bytes::Bytes>::new())
+        .unwrap();
+    let response = sender.send_request(request).await.unwrap();
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes().len(), 64 << 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_http_2_connection_that_is_not_used_is_closed_and_one_with_an_open_answer_is_not() {
+    let never = || async {
+        axum::body::Body::from_stream(futures_util::stream::pending::<Result<bytes::Bytes, std::io::Error>>())
+    };
+    let router = Router::new().route("/", get(peer)).route("/never", get(never));
+    let (address, _stop, _serving) = served(router).await;
+    let started = tokio::time::Instant::now();
+    for (path, seconds) in [("/", 300..1000), ("/never", 3000..9000)] {
+        let io = TokioIo::new(TcpStream::connect(address).await.unwrap());
+        let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io)
+            .await
+            .unwrap();
+        let connection = tokio::spawn(connection);
+        let request = http::Request::get(format!("http://{address}{path}"))
+            .body(Empty::<bytes::Bytes>::new())
+            .unwrap();
+        let answer = sender.send_request(request).await.unwrap();
+        let before = started.elapsed();
+        let open = (path == "/never").then_some(answer);
+        let hour = tokio::time::Duration::from_secs(3600);
+        let closed = tokio::time::timeout(hour, connection).await.is_ok();
+        let after = (started.elapsed() - before).as_secs();
+        assert_eq!(closed, open.is_none());
+        assert!(seconds.contains(&after), "{path}: after {after} s");
+    }
+}
