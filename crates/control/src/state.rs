@@ -12,7 +12,7 @@ pub(crate) mod key_cache;
 pub(crate) mod outbox;
 pub(crate) mod prefixes;
 
-pub(crate) use app::App;
+pub(crate) use app::{App, KeyHome};
 
 /// A gateway key that expires within this time is said to expire soon.
 pub(crate) const KEY_EXPIRES_SOON: std::time::Duration = std::time::Duration::from_secs(14 * 24 * 60 * 60);

@@ -76,5 +76,6 @@ pub use metrics::exposition;
 pub use options::{DrainLimits, Options};
 pub use snapshot::OfflineStart;
 pub use spool::{SpoolError, SpoolFull, SpoolOptions, SpoolSync};
+pub use upstream::private_address::is_private;
 pub use upstream::proxy::{OutboundProxy, ProxyError};
 pub use upstream::tls_roots::{CaCertificates, CaError};

@@ -17,7 +17,7 @@ use crate::rows::audit::AuditTarget;
 use crate::rows::changes::Change;
 use crate::rows::idempotency::{Idempotency, Operation};
 use crate::rows::providers::ProviderRef;
-use crate::sql::{ai_gateway_keys as sql, providers};
+use crate::sql::{ai_gateway_keys as sql, idempotency, providers};
 use lychgate_authz::{Action, Caller, Resource, Target, authorise, authorise_list};
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{GatewayKeyId, Timestamp};
@@ -138,6 +138,7 @@ impl Store {
         if !sql::delete(tx.conn(), &key).await? {
             return Err(StoreError::NotFound);
         }
+        idempotency::forget(tx.conn(), key.id.as_uuid()).await?;
         mutation.commit(tx, &[Change::GatewayKey(key.id)]).await?;
         Ok(key.id)
     }

@@ -1,15 +1,18 @@
 //! Opening a database and bringing its schema up to date.
 
+use crate::denials::Denials;
 use crate::engine::{Engine, schema_id as schema_of_this_version};
 use crate::error::ConnectError;
 use crate::url::DatabaseUrl;
 use lychgate_types::{Ambient, Timestamp};
+use std::sync::Arc;
 
 /// The door. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(crate) engine: Engine,
     pub(crate) ambient: Ambient,
+    pub(crate) denials: Arc<Denials>,
     url: DatabaseUrl,
 }
 
@@ -25,6 +28,7 @@ impl Store {
         Ok(Self {
             engine: Engine::open(url).await?,
             ambient,
+            denials: Arc::default(),
             url: url.clone(),
         })
     }

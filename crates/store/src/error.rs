@@ -59,6 +59,23 @@ pub enum RuleBroken {
     /// A token can't make one that may do more than itself.
     #[error("a token can't be given scopes that the token in use does not have")]
     ScopesTooWide,
+    /// A token can't make one for its own user that outlives it.
+    #[error("the token in use works until {until}, and can't make one that works for longer")]
+    OutlivesMaker {
+        /// When that is.
+        until: Timestamp,
+    },
+    /// A user has a bounded number of working tokens.
+    #[error("the user has {most} working tokens, which is the most there may be: revoke some first")]
+    TooManyTokens {
+        /// How many.
+        most: u32,
+    },
+    /// Provider keys are given for one address.
+    #[error(
+        "the provider's keys were given for its present address: for another host, port or scheme, or another allow_private,          give the keys anew in the same change (an empty list takes them away)"
+    )]
+    KeysNeeded,
     /// Tokens are only made for active users.
     #[error("the user is suspended: activate the user first")]
     OwnerSuspended,

@@ -6,6 +6,7 @@
 use crate::connect::Store;
 use crate::engine::{Tx, foreign};
 use crate::error::StoreError;
+use crate::guard::Guarded;
 use crate::rows::idempotency::{Idempotency, Operation, RememberedAnswer};
 use crate::sql::idempotency as sql;
 use lychgate_authz::{Caller, authorise};
@@ -57,11 +58,11 @@ impl Store {
 #[must_use]
 pub(crate) struct Claim<'a, Row>(Option<(Uuid, Idempotency<'a, Row>)>);
 
-impl<Row> Claim<'_, Row> {
+impl<Row: Guarded> Claim<'_, Row> {
     /// Remembers the answer. Call last before the commit, with the row as it is now.
     pub(crate) async fn settle(self, tx: &mut Tx, row: &Row) -> Result<(), StoreError> {
         let Some((id, idempotency)) = self.0 else { return Ok(()) };
         let answer = (idempotency.answer)(row).map_err(foreign)?;
-        sql::set_answer(tx.conn(), id, &answer).await
+        sql::set_answer(tx.conn(), id, &answer, row.audited().id).await
     }
 }

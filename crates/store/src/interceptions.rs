@@ -1,5 +1,6 @@
 //! Reading what the gateway has recorded.
 
+mod identity;
 pub(crate) mod ingest;
 
 use crate::connect::Store;

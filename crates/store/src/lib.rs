@@ -11,6 +11,7 @@ mod audit;
 mod changes;
 mod configuration;
 mod connect;
+mod denials;
 mod engine;
 mod error;
 mod guard;
@@ -61,4 +62,5 @@ pub use rows::routes::{Route, RouteInsert, RoutePatch, RouteTarget, TargetWanted
 pub use rows::tokens::{Token, TokenAuthentication, TokenFilter, TokenInsert};
 pub use rows::users::{User, UserFilter, UserInsert, UserRef, UserState};
 pub use seal::{SealError, Sealed, Sealer};
+pub use tokens::TOKENS_PER_USER;
 pub use url::{DatabaseUrl, DatabaseUrlError};

@@ -124,6 +124,9 @@ impl<'c> Mutation<'c> {
         };
         let entry = self.entry(AuditOutcome::Denied, detail);
         let (id, now) = (self.store.ambient.new_id(), self.store.now());
+        if !self.store.denials.note(self.caller, &entry, now) {
+            return result;
+        }
         let mut held = self.store.engine.write().await?;
         audit::insert(held.conn(), self.caller, id, now, &entry).await?;
         result

@@ -1,5 +1,6 @@
 //! User tokens: what an AI client or API caller comes in with. A revoked token stays as a row.
 
+use crate::changes::tokens_revoked;
 use crate::connect::Store;
 use crate::engine::Lock;
 use crate::error::{RuleBroken, StoreError};
@@ -7,7 +8,6 @@ use crate::guard::{may, no_replica};
 use crate::mutation::Mutation;
 use crate::page::{Cursor, Listing, Page};
 use crate::rows::audit::AuditTarget;
-use crate::rows::changes::Change;
 use crate::rows::idempotency::{Idempotency, Operation};
 use crate::rows::tokens::{Token, TokenAuthentication, TokenFilter, TokenInsert};
 use crate::rows::users::UserState;
@@ -16,6 +16,9 @@ use crate::users::{Whose, whose};
 use lychgate_authz::{Action, Caller, Principal, Resource, Target, authorise, authorise_list};
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{Timestamp, TokenId};
+
+/// So many working tokens a user may have.
+pub const TOKENS_PER_USER: u32 = 200;
 
 impl Store {
     /// Makes a token for an active user.
@@ -64,8 +67,9 @@ impl Store {
         Ok(found.for_action(caller, Action::Read)?.into_row())
     }
 
-    /// Revokes a token; gives its hash, which replicas must forget. One that was revoked before counts as not there.
-    pub async fn token_revoke(&self, caller: &Caller, id: TokenId) -> Result<SecretHash, StoreError> {
+    /// Revokes a token, and those that its user made with it; gives the hashes, which replicas must forget. One that was revoked
+    /// before counts as not there.
+    pub async fn token_revoke(&self, caller: &Caller, id: TokenId) -> Result<Vec<SecretHash>, StoreError> {
         let mut mutation = self
             .change_of::<Token>(caller, Action::Delete, "revoke", AuditTarget::id(id))
             .await?;
@@ -73,14 +77,19 @@ impl Store {
         mutation.settle(done).await
     }
 
-    async fn end_token(&self, mutation: &mut Mutation<'_>, id: TokenId) -> Result<SecretHash, StoreError> {
+    async fn end_token(&self, mutation: &mut Mutation<'_>, id: TokenId) -> Result<Vec<SecretHash>, StoreError> {
         let mut tx = self.engine.begin().await?;
+        // It makes none while it ends.
+        tx.lock(Lock::Accounts).await?;
         let token = mutation.find(sql::tokens::find(tx.conn(), id).await?)?;
         let Some(hash) = sql::tokens::revoke(tx.conn(), &token, self.now()).await? else {
             return Err(StoreError::NotFound);
         };
-        mutation.commit(tx, &[Change::TokenRevoked(hash)]).await?;
-        Ok(hash)
+        sql::idempotency::forget(tx.conn(), id.as_uuid()).await?;
+        let mut hashes = vec![hash];
+        hashes.extend(sql::tokens::revoke_made_by(tx.conn(), &token, self.now()).await?);
+        mutation.commit(tx, &tokens_revoked(&hashes)).await?;
+        Ok(hashes)
     }
 
     /// Looks a shown token up by its hash.
@@ -129,7 +138,21 @@ impl Store {
         if user.state != UserState::Active {
             return Err(RuleBroken::OwnerSuspended.into());
         }
-        sql::tokens::insert(tx.conn(), new, user.id).await?;
+        let made_by = match &caller.principal {
+            Principal::User(maker) if maker.user_id == user.id => Some(maker.token_id),
+            _ => None,
+        };
+        if let Some(maker) = made_by {
+            let until = sql::tokens::works_until(tx.conn(), maker).await?;
+            if let Some(until) = until.filter(|until| new.expires_at.is_none_or(|at| at > *until)) {
+                return Err(RuleBroken::OutlivesMaker { until }.into());
+            }
+        }
+        if sql::tokens::count_working(tx.conn(), &user, self.now()).await? >= u64::from(TOKENS_PER_USER) {
+            let most = TOKENS_PER_USER;
+            return Err(RuleBroken::TooManyTokens { most }.into());
+        }
+        sql::tokens::insert(tx.conn(), new, user.id, made_by).await?;
         let token = sql::tokens::get(tx.conn(), new.id).await?;
         claim.settle(&mut tx, &token).await?;
         mutation.commit(tx, &[]).await?;

@@ -109,7 +109,7 @@ impl Store {
             return Ok(None);
         }
         let user = sql::users::insert(tx.conn(), id, self.now(), &user).await?;
-        sql::tokens::insert(tx.conn(), &token, id).await?;
+        sql::tokens::insert(tx.conn(), &token, id, None).await?;
         let token = sql::tokens::get(tx.conn(), token.id).await?;
         of_user.record(&mut tx).await?;
         of_token.commit(tx, &[]).await?;

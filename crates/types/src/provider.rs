@@ -28,6 +28,14 @@ text_enum! {
     }
 }
 
+/// The scheme, host and port of a base URL: what stands before its path. A URL is kept in its one form, so two of one origin have the
+/// same text.
+pub fn origin(base_url: &str) -> &str {
+    let host = base_url.find("://").map_or(0, |at| at + 3);
+    let path = base_url[host..].find('/');
+    path.map_or(base_url, |at| &base_url[..host + at])
+}
+
 /// A wire format that several provider types may share: what was written for one of them may be sent to another as it is,
 /// and their errors have the same shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -37,7 +37,19 @@ impl ApiError {
     }
 
     /// With the fields that do not fit.
-    pub(crate) fn invalid(code: ProblemCode, detail: impl Into<String>, validations: Vec<Validation>) -> Self {
+    pub(crate) fn invalid(code: ProblemCode, detail: impl Into<String>, mut validations: Vec<Validation>) -> Self {
+        let more = validations.len().saturating_sub(VALIDATIONS);
+        validations.truncate(VALIDATIONS);
+        for validation in &mut validations {
+            cut(&mut validation.field);
+            cut(&mut validation.detail);
+        }
+        if more > 0 {
+            validations.push(Validation {
+                field: String::new(),
+                detail: format!("and {more} more"),
+            });
+        }
         Self(Box::new(Problem {
             code,
             detail: detail.into(),
@@ -75,6 +87,18 @@ impl ApiError {
     fn because(mut self, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
         self.0.cause = Some(Arc::new(cause));
         self
+    }
+}
+
+/// So many fields that do not fit are told one by one: an answer is no larger for what was asked.
+pub(crate) const VALIDATIONS: usize = 50;
+/// Characters of each of their texts.
+pub(crate) const VALIDATION_TEXT: usize = 300;
+
+fn cut(text: &mut String) {
+    if let Some((at, _)) = text.char_indices().nth(VALIDATION_TEXT) {
+        text.truncate(at);
+        text.push('…');
     }
 }
 
@@ -242,5 +266,26 @@ impl Problem {
             validations: Vec::new(),
             cause: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_does_not_grow_with_what_does_not_fit() {
+        let wrong = |at: usize| Validation {
+            field: format!("keys[{at}]"),
+            detail: "é".repeat(100_000),
+        };
+        let error = ApiError::invalid(ProblemCode::InvalidRequest, "", (0..10_000).map(wrong).collect());
+        let told = &error.0.validations;
+        assert_eq!(told.len(), VALIDATIONS + 1);
+        assert_eq!(told[0].detail.chars().count(), VALIDATION_TEXT + 1);
+        assert_eq!(
+            (&*told[VALIDATIONS].field, &*told[VALIDATIONS].detail),
+            ("", "and 9950 more")
+        );
     }
 }

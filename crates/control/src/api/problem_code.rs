@@ -65,6 +65,12 @@ lychgate_types::text_enum! {
         UnsupportedMediaType = "unsupported_media_type",
         /// This `Idempotency-Key` was used for a different request. Choose a new one.
         IdempotencyKeyReused = "idempotency_key_reused",
+        /// A token can't make one for its own user that works for longer than itself. Ask for a shorter `lifetime_seconds`.
+        OutlivesMaker = "outlives_maker",
+        /// The user has as many working tokens as there may be. Revoke some first.
+        TooManyTokens = "too_many_tokens",
+        /// Provider keys are given for one address. Give them anew together with the new `base_url` or `allow_private`.
+        ProviderKeysNeeded = "provider_keys_needed",
         /// A fault of the control plane. Its log has more under the `request_id`.
         InternalError = "internal_error",
         /// Too many callers show tokens that may be new; try again shortly.
@@ -89,6 +95,7 @@ impl ProblemCode {
             | Self::NoSuchProvider
             | Self::NoSuchProviderKey
             | Self::RouteProvidersUnfit
+            | Self::ProviderKeysNeeded
             | Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::TokenMissing
             | Self::TokenMalformed
@@ -96,12 +103,15 @@ impl ProblemCode {
             | Self::TokenExpired
             | Self::TokenRevoked
             | Self::UserSuspended => StatusCode::UNAUTHORIZED,
-            Self::Forbidden | Self::ScopesTooWide => StatusCode::FORBIDDEN,
+            Self::Forbidden | Self::ScopesTooWide | Self::OutlivesMaker => StatusCode::FORBIDDEN,
             Self::NotFound | Self::UnknownPath => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NameTaken | Self::LastOwner | Self::OwnerSuspended | Self::ProviderInUse | Self::RotationInGrace => {
-                StatusCode::CONFLICT
-            }
+            Self::TooManyTokens
+            | Self::NameTaken
+            | Self::LastOwner
+            | Self::OwnerSuspended
+            | Self::ProviderInUse
+            | Self::RotationInGrace => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
@@ -117,6 +127,9 @@ impl From<&RuleBroken> for ProblemCode {
             RuleBroken::LastOwner => Self::LastOwner,
             RuleBroken::ScopesTooWide => Self::ScopesTooWide,
             RuleBroken::OwnerSuspended => Self::OwnerSuspended,
+            RuleBroken::OutlivesMaker { .. } => Self::OutlivesMaker,
+            RuleBroken::TooManyTokens { .. } => Self::TooManyTokens,
+            RuleBroken::KeysNeeded => Self::ProviderKeysNeeded,
             RuleBroken::NoSuchProviderKey => Self::NoSuchProviderKey,
             RuleBroken::ProviderInUse { .. } => Self::ProviderInUse,
             RuleBroken::RotationInGrace { .. } => Self::RotationInGrace,

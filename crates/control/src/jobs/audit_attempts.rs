@@ -1,4 +1,4 @@
-//! Writes refused attempts of replicas to the audit log, in aggregate.
+//! Writes refused attempts of replicas to the audit log, in aggregate, and what users were refused too often to be told one by one.
 
 use super::stop_requested;
 use crate::audit;
@@ -18,11 +18,22 @@ pub(super) async fn run(app: App, mut stopped: watch::Receiver<bool>) {
     let mut period = tokio::time::interval(PERIOD);
     loop {
         tokio::select! {
-            _ = period.tick() => refused(&app).await,
+            _ = period.tick() => {
+                refused(&app).await;
+                denied(&app, false).await;
+            }
             () = stop_requested(&mut stopped) => break,
         }
     }
     refused(&app).await;
+    denied(&app, true).await;
+}
+
+/// What users were refused more often than the log tells one by one.
+async fn denied(app: &App, all: bool) {
+    if let Err(error) = app.store.audit_denied_flush(&Caller::control_plane(), all).await {
+        tracing::error!(error = %chain(&error), "audit entries about refused changes could not be written");
+    }
 }
 
 async fn refused(app: &App) {

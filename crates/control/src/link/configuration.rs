@@ -1,7 +1,7 @@
 //! Loads the configuration from the store and opens the providers' keys.
 
-use crate::state::App;
 use crate::state::configuration::Loaded;
+use crate::state::{App, KeyHome};
 use lychgate_authz::Caller;
 use lychgate_link::{Configuration, ProviderConfig, ProviderKeyConfig, RouteConfig, RouteTarget};
 use lychgate_store::{SealedProvider, StoreError};
@@ -28,8 +28,9 @@ pub(crate) async fn load(app: &App, caller: &Caller) -> Result<Loaded, StoreErro
 fn open(app: &App, provider: SealedProvider) -> Option<ProviderConfig> {
     let name = Name::parse(&provider.name).ok()?;
     let mut keys = Vec::with_capacity(provider.keys.len());
+    let home = home(&provider);
     for (id, sealed) in &provider.keys {
-        match app.open_provider_key(*id, sealed) {
+        match app.open_provider_key(*id, &home, sealed) {
             Ok(secret) => keys.push(ProviderKeyConfig { id: *id, secret }),
             // One damaged key must not take the others down with it.
             Err(error) => {
@@ -47,6 +48,31 @@ fn open(app: &App, provider: SealedProvider) -> Option<ProviderConfig> {
         policy: provider.policy,
         keys,
     })
+}
+
+/// Where the keys of a provider go.
+fn home(provider: &SealedProvider) -> KeyHome<'_> {
+    KeyHome {
+        provider: provider.id,
+        provider_type: provider.provider_type,
+        base_url: &provider.base_url,
+        allow_private: provider.allow_private,
+    }
+}
+
+/// Seals anew the keys that an earlier version sealed without their destination. Done before anything is loaded.
+pub(crate) async fn reseal(app: &App) -> Result<(), StoreError> {
+    let caller = Caller::control_plane();
+    for provider in app.store.configuration(&caller).await?.providers {
+        let home = home(&provider);
+        for (id, sealed) in &provider.keys {
+            if let Some(new) = app.reseal_provider_key(*id, &home, sealed) {
+                app.store.provider_key_reseal(&caller, *id, sealed, &new).await?;
+                tracing::warn!(provider = %provider.name, base_url = %provider.base_url, key = %id, "a provider key of an earlier version is sealed for this address from now on");
+            }
+        }
+    }
+    Ok(())
 }
 
 fn route(route: lychgate_store::Route) -> RouteConfig {

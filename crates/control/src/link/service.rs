@@ -130,7 +130,7 @@ impl ControlLink for ControlLinkService {
         let spool_key = spool_key.map_err(|error| internal(&self.app, &caller, &error))?;
         let identity = self.session.clone().map(|session| self.identity(session, &hello));
         let attachments = &self.app.attachments;
-        let registration = attachments.register(hello.replica_id, identity.clone(), spool_key, heartbeats);
+        let registration = attachments.register(hello.replica_id, identity.clone(), spool_key, heartbeats)?;
         let lookups = self.lookups(caller);
         handshake::attach(&lookups, registration, identity.as_ref(), hello.resume_after).await
     }
@@ -174,6 +174,10 @@ impl ControlLink for ControlLinkService {
         for (id, error) in &report.errors {
             let error = chain(error);
             tracing::error!(interception = %id, %error, "a record can't be stored; its replica sets it aside");
+        }
+        for (id, stored_as) in &report.displaced {
+            let key = self.session.as_ref().map_or("", |session| &*session.name);
+            tracing::error!(interception = %id, %stored_as, gateway_key = key, "another gateway key has delivered another record under this id; this one is stored under another");
         }
         let refused = std::mem::take(&mut report.rejected).into_iter();
         rejected.extend(refused.map(|(id, reason)| Rejected { id, reason }));

@@ -146,7 +146,7 @@ impl ControlPlane {
         let spool_key = self.cluster.database().spool_key(session.key_id);
         let registration = self
             .attachments
-            .register(hello.replica_id, Some(by.clone()), spool_key, heartbeats);
+            .register(hello.replica_id, Some(by.clone()), spool_key, heartbeats)?;
         handshake::attach(
             &CallLookups {
                 control_plane: self,

@@ -9,8 +9,9 @@ use lychgate_authz::Caller;
 use lychgate_store::Store;
 use lychgate_store::seal::{SealError, Sealed, Sealer};
 use lychgate_telemetry::error::chain;
+use lychgate_types::provider::{ProviderType, origin};
 use lychgate_types::secret::ProviderSecret;
-use lychgate_types::{Ambient, ControlPlaneId, ProviderKeyId, Timestamp, TokenId};
+use lychgate_types::{Ambient, ControlPlaneId, ProviderId, ProviderKeyId, Timestamp, TokenId};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::ops::Deref;
@@ -22,8 +23,32 @@ const TOUCH: Duration = Duration::from_secs(60);
 /// How many tokens' last touches are remembered; beyond that all are forgotten, which costs one early write each.
 const TOUCHES: usize = 10_000;
 
-/// What provider keys are sealed for, beside their row's id.
+/// What provider keys are sealed for, beside their row's id and where they go.
 const PROVIDER_KEY_COLUMN: &str = "provider_keys.sealed";
+
+/// Where a provider key may go. It is part of what the key is sealed with: a change of the row that the API did not make takes the keys
+/// out of use instead of sending them elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeyHome<'a> {
+    pub(crate) provider: ProviderId,
+    pub(crate) provider_type: ProviderType,
+    /// Only its origin counts.
+    pub(crate) base_url: &'a str,
+    pub(crate) allow_private: bool,
+}
+
+impl KeyHome<'_> {
+    fn context(&self) -> String {
+        let Self {
+            provider,
+            provider_type,
+            base_url,
+            allow_private,
+        } = self;
+        let origin = origin(base_url);
+        format!("{PROVIDER_KEY_COLUMN} {provider} {provider_type} {allow_private} {origin}")
+    }
+}
 
 /// The shared state; a cheap handle.
 #[derive(Clone)]
@@ -108,13 +133,29 @@ impl App {
         true
     }
 
-    /// Seals a provider key for its row.
-    pub(crate) fn seal_provider_key(&self, id: ProviderKeyId, key: &ProviderSecret) -> Result<Sealed, SealError> {
-        self.sealer.seal(&self.ambient, key, id.as_uuid(), PROVIDER_KEY_COLUMN)
+    /// Seals a provider key for its row and for where it goes.
+    pub(crate) fn seal_provider_key(
+        &self,
+        id: ProviderKeyId,
+        home: &KeyHome<'_>,
+        key: &ProviderSecret,
+    ) -> Result<Sealed, SealError> {
+        self.sealer.seal(&self.ambient, key, id.as_uuid(), &home.context())
     }
 
-    /// Opens what [`Self::seal_provider_key`] sealed for the same row.
-    pub(crate) fn open_provider_key(&self, id: ProviderKeyId, sealed: &Sealed) -> Result<ProviderSecret, SealError> {
-        self.sealer.open(sealed, id.as_uuid(), PROVIDER_KEY_COLUMN)
+    /// Opens what [`Self::seal_provider_key`] sealed for the same row and the same destination.
+    pub(crate) fn open_provider_key(
+        &self,
+        id: ProviderKeyId,
+        home: &KeyHome<'_>,
+        sealed: &Sealed,
+    ) -> Result<ProviderSecret, SealError> {
+        self.sealer.open(sealed, id.as_uuid(), &home.context())
+    }
+
+    /// Seals anew what an earlier version sealed for its row alone; `None` for anything else.
+    pub(crate) fn reseal_provider_key(&self, id: ProviderKeyId, home: &KeyHome<'_>, sealed: &Sealed) -> Option<Sealed> {
+        let key = self.sealer.open(sealed, id.as_uuid(), PROVIDER_KEY_COLUMN).ok()?;
+        self.seal_provider_key(id, home, &key).ok()
     }
 }

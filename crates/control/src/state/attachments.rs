@@ -14,7 +14,7 @@ use super::key_cache::{KeySession, KeySessions};
 use super::outbox::{self, Beginning, Mailbox};
 use futures_util::StreamExt as _;
 use live::Live;
-use lychgate_link::{Attachment, CloseReason, Configuration, Heartbeat};
+use lychgate_link::{Attachment, CloseReason, Configuration, Heartbeat, LinkError, Refusal};
 use lychgate_store::ReplicaBeat;
 use lychgate_telemetry::metrics::Counter;
 use lychgate_types::secret::{SecretHash, SpoolKey};
@@ -24,6 +24,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, watch};
+
+/// So many replicas of one gateway key may be attached here, those that are about to be included.
+pub(crate) const ATTACHMENTS_PER_KEY: usize = 512;
+/// So many may be attached from one address. Where proxies are not named, that is theirs.
+pub(crate) const ATTACHMENTS_PER_SOURCE: usize = 1024;
 
 /// The live attachments.
 pub(crate) struct Attachments {
@@ -43,6 +48,31 @@ struct State {
     /// The position in the feed of changes up to which all mailboxes have everything.
     position: u64,
     stopping: bool,
+}
+
+impl State {
+    /// Refuses an attachment too many.
+    fn check_caps(&self, new: &ReplicaIdentity) -> Result<(), LinkError> {
+        let others = || self.live.values().filter_map(|live| live.identity.as_ref());
+        let of_key = others()
+            .filter(|other| other.session.key_id == new.session.key_id)
+            .count();
+        let of_source = others()
+            .filter(|other| new.source.is_some() && other.source == new.source)
+            .count();
+        let (most, what) = if of_key >= ATTACHMENTS_PER_KEY {
+            (ATTACHMENTS_PER_KEY, "this gateway key")
+        } else if of_source >= ATTACHMENTS_PER_SOURCE {
+            (ATTACHMENTS_PER_SOURCE, "this address")
+        } else {
+            return Ok(());
+        };
+        Err(LinkError::Refused(Refusal {
+            reason: KeyRefusal::TooManyAttempts,
+            message: format!("{what} has {most} attachments at this control plane, which is the most there may be")
+                .into(),
+        }))
+    }
 }
 
 impl Attachments {
@@ -74,8 +104,11 @@ impl Attachments {
         identity: Option<ReplicaIdentity>,
         spool_key: SpoolKey,
         heartbeats: watch::Receiver<Heartbeat>,
-    ) -> Registration {
+    ) -> Result<Registration, LinkError> {
         let (number, mailbox) = self.with(|state| {
+            if let Some(identity) = &identity {
+                state.check_caps(identity)?;
+            }
             let mailbox = Arc::new(Mailbox::new(spool_key, state.position));
             if state.stopping && identity.is_some() {
                 mailbox.post_close(CloseReason::ShuttingDown);
@@ -90,13 +123,13 @@ impl Attachments {
             };
             state.last_number += 1;
             state.live.insert(state.last_number, live);
-            (state.last_number, mailbox)
-        });
-        Registration {
+            Ok::<_, LinkError>((state.last_number, mailbox))
+        })?;
+        Ok(Registration {
             attachments: self.clone(),
             number,
             mailbox,
-        }
+        })
     }
 
     /// Marks a registration as accepted. It replaces an attachment of the same replica with the same key: that one's connection

@@ -106,6 +106,19 @@ both_engines! {
         bench.stop().await;
     }
 
+    async fn what_is_gone_is_not_shown_again(db: TestDb) {
+        let bench = start(db).await;
+        let [create, _, token] = endpoints();
+        for (endpoint, path) in [(&create, "/ai-gateway/keys"), (&token, "/tokens")] {
+            let first = endpoint.send(&bench, &bench.owner, "k", &endpoint.request).await.expect(endpoint.status);
+            let id = text(&first.value()["id"]);
+            bench.delete(&bench.owner, &format!("{path}/{id}")).await.expect(204);
+            let anew = endpoint.send(&bench, &bench.owner, "k", &endpoint.request).await.expect(endpoint.status);
+            assert_ne!(endpoint.secret(&anew), endpoint.secret(&first));
+        }
+        bench.stop().await;
+    }
+
     async fn another_request_under_the_key_is_refused(db: TestDb) {
         let bench = start(db).await;
         let narrow = bench.token("admin", &["*"]).await;

@@ -162,11 +162,16 @@ both_engines! {
         problem(&bench.patch(&bench.owner, &path, stranger).await, 400, "no_such_provider_key");
         assert_eq!(bench.get(&bench.owner, &path).await.expect(200).value(), made);
 
-        let lan = json!({"base_url": "http://10.0.0.1", "allow_private": true});
+        let mut lan = json!({"base_url": "http://10.0.0.1", "allow_private": true});
+        problem(&bench.patch(&bench.owner, &path, lan.clone()).await, 400, "provider_keys_needed");
+        lan["keys"] = json!([{"id": first}]);
+        problem(&bench.patch(&bench.owner, &path, lan.clone()).await, 400, "provider_keys_needed");
+        assert_eq!(bench.get(&bench.owner, &path).await.expect(200).value(), made);
+        lan["keys"] = json!([{"key": "sk-given-anew-0123456789"}]);
         bench.patch(&bench.owner, &path, lan).await.expect(200);
         let taken = bench.patch(&bench.owner, &path, json!({"allow_private": false})).await;
         assert_eq!(problem(&taken, 400, "invalid_request"), ["allow_private"]);
-        let back = json!({"allow_private": false, "base_url": "https://api.example.com"});
+        let back = json!({"allow_private": false, "base_url": "https://api.example.com", "keys": []});
         bench.patch(&bench.owner, &path, back).await.expect(200);
         bench.stop().await;
     }

@@ -43,8 +43,8 @@ pub(crate) fn literal(host: &str) -> Option<IpAddr> {
         .ok()
 }
 
-/// Whether an address is anything but a public host's.
-pub(crate) fn is_private(address: IpAddr) -> bool {
+/// Whether an address is anything but a public host's. The control plane asks the same before it takes a base URL.
+pub fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_private_v4(address),
         IpAddr::V6(address) => is_private_v6(address),

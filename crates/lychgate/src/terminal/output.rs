@@ -77,9 +77,21 @@ pub(crate) fn record(format: Format, answer: &Value, fields: &[Field]) -> Outcom
     }
 }
 
-/// Prints an answer as indented JSON.
+/// Prints an answer as indented JSON, which no text in it can use to steer a terminal.
 pub(crate) fn json(answer: &Value) -> Outcome {
-    line(&format!("{answer:#}"))
+    line(&plain_json(&format!("{answer:#}")))
+}
+
+/// The same JSON with what steers a terminal as escapes: outside of strings there is none of it, but for the line ends.
+fn plain_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            c if c != '\n' && steers(c) => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 /// A table of rows, without frames, so that it can be cut and searched with the usual tools.
@@ -148,11 +160,14 @@ pub(crate) fn plain_lines(text: &str) -> String {
     escaped(text, true)
 }
 
+/// Whether a character is a control character, sets the direction of writing (by which text can be made to look like other text), or
+/// ends a line without looking so. All of them are written with four hexadecimal digits.
+fn steers(c: char) -> bool {
+    let turns = matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
 fn escaped(text: &str, keep_lines: bool) -> String {
-    // The second range sets the direction of writing, by which text can be made to look like other text.
-    let steers = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -204,6 +219,10 @@ mod tests {
         assert_eq!(plain("user\u{202e}nimda"), "user\\u{202e}nimda");
         assert_eq!(plain_lines("a\n\tb\r"), "a\n\tb\\r");
         assert_eq!(plain("zoë – 漢字"), "zoë – 漢字");
+        let answer = json!({"name": "a\u{9b}2J\u{7f}\u{202e}b\u{2028}zoë\n"});
+        let printed = plain_json(&format!("{answer:#}"));
+        assert_eq!(printed, "{\n  \"name\": \"a\\u009b2J\\u007f\\u202eb\\u2028zoë\\n\"\n}");
+        assert_eq!(serde_json::from_str::<Value>(&printed).unwrap(), answer);
     }
 
     #[test]

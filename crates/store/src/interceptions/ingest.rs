@@ -7,6 +7,7 @@
 use crate::connect::Store;
 use crate::engine::{Conn, is_about_values};
 use crate::error::StoreError;
+use crate::interceptions::identity::{Known, place};
 use crate::rows::interceptions::{Placed, ReplicaStamp, ThreadLink};
 use crate::sql::interceptions::ingest as sql;
 use crate::sql::replicas;
@@ -14,7 +15,7 @@ use aws_lc_rs::digest;
 use futures_util::future::join_all;
 use lychgate_authz::{Action, Caller, Principal, Resource, Target, authorise};
 use lychgate_types::interception::InterceptionRecord;
-use lychgate_types::{GatewayKeyId, InterceptionId, ReplicaId, TokenId, UserId};
+use lychgate_types::{GatewayKeyId, InterceptionId, ReplicaId, UserId};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -28,6 +29,9 @@ pub struct IngestReport {
     pub known: u64,
     /// Records that can never be taken, with the reason.
     pub rejected: Vec<(InterceptionId, String)>,
+    /// Records that are stored under another id than the one they were delivered under (first), because another gateway key has
+    /// delivered another record under that.
+    pub displaced: Vec<(InterceptionId, InterceptionId)>,
     /// What the database said of those among them that it does not hold, for the log.
     pub errors: Vec<(InterceptionId, StoreError)>,
 }
@@ -36,6 +40,13 @@ pub struct IngestReport {
 const LEAST_PART: usize = 256;
 
 const NOT_HELD: &str = "the control plane's database can't hold it; the control plane's log says why";
+
+/// Who delivers.
+#[derive(Clone, Copy)]
+struct Delivery {
+    gateway_key: Option<GatewayKeyId>,
+    stamp: ReplicaStamp,
+}
 
 impl Store {
     /// Takes a batch in. After `Ok`, all but the rejected records are stored; those that were there already are left as
@@ -56,12 +67,14 @@ impl Store {
             Principal::Replica { gateway_key_id } => Some(gateway_key_id),
             Principal::User(_) | Principal::ControlPlane => None,
         };
+        let from = Delivery { gateway_key, stamp };
         let mut report = IngestReport::default();
+        let mut unsettled = Vec::new();
         // Whatever is not taken is halved until what can't be taken stands alone.
         let mut parts = vec![records];
         while let Some(part) = parts.pop() {
-            match Box::pin(self.take_in(part, gateway_key, stamp, &mut report.new)).await {
-                Ok(mut rejected) => report.rejected.append(&mut rejected),
+            match Box::pin(self.take_in(part, from, &mut report)).await {
+                Ok(mut rest) => unsettled.append(&mut rest),
                 Err(error) if !is_about_values(&error) => return Err(error),
                 Err(error) => match part {
                     [] => {}
@@ -76,62 +89,78 @@ impl Store {
                 },
             }
         }
+        // Somebody else was faster with these ids: by now it is there to see with what.
+        if !unsettled.is_empty() {
+            Box::pin(self.take_in(&unsettled, from, &mut report)).await?;
+        }
         report.known = (records.len() - report.rejected.len()) as u64 - report.new;
         Ok(report)
     }
 
-    /// Gives what can never be taken, and adds to `new` what is stored now, even if it fails at other records.
+    /// Gives those under whose ids something appeared meanwhile, and adds to the report, even if it fails at other records.
     async fn take_in(
         &self,
         records: &[Arc<InterceptionRecord>],
-        gateway_key: Option<GatewayKeyId>,
-        stamp: ReplicaStamp,
-        new: &mut u64,
-    ) -> Result<Vec<(InterceptionId, String)>, StoreError> {
+        from: Delivery,
+        report: &mut IngestReport,
+    ) -> Result<Vec<Arc<InterceptionRecord>>, StoreError> {
         let mut held = self.engine.read().await?;
-        let replica = own_id(held.conn(), stamp, gateway_key).await?;
-        let hashes = records.iter().map(|record| record.token_hash).collect();
-        let tokens = sql::tokens(held.conn(), &hashes).await?;
-        let (mut placed, rejected) = place(records, &tokens);
+        let known = Known::look_up(&mut held, records, from.gateway_key).await?;
+        let replica = own_id(held.conn(), from.stamp, from.gateway_key).await?;
+        let (mut placed, rejected) = place(records, &known, from.gateway_key, self.now());
         let wanted = wanted_parents(&placed);
         let parents = sql::parents(held.conn(), &wanted).await?;
         drop(held);
         link_threads(&mut placed, parents);
         // Two deliveries of the same records wait for each other; in one order, so that they can't wait in a circle.
-        placed.sort_unstable_by_key(|place| place.record.id);
+        placed.sort_unstable_by_key(|place| place.id);
         let part = placed.len().div_ceil(self.engine.writers()).max(LEAST_PART);
-        let writing = placed.chunks(part).map(|part| self.write(part, gateway_key, replica));
+        let writing = placed
+            .chunks(part)
+            .map(|part| self.write(part, from.gateway_key, replica));
         // All are waited for, whatever becomes of the first.
-        let mut done = Ok(rejected);
+        let (mut done, mut new) = (Ok(()), HashSet::new());
         for written in join_all(writing).await {
             match written {
-                Ok(count) => *new += count,
+                Ok(ids) => new.extend(ids),
                 Err(error) => done = Err(error),
             }
         }
-        done
+        report.new += new.len() as u64;
+        let is_new = |place: &Placed<'_>| new.contains(&place.id);
+        report.displaced.extend(
+            placed
+                .iter()
+                .filter(|place| is_new(place) && place.id != place.record.id)
+                .map(|place| (place.record.id, place.id)),
+        );
+        done?;
+        report.rejected.extend(rejected);
+        let unsettled: HashSet<_> = placed
+            .iter()
+            .filter(|place| !is_new(place))
+            .map(|place| place.record.id)
+            .collect();
+        let again = records.iter().filter(|record| unsettled.contains(&record.id));
+        Ok(again.cloned().collect())
     }
 
-    /// Writes records that are not there yet, in one transaction; gives how many they were.
+    /// Writes records that are not there yet, in one transaction; gives which they were.
     async fn write(
         &self,
         placed: &[Placed<'_>],
         gateway_key: Option<GatewayKeyId>,
         replica: Option<ReplicaId>,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<HashSet<InterceptionId>, StoreError> {
         let mut tx = self.engine.begin().await?;
-        let new = sql::interceptions(tx.conn(), placed, gateway_key, replica).await?;
-        let new: Vec<_> = placed
-            .iter()
-            .filter(|place| new.contains(&place.record.id))
-            .copied()
-            .collect();
+        let ids = sql::interceptions(tx.conn(), placed, gateway_key, replica).await?;
+        let new: Vec<_> = placed.iter().filter(|place| ids.contains(&place.id)).copied().collect();
         sql::token_usages(tx.conn(), &new).await?;
         sql::prompts(tx.conn(), &new).await?;
         sql::tool_usages(tx.conn(), &new).await?;
         sql::model_thoughts(tx.conn(), &new).await?;
         tx.commit().await?;
-        Ok(new.len() as u64)
+        Ok(ids)
     }
 }
 
@@ -144,33 +173,6 @@ async fn own_id(
     let Some(id) = stamp.replica_id else { return Ok(None) };
     let key = replicas::key_of(conn, id).await?;
     Ok((key.is_none() || key == gateway_key).then_some(id))
-}
-
-/// Finds each record's user; each id once, oldest first.
-fn place<'r>(
-    records: &'r [Arc<InterceptionRecord>],
-    tokens: &HashMap<[u8; 32], (TokenId, UserId)>,
-) -> (Vec<Placed<'r>>, Vec<(InterceptionId, String)>) {
-    let mut rejected = Vec::new();
-    let mut seen = HashSet::new();
-    let mut placed = Vec::with_capacity(records.len());
-    for record in records.iter().filter(|record| seen.insert(record.id)) {
-        match tokens.get(record.token_hash.as_bytes()) {
-            Some((token, user)) => placed.push(Placed {
-                record,
-                token: *token,
-                user: *user,
-                session: record.id.as_uuid(),
-                parent: None,
-            }),
-            None => rejected.push((
-                record.id,
-                "it came with a token that this deployment does not know".to_owned(),
-            )),
-        }
-    }
-    placed.sort_by_key(|place| (place.record.started_at, place.record.id));
-    (placed, rejected)
 }
 
 /// The call whose result this record brings back; empty ids, which some servers give, link nothing.
@@ -190,7 +192,7 @@ fn wanted_parents(placed: &[Placed<'_>]) -> HashSet<(UserId, String)> {
 /// Links each record to the newest that asked for its tool call, on record already or earlier in this batch; then names its session.
 fn link_threads(placed: &mut [Placed<'_>], mut known: HashMap<(UserId, String), ThreadLink>) {
     for place in placed {
-        let id = place.record.id;
+        let id = place.id;
         // A record delivered again would find itself.
         place.parent = parent_call(place)
             .and_then(|call| known.get(&call).copied())

@@ -10,6 +10,7 @@ use crate::rows::changes::Change;
 use crate::rows::providers::{Provider, ProviderPatch, WantedKey};
 use crate::sql::providers as sql;
 use lychgate_authz::{Action, Caller};
+use lychgate_types::provider::origin;
 use lychgate_types::{ProviderId, ProviderKeyId, Timestamp};
 use std::collections::HashSet;
 
@@ -29,6 +30,23 @@ impl Store {
         mutation.settle(done).await
     }
 
+    /// One provider, for a caller who may change it.
+    pub async fn provider_to_change(
+        &self,
+        caller: &Caller,
+        provider: impl Into<NameOrId<ProviderId>>,
+    ) -> Result<Provider, StoreError> {
+        let provider = provider.into();
+        let mut mutation = self
+            .change_of::<Provider>(caller, Action::Update, "update", (&provider).into())
+            .await?;
+        let mut tx = self.engine.begin_read().await?;
+        let found = sql::find(&mut tx, &provider).await?;
+        drop(tx);
+        let found = mutation.find(found).map(Authorised::into_row);
+        mutation.settle(found).await
+    }
+
     async fn change_provider(
         &self,
         mutation: &mut Mutation<'_>,
@@ -40,6 +58,9 @@ impl Store {
         // First, since it makes concurrent changes wait for each other.
         sql::bump_version(tx.conn()).await?;
         let provider = mutation.find(sql::find(&mut tx, provider).await?)?;
+        if moves(&provider, patch) && keeps_keys(&provider, patch) {
+            return Err(RuleBroken::KeysNeeded.into());
+        }
         sql::update(tx.conn(), &provider, now, patch).await?;
         sql::change_policy(&mut tx, &provider, patch.policy).await?;
         if let Some(wanted) = &patch.keys {
@@ -48,6 +69,20 @@ impl Store {
         let provider = sql::get(&mut tx, provider.id).await?;
         mutation.commit(tx, &[Change::Configuration]).await?;
         Ok(provider)
+    }
+}
+
+/// Whether requests, with the keys in them, will go elsewhere.
+fn moves(provider: &Provider, patch: &ProviderPatch) -> bool {
+    let elsewhere = |base_url: &String| origin(base_url) != origin(&provider.base_url);
+    let otherwise = |allow_private: bool| allow_private != provider.allow_private;
+    patch.base_url.as_ref().is_some_and(elsewhere) || patch.allow_private.is_some_and(otherwise)
+}
+
+fn keeps_keys(provider: &Provider, patch: &ProviderPatch) -> bool {
+    match &patch.keys {
+        None => !provider.keys.is_empty(),
+        Some(wanted) => wanted.iter().any(|key| matches!(key, WantedKey::Keep(_))),
     }
 }
 

@@ -74,6 +74,8 @@ pub struct InterceptionSummary {
     pub overhead_us: i64,
     /// Sums over its token usages.
     pub tokens: TokenSums,
+    /// Whether its replica gave times that can't be, and those of its arrival stand in their place.
+    pub times_replaced: bool,
 }
 
 /// Sums over the token usages of one interception; the kinds do not overlap (see [`TokenUsage`]).
@@ -142,10 +144,22 @@ pub struct ReplicaStamp {
 #[derive(Clone, Copy)]
 pub(crate) struct Placed<'r> {
     pub(crate) record: &'r InterceptionRecord,
+    /// Under which it is on the books: its own, unless another gateway key has delivered one under that.
+    pub(crate) id: InterceptionId,
+    pub(crate) times: Times,
     pub(crate) token: TokenId,
     pub(crate) user: UserId,
     pub(crate) session: Uuid,
     pub(crate) parent: Option<ThreadLink>,
+}
+
+/// When a request began and ended, as far as its replica can be believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Times {
+    pub(crate) started_at: Timestamp,
+    pub(crate) ended_at: Timestamp,
+    /// Whether they stand in the place of others that can't be.
+    pub(crate) are_replaced: bool,
 }
 
 /// A thread's link: the interception and the root of its thread (itself, if it is the first).

@@ -76,7 +76,7 @@ pub struct ProviderInsert {
 pub struct ProviderKeyInsert {
     /// Made by the caller: it is part of what the secret is sealed with.
     pub id: ProviderKeyId,
-    /// The secret, sealed for `id` and the column `provider_keys.sealed`.
+    /// The secret, sealed for `id`, its column, and the provider and address that it goes to.
     pub sealed: Sealed,
     /// What may be shown of it.
     pub masked: String,

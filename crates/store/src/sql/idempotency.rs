@@ -11,7 +11,8 @@ super::statements! {
     INSERT = "INSERT INTO idempotency_keys \
          (id, created_at, expires_at, user_id, operation, key, request_fingerprint, sealed_answer) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-    SET_ANSWER = "UPDATE idempotency_keys SET sealed_answer = $2 WHERE id = $1";
+    SET_ANSWER = "UPDATE idempotency_keys SET sealed_answer = $2, target_id = $3 WHERE id = $1";
+    FORGET = "DELETE FROM idempotency_keys WHERE target_id = $1";
     FIND = "SELECT request_fingerprint, sealed_answer FROM idempotency_keys \
          WHERE user_id = $1 AND operation = $2 AND key = $3 AND expires_at > $4";
 }
@@ -32,8 +33,18 @@ pub(crate) async fn insert(
 }
 
 /// The answer of a claimed key.
-pub(crate) async fn set_answer(conn: Conn<'_>, id: Uuid, sealed: &[u8]) -> Result<(), StoreError> {
-    conn.execute(SET_ANSWER, args![id, sealed]).await.map(drop)
+pub(crate) async fn set_answer(
+    conn: Conn<'_>,
+    id: Uuid,
+    sealed: &[u8],
+    target: Option<Uuid>,
+) -> Result<(), StoreError> {
+    conn.execute(SET_ANSWER, args![id, sealed, target]).await.map(drop)
+}
+
+/// Forgets the answers that show a secret of this thing, which is gone.
+pub(crate) async fn forget(conn: Conn<'_>, target: Uuid) -> Result<(), StoreError> {
+    conn.execute(FORGET, args![target]).await.map(drop)
 }
 
 /// Forgets those whose time is over.

@@ -20,7 +20,7 @@ macro_rules! summaries {
              i.client, i.user_agent, i.client_session_id, i.session_id, i.thread_parent_id, i.thread_root_id, \
              i.credential_kind, i.credential_hint, i.gateway_key_id, i.replica_id, i.started_at, i.ended_at, i.outcome, \
              i.upstream_status, i.error_type, i.error_message, i.provider_request_id, i.stop_reason, i.attempts, \
-             i.time_to_first_byte_ms, i.overhead_us FROM interceptions i WHERE ",
+             i.time_to_first_byte_ms, i.overhead_us, i.times_replaced FROM interceptions i WHERE ",
             $where,
             "), sums AS (SELECT t.interception_id, CAST(SUM(t.input_tokens) AS BIGINT) AS input_tokens, \
              CAST(SUM(t.output_tokens) AS BIGINT) AS output_tokens, \
@@ -35,7 +35,7 @@ macro_rules! summaries {
              p.client, p.user_agent, p.client_session_id, p.session_id, p.thread_parent_id, p.thread_root_id, \
              p.credential_kind, p.credential_hint, p.gateway_key_id, p.replica_id, p.started_at, p.ended_at, p.outcome, \
              p.upstream_status, p.error_type, p.error_message, p.provider_request_id, p.stop_reason, p.attempts, \
-             p.time_to_first_byte_ms, p.overhead_us, COALESCE(s.input_tokens, 0) AS input_tokens, \
+             p.time_to_first_byte_ms, p.overhead_us, p.times_replaced, COALESCE(s.input_tokens, 0) AS input_tokens, \
              COALESCE(s.output_tokens, 0) AS output_tokens, \
              COALESCE(s.cache_read_input_tokens, 0) AS cache_read_input_tokens, \
              COALESCE(s.cache_write_input_tokens, 0) AS cache_write_input_tokens, \
@@ -113,6 +113,7 @@ fn read(row: &Row) -> Result<InterceptionSummary, StoreError> {
         attempts: u32::try_from(row.int("attempts")?).map_err(foreign)?,
         time_to_first_byte_ms: row.opt_int("time_to_first_byte_ms")?,
         overhead_us: row.int("overhead_us")?,
+        times_replaced: row.bool("times_replaced")?,
         tokens: TokenSums {
             input_tokens: row.int("input_tokens")?,
             output_tokens: row.int("output_tokens")?,

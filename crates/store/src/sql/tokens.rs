@@ -18,14 +18,23 @@ macro_rules! columns {
 }
 
 super::statements! {
-    INSERT = "INSERT INTO tokens (id, created_at, user_id, name, secret_prefix, token_hash, scopes, expires_at) \
-         VALUES ($1, $2, $3, lower($4) /* stored in lower case */, $5, $6, $7, $8)";
+    INSERT = "INSERT INTO tokens (id, created_at, user_id, name, secret_prefix, token_hash, scopes, expires_at, made_by) \
+         VALUES ($1, $2, $3, lower($4) /* stored in lower case */, $5, $6, $7, $8, $9)";
     LIST = concat!(columns!(), "WHERE (t.created_at, t.id) > ($1, $2) ORDER BY t.created_at, t.id LIMIT $3");
     /// A text of its own: with a user that may be absent, a plan made for any value walks all tokens in search of one user's.
     LIST_OF_USER = concat!(columns!(), "WHERE t.user_id = $4 AND (t.created_at, t.id) > ($1, $2) \
          ORDER BY t.created_at, t.id LIMIT $3");
     FIND = concat!(columns!(), "WHERE t.id = $1");
     REVOKE = "UPDATE tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL RETURNING token_hash";
+    /// Those made with a token, with those made with them, and so on.
+    REVOKE_MADE_BY = "WITH RECURSIVE made (id) AS (SELECT t.id FROM tokens t WHERE t.made_by = $1 \
+         UNION SELECT t.id FROM tokens t JOIN made m ON t.made_by = m.id) \
+         UPDATE tokens SET revoked_at = $2 WHERE id IN (SELECT id FROM made) AND revoked_at IS NULL RETURNING token_hash";
+    /// One that was revoked works until then.
+    WORKS_UNTIL = "SELECT CASE WHEN revoked_at IS NOT NULL THEN revoked_at ELSE expires_at END AS works_until FROM tokens \
+         WHERE id = $1";
+    COUNT_WORKING = "SELECT COUNT(id) AS number FROM tokens WHERE user_id = $1 AND revoked_at IS NULL \
+         AND (expires_at IS NULL OR expires_at > $2)";
     REVOKE_ALL = "UPDATE tokens SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL RETURNING token_hash";
     LIVE_HASHES = "SELECT token_hash FROM tokens WHERE user_id = $1 AND revoked_at IS NULL \
          AND (expires_at IS NULL OR expires_at > $2)";
@@ -63,7 +72,12 @@ fn hash(row: &Row) -> Result<SecretHash, StoreError> {
     Ok(SecretHash::from_bytes(bytes))
 }
 
-pub(crate) async fn insert(conn: Conn<'_>, new: &TokenInsert, user: UserId) -> Result<(), StoreError> {
+pub(crate) async fn insert(
+    conn: Conn<'_>,
+    new: &TokenInsert,
+    user: UserId,
+    made_by: Option<TokenId>,
+) -> Result<(), StoreError> {
     let values = args![
         new.id,
         new.created_at,
@@ -73,6 +87,7 @@ pub(crate) async fn insert(conn: Conn<'_>, new: &TokenInsert, user: UserId) -> R
         new.secret_hash,
         new.scopes.to_texts().join(" "),
         new.expires_at,
+        made_by,
     ];
     conn.execute(INSERT, values).await.map(drop)
 }
@@ -112,6 +127,26 @@ pub(crate) async fn revoke(
         .as_ref()
         .map(hash)
         .transpose()
+}
+
+pub(crate) async fn revoke_made_by(
+    conn: Conn<'_>,
+    token: &Authorised<Token>,
+    at: Timestamp,
+) -> Result<Vec<SecretHash>, StoreError> {
+    let rows = conn.all(REVOKE_MADE_BY, args![token.id, at]).await?;
+    rows.iter().map(hash).collect()
+}
+
+/// `None`: for ever, or it is not there.
+pub(crate) async fn works_until(conn: Conn<'_>, token: TokenId) -> Result<Option<Timestamp>, StoreError> {
+    let row = conn.optional(WORKS_UNTIL, args![token]).await?;
+    row.map_or(Ok(None), |row| row.opt_time("works_until"))
+}
+
+pub(crate) async fn count_working(conn: Conn<'_>, user: &Authorised<User>, now: Timestamp) -> Result<u64, StoreError> {
+    let number = conn.one(COUNT_WORKING, args![user.id, now]).await?.int("number")?;
+    Ok(u64::try_from(number).unwrap_or(0))
 }
 
 pub(crate) async fn revoke_all(

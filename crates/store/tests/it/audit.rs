@@ -187,6 +187,37 @@ both_engines! {
         }
     }
 
+    /// Nobody fills the log by asking for what is refused.
+    async fn refusals_of_one_kind_are_counted_together(db: TestDb) {
+        let people = people(db).await;
+        let store = db.store();
+        let refuse = async |times: usize| {
+            for n in 0..times {
+                let user = UserInsert { username: format!("e-{n}"), role: Role::Owner };
+                store.user_insert(&people.member.caller, user).await.unwrap_err();
+            }
+        };
+        let denied = async || {
+            let mut found = entries(db, &people.owner.caller, AuditFilter::default()).await;
+            found.retain(|entry| entry.outcome == AuditOutcome::Denied);
+            found.into_iter().map(|entry| (entry.actor_id, entry.detail)).collect::<Vec<_>>()
+        };
+        let by = |detail: Option<&str>| (Some(people.member.id.as_uuid()), detail.map(str::to_owned));
+        refuse(500).await;
+        store.audit_denied_flush(&plane(), false).await.unwrap();
+        assert_eq!(denied().await, vec![by(None); 10]);
+        store.user_delete(&people.member.caller, people.owner.id).await.unwrap_err();
+        assert_eq!(denied().await.len(), 11, "another action is told by itself");
+        db.clock().advance(Duration::from_secs(60));
+        store.audit_denied_flush(&plane(), false).await.unwrap();
+        let found = denied().await;
+        assert_eq!((found.len(), &found[0]), (12, &by(Some("490 more within a minute"))));
+        refuse(12).await;
+        db.clock().advance(Duration::from_secs(1));
+        store.audit_denied_flush(&plane(), true).await.unwrap();
+        assert_eq!(denied().await[0], by(Some("2 more within a minute")));
+    }
+
     async fn appended_entries_are_cut_to_fit_and_found_by_each_filter(db: TestDb) {
         let people = people(db).await;
         let (key, _) = gateway_key(db, "edge");

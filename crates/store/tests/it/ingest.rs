@@ -1,6 +1,6 @@
 //! Taking records in.
 
-use crate::people::{people, plane, record};
+use crate::people::{gateway_key, people, plane, provider, record};
 use lychgate_authz::{Caller, Denial, Principal};
 use lychgate_store::{DatabaseUrl, InterceptionFilter, Page, ReplicaStamp, Store, StoreError};
 use lychgate_testkit::both_engines;
@@ -85,7 +85,8 @@ both_engines! {
         changed.prompts.clear();
         assert_eq!(ingest(db, &plane(), &[first.clone(), first.clone()]).await, [""; 0]);
         let second = full(db, people.member.hash);
-        assert_eq!(ingest(db, &plane(), &[changed, second.clone()]).await, [""; 0]);
+        let refused = ingest(db, &plane(), &[changed, second.clone()]).await;
+        assert!(matches!(&refused[..], [reason] if reason.contains("this id")), "{refused:?}");
         assert_eq!(count(db, &people.owner.caller).await, 2);
         for record in [first, second] {
             let found = db.store().interception_get(&people.owner.caller, record.id).await.unwrap();
@@ -153,6 +154,62 @@ both_engines! {
         assert_eq!((found.gateway_key_id, found.replica_id), (Some(gateway_key_id), stamp.replica_id));
         let by_user = db.store().interception_ingest(&people.owner.caller, stamp, &[record]).await;
         assert!(matches!(by_user, Err(StoreError::Denied(Denial::Forbidden))));
+    }
+
+    /// Whoever sees the id of another's record and delivers it first takes nothing off the books.
+    async fn an_id_belongs_to_no_other_gateway_key(db: TestDb) {
+        let people = people(db).await;
+        let by = || Caller { principal: Principal::Replica { gateway_key_id: db.ambient().new_id() }, request_id: None };
+        let (thief, honest) = (by(), by());
+        let true_one = full(db, people.member.hash);
+        let mut forged = full(db, people.owner.hash);
+        forged.id = true_one.id;
+        forged.model = "forged".into();
+        assert_eq!(ingest(db, &thief, std::slice::from_ref(&forged)).await, [""; 0]);
+        for (new, known, displaced) in [(1, 0, 1), (0, 1, 0)] {
+            let records = [Arc::new(true_one.clone())];
+            let report = db.store().interception_ingest(&honest, ReplicaStamp::default(), &records).await.unwrap();
+            assert_eq!((report.new, report.known, report.displaced.len()), (new, known, displaced));
+            assert_eq!(report.rejected, []);
+        }
+        let filter = InterceptionFilter { user: Some("mel".into()), ..InterceptionFilter::default() };
+        let found = db.store().interception_list(&people.owner.caller, &filter, Page::first(9)).await.unwrap().items;
+        let [one] = &found[..] else { panic!("{found:?}") };
+        assert_eq!((&one.model, one.started_at), (&true_one.model, true_one.started_at));
+        let whole = db.store().interception_get(&people.owner.caller, one.id).await.unwrap();
+        assert_eq!(whole.prompts, true_one.prompts);
+        forged.model = "changed".into();
+        assert_eq!(ingest(db, &thief, &[forged]).await.len(), 1, "nor is one's own record replaced");
+    }
+
+    async fn times_that_can_not_be_are_those_of_the_arrival(db: TestDb) {
+        let people = people(db).await;
+        let mut odd = full(db, people.member.hash);
+        (odd.started_at, odd.ended_at) = (Timestamp::from_micros(-31_536_000_000_000), Timestamp::from_micros(253_370_764_800_000_000));
+        for _ in 0..2 {
+            assert_eq!(ingest(db, &plane(), std::slice::from_ref(&odd)).await, [""; 0]);
+        }
+        let found = db.store().interception_get(&people.owner.caller, odd.id).await.unwrap().summary;
+        assert_eq!((found.ended_at, found.times_replaced), (db.ambient().now(), true));
+        let usual = full(db, people.member.hash);
+        ingest(db, &plane(), std::slice::from_ref(&usual)).await;
+        let found = db.store().interception_get(&people.owner.caller, usual.id).await.unwrap().summary;
+        assert_eq!((found.started_at, found.times_replaced), (usual.started_at, false));
+    }
+
+    async fn a_key_delivers_only_for_the_providers_that_it_serves(db: TestDb) {
+        let people = people(db).await;
+        let owner = &people.owner.caller;
+        let made = db.store().provider_insert(owner, provider(db, "claude", vec![])).await.unwrap();
+        let (mut key, _) = gateway_key(db, "narrow");
+        key.providers = Some(vec![made.id]);
+        db.store().ai_gateway_key_insert(owner, key.clone(), None).await.unwrap();
+        let caller = Caller { principal: Principal::Replica { gateway_key_id: key.id }, request_id: None };
+        let (mut served, mut other) = (full(db, people.member.hash), full(db, people.member.hash));
+        (served.provider, other.provider) = ("claude".into(), "openai".into());
+        let refused = ingest(db, &caller, &[served.clone(), other]).await;
+        assert!(matches!(&refused[..], [reason] if reason.contains("does not serve")), "{refused:?}");
+        assert_eq!(count(db, owner).await, 1);
     }
 
     async fn nothing_a_replica_sends_makes_a_batch_fail(db: TestDb) {

@@ -58,16 +58,39 @@ both_engines! {
         let added = provider_key(db, "new");
         let keys = vec![WantedKey::Add(added.clone()), WantedKey::Keep(new.keys[1].id)];
         let patch = ProviderPatch {
-            base_url: Some("http://127.0.0.1:1".into()),
-            allow_private: Some(true),
+            base_url: Some(format!("{}/elsewhere", made.base_url)),
             keys: Some(keys),
             ..ProviderPatch::default()
         };
         let changed = db.store().provider_update(&owner, made.id, patch).await.unwrap();
-        assert_eq!((&*changed.base_url, changed.allow_private, changed.enabled), ("http://127.0.0.1:1", true, false));
+        assert_eq!((changed.base_url, changed.enabled), (format!("{}/elsewhere", made.base_url), false));
         assert_eq!(changed.keys.iter().map(|key| &*key.masked).collect::<Vec<_>>(), ["new", "stays"]);
         let sealed = db.store().configuration(&plane()).await.unwrap().providers;
         assert_eq!(sealed[0].keys, [(added.id, added.sealed), (new.keys[1].id, new.keys[1].sealed.clone())]);
+    }
+
+    /// Keys go to the address that they were given for, and nowhere else.
+    async fn another_address_needs_the_keys_anew(db: TestDb) {
+        let owner = people(db).await.owner.caller;
+        let new = provider(db, "claude", vec![provider_key(db, "old")]);
+        let made = db.store().provider_insert(&owner, new.clone()).await.unwrap();
+        let before = version(db).await;
+        let kept = || Some(vec![WantedKey::Keep(new.keys[0].id), WantedKey::Add(provider_key(db, "new"))]);
+        let (elsewhere, port) = ("https://evil.example".to_owned(), format!("{}:8443", made.base_url));
+        for keys in [None, kept()] {
+            for (base_url, allow_private) in [(Some(elsewhere.clone()), None), (Some(port.clone()), None), (None, Some(true))] {
+                let patch = ProviderPatch { base_url, allow_private, keys: keys.clone(), ..ProviderPatch::default() };
+                let refused = db.store().provider_update(&owner, made.id, patch).await;
+                assert!(matches!(refused, Err(StoreError::Rule(RuleBroken::KeysNeeded))), "{refused:?}");
+            }
+        }
+        assert_eq!(db.store().provider_find(&owner, "claude").await.unwrap(), made);
+        assert_eq!(version(db).await, before);
+        for (keys, count) in [(vec![WantedKey::Add(provider_key(db, "new"))], 1), (vec![], 0)] {
+            let patch = ProviderPatch { base_url: Some(elsewhere.clone()), keys: Some(keys), ..ProviderPatch::default() };
+            let moved = db.store().provider_update(&owner, made.id, patch).await.unwrap();
+            assert_eq!((&moved.base_url, moved.keys.len()), (&elsewhere, count));
+        }
     }
 
     async fn a_patch_that_fails_changes_nothing(db: TestDb) {

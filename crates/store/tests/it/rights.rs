@@ -7,7 +7,7 @@ use crate::source;
 use lychgate_authz::{Action, Caller, Denial, Principal, Role, Scopes, UserPrincipal};
 use lychgate_store::{
     AuditFilter, AuditInsert, AuditOutcome, GatewayKeyPatch, InterceptionFilter, KeyFilter, Operation, Page,
-    ProviderPatch, ReplicaFilter, ReplicaStamp, RoutePatch, Sealer,
+    ProviderPatch, ReplicaFilter, ReplicaStamp, RoutePatch, Sealed, Sealer,
 };
 use lychgate_store::{StoreError, TokenFilter, UserFilter, UserInsert, UserState};
 use lychgate_testkit::both_engines;
@@ -98,6 +98,8 @@ async fn verdicts(db: &TestDb, caller: &Caller, n: usize) -> Vec<(&'static str, 
         provider_insert(provider(db, &name("provider"), vec![]));
         provider_list(page);
         provider_find("none");
+        provider_to_change(unknown_provider);
+        provider_key_reseal(ambient.new_id(), &Sealed::from_bytes(vec![1]), &Sealed::from_bytes(vec![2]));
         provider_update(unknown_provider, ProviderPatch::default());
         provider_delete(unknown_provider);
         route_insert(route(db, &name("route"), "none"));
@@ -125,6 +127,7 @@ async fn verdicts(db: &TestDb, caller: &Caller, n: usize) -> Vec<(&'static str, 
         changes_listen() sync;
         housekeep();
         audit_append(entry.clone());
+        audit_denied_flush(true);
         audit_list(&AuditFilter::default(), page);
     }
 }
@@ -189,6 +192,8 @@ both_engines! {
             "ynnnnn provider_insert",
             "yynyyn provider_list",
             "yyhyyn provider_find",
+            "ynhnnn provider_to_change",
+            "nnnnyn provider_key_reseal",
             "ynhnnn provider_update",
             "ynhnnn provider_delete",
             "ynnnnn route_insert",
@@ -216,6 +221,7 @@ both_engines! {
             "nnhhyn changes_listen",
             "nnhhyn housekeep",
             "nnnnyn audit_append",
+            "nnnnyn audit_denied_flush",
             "yynnnn audit_list",
         ];
         assert_eq!(found, expected);

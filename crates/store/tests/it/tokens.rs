@@ -1,8 +1,8 @@
 //! User tokens.
 
 use crate::people::{narrowed, people, plane, set_bytes, token};
-use lychgate_authz::{Denial, Role, Scopes};
-use lychgate_store::{Page, RuleBroken, StoreError, TokenFilter, UserState};
+use lychgate_authz::{Caller, Denial, Principal, Role, Scopes, UserPrincipal};
+use lychgate_store::{Page, RuleBroken, StoreError, TOKENS_PER_USER, TokenFilter, UserState};
 use lychgate_testkit::both_engines;
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{Timestamp, TokenId};
@@ -34,13 +34,66 @@ both_engines! {
         db.store().token_insert(&people.member.caller, new.clone(), None).await.unwrap();
         db.clock().advance(Duration::from_secs(9));
         let now = db.ambient().now();
-        assert_eq!(db.store().token_revoke(&people.member.caller, new.id).await.unwrap(), secret.hash());
+        assert_eq!(db.store().token_revoke(&people.member.caller, new.id).await.unwrap(), [secret.hash()]);
         assert!(matches!(db.store().token_revoke(&people.member.caller, new.id).await, Err(StoreError::NotFound)));
         let unknown = db.ambient().new_id();
         assert!(matches!(db.store().token_revoke(&people.owner.caller, unknown).await, Err(StoreError::NotFound)));
         assert_eq!(db.store().token_get(&people.member.caller, new.id).await.unwrap().revoked_at, Some(now));
         let found = db.store().token_authenticate(&plane(), &secret.hash()).await.unwrap().unwrap();
         assert_eq!(found.revoked_at, Some(now));
+    }
+
+    /// What a stolen token makes for itself is gone with it.
+    async fn a_token_makes_none_that_outlives_it_and_takes_its_own_with_it(db: TestDb) {
+        let people = people(db).await;
+        let store = db.store();
+        let by = |token_id, user: &crate::people::Person| Caller {
+            principal: Principal::User(UserPrincipal { user_id: user.id, token_id, role: Role::Owner, scopes: Scopes::all() }),
+            request_id: None,
+        };
+        let (mut first, _) = token(db, people.owner.id);
+        let end = first.created_at.plus(Duration::from_secs(60));
+        first.expires_at = Some(end);
+        store.token_insert(&people.owner.caller, first.clone(), None).await.unwrap();
+        let (mut second, _) = token(db, people.owner.id);
+        for longer in [None, Some(end.plus(Duration::from_micros(1)))] {
+            second.expires_at = longer;
+            let refused = store.token_insert(&by(first.id, &people.owner), second.clone(), None).await;
+            assert!(matches!(refused, Err(StoreError::Rule(RuleBroken::OutlivesMaker { until })) if until == end), "{refused:?}");
+        }
+        second.expires_at = Some(end);
+        store.token_insert(&by(first.id, &people.owner), second.clone(), None).await.unwrap();
+        let (mut third, third_secret) = token(db, people.owner.id);
+        third.expires_at = Some(end);
+        store.token_insert(&by(second.id, &people.owner), third.clone(), None).await.unwrap();
+        // For another user there is no such bound, and it stays.
+        let (others, _) = token(db, people.member.id);
+        store.token_insert(&by(first.id, &people.owner), others.clone(), None).await.unwrap();
+
+        assert_eq!(store.token_revoke(&people.owner.caller, first.id).await.unwrap().len(), 3);
+        let found = store.token_authenticate(&plane(), &third_secret.hash()).await.unwrap().unwrap();
+        assert_eq!(found.revoked_at, Some(db.ambient().now()));
+        assert_eq!(store.token_get(&people.owner.caller, others.id).await.unwrap().revoked_at, None);
+        let (mut late, _) = token(db, people.owner.id);
+        late.expires_at = Some(end);
+        let refused = store.token_insert(&by(first.id, &people.owner), late, None).await;
+        assert!(matches!(refused, Err(StoreError::Rule(RuleBroken::OutlivesMaker { .. }))), "a revoked one makes none: {refused:?}");
+    }
+
+    async fn a_user_has_so_many_working_tokens(db: TestDb) {
+        let people = people(db).await;
+        let store = db.store();
+        let make = async || store.token_insert(&people.owner.caller, token(db, people.member.id).0, None).await;
+        let mut last = None;
+        let refused = loop {
+            match make().await {
+                Ok(made) => last = Some(made.id),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(refused, StoreError::Rule(RuleBroken::TooManyTokens { most: TOKENS_PER_USER })), "{refused:?}");
+        store.token_revoke(&people.owner.caller, last.unwrap()).await.unwrap();
+        make().await.unwrap();
     }
 
     async fn a_token_makes_none_wider_than_itself(db: TestDb) {

@@ -73,6 +73,8 @@ pub(crate) struct Interception {
     time_to_first_byte_ms: Option<i64>,
     /// Time that the gateway itself took, in microseconds.
     overhead_us: i64,
+    /// Whether its replica gave times that can't be, and those of its arrival stand in their place.
+    times_replaced: bool,
 }
 
 impl From<InterceptionSummary> for Interception {
@@ -108,6 +110,7 @@ impl From<InterceptionSummary> for Interception {
             attempts: seen.attempts,
             time_to_first_byte_ms: seen.time_to_first_byte_ms,
             overhead_us: seen.overhead_us,
+            times_replaced: seen.times_replaced,
         }
     }
 }

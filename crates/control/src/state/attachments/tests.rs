@@ -45,12 +45,14 @@ async fn closing_a_key_reaches_its_own_attachments_only() {
     let (beating, heartbeats) = watch::channel(Heartbeat::default());
     let register = |session: Option<Arc<KeySession>>| {
         let identity = session.map(|session| new_identity(&ambient, session));
-        let registration = attachments.register(
-            ambient.new_id(),
-            identity,
-            outbox::tests::spool_key(),
-            heartbeats.clone(),
-        );
+        let registration = attachments
+            .register(
+                ambient.new_id(),
+                identity,
+                outbox::tests::spool_key(),
+                heartbeats.clone(),
+            )
+            .unwrap();
         let first = outbox::tests::configuration(1);
         registration.into_attachment(&first, Beginning::Fresh, false).events
     };
@@ -105,4 +107,34 @@ async fn closing_a_key_reaches_its_own_attachments_only() {
     ));
     drop(beating);
     assert!(embedded.next().await.is_none(), "the end of the heartbeats detaches");
+}
+
+#[tokio::test]
+async fn attachments_of_one_key_or_from_one_address_are_bounded() {
+    let ambient = Ambient::system();
+    let (attachments, _detachments) = Attachments::new(0);
+    let (_beating, heartbeats) = watch::channel(Heartbeat::default());
+    let session = |byte: u8| {
+        let hash = SecretHash::from_bytes([byte; 32]);
+        Arc::new(KeySession::new(ambient.new_id(), String::new(), String::new(), hash))
+    };
+    let attach = |session: &Arc<KeySession>, source: Option<u8>| {
+        let mut identity = new_identity(&ambient, session.clone());
+        identity.source = source.map(|last| [192, 0, 2, last].into());
+        let spool_key = outbox::tests::spool_key();
+        attachments.register(ambient.new_id(), Some(identity), spool_key, heartbeats.clone())
+    };
+    let (one, two, three) = (session(1), session(2), session(3));
+    let mut held: Vec<_> = (0..ATTACHMENTS_PER_KEY)
+        .map(|_| attach(&one, Some(1)).unwrap())
+        .collect();
+    let refused = attach(&one, Some(2)).err().and_then(|error| error.refusal());
+    assert_eq!(refused, Some(KeyRefusal::TooManyAttempts));
+    held.extend((held.len()..ATTACHMENTS_PER_SOURCE).map(|_| attach(&two, Some(1)).unwrap()));
+    let refused = attach(&three, Some(1)).err().and_then(|error| error.refusal());
+    assert_eq!(refused, Some(KeyRefusal::TooManyAttempts));
+    drop(attach(&three, Some(2)).expect("another address and another key"));
+    drop(attach(&three, None).expect("an unknown address"));
+    held.pop();
+    attach(&three, Some(1)).map(drop).expect("a place became free");
 }

@@ -2,7 +2,7 @@
 
 use crate::engine::{Args, Bulk, Conn, args, clean, cut};
 use crate::error::StoreError;
-use crate::rows::interceptions::{Placed, ThreadLink};
+use crate::rows::interceptions::{Placed, ThreadLink, Times};
 use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{GatewayKeyId, InterceptionId, ReplicaId, TokenId, UserId};
@@ -25,6 +25,11 @@ const TOKENS: Bulk = Bulk {
     head: "WITH wanted (token_hash) AS (",
     tail: ") SELECT t.token_hash, t.id, t.user_id FROM tokens t WHERE t.token_hash IN (SELECT token_hash FROM wanted)",
 };
+const STORED: Bulk = Bulk {
+    head: "WITH wanted (id) AS (",
+    tail: ") SELECT i.id, i.gateway_key_id, i.token_id, i.provider, i.model, i.outcome, i.started_at, i.ended_at, \
+           i.times_replaced FROM interceptions i JOIN wanted w ON w.id = i.id",
+};
 /// The newest interception of that user that asked for that tool call; ids sort by time.
 const PARENTS: Bulk = Bulk {
     head: "WITH wanted (user_id, tool_call_id) AS (",
@@ -37,7 +42,7 @@ const INTERCEPTIONS: Bulk = Bulk {
            user_agent, client_session_id, session_id, thread_parent_tool_call_id, thread_parent_id, thread_root_id, \
            credential_kind, credential_hint, gateway_key_id, replica_id, started_at, ended_at, outcome, upstream_status, \
            error_type, error_message, provider_request_id, stop_reason, attempts, time_to_first_byte_ms, overhead_us, \
-           served_model) ",
+           served_model, times_replaced) ",
     tail: " ON CONFLICT (id) DO NOTHING RETURNING id",
 };
 const TOKEN_USAGES: Bulk = Bulk {
@@ -61,6 +66,7 @@ const MODEL_THOUGHTS: Bulk = Bulk {
 #[cfg(test)]
 pub(in crate::sql) const BULKS: &[Bulk] = &[
     TOKENS,
+    STORED,
     PARENTS,
     INTERCEPTIONS,
     TOKEN_USAGES,
@@ -80,6 +86,53 @@ pub(crate) async fn tokens(
         if let Ok(hash) = row.bytes("token_hash")?.as_slice().try_into() {
             found.insert(hash, (row.id("id")?, row.id("user_id")?));
         }
+    }
+    Ok(found)
+}
+
+/// What is on the books under an id.
+pub(crate) struct Stored {
+    pub(crate) gateway_key: Option<GatewayKeyId>,
+    token: TokenId,
+    provider: String,
+    model: String,
+    outcome: String,
+    times: Times,
+}
+
+impl Stored {
+    /// Whether it is this record, delivered before.
+    pub(crate) fn is(&self, record: &InterceptionRecord, token: TokenId, times: Times) -> bool {
+        let label = |text: &str| clean(cut(text, LABEL).to_owned());
+        let same_times = self.times.are_replaced || times.are_replaced || self.times == times;
+        same_times
+            && self.token == token
+            && self.provider == label(&record.provider)
+            && self.model == label(&record.model)
+            && self.outcome == record.outcome.as_str()
+    }
+}
+
+/// What is on the books under these ids.
+pub(crate) async fn stored(
+    conn: Conn<'_>,
+    ids: impl Iterator<Item = InterceptionId>,
+) -> Result<HashMap<InterceptionId, Stored>, StoreError> {
+    let mut found = HashMap::new();
+    for row in STORED.run(conn, ids.map(|id| args![id]).collect()).await? {
+        let stored = Stored {
+            gateway_key: row.opt_id("gateway_key_id")?,
+            token: row.id("token_id")?,
+            provider: row.text("provider")?,
+            model: row.text("model")?,
+            outcome: row.text("outcome")?,
+            times: Times {
+                started_at: row.time("started_at")?,
+                ended_at: row.time("ended_at")?,
+                are_replaced: row.bool("times_replaced")?,
+            },
+        };
+        found.insert(row.id("id")?, stored);
     }
     Ok(found)
 }
@@ -124,7 +177,7 @@ fn interception(place: &Placed<'_>, gateway_key: Option<GatewayKeyId>, replica: 
     let record = place.record;
     let label = |text: &Option<String>| text.as_deref().map(|text| cut(text, LABEL).to_owned());
     args![
-        record.id,
+        place.id,
         place.user,
         place.token,
         cut(&record.provider, LABEL),
@@ -143,8 +196,8 @@ fn interception(place: &Placed<'_>, gateway_key: Option<GatewayKeyId>, replica: 
         cut(&record.credential_hint, LABEL),
         gateway_key,
         replica,
-        record.started_at,
-        record.ended_at,
+        place.times.started_at,
+        place.times.ended_at,
         record.outcome.as_str(),
         record.upstream_status,
         label(&record.error_type),
@@ -155,6 +208,7 @@ fn interception(place: &Placed<'_>, gateway_key: Option<GatewayKeyId>, replica: 
         record.time_to_first_byte_ms.map(|n| n.max(0)),
         record.overhead_us.max(0),
         label(&record.served_model),
+        place.times.are_replaced,
     ]
 }
 
@@ -176,7 +230,7 @@ pub(crate) async fn token_usages(conn: Conn<'_>, records: &[Placed<'_>]) -> Resu
                 .take(COUNTERS)
                 .map(|(name, text)| (clean(cut(name, LABEL).to_owned()), clean(cut(text, LABEL).to_owned())));
             args![
-                place.record.id,
+                place.id,
                 position,
                 cut(&usage.provider_response_id, LABEL),
                 tokens(usage.input_tokens),
@@ -201,7 +255,7 @@ pub(crate) async fn prompts(conn: Conn<'_>, records: &[Placed<'_>]) -> Result<()
         |record| &record.prompts,
         |place, position, prompt| {
             let response = cut(&prompt.provider_response_id, LABEL);
-            args![place.record.id, position, response, cut(&prompt.prompt, CONTENT)]
+            args![place.id, position, response, cut(&prompt.prompt, CONTENT)]
         },
     );
     PROMPTS.run(conn, rows).await.map(drop)
@@ -214,7 +268,7 @@ pub(crate) async fn tool_usages(conn: Conn<'_>, records: &[Placed<'_>]) -> Resul
         |record| &record.tool_usages,
         |place, position, usage| {
             args![
-                place.record.id,
+                place.id,
                 position,
                 place.user,
                 cut(&usage.provider_response_id, LABEL),
@@ -234,7 +288,7 @@ pub(crate) async fn model_thoughts(conn: Conn<'_>, records: &[Placed<'_>]) -> Re
         |record| &record.model_thoughts,
         |place, position, thought| {
             args![
-                place.record.id,
+                place.id,
                 position,
                 cut(&thought.content, CONTENT),
                 thought.source.as_str()

@@ -1,8 +1,8 @@
 //! Which base URLs a provider may have.
 //!
-//! A name that resolves to a private address can't be told here; the data plane checks what it connects to.
+//! Which addresses are private is the data plane's to say. A name that resolves to a private address can't be told here; the data plane checks what it connects to.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use url::{Host, Url};
 
 const FORM: &str = "must be an absolute http or https URL such as https://api.example.com/v1";
@@ -40,31 +40,9 @@ fn is_private(host: &Host<&str>) -> bool {
             let name = name.trim_end_matches('.').to_ascii_lowercase();
             name == "localhost" || name.ends_with(".localhost") || name == "metadata.google.internal"
         }
-        Host::Ipv4(address) => v4_is_private(*address),
-        Host::Ipv6(address) => match IpAddr::V6(*address).to_canonical() {
-            IpAddr::V4(v4) => v4_is_private(v4),
-            IpAddr::V6(v6) => v6_is_private(v6),
-        },
+        Host::Ipv4(address) => lychgate_gateway::is_private(IpAddr::V4(*address)),
+        Host::Ipv6(address) => lychgate_gateway::is_private(IpAddr::V6(*address)),
     }
-}
-
-fn v4_is_private(address: Ipv4Addr) -> bool {
-    let [first, second, ..] = address.octets();
-    address.is_private()
-        || address.is_loopback()
-        || address.is_link_local() // the metadata address of clouds among them
-        || address.is_multicast()
-        || first == 0
-        || first >= 240
-        || (first == 100 && second & 0b1100_0000 == 64) // carrier-grade NAT
-}
-
-fn v6_is_private(address: Ipv6Addr) -> bool {
-    address.is_loopback()
-        || address.is_unspecified()
-        || address.is_multicast()
-        || address.is_unique_local()
-        || address.is_unicast_link_local()
 }
 
 #[cfg(test)]
@@ -103,6 +81,11 @@ mod tests {
             "[fe80::1]",
             "[fd00::1]",
             "[::ffff:127.0.0.1]",
+            "[64:ff9b::a9fe:a9fe]",
+            "[2002:7f00:1::]",
+            "192.0.0.192",
+            "168.63.129.16",
+            "198.18.0.1",
             "metadata.google.internal",
         ] {
             assert_eq!(

@@ -9,7 +9,7 @@ use crate::api::openapi::known_texts;
 use crate::api::routes::problems::{Always, BadBody, NameTaken};
 use crate::api::validate::Validations;
 use crate::link::announce;
-use crate::state::App;
+use crate::state::{App, KeyHome};
 use axum::extract::State;
 use http::StatusCode;
 use lychgate_store::ProviderInsert;
@@ -72,13 +72,20 @@ pub(crate) async fn provider_create(
     }
     let policy = policy::read(&mut validations, body.policy);
     let ((name, provider_type), base_url) = validations.all(name.zip(provider_type).zip(base_url))?;
+    let id = app.ambient.new_id();
+    let home = KeyHome {
+        provider: id,
+        provider_type,
+        base_url: &base_url,
+        allow_private,
+    };
     let keys = body
         .keys
         .iter()
-        .map(|key| secret::seal(&app, key))
+        .map(|key| secret::seal(&app, &home, key))
         .collect::<Result<_, _>>()?;
     let insert = ProviderInsert {
-        id: app.ambient.new_id(),
+        id,
         name: name.to_string(),
         provider_type,
         base_url,

@@ -2,7 +2,7 @@
 
 use crate::api::error::ApiError;
 use crate::api::validate::Validations;
-use crate::state::App;
+use crate::state::{App, KeyHome};
 use lychgate_store::ProviderKeyInsert;
 use lychgate_types::ProviderKeyId;
 use lychgate_types::secret::ProviderSecret;
@@ -38,12 +38,12 @@ pub(super) fn check(validations: &mut Validations, field: &str, secret: &SecretT
     }
 }
 
-/// Seals a secret for a row of its own.
-pub(super) fn seal(app: &App, secret: &SecretText) -> Result<ProviderKeyInsert, ApiError> {
+/// Seals a secret for a row of its own and for where it goes.
+pub(super) fn seal(app: &App, home: &KeyHome<'_>, secret: &SecretText) -> Result<ProviderKeyInsert, ApiError> {
     let id: ProviderKeyId = app.ambient.new_id();
     Ok(ProviderKeyInsert {
         id,
-        sealed: app.seal_provider_key(id, &secret.0).map_err(ApiError::internal)?,
+        sealed: app.seal_provider_key(id, home, &secret.0).map_err(ApiError::internal)?,
         masked: secret.0.masked(),
     })
 }

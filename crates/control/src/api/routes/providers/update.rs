@@ -8,10 +8,9 @@ use crate::api::extract::{Json, PathText};
 use crate::api::routes::problems::{Always, BadBody, NotFound};
 use crate::api::validate::Validations;
 use crate::link::announce;
-use crate::state::App;
+use crate::state::{App, KeyHome};
 use axum::extract::State;
-use lychgate_authz::Caller;
-use lychgate_store::{ProviderPatch, StoreError, WantedKey};
+use lychgate_store::{ProviderPatch, WantedKey};
 use lychgate_types::ProviderKeyId;
 use lychgate_types::policy::PolicyChange;
 use serde::Deserialize;
@@ -29,7 +28,8 @@ pub(crate) struct ProviderUpdate {
     /// The settings to change; those that are left out stay as they are.
     #[schema(value_type = Option<policy::Policy>)]
     policy: Option<PolicyChange>,
-    /// The new list; keys that it leaves out are deleted.
+    /// The new list; keys that it leaves out are deleted. For another host, port or scheme, or another `allow_private`, all keys have to be
+    /// given again.
     #[schema(max_items = 16)]
     keys: Option<Vec<KeyWanted>>,
 }
@@ -56,12 +56,11 @@ pub(crate) async fn provider_update(
     PathText(provider): PathText,
     Json(body): Json<ProviderUpdate>,
 ) -> Result<axum::Json<Provider>, ApiError> {
+    // As this caller may change it: whoever may not learns nothing from what is checked next.
+    let known = app.store.provider_to_change(&caller, &provider).await;
+    let known = known.map_err(about("provider"))?;
     let mut validations = Validations::default();
-    let known = known(&app, &provider).await?;
-    let base_url = match &known {
-        Some(known) => check_address(&mut validations, known, &body),
-        None => None,
-    };
+    let base_url = check_address(&mut validations, &known, &body);
     let ProviderUpdate {
         enabled,
         allow_private,
@@ -72,8 +71,18 @@ pub(crate) async fn provider_update(
     let policy = policy::read(&mut validations, policy);
     let keys = keys.map(|wanted| check_keys(&mut validations, wanted));
     let keys = validations.all(Some(keys))?;
+    let home = KeyHome {
+        provider: known.id,
+        provider_type: known.provider_type,
+        base_url: base_url.as_deref().unwrap_or(&known.base_url),
+        allow_private: allow_private.unwrap_or(known.allow_private),
+    };
     let keys = keys
-        .map(|keys| keys.into_iter().map(|key| key.seal(&app)).collect::<Result<_, _>>())
+        .map(|keys| {
+            keys.into_iter()
+                .map(|key| key.seal(&app, &home))
+                .collect::<Result<_, _>>()
+        })
         .transpose()?;
     let patch = ProviderPatch {
         base_url,
@@ -110,26 +119,16 @@ fn check_address(
     }
 }
 
-/// The provider as the control plane sees it, to check a change of single fields against the others. Whether the caller may know
-/// of it is decided by the store, which makes the change.
-async fn known(app: &App, id_or_name: &str) -> Result<Option<lychgate_store::Provider>, ApiError> {
-    match app.store.provider_find(&Caller::control_plane(), id_or_name).await {
-        Ok(provider) => Ok(Some(provider)),
-        Err(StoreError::NotFound) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
 enum Checked {
     Keep(ProviderKeyId),
     Add(SecretText),
 }
 
 impl Checked {
-    fn seal(self, app: &App) -> Result<WantedKey, ApiError> {
+    fn seal(self, app: &App, home: &KeyHome<'_>) -> Result<WantedKey, ApiError> {
         match self {
             Self::Keep(id) => Ok(WantedKey::Keep(id)),
-            Self::Add(secret) => secret::seal(app, &secret).map(WantedKey::Add),
+            Self::Add(secret) => secret::seal(app, home, &secret).map(WantedKey::Add),
         }
     }
 }

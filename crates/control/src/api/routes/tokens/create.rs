@@ -13,8 +13,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use lychgate_authz::{Caller, Scopes};
-use lychgate_store::{Operation, TokenInsert};
-use lychgate_types::UserId;
+use lychgate_store::{Operation, TokenAuthentication, TokenInsert};
 use lychgate_types::secret::UserTokenSecret;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -36,7 +35,8 @@ pub(crate) struct TokenCreate {
     /// The scopes that limit the role of its user. Default: `["*"]`, all that the role allows. A token can't create one with more
     /// rights than itself.
     scopes: Option<Vec<String>>,
-    /// How long it is valid. Default: 90 days.
+    /// How long it is valid. Default: 90 days. A token can't create one for its own user that is valid for longer than itself, and the
+    /// ones that it creates this way are revoked with it.
     #[schema(minimum = 1, maximum = 31_536_000)]
     lifetime_seconds: Option<u64>,
 }
@@ -62,31 +62,33 @@ pub(crate) async fn token_create(
     Json(body): Json<TokenCreate>,
 ) -> Result<Response, ApiError> {
     let once = ShownOnce::new(&app, &caller, Operation::TokenInsert, idempotency_key, &body)?;
-    once.answer(
-        StatusCode::CREATED,
-        Box::pin(create(&app, &caller, own.user_id, &body, &once)),
-    )
-    .await
+    once.answer(StatusCode::CREATED, Box::pin(create(&app, &caller, &own, &body, &once)))
+        .await
 }
 
 async fn create(
     app: &App,
     caller: &Caller,
-    own_id: UserId,
+    own: &TokenAuthentication,
     body: &TokenCreate,
     once: &ShownOnce<'_>,
 ) -> Result<TokenCreated, ApiError> {
     let mut validations = Validations::default();
     let name = validations.name("name", &body.name);
     let scopes = scopes(&mut validations, body.scopes.as_deref());
-    let lifetime = lifetime(&mut validations, body.lifetime_seconds);
-    let ((name, scopes), lifetime) = validations.all(name.zip(scopes).zip(lifetime))?;
+    let asked = lifetime(&mut validations, body.lifetime_seconds);
+    let ((name, scopes), lifetime) = validations.all(name.zip(scopes).zip(asked))?;
     let user_id = match &body.user {
         Some(user) => users::id_of(app, user).await?,
-        None => own_id,
+        None => own.user_id,
     };
     let secret = UserTokenSecret::generate(&app.ambient);
     let now = app.ambient.now();
+    // Where nothing was asked for, it lives as long as it may.
+    let maker_ends = own
+        .expires_at
+        .filter(|_| body.lifetime_seconds.is_none() && user_id == own.user_id);
+    let expires_at = maker_ends.map_or(now.plus(lifetime), |end| end.min(now.plus(lifetime)));
     let new = TokenInsert {
         id: app.ambient.new_id(),
         created_at: now,
@@ -95,7 +97,7 @@ async fn create(
         secret_prefix: secret.prefix().to_owned(),
         secret_hash: secret.hash(),
         scopes,
-        expires_at: Some(now.plus(lifetime)),
+        expires_at: Some(expires_at),
     };
     let show = |token: &lychgate_store::Token| TokenCreated {
         token_data: Token::at(now, token.clone()),

@@ -10,7 +10,7 @@ use axum::extract::State;
 use http::StatusCode;
 use lychgate_types::TokenId;
 
-/// Revokes a token. It stops working at once, everywhere.
+/// Revokes a token, with those that its user made with it. They stop working at once, everywhere.
 #[utoipa::path(delete, path = "/tokens/{id}", operation_id = "token_revoke", tag = "tokens",
     params(("id" = String, Path, format = Uuid, description = "Id of the token.")),
     responses((status = 204, description = "Revoked."), Always, BadId, NotFound))]
@@ -19,7 +19,7 @@ pub(crate) async fn token_revoke(
     Authenticated { caller, .. }: Authenticated,
     PathId(id): PathId<TokenId>,
 ) -> Result<StatusCode, ApiError> {
-    let hash = app.store.token_revoke(&caller, id).await.map_err(about("token"))?;
-    announce::tokens_revoked(&app, &[hash]).await;
+    let hashes = app.store.token_revoke(&caller, id).await.map_err(about("token"))?;
+    announce::tokens_revoked(&app, &hashes).await;
     Ok(StatusCode::NO_CONTENT)
 }

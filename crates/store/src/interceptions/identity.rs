@@ -1,0 +1,226 @@
+//! What each delivered record is: whose, from when, under which id, and whether it can be taken at all. A replica is not trusted with
+//! any of it.
+//!
+//! A record's identity is its gateway key and its id. Whoever delivers another's id first gains nothing: the other record is stored
+//! under an id that is made of both, and can be found in the lists. The same key with other content under an id that it has used is
+//! refused.
+
+use crate::engine::Held;
+use crate::error::StoreError;
+use crate::rows::interceptions::{Placed, Times};
+use crate::sql::interceptions::ingest::{self as sql, Stored};
+use crate::sql::{ai_gateway_keys, providers};
+use aws_lc_rs::digest;
+use lychgate_types::interception::InterceptionRecord;
+use lychgate_types::{GatewayKeyId, InterceptionId, Timestamp, TokenId, UserId};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// A replica's clock may be ahead by so much.
+pub(crate) const AHEAD: Duration = Duration::from_secs(5 * 60);
+/// A record may wait so long on its way here.
+pub(crate) const BEHIND: Duration = Duration::from_secs(31 * 24 * 3600);
+/// No request takes longer.
+pub(crate) const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+const NO_TOKEN: &str = "it came with a token that this deployment does not know";
+const NOT_SERVED: &str = "it names a provider that its gateway key does not serve";
+const OTHER_CONTENT: &str = "another record of the same gateway key has this id";
+
+/// What the database knows of a batch.
+pub(crate) struct Known {
+    tokens: HashMap<[u8; 32], (TokenId, UserId)>,
+    /// By id; those under made ids, too.
+    stored: HashMap<InterceptionId, Stored>,
+    /// The names of the providers that the gateway key serves; `None`: all.
+    served: Option<HashSet<String>>,
+}
+
+impl Known {
+    pub(crate) async fn look_up(
+        held: &mut Held,
+        records: &[Arc<InterceptionRecord>],
+        gateway_key: Option<GatewayKeyId>,
+    ) -> Result<Self, StoreError> {
+        let hashes = records.iter().map(|record| record.token_hash).collect();
+        let tokens = sql::tokens(held.conn(), &hashes).await?;
+        let mut stored = sql::stored(held.conn(), records.iter().map(|record| record.id)).await?;
+        let taken = stored.iter().filter(|(_, stored)| stored.gateway_key != gateway_key);
+        let made: Vec<_> = taken.map(|(id, _)| made_id(gateway_key, *id)).collect();
+        if !made.is_empty() {
+            stored.extend(sql::stored(held.conn(), made.into_iter()).await?);
+        }
+        let served = match gateway_key {
+            Some(key) => served(held, key).await?,
+            None => None,
+        };
+        Ok(Self { tokens, stored, served })
+    }
+}
+
+/// Few keys are limited, and only for those the providers are read.
+async fn served(held: &mut Held, key: GatewayKeyId) -> Result<Option<HashSet<String>>, StoreError> {
+    let scopes = ai_gateway_keys::scopes(held.conn(), Some(key)).await?;
+    let Some(Some(ids)) = scopes.get(&key) else {
+        return Ok(None);
+    };
+    let all = providers::refs(held.conn())
+        .await?
+        .into_iter()
+        .map(|(provider, _)| provider);
+    let served = all.filter(|provider| ids.contains(&provider.id));
+    Ok(Some(served.map(|provider| provider.name).collect()))
+}
+
+/// What can be taken and is not there yet, each id once, oldest first; and what never can be.
+pub(crate) fn place<'r>(
+    records: &'r [Arc<InterceptionRecord>],
+    known: &Known,
+    gateway_key: Option<GatewayKeyId>,
+    now: Timestamp,
+) -> (Vec<Placed<'r>>, Vec<(InterceptionId, String)>) {
+    let mut rejected = Vec::new();
+    let mut seen = HashSet::new();
+    let mut placed = Vec::with_capacity(records.len());
+    for record in records.iter().filter(|record| seen.insert(record.id)) {
+        match place_one(record, known, gateway_key, now) {
+            Ok(Some(place)) => placed.push(place),
+            Ok(None) => {}
+            Err(reason) => rejected.push((record.id, reason.to_owned())),
+        }
+    }
+    placed.sort_by_key(|place| (place.times.started_at, place.id));
+    (placed, rejected)
+}
+
+/// `None`: it is on the books already.
+fn place_one<'r>(
+    record: &'r InterceptionRecord,
+    known: &Known,
+    gateway_key: Option<GatewayKeyId>,
+    now: Timestamp,
+) -> Result<Option<Placed<'r>>, &'static str> {
+    let (token, user) = *known.tokens.get(record.token_hash.as_bytes()).ok_or(NO_TOKEN)?;
+    if known
+        .served
+        .as_ref()
+        .is_some_and(|served| !served.contains(&record.provider))
+    {
+        return Err(NOT_SERVED);
+    }
+    let times = believable(record.started_at, record.ended_at, now);
+    let mut id = record.id;
+    let mut stored = known.stored.get(&id);
+    if stored.is_some_and(|stored| stored.gateway_key != gateway_key) {
+        id = made_id(gateway_key, id);
+        stored = known.stored.get(&id);
+    }
+    match stored {
+        None => Ok(Some(Placed {
+            record,
+            id,
+            times,
+            token,
+            user,
+            session: id.as_uuid(),
+            parent: None,
+        })),
+        Some(stored) if stored.is(record, token, times) => Ok(None),
+        Some(_) => Err(OTHER_CONTENT),
+    }
+}
+
+/// Times near the arrival stay as they are; in the place of others stand those of the arrival.
+fn believable(started_at: Timestamp, ended_at: Timestamp, now: Timestamp) -> Times {
+    let (earliest, latest) = (now.minus(BEHIND), now.plus(AHEAD));
+    let fits = |at: Timestamp| (earliest..=latest).contains(&at);
+    let took = ended_at.as_micros().saturating_sub(started_at.as_micros());
+    let took = Duration::from_micros(u64::try_from(took).unwrap_or(0));
+    if fits(started_at) && fits(ended_at) {
+        return Times {
+            started_at,
+            // A clock that was set back in between.
+            ended_at: ended_at.max(started_at),
+            are_replaced: false,
+        };
+    }
+    Times {
+        started_at: now.minus(took.min(LONGEST)),
+        ended_at: now,
+        are_replaced: true,
+    }
+}
+
+/// The id of a record whose own one another gateway key has used. It sorts by the same time.
+fn made_id(gateway_key: Option<GatewayKeyId>, id: InterceptionId) -> InterceptionId {
+    let mut hash = digest::Context::new(&digest::SHA256);
+    hash.update(gateway_key.map_or(Uuid::nil(), |key| key.as_uuid()).as_bytes());
+    hash.update(id.as_uuid().as_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash.finish().as_ref()[..16]);
+    bytes[..6].copy_from_slice(&id.as_uuid().as_bytes()[..6]);
+    let made = uuid::Builder::from_bytes(bytes)
+        .with_variant(uuid::Variant::RFC4122)
+        .with_version(uuid::Version::SortRand);
+    InterceptionId::from_uuid(made.into_uuid())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_times_near_the_arrival_are_believed() {
+        let now = Timestamp::from_micros(1_800_000_000_000_000);
+        let second = Duration::from_secs(1);
+        for (started_at, ended_at) in [
+            (now, now),
+            (now.minus(BEHIND), now.minus(BEHIND)),
+            (now, now.plus(AHEAD)),
+            (now.minus(second), now),
+        ] {
+            let expected = Times {
+                started_at,
+                ended_at,
+                are_replaced: false,
+            };
+            assert_eq!(believable(started_at, ended_at, now), expected);
+        }
+        assert_eq!(
+            believable(now, now.minus(second), now).ended_at,
+            now,
+            "a clock that was set back"
+        );
+        let (first, last) = (Timestamp::from_micros(i64::MIN), Timestamp::from_micros(i64::MAX));
+        for (started_at, ended_at, took) in [
+            (now.minus(BEHIND + second), now.minus(BEHIND), second),
+            (now.plus(AHEAD), now.plus(AHEAD + second), second),
+            (Timestamp::from_micros(-1), Timestamp::from_micros(-1), Duration::ZERO),
+            (last, last, Duration::ZERO),
+            (last, first, Duration::ZERO),
+            (first, last, LONGEST),
+        ] {
+            let expected = Times {
+                started_at: now.minus(took),
+                ended_at: now,
+                are_replaced: true,
+            };
+            assert_eq!(believable(started_at, ended_at, now), expected);
+        }
+    }
+
+    #[test]
+    fn a_made_id_is_of_key_and_id_and_of_the_same_time() {
+        let key = |n: u128| Some(GatewayKeyId::from_uuid(Uuid::from_u128(n)));
+        let id = InterceptionId::from_uuid(Uuid::parse_str("01920000-0000-7000-8000-000000000001").unwrap());
+        let made = [made_id(key(1), id), made_id(key(2), id), made_id(None, id), id];
+        assert_eq!(HashSet::from(made).len(), 4);
+        for made in made {
+            assert_eq!(made.as_uuid().as_bytes()[..6], id.as_uuid().as_bytes()[..6]);
+            assert_eq!(made.as_uuid().get_version_num(), 7);
+        }
+        assert_eq!(made_id(key(1), id), made[0]);
+    }
+}
