@@ -136,6 +136,32 @@ mod tests {
     }
 
     #[test]
+    fn the_messages_that_are_read_name_their_members_once() {
+        for (api, body) in [
+            (
+                Api::AnthropicMessages,
+                r#"{"messages":[{"role":"user","content":"hidden","content":"shown"}]}"#,
+            ),
+            (
+                Api::AnthropicMessages,
+                r#"{"messages":[{"role":"user","content":"a"},{"role":"user","Role":"assistant","content":"b"}]}"#,
+            ),
+            (Api::AnthropicMessages, r#"{"metadata":{"user_id":"a","user_id":"b"}}"#),
+            (
+                Api::OpenAiChatCompletions,
+                r#"{"messages":[{"role":"user","content":"hidden","Content":"shown"}]}"#,
+            ),
+            (
+                Api::OpenAiResponses,
+                r#"{"input":[{"role":"user","content":"hidden","content":"shown"}]}"#,
+            ),
+        ] {
+            let says = refused(api, body).unwrap_or_else(|| panic!("{body}"));
+            assert!(says.contains("send it once"), "{says}");
+        }
+    }
+
+    #[test]
     fn a_mistake_in_the_json_is_told_first() {
         let says = refused(Api::OpenAiResponses, r#"{"model":"a","model":"b""#).unwrap();
         assert!(says.contains("not valid JSON"), "{says}");

@@ -1,7 +1,7 @@
 //! What a Messages request says.
 
 use crate::capture::{joined, name};
-use crate::json::{self, Latest, Raw, members};
+use crate::json::{self, Latest, Raw, members, unique};
 use crate::limits::{ITEMS, PROMPT_BYTES};
 use crate::{MalformedBody, RequestFacts};
 use std::borrow::Cow;
@@ -40,10 +40,11 @@ pub(super) fn read(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
     let request: Request<'_> = json::body(body)?;
     // Clients put messages of the system behind the user's, and the beginning of an answer.
     let last: Message<'_> = (request.messages.newest_first())
-        .map(|message| message.object::<Message<'_>>().unwrap_or_default())
-        .find(|message| message.role.is("user"))
+        .map(unique::object::<Message<'_>>)
+        .find(|message| message.as_ref().map_or(true, |message| message.role.is("user")))
+        .transpose()?
         .unwrap_or_default();
-    let metadata: Metadata<'_> = request.metadata.object().unwrap_or_default();
+    let metadata: Metadata<'_> = unique::object(request.metadata)?;
     let mut texts: Vec<_> = last.content.text().into_iter().collect();
     let mut tool_result = None;
     last.content.for_each(|block| {

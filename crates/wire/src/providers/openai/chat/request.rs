@@ -35,8 +35,12 @@ pub(super) fn read(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
     let request: Request<'_> = json::body(body)?;
     // Clients put messages of the system behind the user's, and the beginning of an answer.
     let last: Message<'_> = (request.messages.newest_first())
-        .map(|message| message.object::<Message<'_>>().unwrap_or_default())
-        .find(|message| message.role.is("user") || message.role.is("tool"))
+        .map(unique::object::<Message<'_>>)
+        .find(|message| {
+            let counts = |message: &Message<'_>| message.role.is("user") || message.role.is("tool");
+            message.as_ref().map_or(true, counts)
+        })
+        .transpose()?
         .unwrap_or_default();
     let options: StreamOptions<'_> = unique::object(request.stream_options)?;
     Ok(RequestFacts {

@@ -1,7 +1,7 @@
 //! What a Responses request says.
 
 use crate::capture::{clipped, joined, name};
-use crate::json::{self, Latest, Raw, members};
+use crate::json::{self, Latest, Raw, members, unique};
 use crate::limits::{ITEMS, PROMPT_BYTES};
 use crate::{MalformedBody, RequestFacts};
 
@@ -32,8 +32,9 @@ pub(super) fn read(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
     let items: Latest<'_> = request.input.latest();
     // Clients put messages of the system and the developer behind the user's.
     let last: Item<'_> = (items.newest_first())
-        .map(|item| item.object::<Item<'_>>().unwrap_or_default())
-        .find(|item| item.is_users() || item.is_output())
+        .map(unique::object::<Item<'_>>)
+        .find(|item| item.as_ref().map_or(true, |item| item.is_users() || item.is_output()))
+        .transpose()?
         .unwrap_or_default();
     Ok(RequestFacts {
         model: request.model.name(),
