@@ -41,6 +41,8 @@ pub(crate) trait ResponseFormat: Send + Sync + std::fmt::Debug {
     fn is_complete(&self) -> bool;
     /// Whether the model is known to have stopped, so that a stream which ends here is whole though its last event is missing.
     fn has_finished(&self) -> bool;
+    /// Bytes of what the model wrote, about, but for events of which something was said to be ignored.
+    fn text_bytes(&self) -> u64;
     /// What was found; `complete` may be left false for blocking answers.
     fn facts(self: Box<Self>) -> ResponseFacts;
 }

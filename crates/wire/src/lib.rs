@@ -16,6 +16,7 @@
 mod capture;
 pub mod client;
 pub mod error;
+pub mod estimate;
 mod format;
 #[cfg(fuzzing)]
 pub mod fuzzing;

@@ -3,7 +3,7 @@
 //! Builds by cargo-fuzz have small limits, so that small inputs get past them.
 
 /// Largest event of a stream that is read, in bytes; a larger one is skipped.
-pub const EVENT_BYTES: usize = limit(8 * 1024 * 1024, 1024);
+pub const EVENT_BYTES: usize = limit(16 * 1024 * 1024, 1024);
 
 /// Bytes kept of an event that says nothing, to know others like it by; such events are far smaller.
 pub const STENCIL_BYTES: usize = limit(4 * 1024, 256);

@@ -1,6 +1,6 @@
 //! What a request says, before it goes upstream.
 
-use crate::providers;
+use crate::{estimate, providers};
 use lychgate_types::provider::{Api, WireFamily};
 
 /// What is recorded of a request's body.
@@ -18,6 +18,8 @@ pub struct RequestFacts {
     pub body_session_id: Option<String>,
     /// The client itself asked for usage in the stream (Chat Completions).
     pub usage_requested: bool,
+    /// Bytes of text that the model is given, about; a file counts as a few thousand.
+    pub text_bytes: u64,
 }
 
 /// The body is not a JSON object, or not one that all servers read alike.
@@ -56,7 +58,9 @@ impl From<serde_json::Error> for MalformedBody {
 /// # Errors
 /// What is not a JSON object at all, and what repeats a member that is read.
 pub fn read_request(api: Api, body: &[u8]) -> Result<RequestFacts, MalformedBody> {
-    providers::api(api).read_request(behind_mark(api, body))
+    let mut facts = providers::api(api).read_request(behind_mark(api, body))?;
+    facts.text_bytes = estimate::text_bytes(body);
+    Ok(facts)
 }
 
 /// The UTF-8 byte order mark that some clients on Windows begin with.

@@ -35,6 +35,8 @@ pub struct ResponseFacts {
     pub error: Option<ErrorFacts>,
     /// The stream's last event was seen, or the whole JSON was parsed.
     pub complete: bool,
+    /// Bytes of what the model wrote, about, whatever of it is recorded.
+    pub text_bytes: u64,
 }
 
 /// A provider's error.
@@ -114,6 +116,11 @@ impl ResponseReader {
         self.format.is_complete()
     }
 
+    /// Whether the model is known to have stopped, though the stream's last event may be missing.
+    pub fn has_finished(&self) -> bool {
+        self.format.has_finished()
+    }
+
     /// Whether the bytes so far end inside an event of a stream, so that an event of our own needs a blank line before it.
     pub fn is_inside_event(&self) -> bool {
         matches!(&self.source, Source::Stream(splitter) if splitter.is_inside_event())
@@ -121,10 +128,13 @@ impl ResponseReader {
 
     /// The facts, when the body has ended or was given up. `status` is the provider's HTTP status.
     pub fn finish(mut self, status: u16) -> ResponseFacts {
-        let mut parsed = false;
+        let (mut parsed, mut text_bytes) = (false, 0);
         match self.source {
             Source::Unknown { .. } => {}
-            Source::Stream(mut splitter) => splitter.finish(|event| read_event(&mut *self.format, event)),
+            Source::Stream(mut splitter) => {
+                splitter.finish(|event| read_event(&mut *self.format, event));
+                text_bytes = splitter.text_bytes();
+            }
             Source::Body(body) => match body.whole() {
                 Ok(body) => {
                     parsed = self.format.body(&body)
@@ -139,7 +149,9 @@ impl ResponseReader {
             },
         }
         let complete = parsed || self.format.has_finished();
+        text_bytes += self.format.text_bytes();
         let mut facts = self.format.facts();
+        facts.text_bytes = text_bytes;
         facts.complete = complete;
         if status >= 400 && facts.error.is_none() {
             facts.error = Some(ErrorFacts {
@@ -167,11 +179,13 @@ fn read_event(format: &mut dyn ResponseFormat, event: &Event<'_>) -> Ignored {
     if let Some(ignored) = format.event(event) {
         return ignored;
     }
-    if let Some(repaired) = json::repair(&event.data) {
-        format.event(&Event {
-            name: event.name,
-            data: repaired.into(),
-        });
-    }
-    Ignored::Nothing
+    let Some(repaired) = json::repair(&event.data) else {
+        return Ignored::Nothing;
+    };
+    let ignored = format.event(&Event {
+        name: event.name,
+        data: repaired.into(),
+    });
+    // Its like may be JSON, or no more than almost.
+    Ignored::Said(ignored.map_or(0, |ignored| ignored.text_bytes(&event.data)))
 }

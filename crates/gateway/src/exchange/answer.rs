@@ -49,7 +49,7 @@ pub(crate) fn answer(
             return Answered::Refused(refusal, family, recorder.close(ending));
         }
     };
-    let filter = filter.filter(|_| kind.is_event_stream && kind.is_plain);
+    let filter = filter.filter(|_| kind.may_be_stream && kind.is_plain());
     let length = match filter {
         None => AnswerBody::Unchanged,
         Some(_) => AnswerBody::Changed,

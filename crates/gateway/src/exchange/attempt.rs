@@ -100,7 +100,7 @@ impl PendingAttempt {
     }
 
     fn says(&self, status: StatusCode, kind: BodyKind, first: Option<&Bytes>) -> Says {
-        let (Some(api), Some(first), true) = (self.recorder.api(), first, kind.is_plain) else {
+        let (Some(api), Some(first), true) = (self.recorder.api(), first, kind.is_plain()) else {
             return Says::Nothing;
         };
         if may_tell_of_credit(status) {

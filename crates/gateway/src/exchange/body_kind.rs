@@ -1,33 +1,40 @@
 //! What the head of an answer says about the body behind it.
 
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use crate::exchange::content_coding::Coding;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BodyKind {
     /// A stream of server-sent events, into which an error event can be put.
     pub(crate) is_event_stream: bool,
-    /// Not compressed: it can be read as it is.
-    pub(crate) is_plain: bool,
+    /// A stream, or what may turn out to be one under another name: an answer without a length of its own.
+    pub(crate) may_be_stream: bool,
+    /// How it is compressed.
+    pub(crate) coding: Coding,
     /// An answer with this head has to have a body.
     pub(crate) is_due: bool,
 }
 
 impl BodyKind {
+    /// Not compressed: it can be read as it is, and something can be put into it or taken out.
+    pub(crate) fn is_plain(self) -> bool {
+        self.coding == Coding::Plain
+    }
+
     pub(crate) fn of(status: StatusCode, headers: &HeaderMap) -> Self {
         Self {
             is_event_stream: is_event_stream(headers),
-            is_plain: is_plain(headers),
+            may_be_stream: is_event_stream(headers) || (status.is_success() && !headers.contains_key(CONTENT_LENGTH)),
+            coding: Coding::of(headers),
             is_due: is_due(status, headers),
         }
     }
 }
 
-/// Whether a body, of a request or of an answer, can be read as it is.
+/// Whether a request's body can be read as it is.
 pub(crate) fn is_plain(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_ENCODING)
-        .is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    Coding::of(headers) == Coding::Plain
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {
@@ -47,6 +54,7 @@ fn is_due(status: StatusCode, headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::header::CONTENT_ENCODING;
     use http::{HeaderName, HeaderValue};
 
     fn kind(status: u16, pairs: &[(HeaderName, &'static str)]) -> BodyKind {
@@ -76,13 +84,19 @@ mod tests {
         for (headers, plain, stream) in [
             (vec![], true, false),
             (vec![(CONTENT_ENCODING, "Identity")], true, false),
+            (vec![(CONTENT_ENCODING, " none")], true, false),
             (vec![(CONTENT_ENCODING, "gzip")], false, false),
+            (
+                vec![(CONTENT_ENCODING, "br"), (CONTENT_TYPE, "text/event-stream")],
+                false,
+                true,
+            ),
             (vec![(CONTENT_TYPE, "text/event-stream")], true, true),
             (vec![(CONTENT_TYPE, "Text/Event-Stream; charset=utf-8")], true, true),
             (vec![(CONTENT_TYPE, "text/event")], true, false),
         ] {
             let kind = kind(200, &headers);
-            assert_eq!((kind.is_plain, kind.is_event_stream), (plain, stream), "{headers:?}");
+            assert_eq!((kind.is_plain(), kind.is_event_stream), (plain, stream), "{headers:?}");
         }
     }
 }

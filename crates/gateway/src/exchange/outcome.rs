@@ -11,6 +11,8 @@ use lychgate_wire::{ErrorFacts, ResponseFacts};
 pub(crate) enum Ending {
     /// The provider's answer ended properly.
     Complete,
+    /// The model had stopped; behind that the connection broke or went silent, which is no part of the answer.
+    Finished,
     /// The connection broke within the provider's answer.
     Cut,
     /// The provider's answer ended properly, before its first byte.
@@ -54,7 +56,7 @@ pub(crate) fn classify(record: &InterceptionRecord, ending: Ending, facts: Optio
             StatusCode::BAD_GATEWAY,
             "the provider's answer ended before its last event".into(),
         ),
-        (Ending::Complete, None) => (Outcome::Completed, None, None),
+        (Ending::Complete | Ending::Finished, None) => (Outcome::Completed, None, None),
     }
 }
 
@@ -94,6 +96,7 @@ mod tests {
                 Outcome::Failed,
                 Some("overloaded_error"),
             ),
+            (Ending::Finished, Some(&complete), Outcome::Completed, None),
             (Ending::Cut, Some(&partial), Outcome::Failed, Some("api_error")),
             (Ending::Stalled, Some(&partial), Outcome::Failed, Some("timeout_error")),
             (Ending::ClientLeft, Some(&complete), Outcome::ClientAborted, None),

@@ -6,6 +6,7 @@
 
 use crate::counts::ProviderCounts;
 use crate::exchange::body_kind::BodyKind;
+use crate::exchange::content_coding::Decoding;
 use crate::exchange::outcome::{Ending, classify};
 use crate::routing::provider::Provider;
 use crate::shared::{InFlightGuard, Shared};
@@ -17,6 +18,7 @@ use lychgate_types::interception::{CredentialKind, InterceptionRecord, Outcome, 
 use lychgate_types::provider::{Api, ProviderType, WireFamily};
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{InterceptionId, Timestamp};
+use lychgate_wire::estimate::tokens;
 use lychgate_wire::{ReaderOptions, RequestFacts, ResponseReader};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -61,7 +63,10 @@ pub(crate) struct Recorder(Option<Box<Open>>);
 #[derive(Debug)]
 struct Open {
     record: InterceptionRecord,
-    reader: Option<ResponseReader>,
+    /// `None` before the head, and once the answer turned out to be unreadable.
+    reader: Option<Decoding>,
+    /// Bytes of text in the request.
+    asked_bytes: u64,
     arrival: Instant,
     waited: Duration,
     capture_content: bool,
@@ -124,6 +129,7 @@ impl Recorder {
         Self(Some(Box::new(Open {
             record,
             reader: None,
+            asked_bytes: facts.text_bytes,
             arrival: arrival.at,
             waited,
             capture_content,
@@ -165,13 +171,11 @@ impl Recorder {
             .find_map(|name| headers.get(name))
             .and_then(|value| value.to_str().ok())
             .map(|id| cut(id, NAME_BYTES).to_owned());
-        // An answer that is compressed although nobody asked for it is relayed all the same, unread.
-        if body.is_plain {
-            let options = ReaderOptions {
-                capture_content: open.capture_content,
-            };
-            open.reader = Some(ResponseReader::new(open.record.api, body.is_event_stream, options));
-        }
+        let options = ReaderOptions {
+            capture_content: open.capture_content,
+        };
+        let reader = ResponseReader::new(open.record.api, body.is_event_stream, options);
+        open.reader = Decoding::new(body.coding, reader);
     }
 
     /// Bytes of the answer's body were relayed.
@@ -186,7 +190,7 @@ impl Recorder {
         }
         if let Some(reader) = &mut open.reader {
             // Reading must never break the relay, not even by a panic.
-            if catch_unwind(AssertUnwindSafe(|| reader.push(bytes))).is_err() {
+            if !matches!(catch_unwind(AssertUnwindSafe(|| reader.push(bytes))), Ok(Ok(()))) {
                 open.reader = None;
             }
         }
@@ -195,6 +199,11 @@ impl Recorder {
     /// Whether the stream's last event has been relayed, so that a client that disconnects now has all it wanted.
     pub(crate) fn has_last_event(&self) -> bool {
         self.reader().is_some_and(ResponseReader::is_complete)
+    }
+
+    /// Whether the model is known to have stopped, so that what is missing of the stream says nothing of the answer.
+    pub(crate) fn has_finished(&self) -> bool {
+        self.reader().is_some_and(ResponseReader::has_finished)
     }
 
     /// Whether the stream stopped within an event.
@@ -236,7 +245,7 @@ impl Recorder {
     }
 
     fn reader(&self) -> Option<&ResponseReader> {
-        self.0.as_ref()?.reader.as_ref()
+        self.0.as_ref()?.reader.as_ref()?.reader()
     }
 
     fn end(&mut self, ending: Ending) -> Option<Hold> {
@@ -255,6 +264,7 @@ impl Open {
         let Self {
             mut record,
             reader,
+            asked_bytes,
             arrival,
             slot,
             guard,
@@ -263,13 +273,14 @@ impl Open {
         } = *self;
         let counts = counts?;
         let status = record.upstream_status;
-        let facts = reader.map(|reader| {
+        let facts = reader.and_then(Decoding::into_reader).map(|reader| {
             catch_unwind(AssertUnwindSafe(|| reader.finish(status.unwrap_or_default()))).unwrap_or_default()
         });
         let good = status.is_some_and(|status| (200..300).contains(&status));
         record.ended_at = guard.shared().ambient.now();
         // An answer that began, or that a client requested and did not wait for, has a cost, even if no usage was reported.
         let has_cost = good || (status.is_none() && matches!(ending, Ending::ClientLeft));
+        let ended_whole = matches!(ending, Ending::Complete);
         (record.outcome, record.error_type, record.error_message) = classify(&record, ending, facts.as_ref());
         let facts = facts.unwrap_or_default();
         record.stop_reason = facts.stop_reason;
@@ -278,7 +289,7 @@ impl Open {
         }
         record.tool_usages = facts.tool_usages;
         record.model_thoughts = facts.model_thoughts;
-        let estimate = TokenUsage {
+        let unknown = TokenUsage {
             provider_response_id: facts.provider_response_id,
             estimated: true,
             ..TokenUsage::default()
@@ -288,11 +299,30 @@ impl Open {
         }
         record.token_usages = facts.usages;
         if record.token_usages.is_empty() && has_cost {
-            record.token_usages.push(estimate);
+            record.token_usages.push(unknown);
+        }
+        // Of an answer that came whole, what its provider does not tell is not guessed.
+        if !(ended_whole && facts.complete) {
+            let model = record.served_model.as_deref().unwrap_or(&record.model);
+            for usage in record.token_usages.iter_mut().filter(|usage| usage.estimated) {
+                estimate(usage, model, asked_bytes, facts.text_bytes);
+            }
         }
         counts.complete(&record, arrival.elapsed());
         slot.fill(record)
     }
+}
+
+/// Puts estimates where a count never came. Counts that came are no less than was used at that time.
+fn estimate(usage: &mut TokenUsage, model: &str, asked_bytes: u64, told_bytes: u64) {
+    let cached = usage
+        .cache_read_input_tokens
+        .saturating_add(usage.cache_write_input_tokens)
+        .saturating_add(usage.cache_write_1h_input_tokens);
+    if usage.input_tokens == 0 && cached == 0 {
+        usage.input_tokens = tokens(model, asked_bytes);
+    }
+    usage.output_tokens = usage.output_tokens.max(tokens(model, told_bytes));
 }
 
 fn user_agent(headers: &HeaderMap) -> String {

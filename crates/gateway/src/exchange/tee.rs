@@ -39,7 +39,7 @@ impl Watch<Joined<Peeked<Answer>>> for Tee {
 
     fn complete(self) -> Last {
         // Nothing can be put into a compressed body.
-        if self.kind.is_due && self.kind.is_plain && !self.recorder.has_data() {
+        if self.kind.is_due && self.kind.is_plain() && !self.recorder.has_data() {
             return self.empty();
         }
         let rest = held(self.filter);
@@ -47,6 +47,14 @@ impl Watch<Joined<Peeked<Answer>>> for Tee {
     }
 
     fn failed(self, failure: &Failure) -> LastWords {
+        // What an API does with its connection behind the end of its answer is no part of the answer.
+        if self.recorder.has_finished() {
+            let last = Last::new(held(self.filter), self.recorder.close(Ending::Finished));
+            return match failure {
+                Failure::Idle | Failure::Late => LastWords::End(last),
+                Failure::Cut(_) | Failure::Held(_) => LastWords::Failure(last),
+            };
+        }
         self.report(match failure {
             Failure::Idle => AttemptEnd::BodyStalled,
             Failure::Late => AttemptEnd::BodyTooLong,
@@ -54,7 +62,7 @@ impl Watch<Joined<Peeked<Answer>>> for Tee {
         });
         let rest = held(self.filter);
         match (failure, self.recorder.api()) {
-            (Failure::Idle | Failure::Late, Some(api)) if self.kind.is_event_stream => {
+            (Failure::Idle | Failure::Late, Some(api)) if self.kind.is_event_stream && self.kind.is_plain() => {
                 let event = stream_event(api, 504, STALLED);
                 let gap = if self.recorder.is_inside_event() { "\n\n" } else { "" };
                 let mut last = BytesMut::with_capacity(rest.len() + gap.len() + event.len());

@@ -73,6 +73,50 @@ async fn beyond_the_drain_limits_usage_is_estimated() {
 }
 
 #[tokio::test]
+async fn what_was_relayed_of_an_answer_without_an_end_is_estimated() {
+    // 2,040 and 1,020 tokens to `o200k_base`, OpenAI's newest public tokenizer.
+    const SENTENCES: &str = "The gateway keeps a record of every request that it relays, and hands the record to the control plane when the answer has ended. If the control plane can't be reached, the record stays on the replica's disk, sealed, until somebody takes it.";
+    const TOKENS: i64 = 51;
+    for (path, family) in [
+        ("/ai/openai/v1/chat/completions", "chat"),
+        ("/ai/openai/v1/responses", "responses"),
+    ] {
+        let world = World::with_options(|options| options.drain_limits.time = Duration::from_millis(50)).await;
+        let asked = SENTENCES.repeat(40);
+        let request =
+            format!(r#"{{"model":"gpt-5","stream":true,"messages":[{{"role":"user","content":"{asked}"}}]}}"#);
+        let mut client = world.post(path, request.as_bytes()).await;
+        let mut exchange = world.provider.next().await;
+        exchange.stream().await;
+        let mut length = 0;
+        for (at, piece) in SENTENCES.repeat(20).as_bytes().chunks(5).enumerate() {
+            let piece = std::str::from_utf8(piece).unwrap();
+            let noise = "x".repeat(at % 12);
+            let event = match family {
+                "chat" => format!(
+                    "data: {{\"id\":\"c\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{piece}\"}}}}],\"obfuscation\":\"{noise}\"}}\n\n"
+                ),
+                _ => format!(
+                    "event: response.output_text.delta\ndata: {{\"type\":\"response.output_text.delta\",\"sequence_number\":{at},\"delta\":\"{piece}\",\"obfuscation\":\"{noise}\"}}\n\n"
+                ),
+            };
+            exchange.chunk(event.as_bytes()).await;
+            length += event.len();
+        }
+        client.head().await;
+        client.at_least(length).await;
+        drop(client);
+        let record = world.control.one_record().await;
+        let usage = &record.token_usages[0];
+        assert!(usage.estimated);
+        for (found, real) in [(usage.input_tokens, 40 * TOKENS), (usage.output_tokens, 20 * TOKENS)] {
+            // One text alone may be further off than texts are in the mean.
+            assert!((found - real).abs() * 100 <= real * 20, "{found} for {real}, {family}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn before_the_head_the_answer_is_still_awaited() {
     let world = World::new().await;
     let client = world.post("/ai/anthropic/v1/messages", br#"{"model":"m"}"#).await;

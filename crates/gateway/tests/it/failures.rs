@@ -162,6 +162,27 @@ async fn a_stream_that_stalls_ends_with_an_error_event_in_the_providers_format()
 }
 
 #[tokio::test]
+async fn silence_or_a_cut_behind_the_end_of_an_answer_changes_nothing() {
+    let stream = b"data: {\"id\":\"c1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\ndata: {\"id\":\"c1\",\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1},\"citations\":[1]}\n\n";
+    for last in [&b"data: [DONE]\n\n"[..], b""] {
+        let world = World::with_policy(|policy| policy.timeouts.idle_ms = 50).await;
+        let body = br#"{"model":"m","stream":true}"#;
+        let mut client = world.post("/ai/openai/v1/chat/completions", body).await;
+        let mut exchange = world.provider.next().await;
+        exchange.stream().await;
+        exchange.chunk(&[stream, last].concat()).await;
+        assert_eq!(client.answer().await.1, [stream, last].concat());
+        let record = world.control.one_record().await;
+        assert_eq!((record.outcome.as_str(), &record.error_type), ("completed", &None));
+        let usage = &record.token_usages[0];
+        assert_eq!(
+            (usage.input_tokens, usage.output_tokens, usage.estimated),
+            (3, 1, false)
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_blocking_answer_that_stalls_is_cut_off() {
     let world = World::with_policy(|policy| policy.timeouts.idle_ms = 50).await;
     let mut client = world.post("/ai/anthropic/v1/messages", br#"{"model":"m"}"#).await;

@@ -131,8 +131,8 @@ impl Stream {
             "upstream_status": 200,
             "error_type": null,
             "id": if read == 0 { "" } else { ID },
-            "input_tokens": input,
-            "output_tokens": output,
+            "input_tokens": is_final.then_some(input),
+            "output_tokens": is_final.then_some(output),
             "estimated": !is_final,
             "stop_reason": all.then_some("tool_use"),
             "tools": if all { json!([["call-1", "now", r#"{"a":1}"#]]) } else { Value::Null },
@@ -145,6 +145,15 @@ fn facts(record: &Value, all: bool) -> Value {
     let usages = record["token_usages"].as_array().unwrap();
     assert_eq!(usages.len(), 1, "{record:#}");
     let usage = &usages[0];
+    // Estimates are of the few words that went either way.
+    let told = |count: &str| {
+        let is_estimate = usage["estimated"] == true;
+        assert!(
+            !is_estimate || (0..=25).contains(&usage[count].as_i64().unwrap()),
+            "{record:#}"
+        );
+        if is_estimate { Value::Null } else { usage[count].clone() }
+    };
     let tools: Value = record["tool_usages"]
         .as_array()
         .unwrap()
@@ -156,8 +165,8 @@ fn facts(record: &Value, all: bool) -> Value {
         "upstream_status": record["upstream_status"],
         "error_type": record["error_type"],
         "id": usage["provider_response_id"],
-        "input_tokens": usage["input_tokens"],
-        "output_tokens": usage["output_tokens"],
+        "input_tokens": told("input_tokens"),
+        "output_tokens": told("output_tokens"),
         "estimated": usage["estimated"],
         "stop_reason": if all { record["stop_reason"].clone() } else { Value::Null },
         "tools": if all { tools } else { Value::Null },

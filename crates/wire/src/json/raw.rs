@@ -1,6 +1,7 @@
 //! A JSON value as its own text, read as what it is wanted to be.
 
 use super::{Key, Latest, Members, object};
+use crate::estimate::decoded_length;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -70,6 +71,12 @@ impl<'de> Raw<'de> {
     /// The value read as a count, which some servers write as text.
     pub(crate) fn count(self) -> Option<i64> {
         self.integer().or_else(|| self.text()?.trim().parse().ok())
+    }
+
+    /// Length of the text in UTF-8, about; 0 for what is no text.
+    pub(crate) fn length(self) -> u64 {
+        let inside = self.json().strip_prefix('"').and_then(|json| json.strip_suffix('"'));
+        inside.map_or(0, |inside| decoded_length(inside.as_bytes()))
     }
 
     /// Whether the value is `true`.

@@ -13,6 +13,8 @@ pub(crate) struct Splitter {
     started: bool,
     /// Of the last event that was handed on and said nothing.
     stencil: Option<Stencil>,
+    /// Of the model's text, in events that said nothing else.
+    text_bytes: u64,
 }
 
 impl Splitter {
@@ -51,6 +53,11 @@ impl Splitter {
         self.emit_carry(&mut on_event);
     }
 
+    /// Bytes of the model's text in the events that say nothing else.
+    pub(crate) fn text_bytes(&self) -> u64 {
+        self.text_bytes
+    }
+
     /// Whether the bytes so far end inside an event.
     pub(crate) fn is_inside_event(&self) -> bool {
         self.skipping || self.carry.iter().any(|byte| !matches!(byte, b'\r' | b'\n'))
@@ -80,8 +87,10 @@ impl Splitter {
             return;
         }
         let mut carry = std::mem::take(&mut self.carry);
-        if self.fits(&carry) != Some(carry.len()) {
-            self.emit(&carry, on_event);
+        let fit = self.stencil.as_ref().and_then(|stencil| stencil.fits_and_says(&carry));
+        match fit.filter(|(length, _)| *length == carry.len()) {
+            Some((_, said)) => self.text_bytes += said,
+            None => self.emit(&carry, on_event),
         }
         // One large event must not cost its memory for the rest of the stream.
         if carry.capacity() <= 64 * 1024 {
@@ -98,11 +107,14 @@ impl Splitter {
         };
         if let Some(event) = parse(raw) {
             let ignored = on_event(&event);
+            self.text_bytes += ignored.text_bytes(&event.data);
             self.stencil = Stencil::new(raw, &event, ignored).or(self.stencil.take());
         }
     }
 
-    fn fits(&self, bytes: &[u8]) -> Option<usize> {
-        self.stencil.as_ref()?.fits(bytes)
+    fn fits(&mut self, bytes: &[u8]) -> Option<usize> {
+        let (length, said) = self.stencil.as_ref()?.fits_and_says(bytes)?;
+        self.text_bytes += said;
+        Some(length)
     }
 }

@@ -4,11 +4,11 @@
 //! read in full and is known to say nothing, [`Stencil`] keeps its bytes with windows where the text stood. Whatever fits the
 //! stencil says as little, and one comparison finds that and the event's end.
 
+use crate::estimate::{decoded_length, string_length};
 use crate::limits::STENCIL_BYTES;
 use crate::sse::Event;
 use memchr::{memchr2, memmem};
 use std::borrow::Cow;
-use std::iter;
 use std::ops::Range;
 
 /// What of an event that says nothing could be otherwise, and it would still say nothing.
@@ -16,9 +16,11 @@ use std::ops::Range;
 pub(crate) enum Ignored {
     /// That is not known, or the event does say something.
     Nothing,
-    /// All of its data after so many bytes.
-    After(usize),
-    /// The text of the members with these names, wherever in its data they are. The data is well-formed.
+    /// That is not known; but so many bytes of the model's text are in it.
+    Said(u64),
+    /// All of its data after so many bytes; the member of this name that is there is the model's text.
+    After(usize, &'static str),
+    /// The text of the members with these names, wherever in its data they are: first the model's. The data is well-formed.
     Texts(&'static [&'static str]),
 }
 
@@ -33,10 +35,26 @@ pub(crate) struct Stencil {
 
 #[derive(Debug, Clone, Copy)]
 enum Window {
-    /// The rest of a line.
-    Line,
-    /// The inside of a JSON string.
-    Text,
+    /// The rest of a line, in which the member of this name is the model's text.
+    Line(&'static str),
+    /// The inside of a JSON string; whether it is the model's text.
+    Text(bool),
+}
+
+impl Ignored {
+    /// Bytes of the model's text in the data of the event of which this was said.
+    pub(crate) fn text_bytes(self, data: &[u8]) -> u64 {
+        match self {
+            Self::Nothing => 0,
+            Self::Said(bytes) => bytes,
+            Self::After(length, member) => member_bytes(member, data.get(length..).unwrap_or_default()),
+            Self::Texts(members) => members.first().map_or(0, |member| member_bytes(member, data)),
+        }
+    }
+}
+
+fn member_bytes(member: &str, data: &[u8]) -> u64 {
+    text_of(member, data).map_or(0, |place| decoded_length(&data[place]))
 }
 
 impl Stencil {
@@ -46,25 +64,25 @@ impl Stencil {
         let (true, Cow::Borrowed(data)) = (raw.ends_with(b"\n\n"), &event.data) else {
             return None;
         };
-        let (window, mut places): (_, Vec<_>) = match ignored {
-            Ignored::Nothing => return None,
-            Ignored::After(length) => (Window::Line, iter::once(length..data.len()).collect()),
+        let mut places: Vec<_> = match ignored {
+            Ignored::Nothing | Ignored::Said(_) => return None,
+            Ignored::After(length, member) => vec![(length..data.len(), Window::Line(member))],
             Ignored::Texts(members) => {
-                let places = members.iter().filter_map(|member| text_of(member, data));
-                (Window::Text, places.collect())
+                let place = |(at, member): (usize, &&str)| Some((text_of(member, data)?, Window::Text(at == 0)));
+                members.iter().enumerate().filter_map(place).collect()
             }
         };
         if places.is_empty() {
             return None;
         }
-        places.sort_unstable_by_key(|place| place.start);
+        places.sort_unstable_by_key(|(place, _)| place.start);
         let data_at = (data.as_ptr() as usize).checked_sub(raw.as_ptr() as usize)?;
         let mut stencil = Self {
             fixed: Vec::with_capacity(raw.len()),
             windows: Vec::with_capacity(places.len()),
         };
         let mut at = 0;
-        for place in places {
+        for (place, window) in places {
             stencil.fixed.extend_from_slice(raw.get(at..data_at + place.start)?);
             stencil.windows.push((stencil.fixed.len(), window));
             at = data_at + place.end;
@@ -75,11 +93,27 @@ impl Stencil {
 
     /// Length of the event at the start of `bytes`, if it is whole and fits.
     pub(crate) fn fits(&self, bytes: &[u8]) -> Option<usize> {
+        self.fits_with(bytes, |_, _| {})
+    }
+
+    /// The same, and how many bytes of the model's text are in it.
+    pub(crate) fn fits_and_says(&self, bytes: &[u8]) -> Option<(usize, u64)> {
+        let mut said = 0;
+        let length = self.fits_with(bytes, |window, inside| match window {
+            Window::Line(member) => said += member_bytes(member, inside),
+            Window::Text(true) => said += decoded_length(inside),
+            Window::Text(false) => {}
+        })?;
+        Some((length, said))
+    }
+
+    fn fits_with(&self, bytes: &[u8], mut inside: impl FnMut(Window, &[u8])) -> Option<usize> {
         let (mut rest, mut from) = (bytes, 0);
         for (until, window) in &self.windows {
             rest = rest.strip_prefix(&self.fixed[from..*until])?;
-            rest = &rest[window.length(rest)?..];
-            from = *until;
+            let (within, behind) = rest.split_at(window.length(rest)?);
+            inside(*window, within);
+            (rest, from) = (behind, *until);
         }
         rest = rest.strip_prefix(&self.fixed[from..])?;
         Some(bytes.len() - rest.len())
@@ -98,24 +132,12 @@ impl Window {
     /// How much of the start of `bytes` stands in the window. Never a line end: the lines of what fits are the stencil's own.
     fn length(self, bytes: &[u8]) -> Option<usize> {
         match self {
-            Self::Line => memchr2(b'\n', b'\r', bytes),
-            Self::Text => {
-                let length = text_length(bytes)?;
+            Self::Line(_) => memchr2(b'\n', b'\r', bytes),
+            Self::Text(_) => {
+                let length = string_length(bytes)?;
                 memchr2(b'\n', b'\r', &bytes[..length]).is_none().then_some(length)
             }
         }
-    }
-}
-
-/// How much of the start of `bytes` is before the quote that ends a JSON string.
-fn text_length(bytes: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        at += memchr2(b'"', b'\\', bytes.get(at..)?)?;
-        if bytes[at] == b'"' {
-            return Some(at);
-        }
-        at += 2;
     }
 }
 
@@ -132,7 +154,7 @@ fn text_of(member: &str, data: &[u8]) -> Option<Range<usize>> {
         let value = data[at + member.len()..].strip_prefix(b"\"")?.trim_ascii_start();
         let text = value.strip_prefix(b":")?.trim_ascii_start().strip_prefix(b"\"")?;
         let start = data.len() - text.len();
-        Some(start..start + Window::Text.length(text)?)
+        Some(start..start + Window::Text(false).length(text)?)
     })
 }
 
@@ -181,7 +203,7 @@ mod tests {
 
     #[test]
     fn the_rest_of_a_line_may_be_anything() {
-        let stencil = stencil("event: e\ndata: abc\nid: 7\n\n", Ignored::After(1)).unwrap();
+        let stencil = stencil("event: e\ndata: abc\nid: 7\n\n", Ignored::After(1, "")).unwrap();
         for (event, fits) in [
             ("event: e\ndata: a\nid: 7\n\n", true),
             ("event: e\ndata: a: \"x\nid: 7\n\n", true),
@@ -223,5 +245,6 @@ mod tests {
             });
         }
         assert_eq!(seen, ["{\"t\":\"a\"}", "e"]);
+        assert_eq!(splitter.text_bytes(), 4, "of what was passed over, too");
     }
 }

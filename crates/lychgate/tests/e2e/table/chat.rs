@@ -137,13 +137,13 @@ fn ends() -> Vec<Row> {
     vec![
         stream("an error event in the stream", &[HELLO, TEXT, error]).records(json!({
             "outcome": "failed", "stop_reason": null, "error_type": "server_error", "error_message": "It broke",
-            "usage": {"provider_response_id": "chatcmpl-1", "estimated": true},
+            "usage": {"provider_response_id": "chatcmpl-1", "input_tokens": 2, "output_tokens": 3, "estimated": true},
         })),
         stream("a 200 that ends without its last event, after the model has stopped", &[HELLO, TEXT, STOP])
             .records(json!({"usage": {"provider_response_id": "chatcmpl-1", "estimated": true}})),
         stream("a 200 that ends before its last event", &[HELLO, TEXT]).records(json!({
             "outcome": "failed", "stop_reason": null, "error_type": "server_error", "error_message": "the provider's answer ended before its last event",
-            "usage": {"provider_response_id": "chatcmpl-1", "estimated": true},
+            "usage": {"provider_response_id": "chatcmpl-1", "input_tokens": 2, "output_tokens": 3, "estimated": true},
         })),
         stream("events that are not JSON, or odd", &[HELLO, r#"{"choices":[{"delta""#, "null", r#"{"choices":[3,{"delta":[]}]}"#, TEXT, STOP, USAGE, DONE]),
     ]

@@ -181,11 +181,11 @@ fn ends() -> Vec<Row> {
         stream("an error event in the stream", &[&[START], &TEXT, &[error]])
             .records(estimated.clone())
             .records(json!({"error_type": "overloaded_error", "error_message": "Overloaded"}))
-            .records(usage(&json!({"input_tokens": 25, "output_tokens": 1, "estimated": true}))),
+            .records(usage(&json!({"input_tokens": 25, "output_tokens": 4, "estimated": true}))),
         stream("a 200 that ends before its last event", &[&[START], &TEXT])
             .records(estimated)
             .records(json!({"error_type": "api_error", "error_message": "the provider's answer ended before its last event"}))
-            .records(usage(&json!({"input_tokens": 25, "output_tokens": 1, "estimated": true}))),
+            .records(usage(&json!({"input_tokens": 25, "output_tokens": 4, "estimated": true}))),
         stream(
             "events that are not JSON, or that nobody knows",
             &[

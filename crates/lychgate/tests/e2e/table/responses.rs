@@ -157,7 +157,7 @@ fn prompts_and_threads() -> Vec<Row> {
 fn ends() -> Vec<Row> {
     let error =
         r#"{"type":"error","sequence_number":3,"code":"rate_limit_exceeded","message":"Slow down","param":null}"#;
-    let estimated = json!({"outcome": "failed", "stop_reason": null, "usage": {"provider_response_id": "resp_1", "estimated": true}});
+    let estimated = json!({"outcome": "failed", "stop_reason": null, "usage": {"provider_response_id": "resp_1", "input_tokens": 2, "output_tokens": 3, "estimated": true}});
     let begun = [&[CREATED], &TEXT[..]].concat();
     vec![
         Row::stream(Responses, "an error event in the stream", &[&begun[..], &[error]].concat())

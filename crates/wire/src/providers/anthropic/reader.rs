@@ -3,6 +3,7 @@
 use super::error;
 use super::usage::Usage;
 use crate::capture::{Capture, Captured, name};
+use crate::estimate;
 use crate::format::ResponseFormat;
 use crate::json::counters::Counters;
 use crate::json::{self, Object, Raw, members};
@@ -50,6 +51,7 @@ members! {
 members! {
     struct Delta<'de> {
         kind: Raw<'de> = b"type",
+        text: Raw<'de> = b"text",
         partial_json: Raw<'de> = b"partial_json",
         thinking: Raw<'de> = b"thinking",
         stop_reason: Raw<'de> = b"stop_reason",
@@ -73,6 +75,7 @@ pub(super) struct Reader {
     blocks: Vec<(Option<i64>, Kept)>,
     error: Option<ErrorFacts>,
     stopped: bool,
+    text_bytes: u64,
 }
 
 #[derive(Debug)]
@@ -99,6 +102,7 @@ impl Reader {
             blocks: Vec::new(),
             error: None,
             stopped: false,
+            text_bytes: 0,
         }
     }
 
@@ -157,6 +161,9 @@ impl Reader {
     }
 
     fn delta(&mut self, index: Option<i64>, delta: &Delta<'_>) {
+        // At most one of them is there.
+        let told = [delta.text, delta.partial_json, delta.thinking];
+        self.text_bytes += told.into_iter().map(Raw::length).sum::<u64>();
         let Some((_, kept)) = self.blocks.iter_mut().rfind(|(kept, _)| *kept == index) else {
             return;
         };
@@ -189,7 +196,7 @@ impl ResponseFormat for Reader {
         if event.name == b"content_block_delta"
             && let Some(at) = memmem::find(&event.data, TEXT_DELTA)
         {
-            return Some(Ignored::After(at + TEXT_DELTA.len()));
+            return Some(Ignored::After(at + TEXT_DELTA.len(), "text"));
         }
         let event = json::object::<EventMembers<'_>>(&event.data)?;
         // What comes after the end changes nothing.
@@ -219,6 +226,7 @@ impl ResponseFormat for Reader {
             return false;
         };
         self.message(&message);
+        self.text_bytes = estimate::text_bytes(message.content.json().as_bytes());
         self.error = error::member(message.error);
         if let Some(usage) = &mut self.usage {
             usage.finish();
@@ -236,6 +244,10 @@ impl ResponseFormat for Reader {
 
     fn has_finished(&self) -> bool {
         self.stopped || self.stop_reason.is_some()
+    }
+
+    fn text_bytes(&self) -> u64 {
+        self.text_bytes
     }
 
     fn facts(self: Box<Self>) -> ResponseFacts {

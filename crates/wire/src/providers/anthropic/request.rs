@@ -61,7 +61,7 @@ pub(super) fn read(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
         prompt: joined(texts, PROMPT_BYTES),
         thread_parent_tool_call_id: tool_result.filter(|id| !id.is_empty()),
         body_session_id: metadata.user_id.text().and_then(|user_id| session_id(&user_id)),
-        usage_requested: false,
+        ..RequestFacts::default()
     })
 }
 

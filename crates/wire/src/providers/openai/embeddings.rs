@@ -82,6 +82,10 @@ impl ResponseFormat for Reader {
         false
     }
 
+    fn text_bytes(&self) -> u64 {
+        0
+    }
+
     fn facts(self: Box<Self>) -> ResponseFacts {
         ResponseFacts {
             provider_response_id: self.id,

@@ -56,6 +56,16 @@ members! {
 pub(super) const TEXTS: &[&str] = &["content", "obfuscation"];
 
 impl Chunk<'_> {
+    /// Bytes of what the model wrote: text, reasoning and calls.
+    pub(super) fn text_bytes(&self) -> u64 {
+        let choices = self.choices.0.iter().flat_map(|choice| &choice.0);
+        choices
+            .flat_map(|choice| [&choice.delta.0, &choice.message.0])
+            .flatten()
+            .map(Message::text_bytes)
+            .sum()
+    }
+
     /// Whether there is nothing in it to record, whatever its [`TEXTS`], but for its id, which is news only once.
     pub(super) fn is_plain_text(&self) -> bool {
         let choices = &self.choices.0;
@@ -81,6 +91,12 @@ impl<'de> Message<'de> {
             && self.function_call.0.is_none()
             && !self.content.json().starts_with('[')
             && self.thought().is_empty()
+    }
+
+    fn text_bytes(&self) -> u64 {
+        let calls = self.tool_calls.0.iter().flat_map(|call| &call.0);
+        let called: u64 = calls.map(CallMembers::text_bytes).sum();
+        called + self.content.length() + self.thought().len() as u64
     }
 
     /// The model's reasoning, which servers put into one of four members, or into several of them alike.

@@ -26,6 +26,7 @@ pub(super) struct Reader {
     thoughts: Vec<(i64, Captured)>,
     error: Option<ErrorFacts>,
     done: bool,
+    text_bytes: u64,
 }
 
 impl Reader {
@@ -42,6 +43,7 @@ impl Reader {
             thoughts: Vec::new(),
             error: None,
             done: false,
+            text_bytes: 0,
         }
     }
 
@@ -127,6 +129,7 @@ impl ResponseFormat for Reader {
         let ignored = if chunk.is_plain_text() {
             Ignored::Texts(TEXTS)
         } else {
+            self.text_bytes += chunk.text_bytes();
             Ignored::Nothing
         };
         self.chunk(chunk, &event.data);
@@ -134,9 +137,10 @@ impl ResponseFormat for Reader {
     }
 
     fn body(&mut self, body: &[u8]) -> bool {
-        let Some(chunk) = json::object(body) else {
+        let Some(chunk) = json::object::<Chunk<'_>>(body) else {
             return false;
         };
+        self.text_bytes = chunk.text_bytes();
         self.chunk(chunk, body);
         self.usage_is_final = true;
         true
@@ -153,6 +157,10 @@ impl ResponseFormat for Reader {
 
     fn has_finished(&self) -> bool {
         self.done || self.stop_reason.is_some()
+    }
+
+    fn text_bytes(&self) -> u64 {
+        self.text_bytes
     }
 
     fn facts(self: Box<Self>) -> ResponseFacts {
@@ -175,6 +183,7 @@ impl ResponseFormat for Reader {
             model_thoughts: this.thoughts.into_iter().map(thought).collect(),
             error: this.error,
             complete: this.done,
+            ..ResponseFacts::default()
         }
     }
 }

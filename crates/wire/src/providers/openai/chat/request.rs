@@ -48,8 +48,8 @@ pub(super) fn read(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
         streaming: request.stream.is_true(),
         prompt: prompt(&last),
         thread_parent_tool_call_id: last.tool_call_id.text().filter(|_| last.role.is("tool")).map(name),
-        body_session_id: None,
         usage_requested: options.include_usage.is_true(),
+        ..RequestFacts::default()
     })
 }
 

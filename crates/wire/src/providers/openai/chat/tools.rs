@@ -41,6 +41,16 @@ struct Call {
 }
 
 impl<'de> CallMembers<'de> {
+    /// Bytes of name and arguments.
+    pub(super) fn text_bytes(&self) -> u64 {
+        let functions = [&self.function.0, &self.custom.0];
+        let told = functions
+            .into_iter()
+            .flatten()
+            .flat_map(|f| [f.name, f.arguments, f.input]);
+        told.map(Raw::length).sum()
+    }
+
     /// A call in the form that came before `tool_calls`.
     pub(super) fn legacy(function: Function<'de>) -> Self {
         Self {

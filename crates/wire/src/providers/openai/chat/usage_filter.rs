@@ -1,6 +1,6 @@
 //! Takes the usage chunk that the client did not ask for out of a Chat Completions stream.
 
-use crate::json::{self, Raw, members};
+use crate::json::{Raw, members};
 use crate::limits::HELD_BYTES;
 use crate::sse::{self, Boundary, Event, Ignored, Stencil};
 use bytes::{Bytes, BytesMut};
@@ -10,13 +10,16 @@ use std::ops::Range;
 /// Members whose text is different in each chunk.
 const TEXTS: &[&str] = &["content", "reasoning_content", "arguments", "obfuscation"];
 
-/// Passes a stream on without the chunk that has `"choices":[]` and a usage.
+/// Passes a stream on without the chunk that has `"choices":[]`, a usage, and nothing that would have come anyway. What turns
+/// out to be no stream but a JSON body goes on as it is.
 ///
-/// Every other byte goes on as it came. Held back is only an event that has begun and not ended, and of that no more than
-/// [`HELD_BYTES`]: a larger one is no usage chunk.
+/// Every other byte goes on as it came. Held back is only an event that has begun and not ended, without the comments before
+/// it, and of that no more than [`HELD_BYTES`]: a larger one is no usage chunk.
 #[derive(Debug, Default)]
 pub struct UsageChunkFilter {
     boundary: Boundary,
+    /// Whether it is a JSON body, as its first byte tells.
+    is_body: Option<bool>,
     held: BytesMut,
     /// The event under way is too large to be the usage chunk.
     passing: bool,
@@ -36,6 +39,15 @@ impl UsageChunkFilter {
     /// Takes the next bytes and gives those that may go on now; they may be none.
     pub fn push(&mut self, bytes: Bytes) -> Bytes {
         let mut out = Out::new(bytes);
+        if self.is_body.is_none() {
+            let first = sse::without_mark(&out.source).trim_ascii_start().first();
+            self.is_body = first.map(|first| matches!(first, b'{' | b'['));
+        }
+        if self.is_body == Some(true) {
+            out.add_held(&std::mem::take(&mut self.held));
+            out.add(0..out.source.len());
+            return out.into_bytes();
+        }
         let mut at = 0;
         while at < out.source.len() {
             if self.boundary.takes_lf(&out.source[at..]) {
@@ -104,10 +116,25 @@ impl UsageChunkFilter {
             self.passing = true;
             out.add_held(&std::mem::take(&mut self.held));
             out.add(bytes);
+        } else if self.held.is_empty() {
+            let start = bytes.start + comments(&out.source[bytes.clone()]);
+            out.add(bytes.start..start);
+            self.held.extend_from_slice(&out.source[start..bytes.end]);
         } else {
             self.held.extend_from_slice(&out.source[bytes]);
+            let comments = self.held.split_to(comments(&self.held));
+            out.add_held(&comments);
         }
     }
+}
+
+/// Length of the whole lines of comment at the start of an event. They keep connections alive, so they must not wait.
+fn comments(event: &[u8]) -> usize {
+    let lines = event.split_inclusive(|byte| *byte == b'\n');
+    lines
+        .take_while(|line| line.starts_with(b":") && line.ends_with(b"\n"))
+        .map(<[u8]>::len)
+        .sum()
 }
 
 /// What goes on of one read. While that is one stretch of it, as it is as long as nothing is taken out, nothing is copied.
@@ -152,14 +179,33 @@ impl Out {
 }
 
 members! {
-    struct Chunk<'de> { choices: Raw<'de> = b"choices", usage: Raw<'de> = b"usage", }
+    struct Usage<'de> { cost: Raw<'de> = b"cost", }
 }
+
+/// What a chunk may have beside its usage and be of no use to a client that did not ask for that. With anything else it would
+/// have come anyway: citations, say.
+const FRAME: &[&[u8]] = &[
+    b"id",
+    b"object",
+    b"created",
+    b"model",
+    b"choices",
+    b"usage",
+    b"service_tier",
+    b"system_fingerprint",
+    b"obfuscation",
+    b"provider",
+    b"timings",
+    b"x_groq",
+    b"nvext",
+    b"prompt_logprobs",
+    b"prompt_token_ids",
+    b"kv_transfer_params",
+];
 
 fn is_usage_chunk(data: &[u8]) -> bool {
     // Most events fail here, before their JSON is parsed: they have no usage, or no empty array for choices.
-    memmem::find(data, b"usage").is_some()
-        && has_empty_array(data)
-        && json::object(data).is_some_and(|chunk| is_usage(&chunk))
+    memmem::find(data, b"usage").is_some() && has_empty_array(data) && serde_json::from_slice(data).is_ok_and(is_usage)
 }
 
 /// A stencil that no usage chunk fits: with no empty array around its texts, there is none for choices.
@@ -171,13 +217,16 @@ fn has_empty_array(json: &[u8]) -> bool {
     memchr_iter(b'[', json).any(|at| json[at + 1..].trim_ascii_start().first() == Some(&b']'))
 }
 
-fn is_usage(chunk: &Chunk<'_>) -> bool {
-    let no_choices = chunk
-        .choices
-        .json()
-        .strip_prefix('[')
-        .is_some_and(|rest| rest.trim_ascii_start() == "]");
-    no_choices && chunk.usage.is_some()
+fn is_usage(chunk: Raw<'_>) -> bool {
+    let (mut no_choices, mut usage, mut nothing_else) = (false, Raw::default(), true);
+    chunk.for_each_member(|name, value| match name {
+        b"choices" => no_choices = value.json().strip_prefix('[').map(str::trim_ascii_start) == Some("]"),
+        b"usage" => usage = value,
+        _ => nothing_else &= !value.is_some() || FRAME.contains(&name),
+    });
+    // OpenRouter tells everybody what was used, with its cost.
+    let usage = usage.object::<Usage<'_>>();
+    no_choices && nothing_else && usage.is_some_and(|usage| !usage.cost.is_some())
 }
 
 #[cfg(test)]
@@ -253,7 +302,7 @@ mod tests {
 
     #[test]
     fn the_limit_is_the_same_for_every_cut() {
-        let start = "data: {\"choices\":[],\"usage\":{\"n\":1},\"x\":\"";
+        let start = "data: {\"choices\":[],\"usage\":{\"n\":1},\"obfuscation\":\"";
         let chunk = |length: usize| {
             let fill = "x".repeat(length - start.len() - "\"}\r\n\r".len());
             format!("{start}{fill}\"}}\r\n\r\n")
@@ -269,6 +318,40 @@ mod tests {
             out.extend_from_slice(&filter.finish());
             assert!(out == kept.as_bytes(), "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn what_would_have_come_anyway_stays() {
+        let kept = [
+            "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1},\"citations\":[\"https://example.org\"]}\n\n",
+            "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"cost\":0.0042}}\n\n",
+        ];
+        for chunk in kept {
+            let stream = [TEXT, chunk, DONE].concat();
+            assert_eq!(filtered(&stream), stream);
+        }
+        let known = "data: {\"id\":\"c\",\"system_fingerprint\":\"f\",\"error\":null,\"choices\":[],\"usage\":{\"prompt_tokens\":1}}\n\n";
+        assert_eq!(filtered(&[TEXT, known, DONE].concat()), [TEXT, DONE].concat());
+    }
+
+    #[test]
+    fn comments_go_on_at_once_and_a_body_as_it_is() {
+        let mut filter = UsageChunkFilter::new();
+        for comment in [": keep-alive\n", ": keep-alive\n: and\n"] {
+            assert_eq!(filter.push(Bytes::from_static(comment.as_bytes())), comment);
+        }
+        assert_eq!(filter.push(Bytes::from_static(b": ke")), "");
+        assert_eq!(filter.push(Bytes::from_static(b"ep\ndata: {")), ": keep\n");
+        assert_eq!(filter.finish(), "data: {");
+        let mut filter = UsageChunkFilter::new();
+        assert_eq!(
+            filter.push(Bytes::from_static(b" {\"choices\":[],")),
+            " {\"choices\":[],"
+        );
+        assert_eq!(
+            filter.push(Bytes::from_static(b"\n\n\"usage\":{}}")),
+            "\n\n\"usage\":{}}"
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::items::Items;
 use crate::capture::Capture;
+use crate::estimate;
 use crate::format::ResponseFormat;
 use crate::json::counters::{Counters, openai_usage};
 use crate::json::{self, Raw, members};
@@ -18,6 +19,7 @@ members! {
         response: Raw<'de> = b"response",
         output_index: Raw<'de> = b"output_index",
         item: Raw<'de> = b"item",
+        delta: Raw<'de> = b"delta",
     }
 }
 
@@ -52,6 +54,7 @@ pub(super) struct Reader {
     items: Items,
     error: Option<ErrorFacts>,
     ended: bool,
+    text_bytes: u64,
 }
 
 impl Reader {
@@ -66,6 +69,7 @@ impl Reader {
             items: Items::new(capture),
             error: None,
             ended: false,
+            text_bytes: 0,
         }
     }
 
@@ -121,7 +125,7 @@ impl ResponseFormat for Reader {
     fn event(&mut self, event: &Event<'_>) -> Option<Ignored> {
         // Most of a stream is pieces of items that come whole later.
         if event.name.ends_with(b".delta") {
-            return Some(Ignored::After(0));
+            return Some(Ignored::After(0, "delta"));
         }
         let found = json::object::<EventMembers<'_>>(&event.data)?;
         match found.kind.text().as_deref() {
@@ -130,7 +134,9 @@ impl ResponseFormat for Reader {
                 self.response(&found.response.object().unwrap_or_default());
                 self.ended = true;
             }
-            Some("error") => self.error = ErrorBody::read(&event.data),
+            // Where the events have no names of their own.
+            Some(kind) if kind.ends_with(".delta") => self.text_bytes += found.delta.length(),
+            Some("error") if !self.ended => self.error = ErrorBody::read(&event.data),
             _ if self.id.is_empty() && found.response.is_some() => {
                 self.id = found.response.object::<Response<'_>>().unwrap_or_default().id.name();
             }
@@ -146,6 +152,7 @@ impl ResponseFormat for Reader {
             return false;
         };
         self.response(&response);
+        self.text_bytes = estimate::text_bytes(response.output.json().as_bytes());
         if self.id.is_empty() {
             self.error = ErrorBody::read(body).or(self.error.take());
         }
@@ -164,6 +171,10 @@ impl ResponseFormat for Reader {
         self.ended
     }
 
+    fn text_bytes(&self) -> u64 {
+        self.text_bytes
+    }
+
     fn facts(self: Box<Self>) -> ResponseFacts {
         let mut this = *self;
         this.next_response();
@@ -176,6 +187,7 @@ impl ResponseFormat for Reader {
             model_thoughts: this.items.thoughts,
             error: this.error,
             complete: this.ended,
+            ..ResponseFacts::default()
         }
     }
 }

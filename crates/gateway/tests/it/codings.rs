@@ -1,0 +1,103 @@
+//! Answers that come compressed although nobody asked for it: the client gets them as they are, and the record what they say.
+
+use crate::support::World;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use flate2::Compression;
+use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+use lychgate_types::interception::InterceptionRecord;
+use std::io::Write as _;
+use std::sync::Arc;
+
+const STREAM: &str = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"usage\":{\"input_tokens\":11,\"output_tokens\":1}}}\n\nevent: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":22}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+/// The same in Brotli, which nothing here can write.
+const BROTLI: &str = "GyMBAIzUY60xWUmn09fI6hkm6wxmz3NzlsDUQoBY7hwe8JF+14Juywqy4ugBA0rzKBDLdiaSHjGmjpudPQdsUY8OT5gPXV7LSRFQOXqOuvzW6vm6zfIJcNNV+kzKbDBO5au7AX68JzkCzMLeambFdhE8xedfrsjGPsqSWJvzKiu2M7+5tAYA";
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Sends a body in pieces of that size, with this status and coding; checks that the client gets the same.
+async fn relayed(status: &str, kind: &str, coding: &str, body: &[u8], size: usize) -> Arc<InterceptionRecord> {
+    let world = World::new().await;
+    let mut client = world
+        .post(
+            "/ai/anthropic/v1/messages",
+            br#"{"model":"claude-x","stream":true,"messages":[]}"#,
+        )
+        .await;
+    let mut exchange = world.provider.next().await;
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-encoding: {coding}\r\ntransfer-encoding: chunked\r\n\r\n"
+    );
+    exchange.raw(head.as_bytes()).await;
+    for piece in body.chunks(size) {
+        exchange.chunk(piece).await;
+    }
+    exchange.end().await;
+    assert!(client.answer().await.1 == body, "{coding}");
+    world.control.one_record().await
+}
+
+#[tokio::test]
+async fn each_coding_is_read() {
+    let zlib = {
+        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(STREAM.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let raw = {
+        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(STREAM.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let zstd = zstd::encode_all(STREAM.as_bytes(), 3).unwrap();
+    let brotli = BASE64_STANDARD.decode(BROTLI).unwrap();
+    for (coding, body) in [
+        ("none", STREAM.as_bytes()),
+        ("gzip", &gzip(STREAM.as_bytes())),
+        ("X-GZIP", &gzip(STREAM.as_bytes())),
+        ("deflate", &zlib),
+        ("deflate", &raw),
+        ("br", &brotli),
+        ("zstd", &zstd),
+    ] {
+        for size in [7, 4096] {
+            let record = relayed("200 OK", "text/event-stream", coding, body, size).await;
+            let usage = &record.token_usages[0];
+            assert_eq!(
+                (usage.input_tokens, usage.output_tokens, usage.estimated),
+                (11, 22, false),
+                "{coding}"
+            );
+            assert_eq!(
+                (record.outcome.as_str(), record.stop_reason.as_deref()),
+                ("completed", Some("end_turn"))
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_compressed_error_is_recorded_as_the_providers() {
+    let error = gzip(br#"{"type":"error","error":{"type":"invalid_request_error","message":"too long"}}"#);
+    let record = relayed("400 Bad Request", "application/json", "gzip", &error, 4096).await;
+    assert_eq!(
+        (record.error_type.as_deref(), record.error_message.as_deref()),
+        (Some("invalid_request_error"), Some("too long"))
+    );
+}
+
+#[tokio::test]
+async fn what_is_decoded_is_bounded() {
+    let start = &STREAM[..STREAM.find("event: message_delta").unwrap()];
+    let bomb = gzip(&[start.as_bytes(), &vec![b'\n'; 64 << 20], STREAM.as_bytes()].concat());
+    let record = relayed("200 OK", "text/event-stream", "gzip", &bomb, 4096).await;
+    assert!(record.token_usages[0].estimated, "its end is not read");
+    assert_eq!(
+        (record.outcome.as_str(), record.upstream_status),
+        ("completed", Some(200))
+    );
+}
