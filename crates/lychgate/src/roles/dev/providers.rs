@@ -156,7 +156,12 @@ fn change(now: &Value, entry: &Entry, wanted: &Wanted) -> Option<Value> {
         patch.insert("allow_private".to_owned(), wanted.scripted.into());
     }
     let other_key = now["keys"][0]["masked"] != wanted.key.masked().as_str();
-    if entry.keys_are_still(now) && (entry.scripted != wanted.scripted || other_key) {
+    // Keys are given for one address: another needs them again.
+    let moves = !patch.is_empty();
+    if moves && !entry.keys_are_still(now) {
+        return None;
+    }
+    if entry.keys_are_still(now) && (entry.scripted != wanted.scripted || other_key || moves) {
         patch.insert("keys".to_owned(), json!([{ "key": wanted.key.expose() }]));
     }
     (!patch.is_empty()).then(|| patch.into())
@@ -195,14 +200,20 @@ mod tests {
     }
 
     #[test]
-    fn a_scripted_provider_only_moves() {
+    fn a_scripted_provider_moves_with_its_key() {
         let masked = wanted(None).key.masked();
         let before = provider("http://127.0.0.1:8", "k", &masked);
         let entry = Entry::of(&before, true);
         assert!(entry.is_still(&before));
         assert_eq!(
             change(&before, &entry, &wanted(None)),
-            Some(json!({ "base_url": "http://127.0.0.1:9" }))
+            Some(json!({ "base_url": "http://127.0.0.1:9", "keys": [{ "key": wanted(None).key.expose() }] }))
+        );
+        let others = provider("http://127.0.0.1:8", "k2", "sk-a…0000");
+        assert_eq!(
+            change(&others, &entry, &wanted(None)),
+            None,
+            "the user's own keys stay where they are"
         );
         let same = provider("http://127.0.0.1:9", "k", &masked);
         assert_eq!(change(&same, &Entry::of(&same, true), &wanted(None)), None);
