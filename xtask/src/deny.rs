@@ -6,6 +6,7 @@ mod house;
 mod modules;
 mod packages;
 mod sizes;
+mod unfinished;
 
 use crate::steps::{self, Step};
 use anyhow::bail;
@@ -52,6 +53,11 @@ const CHECKS: &[Step<Check>] = &[
         name: "sizes",
         about: "lengths of files, and lines of tests per line of code",
         run: sizes::check,
+    },
+    Step {
+        name: "unfinished",
+        about: "what `cargo xtask new` left to be filled in",
+        run: unfinished::check,
     },
 ];
 

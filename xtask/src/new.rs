@@ -24,6 +24,10 @@ Usage:
 pub(crate) fn run(args: &[OsString]) -> anyhow::Result<ExitCode> {
     let args: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
     let args: Vec<&str> = args.iter().map(AsRef::as_ref).collect();
+    if args.iter().any(|arg| ["--help", "-h"].contains(arg)) {
+        crate::say(USAGE);
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut tree = Tree::of(crate::root());
     let plan = plan(&args, &tree)?;
     plan.apply(&mut tree)?;
@@ -40,14 +44,15 @@ fn plan(args: &[&str], tree: &Tree) -> anyhow::Result<Plan> {
     let (template, words) = match args {
         ["endpoint", noun, verb] => (include_str!("../templates/endpoint.txt"), endpoint(noun, verb, tree)?),
         ["provider", name] => (include_str!("../templates/provider.txt"), provider(name)?),
-        ["metric", "gateway", name] => (include_str!("../templates/metric_gateway.txt"), metric(name)?),
-        ["metric", "control", name] => (include_str!("../templates/metric_control.txt"), metric(name)?),
+        ["metric", "gateway", name] => (include_str!("../templates/metric_gateway.txt"), metric(name, tree)?),
+        ["metric", "control", name] => (include_str!("../templates/metric_control.txt"), metric(name, tree)?),
         ["command", noun] => (include_str!("../templates/command.txt"), command(noun)?),
         ["policy-setting", name] => (
             include_str!("../templates/policy_setting.txt"),
             policy_setting(name, tree)?,
         ),
-        _ => bail!("{USAGE}"),
+        [] => bail!("{USAGE}"),
+        other => bail!("there is no skeleton for `{}`\n{USAGE}", other.join(" ")),
     };
     Plan::read(&words.fill(template)?)
 }
@@ -101,8 +106,12 @@ fn provider(name: &str) -> anyhow::Result<Words> {
     Ok(words)
 }
 
-fn metric(name: &str) -> anyhow::Result<Words> {
+fn metric(name: &str, tree: &Tree) -> anyhow::Result<Words> {
     check(name, "_")?;
+    let list = tree.read("crates/telemetry/src/metrics/list.rs")?;
+    if list.contains(&format!("\"{name}\"")) {
+        bail!("{name} is there already");
+    }
     let Some(short) = name.strip_prefix("lychgate_") else {
         bail!("the names of our metrics begin with lychgate_");
     };
@@ -180,8 +189,8 @@ mod tests {
     #[test]
     fn every_skeleton_fits_into_the_tree() {
         for (args, files) in [
-            (&["endpoint", "users", "export"][..], 6),
-            (&["endpoint", "keys", "probe"], 6),
+            (&["endpoint", "users", "export"][..], 5),
+            (&["endpoint", "keys", "probe"], 5),
             (&["endpoint", "made-up-things", "list"], 6),
             (&["provider", "made-up"], 4),
             (&["metric", "gateway", "lychgate_made_up_total"], 4),
@@ -239,6 +248,11 @@ mod tests {
             (&["provider", "Acme"], "Acme: write lower-case"),
             (&["provider", "../x"], "write lower-case"),
             (&["metric", "gateway", "things_total"], "lychgate_"),
+            (
+                &["metric", "gateway", "lychgate_requests_refused_total"],
+                "is there already",
+            ),
+            (&["query", "users"], "no skeleton for `query users`"),
             (&["policy-setting", "jitter"], "group"),
             (&["policy-setting", "other.jitter"], "groups of settings"),
         ] {

@@ -114,6 +114,19 @@ fn a_policy_setting_touches_what_its_checklist_lists() {
         let texts = [format!("        {field} = "), format!(".{}", setting.field)];
         hold(&listed, &code, setting.field, &texts);
         assert!(proto.contains(field), "{field}");
+        // A folder is listed for what replicas do with it: any file of it will do, but one must.
+        let as_field = format!(".{field}");
+        let read = |text: &str| {
+            let uses = text
+                .match_indices(&as_field)
+                .map(|(at, found)| &text[at + found.len()..]);
+            let word = |c: char| c.is_alphanumeric() || c == '_';
+            uses.into_iter().any(|rest| !rest.starts_with(word))
+        };
+        let by_a_replica = code
+            .iter()
+            .any(|(path, text)| path.starts_with("crates/gateway/src/") && read(text));
+        assert!(by_a_replica, "no file of crates/gateway/src reads {}", setting.field);
     }
 }
 

@@ -28,9 +28,9 @@ all of it.
 const DATA_PLANE: &str = "\
 ## AI requests
 
-A gateway refuses in the shape of the provider's own errors, so that its client shows the message, which says what to do. Refusals are
-counted in `lychgate_requests_refused_total` by this `reason`. Errors that a provider gives are relayed as they are and are not listed
-here; [metrics](../crates/telemetry/metrics.md) and the records tell of them.
+A gateway refuses in the shape of the provider's own errors, so that its client shows the message. The header `x-lychgate-reason` names the
+reason, and `lychgate_requests_refused_total` counts refusals by it. Errors that a provider gives are relayed as they are, without that
+header, and are not listed here; [metrics](../crates/telemetry/metrics.md) and the records tell of them.
 
 | status | reason | meaning |
 |---|---|---|

@@ -77,7 +77,7 @@ impl Operation {
             "get" | "list" => Action::Read,
             "update" | "rotate" | "suspend" | "activate" | "drain" => Action::Update,
             "delete" | "revoke" => Action::Delete,
-            _ => panic!("{}: which action is {verb}?", self.id),
+            _ => panic!("{}: which action is {verb}? Add it here, in `right()`", self.id),
         };
         (resource, action)
     }

@@ -127,7 +127,7 @@ pub(crate) fn enter(shared: &Arc<Shared>, path: &str, headers: &HeaderMap) -> (W
         }
         state.link.admits(shared.options.max_offline)?;
         let provider = provider.ok_or_else(|| {
-            let message = "there is no provider of this name";
+            let message = "there is no provider of this name; check the part after /ai/ in the base URL";
             Refusal::new(StatusCode::NOT_FOUND, Refused::UnknownProvider, message)
         })?;
         Ok(Entered {

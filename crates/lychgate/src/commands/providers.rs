@@ -109,7 +109,7 @@ const COLUMNS: &[Field] = &[
     Field("type", "type"),
     Field("base url", "base_url"),
     Field("enabled", "enabled"),
-    Field("private", "allow_private"),
+    Field("allow private", "allow_private"),
     Field("keys", "key_hints"),
 ];
 
@@ -119,7 +119,7 @@ const FIELDS: &[Field] = &[
     Field("type", "type"),
     Field("base url", "base_url"),
     Field("enabled", "enabled"),
-    Field("private address", "allow_private"),
+    Field("allow private", "allow_private"),
     Field("keys", "key_hints"),
     Field("created", "created_at"),
     Field("updated", "updated_at"),

@@ -49,3 +49,24 @@ fn rows_statements_and_methods_of_a_noun_have_the_same_name() {
     let without: Vec<_> = statements.difference(&all).collect();
     assert!(without.is_empty(), "statements without methods: {without:?}");
 }
+
+/// Who may call a method says nothing of what it does.
+#[test]
+fn every_method_of_the_store_is_called_by_a_test_of_what_it_does() {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it"));
+    let mut text = String::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() && !["rights.rs", "checklists.rs"].contains(&path.file_name().unwrap().to_str().unwrap()) {
+            text += &std::fs::read_to_string(path).unwrap();
+        }
+    }
+    let methods = source::store_methods().into_iter().map(|method| method.name);
+    let untested: Vec<_> = methods.filter(|name| !text.contains(&format!(".{name}("))).collect();
+    // Outages of the database are the end-to-end tests'.
+    assert_eq!(
+        untested,
+        ["watch"],
+        "what the others do is tested nowhere in crates/store/tests/it"
+    );
+}

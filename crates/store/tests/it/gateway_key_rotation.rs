@@ -52,6 +52,11 @@ both_engines! {
         assert_eq!((shown.rotated_at, shown.previous_valid_until), (Some(now), Some(until)));
         assert_eq!(standing(db, &first).await, Some(SecretState::InGrace { until }));
         assert_eq!(standing(db, &second).await, Some(SecretState::Present));
+        let mut prefixes = db.store().ai_gateway_key_prefixes(&plane()).await.unwrap();
+        prefixes.sort();
+        let mut both = [first.prefix(), second.prefix()];
+        both.sort_unstable();
+        assert_eq!(prefixes, both, "of both secrets");
 
         db.clock().advance(HOUR);
         assert_eq!(standing(db, &first).await, Some(SecretState::Rotated), "at that very moment");

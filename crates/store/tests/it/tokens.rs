@@ -28,6 +28,17 @@ both_engines! {
         assert!(db.store().token_authenticate(&plane(), &SecretHash::from_bytes([0; 32])).await.unwrap().is_none());
     }
 
+    async fn prefixes_are_those_of_all_tokens_revoked_ones_too(db: TestDb) {
+        let people = people(db).await;
+        let before = db.store().token_prefixes(&plane()).await.unwrap();
+        let (new, secret) = token(db, people.member.id);
+        db.store().token_insert(&people.owner.caller, new.clone(), None).await.unwrap();
+        db.store().token_revoke(&people.owner.caller, new.id).await.unwrap();
+        let added = |prefix: &String| !before.contains(prefix);
+        let after = db.store().token_prefixes(&plane()).await.unwrap();
+        assert_eq!(after.into_iter().filter(added).collect::<Vec<_>>(), [secret.prefix()]);
+    }
+
     async fn a_token_is_revoked_once_and_stays_on_record(db: TestDb) {
         let people = people(db).await;
         let (new, secret) = token(db, people.member.id);

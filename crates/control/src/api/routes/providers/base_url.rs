@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use url::{Host, Url};
 
 const FORM: &str = "must be an absolute http or https URL such as https://api.example.com/v1";
-const HTTPS: &str = "must be https, because provider keys are sent there; plain http needs allow_private";
-const PRIVATE: &str = "names a loopback, private, link-local or metadata address, which needs allow_private";
+const HTTPS: &str = "must be https, because provider keys are sent there; plain http needs `allow_private`";
+const PRIVATE: &str = "names a loopback, private, link-local or metadata address, which needs `allow_private`";
 
 /// Checks a base URL and gives it its one form: without a slash at its end.
 pub(super) fn parse(text: &str, allow_private: bool) -> Result<String, &'static str> {
