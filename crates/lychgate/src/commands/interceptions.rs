@@ -98,6 +98,7 @@ const FIELDS: &[Field] = &[
     Field("client session", "client_session_id"),
     Field("thread root", "thread_root_id"),
     Field("thread parent", "thread_parent_id"),
+    Field("result of call", "thread_parent_tool_call_id"),
     Field("credential", "credential_kind"),
     Field("gateway key", "gateway_key_id"),
     Field("replica", "replica_id"),

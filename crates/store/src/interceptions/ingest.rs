@@ -8,7 +8,7 @@ use crate::connect::Store;
 use crate::engine::{Conn, is_about_values};
 use crate::error::StoreError;
 use crate::interceptions::identity::{Known, place};
-use crate::rows::interceptions::{Placed, ReplicaStamp, ThreadLink};
+use crate::rows::interceptions::{KnownCalls, Placed, ReplicaStamp};
 use crate::sql::interceptions::ingest as sql;
 use crate::sql::replicas;
 use aws_lc_rs::digest;
@@ -16,7 +16,7 @@ use futures_util::future::join_all;
 use lychgate_authz::{Action, Caller, Principal, Resource, Target, authorise};
 use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::{GatewayKeyId, InterceptionId, ReplicaId, UserId};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -176,39 +176,51 @@ async fn own_id(
 }
 
 /// The call whose result this record brings back; empty ids, which some servers give, link nothing.
-fn parent_call(place: &Placed<'_>) -> Option<(UserId, String)> {
+fn parent_call(place: &Placed<'_>) -> Option<String> {
     let call = place
         .record
         .thread_parent_tool_call_id
         .as_deref()
         .filter(|call| !call.is_empty())?;
-    Some((place.user, sql::tool_call_id(call)))
+    Some(sql::tool_call_id(call))
 }
 
-fn wanted_parents(placed: &[Placed<'_>]) -> HashSet<(UserId, String)> {
-    placed.iter().filter_map(parent_call).collect()
+fn wanted_parents(placed: &[Placed<'_>]) -> HashSet<(UserId, String, Uuid)> {
+    let wanted = |place: &Placed<'_>| {
+        Some((
+            place.user,
+            parent_call(place)?,
+            client_session(place).unwrap_or_default(),
+        ))
+    };
+    placed.iter().filter_map(wanted).collect()
 }
 
-/// Links each record to the newest that asked for its tool call, on record already or earlier in this batch; then names its session.
-fn link_threads(placed: &mut [Placed<'_>], mut known: HashMap<(UserId, String), ThreadLink>) {
+/// The session that the client itself names.
+fn client_session(place: &Placed<'_>) -> Option<Uuid> {
+    let session = place
+        .record
+        .client_session_id
+        .as_deref()
+        .filter(|session| !session.is_empty())?;
+    Some(session_id(place.user, &place.record.client, session))
+}
+
+/// Links each record to the newest that asked for its tool call, in its client's session if there is one, on record already or
+/// earlier in this batch; then names its session.
+fn link_threads(placed: &mut [Placed<'_>], mut known: KnownCalls) {
     for place in placed {
         let id = place.id;
         // A record delivered again would find itself.
+        let session = client_session(place);
         place.parent = parent_call(place)
-            .and_then(|call| known.get(&call).copied())
+            .and_then(|call| known.find(place.user, call, session.unwrap_or_default()))
             .filter(|(parent, _)| *parent != id);
         let root = place.parent.map_or(id, |(_, root)| root);
-        place.session = match place
-            .record
-            .client_session_id
-            .as_deref()
-            .filter(|session| !session.is_empty())
-        {
-            Some(session) => session_id(place.user, &place.record.client, session),
-            None => root.as_uuid(),
-        };
+        place.session = session.unwrap_or(root.as_uuid());
         for usage in &place.record.tool_usages {
-            known.insert((place.user, sql::tool_call_id(&usage.tool_call_id)), (id, root));
+            let call = sql::tool_call_id(&usage.tool_call_id);
+            known.add(place.user, call, place.session, (id, root));
         }
     }
 }

@@ -7,6 +7,7 @@ use lychgate_types::interception::{
 };
 use lychgate_types::provider::{Api, ProviderType};
 use lychgate_types::{GatewayKeyId, InterceptionId, ReplicaId, Timestamp, TokenId, UserId};
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// One recorded AI request, with sums instead of its lists.
@@ -38,6 +39,8 @@ pub struct InterceptionSummary {
     pub client_session_id: Option<String>,
     /// The client's session; without one, the thread, or this interception.
     pub session_id: Uuid,
+    /// Id of the tool call whose result this request returns.
+    pub thread_parent_tool_call_id: Option<String>,
     /// The interception whose tool call this request returns the result of.
     pub thread_parent_id: Option<InterceptionId>,
     /// The first interception of the thread; `None` on the first itself.
@@ -160,6 +163,31 @@ pub(crate) struct Times {
     pub(crate) ended_at: Timestamp,
     /// Whether they stand in the place of others that can't be.
     pub(crate) are_replaced: bool,
+}
+
+/// Which interception asked for a tool call, by the call's id; where an id was given several times, the newest that is told.
+#[derive(Debug, Default)]
+pub(crate) struct KnownCalls {
+    of_session: HashMap<(UserId, String, Uuid), ThreadLink>,
+    of_user: HashMap<(UserId, String), ThreadLink>,
+}
+
+impl KnownCalls {
+    /// Adds a call that is newer than those before it.
+    pub(crate) fn add(&mut self, user: UserId, call: String, session: Uuid, link: ThreadLink) {
+        self.of_session.insert((user, call.clone(), session), link);
+        self.of_user
+            .entry((user, call))
+            .and_modify(|known| *known = link.max(*known))
+            .or_insert(link);
+    }
+
+    /// The call of that session, else the newest of that user.
+    pub(crate) fn find(&self, user: UserId, call: String, session: Uuid) -> Option<ThreadLink> {
+        let key = (user, call, session);
+        let found = self.of_session.get(&key).copied();
+        found.or_else(|| self.of_user.get(&(key.0, key.1)).copied())
+    }
 }
 
 /// A thread's link: the interception and the root of its thread (itself, if it is the first).

@@ -17,7 +17,8 @@ macro_rules! summaries {
         concat!(
             "WITH page AS (SELECT i.id, i.user_id, i.token_id, i.provider, i.provider_type, i.api, i.model, i.served_model, \
              i.streaming, \
-             i.client, i.user_agent, i.client_session_id, i.session_id, i.thread_parent_id, i.thread_root_id, \
+             i.client, i.user_agent, i.client_session_id, i.session_id, i.thread_parent_tool_call_id, \
+             i.thread_parent_id, i.thread_root_id, \
              i.credential_kind, i.credential_hint, i.gateway_key_id, i.replica_id, i.started_at, i.ended_at, i.outcome, \
              i.upstream_status, i.error_type, i.error_message, i.provider_request_id, i.stop_reason, i.attempts, \
              i.time_to_first_byte_ms, i.overhead_us, i.times_replaced FROM interceptions i WHERE ",
@@ -32,7 +33,8 @@ macro_rules! summaries {
              FROM token_usages t WHERE t.interception_id IN (SELECT id FROM page) GROUP BY t.interception_id) \
              SELECT p.id, p.user_id, u.username, p.token_id, p.provider, p.provider_type, p.api, p.model, p.served_model, \
              p.streaming, \
-             p.client, p.user_agent, p.client_session_id, p.session_id, p.thread_parent_id, p.thread_root_id, \
+             p.client, p.user_agent, p.client_session_id, p.session_id, p.thread_parent_tool_call_id, \
+             p.thread_parent_id, p.thread_root_id, \
              p.credential_kind, p.credential_hint, p.gateway_key_id, p.replica_id, p.started_at, p.ended_at, p.outcome, \
              p.upstream_status, p.error_type, p.error_message, p.provider_request_id, p.stop_reason, p.attempts, \
              p.time_to_first_byte_ms, p.overhead_us, p.times_replaced, COALESCE(s.input_tokens, 0) AS input_tokens, \
@@ -92,6 +94,7 @@ fn read(row: &Row) -> Result<InterceptionSummary, StoreError> {
         user_agent: row.text("user_agent")?,
         client_session_id: row.opt_text("client_session_id")?,
         session_id: row.uuid("session_id")?,
+        thread_parent_tool_call_id: row.opt_text("thread_parent_tool_call_id")?,
         thread_parent_id: row.opt_id("thread_parent_id")?,
         thread_root_id: row.opt_id("thread_root_id")?,
         credential_kind: row.parsed("credential_kind")?,

@@ -93,6 +93,31 @@ both_engines! {
         assert_eq!(parent(empty.id).await, None, "an empty id links nothing");
     }
 
+    /// Some servers give the same ids again and again.
+    async fn the_parent_is_in_the_same_session_where_one_is(db: TestDb) {
+        let people = people(db).await;
+        let of = |session: &str, result_of, asks: &[&str]| {
+            let mut one = step(db, people.member.hash, result_of, asks);
+            one.client_session_id = Some(session.to_owned());
+            one
+        };
+        for in_one_batch in [true, false] {
+            let call = if in_one_batch { "functions.Read:0" } else { "functions.Read:1" };
+            let (first, second) = (of("a", None, &[call]), of("b", None, &[call]));
+            let (same, another) = (of("a", Some(call), &[]), of("c", Some(call), &[]));
+            if in_one_batch {
+                ingest(db, &[&first, &second, &same, &another]).await;
+            } else {
+                for record in [&first, &second, &same, &another] {
+                    ingest(db, &[record]).await;
+                }
+            }
+            let parent = async |id| db.store().interception_get(&people.owner.caller, id).await.unwrap().summary.thread_parent_id;
+            assert_eq!(parent(same.id).await, Some(first.id));
+            assert_eq!(parent(another.id).await, Some(second.id), "else the user's newest");
+        }
+    }
+
     async fn a_clients_session_is_one_per_user_client_and_id(db: TestDb) {
         let people = people(db).await;
         let other = person(db, &people.owner.caller, "other", Role::Member).await;

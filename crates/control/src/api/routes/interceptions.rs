@@ -40,6 +40,8 @@ pub(crate) struct Interception {
     client_session_id: Option<String>,
     /// The client's session; without one, the thread, or this interception.
     session_id: Uuid,
+    /// Id of the tool call whose result this request returns.
+    thread_parent_tool_call_id: Option<String>,
     /// The interception whose tool call this request returns the result of.
     #[schema(value_type = Option<String>, format = Uuid)]
     thread_parent_id: Option<InterceptionId>,
@@ -93,6 +95,7 @@ impl From<InterceptionSummary> for Interception {
             user_agent: seen.user_agent,
             client_session_id: seen.client_session_id,
             session_id: seen.session_id,
+            thread_parent_tool_call_id: seen.thread_parent_tool_call_id,
             thread_parent_id: seen.thread_parent_id,
             thread_root_id: seen.thread_root_id,
             credential_kind: seen.credential_kind.as_str(),

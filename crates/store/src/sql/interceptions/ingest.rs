@@ -2,16 +2,19 @@
 
 use crate::engine::{Args, Bulk, Conn, args, clean, cut};
 use crate::error::StoreError;
-use crate::rows::interceptions::{Placed, ThreadLink, Times};
+use crate::rows::interceptions::{KnownCalls, Placed, Times};
 use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{GatewayKeyId, InterceptionId, ReplicaId, TokenId, UserId};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use uuid::Uuid;
 
 /// A replica is not trusted with the size of what it sends: header-like texts end here, in characters.
 const HEADER: usize = 512;
 /// Ids and names given by others.
 const LABEL: usize = 255;
+/// Ids of tool calls: some carry a signature. Replicas cut and mark what is longer; an index has room for this.
+const CALL_ID: usize = 600;
 /// Error messages.
 const MESSAGE: usize = 4096;
 /// Prompts, arguments and thoughts; the replica cuts them well before.
@@ -30,12 +33,16 @@ const STORED: Bulk = Bulk {
     tail: ") SELECT i.id, i.gateway_key_id, i.token_id, i.provider, i.model, i.outcome, i.started_at, i.ended_at, \
            i.times_replaced FROM interceptions i JOIN wanted w ON w.id = i.id",
 };
-/// The newest interception of that user that asked for that tool call; ids sort by time.
+/// The newest interception of that user that asked for that tool call, of that session where there is one; ids sort by time.
+/// Some servers give the same ids again and again (`functions.Read:0`), so that only the newest are looked at.
 const PARENTS: Bulk = Bulk {
-    head: "WITH wanted (user_id, tool_call_id) AS (",
-    tail: ") SELECT w.user_id, w.tool_call_id, i.id, i.thread_root_id FROM wanted w JOIN interceptions i ON i.id = \
+    head: "WITH wanted (user_id, tool_call_id, session_id) AS (",
+    tail: ") SELECT w.user_id, w.tool_call_id, i.session_id, i.id, i.thread_root_id FROM wanted w JOIN interceptions i ON i.id = \
+           COALESCE((SELECT p.id FROM interceptions p WHERE p.session_id = w.session_id AND p.id IN \
            (SELECT t.interception_id FROM tool_usages t WHERE t.user_id = w.user_id AND t.tool_call_id = w.tool_call_id \
-           ORDER BY t.interception_id DESC LIMIT 1)",
+           ORDER BY t.interception_id DESC LIMIT 64) ORDER BY p.id DESC LIMIT 1), \
+           (SELECT t.interception_id FROM tool_usages t WHERE t.user_id = w.user_id AND t.tool_call_id = w.tool_call_id \
+           ORDER BY t.interception_id DESC LIMIT 1))",
 };
 const INTERCEPTIONS: Bulk = Bulk {
     head: "INSERT INTO interceptions (id, user_id, token_id, provider, provider_type, api, model, streaming, client, \
@@ -137,21 +144,27 @@ pub(crate) async fn stored(
     Ok(found)
 }
 
-/// Who asked for these tool calls.
+/// Who asked for these tool calls, in these sessions or in any.
 pub(crate) async fn parents(
     conn: Conn<'_>,
-    wanted: &HashSet<(UserId, String)>,
-) -> Result<HashMap<(UserId, String), ThreadLink>, StoreError> {
-    let rows = wanted.iter().map(|(user, call)| args![*user, &**call]).collect();
-    let mut found = HashMap::new();
+    wanted: &HashSet<(UserId, String, Uuid)>,
+) -> Result<KnownCalls, StoreError> {
+    let rows = wanted
+        .iter()
+        .map(|(user, call, session)| args![*user, &**call, *session])
+        .collect();
+    let mut known = KnownCalls::default();
     for row in PARENTS.run(conn, rows).await? {
         let id = row.id("id")?;
-        found.insert(
-            (row.id("user_id")?, row.text("tool_call_id")?),
-            (id, row.opt_id("thread_root_id")?.unwrap_or(id)),
+        let link = (id, row.opt_id("thread_root_id")?.unwrap_or(id));
+        known.add(
+            row.id("user_id")?,
+            row.text("tool_call_id")?,
+            row.uuid("session_id")?,
+            link,
         );
     }
-    Ok(found)
+    Ok(known)
 }
 
 /// Inserts those that are not there yet, and gives their ids.
@@ -189,7 +202,7 @@ fn interception(place: &Placed<'_>, gateway_key: Option<GatewayKeyId>, replica: 
         cut(&record.user_agent, HEADER),
         label(&record.client_session_id),
         place.session,
-        label(&record.thread_parent_tool_call_id),
+        record.thread_parent_tool_call_id.as_deref().map(tool_call_id),
         place.parent.map(|(parent, _)| parent),
         place.parent.map(|(_, root)| root),
         record.credential_kind.as_str(),
@@ -300,7 +313,7 @@ pub(crate) async fn model_thoughts(conn: Conn<'_>, records: &[Placed<'_>]) -> Re
 
 /// A tool call's id in the form in which it is stored and looked up.
 pub(crate) fn tool_call_id(id: &str) -> String {
-    clean(cut(id, LABEL).to_owned())
+    clean(cut(id, CALL_ID).to_owned())
 }
 
 fn children<'r, T: 'r>(
