@@ -162,7 +162,7 @@ fn without_the_database_known_tokens_are_served_and_others_refused_at_once() {
                 .to_owned();
             network.set(weather);
             eventually("the control plane notices, and says so once", async || {
-                let said = app.server.stderr().matches("nobody waits for it").count();
+                let said = app.server.stderr().matches("fail at once until it does").count();
                 assert!(said <= outages, "{}", app.server.stderr());
                 (said == outages).then_some(())
             })
