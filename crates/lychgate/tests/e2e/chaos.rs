@@ -244,6 +244,10 @@ async fn check_records(app: &App, ended: &[Ended]) -> HashMap<String, Value> {
         let outcome = record["outcome"].as_str().unwrap();
         let fits = match &end.answer {
             None => matches!(outcome, "client_aborted" | "completed" | "failed"),
+            // A connection that is cut behind the model's own last word loses nothing that counts.
+            Some(answer) if answer.status == 200 && answer.broken && !record["stop_reason"].is_null() => {
+                matches!(outcome, "completed" | "failed")
+            }
             Some(answer) if answer.broken || answer.status != 200 => outcome == "failed",
             Some(_) => matches!(outcome, "completed" | "failed"),
         };

@@ -32,6 +32,32 @@ both_engines! {
         assert!(matches!(again, Err(StoreError::Conflict(c)) if c.name == "providers_name_idx"));
     }
 
+    async fn a_key_is_sealed_anew_only_in_the_place_of_what_was_read(db: TestDb) {
+        let owner = people(db).await.owner.caller;
+        let new = provider(db, "claude", vec![provider_key(db, "k")]);
+        db.store().provider_insert(&owner, new.clone()).await.unwrap();
+        let (key, before) = (new.keys[0].id, version(db).await);
+        let [first, second, third] = [new.keys[0].sealed.clone(), Sealed::from_bytes(vec![2]), Sealed::from_bytes(vec![3])];
+        db.store().provider_key_reseal(&plane(), key, &first, &second).await.unwrap();
+        // Another control plane that had read the first value comes too late.
+        db.store().provider_key_reseal(&plane(), key, &first, &third).await.unwrap();
+        let now = db.store().configuration(&plane()).await.unwrap();
+        assert_eq!(now.providers[0].keys, [(key, second)]);
+        assert_eq!(now.version, before, "replicas get the same keys as before");
+    }
+
+    async fn who_may_change_a_provider_gets_it_and_others_are_refused_in_the_audit_log(db: TestDb) {
+        let people = people(db).await;
+        let made = db.store().provider_insert(&people.owner.caller, provider(db, "claude", vec![])).await.unwrap();
+        assert_eq!(db.store().provider_to_change(&people.owner.caller, "claude").await.unwrap(), made);
+        let unknown = db.store().provider_to_change(&people.owner.caller, "none").await;
+        assert!(matches!(unknown, Err(StoreError::NotFound)), "{unknown:?}");
+        for name in ["claude", "none"] {
+            let refused = db.store().provider_to_change(&people.member.caller, name).await;
+            assert!(matches!(refused, Err(StoreError::Denied(Denial::Hidden))), "{name}: {refused:?}");
+        }
+    }
+
     async fn the_list_is_oldest_first_with_each_ones_keys(db: TestDb) {
         let owner = people(db).await.owner.caller;
         let mut made = Vec::new();
