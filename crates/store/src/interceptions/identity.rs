@@ -95,7 +95,7 @@ pub(crate) fn place<'r>(
     (placed, rejected)
 }
 
-/// `None`: it is on the books already.
+/// `None`: it is recorded already.
 fn place_one<'r>(
     record: &'r InterceptionRecord,
     known: &Known,

@@ -147,7 +147,7 @@ pub struct ReplicaStamp {
 #[derive(Clone, Copy)]
 pub(crate) struct Placed<'r> {
     pub(crate) record: &'r InterceptionRecord,
-    /// Under which it is on the books: its own, unless another gateway key has delivered one under that.
+    /// Under which it is recorded: its own, unless another gateway key has delivered one under that.
     pub(crate) id: InterceptionId,
     pub(crate) times: Times,
     pub(crate) token: TokenId,

@@ -156,7 +156,7 @@ both_engines! {
         assert!(matches!(by_user, Err(StoreError::Denied(Denial::Forbidden))));
     }
 
-    /// Whoever sees the id of another's record and delivers it first takes nothing off the books.
+    /// Whoever sees the id of another's record and delivers it first takes nothing off the record.
     async fn an_id_belongs_to_no_other_gateway_key(db: TestDb) {
         let people = people(db).await;
         let by = || Caller { principal: Principal::Replica { gateway_key_id: db.ambient().new_id() }, request_id: None };

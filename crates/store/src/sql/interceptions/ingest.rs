@@ -97,7 +97,7 @@ pub(crate) async fn tokens(
     Ok(found)
 }
 
-/// What is on the books under an id.
+/// What is on record under an id.
 pub(crate) struct Stored {
     pub(crate) gateway_key: Option<GatewayKeyId>,
     token: TokenId,
@@ -120,7 +120,7 @@ impl Stored {
     }
 }
 
-/// What is on the books under these ids.
+/// What is on record under these ids.
 pub(crate) async fn stored(
     conn: Conn<'_>,
     ids: impl Iterator<Item = InterceptionId>,
