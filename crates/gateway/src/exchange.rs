@@ -104,14 +104,13 @@ impl Exchange {
                     guard,
                     ..
                 },
-            body,
+            mut body,
             waited,
         } = received;
         let facts = lychgate_wire::read_request(api, &body.bytes)
             .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, Refused::BodyUnreadable, error.to_string()))?;
         let asked = lychgate_wire::ask_for_usage(api, &facts, &body.bytes);
         let filter = asked.is_some().then(UsageChunkFilter::default);
-        let mut body = body;
         if let Some(asked) = asked {
             body.bytes = asked.into();
         }

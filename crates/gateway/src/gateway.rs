@@ -88,14 +88,14 @@ impl Gateway {
         })
     }
 
-    /// Serves everything under `/ai/`, and nothing else.
+    /// Serves everything under `/ai/`, and nothing else. For benchmarks: the product serves `/ai/` through [`Self::front`].
     pub fn router(&self) -> Router {
         Router::new().route("/ai/{*rest}", any_service(Stack(Arc::clone(&self.shared))))
     }
 
-    /// [`Self::router`] with `/healthz` and `/readyz` beside it, and an answer to whatever else that tells the right base URL.
+    /// What a replica serves beside `/ai/`: `/healthz`, `/readyz`, and an answer to everything else that names the right base URL.
     pub fn standalone_router(&self) -> Router {
-        self.router().merge(self.probes()).fallback(elsewhere)
+        self.probes().fallback(elsewhere)
     }
 
     /// `/healthz` and `/readyz`.
@@ -229,9 +229,7 @@ impl Gateway {
                 Ok("ready, but there is no room for records, so requests are not recorded")
             }
             Err(Full::Disk(why)) => Err(why.to_string()),
-            Err(Full::Records | Full::Unconfigured) => {
-                Err("too many records are waiting for the control plane".to_owned())
-            }
+            Err(Full::Records) => Err("too many records are waiting for the control plane".to_owned()),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The data plane: an AI client's request in, the provider's answer out byte for byte, and one record of each exchange.
+//! The data plane: an AI client's request in, the provider's answer out, and one record of each exchange.
 //!
-//! [`Gateway`] is all of it, for both topologies: a control plane merges [`Gateway::router`] into its own router, a standalone
-//! replica serves [`Gateway::standalone_router`]. It knows the control plane only as a
+//! [`Gateway`] is all of it, for both topologies: [`Gateway::front`] puts it on one listener with the control plane's router, or
+//! with [`Gateway::standalone_router`] on a replica. It knows the control plane only as a
 //! [`ControlLink`](lychgate_link::ControlLink).
 //!
 //! # One request, in the order in which it meets the folders
@@ -18,8 +18,9 @@
 //!      │          ├─ shared                   … is there a place among the requests in flight?
 //!      │          ├─ spool/intake             … is there room for the record?
 //!      │          └─ body_budget              … is there room for the body, as it comes?
-//!      │        recorder                      opens the record
-//!      │          └─ routing/routes           the candidates, in order
+//!      │        Exchange::new
+//!      │          ├─ routing/routes           the candidates, in order
+//!      │          └─ recorder                 opens the record
 //!      │    ┌────────────────────────── Exchange::run, once per attempt ─────────────────────────┐
 //!      │    │   selector                      plans an attempt: candidate, key, URL, body       │
 //!      │    │     └─ resilience/breaker, key_pool, retry_budget                                 │

@@ -32,7 +32,10 @@ const fn list<T>(tag: u32, name: &'static str, most: usize, fields: &'static [Fi
     }
 }
 
-const EXTRA: &[Field] = &[list::<(String, i64)>(9, "token_usage.extra", COUNTERS, &[])];
+const EXTRA: &[Field] = &[
+    list::<(String, i64)>(9, "token_usage.extra", COUNTERS, &[]),
+    list::<(String, String)>(10, "token_usage.attributes", COUNTERS, &[]),
+];
 /// The lists of an `Interception`.
 pub(crate) const INTERCEPTION: &[Field] = &[
     list::<wire::TokenUsage>(25, "interception.token_usages", RECORD_ITEMS, EXTRA),

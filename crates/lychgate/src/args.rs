@@ -14,10 +14,7 @@ const SETTINGS_HELP: &str = "Every option can also be set by an environment vari
 const MIGRATE_HELP: &str = "The settings are those of `lychgate server`, in the environment and in the section [server] of the \
     file given by --config. Options on the command line override the environment, which overrides the file.";
 
-const DATA_PLANE_HELP: &str = "Every option can also be set by an environment variable (LYCHGATE_ and the option in upper case: \
-    --data-dir is LYCHGATE_DATA_DIR) or in the file given by --config, in the section named after the command. \
-    Options on the command line override the environment, which overrides the file.\n\n\
-    HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY set the proxy for connections to providers \
+const PROXY_HELP: &str = "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY set the proxy for connections to providers \
     (http://USER:PASSWORD@HOST:PORT). The proxy resolves host names, so Lychgate can't check what they resolve to: \
     it refuses private IP addresses and names that are local by their form, such as localhost, and no others.";
 
@@ -37,10 +34,10 @@ pub(crate) enum Command {
     #[command(after_help = SETTINGS_HELP)]
     Dev(DevArgs),
     /// Run a control plane with an embedded gateway.
-    #[command(after_help = DATA_PLANE_HELP)]
+    #[command(after_help = format!("{SETTINGS_HELP}\n\n{PROXY_HELP}"))]
     Server(ServerArgs),
     /// Run a gateway replica.
-    #[command(after_help = DATA_PLANE_HELP)]
+    #[command(after_help = format!("{SETTINGS_HELP}\n\n{PROXY_HELP}"))]
     Gateway(GatewayArgs),
     /// Apply pending database migrations and exit.
     #[command(after_help = MIGRATE_HELP)]

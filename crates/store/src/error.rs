@@ -73,7 +73,7 @@ pub enum RuleBroken {
     },
     /// Provider keys are given for one address.
     #[error(
-        "the provider's keys were given for its present address: for another host, port or scheme, or another allow_private,          give the keys anew in the same change (an empty list takes them away)"
+        "the provider's keys were given for its present address; to change the host, port, scheme or allow_private, send the keys again in the same request (an empty list removes them)"
     )]
     KeysNeeded,
     /// Tokens are only made for active users.

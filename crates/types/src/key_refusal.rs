@@ -34,7 +34,7 @@ impl KeyRefusal {
         match self {
             Self::Malformed => "the gateway key is malformed",
             Self::Unknown => "the gateway key is unknown: it was deleted, or belongs to another deployment",
-            Self::Revoked => "the gateway key was revoked",
+            Self::Revoked => "the gateway key was deleted; create another one for this replica",
             Self::Expired => "the gateway key has expired",
             Self::Rotated => "the gateway key was rotated; give this replica the new secret",
             Self::Disabled => "the gateway key is disabled",

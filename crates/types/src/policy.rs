@@ -100,15 +100,15 @@ settings! {
 }
 
 settings! {
-    /// Deadlines of one attempt, in milliseconds.
+    /// Time limits, in milliseconds: of one attempt, and (`total_ms`) of all of them.
     Timeouts, TimeoutsChange in "timeouts." {
         /// From the start of connecting to a usable connection, including TLS.
         connect_ms = 10_000, 1..=300_000;
-        /// From the last byte of the request to the response headers.
+        /// From the start of an attempt, connecting and sending included, to the response headers.
         headers_ms = 600_000, 1..=3_600_000;
         /// Between two parts of the response body.
         idle_ms = 300_000, 1..=3_600_000;
-        /// For the whole exchange, from the first byte of the request to the last byte of the response.
+        /// For all attempts together, from when the request has been read to the last byte of the response.
         total_ms = 3_600_000, 1..=86_400_000;
     }
 }
@@ -137,8 +137,8 @@ pub struct ProviderPolicy {
     pub timeouts: Timeouts,
     /// Circuit breaker.
     pub breaker: BreakerPolicy,
-    /// How long a provider key is skipped after the provider rejected it (401, 403) or rate-limited it (429 without
-    /// `Retry-After`), in seconds.
+    /// How long a provider key is skipped after the provider rejected it (401, 402, 403, or an error saying that its account has
+    /// no credit) or rate-limited it (429 without `Retry-After`), in seconds.
     pub key_cooldown_seconds: u32,
     /// Whether HTTP/2 is spoken where the provider offers it. Off by default: one HTTP/2 connection bounds the number of
     /// concurrent streams.
@@ -159,7 +159,7 @@ impl Default for ProviderPolicy {
 
 const KEY_COOLDOWN: Setting = Setting {
     field: "key_cooldown_seconds",
-    meaning: " How long a provider key is skipped after the provider rejected it (401, 403) or rate-limited it (429 without `Retry-After`), in seconds.",
+    meaning: " How long a provider key is skipped after the provider rejected it (401, 402, 403, or an error saying that its account has no credit) or rate-limited it (429 without `Retry-After`), in seconds.",
     default: 60,
     least: 1,
     most: 86_400,

@@ -1,4 +1,4 @@
-//! `docs/errors.md`: every reason for which a client, an administrator or a replica is refused, made from the enums that the
+//! `docs/errors.md`: every reason for which an AI client, an API caller or a replica is refused, made from the enums that the
 //! refusals are made of.
 
 use crate::api::problem_code::ProblemCode;

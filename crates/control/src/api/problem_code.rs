@@ -21,7 +21,7 @@ lychgate_types::text_enum! {
         BodyIncomplete = "body_incomplete",
         /// A gateway key names providers that do not exist; `validations` says which.
         NoSuchProvider = "no_such_provider",
-        /// The list of a provider's keys names one that it does not have. Read the provider again.
+        /// The request names a key that the provider does not have. Get the provider to see its keys.
         NoSuchProviderKey = "no_such_provider_key",
         /// A route's providers do not exist, or speak different wire formats; `validations` says which.
         RouteProvidersUnfit = "route_providers_unfit",
@@ -31,7 +31,7 @@ lychgate_types::text_enum! {
         TokenMissing = "token_missing",
         /// What was sent is not a user token: it is cut off, mistyped or of another kind.
         TokenMalformed = "token_malformed",
-        /// No such token: it was deleted, or belongs to another deployment.
+        /// No token has this secret. It may belong to another deployment.
         TokenUnknown = "token_unknown",
         /// The token has expired. Create a new one.
         TokenExpired = "token_expired",
@@ -57,7 +57,7 @@ lychgate_types::text_enum! {
         OwnerSuspended = "owner_suspended",
         /// Routes name the provider. Change or delete them first; `detail` names them.
         ProviderInUse = "provider_in_use",
-        /// The gateway key was rotated, and its earlier secret still works. Wait until the time in `detail`, or use `force`.
+        /// The gateway key was rotated, and its old secret still works. Wait until the time in `detail`, or use `force`.
         RotationInGrace = "rotation_in_grace",
         /// The body is larger than 1 MiB.
         BodyTooLarge = "body_too_large",
@@ -67,13 +67,13 @@ lychgate_types::text_enum! {
         IdempotencyKeyReused = "idempotency_key_reused",
         /// A token can't make one for its own user that works for longer than itself. Ask for a shorter `lifetime_seconds`.
         OutlivesMaker = "outlives_maker",
-        /// The user has as many working tokens as there may be. Revoke some first.
+        /// The user has reached the limit of working tokens. Revoke some first.
         TooManyTokens = "too_many_tokens",
-        /// Provider keys are given for one address. Give them anew together with the new `base_url` or `allow_private`.
+        /// Provider keys are bound to one address. Send them again together with the new `base_url` or `allow_private`.
         ProviderKeysNeeded = "provider_keys_needed",
         /// A fault of the control plane. Its log has more under the `request_id`.
         InternalError = "internal_error",
-        /// Too many callers show tokens that may be new; try again shortly.
+        /// Too many callers are sending unknown tokens, so this one can't be checked now. Try again shortly.
         Busy = "busy",
         /// The control plane's database does not answer. Try again shortly, as `Retry-After` says.
         DatabaseUnavailable = "database_unavailable",

@@ -74,7 +74,6 @@ pub(crate) fn all(app: &App, gateway: &Gateway, trusted_proxies: Arc<[Cidr]>) ->
     let link = lychgate_link::server::routes(Arc::new(GatewayKeyAuthenticator(app.clone())))
         .layer(from_fn_with_state(trusted_proxies, name_the_client));
     layers::around(api, app.ambient.clone(), Arc::clone(&app.counts))
-        .merge(gateway.router())
         .merge(link)
         .merge(health::routes(app, gateway))
 }

@@ -17,6 +17,8 @@ use tokio::time::{Instant, sleep_until};
 pub(crate) const RELOAD_EVERY: Duration = Duration::from_millis(200);
 /// So many times as long as a reading took passes until the next.
 const PAUSE: u32 = 10;
+/// The longest such pause: somebody with a new credential waits for it.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// So many with an unknown prefix wait for that at most; others have to try again.
 pub(crate) const WAITING: usize = 1024;
 
@@ -70,7 +72,7 @@ impl Prefixes {
             }
             let begun = Instant::now();
             let prefixes = read().await?.into_iter().map(String::into_boxed_str).collect();
-            let next = begun + RELOAD_EVERY.max(begun.elapsed() * PAUSE);
+            let next = begun + (begun.elapsed() * PAUSE).clamp(RELOAD_EVERY, LONGEST_PAUSE);
             let read = Some((begun, next));
             *self.known.lock() = Known { prefixes, read };
         }

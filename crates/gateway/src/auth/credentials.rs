@@ -160,7 +160,7 @@ pub(crate) fn denied(reason: DenyReason) -> Refusal {
     let (reason, message) = match reason {
         DenyReason::Unknown => (
             Refused::TokenUnknown,
-            "this Lychgate token is not known: it was deleted, or belongs to another deployment; make one with `lychgate tokens create`, or ask for one",
+            "this Lychgate token is not known: it may belong to another deployment; make one with `lychgate tokens create`, or ask for one",
         ),
         DenyReason::Expired => (
             Refused::TokenExpired,
@@ -172,7 +172,7 @@ pub(crate) fn denied(reason: DenyReason) -> Refusal {
         ),
         DenyReason::Suspended => (
             Refused::UserSuspended,
-            "the user of this Lychgate token is suspended; ask an administrator",
+            "the user of this Lychgate token is suspended; ask an owner of the deployment",
         ),
     };
     Refusal::unauthorized(reason, message)

@@ -219,7 +219,7 @@ fn no_room(full: &Full) -> Refusal {
             Refused::SpoolFull,
             "too many records wait for the control plane, and nothing is relayed unrecorded; try again later",
         ),
-        Full::Disk(_) | Full::Unconfigured => (
+        Full::Disk(_) => (
             Refused::SpoolFailed,
             "this gateway can't keep records at present, and nothing is relayed unrecorded; try again later",
         ),

@@ -4,6 +4,7 @@
 //! upstream and are not recorded. From its first attempt on, each exchange is, whatever happens: a recorder that is dropped
 //! unclosed closes itself.
 
+use crate::auth::credentials::holds_own_secret;
 use crate::counts::ProviderCounts;
 use crate::exchange::body_kind::BodyKind;
 use crate::exchange::content_coding::Decoding;
@@ -100,7 +101,7 @@ impl Recorder {
             streaming: facts.streaming,
             client: client.client.to_owned(),
             user_agent: user_agent(headers),
-            client_session_id: client.session_id,
+            client_session_id: client.session_id.filter(|id| !holds_own_secret(id.as_bytes())),
             thread_parent_tool_call_id: facts.thread_parent_tool_call_id,
             credential_kind: start.credential_kind,
             credential_hint: String::new(),
@@ -278,8 +279,12 @@ impl Open {
         });
         let good = status.is_some_and(|status| (200..300).contains(&status));
         record.ended_at = guard.shared().ambient.now();
-        // An answer that began, or that a client requested and did not wait for, has a cost, even if no usage was reported.
-        let has_cost = good || (status.is_none() && matches!(ending, Ending::ClientLeft));
+        // An answer that began, or that a client requested and did not wait for, has a cost, even if no usage was reported. One
+        // that is an error and nothing else has none.
+        let only_an_error = facts
+            .as_ref()
+            .is_some_and(|facts| facts.error.is_some() && facts.usages.is_empty() && facts.text_bytes == 0);
+        let has_cost = (good && !only_an_error) || (status.is_none() && matches!(ending, Ending::ClientLeft));
         let ended_whole = matches!(ending, Ending::Complete);
         (record.outcome, record.error_type, record.error_message) = classify(&record, ending, facts.as_ref());
         let facts = facts.unwrap_or_default();
@@ -328,6 +333,8 @@ fn estimate(usage: &mut TokenUsage, model: &str, asked_bytes: u64, told_bytes: u
 fn user_agent(headers: &HeaderMap) -> String {
     let text = headers
         .get(USER_AGENT)
+        // Somebody's token in the wrong header is not for the record.
+        .filter(|value| !holds_own_secret(value.as_bytes()))
         .map(|value| String::from_utf8_lossy(value.as_bytes()))
         .unwrap_or_default();
     cut(&text, NAME_BYTES).to_owned()

@@ -35,10 +35,8 @@ pub(crate) struct Slot {
 pub(crate) enum Full {
     /// Too many records are waiting for the control plane.
     Records,
-    /// The disk does not accept them.
+    /// They can't be written: the disk does not accept them, or there is no key to seal them with yet.
     Disk(Arc<str>),
-    /// There is no configuration yet, and so no key to seal with.
-    Unconfigured,
 }
 
 /// What became of a frame.
@@ -53,7 +51,7 @@ impl Spool {
     /// Reserves room for one record.
     pub(crate) fn reserve(self: &Arc<Self>) -> Result<Slot, Full> {
         if self.sealer.load().is_none() {
-            return Err(Full::Unconfigured);
+            return Err(Full::Disk("there is no key to seal records with yet".into()));
         }
         if self.when_full == SpoolFull::Refuse {
             self.room()?;

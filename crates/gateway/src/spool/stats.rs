@@ -32,7 +32,7 @@ impl Spool {
             no_room: match self.room() {
                 Ok(()) => None,
                 Err(Full::Disk(_)) => Some(NoRoom::Disk),
-                Err(Full::Records | Full::Unconfigured) => Some(NoRoom::Full),
+                Err(Full::Records) => Some(NoRoom::Full),
             },
         }
     }

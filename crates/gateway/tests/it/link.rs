@@ -139,11 +139,11 @@ async fn a_revoked_key_stops_new_requests_and_lets_those_in_flight_finish() {
     until(|| world.control.hellos().len() > attempts).await;
     // The first reason, revoked, is kept, although a revoked key is unknown afterwards.
     let why = world.gateway.readiness().unwrap_err();
-    assert!(why.contains("revoked"), "{why}");
+    assert!(why.contains("deleted"), "{why}");
     let mut refused = world.post("/ai/anthropic/v1/messages", b"{}").await;
     let (answer, body) = refused.answer().await;
     assert_eq!(answer.status, 503);
-    assert!(String::from_utf8(body).unwrap().contains("revoked"));
+    assert!(String::from_utf8(body).unwrap().contains("deleted"));
 
     exchange
         .chunk(b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n")

@@ -1,7 +1,9 @@
 //! What is recorded of an exchange.
 
 use crate::support::{Client, World};
+use lychgate_types::Ambient;
 use lychgate_types::interception::InterceptionRecord;
+use lychgate_types::secret::UserTokenSecret;
 use std::sync::Arc;
 
 async fn blocking(path: &str, headers: &str, request: &str, answer: &str) -> Arc<InterceptionRecord> {
@@ -293,4 +295,20 @@ async fn many_at_once_are_each_recorded_once() {
     assert_eq!(models.len(), CLIENTS * EACH);
     assert_eq!(world.control.lookups(), 1);
     crate::support::until(|| world.gateway.in_flight() == 0).await;
+}
+
+/// The gateway's own secrets are looked for in every header, not only in those that credentials belong in.
+#[tokio::test]
+async fn a_token_in_the_wrong_header_is_not_recorded() {
+    let secret = UserTokenSecret::generate(&Ambient::system());
+    let headers = format!("user-agent: {}\r\n", secret.expose());
+    let answer = r#"{"id":"msg_1","content":[],"usage":{"input_tokens":1,"output_tokens":1}}"#;
+    let record = blocking(
+        "/ai/anthropic/v1/messages",
+        &headers,
+        r#"{"model":"claude-x","messages":[]}"#,
+        answer,
+    )
+    .await;
+    assert_eq!(record.user_agent, "");
 }

@@ -20,7 +20,7 @@ pub(crate) struct ReplicasArgs {
 
 #[derive(Debug, Subcommand)]
 enum ReplicasCommand {
-    /// List replicas, oldest first; one that has gone stays listed for a week.
+    /// List replicas, oldest first; one that is gone stays listed for a week.
     List {
         /// Only replicas of this gateway key, by name or id
         #[arg(long, value_name = "KEY")]
@@ -40,7 +40,7 @@ enum ReplicasCommand {
         #[command(flatten)]
         format: FormatArgs,
     },
-    /// Stop a replica from accepting new requests, so that its process can be stopped unnoticed. This can't be undone.
+    /// Stop a replica from accepting new requests, so that its process can be stopped without disturbing clients. This can't be undone.
     Drain {
         /// Id of the replica
         id: String,

@@ -53,7 +53,7 @@ enum UsersCommand {
         /// Name or id of the user
         name: String,
     },
-    /// Reactivate a suspended user and their tokens.
+    /// Activate a suspended user; their tokens work again.
     Activate {
         /// Name or id of the user
         name: String,
@@ -99,7 +99,7 @@ pub(crate) async fn run(args: UsersArgs, environment: &Environment) -> Outcome {
         UsersCommand::Activate { name } => {
             api.post_empty(&format!("users/{}/activate", name_or_id(&name)?))
                 .await?;
-            note(&format!("reactivated user {name}"));
+            note(&format!("activated user {name}"));
             Ok(())
         }
         UsersCommand::Delete { name, yes } => {

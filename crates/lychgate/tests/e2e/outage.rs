@@ -117,7 +117,7 @@ both_engines! {
 
         // A key that is not wanted any more leaves nothing to begin with.
         app.cli_ok(&["keys", "delete", "edge-1", "-y"]).await;
-        says(&replica, 503, "revoked").await;
+        says(&replica, 503, "deleted").await;
         eventually("the snapshot is deleted", async || (!spool.join("snapshot").exists()).then_some(())).await;
     }
 }

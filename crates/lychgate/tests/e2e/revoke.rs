@@ -50,10 +50,10 @@ both_engines! {
 
         app.cli_ok(&["keys", "delete", "edge-1", "-y"]).await;
         let refused = soon(&first.url, &app.token, 503).await;
-        assert!(refused.text().contains("revoked"), "{}", refused.text());
+        assert!(refused.text().contains("deleted"), "{}", refused.text());
         assert_eq!(refused.value()["type"], "error", "in the provider's shape: {}", refused.text());
         let (status, why) = first.readiness().await;
-        assert!(status == 503 && why.contains("revoked"), "{status} {why}");
+        assert!(status == 503 && why.contains("deleted"), "{status} {why}");
 
         let ended = in_flight.rest().await;
         assert!(!ended.broken && ended.text().ends_with("{\"type\":\"message_stop\"}\n\n"), "{}", ended.text());

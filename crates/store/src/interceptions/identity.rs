@@ -34,8 +34,9 @@ pub(crate) struct Known {
     tokens: HashMap<[u8; 32], (TokenId, UserId)>,
     /// By id; those under made ids, too.
     stored: HashMap<InterceptionId, Stored>,
-    /// The names of the providers that the gateway key serves; `None`: all.
-    served: Option<HashSet<String>>,
+    /// The names of the providers that the gateway key does not serve. One that was deleted meanwhile is not among them: what it was
+    /// used for is still to be accounted for.
+    not_served: HashSet<String>,
 }
 
 impl Known {
@@ -52,26 +53,30 @@ impl Known {
         if !made.is_empty() {
             stored.extend(sql::stored(held.conn(), made.into_iter()).await?);
         }
-        let served = match gateway_key {
-            Some(key) => served(held, key).await?,
-            None => None,
+        let not_served = match gateway_key {
+            Some(key) => not_served(held, key).await?,
+            None => HashSet::new(),
         };
-        Ok(Self { tokens, stored, served })
+        Ok(Self {
+            tokens,
+            stored,
+            not_served,
+        })
     }
 }
 
 /// Few keys are limited, and only for those the providers are read.
-async fn served(held: &mut Held, key: GatewayKeyId) -> Result<Option<HashSet<String>>, StoreError> {
+async fn not_served(held: &mut Held, key: GatewayKeyId) -> Result<HashSet<String>, StoreError> {
     let scopes = ai_gateway_keys::scopes(held.conn(), Some(key)).await?;
     let Some(Some(ids)) = scopes.get(&key) else {
-        return Ok(None);
+        return Ok(HashSet::new());
     };
     let all = providers::refs(held.conn())
         .await?
         .into_iter()
         .map(|(provider, _)| provider);
-    let served = all.filter(|provider| ids.contains(&provider.id));
-    Ok(Some(served.map(|provider| provider.name).collect()))
+    let others = all.filter(|provider| !ids.contains(&provider.id));
+    Ok(others.map(|provider| provider.name).collect())
 }
 
 /// What can be taken and is not there yet, each id once, oldest first; and what never can be.
@@ -103,11 +108,7 @@ fn place_one<'r>(
     now: Timestamp,
 ) -> Result<Option<Placed<'r>>, &'static str> {
     let (token, user) = *known.tokens.get(record.token_hash.as_bytes()).ok_or(NO_TOKEN)?;
-    if known
-        .served
-        .as_ref()
-        .is_some_and(|served| !served.contains(&record.provider))
-    {
+    if known.not_served.contains(&record.provider) {
         return Err(NOT_SERVED);
     }
     let times = believable(record.started_at, record.ended_at, now);

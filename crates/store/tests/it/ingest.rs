@@ -201,6 +201,7 @@ both_engines! {
         let people = people(db).await;
         let owner = &people.owner.caller;
         let made = db.store().provider_insert(owner, provider(db, "claude", vec![])).await.unwrap();
+        db.store().provider_insert(owner, provider(db, "openai", vec![])).await.unwrap();
         let (mut key, _) = gateway_key(db, "narrow");
         key.providers = Some(vec![made.id]);
         db.store().ai_gateway_key_insert(owner, key.clone(), None).await.unwrap();
@@ -210,6 +211,13 @@ both_engines! {
         let refused = ingest(db, &caller, &[served.clone(), other]).await;
         assert!(matches!(&refused[..], [reason] if reason.contains("does not serve")), "{refused:?}");
         assert_eq!(count(db, owner).await, 1);
+
+        // What was used of a provider that is deleted meanwhile is accounted for all the same.
+        db.store().provider_delete(owner, "claude").await.unwrap();
+        let mut late = full(db, people.member.hash);
+        late.provider = "claude".into();
+        assert!(ingest(db, &caller, &[late]).await.is_empty());
+        assert_eq!(count(db, owner).await, 2);
     }
 
     async fn nothing_a_replica_sends_makes_a_batch_fail(db: TestDb) {

@@ -40,9 +40,9 @@ lychgate_types::text_enum! {
 
     /// Why the gateway answered a request itself, without a record.
     Refused {
-        /// The process is shutting down. Another replica serves the request.
+        /// The process is shutting down. Send the request to another replica.
         ShuttingDown = "shutting_down",
-        /// An operator drains this replica. Another replica serves the request.
+        /// An operator is draining this replica. Send the request to another one.
         Drained = "drained",
         /// The replica has not reached a control plane since it started. See its log and `lychgate_link_trouble`.
         NotAttached = "not_attached",
@@ -50,11 +50,11 @@ lychgate_types::text_enum! {
         OfflineTooLong = "offline_too_long",
         /// The control plane refuses this replica; the reason is among those of a gateway key, below.
         ReplicaRefused = "replica_refused",
-        /// The replica has as many requests in flight as it takes. Add replicas.
+        /// The replica has reached its limit of requests in flight. Add replicas.
         TooManyRequests = "too_many_requests",
-        /// The replica waits for as many look-ups of tokens as it does, in all or for one address. Known tokens are served.
+        /// Too many look-ups of unknown tokens are waiting, in total or from one address. Known tokens are still served.
         LookupsTooMany = "lookups_too_many",
-        /// The replica holds as many bytes of request bodies as it does, in all or for one token. If it stays, add replicas.
+        /// Request bodies take up all the memory they may, in total or for one token. If this persists, add replicas.
         BodiesTooMany = "bodies_too_many",
         /// No provider has the name in the path. `lychgate providers list` shows the names.
         UnknownProvider = "unknown_provider",
@@ -62,11 +62,12 @@ lychgate_types::text_enum! {
         UnknownPath = "unknown_path",
         /// The client asked for a WebSocket. Clients then fall back to HTTP.
         WebSocket = "websocket",
-        /// The request has no token, or a token that needs the client's own provider key but no such key.
+        /// The request has no user token in a header, has one in its URL, or has `x-lychgate-token` without the client's own
+        /// provider key.
         CredentialMissing = "credential_missing",
         /// What was sent is not a Lychgate token: it is cut off, mistyped or of another kind.
         TokenMalformed = "token_malformed",
-        /// No such token: it was deleted, or belongs to another deployment.
+        /// No token has this secret. It may belong to another deployment.
         TokenUnknown = "token_unknown",
         /// The token has expired. Create a new one.
         TokenExpired = "token_expired",
@@ -82,10 +83,10 @@ lychgate_types::text_enum! {
         ProviderDisabled = "provider_disabled",
         /// The provider has no key, or its base URL can't be used; the message says which.
         ProviderUnusable = "provider_unusable",
-        /// The circuit breaker of every provider that could serve the request is open, or no time is left for another attempt.
+        /// The circuit breaker of every provider that could serve the request is open. Try again after `Retry-After`.
         CircuitOpen = "circuit_open",
-        /// The provider could not be reached, or did not answer in time. Only requests that are not recorded are counted here; of
-        /// recorded ones the record tells.
+        /// The provider could not be reached, or did not answer in time. Counted here only for requests that are not recorded;
+        /// otherwise see the record.
         ProviderFailed = "provider_failed",
         /// The route for the model names only providers that can't serve the request, or the model can't be replaced in its body.
         RouteUnusable = "route_unusable",

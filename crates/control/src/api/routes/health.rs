@@ -6,13 +6,15 @@ use axum::routing::get;
 use http::StatusCode;
 use lychgate_gateway::Gateway;
 use lychgate_store::StoreError;
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
 
 /// The database is written to at most this often, however many ask.
 const BELIEVED: Duration = Duration::from_secs(1);
+/// Longest wait for it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Both probes.
 pub(crate) fn routes(app: &App, gateway: &Gateway) -> Router {
@@ -47,20 +49,21 @@ impl Probe {
     }
 
     async fn database(&self) -> Verdict {
-        let last = *self.last.lock();
-        if let Some((at, verdict)) = last
+        // Held while the database is asked: whoever asks meanwhile gets the same answer.
+        let mut last = self.last.lock().await;
+        if let Some((at, verdict)) = *last
             && at.elapsed() < BELIEVED
         {
             return verdict;
         }
-        let verdict = match self.app.store.check_write().await {
-            Ok(()) => None,
-            Err(StoreError::NotWritable(_)) => {
+        let verdict = match timeout(PATIENCE, self.app.store.check_write()).await {
+            Ok(Ok(())) => None,
+            Ok(Err(StoreError::NotWritable(_))) => {
                 Some("the database can't be written: its disk is full, read-only or failing")
             }
-            Err(_) => Some("the database does not answer"),
+            Ok(Err(_)) | Err(_) => Some("the database does not answer"),
         };
-        *self.last.lock() = Some((Instant::now(), verdict));
+        *last = Some((Instant::now(), verdict));
         verdict
     }
 }

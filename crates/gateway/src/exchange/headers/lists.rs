@@ -72,6 +72,8 @@ pub(super) fn stays_behind(name: &HeaderName, value: &HeaderValue) -> bool {
 /// Whether a reference stays on the host that it is given by.
 fn is_below(reference: &[u8]) -> bool {
     match reference {
+        // Clients take spaces and control characters out before they read it.
+        other if other.iter().any(|byte| *byte <= b' ' || *byte == 0x7f) => false,
         [b'/', b'/' | b'\\', ..] | [b'\\', ..] => false,
         [b'/' | b'?' | b'#', ..] => true,
         other => !other.contains(&b':') && !other.contains(&b'\\'),
@@ -114,6 +116,8 @@ mod tests {
             ("\\\\provider.example/v1/x", true),
             ("https:\\\\provider.example", true),
             ("mailto:x", true),
+            ("/\t/provider.example/v1/x", true),
+            ("/v1/x y", true),
         ] {
             for name in ["location", "content-location"] {
                 let found = stays_behind(&HeaderName::from_static(name), &reference.parse().unwrap());

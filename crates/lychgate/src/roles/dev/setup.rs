@@ -53,7 +53,7 @@ pub(crate) async fn member_token(api: &ApiClient, url: &ServerUrl, data_dir: &Pa
     };
     if user["state"] == "suspended" {
         note(&format!(
-            "user {MEMBER} is suspended, so its token does not work; reactivate it with `lychgate users activate {MEMBER}`"
+            "user {MEMBER} is suspended, so its token does not work; activate it with `lychgate users activate {MEMBER}`"
         ));
         return Ok(());
     }

@@ -305,6 +305,8 @@ fn each_billed_pass_of_the_model_is_a_row() {
     assert_eq!(rows(single), [(23, 10, 0, 0, None)], "one pass is not booked twice");
     let declined = r#"{"input_tokens":4,"output_tokens":60,"iterations":[{"type":"message","input_tokens":4,"output_tokens":0},{"type":"fallback_message","model":"other","input_tokens":4,"output_tokens":60}]}"#;
     assert_eq!(rows(declined), [(4, 60, 0, 0, Some("other".to_owned()))]);
+    let untold = r#"{"input_tokens":4,"output_tokens":60,"iterations":[{"type":"message","input_tokens":4},{"type":"message","input_tokens":4}]}"#;
+    assert_eq!(rows(untold), [(4, 60, 0, 0, None)], "no pass tells what it wrote");
     let many = format!(
         r#"{{"output_tokens":1,"iterations":[{}{{"output_tokens":1}}]}}"#,
         r#"{"output_tokens":1},"#.repeat(5000)

@@ -2,7 +2,7 @@
 
 use crate::json::counters::Counters;
 use crate::json::{Raw, members};
-use crate::limits::PASSES;
+use crate::limits::{COUNTERS, PASSES};
 use lychgate_types::interception::TokenUsage;
 
 members! {
@@ -70,16 +70,16 @@ impl Usage {
         let Self {
             counters, iterations, ..
         } = self;
-        if iterations.len() < 2 {
+        let passes = iterations.len();
+        // A pass that was declined before it wrote anything is not billed.
+        let wrote = |pass: &Counters| pass.get("output_tokens").is_some_and(|count| count > 0);
+        let billed: Vec<_> = iterations.into_iter().filter(wrote).collect();
+        // Where no pass tells what it wrote, the message does.
+        if passes < 2 || billed.is_empty() {
             return vec![row(counters, estimated)];
         }
         let (extra, attributes) = rest(counters);
-        let mut rows: Vec<_> = iterations
-            .into_iter()
-            // A pass that was declined before it wrote anything is not billed.
-            .filter(|pass| pass.get("output_tokens").is_some_and(|count| count > 0))
-            .map(|pass| row(pass, estimated))
-            .collect();
+        let mut rows: Vec<_> = billed.into_iter().map(|pass| row(pass, estimated)).collect();
         for row in &mut rows {
             for (name, value) in &attributes {
                 row.attributes.entry(name.clone()).or_insert_with(|| value.clone());
@@ -87,7 +87,8 @@ impl Usage {
         }
         // What is counted for the message as a whole (web searches, say) stands on its last pass.
         if let Some(last) = rows.last_mut() {
-            last.extra.extend(extra);
+            let room = COUNTERS.saturating_sub(last.extra.len());
+            last.extra.extend(extra.into_iter().take(room));
         }
         rows
     }

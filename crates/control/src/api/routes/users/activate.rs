@@ -9,7 +9,7 @@ use crate::state::App;
 use axum::extract::State;
 use lychgate_store::UserState;
 
-/// Reactivates a suspended user; their tokens work again.
+/// Activates a suspended user; their tokens work again.
 #[utoipa::path(post, path = "/users/{user}/activate", operation_id = "user_activate", tag = "users",
     params(("user" = String, Path, description = "Id or username.")),
     responses((status = 200, description = "The user as it is now.", body = User), Always, NotFound))]

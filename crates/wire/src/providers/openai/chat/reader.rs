@@ -22,6 +22,8 @@ pub(super) struct Reader {
     usage: Option<Counters>,
     usage_is_final: bool,
     stop_reason: Option<String>,
+    /// Choices that have begun, and whether they have ended.
+    choices: Vec<(i64, bool)>,
     tools: Tools,
     thoughts: Vec<(i64, Captured)>,
     error: Option<ErrorFacts>,
@@ -39,6 +41,7 @@ impl Reader {
             usage: None,
             usage_is_final: false,
             stop_reason: None,
+            choices: Vec::new(),
             tools: Tools::default(),
             thoughts: Vec::new(),
             error: None,
@@ -87,7 +90,13 @@ impl Reader {
 
     fn choice(&mut self, choice: Choice<'_>) {
         let index = choice.index.integer().unwrap_or(0);
-        if let Some(reason) = choice.finish_reason.text() {
+        let reason = choice.finish_reason.text();
+        match self.choices.iter().position(|(known, _)| *known == index) {
+            Some(at) => self.choices[at].1 |= reason.is_some(),
+            None if self.choices.len() < ITEMS => self.choices.push((index, reason.is_some())),
+            None => {}
+        }
+        if let Some(reason) = reason {
             self.stop_reason = Some(name(reason));
         }
         if let Some(delta) = choice.delta.0 {
@@ -156,7 +165,7 @@ impl ResponseFormat for Reader {
     }
 
     fn has_finished(&self) -> bool {
-        self.done || self.stop_reason.is_some()
+        self.done || (!self.choices.is_empty() && self.choices.iter().all(|(_, ended)| *ended))
     }
 
     fn text_bytes(&self) -> u64 {

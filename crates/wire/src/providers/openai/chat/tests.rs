@@ -362,3 +362,18 @@ fn reasoning_is_found_wherever_servers_put_it_and_once() {
         assert_thoughts(&facts, &[(ThoughtSource::Reasoning, "Hm")]);
     }
 }
+
+#[test]
+fn an_answer_of_several_choices_ends_with_the_last_of_them() {
+    let begins = r#"{"choices":[{"index":0,"delta":{"role":"assistant"}},{"index":1,"delta":{"role":"assistant"}}]}"#;
+    let ends = |index: u8| format!(r#"{{"choices":[{{"index":{index},"delta":{{}},"finish_reason":"stop"}}]}}"#);
+    let (first, second) = (ends(0), ends(1));
+    for (events, complete) in [
+        (vec![begins, &first], false),
+        (vec![begins, &first, &second], true),
+        (vec![begins, &second, &first, "[DONE]"], true),
+    ] {
+        let facts = read_stream(Chat, &data_events(&events));
+        assert_eq!(facts.complete, complete, "{events:?}");
+    }
+}
