@@ -1,6 +1,7 @@
 //! The audit log: who did what to what, when, in which request, with what outcome. Never a secret or a hash.
 
 use crate::connect::Store;
+use crate::denials::Rest;
 use crate::error::StoreError;
 use crate::page::{Cursor, Listing, Page};
 use crate::rows::audit::{AuditEntry, AuditFilter, AuditInsert};
@@ -32,9 +33,18 @@ impl Store {
         if rest.is_empty() {
             return Ok(());
         }
+        let written = self.write_denied(&rest).await;
+        if written.is_err() {
+            self.denials.put_back(rest);
+        }
+        written
+    }
+
+    async fn write_denied(&self, rest: &[Rest]) -> Result<(), StoreError> {
         let mut tx = self.engine.begin().await?;
-        for (actor, entry) in rest {
-            sql::insert(tx.conn(), &actor, self.ambient.new_id(), self.now(), &entry).await?;
+        for rest in rest {
+            let (id, now) = (self.ambient.new_id(), self.now());
+            sql::insert(tx.conn(), &rest.caller, id, now, &rest.entry()).await?;
         }
         tx.commit().await
     }

@@ -30,6 +30,8 @@ struct Kind {
 struct Count {
     since: Timestamp,
     refused: u64,
+    /// Of a time before, counted and not written because the database could not be.
+    carried: u64,
     /// The last one.
     caller: Caller,
 }
@@ -45,7 +47,20 @@ impl std::fmt::Debug for Denials {
 }
 
 /// What was counted and is yet to be written.
-pub(crate) type Rest = (Caller, AuditInsert);
+pub(crate) struct Rest {
+    kind: Kind,
+    since: Timestamp,
+    more: u64,
+    /// Who was refused last.
+    pub(crate) caller: Caller,
+}
+
+impl Rest {
+    /// The entry that tells it.
+    pub(crate) fn entry(&self) -> AuditInsert {
+        summary(&self.kind, self.more)
+    }
+}
 
 impl Denials {
     /// Notes a refusal; whether it is to be written by itself.
@@ -68,6 +83,7 @@ impl Denials {
         let count = counts.entry(kind).or_insert_with(|| Count {
             since: now,
             refused: 0,
+            carried: 0,
             caller: caller.clone(),
         });
         count.refused += 1;
@@ -77,17 +93,29 @@ impl Denials {
 
     /// Takes what was counted in minutes that are over, or (`all`) so far.
     pub(crate) fn take(&self, now: Timestamp, all: bool) -> Vec<Rest> {
-        let mut rest = Vec::new();
-        self.0.lock().retain(|kind, count| {
-            if !all && now < count.since.plus(PERIOD) {
-                return true;
-            }
-            if let Some(more) = count.refused.checked_sub(WRITTEN).filter(|more| *more > 0) {
-                rest.push((count.caller.clone(), summary(kind, more)));
-            }
-            false
+        let over = |_: &Kind, count: &mut Count| all || now >= count.since.plus(PERIOD);
+        let taken = self.0.lock().extract_if(over).collect::<Vec<_>>();
+        let rest = taken.into_iter().map(|(kind, count)| Rest {
+            kind,
+            since: count.since,
+            more: count.carried + count.refused.saturating_sub(WRITTEN),
+            caller: count.caller,
         });
-        rest
+        rest.filter(|rest| rest.more > 0).collect()
+    }
+
+    /// Takes back what could not be written.
+    pub(crate) fn put_back(&self, rest: Vec<Rest>) {
+        let mut counts = self.0.lock();
+        for rest in rest {
+            let count = counts.entry(rest.kind).or_insert(Count {
+                since: rest.since,
+                refused: 0,
+                carried: 0,
+                caller: rest.caller,
+            });
+            count.carried += rest.more;
+        }
     }
 }
 
@@ -100,5 +128,34 @@ fn summary(kind: &Kind, more: u64) -> AuditInsert {
         target_prefix: None,
         outcome: AuditOutcome::Denied,
         detail: Some(format!("{more} more within a minute")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_written_is_counted_on() {
+        let (denials, caller) = (Denials::default(), Caller::control_plane());
+        let entry = summary(
+            &Kind {
+                actor: None,
+                verb: "delete".into(),
+                resource: Resource::User,
+            },
+            0,
+        );
+        let at = Timestamp::from_micros(0);
+        let refuse = |count: u64| (0..count).filter(|_| denials.note(&caller, &entry, at)).count();
+        let told = |rest: &[Rest]| -> Vec<_> { rest.iter().filter_map(|rest| rest.entry().detail).collect() };
+        assert_eq!(refuse(WRITTEN + 5), 10, "the first ones are written one by one");
+        assert!(denials.take(at, false).is_empty(), "the minute is not over");
+        let rest = denials.take(at, true);
+        assert_eq!(told(&rest), ["5 more within a minute"]);
+        denials.put_back(rest);
+        assert_eq!(refuse(WRITTEN + 2), 10);
+        assert_eq!(told(&denials.take(at, true)), ["7 more within a minute"]);
+        assert!(denials.take(at, true).is_empty());
     }
 }
