@@ -139,9 +139,10 @@ impl TestDb {
         }
     }
 
-    /// Runs statements behind the product's back: what another version, an operator or a fault would do.
+    /// Runs statements behind the product's back, in one transaction: what another version, an operator or a fault would
+    /// do. The product runs on meanwhile, and must not see half of them.
     pub async fn execute(&self, statements: &str) {
-        let statements = sqlx::raw_sql(AssertSqlSafe(statements.to_owned()));
+        let statements = sqlx::raw_sql(AssertSqlSafe(format!("BEGIN; {statements}; COMMIT")));
         let done = match self.engine() {
             TestEngine::Sqlite => {
                 let options: SqliteConnectOptions = self.url.parse().expect("the database's own URL");
