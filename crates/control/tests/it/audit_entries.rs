@@ -37,6 +37,5 @@ both_engines! {
         assert_eq!(problem(&answer, 400, "invalid_request"), ["resource_type", "since", "until"]);
         let (_, member) = bench.user("ada", "member").await;
         problem(&bench.get(&member, "/audit-entries").await, 403, "forbidden");
-        bench.stop().await;
     }
 }

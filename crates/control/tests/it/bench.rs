@@ -62,6 +62,7 @@ impl Bench {
         }
     }
 
+    /// Stops it as a signal would. At the end of a test it is just dropped: nobody waits for replicas that are not polled.
     pub(crate) async fn stop(self) {
         self.control.shutdown(Duration::from_secs(1)).await;
     }

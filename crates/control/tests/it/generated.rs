@@ -197,7 +197,6 @@ both_engines! {
             problem(&answer, 401, "token_missing");
             assert_eq!(answer.header("www-authenticate"), "Bearer");
         }
-        bench.stop().await;
     }
 
     async fn without_the_scope_403(db: TestDb) {
@@ -210,7 +209,6 @@ both_engines! {
             assert_eq!(answer.status, 403, "{}: {}", operation.id, answer.text());
             problem(&answer, 403, "forbidden");
         }
-        bench.stop().await;
     }
 
     async fn with_the_scope_alone_it_is_allowed(db: TestDb) {
@@ -230,7 +228,6 @@ both_engines! {
             assert!(wanted.contains(&answer.status), "{}: {} {}", operation.id, answer.status, answer.text());
             operation.documents(answer.status);
         }
-        bench.stop().await;
     }
 
     async fn with_an_id_that_nobody_has_404(db: TestDb) {
@@ -241,6 +238,5 @@ both_engines! {
             problem(&answer, 404, "not_found");
             operation.documents(404);
         }
-        bench.stop().await;
     }
 }

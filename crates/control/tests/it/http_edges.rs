@@ -32,7 +32,6 @@ both_engines! {
 
         db.clock().advance(Duration::from_secs(90 * 24 * 60 * 60 + 1));
         problem(&whoami(token).await, 401, "token_expired");
-        bench.stop().await;
     }
 
     async fn paths_methods_and_headers(db: TestDb) {
@@ -56,7 +55,6 @@ both_engines! {
 
         let document = get(format!("{}/api/v1/openapi.json", bench.url)).send().await.expect(200);
         assert_eq!(document.text(), lychgate_control::openapi());
-        bench.stop().await;
     }
 
     async fn bodies_that_do_not_fit(db: TestDb) {
@@ -85,7 +83,6 @@ both_engines! {
         }
         let users = bench.get(&bench.owner, "/users").await.expect(200).value();
         assert_eq!(users["users"].as_array().unwrap().len(), 1, "nothing was written: {users}");
-        bench.stop().await;
     }
 
     async fn a_secret_in_the_wrong_place_is_not_repeated(db: TestDb) {
@@ -102,7 +99,6 @@ both_engines! {
             let answer = bench.post(&bench.owner, "/ai-gateway/providers", body).await.expect(400);
             assert!(!answer.text().contains("canary"), "{}", answer.text());
         }
-        bench.stop().await;
     }
 
     async fn queries_that_do_not_fit(db: TestDb) {
@@ -130,7 +126,6 @@ both_engines! {
         for path in ["/users/%FF", "/users/no%20body", "/ai-gateway/keys/%2e%2e%2f", "/ai-gateway/providers/A--B", "/users/a%00", "/ai-gateway/keys/%00"] {
             problem(&bench.get(&bench.owner, path).await, 404, "not_found");
         }
-        bench.stop().await;
     }
 
     /// A page starts after the row that the page before ended with, also among rows of one moment.
@@ -149,7 +144,6 @@ both_engines! {
         }
         seen.sort();
         assert_eq!(seen, (0..7).map(|n| format!("key-{n}")).collect::<Vec<_>>());
-        bench.stop().await;
     }
 
     async fn last_used_is_noted_once_a_minute(db: TestDb) {
@@ -161,6 +155,5 @@ both_engines! {
         assert_eq!(used().await, first);
         db.clock().advance(Duration::from_secs(1));
         assert_ne!(used().await, first);
-        bench.stop().await;
     }
 }

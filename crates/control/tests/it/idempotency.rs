@@ -94,7 +94,6 @@ both_engines! {
             assert_eq!((again.text(), again.header("content-type")), (first.text(), first.header("content-type")));
             assert_eq!(changes(&bench).await, before + 1);
         }
-        bench.stop().await;
     }
 
     async fn the_order_of_fields_does_not_matter(db: TestDb) {
@@ -103,7 +102,6 @@ both_engines! {
         let first = create.send(&bench, &bench.owner, "k", &create.request).await.expect(201);
         let again = create.call(&bench, &bench.owner, "k", &json!(null)).text(r#"{ "description": "d", "name": "new" }"#);
         assert_eq!(again.send().await.expect(201).text(), first.text());
-        bench.stop().await;
     }
 
     async fn what_is_gone_is_not_shown_again(db: TestDb) {
@@ -116,7 +114,6 @@ both_engines! {
             let anew = endpoint.send(&bench, &bench.owner, "k", &endpoint.request).await.expect(endpoint.status);
             assert_ne!(endpoint.secret(&anew), endpoint.secret(&first));
         }
-        bench.stop().await;
     }
 
     async fn another_request_under_the_key_is_refused(db: TestDb) {
@@ -135,7 +132,6 @@ both_engines! {
         let rotate = Endpoint { path: "/ai-gateway/keys/other/rotate", ..endpoints().into_iter().nth(1).unwrap() };
         let other = rotate.send(&bench, &bench.owner, "k", &rotate.request).await;
         problem(&other, 422, "idempotency_key_reused");
-        bench.stop().await;
     }
 
     async fn another_user_or_key_is_another_request(db: TestDb) {
@@ -154,7 +150,6 @@ both_engines! {
                 assert!(secrets.insert(endpoint.secret(&first)) && secrets.insert(endpoint.secret(&another)));
             }
         }
-        bench.stop().await;
     }
 
     async fn at_the_same_moment_only_one_wins(db: TestDb) {
@@ -169,7 +164,6 @@ both_engines! {
             assert_eq!((answers.len(), changes(&bench).await), (1, before + 1), "{}", endpoint.path);
         }
         assert_eq!(count(&bench, "denied").await, 0, "those that lost were not refused");
-        bench.stop().await;
     }
 
     async fn a_rotation_whose_answer_was_lost_is_not_made_twice(db: TestDb) {
@@ -189,7 +183,6 @@ both_engines! {
             let replica = lychgate_types::secret::GatewayKeySecret::parse(&rotate.secret(&again)).unwrap();
             bench.attach(&replica).await;
         }
-        bench.stop().await;
     }
 
     async fn what_failed_is_not_remembered(db: TestDb) {
@@ -209,7 +202,6 @@ both_engines! {
         problem(&token.send(&bench, &bench.owner, "k", &theirs).await, 404, "not_found");
         bench.user("mel", "member").await;
         token.send(&bench, &bench.owner, "k", &theirs).await.expect(201);
-        bench.stop().await;
     }
 
     async fn after_an_hour_the_key_is_free_again(db: TestDb) {
@@ -220,7 +212,6 @@ both_engines! {
             let other = endpoint.send(&bench, &bench.owner, "k", &endpoint.other).await.expect(endpoint.status);
             assert!(endpoint.secret(&other) != endpoint.secret(&first));
         }
-        bench.stop().await;
     }
 
     async fn who_may_not_do_it_sees_no_answer_and_is_in_the_audit_log(db: TestDb) {
@@ -231,7 +222,6 @@ both_engines! {
             problem(&endpoint.send(&bench, &narrow, "k", &endpoint.request).await, 403, "forbidden");
             assert_eq!(count(&bench, "denied").await, at + 1);
         }
-        bench.stop().await;
     }
 
     async fn a_key_that_is_not_one(db: TestDb) {
@@ -244,6 +234,5 @@ both_engines! {
             }
         }
         assert_eq!(changes(&bench).await, before);
-        bench.stop().await;
     }
 }

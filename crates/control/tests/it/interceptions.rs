@@ -103,7 +103,6 @@ both_engines! {
         let page = bench.get(&token, PATH).await.expect(200).value();
         assert_eq!((page["interceptions"].as_array().unwrap().len(), &page["next"]), (1, &json!(null)));
         insta::assert_json_snapshot!(masked(&page["interceptions"][0], &BLOTS));
-        bench.stop().await;
     }
 
     async fn filters(db: TestDb) {
@@ -140,6 +139,5 @@ both_engines! {
         problem(&bench.get(&eve, &format!("{PATH}/{}", first.id)).await, 404, "not_found");
         let bad = bench.get(&bench.owner, &format!("{PATH}?session=x&outcome=done&since=now&until=later&limit=0")).await;
         assert_eq!(problem(&bad, 400, "invalid_request"), ["limit", "session", "outcome", "since", "until"]);
-        bench.stop().await;
     }
 }

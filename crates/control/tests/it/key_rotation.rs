@@ -41,7 +41,6 @@ both_engines! {
         assert_eq!((&entries[0]["target_prefix"], &entries[0]["request_id"]), (&rotated["key_prefix"], &json!(answer.header("x-request-id"))));
         assert!(text(&entries[0]["detail"]).contains("2026-11-25T09:30:01"), "{entries:?}");
         assert!(!json!(entries).to_string().contains(second.expose()));
-        bench.stop().await;
     }
 
     async fn while_a_grace_runs_only_force_rotates(db: TestDb) {
@@ -59,7 +58,6 @@ both_engines! {
         rotate(&bench, json!({"grace_seconds": 60})).await.expect(200);
         db.clock().advance(Duration::from_secs(60));
         rotate(&bench, json!({"grace_seconds": 2_592_000})).await.expect(200);
-        bench.stop().await;
     }
 
     async fn what_does_not_fit(db: TestDb) {
@@ -81,6 +79,5 @@ both_engines! {
         problem(&bench.post(&member, ROTATE, json!({})).await, 404, "not_found");
         let shown = bench.get(&bench.owner, EDGE).await.expect(200).value();
         assert_eq!(shown["rotated_at"], json!(null));
-        bench.stop().await;
     }
 }

@@ -42,7 +42,6 @@ both_engines! {
         for entry in &entries {
             assert_eq!((&entry["target_name"], &entry["target_prefix"], &entry["outcome"]), (&json!("edge"), &shown["key_prefix"], &json!("ok")));
         }
-        bench.stop().await;
     }
 
     async fn what_does_not_fit(db: TestDb) {
@@ -74,7 +73,6 @@ both_engines! {
         let (_, member) = bench.user("mel", "member").await;
         problem(&bench.patch(&member, EDGE, json!({"providers": ["nobody"]})).await, 404, "not_found");
         assert_eq!(bench.audit("resource_type=ai_gateway_key&action=update").await.len(), 2, "the refusals");
-        bench.stop().await;
     }
 
     async fn a_deleted_provider_is_in_no_list_and_its_key_does_not_come_to_serve_all(db: TestDb) {
@@ -83,6 +81,5 @@ both_engines! {
         bench.post(&bench.owner, PATH, json!({"name": "edge", "providers": ["claude"]})).await.expect(201);
         bench.delete(&bench.owner, "/ai-gateway/providers/claude").await.expect(204);
         assert_eq!(bench.get(&bench.owner, EDGE).await.expect(200).value()["providers"], json!([]));
-        bench.stop().await;
     }
 }

@@ -60,7 +60,6 @@ both_engines! {
         assert_eq!(later(23).await, ("active".to_owned(), false));
         assert_eq!(later(1).await, ("active".to_owned(), true));
         assert_eq!(later(14).await, ("expired".to_owned(), false));
-        bench.stop().await;
     }
 
     async fn what_does_not_fit(db: TestDb) {
@@ -98,7 +97,6 @@ both_engines! {
         }
         assert_eq!(count(&bench).await, 0);
         bench.post(&bench.owner, PATH, json!({"name": "a".repeat(64), "description": "é".repeat(500)})).await.expect(201);
-        bench.stop().await;
     }
 
     async fn a_name_is_taken_whatever_its_case_and_free_after_deletion(db: TestDb) {
@@ -111,7 +109,6 @@ both_engines! {
             problem(&bench.get(&bench.owner, &format!("{PATH}/{gone}")).await, 404, "not_found");
         }
         bench.key("test-key").await;
-        bench.stop().await;
     }
 
     async fn the_audit_log_has_it_without_the_secret(db: TestDb) {
@@ -128,6 +125,5 @@ both_engines! {
         assert_eq!(entries[0]["request_id"], answer.header("x-request-id"));
         assert_eq!((&entries[0]["target_name"], &entries[0]["target_prefix"]), (&json!("edge"), &json!(secret.prefix())));
         assert!(!json!(entries).to_string().contains(secret.expose()));
-        bench.stop().await;
     }
 }

@@ -39,7 +39,6 @@ both_engines! {
             assert_eq!(changed["policy"], with(result), "{change}");
             assert_eq!(bench.get(&bench.owner, &path).await.expect(200).value(), changed);
         }
-        bench.stop().await;
     }
 
     async fn what_is_out_of_bounds_is_named_and_changes_nothing(db: TestDb) {
@@ -67,7 +66,6 @@ both_engines! {
         let shown = bench.get(&bench.owner, PATH).await.expect(200).value();
         assert_eq!(shown["providers"].as_array().unwrap().len(), 1);
         assert_eq!((&shown["providers"][0]["enabled"], &shown["providers"][0]["policy"]), (&json!(true), &with(json!({}))));
-        bench.stop().await;
     }
 
     async fn replicas_have_a_new_policy_before_the_answer(db: TestDb) {
@@ -81,6 +79,5 @@ both_engines! {
         let mut expected = ProviderPolicy::default();
         (expected.retry.max_attempts, expected.timeouts.headers_ms) = (5, 1000);
         assert_eq!(configuration.providers[0].policy, expected);
-        bench.stop().await;
     }
 }

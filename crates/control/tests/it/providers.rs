@@ -69,7 +69,6 @@ both_engines! {
             assert_eq!(bench.get(&bench.owner, &format!("{PATH}/{name}")).await.expect(200).value(), made);
         }
         assert_eq!(bench.get(&bench.owner, PATH).await.expect(200).value(), json!({"providers": [made], "next": null}));
-        bench.stop().await;
     }
 
     async fn what_does_not_fit(db: TestDb) {
@@ -113,7 +112,6 @@ both_engines! {
             "keys": ["x".repeat(4096)]});
         let private = bench.post(&bench.owner, PATH, private).await.expect(201).value();
         assert_eq!(text(&private["base_url"]), "http://127.0.0.1:9/v1");
-        bench.stop().await;
     }
 
     async fn a_patch_changes_what_it_names(db: TestDb) {
@@ -135,7 +133,6 @@ both_engines! {
         assert_eq!(&changed["keys"][1]["id"], second);
         let none = bench.patch(&bench.owner, &path, json!({"keys": []})).await.expect(200).value();
         assert_eq!(none["keys"], json!([]));
-        bench.stop().await;
     }
 
     async fn a_patch_that_does_not_fit_changes_nothing(db: TestDb) {
@@ -173,7 +170,6 @@ both_engines! {
         assert_eq!(problem(&taken, 400, "invalid_request"), ["allow_private"]);
         let back = json!({"allow_private": false, "base_url": "https://api.example.com", "keys": []});
         bench.patch(&bench.owner, &path, back).await.expect(200);
-        bench.stop().await;
     }
 
     async fn deleted_is_gone(db: TestDb) {
@@ -183,6 +179,5 @@ both_engines! {
         problem(&bench.delete(&bench.owner, &format!("{PATH}/openai")).await, 404, "not_found");
         problem(&bench.patch(&bench.owner, &format!("{PATH}/openai"), json!({"enabled": true})).await, 404, "not_found");
         assert_eq!(count(&bench).await, 0);
-        bench.stop().await;
     }
 }

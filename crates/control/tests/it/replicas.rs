@@ -90,7 +90,6 @@ both_engines! {
         "#);
         let page = bench.get(&bench.owner, PATH).await.expect(200).value();
         assert_eq!(page, json!({"replicas": [shown], "next": null}));
-        bench.stop().await;
     }
 
     async fn who_goes_is_shown_as_gone(db: TestDb) {
@@ -124,7 +123,6 @@ both_engines! {
         .await;
         let shown = bench.get(&bench.owner, "/ai-gateway/keys/edge").await.expect(200).value();
         assert_eq!((&shown["live_replicas"], shown["replicas"].as_array().unwrap().len()), (&json!(1), 3));
-        bench.stop().await;
     }
 
     async fn the_list_is_narrowed_and_comes_in_pages(db: TestDb) {
@@ -159,7 +157,6 @@ both_engines! {
             assert_eq!(problem(&answer, 400, "invalid_request"), [field]);
         }
         problem(&bench.get(&bench.owner, &format!("{PATH}/edge")).await, 400, "invalid_id");
-        bench.stop().await;
     }
 
     async fn a_drained_replica_is_notified_and_listed(db: TestDb) {
@@ -190,7 +187,6 @@ both_engines! {
         eventually("the heartbeat", || async { (get(&bench, id).await["spool_depth"] == 0).then_some(()) }).await;
         drop(replica);
         until(&bench, id, "detached").await;
-        bench.stop().await;
     }
 
     async fn a_replica_whose_key_is_deleted_is_detached_and_keeps_its_keys_name(db: TestDb) {
@@ -202,6 +198,5 @@ both_engines! {
         assert!(matches!(replica.message().await, Message::Close(_)));
         drop(replica);
         assert_eq!(until(&bench, id, "detached").await["key"]["name"], "edge");
-        bench.stop().await;
     }
 }

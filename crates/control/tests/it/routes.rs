@@ -101,7 +101,6 @@ both_engines! {
             assert_eq!(bench.get(&bench.owner, &format!("{PATH}/{name}")).await.expect(200).value(), made);
         }
         assert_eq!(bench.get(&bench.owner, PATH).await.expect(200).value(), json!({"routes": [made], "next": null}));
-        bench.stop().await;
     }
 
     async fn what_does_not_fit(db: TestDb) {
@@ -153,7 +152,6 @@ both_engines! {
         let most = make(&bench, most).await;
         assert_eq!((most["targets"].as_array().unwrap().len(), most["fallbacks"].as_array().unwrap().len()), (16, 16));
         problem(&bench.post(&bench.owner, PATH, route("MOST", "m")).await, 409, "name_taken");
-        bench.stop().await;
     }
 
     async fn a_patch_changes_what_it_names(db: TestDb) {
@@ -185,7 +183,6 @@ both_engines! {
         let whole = json!({"provider": "openai", "targets": [{"provider": "local", "model": "gpt-oss", "weight": 2}]});
         let moved = bench.patch(&bench.owner, &path, whole).await.expect(200).value();
         assert_eq!((&moved["provider"]["name"], &moved["targets"][0]["weight"]), (&json!("openai"), &json!(2)));
-        bench.stop().await;
     }
 
     async fn deleted_is_gone_and_lets_its_providers_go(db: TestDb) {
@@ -201,7 +198,6 @@ both_engines! {
         problem(&bench.patch(&bench.owner, &format!("{PATH}/one"), json!({"enabled": true})).await, 404, "not_found");
         assert_eq!(count(&bench).await, 0);
         bench.delete(&bench.owner, "/ai-gateway/providers/claude").await.expect(204);
-        bench.stop().await;
     }
 
     async fn a_change_of_routes_reaches_replicas_before_the_answer(db: TestDb) {
@@ -234,6 +230,5 @@ both_engines! {
         assert_eq!(models, ["claude-sonnet-5", "claude-sonnet-*", "claude-*", "*"], "the first that fits counts");
         bench.delete(&bench.owner, &format!("{PATH}/exact")).await.expect(204);
         assert_eq!(replica.configuration().await.routes.len(), 3);
-        bench.stop().await;
     }
 }

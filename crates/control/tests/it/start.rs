@@ -63,7 +63,6 @@ both_engines! {
         })
         .await;
         assert_eq!(answer.value()["type"], "error", "the provider's own error shape: {}", answer.text());
-        bench.stop().await;
     }
 
     async fn the_probes_need_no_token(db: TestDb) {

@@ -39,7 +39,6 @@ both_engines! {
         let page = bench.get(&bench.owner, "/tokens").await.expect(200);
         assert!(!page.text().contains(secret.expose()));
         assert!(page.value()["tokens"].as_array().unwrap().contains(&made));
-        bench.stop().await;
     }
 
     async fn a_revoked_token_is_out_at_once(db: TestDb) {
@@ -52,7 +51,6 @@ both_engines! {
         problem(&bench.delete(&bench.owner, &path).await, 404, "not_found");
         let shown = bench.get(&bench.owner, &path).await.expect(200).value();
         assert_eq!((text(&shown["state"]), shown["revoked_at"].is_string()), ("revoked".to_owned(), true));
-        bench.stop().await;
     }
 
     async fn what_does_not_fit(db: TestDb) {
@@ -77,7 +75,6 @@ both_engines! {
         let tokens = bench.get(&bench.owner, "/tokens").await.expect(200).value();
         assert_eq!(tokens["tokens"].as_array().unwrap().len(), 1, "nothing was written");
         bench.post(&bench.owner, "/tokens", json!({"name": "t", "lifetime_seconds": 365 * 24 * 3600})).await.expect(201);
-        bench.stop().await;
     }
 
     async fn a_token_makes_no_wider_one(db: TestDb) {
@@ -89,7 +86,6 @@ both_engines! {
         }
         problem(&bench.post(&narrow, "/tokens", json!({"name": "t"})).await, 403, "scopes_too_wide");
         bench.post(&narrow, "/tokens", json!({"name": "t", "scopes": ["user:read"]})).await.expect(201);
-        bench.stop().await;
     }
 
     async fn members_have_their_own_only(db: TestDb) {
@@ -111,6 +107,5 @@ both_engines! {
         bench.delete(&token, &format!("/tokens/{adas}")).await.expect(204);
         bench.post(&bench.owner, "/users/eve/suspend", json!({})).await.expect(200);
         problem(&bench.post(&bench.owner, "/tokens", json!({"name": "t", "user": "eve"})).await, 409, "owner_suspended");
-        bench.stop().await;
     }
 }

@@ -22,7 +22,6 @@ both_engines! {
         }
         let page = bench.get(&bench.owner, "/users?q=AD").await.expect(200).value();
         assert_eq!(page["users"].as_array().unwrap().len(), 2, "admin and ada: {page}");
-        bench.stop().await;
     }
 
     async fn whoami_shows_user_and_token(db: TestDb) {
@@ -41,7 +40,6 @@ both_engines! {
           "username": "ada"
         }
         "#);
-        bench.stop().await;
     }
 
     async fn names_are_checked_and_unique(db: TestDb) {
@@ -56,7 +54,6 @@ both_engines! {
         bench.delete(&bench.owner, "/users/ada").await.expect(204);
         problem(&bench.get(&bench.owner, "/users/ada").await, 404, "not_found");
         bench.user("ada", "member").await;
-        bench.stop().await;
     }
 
     async fn a_deleted_user_is_out_at_once(db: TestDb) {
@@ -66,7 +63,6 @@ both_engines! {
         bench.get(&token, "/whoami").await.expect(401);
         problem(&bench.delete(&bench.owner, &format!("/users/{id}")).await, 404, "not_found");
         problem(&bench.delete(&bench.owner, "/users/ada").await, 404, "not_found");
-        bench.stop().await;
     }
 
     async fn the_last_owner_stays(db: TestDb) {
@@ -78,7 +74,6 @@ both_engines! {
         problem(&bench.get(&bench.owner, "/whoami").await, 401, "user_suspended");
         let state = bench.get(&second, "/users/admin").await.expect(200).value();
         assert_eq!(text(&state["state"]), "suspended");
-        bench.stop().await;
     }
 
     async fn members_see_themselves_only(db: TestDb) {
@@ -91,6 +86,5 @@ both_engines! {
         problem(&bench.delete(&token, "/users/eve").await, 404, "not_found");
         problem(&bench.delete(&token, "/users/nobody").await, 404, "not_found");
         problem(&bench.delete(&token, "/users/ada").await, 403, "forbidden");
-        bench.stop().await;
     }
 }

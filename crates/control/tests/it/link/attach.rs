@@ -41,7 +41,6 @@ both_engines! {
         assert_eq!(providers(replica.next().await), [("anthropic".to_owned(), false, vec!["sk-2".to_owned()])]);
         bench.delete(&bench.owner, &format!("{path}/anthropic")).await.expect(204);
         assert_eq!(providers(replica.next().await), []);
-        bench.stop().await;
     }
 
     async fn tokens_that_become_invalid_are_pushed(db: TestDb) {
@@ -68,7 +67,6 @@ both_engines! {
         assert_eq!(revoked().await.len(), 1);
         bench.delete(&bench.owner, "/users/ada").await.expect(204);
         assert_eq!(revoked().await.len(), 1, "only the token that was still valid");
-        bench.stop().await;
     }
 
     async fn deleting_the_key_closes_its_attachments_at_once(db: TestDb) {
@@ -90,7 +88,6 @@ both_engines! {
         assert_eq!(Attached::open(&link, hello(bench.ambient.new_id())).await.err(), Some(revoked));
         bench.post(&bench.owner, "/ai-gateway/providers", json!({"name": "a", "type": "anthropic"})).await.expect(201);
         assert_eq!(providers(other_replica.next().await).len(), 1);
-        bench.stop().await;
     }
 
     async fn an_expired_key_closes_its_attachments(db: TestDb) {
@@ -104,7 +101,6 @@ both_engines! {
         assert!(replica.next().await.is_none());
         let expired = LinkError::refused(KeyRefusal::Expired);
         assert_eq!(bench.link(&key).authorize(hash(&bench.owner)).await.unwrap_err(), expired);
-        bench.stop().await;
     }
 
     /// Another control plane on the same database deletes the key: the background work notices it here.
@@ -122,7 +118,6 @@ both_engines! {
         let caller = lychgate_authz::Caller { principal, request_id: None };
         db.store().ai_gateway_key_delete(&caller, &*id).await.unwrap();
         assert!(matches!(replica.next().await, Some(Ok(Down { message: Message::Close(CloseReason::Refused(KeyRefusal::Revoked)), .. }))));
-        bench.stop().await;
     }
 
     async fn the_registry_shows_who_is_attached(db: TestDb) {
@@ -165,7 +160,6 @@ both_engines! {
             assert_eq!(entry["target_prefix"], key.prefix());
             assert_eq!(entry["detail"], format!("replica {replica_id}"));
         }
-        bench.stop().await;
     }
 
     async fn an_incompatible_version_is_refused(db: TestDb) {
@@ -180,7 +174,6 @@ both_engines! {
             let refusal = PROTOCOL.accepts(protocol).unwrap_err();
             assert_eq!(error, LinkError::Refused(refusal.into()));
         }
-        bench.stop().await;
     }
 
     async fn stopping_closes_the_attachments_of_replicas(db: TestDb) {

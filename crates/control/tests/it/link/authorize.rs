@@ -48,6 +48,5 @@ both_engines! {
         assert_eq!(denied(link.authorize(hash(&short)).await.unwrap()), DenyReason::Revoked);
         bench.delete(&bench.owner, "/users/ada").await.expect(204);
         assert_eq!(denied(link.authorize(hash(&member)).await.unwrap()), DenyReason::Revoked);
-        bench.stop().await;
     }
 }

@@ -36,7 +36,6 @@ both_engines! {
             assert_eq!(bench.metric(&series).await, count, "{series}");
         }
         assert_eq!(bench.metric("lychgate_ingest_batches_total").await, 2.0);
-        bench.stop().await;
     }
 
     async fn an_unreadable_record_is_rejected_alone(db: TestDb) {
@@ -51,7 +50,6 @@ both_engines! {
         assert_eq!(receipt.rejected.iter().map(|rejected| rejected.id).collect::<Vec<_>>(), [unreadable.id()]);
         assert!(receipt.rejected[0].reason.contains("token_hash"), "{receipt:?}");
         assert_eq!(all(&bench).await.len(), 1);
-        bench.stop().await;
     }
 
     async fn a_replica_can_not_pass_for_one_with_another_key(db: TestDb) {
@@ -65,7 +63,6 @@ both_engines! {
         assert_eq!((&seen[0]["gateway_key_id"], &seen[0]["replica_id"]), (&json!(liars_id), &json!(null)));
         bench.link(&honest).deliver(replica, vec![sent(&record(db, &token))]).await.unwrap();
         assert!(all(&bench).await.iter().any(|seen| seen["replica_id"] == replica.to_string()));
-        bench.stop().await;
     }
 
     /// A client can put anything into a request; no record may block those behind it for ever.
@@ -84,6 +81,5 @@ both_engines! {
         let receipt = bench.link(&key).deliver(bench.ambient.new_id(), vec![sent(&odd)]).await.unwrap();
         assert_eq!(receipt.rejected, []);
         assert_eq!(all(&bench).await.len(), 1);
-        bench.stop().await;
     }
 }

@@ -77,7 +77,6 @@ both_engines! {
         assert_eq!(closed(&mut replica).await, CloseReason::Refused(KeyRefusal::Disabled));
         update(&bench, json!({"disabled": false})).await;
         assert_eq!(refusals(&bench, &secret).await, NONE);
-        bench.stop().await;
     }
 
     /// Another control plane on the same database disables the key: the background work notices it here.
@@ -95,7 +94,6 @@ both_engines! {
         assert_eq!(closed(&mut replica).await, CloseReason::Refused(KeyRefusal::Disabled));
         set(false).await;
         eventually("the key is accepted again", || async { (refusals(&bench, &secret).await == NONE).then_some(()) }).await;
-        bench.stop().await;
     }
 
     async fn an_expired_key_is_accepted_again_when_extended(db: TestDb) {
@@ -107,7 +105,6 @@ both_engines! {
         assert_eq!(refusals(&bench, &secret).await, all(KeyRefusal::Expired));
         update(&bench, json!({"expires_at": null})).await;
         assert_eq!(refusals(&bench, &secret).await, NONE);
-        bench.stop().await;
     }
 
     async fn a_key_is_accepted_from_its_networks_only(db: TestDb) {
@@ -131,7 +128,6 @@ both_engines! {
         })
         .await;
         assert!(entries.iter().all(|entry| entry["target_prefix"] == secret.prefix()), "{entries:?}");
-        bench.stop().await;
     }
 
     async fn replicas_receive_only_what_their_key_serves(db: TestDb) {
@@ -178,6 +174,5 @@ both_engines! {
         assert_eq!(names(&*scoped.configuration().await), ["gpt"]);
         bench.delete(&bench.owner, "/ai-gateway/providers/gpt").await.expect(204);
         assert!(names(&*scoped.configuration().await).is_empty(), "it does not fall back to serving all");
-        bench.stop().await;
     }
 }

@@ -61,7 +61,6 @@ both_engines! {
         })
         .await;
         assert_eq!(refusal["target_prefix"], first.prefix());
-        bench.stop().await;
     }
 
     async fn without_a_grace_the_old_secret_is_closed_before_the_answer(db: TestDb) {
@@ -73,7 +72,6 @@ both_engines! {
         assert_eq!(bench.link(&first).authorize(hash(&bench.owner)).await.unwrap_err(), ROTATED);
         assert_eq!(closed(&mut old).await, CloseReason::Refused(KeyRefusal::Rotated));
         bench.attach(&second).await;
-        bench.stop().await;
     }
 
     async fn force_ends_the_oldest_secret_and_keeps_the_previous_one(db: TestDb) {
@@ -87,7 +85,6 @@ both_engines! {
         for secret in [&second, &third] {
             bench.link(secret).authorize(hash(&bench.owner)).await.unwrap();
         }
-        bench.stop().await;
     }
 
     /// The replica opens its new attachment before it drops the old one; it counts as one replica all the time.
@@ -101,7 +98,6 @@ both_engines! {
         assert!(old.next().await.is_none(), "it was replaced, without a message");
         let record = bench.link(&second).deliver(replica_id, vec![]).await.unwrap();
         assert_eq!(record.rejected, []);
-        bench.stop().await;
     }
 
     async fn deleting_the_key_closes_both_secrets(db: TestDb) {
@@ -113,6 +109,5 @@ both_engines! {
         for replica in [&mut one, &mut two] {
             assert_eq!(closed(replica).await, CloseReason::Refused(KeyRefusal::Revoked));
         }
-        bench.stop().await;
     }
 }

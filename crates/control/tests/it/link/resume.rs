@@ -65,7 +65,6 @@ both_engines! {
         assert!(again.resumed);
         let fifth = revoke(&bench, "eve").await;
         assert_eq!(again.revoked().await, [fifth]);
-        bench.stop().await;
     }
 
     async fn a_replica_that_was_offline_for_too_long_starts_over(db: TestDb) {
@@ -82,7 +81,6 @@ both_engines! {
         // A position that this feed has never reached: the database is another one, or was restored.
         let unknown = reattach(&bench, &key, bench.ambient.new_id(), 900).await;
         assert!(!unknown.resumed);
-        bench.stop().await;
     }
 
     async fn changes_are_found_without_a_notification(db: TestDb) {
@@ -98,7 +96,6 @@ both_engines! {
         append(db, 6, "moon_phase", "01").await;
         let revoked = revoke(&bench, "ada").await;
         assert_eq!((replica.revoked().await, replica.position), (vec![revoked], 7));
-        bench.stop().await;
     }
 
     /// As after a restored backup, or when a control plane was cut off from its database for more than a day.
@@ -120,7 +117,6 @@ both_engines! {
         assert!(replica.next().await.is_none());
         let replica = reattach(&bench, &key, id, replica.position).await;
         assert_eq!((replica.resumed, replica.position), (false, 3));
-        bench.stop().await;
     }
 
     async fn a_refused_replica_does_not_end_the_attachment_of_one_with_the_same_id(db: TestDb) {
@@ -134,6 +130,5 @@ both_engines! {
         assert!(matches!(refused, Some(LinkError::Refused(_))));
         let revoked = revoke(&bench, "ada").await;
         assert_eq!(replica.revoked().await, [revoked]);
-        bench.stop().await;
     }
 }
