@@ -1,12 +1,15 @@
-//! A Node with the providers' official SDKs, for the tests that drive Lychgate with them.
+//! A Node with the providers' official SDKs, and coding agents as their users install them, for the tests that drive Lychgate
+//! with them.
 
 use anyhow::{Context as _, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The folder that says what is to be installed, every version pinned.
-const PACKAGES: &str = "tests-sdk/node";
-/// What in it says so; the lock file last.
+/// The folder that says which SDKs are to be installed, every version pinned.
+const SDKS: &str = "tests-sdk/node";
+/// The same for the coding agents: Claude Code and Codex, some 800 MB.
+const CLIENTS: &str = "tests-sdk/clients";
+/// What in such a folder says so; the lock file last.
 const FILES: [&str; 2] = ["package.json", "package-lock.json"];
 /// Node's oldest major version that the tests run on: what Debian has had since 2023. The SDKs pinned are the newest that run
 /// on it (`openai` 7 wants Node 22).
@@ -20,24 +23,36 @@ pub(crate) struct Node {
     pub(crate) modules: PathBuf,
 }
 
-/// Finds or installs a Node, and installs the SDKs where they are missing or were installed from another lock file; a copy of
-/// it, written last, tells which. Nothing is written beside the sources.
+/// Finds or installs a Node, and installs the SDKs.
 pub(crate) fn prepare() -> anyhow::Result<Node> {
-    let program = find_or_install()?;
-    let sources = crate::root().join(PACKAGES);
+    Ok(Node {
+        program: find_or_install()?,
+        modules: modules(SDKS, "test-node")?,
+    })
+}
+
+/// The `node_modules` that hold the coding agents. Call it after [`prepare`].
+pub(crate) fn clients() -> anyhow::Result<PathBuf> {
+    modules(CLIENTS, "test-clients")
+}
+
+/// The `node_modules` with a folder's packages. They are installed where they are missing or were installed from another lock
+/// file; a copy of it, written last, tells which. Nothing is written beside the sources.
+fn modules(packages: &str, name: &str) -> anyhow::Result<PathBuf> {
+    let sources = crate::root().join(packages);
     let wanted =
-        std::fs::read(sources.join(FILES[1])).with_context(|| format!("can't read {PACKAGES}/{}", FILES[1]))?;
-    let _lock = crate::lock("test-node")?;
-    let dir = crate::target_dir().join("test-node");
+        std::fs::read(sources.join(FILES[1])).with_context(|| format!("can't read {packages}/{}", FILES[1]))?;
+    let _lock = crate::lock(name)?;
+    let dir = crate::target_dir().join(name);
     let modules = dir.join("node_modules");
     let made_from = dir.join("made-from-package-lock.json");
     if modules.exists() && std::fs::read(&made_from).is_ok_and(|have| have == wanted) {
-        return Ok(Node { program, modules });
+        return Ok(modules);
     }
-    crate::tell(&format!("installing the tests' Node packages of {PACKAGES} …"));
-    install(&sources, &dir).with_context(|| format!("the Node packages of {PACKAGES} could not be installed"))?;
+    crate::tell(&format!("installing the tests' Node packages of {packages} …"));
+    install(&sources, &dir).with_context(|| format!("the Node packages of {packages} could not be installed"))?;
     std::fs::write(&made_from, &wanted).context("can't note what the tests' Node packages were installed from")?;
-    Ok(Node { program, modules })
+    Ok(modules)
 }
 
 fn install(sources: &Path, dir: &Path) -> anyhow::Result<()> {
@@ -99,18 +114,20 @@ mod tests {
     }
 
     #[test]
-    fn the_lock_file_pins_the_sdks_and_names_no_host() {
-        let read = |file| std::fs::read_to_string(crate::root().join(PACKAGES).join(file)).unwrap();
-        let lock = read(FILES[1]);
-        assert!(
-            !lock.contains("\"resolved\""),
-            "write it with omit-lockfile-registry-resolved"
-        );
-        // `npm ci` itself refuses a lock file that does not fit.
-        let package = read(FILES[0]);
-        assert!(
-            !package.contains(['^', '~', '*']),
-            "an SDK is not pinned to the exact version"
-        );
+    fn the_lock_files_pin_the_packages_and_name_no_host() {
+        for packages in [SDKS, CLIENTS] {
+            let read = |file| std::fs::read_to_string(crate::root().join(packages).join(file)).unwrap();
+            let lock = read(FILES[1]);
+            assert!(
+                !lock.contains("\"resolved\""),
+                "{packages}: write it with omit-lockfile-registry-resolved"
+            );
+            // `npm ci` itself refuses a lock file that does not fit.
+            let package = read(FILES[0]);
+            assert!(
+                !package.contains(['^', '~', '*']),
+                "{packages}: a package is not pinned to the exact version"
+            );
+        }
     }
 }

@@ -21,6 +21,7 @@ pub(crate) fn run(args: &[OsString]) -> anyhow::Result<ExitCode> {
         .env("LYCHGATE_TEST_PYTHON", prepared.python)
         .env("LYCHGATE_TEST_NODE", prepared.node.program)
         .env("LYCHGATE_TEST_NODE_MODULES", prepared.node.modules)
+        .env("LYCHGATE_TEST_CLIENTS", prepared.clients)
         .env("LYCHGATE_TEST_FAKETIME", prepared.faketime);
     Ok(ExitCode::from(runner.run(command)?))
 }
@@ -29,6 +30,8 @@ pub(crate) fn run(args: &[OsString]) -> anyhow::Result<ExitCode> {
 struct Prepared {
     python: PathBuf,
     node: node::Node,
+    /// Empty where the coding agents can't be installed, as on a system that they are not made for.
+    clients: PathBuf,
     faketime: PathBuf,
     /// Stopped and removed when dropped, in whichever way the run ends.
     server: Server,
@@ -37,11 +40,16 @@ struct Prepared {
 fn prepare() -> anyhow::Result<Prepared> {
     let python = python::interpreter()?;
     let node = node::prepare()?;
+    let clients = node::clients().unwrap_or_else(|why| {
+        crate::tell(&format!("SKIPPED: the tests with Claude Code and Codex: {why:#}"));
+        PathBuf::new()
+    });
     let faketime = faketime::find_or_install()?;
     let binaries = postgres::find_or_install()?;
     Ok(Prepared {
         python,
         node,
+        clients,
         faketime,
         server: postgres::start(&binaries)?,
     })

@@ -11,6 +11,7 @@ const DOCUMENTS: &[&str] = &[
     "ARCHITECTURE.md",
     "bench/README.md",
     "examples/claude-code.md",
+    "examples/codex.md",
     "examples/compose/README.md",
 ];
 

@@ -27,8 +27,9 @@ impl Tool {
             .or_else(|| inner.get("parameters"))
             .cloned()
             .unwrap_or(Value::Null);
-        // A type that is none of these names a tool that the provider runs by itself.
-        matches!(kind, "" | "custom" | "function").then(|| Self {
+        // A type that is none of these names a tool that the provider runs by itself; a deferred one has to be searched for first.
+        let callable = matches!(kind, "" | "custom" | "function") && tool["defer_loading"] != true;
+        callable.then(|| Self {
             name,
             custom: kind == "custom" && schema.is_null(),
             schema,

@@ -7,6 +7,7 @@
 mod bad_input;
 mod canary;
 mod chaos;
+mod clients;
 mod control_link;
 mod dev;
 mod dice;

@@ -14,10 +14,12 @@ use std::time::Duration;
 /// Longer than the clients of the conversations wait when they have a short timeout.
 const LATE: Duration = Duration::from_secs(3);
 
-/// Where `cargo xtask test` has put what the SDKs need.
-fn prepared(variable: &str) -> PathBuf {
+/// Where `cargo xtask test` has put what the SDKs and clients need.
+pub(crate) fn prepared(variable: &str) -> PathBuf {
     let value = std::env::var_os(variable).unwrap_or_else(|| {
-        panic!("{variable} is not set, so there are no SDKs to test with: run `cargo xtask test`, which installs them")
+        panic!(
+            "{variable} is not set, so it is not known what to test with: run `cargo xtask test`, which installs them"
+        )
     });
     value.into()
 }

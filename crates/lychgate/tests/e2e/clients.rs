@@ -1,0 +1,252 @@
+//! Coding agents as their users install them, unmodified, through a standalone replica, with the settings of `examples/`: what
+//! they show is what is on record, and a wrong setting is told in a sentence. `tests-sdk/clients` pins their versions.
+//!
+//! They reach nothing but the gateway: their proxy for all else is a port on which nobody listens.
+
+use crate::PROGRAM;
+use crate::sdk::{isolated, prepared};
+use lychgate_testkit::app::{App, Replica};
+use lychgate_testkit::process::{Finished, finish};
+use lychgate_testkit::wait::eventually;
+use lychgate_types::Ambient;
+use lychgate_types::secret::UserTokenSecret;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Within this, a client with a wrong setting has ended.
+const PATIENCE: Duration = Duration::from_secs(3);
+const PROMPT: &str = "What is in the notes of this directory?";
+
+/// The packages; `None`, and said, where `cargo xtask test` could not install them.
+fn packages() -> Option<PathBuf> {
+    let modules = prepared("LYCHGATE_TEST_CLIENTS");
+    if modules.as_os_str().is_empty() {
+        println!("SKIPPED: Claude Code and Codex could not be installed");
+        return None;
+    }
+    Some(modules)
+}
+
+/// A user's machine: a directory of its own, the client's settings, and no way out but to the gateway.
+fn isolate(command: &mut Command, app: &App) {
+    let home = app.directory().join("home");
+    std::fs::create_dir_all(&home).unwrap();
+    isolated(command, app)
+        .env("HOME", &home)
+        .current_dir(&home)
+        .env("HTTPS_PROXY", "http://127.0.0.1:9")
+        .env("HTTP_PROXY", "http://127.0.0.1:9")
+        .env("NO_PROXY", "127.0.0.1");
+}
+
+/// Claude Code in print mode, with one tool.
+async fn claude(modules: &Path, app: &App, base_url: &str, token: &str) -> Finished {
+    // The package for this system; the one that is called `claude-code` only links to it when it is installed with scripts.
+    let packages = std::fs::read_dir(modules.join("@anthropic-ai")).unwrap();
+    let program = packages
+        .map(|entry| entry.unwrap().path().join("claude"))
+        .find(|path| path.is_file())
+        .unwrap();
+    let mut command = Command::new(program);
+    command.args(["--print", PROMPT, "--output-format", "json"]);
+    command.args(["--tools", "Read", "--allowedTools", "Read", "--max-turns", "4"]);
+    isolate(&mut command, app);
+    command
+        .env("ANTHROPIC_BASE_URL", base_url)
+        .env("ANTHROPIC_AUTH_TOKEN", token)
+        .env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1");
+    finish(command, "").await
+}
+
+/// Codex, not interactive, with the settings of `examples/codex.md`.
+async fn codex(modules: &Path, app: &App, base_url: &str, token: &str) -> Finished {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/codex.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (_, rest) = page.split_once("```toml\n").unwrap();
+    let (settings, _) = rest.split_once("```").unwrap();
+    let documented = "http://127.0.0.1:4001/ai/openai/v1";
+    assert!(settings.contains(documented), "{settings}");
+    let folder = app.directory().join("home/.codex");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("config.toml"), settings.replace(documented, base_url)).unwrap();
+    let mut command = Command::new(prepared("LYCHGATE_TEST_NODE"));
+    command.arg(modules.join("@openai/codex/bin/codex.js"));
+    // A model that this version does not know is offered few tools, so that the scripted provider calls one.
+    command.args(["exec", "--json", "--skip-git-repo-check", "--model", "gpt-5-codex"]);
+    // What it runs is a command that is not there.
+    command.args(["--sandbox", "danger-full-access", PROMPT]);
+    isolate(&mut command, app);
+    command.env("LYCHGATE_USER_TOKEN", token);
+    finish(command, "").await
+}
+
+async fn started() -> Option<(PathBuf, App, Replica)> {
+    let modules = packages()?;
+    let app = App::start(PROGRAM, None).await;
+    let replica = app.replica("edge-1").await;
+    Some((modules, app, replica))
+}
+
+/// The two interceptions of a turn with one tool call, whole, the first first. Each is complete, of this client, and of one thread.
+async fn turn(app: &App, client: &str, session: &str) -> [Value; 2] {
+    let newest = eventually("both requests are on record", async || {
+        let found = app.interceptions().await;
+        (found.len() >= 2).then_some(found)
+    })
+    .await;
+    let ids: Vec<_> = newest.iter().map(|one| one["id"].as_str().unwrap()).collect();
+    let [second, first] = ids[..] else {
+        panic!("more than the two requests of the turn are on record: {newest:#?}");
+    };
+    let (first, second) = (app.interception(first).await, app.interception(second).await);
+    for one in [&first, &second] {
+        let has = ["client", "outcome", "client_session_id"].map(|name| &one[name]);
+        assert_eq!(has, [client, "completed", session], "{one:#}");
+    }
+    assert_eq!(first["prompts"][0]["prompt"], PROMPT, "{first:#}");
+    assert_eq!(first["prompts"].as_array().unwrap().len(), 1, "{first:#}");
+    assert_eq!(
+        second["prompts"],
+        json!([]),
+        "a tool's result is not a prompt: {second:#}"
+    );
+    assert_eq!(second["thread_parent_id"], first["id"], "{second:#}");
+    let calls = first["tool_usages"].as_array().unwrap();
+    assert_eq!(calls.len(), 1, "{first:#}");
+    assert_eq!(
+        second["thread_parent_tool_call_id"], calls[0]["tool_call_id"],
+        "{second:#}"
+    );
+    [first, second]
+}
+
+/// The sum of one count over all usage rows.
+fn sum(interceptions: &[Value], count: &str) -> u64 {
+    let rows = interceptions
+        .iter()
+        .flat_map(|one| one["token_usages"].as_array().unwrap());
+    rows.map(|row| row[count].as_u64().unwrap()).sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_claude_code_shows_is_on_record() {
+    let Some((modules, app, replica)) = started().await else {
+        return;
+    };
+    let finished = claude(&modules, &app, &format!("{}/ai/anthropic", replica.url), &app.token).await;
+    let shown: Value = serde_json::from_str(&finished.stdout).unwrap_or_else(|_| panic!("{}", finished.all()));
+    assert_eq!(
+        (finished.code, &shown["is_error"]),
+        (0, &json!(false)),
+        "{}",
+        finished.all()
+    );
+    assert!(
+        shown["result"].as_str().unwrap().starts_with("Hello from Lychgate"),
+        "{shown:#}"
+    );
+    let recorded = turn(&app, "Claude Code", shown["session_id"].as_str().unwrap()).await;
+    assert_eq!(recorded[0]["tool_usages"][0]["tool"], "Read", "{:#}", recorded[0]);
+    for (ours, theirs) in [
+        ("input_tokens", "input_tokens"),
+        ("output_tokens", "output_tokens"),
+        ("cache_read_input_tokens", "cache_read_input_tokens"),
+        ("cache_write_input_tokens", "cache_creation_input_tokens"),
+    ] {
+        assert_eq!(
+            shown["usage"][theirs],
+            sum(&recorded, ours),
+            "{theirs}: {shown:#} {recorded:#?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_codex_shows_is_on_record() {
+    let Some((modules, app, replica)) = started().await else {
+        return;
+    };
+    let finished = codex(&modules, &app, &format!("{}/ai/openai/v1", replica.url), &app.token).await;
+    assert_eq!(finished.code, 0, "{}", finished.all());
+    let events: Vec<Value> = finished
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let event = |kind: &str| events.iter().find(|event| event["type"] == kind).unwrap();
+    let said = events.iter().filter_map(|event| event["item"]["text"].as_str());
+    assert!(
+        said.last().unwrap().starts_with("Hello from Lychgate"),
+        "{}",
+        finished.all()
+    );
+    let recorded = turn(&app, "Codex", event("thread.started")["thread_id"].as_str().unwrap()).await;
+    assert_eq!(
+        recorded[0]["tool_usages"][0]["tool"], "exec_command",
+        "{:#}",
+        recorded[0]
+    );
+    let usage = &event("turn.completed")["usage"];
+    for (ours, theirs) in [("input_tokens", "input_tokens"), ("output_tokens", "output_tokens")] {
+        assert_eq!(usage[theirs], sum(&recorded, ours), "{theirs}: {usage} {recorded:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_setting_ends_both_soon_with_what_is_wrong() {
+    let Some((modules, app, replica)) = started().await else {
+        return;
+    };
+    let stranger = UserTokenSecret::generate(&Ambient::system());
+    let (anthropic, openai) = (
+        format!("{}/ai/anthropic", replica.url),
+        format!("{}/ai/openai", replica.url),
+    );
+    let told = "this Lychgate token is not known";
+
+    let (finished, took) = timed(claude(&modules, &app, &anthropic, stranger.expose())).await;
+    assert!(
+        finished.code != 0 && finished.stdout.contains(told),
+        "{}",
+        finished.all()
+    );
+    assert!(took < PATIENCE, "{took:?}");
+
+    let (finished, took) = timed(codex(&modules, &app, &format!("{openai}/v1"), stranger.expose())).await;
+    assert!(
+        finished.code != 0 && finished.stdout.contains(told),
+        "{}",
+        finished.all()
+    );
+    assert!(took < PATIENCE, "{took:?}");
+
+    // Without the `/v1` that this one needs, and with one that the other adds itself. That one has a sentence of its own for every
+    // 404; `examples/claude-code.md` says what to do then.
+    let (finished, took) = timed(codex(&modules, &app, &openai, &app.token)).await;
+    let told = "the base URL ends in /ai/<provider>/v1";
+    assert!(
+        finished.code != 0 && finished.stdout.contains(told),
+        "{}",
+        finished.all()
+    );
+    assert!(took < PATIENCE, "{took:?}");
+
+    let (finished, took) = timed(claude(&modules, &app, &format!("{anthropic}/v1"), &app.token)).await;
+    let told = "issue with the selected model";
+    assert!(
+        finished.code != 0 && finished.stdout.contains(told),
+        "{}",
+        finished.all()
+    );
+    assert!(took < PATIENCE, "{took:?}");
+
+    assert_eq!(app.interceptions().await, Vec::<Value>::new());
+}
+
+async fn timed(run: impl Future<Output = Finished>) -> (Finished, Duration) {
+    let began = Instant::now();
+    let finished = run.await;
+    (finished, began.elapsed())
+}
