@@ -13,17 +13,19 @@ use lychgate_types::secret::UserTokenSecret;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Within this, a client with a wrong setting has ended.
 const PATIENCE: Duration = Duration::from_secs(3);
 const PROMPT: &str = "What is in the notes of this directory?";
 
 /// The packages; `None`, and said, where `cargo xtask test` could not install them.
+#[expect(clippy::print_stderr, reason = "what is skipped has to be seen")]
 fn packages() -> Option<PathBuf> {
     let modules = prepared("LYCHGATE_TEST_CLIENTS");
     if modules.as_os_str().is_empty() {
-        println!("SKIPPED: Claude Code and Codex could not be installed");
+        eprintln!("SKIPPED: Claude Code and Codex could not be installed");
         return None;
     }
     Some(modules)
@@ -176,9 +178,9 @@ async fn what_codex_shows_is_on_record() {
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     let event = |kind: &str| events.iter().find(|event| event["type"] == kind).unwrap();
-    let said = events.iter().filter_map(|event| event["item"]["text"].as_str());
+    let mut said = events.iter().filter_map(|event| event["item"]["text"].as_str());
     assert!(
-        said.last().unwrap().starts_with("Hello from Lychgate"),
+        said.next_back().unwrap().starts_with("Hello from Lychgate"),
         "{}",
         finished.all()
     );
