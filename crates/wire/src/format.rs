@@ -1,7 +1,6 @@
 //! What each API and each wire family implements.
 
 use crate::capture::Capture;
-use crate::json::counters::Counters;
 use crate::limits::BODY_BYTES;
 use crate::sse::{Event, Ignored};
 use crate::{MalformedBody, RequestFacts, ResponseFacts};
@@ -35,8 +34,6 @@ pub(crate) trait ResponseFormat: Send + Sync + std::fmt::Debug {
     fn event(&mut self, event: &Event<'_>) -> Option<Ignored>;
     /// A whole blocking answer. False when it is not JSON.
     fn body(&mut self, body: &[u8]) -> bool;
-    /// The counters of a usage object that was found at the end of an answer too large to parse.
-    fn usage(&mut self, counters: Counters);
     /// Whether the stream's last event was seen.
     fn is_complete(&self) -> bool;
     /// Whether the model is known to have stopped, so that a stream which ends here is whole though its last event is missing.

@@ -2,20 +2,21 @@
 //!
 //! Builds by cargo-fuzz have small limits, so that small inputs get past them.
 
-/// Largest event of a stream that is read, in bytes; a larger one is skipped.
+/// Largest event of a stream that is read whole, in bytes; a larger one is abridged.
 pub const EVENT_BYTES: usize = limit(16 * 1024 * 1024, 1024);
 
 /// Bytes kept of an event that says nothing, to know others like it by; such events are far smaller.
 pub const STENCIL_BYTES: usize = limit(4 * 1024, 256);
 
-/// Largest blocking answer that is parsed whole, in bytes; of a larger one only the end is looked at, for its usage.
+/// Largest blocking answer that is read whole, in bytes; a larger one is abridged.
 pub const BODY_BYTES: usize = limit(16 * 1024 * 1024, 2048);
 
-/// The same for embeddings, where nothing but the usage at the end is wanted.
+/// The same for embeddings, where nothing but the usage is wanted.
 pub const EMBEDDINGS_BODY_BYTES: usize = limit(1024 * 1024, 1024);
 
-/// How much of the end of an answer that is too large is looked at, in bytes.
-pub const TAIL_BYTES: usize = limit(256 * 1024, 512);
+/// What is kept of an answer or event that is abridged, in bytes, about: each value may take half of what the one around it has
+/// left.
+pub const ABRIDGED_BYTES: usize = limit(4 * 1024 * 1024, 1024);
 
 /// Captured content of one interception, in bytes: prompt and answer together.
 pub const CONTENT_BYTES: usize = PROMPT_BYTES + ANSWER_CONTENT_BYTES;

@@ -2,7 +2,7 @@
 
 use crate::capture::Capture;
 use crate::format::ResponseFormat;
-use crate::json::{self, tail::Tail};
+use crate::json::{self, abridged};
 use crate::providers;
 use crate::sse::{Event, Ignored, Splitter};
 use lychgate_types::interception::{ModelThought, TokenUsage, ToolUsage};
@@ -63,7 +63,7 @@ enum Source {
         limit: usize,
     },
     Stream(Splitter),
-    Body(Tail),
+    Body(abridged::Body),
 }
 
 impl Source {
@@ -71,9 +71,9 @@ impl Source {
     /// comment is no JSON.
     fn sniff(first: u8, streaming: bool, limit: usize) -> Self {
         match (first, streaming) {
-            (b'{' | b'[', _) => Self::Body(Tail::new(limit)),
+            (b'{' | b'[', _) => Self::Body(abridged::Body::new(limit)),
             (b'd' | b'e' | b'i' | b'r' | b':', _) | (_, true) => Self::Stream(Splitter::default()),
-            (_, false) => Self::Body(Tail::new(limit)),
+            (_, false) => Self::Body(abridged::Body::new(limit)),
         }
     }
 }
@@ -135,18 +135,11 @@ impl ResponseReader {
                 splitter.finish(|event| read_event(&mut *self.format, event));
                 text_bytes = splitter.text_bytes();
             }
-            Source::Body(body) => match body.whole() {
-                Ok(body) => {
-                    parsed = self.format.body(&body)
-                        || json::repair(&body).is_some_and(|repaired| self.format.body(&repaired));
-                }
-                Err(tail) => {
-                    if let Some(counters) = json::tail::usage_at_end(&tail) {
-                        parsed = true;
-                        self.format.usage(counters);
-                    }
-                }
-            },
+            Source::Body(body) => {
+                let body = body.into_bytes();
+                parsed =
+                    self.format.body(&body) || json::repair(&body).is_some_and(|repaired| self.format.body(&repaired));
+            }
         }
         let complete = parsed || self.format.has_finished();
         text_bytes += self.format.text_bytes();
@@ -188,4 +181,107 @@ fn read_event(format: &mut dyn ResponseFormat, event: &Event<'_>) -> Ignored {
     });
     // Its like may be JSON, or no more than almost.
     Ignored::Said(ignored.map_or(0, |ignored| ignored.text_bytes(&event.data)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::{BODY_BYTES, EVENT_BYTES};
+
+    const OPTIONS: ReaderOptions = ReaderOptions { capture_content: true };
+
+    fn facts(api: Api, streaming: bool, answer: &str) -> ResponseFacts {
+        let mut reader = ResponseReader::new(api, streaming, OPTIONS);
+        for piece in answer.as_bytes().chunks(60_001) {
+            reader.push(piece);
+        }
+        reader.finish(200)
+    }
+
+    /// The members of a whole answer of each API that hold the model's text, and its usage.
+    const ANSWERS: &[(Api, &str, &str)] = &[
+        (
+            Api::AnthropicMessages,
+            r#""stop_reason":"end_turn","content":[{"type":"text","text":"LARGE"},{"type":"tool_use","id":"t","name":"find","input":{"q":1}}]"#,
+            r#""usage":{"input_tokens":7,"output_tokens":5}"#,
+        ),
+        (
+            Api::OpenAiChatCompletions,
+            r#""choices":[{"index":0,"message":{"content":"LARGE","tool_calls":[{"id":"t","function":{"name":"find","arguments":"{}"}}]},"logprobs":{"content":[NUMBERS]},"finish_reason":"stop"}]"#,
+            r#""usage":{"prompt_tokens":7,"completion_tokens":5}"#,
+        ),
+        (
+            Api::OpenAiResponses,
+            r#""status":"completed","output":[{"type":"message","content":[{"type":"output_text","text":"LARGE"}]},{"type":"function_call","call_id":"t","name":"find","arguments":"{}"}]"#,
+            r#""usage":{"input_tokens":7,"output_tokens":5}"#,
+        ),
+        (
+            Api::OpenAiEmbeddings,
+            r#""data":[{"embedding":[NUMBERS]},{"embedding":[NUMBERS]}]"#,
+            r#""usage":{"prompt_tokens":7,"completion_tokens":5}"#,
+        ),
+    ];
+
+    #[test]
+    fn of_an_answer_over_the_limit_everything_but_its_bulk_is_read() {
+        let large = "x".repeat(BODY_BYTES);
+        let numbers = vec!["-0.0123"; BODY_BYTES / 8].join(",");
+        for (api, text, usage) in ANSWERS {
+            let text = text.replace("LARGE", &large).replace("NUMBERS", &numbers);
+            for members in [[usage, text.as_str()], [text.as_str(), usage]] {
+                let answer = format!(r#"{{"id":"r","model":"m",{}}}"#, members.join(","));
+                let found = facts(*api, false, &answer);
+                assert_eq!(
+                    (
+                        found.provider_response_id.as_str(),
+                        found.served_model.as_str(),
+                        found.complete
+                    ),
+                    ("r", "m", true)
+                );
+                let usage = found.only_usage().unwrap();
+                assert_eq!(
+                    (usage.input_tokens, usage.output_tokens, usage.estimated),
+                    (7, 5, false),
+                    "{api}"
+                );
+                if *api != Api::OpenAiEmbeddings {
+                    assert!(found.stop_reason.is_some(), "{api}");
+                    assert_eq!(
+                        (found.tool_usages.len(), found.tool_usages[0].tool.as_str()),
+                        (1, "find"),
+                        "{api}"
+                    );
+                }
+                assert!(!facts(*api, false, &answer[..answer.len() - 1]).complete, "a cut one");
+            }
+        }
+    }
+
+    #[test]
+    fn of_an_event_over_the_limit_everything_but_its_bulk_is_read() {
+        let large = "x".repeat(EVENT_BYTES);
+        for (api, events) in [
+            (
+                Api::AnthropicMessages,
+                "data: {\"type\":\"message_start\",\"message\":{\"id\":\"r\",\"usage\":{\"input_tokens\":7}}}\n\ndata: {\"type\":\"message_delta\",\"x\":\"LARGE\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":5}}\n\ndata: {\"type\":\"message_stop\"}\n\n",
+            ),
+            (
+                Api::OpenAiChatCompletions,
+                "data: {\"id\":\"r\",\"choices\":[{\"delta\":{\"images\":[\"LARGE\"]},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":5}}\n\ndata: [DONE]\n\n",
+            ),
+            (
+                Api::OpenAiResponses,
+                "event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"id\":\"r\",\"output\":[{\"type\":\"x\",\"result\":\"LARGE\"}],\"usage\":{\"input_tokens\":7,\"output_tokens\":5}}}\n\n",
+            ),
+        ] {
+            let found = facts(api, true, &events.replace("LARGE", &large));
+            let usage = found.only_usage().unwrap();
+            assert_eq!(
+                (usage.input_tokens, usage.output_tokens, found.complete),
+                (7, 5, true),
+                "{api}"
+            );
+        }
+    }
 }

@@ -32,12 +32,15 @@ async fn relayed(status: &str, kind: &str, coding: &str, body: &[u8], size: usiz
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-encoding: {coding}\r\ntransfer-encoding: chunked\r\n\r\n"
     );
-    exchange.raw(head.as_bytes()).await;
-    for piece in body.chunks(size) {
-        exchange.chunk(piece).await;
-    }
-    exchange.end().await;
-    assert!(client.answer().await.1 == body, "{coding}");
+    let answering = async {
+        exchange.raw(head.as_bytes()).await;
+        for piece in body.chunks(size) {
+            exchange.chunk(piece).await;
+        }
+        exchange.end().await;
+    };
+    let ((), (_, found)) = tokio::join!(answering, client.answer());
+    assert!(found == body, "{coding}");
     world.control.one_record().await
 }
 
@@ -100,4 +103,41 @@ async fn what_is_decoded_is_bounded() {
         (record.outcome.as_str(), record.upstream_status),
         ("completed", Some(200))
     );
+}
+
+#[tokio::test]
+async fn an_answer_over_the_limit_is_read_plain_or_compressed() {
+    // As incompressible as text that a model writes.
+    let text: String = (0_u32..(17 << 20) / 8)
+        .map(|at| format!("{:08x}", at.wrapping_mul(2_654_435_761)))
+        .collect();
+    let content = format!(
+        r#""content":[{{"type":"text","text":"{text}"}},{{"type":"tool_use","id":"t","name":"find","input":{{}}}}]"#
+    );
+    let usage = r#""usage":{"input_tokens":11,"output_tokens":22}"#;
+    let answers = [[usage, &content], [&content, usage]]
+        .map(|members| format!(r#"{{"id":"msg_1","stop_reason":"end_turn",{}}}"#, members.join(",")).into_bytes());
+    for (kind, coding, body) in [
+        ("application/json", "identity", answers[1].clone()),
+        ("application/json", "gzip", gzip(&answers[0])),
+        ("text/event-stream", "gzip", gzip(&large_event(&text))),
+    ] {
+        let record = relayed("200 OK", kind, coding, &body, 1 << 20).await;
+        let usage = &record.token_usages[0];
+        assert_eq!(
+            (usage.input_tokens, usage.output_tokens, usage.estimated),
+            (11, 22, false),
+            "{kind} {coding}"
+        );
+        assert_eq!(
+            (record.outcome.as_str(), record.stop_reason.as_deref()),
+            ("completed", Some("end_turn"))
+        );
+    }
+}
+
+/// [`STREAM`] with a last count that comes behind so much text.
+fn large_event(text: &str) -> Vec<u8> {
+    let (before, behind) = STREAM.split_once(r#""delta":{"stop_reason""#).unwrap();
+    format!(r#"{before}"text":"{text}","delta":{{"stop_reason"{behind}"#).into_bytes()
 }

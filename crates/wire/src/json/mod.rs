@@ -3,10 +3,10 @@
 //! One pass over the text, nothing decoded but what is asked for, unknown members skipped without recursion. Only a mistake
 //! in the JSON itself makes a parse fail.
 
+pub(crate) mod abridged;
 pub(crate) mod counters;
 pub(crate) mod edit;
 mod raw;
-pub(crate) mod tail;
 #[cfg(test)]
 mod tests;
 pub(crate) mod unique;

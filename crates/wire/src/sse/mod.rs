@@ -5,6 +5,7 @@
 //! even parsed: [`Stencil`].
 
 mod boundary;
+mod large;
 mod splitter;
 mod stencil;
 #[cfg(test)]
@@ -14,6 +15,7 @@ use memchr::memchr2;
 use std::borrow::Cow;
 
 pub(crate) use boundary::Boundary;
+pub(crate) use large::LargeEvent;
 pub(crate) use splitter::Splitter;
 pub(crate) use stencil::{Ignored, Stencil};
 

@@ -1,6 +1,6 @@
 //! A stream cut into its events.
 
-use super::{Boundary, Event, Ignored, Stencil, parse, without_mark};
+use super::{Boundary, Event, Ignored, LargeEvent, Stencil, parse, without_mark};
 use crate::limits::EVENT_BYTES;
 
 /// Gives a stream's events, however its bytes are cut.
@@ -8,8 +8,8 @@ use crate::limits::EVENT_BYTES;
 pub(crate) struct Splitter {
     boundary: Boundary,
     pub(super) carry: Vec<u8>,
-    /// The event under way is over the limit: its bytes are passed over until it ends.
-    skipping: bool,
+    /// The event under way, where it is over the limit.
+    large: Option<LargeEvent>,
     started: bool,
     /// Of the last event that was handed on and said nothing.
     stencil: Option<Stencil>,
@@ -27,7 +27,7 @@ impl Splitter {
                 continue;
             }
             if self.carry.is_empty()
-                && !self.skipping
+                && self.large.is_none()
                 && let Some(length) = self.fits(bytes)
             {
                 bytes = &bytes[length..];
@@ -39,7 +39,7 @@ impl Splitter {
             };
             let (head, rest) = bytes.split_at(end);
             bytes = rest;
-            if self.carry.is_empty() && !self.skipping && head.len() <= EVENT_BYTES {
+            if self.carry.is_empty() && self.large.is_none() && head.len() <= EVENT_BYTES {
                 self.emit(head, &mut on_event);
             } else {
                 self.keep(head);
@@ -60,7 +60,7 @@ impl Splitter {
 
     /// Whether the bytes so far end inside an event.
     pub(crate) fn is_inside_event(&self) -> bool {
-        self.skipping || self.carry.iter().any(|byte| !matches!(byte, b'\r' | b'\n'))
+        self.large.is_some() || self.carry.iter().any(|byte| !matches!(byte, b'\r' | b'\n'))
     }
 
     /// Bytes held of the event under way.
@@ -70,20 +70,25 @@ impl Splitter {
     }
 
     fn keep(&mut self, bytes: &[u8]) {
-        if self.skipping {
-            return;
-        }
-        if self.carry.len() + bytes.len() > EVENT_BYTES {
-            self.skipping = true;
-            self.carry = Vec::new();
-        } else {
+        if let Some(large) = &mut self.large {
+            large.push(bytes);
+        } else if self.carry.len() + bytes.len() <= EVENT_BYTES {
             self.carry.extend_from_slice(bytes);
+        } else {
+            let mut carry = std::mem::take(&mut self.carry);
+            // Its line of data may not have begun.
+            let room = EVENT_BYTES - carry.len();
+            carry.extend_from_slice(&bytes[..room]);
+            let mut large = LargeEvent::new(if self.started { &carry } else { without_mark(&carry) });
+            large.push(&bytes[room..]);
+            self.large = Some(large);
         }
     }
 
     fn emit_carry(&mut self, on_event: &mut impl FnMut(&Event<'_>) -> Ignored) {
-        if std::mem::take(&mut self.skipping) {
+        if let Some(large) = self.large.take() {
             self.started = true;
+            self.text_bytes += large.emit(on_event);
             return;
         }
         let mut carry = std::mem::take(&mut self.carry);

@@ -1,7 +1,7 @@
 //! Events, however they are cut.
 
 use super::{Boundary, Event, Ignored, Splitter};
-use crate::limits::EVENT_BYTES;
+use crate::limits::{ABRIDGED_BYTES, EVENT_BYTES};
 
 fn events(pieces: &[&[u8]]) -> Vec<(String, String)> {
     let mut found = Vec::new();
@@ -73,32 +73,61 @@ fn half_a_byte_order_mark_is_a_line_like_any_other() {
     );
 }
 
+/// An event of this length, in JSON, with a member at its end.
+fn large(length: usize) -> String {
+    let (before, behind) = ("event: e\ndata: {\"text\":\"", "\",\"last\":7}\n\n");
+    format!("{before}{}{behind}", "x".repeat(length - before.len() - behind.len()))
+}
+
 #[test]
-fn an_event_over_the_limit_is_skipped_and_not_held() {
-    let large = [b"data: ".as_slice(), &vec![b'x'; EVENT_BYTES], b"\n\n"].concat();
-    let next = b"data: next\n\n";
-    let wanted = pairs(&[("", "next")]);
-    assert_eq!(events(&[&large, next]), wanted);
-    assert_eq!(events(&[&[large.as_slice(), next].concat()]), wanted);
-    let mut splitter = Splitter::default();
-    for piece in large.chunks(1 << 20) {
-        splitter.push(piece, |_| panic!("the event is too large"));
-        assert!(splitter.carry.len() <= EVENT_BYTES);
+fn an_event_over_the_limit_is_abridged_and_not_held() {
+    let large = large(EVENT_BYTES + 1);
+    for piece in [large.len(), 1 << 20, EVENT_BYTES] {
+        let mut found = Vec::new();
+        let mut splitter = Splitter::default();
+        for piece in [
+            large.as_bytes().chunks(piece).collect(),
+            vec![b"data: next\n\n".as_slice()],
+        ]
+        .concat()
+        {
+            splitter.push(piece, |event| {
+                found.push((event.name.to_vec(), event.data.to_vec()));
+                Ignored::Nothing
+            });
+            assert!(splitter.carry.len() <= EVENT_BYTES);
+        }
+        let [(name, data), next] = &found[..] else {
+            panic!("{piece}")
+        };
+        assert!(
+            name == b"e" && data.len() <= ABRIDGED_BYTES && data.ends_with(b",\"last\":7}"),
+            "{piece}"
+        );
+        assert_eq!(next.1, b"next");
+        assert_eq!(splitter.carry.capacity(), 0);
     }
-    assert_eq!(splitter.carry.capacity(), 0);
-    assert_eq!(
-        events(&large.chunks(1 << 20).chain([next.as_slice()]).collect::<Vec<_>>()),
-        wanted
-    );
+}
+
+#[test]
+fn only_data_makes_a_large_event() {
+    let long = "x".repeat(EVENT_BYTES);
+    for event in [
+        format!(": {long}\n\n"),
+        format!("event: {long}\n\n"),
+        format!(": {long}\ndata: late\n\n"),
+    ] {
+        assert_eq!(events(&[event.as_bytes(), b"data: next\n\n"]), pairs(&[("", "next")]));
+    }
 }
 
 #[test]
 fn the_limit_is_the_same_for_every_cut() {
-    let data = "x".repeat(EVENT_BYTES - "data: \r\n\r".len());
-    let stream = format!("data: {data}\r\n\r\ndata: {data}x\r\n\r\ndata: next\r\n\r\n");
-    let wanted = pairs(&[("", &data), ("", "next")]);
-    let end = EVENT_BYTES + 1;
-    for cut in [0, end - 1, end, 2 * end] {
+    let stream = [large(EVENT_BYTES), large(EVENT_BYTES + 1), "data: next\n\n".to_owned()].concat();
+    let wanted = events(&[stream.as_bytes()]);
+    assert!(wanted.len() == 3 && wanted[0].1.len() > ABRIDGED_BYTES && wanted[1].1.len() <= ABRIDGED_BYTES);
+    let end = EVENT_BYTES;
+    for cut in [3, end - 1, end, end + 17, 2 * end, 2 * end + 1] {
         let (head, tail) = stream.as_bytes().split_at(cut);
         assert!(events(&[head, tail]) == wanted, "cut at {cut}");
     }

@@ -5,7 +5,6 @@ use super::usage::Usage;
 use crate::capture::{Capture, Captured, name};
 use crate::estimate;
 use crate::format::ResponseFormat;
-use crate::json::counters::Counters;
 use crate::json::{self, Object, Raw, members};
 use crate::limits::{ITEMS, PASSES};
 use crate::sse::{Event, Ignored};
@@ -232,10 +231,6 @@ impl ResponseFormat for Reader {
             usage.finish();
         }
         true
-    }
-
-    fn usage(&mut self, counters: Counters) {
-        self.usage = Some(Usage::of_whole(counters));
     }
 
     fn is_complete(&self) -> bool {

@@ -47,15 +47,6 @@ impl Usage {
         }
     }
 
-    /// What was found at the end of an answer too large to parse.
-    pub(super) fn of_whole(counters: Counters) -> Self {
-        Self {
-            counters,
-            iterations: Vec::new(),
-            is_final: true,
-        }
-    }
-
     /// No later report will come.
     pub(super) fn finish(&mut self) {
         self.is_final = true;

@@ -155,11 +155,6 @@ impl ResponseFormat for Reader {
         true
     }
 
-    fn usage(&mut self, counters: Counters) {
-        self.usage = Some(counters);
-        self.usage_is_final = true;
-    }
-
     fn is_complete(&self) -> bool {
         self.done
     }

@@ -212,25 +212,6 @@ fn malformed_events_are_passed_over() {
 }
 
 #[test]
-fn of_an_answer_too_large_the_usage_at_its_end_is_read() {
-    let text = "x".repeat(crate::limits::BODY_BYTES);
-    let usage = USAGE.split_once(r#""usage":"#).unwrap().1;
-    let facts = read_body(
-        Chat,
-        200,
-        &format!(r#"{{"id":"c","choices":[{{"message":{{"content":"{text}"}}}}],"usage":{usage}"#),
-    );
-    let wanted = TokenUsage {
-        provider_response_id: String::new(),
-        attributes: Default::default(),
-        ..wanted_usage()
-    };
-    assert_eq!(facts.only_usage(), Some(wanted));
-    assert!(facts.complete);
-    assert!(!read_body(Chat, 200, &format!(r#"{{"usage":{{"prompt_tokens":1}},"x":"{text}"#)).complete);
-}
-
-#[test]
 fn every_servers_name_for_a_count_is_known() {
     for (usage, wanted) in [
         // (input, output, cache read, cache written, reasoning)

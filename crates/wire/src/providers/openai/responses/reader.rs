@@ -159,10 +159,6 @@ impl ResponseFormat for Reader {
         true
     }
 
-    fn usage(&mut self, counters: Counters) {
-        self.usage = Some(counters);
-    }
-
     fn is_complete(&self) -> bool {
         self.ended
     }
