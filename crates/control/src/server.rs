@@ -134,6 +134,11 @@ impl Control {
         self.local_addr
     }
 
+    /// The embedded gateway.
+    pub const fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
     /// Serves the metrics of this process, the control plane and its embedded gateway, `/healthz` and `/readyz`, and nothing
     /// else.
     pub fn metrics_router(&self) -> Router {

@@ -26,6 +26,8 @@ use tokio::time::timeout;
 
 /// How long the last records may take to be delivered when a process ends, even if streams have used up the whole drain time.
 const LAST_DELIVERY: Duration = Duration::from_secs(10);
+/// How long answers that were cut off are read on for their usage, at most.
+const LAST_READING: Duration = Duration::from_secs(3);
 /// How long telling the control plane that this replica is leaving may take.
 const DETACH_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -52,7 +54,7 @@ pub struct Gateway {
 #[derive(Debug)]
 struct Tasks {
     attachment: JoinHandle<()>,
-    others: [JoinHandle<()>; 3],
+    others: [JoinHandle<()>; 4],
 }
 
 impl Gateway {
@@ -79,6 +81,7 @@ impl Gateway {
             others: [
                 tokio::spawn(deliver::run(Arc::clone(&shared))),
                 tokio::spawn(spool::run_flusher(Arc::clone(&shared.spool))),
+                tokio::spawn(spool::run_unfinished(Arc::clone(&shared.spool))),
                 tokio::spawn(offline::run(Arc::clone(&shared))),
             ],
         };
@@ -149,15 +152,27 @@ impl Gateway {
         self.shared.replica_id
     }
 
-    /// Begins a graceful shutdown: refuses new requests, and waits for those in flight for at most `limit`. The caller then stops
-    /// the server, which cuts off what is left, and calls [`Self::close`] last.
+    /// Begins a graceful shutdown: refuses new requests, and waits for those in flight for at most `limit`; what has not ended
+    /// then is recorded as stopped by the gateway. The caller then stops the server, which cuts it off, and calls [`Self::close`]
+    /// last.
     pub async fn drain(&self, limit: Duration) {
         self.shared.draining.store(true, Ordering::Release);
         if timeout(limit, self.shared.until_idle()).await.is_err() {
+            self.shared.cut_off.store(true, Ordering::Release);
+            let requests = self.in_flight();
             tracing::warn!(
-                in_flight = self.in_flight(),
-                "requests were still in flight at the end of the drain time"
+                requests,
+                "requests were still in flight at the end of the drain time, and are cut off"
             );
+        }
+    }
+
+    /// Records what is in flight as stopped by the gateway, because the process is about to exit. Blocks.
+    pub fn stop_at_once(&self) {
+        self.shared.draining.store(true, Ordering::Release);
+        self.shared.spool.stop_unfinished();
+        if self.shared.spool.flush() {
+            self.shared.spool.close_lines();
         }
     }
 
@@ -165,10 +180,12 @@ impl Gateway {
     /// Afterwards this gateway serves no requests.
     pub async fn close(&self) {
         self.shared.draining.store(true, Ordering::Release);
+        if timeout(LAST_READING, self.shared.until_idle()).await.is_err() {
+            self.shared.spool.stop_unfinished();
+        }
         // A replica that is refused can't deliver either; waiting would only delay the end.
         let last = async {
             if !self.shared.replica_state.load().link.is_refused() {
-                self.shared.until_idle().await;
                 self.shared.spool.until_empty().await;
             }
         };
@@ -194,7 +211,9 @@ impl Gateway {
         if self.shared.replica_state.load().link.is_attached() {
             offline::write_snapshot(&self.shared).await;
         }
-        if !spool::flush(&self.shared.spool).await {
+        if spool::flush(&self.shared.spool).await {
+            self.shared.spool.run_blocking(Spool::close_lines).await;
+        } else {
             tracing::error!("records could not be written to the spool before shutdown");
         }
         self.shared.spool.release();

@@ -145,6 +145,7 @@ impl Gateway {
         page.one(Metric::SpoolDelivered, delivery.delivered.get());
         page.one(Metric::SpoolRejected, delivery.rejected.get());
         page.one(Metric::SpoolSetAside, self.shared.spool.set_aside_count());
+        page.one(Metric::SpoolInterrupted, spool.interrupted);
         page.one(Metric::SpoolUnrecorded, self.unrecorded());
         page.one(Metric::SpoolErrors, spool.errors);
         page.one(Metric::DeliveryFailures, delivery.failures.get());

@@ -50,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) counts: Counts,
     /// The process is shutting down: no new requests.
     pub(crate) draining: AtomicBool,
+    /// The drain time is over: what is in flight is cut off.
+    pub(crate) cut_off: AtomicBool,
     /// The process is shutting down, and nothing needs the control link any longer.
     pub(crate) leaving: watch::Sender<bool>,
     /// An operator drained this gateway: no new requests, for as long as the process lives.
@@ -87,6 +89,7 @@ impl Shared {
             breakers: Arc::default(),
             counts: Counts::default(),
             draining: AtomicBool::new(false),
+            cut_off: AtomicBool::new(false),
             leaving: watch::Sender::new(false),
             drained: AtomicBool::new(false),
             applied: AtomicU64::new(0),

@@ -11,6 +11,7 @@
 //! | `lock` | locked by the one process that uses the directory |
 //! | `0000000000000001.segment`, … | sealed records |
 //! | `cursor` | how far the control plane has acknowledged |
+//! | `0000000000000000.unfinished` | what is in flight, as it is to be recorded if the process ends |
 //! | `set-aside/` | what can't be read or is not accepted, for an operator to look at |
 //!
 //! Why not a crate: logs and queues on crates.io treat the first damage either as the end of the log (wal-db, walogs, okaywal)
@@ -36,6 +37,7 @@ mod segment;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod unfinished;
 
 pub(crate) use cursor::Position;
 pub use directory::SpoolError;
@@ -43,6 +45,7 @@ pub(crate) use flush::{flush, run_flusher};
 pub(crate) use intake::{Full, Slot};
 pub use options::{SpoolFull, SpoolOptions, SpoolSync};
 pub(crate) use reader::{Batch, BatchLimits, Entry};
+pub(crate) use unfinished::{Unfinished, run_unfinished};
 
 use arc_swap::ArcSwapOption;
 use aside::Aside;
@@ -63,6 +66,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::{Notify, watch};
 use tokio::task::spawn_blocking;
+use unfinished::Exchanges;
 
 /// Size at which a segment is closed, in a spool that is large enough for many.
 const SEGMENT_BYTES: usize = 8 << 20;
@@ -85,6 +89,9 @@ pub(crate) struct Spool {
     /// All keys that this process has received, to open what was sealed before a change.
     keys: Mutex<Vec<(KeyId, SpoolKey)>>,
     writer: Mutex<Writer>,
+    /// Held by who flushes.
+    flushing: Mutex<()>,
+    exchanges: Exchanges,
     reader: Mutex<Reader>,
     cursor: Cursor,
     aside: Aside,
@@ -103,6 +110,8 @@ pub(crate) struct Spool {
     failing: AtomicBool,
     /// Number of disk failures.
     errors: Counter,
+    /// Requests that an earlier process did not end.
+    interrupted: Counter,
     /// Requests that were not recorded for lack of room.
     unrecorded: AtomicU64,
     /// Signalled when there may be more to read.
@@ -167,6 +176,8 @@ impl Spool {
                 unwritten: VecDeque::new(),
                 failure: None,
             }),
+            flushing: Mutex::default(),
+            exchanges: Exchanges::new(unfinished::leftovers(&options.directory).map_err(failed)?),
             reader: Mutex::new(Reader::new(&options.directory)),
             cursor,
             aside: Aside::open(&options.directory).map_err(failed)?,
@@ -178,6 +189,7 @@ impl Spool {
             acknowledged: AtomicU64::new(begin.ordinal),
             failing: AtomicBool::new(false),
             errors: Counter::default(),
+            interrupted: Counter::default(),
             unrecorded: AtomicU64::new(0),
             filled: Notify::new(),
             emptied: Notify::new(),

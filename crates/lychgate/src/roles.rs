@@ -17,8 +17,8 @@ use crate::failure::{Failure, Outcome};
 use args::CommonArgs;
 use std::time::Duration;
 
-/// How long requests in flight may continue after a stop was requested.
-const STOP_LIMIT: Duration = Duration::from_secs(30);
+/// How long requests in flight may continue after a stop was requested: long answers of models take minutes.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// The product's version, which replicas report.
 const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -16,6 +16,10 @@ text_enum! {
         Failed = "failed",
         /// The client left before the end.
         ClientAborted = "client_aborted",
+        /// The gateway's process ended without warning; the tokens are estimated.
+        Interrupted = "interrupted",
+        /// The gateway was told to stop, and its drain time was over.
+        GatewayStopped = "gateway_stopped",
     }
 }
 

@@ -126,6 +126,15 @@ impl ResponseReader {
         matches!(&self.source, Source::Stream(splitter) if splitter.is_inside_event())
     }
 
+    /// Bytes of what the model has written so far, about, as far as it came as a stream.
+    pub fn text_bytes(&self) -> u64 {
+        let passed_over = match &self.source {
+            Source::Stream(splitter) => splitter.text_bytes(),
+            Source::Unknown { .. } | Source::Body(_) => 0,
+        };
+        passed_over + self.format.text_bytes()
+    }
+
     /// The facts, when the body has ended or was given up. `status` is the provider's HTTP status.
     pub fn finish(mut self, status: u16) -> ResponseFacts {
         let (mut parsed, mut text_bytes) = (false, 0);

@@ -23,6 +23,8 @@ pub(crate) enum Ending {
     ClientLeft,
     /// The client disconnected between two attempts.
     ClientGaveUp,
+    /// The gateway stops, and does not wait any longer.
+    GatewayStopped,
     /// No answer came: the client got this status and message instead.
     NoAnswer(StatusCode, String),
     /// An internal error of the gateway.
@@ -40,6 +42,7 @@ pub(crate) fn classify(record: &InterceptionRecord, ending: Ending, facts: Optio
     };
     match (ending, facts.and_then(|facts| facts.error.as_ref())) {
         (Ending::ClientLeft | Ending::ClientGaveUp, _) => (Outcome::ClientAborted, None, None),
+        (Ending::GatewayStopped, _) => (Outcome::GatewayStopped, None, None),
         (Ending::NoAnswer(status, message), _) => ours(status, message),
         (Ending::Broken, _) => ours(StatusCode::INTERNAL_SERVER_ERROR, INTERNAL.into()),
         (_, Some(ErrorFacts { error_type, message })) => {
@@ -101,6 +104,7 @@ mod tests {
             (Ending::Stalled, Some(&partial), Outcome::Failed, Some("timeout_error")),
             (Ending::ClientLeft, Some(&complete), Outcome::ClientAborted, None),
             (Ending::ClientGaveUp, Some(&refused), Outcome::ClientAborted, None),
+            (Ending::GatewayStopped, Some(&partial), Outcome::GatewayStopped, None),
             (Ending::Empty, Some(&partial), Outcome::Failed, Some("api_error")),
             (gone, None, Outcome::Failed, Some("api_error")),
             (Ending::Broken, None, Outcome::Failed, Some("api_error")),

@@ -4,23 +4,25 @@
 //! upstream and are not recorded. From its first attempt on, each exchange is, whatever happens: a recorder that is dropped
 //! unclosed closes itself.
 
+mod open;
+
 use crate::auth::credentials::holds_own_secret;
-use crate::counts::ProviderCounts;
 use crate::exchange::body_kind::BodyKind;
 use crate::exchange::content_coding::Decoding;
-use crate::exchange::outcome::{Ending, classify};
+use crate::exchange::outcome::Ending;
 use crate::routing::provider::Provider;
 use crate::shared::{InFlightGuard, Shared};
 use crate::spool::Slot;
 use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderName, StatusCode};
 use lychgate_stream::Hold;
-use lychgate_types::interception::{CredentialKind, InterceptionRecord, Outcome, Prompt, TokenUsage};
+use lychgate_types::interception::{CredentialKind, InterceptionRecord, Outcome, Prompt};
 use lychgate_types::provider::{Api, ProviderType, WireFamily};
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{InterceptionId, Timestamp};
-use lychgate_wire::estimate::tokens;
 use lychgate_wire::{ReaderOptions, RequestFacts, ResponseReader};
+use open::{Open, Recording};
+use parking_lot::MappedMutexGuard;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,23 +61,7 @@ pub(crate) struct ExchangeStart<'a> {
 
 /// The record in the making.
 #[derive(Debug)]
-pub(crate) struct Recorder(Option<Box<Open>>);
-
-#[derive(Debug)]
-struct Open {
-    record: InterceptionRecord,
-    /// `None` before the head, and once the answer turned out to be unreadable.
-    reader: Option<Decoding>,
-    /// Bytes of text in the request.
-    asked_bytes: u64,
-    arrival: Instant,
-    waited: Duration,
-    capture_content: bool,
-    slot: Slot,
-    guard: InFlightGuard,
-    /// Of the provider of the last attempt; `None` before the first.
-    counts: Option<Arc<ProviderCounts>>,
-}
+pub(crate) struct Recorder(Option<Arc<Recording>>);
 
 impl Recorder {
     pub(crate) fn new(start: ExchangeStart<'_>, slot: Slot, guard: InFlightGuard) -> Self {
@@ -127,7 +113,7 @@ impl Recorder {
             tool_usages: Vec::new(),
             model_thoughts: Vec::new(),
         };
-        Self(Some(Box::new(Open {
+        let open = Open {
             record,
             reader: None,
             asked_bytes: facts.text_bytes,
@@ -137,12 +123,16 @@ impl Recorder {
             slot,
             guard,
             counts: None,
-        })))
+            listed: None,
+            drafted: None,
+        };
+        Self(Some(Recording::begin(open)))
     }
 
     /// An attempt begins. Of those before it, only their number is recorded.
     pub(crate) fn begin_attempt(&mut self, provider: &Provider, served_model: Option<&str>, credential_hint: &str) {
-        let Some(open) = &mut self.0 else { return };
+        let Some(mut open) = self.open() else { return };
+        let open = &mut *open;
         let record = &mut open.record;
         record.attempts = record.attempts.saturating_add(1);
         record.provider = provider.config.name.as_str().to_owned();
@@ -165,7 +155,7 @@ impl Recorder {
 
     /// The answer's head came.
     pub(crate) fn head(&mut self, status: StatusCode, headers: &HeaderMap, body: BodyKind) {
-        let Some(open) = &mut self.0 else { return };
+        let Some(mut open) = self.open() else { return };
         open.record.upstream_status = Some(status.as_u16());
         open.record.provider_request_id = REQUEST_IDS
             .iter()
@@ -181,7 +171,7 @@ impl Recorder {
 
     /// Bytes of the answer's body were relayed.
     pub(crate) fn data(&mut self, bytes: &[u8]) {
-        let Some(open) = &mut self.0 else { return };
+        let Some(mut open) = self.open() else { return };
         if open.record.time_to_first_byte_ms.is_none() {
             let waited = open.arrival.elapsed();
             open.record.time_to_first_byte_ms = Some(whole(waited.as_millis()));
@@ -199,39 +189,38 @@ impl Recorder {
 
     /// Whether the stream's last event has been relayed, so that a client that disconnects now has all it wanted.
     pub(crate) fn has_last_event(&self) -> bool {
-        self.reader().is_some_and(ResponseReader::is_complete)
+        self.reader_says(ResponseReader::is_complete)
     }
 
     /// Whether the model is known to have stopped, so that what is missing of the stream says nothing of the answer.
     pub(crate) fn has_finished(&self) -> bool {
-        self.reader().is_some_and(ResponseReader::has_finished)
+        self.reader_says(ResponseReader::has_finished)
     }
 
     /// Whether the stream stopped within an event.
     pub(crate) fn is_inside_event(&self) -> bool {
-        self.reader().is_some_and(ResponseReader::is_inside_event)
+        self.reader_says(ResponseReader::is_inside_event)
     }
 
     /// The state of this gateway; `None` once closed.
     pub(crate) fn shared(&self) -> Option<&Arc<Shared>> {
-        self.0.as_ref().map(|open| open.guard.shared())
+        self.0.as_ref().map(|recording| &recording.shared)
     }
 
     /// `None` once closed.
     pub(crate) fn api(&self) -> Option<Api> {
-        self.0.as_ref().map(|open| open.record.api)
+        self.open().map(|open| open.record.api)
     }
 
-    /// Whether a byte of the answer's body has been relayed.
+    /// Whether a byte of the answer's body has been relayed. Once closed nobody knows; it is nothing to complain of then.
     pub(crate) fn has_data(&self) -> bool {
-        self.0
-            .as_ref()
-            .is_some_and(|open| open.record.time_to_first_byte_ms.is_some())
+        self.open()
+            .is_none_or(|open| open.record.time_to_first_byte_ms.is_some())
     }
 
     /// The wire family of the answer; `None` once closed.
     pub(crate) fn wire_family(&self) -> Option<WireFamily> {
-        self.0.as_ref().map(|open| open.record.provider_type.wire_family())
+        self.open().map(|open| open.record.provider_type.wire_family())
     }
 
     /// Takes the recorder, and leaves a closed one in its place.
@@ -245,8 +234,13 @@ impl Recorder {
         self.end(ending)
     }
 
-    fn reader(&self) -> Option<&ResponseReader> {
-        self.0.as_ref()?.reader.as_ref()?.reader()
+    fn open(&self) -> Option<MappedMutexGuard<'_, Open>> {
+        self.0.as_ref()?.open()
+    }
+
+    fn reader_says(&self, question: impl FnOnce(&ResponseReader) -> bool) -> bool {
+        self.open()
+            .is_some_and(|open| open.reader.as_ref().and_then(Decoding::reader).is_some_and(question))
     }
 
     fn end(&mut self, ending: Ending) -> Option<Hold> {
@@ -258,76 +252,6 @@ impl Drop for Recorder {
     fn drop(&mut self) {
         self.end(Ending::Broken);
     }
-}
-
-impl Open {
-    fn close(self: Box<Self>, ending: Ending) -> Option<Hold> {
-        let Self {
-            mut record,
-            reader,
-            asked_bytes,
-            arrival,
-            slot,
-            guard,
-            counts,
-            ..
-        } = *self;
-        let counts = counts?;
-        let status = record.upstream_status;
-        let facts = reader.and_then(Decoding::into_reader).map(|reader| {
-            catch_unwind(AssertUnwindSafe(|| reader.finish(status.unwrap_or_default()))).unwrap_or_default()
-        });
-        let good = status.is_some_and(|status| (200..300).contains(&status));
-        record.ended_at = guard.shared().ambient.now();
-        // An answer that began, or that a client requested and did not wait for, has a cost, even if no usage was reported. One
-        // that is an error and nothing else has none.
-        let only_an_error = facts
-            .as_ref()
-            .is_some_and(|facts| facts.error.is_some() && facts.usages.is_empty() && facts.text_bytes == 0);
-        let has_cost = (good && !only_an_error) || (status.is_none() && matches!(ending, Ending::ClientLeft));
-        let ended_whole = matches!(ending, Ending::Complete);
-        (record.outcome, record.error_type, record.error_message) = classify(&record, ending, facts.as_ref());
-        let facts = facts.unwrap_or_default();
-        record.stop_reason = facts.stop_reason;
-        for prompt in &mut record.prompts {
-            prompt.provider_response_id.clone_from(&facts.provider_response_id);
-        }
-        record.tool_usages = facts.tool_usages;
-        record.model_thoughts = facts.model_thoughts;
-        let unknown = TokenUsage {
-            provider_response_id: facts.provider_response_id,
-            estimated: true,
-            ..TokenUsage::default()
-        };
-        if !facts.served_model.is_empty() {
-            record.served_model = Some(facts.served_model).filter(|served| *served != record.model);
-        }
-        record.token_usages = facts.usages;
-        if record.token_usages.is_empty() && has_cost {
-            record.token_usages.push(unknown);
-        }
-        // Of an answer that came whole, what its provider does not tell is not guessed.
-        if !(ended_whole && facts.complete) {
-            let model = record.served_model.as_deref().unwrap_or(&record.model);
-            for usage in record.token_usages.iter_mut().filter(|usage| usage.estimated) {
-                estimate(usage, model, asked_bytes, facts.text_bytes);
-            }
-        }
-        counts.complete(&record, arrival.elapsed());
-        slot.fill(record)
-    }
-}
-
-/// Puts estimates where a count never came. Counts that came are no less than was used at that time.
-fn estimate(usage: &mut TokenUsage, model: &str, asked_bytes: u64, told_bytes: u64) {
-    let cached = usage
-        .cache_read_input_tokens
-        .saturating_add(usage.cache_write_input_tokens)
-        .saturating_add(usage.cache_write_1h_input_tokens);
-    if usage.input_tokens == 0 && cached == 0 {
-        usage.input_tokens = tokens(model, asked_bytes);
-    }
-    usage.output_tokens = usage.output_tokens.max(tokens(model, told_bytes));
 }
 
 fn user_agent(headers: &HeaderMap) -> String {

@@ -76,6 +76,14 @@ impl Aside {
         Ok(())
     }
 
+    /// Moves another file of the spool.
+    pub(super) fn keep_file(&self, path: &Path) -> io::Result<()> {
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        std::fs::rename(path, self.directory.join(name))?;
+        self.count_in(0);
+        Ok(())
+    }
+
     fn count_in(&self, bytes: u64) {
         self.files.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);

@@ -63,7 +63,9 @@ pub(crate) async fn flush(spool: &Arc<Spool>) -> bool {
 
 impl Spool {
     /// Writes what is not written and syncs what is not synced. Blocks. False: the disk fails, and this is to be tried again.
-    fn flush(&self) -> bool {
+    pub(crate) fn flush(&self) -> bool {
+        // What one takes to sync, another must not take for synced.
+        let _one_at_a_time = self.flushing.lock();
         let (written, upto, unsynced) = {
             let mut writer = self.writer.lock();
             let written = self.write_pending(&mut writer);

@@ -88,6 +88,11 @@ impl Spool {
 
     /// Seals the record and writes it.
     fn put(&self, record: InterceptionRecord) -> Option<Hold> {
+        self.put_encoded(|frame| EncodedRecord::encode_to(record, frame))
+    }
+
+    /// The same for a record that `encode` appends to the frame.
+    pub(super) fn put_encoded(&self, encode: impl FnOnce(&mut Vec<u8>)) -> Option<Hold> {
         let sealer = self.sealer.load();
         let Some(sealer) = sealer.as_deref() else {
             self.skip_record("there is no key to seal it with");
@@ -95,7 +100,7 @@ impl Spool {
         };
         let mut frame = FRAME.try_with(Cell::take).unwrap_or_default();
         super::frame::begin(&mut frame);
-        EncodedRecord::encode_to(record, &mut frame);
+        encode(&mut frame);
         // At a million a second, it wraps around after five hundred thousand years.
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         let hold = match sealer.seal(number, &mut frame) {

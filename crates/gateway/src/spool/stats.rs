@@ -15,6 +15,8 @@ pub(crate) struct Stats {
     pub(crate) limit: u64,
     /// Records appended by this process.
     pub(crate) appended: u64,
+    /// Requests recorded by this process that an earlier one did not end.
+    pub(crate) interrupted: u64,
     /// Disk failures.
     pub(crate) errors: u64,
     pub(crate) no_room: Option<NoRoom>,
@@ -28,6 +30,7 @@ impl Spool {
             bytes: self.bytes.load(Ordering::Acquire),
             limit: self.limit,
             appended: appended.saturating_sub(self.inherited),
+            interrupted: self.interrupted.get(),
             errors: self.errors.get(),
             no_room: match self.room() {
                 Ok(()) => None,

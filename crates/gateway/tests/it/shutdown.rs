@@ -149,7 +149,11 @@ async fn a_stream_over_the_drain_limit_is_cut_off_and_still_recorded() {
     let control = ending.await.unwrap();
     let records = control.records();
     assert_eq!(records.len(), 1);
-    assert_ne!(records[0].outcome, Outcome::Completed);
+    assert_eq!(
+        (records[0].outcome, &records[0].error_type),
+        (Outcome::GatewayStopped, &None)
+    );
+    assert!(records[0].token_usages[0].estimated);
 }
 
 #[tokio::test(start_paused = true)]

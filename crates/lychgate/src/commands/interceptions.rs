@@ -58,7 +58,7 @@ struct Filters {
     /// Only requests of this client session
     #[arg(long, value_name = "ID")]
     session: Option<String>,
-    /// Only requests with this outcome: completed, failed or client_aborted
+    /// Only requests with this outcome: completed, failed, client_aborted, interrupted or gateway_stopped
     #[arg(long)]
     outcome: Option<interception::Outcome>,
     /// Only requests that started at or after this time

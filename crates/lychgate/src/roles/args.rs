@@ -44,6 +44,10 @@ pub(crate) struct ServerArgs {
     /// Do not record content (prompts, tool arguments, thoughts), only token counts and metadata
     #[arg(long)]
     pub(crate) no_content_capture: bool,
+    /// How long requests in flight may continue after SIGTERM or SIGINT, while new ones are refused. What has not ended then, or at
+    /// a second signal, is cut off and recorded as gateway_stopped [default: 10m]
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) drain_timeout: Option<String>,
     /// How providers are reached.
     #[command(flatten)]
     pub(crate) upstream: UpstreamArgs,
@@ -115,6 +119,10 @@ pub(crate) struct GatewayArgs {
     /// Label to show in listings; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) label: Vec<String>,
+    /// How long requests in flight may continue after SIGTERM or SIGINT, while new ones are refused. What has not ended then, or at
+    /// a second signal, is cut off and recorded as gateway_stopped [default: 10m]
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) drain_timeout: Option<String>,
     /// How providers are reached.
     #[command(flatten)]
     pub(crate) upstream: UpstreamArgs,
@@ -222,6 +230,7 @@ mod tests {
                 "max-offline",
                 "offline-start",
                 "label",
+                "drain-timeout",
                 "provider-ca-file",
                 "spool-dir",
                 "spool-max-bytes",
@@ -243,6 +252,7 @@ mod tests {
                 "bootstrap-token-file",
                 "trusted-proxy",
                 "no-content-capture",
+                "drain-timeout",
                 "provider-ca-file",
                 "spool-dir",
                 "spool-max-bytes",

@@ -12,7 +12,7 @@ use super::args::{DevArgs, configuration_keys};
 use super::gateway::{GatewaySettings, Replica};
 use super::net::{Listen, bind, host_name, reachable};
 use super::upstream::UpstreamSettings;
-use super::{LogSettings, STOP_LIMIT, VERSION, data_dir, master_key, read_log, server};
+use super::{LogSettings, VERSION, data_dir, master_key, read_log, server};
 use crate::client::{ApiClient, server_url};
 use crate::config::{Environment, Settings};
 use crate::failure::{Failure, Outcome};
@@ -29,6 +29,10 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::net::TcpListener;
+
+/// How long requests in flight may continue after a stop was requested. Whoever waits for a terminal is less patient than a service
+/// manager.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long the replica may take to attach.
 const ATTACH_LIMIT: Duration = Duration::from_secs(15);
@@ -73,7 +77,7 @@ pub(crate) async fn run(args: DevArgs, environment: &Environment) -> Outcome {
     let wanted = Wanted::all(environment, scripted.addr())?;
     let control = server::start(options, ambient.clone(), &master_key).await?;
 
-    let mut stop = pin!(signals.stop_asked());
+    let mut stop = pin!(signals.stop_asked(|| {}));
     let prepared = tokio::select! {
         replica = prepare(&control, &data_dir, &wanted, listener, ambient) => replica.map(Some),
         () = &mut stop => Ok(None),
@@ -119,6 +123,7 @@ async fn prepare(
         labels: BTreeMap::new(),
         upstream: UpstreamSettings::default(),
         spool: SpoolOptions::new(data_dir.join("replica-spool")),
+        drain_timeout: None,
         max_offline: None,
         offline_start: true,
     };

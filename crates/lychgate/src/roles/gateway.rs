@@ -9,7 +9,7 @@ pub(super) use settings::parse_key;
 
 use super::args::GatewayArgs;
 use super::net::bind;
-use super::{STOP_LIMIT, metrics};
+use super::{DRAIN_TIMEOUT, metrics};
 use crate::config::Environment;
 use crate::failure::Outcome;
 use crate::terminal::output;
@@ -23,14 +23,16 @@ pub(crate) async fn run(args: GatewayArgs, environment: &Environment) -> Outcome
     let signals = Signals::listen()?;
     let listener = bind("--listen", settings.listen)?;
     let metrics = metrics::Bound::bind(role.metrics)?;
+    let drain_timeout = settings.drain_timeout.unwrap_or(DRAIN_TIMEOUT);
     let replica = Replica::start(settings, listener, Ambient::system())?;
     let metrics = metrics.serve(replica.gateway.metrics_router());
     let listening = format!("listening on http://{}", replica.local_addr);
     let announced = metrics.announce().and_then(|()| output::line(&listening));
     if announced.is_ok() {
-        signals.stop_asked().await;
+        let gateway = replica.gateway.clone();
+        signals.stop_asked(move || gateway.stop_at_once()).await;
     }
-    replica.stop(STOP_LIMIT).await;
+    replica.stop(drain_timeout).await;
     metrics.stop().await;
     announced
 }

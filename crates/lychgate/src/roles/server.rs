@@ -3,7 +3,8 @@
 use super::args::{DatabaseArgs, MigrateArgs, ServerArgs, configuration_keys};
 use super::net::{Listen, bind, cant_listen, host_name};
 use super::upstream::UpstreamSettings;
-use super::{LogSettings, STOP_LIMIT, VERSION, chain, data_dir, master_key, metrics, read_log, spool};
+use super::{DRAIN_TIMEOUT, LogSettings, VERSION, chain, data_dir, master_key, metrics, read_log, spool};
+use crate::config::duration::Span;
 use crate::config::{Environment, FileAccess, SecretFlags, Settings};
 use crate::failure::{Failure, Outcome};
 use crate::terminal::output;
@@ -14,6 +15,7 @@ use lychgate_store::{DatabaseUrl, Store};
 use lychgate_types::secret::{MasterKey, UserTokenSecret};
 use lychgate_types::{Ambient, Cidr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What the role needs, read from all layers.
 #[derive(Debug)]
@@ -25,6 +27,7 @@ struct ServerSettings {
     bootstrap_token: Option<UserTokenSecret>,
     trusted_proxies: Vec<Cidr>,
     capture_content: bool,
+    drain_timeout: Duration,
     upstream: UpstreamSettings,
     spool: SpoolOptions,
     metrics: Option<Listen>,
@@ -76,9 +79,10 @@ pub(crate) async fn run(args: ServerArgs, environment: &Environment) -> Outcome 
     let listening = format!("listening on http://{}", control.local_addr());
     let announced = metrics.announce().and_then(|()| output::line(&listening));
     if announced.is_ok() {
-        signals.stop_asked().await;
+        let gateway = control.gateway().clone();
+        signals.stop_asked(move || gateway.stop_at_once()).await;
     }
-    control.shutdown(STOP_LIMIT).await;
+    control.shutdown(settings.drain_timeout).await;
     metrics.stop().await;
     announced
 }
@@ -159,6 +163,7 @@ fn read(args: ServerArgs, environment: &Environment) -> Outcome<ServerSettings> 
         }
     }
     let capture_content = !settings.switch("no-content-capture", args.no_content_capture);
+    let drain_timeout = settings.value::<Span>("drain-timeout", args.drain_timeout);
     let upstream = UpstreamSettings::read(&mut settings, args.upstream, environment);
     let spool = spool::read(&mut settings, args.spool, database.data_dir.join("spool"));
     let metrics = metrics::read(&mut settings, args.metrics);
@@ -171,6 +176,7 @@ fn read(args: ServerArgs, environment: &Environment) -> Outcome<ServerSettings> 
         bootstrap_token,
         trusted_proxies,
         capture_content,
+        drain_timeout: drain_timeout.map_or(DRAIN_TIMEOUT, |Span(time)| time),
         upstream,
         spool,
         metrics,

@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the first asks for a clean shutdown, the second exits at once.
+//! SIGINT and SIGTERM: the first asks for a clean shutdown, the second for the end at once.
 
 use crate::failure::{Failure, Outcome};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -20,12 +20,13 @@ impl Signals {
         })
     }
 
-    /// Waits for the first signal. After that, a second one exits at once.
-    pub(crate) async fn stop_asked(mut self) {
+    /// Waits for the first signal. After that, a second one exits at once, after `last`.
+    pub(crate) async fn stop_asked(mut self, last: impl FnOnce() + Send + 'static) {
         self.next().await;
         tracing::info!("shutting down; send a second signal to exit at once");
         tokio::spawn(async move {
             let code = self.next().await;
+            last();
             std::process::exit(code);
         });
     }

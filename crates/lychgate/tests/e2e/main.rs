@@ -16,6 +16,7 @@ mod faults;
 mod flow;
 mod full_disk;
 mod identity;
+mod interrupted;
 mod keys;
 mod leaving;
 mod lost_responses;

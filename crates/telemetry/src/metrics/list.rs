@@ -129,6 +129,7 @@ metrics! {
         SpoolDelivered = Counter "lychgate_spool_delivered_total" "Records that the control plane acknowledged, including those of an earlier process.",
         SpoolRejected = Counter "lychgate_spool_rejected_total" "Records that the control plane could not store, now set aside.",
         SpoolSetAside = Gauge "lychgate_spool_set_aside" "Files set aside for an operator to inspect.",
+        SpoolInterrupted = Counter "lychgate_spool_interrupted_total" "Requests that were in flight when an earlier process ended without warning, and that this one recorded as interrupted.",
         SpoolUnrecorded = Counter "lychgate_spool_unrecorded_total" "Requests whose record was dropped because it could not be written.",
         SpoolErrors = Counter "lychgate_spool_errors_total" "Failed disk operations of the spool.",
         DeliveryFailures = Counter "lychgate_spool_delivery_failures_total" "Batches that could not be delivered and will be retried.",

@@ -61,7 +61,8 @@ pub(crate) struct Interception {
     started_at: Timestamp,
     #[schema(value_type = String, format = DateTime)]
     ended_at: Timestamp,
-    /// `completed`, `failed` or `client_aborted`.
+    /// `completed`, `failed`, `client_aborted`, `interrupted` (the gateway was killed; its tokens are estimated) or
+    /// `gateway_stopped` (its drain time was over).
     outcome: &'static str,
     /// The provider's HTTP status; null if it did not respond.
     upstream_status: Option<u16>,

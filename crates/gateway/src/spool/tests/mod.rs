@@ -4,6 +4,7 @@ mod damage;
 mod full;
 mod restart;
 mod sync;
+mod unfinished;
 
 use super::disk::{Disk, Log, SystemDisk};
 use super::{BatchLimits, Position, Spool};

@@ -30,6 +30,8 @@ pub(crate) struct GatewaySettings {
     pub(crate) advertise: Option<String>,
     /// The operator's own labels.
     pub(crate) labels: BTreeMap<String, String>,
+    /// How long requests in flight may continue after a stop was requested; `None`: the default.
+    pub(crate) drain_timeout: Option<Duration>,
     /// How providers are reached.
     pub(crate) upstream: UpstreamSettings,
     /// Where records wait.
@@ -100,6 +102,7 @@ pub(super) fn read(args: GatewayArgs, environment: &Environment) -> Outcome<(Gat
         settings
             .problem("no control plane: use --control-url or LYCHGATE_CONTROL_URL, for example http://127.0.0.1:8080");
     }
+    let drain_timeout = settings.value::<Span>("drain-timeout", args.drain_timeout);
     let upstream = UpstreamSettings::read(&mut settings, args.upstream, environment);
     let max_offline = settings.value::<Span>("max-offline", args.max_offline);
     let offline_start = settings.value("offline-start", args.offline_start).unwrap_or(true);
@@ -120,6 +123,7 @@ pub(super) fn read(args: GatewayArgs, environment: &Environment) -> Outcome<(Gat
             name,
             advertise,
             labels,
+            drain_timeout: drain_timeout.map(|Span(time)| time),
             upstream,
             spool,
             max_offline: max_offline.map(|Span(time)| time),

@@ -195,7 +195,11 @@ impl ResponseFormat for Reader {
         if event.name == b"content_block_delta"
             && let Some(at) = memmem::find(&event.data, TEXT_DELTA)
         {
-            return Some(Ignored::After(at + TEXT_DELTA.len(), "text"));
+            let ignored = Ignored::After(at + TEXT_DELTA.len(), "text");
+            // Others spell the text before its type: it is counted below.
+            if ignored.text_bytes(&event.data) > 0 {
+                return Some(ignored);
+            }
         }
         let event = json::object::<EventMembers<'_>>(&event.data)?;
         // What comes after the end changes nothing.

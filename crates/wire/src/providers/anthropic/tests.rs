@@ -5,7 +5,7 @@ use crate::limits::{ANSWER_CONTENT_BYTES, CUT_MARK};
 use crate::testing::{
     assert_error, assert_thoughts, assert_tools, named_events, read_body, read_stream, read_stream_without_content,
 };
-use crate::{RequestFacts, ResponseFacts};
+use crate::{ReaderOptions, RequestFacts, ResponseFacts, ResponseReader};
 use lychgate_types::interception::{ThoughtSource, TokenUsage};
 use lychgate_types::provider::Api::AnthropicMessages;
 
@@ -181,6 +181,21 @@ fn a_cut_stream_is_incomplete_and_its_counts_estimated() {
         "whole, but the final count never came"
     );
     assert!(!read_body(AnthropicMessages, 200, r#"{"id":"msg_02","usage":{"input_tokens":1}"#).complete);
+}
+
+#[test]
+fn text_counts_wherever_its_type_stands() {
+    for delta in [
+        r#"{"type":"text_delta","text":"Hello"}"#,
+        r#"{"text":"Hello","type":"text_delta"}"#,
+    ] {
+        let event = format!(r#"{{"type":"content_block_delta","index":0,"delta":{delta}}}"#);
+        let mut reader = ResponseReader::new(AnthropicMessages, true, ReaderOptions { capture_content: true });
+        for _ in 0..3 {
+            reader.push(format!("event: content_block_delta\ndata: {event}\n\n").as_bytes());
+        }
+        assert_eq!(reader.text_bytes(), 15, "{delta}");
+    }
 }
 
 #[test]

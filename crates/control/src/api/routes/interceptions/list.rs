@@ -27,7 +27,7 @@ pub(crate) struct InterceptionListQuery {
     /// Only those of this session, by `session_id`.
     #[param(value_type = Option<String>, format = Uuid)]
     session: Option<String>,
-    /// Only those with this outcome: `completed`, `failed` or `client_aborted`.
+    /// Only those with this outcome: `completed`, `failed`, `client_aborted`, `interrupted` or `gateway_stopped`.
     outcome: Option<String>,
     /// Only those that started at or after this time.
     #[param(value_type = Option<String>, format = DateTime)]

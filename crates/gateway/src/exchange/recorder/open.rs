@@ -1,0 +1,220 @@
+//! The state of a recorder that is not closed yet, as its exchange, the spool's list of what is unfinished, and the end of the
+//! gateway share it.
+
+use crate::counts::ProviderCounts;
+use crate::exchange::content_coding::Decoding;
+use crate::exchange::outcome::{Ending, classify};
+use crate::shared::{InFlightGuard, Shared};
+use crate::spool::{Slot, Unfinished};
+use lychgate_stream::Hold;
+use lychgate_types::interception::{InterceptionRecord, Outcome, Prompt, TokenUsage};
+use lychgate_wire::ResponseReader;
+use lychgate_wire::estimate::tokens;
+use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A prompt that is longer than this, in bytes, is not noted while its exchange is unfinished.
+const DRAFT_PROMPT_BYTES: usize = 2048;
+/// A draft is made anew when the text that has passed has grown by this part of itself: a stream that lasts has ever fewer.
+const DRAFT_GROWTH: u64 = 16;
+
+/// A record in the making.
+#[derive(Debug)]
+pub(super) struct Recording {
+    pub(super) shared: Arc<Shared>,
+    began: Instant,
+    /// `None` once closed.
+    open: Mutex<Option<Open>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) record: InterceptionRecord,
+    /// `None` before the head, and once the answer turned out to be unreadable.
+    pub(super) reader: Option<Decoding>,
+    /// Bytes of text in the request.
+    pub(super) asked_bytes: u64,
+    pub(super) arrival: Instant,
+    pub(super) waited: Duration,
+    pub(super) capture_content: bool,
+    pub(super) slot: Slot,
+    pub(super) guard: InFlightGuard,
+    /// Of the provider of the last attempt; `None` before the first.
+    pub(super) counts: Option<Arc<ProviderCounts>>,
+    /// Its place in the spool's list.
+    pub(super) listed: Option<usize>,
+    /// What the last draft said: the status, and the bytes of text that had passed.
+    pub(super) drafted: Option<(Option<u16>, u64)>,
+}
+
+impl Recording {
+    /// Lists a record that begins.
+    pub(super) fn begin(open: Open) -> Arc<Self> {
+        let recording = Arc::new(Self {
+            shared: Arc::clone(open.guard.shared()),
+            began: open.arrival,
+            open: Mutex::new(Some(open)),
+        });
+        let listed = recording
+            .shared
+            .spool
+            .list(Arc::clone(&recording) as Arc<dyn Unfinished>);
+        if let Some(mut open) = recording.open() {
+            open.listed = Some(listed);
+        }
+        recording
+    }
+
+    pub(super) fn open(&self) -> Option<MappedMutexGuard<'_, Open>> {
+        MutexGuard::try_map(self.open.lock(), Option::as_mut).ok()
+    }
+
+    /// Whoever comes first decides about the ending.
+    pub(super) fn close(&self, ending: Ending) -> Option<Hold> {
+        let open = self.open.lock().take()?;
+        let listed = open.listed;
+        let (hold, _guard) = open.close(ending);
+        // Only now, so that whenever the process ends one of both is on disk.
+        if let Some(listed) = listed {
+            self.shared.spool.unlist(listed);
+        }
+        hold
+    }
+}
+
+impl Unfinished for Recording {
+    fn began(&self) -> Instant {
+        self.began
+    }
+
+    fn draft(&self) -> Option<InterceptionRecord> {
+        self.open()?.draft()
+    }
+
+    fn stop(&self) {
+        // The spool is flushed before the process ends, so nobody has to wait.
+        drop(self.close(Ending::GatewayStopped));
+    }
+}
+
+impl Open {
+    /// The record as it is to be if the process ends now; `None` where that is about what it was before.
+    fn draft(&mut self) -> Option<InterceptionRecord> {
+        self.counts.as_ref()?;
+        let reader = self.reader.as_ref().and_then(Decoding::reader);
+        let (status, told) = (
+            self.record.upstream_status,
+            reader.map_or(0, ResponseReader::text_bytes),
+        );
+        let is_due = self
+            .drafted
+            .is_none_or(|(before, bytes)| before != status || told > bytes + bytes / DRAFT_GROWTH);
+        if !is_due {
+            return None;
+        }
+        self.drafted = Some((status, told));
+        let prompts = std::mem::take(&mut self.record.prompts);
+        let mut draft = InterceptionRecord {
+            ended_at: self.guard.shared().ambient.now(),
+            outcome: Outcome::Interrupted,
+            ..self.record.clone()
+        };
+        let short = |prompt: &&Prompt| prompt.prompt.len() <= DRAFT_PROMPT_BYTES;
+        draft.prompts = prompts.iter().filter(short).cloned().collect();
+        self.record.prompts = prompts;
+        if status.is_none_or(is_success) {
+            let mut usage = TokenUsage {
+                estimated: true,
+                ..TokenUsage::default()
+            };
+            let model = draft.served_model.as_deref().unwrap_or(&draft.model);
+            estimate(&mut usage, model, self.asked_bytes, told);
+            draft.token_usages.push(usage);
+        }
+        Some(draft)
+    }
+
+    /// The guard is given back, since more is to be done before the exchange has ended.
+    fn close(self, ending: Ending) -> (Option<Hold>, InFlightGuard) {
+        let Self {
+            mut record,
+            reader,
+            asked_bytes,
+            arrival,
+            slot,
+            guard,
+            counts,
+            ..
+        } = self;
+        let ending = match ending {
+            Ending::ClientLeft | Ending::ClientGaveUp if guard.shared().cut_off.load(Ordering::Acquire) => {
+                Ending::GatewayStopped
+            }
+            ending => ending,
+        };
+        let Some(counts) = counts else { return (None, guard) };
+        let status = record.upstream_status;
+        let facts = reader.and_then(Decoding::into_reader).map(|reader| {
+            catch_unwind(AssertUnwindSafe(|| reader.finish(status.unwrap_or_default()))).unwrap_or_default()
+        });
+        let good = status.is_some_and(is_success);
+        record.ended_at = guard.shared().ambient.now();
+        // An answer that began, or that a client requested and did not wait for, has a cost, even if no usage was reported. One
+        // that is an error and nothing else has none.
+        let only_an_error = facts
+            .as_ref()
+            .is_some_and(|facts| facts.error.is_some() && facts.usages.is_empty() && facts.text_bytes == 0);
+        let has_cost = (good && !only_an_error)
+            || (status.is_none() && matches!(ending, Ending::ClientLeft | Ending::GatewayStopped));
+        let ended_whole = matches!(ending, Ending::Complete);
+        (record.outcome, record.error_type, record.error_message) = classify(&record, ending, facts.as_ref());
+        let facts = facts.unwrap_or_default();
+        record.stop_reason = facts.stop_reason;
+        for prompt in &mut record.prompts {
+            prompt.provider_response_id.clone_from(&facts.provider_response_id);
+        }
+        record.tool_usages = facts.tool_usages;
+        record.model_thoughts = facts.model_thoughts;
+        let unknown = TokenUsage {
+            provider_response_id: facts.provider_response_id,
+            estimated: true,
+            ..TokenUsage::default()
+        };
+        if !facts.served_model.is_empty() {
+            record.served_model = Some(facts.served_model).filter(|served| *served != record.model);
+        }
+        record.token_usages = facts.usages;
+        if record.token_usages.is_empty() && has_cost {
+            record.token_usages.push(unknown);
+        }
+        // Of an answer that came whole, what its provider does not tell is not guessed.
+        if !(ended_whole && facts.complete) {
+            let model = record.served_model.as_deref().unwrap_or(&record.model);
+            for usage in record.token_usages.iter_mut().filter(|usage| usage.estimated) {
+                estimate(usage, model, asked_bytes, facts.text_bytes);
+            }
+        }
+        counts.complete(&record, arrival.elapsed());
+        (slot.fill(record), guard)
+    }
+}
+
+/// Puts estimates where a count never came. Counts that came are no less than was used at that time.
+fn estimate(usage: &mut TokenUsage, model: &str, asked_bytes: u64, told_bytes: u64) {
+    let cached = usage
+        .cache_read_input_tokens
+        .saturating_add(usage.cache_write_input_tokens)
+        .saturating_add(usage.cache_write_1h_input_tokens);
+    if usage.input_tokens == 0 && cached == 0 {
+        usage.input_tokens = tokens(model, asked_bytes);
+    }
+    usage.output_tokens = usage.output_tokens.max(tokens(model, told_bytes));
+}
+
+fn is_success(status: u16) -> bool {
+    (200..300).contains(&status)
+}
