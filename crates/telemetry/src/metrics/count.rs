@@ -124,7 +124,9 @@ mod tests {
             [
                 (Outcome::Completed, 0),
                 (Outcome::Failed, 1),
-                (Outcome::ClientAborted, 2)
+                (Outcome::ClientAborted, 2),
+                (Outcome::Interrupted, 0),
+                (Outcome::GatewayStopped, 0),
             ]
         );
     }

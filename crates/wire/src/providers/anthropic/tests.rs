@@ -227,8 +227,7 @@ fn content_has_a_budget_and_can_be_off() {
     let events = named_events(&[START, tool, &piece, &piece, &piece, STOP]);
     let facts = read_stream_without_content(AnthropicMessages, &events);
     assert_tools(&facts, &[("t", "n", "")]);
-    let mut reader =
-        crate::ResponseReader::new(AnthropicMessages, true, crate::ReaderOptions { capture_content: true });
+    let mut reader = ResponseReader::new(AnthropicMessages, true, ReaderOptions { capture_content: true });
     reader.push(events.as_bytes());
     let input = &reader.finish(200).tool_usages[0].input;
     assert!(input.ends_with(CUT_MARK) && input.len() <= ANSWER_CONTENT_BYTES + CUT_MARK.len());
