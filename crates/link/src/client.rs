@@ -9,7 +9,7 @@ mod pool;
 mod transport;
 
 pub use grpc::{ControlUrlError, GrpcTransport};
-pub use transport::Transport;
+pub use transport::{Credentials, Transport};
 
 use crate::error::LinkError;
 use crate::limits::{DELIVER_MESSAGE_BYTES, DELIVERED_RECORDS};
@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use endpoint::Endpoint;
 use futures_util::stream::{BoxStream, StreamExt};
 use keys::{KeyChoice, Keys};
-use lychgate_types::secret::{GatewayKeySecret, SecretHash};
+use lychgate_types::secret::{GatewayKeySecret, ProcessSecret, SecretHash};
 use lychgate_types::{Ambient, KeyRefusal, ReplicaId};
 use pool::{Deadlines, Pool};
 use std::sync::Arc;
@@ -44,7 +44,7 @@ const ATTACH: Deadlines = Deadlines {
     ignores_backoff: true,
 };
 
-/// The link of a standalone replica, to one control plane or several of one deployment. It is attached to one of them; every
+/// The link of a process of a standalone replica, to one control plane or several of one deployment. It is attached to one of them; every
 /// other call goes to the less busy of two that work. Cheap to clone.
 pub struct LinkClient<T>(Arc<Shared<T>>);
 
@@ -54,6 +54,7 @@ pub type GrpcLink = LinkClient<GrpcTransport>;
 struct Shared<T> {
     pool: Pool<T>,
     keys: Keys,
+    process: ProcessSecret,
 }
 
 impl<T> Clone for LinkClient<T> {
@@ -97,6 +98,7 @@ impl<T: Transport> LinkClient<T> {
         let transports = transports.into_iter();
         let endpoints = transports.map(|(url, transport)| Arc::new(Endpoint::new(url, transport)));
         Self(Arc::new(Shared {
+            process: ProcessSecret::generate(&ambient),
             pool: Pool::new(endpoints.collect(), ambient),
             keys: Keys::new(key),
         }))
@@ -135,10 +137,16 @@ impl<T: Transport> LinkClient<T> {
             .await
     }
 
+    fn credentials<'a>(&'a self, key: &'a GatewayKeySecret) -> Credentials<'a> {
+        let process = &self.0.process;
+        Credentials { key, process }
+    }
+
     async fn deliver_batch(&self, replica: ReplicaId, batch: &[EncodedRecord]) -> Result<Receipt, LinkError> {
         let keys = self.0.keys.for_call();
         self.call(DELIVER, &keys, |endpoint, key, time| async move {
-            endpoint.transport.deliver(&key, replica, batch, time).await
+            let credentials = self.credentials(&key);
+            endpoint.transport.deliver(credentials, replica, batch, time).await
         })
         .await
     }
@@ -152,7 +160,8 @@ impl<T: Transport> ControlLink for LinkClient<T> {
             .call(ATTACH, &keys, |endpoint, key, _| {
                 let (hello, heartbeats) = (hello.clone(), heartbeats.clone());
                 async move {
-                    let attachment = endpoint.transport.attach(&key, hello, heartbeats).await?;
+                    let credentials = self.credentials(&key);
+                    let attachment = endpoint.transport.attach(credentials, hello, heartbeats).await?;
                     Ok((endpoint, attachment))
                 }
             })
@@ -172,7 +181,7 @@ impl<T: Transport> ControlLink for LinkClient<T> {
     async fn authorize(&self, token: SecretHash) -> Result<Authorization, LinkError> {
         let keys = self.0.keys.for_call();
         self.call(AUTHORIZE, &keys, |endpoint, key, time| async move {
-            endpoint.transport.authorize(&key, token, time).await
+            endpoint.transport.authorize(self.credentials(&key), token, time).await
         })
         .await
     }

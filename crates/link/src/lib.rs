@@ -38,3 +38,6 @@ pub use link::{
 };
 pub use record::EncodedRecord;
 pub use version::{PROTOCOL, ProtocolVersion, VersionRefusal};
+
+/// Goes with every call: the secret of the replica's process, in hexadecimal digits. A replica's id belongs to whoever shows it.
+const PROCESS: &str = "lychgate-process";

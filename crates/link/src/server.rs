@@ -8,7 +8,7 @@
 mod admission;
 mod deadline;
 
-pub use admission::Authenticator;
+pub use admission::{Authenticator, Shown};
 
 use crate::error::LinkError;
 use crate::field::{BadMessage, read_hash, read_id};

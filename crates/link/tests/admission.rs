@@ -8,7 +8,7 @@ use h2::client::{ResponseFuture, SendRequest};
 use http::{HeaderMap, Request};
 use lychgate_link::limits::{AUTHORIZE_BODY_TIME, AUTHORIZE_MESSAGE_BYTES, DELIVER_MESSAGE_BYTES, UP_MESSAGE_BYTES};
 use lychgate_link::limits::{DELIVER_BODY_TIME, DELIVERED_RECORDS, HELLO_TIME};
-use lychgate_link::server::{Authenticator, routes};
+use lychgate_link::server::{Authenticator, Shown, routes};
 use lychgate_link::{Attachment, Authorization, ControlLink, EncodedRecord, Heartbeat, Hello, LinkError, Receipt};
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{KeyRefusal, ReplicaId};
@@ -23,8 +23,8 @@ struct Unreached;
 
 #[async_trait]
 impl Authenticator for Unreached {
-    async fn authenticate(&self, key: &str, _: Option<SocketAddr>) -> Result<Arc<dyn ControlLink>, LinkError> {
-        match key {
+    async fn authenticate(&self, shown: Shown<'_>) -> Result<Arc<dyn ControlLink>, LinkError> {
+        match shown.key {
             "good" => Ok(Arc::new(Self)),
             _ => Err(LinkError::refused(KeyRefusal::Unknown)),
         }
@@ -58,10 +58,20 @@ async fn connect() -> SendRequest<Bytes> {
 
 /// The head of a call whose body stays open.
 async fn call(requests: &SendRequest<Bytes>, method: &str, key: &str) -> (ResponseFuture, SendStream<Bytes>) {
+    call_with(requests, method, key, &"7".repeat(64)).await
+}
+
+async fn call_with(
+    requests: &SendRequest<Bytes>,
+    method: &str,
+    key: &str,
+    process: &str,
+) -> (ResponseFuture, SendStream<Bytes>) {
     let request = Request::post(format!("http://localhost/lychgate.link.v1.Link/{method}"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
-        .header("authorization", format!("Bearer {key}"));
+        .header("authorization", format!("Bearer {key}"))
+        .header("lychgate-process", process);
     let mut requests = requests.clone().ready().await.unwrap();
     requests.send_request(request.body(()).unwrap(), false).unwrap()
 }
@@ -93,6 +103,17 @@ async fn a_stranger_is_refused_before_a_byte_of_the_body() {
         let (answer, _open) = call(&requests, method, "bad").await;
         let (code, message) = status(answer).await;
         assert_eq!(code, "16", "{method}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_a_process_secret_is_refused_by_the_head() {
+    let requests = connect().await;
+    for process in ["", "7", &"g".repeat(64), &"7".repeat(65)] {
+        let (answer, _open) = call_with(&requests, "Authorize", "good", process).await;
+        let (code, message) = status(answer).await;
+        assert_eq!(code, "3", "{process:?}: {message}");
+        assert!(message.contains("lychgate-process"), "{message}");
     }
 }
 

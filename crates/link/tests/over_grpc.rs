@@ -5,7 +5,7 @@
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use lychgate_link::client::GrpcLink;
-use lychgate_link::server::{Authenticator, routes};
+use lychgate_link::server::{Authenticator, Shown, routes};
 use lychgate_link::*;
 use lychgate_types::interception::*;
 use lychgate_types::policy::ProviderPolicy;
@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, watch};
 #[derive(Debug, Clone)]
 struct ControlPlane {
     key: String,
+    processes: Arc<Mutex<Vec<Option<SecretHash>>>>,
     received: mpsc::UnboundedSender<Received>,
     down: Arc<Mutex<Option<mpsc::UnboundedReceiver<Down>>>>,
 }
@@ -35,9 +36,10 @@ enum Received {
 
 #[async_trait]
 impl Authenticator for ControlPlane {
-    async fn authenticate(&self, key: &str, source: Option<SocketAddr>) -> Result<Arc<dyn ControlLink>, LinkError> {
-        assert!(source.is_some_and(|source| source.ip().is_loopback()));
-        if key == self.key {
+    async fn authenticate(&self, shown: Shown<'_>) -> Result<Arc<dyn ControlLink>, LinkError> {
+        self.processes.lock().unwrap().push(shown.process);
+        assert!(shown.source.is_some_and(|source| source.ip().is_loopback()));
+        if shown.key == self.key {
             Ok(Arc::new(self.clone()))
         } else {
             Err(LinkError::refused(KeyRefusal::Unknown))
@@ -103,6 +105,7 @@ fn linked(urls: &[&str], key: &GatewayKeySecret) -> GrpcLink {
 struct Setup {
     link: GrpcLink,
     url: String,
+    processes: Arc<Mutex<Vec<Option<SecretHash>>>>,
     received: mpsc::UnboundedReceiver<Received>,
     down: mpsc::UnboundedSender<Down>,
 }
@@ -112,8 +115,10 @@ async fn set_up() -> Setup {
     let (received_to, received) = mpsc::unbounded_channel();
     let (down, down_from) = mpsc::unbounded_channel();
     let down_from = Arc::new(Mutex::new(Some(down_from)));
+    let processes = Arc::default();
     let control_plane = ControlPlane {
         key: key.expose().to_owned(),
+        processes: Arc::clone(&processes),
         received: received_to,
         down: down_from,
     };
@@ -124,6 +129,7 @@ async fn set_up() -> Setup {
     Setup {
         link: linked(&[&url], &key),
         url,
+        processes,
         received,
         down,
     }
@@ -235,6 +241,28 @@ fn record(model: &str, prompt: &str) -> InterceptionRecord {
             source: ThoughtSource::Commentary,
         }],
     }
+}
+
+#[tokio::test]
+async fn every_call_shows_the_secret_of_its_process() {
+    let setup = set_up().await;
+    let token = SecretHash::from_bytes([0; 32]);
+    setup.link.authorize(token).await.unwrap();
+    setup
+        .link
+        .clone()
+        .deliver(Ambient::system().new_id(), vec![])
+        .await
+        .unwrap();
+    let _attached = setup.link.attach(hello(), watch::channel(Heartbeat::default()).1).await;
+    let other = linked(&[&setup.url], &GatewayKeySecret::generate(&Ambient::system()));
+    other.authorize(token).await.unwrap_err();
+    let shown = setup.processes.lock().unwrap().clone();
+    let [first, second, third, other] = shown[..] else {
+        panic!("{shown:?}")
+    };
+    assert!(first.is_some() && first == second && second == third);
+    assert!(other.is_some() && other != first, "another process has another one");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use futures_util::{FutureExt, StreamExt};
 use lychgate_link::client::GrpcLink;
-use lychgate_link::server::{Authenticator, routes};
+use lychgate_link::server::{Authenticator, Shown, routes};
 use lychgate_link::*;
 use lychgate_types::secret::{GatewayKeySecret, SecretHash};
 use lychgate_types::{Ambient, KeyRefusal, ReplicaId};
@@ -102,7 +102,8 @@ impl Drop for ControlPlane {
 
 #[async_trait]
 impl Authenticator for Keys {
-    async fn authenticate(&self, key: &str, _: Option<SocketAddr>) -> Result<Arc<dyn ControlLink>, LinkError> {
+    async fn authenticate(&self, shown: Shown<'_>) -> Result<Arc<dyn ControlLink>, LinkError> {
+        let key = shown.key;
         if self.keys.lock().unwrap().iter().any(|good| good == key) {
             Ok(Arc::new(Accepted {
                 key: key.to_owned(),

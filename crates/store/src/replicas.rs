@@ -25,15 +25,14 @@ pub(crate) const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 const SHOWN_WITH_KEY: u32 = 200;
 
 impl Store {
-    /// Enters an attachment into the registry, with its audit entry. Says whether the replica has been told to drain.
-    ///
-    /// A replica's id is its own word: one that is attached by another gateway key at present keeps its place.
+    /// Enters an attachment into the registry, with its audit entry. Says whether the replica has been told to drain; `None`: the id
+    /// belongs to another process, and nothing has changed.
     pub async fn replica_attach(
         &self,
         caller: &Caller,
         attachment: &ReplicaAttachment,
         entry: &AuditInsert,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<bool>, StoreError> {
         authorise(&caller.principal, Action::Create, Resource::Replica, Target::Collection)?;
         authorise(
             &caller.principal,
@@ -44,6 +43,9 @@ impl Store {
         let mut tx = self.engine.begin().await?;
         let lost = attachment.connected_at.minus(LOST_AFTER);
         let draining = sql::attach(tx.conn(), attachment, lost).await?;
+        if draining.is_none() {
+            return Ok(None);
+        }
         audit::insert(tx.conn(), caller, self.ambient.new_id(), self.now(), entry).await?;
         tx.commit().await?;
         Ok(draining)

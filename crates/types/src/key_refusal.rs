@@ -23,6 +23,8 @@ crate::text_enum! {
         TooManyAttempts = "too_many_attempts",
         /// The replica and the control plane speak incompatible versions of the link protocol. Upgrade the older one.
         ProtocolVersion = "protocol_version",
+        /// The replica's id belongs to another process, whose secret this one did not show. A restarted replica has another id.
+        ReplicaIdTaken = "replica_id_taken",
         /// A reason that only a newer version knows. The log of the control plane has it.
         Other = "other",
     }
@@ -43,13 +45,17 @@ impl KeyRefusal {
             Self::ProtocolVersion => {
                 "the replica and the control plane speak incompatible versions of the link protocol"
             }
+            Self::ReplicaIdTaken => "the replica's id belongs to another process; restart the replica",
             Self::Other => "the control plane gave a reason that this version does not know",
         }
     }
 
     /// Whether another gateway key might be accepted.
     pub const fn is_about_the_key(self) -> bool {
-        !matches!(self, Self::TooManyAttempts | Self::ProtocolVersion)
+        !matches!(
+            self,
+            Self::TooManyAttempts | Self::ProtocolVersion | Self::ReplicaIdTaken
+        )
     }
 
     /// Whether the same gateway key may be accepted again later without being replaced.

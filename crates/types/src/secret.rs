@@ -232,26 +232,12 @@ impl MasterKey {
 
     /// Reads 64 hexadecimal digits, white space around them ignored.
     pub fn parse(text: &str) -> Result<Self, MasterKeyError> {
-        let text = text.trim().as_bytes();
-        if text.len() != 64 {
-            return Err(MasterKeyError);
-        }
-        let mut bytes = Zeroizing::new([0; 32]);
-        for (byte, pair) in bytes.iter_mut().zip(text.chunks(2)) {
-            let digit = |b: u8| char::from(b).to_digit(16).ok_or(MasterKeyError);
-            *byte = u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).map_err(|_| MasterKeyError)?;
-        }
-        Ok(Self(bytes))
+        read_hex(text.trim()).map(Self).ok_or(MasterKeyError)
     }
 
     /// The key as 64 hexadecimal digits, for the one file that keeps it.
     pub fn to_hex(&self) -> Zeroizing<String> {
-        let mut text = Zeroizing::new(String::with_capacity(64));
-        for byte in self.0.iter() {
-            text.push(char::from(b"0123456789abcdef"[usize::from(byte >> 4)]));
-            text.push(char::from(b"0123456789abcdef"[usize::from(byte & 15)]));
-        }
-        text
+        write_hex(&self.0)
     }
 
     /// The bytes, for the cipher.
@@ -298,6 +284,63 @@ impl std::fmt::Debug for SpoolKey {
     }
 }
 
+/// The 32 bytes by which a process of a replica shows that it is the one that an id belongs to. Made at its start, and never written
+/// down by it. Wiped from memory when dropped.
+#[derive(Clone)]
+pub struct ProcessSecret(Zeroizing<[u8; 32]>);
+
+impl ProcessSecret {
+    /// Makes a new one.
+    pub fn generate(ambient: &Ambient) -> Self {
+        let mut bytes = Zeroizing::new([0; 32]);
+        ambient.fill(&mut *bytes);
+        Self(bytes)
+    }
+
+    /// Reads 64 hexadecimal digits; `None` where it is anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        read_hex(text).map(Self)
+    }
+
+    /// The secret as 64 hexadecimal digits, for the control link.
+    pub fn to_hex(&self) -> Zeroizing<String> {
+        write_hex(&self.0)
+    }
+
+    /// SHA-256 over the bytes: what is stored and compared.
+    pub fn hash(&self) -> SecretHash {
+        SecretHash(Sha256::digest(self.0.as_slice()).into())
+    }
+}
+
+impl std::fmt::Debug for ProcessSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ProcessSecret")
+    }
+}
+
+fn read_hex(text: &str) -> Option<Zeroizing<[u8; 32]>> {
+    let text = text.as_bytes();
+    if text.len() != 64 {
+        return None;
+    }
+    let mut bytes = Zeroizing::new([0; 32]);
+    for (byte, pair) in bytes.iter_mut().zip(text.chunks(2)) {
+        let digit = |b: u8| char::from(b).to_digit(16);
+        *byte = u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).ok()?;
+    }
+    Some(bytes)
+}
+
+fn write_hex(bytes: &[u8; 32]) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(64));
+    for byte in bytes {
+        text.push(char::from(b"0123456789abcdef"[usize::from(byte >> 4)]));
+        text.push(char::from(b"0123456789abcdef"[usize::from(byte & 15)]));
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -341,6 +384,10 @@ mod tests {
         assert_eq!(format!("{:?}", ProviderSecret::new("sk-1".into())), "ProviderSecret");
         assert_eq!(format!("{:?}", MasterKey::generate(&Ambient::system())), "MasterKey");
         assert_eq!(format!("{:?}", SpoolKey::from_bytes([7; 32])), "SpoolKey");
+        assert_eq!(
+            format!("{:?}", ProcessSecret::generate(&Ambient::system())),
+            "ProcessSecret"
+        );
     }
 
     #[test]
@@ -354,12 +401,17 @@ mod tests {
     }
 
     #[test]
-    fn a_master_key_round_trips() {
+    fn what_is_written_in_hexadecimal_digits_round_trips() {
         let key = MasterKey::generate(&Ambient::system());
         assert_eq!(
             MasterKey::parse(&format!(" {}\n", *key.to_hex())).unwrap().expose(),
             key.expose()
         );
+        let process = ProcessSecret::generate(&Ambient::system());
+        let again = ProcessSecret::parse(&process.to_hex()).unwrap();
+        assert_eq!(again.hash(), process.hash());
+        assert_ne!(process.hash(), ProcessSecret::generate(&Ambient::system()).hash());
+        assert!(ProcessSecret::parse("abc").is_none());
         assert!(MasterKey::parse("abc").is_err());
         assert!(MasterKey::parse(&"g".repeat(64)).is_err());
     }

@@ -8,12 +8,11 @@ use crate::state::key_cache::KeySession;
 use crate::state::prefixes::Prefix;
 use async_trait::async_trait;
 use lychgate_authz::Caller;
-use lychgate_link::server::Authenticator;
+use lychgate_link::server::{Authenticator, Shown};
 use lychgate_link::{ControlLink, LinkError, Refusal};
 use lychgate_telemetry::error::chain;
 use lychgate_types::KeyRefusal;
 use lychgate_types::secret::{CredentialError, GatewayKeySecret};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Authenticates the calls that the gRPC service receives.
@@ -21,11 +20,11 @@ pub(crate) struct GatewayKeyAuthenticator(pub(crate) App);
 
 #[async_trait]
 impl Authenticator for GatewayKeyAuthenticator {
-    async fn authenticate(&self, key: &str, source: Option<SocketAddr>) -> Result<Arc<dyn ControlLink>, LinkError> {
+    async fn authenticate(&self, shown: Shown<'_>) -> Result<Arc<dyn ControlLink>, LinkError> {
         let app = &self.0;
-        let source = source.map(|address| address.ip());
+        let source = shown.source.map(|address| address.ip());
         // What can't be a key costs nothing.
-        let secret = GatewayKeySecret::parse(key).map_err(|error| {
+        let secret = GatewayKeySecret::parse(shown.key).map_err(|error| {
             app.failed_auth.report(source, KeyRefusal::Malformed, None);
             malformed(error)
         })?;
@@ -40,7 +39,12 @@ impl Authenticator for GatewayKeyAuthenticator {
         };
         check(app, &session, source).await.inspect_err(refused)?;
         touch(app, &session).await;
-        Ok(ControlLinkService::for_replica(app.clone(), session, source))
+        Ok(ControlLinkService::for_replica(
+            app.clone(),
+            session,
+            source,
+            shown.process,
+        ))
     }
 }
 

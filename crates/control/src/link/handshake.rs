@@ -25,7 +25,7 @@ pub(crate) trait Lookups: Send + Sync {
     /// The configuration for this caller.
     async fn configuration(&self) -> Result<Arc<Configuration>, LinkError>;
 
-    /// Records the attachment of a replica; returns whether the replica is to drain.
+    /// Records the attachment of a replica, unless its id belongs to another process; returns whether the replica is to drain.
     async fn record_attachment(&self, identity: &ReplicaIdentity) -> Result<bool, LinkError>;
 
     /// Looks a token up.

@@ -36,6 +36,8 @@ pub(crate) struct ControlLinkService {
     app: App,
     session: Option<Arc<KeySession>>,
     source: Option<IpAddr>,
+    /// Of the secret that the replica's process showed.
+    process: Option<SecretHash>,
 }
 
 impl ControlLinkService {
@@ -45,14 +47,21 @@ impl ControlLinkService {
             app,
             session: None,
             source: None,
+            process: None,
         })
     }
 
-    pub(crate) fn for_replica(app: App, session: Arc<KeySession>, source: Option<IpAddr>) -> Arc<dyn ControlLink> {
+    pub(crate) fn for_replica(
+        app: App,
+        session: Arc<KeySession>,
+        source: Option<IpAddr>,
+        process: Option<SecretHash>,
+    ) -> Arc<dyn ControlLink> {
         Arc::new(Self {
             app,
             session: Some(session),
             source,
+            process,
         })
     }
 
@@ -84,6 +93,7 @@ impl ControlLinkService {
         let attachment = ReplicaAttachment {
             id: self.app.ambient.new_id(),
             replica_id: hello.replica_id,
+            process: self.process,
             gateway_key: KeyRef {
                 id: session.key_id,
                 name: session.name.clone(),
@@ -154,9 +164,6 @@ impl ControlLink for ControlLinkService {
     async fn deliver(&self, replica: ReplicaId, records: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {
         self.check_key().await?;
         let caller = self.caller();
-        // A replica names itself, but can't pass for one that is attached with another key.
-        let attachments = &self.app.attachments;
-        let replica_id = Some(replica).filter(|id| !attachments.belongs_to_another(*id, self.key_id()));
         let (mut readable, mut rejected) = (Vec::with_capacity(records.len()), Vec::new());
         for record in records {
             // A record that can't be read must not hold up the others for ever.
@@ -168,7 +175,10 @@ impl ControlLink for ControlLinkService {
                 }),
             }
         }
-        let stamp = ReplicaStamp { replica_id };
+        let stamp = ReplicaStamp {
+            replica_id: Some(replica),
+            process: self.process,
+        };
         let report = self.app.store.interception_ingest(&caller, stamp, &readable).await;
         let mut report = report.map_err(|error| store_failed(&self.app, &caller, &error))?;
         for (id, error) in &report.errors {

@@ -123,6 +123,7 @@ impl ControlPlane {
     pub(super) async fn attach(
         &self,
         secret: SecretHash,
+        process: SecretHash,
         hello: Hello,
         heartbeats: watch::Receiver<Heartbeat>,
     ) -> Result<Attachment, LinkError> {
@@ -130,6 +131,7 @@ impl ControlPlane {
         let attachment = ReplicaAttachment {
             id: self.cluster.ambient.new_id(),
             replica_id: hello.replica_id,
+            process: Some(process),
             gateway_key: KeyRef {
                 id: session.key_id,
                 name: session.name.clone(),

@@ -4,7 +4,9 @@
 
 use lychgate_authz::{Role, Scopes};
 use lychgate_link::{Configuration, EncodedRecord, ProviderConfig, ProviderKeyConfig, Receipt, Rejected};
-use lychgate_store::{Change, Changes, KeyAuthentication, KeyState, SecretState, TokenAuthentication, UserState};
+use lychgate_store::{
+    Change, Changes, KeyAuthentication, KeyState, ReplicaAttachment, SecretState, TokenAuthentication, UserState,
+};
 use lychgate_types::policy::ProviderPolicy;
 use lychgate_types::provider::ProviderType;
 use lychgate_types::secret::{GatewayKeySecret, ProviderSecret, SecretHash, SpoolKey, UserTokenSecret};
@@ -34,6 +36,8 @@ pub(super) struct Database {
     pub(super) keys: Vec<Key>,
     version: u64,
     drained: BTreeSet<ReplicaId>,
+    /// Each with the hash of its process secret.
+    replicas: BTreeMap<ReplicaId, Option<SecretHash>>,
     pub(super) committed: BTreeMap<InterceptionId, String>,
 }
 
@@ -85,6 +89,7 @@ impl Database {
             keys: (0..keys).map(key).collect(),
             version: 1,
             drained: BTreeSet::new(),
+            replicas: BTreeMap::new(),
             committed: BTreeMap::new(),
         }
     }
@@ -152,8 +157,11 @@ impl Database {
         self.feed.push(Change::ReplicaDrain(replica));
     }
 
-    pub(super) fn is_drained(&self, replica: ReplicaId) -> bool {
-        self.drained.contains(&replica)
+    /// Enters an attachment; whether the replica is to drain. `None`: its id belongs to another process.
+    pub(super) fn attach(&mut self, attachment: &ReplicaAttachment) -> Option<bool> {
+        let replica = attachment.replica_id;
+        let process = self.replicas.entry(replica).or_insert(attachment.process);
+        (*process == attachment.process).then(|| self.drained.contains(&replica))
     }
 
     pub(super) fn configure(&mut self) {

@@ -8,10 +8,10 @@ use super::network::{Connection, broken};
 use super::stream::Carried;
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use lychgate_link::client::Transport;
+use lychgate_link::client::{Credentials, Transport};
 use lychgate_link::{Attachment, Authorization, EncodedRecord, Heartbeat, Hello, LinkError, Receipt};
 use lychgate_types::ReplicaId;
-use lychgate_types::secret::{GatewayKeySecret, SecretHash};
+use lychgate_types::secret::SecretHash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -82,14 +82,14 @@ impl SimulatedTransport {
 impl Transport for SimulatedTransport {
     async fn attach(
         &self,
-        key: &GatewayKeySecret,
+        credentials: Credentials<'_>,
         hello: Hello,
         heartbeats: watch::Receiver<Heartbeat>,
     ) -> Result<Attachment, LinkError> {
-        let key = key.hash();
+        let (key, process) = (credentials.key.hash(), credentials.process.hash());
         let (beats, received) = watch::channel(*heartbeats.borrow());
         let call = |control_plane: Arc<ControlPlane>| async move {
-            let attachment = control_plane.attach(key, hello, received).await?;
+            let attachment = control_plane.attach(key, process, hello, received).await?;
             Ok((control_plane, attachment))
         };
         let (control_plane, attachment) = self.carry(key, call).await?;
@@ -105,11 +105,11 @@ impl Transport for SimulatedTransport {
 
     async fn authorize(
         &self,
-        key: &GatewayKeySecret,
+        credentials: Credentials<'_>,
         token: SecretHash,
         _: Duration,
     ) -> Result<Authorization, LinkError> {
-        let key = key.hash();
+        let key = credentials.key.hash();
         self.carry(
             key,
             |control_plane| async move { control_plane.authorize(key, token).await },
@@ -119,12 +119,12 @@ impl Transport for SimulatedTransport {
 
     async fn deliver(
         &self,
-        key: &GatewayKeySecret,
+        credentials: Credentials<'_>,
         _: ReplicaId,
         records: &[EncodedRecord],
         _: Duration,
     ) -> Result<Receipt, LinkError> {
-        let (key, records) = (key.hash(), records.to_vec());
+        let (key, records) = (credentials.key.hash(), records.to_vec());
         self.carry(
             key,
             |control_plane| async move { control_plane.deliver(key, records).await },

@@ -132,16 +132,16 @@ impl Attachments {
         })
     }
 
-    /// Marks a registration as accepted. It replaces an attachment of the same replica with the same key: that one's connection
-    /// broke unnoticed, or the replica now shows another secret.
+    /// Marks a registration as accepted. It replaces an attachment of the same replica: that one's connection broke unnoticed, or the
+    /// replica now shows another key. Whoever is accepted has shown that the id is its own.
     fn accept(&self, number: u64) -> Option<watch::Receiver<Heartbeat>> {
         self.with(|state| {
             let new = state.live.get_mut(&number)?;
             new.is_accepted = true;
             let heartbeats = new.heartbeats.clone();
-            let owner = (new.replica_id, new.key_id());
+            let replica = new.replica_id;
             for (other, live) in &state.live {
-                if *other != number && live.is_accepted && (live.replica_id, live.key_id()) == owner {
+                if *other != number && live.is_accepted && live.replica_id == replica {
                     live.mailbox.end();
                 }
             }
@@ -265,16 +265,6 @@ impl Attachments {
                     (serving + 1, draining)
                 }
             })
-        })
-    }
-
-    /// Whether a replica with this id is attached with another key than this one.
-    pub(crate) fn belongs_to_another(&self, replica: ReplicaId, key_id: Option<GatewayKeyId>) -> bool {
-        self.with(|state| {
-            state
-                .live
-                .values()
-                .any(|live| live.replica_id == replica && live.key_id() != key_id)
         })
     }
 }

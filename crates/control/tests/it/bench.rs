@@ -10,6 +10,8 @@ use lychgate_store::DatabaseUrl;
 use lychgate_testkit::db::TestDb;
 use lychgate_testkit::http::{Answer, Call};
 use lychgate_testkit::wait::DEADLINE;
+use lychgate_types::clock::SystemClock;
+use lychgate_types::random::SeededRandom;
 use lychgate_types::secret::{GatewayKeySecret, MasterKey, SecretHash, UserTokenSecret};
 use lychgate_types::{Ambient, ReplicaId};
 use serde_json::{Value, json};
@@ -144,14 +146,26 @@ impl Bench {
         )
     }
 
-    /// A replica's link.
+    /// The link of a process of its own.
     pub(crate) fn link(&self, key: &GatewayKeySecret) -> GrpcLink {
-        GrpcLink::new(&[&self.url], watch::channel(key.clone()).1, self.ambient.clone()).unwrap()
+        self.link_of(self.ambient.new_id(), key)
+    }
+
+    /// The link of the process that this replica's id belongs to.
+    pub(crate) fn link_of(&self, replica: ReplicaId, key: &GatewayKeySecret) -> GrpcLink {
+        let (_, seed) = replica.as_uuid().as_u64_pair();
+        let process = Ambient::new(Arc::new(SystemClock), Arc::new(SeededRandom::new(seed)));
+        GrpcLink::new(&[&self.url], watch::channel(key.clone()).1, process).unwrap()
     }
 
     /// Attaches a replica and reads the first configuration.
     pub(crate) async fn attach(&self, key: &GatewayKeySecret) -> Attached {
-        Attached::open(&self.link(key), hello(self.ambient.new_id()))
+        self.attach_as(self.ambient.new_id(), key).await
+    }
+
+    /// Attaches this replica and reads the first configuration.
+    pub(crate) async fn attach_as(&self, replica: ReplicaId, key: &GatewayKeySecret) -> Attached {
+        Attached::open(&self.link_of(replica, key), hello(replica))
             .await
             .unwrap()
     }

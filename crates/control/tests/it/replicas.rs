@@ -1,6 +1,6 @@
 //! `/api/v1/ai-gateway/replicas`
 
-use crate::bench::{Attached, Bench, hello, masked, problem, text};
+use crate::bench::{Attached, Bench, masked, problem, text};
 use lychgate_link::{Heartbeat, Message};
 use lychgate_testkit::both_engines;
 use lychgate_testkit::wait::eventually;
@@ -12,7 +12,7 @@ use std::time::Duration;
 const PATH: &str = "/ai-gateway/replicas";
 
 async fn open(bench: &Bench, key: &GatewayKeySecret, id: ReplicaId) -> Attached {
-    Attached::open(&bench.link(key), hello(id)).await.unwrap()
+    bench.attach_as(id, key).await
 }
 
 async fn list(bench: &Bench, query: &str) -> Vec<String> {

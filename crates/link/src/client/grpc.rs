@@ -1,6 +1,7 @@
 //! The transport in production: gRPC over HTTP/2, TLS for `https`.
 
-use super::transport::Transport;
+use super::transport::{Credentials, Transport};
+use crate::PROCESS;
 use crate::convert::status::read_status;
 use crate::error::LinkError;
 use crate::field::id_bytes;
@@ -11,7 +12,7 @@ use crate::link::{Attachment, Authorization, Down, Heartbeat, Hello, Receipt};
 use crate::record::EncodedRecord;
 use futures_util::stream::{self, Stream, StreamExt};
 use lychgate_types::ReplicaId;
-use lychgate_types::secret::{GatewayKeySecret, SecretHash};
+use lychgate_types::secret::SecretHash;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tonic::metadata::{Ascii, MetadataValue};
@@ -76,13 +77,13 @@ impl GrpcTransport {
 impl Transport for GrpcTransport {
     async fn attach(
         &self,
-        key: &GatewayKeySecret,
+        credentials: Credentials<'_>,
         hello: Hello,
         heartbeats: watch::Receiver<Heartbeat>,
     ) -> Result<Attachment, LinkError> {
         // HTTP/2 keeps our half of the stream open when only the answer is dropped; the replica detaches by ending both.
         let (attached, detached) = oneshot::channel::<()>();
-        let request = request(up(hello, heartbeats).take_until(detached), key)?;
+        let request = request(up(hello, heartbeats).take_until(detached), credentials)?;
         let down = read(self.0.clone().attach(request).await)?;
         let events = down.map(move |message| {
             let _held_while_attached = &attached;
@@ -96,19 +97,19 @@ impl Transport for GrpcTransport {
 
     async fn authorize(
         &self,
-        key: &GatewayKeySecret,
+        credentials: Credentials<'_>,
         token: SecretHash,
         time: Duration,
     ) -> Result<Authorization, LinkError> {
         let token_hash = token.as_bytes().to_vec();
-        let mut request = request(wire::AuthorizeRequest { token_hash }, key)?;
+        let mut request = request(wire::AuthorizeRequest { token_hash }, credentials)?;
         request.set_timeout(time);
         Ok(read(self.0.clone().authorize(request).await)?.try_into()?)
     }
 
     async fn deliver(
         &self,
-        key: &GatewayKeySecret,
+        credentials: Credentials<'_>,
         replica: ReplicaId,
         records: &[EncodedRecord],
         time: Duration,
@@ -117,22 +118,27 @@ impl Transport for GrpcTransport {
             replica_id: id_bytes(replica.as_uuid()),
             interceptions: records.iter().map(|record| record.bytes().clone()).collect(),
         };
-        let mut request = request(batch, key)?;
+        let mut request = request(batch, credentials)?;
         request.set_timeout(time);
         Ok(read(self.0.clone().deliver(request).await)?.try_into()?)
     }
 }
 
-fn request<M>(message: M, key: &GatewayKeySecret) -> Result<Request<M>, LinkError> {
+fn request<M>(message: M, credentials: Credentials<'_>) -> Result<Request<M>, LinkError> {
     let mut request = Request::new(message);
-    let bearer = bearer(key).ok_or_else(|| LinkError::Unreachable("the gateway key can't be sent".to_owned()))?;
-    request.metadata_mut().insert("authorization", bearer);
+    let Credentials { key, process } = credentials;
+    let values = (secret(&format!("Bearer {}", key.expose())), secret(&process.to_hex()));
+    let (Some(key), Some(process)) = values else {
+        return Err(LinkError::Unreachable("the gateway key can't be sent".to_owned()));
+    };
+    request.metadata_mut().insert("authorization", key);
+    request.metadata_mut().insert(PROCESS, process);
     Ok(request)
 }
 
-/// `None` can't happen: a key is letters and digits.
-fn bearer(key: &GatewayKeySecret) -> Option<MetadataValue<Ascii>> {
-    let mut value = MetadataValue::try_from(format!("Bearer {}", key.expose())).ok()?;
+/// `None` can't happen: both are letters and digits.
+fn secret(text: &str) -> Option<MetadataValue<Ascii>> {
+    let mut value = MetadataValue::try_from(text).ok()?;
     value.set_sensitive(true);
     Some(value)
 }

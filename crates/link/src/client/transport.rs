@@ -4,9 +4,18 @@ use crate::error::LinkError;
 use crate::link::{Attachment, Authorization, Heartbeat, Hello, Receipt};
 use crate::record::EncodedRecord;
 use lychgate_types::ReplicaId;
-use lychgate_types::secret::{GatewayKeySecret, SecretHash};
+use lychgate_types::secret::{GatewayKeySecret, ProcessSecret, SecretHash};
 use std::time::Duration;
 use tokio::sync::watch;
+
+/// What a call shows of who makes it.
+#[derive(Debug, Clone, Copy)]
+pub struct Credentials<'a> {
+    /// The gateway key.
+    pub key: &'a GatewayKeySecret,
+    /// The same in all calls of a process.
+    pub process: &'a ProcessSecret,
+}
 
 /// The connection to one control plane. It connects when first used and again after each loss; which control plane is called,
 /// with which key and for how long, is the caller's choice.
@@ -16,7 +25,7 @@ pub trait Transport: Send + Sync + 'static {
     /// Opens the long stream, see [`crate::ControlLink::attach`].
     fn attach(
         &self,
-        key: &GatewayKeySecret,
+        credentials: Credentials<'_>,
         hello: Hello,
         heartbeats: watch::Receiver<Heartbeat>,
     ) -> impl Future<Output = Result<Attachment, LinkError>> + Send;
@@ -24,7 +33,7 @@ pub trait Transport: Send + Sync + 'static {
     /// Asks about a token. After `time` the caller gives up.
     fn authorize(
         &self,
-        key: &GatewayKeySecret,
+        credentials: Credentials<'_>,
         token: SecretHash,
         time: Duration,
     ) -> impl Future<Output = Result<Authorization, LinkError>> + Send;
@@ -32,7 +41,7 @@ pub trait Transport: Send + Sync + 'static {
     /// Delivers one batch of records. After `time` the caller gives up.
     fn deliver(
         &self,
-        key: &GatewayKeySecret,
+        credentials: Credentials<'_>,
         replica: ReplicaId,
         records: &[EncodedRecord],
         time: Duration,

@@ -32,7 +32,7 @@ const fn code(reason: KeyRefusal) -> Code {
     match reason {
         KeyRefusal::TooManyAttempts => Code::ResourceExhausted,
         KeyRefusal::ProtocolVersion => Code::FailedPrecondition,
-        KeyRefusal::SourceNotAllowed | KeyRefusal::Other => Code::PermissionDenied,
+        KeyRefusal::SourceNotAllowed | KeyRefusal::ReplicaIdTaken | KeyRefusal::Other => Code::PermissionDenied,
         KeyRefusal::Malformed
         | KeyRefusal::Unknown
         | KeyRefusal::Revoked

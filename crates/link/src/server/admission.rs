@@ -1,6 +1,7 @@
 //! Who gets further than the head of a request.
 
 use super::deadline::Deadline;
+use crate::PROCESS;
 use crate::error::{LinkError, Refusal};
 use crate::limits::{AUTHORIZE_BODY_TIME, DELIVER_BODY_TIME};
 use crate::link::ControlLink;
@@ -9,8 +10,10 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use lychgate_types::KeyRefusal;
+use lychgate_types::secret::{ProcessSecret, SecretHash};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tonic::Status;
@@ -24,9 +27,19 @@ pub(super) const DELIVER: &str = "/lychgate.link.v1.Link/Deliver";
 /// stranger makes happen, so its answer for any other must be cheap, too.
 #[async_trait]
 pub trait Authenticator: Send + Sync + 'static {
-    /// The link for a replica with this gateway key, or why it is refused. `source` is the peer's address, if the listener
-    /// knows it.
-    async fn authenticate(&self, key: &str, source: Option<SocketAddr>) -> Result<Arc<dyn ControlLink>, LinkError>;
+    /// The link for a replica that shows this, or why it is refused.
+    async fn authenticate(&self, shown: Shown<'_>) -> Result<Arc<dyn ControlLink>, LinkError>;
+}
+
+/// What a call shows of who makes it. Nothing of it has been looked up.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a> {
+    /// What stands in the place of the gateway key.
+    pub key: &'a str,
+    /// Of the secret of the replica's process; `None` from a version that has none.
+    pub process: Option<SecretHash>,
+    /// The peer's address, if the listener knows it.
+    pub source: Option<SocketAddr>,
 }
 
 /// Goes with the request of a replica whose key is good.
@@ -40,14 +53,10 @@ pub(super) async fn admit(
     next: Next,
 ) -> Response {
     let source = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
-    let header = request.headers().get(AUTHORIZATION).cloned();
-    let key = header
-        .as_ref()
-        .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    let link = match authenticate(&*authenticator, key, source).await {
+    let link = match authenticate(&*authenticator, request.headers(), source).await {
         Ok(link) => link,
         // Nobody reads the body: the listener resets the stream.
-        Err(error) => return Status::from(error).into_http(),
+        Err(status) => return status.into_http(),
     };
     request.extensions_mut().insert(Accepted(link));
     let time = match request.uri().path() {
@@ -63,14 +72,26 @@ pub(super) async fn admit(
 
 async fn authenticate(
     authenticator: &dyn Authenticator,
-    key: Option<&str>,
+    headers: &HeaderMap,
     source: Option<SocketAddr>,
-) -> Result<Arc<dyn ControlLink>, LinkError> {
-    let Some(key) = key else {
-        return Err(LinkError::Refused(Refusal {
-            reason: KeyRefusal::Malformed,
-            message: "the gateway key is missing; send it as `authorization: Bearer lgw_…`".into(),
-        }));
+) -> Result<Arc<dyn ControlLink>, Status> {
+    let key = headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
+        .ok_or_else(|| {
+            LinkError::Refused(Refusal {
+                reason: KeyRefusal::Malformed,
+                message: "the gateway key is missing; send it as `authorization: Bearer lgw_…`".into(),
+            })
+        })?;
+    let process = headers.get(PROCESS).map(|value| {
+        let secret = value.to_str().ok().and_then(ProcessSecret::parse);
+        secret.ok_or_else(|| Status::invalid_argument(format!("`{PROCESS}` is not a secret of 64 hexadecimal digits")))
+    });
+    let shown = Shown {
+        key,
+        process: process.transpose()?.map(|secret| secret.hash()),
+        source,
     };
-    authenticator.authenticate(key, source).await
+    Ok(authenticator.authenticate(shown).await?)
 }

@@ -51,7 +51,7 @@ columns! {
     Text(Option<String>) v => v;
     Int(Option<i64>) v => v;
     Bool(bool) v => v;
-    Bytes(Vec<u8>) v => v;
+    Bytes(Option<Vec<u8>>) v => v;
     Time(Option<Moment>) v => v;
     Counters(Json<BTreeMap<String, i64>>) v => v;
     Policy(Json<PolicyChange>) v => v;

@@ -31,7 +31,7 @@ pub(crate) enum Value {
     Text(Option<String>),
     Int(Option<i64>),
     Bool(bool),
-    Bytes(Vec<u8>),
+    Bytes(Option<Vec<u8>>),
     Time(Option<Moment>),
     Counters(Json<BTreeMap<String, i64>>),
     Policy(Json<PolicyChange>),
@@ -182,17 +182,22 @@ impl From<bool> for Value {
 }
 impl From<Vec<u8>> for Value {
     fn from(v: Vec<u8>) -> Self {
-        Self::Bytes(v)
+        Self::Bytes(Some(v))
     }
 }
 impl From<SecretHash> for Value {
     fn from(v: SecretHash) -> Self {
-        Self::Bytes(v.as_bytes().to_vec())
+        Self::Bytes(Some(v.as_bytes().to_vec()))
+    }
+}
+impl From<Option<SecretHash>> for Value {
+    fn from(v: Option<SecretHash>) -> Self {
+        Self::Bytes(v.map(|v| v.as_bytes().to_vec()))
     }
 }
 impl From<&[u8]> for Value {
     fn from(v: &[u8]) -> Self {
-        Self::Bytes(v.to_vec())
+        Self::Bytes(Some(v.to_vec()))
     }
 }
 impl From<BTreeMap<String, i64>> for Value {

@@ -164,15 +164,15 @@ impl Store {
     }
 }
 
-/// A replica names itself, but it can't pass for one that attached with another key.
+/// A replica names itself, but it can't pass for one whose secret it does not show.
 async fn own_id(
     conn: Conn<'_>,
     stamp: ReplicaStamp,
     gateway_key: Option<GatewayKeyId>,
 ) -> Result<Option<ReplicaId>, StoreError> {
     let Some(id) = stamp.replica_id else { return Ok(None) };
-    let key = replicas::key_of(conn, id).await?;
-    Ok((key.is_none() || key == gateway_key).then_some(id))
+    let is_own = replicas::is_own(conn, id, stamp.process, gateway_key).await?;
+    Ok(is_own.then_some(id))
 }
 
 /// The call whose result this record brings back; empty ids, which some servers give, link nothing.

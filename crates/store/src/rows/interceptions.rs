@@ -6,6 +6,7 @@ use lychgate_types::interception::{
     CredentialKind, InterceptionRecord, ModelThought, Outcome, Prompt, TokenUsage, ToolUsage,
 };
 use lychgate_types::provider::{Api, ProviderType};
+use lychgate_types::secret::SecretHash;
 use lychgate_types::{GatewayKeyId, InterceptionId, ReplicaId, Timestamp, TokenId, UserId};
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -141,6 +142,8 @@ pub struct InterceptionFilter {
 pub struct ReplicaStamp {
     /// As it introduced itself.
     pub replica_id: Option<ReplicaId>,
+    /// Of the secret that its process showed.
+    pub process: Option<SecretHash>,
 }
 
 /// A record with what the control plane knows of it.

@@ -2,6 +2,7 @@
 
 use crate::name_or_id::NameOrId;
 use crate::rows::ai_gateway_keys::KeyRef;
+use lychgate_types::secret::SecretHash;
 use lychgate_types::{AttachmentId, ControlPlaneId, GatewayKeyId, ReplicaId, Timestamp};
 use std::collections::BTreeMap;
 
@@ -84,6 +85,8 @@ pub struct ReplicaAttachment {
     pub id: AttachmentId,
     /// The replica.
     pub replica_id: ReplicaId,
+    /// Of the secret that its process showed; `None` from a version that has none.
+    pub process: Option<SecretHash>,
     /// The gateway key that it showed.
     pub gateway_key: KeyRef,
     /// How it introduced itself.

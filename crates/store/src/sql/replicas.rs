@@ -6,6 +6,7 @@ use crate::guard::{Authorised, Found};
 use crate::page::Page;
 use crate::rows::ai_gateway_keys::KeyRef;
 use crate::rows::replicas::{Replica, ReplicaAttachment, ReplicaBeat, ReplicaInfo, ReplicaLoad, ReplicaState};
+use lychgate_types::secret::SecretHash;
 use lychgate_types::{GatewayKeyId, ReplicaId, Timestamp};
 use std::collections::{BTreeMap, HashMap};
 
@@ -32,7 +33,7 @@ macro_rules! columns {
 }
 macro_rules! inserted {
     () => {
-        "INSERT INTO replicas (id, created_at, gateway_key_id, gateway_key_name, name, version, address, labels, \
+        "INSERT INTO replicas (id, created_at, process_hash, gateway_key_id, gateway_key_name, name, version, address, labels, \
          control_plane_id, attachment_id, connected_at, last_heartbeat_at, spool_depth, set_aside, in_flight, \
          configuration_version, state) "
     };
@@ -47,11 +48,13 @@ macro_rules! taken_over {
 }
 
 super::statements! {
-    /// The last that was said before is kept until something new is heard.
-    ATTACH = concat!(inserted!(), "VALUES ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $3, $3, 0, 0, 0, 0, 'attached') \
+    /// The last that was said before is kept until something new is heard. The id is that of whoever shows its process secret; of
+    /// versions that have none, of whoever has its key while it is attached.
+    ATTACH = concat!(inserted!(), "VALUES ($2, $3, $12, $4, $5, $6, $7, $8, $9, $10, $11, $3, $3, 0, 0, 0, 0, 'attached') \
          ON CONFLICT (id) DO UPDATE SET ", taken_over!(), "state = 'attached' \
-         WHERE replicas.gateway_key_id = excluded.gateway_key_id OR replicas.state <> 'attached' \
-         OR replicas.last_heartbeat_at < $1 RETURNING drain_requested_at");
+         WHERE replicas.process_hash = excluded.process_hash OR (replicas.process_hash IS NULL AND excluded.process_hash IS NULL \
+         AND (replicas.gateway_key_id = excluded.gateway_key_id OR replicas.state <> 'attached' \
+         OR replicas.last_heartbeat_at < $1)) RETURNING drain_requested_at");
     DETACH = "UPDATE replicas SET state = $3 WHERE id = $1 AND attachment_id = $2";
     DRAIN = "UPDATE replicas SET drain_requested_at = COALESCE(drain_requested_at, $2) WHERE id = $1";
     LIST = concat!(columns!(), "WHERE (r.gateway_key_id = $2 OR $2 IS NULL) AND (", state!(), " = $3 OR $3 IS NULL) \
@@ -60,7 +63,9 @@ super::statements! {
     OF_KEY = concat!(columns!(), "WHERE r.gateway_key_id = $2 AND r.state <> 'detached' \
          ORDER BY r.created_at, r.id LIMIT $3");
     COUNT = concat!("SELECT ", state!(), " AS state, COUNT(r.id) AS number FROM replicas r GROUP BY 1");
-    KEY_OF = "SELECT gateway_key_id FROM replicas WHERE id = $1";
+    /// Where the registry does not know the replica, nobody else has the id.
+    IS_OWN = "SELECT CAST(CASE WHEN r.process_hash = $2 OR (r.process_hash IS NULL AND r.gateway_key_id = $3) THEN 1 ELSE 0 END \
+         AS BIGINT) AS is_own FROM replicas r WHERE r.id = $1";
     PRUNE = "DELETE FROM replicas WHERE last_heartbeat_at < $1";
 }
 
@@ -74,7 +79,8 @@ const HEARTBEAT: Bulk = Bulk {
         "spool_depth = excluded.spool_depth, set_aside = excluded.set_aside, in_flight = excluded.in_flight, \
          configuration_version = excluded.configuration_version \
          WHERE replicas.attachment_id = excluded.attachment_id \
-         OR (replicas.state <> 'attached' AND replicas.last_heartbeat_at < excluded.last_heartbeat_at)"
+         OR (COALESCE(replicas.process_hash = excluded.process_hash, \
+             replicas.process_hash IS NULL AND excluded.process_hash IS NULL) AND replicas.state <> 'attached' AND replicas.last_heartbeat_at < excluded.last_heartbeat_at)"
     ),
 };
 const COUNT_LIVE: Bulk = Bulk {
@@ -119,12 +125,12 @@ fn labels(info: &ReplicaInfo) -> BTreeMap<String, String> {
     labels.map(|(name, value)| (short(name), short(value))).collect()
 }
 
-/// Whether it has been told to drain.
+/// Whether it has been told to drain; `None`: the id is another's.
 pub(crate) async fn attach(
     conn: Conn<'_>,
     attachment: &ReplicaAttachment,
     lost_before: Timestamp,
-) -> Result<bool, StoreError> {
+) -> Result<Option<bool>, StoreError> {
     let ReplicaAttachment {
         replica_id,
         gateway_key,
@@ -143,11 +149,11 @@ pub(crate) async fn attach(
         labels(info),
         attachment.control_plane_id,
         attachment.id,
+        attachment.process,
     ];
-    match conn.optional(ATTACH, values).await? {
-        Some(row) => Ok(row.opt_time("drain_requested_at")?.is_some()),
-        None => Ok(false),
-    }
+    let row = conn.optional(ATTACH, values).await?;
+    row.map(|row| Ok(row.opt_time("drain_requested_at")?.is_some()))
+        .transpose()
 }
 
 /// The last of several beats of one replica counts.
@@ -169,6 +175,7 @@ fn beat(beat: &ReplicaBeat) -> Args {
     args![
         attachment.replica_id,
         attachment.connected_at,
+        attachment.process,
         attachment.gateway_key.id,
         &*attachment.gateway_key.name,
         cut(&attachment.info.name, TEXT),
@@ -255,10 +262,15 @@ pub(crate) async fn count(conn: Conn<'_>, lost_before: Timestamp) -> Result<Vec<
     rows.iter().map(read).collect()
 }
 
-/// The key that a replica attached with; `None` if the registry does not know the replica.
-pub(crate) async fn key_of(conn: Conn<'_>, id: ReplicaId) -> Result<Option<GatewayKeyId>, StoreError> {
-    let row = conn.optional(KEY_OF, args![id]).await?;
-    row.map(|row| row.id("gateway_key_id")).transpose()
+/// Whether this id is that of whoever shows this.
+pub(crate) async fn is_own(
+    conn: Conn<'_>,
+    id: ReplicaId,
+    process: Option<SecretHash>,
+    key: Option<GatewayKeyId>,
+) -> Result<bool, StoreError> {
+    let row = conn.optional(IS_OWN, args![id, process, key]).await?;
+    row.map_or(Ok(true), |row| Ok(row.int("is_own")? == 1))
 }
 
 pub(crate) async fn prune(conn: Conn<'_>, before: Timestamp) -> Result<u64, StoreError> {

@@ -147,7 +147,7 @@ both_engines! {
         let people = people(db).await;
         let gateway_key_id = db.ambient().new_id();
         let replica = Caller { principal: Principal::Replica { gateway_key_id }, request_id: None };
-        let stamp = ReplicaStamp { replica_id: Some(db.ambient().new_id()) };
+        let stamp = ReplicaStamp { replica_id: Some(db.ambient().new_id()), process: None };
         let record = Arc::new(full(db, people.member.hash));
         db.store().interception_ingest(&replica, stamp, std::slice::from_ref(&record)).await.unwrap();
         let found = db.store().interception_get(&people.owner.caller, record.id).await.unwrap().summary;

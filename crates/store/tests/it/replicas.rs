@@ -3,20 +3,25 @@
 use crate::people::{gateway_key, people, plane, record};
 use lychgate_authz::{Caller, Principal, Resource};
 use lychgate_store::{
-    AuditInsert, AuditOutcome, Change, Changes, KeyRef, LOST_AFTER, Page, Replica, ReplicaAttachment, ReplicaBeat,
-    ReplicaFilter, ReplicaInfo, ReplicaLoad, ReplicaStamp, ReplicaState, StoreError,
+    AuditFilter, AuditInsert, AuditOutcome, Change, Changes, KeyRef, LOST_AFTER, Page, Replica, ReplicaAttachment,
+    ReplicaBeat, ReplicaFilter, ReplicaInfo, ReplicaLoad, ReplicaStamp, ReplicaState, StoreError,
 };
 use lychgate_testkit::both_engines;
 use lychgate_testkit::db::TestDb;
+use lychgate_types::secret::SecretHash;
 use lychgate_types::{GatewayKeyId, ReplicaId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The hash of the process secret of all replicas here, where nothing else is said.
+const PROCESS: SecretHash = SecretHash::from_bytes([9; 32]);
+
 pub(crate) fn attachment(db: &TestDb, replica_id: ReplicaId, key: GatewayKeyId) -> ReplicaAttachment {
     ReplicaAttachment {
         id: db.ambient().new_id(),
         replica_id,
+        process: Some(PROCESS),
         gateway_key: KeyRef {
             id: key,
             name: "edge".into(),
@@ -45,6 +50,11 @@ fn entry(action: &str) -> AuditInsert {
 }
 
 async fn attach(db: &TestDb, attachment: &ReplicaAttachment) -> bool {
+    try_attach(db, attachment).await.unwrap()
+}
+
+/// `None`: the id is another's.
+async fn try_attach(db: &TestDb, attachment: &ReplicaAttachment) -> Option<bool> {
     db.store()
         .replica_attach(&plane(), attachment, &entry("attach"))
         .await
@@ -171,34 +181,56 @@ both_engines! {
         assert_eq!(brief(db, new.replica_id).await.1, 2);
     }
 
-    async fn nobody_takes_the_place_of_a_live_replica_of_another_key(db: TestDb) {
+    async fn an_id_belongs_to_whoever_shows_its_process_secret(db: TestDb) {
         let people = people(db).await;
         let (mine, theirs) = (db.ambient().new_id(), db.ambient().new_id());
         let here = attachment(db, db.ambient().new_id(), mine);
         attach(db, &here).await;
-        db.clock().advance(Duration::from_secs(1));
-        let other = attachment(db, here.replica_id, theirs);
-        attach(db, &other).await;
-        hear(db, &other, 9).await;
-        assert_eq!(brief(db, here.replica_id).await, (ReplicaState::Attached, 0, mine));
+        hear(db, &here, 4).await;
+        let attached = async || {
+            let all = db.store().audit_list(&people.owner.caller, &AuditFilter::default(), Page::first(200)).await.unwrap().items;
+            all.iter().filter(|entry| entry.action == "attach").count()
+        };
+        let thief = |key, process| ReplicaAttachment { process, ..attachment(db, here.replica_id, key) };
+        let others = [(mine, None), (mine, Some(SecretHash::from_bytes([1; 32]))), (theirs, None), (theirs, Some(SecretHash::from_bytes([1; 32])))];
+        for step in [Duration::from_secs(1), LOST_AFTER] {
+            db.clock().advance(step);
+            for (key, process) in others {
+                assert_eq!(try_attach(db, &thief(key, process)).await, None);
+                hear(db, &thief(key, process), 9).await;
+            }
+            assert_eq!((brief(db, here.replica_id).await.1, brief(db, here.replica_id).await.2), (4, mine));
+        }
+        assert_eq!(attached().await, 1, "whoever is refused has not attached");
 
         let by = |gateway_key_id| Caller { principal: Principal::Replica { gateway_key_id }, request_id: None };
-        let stamp = ReplicaStamp { replica_id: Some(here.replica_id) };
-        for (key, stamped) in [(mine, Some(here.replica_id)), (theirs, None)] {
+        let owns = [(mine, Some(PROCESS)), (theirs, Some(PROCESS))].map(|shown| (shown, Some(here.replica_id)));
+        for ((key, process), stamped) in owns.into_iter().chain(others.map(|shown| (shown, None))) {
+            let stamp = ReplicaStamp { replica_id: Some(here.replica_id), process };
             let record = Arc::new(record(db, people.member.hash));
             db.store().interception_ingest(&by(key), stamp, std::slice::from_ref(&record)).await.unwrap();
             let found = db.store().interception_get(&people.owner.caller, record.id).await.unwrap();
             assert_eq!((found.summary.replica_id, found.summary.gateway_key_id), (stamped, Some(key)));
         }
 
-        // One and the same replica with a new key: it has both attachments until the old one ends.
+        // One and the same process with another key: at once.
+        let renewed = attachment(db, here.replica_id, theirs);
+        attach(db, &renewed).await;
+        hear(db, &renewed, 9).await;
         detach(db, &here, None, Some(ReplicaState::Detached)).await;
-        db.clock().advance(Duration::from_secs(1));
-        hear(db, &other, 9).await;
         assert_eq!(brief(db, here.replica_id).await, (ReplicaState::Attached, 9, theirs));
+    }
+
+    async fn an_id_of_a_version_without_process_secrets_belongs_to_its_key_while_it_is_attached(db: TestDb) {
+        let (mine, theirs) = (db.ambient().new_id(), db.ambient().new_id());
+        let old = |id, key| ReplicaAttachment { process: None, ..attachment(db, id, key) };
+        let here = old(db.ambient().new_id(), mine);
+        attach(db, &here).await;
+        assert_eq!(try_attach(db, &old(here.replica_id, theirs)).await, None);
+        assert_eq!(try_attach(db, &attachment(db, here.replica_id, mine)).await, None, "it is a process of another version");
+        assert_eq!(try_attach(db, &old(here.replica_id, mine)).await, Some(false));
         db.clock().advance(LOST_AFTER + Duration::from_secs(1));
-        attach(db, &attachment(db, here.replica_id, mine)).await;
-        assert_eq!(brief(db, here.replica_id).await, (ReplicaState::Attached, 9, mine), "nobody is robbed by a row that is lost");
+        assert_eq!(try_attach(db, &old(here.replica_id, theirs)).await, Some(false));
     }
 
     async fn a_drain_is_remembered(db: TestDb) {

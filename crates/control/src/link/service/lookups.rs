@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use lychgate_authz::Caller;
 use lychgate_link::{Configuration, LinkError};
 use lychgate_store::{StoreError, TokenAuthentication};
+use lychgate_types::KeyRefusal;
 use lychgate_types::secret::SecretHash;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -69,7 +70,14 @@ impl Lookups for CallLookups<'_> {
         let entry = audit::replica("attach", &identity.session, identity.attachment.replica_id);
         let caller = audit::caller(&self.caller);
         let recorded = self.app.store.replica_attach(&caller, &identity.attachment, &entry);
-        recorded.await.map_err(|error| self.failed(&error))
+        let drain = recorded.await.map_err(|error| self.failed(&error))?;
+        drain.ok_or_else(|| {
+            let prefix = Some(&*identity.session.prefix);
+            self.app
+                .failed_auth
+                .report(identity.source, KeyRefusal::ReplicaIdTaken, prefix);
+            LinkError::refused(KeyRefusal::ReplicaIdTaken)
+        })
     }
 
     async fn token(&self, token: &SecretHash) -> Result<Option<TokenAuthentication>, LinkError> {

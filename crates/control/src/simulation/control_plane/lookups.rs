@@ -9,6 +9,7 @@ use crate::state::outbox::Beginning;
 use async_trait::async_trait;
 use lychgate_link::{Configuration, LinkError};
 use lychgate_store::TokenAuthentication;
+use lychgate_types::KeyRefusal;
 use lychgate_types::secret::SecretHash;
 use std::sync::Arc;
 
@@ -50,11 +51,8 @@ impl Lookups for CallLookups<'_> {
 
     async fn record_attachment(&self, identity: &ReplicaIdentity) -> Result<bool, LinkError> {
         self.control_plane.cluster.look_up().await?;
-        Ok(self
-            .control_plane
-            .cluster
-            .database()
-            .is_drained(identity.attachment.replica_id))
+        let recorded = self.control_plane.cluster.database().attach(&identity.attachment);
+        recorded.ok_or(LinkError::refused(KeyRefusal::ReplicaIdTaken))
     }
 
     async fn token(&self, token: &SecretHash) -> Result<Option<TokenAuthentication>, LinkError> {

@@ -15,6 +15,7 @@ fn new_identity(ambient: &Ambient, session: Arc<KeySession>) -> ReplicaIdentity 
     let attachment = ReplicaAttachment {
         id: ambient.new_id(),
         replica_id: ambient.new_id(),
+        process: None,
         gateway_key: KeyRef {
             id: session.key_id,
             name: String::new(),

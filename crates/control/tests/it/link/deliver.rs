@@ -2,8 +2,9 @@
 
 use crate::bench::{Attached, Bench, hello};
 use crate::interceptions::{record, sent};
-use lychgate_link::{ControlLink, EncodedRecord};
+use lychgate_link::{ControlLink, EncodedRecord, Message};
 use lychgate_testkit::both_engines;
+use lychgate_types::KeyRefusal;
 use lychgate_types::secret::UserTokenSecret;
 use serde_json::{Value, json};
 
@@ -52,17 +53,35 @@ both_engines! {
         assert_eq!(all(&bench).await.len(), 1);
     }
 
-    async fn a_replica_can_not_pass_for_one_with_another_key(db: TestDb) {
+    async fn whoever_does_not_show_the_process_secret_can_not_pass_for_the_replica(db: TestDb) {
         let bench = Bench::start(db).await;
-        let ((_, honest), (liars_id, liar)) = (bench.key("honest").await, bench.key("liar").await);
+        let ((honest_id, honest), (liars_id, liar)) = (bench.key("honest").await, bench.key("liar").await);
         let replica = bench.ambient.new_id();
-        let _attached = Attached::open(&bench.link(&honest), hello(replica)).await.unwrap();
+        let mut attached = bench.attach_as(replica, &honest).await;
         let (_, token) = bench.user("ada", "member").await;
-        bench.link(&liar).deliver(replica, vec![sent(&record(db, &token))]).await.unwrap();
-        let seen = all(&bench).await;
-        assert_eq!((&seen[0]["gateway_key_id"], &seen[0]["replica_id"]), (&json!(liars_id), &json!(null)));
-        bench.link(&honest).deliver(replica, vec![sent(&record(db, &token))]).await.unwrap();
-        assert!(all(&bench).await.iter().any(|seen| seen["replica_id"] == replica.to_string()));
+        let shown = async |id: lychgate_types::InterceptionId| bench.get(&bench.owner, &format!("/ai-gateway/interceptions/{id}")).await.expect(200).value();
+        for (key, key_id) in [(&liar, &liars_id), (&honest, &honest_id)] {
+            let thief = bench.link(key);
+            let refused = Attached::open(&thief, hello(replica)).await.err();
+            assert_eq!(refused.and_then(|error| error.refusal()), Some(KeyRefusal::ReplicaIdTaken));
+            let record = record(db, &token);
+            assert_eq!(thief.deliver(replica, vec![sent(&record)]).await.unwrap().rejected, []);
+            let seen = shown(record.id).await;
+            assert_eq!((&seen["gateway_key_id"], &seen["replica_id"]), (&json!(key_id), &json!(null)));
+        }
+        let record = record(db, &token);
+        bench.link_of(replica, &honest).deliver(replica, vec![sent(&record)]).await.unwrap();
+        assert_eq!(shown(record.id).await["replica_id"], json!(replica));
+
+        // The victim has lost nothing: neither its attachment nor its place in the list.
+        bench.provider("claude", "anthropic").await;
+        assert!(matches!(attached.message().await, Message::Configuration { .. }));
+        let listed = bench.get(&bench.owner, &format!("/ai-gateway/replicas/{replica}")).await.expect(200).value();
+        assert_eq!((&listed["key"]["id"], &listed["state"]), (&json!(honest_id), &json!("attached")));
+        let series = "lychgate_gateway_key_refusals_total{reason=\"replica_id_taken\"}";
+        assert_eq!(bench.metric(series).await, 2.0);
+        // With its secret, the replica goes on under another key.
+        let _renewed = bench.attach_as(replica, &liar).await;
     }
 
     /// A client can put anything into a request; no record may block those behind it for ever.

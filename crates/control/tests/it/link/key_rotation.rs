@@ -92,11 +92,11 @@ both_engines! {
         let bench = Bench::start(db).await;
         let (_, first) = bench.key("edge").await;
         let replica_id = bench.ambient.new_id();
-        let mut old = Attached::open(&bench.link(&first), hello(replica_id)).await.unwrap();
+        let mut old = bench.attach_as(replica_id, &first).await;
         let second = rotate(&bench, json!({})).await;
-        let _new = Attached::open(&bench.link(&second), hello(replica_id)).await.unwrap();
+        let _new = bench.attach_as(replica_id, &second).await;
         assert!(old.next().await.is_none(), "it was replaced, without a message");
-        let record = bench.link(&second).deliver(replica_id, vec![]).await.unwrap();
+        let record = bench.link_of(replica_id, &second).deliver(replica_id, vec![]).await.unwrap();
         assert_eq!(record.rejected, []);
     }
 

@@ -13,7 +13,7 @@ async fn reattach(bench: &Bench, key: &GatewayKeySecret, replica_id: ReplicaId, 
         resume_after,
         ..hello(replica_id)
     };
-    Attached::open(&bench.link(key), hello).await.unwrap()
+    Attached::open(&bench.link_of(replica_id, key), hello).await.unwrap()
 }
 
 /// Makes a user with a token, and deletes the user.

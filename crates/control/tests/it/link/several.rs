@@ -1,6 +1,6 @@
 //! Several control planes on one PostgreSQL: a change made by one takes effect at all of them.
 
-use crate::bench::{Attached, Bench, hash, hello, text};
+use crate::bench::{Bench, hash, text};
 use lychgate_link::{Authorization, CloseReason, ControlLink, DenyReason, Message};
 use lychgate_testkit::db::{TestDb, TestEngine, run};
 use lychgate_testkit::wait::eventually;
@@ -217,10 +217,7 @@ fn a_drain_by_one_reaches_the_replica_of_the_other_and_is_sent_again_wherever_it
         let other = one.join(db).await;
         let (_, key) = one.key("edge").await;
         let id = one.ambient.new_id();
-        let (mut replica, mut other_replica) = (
-            Attached::open(&other.link(&key), hello(id)).await.unwrap(),
-            other.attach(&key).await,
-        );
+        let (mut replica, mut other_replica) = (other.attach_as(id, &key).await, other.attach(&key).await);
         let path = format!("/ai-gateway/replicas/{id}");
         let drained = one
             .post(&one.owner, &format!("{path}/drain"), json!({}))
@@ -231,7 +228,7 @@ fn a_drain_by_one_reaches_the_replica_of_the_other_and_is_sent_again_wherever_it
         assert!(matches!(replica.message().await, Message::Drain));
         let shown = other.get(&other.owner, &path).await.expect(200).value();
         assert_eq!(shown["state"], "draining");
-        let mut again = Attached::open(&one.link(&key), hello(id)).await.unwrap();
+        let mut again = one.attach_as(id, &key).await;
         assert!(matches!(again.message().await, Message::Drain));
         one.provider("claude", "anthropic").await;
         assert!(
