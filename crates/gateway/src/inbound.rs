@@ -3,5 +3,6 @@
 //! Not here: authentication (`auth`), and relaying (`exchange`).
 
 pub(crate) mod front;
+mod half_closed;
 pub(crate) mod listener;
 pub(crate) mod stack;

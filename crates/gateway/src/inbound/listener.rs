@@ -2,12 +2,13 @@
 
 use crate::auth::places::{PlaceLimits, Places, Source};
 use crate::inbound::front::{Answering, Front};
+use crate::inbound::half_closed::HalfClosed;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
-use hyper::Request;
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
+use hyper::{Request, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -16,8 +17,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
@@ -97,7 +98,8 @@ pub async fn serve(listener: TcpListener, front: impl Into<Front>, shutdown: imp
                     };
                     let use_made = Arc::new(Use::default());
                     let service = service(front.clone(), peer, Arc::clone(&use_made));
-                    let stream = Framed::new(Paced::new(prepared(stream), WRITE_TIMEOUT));
+                    let stream = HalfClosed::new(prepared(stream), Arc::clone(&use_made));
+                    let stream = Framed::new(Paced::new(stream, WRITE_TIMEOUT));
                     let connection = builder.serve_connection(TokioIo::new(stream), service);
                     let attended = attend(graceful.watch(connection.into_owned()), use_made);
                     connections.spawn(async move {
@@ -132,10 +134,61 @@ fn prepared(stream: TcpStream) -> TcpStream {
 
 /// The use that is made of a connection.
 #[derive(Debug, Default)]
-struct Use {
+pub(super) struct Use {
     requests: AtomicU64,
     /// Requests whose answers have not ended.
     open: AtomicU64,
+    /// The last request is one of HTTP/1, and has come whole.
+    asked: AtomicBool,
+    /// Its client reads interim answers, as all do but those of HTTP/1.0.
+    takes_interim_answers: AtomicBool,
+}
+
+impl Use {
+    /// Whether a client that sends nothing more may still want something.
+    pub(super) fn awaits_answer(&self) -> bool {
+        self.open.load(Ordering::Relaxed) > 0 && self.asked.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn takes_interim_answers(&self) -> bool {
+        self.takes_interim_answers.load(Ordering::Relaxed)
+    }
+
+    fn asks(&self, version: Version, is_whole: bool) {
+        self.asked
+            .store(is_whole && version < Version::HTTP_2, Ordering::Relaxed);
+        self.takes_interim_answers
+            .store(version > Version::HTTP_10, Ordering::Relaxed);
+    }
+}
+
+/// A request's body, which tells when it has come whole.
+struct AskedBody {
+    body: Incoming,
+    version: Version,
+    use_made: Arc<Use>,
+}
+
+impl http_body::Body for AskedBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = self.get_mut();
+        let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
+        if frame.is_none() || this.body.is_end_stream() {
+            this.use_made.asks(this.version, true);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// A request that is open until its answer's body is dropped.
@@ -210,11 +263,18 @@ fn service(
 > + Clone {
     hyper::service::service_fn(move |mut request: Request<Incoming>| {
         let open = OpenRequest::new(&use_made);
+        let (version, is_whole) = (request.version(), request.body().is_end_stream());
+        use_made.asks(version, is_whole);
+        let body = |body| AskedBody {
+            body,
+            version,
+            use_made: Arc::clone(&use_made),
+        };
         let answering: Answering = match front.data_plane(request.uri().path()) {
-            Some(data_plane) => data_plane.answer(request.map(Body::new), Some(peer.ip())),
+            Some(data_plane) => data_plane.answer(request.map(|asked| Body::new(body(asked))), Some(peer.ip())),
             None => {
                 request.extensions_mut().insert(ConnectInfo(peer));
-                front.other(request.map(Body::new))
+                front.other(request.map(|asked| Body::new(body(asked))))
             }
         };
         async move {

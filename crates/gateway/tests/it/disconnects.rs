@@ -1,6 +1,6 @@
 //! The client disconnects before the end.
 
-use crate::support::{World, until};
+use crate::support::{End, World, until};
 use std::time::Duration;
 
 const START: &[u8] = b"event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m1\",\"usage\":{\"input_tokens\":4,\"output_tokens\":1}}}\n\n";
@@ -185,4 +185,82 @@ async fn an_unrecorded_request_is_cancelled() {
     drop(client);
     exchange.until_closed().await;
     until(|| world.gateway.in_flight() == 0).await;
+}
+
+#[tokio::test]
+async fn a_client_that_closes_its_half_is_served_to_the_end() {
+    let world = World::new().await;
+    // Blocking and streaming; the end of the client's half comes first.
+    let mut client = world.post("/ai/anthropic/v1/messages", REQUEST).await;
+    client.close_half().await;
+    assert_eq!(
+        client.head().await.status,
+        100,
+        "who is gone would answer it by a reset"
+    );
+    world
+        .provider
+        .next()
+        .await
+        .json(
+            "200 OK",
+            "",
+            r#"{"id":"m1","usage":{"input_tokens":4,"output_tokens":9}}"#,
+        )
+        .await;
+    assert_eq!(client.answer().await.0.status, 200);
+    client.until_closed().await;
+    let record = world.control.one_record().await;
+    assert_eq!(
+        (record.outcome.as_str(), record.token_usages[0].output_tokens),
+        ("completed", 9)
+    );
+
+    let world = World::new().await;
+    let mut client = world.post("/ai/anthropic/v1/messages", REQUEST).await;
+    client.close_half().await;
+    client.head().await;
+    let mut exchange = world.provider.next().await;
+    exchange.stream().await;
+    let head = {
+        exchange.chunk(START).await;
+        client.head().await
+    };
+    client.at_least(START.len()).await;
+    exchange.chunk(&[DELTA, STOP].concat()).await;
+    exchange.end().await;
+    assert_eq!(client.rest(&head).await, ([DELTA, STOP].concat(), End::Proper));
+    client.until_closed().await;
+    assert_eq!(world.control.one_record().await.outcome.as_str(), "completed");
+}
+
+#[tokio::test]
+async fn a_client_of_http_1_0_gets_no_interim_answer() {
+    let world = World::new().await;
+    let mut client = world.client().await;
+    let head = format!(
+        "GET /ai/openai/v1/models HTTP/1.0\r\nhost: gw\r\nauthorization: Bearer {}\r\n\r\n",
+        world.token.expose()
+    );
+    client.write(head.as_bytes()).await;
+    client.close_half().await;
+    let mut exchange = world.provider.next().await;
+    exchange.json("200 OK", "", "{}").await;
+    assert_eq!(client.head().await.status, 200);
+    client.until_closed().await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_within_its_body_is_noticed_at_once() {
+    let world = World::new().await;
+    let mut client = world.client().await;
+    let head = format!(
+        "POST /ai/anthropic/v1/messages HTTP/1.1\r\nhost: gw\r\nx-api-key: {}\r\ncontent-length: 99\r\n\r\n{{",
+        world.token.expose()
+    );
+    client.write(head.as_bytes()).await;
+    until(|| world.gateway.in_flight() == 1).await;
+    client.close_half().await;
+    until(|| world.gateway.in_flight() == 0).await;
+    client.until_closed().await;
 }

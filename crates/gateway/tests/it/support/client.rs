@@ -65,6 +65,11 @@ impl Client {
         self.socket.write_all(bytes).await.unwrap();
     }
 
+    /// Says that nothing more will be sent; what comes is still read.
+    pub(crate) async fn close_half(&mut self) {
+        self.socket.shutdown().await.unwrap();
+    }
+
     /// Like [`Self::write`], to a peer that may have closed the connection.
     pub(crate) async fn try_write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.socket.write_all(bytes).await

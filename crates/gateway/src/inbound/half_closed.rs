@@ -1,0 +1,121 @@
+//! Clients that close their half of an HTTP/1.1 connection behind their request and still want the answer. One that is gone looks
+//! the same until something is sent to it, so a `100 Continue` is, which says nothing and which whoever is gone answers by a
+//! reset.
+//!
+//! Not here: clients that leave once their answer has begun, and HTTP/2, where the end of a connection is the end.
+
+use crate::inbound::listener::Use;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep};
+
+const PROBE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+/// When it is looked for the reset, first and at least. The end has come already, so nothing else would tell of it.
+const FIRST_LOOK: Duration = Duration::from_millis(10);
+const LAST_LOOK: Duration = Duration::from_secs(1);
+
+/// Hides the end of what the client sends for as long as its last request is being answered.
+#[derive(Debug)]
+pub(super) struct HalfClosed {
+    io: TcpStream,
+    use_made: Arc<Use>,
+    /// Something was sent behind the last byte that came.
+    answering: bool,
+    hidden: Option<Hidden>,
+}
+
+#[derive(Debug)]
+struct Hidden {
+    look: Pin<Box<Sleep>>,
+    wait: Duration,
+}
+
+impl HalfClosed {
+    pub(super) fn new(io: TcpStream, use_made: Arc<Use>) -> Self {
+        Self {
+            io,
+            use_made,
+            answering: false,
+            hidden: None,
+        }
+    }
+
+    /// The end came; an error where the client turns out to be gone.
+    fn hide(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.use_made.takes_interim_answers()
+            && let Poll::Ready(sent) = Pin::new(&mut self.io).poll_write(cx, PROBE)
+            && sent? < PROBE.len()
+        {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        self.hidden = Some(Hidden {
+            look: Box::pin(sleep(FIRST_LOOK)),
+            wait: FIRST_LOOK,
+        });
+        Ok(())
+    }
+}
+
+impl AsyncRead for HalfClosed {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        loop {
+            ready!(Pin::new(&mut this.io).poll_read(cx, buffer))?;
+            if buffer.filled().len() > before {
+                this.answering = false;
+                return Poll::Ready(Ok(()));
+            }
+            if !this.use_made.awaits_answer() || (this.answering && this.hidden.is_none()) {
+                return Poll::Ready(Ok(()));
+            }
+            if this.hidden.is_none() {
+                this.hide(cx)?;
+            }
+            // Reading tells of nothing but the end any more.
+            if let Some(error) = this.io.take_error()? {
+                return Poll::Ready(Err(error));
+            }
+            if let Some(hidden) = &mut this.hidden {
+                ready!(hidden.look.as_mut().poll(cx));
+                hidden.wait = (2 * hidden.wait).min(LAST_LOOK);
+                hidden.look.as_mut().reset(Instant::now() + hidden.wait);
+            }
+        }
+    }
+}
+
+impl AsyncWrite for HalfClosed {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.answering = true;
+        Pin::new(&mut this.io).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.answering = true;
+        Pin::new(&mut this.io).poll_write_vectored(cx, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}
