@@ -99,19 +99,32 @@ impl Room {
     }
 }
 
-impl Drop for Room {
-    fn drop(&mut self) {
-        if self.bytes == 0 {
+impl Room {
+    /// Gives back what a body of this size does not need.
+    pub(crate) fn shrink(&mut self, size: usize) {
+        let needed = match size <= FREE_BYTES {
+            true => 0,
+            false => size.next_multiple_of(STEP_BYTES),
+        };
+        let surplus = self.bytes.saturating_sub(needed);
+        if surplus == 0 {
             return;
         }
         let mut held = self.budget.held.lock();
-        held.all -= self.bytes;
+        held.all -= surplus;
         if let Some(one) = held.of.get_mut(&self.token) {
-            *one -= self.bytes;
+            *one -= surplus;
             if *one == 0 {
                 held.of.remove(&self.token);
             }
         }
+        self.bytes -= surplus;
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.shrink(0);
     }
 }
 

@@ -1,10 +1,13 @@
 //! Reading a whole body within bounds of size and time.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use std::time::Duration;
 use tokio::time::Instant;
+
+/// Room that is made for the announced length of a body before it comes.
+const TRUSTED_BYTES: usize = 1 << 20;
 
 /// What a body that is read whole may cost.
 #[derive(Debug, Clone, Copy)]
@@ -31,8 +34,8 @@ pub enum ReadError<E, N> {
 }
 
 /// Reads the body whole. A declared length over the limit is refused before the first byte is asked for, and a body that
-/// arrives in one piece is handed on without a copy. `grow` is asked for room whenever more has come, with the size of all so
-/// far.
+/// arrives in one piece is handed on without a copy. `grow` is asked for room whenever more of it is needed, with the memory that
+/// the body is going to take so far.
 pub async fn read_bounded<B, N>(
     body: &mut B,
     limits: ReadLimits,
@@ -48,29 +51,33 @@ where
     let Some(first) = next(body, limits, None).await? else {
         return Ok(Bytes::new());
     };
-    if first.len() > limits.bytes {
-        return Err(ReadError::TooLarge);
-    }
-    grow(first.len()).map_err(ReadError::NoRoom)?;
-    if body.is_end_stream() {
-        return Ok(first);
-    }
     let deadline = Instant::now() + limits.total;
-    // The declared length is the sender's word: room is made for some of it, the rest as it really comes.
-    let room = usize::try_from(declared)
-        .unwrap_or(usize::MAX)
-        .clamp(first.len(), (1 << 20).max(first.len()));
-    let mut whole = BytesMut::with_capacity(room);
-    whole.extend_from_slice(&first);
-    drop(first);
-    while let Some(piece) = next(body, limits, Some(deadline)).await? {
+    let expected = usize::try_from(declared).unwrap_or(usize::MAX);
+    let mut whole = Vec::new();
+    let mut following = Some(first);
+    while let Some(piece) = following {
         if piece.len() > limits.bytes - whole.len() {
             return Err(ReadError::TooLarge);
         }
-        grow(whole.len() + piece.len()).map_err(ReadError::NoRoom)?;
+        let size = whole.len() + piece.len();
+        if whole.is_empty() && body.is_end_stream() {
+            grow(size).map_err(ReadError::NoRoom)?;
+            return Ok(piece);
+        }
+        if size > whole.capacity() {
+            // The declared length is the sender's word: room is made for some of it, the rest as it really comes.
+            let most = if size <= expected { expected } else { limits.bytes };
+            let capacity = (2 * whole.capacity())
+                .max(expected.min(TRUSTED_BYTES))
+                .clamp(size, most);
+            grow(capacity).map_err(ReadError::NoRoom)?;
+            whole.reserve_exact(capacity - whole.len());
+        }
         whole.extend_from_slice(&piece);
+        drop(piece);
+        following = next(body, limits, Some(deadline)).await?;
     }
-    Ok(whole.freeze())
+    Ok(whole.into())
 }
 
 /// The next piece of data; trailers are passed over.

@@ -12,15 +12,18 @@
 use crate::auth::credentials::{self, Credentials, Outgoing};
 use crate::auth::leases::Verdict;
 use crate::auth::places::Source;
-use crate::body_budget::{HeldBody, NoRoom};
+use crate::body_budget::{HeldBody, NoRoom, Room};
 use crate::error::Refusal;
-use crate::exchange::body_kind::is_plain;
+use crate::exchange::content_coding::request::{DecodeError, decode};
+use crate::exchange::content_coding::{self, Coding};
 use crate::exchange::discard::{Sender, discard_request};
 use crate::routing::allow_list::{self, Found};
 use crate::routing::provider::Provider;
 use crate::shared::{InFlightGuard, Shared};
 use crate::spool::{Full, Slot};
 use axum::body::Body;
+use bytes::Bytes;
+use http::header::CONTENT_ENCODING;
 use http::request::Parts;
 use http::{Request, StatusCode};
 use lychgate_stream::{ReadError, ReadLimits, read_bounded};
@@ -53,6 +56,8 @@ pub(crate) struct Admission {
     pub(crate) guard: InFlightGuard,
     /// The API that is recorded, and room for the record; `None` for what is only passed through.
     pub(crate) recorded: Option<(Api, Slot)>,
+    /// How the body is coded; empty for what is only passed through, which goes on as it is.
+    codings: Vec<Coding>,
     /// It may be sent again where it is not known whether it arrived.
     pub(crate) may_repeat: bool,
     pub(crate) token: SecretHash,
@@ -73,14 +78,14 @@ impl Admission {
 
 /// Admits the request and reads its body.
 pub(crate) async fn receive(entered: &Entered, request: Request<Body>, source: Source) -> Result<Received, Refusal> {
-    let (head, mut body) = request.into_parts();
+    let (mut head, mut body) = request.into_parts();
     let shared = &entered.shared;
     let asked_at = Instant::now();
     let admitted = match identify(entered, &head, source).await {
         Ok(known) => place(entered, known).map_err(|refusal| (refusal, Sender::Known)),
         Err(refusal) => Err((refusal, Sender::Stranger(shared.refused_bodies.take(source)))),
     };
-    let admission = match admitted {
+    let mut admission = match admitted {
         Ok(admission) => admission,
         Err((refusal, sender)) => {
             Box::pin(discard_request(&head, &mut body, sender)).await;
@@ -95,12 +100,22 @@ pub(crate) async fn receive(entered: &Entered, request: Request<Body>, source: S
     let mut room = shared.body_budget.room(admission.token);
     let read = read_bounded(&mut body, limits, |size| room.grow(size)).await;
     match read {
-        Ok(bytes) => Ok(Received {
-            head,
-            admission,
-            body: HeldBody::new(bytes, room),
-            waited: asked_at.elapsed(),
-        }),
+        Ok(bytes) => {
+            let waited = asked_at.elapsed();
+            let codings = std::mem::take(&mut admission.codings);
+            let body = if codings.is_empty() {
+                HeldBody::new(bytes, room)
+            } else {
+                head.headers.remove(CONTENT_ENCODING);
+                decoded(bytes, codings, limits.bytes, room).await?
+            };
+            Ok(Received {
+                head,
+                admission,
+                body,
+                waited,
+            })
+        }
         Err(error) => {
             // Others may have its places while it is told.
             drop((admission, room));
@@ -121,7 +136,8 @@ pub(crate) async fn admit(entered: &Entered, head: &Parts, source: Source) -> Re
 struct Known {
     api: Option<Api>,
     may_repeat: bool,
-    is_plain: bool,
+    /// `None` where they can't be decoded.
+    codings: Option<Vec<Coding>>,
     credentials: Credentials,
     tail: usize,
 }
@@ -140,7 +156,7 @@ async fn identify(entered: &Entered, head: &Parts, source: Source) -> Result<Kno
     Ok(Known {
         api,
         may_repeat,
-        is_plain: is_plain(&head.headers),
+        codings: content_coding::all_of(&head.headers),
         credentials,
         tail: head.uri.path().len() - tail.len(),
     })
@@ -151,22 +167,18 @@ fn place(entered: &Entered, known: Known) -> Result<Admission, Refusal> {
     let Entered { shared, provider, .. } = entered;
     let guard = shared.enter()?;
     provider.usable()?;
-    let recorded = match known.api {
+    let (recorded, codings) = match known.api {
         Some(api) => {
-            if !known.is_plain {
-                return Err(Refusal::new(
-                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                    Refused::BodyUnreadable,
-                    "send the request body uncompressed: the gateway has to read it",
-                ));
-            }
-            Some((api, shared.spool.reserve().map_err(|full| no_room(&full))?))
+            let codings = known.codings.ok_or_else(unknown_coding)?;
+            let slot = shared.spool.reserve().map_err(|full| no_room(&full))?;
+            (Some((api, slot)), codings)
         }
-        None => None,
+        None => (None, Vec::new()),
     };
     Ok(Admission {
         guard,
         recorded,
+        codings,
         may_repeat: known.may_repeat,
         token: known.credentials.token,
         own: known.credentials.own,
@@ -227,17 +239,57 @@ fn no_room(full: &Full) -> Refusal {
     Refusal::unavailable(reason, message, 5)
 }
 
-fn unreadable<E>(error: &ReadError<E, NoRoom>, limits: ReadLimits) -> Refusal {
-    match error {
-        ReadError::NoRoom(NoRoom::ForAnyone) => {
+fn unknown_coding() -> Refusal {
+    Refusal::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Refused::BodyUnreadable,
+        "the gateway has to read the request body and can't: send it as gzip, zstd, br or deflate (at most four in all), or without content-encoding",
+    )
+}
+
+/// Decodes a body where it holds up nobody else.
+async fn decoded(coded: Bytes, codings: Vec<Coding>, most_bytes: usize, room: Room) -> Result<HeldBody, Refusal> {
+    let decoding = tokio::task::spawn_blocking(move || decode(&coded, &codings, most_bytes, room));
+    let error = match decoding.await {
+        Ok(Ok(body)) => return Ok(body),
+        Ok(Err(error)) => error,
+        Err(_) => return Err(Refusal::internal()),
+    };
+    Err(match error {
+        DecodeError::Malformed => {
+            let message = "the request body is not what its content-encoding says, or it is cut";
+            Refusal::new(StatusCode::BAD_REQUEST, Refused::BodyUnreadable, message)
+        }
+        DecodeError::TooLarge => {
+            let message =
+                format!("the request body is decoded to more than this gateway's limit of {most_bytes} bytes");
+            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, Refused::BodyTooLarge, message)
+        }
+        DecodeError::TooDense => {
+            let message = "the request body is decoded to some hundred times its size; send it uncompressed";
+            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, Refused::BodyTooLarge, message)
+        }
+        DecodeError::NoRoom(no_room) => crowded(no_room),
+    })
+}
+
+fn crowded(no_room: NoRoom) -> Refusal {
+    match no_room {
+        NoRoom::ForAnyone => {
             let message = "this gateway holds as many bytes of request bodies as it may; try again shortly";
             Refusal::unavailable(Refused::BodiesTooMany, message, 1)
         }
-        ReadError::NoRoom(NoRoom::ForThisToken) => {
+        NoRoom::ForThisToken => {
             let message =
                 "the requests with this token hold as many bytes of bodies as one token may; wait until some are sent";
             Refusal::too_many(Refused::BodiesTooMany, message, 1)
         }
+    }
+}
+
+fn unreadable<E>(error: &ReadError<E, NoRoom>, limits: ReadLimits) -> Refusal {
+    match error {
+        ReadError::NoRoom(no_room) => crowded(*no_room),
         ReadError::TooLarge => {
             let bytes = limits.bytes;
             let message = format!("the request body is over this gateway's limit of {bytes} bytes");

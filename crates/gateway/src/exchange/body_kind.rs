@@ -32,11 +32,6 @@ impl BodyKind {
     }
 }
 
-/// Whether a request's body can be read as it is.
-pub(crate) fn is_plain(headers: &HeaderMap) -> bool {
-    Coding::of(headers) == Coding::Plain
-}
-
 fn is_event_stream(headers: &HeaderMap) -> bool {
     const NAME: &[u8] = b"text/event-stream";
     headers

@@ -1,20 +1,18 @@
-//! Decoding of answers that come compressed although nobody asked for it: for the reader alone, since the client gets them as
-//! they are.
-//!
-//! Not here: what is read of them (crate `wire`).
+//! How the bodies of messages are compressed.
+
+pub(crate) mod answer;
+pub(crate) mod request;
 
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
-use lychgate_wire::ResponseReader;
-use std::io::{self, Write};
 
-/// Most bytes that one answer is decoded to.
-const MOST_BYTES: u64 = 256 << 20;
-/// Most bytes that one compressed byte is decoded to, over the whole answer but for its first [`FREE_BYTES`].
+/// Most bytes that one compressed byte is decoded to, over the whole body but for its first [`FREE_BYTES`].
 const MOST_RATIO: u64 = 300;
 const FREE_BYTES: u64 = 1 << 20;
 /// Largest window of zstd that is held, as a power of two: what its format asks every decoder for.
 const ZSTD_WINDOW_LOG: u32 = 23;
+/// Most codings of one body, one over the other.
+const MOST_CODINGS: usize = 4;
 
 /// How a body is coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,15 +28,16 @@ pub(crate) enum Coding {
 }
 
 impl Coding {
-    /// By the head of a message.
+    /// That of an answer.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let mut values = headers.get_all(CONTENT_ENCODING).iter();
-        let (Some(value), None) = (values.next(), values.next()) else {
-            return match headers.contains_key(CONTENT_ENCODING) {
-                true => Self::Unknown,
-                false => Self::Plain,
-            };
-        };
+        match all_of(headers).as_deref() {
+            Some([]) => Self::Plain,
+            Some([coding]) => *coding,
+            _ => Self::Unknown,
+        }
+    }
+
+    fn parse(name: &[u8]) -> Self {
         let names: &[(&[u8], Self)] = &[
             (b"", Self::Plain),
             (b"identity", Self::Plain),
@@ -50,181 +49,52 @@ impl Coding {
             (b"br", Self::Brotli),
             (b"zstd", Self::Zstd),
         ];
-        let value = value.as_bytes().trim_ascii();
         names
             .iter()
-            .find(|(name, _)| value.eq_ignore_ascii_case(name))
+            .find(|(known, _)| name.eq_ignore_ascii_case(known))
             .map_or(Self::Unknown, |(_, coding)| *coding)
     }
 }
 
-/// A reader behind the decoder that its answer needs.
-#[derive(Debug)]
-pub(crate) struct Decoding(State);
-
-enum State {
-    Plain(ResponseReader),
-    /// What `deflate` means, zlib's format or none, is told by its first byte.
-    Deflate(Option<ResponseReader>),
-    Coded(Coded),
-}
-
-impl std::fmt::Debug for State {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Plain(_) => "plain",
-            Self::Deflate(_) | Self::Coded(_) => "coded",
-        })
-    }
-}
-
-enum Coded {
-    Gzip(Box<flate2::write::MultiGzDecoder<Sink>>),
-    Zlib(Box<flate2::write::ZlibDecoder<Sink>>),
-    Raw(Box<flate2::write::DeflateDecoder<Sink>>),
-    Brotli(Box<brotli_decompressor::DecompressorWriter<Sink>>),
-    Zstd(Box<zstd::stream::write::Decoder<'static, Sink>>),
-}
-
-/// Where decoded bytes go, bounded.
-struct Sink {
-    /// `None` once it was taken.
-    reader: Option<ResponseReader>,
-    /// Compressed bytes so far.
-    taken: u64,
-    /// Decoded bytes so far.
-    given: u64,
-}
-
-impl Sink {
-    fn new(reader: ResponseReader) -> Self {
-        Self {
-            reader: Some(reader),
-            taken: 0,
-            given: 0,
-        }
-    }
-}
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.given += bytes.len() as u64;
-        if self.given > MOST_BYTES || self.given > FREE_BYTES + self.taken.saturating_mul(MOST_RATIO) {
-            return Err(io::Error::other("the answer is decoded to too much"));
-        }
-        if let Some(reader) = &mut self.reader {
-            reader.push(bytes);
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Decoding {
-    /// A reader of a body in that coding; `None` where it can't be read.
-    pub(crate) fn new(coding: Coding, reader: ResponseReader) -> Option<Self> {
-        Some(Self(match coding {
-            Coding::Plain => State::Plain(reader),
-            Coding::Deflate => State::Deflate(Some(reader)),
-            Coding::Gzip => State::Coded(Coded::Gzip(Box::new(flate2::write::MultiGzDecoder::new(Sink::new(
-                reader,
-            ))))),
-            Coding::Brotli => {
-                let decoder = brotli_decompressor::DecompressorWriter::new(Sink::new(reader), 4096);
-                State::Coded(Coded::Brotli(Box::new(decoder)))
+/// The codings of a body, in the order in which they were applied; `None` where one is not known, or there are too many.
+pub(crate) fn all_of(headers: &HeaderMap) -> Option<Vec<Coding>> {
+    let mut codings = Vec::new();
+    for value in headers.get_all(CONTENT_ENCODING) {
+        for name in value.as_bytes().split(|byte| *byte == b',') {
+            match Coding::parse(name.trim_ascii()) {
+                Coding::Plain => {}
+                Coding::Unknown => return None,
+                _ if codings.len() == MOST_CODINGS => return None,
+                coding => codings.push(coding),
             }
-            Coding::Zstd => {
-                let mut decoder = zstd::stream::write::Decoder::new(Sink::new(reader)).ok()?;
-                decoder.window_log_max(ZSTD_WINDOW_LOG).ok()?;
-                State::Coded(Coded::Zstd(Box::new(decoder)))
-            }
-            Coding::Unknown => return None,
-        }))
-    }
-
-    /// Takes the next bytes of the body. After an error it can't be read any further.
-    pub(crate) fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let Some(first) = bytes.first() else { return Ok(()) };
-        if let State::Deflate(reader) = &mut self.0 {
-            let Some(reader) = reader.take() else {
-                return Err(io::Error::other("there is no reader any more"));
-            };
-            let sink = Sink::new(reader);
-            self.0 = State::Coded(if first & 0x0f == 8 {
-                Coded::Zlib(Box::new(flate2::write::ZlibDecoder::new(sink)))
-            } else {
-                Coded::Raw(Box::new(flate2::write::DeflateDecoder::new(sink)))
-            });
-        }
-        match &mut self.0 {
-            State::Plain(reader) => {
-                reader.push(bytes);
-                Ok(())
-            }
-            State::Coded(coded) => coded.push(bytes),
-            State::Deflate(_) => Ok(()),
         }
     }
-
-    /// The reader, as far as it has read.
-    pub(crate) fn reader(&self) -> Option<&ResponseReader> {
-        match &self.0 {
-            State::Plain(reader) => Some(reader),
-            State::Deflate(reader) => reader.as_ref(),
-            State::Coded(coded) => coded.sink().reader.as_ref(),
-        }
-    }
-
-    /// The reader, of a body that has ended.
-    pub(crate) fn into_reader(self) -> Option<ResponseReader> {
-        match self.0 {
-            State::Plain(reader) => Some(reader),
-            State::Deflate(reader) => reader,
-            // What a cut body still owes is no error: what came of it was read.
-            State::Coded(mut coded) => coded.sink_mut().reader.take(),
-        }
-    }
+    Some(codings)
 }
 
-impl Coded {
-    fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
-        // In pieces, so that the ratio is judged by what was taken for what was given.
-        for piece in bytes.chunks(16 << 10) {
-            self.sink_mut().taken += piece.len() as u64;
-            let writer: &mut dyn Write = match self {
-                Self::Gzip(decoder) => decoder,
-                Self::Zlib(decoder) => decoder,
-                Self::Raw(decoder) => decoder,
-                Self::Brotli(decoder) => decoder,
-                Self::Zstd(decoder) => decoder,
-            };
-            writer.write_all(piece)?;
-            // What is decoded is read at once: an event must not wait for the next one.
-            writer.flush()?;
-        }
-        Ok(())
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
 
-    fn sink(&self) -> &Sink {
-        match self {
-            Self::Gzip(decoder) => decoder.get_ref(),
-            Self::Zlib(decoder) => decoder.get_ref(),
-            Self::Raw(decoder) => decoder.get_ref(),
-            Self::Brotli(decoder) => decoder.get_ref(),
-            Self::Zstd(decoder) => decoder.get_ref(),
-        }
-    }
-
-    fn sink_mut(&mut self) -> &mut Sink {
-        match self {
-            Self::Gzip(decoder) => decoder.get_mut(),
-            Self::Zlib(decoder) => decoder.get_mut(),
-            Self::Raw(decoder) => decoder.get_mut(),
-            Self::Brotli(decoder) => decoder.get_mut(),
-            Self::Zstd(decoder) => decoder.get_mut(),
+    #[test]
+    fn all_codings_count_in_their_order() {
+        for (values, codings) in [
+            (&[][..], Some(&[][..])),
+            (&["identity", ""], Some(&[])),
+            (&["GZIP"], Some(&[Coding::Gzip])),
+            (&["zstd, x-gzip"], Some(&[Coding::Zstd, Coding::Gzip])),
+            (&["br", "none , deflate"], Some(&[Coding::Brotli, Coding::Deflate])),
+            (&["gzip, compress"], None),
+            (&["aws-chunked"], None),
+            (&["gzip,gzip,gzip,gzip"], Some(&[Coding::Gzip; 4])),
+            (&["gzip,gzip", "gzip,gzip,gzip"], None),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(CONTENT_ENCODING, HeaderValue::from_static(value));
+            }
+            assert_eq!(all_of(&headers).as_deref(), codings, "{values:?}");
         }
     }
 }

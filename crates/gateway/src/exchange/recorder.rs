@@ -8,7 +8,7 @@ mod open;
 
 use crate::auth::credentials::holds_own_secret;
 use crate::exchange::body_kind::BodyKind;
-use crate::exchange::content_coding::Decoding;
+use crate::exchange::content_coding::answer::Decoding;
 use crate::exchange::outcome::Ending;
 use crate::routing::provider::Provider;
 use crate::shared::{InFlightGuard, Shared};

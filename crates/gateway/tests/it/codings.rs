@@ -1,4 +1,5 @@
-//! Answers that come compressed although nobody asked for it: the client gets them as they are, and the record what they say.
+//! Compressed bodies. Answers that come so although nobody asked for it: the client gets them as they are, and the record what they
+//! say. Requests: the provider gets what the gateway has read of them.
 
 use crate::support::World;
 use base64::Engine as _;
@@ -140,4 +141,78 @@ async fn an_answer_over_the_limit_is_read_plain_or_compressed() {
 fn large_event(text: &str) -> Vec<u8> {
     let (before, behind) = STREAM.split_once(r#""delta":{"stop_reason""#).unwrap();
     format!(r#"{before}"text":"{text}","delta":{{"stop_reason"{behind}"#).into_bytes()
+}
+
+const REQUEST: &str = r#"{"model":"claude-x","messages":[{"role":"user","content":"hello"}]}"#;
+/// The same in Brotli.
+const BROTLI_REQUEST: &str = "G0IAqCwO7IbPz/GGBpzNE/paZI9ta43htQ5LV98WaSGrkyJhZeCQE4FbLQkDg7qEatUQcODdluBYogItQowH5Ts=";
+
+#[tokio::test]
+async fn a_request_in_each_coding_is_read_and_goes_on_decoded() {
+    let (start, end) = REQUEST.as_bytes().split_at(20);
+    let gzip_twice = [gzip(start), gzip(end)].concat();
+    let zstd = |bytes: &[u8]| zstd::encode_all(bytes, 3).unwrap();
+    let zlib = {
+        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(REQUEST.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let raw = {
+        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(REQUEST.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    for (coding, body) in [
+        ("gzip", gzip(REQUEST.as_bytes())),
+        ("x-gzip", gzip_twice),
+        ("deflate", zlib),
+        ("deflate", raw),
+        ("br", BASE64_STANDARD.decode(BROTLI_REQUEST).unwrap()),
+        ("ZSTD", [zstd(start), zstd(end)].concat()),
+        (
+            "identity, zstd\r\ncontent-encoding: gzip",
+            gzip(&zstd(REQUEST.as_bytes())),
+        ),
+    ] {
+        let world = World::new().await;
+        let extra = format!("content-encoding: {coding}\r\n");
+        let mut client = world.send("POST /ai/anthropic/v1/messages", &extra, &body).await;
+        let mut exchange = world.provider.next().await;
+        assert_eq!(
+            (exchange.header("content-encoding"), &exchange.body[..]),
+            (None, REQUEST.as_bytes()),
+            "{coding}"
+        );
+        exchange.json("200 OK", "", "{}").await;
+        assert_eq!(client.answer().await.0.status, 200);
+        let record = world.control.one_record().await;
+        assert_eq!(
+            (record.model.as_str(), record.prompts[0].prompt.as_str()),
+            ("claude-x", "hello")
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_asked_for_in_addition_is_put_into_the_decoded_request() {
+    let world = World::new().await;
+    let body = gzip(br#"{"model":"m","stream":true}"#);
+    let mut client = world
+        .send(
+            "POST /ai/openai/v1/chat/completions",
+            "content-encoding: gzip\r\n",
+            &body,
+        )
+        .await;
+    let mut exchange = world.provider.next().await;
+    assert_eq!(
+        String::from_utf8_lossy(&exchange.body),
+        r#"{"stream_options":{"include_usage":true},"model":"m","stream":true}"#
+    );
+    exchange.stream().await;
+    exchange
+        .chunk(b"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3}}\n\ndata: [DONE]\n\n")
+        .await;
+    exchange.end().await;
+    assert_eq!(client.answer().await.1, b"data: [DONE]\n\n");
 }

@@ -99,7 +99,7 @@ lychgate_types::text_enum! {
         BodyTooLarge = "body_too_large",
         /// The request body did not arrive in time, or was cut off.
         BodyUnfinished = "body_unfinished",
-        /// The request body is compressed or not the JSON that this API takes.
+        /// The request body is compressed in a way that is not known or does not fit it, or is not the JSON that this API takes.
         BodyUnreadable = "body_unreadable",
         /// A fault of the gateway. Its log has more; please report it.
         Internal = "internal_error",

@@ -2,7 +2,7 @@
 //! gateway share it.
 
 use crate::counts::ProviderCounts;
-use crate::exchange::content_coding::Decoding;
+use crate::exchange::content_coding::answer::Decoding;
 use crate::exchange::outcome::{Ending, classify};
 use crate::shared::{InFlightGuard, Shared};
 use crate::spool::{Slot, Unfinished};

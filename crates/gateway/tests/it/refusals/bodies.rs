@@ -2,6 +2,9 @@
 
 use super::{is_anthropic, refused};
 use crate::support::World;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use std::io::Write as _;
 use std::time::Duration;
 
 #[tokio::test]
@@ -61,10 +64,6 @@ async fn a_body_that_is_not_json_is_refused_if_it_has_to_be_parsed() {
         let (_, text) = refused(&mut client, 400).await;
         assert!(is_anthropic(text.as_bytes()) && text.contains("JSON"), "{text}");
     }
-    let mut client = world
-        .send("POST /ai/openai/v1/responses", "content-encoding: zstd\r\n", b"(zstd)")
-        .await;
-    assert!(refused(&mut client, 415).await.1.contains("uncompressed"));
     // A path that is not recorded is relayed without parsing.
     let mut client = world
         .post("/ai/anthropic/v1/messages/count_tokens", b"{\"model\":")
@@ -87,4 +86,66 @@ async fn a_body_that_servers_read_differently_is_refused() {
         let (_, text) = refused(&mut client, 400).await;
         assert!(text.contains("send it once"), "{text}");
     }
+}
+
+#[tokio::test]
+async fn a_compressed_body_that_can_not_be_read_is_refused() {
+    let world = World::with_options(|options| options.body_limit = 2 << 20).await;
+    let gzip = |bytes: &[u8]| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let good = gzip(b"{}");
+    let small = zstd::encode_all(&b"{}"[..], 3).unwrap();
+    let frames = zstd::encode_all(&vec![b' '; 3 << 20][..], 3).unwrap();
+    let noise: Vec<u8> = (0_u32..3 << 18)
+        .flat_map(|at| at.wrapping_mul(2_654_435_761).to_le_bytes())
+        .collect();
+    for (coding, body, status, says) in [
+        ("compress", &good[..], 415, "zstd"),
+        ("gzip, gzip, gzip, gzip, gzip", &good, 415, "at most four"),
+        ("zstd", b"(zstd)", 400, "content-encoding"),
+        ("gzip", b"{}", 400, "content-encoding"),
+        ("br", b"{\"model\":\"m\"}", 400, "content-encoding"),
+        ("gzip", &good[..good.len() - 1], 400, "cut"),
+        ("zstd", &small[..small.len() - 1], 400, "cut"),
+        ("gzip", &gzip(b"{"), 400, "JSON"),
+        // Over the limit only once it is decoded, and over what so few bytes may become.
+        ("gzip", &gzip(&noise), 413, "limit of 2097152 bytes"),
+        ("zstd", &frames, 413, "hundred times"),
+        (
+            "gzip, zstd",
+            &zstd::encode_all(&gzip(&vec![b' '; 64 << 20])[..], 3).unwrap(),
+            413,
+            "hundred times",
+        ),
+        // What comes out is nothing, and what is in between without end.
+        (
+            "gzip, zstd",
+            &zstd::encode_all(&gzip(b"").repeat(1 << 20)[..], 3).unwrap(),
+            413,
+            "hundred times",
+        ),
+    ] {
+        let extra = format!("content-encoding: {coding}\r\n");
+        let mut client = world.send("POST /ai/anthropic/v1/messages", &extra, body).await;
+        let (_, text) = refused(&mut client, status).await;
+        assert!(is_anthropic(text.as_bytes()) && text.contains(says), "{coding}: {text}");
+    }
+    // What is not read goes on as it is.
+    let mut client = world
+        .send(
+            "POST /ai/anthropic/v1/messages/count_tokens",
+            "content-encoding: compress\r\n",
+            b"x",
+        )
+        .await;
+    let mut exchange = world.provider.next().await;
+    assert_eq!(
+        (exchange.header("content-encoding"), &exchange.body[..]),
+        (Some("compress"), &b"x"[..])
+    );
+    exchange.json("200 OK", "", "{}").await;
+    assert_eq!(client.answer().await.0.status, 200);
 }
