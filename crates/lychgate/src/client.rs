@@ -170,6 +170,14 @@ impl ApiClient {
 
     fn failed(&self, why: &hyper_util::client::legacy::Error) -> CallError {
         let reason = causes(why);
+        // What rustls says of an answer in clear text.
+        if reason.contains("InvalidContentType") {
+            let text = format!(
+                "{} does not speak TLS on this port: use http://, or the port of the TLS proxy in front of it",
+                self.base
+            );
+            return CallError::Unusable(text);
+        }
         if why.is_connect() {
             let text = format!(
                 "can't connect to {}: {reason}. Check the address, and that `lychgate server` is running there",

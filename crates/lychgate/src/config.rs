@@ -9,9 +9,11 @@ mod environment;
 mod file;
 mod secret;
 pub(crate) mod secret_file;
+mod unknown;
 
 pub(crate) use environment::{Environment, variable_name};
 pub(crate) use secret::{FileAccess, SecretFlags, owner_only, read_secret, shown_path};
+pub(crate) use unknown::UnknownVariable;
 
 use crate::failure::{Failure, Outcome};
 use file::Section;
@@ -90,6 +92,11 @@ impl Settings {
                 many.join("\n  ")
             ))),
         }
+    }
+
+    /// The environment's variables that look like settings and are none.
+    pub(crate) fn unknown_variables(&self, known: &BTreeMap<String, Vec<String>>) -> Vec<UnknownVariable> {
+        unknown::find(self.environment.names(), known)
     }
 
     /// A setting's text.

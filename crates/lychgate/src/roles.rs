@@ -12,7 +12,7 @@ pub(crate) mod server;
 mod spool;
 mod upstream;
 
-use crate::config::Settings;
+use crate::config::{Settings, UnknownVariable};
 use crate::failure::{Failure, Outcome};
 use args::CommonArgs;
 use std::time::Duration;
@@ -66,7 +66,11 @@ fn read_log(settings: &mut Settings, args: CommonArgs, quiet: bool) -> LogSettin
         .map(|given| given.text)
         .or_else(|| quiet.then(|| "warn".to_owned()));
     let format = settings.value("log-format", args.log_format).unwrap_or_default();
-    LogSettings { level, format }
+    LogSettings {
+        level,
+        format,
+        unknown_variables: settings.unknown_variables(&args::configuration_keys()),
+    }
 }
 
 /// What to log.
@@ -74,11 +78,16 @@ fn read_log(settings: &mut Settings, args: CommonArgs, quiet: bool) -> LogSettin
 struct LogSettings {
     level: Option<String>,
     format: lychgate_telemetry::Format,
+    unknown_variables: Vec<UnknownVariable>,
 }
 
 impl LogSettings {
     /// Starts logging to standard error.
     fn start(&self) -> Outcome {
-        lychgate_telemetry::start(self.level.as_deref(), self.format).map_err(|why| Failure::Usage(chain(&why)))
+        lychgate_telemetry::start(self.level.as_deref(), self.format).map_err(|why| Failure::Usage(chain(&why)))?;
+        for unknown in &self.unknown_variables {
+            tracing::warn!("{unknown}");
+        }
+        Ok(())
     }
 }

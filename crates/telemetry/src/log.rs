@@ -78,16 +78,27 @@ where
         .map(str::trim)
         .filter(|text| !text.is_empty())
         .unwrap_or(DEFAULT);
-    let filter = EnvFilter::builder()
-        .with_default_directive(LevelFilter::INFO.into())
-        .parse(directives)
-        .map_err(|error| LogError::Directives(error.to_string()))?;
+    let filter = read_directives(directives)?;
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     let lines = match format {
         Format::Text => lines.with_ansi(colours).boxed(),
         Format::Json => lines.json().flatten_event(true).boxed(),
     };
     Ok(tracing_subscriber::registry().with(lines.with_filter(filter).with_filter(filter_fn(may_speak))))
+}
+
+/// A word alone is a level. `EnvFilter` would take any other for the name of a crate, and log nothing else.
+fn read_directives(directives: &str) -> Result<EnvFilter, LogError> {
+    for word in directives.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+        if !word.contains(['=', '[']) && !word.starts_with(OURS) && word.parse::<LevelFilter>().is_err() {
+            let why = format!("`{word}` is not a level: use off, error, warn, info, debug or trace");
+            return Err(LogError::Directives(why));
+        }
+    }
+    EnvFilter::builder()
+        .with_default_directive(LevelFilter::INFO.into())
+        .parse(directives)
+        .map_err(|error| LogError::Directives(error.to_string()))
 }
 
 fn may_speak(metadata: &Metadata<'_>) -> bool {
@@ -155,6 +166,20 @@ mod tests {
             error.to_string().contains("LYCHGATE_LOG") && error.to_string().contains("info"),
             "{error}"
         );
+        for bad in ["blah", "info,blah", "inof,lychgate_gateway=debug"] {
+            let error = read_directives(bad).unwrap_err().to_string();
+            assert!(error.contains("is not a level"), "{bad}: {error}");
+        }
+        for good in [
+            "warn",
+            "OFF",
+            "info,sqlx=warn",
+            "lychgate_gateway",
+            "lychgate_link=debug,error",
+            "info,",
+        ] {
+            assert!(read_directives(good).is_ok(), "{good}");
+        }
         assert!("yaml".parse::<Format>().is_err());
         assert_eq!("json".parse::<Format>().unwrap(), Format::Json);
     }

@@ -87,6 +87,9 @@ fn proxy_message(error: &(dyn Error + Send + Sync + 'static)) -> &'static str {
 
 fn tls_message(error: &io::Error) -> String {
     match tls_error(error) {
+        Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) => {
+            "it does not speak TLS on this port; if that is intended, its base URL begins with http://".to_owned()
+        }
         Some(tls) => format!("the TLS handshake failed: {tls}"),
         None => "the TLS handshake failed".to_owned(),
     }

@@ -78,7 +78,14 @@ fn innermost_cause(status: &Status) -> String {
     while let Some(next) = innermost.and_then(std::error::Error::source) {
         innermost = Some(next);
     }
-    innermost.map_or_else(|| status.message().to_owned(), ToString::to_string)
+    let words = innermost.map_or_else(|| status.message().to_owned(), ToString::to_string);
+    // What rustls says of an answer in clear text.
+    match words.contains("InvalidContentType") {
+        true => {
+            "it does not speak TLS on this port: use http://, or the port of the TLS proxy in front of it".to_owned()
+        }
+        false => words,
+    }
 }
 
 fn put(metadata: &mut MetadataMap, key: &'static str, value: &str) {

@@ -15,6 +15,11 @@ impl Environment {
             .collect()
     }
 
+    /// The names of all variables.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// A variable's text; an error (without the text) if it is not UTF-8.
     pub(crate) fn get(&self, name: &str) -> Result<Option<&str>, String> {
         match self.0.get(name) {

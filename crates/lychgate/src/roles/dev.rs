@@ -10,7 +10,7 @@ mod setup;
 
 use super::args::{DevArgs, configuration_keys};
 use super::gateway::{GatewaySettings, Replica};
-use super::net::{Listen, bind, host_name, reachable};
+use super::net::{Listen, bind, host_name, reachable, warn_of_clear_text};
 use super::upstream::UpstreamSettings;
 use super::{LogSettings, VERSION, data_dir, master_key, read_log, server};
 use crate::client::{ApiClient, server_url};
@@ -56,6 +56,8 @@ pub(crate) async fn run(args: DevArgs, environment: &Environment) -> Outcome {
     // Before anything is changed: a taken port is the likeliest failure.
     let listener = bind("--gateway-listen", settings.gateway_listen)?;
     drop(bind("--listen", settings.listen)?);
+    warn_of_clear_text(settings.listen);
+    warn_of_clear_text(settings.gateway_listen);
     data_dir::make(&data_dir)?;
     let _held = data_dir::hold(&data_dir)?;
     let master_key = master_key::load_or_make(&data_dir, &ambient)?;

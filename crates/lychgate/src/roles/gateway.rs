@@ -8,7 +8,7 @@ pub(crate) use settings::GatewaySettings;
 pub(super) use settings::parse_key;
 
 use super::args::GatewayArgs;
-use super::net::bind;
+use super::net::{bind, warn_of_clear_text};
 use super::{DRAIN_TIMEOUT, metrics};
 use crate::config::Environment;
 use crate::failure::Outcome;
@@ -22,6 +22,7 @@ pub(crate) async fn run(args: GatewayArgs, environment: &Environment) -> Outcome
     role.log.start()?;
     let signals = Signals::listen()?;
     let listener = bind("--listen", settings.listen)?;
+    warn_of_clear_text(settings.listen);
     let metrics = metrics::Bound::bind(role.metrics)?;
     let drain_timeout = settings.drain_timeout.unwrap_or(DRAIN_TIMEOUT);
     let replica = Replica::start(settings, listener, Ambient::system())?;

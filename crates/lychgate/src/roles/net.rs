@@ -40,6 +40,16 @@ pub(crate) fn bind(flag: &str, listen: Listen) -> Outcome<TcpListener> {
     lychgate_gateway::listen(listen.0).map_err(|why| cant_listen(flag, listen.0, &why))
 }
 
+/// Warns where other machines can connect: tokens and content would travel unencrypted.
+pub(crate) fn warn_of_clear_text(listen: Listen) {
+    if !listen.0.ip().is_loopback() {
+        tracing::warn!(
+            listen = %listen.0,
+            "other machines can connect without encryption; put a TLS proxy in front, and let only the proxy reach this port"
+        );
+    }
+}
+
 /// Says why an address can't be listened on, and which flag to change.
 pub(crate) fn cant_listen(flag: &str, address: SocketAddr, why: &std::io::Error) -> Failure {
     let reason = match why.kind() {

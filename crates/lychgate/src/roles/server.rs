@@ -1,7 +1,7 @@
 //! `lychgate server`: a control plane with its embedded gateway; and `lychgate migrate`, which uses the same database.
 
 use super::args::{DatabaseArgs, MigrateArgs, ServerArgs, configuration_keys};
-use super::net::{Listen, bind, cant_listen, host_name};
+use super::net::{Listen, bind, cant_listen, host_name, warn_of_clear_text};
 use super::upstream::UpstreamSettings;
 use super::{DRAIN_TIMEOUT, LogSettings, VERSION, chain, data_dir, master_key, metrics, read_log, spool};
 use crate::config::duration::Span;
@@ -49,6 +49,7 @@ pub(crate) async fn run(args: ServerArgs, environment: &Environment) -> Outcome 
     let ambient = Ambient::system();
     // Before anything is changed: a taken port is the likeliest failure.
     drop(bind("--listen", settings.listen)?);
+    warn_of_clear_text(settings.listen);
     let metrics = metrics::Bound::bind(settings.metrics)?;
     data_dir::make(&settings.database.data_dir)?;
     let _held = match settings.database.url {

@@ -40,6 +40,44 @@ fn check(finished: &Finished, code: i32, parts: &[&str], secrets: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_would_be_ignored_or_exposed_in_silence_is_told() {
+    let home = TempDir::new().unwrap();
+    let finished = run(
+        home.path(),
+        &["server", "--listen", "127.0.0.1:0", "--log", "blah"],
+        &[],
+    )
+    .await;
+    check(&finished, 2, &["LYCHGATE_LOG", "`blah` is not a level"], &[]);
+
+    let mut server = command(Path::new(PROGRAM), home.path());
+    server.args(["server", "--listen", "0.0.0.0:0", "--log-format", "json"]);
+    server.envs([("LYCHGATE_LISTN", "canary"), ("LYCHGATE_PORT_80_TCP_ADDR", "10.0.0.1")]);
+    let server = Process::start(&mut server);
+    let address = server.line("listening on http://").await;
+    eventually("warnings", async || {
+        let log = server.stderr();
+        (log.contains("did you mean LYCHGATE_LISTEN?") && log.contains("without encryption")).then_some(())
+    })
+    .await;
+    let log = server.stderr();
+    assert!(!log.contains("canary") && !log.contains("PORT_80"), "{log}");
+
+    // TLS where there is none: the client and the replica say so.
+    let port = address.rsplit_once(':').unwrap().1;
+    let token = home.path().join("lychgate-data/owner-token");
+    let url = format!("https://127.0.0.1:{port}");
+    let whoami = ["whoami", "--url", &url, "--token-file", token.to_str().unwrap()];
+    check(
+        &run(home.path(), &whoami, &[]).await,
+        1,
+        &["does not speak TLS on this port"],
+        &[],
+    );
+    assert_eq!(server.terminate().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_configuration_errors_are_reported_together() {
     let home = TempDir::new().unwrap();
     let file = home.path().join("lychgate.toml");
