@@ -5,6 +5,7 @@
 
 pub(crate) mod breaker;
 pub(crate) mod decision;
+pub(crate) mod failure_log;
 pub(crate) mod key_pool;
 pub(crate) mod retry;
 pub(crate) mod retry_budget;

@@ -43,6 +43,7 @@ both_engines! {
             "breaker": {
               "failures": 10,
               "half_open_requests": 1,
+              "failure_status": 500,
               "open_seconds": 15,
               "window_seconds": 30
             },

@@ -55,13 +55,14 @@ pub(crate) fn answer(
         Some(_) => AnswerBody::Changed,
     };
     to_client(&mut head.headers, length);
+    let idle = Idle::new(millis(provider.config.policy.timeouts.idle_ms)).until(end);
     let tee = Tee {
         recorder,
         filter,
         kind,
+        provider,
         breaker,
     };
-    let idle = Idle::new(millis(provider.config.policy.timeouts.idle_ms)).until(end);
     let body = RelayBody::new(Joined::new(body), tee, idle);
     Answered::Relayed(Response::from_parts(head, body), family)
 }

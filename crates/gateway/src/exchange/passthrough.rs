@@ -89,7 +89,10 @@ async fn relay(
     let (mut head, body) = response.into_parts();
     if let Some(key) = key {
         let end = AttemptEnd::answered(head.status, &head.headers, &shared.ambient);
-        if let Some(term) = end.consequences(Some(provider.key_cooldown())).cooldown {
+        let policy = &provider.config.policy.breaker;
+        let consequences = end.consequences(Some(provider.key_cooldown()), policy.failure_status);
+        provider.log(end, &consequences, false);
+        if let Some(term) = consequences.cooldown {
             provider.cool_down(key, head.status.as_u16(), term);
         }
     }

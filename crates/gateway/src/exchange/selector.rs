@@ -269,8 +269,10 @@ impl AttemptPlan {
     /// Applies what the attempt's end means to the breaker and the key, and says what to do next.
     pub(crate) fn settle(&mut self, end: AttemptEnd, breakers: &Breakers) -> RetryDecision {
         let key_cooldown = self.key.map(|_| self.provider.key_cooldown());
-        let consequences = end.consequences(key_cooldown);
-        self.permit.report(consequences.breaker, breakers);
+        let policy = &self.provider.config.policy.breaker;
+        let consequences = end.consequences(key_cooldown, policy.failure_status);
+        let changed = self.permit.report(consequences.breaker, breakers);
+        self.provider.log(end, &consequences, changed);
         let status = match end {
             AttemptEnd::Answered { status, .. } | AttemptEnd::OutOfCredit { status } => Some(status),
             _ => None,

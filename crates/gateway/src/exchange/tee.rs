@@ -9,17 +9,20 @@ use crate::exchange::peeked::Peeked;
 use crate::exchange::recorder::Recorder;
 use crate::resilience::breaker::BreakerTarget;
 use crate::resilience::decision::{AttemptEnd, BreakerReport};
+use crate::routing::provider::Provider;
 use crate::upstream::Answer;
 use bytes::{Bytes, BytesMut};
 use lychgate_stream::{Failure, Joined, Last, LastWords, Watch};
 use lychgate_wire::UsageChunkFilter;
 use lychgate_wire::error::{body, stream_event};
+use std::sync::Arc;
 
 pub(crate) struct Tee {
     pub(crate) recorder: Recorder,
     /// Takes out the usage chunk that only the gateway asked for.
     pub(crate) filter: Option<UsageChunkFilter>,
     pub(crate) kind: BodyKind,
+    pub(crate) provider: Arc<Provider>,
     /// Where it counts if the body ends badly.
     pub(crate) breaker: BreakerTarget,
 }
@@ -104,11 +107,10 @@ impl Tee {
 
     /// Reports to the breaker how the body ended.
     fn report(&self, end: AttemptEnd) {
-        if let Some(shared) = self.recorder.shared()
-            && end.consequences(None).breaker == BreakerReport::Failure
-        {
-            shared.breakers.failed(self.breaker);
-        }
+        let Some(shared) = self.recorder.shared() else { return };
+        let consequences = end.consequences(None, self.breaker.policy.failure_status);
+        let opened = consequences.breaker == BreakerReport::Failure && shared.breakers.failed(self.breaker);
+        self.provider.log(end, &consequences, opened);
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) enum Credential<'a> {
 /// The breaker that an attempt's failures count against.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BreakerTarget {
-    /// For the log, since the id is a hash.
+    /// For the metrics, since the id is a hash.
     pub(crate) provider: ProviderId,
     pub(crate) id: BreakerId,
     pub(crate) policy: BreakerPolicy,
@@ -99,7 +99,6 @@ pub(crate) struct BreakerPermit {
 #[derive(Debug)]
 struct ProbePermit {
     breakers: Arc<Breakers>,
-    provider: ProviderId,
     id: BreakerId,
     since: Instant,
 }
@@ -151,7 +150,6 @@ impl Breakers {
         entry.stale = now + rest(&target.policy);
         let probe = ProbePermit {
             breakers: Arc::clone(self),
-            provider: target.provider,
             id: target.id,
             since,
         };
@@ -161,14 +159,15 @@ impl Breakers {
         })
     }
 
-    /// Counts a failure. Once the breaker is open, requests that were in flight before count no longer.
-    pub(crate) fn failed(&self, target: BreakerTarget) {
-        self.fail(target, None);
+    /// Counts a failure; returns whether it opened the breaker. Once that is open, requests that were in flight before count no
+    /// longer.
+    pub(crate) fn failed(&self, target: BreakerTarget) -> bool {
+        self.fail(target, None)
     }
 
-    fn fail(&self, target: BreakerTarget, probe: Option<Instant>) {
+    fn fail(&self, target: BreakerTarget, probe: Option<Instant>) -> bool {
         if target.policy.failures == 0 {
-            return;
+            return false;
         }
         let now = Instant::now();
         let shard = self.shard(target.id);
@@ -190,11 +189,6 @@ impl Breakers {
         if opens {
             let until = now + seconds(target.policy.open_seconds);
             entry.state = State::Open { until };
-            tracing::warn!(
-                provider = %target.provider,
-                seconds = target.policy.open_seconds,
-                "too many failures: the circuit breaker of this provider is open for one model and credential"
-            );
         }
         match &entry.state {
             State::Closed(_) => entry.stale = now + window,
@@ -202,21 +196,22 @@ impl Breakers {
             _ => {}
         }
         shard.count.store(table.len(), Ordering::Release);
+        opens
     }
 
-    /// A probe succeeded.
-    fn close(&self, probe: &ProbePermit) {
+    /// A probe succeeded; returns whether that closed the breaker.
+    fn close(&self, probe: &ProbePermit) -> bool {
         let shard = self.shard(probe.id);
         let mut table = shard.lock();
         // It may have opened again meanwhile, through another probe.
-        if table
+        let closes = table
             .get_mut(&probe.id)
-            .is_some_and(|entry| entry.probing(probe).is_some())
-        {
+            .is_some_and(|entry| entry.probing(probe).is_some());
+        if closes {
             table.remove(&probe.id);
-            tracing::info!(provider = %probe.provider, "this provider answers again: its circuit breaker is closed");
         }
         shard.count.store(table.len(), Ordering::Release);
+        closes
     }
 
     /// The breakers that are not closed: their providers, and their states.
@@ -271,18 +266,15 @@ impl BreakerPermit {
         self.target
     }
 
-    pub(crate) fn report(&mut self, report: BreakerReport, breakers: &Breakers) {
+    /// Returns whether that opened or closed the breaker.
+    pub(crate) fn report(&mut self, report: BreakerReport, breakers: &Breakers) -> bool {
         match report {
-            BreakerReport::Success => {
-                if let Some(probe) = self.probe.take() {
-                    breakers.close(&probe);
-                }
-            }
+            BreakerReport::Success => self.probe.take().is_some_and(|probe| breakers.close(&probe)),
             BreakerReport::Failure => {
                 let probe = self.probe.take();
-                breakers.fail(self.target, probe.as_ref().map(|probe| probe.since));
+                breakers.fail(self.target, probe.as_ref().map(|probe| probe.since))
             }
-            BreakerReport::Nothing => {}
+            BreakerReport::Nothing => false,
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::error::SHOULD_RETRY;
 use crate::resilience::retry::asked_wait;
 use http::{HeaderMap, StatusCode};
 use lychgate_types::Ambient;
+use std::fmt;
 use std::time::Duration;
 
 /// How an attempt ended.
@@ -104,8 +105,8 @@ impl AttemptEnd {
     }
 
     /// The table. `key_cooldown` is the configured cooldown of the provider's key that was sent; `None` where it was the user's
-    /// own, which is the user's own affair.
-    pub(crate) fn consequences(self, key_cooldown: Option<Duration>) -> Consequences {
+    /// own, which is the user's own affair. Statuses from `failure_status` count towards opening the breaker.
+    pub(crate) fn consequences(self, key_cooldown: Option<Duration>, failure_status: u32) -> Consequences {
         use AttemptEnd as End;
         use BreakerReport::{Failure, Nothing, Success};
         use RetryDecision::{Failover, Forward, RateLimited, Retry, RotateKey};
@@ -119,7 +120,7 @@ impl AttemptEnd {
                     RateLimited(asked.wait),
                 ),
                 408 | 409 => (Success, None, Retry(asked.wait)),
-                503 | 504 | 529 => (Failure, None, Retry(asked.wait)),
+                500..=599 if u32::from(status) >= failure_status => (Failure, None, Retry(asked.wait)),
                 500..=599 => (Success, None, Retry(asked.wait)),
                 _ => (Success, None, Forward),
             },
@@ -146,11 +147,33 @@ impl AttemptEnd {
         }
     }
 
+    /// Whether it is the provider's failure, be it one that counts towards opening the breaker or not.
+    pub(crate) fn is_failure(self, consequences: &Consequences) -> bool {
+        consequences.breaker == BreakerReport::Failure || matches!(self, Self::Answered { status: 500..=599, .. })
+    }
+
     fn asked(self) -> Asked {
         match self {
             Self::Answered { asked, .. } => asked,
             _ => Asked::default(),
         }
+    }
+}
+
+impl fmt::Display for AttemptEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Answered { status, .. } => return write!(f, "it answered {status}"),
+            Self::OutOfCredit { status } => return write!(f, "it answered {status}: no credit left"),
+            Self::NoHttp => "its answer is not HTTP",
+            Self::ConnectionFailed => "the connection failed",
+            Self::AddressForbidden => "its address is private",
+            Self::HeadTimedOut => "its headers came too late",
+            Self::BodyMissing => "its body is missing",
+            Self::BodyCut => "its body was cut",
+            Self::BodyStalled => "its body stalled",
+            Self::BodyTooLong => "its body took too long",
+        })
     }
 }
 

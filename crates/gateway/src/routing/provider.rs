@@ -3,6 +3,8 @@
 use crate::auth::credentials::Outgoing;
 use crate::counts::ProviderCounts;
 use crate::error::Refusal;
+use crate::resilience::decision::{AttemptEnd, BreakerReport, Consequences};
+use crate::resilience::failure_log::FailureLog;
 use crate::resilience::key_pool::{Cooldowns, Key, Pool};
 use crate::resilience::retry_budget::Budget;
 use crate::upstream::private_address::{PrivateAddress, is_private, literal};
@@ -30,6 +32,7 @@ pub(crate) struct State {
     pub(crate) budget: Arc<Budget>,
     cooldowns: Arc<Cooldowns>,
     pub(crate) counts: Arc<ProviderCounts>,
+    failures: Arc<FailureLog>,
 }
 
 /// A base URL taken apart.
@@ -88,6 +91,20 @@ impl Provider {
             tracing::warn!(%provider, %key, status, ?term, "a provider key was refused or limited and cools down");
         }
         self.pool.cool_down(key, term);
+    }
+
+    /// Tells the log how an attempt ended, where that is a failure, and whether it opened or closed a breaker.
+    pub(crate) fn log(&self, end: AttemptEnd, consequences: &Consequences, breaker_changed: bool) {
+        let provider = &self.config.name;
+        if end.is_failure(consequences) {
+            self.state.failures.count(provider, end);
+        }
+        if breaker_changed && consequences.breaker == BreakerReport::Failure {
+            let seconds = self.config.policy.breaker.open_seconds;
+            tracing::warn!(%provider, seconds, "too many failures: the circuit breaker of this provider is open for one model and credential");
+        } else if breaker_changed {
+            tracing::info!(%provider, "this provider answers again: its circuit breaker is closed");
+        }
     }
 
     /// How long keys cool down where the provider does not say.

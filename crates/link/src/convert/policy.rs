@@ -19,6 +19,7 @@ impl From<ProviderPolicy> for wire::Policy {
             breaker_window_seconds: Some(policy.breaker.window_seconds),
             breaker_open_seconds: Some(policy.breaker.open_seconds),
             breaker_half_open_requests: Some(policy.breaker.half_open_requests),
+            breaker_failure_status: Some(policy.breaker.failure_status),
             key_cooldown_seconds: Some(policy.key_cooldown_seconds),
             http2: Some(policy.http2),
         }
@@ -45,6 +46,7 @@ pub(super) fn read_policy(provider: &str, policy: &wire::Policy) -> ProviderPoli
             window_seconds: policy.breaker_window_seconds,
             open_seconds: policy.breaker_open_seconds,
             half_open_requests: policy.breaker_half_open_requests,
+            failure_status: policy.breaker_failure_status,
         },
         key_cooldown_seconds: policy.key_cooldown_seconds,
         http2: policy.http2,
@@ -78,6 +80,7 @@ mod tests {
         ("breaker.half_open_requests", |policy| {
             &mut policy.breaker_half_open_requests
         }),
+        ("breaker.failure_status", |policy| &mut policy.breaker_failure_status),
         ("key_cooldown_seconds", |policy| &mut policy.key_cooldown_seconds),
     ];
 

@@ -140,6 +140,8 @@ pub struct Policy {
     pub key_cooldown_seconds: ::core::option::Option<u32>,
     #[prost(bool, optional, tag = "14")]
     pub http2: ::core::option::Option<bool>,
+    #[prost(uint32, optional, tag = "15")]
+    pub breaker_failure_status: ::core::option::Option<u32>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Route {

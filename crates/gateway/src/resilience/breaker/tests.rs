@@ -11,6 +11,7 @@ const POLICY: BreakerPolicy = BreakerPolicy {
     window_seconds: 16,
     open_seconds: 5,
     half_open_requests: 2,
+    failure_status: 500,
 };
 
 fn target(breakers: &Breakers, model: &str) -> BreakerTarget {
@@ -25,7 +26,9 @@ fn target(breakers: &Breakers, model: &str) -> BreakerTarget {
 fn opened() -> (Arc<Breakers>, BreakerTarget) {
     let breakers = Arc::new(Breakers::default());
     let target = target(&breakers, "m");
-    (0..3).for_each(|_| breakers.failed(target));
+    (0..3).for_each(|_| {
+        breakers.failed(target);
+    });
     (breakers, target)
 }
 
@@ -43,7 +46,9 @@ async fn failures_open_it_and_an_answer_closes_it() {
         .unwrap()
         .report(BreakerReport::Success, &breakers);
     assert_eq!(breakers.len(), 0);
-    (0..2).for_each(|_| breakers.failed(target));
+    (0..2).for_each(|_| {
+        breakers.failed(target);
+    });
     assert_eq!(breakers.not_closed(), []);
     assert!(breakers.admit(target).is_ok(), "the old failures are forgotten");
 }
@@ -146,7 +151,9 @@ async fn the_policy_of_the_moment_counts() {
     let (breakers, mut target) = opened();
     target.policy.failures = 0;
     assert!(breakers.admit(target).is_ok(), "switched off");
-    (0..9).for_each(|_| breakers.failed(target));
+    (0..9).for_each(|_| {
+        breakers.failed(target);
+    });
     target.policy = BreakerPolicy {
         failures: 2,
         window_seconds: 3600,

@@ -31,13 +31,13 @@ fn every_row_of_the_table() {
         (answered(413, &[]), Success, None, Forward),
         (answered(422, &[]), Success, None, Forward),
         (answered(429, &[]), Success, cools, RateLimited(None)),
-        (answered(500, &[]), Success, None, Retry(None)),
-        (answered(501, &[]), Success, None, Retry(None)),
-        (answered(502, &[]), Success, None, Retry(None)),
+        (answered(500, &[]), Failure, None, Retry(None)),
+        (answered(501, &[]), Failure, None, Retry(None)),
+        (answered(502, &[]), Failure, None, Retry(None)),
         (answered(503, &[]), Failure, None, Retry(None)),
         (answered(504, &[]), Failure, None, Retry(None)),
         (answered(529, &[]), Failure, None, Retry(None)),
-        (answered(599, &[]), Success, None, Retry(None)),
+        (answered(599, &[]), Failure, None, Retry(None)),
         (answered(600, &[]), Success, None, Forward),
         (End::OutOfCredit { status: 400 }, Success, cools, RotateKey),
         (End::NoHttp, Failure, None, Failover),
@@ -54,27 +54,30 @@ fn every_row_of_the_table() {
             cooldown,
             decision,
         };
-        assert_eq!(end.consequences(Some(CONFIGURED)), wanted, "{end:?}");
+        assert_eq!(end.consequences(Some(CONFIGURED), 500), wanted, "{end:?}");
+    }
+}
+
+#[test]
+fn the_policy_says_which_statuses_count() {
+    for (failure_status, counting) in [(500, vec![500, 502, 503, 529]), (503, vec![503, 529]), (600, vec![])] {
+        let counts = |status: &u16| answered(*status, &[]).consequences(None, failure_status).breaker == Failure;
+        let found: Vec<u16> = [200, 429, 500, 502, 503, 529].into_iter().filter(counts).collect();
+        assert_eq!(found, counting);
     }
 }
 
 #[test]
 fn a_users_own_key_neither_cools_down_nor_rotates() {
-    for (status, decision) in [
-        (401, Forward),
-        (402, Forward),
-        (403, Forward),
-        (429, RateLimited(None)),
-        (500, Retry(None)),
-    ] {
+    for (status, decision) in [(401, Forward), (402, Forward), (403, Forward), (429, RateLimited(None))] {
         let wanted = Consequences {
             breaker: Success,
             cooldown: None,
             decision,
         };
-        assert_eq!(answered(status, &[]).consequences(None), wanted, "{status}");
+        assert_eq!(answered(status, &[]).consequences(None, 500), wanted, "{status}");
     }
-    let out_of_credit = AttemptEnd::OutOfCredit { status: 429 }.consequences(None);
+    let out_of_credit = AttemptEnd::OutOfCredit { status: 429 }.consequences(None, 500);
     assert_eq!((out_of_credit.cooldown, out_of_credit.decision), (None, Forward));
 }
 
@@ -97,9 +100,9 @@ fn a_provider_may_say_itself_whether_to_retry() {
         (503, "perhaps", false, Retry(None)),
     ] {
         let key_cooldown = (!own_key).then_some(CONFIGURED);
-        let said_so = answered(status, &[("x-should-retry", said)]).consequences(key_cooldown);
+        let said_so = answered(status, &[("x-should-retry", said)]).consequences(key_cooldown, 500);
         assert_eq!(said_so.decision, decision, "{status} {said}");
-        let silent = answered(status, &[]).consequences(key_cooldown);
+        let silent = answered(status, &[]).consequences(key_cooldown, 500);
         assert_eq!(
             (said_so.breaker, said_so.cooldown),
             (silent.breaker, silent.cooldown),
@@ -117,11 +120,11 @@ fn a_wait_that_the_provider_asks_for_is_kept_to() {
         (429, asked, RateLimited(asked)),
         (503, None, Retry(asked)),
     ] {
-        let found = answered(status, &[("retry-after", "7")]).consequences(Some(CONFIGURED));
+        let found = answered(status, &[("retry-after", "7")]).consequences(Some(CONFIGURED), 500);
         assert_eq!((found.cooldown, found.decision), (cooldown, decision), "{status}");
     }
-    let limited = answered(429, &[("retry-after", "7")]).consequences(None);
+    let limited = answered(429, &[("retry-after", "7")]).consequences(None, 500);
     assert_eq!((limited.cooldown, limited.decision), (None, RateLimited(asked)));
     let asked_for_more = answered(400, &[("retry-after", "7"), ("x-should-retry", "true")]);
-    assert_eq!(asked_for_more.consequences(None).decision, Retry(asked));
+    assert_eq!(asked_for_more.consequences(None, 500).decision, Retry(asked));
 }
