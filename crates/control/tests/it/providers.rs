@@ -41,9 +41,9 @@ both_engines! {
           "name": "anthropic",
           "policy": {
             "breaker": {
+              "failure_status": 500,
               "failures": 10,
               "half_open_requests": 1,
-              "failure_status": 500,
               "open_seconds": 15,
               "window_seconds": 30
             },
