@@ -6,6 +6,7 @@ pub(crate) mod interceptions;
 pub(crate) mod keys;
 pub(crate) mod login;
 pub(crate) mod providers;
+mod range;
 pub(crate) mod replicas;
 pub(crate) mod routes;
 pub(crate) mod tokens;

@@ -7,6 +7,7 @@ pub(crate) mod byte_size;
 pub(crate) mod duration;
 mod environment;
 mod file;
+pub(crate) mod moment;
 mod secret;
 pub(crate) mod secret_file;
 mod unknown;

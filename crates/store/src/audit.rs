@@ -2,11 +2,15 @@
 
 use crate::connect::Store;
 use crate::denials::Rest;
-use crate::error::StoreError;
+use crate::engine::Held;
+use crate::error::{StoreError, Unmatched};
+use crate::name_or_id::NameOrId;
 use crate::page::{Cursor, Listing, Page};
-use crate::rows::audit::{AuditEntry, AuditFilter, AuditInsert};
-use crate::sql::audit as sql;
+use crate::rows::audit::{ActorKind, AuditEntry, AuditFilter, AuditInsert};
+use crate::sql::audit::{self as sql, Actor};
+use crate::sql::{ai_gateway_keys, users};
 use lychgate_authz::{Action, Caller, Resource, Target, authorise, authorise_list};
+use lychgate_types::UserId;
 
 impl Store {
     /// Writes an entry about something that is not a change of data, such as a replica's attach.
@@ -49,7 +53,7 @@ impl Store {
         tx.commit().await
     }
 
-    /// Entries, newest first.
+    /// Entries, newest first. A filter that names what nothing has is an error ([`StoreError::Unmatched`]).
     pub async fn audit_list(
         &self,
         caller: &Caller,
@@ -58,10 +62,50 @@ impl Store {
     ) -> Result<Listing<AuditEntry>, StoreError> {
         authorise_list(&caller.principal, Resource::AuditEntry)?;
         let mut held = self.engine.read().await?;
-        let items = sql::list(held.conn(), filter, page).await?;
+        let actor = match &filter.actor {
+            Some(named) => Some(actor(&mut held, named).await?),
+            None => None,
+        };
+        let items = sql::list(held.conn(), filter, actor, page).await?;
+        if let (true, None, Some(action)) = (items.is_empty(), page.after, &filter.action)
+            && !sql::has_action(held.conn(), action).await?
+        {
+            return Err(NO_ACTION.into());
+        }
         Ok(Listing::cut(items, page, |entry| Cursor {
             at: entry.created_at,
             id: entry.id.as_uuid(),
         }))
+    }
+}
+
+const NO_ACTION: Unmatched = Unmatched {
+    filter: "action",
+    why: "no entry is about such an action",
+};
+const NOBODY: Unmatched = Unmatched {
+    filter: "actor",
+    why: "no such user or gateway key, and none that ever acted",
+};
+
+/// Whom a filter names: the user who has the name now, else the gateway key, else who acted under it last.
+async fn actor(held: &mut Held, named: &str) -> Result<Actor, StoreError> {
+    let named = named.to_ascii_lowercase();
+    if named == ActorKind::ControlPlane.as_str() {
+        return Ok(Actor::ControlPlane);
+    }
+    if let Some(user) = users::id_of_name(held.conn(), &named).await? {
+        return Ok(Actor::Id(user.as_uuid()));
+    }
+    if let Some(key) = ai_gateway_keys::id_of_name(held.conn(), &named).await? {
+        return Ok(Actor::Id(key.as_uuid()));
+    }
+    if let Some(id) = sql::actor(held, &named).await? {
+        return Ok(Actor::Id(id));
+    }
+    // Those who have not acted yet.
+    match users::id_of(held, &NameOrId::<UserId>::from(&named)).await? {
+        Some(user) => Ok(Actor::Id(user.as_uuid())),
+        None => Err(NOBODY.into()),
     }
 }

@@ -3,6 +3,7 @@
 //! Everything above speaks in static SQL texts, [`Value`]s and [`Row`]s and does not know which engine it talks to. Not here:
 //! any SQL about the product's tables (`sql/`).
 
+mod assembled;
 mod bulk;
 mod columns;
 mod failure;
@@ -12,6 +13,7 @@ mod reach;
 mod row;
 mod value;
 
+pub(crate) use assembled::Assembled;
 pub(crate) use bulk::Bulk;
 pub(crate) use failure::{foreign, is_about_values};
 pub(crate) use listen::Listener;
@@ -22,7 +24,7 @@ pub(crate) use value::{Args, Moment, Value, args, clean, cut};
 use crate::error::StoreError;
 use reach::Reach;
 use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sqlx::{PgConnection, PgPool, Postgres, SqlSafeStr, Sqlite, SqliteConnection, SqlitePool, Transaction};
 use tokio::sync::watch;
 
 /// An open database.
@@ -241,7 +243,7 @@ pub(crate) enum Conn<'c> {
 
 impl Conn<'_> {
     /// Runs a statement and gives its rows.
-    pub(crate) async fn all(self, text: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
+    pub(crate) async fn all(self, text: impl SqlSafeStr, args: Args) -> Result<Vec<Row>, StoreError> {
         match self {
             Conn::Pg(conn, reach) => {
                 let query = args

@@ -12,6 +12,9 @@ pub enum StoreError {
     /// The thing is not there, or the caller may not know of it.
     #[error("no such thing")]
     NotFound,
+    /// What a listing's filters name is not there, or the caller may not see it.
+    #[error("a filter names what is not there")]
+    Unmatched(Vec<Unmatched>),
     /// A named constraint of the schema refused the row.
     #[error("the constraint {} refused it", .0.name)]
     Conflict(Constraint),
@@ -40,6 +43,21 @@ pub enum StoreError {
 impl From<Denial> for StoreError {
     fn from(denial: Denial) -> Self {
         Self::Denied(denial)
+    }
+}
+
+/// A filter that names what is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unmatched {
+    /// The filter, as the API calls it.
+    pub filter: &'static str,
+    /// What is not there, in words.
+    pub why: &'static str,
+}
+
+impl From<Unmatched> for StoreError {
+    fn from(unmatched: Unmatched) -> Self {
+        Self::Unmatched(vec![unmatched])
     }
 }
 

@@ -1,5 +1,6 @@
 //! Reading what the gateway has recorded.
 
+mod filters;
 mod identity;
 pub(crate) mod ingest;
 
@@ -9,12 +10,12 @@ use crate::guard::may;
 use crate::page::{Cursor, Listing, Page};
 use crate::rows::interceptions::{InterceptionDetail, InterceptionFilter, InterceptionSummary};
 use crate::sql::interceptions as sql;
-use crate::users::{Whose, whose};
 use lychgate_authz::{Action, Caller, Resource, authorise_list};
 use lychgate_types::InterceptionId;
 
 impl Store {
-    /// Interceptions, newest first. A caller who may only see its own gets only its own.
+    /// Interceptions, newest first. A caller who may only see its own gets only its own. A filter that names what nothing has is an
+    /// error ([`StoreError::Unmatched`]).
     pub async fn interception_list(
         &self,
         caller: &Caller,
@@ -23,12 +24,11 @@ impl Store {
     ) -> Result<Listing<InterceptionSummary>, StoreError> {
         let only = authorise_list(&caller.principal, Resource::Interception)?;
         let mut held = self.engine.read().await?;
-        let user = match whose(held.conn(), only, filter.user.as_ref()).await? {
-            Whose::Everybodys => None,
-            Whose::Users(user) => Some(user),
-            Whose::Nobodys => return Ok(Listing::empty()),
-        };
-        let items = sql::list(held.conn(), filter, user, page).await?;
+        let wanted = filters::look_up(&mut held, only, filter).await?;
+        let items = sql::list(held.conn(), &wanted, page).await?;
+        if items.is_empty() && page.after.is_none() {
+            filters::unmatched(&mut held, caller, &wanted).await?;
+        }
         Ok(Listing::cut(items, page, |row| Cursor {
             at: row.started_at,
             id: row.id.as_uuid(),

@@ -37,7 +37,7 @@ pub use changes::ChangeListener;
 pub use configuration::{SealedConfiguration, SealedProvider};
 pub use connect::{Store, schema_id};
 pub use error::{
-    ConnectError, Constraint, Internal, RouteMisfit, RouteMisfitReason, RoutePlace, RuleBroken, StoreError,
+    ConnectError, Constraint, Internal, RouteMisfit, RouteMisfitReason, RoutePlace, RuleBroken, StoreError, Unmatched,
 };
 pub use housekeeping::Housekeeping;
 pub use interceptions::ingest::IngestReport;

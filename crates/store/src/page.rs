@@ -69,13 +69,6 @@ pub struct Listing<T> {
 }
 
 impl<T> Listing<T> {
-    pub(crate) const fn empty() -> Self {
-        Self {
-            items: Vec::new(),
-            next: None,
-        }
-    }
-
     /// Cuts the one row too many off.
     pub(crate) fn cut(mut items: Vec<T>, page: Page, cursor: impl Fn(&T) -> Cursor) -> Self {
         let limit = page.limit.max(1) as usize;

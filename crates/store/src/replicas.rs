@@ -4,7 +4,7 @@
 //! here: the attachments themselves (the control plane's hub).
 
 use crate::connect::Store;
-use crate::error::StoreError;
+use crate::error::{StoreError, Unmatched};
 use crate::guard::{may, only_control_plane};
 use crate::mutation::Mutation;
 use crate::page::{Cursor, Listing, Page};
@@ -21,6 +21,10 @@ use std::time::Duration;
 pub const LOST_AFTER: Duration = Duration::from_secs(30);
 /// A replica that is gone is listed for so long.
 pub(crate) const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+const NO_KEY: Unmatched = Unmatched {
+    filter: "key",
+    why: "no such gateway key",
+};
 /// So many replicas of one gateway key are shown with it.
 const SHOWN_WITH_KEY: u32 = 200;
 
@@ -104,12 +108,24 @@ impl Store {
         let key = match &filter.gateway_key {
             None => None,
             Some(wanted) => match ai_gateway_keys::id_of(held.conn(), wanted).await? {
-                None => return Ok(Listing::empty()),
+                None => return Err(NO_KEY.into()),
                 key => key,
             },
         };
         let wanted = (key, filter.state);
         let items = sql::list(held.conn(), self.lost_before(), wanted, page).await?;
+        if let (true, None, Some(key)) = (items.is_empty(), page.after, key) {
+            let exists = !ai_gateway_keys::scopes(held.conn(), Some(key)).await?.is_empty();
+            // A deleted key is known by its id as long as its replicas are listed.
+            let any = (Some(key), None);
+            if !exists
+                && sql::list(held.conn(), self.lost_before(), any, Page::first(1))
+                    .await?
+                    .is_empty()
+            {
+                return Err(NO_KEY.into());
+            }
+        }
         Ok(Listing::cut(items, page, |replica| Cursor {
             at: replica.created_at,
             id: replica.id.as_uuid(),

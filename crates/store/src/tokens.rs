@@ -12,7 +12,7 @@ use crate::rows::idempotency::{Idempotency, Operation};
 use crate::rows::tokens::{Token, TokenAuthentication, TokenFilter, TokenInsert};
 use crate::rows::users::UserState;
 use crate::sql;
-use crate::users::{Whose, whose};
+use crate::users::whose;
 use lychgate_authz::{Action, Caller, Principal, Resource, Target, authorise, authorise_list};
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{Timestamp, TokenId};
@@ -46,11 +46,7 @@ impl Store {
         let only = authorise_list(&caller.principal, Resource::Token)?;
         no_replica(caller)?;
         let mut held = self.engine.read().await?;
-        let user = match whose(held.conn(), only, filter.user.as_ref()).await? {
-            Whose::Everybodys => None,
-            Whose::Users(user) => Some(user),
-            Whose::Nobodys => return Ok(Listing::empty()),
-        };
+        let user = whose(&mut held, only, filter.user.as_ref()).await?;
         let items = sql::tokens::list(held.conn(), user, page).await?;
         Ok(Listing::cut(items, page, |token| Cursor {
             at: token.created_at,

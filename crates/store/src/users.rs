@@ -2,8 +2,8 @@
 
 use crate::changes::tokens_revoked;
 use crate::connect::Store;
-use crate::engine::{Conn, Lock, Tx};
-use crate::error::{RuleBroken, StoreError};
+use crate::engine::{Held, Lock, Tx};
+use crate::error::{RuleBroken, StoreError, Unmatched};
 use crate::guard::may;
 use crate::mutation::Mutation;
 use crate::name_or_id::NameOrId;
@@ -163,25 +163,21 @@ async fn keep_an_owner(tx: &mut Tx, user: &User) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Whose rows a listing gives.
-pub(crate) enum Whose {
-    Everybodys,
-    Users(UserId),
-    /// Of a user whom nobody knows, or whose rows the caller may not list.
-    Nobodys,
-}
+const NOBODY: Unmatched = Unmatched {
+    filter: "user",
+    why: "no such user, or you may not see what is theirs",
+};
 
-/// `only`: whose rows alone the caller may list; `wanted`: whose the filter asks for.
+/// Whose rows a listing gives; `None`: everybody's. `only`: whose alone the caller may list; `wanted`: whose the filter asks for.
+/// Somebody whose rows the caller may not list is refused like somebody whom nobody knows.
 pub(crate) async fn whose(
-    conn: Conn<'_>,
+    held: &mut Held,
     only: Option<UserId>,
     wanted: Option<&NameOrId<UserId>>,
-) -> Result<Whose, StoreError> {
-    let Some(wanted) = wanted else {
-        return Ok(only.map_or(Whose::Everybodys, Whose::Users));
-    };
-    Ok(match sql::users::id_of(conn, wanted).await? {
-        Some(user) if only.is_none_or(|only| only == user) => Whose::Users(user),
-        _ => Whose::Nobodys,
-    })
+) -> Result<Option<UserId>, StoreError> {
+    let Some(wanted) = wanted else { return Ok(only) };
+    match sql::users::id_of(held, wanted).await? {
+        Some(user) if only.is_none_or(|only| only == user) => Ok(Some(user)),
+        _ => Err(NOBODY.into()),
+    }
 }

@@ -8,7 +8,7 @@ use crate::api::problem_code::ProblemCode;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use lychgate_authz::Denial;
-use lychgate_store::{RouteMisfit, RuleBroken, StoreError};
+use lychgate_store::{RouteMisfit, RuleBroken, StoreError, Unmatched};
 use lychgate_telemetry::error::chain;
 use lychgate_types::RequestId;
 use serde::Serialize;
@@ -117,6 +117,7 @@ impl From<StoreError> for ApiError {
                 "the name is already in use; names are compared in lower case",
             ),
             StoreError::Rule(rule) => rule_broken(rule),
+            StoreError::Unmatched(filters) => unmatched(filters),
             StoreError::Unavailable => Self::database_unavailable(),
             lost @ StoreError::Lost(_) => Self::database_unavailable().because(lost),
             full @ StoreError::NotWritable(_) => {
@@ -125,6 +126,18 @@ impl From<StoreError> for ApiError {
             other => Self::internal(other),
         }
     }
+}
+
+fn unmatched(filters: Vec<Unmatched>) -> ApiError {
+    let validation = |unmatched: Unmatched| Validation {
+        field: unmatched.filter.to_owned(),
+        detail: unmatched.why.to_owned(),
+    };
+    ApiError::invalid(
+        ProblemCode::FilterUnmatched,
+        "a filter names what is not there; see validations",
+        filters.into_iter().map(validation).collect(),
+    )
 }
 
 fn rule_broken(rule: RuleBroken) -> ApiError {

@@ -13,6 +13,8 @@ lychgate_types::text_enum! {
         InvalidRequest = "invalid_request",
         /// A name breaks the rules for names; `detail` tells them.
         InvalidName = "invalid_name",
+        /// A filter names something that does not exist, or that the caller may not see; `validations` says which.
+        FilterUnmatched = "filter_unmatched",
         /// The path holds something else where an id belongs. Ids are UUIDs, as the listings show them.
         InvalidId = "invalid_id",
         /// The body is not valid JSON; `validations` says where it stops being so.
@@ -90,6 +92,7 @@ impl ProblemCode {
             Self::InvalidRequest
             | Self::InvalidName
             | Self::InvalidId
+            | Self::FilterUnmatched
             | Self::MalformedJson
             | Self::BodyIncomplete
             | Self::NoSuchProvider

@@ -133,11 +133,19 @@ both_engines! {
         for query in ["provider=openai", "outcome=client_aborted", "since=2026-11-24T09:31:00Z", "user=eve&client=Codex"] {
             assert_eq!(models(&bench.owner, query).await, ["gpt-x"], "{query}");
         }
-        assert!(models(&bench.owner, "user=nobody").await.is_empty());
+        assert_eq!(models(&bench.owner, "session=s-1&user=ada").await, ["claude-x"], "as the client calls it");
         assert_eq!(models(&eve, "").await, ["gpt-x"], "members see their own");
-        assert!(models(&eve, "user=ada").await.is_empty());
+        for (token, query, wrong) in [
+            (&bench.owner, "user=nobody", vec!["user"]),
+            (&eve, "user=ada", vec!["user"]),
+            (&bench.owner, "provider=openia&model=gpt-x&client=codex", vec!["provider", "client"]),
+            (&bench.owner, "session=s-2", vec!["session"]),
+        ] {
+            let refused = bench.get(token, &format!("{PATH}?{query}")).await;
+            assert_eq!(problem(&refused, 400, "filter_unmatched"), wrong, "{query}");
+        }
         problem(&bench.get(&eve, &format!("{PATH}/{}", first.id)).await, 404, "not_found");
-        let bad = bench.get(&bench.owner, &format!("{PATH}?session=x&outcome=done&since=now&until=later&limit=0")).await;
-        assert_eq!(problem(&bad, 400, "invalid_request"), ["limit", "session", "outcome", "since", "until"]);
+        let bad = bench.get(&bench.owner, &format!("{PATH}?outcome=done&since=now&until=later&limit=0")).await;
+        assert_eq!(problem(&bad, 400, "invalid_request"), ["limit", "outcome", "since", "until"]);
     }
 }

@@ -76,11 +76,12 @@ impl CallError {
 
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
-        Self::Failed(match error {
-            CallError::Problem(problem) => problem.to_string(),
-            CallError::Unusable(text) => text,
-            CallError::Lost(text) => text,
-        })
+        match error {
+            // A mistyped filter is a mistake on the command line, though only the server can tell.
+            CallError::Problem(problem) if problem.code == "filter_unmatched" => Self::Usage(problem.to_string()),
+            CallError::Problem(problem) => Self::Failed(problem.to_string()),
+            CallError::Unusable(text) | CallError::Lost(text) => Self::Failed(text),
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! `lychgate audit`: the audit log.
 
 use super::PageArgs;
+use super::range::RangeArgs;
 use crate::client::credentials::{ServerArgs, connect};
 use crate::config::Environment;
 use crate::failure::Outcome;
 use crate::terminal::output::{Field, Format, FormatArgs, listing};
 use clap::Subcommand;
-use lychgate_types::Timestamp;
 use serde_json::Value;
 
 /// `lychgate audit …`.
@@ -28,15 +28,11 @@ enum AuditCommand {
         /// Only entries with this action, for example create
         #[arg(long)]
         action: Option<String>,
-        /// Only actions of this user, by name or id
-        #[arg(long, value_name = "USER")]
+        /// Only actions of this user or gateway key, by name or id, or control_plane
+        #[arg(long, value_name = "ACTOR")]
         actor: Option<String>,
-        /// Only entries at or after this time
-        #[arg(long, value_name = "TIME")]
-        since: Option<Timestamp>,
-        /// Only entries before this time
-        #[arg(long, value_name = "TIME")]
-        until: Option<Timestamp>,
+        #[command(flatten)]
+        range: RangeArgs,
         #[command(flatten)]
         page: PageArgs,
         #[command(flatten)]
@@ -62,18 +58,12 @@ pub(crate) async fn run(args: AuditArgs, environment: &Environment) -> Outcome {
         resource_type,
         action,
         actor,
-        since,
-        until,
+        range,
         page,
         format,
     } = args.command;
-    let filters = vec![
-        ("resource_type", resource_type),
-        ("action", action),
-        ("actor", actor),
-        ("since", since.map(|at| at.to_string())),
-        ("until", until.map(|at| at.to_string())),
-    ];
+    let mut filters = vec![("resource_type", resource_type), ("action", action), ("actor", actor)];
+    range.add_to(&mut filters);
     let mut answer = api.get_with("audit-entries", &page.query(filters)).await?;
     if let (Format::Table, Some(entries)) = (format.output, answer["audit_entries"].as_array_mut()) {
         entries.iter_mut().for_each(name_actor);

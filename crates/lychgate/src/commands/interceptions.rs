@@ -1,5 +1,6 @@
 //! `lychgate interceptions`: recorded AI requests.
 
+use super::range::RangeArgs;
 use super::{PageArgs, name_or_id};
 use crate::client::ApiClient;
 use crate::client::credentials::{ServerArgs, connect};
@@ -8,7 +9,6 @@ use crate::failure::Outcome;
 use crate::terminal::output::{Field, Format, FormatArgs, json, lines, listing, plain_lines, table, write};
 use clap::Subcommand;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use lychgate_types::Timestamp;
 use lychgate_types::interception;
 use serde_json::Value;
 
@@ -43,7 +43,7 @@ enum InterceptionsCommand {
 
 #[derive(Debug, clap::Args)]
 struct Filters {
-    /// Only requests of this user, by name or id
+    /// Only requests of this user, by name or id; the name of a deleted user, too, unless somebody else has it now
     #[arg(long, value_name = "USER")]
     user: Option<String>,
     /// Only requests to this provider
@@ -55,18 +55,14 @@ struct Filters {
     /// Only requests of this client program
     #[arg(long, value_name = "NAME")]
     client: Option<String>,
-    /// Only requests of this client session
+    /// Only requests of this session, by the id that the client shows or by ours
     #[arg(long, value_name = "ID")]
     session: Option<String>,
     /// Only requests with this outcome: completed, failed, client_aborted, interrupted or gateway_stopped
     #[arg(long)]
     outcome: Option<interception::Outcome>,
-    /// Only requests that started at or after this time
-    #[arg(long, value_name = "TIME")]
-    since: Option<Timestamp>,
-    /// Only requests that started before this time
-    #[arg(long, value_name = "TIME")]
-    until: Option<Timestamp>,
+    #[command(flatten)]
+    range: RangeArgs,
 }
 
 const COLUMNS: &[Field] = &[
@@ -148,17 +144,16 @@ pub(crate) async fn run(args: InterceptionsArgs, environment: &Environment) -> O
     let api = connect(&args.server, environment)?;
     match args.command {
         InterceptionsCommand::List { filters, page, format } => {
-            let filters = vec![
+            let mut query = vec![
                 ("user", filters.user),
                 ("provider", filters.provider),
                 ("model", filters.model),
                 ("client", filters.client),
                 ("session", filters.session),
                 ("outcome", filters.outcome.map(|outcome| outcome.to_string())),
-                ("since", filters.since.map(|at| at.to_string())),
-                ("until", filters.until.map(|at| at.to_string())),
             ];
-            let mut answer = api.get_with(PATH, &page.query(filters)).await?;
+            filters.range.add_to(&mut query);
+            let mut answer = api.get_with(PATH, &page.query(query)).await?;
             if format.output == Format::Table {
                 answer["interceptions"] = with_content(&api, answer["interceptions"].take()).await?;
             }

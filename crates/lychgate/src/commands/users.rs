@@ -36,6 +36,9 @@ enum UsersCommand {
         /// Only users whose name contains this text
         #[arg(short, long, value_name = "TEXT")]
         query: Option<String>,
+        /// List deleted users instead, whose ids find their records
+        #[arg(long)]
+        deleted: bool,
         #[command(flatten)]
         page: PageArgs,
         #[command(flatten)]
@@ -75,6 +78,14 @@ const FIELDS: &[Field] = &[
     Field("created", "created_at"),
 ];
 
+const DELETED_COLUMNS: &[Field] = &[
+    Field("id", "id"),
+    Field("name", "username"),
+    Field("role", "role"),
+    Field("created", "created_at"),
+    Field("deleted", "deleted_at"),
+];
+
 /// Runs the command.
 pub(crate) async fn run(args: UsersArgs, environment: &Environment) -> Outcome {
     let api = connect(&args.server, environment)?;
@@ -83,9 +94,16 @@ pub(crate) async fn run(args: UsersArgs, environment: &Environment) -> Outcome {
             let answer = api.post("users", &json!({ "username": name, "role": role })).await?;
             record(format.output, &answer, FIELDS)
         }
-        UsersCommand::List { query, page, format } => {
-            let answer = api.get_with("users", &page.query(vec![("q", query)])).await?;
-            listing(format.output, &answer, "users", FIELDS)
+        UsersCommand::List {
+            query,
+            deleted,
+            page,
+            format,
+        } => {
+            let filters = vec![("q", query), ("deleted", deleted.then(|| "true".to_owned()))];
+            let answer = api.get_with("users", &page.query(filters)).await?;
+            let columns = if deleted { DELETED_COLUMNS } else { FIELDS };
+            listing(format.output, &answer, "users", columns)
         }
         UsersCommand::Show { name, format } => {
             let answer = api.get(&format!("users/{}", name_or_id(&name)?)).await?;

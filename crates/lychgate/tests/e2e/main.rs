@@ -19,6 +19,7 @@ mod identity;
 mod interrupted;
 mod keys;
 mod leaving;
+mod listings;
 mod lost_responses;
 mod metrics;
 mod outage;

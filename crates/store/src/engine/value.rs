@@ -41,7 +41,7 @@ pub(crate) enum Value {
 
 /// A [`Timestamp`] on its way to or from a database: `timestamptz` in PostgreSQL, microseconds since 1970 in SQLite. Times
 /// outside the years 1 to 9999, which the two would treat differently, are moved to the nearest end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(i64);
 
 /// From 1970 to 2000, where PostgreSQL counts from.

@@ -127,8 +127,8 @@ pub struct InterceptionFilter {
     pub model: Option<String>,
     /// From this client program.
     pub client: Option<String>,
-    /// Of this session ([`InterceptionSummary::session_id`]).
-    pub session: Option<Uuid>,
+    /// Of this session, by [`InterceptionSummary::session_id`] or [`InterceptionSummary::client_session_id`].
+    pub session: Option<String>,
     /// That ended so.
     pub outcome: Option<Outcome>,
     /// That started at or after.

@@ -3,7 +3,7 @@
 use lychgate_authz::Role;
 use lychgate_types::{Timestamp, UserId};
 
-/// A user who was not deleted.
+/// A user, or one who was deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// Its id.
@@ -16,6 +16,8 @@ pub struct User {
     pub state: UserState,
     /// When the user was made.
     pub created_at: Timestamp,
+    /// When the user was deleted; only listings give such users.
+    pub deleted_at: Option<Timestamp>,
 }
 
 /// A user as other things name it; a deleted user keeps its name there.
@@ -25,6 +27,8 @@ pub struct UserRef {
     pub id: UserId,
     /// Its name.
     pub username: String,
+    /// Whether the user was deleted; somebody else may have the name now.
+    pub deleted: bool,
 }
 
 lychgate_types::text_enum! {
@@ -51,4 +55,6 @@ pub struct UserInsert {
 pub struct UserFilter {
     /// Part of the name.
     pub q: Option<String>,
+    /// Those who were deleted, instead of those who were not.
+    pub deleted: bool,
 }

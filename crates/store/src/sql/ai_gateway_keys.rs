@@ -2,7 +2,7 @@
 
 pub(crate) mod rotate;
 
-use crate::engine::{Conn, Row, Tx, args};
+use crate::engine::{Assembled, Conn, Row, Tx, args};
 use crate::error::StoreError;
 use crate::guard::{Authorised, Found};
 use crate::name_or_id::NameOrId;
@@ -20,7 +20,7 @@ use std::collections::HashMap;
 macro_rules! columns {
     () => {
         "SELECT k.id, k.name, k.secret_prefix, k.created_at, k.last_used_at, k.description, k.expires_at, k.created_by, \
-         k.disabled_at, k.rotated_at, k.providers, k.allowed_cidrs, u.username AS created_by_username, \
+         k.disabled_at, k.rotated_at, k.providers, k.allowed_cidrs, u.username AS created_by_username, u.deleted_at AS created_by_deleted_at, \
          (SELECT MAX(r.valid_until) FROM ai_gateway_key_retired_secrets r WHERE r.key_id = k.id AND r.valid_until > $1) \
          AS previous_valid_until \
          FROM ai_gateway_keys k LEFT JOIN users u ON u.id = k.created_by "
@@ -32,8 +32,7 @@ super::statements! {
          (id, created_at, name, secret_prefix, hashed_secret, description, expires_at, created_by, providers, allowed_cidrs) \
          VALUES ($1, $2, lower($3) /* names are stored in lower case, so the insert lower-cases them */, $4, $5, $6, $7, $8, \
          $9, $10)";
-    LIST = concat!(columns!(), "WHERE (k.name LIKE $2 ESCAPE '\\' OR $2 IS NULL) \
-         AND (k.created_at, k.id) > ($3, $4) ORDER BY k.created_at, k.id LIMIT $5");
+    LIST = concat!(columns!(), "WHERE (k.created_at, k.id) > ($2, $3)");
     GET = concat!(columns!(), "WHERE k.id = $2");
     FIND = concat!(columns!(), "WHERE k.id = $2 OR lower(k.name) = $3");
     ID_OF = "SELECT id FROM ai_gateway_keys WHERE lower(name) = $1";
@@ -49,7 +48,7 @@ super::statements! {
          FROM ai_gateway_key_retired_secrets r JOIN ai_gateway_keys k ON k.id = r.key_id WHERE r.hashed_secret = $1";
     PREFIXES = "SELECT secret_prefix FROM ai_gateway_keys UNION ALL SELECT secret_prefix FROM ai_gateway_key_retired_secrets";
     TOUCH = "UPDATE ai_gateway_keys SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2)";
-    SCOPES = "SELECT id, providers FROM ai_gateway_keys WHERE id = $1 OR $1 IS NULL";
+    SCOPES = "SELECT id, providers FROM ai_gateway_keys";
     EXPIRING = "SELECT id, name, expires_at FROM ai_gateway_keys \
          WHERE expires_at > $1 AND expires_at <= $2 AND disabled_at IS NULL ORDER BY expires_at, id LIMIT 1000";
     /// The state as `KeyState::of` has it.
@@ -63,6 +62,7 @@ fn read(row: &Row, known: &[ProviderRef]) -> Result<GatewayKey, StoreError> {
         Some(id) => Some(UserRef {
             id,
             username: row.text("created_by_username")?,
+            deleted: row.opt_time("created_by_deleted_at")?.is_some(),
         }),
         None => None,
     };
@@ -123,8 +123,13 @@ pub(crate) async fn list(
 ) -> Result<Vec<GatewayKey>, StoreError> {
     let known = known_providers(tx).await?;
     let (at, id) = super::ascending(page);
-    let values = args![now, super::containing(filter.q.as_deref()), at, id, page.fetch()];
-    let rows = tx.conn().all(LIST, values).await?;
+    let statement = Assembled::new(LIST, args![now, at, id])
+        .given(
+            " AND k.name LIKE ? ESCAPE '\\'",
+            filter.q.as_deref().map(super::containing),
+        )
+        .part(" ORDER BY k.created_at, k.id LIMIT ?", args![page.fetch()]);
+    let rows = statement.all(tx.conn()).await?;
     rows.iter().map(|row| read(row, &known)).collect()
 }
 
@@ -147,11 +152,13 @@ pub(crate) async fn find(
 pub(crate) async fn id_of(conn: Conn<'_>, key: &NameOrId<GatewayKeyId>) -> Result<Option<GatewayKeyId>, StoreError> {
     match key.id() {
         Some(id) => Ok(Some(id)),
-        None => {
-            let row = conn.optional(ID_OF, args![key.name()]).await?;
-            row.map(|row| row.id("id")).transpose()
-        }
+        None => id_of_name(conn, key.name()).await,
     }
+}
+
+pub(crate) async fn id_of_name(conn: Conn<'_>, name: &str) -> Result<Option<GatewayKeyId>, StoreError> {
+    let row = conn.optional(ID_OF, args![name]).await?;
+    row.map(|row| row.id("id")).transpose()
 }
 
 /// `false`: it was deleted meanwhile.
@@ -224,7 +231,10 @@ pub(crate) async fn scopes(
     conn: Conn<'_>,
     key: Option<GatewayKeyId>,
 ) -> Result<HashMap<GatewayKeyId, Option<Vec<ProviderId>>>, StoreError> {
-    let rows = conn.all(SCOPES, args![key]).await?;
+    let rows = Assembled::new(SCOPES, args![])
+        .given(" WHERE id = ?", key)
+        .all(conn)
+        .await?;
     let read = |row: &Row| Ok((row.id("id")?, row.opt_list("providers")?));
     rows.iter().map(read).collect()
 }

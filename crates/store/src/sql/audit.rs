@@ -1,11 +1,12 @@
 //! The audit log.
 
-use crate::engine::{Conn, Moment, Row, args, cut};
+use crate::engine::{Assembled, Conn, Held, Moment, Row, args, cut};
 use crate::error::StoreError;
 use crate::page::Page;
 use crate::rows::audit::{ActorKind, AuditEntry, AuditFilter, AuditInsert};
 use lychgate_authz::{Caller, Principal, Resource};
-use lychgate_types::{AuditEntryId, Timestamp, UserId};
+use lychgate_types::{AuditEntryId, Timestamp};
+use uuid::Uuid;
 
 macro_rules! columns {
     () => {
@@ -18,11 +19,12 @@ super::statements! {
     INSERT = concat!("INSERT INTO audit_entries (", columns!(), ") VALUES ($1, $2, $3, $4, \
          COALESCE((SELECT username FROM users WHERE id = $4), (SELECT name FROM ai_gateway_keys WHERE id = $4)), \
          $5, $6, $7, $8, $9, $10, $11, $12, $13)");
-    LIST = concat!("SELECT ", columns!(), " FROM audit_entries WHERE (resource_type = $1 OR $1 IS NULL) \
-         AND (action = $2 OR $2 IS NULL) \
-         AND (actor_name = $3 OR actor_id = $4 OR $3 IS NULL) \
-         AND created_at >= $5 AND created_at < $6 AND (created_at, id) < ($7, $8) \
-         ORDER BY created_at DESC, id DESC LIMIT $9");
+    LIST = concat!("SELECT ", columns!(), " FROM audit_entries WHERE (created_at, id) < ($1, $2)");
+    /// Of those who acted under a name, the last.
+    LAST_ACTOR = "SELECT actor_id FROM audit_entries WHERE actor_name = $1 AND actor_id IS NOT NULL \
+         ORDER BY created_at DESC, id DESC LIMIT 1";
+    HAS_ACTOR = "SELECT actor_id FROM audit_entries WHERE actor_id = $1 LIMIT 1";
+    HAS_ACTION = "SELECT id FROM audit_entries WHERE action = $1 LIMIT 1";
 }
 
 fn read(row: &Row) -> Result<AuditEntry, StoreError> {
@@ -74,19 +76,48 @@ pub(crate) async fn insert(
     conn.execute(INSERT, values).await.map(drop)
 }
 
-pub(crate) async fn list(conn: Conn<'_>, filter: &AuditFilter, page: Page) -> Result<Vec<AuditEntry>, StoreError> {
-    let (at, id) = super::descending(page);
-    let actor_id = filter.actor.as_deref().and_then(|text| text.parse::<UserId>().ok());
-    let values = args![
-        filter.resource_type.map(Resource::as_str),
-        filter.action.as_deref(),
-        filter.actor.as_deref().map(str::to_ascii_lowercase),
-        actor_id,
-        filter.since.map_or(Moment::MIN, Moment::at),
-        filter.until.map_or(Moment::MAX, Moment::at),
-        at,
-        id,
-        page.fetch(),
-    ];
-    conn.all(LIST, values).await?.iter().map(read).collect()
+/// Who acted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Actor {
+    /// A user or a gateway key.
+    Id(Uuid),
+    ControlPlane,
+}
+
+pub(crate) async fn list(
+    conn: Conn<'_>,
+    filter: &AuditFilter,
+    actor: Option<Actor>,
+    page: Page,
+) -> Result<Vec<AuditEntry>, StoreError> {
+    listing(filter, actor, page).all(conn).await?.iter().map(read).collect()
+}
+
+pub(super) fn listing(filter: &AuditFilter, actor: Option<Actor>, page: Page) -> Assembled {
+    let (at, id) = super::descending(page, filter.until);
+    let statement = Assembled::new(LIST, args![at, id])
+        .given(" AND created_at >= ?", filter.since.map(Moment::at))
+        .given(" AND resource_type = ?", filter.resource_type.map(Resource::as_str))
+        .given(" AND action = ?", filter.action.as_deref());
+    let statement = match actor {
+        None => statement,
+        Some(Actor::Id(id)) => statement.part(" AND actor_id = ?", args![id]),
+        Some(Actor::ControlPlane) => statement.part(" AND actor_id IS NULL", args![]),
+    };
+    statement.part(" ORDER BY created_at DESC, id DESC LIMIT ?", args![page.fetch()])
+}
+
+/// Who acted under this name last, or by this id.
+pub(crate) async fn actor(held: &mut Held, named: &str) -> Result<Option<Uuid>, StoreError> {
+    if let Ok(id) = Uuid::try_parse(named)
+        && held.conn().optional(HAS_ACTOR, args![id]).await?.is_some()
+    {
+        return Ok(Some(id));
+    }
+    let row = held.conn().optional(LAST_ACTOR, args![named]).await?;
+    row.map_or(Ok(None), |row| row.opt_uuid("actor_id"))
+}
+
+pub(crate) async fn has_action(conn: Conn<'_>, action: &str) -> Result<bool, StoreError> {
+    Ok(conn.optional(HAS_ACTION, args![action]).await?.is_some())
 }

@@ -1,9 +1,9 @@
 //! Every SQL text of the product, once, for both engines; private to this crate.
 //!
 //! A file per noun: its texts, and the functions that bind and read them. What both engines understand: numbered values,
-//! absence asked for after the comparison that tells the type (`(x = $1 OR $1 IS NULL)`), `RETURNING`, `ON CONFLICT … DO
-//! NOTHING`, row comparison, `CAST(SUM(…) AS BIGINT)`. Not here: `now()`, arrays, `ILIKE`, `FOR UPDATE`, a star in a list of
-//! columns.
+//! `RETURNING`, `ON CONFLICT … DO NOTHING`, row comparison, `CAST(SUM(…) AS BIGINT)`. Filters that may be absent are parts of
+//! an [`crate::engine::Assembled`] statement. Not here: `now()`, arrays, `ILIKE`, `FOR UPDATE`, a star in a list of columns,
+//! `x = $1 OR $1 IS NULL`, which no index serves.
 
 pub(crate) mod ai_gateway_keys;
 pub(crate) mod audit;
@@ -20,6 +20,7 @@ pub(crate) mod write_checks;
 
 use crate::engine::Moment;
 use crate::page::Page;
+use lychgate_types::Timestamp;
 use uuid::Uuid;
 
 /// Declares a file's SQL texts, and their list for the tests below.
@@ -33,16 +34,16 @@ macro_rules! statements {
 use statements;
 
 /// A LIKE pattern that finds `part` anywhere in a name.
-fn containing(part: Option<&str>) -> Option<String> {
+fn containing(part: &str) -> String {
     let mut pattern = String::from("%");
-    for character in part?.to_ascii_lowercase().chars() {
+    for character in part.to_ascii_lowercase().chars() {
         if matches!(character, '%' | '_' | '\\') {
             pattern.push('\\');
         }
         pattern.push(character);
     }
     pattern.push('%');
-    Some(pattern)
+    pattern
 }
 
 /// The place where an ascending keyset page starts: after the cursor, or at the very beginning.
@@ -51,10 +52,16 @@ fn ascending(page: Page) -> (Moment, Uuid) {
         .map_or((Moment::MIN, Uuid::nil()), |cursor| (Moment::at(cursor.at), cursor.id))
 }
 
-/// The place where a descending keyset page starts.
-fn descending(page: Page) -> (Moment, Uuid) {
-    page.after
-        .map_or((Moment::MAX, Uuid::max()), |cursor| (Moment::at(cursor.at), cursor.id))
+/// The place where a descending keyset page starts: after the cursor or at the end of the time that is asked for, whichever is
+/// earlier. One bound for both, since an index is entered at one.
+fn descending(page: Page, until: Option<Timestamp>) -> (Moment, Uuid) {
+    let cursor = page.after.map(|cursor| (Moment::at(cursor.at), cursor.id));
+    let until = until.map(|until| (Moment::at(until), Uuid::nil()));
+    cursor
+        .into_iter()
+        .chain(until)
+        .min()
+        .unwrap_or((Moment::MAX, Uuid::max()))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The registry of replicas. A replica without a heartbeat since the time in `$1` is lost, whatever its row says.
 
-use crate::engine::{Args, Bulk, Conn, Row, args, clean, cut};
+use crate::engine::{Args, Assembled, Bulk, Conn, Row, args, clean, cut};
 use crate::error::StoreError;
 use crate::guard::{Authorised, Found};
 use crate::page::Page;
@@ -57,8 +57,7 @@ super::statements! {
          OR replicas.last_heartbeat_at < $1)) RETURNING drain_requested_at");
     DETACH = "UPDATE replicas SET state = $3 WHERE id = $1 AND attachment_id = $2";
     DRAIN = "UPDATE replicas SET drain_requested_at = COALESCE(drain_requested_at, $2) WHERE id = $1";
-    LIST = concat!(columns!(), "WHERE (r.gateway_key_id = $2 OR $2 IS NULL) AND (", state!(), " = $3 OR $3 IS NULL) \
-         AND (r.created_at, r.id) > ($4, $5) ORDER BY r.created_at, r.id LIMIT $6");
+    LIST = concat!(columns!(), "WHERE (r.created_at, r.id) > ($2, $3)");
     FIND = concat!(columns!(), "WHERE r.id = $2");
     OF_KEY = concat!(columns!(), "WHERE r.gateway_key_id = $2 AND r.state <> 'detached' \
          ORDER BY r.created_at, r.id LIMIT $3");
@@ -215,9 +214,11 @@ pub(crate) async fn list(
     page: Page,
 ) -> Result<Vec<Replica>, StoreError> {
     let (at, id) = super::ascending(page);
-    let state = state.map(ReplicaState::as_str);
-    let values = args![lost_before, key, state, at, id, page.fetch()];
-    conn.all(LIST, values).await?.iter().map(read).collect()
+    let statement = Assembled::new(LIST, args![lost_before, at, id])
+        .given(" AND r.gateway_key_id = ?", key)
+        .given(concat!(" AND ", state!(), " = ?"), state.map(ReplicaState::as_str))
+        .part(" ORDER BY r.created_at, r.id LIMIT ?", args![page.fetch()]);
+    statement.all(conn).await?.iter().map(read).collect()
 }
 
 pub(crate) async fn find(conn: Conn<'_>, lost_before: Timestamp, id: ReplicaId) -> Result<Found<Replica>, StoreError> {

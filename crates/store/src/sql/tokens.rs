@@ -1,6 +1,6 @@
 //! User tokens. `token_hash` is only ever answered by the texts that end tokens: replicas must be told which to forget.
 
-use crate::engine::{Conn, Row, args};
+use crate::engine::{Assembled, Conn, Row, args};
 use crate::error::StoreError;
 use crate::guard::{Authorised, Found};
 use crate::page::Page;
@@ -12,7 +12,7 @@ use lychgate_types::{Timestamp, TokenId, UserId};
 
 macro_rules! columns {
     () => {
-        "SELECT t.id, t.user_id, u.username, t.name, t.secret_prefix, t.scopes, t.created_at, t.expires_at, t.last_used_at, \
+        "SELECT t.id, t.user_id, u.username, u.deleted_at AS user_deleted_at, t.name, t.secret_prefix, t.scopes, t.created_at, t.expires_at, t.last_used_at, \
          t.revoked_at FROM tokens t JOIN users u ON u.id = t.user_id "
     };
 }
@@ -20,10 +20,7 @@ macro_rules! columns {
 super::statements! {
     INSERT = "INSERT INTO tokens (id, created_at, user_id, name, secret_prefix, token_hash, scopes, expires_at, made_by) \
          VALUES ($1, $2, $3, lower($4) /* stored in lower case */, $5, $6, $7, $8, $9)";
-    LIST = concat!(columns!(), "WHERE (t.created_at, t.id) > ($1, $2) ORDER BY t.created_at, t.id LIMIT $3");
-    /// A text of its own: with a user that may be absent, a plan made for any value walks all tokens in search of one user's.
-    LIST_OF_USER = concat!(columns!(), "WHERE t.user_id = $4 AND (t.created_at, t.id) > ($1, $2) \
-         ORDER BY t.created_at, t.id LIMIT $3");
+    LIST = concat!(columns!(), "WHERE (t.created_at, t.id) > ($1, $2)");
     FIND = concat!(columns!(), "WHERE t.id = $1");
     REVOKE = "UPDATE tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL RETURNING token_hash";
     /// Those made with a token, with those made with them, and so on.
@@ -55,6 +52,7 @@ fn read(row: &Row) -> Result<Token, StoreError> {
         user: UserRef {
             id: row.id("user_id")?,
             username: row.text("username")?,
+            deleted: row.opt_time("user_deleted_at")?.is_some(),
         },
         name: row.text("name")?,
         secret_prefix: row.text("secret_prefix")?,
@@ -94,16 +92,14 @@ pub(crate) async fn insert(
 
 /// `user` is whose are wanted, `None` for everybody's.
 pub(crate) async fn list(conn: Conn<'_>, user: Option<UserId>, page: Page) -> Result<Vec<Token>, StoreError> {
+    listing(user, page).all(conn).await?.iter().map(read).collect()
+}
+
+pub(super) fn listing(user: Option<UserId>, page: Page) -> Assembled {
     let (at, id) = super::ascending(page);
-    let mut values = args![at, id, page.fetch()];
-    let text = match user {
-        Some(user) => {
-            values.push(user.into());
-            LIST_OF_USER
-        }
-        None => LIST,
-    };
-    conn.all(text, values).await?.iter().map(read).collect()
+    Assembled::new(LIST, args![at, id])
+        .given(" AND t.user_id = ?", user)
+        .part(" ORDER BY t.created_at, t.id LIMIT ?", args![page.fetch()])
 }
 
 pub(crate) async fn find(conn: Conn<'_>, id: TokenId) -> Result<Found<Token>, StoreError> {

@@ -1,6 +1,6 @@
 //! Users.
 
-use crate::engine::{Conn, Lock, Row, Tx, args};
+use crate::engine::{Assembled, Conn, Held, Lock, Row, Tx, args};
 use crate::error::StoreError;
 use crate::guard::{Authorised, Found};
 use crate::name_or_id::NameOrId;
@@ -10,7 +10,7 @@ use lychgate_types::{Timestamp, UserId};
 
 macro_rules! columns {
     () => {
-        "id, username, role, state, created_at"
+        "id, username, role, state, created_at, deleted_at"
     };
 }
 
@@ -18,10 +18,13 @@ super::statements! {
     INSERT = concat!(
         "INSERT INTO users (id, created_at, username, role, state) \
          VALUES ($1, $2, lower($3) /* stored in lower case */, $4, 'active') RETURNING ", columns!());
-    LIST = concat!("SELECT ", columns!(), " FROM users WHERE deleted_at IS NULL \
-         AND (username LIKE $1 ESCAPE '\\' OR $1 IS NULL) AND (id = $2 OR $2 IS NULL) \
-         AND (created_at, id) > ($3, $4) ORDER BY created_at, id LIMIT $5");
+    LIST = concat!("SELECT ", columns!(), " FROM users WHERE (created_at, id) > ($1, $2)");
     FIND = concat!("SELECT ", columns!(), " FROM users WHERE (id = $1 OR lower(username) = $2) AND deleted_at IS NULL");
+    /// One that was deleted, too: it has records. Of those that had a name, the one who has it now, else who had it last.
+    ID_OF = "SELECT id FROM users WHERE id = $1";
+    ID_OF_NAME = "SELECT id FROM users WHERE lower(username) = $1 AND deleted_at IS NULL";
+    ID_OF_DELETED = "SELECT id FROM users WHERE lower(username) = $1 AND deleted_at IS NOT NULL \
+         ORDER BY deleted_at DESC, id DESC LIMIT 1";
     SET_STATE = concat!("UPDATE users SET state = $2 WHERE id = $1 AND deleted_at IS NULL RETURNING ", columns!());
     DELETE = "UPDATE users SET deleted_at = $2 WHERE id = $1 AND deleted_at IS NULL";
     COUNT_ACTIVE_OWNERS =
@@ -36,6 +39,7 @@ fn read(row: &Row) -> Result<User, StoreError> {
         role: row.parsed("role")?,
         state: row.parsed("state")?,
         created_at: row.time("created_at")?,
+        deleted_at: row.opt_time("deleted_at")?,
     })
 }
 
@@ -53,15 +57,24 @@ pub(crate) async fn list(
     only: Option<UserId>,
     page: Page,
 ) -> Result<Vec<User>, StoreError> {
+    listing(filter, only, page).all(conn).await?.iter().map(read).collect()
+}
+
+pub(super) fn listing(filter: &UserFilter, only: Option<UserId>, page: Page) -> Assembled {
     let (at, id) = super::ascending(page);
-    conn.all(
-        LIST,
-        args![super::containing(filter.q.as_deref()), only, at, id, page.fetch()],
-    )
-    .await?
-    .iter()
-    .map(read)
-    .collect()
+    let there = if filter.deleted {
+        " AND deleted_at IS NOT NULL"
+    } else {
+        " AND deleted_at IS NULL"
+    };
+    Assembled::new(LIST, args![at, id])
+        .part(there, args![])
+        .given(
+            " AND username LIKE ? ESCAPE '\\'",
+            filter.q.as_deref().map(super::containing),
+        )
+        .given(" AND id = ?", only)
+        .part(" ORDER BY created_at, id LIMIT ?", args![page.fetch()])
 }
 
 pub(crate) async fn find(conn: Conn<'_>, user: &NameOrId<UserId>) -> Result<Found<User>, StoreError> {
@@ -69,15 +82,24 @@ pub(crate) async fn find(conn: Conn<'_>, user: &NameOrId<UserId>) -> Result<Foun
     row.as_ref().map(read).transpose().map(Found::new)
 }
 
-/// The id that a filter names; `None` where nobody has the name. An id is taken as it is: deleted users have records, too.
-pub(crate) async fn id_of(conn: Conn<'_>, user: &NameOrId<UserId>) -> Result<Option<UserId>, StoreError> {
-    match user.id() {
-        Some(id) => Ok(Some(id)),
-        None => {
-            let row = conn.optional(FIND, args![None::<UserId>, user.name()]).await?;
-            row.map(|row| row.id("id")).transpose()
-        }
+/// The id that a filter names: of a user, or one who was deleted. `None` where nobody has or had it.
+pub(crate) async fn id_of(held: &mut Held, user: &NameOrId<UserId>) -> Result<Option<UserId>, StoreError> {
+    if let Some(id) = user.id()
+        && held.conn().optional(ID_OF, args![id]).await?.is_some()
+    {
+        return Ok(Some(id));
     }
+    if let Some(id) = id_of_name(held.conn(), user.name()).await? {
+        return Ok(Some(id));
+    }
+    let row = held.conn().optional(ID_OF_DELETED, args![user.name()]).await?;
+    row.map(|row| row.id("id")).transpose()
+}
+
+/// The user who has this name now.
+pub(crate) async fn id_of_name(conn: Conn<'_>, name: &str) -> Result<Option<UserId>, StoreError> {
+    let row = conn.optional(ID_OF_NAME, args![name]).await?;
+    row.map(|row| row.id("id")).transpose()
 }
 
 pub(crate) async fn set_state(conn: Conn<'_>, user: &Authorised<User>, state: UserState) -> Result<User, StoreError> {

@@ -3,8 +3,8 @@
 use crate::people::{gateway_key, narrowed, people, plane, provider, provider_key, rotation, token};
 use lychgate_authz::{Caller, Principal, Resource, Role, Scopes};
 use lychgate_store::{
-    ActorKind, AuditEntry, AuditFilter, AuditInsert, AuditOutcome, GatewayKeyPatch, Page, ProviderPatch, UserInsert,
-    UserState,
+    ActorKind, AuditEntry, AuditFilter, AuditInsert, AuditOutcome, GatewayKeyPatch, Page, ProviderPatch, StoreError,
+    UserInsert, UserState,
 };
 use lychgate_testkit::both_engines;
 use lychgate_testkit::db::{START, TestDb};
@@ -248,7 +248,17 @@ both_engines! {
         let roots = by(AuditFilter { actor: Some("ROOT".into()), ..AuditFilter::default() }).await;
         assert_eq!(roots.len(), 5, "two users, their tokens, one gateway key");
         assert_eq!(by(AuditFilter { actor: Some(people.owner.id.to_string()), ..AuditFilter::default() }).await, roots);
-        assert_eq!(by(AuditFilter { actor: Some("nobody".into()), ..AuditFilter::default() }).await, []);
+        assert_eq!(by(AuditFilter { actor: Some("control_plane".into()), action: Some("attach".into()), ..AuditFilter::default() }).await, found);
+        let mistyped = [
+            (AuditFilter { actor: Some("nobody".into()), ..AuditFilter::default() }, "actor"),
+            (AuditFilter { action: Some("atach".into()), ..AuditFilter::default() }, "action"),
+        ];
+        for (filter, field) in mistyped {
+            match db.store().audit_list(owner, &filter, Page::first(9)).await {
+                Err(StoreError::Unmatched(filters)) => assert_eq!(filters[0].filter, field),
+                listed => panic!("{listed:?}"),
+            }
+        }
         let first = db.store().audit_list(owner, &AuditFilter::default(), Page::first(5)).await.unwrap();
         let second = db.store().audit_list(owner, &AuditFilter::default(), Page { limit: 5, after: first.next }).await.unwrap();
         let mut walked = first.items;

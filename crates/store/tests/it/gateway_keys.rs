@@ -22,7 +22,7 @@ both_engines! {
         assert_eq!(made.last_used_at, None);
         assert_eq!(made.description.as_deref(), Some("in the cellar\u{fffd}"));
         assert_eq!(made.expires_at, new.expires_at);
-        assert_eq!(made.created_by, Some(UserRef { id: owner.id, username: "root".into() }));
+        assert_eq!(made.created_by, Some(UserRef { id: owner.id, username: "root".into(), deleted: false }));
         assert_eq!(db.store().ai_gateway_key_find(&owner.caller, "EDGE-1").await.unwrap(), made);
         assert_eq!(db.store().ai_gateway_key_find(&owner.caller, &*new.id.to_string()).await.unwrap(), made);
     }

@@ -2,11 +2,11 @@
 
 use crate::people::{people, person, plane, record};
 use lychgate_authz::{Denial, Role};
-use lychgate_store::{InterceptionFilter, Page, ReplicaStamp, StoreError, TokenSums, UserRef};
+use lychgate_store::{InterceptionFilter, NameOrId, Page, ReplicaStamp, StoreError, TokenSums, UserFilter, UserRef};
 use lychgate_testkit::both_engines;
-use lychgate_types::InterceptionId;
 use lychgate_types::interception::{CredentialKind, Outcome, TokenUsage};
 use lychgate_types::provider::{Api, ProviderType};
+use lychgate_types::{InterceptionId, UserId};
 use std::sync::Arc;
 
 both_engines! {
@@ -36,7 +36,7 @@ both_engines! {
         let found = db.store().interception_get(&people.member.caller, sent.id).await.unwrap();
         assert_eq!(found.token_usages, sent.token_usages);
         let got = found.summary;
-        assert_eq!((got.id, &got.user), (sent.id, &UserRef { id: people.member.id, username: "mel".into() }));
+        assert_eq!((got.id, &got.user), (sent.id, &UserRef { id: people.member.id, username: "mel".into(), deleted: false }));
         let token = db.store().token_authenticate(&plane(), &people.member.hash).await.unwrap().unwrap();
         assert_eq!(got.token_id, token.token_id);
         assert_eq!((&got.provider, got.provider_type, got.api), (&sent.provider, sent.provider_type, sent.api));
@@ -95,6 +95,7 @@ both_engines! {
         sent[3].client = "Codex".into();
         sent[4].client_session_id = Some("s".into());
         sent[5].outcome = Outcome::Failed;
+        sent[6].client_session_id = Some("0192d3c4-5b6a-7c8d-9e0f-112233445566".into());
         let batch: Vec<_> = sent.iter().cloned().map(Arc::new).collect();
         db.store().interception_ingest(&plane(), ReplicaStamp::default(), &batch).await.unwrap();
         let session = db.store().interception_get(&people.owner.caller, sent[4].id).await.unwrap().summary.session_id;
@@ -115,13 +116,61 @@ both_engines! {
         assert_eq!(find(InterceptionFilter { provider: Some("openai".into()), ..any() }).await, ids(1..2));
         assert_eq!(find(InterceptionFilter { model: Some("gpt-5".into()), ..any() }).await, ids(2..3));
         assert_eq!(find(InterceptionFilter { client: Some("Codex".into()), ..any() }).await, ids(3..4));
-        assert_eq!(find(InterceptionFilter { session: Some(session), ..any() }).await, ids(4..5));
+        assert_eq!(find(InterceptionFilter { session: Some(session.to_string()), ..any() }).await, ids(4..5));
+        assert_eq!(find(InterceptionFilter { session: Some("s".into()), ..any() }).await, ids(4..5), "as the client calls it");
+        let theirs = sent[6].client_session_id.clone();
+        assert_eq!(find(InterceptionFilter { session: theirs, ..any() }).await, ids(6..7), "a UUID of the client's");
         assert_eq!(find(InterceptionFilter { outcome: Some(Outcome::Failed), ..any() }).await, ids(5..6));
         assert_eq!(find(InterceptionFilter { since: Some(sent[2].started_at), ..any() }).await, ids(2..7), "at or after");
         assert_eq!(find(InterceptionFilter { until: Some(sent[2].started_at), ..any() }).await, ids(0..2), "before");
         let both = InterceptionFilter { provider: Some("openai".into()), model: Some("gpt-5".into()), ..any() };
         assert_eq!(find(both).await, []);
-        assert_eq!(find(InterceptionFilter { model: Some("\0".into()), ..any() }).await, []);
+        let unmatched = async |caller, filter: InterceptionFilter| match db.store().interception_list(caller, &filter, Page::first(9)).await {
+            Err(StoreError::Unmatched(filters)) => filters.iter().map(|unmatched| unmatched.filter).collect::<Vec<_>>(),
+            other => panic!("{other:?}"),
+        };
+        let owner = &people.owner.caller;
+        let mistyped = |text: &str| InterceptionFilter {
+            provider: Some(text.into()), model: Some(text.into()), client: Some(text.into()), session: Some(text.into()), ..any()
+        };
+        for text in ["\0", "antropic", "0192d3c4-5b6a-7c8d-9e0f-000000000000", &"x".repeat(9000)] {
+            assert_eq!(unmatched(owner, mistyped(text)).await, ["provider", "model", "client", "session"], "{text:?}");
+        }
+        let one_wrong = InterceptionFilter { provider: Some("openai".into()), model: Some("gtp-5".into()), ..any() };
+        assert_eq!(unmatched(owner, one_wrong).await, ["model"]);
+        let others = InterceptionFilter { model: Some("gpt-5".into()), ..any() };
+        assert_eq!(unmatched(&other.caller, others).await, ["model"], "what only others used is not told apart from nothing");
+    }
+
+    async fn a_deleted_users_records_are_found_and_are_not_those_of_the_next_who_has_the_name(db: TestDb) {
+        let people = people(db).await;
+        let (store, owner) = (db.store(), &people.owner.caller);
+        let first = person(db, owner, "ada", Role::Member).await;
+        let of_first = record(db, first.hash);
+        store.interception_ingest(&plane(), ReplicaStamp::default(), &[Arc::new(of_first.clone())]).await.unwrap();
+        store.user_delete(owner, first.id).await.unwrap();
+        let of = async |user: NameOrId<UserId>| {
+            let filter = InterceptionFilter { user: Some(user), ..InterceptionFilter::default() };
+            let rows = store.interception_list(owner, &filter, Page::first(9)).await.unwrap().items;
+            rows.into_iter().map(|row| (row.id, row.user.deleted)).collect::<Vec<_>>()
+        };
+        assert_eq!(of("Ada".into()).await, [(of_first.id, true)]);
+        assert_eq!(of(first.id.into()).await, [(of_first.id, true)]);
+        let second = person(db, owner, "ada", Role::Member).await;
+        assert_eq!(of("ada".into()).await, [], "who has the name now");
+        let of_second = record(db, second.hash);
+        store.interception_ingest(&plane(), ReplicaStamp::default(), &[Arc::new(of_second.clone())]).await.unwrap();
+        assert_eq!(of("ada".into()).await, [(of_second.id, false)]);
+        assert_eq!(of(first.id.into()).await, [(of_first.id, true)]);
+        db.clock().advance(std::time::Duration::from_secs(1));
+        store.user_delete(owner, second.id).await.unwrap();
+        assert_eq!(of("ada".into()).await, [(of_second.id, true)], "who had it last");
+        let gone = UserFilter { deleted: true, ..UserFilter::default() };
+        let gone = store.user_list(owner, &gone, Page::first(9)).await.unwrap().items;
+        assert_eq!(gone.iter().map(|user| user.id).collect::<Vec<_>>(), [first.id, second.id]);
+        assert!(gone.iter().all(|user| user.deleted_at.is_some()));
+        let seen = store.user_list(&people.member.caller, &UserFilter { deleted: true, ..UserFilter::default() }, Page::first(9)).await.unwrap();
+        assert_eq!(seen.items, []);
     }
 
     async fn a_member_sees_only_its_own(db: TestDb) {
@@ -136,13 +185,23 @@ both_engines! {
         };
         let any = InterceptionFilter::default;
         assert_eq!(ids(&people.member.caller, any()).await, [mine.id]);
-        assert_eq!(ids(&people.member.caller, InterceptionFilter { user: Some(other.id.into()), ..any() }).await, []);
         assert_eq!(ids(&people.member.caller, InterceptionFilter { user: Some(people.member.id.into()), ..any() }).await, [mine.id]);
         assert_eq!(ids(&people.auditor.caller, any()).await, [theirs.id, mine.id]);
         let by_name = InterceptionFilter { user: Some("OTHER".into()), ..any() };
         assert_eq!(ids(&people.auditor.caller, by_name.clone()).await, [theirs.id]);
-        assert_eq!(ids(&people.member.caller, by_name).await, []);
-        assert_eq!(ids(&people.auditor.caller, InterceptionFilter { user: Some("nobody".into()), ..any() }).await, []);
+        // Somebody else is refused like nobody.
+        let refused = async |caller, user| {
+            let filter = InterceptionFilter { user: Some(user), ..any() };
+            match db.store().interception_list(caller, &filter, Page::first(9)).await {
+                Err(StoreError::Unmatched(filters)) => filters,
+                listed => panic!("{listed:?}"),
+            }
+        };
+        let nobody = refused(&people.auditor.caller, "nobody".into()).await;
+        assert_eq!(nobody[0].filter, "user");
+        for somebody in [other.id.into(), "other".into(), "nobody".into(), db.ambient().new_id::<UserId>().into()] {
+            assert_eq!(refused(&people.member.caller, somebody).await, nobody);
+        }
         // What is hidden is answered like what is not there.
         for hidden in [theirs.id, db.ambient().new_id()] {
             let refused = db.store().interception_get(&people.member.caller, hidden).await;

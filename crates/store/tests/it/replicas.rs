@@ -3,7 +3,7 @@
 use crate::people::{gateway_key, people, plane, record};
 use lychgate_authz::{Caller, Principal, Resource};
 use lychgate_store::{
-    AuditFilter, AuditInsert, AuditOutcome, Change, Changes, KeyRef, LOST_AFTER, Page, Replica, ReplicaAttachment,
+    AuditFilter, AuditInsert, AuditOutcome, Change, Changes, KeyRef, LOST_AFTER, NameOrId, Page, Replica, ReplicaAttachment,
     ReplicaBeat, ReplicaFilter, ReplicaInfo, ReplicaLoad, ReplicaStamp, ReplicaState, StoreError,
 };
 use lychgate_testkit::both_engines;
@@ -278,6 +278,11 @@ both_engines! {
         assert_eq!(ids(&filter).await, wanted(&[0, 1, 2, 3, 4, 5, 6]));
         let of_first = ReplicaFilter { gateway_key: Some(keys[0].into()), ..filter };
         assert_eq!(ids(&of_first).await, wanted(&[0, 2, 4, 6]));
+        for nobody in [NameOrId::from("nobody"), db.ambient().new_id::<GatewayKeyId>().into()] {
+            let filter = ReplicaFilter { gateway_key: Some(nobody), ..ReplicaFilter::default() };
+            let refused = db.store().replica_list(&plane(), &filter, Page::first(9)).await;
+            assert!(matches!(refused, Err(StoreError::Unmatched(_))), "{refused:?}");
+        }
         let state = |state| ReplicaFilter { state: Some(state), ..of_first.clone() };
         assert_eq!(ids(&state(ReplicaState::Attached)).await, wanted(&[2, 4, 6]));
         assert_eq!(ids(&state(ReplicaState::Detached)).await, wanted(&[0]));

@@ -26,7 +26,7 @@ both_engines! {
         assert_eq!(list.items.len(), 4);
         assert_eq!(list.items.last(), Some(&ada));
         assert!(list.items.is_sorted_by_key(|user| (user.created_at, user.id)));
-        let filter = UserFilter { q: Some("D".into()) };
+        let filter = UserFilter { q: Some("D".into()), ..UserFilter::default() };
         let found = db.store().user_list(&people.owner.caller, &filter, Page::first(200)).await.unwrap();
         assert_eq!(found.items.iter().map(|user| &*user.username).collect::<Vec<_>>(), ["audrey", "ada"]);
         for text in ["ADA", &ada.id.to_string()] {

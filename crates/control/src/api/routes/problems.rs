@@ -32,7 +32,7 @@ sets! {
     }
     /// Endpoints with query parameters.
     BadQuery {
-        "400": "A query parameter is invalid; see `validations`.",
+        "400": "A query parameter is invalid, or names what is not there; see `validations`.",
     }
     /// Endpoints whose path takes an id and nothing else.
     BadId {

@@ -27,6 +27,9 @@ pub(crate) struct User {
     state: &'static str,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
+    /// Null, except in a listing of deleted users.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    deleted_at: Option<Timestamp>,
 }
 
 impl From<lychgate_store::User> for User {
@@ -37,6 +40,7 @@ impl From<lychgate_store::User> for User {
             role: user.role.as_str(),
             state: user.state.as_str(),
             created_at: user.created_at,
+            deleted_at: user.deleted_at,
         }
     }
 }
@@ -47,6 +51,8 @@ pub(crate) struct UserRef {
     #[schema(value_type = String, format = Uuid)]
     pub(super) id: UserId,
     pub(super) username: String,
+    /// Whether the user was deleted; somebody else may have the name now.
+    pub(super) deleted: bool,
 }
 
 impl From<lychgate_store::UserRef> for UserRef {
@@ -54,6 +60,7 @@ impl From<lychgate_store::UserRef> for UserRef {
         Self {
             id: user.id,
             username: user.username,
+            deleted: user.deleted,
         }
     }
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 /// A replica is not trusted with the size of what it sends: header-like texts end here, in characters.
 const HEADER: usize = 512;
 /// Ids and names given by others.
-const LABEL: usize = 255;
+pub(super) const LABEL: usize = 255;
 /// Ids of tool calls: some carry a signature. Replicas cut and mark what is longer; an index has room for this.
 const CALL_ID: usize = 600;
 /// Error messages.

@@ -21,7 +21,8 @@ pub(crate) struct AuditEntryListQuery {
     resource_type: Option<String>,
     /// Only those with this action, for example `create`.
     action: Option<String>,
-    /// Only those of this actor, by id or name.
+    /// Only those of this actor, by id or name, or `control_plane`. A name stands for the user who has it, else for the gateway key,
+    /// else for whoever acted under it last.
     actor: Option<String>,
     /// Only those at or after this time.
     #[param(value_type = Option<String>, format = DateTime)]

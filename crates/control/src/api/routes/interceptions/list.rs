@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct InterceptionListQuery {
-    /// Only those of this user, by id or username.
+    /// Only those of this user, by id or username. A username stands for the user who has it, else for the one who had it last.
     user: Option<String>,
     /// Only those to the provider with this name.
     provider: Option<String>,
@@ -24,8 +24,7 @@ pub(crate) struct InterceptionListQuery {
     model: Option<String>,
     /// Only those from this client program, for example `Claude Code`.
     client: Option<String>,
-    /// Only those of this session, by `session_id`.
-    #[param(value_type = Option<String>, format = Uuid)]
+    /// Only those of this session, by `session_id` or `client_session_id`.
     session: Option<String>,
     /// Only those with this outcome: `completed`, `failed`, `client_aborted`, `interrupted` or `gateway_stopped`.
     outcome: Option<String>,
@@ -95,19 +94,16 @@ pub(crate) async fn interception_list(
 ) -> Result<axum::Json<InterceptionList>, ApiError> {
     let mut validations = Validations::default();
     let page = validations.page(query.limit.as_deref(), query.after.as_deref());
-    let session = validations.check(
-        "session",
-        query.session.as_deref().map(uuid::Uuid::try_parse).transpose(),
-    );
     let outcome = validations.parse("outcome", query.outcome.as_deref());
     let since = validations.parse("since", query.since.as_deref());
     let until = validations.parse("until", query.until.as_deref());
-    let (page, session) = validations.all(Some(page).zip(session))?;
+    let page = validations.all(Some(page))?;
     let user = query.user.as_ref().map(NameOrId::from);
     let InterceptionListQuery {
         provider,
         model,
         client,
+        session,
         ..
     } = query;
     let filter = InterceptionFilter {

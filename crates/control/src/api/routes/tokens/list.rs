@@ -2,7 +2,7 @@
 
 use super::Token;
 use crate::api::authenticate::Authenticated;
-use crate::api::error::{ApiError, about};
+use crate::api::error::ApiError;
 use crate::api::extract::Query;
 use crate::api::routes::problems::{Always, BadQuery};
 use crate::api::validate::Validations;
@@ -45,11 +45,7 @@ pub(crate) async fn token_list(
     let page = validations.page(query.limit.as_deref(), query.after.as_deref());
     let page = validations.all(Some(page))?;
     let user = query.user.as_ref().map(NameOrId::from);
-    let found = app
-        .store
-        .token_list(&caller, &TokenFilter { user }, page)
-        .await
-        .map_err(about("user"))?;
+    let found = app.store.token_list(&caller, &TokenFilter { user }, page).await?;
     let now = app.ambient.now();
     let tokens = found.items.into_iter().map(|token| Token::at(now, token)).collect();
     Ok(axum::Json(TokenList {

@@ -18,6 +18,9 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct UserListQuery {
     /// Only those with this text in their username.
     q: Option<String>,
+    /// Those who were deleted, instead of those who were not: `true` or `false`.
+    #[param(value_type = Option<bool>, default = false)]
+    deleted: Option<String>,
     /// Maximum number of entries.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
     limit: Option<String>,
@@ -43,8 +46,13 @@ pub(crate) async fn user_list(
 ) -> Result<axum::Json<UserList>, ApiError> {
     let mut validations = Validations::default();
     let page = validations.page(query.limit.as_deref(), query.after.as_deref());
+    let deleted = validations.parse("deleted", query.deleted.as_deref());
     let page = validations.all(Some(page))?;
-    let found = app.store.user_list(&caller, &UserFilter { q: query.q }, page).await?;
+    let filter = UserFilter {
+        q: query.q,
+        deleted: deleted.unwrap_or(false),
+    };
+    let found = app.store.user_list(&caller, &filter, page).await?;
     let users = found.items.into_iter().map(User::from).collect();
     Ok(axum::Json(UserList {
         users,
