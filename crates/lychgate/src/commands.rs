@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod completions;
 pub(crate) mod interceptions;
 pub(crate) mod keys;
+pub(crate) mod listing;
 pub(crate) mod login;
 pub(crate) mod providers;
 mod range;
@@ -21,34 +22,15 @@ use lychgate_types::Name;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// The options of a paged listing.
-#[derive(Debug, clap::Args)]
-pub(crate) struct PageArgs {
-    /// Maximum number of entries
-    #[arg(long, value_name = "N")]
-    limit: Option<u32>,
-    /// Continue after this cursor, which the previous page printed
-    #[arg(long, value_name = "CURSOR")]
-    after: Option<String>,
-}
-
+/// The query of a request; parts without a value are left out.
 type Query = Vec<(&'static str, Option<String>)>;
-
-impl PageArgs {
-    /// The query of the request: the filters, then the page.
-    fn query(self, mut filters: Query) -> Query {
-        filters.push(("limit", self.limit.map(|n| n.to_string())));
-        filters.push(("after", self.after));
-        filters
-    }
-}
 
 /// A name or an id as a path segment. Both are valid names, so nothing needs escaping.
 fn name_or_id(text: &str) -> Outcome<String> {
     Name::parse(text).map(|name| name.as_str().to_owned()).map_err(|why| {
         Failure::Usage(format!(
             "`{}` is not a valid name or id: {why}",
-            crate::terminal::output::plain(text)
+            crate::terminal::plain::plain(text)
         ))
     })
 }
@@ -135,13 +117,16 @@ impl SecretPlace {
                     ))
                 })?;
                 note(&format!("{what} {became}; its secret is in {path_name}"));
-                if let (Format::Json, Value::Object(fields)) = (format, &mut answer) {
-                    fields.remove(field);
-                    json(&answer)?;
+                match (format, &mut answer) {
+                    (Format::Table, _) => Ok(()),
+                    (_, Value::Object(fields)) => {
+                        fields.remove(field);
+                        json(format, &answer)
+                    }
+                    _ => Ok(()),
                 }
-                Ok(())
             }
-            None if format == Format::Json => json(&answer),
+            None if format != Format::Table => json(format, &answer),
             None => {
                 note(&format!("{what} {became}; its secret, which is not shown again:"));
                 line(&secret)

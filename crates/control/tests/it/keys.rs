@@ -28,6 +28,7 @@ both_engines! {
           "allowed_cidrs": null,
           "created_at": "2026-11-24T09:30:00.000000Z",
           "created_by": {
+            "deleted": false,
             "id": "[…]",
             "username": "admin"
           },

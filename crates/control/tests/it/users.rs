@@ -11,6 +11,7 @@ both_engines! {
         insta::assert_json_snapshot!(masked(&made, &["/id"]), @r#"
         {
           "created_at": "2026-11-24T09:30:00.000000Z",
+          "deleted_at": null,
           "id": "[…]",
           "role": "auditor",
           "state": "active",

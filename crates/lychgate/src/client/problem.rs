@@ -87,7 +87,7 @@ impl From<CallError> for Failure {
 
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let plain = crate::terminal::output::plain;
+        let plain = crate::terminal::plain::plain;
         let what = if self.detail.is_empty() {
             &self.title
         } else {

@@ -1,11 +1,11 @@
 //! `lychgate audit`: the audit log.
 
-use super::PageArgs;
+use super::listing::{ListArgs, Listing};
 use super::range::RangeArgs;
 use crate::client::credentials::{ServerArgs, connect};
 use crate::config::Environment;
 use crate::failure::Outcome;
-use crate::terminal::output::{Field, Format, FormatArgs, listing};
+use crate::terminal::output::Field;
 use clap::Subcommand;
 use serde_json::Value;
 
@@ -34,22 +34,24 @@ enum AuditCommand {
         #[command(flatten)]
         range: RangeArgs,
         #[command(flatten)]
-        page: PageArgs,
-        #[command(flatten)]
-        format: FormatArgs,
+        list: ListArgs,
     },
 }
 
-const COLUMNS: &[Field] = &[
-    Field("time", "created_at"),
-    Field("actor", "actor_name"),
-    Field("action", "action"),
-    Field("resource", "resource_type"),
-    Field("target", "target_name"),
-    Field("outcome", "outcome"),
-    Field("detail", "detail"),
-    Field("request", "request_id"),
-];
+const LISTING: Listing = Listing {
+    path: "audit-entries",
+    entries: "audit_entries",
+    columns: &[
+        Field("time", "created_at"),
+        Field("actor", "actor_name"),
+        Field("action", "action"),
+        Field("resource", "resource_type"),
+        Field("target", "target_name"),
+        Field("outcome", "outcome"),
+        Field("detail", "detail"),
+    ],
+    more: &[Field("target id", "target_id"), Field("request", "request_id")],
+};
 
 /// Runs the command.
 pub(crate) async fn run(args: AuditArgs, environment: &Environment) -> Outcome {
@@ -59,16 +61,15 @@ pub(crate) async fn run(args: AuditArgs, environment: &Environment) -> Outcome {
         action,
         actor,
         range,
-        page,
-        format,
+        list,
     } = args.command;
     let mut filters = vec![("resource_type", resource_type), ("action", action), ("actor", actor)];
     range.add_to(&mut filters);
-    let mut answer = api.get_with("audit-entries", &page.query(filters)).await?;
-    if let (Format::Table, Some(entries)) = (format.output, answer["audit_entries"].as_array_mut()) {
+    let explained = async |mut entries: Vec<Value>| {
         entries.iter_mut().for_each(name_actor);
-    }
-    listing(format.output, &answer, "audit_entries", COLUMNS)
+        Ok(entries)
+    };
+    LISTING.print_with(&api, filters, list, explained).await
 }
 
 /// The control plane has no name: the kind of actor is shown instead.

@@ -1,12 +1,14 @@
 //! `lychgate interceptions`: recorded AI requests.
 
+use super::listing::{ListArgs, Listing};
+use super::name_or_id;
 use super::range::RangeArgs;
-use super::{PageArgs, name_or_id};
 use crate::client::ApiClient;
 use crate::client::credentials::{ServerArgs, connect};
 use crate::config::Environment;
 use crate::failure::Outcome;
-use crate::terminal::output::{Field, Format, FormatArgs, json, lines, listing, plain_lines, table, write};
+use crate::terminal::output::{Field, Format, FormatArgs, json, lines, table, write};
+use crate::terminal::plain::plain_lines;
 use clap::Subcommand;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use lychgate_types::interception;
@@ -28,9 +30,7 @@ enum InterceptionsCommand {
         #[command(flatten)]
         filters: Filters,
         #[command(flatten)]
-        page: PageArgs,
-        #[command(flatten)]
-        format: FormatArgs,
+        list: ListArgs,
     },
     /// Show a request with its token usage, prompt, tool calls and thoughts.
     Show {
@@ -65,19 +65,27 @@ struct Filters {
     range: RangeArgs,
 }
 
-const COLUMNS: &[Field] = &[
-    Field("id", "id"),
-    Field("started", "started_at"),
-    Field("user", "user.username"),
-    Field("provider", "provider"),
-    Field("model", "model"),
-    Field("outcome", "outcome"),
-    Field("input", "input_tokens"),
-    Field("cached", "cache_read_input_tokens"),
-    Field("output", "output_tokens"),
-    Field("tools", "tools"),
-    Field("prompt", "prompt"),
-];
+const LISTING: Listing = Listing {
+    path: PATH,
+    entries: "interceptions",
+    columns: &[
+        Field("id", "id"),
+        Field("started", "started_at"),
+        Field("user", "user.username"),
+        Field("model", "model"),
+        Field("outcome", "outcome"),
+        Field("input", "input_tokens"),
+        Field("output", "output_tokens"),
+        Field("tools", "tools"),
+        Field("prompt", "prompt"),
+    ],
+    more: &[
+        Field("provider", "provider"),
+        Field("cached", "cache_read_input_tokens"),
+        Field("client", "client"),
+        Field("session", "session_id"),
+    ],
+};
 
 const FIELDS: &[Field] = &[
     Field("id", "id"),
@@ -143,7 +151,7 @@ const PROMPT_LENGTH: usize = 40;
 pub(crate) async fn run(args: InterceptionsArgs, environment: &Environment) -> Outcome {
     let api = connect(&args.server, environment)?;
     match args.command {
-        InterceptionsCommand::List { filters, page, format } => {
+        InterceptionsCommand::List { filters, list } => {
             let mut query = vec![
                 ("user", filters.user),
                 ("provider", filters.provider),
@@ -153,25 +161,21 @@ pub(crate) async fn run(args: InterceptionsArgs, environment: &Environment) -> O
                 ("outcome", filters.outcome.map(|outcome| outcome.to_string())),
             ];
             filters.range.add_to(&mut query);
-            let mut answer = api.get_with(PATH, &page.query(query)).await?;
-            if format.output == Format::Table {
-                answer["interceptions"] = with_content(&api, answer["interceptions"].take()).await?;
-            }
-            listing(format.output, &answer, "interceptions", COLUMNS)
+            let explained = async |rows| with_content(&api, rows).await;
+            LISTING.print_with(&api, query, list, explained).await
         }
         InterceptionsCommand::Show { id, format } => {
             let answer = api.get(&format!("{PATH}/{}", name_or_id(&id)?)).await?;
             match format.output {
-                Format::Json => json(&answer),
                 Format::Table => write(&page(&answer)),
+                format => json(format, &answer),
             }
         }
     }
 }
 
 /// Adds the start of the prompt and the tool names to each row. The API's listing has no content, so each record is fetched.
-async fn with_content(api: &ApiClient, rows: Value) -> Outcome<Value> {
-    let Value::Array(rows) = rows else { return Ok(rows) };
+async fn with_content(api: &ApiClient, rows: Vec<Value>) -> Outcome<Vec<Value>> {
     let row = async |mut row: Value| -> Outcome<Value> {
         let id = row["id"].as_str().unwrap_or_default();
         let whole = api.get(&format!("{PATH}/{}", name_or_id(id)?)).await?;
@@ -180,12 +184,7 @@ async fn with_content(api: &ApiClient, rows: Value) -> Outcome<Value> {
         row["tools"] = tools.iter().map(|usage| usage["tool"].clone()).collect();
         Ok(row)
     };
-    stream::iter(rows)
-        .map(row)
-        .buffered(AT_ONCE)
-        .try_collect()
-        .await
-        .map(Value::Array)
+    stream::iter(rows).map(row).buffered(AT_ONCE).try_collect().await
 }
 
 /// The first words, on one line.

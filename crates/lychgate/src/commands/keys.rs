@@ -3,7 +3,8 @@
 mod bounds;
 mod shown;
 
-use super::{Done, OutArgs, PageArgs, name_or_id};
+use super::listing::ListArgs;
+use super::{Done, OutArgs, name_or_id};
 use crate::client::credentials::{ServerArgs, connect};
 use crate::config::Environment;
 use crate::failure::{Failure, Outcome};
@@ -43,9 +44,7 @@ enum KeysCommand {
         #[arg(short, long, value_name = "TEXT")]
         query: Option<String>,
         #[command(flatten)]
-        page: PageArgs,
-        #[command(flatten)]
-        format: FormatArgs,
+        list: ListArgs,
     },
     /// Show a gateway key and its attached replicas.
     Show {
@@ -122,10 +121,7 @@ pub(crate) async fn run(args: KeysArgs, environment: &Environment) -> Outcome {
             let what = described(&answer, &name);
             place.put(format.output, answer, "key", &Done::created(&what))
         }
-        KeysCommand::List { query, page, format } => {
-            let answer = api.get_with(PATH, &page.query(vec![("q", query)])).await?;
-            shown::list(format.output, answer)
-        }
+        KeysCommand::List { query, list } => shown::list(&api, vec![("q", query)], list).await,
         KeysCommand::Show { name, format } => {
             let answer = api.get(&path(&name)?).await?;
             shown::one(format.output, answer)

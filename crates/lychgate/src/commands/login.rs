@@ -4,7 +4,8 @@ use crate::client::credentials::{self, ServerArgs, parse_token};
 use crate::client::{ApiClient, server_url};
 use crate::config::Environment;
 use crate::failure::{Failure, Outcome};
-use crate::terminal::output::{note, plain};
+use crate::terminal::output::note;
+use crate::terminal::plain::plain;
 use crate::terminal::prompt;
 
 /// `lychgate login`.

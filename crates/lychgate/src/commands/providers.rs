@@ -3,11 +3,12 @@
 mod keys;
 mod policy;
 
-use super::{PageArgs, name_or_id};
+use super::listing::{ListArgs, Listing};
+use super::name_or_id;
 use crate::client::credentials::{ServerArgs, connect};
 use crate::config::Environment;
 use crate::failure::{Failure, Outcome};
-use crate::terminal::output::{Field, Format, FormatArgs, json, listing, note, record, table, write};
+use crate::terminal::output::{Field, Format, FormatArgs, json, note, record, table, write};
 use crate::terminal::prompt::{YesArgs, confirm};
 use clap::Subcommand;
 use keys::{KeyArgs, key_from_input};
@@ -51,9 +52,7 @@ enum ProvidersCommand {
     /// List providers, oldest first.
     List {
         #[command(flatten)]
-        page: PageArgs,
-        #[command(flatten)]
-        format: FormatArgs,
+        list: ListArgs,
     },
     /// Show a provider with its policy; its keys are masked.
     Show {
@@ -104,14 +103,21 @@ enum ProvidersCommand {
     },
 }
 
-const COLUMNS: &[Field] = &[
-    Field("name", "name"),
-    Field("type", "type"),
-    Field("base url", "base_url"),
-    Field("enabled", "enabled"),
-    Field("allow private", "allow_private"),
-    Field("keys", "key_hints"),
-];
+const LISTING: Listing = Listing {
+    path: PATH,
+    entries: "providers",
+    columns: &[
+        Field("name", "name"),
+        Field("type", "type"),
+        Field("enabled", "enabled"),
+        Field("base url", "base_url"),
+    ],
+    more: &[
+        Field("allow private", "allow_private"),
+        Field("keys", "key_hints"),
+        Field("id", "id"),
+    ],
+};
 
 const FIELDS: &[Field] = &[
     Field("id", "id"),
@@ -165,12 +171,9 @@ pub(crate) async fn run(args: ProvidersArgs, environment: &Environment) -> Outco
             let answer = api.post(PATH, &body).await?;
             show(format.output, answer)
         }
-        ProvidersCommand::List { page, format } => {
-            let mut answer = api.get_with(PATH, &page.query(Vec::new())).await?;
-            if format.output == Format::Table {
-                answer["providers"] = all_with_hints(answer["providers"].take());
-            }
-            listing(format.output, &answer, "providers", COLUMNS)
+        ProvidersCommand::List { list } => {
+            let explained = async |rows: Vec<Value>| Ok(rows.into_iter().map(with_hints).collect());
+            LISTING.print_with(&api, Vec::new(), list, explained).await
         }
         ProvidersCommand::Show { name, format } => {
             let answer = api.get(&path(&name)?).await?;
@@ -259,7 +262,7 @@ fn patch(
 
 fn show(format: Format, answer: Value) -> Outcome {
     match format {
-        Format::Json => json(&answer),
+        Format::Json | Format::Jsonl => json(format, &answer),
         Format::Table => {
             let policy = policy::rows(&answer["policy"]);
             record(format, &with_hints(answer), FIELDS)?;
@@ -281,13 +284,6 @@ fn with_hints(mut provider: Value) -> Value {
         .collect();
     provider["key_hints"] = hints.into();
     provider
-}
-
-fn all_with_hints(providers: Value) -> Value {
-    match providers {
-        Value::Array(providers) => providers.into_iter().map(with_hints).collect(),
-        other => other,
-    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! `lychgate replicas`: the replicas of all control planes.
 
-use super::{PageArgs, name_or_id};
+use super::listing::{ListArgs, Listing};
+use super::name_or_id;
 use crate::client::credentials::{ServerArgs, connect};
 use crate::config::Environment;
 use crate::failure::Outcome;
-use crate::terminal::output::{Field, FormatArgs, listing, note, record};
+use crate::terminal::output::{Field, FormatArgs, note, record};
 use crate::terminal::prompt::{YesArgs, confirm};
 use clap::Subcommand;
 use serde_json::json;
@@ -29,9 +30,7 @@ enum ReplicasCommand {
         #[arg(long)]
         state: Option<String>,
         #[command(flatten)]
-        page: PageArgs,
-        #[command(flatten)]
-        format: FormatArgs,
+        list: ListArgs,
     },
     /// Show a replica.
     Show {
@@ -49,19 +48,25 @@ enum ReplicasCommand {
     },
 }
 
-const COLUMNS: &[Field] = &[
-    Field("replica", "name"),
-    Field("key", "key.name"),
-    Field("state", "state"),
-    Field("address", "address"),
-    Field("version", "version"),
-    Field("connected", "connected_since"),
-    Field("last heartbeat", "last_heartbeat_at"),
-    Field("in flight", "in_flight"),
-    Field("undelivered", "spool_depth"),
-    Field("set aside", "set_aside"),
-    Field("id", "id"),
-];
+const LISTING: Listing = Listing {
+    path: PATH,
+    entries: "replicas",
+    columns: &[
+        Field("replica", "name"),
+        Field("key", "key.name"),
+        Field("state", "state"),
+        Field("in flight", "in_flight"),
+        Field("undelivered", "spool_depth"),
+        Field("id", "id"),
+    ],
+    more: &[
+        Field("last heartbeat", "last_heartbeat_at"),
+        Field("set aside", "set_aside"),
+        Field("address", "address"),
+        Field("version", "version"),
+        Field("connected", "connected_since"),
+    ],
+};
 
 const FIELDS: &[Field] = &[
     Field("id", "id"),
@@ -86,15 +91,8 @@ const PATH: &str = "ai-gateway/replicas";
 pub(crate) async fn run(args: ReplicasArgs, environment: &Environment) -> Outcome {
     let api = connect(&args.server, environment)?;
     match args.command {
-        ReplicasCommand::List {
-            key,
-            state,
-            page,
-            format,
-        } => {
-            let filters = vec![("key", key), ("state", state)];
-            let answer = api.get_with(PATH, &page.query(filters)).await?;
-            listing(format.output, &answer, "replicas", COLUMNS)
+        ReplicasCommand::List { key, state, list } => {
+            LISTING.print(&api, vec![("key", key), ("state", state)], list).await
         }
         ReplicasCommand::Show { id, format } => {
             let answer = api.get(&format!("{PATH}/{}", name_or_id(&id)?)).await?;

@@ -2,11 +2,12 @@
 
 mod target;
 
-use super::{PageArgs, name_or_id};
+use super::listing::{ListArgs, Listing};
+use super::name_or_id;
 use crate::client::credentials::{ServerArgs, connect};
 use crate::config::Environment;
 use crate::failure::{Failure, Outcome};
-use crate::terminal::output::{Field, Format, FormatArgs, json, listing, note, record};
+use crate::terminal::output::{Field, Format, FormatArgs, json, note, record};
 use crate::terminal::prompt::{YesArgs, confirm};
 use clap::Subcommand;
 use serde_json::{Map, Value};
@@ -49,9 +50,7 @@ enum RoutesCommand {
     /// List routes, oldest first.
     List {
         #[command(flatten)]
-        page: PageArgs,
-        #[command(flatten)]
-        format: FormatArgs,
+        list: ListArgs,
     },
     /// Show a route.
     Show {
@@ -108,14 +107,19 @@ struct Change {
     no_fallbacks: bool,
 }
 
-const COLUMNS: &[Field] = &[
-    Field("name", "name"),
-    Field("provider", "provider.name"),
-    Field("model", "model"),
-    Field("targets", "target_texts"),
-    Field("fallbacks", "fallback_texts"),
-    Field("enabled", "enabled"),
-];
+const LISTING: Listing = Listing {
+    path: PATH,
+    entries: "routes",
+    columns: &[
+        Field("name", "name"),
+        Field("provider", "provider.name"),
+        Field("model", "model"),
+        Field("enabled", "enabled"),
+        Field("targets", "target_texts"),
+        Field("fallbacks", "fallback_texts"),
+    ],
+    more: &[Field("id", "id")],
+};
 
 const FIELDS: &[Field] = &[
     Field("id", "id"),
@@ -152,12 +156,12 @@ pub(crate) async fn run(args: RoutesArgs, environment: &Environment) -> Outcome 
             let answer = api.post(PATH, &body).await?;
             show(format.output, answer)
         }
-        RoutesCommand::List { page, format } => {
-            let mut answer = api.get_with(PATH, &page.query(Vec::new())).await?;
-            if let (Format::Table, Some(routes)) = (format.output, answer["routes"].as_array_mut()) {
+        RoutesCommand::List { list } => {
+            let explained = async |mut routes: Vec<Value>| {
                 routes.iter_mut().for_each(add_texts);
-            }
-            listing(format.output, &answer, "routes", COLUMNS)
+                Ok(routes)
+            };
+            LISTING.print_with(&api, Vec::new(), list, explained).await
         }
         RoutesCommand::Show { name, format } => {
             let answer = api.get(&path(&name)?).await?;
@@ -221,8 +225,8 @@ impl Change {
 }
 
 fn show(format: Format, mut answer: Value) -> Outcome {
-    if format == Format::Json {
-        return json(&answer);
+    if format != Format::Table {
+        return json(format, &answer);
     }
     add_texts(&mut answer);
     record(format, &answer, FIELDS)

@@ -1,11 +1,12 @@
 //! `lychgate tokens`: user tokens.
 
-use super::{Done, OutArgs, PageArgs, name_or_id};
+use super::listing::{ListArgs, Listing};
+use super::{Done, OutArgs, name_or_id};
 use crate::client::credentials::{ServerArgs, connect};
 use crate::config::Environment;
 use crate::config::duration;
 use crate::failure::Outcome;
-use crate::terminal::output::{Field, FormatArgs, listing, note, record};
+use crate::terminal::output::{Field, FormatArgs, note, record};
 use crate::terminal::prompt::{YesArgs, confirm};
 use clap::Subcommand;
 use serde_json::json;
@@ -47,9 +48,7 @@ enum TokensCommand {
         #[arg(long, value_name = "USER")]
         user: Option<String>,
         #[command(flatten)]
-        page: PageArgs,
-        #[command(flatten)]
-        format: FormatArgs,
+        list: ListArgs,
     },
     /// Show a token, without its secret.
     Show {
@@ -80,6 +79,24 @@ const FIELDS: &[Field] = &[
     Field("expires", "expires_at"),
 ];
 
+const LISTING: Listing = Listing {
+    path: "tokens",
+    entries: "tokens",
+    columns: &[
+        Field("id", "id"),
+        Field("user", "user.username"),
+        Field("name", "name"),
+        Field("state", "state"),
+        Field("expires", "expires_at"),
+    ],
+    more: &[
+        Field("token", "token_prefix"),
+        Field("last used", "last_used_at"),
+        Field("created", "created_at"),
+        Field("scopes", "scopes"),
+    ],
+};
+
 /// Runs the command.
 pub(crate) async fn run(args: TokensArgs, environment: &Environment) -> Outcome {
     let api = connect(&args.server, environment)?;
@@ -107,11 +124,7 @@ pub(crate) async fn run(args: TokensArgs, environment: &Environment) -> Outcome 
             let what = format!("token {}", answer["id"].as_str().unwrap_or(&name));
             place.put(format.output, answer, "token", &Done::created(&what))
         }
-        TokensCommand::List { user, page, format } => {
-            let user = user.map(|user| name_or_id(&user)).transpose()?;
-            let answer = api.get_with("tokens", &page.query(vec![("user", user)])).await?;
-            listing(format.output, &answer, "tokens", FIELDS)
-        }
+        TokensCommand::List { user, list } => LISTING.print(&api, vec![("user", user)], list).await,
         TokensCommand::Show { id, format } => {
             let answer = api.get(&format!("tokens/{}", name_or_id(&id)?)).await?;
             record(format.output, &answer, FIELDS)

@@ -1,10 +1,11 @@
 //! `lychgate users`: the users.
 
-use super::{PageArgs, name_or_id};
+use super::listing::{ListArgs, Listing};
+use super::name_or_id;
 use crate::client::credentials::{ServerArgs, connect};
 use crate::config::Environment;
 use crate::failure::Outcome;
-use crate::terminal::output::{Field, FormatArgs, listing, note, record};
+use crate::terminal::output::{Field, FormatArgs, note, record};
 use crate::terminal::prompt::{YesArgs, confirm};
 use clap::Subcommand;
 use lychgate_authz::Role;
@@ -40,9 +41,7 @@ enum UsersCommand {
         #[arg(long)]
         deleted: bool,
         #[command(flatten)]
-        page: PageArgs,
-        #[command(flatten)]
-        format: FormatArgs,
+        list: ListArgs,
     },
     /// Show a user.
     Show {
@@ -78,12 +77,20 @@ const FIELDS: &[Field] = &[
     Field("created", "created_at"),
 ];
 
-const DELETED_COLUMNS: &[Field] = &[
-    Field("id", "id"),
+const COLUMNS: &[Field] = &[
     Field("name", "username"),
     Field("role", "role"),
+    Field("state", "state"),
+    Field("id", "id"),
     Field("created", "created_at"),
+];
+
+const DELETED_COLUMNS: &[Field] = &[
+    Field("name", "username"),
     Field("deleted", "deleted_at"),
+    Field("id", "id"),
+    Field("role", "role"),
+    Field("created", "created_at"),
 ];
 
 /// Runs the command.
@@ -94,16 +101,16 @@ pub(crate) async fn run(args: UsersArgs, environment: &Environment) -> Outcome {
             let answer = api.post("users", &json!({ "username": name, "role": role })).await?;
             record(format.output, &answer, FIELDS)
         }
-        UsersCommand::List {
-            query,
-            deleted,
-            page,
-            format,
-        } => {
+        UsersCommand::List { query, deleted, list } => {
             let filters = vec![("q", query), ("deleted", deleted.then(|| "true".to_owned()))];
-            let answer = api.get_with("users", &page.query(filters)).await?;
-            let columns = if deleted { DELETED_COLUMNS } else { FIELDS };
-            listing(format.output, &answer, "users", columns)
+            let columns = if deleted { DELETED_COLUMNS } else { COLUMNS };
+            let listing = Listing {
+                path: "users",
+                entries: "users",
+                columns,
+                more: &[],
+            };
+            listing.print(&api, filters, list).await
         }
         UsersCommand::Show { name, format } => {
             let answer = api.get(&format!("users/{}", name_or_id(&name)?)).await?;

@@ -1,11 +1,13 @@
-//! Output of the client commands: tables for people, JSON for programs. Text from elsewhere (a user agent, a prompt) can't
-//! control the terminal: its control characters are escaped.
+//! Output of the client commands: text for people, JSON for programs. Text from elsewhere can't control the terminal
+//! ([`super::plain`]). Not here: listings, which come page by page (`commands::listing`), and how a table is laid out
+//! ([`super::table`]).
 
+use super::plain::{plain, plain_json};
+use super::table::Table;
 use crate::failure::{Failure, Outcome};
 use clap::ValueEnum;
-use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::{ErrorKind, Write};
 
 /// Output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -14,12 +16,14 @@ pub(crate) enum Format {
     Table,
     /// The API's answer, for programs.
     Json,
+    /// A line of JSON for each entry.
+    Jsonl,
 }
 
 /// The option for the output format.
 #[derive(Debug, clap::Args)]
 pub(crate) struct FormatArgs {
-    /// Output format: table or json
+    /// Output format: table, json or jsonl (one line for each entry)
     #[arg(
         short,
         long,
@@ -56,63 +60,30 @@ pub(crate) fn note(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// Prints a page of a listing: `answer[list]` as a table, or the whole answer as JSON.
-pub(crate) fn listing(format: Format, answer: &Value, list: &str, fields: &[Field]) -> Outcome {
-    if format == Format::Json {
-        return json(answer);
-    }
-    let rows = answer[list].as_array().map(Vec::as_slice).unwrap_or_default();
-    write(&table(rows, fields))?;
-    if let Some(next) = answer["next"].as_str() {
-        note(&format!("more entries follow; continue with --after {}", plain(next)));
-    }
-    Ok(())
-}
-
 /// Prints one thing: a line per field, or the whole answer as JSON.
 pub(crate) fn record(format: Format, answer: &Value, fields: &[Field]) -> Outcome {
     match format {
-        Format::Json => json(answer),
         Format::Table => write(&lines(answer, fields)),
+        format => json(format, answer),
     }
 }
 
-/// Prints an answer as indented JSON, which no text in it can use to steer a terminal.
-pub(crate) fn json(answer: &Value) -> Outcome {
-    line(&plain_json(&format!("{answer:#}")))
-}
-
-/// The same JSON with what steers a terminal as escapes: outside of strings there is none of it, but for the line ends.
-fn plain_json(json: &str) -> String {
-    let mut out = String::with_capacity(json.len());
-    for c in json.chars() {
-        match c {
-            c if c != '\n' && steers(c) => out.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => out.push(c),
-        }
+/// Prints an answer as JSON, which no text in it can use to steer a terminal: indented, or in one line.
+pub(crate) fn json(format: Format, answer: &Value) -> Outcome {
+    match format {
+        Format::Jsonl => line(&plain_json(&answer.to_string())),
+        Format::Json | Format::Table => line(&indented(answer)),
     }
-    out
 }
 
-/// A table of rows, without frames, so that it can be cut and searched with the usual tools.
+/// An answer as indented JSON.
+pub(crate) fn indented(answer: &Value) -> String {
+    plain_json(&format!("{answer:#}"))
+}
+
+/// All rows as a table of these columns, as wide as it has to be.
 pub(crate) fn table(rows: &[Value], fields: &[Field]) -> String {
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_header(fields.iter().map(|field| field.0.to_uppercase()));
-    let fits = std::io::stdout().is_terminal();
-    table.set_content_arrangement(if fits {
-        ContentArrangement::Dynamic
-    } else {
-        ContentArrangement::Disabled
-    });
-    for row in rows {
-        table.add_row(fields.iter().map(|field| cell(at(row, field.1))));
-    }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    Table::new(fields, None).page(rows)
 }
 
 /// One line per field, the values below one another.
@@ -120,15 +91,15 @@ pub(crate) fn lines(answer: &Value, fields: &[Field]) -> String {
     let width = fields.iter().map(|field| field.0.chars().count()).max().unwrap_or(0) + 2;
     fields
         .iter()
-        .map(|field| format!("{:width$}{}\n", field.0, cell(at(answer, field.1))))
+        .map(|field| format!("{:width$}{}\n", field.0, cell(value_at(answer, field.1))))
         .collect()
 }
 
-fn at<'a>(value: &'a Value, path: &str) -> &'a Value {
+pub(super) fn value_at<'a>(value: &'a Value, path: &str) -> &'a Value {
     path.split('.').fold(value, |value, key| &value[key])
 }
 
-fn cell(value: &Value) -> String {
+pub(super) fn cell(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::Bool(true) => "yes".to_owned(),
@@ -150,80 +121,10 @@ fn without_fraction(text: &str) -> String {
     }
 }
 
-/// Text in one line, with everything that could steer a terminal made visible.
-pub(crate) fn plain(text: &str) -> String {
-    escaped(text, false)
-}
-
-/// Text with its line ends and tabs, everything else that could steer a terminal made visible.
-pub(crate) fn plain_lines(text: &str) -> String {
-    escaped(text, true)
-}
-
-/// Whether a character is a control character, sets the direction of writing (by which text can be made to look like other text), or
-/// ends a line without looking so. All of them are written with four hexadecimal digits.
-fn steers(c: char) -> bool {
-    let turns = matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')
-}
-
-fn escaped(text: &str, keep_lines: bool) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' | '\t' if keep_lines => out.push(c),
-            c if steers(c) => out.extend(c.escape_default()),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn a_table_has_a_column_per_field() {
-        let rows = [
-            json!({"name": "edge-1", "created_at": "2026-11-24T09:30:00.123456Z", "by": {"name": "admin"}, "on": true}),
-            json!({"name": "x", "created_at": null, "scopes": ["a:*", "b:read"]}),
-        ];
-        let fields = [
-            Field("name", "name"),
-            Field("created", "created_at"),
-            Field("by", "by.name"),
-            Field("on", "on"),
-            Field("scopes", "scopes"),
-        ];
-        let printed = table(&rows, &fields);
-        let words: Vec<Vec<&str>> = printed
-            .lines()
-            .map(|line| line.split("  ").map(str::trim).filter(|w| !w.is_empty()).collect())
-            .collect();
-        assert_eq!(
-            words,
-            [
-                vec!["NAME", "CREATED", "BY", "ON", "SCOPES"],
-                vec!["edge-1", "2026-11-24T09:30:00Z", "admin", "yes", "-"],
-                vec!["x", "-", "-", "-", "a:*, b:read"],
-            ]
-        );
-        assert!(printed.lines().all(|line| line == line.trim_end()));
-    }
-
-    #[test]
-    fn nothing_in_an_answer_steers_the_terminal() {
-        assert_eq!(plain("a\u{1b}[2Jb\nc"), "a\\u{1b}[2Jb\\nc");
-        assert_eq!(plain("user\u{202e}nimda"), "user\\u{202e}nimda");
-        assert_eq!(plain_lines("a\n\tb\r"), "a\n\tb\\r");
-        assert_eq!(plain("zoë – 漢字"), "zoë – 漢字");
-        let answer = json!({"name": "a\u{9b}2J\u{7f}\u{202e}b\u{2028}zoë\n"});
-        let printed = plain_json(&format!("{answer:#}"));
-        assert_eq!(printed, "{\n  \"name\": \"a\\u009b2J\\u007f\\u202eb\\u2028zoë\\n\"\n}");
-        assert_eq!(serde_json::from_str::<Value>(&printed).unwrap(), answer);
-    }
 
     #[test]
     fn a_record_lines_its_values_up() {

@@ -1,10 +1,13 @@
-//! Listings on the command line: filters as people have them at hand, and what is said of those that name nothing.
+//! Listings on the command line: filters as people have them at hand, what is said of those that name nothing, all pages as one
+//! listing, and tables on terminals.
 
 use crate::PROGRAM;
 use crate::request::Ask;
 use lychgate_scripted::{Endpoint, Scenario};
 use lychgate_testkit::app::App;
 use lychgate_testkit::both_engines;
+use lychgate_testkit::http::post;
+use serde_json::{Value, json};
 
 both_engines! {
     async fn filters_take_what_people_have_and_tell_what_names_nothing(db: TestDb) {
@@ -48,4 +51,103 @@ both_engines! {
         assert_eq!(gone["users"][0]["username"], "alice");
         assert_eq!(app.server.terminate().await, 0);
     }
+}
+
+/// More than two pages of 200.
+const USERS: usize = 450;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_pages_are_one_listing_in_every_format() {
+    let app = App::start(PROGRAM, None).await;
+    for at in 0..USERS {
+        let user = json!({ "username": format!("user-{at:03}"), "role": "member" });
+        post(format!("{}/api/v1/users", app.url))
+            .bearer(&app.owner)
+            .json(&user)
+            .send()
+            .await
+            .expect(201);
+    }
+    let page = app.cli_json(&["users", "list"]).await;
+    assert_eq!(page["users"].as_array().unwrap().len(), 50);
+    let all = app.cli_json(&["users", "list", "--all"]).await;
+    let all = (all["users"].as_array().unwrap(), &all["next"]);
+    assert_eq!((all.0.len(), all.1), (USERS + 2, &Value::Null));
+    let lines = app.cli_ok(&["users", "list", "--all", "-o", "jsonl"]).await;
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(&lines, all.0);
+    let table = app.cli_ok(&["users", "list", "--all"]).await;
+    assert_eq!(table.lines().count(), 1 + USERS + 2, "one line of titles");
+    for (user, line) in lines.iter().zip(table.lines().skip(1)) {
+        assert!(line.starts_with(user["username"].as_str().unwrap()), "{line}");
+    }
+    let next = page["next"].as_str().unwrap();
+    let rest = app.cli_json(&["users", "list", "--all", "--after", next]).await;
+    assert_eq!(rest["users"].as_array().unwrap()[..], all.0[50..]);
+    assert_eq!(app.cli(&["users", "list", "--all", "--limit", "7"]).await.code, 2);
+    for noun in [
+        "keys",
+        "replicas",
+        "tokens",
+        "providers",
+        "routes",
+        "interceptions",
+        "audit",
+    ] {
+        let listed = app.cli_json(&[noun, "list", "--all"]).await;
+        assert_eq!(listed["next"], Value::Null, "{noun}: {listed}");
+    }
+    assert_eq!(app.server.terminate().await, 0);
+}
+
+/// What a command writes to a terminal of this width.
+async fn on_a_terminal(app: &App, columns: u16, args: &[&str]) -> String {
+    let size = nix::pty::Winsize {
+        ws_row: 0,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    let pty = nix::pty::openpty(Some(&size), None).unwrap();
+    let mut command = app.command();
+    command
+        .args(args)
+        .env("LYCHGATE_URL", &app.url)
+        .env("LYCHGATE_TOKEN", &app.owner);
+    command.stdout(std::process::Stdio::from(pty.slave));
+    let mut child = command.spawn().unwrap();
+    // The last of the slave's handles has to be the child's, so that reading ends with it.
+    drop(command);
+    let mut master = std::fs::File::from(pty.master);
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut seen = Vec::new();
+        // The end of a terminal is an error.
+        let _ = std::io::Read::read_to_end(&mut master, &mut seen);
+        String::from_utf8(seen).unwrap().replace('\r', "")
+    });
+    let ended = tokio::task::spawn_blocking(move || child.wait());
+    assert!(ended.await.unwrap().unwrap().success());
+    reading.await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_fit_the_terminal_and_ids_are_whole() {
+    let app = App::start(PROGRAM, None).await;
+    let ask = Ask::new(Endpoint::Messages, Scenario::Text, false, &"many words ".repeat(20));
+    ask.call(&app.url, &app.token).send().await.expect(200);
+    let id = app.newest_interception(1).await["id"].as_str().unwrap().to_owned();
+    for (told, width) in [(0, 80), (80, 80), (60, 60), (132, 132), (200, 200)] {
+        let shown = on_a_terminal(&app, told, &["interceptions", "list"]).await;
+        assert_eq!(shown.lines().count(), 2, "{told}: {shown}");
+        assert!(shown.contains(&id), "{told}: {shown}");
+        assert!(
+            shown.lines().all(|line| line.chars().count() <= width),
+            "{told}: {shown}"
+        );
+    }
+    let shown = on_a_terminal(&app, 10, &["interceptions", "list"]).await;
+    assert_eq!((shown.lines().count(), shown.contains(&id)), (2, true), "{shown}");
+    let wide = on_a_terminal(&app, 80, &["interceptions", "list", "--wide"]).await;
+    assert!(wide.contains("SESSION") && wide.lines().count() == 2, "{wide}");
+    assert_eq!(app.server.terminate().await, 0);
 }

@@ -1,20 +1,31 @@
 //! Gateway keys in tables and records.
 
+use super::PATH;
+use crate::client::ApiClient;
+use crate::commands::Query;
+use crate::commands::listing::{ListArgs, Listing};
 use crate::failure::Outcome;
-use crate::terminal::output::{Field, Format, listing, record, table, write};
+use crate::terminal::output::{Field, Format, record, table, write};
 use serde_json::Value;
 
-const COLUMNS: &[Field] = &[
-    Field("name", "name"),
-    Field("key", "key_prefix"),
-    Field("state", "state"),
-    Field("notes", "notes"),
-    Field("replicas", "live_replicas"),
-    Field("created", "created_at"),
-    Field("last used", "last_used_at"),
-    Field("expires", "expires_at"),
-    Field("description", "description"),
-];
+const LISTING: Listing = Listing {
+    path: PATH,
+    entries: "keys",
+    columns: &[
+        Field("name", "name"),
+        Field("key", "key_prefix"),
+        Field("state", "state"),
+        Field("replicas", "live_replicas"),
+        Field("expires", "expires_at"),
+        Field("notes", "notes"),
+    ],
+    more: &[
+        Field("created", "created_at"),
+        Field("last used", "last_used_at"),
+        Field("description", "description"),
+        Field("id", "id"),
+    ],
+};
 
 const FIELDS: &[Field] = &[
     Field("id", "id"),
@@ -44,12 +55,13 @@ const REPLICA_COLUMNS: &[Field] = &[
     Field("id", "id"),
 ];
 
-/// Prints a page of keys.
-pub(super) fn list(format: Format, mut answer: Value) -> Outcome {
-    if let (Format::Table, Some(keys)) = (format, answer["keys"].as_array_mut()) {
+/// Prints a listing of keys.
+pub(super) async fn list(api: &ApiClient, filters: Query, args: ListArgs) -> Outcome {
+    let explained = async |mut keys: Vec<Value>| {
         keys.iter_mut().for_each(explain);
-    }
-    listing(format, &answer, "keys", COLUMNS)
+        Ok(keys)
+    };
+    LISTING.print_with(api, filters, args, explained).await
 }
 
 /// Prints one key, with its replicas if the answer has them.
