@@ -17,5 +17,6 @@ CREATE INDEX audit_entries_action_idx ON audit_entries (action, created_at, id);
 DROP INDEX audit_entries_actor_id_idx;
 CREATE INDEX audit_entries_actor_id_idx ON audit_entries (actor_id, created_at, id);
 CREATE INDEX audit_entries_actor_name_idx ON audit_entries (actor_name, created_at, id);
+CREATE INDEX audit_entries_control_plane_idx ON audit_entries (created_at, id) WHERE actor_kind = 'control_plane';
 -- Names of deleted users, whose records are still asked for.
 CREATE INDEX users_deleted_username_idx ON users (lower(username), deleted_at) WHERE deleted_at IS NOT NULL;

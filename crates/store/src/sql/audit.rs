@@ -102,7 +102,7 @@ pub(super) fn listing(filter: &AuditFilter, actor: Option<Actor>, page: Page) ->
     let statement = match actor {
         None => statement,
         Some(Actor::Id(id)) => statement.part(" AND actor_id = ?", args![id]),
-        Some(Actor::ControlPlane) => statement.part(" AND actor_id IS NULL", args![]),
+        Some(Actor::ControlPlane) => statement.part(" AND actor_kind = 'control_plane'", args![]),
     };
     statement.part(" ORDER BY created_at DESC, id DESC LIMIT ?", args![page.fetch()])
 }
