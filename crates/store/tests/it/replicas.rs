@@ -3,8 +3,8 @@
 use crate::people::{gateway_key, people, plane, record};
 use lychgate_authz::{Caller, Principal, Resource};
 use lychgate_store::{
-    AuditFilter, AuditInsert, AuditOutcome, Change, Changes, KeyRef, LOST_AFTER, NameOrId, Page, Replica, ReplicaAttachment,
-    ReplicaBeat, ReplicaFilter, ReplicaInfo, ReplicaLoad, ReplicaStamp, ReplicaState, StoreError,
+    AuditFilter, AuditInsert, AuditOutcome, Change, Changes, KeyRef, LOST_AFTER, NameOrId, Page, Replica,
+    ReplicaAttachment, ReplicaBeat, ReplicaFilter, ReplicaInfo, ReplicaLoad, ReplicaStamp, ReplicaState, StoreError,
 };
 use lychgate_testkit::both_engines;
 use lychgate_testkit::db::TestDb;
