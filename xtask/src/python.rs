@@ -1,25 +1,28 @@
-//! A Python with the providers' official SDKs, for the tests that drive Lychgate with them.
+//! Pythons with the providers' official SDKs and with Schemathesis, for the tests that drive Lychgate with them. Each has an
+//! environment of its own, so that neither chooses the other's versions.
 
 use anyhow::Context as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What is to be installed, every version pinned.
-const REQUIREMENTS: &str = "tests-sdk/requirements.txt";
+/// The environment with the SDKs: its name under `target/`, and what is to be installed, every version pinned.
+pub(crate) const SDKS: (&str, &str) = ("test-python", "tests-sdk/requirements.txt");
+/// The environment with Schemathesis.
+pub(crate) const SCHEMATHESIS: (&str, &str) = ("test-schemathesis", "tests-sdk/schemathesis.txt");
 
-/// The interpreter of a virtual environment that holds [`REQUIREMENTS`]. It is made where it is missing or was made from other
+/// The interpreter of a virtual environment with these packages. It is made where it is missing or was made from other
 /// requirements; a copy of them, written last, tells which.
-pub(crate) fn interpreter() -> anyhow::Result<PathBuf> {
-    let requirements = crate::root().join(REQUIREMENTS);
-    let wanted = std::fs::read(&requirements).with_context(|| format!("can't read {REQUIREMENTS}"))?;
-    let _lock = crate::lock("test-python")?;
-    let venv = crate::target_dir().join("test-python");
+pub(crate) fn interpreter((name, requirements): (&str, &str)) -> anyhow::Result<PathBuf> {
+    let path = crate::root().join(requirements);
+    let wanted = std::fs::read(&path).with_context(|| format!("can't read {requirements}"))?;
+    let _lock = crate::lock(name)?;
+    let venv = crate::target_dir().join(name);
     let python = venv.join("bin/python");
     let made_from = venv.join("made-from-requirements.txt");
     if python.exists() && std::fs::read(&made_from).is_ok_and(|have| have == wanted) {
         return Ok(python);
     }
-    crate::tell(&format!("making the tests' Python from {REQUIREMENTS} …"));
+    crate::tell(&format!("making the tests' Python from {requirements} …"));
     make_venv(&venv)?;
     let install = [
         "-m",
@@ -29,8 +32,8 @@ pub(crate) fn interpreter() -> anyhow::Result<PathBuf> {
         "--disable-pip-version-check",
         "--requirement",
     ];
-    crate::run_quietly(Command::new(&python).args(install).arg(&requirements))
-        .with_context(|| format!("the Python packages of {REQUIREMENTS} could not be installed"))?;
+    crate::run_quietly(Command::new(&python).args(install).arg(&path))
+        .with_context(|| format!("the Python packages of {requirements} could not be installed"))?;
     std::fs::write(&made_from, &wanted).context("can't note what the tests' Python was made from")?;
     Ok(python)
 }

@@ -19,6 +19,7 @@ pub(crate) fn run(args: &[OsString]) -> anyhow::Result<ExitCode> {
     command
         .env("TEST_DATABASE_URL", prepared.server.url())
         .env("LYCHGATE_TEST_PYTHON", prepared.python)
+        .env("LYCHGATE_TEST_SCHEMATHESIS", prepared.schemathesis)
         .env("LYCHGATE_TEST_NODE", prepared.node.program)
         .env("LYCHGATE_TEST_NODE_MODULES", prepared.node.modules)
         .env("LYCHGATE_TEST_CLIENTS", prepared.clients)
@@ -29,6 +30,7 @@ pub(crate) fn run(args: &[OsString]) -> anyhow::Result<ExitCode> {
 /// What the tests need.
 struct Prepared {
     python: PathBuf,
+    schemathesis: PathBuf,
     node: node::Node,
     /// Empty where the coding agents can't be installed, as on a system that they are not made for.
     clients: PathBuf,
@@ -38,7 +40,8 @@ struct Prepared {
 }
 
 fn prepare() -> anyhow::Result<Prepared> {
-    let python = python::interpreter()?;
+    let python = python::interpreter(python::SDKS)?;
+    let schemathesis = python::interpreter(python::SCHEMATHESIS)?.with_file_name("st");
     let node = node::prepare()?;
     let clients = node::clients().unwrap_or_else(|why| {
         crate::tell(&format!("SKIPPED: the tests with Claude Code and Codex: {why:#}"));
@@ -48,6 +51,7 @@ fn prepare() -> anyhow::Result<Prepared> {
     let binaries = postgres::find_or_install()?;
     Ok(Prepared {
         python,
+        schemathesis,
         node,
         clients,
         faketime,

@@ -13,4 +13,5 @@ pub(crate) mod openapi;
 pub(crate) mod problem_code;
 pub(crate) mod router;
 pub(crate) mod routes;
+pub(crate) mod schemas;
 pub(crate) mod validate;

@@ -9,6 +9,7 @@ mod cidr;
 pub mod clock;
 mod id;
 pub mod interception;
+pub mod json;
 mod key_refusal;
 mod name;
 pub mod policy;

@@ -1,6 +1,7 @@
 //! How the data plane treats one provider: retries, deadlines, breaker, keys, protocol. Set in the control plane, sent to
 //! every replica, in force at once. Not here: what is done with it (crate `gateway`).
 
+use crate::json::{object, whole_or_null};
 use serde::{Deserialize, Serialize};
 
 /// A policy's field whose value is out of bounds.
@@ -73,7 +74,7 @@ macro_rules! settings {
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(default, deny_unknown_fields, expecting = "an object of settings")]
         pub struct $change {
-            $($(#[doc = $fdoc])* #[serde(skip_serializing_if = "Option::is_none")] pub $field: Option<u32>,)*
+            $($(#[doc = $fdoc])* #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "whole_or_null")] pub $field: Option<u32>,)*
         }
 
         impl $change {
@@ -227,16 +228,16 @@ impl ProviderPolicy {
 #[serde(default, deny_unknown_fields, expecting = "an object of settings")]
 pub struct PolicyChange {
     /// Retries.
-    #[serde(skip_serializing_if = "RetryChange::is_empty")]
+    #[serde(skip_serializing_if = "RetryChange::is_empty", deserialize_with = "object")]
     pub retry: RetryChange,
     /// Deadlines.
-    #[serde(skip_serializing_if = "TimeoutsChange::is_empty")]
+    #[serde(skip_serializing_if = "TimeoutsChange::is_empty", deserialize_with = "object")]
     pub timeouts: TimeoutsChange,
     /// Circuit breaker.
-    #[serde(skip_serializing_if = "BreakerChange::is_empty")]
+    #[serde(skip_serializing_if = "BreakerChange::is_empty", deserialize_with = "object")]
     pub breaker: BreakerChange,
     /// See [`ProviderPolicy::key_cooldown_seconds`].
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "whole_or_null")]
     pub key_cooldown_seconds: Option<u32>,
     /// See [`ProviderPolicy::http2`].
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -9,6 +9,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::header;
 use http::request::Parts;
 use http_body_util::{BodyExt, Limited};
+use lychgate_types::json::Object;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
@@ -22,33 +23,38 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
-        if !says_json(&request) {
-            return Err(ApiError::new(
-                ProblemCode::UnsupportedMediaType,
-                "send JSON with the header content-type: application/json",
-            ));
-        }
-        let body = read_body(request).await?;
-        let mut json = serde_json::Deserializer::from_slice(&body);
-        let value = serde_path_to_error::deserialize(&mut json).map_err(misfit)?;
-        json.end()
-            .map_err(|_| malformed("there is more text after the end of the JSON value"))?;
-        Ok(Self(value))
+        read_json(request).await.map(|Object(value)| Self(value))
     }
 }
 
-/// A JSON body, or none at all, which stands for the default.
+/// A JSON body, or none at all, or null, which stand for the default.
 pub(crate) struct JsonOrNothing<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for JsonOrNothing<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
         if request.body().size_hint().exact() == Some(0) {
             return Ok(Self(T::default()));
         }
-        Json::from_request(request, state).await.map(|Json(value)| Self(value))
+        let read: Option<Object<T>> = read_json(request).await?;
+        Ok(Self(read.map(|Object(value)| value).unwrap_or_default()))
     }
+}
+
+async fn read_json<T: DeserializeOwned>(request: Request) -> Result<T, ApiError> {
+    if !says_json(&request) {
+        return Err(ApiError::new(
+            ProblemCode::UnsupportedMediaType,
+            "send JSON with the header content-type: application/json",
+        ));
+    }
+    let body = read_body(request).await?;
+    let mut json = serde_json::Deserializer::from_slice(&body);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(misfit)?;
+    json.end()
+        .map_err(|_| malformed("there is more text after the end of the JSON value"))?;
+    Ok(value)
 }
 
 /// Tells a member that is null from one that is left out: for `Option<Option<T>>`, with `default`.

@@ -54,14 +54,15 @@ impl IntoParams for IdempotencyKey {
         let text = ObjectBuilder::new()
             .schema_type(Type::String)
             .min_length(Some(1))
-            .max_length(Some(255));
+            .max_length(Some(255))
+            .pattern(Some("^[!-~]+$"));
         let parameter = ParameterBuilder::new()
             .name(HEADER)
             .parameter_in(ParameterIn::Header)
             .description(Some(
                 "Chosen by the caller: visible ASCII characters without spaces. Repeating the same request with the same key \
                  within an hour returns the same response, including the secret, and changes nothing; a different request with \
-                 that key is refused (422). Keys are separate for each user and operation.",
+                 that key is refused (409). Keys are separate for each user and operation.",
             ))
             .schema(Some(text));
         vec![parameter.build()]

@@ -65,7 +65,8 @@ pub(crate) fn base() -> Document {
 
 /// The whole document as pretty JSON, with a line end.
 pub fn openapi() -> String {
-    let document = crate::api::router::api().into_openapi();
+    let mut document = crate::api::router::api().into_openapi();
+    crate::api::schemas::narrow_queries(&mut document);
     let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
     text.push('\n');
     text

@@ -21,6 +21,9 @@ lychgate_types::text_enum! {
         MalformedJson = "malformed_json",
         /// The connection broke before the body was complete. Send the request again.
         BodyIncomplete = "body_incomplete",
+        /// Values have the right form and can't be taken all the same: a time in the past, an address that is not public without
+        /// `allow_private`, a network with bits beyond its prefix. `validations` lists each of them, with what would be right.
+        ValueRefused = "value_refused",
         /// A gateway key names providers that do not exist; `validations` says which.
         NoSuchProvider = "no_such_provider",
         /// The request names a key that the provider does not have. Get the provider to see its keys.
@@ -86,7 +89,8 @@ lychgate_types::text_enum! {
 }
 
 impl ProblemCode {
-    /// The status of every answer with this code.
+    /// The status of every answer with this code. 400 is for what the OpenAPI document says is wrong; what no schema can state gets
+    /// 409, or 403 where it is about rights.
     pub(crate) const fn status(self) -> StatusCode {
         match self {
             Self::InvalidRequest
@@ -95,10 +99,6 @@ impl ProblemCode {
             | Self::FilterUnmatched
             | Self::MalformedJson
             | Self::BodyIncomplete
-            | Self::NoSuchProvider
-            | Self::NoSuchProviderKey
-            | Self::RouteProvidersUnfit
-            | Self::ProviderKeysNeeded
             | Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::TokenMissing
             | Self::TokenMalformed
@@ -109,7 +109,13 @@ impl ProblemCode {
             Self::Forbidden | Self::ScopesTooWide | Self::OutlivesMaker => StatusCode::FORBIDDEN,
             Self::NotFound | Self::UnknownPath => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::TooManyTokens
+            Self::ValueRefused
+            | Self::NoSuchProvider
+            | Self::NoSuchProviderKey
+            | Self::RouteProvidersUnfit
+            | Self::ProviderKeysNeeded
+            | Self::IdempotencyKeyReused
+            | Self::TooManyTokens
             | Self::NameTaken
             | Self::LastOwner
             | Self::OwnerSuspended
@@ -117,7 +123,6 @@ impl ProblemCode {
             | Self::RotationInGrace => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Busy | Self::DatabaseUnavailable | Self::DatabaseNotWritable => StatusCode::SERVICE_UNAVAILABLE,
         }

@@ -11,6 +11,8 @@ use std::str::FromStr;
 #[derive(Default)]
 pub(crate) struct Validations {
     found: Vec<Validation>,
+    /// So many of them have the right form.
+    refused: usize,
     name_is_invalid: bool,
 }
 
@@ -21,6 +23,12 @@ impl Validations {
             field: field.into(),
             detail: detail.to_string(),
         });
+    }
+
+    /// Notes that a field has the right form, and can't be taken all the same.
+    pub(crate) fn refuse(&mut self, field: impl Into<String>, detail: impl Display) {
+        self.refused += 1;
+        self.add(field, detail);
     }
 
     /// Keeps a good value, notes a bad one.
@@ -70,6 +78,11 @@ impl Validations {
             _ if self.name_is_invalid => Err(ApiError::invalid(
                 ProblemCode::InvalidName,
                 NameError.to_string(),
+                self.found,
+            )),
+            _ if self.refused == self.found.len() => Err(ApiError::invalid(
+                ProblemCode::ValueRefused,
+                "a value can't be taken; see validations",
                 self.found,
             )),
             _ => Err(ApiError::invalid(

@@ -123,15 +123,15 @@ both_engines! {
             endpoint.send(&bench, &bench.owner, "k", &endpoint.request).await.expect(endpoint.status);
             let before = changes(&bench).await;
             let other = endpoint.send(&bench, &bench.owner, "k", &endpoint.other).await;
-            problem(&other, 422, "idempotency_key_reused");
+            problem(&other, 409, "idempotency_key_reused");
             let token = endpoint.send(&bench, &narrow, "k", &endpoint.request).await;
-            problem(&token, 422, "idempotency_key_reused");
+            problem(&token, 409, "idempotency_key_reused");
             assert_eq!(changes(&bench).await, before, "{}", endpoint.path);
         }
         bench.key("other").await;
         let rotate = Endpoint { path: "/ai-gateway/keys/other/rotate", ..endpoints().into_iter().nth(1).unwrap() };
         let other = rotate.send(&bench, &bench.owner, "k", &rotate.request).await;
-        problem(&other, 422, "idempotency_key_reused");
+        problem(&other, 409, "idempotency_key_reused");
     }
 
     async fn another_user_or_key_is_another_request(db: TestDb) {

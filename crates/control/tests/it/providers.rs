@@ -81,12 +81,9 @@ both_engines! {
         };
         for (body, field) in [
             (with("type", json!("azure")), "type"),
-            (with("type", json!("openai-compatible")), "base_url"),
             (with("base_url", json!("api.example.com")), "base_url"),
-            (with("base_url", json!("http://api.example.com")), "base_url"),
-            (with("base_url", json!("https://127.0.0.1/v1")), "base_url"),
-            (with("base_url", json!("https://169.254.169.254")), "base_url"),
-            (with("base_url", json!("https://localhost")), "base_url"),
+            (with("base_url", json!(format!("https://api.example.com/{}", "x".repeat(2000)))), "base_url"),
+            (with("policy", json!({"timeouts": [null, null]})), "policy.timeouts"),
             (with("base_url", json!("https://u:p@api.example.com")), "base_url"),
             (with("base_url", json!("https://api.example.com?x=1")), "base_url"),
             (with("keys", json!([""])), "keys[0]"),
@@ -101,6 +98,16 @@ both_engines! {
         ] {
             let answer = bench.post(&bench.owner, PATH, body.clone()).await;
             assert_eq!(problem(&answer, 400, "invalid_request"), [field], "{body}");
+        }
+        for (body, field) in [
+            (with("type", json!("openai-compatible")), "base_url"),
+            (with("base_url", json!("http://api.example.com")), "base_url"),
+            (with("base_url", json!("https://127.0.0.1/v1")), "base_url"),
+            (with("base_url", json!("https://169.254.169.254")), "base_url"),
+            (with("base_url", json!("https://localhost")), "base_url"),
+        ] {
+            let answer = bench.post(&bench.owner, PATH, body.clone()).await;
+            assert_eq!(problem(&answer, 409, "value_refused"), [field], "{body}");
         }
         let answer = bench.post(&bench.owner, PATH, json!({"name": "a b", "type": "x", "base_url": "y", "keys": [""]})).await;
         assert_eq!(problem(&answer, 400, "invalid_name"), ["name", "type", "base_url", "keys[0]"]);
@@ -142,8 +149,6 @@ both_engines! {
         let path = format!("{PATH}/{}", text(&made["id"]));
         let first = &made["keys"][0]["id"];
         for (body, field) in [
-            (json!({"enabled": false, "base_url": "http://10.0.0.1"}), "base_url"),
-            (json!({"enabled": false, "keys": [{"id": first}, {"id": first}]}), "keys[1].id"),
             (json!({"enabled": false, "keys": [{"id": "x"}]}), "keys[0].id"),
             (json!({"enabled": false, "keys": [{}]}), "keys[0]"),
             (json!({"enabled": false, "keys": [{"id": first, "key": "k"}]}), "keys[0]"),
@@ -156,19 +161,26 @@ both_engines! {
             let answer = bench.patch(&bench.owner, &path, body.clone()).await;
             assert_eq!(problem(&answer, 400, "invalid_request"), [field], "{body}");
         }
+        for (body, field) in [
+            (json!({"enabled": false, "base_url": "http://10.0.0.1"}), "base_url"),
+            (json!({"enabled": false, "keys": [{"id": first}, {"id": first}]}), "keys[1].id"),
+        ] {
+            let answer = bench.patch(&bench.owner, &path, body.clone()).await;
+            assert_eq!(problem(&answer, 409, "value_refused"), [field], "{body}");
+        }
         let stranger = json!({"enabled": false, "keys": [{"id": "01920000-0000-7000-8000-000000000000"}]});
-        problem(&bench.patch(&bench.owner, &path, stranger).await, 400, "no_such_provider_key");
+        problem(&bench.patch(&bench.owner, &path, stranger).await, 409, "no_such_provider_key");
         assert_eq!(bench.get(&bench.owner, &path).await.expect(200).value(), made);
 
         let mut lan = json!({"base_url": "http://10.0.0.1", "allow_private": true});
-        problem(&bench.patch(&bench.owner, &path, lan.clone()).await, 400, "provider_keys_needed");
+        problem(&bench.patch(&bench.owner, &path, lan.clone()).await, 409, "provider_keys_needed");
         lan["keys"] = json!([{"id": first}]);
-        problem(&bench.patch(&bench.owner, &path, lan.clone()).await, 400, "provider_keys_needed");
+        problem(&bench.patch(&bench.owner, &path, lan.clone()).await, 409, "provider_keys_needed");
         assert_eq!(bench.get(&bench.owner, &path).await.expect(200).value(), made);
         lan["keys"] = json!([{"key": "sk-given-anew-0123456789"}]);
         bench.patch(&bench.owner, &path, lan).await.expect(200);
         let taken = bench.patch(&bench.owner, &path, json!({"allow_private": false})).await;
-        assert_eq!(problem(&taken, 400, "invalid_request"), ["allow_private"]);
+        assert_eq!(problem(&taken, 409, "value_refused"), ["allow_private"]);
         let back = json!({"allow_private": false, "base_url": "https://api.example.com", "keys": []});
         bench.patch(&bench.owner, &path, back).await.expect(200);
     }

@@ -143,7 +143,7 @@ both_engines! {
             (with("fallbacks", json!([{"provider": "local"}])), vec!["fallbacks[0].provider"]),
         ] {
             let answer = bench.post(&bench.owner, PATH, body.clone()).await;
-            assert_eq!(problem(&answer, 400, "route_providers_unfit"), fields, "{body}");
+            assert_eq!(problem(&answer, 409, "route_providers_unfit"), fields, "{body}");
         }
         assert_eq!(count(&bench).await, 0);
 
@@ -169,7 +169,7 @@ both_engines! {
             assert_eq!(problem(&answer, 400, "invalid_request"), [field], "{body}");
         }
         let answer = bench.patch(&bench.owner, &path, json!({"enabled": false, "provider": "openai"})).await;
-        assert_eq!(problem(&answer, 400, "route_providers_unfit"), ["targets[0].provider"]);
+        assert_eq!(problem(&answer, 409, "route_providers_unfit"), ["targets[0].provider"]);
         assert_eq!(bench.get(&bench.owner, &path).await.expect(200).value(), made, "nothing of it was done");
 
         let off = bench.patch(&bench.owner, &path, json!({"enabled": false})).await.expect(200).value();

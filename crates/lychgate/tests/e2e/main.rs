@@ -22,6 +22,7 @@ mod leaving;
 mod listings;
 mod lost_responses;
 mod metrics;
+mod openapi;
 mod outage;
 mod replicas;
 mod request;

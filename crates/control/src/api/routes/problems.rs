@@ -23,6 +23,8 @@ sets! {
         "401": "No user token, or one that is malformed, unknown, expired, revoked, or of a suspended user. See `code`.",
         "403": "The caller's role, or the token's scopes, do not allow this.",
         "500": "Internal error. The server's log has details under the `request_id`.",
+        "503": "The database does not answer, or can't be written, or too many unknown tokens are being checked. See `code` and \
+                `Retry-After`.",
     }
     /// Endpoints with a JSON body.
     BadBody {
@@ -42,29 +44,9 @@ sets! {
     NotFound {
         "404": "It does not exist, or the caller may not see it.",
     }
-    /// Endpoints that could leave the deployment without an owner.
-    LastOwner {
-        "409": "It is the last active owner.",
-    }
-    /// Endpoints that give somebody a credential.
-    UserSuspended {
-        "409": "The user is suspended.",
-    }
-    /// Endpoints that honour `Idempotency-Key`.
-    IdempotencyKeyReused {
-        "422": "The `Idempotency-Key` was used for another request.",
-    }
-    /// Endpoints that give a gateway key another secret.
-    RotationInGrace {
-        "409": "The previous secret is still in its grace period; `detail` says until when. `force` rotates anyway.",
-    }
-    /// Endpoints that take a provider away.
-    ProviderInUse {
-        "409": "Routes name the provider; `detail` says which.",
-    }
-    /// Endpoints that give a name.
-    NameTaken {
-        "409": "The name is already in use.",
+    /// Endpoints whose request can be right as the document has it, and still not be done.
+    Conflict {
+        "409": "What is there, or a rule that no schema can state, does not allow it: `code` says which, and `detail` what to do.",
     }
 }
 

@@ -4,9 +4,11 @@ use crate::api::authenticate::Authenticated;
 use crate::api::error::ApiError;
 use crate::api::extract::Query;
 use crate::api::routes::problems::{Always, BadQuery};
+use crate::api::schemas;
 use crate::api::validate::Validations;
 use crate::state::App;
 use axum::extract::State;
+use lychgate_authz::Resource;
 use lychgate_store::AuditFilter;
 use lychgate_types::{AuditEntryId, RequestId, Timestamp, TokenId};
 use serde::{Deserialize, Serialize};
@@ -18,6 +20,7 @@ use uuid::Uuid;
 #[into_params(parameter_in = Query)]
 pub(crate) struct AuditEntryListQuery {
     /// Only those about this type of resource, for example `ai_gateway_key`.
+    #[param(schema_with = schemas::one_of::<Resource>)]
     resource_type: Option<String>,
     /// Only those with this action, for example `create`.
     action: Option<String>,

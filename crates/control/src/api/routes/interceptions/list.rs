@@ -5,10 +5,12 @@ use crate::api::authenticate::Authenticated;
 use crate::api::error::ApiError;
 use crate::api::extract::Query;
 use crate::api::routes::problems::{Always, BadQuery};
+use crate::api::schemas;
 use crate::api::validate::Validations;
 use crate::state::App;
 use axum::extract::State;
 use lychgate_store::{InterceptionFilter, NameOrId};
+use lychgate_types::interception::Outcome;
 use serde::{Deserialize, Serialize};
 
 /// Which interceptions, and which page of them.
@@ -26,7 +28,8 @@ pub(crate) struct InterceptionListQuery {
     client: Option<String>,
     /// Only those of this session, by `session_id` or `client_session_id`.
     session: Option<String>,
-    /// Only those with this outcome: `completed`, `failed`, `client_aborted`, `interrupted` or `gateway_stopped`.
+    /// Only those with this outcome.
+    #[param(schema_with = schemas::one_of::<Outcome>)]
     outcome: Option<String>,
     /// Only those that started at or after this time.
     #[param(value_type = Option<String>, format = DateTime)]

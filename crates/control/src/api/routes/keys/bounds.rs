@@ -2,7 +2,7 @@
 
 use crate::api::validate::Validations;
 use crate::state::App;
-use lychgate_types::{Cidr, Timestamp};
+use lychgate_types::{Cidr, CidrError, Timestamp};
 
 const MAX_DESCRIPTION: usize = 500;
 const MAX_PROVIDERS: usize = 100;
@@ -22,7 +22,7 @@ pub(super) fn check_description(validations: &mut Validations, text: &str) {
 pub(super) fn expires_at(validations: &mut Validations, app: &App, text: &str) -> Option<Timestamp> {
     let at = validations.parse::<Timestamp>("expires_at", Some(text))?;
     if at <= app.ambient.now() {
-        validations.add("expires_at", "is in the past; to stop the key now, disable it");
+        validations.refuse("expires_at", "is in the past; to stop the key now, disable it");
     }
     Some(at)
 }
@@ -33,10 +33,11 @@ pub(super) fn allowed_cidrs(validations: &mut Validations, texts: &[String]) -> 
     let mut cidrs = Vec::with_capacity(texts.len().min(MAX_CIDRS));
     for (at, text) in texts.iter().enumerate() {
         let field = format!("allowed_cidrs[{at}]");
-        if let Some(cidr) = validations.parse(&field, Some(text))
-            && !cidrs.contains(&cidr)
-        {
-            cidrs.push(cidr);
+        match text.parse::<Cidr>() {
+            Ok(cidr) if cidrs.contains(&cidr) => {}
+            Ok(cidr) => cidrs.push(cidr),
+            Err(why @ CidrError::HostBits { .. }) => validations.refuse(field, why),
+            Err(why @ CidrError::Shape) => validations.add(field, why),
         }
     }
     cidrs

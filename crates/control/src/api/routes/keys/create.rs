@@ -5,7 +5,8 @@ use crate::api::authenticate::Authenticated;
 use crate::api::error::ApiError;
 use crate::api::extract::Json;
 use crate::api::idempotency::{IdempotencyKey, ShownOnce};
-use crate::api::routes::problems::{Always, BadBody, IdempotencyKeyReused, NameTaken};
+use crate::api::routes::problems::{Always, BadBody, Conflict};
+use crate::api::schemas;
 use crate::api::validate::Validations;
 use crate::state::App;
 use axum::extract::State;
@@ -21,20 +22,17 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"name": "edge-1", "description": "the first rack"}))]
 pub(crate) struct KeyCreate {
-    /// 1 to 64 characters: letters a to z, digits, and single dashes between them; stored in lower case.
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(schema_with = schemas::name)]
     name: String,
     /// When it expires and stops working. Default: never.
     #[schema(format = DateTime)]
     expires_at: Option<String>,
-    /// A free text.
-    #[schema(max_length = 500)]
+    #[schema(schema_with = schemas::description)]
     description: Option<String>,
     /// Ids or names of the providers that its replicas serve. Default: all.
     #[schema(min_items = 1, max_items = 100)]
     providers: Option<Vec<String>>,
-    /// The networks that its replicas may connect from, as addresses or in CIDR notation. Default: anywhere.
-    #[schema(min_items = 1, max_items = 64)]
+    #[schema(schema_with = schemas::networks)]
     allowed_cidrs: Option<Vec<String>>,
 }
 
@@ -51,7 +49,7 @@ pub(crate) struct KeyCreated {
 #[utoipa::path(post, path = "/ai-gateway/keys", operation_id = "ai_gateway_key_create", tag = "ai-gateway/keys",
     params(IdempotencyKey), request_body = KeyCreate,
     responses((status = 201, description = "The new key with its secret.", body = KeyCreated),
-        Always, BadBody, NameTaken, IdempotencyKeyReused))]
+        Always, BadBody, Conflict))]
 pub(crate) async fn ai_gateway_key_create(
     State(app): State<App>,
     Authenticated { caller, .. }: Authenticated,

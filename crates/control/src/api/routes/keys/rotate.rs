@@ -5,7 +5,7 @@ use crate::api::authenticate::Authenticated;
 use crate::api::error::{ApiError, about};
 use crate::api::extract::{JsonOrNothing, PathText};
 use crate::api::idempotency::{IdempotencyKey, ShownOnce};
-use crate::api::routes::problems::{Always, BadBody, IdempotencyKeyReused, NotFound, RotationInGrace};
+use crate::api::routes::problems::{Always, BadBody, Conflict, NotFound};
 use crate::api::validate::Validations;
 use crate::link::announce;
 use crate::state::App;
@@ -14,6 +14,7 @@ use axum::response::Response;
 use http::StatusCode;
 use lychgate_authz::Caller;
 use lychgate_store::{GatewayKey, GatewayKeyRotation, Operation};
+use lychgate_types::json::whole;
 use lychgate_types::secret::GatewayKeySecret;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -27,6 +28,7 @@ const MAX_GRACE_SECONDS: u32 = 30 * 24 * 60 * 60;
 #[schema(example = json!({"grace_seconds": 3600}))]
 pub(crate) struct KeyRotate {
     /// How long the old secret keeps working; 0 stops it at once.
+    #[serde(deserialize_with = "whole")]
     #[schema(default = 86400, maximum = 2_592_000)]
     grace_seconds: u32,
     /// Rotate even if the previous secret is still in its grace period; that one stops working at once.
@@ -59,7 +61,7 @@ pub(crate) struct KeyRotated {
 #[utoipa::path(post, path = "/ai-gateway/keys/{key}/rotate", operation_id = "ai_gateway_key_rotate", tag = "ai-gateway/keys",
     params(("key" = String, Path, description = "Id or name."), IdempotencyKey), request_body = Option<KeyRotate>,
     responses((status = 200, description = "The key with its new secret.", body = KeyRotated),
-        Always, BadBody, NotFound, RotationInGrace, IdempotencyKeyReused))]
+        Always, BadBody, NotFound, Conflict))]
 pub(crate) async fn ai_gateway_key_rotate(
     State(app): State<App>,
     Authenticated { caller, .. }: Authenticated,

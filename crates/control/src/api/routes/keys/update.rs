@@ -4,7 +4,8 @@ use super::{Key, bounds, whole};
 use crate::api::authenticate::Authenticated;
 use crate::api::error::{ApiError, about};
 use crate::api::extract::{Json, PathText, given};
-use crate::api::routes::problems::{Always, BadBody, NotFound};
+use crate::api::routes::problems::{Always, BadBody, Conflict, NotFound};
+use crate::api::schemas;
 use crate::api::validate::Validations;
 use crate::link::announce;
 use crate::state::App;
@@ -18,9 +19,8 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"disabled": true}))]
 pub(crate) struct KeyUpdate {
-    /// A free text; null removes it.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>, max_length = 500)]
+    #[schema(schema_with = schemas::description)]
     description: Option<Option<String>>,
     /// When it expires and stops working; null means never.
     #[serde(default, deserialize_with = "given")]
@@ -32,9 +32,8 @@ pub(crate) struct KeyUpdate {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<Vec<String>>, min_items = 1, max_items = 100)]
     providers: Option<Option<Vec<String>>>,
-    /// The networks that its replicas may connect from, as addresses or in CIDR notation; null means anywhere.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<Vec<String>>, min_items = 1, max_items = 64)]
+    #[schema(schema_with = schemas::networks)]
     allowed_cidrs: Option<Option<Vec<String>>>,
 }
 
@@ -43,7 +42,7 @@ pub(crate) struct KeyUpdate {
 /// Replicas attached to this control plane apply the change before the response is sent, all others within a second.
 #[utoipa::path(patch, path = "/ai-gateway/keys/{key}", operation_id = "ai_gateway_key_update", tag = "ai-gateway/keys",
     params(("key" = String, Path, description = "Id or name.")), request_body = KeyUpdate,
-    responses((status = 200, description = "The key as it is now.", body = Key), Always, BadBody, NotFound))]
+    responses((status = 200, description = "The key as it is now.", body = Key), Always, BadBody, NotFound, Conflict))]
 pub(crate) async fn ai_gateway_key_update(
     State(app): State<App>,
     Authenticated { caller, .. }: Authenticated,

@@ -5,13 +5,15 @@ use super::target::{RouteFallbackWanted, RouteTargetWanted, check_pattern, fallb
 use crate::api::authenticate::Authenticated;
 use crate::api::error::ApiError;
 use crate::api::extract::Json;
-use crate::api::routes::problems::{Always, BadBody, NameTaken};
+use crate::api::routes::problems::{Always, BadBody, Conflict};
+use crate::api::schemas;
 use crate::api::validate::Validations;
 use crate::link::announce;
 use crate::state::App;
 use axum::extract::State;
 use http::StatusCode;
 use lychgate_store::RouteInsert;
+use lychgate_types::json::objects;
 use serde::Deserialize;
 
 /// A new route.
@@ -20,20 +22,18 @@ use serde::Deserialize;
 #[schema(example = json!({"name": "sonnet", "provider": "claude", "model": "claude-sonnet-*", "targets": [{"provider": "claude", "weight": 9},
     {"provider": "claude", "model": "claude-sonnet-5"}], "fallbacks": [{"provider": "claude", "model": "claude-haiku-4-5"}]}))]
 pub(crate) struct RouteCreate {
-    /// 1 to 64 characters: letters a to z, digits, and single dashes between them; stored in lower case.
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(schema_with = schemas::name)]
     name: String,
     /// Id or name of the provider in the request's path.
     provider: String,
-    /// The model that clients request: an exact name, or a prefix followed by `*`. An exact name has precedence over a prefix, a
-    /// longer prefix over a shorter one, and the older of two routes for the same.
-    #[schema(min_length = 1, max_length = 256)]
+    #[schema(schema_with = schemas::models)]
     model: String,
     /// One of these is chosen at random by weight; the others are tried if it fails.
+    #[serde(deserialize_with = "objects")]
     #[schema(min_items = 1, max_items = 16)]
     targets: Vec<RouteTargetWanted>,
     /// Tried in this order if all targets fail.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     #[schema(max_items = 16)]
     fallbacks: Vec<RouteFallbackWanted>,
     /// Whether it is enabled. Default: true.
@@ -43,7 +43,7 @@ pub(crate) struct RouteCreate {
 /// Creates a route. Replicas get it within a second.
 #[utoipa::path(post, path = "/ai-gateway/routes", operation_id = "route_create", tag = "ai-gateway/routes",
     request_body = RouteCreate,
-    responses((status = 201, description = "The new route.", body = Route), Always, BadBody, NameTaken))]
+    responses((status = 201, description = "The new route.", body = Route), Always, BadBody, Conflict))]
 pub(crate) async fn route_create(
     State(app): State<App>,
     Authenticated { caller, .. }: Authenticated,

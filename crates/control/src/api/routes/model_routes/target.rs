@@ -1,7 +1,9 @@
 //! Models, targets and fallbacks on their way in.
 
+use crate::api::schemas;
 use crate::api::validate::Validations;
 use lychgate_store::TargetWanted;
+use lychgate_types::json::whole_or_null;
 use serde::Deserialize;
 
 /// So many targets, and so many fallbacks, a route may have.
@@ -13,10 +15,10 @@ const MAX: usize = 16;
 pub(crate) struct RouteTargetWanted {
     /// Id or name of a provider with the same wire format as the route's provider.
     provider: String,
-    /// The model to request there. Default: the client's.
-    #[schema(min_length = 1, max_length = 256)]
+    #[schema(schema_with = schemas::model)]
     model: Option<String>,
     /// Its share among the targets. Default: 1.
+    #[serde(default, deserialize_with = "whole_or_null")]
     #[schema(minimum = 1, maximum = 1000, default = 1)]
     weight: Option<u32>,
 }
@@ -27,8 +29,7 @@ pub(crate) struct RouteTargetWanted {
 pub(crate) struct RouteFallbackWanted {
     /// Id or name of a provider with the same wire format as the route's provider.
     provider: String,
-    /// The model to request there. Default: the client's.
-    #[schema(min_length = 1, max_length = 256)]
+    #[schema(schema_with = schemas::model)]
     model: Option<String>,
 }
 

@@ -5,12 +5,14 @@ use super::target::{RouteFallbackWanted, RouteTargetWanted, check_pattern, fallb
 use crate::api::authenticate::Authenticated;
 use crate::api::error::{ApiError, about};
 use crate::api::extract::{Json, PathText};
-use crate::api::routes::problems::{Always, BadBody, NotFound};
+use crate::api::routes::problems::{Always, BadBody, Conflict, NotFound};
+use crate::api::schemas;
 use crate::api::validate::Validations;
 use crate::link::announce;
 use crate::state::App;
 use axum::extract::State;
 use lychgate_store::RoutePatch;
+use lychgate_types::json::objects_or_null;
 use serde::Deserialize;
 
 /// The changes; fields that are left out stay as they are.
@@ -20,12 +22,14 @@ use serde::Deserialize;
 pub(crate) struct RouteUpdate {
     /// Id or name of the provider in the request's path.
     provider: Option<String>,
-    #[schema(min_length = 1, max_length = 256)]
+    #[schema(schema_with = schemas::models)]
     model: Option<String>,
     /// The new list.
+    #[serde(default, deserialize_with = "objects_or_null")]
     #[schema(min_items = 1, max_items = 16)]
     targets: Option<Vec<RouteTargetWanted>>,
     /// The new list.
+    #[serde(default, deserialize_with = "objects_or_null")]
     #[schema(max_items = 16)]
     fallbacks: Option<Vec<RouteFallbackWanted>>,
     enabled: Option<bool>,
@@ -34,7 +38,7 @@ pub(crate) struct RouteUpdate {
 /// Changes a route. Replicas get the change within a second.
 #[utoipa::path(patch, path = "/ai-gateway/routes/{route}", operation_id = "route_update", tag = "ai-gateway/routes",
     params(("route" = String, Path, description = "Id or name.")), request_body = RouteUpdate,
-    responses((status = 200, description = "The route as it is now.", body = Route), Always, BadBody, NotFound))]
+    responses((status = 200, description = "The route as it is now.", body = Route), Always, BadBody, NotFound, Conflict))]
 pub(crate) async fn route_update(
     State(app): State<App>,
     Authenticated { caller, .. }: Authenticated,

@@ -2,16 +2,29 @@
 //!
 //! Which addresses are private is the data plane's to say. A name that resolves to a private address can't be told here; the data plane checks what it connects to.
 
+use crate::api::validate::Validations;
 use std::net::IpAddr;
 use url::{Host, Url};
 
+/// As many as the database takes.
+pub(crate) const MOST_BYTES: usize = 2000;
 const FORM: &str = "must be an absolute http or https URL such as https://api.example.com/v1";
 const HTTPS: &str = "must be https, because provider keys are sent there; plain http needs `allow_private`";
 const PRIVATE: &str = "names a loopback, private, link-local or metadata address, which needs `allow_private`";
 
+/// Reads the base URL of a request.
+pub(super) fn read(validations: &mut Validations, text: &str, allow_private: bool) -> Option<String> {
+    match parse(text, allow_private) {
+        Ok(url) => return Some(url),
+        Err(why @ (HTTPS | PRIVATE)) => validations.refuse("base_url", why),
+        Err(why) => validations.add("base_url", why),
+    }
+    None
+}
+
 /// Checks a base URL and gives it its one form: without a slash at its end.
 pub(super) fn parse(text: &str, allow_private: bool) -> Result<String, &'static str> {
-    if text.len() > 2048 || text.contains(":///") || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+    if text.len() > MOST_BYTES || text.contains(":///") || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err(FORM);
     }
     let url = Url::parse(text).map_err(|_| FORM)?;
@@ -31,7 +44,12 @@ pub(super) fn parse(text: &str, allow_private: bool) -> Result<String, &'static 
     if !allow_private && url.scheme() == "http" {
         return Err(HTTPS);
     }
-    Ok(url.as_str().trim_end_matches('/').to_owned())
+    let url = url.as_str().trim_end_matches('/');
+    // It may have grown: what is no ASCII is written in ASCII.
+    if url.len() > MOST_BYTES {
+        return Err(FORM);
+    }
+    Ok(url.to_owned())
 }
 
 fn is_private(host: &Host<&str>) -> bool {
@@ -109,6 +127,8 @@ mod tests {
             "https://a b",
             "file:///etc",
             "https://x\n",
+            &format!("https://example.com/{}", "x".repeat(MOST_BYTES)),
+            &format!("https://example.com/{}", "é".repeat(MOST_BYTES / 3)),
         ] {
             assert_eq!(parse(text, true).unwrap_err(), FORM, "{text:?}");
         }

@@ -5,14 +5,15 @@ use super::{Provider, base_url, policy};
 use crate::api::authenticate::Authenticated;
 use crate::api::error::ApiError;
 use crate::api::extract::Json;
-use crate::api::openapi::known_texts;
-use crate::api::routes::problems::{Always, BadBody, NameTaken};
+use crate::api::routes::problems::{Always, BadBody, Conflict};
+use crate::api::schemas;
 use crate::api::validate::Validations;
 use crate::link::announce;
 use crate::state::{App, KeyHome};
 use axum::extract::State;
 use http::StatusCode;
 use lychgate_store::ProviderInsert;
+use lychgate_types::json::object_or_null;
 use lychgate_types::policy::PolicyChange;
 use lychgate_types::provider::ProviderType;
 use serde::Deserialize;
@@ -22,32 +23,30 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"name": "anthropic", "type": "anthropic", "keys": ["sk-ant-example"]}))]
 pub(crate) struct ProviderCreate {
-    /// 1 to 64 characters: letters a to z, digits, and single dashes between them; stored in lower case.
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(schema_with = schemas::name)]
     name: String,
-    #[schema(schema_with = known_texts::<ProviderType>)]
+    #[schema(schema_with = schemas::one_of::<ProviderType>)]
     r#type: String,
-    /// Absolute https URL; http and private addresses only with `allow_private`. Default: the public URL of the type; types without
-    /// one require it.
-    #[schema(format = "uri")]
+    #[schema(schema_with = schemas::base_url)]
     base_url: Option<String>,
     /// The keys, at most 16. They are stored encrypted and never shown again.
     #[serde(default)]
-    #[schema(value_type = Vec<String>, max_items = 16)]
+    #[schema(max_items = 16)]
     keys: Vec<SecretText>,
     /// Whether it is enabled. Default: true.
     enabled: Option<bool>,
     /// Whether it may have a loopback, private or link-local address and use plain http. Default: false.
     allow_private: Option<bool>,
     /// Settings that differ from the defaults.
-    #[schema(value_type = Option<policy::Policy>)]
+    #[serde(default, deserialize_with = "object_or_null")]
+    #[schema(value_type = Option<policy::Change>)]
     policy: Option<PolicyChange>,
 }
 
 /// Creates a provider. Replicas get it within a second.
 #[utoipa::path(post, path = "/ai-gateway/providers", operation_id = "provider_create", tag = "ai-gateway/providers",
     request_body = ProviderCreate,
-    responses((status = 201, description = "The new provider.", body = Provider), Always, BadBody, NameTaken))]
+    responses((status = 201, description = "The new provider.", body = Provider), Always, BadBody, Conflict))]
 pub(crate) async fn provider_create(
     State(app): State<App>,
     Authenticated { caller, .. }: Authenticated,
@@ -59,10 +58,11 @@ pub(crate) async fn provider_create(
     let provider_type = validations.parse::<ProviderType>("type", Some(&body.r#type));
     let default = provider_type.map(ProviderType::default_base_url);
     let base_url = match (body.base_url.as_deref(), default) {
-        (Some(text), _) | (None, Some(Some(text))) => {
-            validations.check("base_url", base_url::parse(text, allow_private))
+        (Some(text), _) | (None, Some(Some(text))) => base_url::read(&mut validations, text, allow_private),
+        (None, Some(None)) => {
+            validations.refuse("base_url", "is required for this type of provider");
+            None
         }
-        (None, Some(None)) => validations.check("base_url", Err("is required for this type of provider")),
         // Only the type is invalid.
         (None, None) => None,
     };

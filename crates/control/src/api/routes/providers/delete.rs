@@ -3,7 +3,7 @@
 use crate::api::authenticate::Authenticated;
 use crate::api::error::{ApiError, about};
 use crate::api::extract::PathText;
-use crate::api::routes::problems::{Always, NotFound, ProviderInUse};
+use crate::api::routes::problems::{Always, Conflict, NotFound};
 use crate::link::announce;
 use crate::state::App;
 use axum::extract::State;
@@ -13,7 +13,7 @@ use http::StatusCode;
 /// can't be deleted.
 #[utoipa::path(delete, path = "/ai-gateway/providers/{provider}", operation_id = "provider_delete", tag = "ai-gateway/providers",
     params(("provider" = String, Path, description = "Id or name.")),
-    responses((status = 204, description = "Deleted."), Always, NotFound, ProviderInUse))]
+    responses((status = 204, description = "Deleted."), Always, NotFound, Conflict))]
 pub(crate) async fn provider_delete(
     State(app): State<App>,
     Authenticated { caller, .. }: Authenticated,

@@ -4,7 +4,7 @@
 use crate::api::validate::Validations;
 use lychgate_types::policy::{PolicyChange, ProviderPolicy};
 use std::borrow::Cow;
-use utoipa::openapi::schema::{KnownFormat, SchemaFormat};
+use utoipa::openapi::schema::{AdditionalProperties, KnownFormat, SchemaFormat, SchemaType};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -19,8 +19,11 @@ pub(super) fn read(validations: &mut Validations, change: Option<PolicyChange>) 
     change
 }
 
-/// The schema of a policy, of a whole one as of a change.
+/// The schema of a whole policy.
 pub(super) struct Policy;
+
+/// The schema of a change of one.
+pub(super) struct Change;
 
 impl ToSchema for Policy {
     fn name() -> Cow<'static, str> {
@@ -30,44 +33,65 @@ impl ToSchema for Policy {
 
 impl PartialSchema for Policy {
     fn schema() -> RefOr<Schema> {
-        let http2 = ObjectBuilder::new()
-            .schema_type(Type::Boolean)
-            .default(Some(ProviderPolicy::default().http2.into()))
+        policy(|kind| kind.into())
+            .description(Some("How the gateway treats a provider."))
+            .into()
+    }
+}
+
+impl ToSchema for Change {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("PolicyChange")
+    }
+}
+
+impl PartialSchema for Change {
+    fn schema() -> RefOr<Schema> {
+        policy(|kind| SchemaType::from_iter([kind, Type::Null]))
             .description(Some(
-                "Whether to use HTTP/2 if the provider supports it. An HTTP/2 connection limits the number of concurrent streams.",
-            ));
-        group("")
-            .property(
-                "retry",
-                group("retry.").description(Some("When a failed attempt is retried.")),
-            )
-            .property(
-                "timeouts",
-                group("timeouts.").description(Some("Deadlines of one attempt.")),
-            )
-            .property(
-                "breaker",
-                group("breaker.").description(Some("When a circuit breaker opens, and for how long.")),
-            )
-            .property("http2", http2)
-            .description(Some(
-                "How the gateway treats a provider. What a request leaves out stays as it is.",
+                "How the gateway is to treat a provider. What is left out, or null, stays as it is.",
             ))
             .into()
     }
 }
 
+/// What both have; `typed` makes a setting's type of the type of its values.
+fn policy(typed: fn(Type) -> SchemaType) -> ObjectBuilder {
+    let group = |prefix| group(prefix, typed);
+    let http2 = ObjectBuilder::new()
+            .schema_type(typed(Type::Boolean))
+            .default(Some(ProviderPolicy::default().http2.into()))
+            .description(Some(
+                "Whether to use HTTP/2 if the provider supports it. An HTTP/2 connection limits the number of concurrent streams.",
+            ));
+    group("")
+        .property(
+            "retry",
+            group("retry.").description(Some("When a failed attempt is retried.")),
+        )
+        .property(
+            "timeouts",
+            group("timeouts.").description(Some("Deadlines of one attempt.")),
+        )
+        .property(
+            "breaker",
+            group("breaker.").description(Some("When a circuit breaker opens, and for how long.")),
+        )
+        .property("http2", http2)
+}
+
 /// The whole-number settings whose names begin with this and have no further dot.
-fn group(prefix: &str) -> ObjectBuilder {
+fn group(prefix: &str, typed: fn(Type) -> SchemaType) -> ObjectBuilder {
+    let object = ObjectBuilder::new().additional_properties(Some(AdditionalProperties::FreeForm(false)));
     let settings = ProviderPolicy::settings();
     let of_group = settings
         .iter()
         .filter_map(|setting| Some((setting.field.strip_prefix(prefix)?, setting)));
     of_group
         .filter(|(name, _)| !name.contains('.'))
-        .fold(ObjectBuilder::new(), |object, (name, setting)| {
+        .fold(object, |object, (name, setting)| {
             let number = ObjectBuilder::new()
-                .schema_type(Type::Integer)
+                .schema_type(typed(Type::Integer))
                 .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32)))
                 .minimum(Some(setting.least))
                 .maximum(Some(setting.most))

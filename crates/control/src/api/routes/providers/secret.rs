@@ -1,18 +1,34 @@
 //! Provider keys on their way in.
 
 use crate::api::error::ApiError;
+use crate::api::schemas;
 use crate::api::validate::Validations;
 use crate::state::{App, KeyHome};
 use lychgate_store::ProviderKeyInsert;
 use lychgate_types::ProviderKeyId;
 use lychgate_types::secret::ProviderSecret;
 use serde::{Deserialize, Deserializer};
+use std::borrow::Cow;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 /// So many keys a provider may have.
 pub(super) const MAX_KEYS: usize = 16;
 
 /// A secret in a request. It has no `Debug` that could print it.
 pub(super) struct SecretText(pub(super) ProviderSecret);
+
+impl ToSchema for SecretText {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("ProviderKeySecret")
+    }
+}
+
+impl PartialSchema for SecretText {
+    fn schema() -> RefOr<Schema> {
+        schemas::provider_key().into()
+    }
+}
 
 impl<'de> Deserialize<'de> for SecretText {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {

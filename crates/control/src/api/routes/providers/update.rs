@@ -5,51 +5,68 @@ use super::{Provider, base_url, policy};
 use crate::api::authenticate::Authenticated;
 use crate::api::error::{ApiError, about};
 use crate::api::extract::{Json, PathText};
-use crate::api::routes::problems::{Always, BadBody, NotFound};
+use crate::api::routes::problems::{Always, BadBody, Conflict, NotFound};
+use crate::api::schemas;
 use crate::api::validate::Validations;
 use crate::link::announce;
 use crate::state::{App, KeyHome};
 use axum::extract::State;
 use lychgate_store::{ProviderPatch, WantedKey};
 use lychgate_types::ProviderKeyId;
+use lychgate_types::json::{object_or_null, objects_or_null};
 use lychgate_types::policy::PolicyChange;
 use serde::Deserialize;
+use std::borrow::Cow;
 use std::collections::HashSet;
+use utoipa::openapi::{RefOr, Schema};
 
 /// The changes; fields that are left out stay as they are.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"enabled": false}))]
 pub(crate) struct ProviderUpdate {
-    #[schema(format = "uri")]
+    #[schema(schema_with = schemas::base_url)]
     base_url: Option<String>,
     enabled: Option<bool>,
     allow_private: Option<bool>,
     /// The settings to change; those that are left out stay as they are.
-    #[schema(value_type = Option<policy::Policy>)]
+    #[serde(default, deserialize_with = "object_or_null")]
+    #[schema(value_type = Option<policy::Change>)]
     policy: Option<PolicyChange>,
     /// The new list; keys that it leaves out are deleted. For another host, port or scheme, or another `allow_private`, all keys have to be
     /// given again.
+    #[serde(default, deserialize_with = "objects_or_null")]
     #[schema(max_items = 16)]
     keys: Option<Vec<KeyWanted>>,
 }
 
 /// A key to keep (`id`) or a new one (`key`); exactly one of the two.
-#[derive(Deserialize, utoipa::ToSchema)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KeyWanted {
-    /// An existing key of the provider.
-    #[schema(format = Uuid)]
     id: Option<String>,
-    /// A new key.
-    #[schema(value_type = Option<String>)]
     key: Option<SecretText>,
+}
+
+impl utoipa::ToSchema for KeyWanted {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("KeyWanted")
+    }
+}
+
+impl utoipa::PartialSchema for KeyWanted {
+    fn schema() -> RefOr<Schema> {
+        schemas::either(
+            "A key to keep (`id`) or a new one (`key`); exactly one of the two.",
+            [("id", schemas::uuid()), ("key", schemas::provider_key())],
+        )
+    }
 }
 
 /// Changes a provider. Replicas get the change within a second.
 #[utoipa::path(patch, path = "/ai-gateway/providers/{provider}", operation_id = "provider_update", tag = "ai-gateway/providers",
     params(("provider" = String, Path, description = "Id or name.")), request_body = ProviderUpdate,
-    responses((status = 200, description = "The provider as it is now.", body = Provider), Always, BadBody, NotFound))]
+    responses((status = 200, description = "The provider as it is now.", body = Provider), Always, BadBody, NotFound, Conflict))]
 pub(crate) async fn provider_update(
     State(app): State<App>,
     Authenticated { caller, .. }: Authenticated,
@@ -108,10 +125,10 @@ fn check_address(
 ) -> Option<String> {
     let allow_private = body.allow_private.unwrap_or(known.allow_private);
     match (&body.base_url, body.allow_private) {
-        (Some(text), _) => validations.check("base_url", base_url::parse(text, allow_private)),
+        (Some(text), _) => base_url::read(validations, text, allow_private),
         (None, Some(false)) => {
             if let Err(detail) = base_url::parse(&known.base_url, false) {
-                validations.add("allow_private", format!("can't be withdrawn: the base URL {detail}"));
+                validations.refuse("allow_private", format!("can't be withdrawn: the base URL {detail}"));
             }
             None
         }
@@ -143,7 +160,7 @@ fn check_keys(validations: &mut Validations, wanted: Vec<KeyWanted>) -> Vec<Chec
                 let field = format!("keys[{at}].id");
                 if let Some(id) = validations.parse(&field, Some(&id)) {
                     if !kept.insert(id) {
-                        validations.add(field, "is in the list twice");
+                        validations.refuse(field, "is in the list twice");
                     }
                     keys.push(Checked::Keep(id));
                 }

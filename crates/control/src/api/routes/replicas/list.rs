@@ -5,10 +5,11 @@ use crate::api::authenticate::Authenticated;
 use crate::api::error::ApiError;
 use crate::api::extract::Query;
 use crate::api::routes::problems::{Always, BadQuery};
+use crate::api::schemas;
 use crate::api::validate::Validations;
 use crate::state::App;
 use axum::extract::State;
-use lychgate_store::{NameOrId, ReplicaFilter};
+use lychgate_store::{NameOrId, ReplicaFilter, ReplicaState};
 use serde::{Deserialize, Serialize};
 
 /// Which replicas, and which page of them.
@@ -18,7 +19,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct ReplicaListQuery {
     /// Only those that authenticated with this gateway key, by id or name.
     key: Option<String>,
-    /// Only those in this state: `attached`, `draining`, `detached` or `lost`.
+    /// Only those in this state.
+    #[param(schema_with = schemas::one_of::<ReplicaState>)]
     state: Option<String>,
     /// Maximum number of entries.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]

@@ -5,8 +5,9 @@ use crate::api::authenticate::Authenticated;
 use crate::api::error::{ApiError, about};
 use crate::api::extract::Json;
 use crate::api::idempotency::{IdempotencyKey, ShownOnce};
-use crate::api::routes::problems::{Always, BadBody, IdempotencyKeyReused, NotFound, UserSuspended};
+use crate::api::routes::problems::{Always, BadBody, Conflict, NotFound};
 use crate::api::routes::users;
+use crate::api::schemas;
 use crate::api::validate::Validations;
 use crate::state::App;
 use axum::extract::State;
@@ -14,6 +15,7 @@ use axum::response::Response;
 use http::StatusCode;
 use lychgate_authz::{Caller, Scopes};
 use lychgate_store::{Operation, TokenAuthentication, TokenInsert};
+use lychgate_types::json::whole_or_null;
 use lychgate_types::secret::UserTokenSecret;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -29,14 +31,13 @@ const MAX_LIFETIME_SECONDS: u64 = 365 * DAY_SECONDS;
 pub(crate) struct TokenCreate {
     /// Id or username of the user that it is for. Default: the caller.
     user: Option<String>,
-    /// 1 to 64 characters: letters a to z, digits, and single dashes between them; stored in lower case.
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(schema_with = schemas::name)]
     name: String,
-    /// The scopes that limit the role of its user. Default: `["*"]`, all that the role allows. A token can't create one with more
-    /// rights than itself.
+    #[schema(schema_with = schemas::scopes)]
     scopes: Option<Vec<String>>,
     /// How long it is valid. Default: 90 days. A token can't create one for its own user that is valid for longer than itself, and the
     /// ones that it creates this way are revoked with it.
+    #[serde(default, deserialize_with = "whole_or_null")]
     #[schema(minimum = 1, maximum = 31_536_000)]
     lifetime_seconds: Option<u64>,
 }
@@ -54,7 +55,7 @@ pub(crate) struct TokenCreated {
 #[utoipa::path(post, path = "/tokens", operation_id = "token_create", tag = "tokens",
     params(IdempotencyKey), request_body = TokenCreate,
     responses((status = 201, description = "The new token with its secret.", body = TokenCreated),
-        Always, BadBody, NotFound, UserSuspended, IdempotencyKeyReused))]
+        Always, BadBody, NotFound, Conflict))]
 pub(crate) async fn token_create(
     State(app): State<App>,
     Authenticated { caller, token: own }: Authenticated,

@@ -4,7 +4,8 @@ use super::User;
 use crate::api::authenticate::Authenticated;
 use crate::api::error::ApiError;
 use crate::api::extract::Json;
-use crate::api::routes::problems::{Always, BadBody, NameTaken};
+use crate::api::routes::problems::{Always, BadBody, Conflict};
+use crate::api::schemas;
 use crate::api::validate::Validations;
 use crate::state::App;
 use axum::extract::State;
@@ -18,16 +19,15 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"username": "ada", "role": "member"}))]
 pub(crate) struct UserCreate {
-    /// 1 to 64 characters: letters a to z, digits, and single dashes between them; stored in lower case.
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(schema_with = schemas::name)]
     username: String,
-    /// `owner`, `auditor` or `member`.
+    #[schema(schema_with = schemas::one_of::<Role>)]
     role: String,
 }
 
 /// Creates a user.
 #[utoipa::path(post, path = "/users", operation_id = "user_create", tag = "users", request_body = UserCreate,
-    responses((status = 201, description = "The new user.", body = User), Always, BadBody, NameTaken))]
+    responses((status = 201, description = "The new user.", body = User), Always, BadBody, Conflict))]
 pub(crate) async fn user_create(
     State(app): State<App>,
     Authenticated { caller, .. }: Authenticated,

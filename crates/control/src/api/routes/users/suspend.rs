@@ -4,7 +4,7 @@ use super::User;
 use crate::api::authenticate::Authenticated;
 use crate::api::error::{ApiError, about};
 use crate::api::extract::PathText;
-use crate::api::routes::problems::{Always, LastOwner, NotFound};
+use crate::api::routes::problems::{Always, Conflict, NotFound};
 use crate::link::announce;
 use crate::state::App;
 use axum::extract::State;
@@ -13,7 +13,7 @@ use lychgate_store::UserState;
 /// Suspends a user. Their tokens stop working at once, everywhere.
 #[utoipa::path(post, path = "/users/{user}/suspend", operation_id = "user_suspend", tag = "users",
     params(("user" = String, Path, description = "Id or username.")),
-    responses((status = 200, description = "The user as it is now.", body = User), Always, NotFound, LastOwner))]
+    responses((status = 200, description = "The user as it is now.", body = User), Always, NotFound, Conflict))]
 pub(crate) async fn user_suspend(
     State(app): State<App>,
     Authenticated { caller, .. }: Authenticated,
