@@ -96,7 +96,6 @@ impl ProblemCode {
             Self::InvalidRequest
             | Self::InvalidName
             | Self::InvalidId
-            | Self::FilterUnmatched
             | Self::MalformedJson
             | Self::BodyIncomplete
             | Self::BadRequest => StatusCode::BAD_REQUEST,
@@ -110,6 +109,7 @@ impl ProblemCode {
             Self::NotFound | Self::UnknownPath => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::ValueRefused
+            | Self::FilterUnmatched
             | Self::NoSuchProvider
             | Self::NoSuchProviderKey
             | Self::RouteProvidersUnfit

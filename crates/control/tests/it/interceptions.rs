@@ -142,7 +142,7 @@ both_engines! {
             (&bench.owner, "session=s-2", vec!["session"]),
         ] {
             let refused = bench.get(token, &format!("{PATH}?{query}")).await;
-            assert_eq!(problem(&refused, 400, "filter_unmatched"), wrong, "{query}");
+            assert_eq!(problem(&refused, 409, "filter_unmatched"), wrong, "{query}");
         }
         problem(&bench.get(&eve, &format!("{PATH}/{}", first.id)).await, 404, "not_found");
         let bad = bench.get(&bench.owner, &format!("{PATH}?outcome=done&since=now&until=later&limit=0")).await;

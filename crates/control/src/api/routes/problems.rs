@@ -34,7 +34,8 @@ sets! {
     }
     /// Endpoints with query parameters.
     BadQuery {
-        "400": "A query parameter is invalid, or names what is not there; see `validations`.",
+        "400": "A query parameter is invalid; see `validations`.",
+        "409": "A filter names what is not there; see `validations`.",
     }
     /// Endpoints whose path takes an id and nothing else.
     BadId {
