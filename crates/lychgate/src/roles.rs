@@ -26,12 +26,24 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Runs a role on a runtime with a thread per processor.
 pub(crate) fn block_on(work: impl Future<Output = Outcome>) -> Outcome {
     raise_open_files();
+    leave_no_dumps();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|why| Failure::Failed(format!("can't start: {why}")))?;
     let outcome = runtime.block_on(work);
     // The role has already waited for whatever still runs.
     runtime.shutdown_background();
     outcome
+}
+
+/// Provider keys and tokens are in memory. No other process of the same user may read it (`ptrace`, `/proc/PID/mem`), and none of
+/// it is written into a core file.
+fn leave_no_dumps() {
+    use nix::sys::resource::{Resource, setrlimit};
+    let done = nix::sys::prctl::set_dumpable(false).and_then(|()| setrlimit(Resource::RLIMIT_CORE, 0, 0));
+    if let Err(error) = done {
+        // If logging has not started yet, this is not logged.
+        tracing::warn!(%error, "the process's memory can be read by others of its user");
+    }
 }
 
 /// Each request being served takes two connections, and many systems start programs with 1,024 open files where they would allow

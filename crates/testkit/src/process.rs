@@ -114,6 +114,11 @@ impl Process {
         })
     }
 
+    /// Its number.
+    pub fn pid(&self) -> i32 {
+        self.pid.as_raw()
+    }
+
     /// Whether it runs still.
     pub fn is_running(&self) -> bool {
         self.ended.borrow().is_none()

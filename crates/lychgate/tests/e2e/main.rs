@@ -11,6 +11,7 @@ mod clients;
 mod control_link;
 mod dev;
 mod dice;
+mod dumps;
 mod examples;
 mod faults;
 mod flow;
