@@ -67,6 +67,7 @@ impl Server {
     /// # Errors
     /// It did not start; with its log.
     pub fn ensure_started(&mut self) -> anyhow::Result<()> {
+        self.thaw();
         let runs = matches!(self.process.as_mut().map(Child::try_wait), Some(Ok(None)));
         if runs { Ok(()) } else { self.start_again() }
     }
@@ -84,6 +85,25 @@ impl Server {
         let _reaped = process.wait();
         for pid in all {
             gone_within(pid, Duration::from_secs(5));
+        }
+    }
+
+    /// Stops all its processes where they are: connections stay, and nothing answers.
+    pub fn freeze(&self) {
+        self.tell_all(Signal::SIGSTOP);
+    }
+
+    /// Lets them go on.
+    pub fn thaw(&self) {
+        self.tell_all(Signal::SIGCONT);
+    }
+
+    fn tell_all(&self, what: Signal) {
+        let Some(process) = &self.process else { return };
+        // First the one that makes the others.
+        signal(process.id(), what);
+        for pid in children(process.id()) {
+            signal(pid, what);
         }
     }
 
@@ -106,6 +126,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        self.thaw();
         if let Some(process) = &mut self.process {
             stop(process);
         }

@@ -50,6 +50,13 @@ pub(super) async fn perform(world: &Arc<World>, act: Act, token: usize, stop: wa
                 .await;
             recover(world, &troubles, LISTENS_AGAIN).await;
         }
+        Fault::StopPostgres => {
+            let troubles = world.log.begins(Kind::Deaf, everybody(world));
+            world.postgres(|server| server.freeze()).await;
+            sleep(act.lasts).await;
+            world.postgres(|server| server.thaw()).await;
+            recover(world, &troubles, LISTENS_AGAIN).await;
+        }
         Fault::Network(link, ill) => fall_ill(world, act, link, ill).await,
         Fault::FullDisk(replica) => {
             let turn = world.replicas[replica].turn.lock().await;

@@ -19,6 +19,9 @@ pub(super) struct Bounds {
 
 /// A replica that takes a new secret over while its stream breaks says for a second that all is well, and attaches after that.
 const TAKES_OVER: Duration = Duration::from_secs(3);
+/// What had been going on for so long when its process was killed has left a line on its disk. (The product takes 200 ms and looks
+/// after the lines as often; the rest is for a busy machine.)
+const LASTED: Duration = Duration::from_secs(1);
 /// A replica finds out within this that nobody answers: its pings, and the wait for their answers.
 const NOTICES: Duration = Duration::from_secs(10);
 
@@ -27,6 +30,8 @@ const NOTICES: Duration = Duration::from_secs(10);
 pub(super) struct Found {
     /// Interceptions on record.
     pub(super) records: usize,
+    /// Those of them that the next process wrote for one that was killed.
+    pub(super) interrupted: usize,
     pub(super) lost: usize,
     pub(super) doubled: usize,
     pub(super) hung: usize,
@@ -55,6 +60,8 @@ pub(super) struct Evidence {
     pub(super) seen: HashSet<String>,
     /// By replica.
     pub(super) max_offline: Vec<Duration>,
+    /// By replica.
+    pub(super) tiny_spool: Vec<bool>,
 }
 
 impl Found {
@@ -100,9 +107,11 @@ impl Found {
             }
         }
         for one in &evidence.sent {
-            // Where neither process nor disk failed, whatever was accepted is recorded, even if its client left.
+            // Where neither process nor disk failed, whatever was accepted is recorded, even if its client left; and so is what the
+            // provider bills that had been going on for a while when its process was killed.
             let cut = evidence.suffers(one, Kind::Down) || evidence.suffers(one, Kind::Disk);
-            let must_be_there = one.end == End::Complete || !one.id.is_empty() && !cut;
+            let billed = evidence.seen.contains(&one.marker) && evidence.had_lasted(one);
+            let must_be_there = one.end == End::Complete || !one.id.is_empty() && !cut || billed;
             let Some(records) = by_marker.get(one.marker.as_str()) else {
                 if must_be_there {
                     self.lost += 1;
@@ -113,6 +122,7 @@ impl Found {
             if let Err(why) = fits(one, records[0], &evidence.users[one.token]) {
                 self.wrong(format!("{why}: {one:?}: {}", records[0]));
             }
+            self.interrupted += usize::from(records[0]["outcome"] == "interrupted");
             if records[0]["outcome"] == "completed" && !evidence.seen.contains(&one.marker) {
                 self.wrong(format!("the provider never saw {}", records[0]));
             }
@@ -213,6 +223,16 @@ impl Evidence {
         self.troubles[one.replica].iter().any(suffers)
     }
 
+    /// Whether a request had been answered for longer than [`LASTED`] when its replica went down, with a disk that took its line.
+    fn had_lasted(&self, one: &Sent) -> bool {
+        let went_down = self.troubles[one.replica]
+            .iter()
+            .filter(|trouble| trouble.kind == Kind::Down && trouble.touches(one.began, one.ended));
+        let first = went_down.map(|trouble| trouble.from).min();
+        let lasted = first.is_some_and(|down| down > one.began + LASTED);
+        lasted && one.end == End::Broken && !one.id.is_empty() && !self.suffers(one, Kind::Disk)
+    }
+
     /// What a refusal comes to in few words, and whether there was a reason for it.
     fn excuse(&self, one: &Sent, said: &str) -> (String, bool) {
         let suffers = |kind| self.suffers(one, kind);
@@ -227,7 +247,10 @@ impl Evidence {
                 self.max_offline[one.replica] < NOTICES || suffers(Kind::Down),
             ),
             ("refused by its control plane", suffers(Kind::Key)),
-            ("can't keep records", suffers(Kind::Disk)),
+            (
+                "can't keep records",
+                suffers(Kind::Disk) || self.tiny_spool[one.replica],
+            ),
             (
                 "can't be asked about this token",
                 unknown && (suffers(Kind::Deaf) || suffers(Kind::Down) || suffers(Kind::Key)),

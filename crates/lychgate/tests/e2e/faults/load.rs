@@ -16,6 +16,9 @@ pub(super) const PROGRAM_NAME: &str = "fault-suite/";
 /// a token that is not known while nobody answers.
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 
+/// So many requests have an answer of some seconds: whatever kills a replica meets some of them.
+const LONG_PERCENT: usize = 6;
+
 /// Sends requests with the good tokens until it is stopped.
 pub(super) async fn client(world: &World, replica: usize, mut dice: Dice, stop: watch::Receiver<bool>) {
     while !*stop.borrow() {
@@ -49,6 +52,10 @@ fn draw(dice: &mut Dice, marker: &str) -> Ask {
     ]);
     if endpoint == Endpoint::Embeddings {
         return Ask::new(endpoint, Scenario::Text, false, marker);
+    }
+    if dice.percent(LONG_PERCENT) {
+        let said = format!("{marker} {}", "on and ".repeat(60));
+        return Ask::new(endpoint, Scenario::Slow, true, &said);
     }
     let scenario = dice.of(&[
         Scenario::Text,

@@ -54,6 +54,8 @@ pub(super) enum Fault {
     Stop(Who),
     /// SIGKILL of all of PostgreSQL, and a new start.
     KillPostgres,
+    /// SIGSTOP of all of PostgreSQL, and SIGCONT.
+    StopPostgres,
     /// And back to fair weather.
     Network(Link, Ill),
     /// No byte more for this replica, and room again.
@@ -84,6 +86,8 @@ pub(super) struct Plan {
     pub(super) seed: u64,
     /// `--max-offline` of each replica; as many as there are replicas.
     pub(super) max_offline: Vec<Duration>,
+    /// Whether a replica's spool is as small as it may be; as many.
+    pub(super) tiny_spool: Vec<bool>,
     /// In the order of their beginnings.
     pub(super) acts: Vec<Act>,
 }
@@ -96,8 +100,10 @@ impl Plan {
         let mut plan = Self {
             seed,
             max_offline: max_offline.collect(),
+            tiny_spool: Vec::new(),
             acts: Vec::new(),
         };
+        plan.tiny_spool = (0..replicas).map(|_| dice.percent(20)).collect();
         let calm = |by| {
             let whole_user = by > 0;
             (Fault::Revoke { by, whole_user }, 0, 150 + 30 * by)
@@ -170,7 +176,8 @@ fn draw(dice: &mut Dice, replicas: usize) -> (usize, usize, Fault) {
         0..19 => Fault::Kill(who),
         19..25 => Fault::End(who),
         25..32 => Fault::Stop(who),
-        32..38 => Fault::KillPostgres,
+        32..36 => Fault::KillPostgres,
+        36..38 => Fault::StopPostgres,
         38..61 => Fault::Network(
             link(dice, replica, plane),
             dice.of(&[Ill::Cut, Ill::Cut, Ill::Held, Ill::Held, Ill::Slow]),
@@ -210,10 +217,10 @@ fn jump(dice: &mut Dice) -> i64 {
 
 /// Whether two faults may not go on at the same time: both are the same process's, the same connection's or the same key's.
 fn meet(one: Fault, other: Fault) -> bool {
-    use Fault::{Disable, End, FullDisk, Jump, Kill, KillPostgres, Network, Rotate, Stop};
+    use Fault::{Disable, End, FullDisk, Jump, Kill, KillPostgres, Network, Rotate, Stop, StopPostgres};
     match (one, other) {
         (Kill(a) | End(a) | Stop(a), Kill(b) | End(b) | Stop(b)) | (Jump(a, _), Jump(b, _)) => a == b,
-        (KillPostgres, KillPostgres) => true,
+        (KillPostgres | StopPostgres, KillPostgres | StopPostgres) => true,
         (Network(a, _), Network(b, _)) => match (a, b) {
             (Link::Control(a, _), Link::EveryControl(b)) | (Link::EveryControl(b), Link::Control(a, _)) => a == b,
             (a, b) => a == b,
@@ -228,7 +235,13 @@ fn meet(one: Fault, other: Fault) -> bool {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} replicas, max-offline {:?}", self.replicas(), self.max_offline)?;
+        writeln!(
+            f,
+            "{} replicas, max-offline {:?}, tiny spools {:?}",
+            self.replicas(),
+            self.max_offline,
+            self.tiny_spool
+        )?;
         for act in &self.acts {
             writeln!(
                 f,

@@ -74,6 +74,7 @@ async fn through(world: &Arc<World>, plan: &Plan, bounds: Bounds) -> Found {
         listing,
         seen,
         max_offline: plan.max_offline.clone(),
+        tiny_spool: plan.tiny_spool.clone(),
     };
     let mut found = Found::check(&evidence, bounds);
     found.wrong.extend(world.log.all_wrong());

@@ -12,6 +12,7 @@ pub(super) struct Tally {
     runs: usize,
     faults: BTreeMap<&'static str, usize>,
     records: usize,
+    interrupted: usize,
     lost: usize,
     doubled: usize,
     hung: usize,
@@ -27,6 +28,7 @@ pub(super) const KINDS: &[&str] = &[
     "kills (SIGKILL)",
     "ends (SIGTERM)",
     "stops (SIGSTOP)",
+    "stops of PostgreSQL (SIGSTOP)",
     "partitions (cut)",
     "partitions (held)",
     "slow links",
@@ -43,14 +45,15 @@ pub(super) fn kind(fault: Fault) -> &'static str {
         Fault::Kill(_) | Fault::KillPostgres => 0,
         Fault::End(_) => 1,
         Fault::Stop(_) => 2,
-        Fault::Network(_, Ill::Cut) => 3,
-        Fault::Network(_, Ill::Held) => 4,
-        Fault::Network(_, Ill::Slow) => 5,
-        Fault::FullDisk(_) => 6,
-        Fault::Jump(..) => 7,
-        Fault::Rotate { .. } => 8,
-        Fault::Disable { .. } => 9,
-        Fault::Revoke { .. } => 10,
+        Fault::StopPostgres => 3,
+        Fault::Network(_, Ill::Cut) => 4,
+        Fault::Network(_, Ill::Held) => 5,
+        Fault::Network(_, Ill::Slow) => 6,
+        Fault::FullDisk(_) => 7,
+        Fault::Jump(..) => 8,
+        Fault::Rotate { .. } => 9,
+        Fault::Disable { .. } => 10,
+        Fault::Revoke { .. } => 11,
     };
     KINDS[at]
 }
@@ -68,6 +71,7 @@ impl Tally {
         }
         let Some(found) = found else { return };
         self.records += found.records;
+        self.interrupted += found.interrupted;
         self.lost += found.lost;
         self.doubled += found.doubled;
         self.hung += found.hung;
@@ -87,6 +91,7 @@ impl fmt::Display for Tally {
             line(kind, &self.faults.get(kind).copied().unwrap_or(0))?;
         }
         line("records checked", &self.records)?;
+        line("of them of requests that were killed", &self.interrupted)?;
         line("records lost", &self.lost)?;
         line("records doubled", &self.doubled)?;
         line("requests hung", &self.hung)?;

@@ -126,6 +126,7 @@ impl World {
             .map(|network| format!("http://{}", network.addr()))
             .collect();
         let key_file = self.key_file(key_of(number));
+        let tiny_spool = plan.tiny_spool[number];
         Node::new(name.clone(), self.directory.path(), settable, move || {
             let mut command = unkillable_by_a_full_disk(&home);
             command.args([
@@ -138,6 +139,9 @@ impl World {
                 &max_offline,
             ]);
             command.arg("--key-file").arg(&key_file);
+            if tiny_spool {
+                command.args(["--spool-max-bytes", "1MiB"]);
+            }
             command.arg("--spool-dir").arg(home.join(format!("{name}-spool")));
             for url in &urls {
                 command.args(["--control-url", url]);

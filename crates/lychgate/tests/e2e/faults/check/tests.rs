@@ -30,6 +30,7 @@ impl Case {
                 revocations: vec![revocation],
                 users: (0..=GOOD).map(|number| format!("user-{number}")).collect(),
                 max_offline: vec![ms(2000)],
+                tiny_spool: vec![false],
                 ..Evidence::default()
             },
         };
@@ -139,6 +140,26 @@ fn records_that_are_lost_doubled_made_up_or_wrong_are_found() {
     // A crash excuses a request that it cut, not one that its client saw to the end.
     lost.suffers(Kind::Down, 0, 3000);
     assert_eq!(lost.is_wrong("lost").lost, 1);
+
+    // Nor one that had been going on for a while; where the provider never saw it, or the disk took no line, there is no bill or no
+    // line.
+    let mut killed = Case::new();
+    let mut sent = killed.sends(5000, 0, End::Broken);
+    sent.ended = killed.zero + ms(6600);
+    sent.id = "id-of-what-was-killed".to_owned();
+    *killed.evidence.sent.last_mut().unwrap() = sent.clone();
+    killed.suffers(Kind::Down, 6500, 7000);
+    killed.is_right();
+    killed.evidence.seen.insert(sent.marker.clone());
+    killed.is_wrong("lost");
+    let mut listed = killed.evidence.listing[0].clone();
+    listed["user_agent"] = json!(format!("{PROGRAM_NAME}{}", sent.marker));
+    listed["outcome"] = json!("interrupted");
+    killed.evidence.listing.push(listed);
+    assert_eq!(killed.is_right().interrupted, 1);
+    killed.evidence.listing.pop();
+    killed.suffers(Kind::Disk, 6000, 6300);
+    killed.is_right();
 
     let mut doubled = Case::new();
     let mut again = doubled.evidence.listing[0].clone();
