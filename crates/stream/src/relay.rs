@@ -7,8 +7,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// How long a failure is held back behind the data before it. A server that gets an error from a body drops the connection
-/// together with whatever of the body it had not written yet, and the reader is to have every byte that came.
+/// How long a failure is held back behind the head and the data before it. A server that gets an error from a body drops the
+/// connection together with whatever it had not written yet, and the reader is to have every byte that came.
 const SETTLE: Duration = Duration::from_millis(200);
 /// After so many pieces that were not waited for it is asked once whether the whole has become too late.
 const PIECES_PER_LOOK: u32 = 32;
@@ -105,8 +105,6 @@ pub struct RelayBody<B: Body, W: Watch<B>> {
     idle: Idle,
     /// Pieces since the last look at the clock.
     pieces: u32,
-    /// Data has gone on, so that a failure has to wait for it to be written.
-    begun: bool,
     tail: Tail,
 }
 
@@ -131,7 +129,6 @@ where
             live: Some((body, watch)),
             idle,
             pieces: 0,
-            begun: false,
             tail: Tail::default(),
         };
         if ended {
@@ -190,15 +187,13 @@ where
     fn poll_tail(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         ready!(self.poll_hold(cx));
         if let Some(frame) = self.tail.frame.take() {
-            self.begun = true;
             return Poll::Ready(Some(Ok(frame)));
         }
         let bytes = std::mem::take(&mut self.tail.last.bytes);
         if !bytes.is_empty() {
-            self.begun = true;
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
-        if self.tail.failure.is_some() && self.begun {
+        if self.tail.failure.is_some() {
             ready!(self.idle.poll_expired(cx));
         }
         Poll::Ready(self.tail.failure.take().map(Err))
@@ -244,7 +239,6 @@ where
                         // It would show the end, by the length or by being the trailers.
                         this.tail.frame = Some(frame).filter(says_something);
                     } else if says_something(&frame) {
-                        this.begun = true;
                         return Poll::Ready(Some(Ok(frame)));
                     }
                 }

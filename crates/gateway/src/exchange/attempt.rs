@@ -147,8 +147,9 @@ impl PendingAttempt {
         };
         match first {
             None => Ok(Peeked::new(None, body)),
-            Some(Some(Ok(frame))) if frame.is_data() => Ok(Peeked::new(Some(frame), body)),
-            Some(None) if !kind.is_due => Ok(Peeked::new(None, body)),
+            Some(Some(Ok(frame))) if frame.is_data() => Ok(Peeked::new(Some(Ok(frame)), body)),
+            // An error says what there is to say by its status, whatever becomes of its body.
+            Some(first) if !kind.is_due => Ok(Peeked::new(first, body)),
             Some(_) => Err(AttemptError::BodyMissing),
         }
     }

@@ -22,11 +22,19 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(2);
 pub(crate) fn drain_head(sending: Sending, recorder: Recorder) {
     in_background(recorder, |mut recorder, limits| async move {
         let until = Instant::now() + limits.time;
-        if let Ok(Ok(response)) = timeout_at(until, sending).await {
-            let (head, body) = response.into_parts();
-            let kind = BodyKind::of(head.status, &head.headers);
-            recorder.head(head.status, &head.headers, kind);
-            read(body, &mut recorder, limits, until).await;
+        match timeout_at(until, sending).await {
+            Ok(Ok(response)) => {
+                let (head, body) = response.into_parts();
+                let kind = BodyKind::of(head.status, &head.headers);
+                recorder.head(head.status, &head.headers, kind);
+                read(body, &mut recorder, limits, until).await;
+            }
+            // It never reached the provider, so it has no cost.
+            Ok(Err(error)) if !error.may_have_been_sent() => {
+                recorder.close(Ending::ClientGaveUp);
+                return;
+            }
+            Ok(Err(_)) | Err(_) => {}
         }
         recorder.close(Ending::ClientLeft);
     });

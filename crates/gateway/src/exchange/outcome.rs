@@ -21,7 +21,7 @@ pub(crate) enum Ending {
     Stalled,
     /// The client disconnected; the rest of the answer has been read as far as it may be.
     ClientLeft,
-    /// The client disconnected between two attempts.
+    /// The client disconnected between two attempts, or before one that then never reached its provider.
     ClientGaveUp,
     /// The gateway stops, and does not wait any longer.
     GatewayStopped,

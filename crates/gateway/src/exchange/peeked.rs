@@ -10,32 +10,35 @@ use std::time::Duration;
 /// by more than this, and its first piece not at all.
 pub(crate) const GRACE: Duration = Duration::from_millis(25);
 
-/// A body whose first frame may have been read already.
+/// A body whose first frame may have been read already, or its failure.
 #[derive(Debug)]
-pub(crate) struct Peeked<B> {
-    first: Option<Frame<Bytes>>,
+pub(crate) struct Peeked<B: Body> {
+    first: Option<Result<Frame<Bytes>, B::Error>>,
     rest: B,
 }
 
-impl<B> Peeked<B> {
-    pub(crate) fn new(first: Option<Frame<Bytes>>, rest: B) -> Self {
+impl<B: Body> Peeked<B> {
+    pub(crate) fn new(first: Option<Result<Frame<Bytes>, B::Error>>, rest: B) -> Self {
         Self { first, rest }
     }
 
     /// What was read already.
     pub(crate) fn first(&self) -> Option<&Bytes> {
-        self.first.as_ref().and_then(Frame::data_ref)
+        self.first.as_ref()?.as_ref().ok()?.data_ref()
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for Peeked<B> {
+impl<B: Body<Data = Bytes> + Unpin> Body for Peeked<B>
+where
+    B::Error: Unpin,
+{
     type Data = Bytes;
     type Error = B::Error;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = self.get_mut();
         match this.first.take() {
-            Some(first) => Poll::Ready(Some(Ok(first))),
+            Some(first) => Poll::Ready(Some(first)),
             None => Pin::new(&mut this.rest).poll_frame(cx),
         }
     }
@@ -46,7 +49,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Peeked<B> {
 
     fn size_hint(&self) -> SizeHint {
         let mut hint = self.rest.size_hint();
-        let held = self.first.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len) as u64;
+        let held = self.first().map_or(0, Bytes::len) as u64;
         if let Some(upper) = hint.upper() {
             hint.set_upper(upper + held);
         }
@@ -64,11 +67,11 @@ mod tests {
     async fn what_was_looked_at_is_still_there() {
         let rest = Full::new(Bytes::from_static(b"-rest"));
         let first = Frame::data(Bytes::from_static(b"first"));
-        let body = Peeked::new(Some(first), rest);
+        let body = Peeked::new(Some(Ok(first)), rest);
         assert_eq!(body.size_hint().exact(), Some(10));
         assert!(!body.is_end_stream());
         assert_eq!(body.collect().await.unwrap().to_bytes(), "first-rest");
-        let mut body = Peeked::new(Some(Frame::data(Bytes::from_static(b"all"))), Full::default());
+        let mut body = Peeked::new(Some(Ok(Frame::data(Bytes::from_static(b"all")))), Full::default());
         assert!(!body.is_end_stream());
         body.frame().await;
         assert!(body.is_end_stream());

@@ -181,7 +181,7 @@ impl Recorder {
         }
         if let Some(reader) = &mut open.reader {
             // Reading must never break the relay, not even by a panic.
-            if !matches!(catch_unwind(AssertUnwindSafe(|| reader.push(bytes))), Ok(Ok(()))) {
+            if catch_unwind(AssertUnwindSafe(|| reader.push(bytes))).is_err() {
                 open.reader = None;
             }
         }

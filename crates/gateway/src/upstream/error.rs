@@ -36,6 +36,11 @@ impl SendError {
         matches!(self, Self::Broken(_)) && !self.is_no_http()
     }
 
+    /// Whether the provider may have got the request.
+    pub(crate) fn may_have_been_sent(&self) -> bool {
+        matches!(self, Self::Broken(_))
+    }
+
     /// Whether what came is no answer that can be read: asking again would bring the same.
     pub(crate) fn is_no_http(&self) -> bool {
         matches!(self, Self::Broken(error) if error.is_parse())

@@ -216,3 +216,26 @@ async fn what_is_asked_for_in_addition_is_put_into_the_decoded_request() {
     exchange.end().await;
     assert_eq!(client.answer().await.1, b"data: [DONE]\n\n");
 }
+
+#[tokio::test]
+async fn what_was_read_before_a_mistake_stays_read() {
+    let body = [gzip(STREAM.as_bytes()), b"no gzip at all, but text".to_vec()].concat();
+    let record = relayed("200 OK", "text/event-stream", "gzip", &body, 4096).await;
+    assert_eq!(
+        (record.outcome.as_str(), record.stop_reason.as_deref()),
+        ("completed", Some("end_turn"))
+    );
+    assert_eq!(
+        (record.token_usages[0].output_tokens, record.token_usages[0].estimated),
+        (22, false)
+    );
+    // Within the answer: what it said so far, and nothing of how it ended.
+    let (start, _) = STREAM.split_at(STREAM.find("event: message_delta").unwrap());
+    let body = [gzip(start.as_bytes()), b"no gzip at all, but text".to_vec()].concat();
+    let record = relayed("200 OK", "text/event-stream", "gzip", &body, 4096).await;
+    assert_eq!(record.outcome.as_str(), "completed");
+    assert_eq!(
+        (record.token_usages[0].input_tokens, record.token_usages[0].estimated),
+        (11, true)
+    );
+}

@@ -1,6 +1,7 @@
 //! The client disconnects before the end.
 
-use crate::support::{End, World, until};
+use crate::support::{End, World, config, until};
+use lychgate_types::provider::ProviderType;
 use std::time::Duration;
 
 const START: &[u8] = b"event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m1\",\"usage\":{\"input_tokens\":4,\"output_tokens\":1}}}\n\n";
@@ -263,4 +264,21 @@ async fn a_client_that_leaves_within_its_body_is_noticed_at_once() {
     client.close_half().await;
     until(|| world.gateway.in_flight() == 0).await;
     client.until_closed().await;
+}
+
+#[tokio::test]
+async fn what_never_reached_the_provider_has_no_cost() {
+    let world = World::new().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let https = format!("https://{}", listener.local_addr().unwrap());
+    let mut provider = config("anthropic", ProviderType::Anthropic, &https);
+    provider.policy.timeouts.connect_ms = 300;
+    world.control.configure(vec![provider]);
+    world.control.until_in_force().await;
+    let client = world.post("/ai/anthropic/v1/messages", REQUEST).await;
+    let (_silent, _) = listener.accept().await.unwrap();
+    drop(client);
+    let record = world.control.one_record().await;
+    assert_eq!(record.outcome.as_str(), "client_aborted");
+    assert!(record.token_usages.is_empty());
 }

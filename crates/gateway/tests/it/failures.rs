@@ -241,3 +241,64 @@ async fn a_stream_that_ends_before_its_last_event_is_relayed_as_it_is_and_record
     assert!(record.token_usages[0].estimated);
     assert_eq!(record.token_usages[0].input_tokens, 4);
 }
+
+#[tokio::test]
+async fn an_error_whose_body_breaks_keeps_its_status() {
+    for status in [400, 429, 500] {
+        let world = World::new().await;
+        let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
+        let mut exchange = world.provider.next().await;
+        let head = format!("HTTP/1.1 {status} No\r\nretry-after: 7\r\ncontent-length: 50\r\n\r\n");
+        exchange.raw(head.as_bytes()).await;
+        drop(exchange);
+        let head = client.head().await;
+        assert_eq!((head.status, head.header("retry-after")), (status, Some("7")));
+        assert_eq!(client.rest(&head).await, (Vec::new(), End::Cut));
+        let record = world.control.one_record().await;
+        assert_eq!(
+            (record.outcome.as_str(), record.upstream_status),
+            ("failed", Some(status))
+        );
+        assert!(record.token_usages.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn of_two_unfinished_messages_the_text_is_estimated_once() {
+    let text = "The gateway keeps a record of every request that it relays. ".repeat(40);
+    let event = |name: &str, rest: &str| format!("event: {name}\ndata: {{\"type\":\"{name}\",{rest}}}\n\n");
+    let start = |id: &str| {
+        let usage = r#""usage":{"input_tokens":4,"output_tokens":1}"#;
+        event("message_start", &format!(r#""message":{{"id":"{id}",{usage}}}"#))
+    };
+    let delta = event(
+        "content_block_delta",
+        &format!(r#""index":0,"delta":{{"type":"text_delta","text":"{text}"}}"#),
+    );
+    let mut sums = Vec::new();
+    for stream in [
+        vec![start("m1"), delta.clone(), delta.clone()],
+        vec![start("m1"), delta.clone(), start("m2"), delta],
+    ] {
+        let world = World::new().await;
+        let mut client = world
+            .post("/ai/anthropic/v1/messages", br#"{"model":"m","stream":true}"#)
+            .await;
+        let mut exchange = world.provider.next().await;
+        exchange.stream().await;
+        exchange.chunk(stream.concat().as_bytes()).await;
+        let head = client.head().await;
+        client.at_least(stream.concat().len()).await;
+        drop(exchange);
+        client.rest(&head).await;
+        let record = world.control.one_record().await;
+        assert!(
+            record
+                .token_usages
+                .iter()
+                .all(|usage| usage.estimated && usage.output_tokens > 0)
+        );
+        sums.push(record.token_usages.iter().map(|usage| usage.output_tokens).sum::<i64>());
+    }
+    assert!(sums[0] > 1000 && sums[0] == sums[1], "{sums:?}");
+}

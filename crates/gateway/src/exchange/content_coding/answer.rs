@@ -12,7 +12,11 @@ const MOST_BYTES: u64 = 256 << 20;
 
 /// A reader behind the decoder that its answer needs.
 #[derive(Debug)]
-pub(crate) struct Decoding(State);
+pub(crate) struct Decoding {
+    state: State,
+    /// The body turned out to be coded in another way, or to be over a limit: no more of it is read.
+    broken: bool,
+}
 
 enum State {
     Plain(ResponseReader),
@@ -78,7 +82,7 @@ impl Write for Sink {
 impl Decoding {
     /// A reader of a body in that coding; `None` where it can't be read.
     pub(crate) fn new(coding: Coding, reader: ResponseReader) -> Option<Self> {
-        Some(Self(match coding {
+        let state = match coding {
             Coding::Plain => State::Plain(reader),
             Coding::Deflate => State::Deflate(Some(reader)),
             Coding::Gzip => State::Coded(Coded::Gzip(Box::new(flate2::write::MultiGzDecoder::new(Sink::new(
@@ -94,36 +98,23 @@ impl Decoding {
                 State::Coded(Coded::Zstd(Box::new(decoder)))
             }
             Coding::Unknown => return None,
-        }))
+        };
+        Some(Self { state, broken: false })
     }
 
-    /// Takes the next bytes of the body. After an error it can't be read any further.
-    pub(crate) fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let Some(first) = bytes.first() else { return Ok(()) };
-        if let State::Deflate(reader) = &mut self.0 {
-            let Some(reader) = reader.take() else {
-                return Err(io::Error::other("there is no reader any more"));
-            };
-            let sink = Sink::new(reader);
-            self.0 = State::Coded(if first & 0x0f == 8 {
-                Coded::Zlib(Box::new(flate2::write::ZlibDecoder::new(sink)))
-            } else {
-                Coded::Raw(Box::new(flate2::write::DeflateDecoder::new(sink)))
-            });
-        }
-        match &mut self.0 {
-            State::Plain(reader) => {
-                reader.push(bytes);
-                Ok(())
-            }
-            State::Coded(coded) => coded.push(bytes),
-            State::Deflate(_) => Ok(()),
-        }
+    /// Whether the rest of the body could not be decoded.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Takes the next bytes of the body. What was read before one that can't be decoded stays read.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.broken = self.broken || self.state.push(bytes).is_err();
     }
 
     /// The reader, as far as it has read.
     pub(crate) fn reader(&self) -> Option<&ResponseReader> {
-        match &self.0 {
+        match &self.state {
             State::Plain(reader) => Some(reader),
             State::Deflate(reader) => reader.as_ref(),
             State::Coded(coded) => coded.sink().reader.as_ref(),
@@ -132,11 +123,36 @@ impl Decoding {
 
     /// The reader, of a body that has ended.
     pub(crate) fn into_reader(self) -> Option<ResponseReader> {
-        match self.0 {
+        match self.state {
             State::Plain(reader) => Some(reader),
             State::Deflate(reader) => reader,
             // What a cut body still owes is no error: what came of it was read.
             State::Coded(mut coded) => coded.sink_mut().reader.take(),
+        }
+    }
+}
+
+impl State {
+    fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(first) = bytes.first() else { return Ok(()) };
+        if let Self::Deflate(reader) = self {
+            let Some(reader) = reader.take() else {
+                return Err(io::Error::other("there is no reader any more"));
+            };
+            let sink = Sink::new(reader);
+            *self = Self::Coded(if first & 0x0f == 8 {
+                Coded::Zlib(Box::new(flate2::write::ZlibDecoder::new(sink)))
+            } else {
+                Coded::Raw(Box::new(flate2::write::DeflateDecoder::new(sink)))
+            });
+        }
+        match self {
+            Self::Plain(reader) => {
+                reader.push(bytes);
+                Ok(())
+            }
+            Self::Coded(coded) => coded.push(bytes),
+            Self::Deflate(_) => Ok(()),
         }
     }
 }

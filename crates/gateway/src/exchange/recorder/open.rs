@@ -127,13 +127,12 @@ impl Open {
         draft.prompts = prompts.iter().filter(short).cloned().collect();
         self.record.prompts = prompts;
         if status.is_none_or(is_success) {
-            let mut usage = TokenUsage {
+            draft.token_usages.push(TokenUsage {
                 estimated: true,
                 ..TokenUsage::default()
-            };
+            });
             let model = draft.served_model.as_deref().unwrap_or(&draft.model);
-            estimate(&mut usage, model, self.asked_bytes, told);
-            draft.token_usages.push(usage);
+            estimate(&mut draft.token_usages, model, self.asked_bytes, told);
         }
         Some(draft)
     }
@@ -158,6 +157,7 @@ impl Open {
         };
         let Some(counts) = counts else { return (None, guard) };
         let status = record.upstream_status;
+        let is_broken = reader.as_ref().is_some_and(Decoding::is_broken);
         let facts = reader.and_then(Decoding::into_reader).map(|reader| {
             catch_unwind(AssertUnwindSafe(|| reader.finish(status.unwrap_or_default()))).unwrap_or_default()
         });
@@ -171,7 +171,11 @@ impl Open {
         let has_cost = (good && !only_an_error)
             || (status.is_none() && matches!(ending, Ending::ClientLeft | Ending::GatewayStopped));
         let ended_whole = matches!(ending, Ending::Complete);
-        (record.outcome, record.error_type, record.error_message) = classify(&record, ending, facts.as_ref());
+        (record.outcome, record.error_type, record.error_message) = {
+            // What could not be decoded says nothing of how the answer ended.
+            let told = facts.as_ref().filter(|facts| facts.complete || !is_broken);
+            classify(&record, ending, told)
+        };
         let facts = facts.unwrap_or_default();
         record.stop_reason = facts.stop_reason;
         for prompt in &mut record.prompts {
@@ -194,25 +198,33 @@ impl Open {
         // Of an answer that came whole, what its provider does not tell is not guessed.
         if !(ended_whole && facts.complete) {
             let model = record.served_model.as_deref().unwrap_or(&record.model);
-            for usage in record.token_usages.iter_mut().filter(|usage| usage.estimated) {
-                estimate(usage, model, asked_bytes, facts.text_bytes);
-            }
+            estimate(&mut record.token_usages, model, asked_bytes, facts.text_bytes);
         }
         counts.complete(&record, arrival.elapsed());
         (slot.fill(record), guard)
     }
 }
 
-/// Puts estimates where a count never came. Counts that came are no less than was used at that time.
-fn estimate(usage: &mut TokenUsage, model: &str, asked_bytes: u64, told_bytes: u64) {
-    let cached = usage
-        .cache_read_input_tokens
-        .saturating_add(usage.cache_write_input_tokens)
-        .saturating_add(usage.cache_write_1h_input_tokens);
-    if usage.input_tokens == 0 && cached == 0 {
-        usage.input_tokens = tokens(model, asked_bytes);
+/// Puts estimates where a count never came. Counts that came are no less than was used at that time. The text that passed is that
+/// of all passes, so what it comes to is divided among them: what none of them tells is the last one's that has no final count.
+fn estimate(usages: &mut [TokenUsage], model: &str, asked_bytes: u64, told_bytes: u64) {
+    let told = usages
+        .iter()
+        .fold(0_i64, |told, usage| told.saturating_add(usage.output_tokens));
+    let Some(last) = usages.iter_mut().rfind(|usage| usage.estimated) else {
+        return;
+    };
+    let untold = tokens(model, told_bytes).saturating_sub(told).max(0);
+    last.output_tokens = last.output_tokens.saturating_add(untold);
+    for usage in usages.iter_mut().filter(|usage| usage.estimated) {
+        let cached = usage
+            .cache_read_input_tokens
+            .saturating_add(usage.cache_write_input_tokens)
+            .saturating_add(usage.cache_write_1h_input_tokens);
+        if usage.input_tokens == 0 && cached == 0 {
+            usage.input_tokens = tokens(model, asked_bytes);
+        }
     }
-    usage.output_tokens = usage.output_tokens.max(tokens(model, told_bytes));
 }
 
 fn is_success(status: u16) -> bool {
