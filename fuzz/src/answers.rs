@@ -23,7 +23,7 @@ pub fn check_body(api: Api, body: &[u8]) {
             "a whole object, and not complete"
         );
     } else if let (Some(usage), Some(members)) = (facts.usages.first(), json::members(body)) {
-        // What was found at the end of a large answer is really there.
+        // What is kept of a large answer is really there.
         let told = members
             .iter()
             .filter(|(name, _)| name == "usage")

@@ -147,8 +147,9 @@ fn policy_setting(name: &str, tree: &Tree) -> anyhow::Result<Words> {
     let (group_type, change, prefix, next) = match group {
         "retry" => ("RetryPolicy", "RetryChange", "retry_", "timeouts.connect_ms"),
         "timeouts" => ("Timeouts", "TimeoutsChange", "", "breaker.failures"),
-        "breaker" => ("BreakerPolicy", "BreakerChange", "breaker_", "key_cooldown_seconds"),
-        _ => bail!("the groups of settings are retry, timeouts and breaker"),
+        "breaker" => ("BreakerPolicy", "BreakerChange", "breaker_", "relay.stream_usage"),
+        "relay" => ("RelayPolicy", "RelayChange", "relay_", "key_cooldown_seconds"),
+        _ => bail!("the groups of settings are retry, timeouts, breaker and relay"),
     };
     let proto = tree.read("crates/link/proto/link.proto")?;
     let tag = words::next_tag(&proto, "message Policy {").context("link.proto has no message Policy")?;

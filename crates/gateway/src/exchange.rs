@@ -18,9 +18,11 @@ mod outcome;
 pub(crate) mod passthrough;
 mod peeked;
 pub(crate) mod recorder;
+mod request_body;
 mod selector;
 mod tee;
 mod upstream_request;
+mod usage_filter;
 
 use crate::auth::places::Source;
 use crate::error::Refusal;
@@ -28,19 +30,20 @@ use crate::shared::Shared;
 use crate::spool::Slot;
 use admit::{Admission, Entered, Received};
 use answer::{Answered, answer};
-use attempt::{AttemptResult, PendingAttempt, end_of};
+use attempt::{AttemptResult, PendingAttempt, Says, end_of};
 use axum::body::Body;
 use discard::discard_answer;
 use headers::{INTERCEPTION_ID, id_value};
 use http::{Request, Response, StatusCode};
 use lychgate_telemetry::metrics::labels::Refused;
-use lychgate_types::InterceptionId;
 use lychgate_types::provider::Api;
-use lychgate_wire::UsageChunkFilter;
+use lychgate_types::{InterceptionId, ProviderId};
 use passthrough::{Relaying, relay_unrecorded};
 use recorder::{Arrival, ExchangeStart, Recorder};
+use request_body::RequestBody;
 use selector::{AttemptPlan, Unavailable, UpstreamSelector};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::sleep;
 use upstream_request::UpstreamRequest;
 
@@ -82,8 +85,8 @@ struct Exchange {
     pending: PendingAttempt,
     /// The last attempt that ended; its result is forwarded unless there is another attempt.
     ended: Option<Box<(AttemptPlan, AttemptResult)>>,
-    /// Takes the usage chunk out of the answer, where only the gateway asked for one.
-    filter: Option<UsageChunkFilter>,
+    /// The provider whose last answer was that it tells no usage in streams.
+    usage_refused_by: Option<ProviderId>,
 }
 
 impl Exchange {
@@ -104,17 +107,12 @@ impl Exchange {
                     guard,
                     ..
                 },
-            mut body,
+            body,
             waited,
         } = received;
         let facts = lychgate_wire::read_request(api, &body.bytes)
             .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, Refused::BodyUnreadable, error.to_string()))?;
-        let asked = lychgate_wire::ask_for_usage(api, &facts, &body.bytes);
-        let filter = asked.is_some().then(UsageChunkFilter::default);
-        if let Some(asked) = asked {
-            body.bytes = asked.into();
-        }
-        let body = body.into_bytes();
+        let body = RequestBody::new(api, &facts, body, &shared.body_budget, token);
         let candidates = {
             let state = shared.replica_state.load();
             let routes = &state.table.routes;
@@ -143,7 +141,7 @@ impl Exchange {
             selector,
             pending: PendingAttempt::new(recorder),
             ended: None,
-            filter,
+            usage_refused_by: None,
         }))
     }
 
@@ -166,7 +164,12 @@ impl Exchange {
                 let result = self.attempt(&mut plan).await;
                 let end = end_of(&result, &self.shared.ambient);
                 let decision = plan.settle(end, &self.shared.breakers);
-                let Some(wait) = self.selector.wait_before_next(decision, &self.shared.ambient) else {
+                let wait = if self.is_usage_refused(&plan, &result) {
+                    self.selector.ask_as_written();
+                    Duration::ZERO
+                } else if let Some(wait) = self.selector.wait_before_next(decision, &self.shared.ambient) {
+                    wait
+                } else {
                     break self.answer(plan, result);
                 };
                 self.ended = Some(Box::new((plan, result)));
@@ -187,7 +190,23 @@ impl Exchange {
     }
 
     fn answer(&mut self, plan: AttemptPlan, result: AttemptResult) -> Answered {
-        answer(plan, result, self.pending.finish(), self.filter.take())
+        answer(plan, result, self.pending.finish())
+    }
+
+    /// Whether the provider refused the request for the usage that only the gateway asked for. That is remembered once it takes the
+    /// same without: what a refusal says may be of the client's making.
+    fn is_usage_refused(&mut self, plan: &AttemptPlan, result: &AttemptResult) -> bool {
+        let Ok(answer) = result else { return false };
+        let provider = plan.provider.config.id;
+        if plan.asks_for_usage() {
+            let is_refused = answer.says == Says::RefusesUsage && plan.may_ask_as_written();
+            self.usage_refused_by = is_refused.then_some(provider);
+            return is_refused;
+        }
+        if answer.head.status.is_success() && self.usage_refused_by == Some(provider) {
+            plan.refuses_usage();
+        }
+        false
     }
 
     async fn attempt(&mut self, plan: &mut AttemptPlan) -> AttemptResult {

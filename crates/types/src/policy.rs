@@ -131,6 +131,16 @@ settings! {
     }
 }
 
+settings! {
+    /// What is relayed, and what is asked for on the way.
+    RelayPolicy, RelayChange in "relay." {
+        /// Whether a Chat Completions stream whose client does not ask for its usage is asked for it all the same, so that the
+        /// record is exact; the client does not see it. 0: never; 1: always; 2: until the provider refuses it for a model, which
+        /// is then sent as the client wrote it and remembered for an hour.
+        stream_usage = 2, 0..=2;
+    }
+}
+
 /// How the data plane treats one provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -141,6 +151,8 @@ pub struct ProviderPolicy {
     pub timeouts: Timeouts,
     /// Circuit breaker.
     pub breaker: BreakerPolicy,
+    /// Relaying.
+    pub relay: RelayPolicy,
     /// How long a provider key is skipped after the provider rejected it (401, 402, 403, or an error saying that its account has
     /// no credit) or rate-limited it (429 without `Retry-After`), in seconds.
     pub key_cooldown_seconds: u32,
@@ -155,6 +167,7 @@ impl Default for ProviderPolicy {
             retry: RetryPolicy::default(),
             timeouts: Timeouts::default(),
             breaker: BreakerPolicy::default(),
+            relay: RelayPolicy::default(),
             key_cooldown_seconds: KEY_COOLDOWN.default,
             http2: false,
         }
@@ -176,6 +189,7 @@ impl ProviderPolicy {
             RetryPolicy::SETTINGS,
             Timeouts::SETTINGS,
             BreakerPolicy::SETTINGS,
+            RelayPolicy::SETTINGS,
             &[KEY_COOLDOWN],
         ]
         .concat()
@@ -187,6 +201,7 @@ impl ProviderPolicy {
             &self.retry.values()[..],
             &self.timeouts.values(),
             &self.breaker.values(),
+            &self.relay.values(),
             &[self.key_cooldown_seconds],
         ]
         .concat()
@@ -205,6 +220,7 @@ impl ProviderPolicy {
         let values = self.retry.values_mut().into_iter().chain(self.timeouts.values_mut());
         let values = values
             .chain(self.breaker.values_mut())
+            .chain(self.relay.values_mut())
             .chain([&mut self.key_cooldown_seconds]);
         let mut misfits = Vec::new();
         for (setting, value) in Self::settings().into_iter().zip(values) {
@@ -236,6 +252,9 @@ pub struct PolicyChange {
     /// Circuit breaker.
     #[serde(skip_serializing_if = "BreakerChange::is_empty", deserialize_with = "object")]
     pub breaker: BreakerChange,
+    /// Relaying.
+    #[serde(skip_serializing_if = "RelayChange::is_empty")]
+    pub relay: RelayChange,
     /// See [`ProviderPolicy::key_cooldown_seconds`].
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "whole_or_null")]
     pub key_cooldown_seconds: Option<u32>,
@@ -251,6 +270,7 @@ impl PolicyChange {
             retry: self.retry.over(base.retry),
             timeouts: self.timeouts.over(base.timeouts),
             breaker: self.breaker.over(base.breaker),
+            relay: self.relay.over(base.relay),
             key_cooldown_seconds: self.key_cooldown_seconds.unwrap_or(base.key_cooldown_seconds),
             http2: self.http2.unwrap_or(base.http2),
         }
@@ -262,6 +282,7 @@ impl PolicyChange {
             retry: self.retry.then(later.retry),
             timeouts: self.timeouts.then(later.timeouts),
             breaker: self.breaker.then(later.breaker),
+            relay: self.relay.then(later.relay),
             key_cooldown_seconds: later.key_cooldown_seconds.or(self.key_cooldown_seconds),
             http2: later.http2.or(self.http2),
         }

@@ -16,8 +16,8 @@ pub struct RequestFacts {
     pub thread_parent_tool_call_id: Option<String>,
     /// The session id inside the body (Anthropic `metadata.user_id`), which counts for some clients only.
     pub body_session_id: Option<String>,
-    /// The client itself asked for usage in the stream (Chat Completions).
-    pub usage_requested: bool,
+    /// The stream would not tell its usage unless it is asked to, which its client did not (Chat Completions).
+    pub lacks_usage: bool,
     /// Bytes of text that the model is given, about; a file counts as a few thousand.
     pub text_bytes: u64,
 }
@@ -83,16 +83,12 @@ pub(crate) fn changed_behind_mark(body: &[u8], change: impl FnOnce(&[u8]) -> Opt
 }
 
 /// The body of a streaming request, changed so that the stream tells its usage, with every other byte kept; `None` where the
-/// request is to go out as it came: no stream, a stream that tells its usage anyway or was asked to, or a body where it isn't
-/// plain what to change. In Chat Completions `stream_options.include_usage` is set to true.
+/// request is to go out as it came: of an API whose streams tell their usage anyway, or a body where it isn't plain what to
+/// change. For requests that stream and do not ask for usage themselves. In Chat Completions `stream_options.include_usage` is set to true.
 ///
 /// Where this gives `Some`, the answer must go through a [`crate::UsageChunkFilter`].
-pub fn ask_for_usage(api: Api, facts: &RequestFacts, body: &[u8]) -> Option<Vec<u8>> {
-    if facts.streaming && !facts.usage_requested {
-        changed_behind_mark(body, |body| providers::api(api).with_usage_requested(body))
-    } else {
-        None
-    }
+pub fn ask_for_usage(api: Api, body: &[u8]) -> Option<Vec<u8>> {
+    changed_behind_mark(body, |body| providers::api(api).with_usage_requested(body))
 }
 
 #[cfg(test)]
@@ -104,7 +100,7 @@ mod tests {
         let body = "\u{feff}{\"model\":\"m\",\"stream\":true}";
         let facts = read_request(Api::OpenAiChatCompletions, body.as_bytes()).unwrap();
         assert_eq!((facts.model.as_str(), facts.streaming), ("m", true));
-        let asked = ask_for_usage(Api::OpenAiChatCompletions, &facts, body.as_bytes()).unwrap();
+        let asked = ask_for_usage(Api::OpenAiChatCompletions, body.as_bytes()).unwrap();
         assert!(asked.starts_with("\u{feff}{\"stream_options\"".as_bytes()));
         let renamed = crate::with_model(body.as_bytes(), "n").unwrap();
         assert_eq!(renamed, body.replace("\"m\"", "\"n\"").into_bytes());

@@ -57,6 +57,14 @@ pub fn is_out_of_credit(api: Api, status: u16, body: &[u8]) -> bool {
         })
 }
 
+/// Whether the body of an error names what asks for usage in a stream. It may do so because the client's own request is in it, too.
+pub fn refuses_usage(body: &[u8]) -> bool {
+    let body = &body[..body.len().min(BEGINNING_BYTES)];
+    [&b"stream_options"[..], b"include_usage"]
+        .into_iter()
+        .any(|name| memchr::memmem::find(body, name).is_some())
+}
+
 /// The status of an error that is the first thing in an answer with a good status, where it is one that may pass; `None` for
 /// anything else. `beginning` is what came first of the body.
 pub fn passing_error_first(api: Api, is_event_stream: bool, beginning: &[u8]) -> Option<u16> {

@@ -49,6 +49,9 @@ both_engines! {
             },
             "http2": false,
             "key_cooldown_seconds": 60,
+            "relay": {
+              "stream_usage": 2
+            },
             "retry": {
               "base_delay_ms": 250,
               "budget_percent": 20,

@@ -15,7 +15,7 @@ use crate::auth::places::Source;
 use crate::body_budget::{HeldBody, NoRoom, Room};
 use crate::error::Refusal;
 use crate::exchange::content_coding::request::{DecodeError, decode};
-use crate::exchange::content_coding::{self, Coding};
+use crate::exchange::content_coding::{self, Codings, PLAIN};
 use crate::exchange::discard::{Sender, discard_request};
 use crate::routing::allow_list::{self, Found};
 use crate::routing::provider::Provider;
@@ -56,8 +56,8 @@ pub(crate) struct Admission {
     pub(crate) guard: InFlightGuard,
     /// The API that is recorded, and room for the record; `None` for what is only passed through.
     pub(crate) recorded: Option<(Api, Slot)>,
-    /// How the body is coded; empty for what is only passed through, which goes on as it is.
-    codings: Vec<Coding>,
+    /// How the body is coded; plain for what is only passed through, which goes on as it is.
+    codings: Codings,
     /// It may be sent again where it is not known whether it arrived.
     pub(crate) may_repeat: bool,
     pub(crate) token: SecretHash,
@@ -85,7 +85,7 @@ pub(crate) async fn receive(entered: &Entered, request: Request<Body>, source: S
         Ok(known) => place(entered, known).map_err(|refusal| (refusal, Sender::Known)),
         Err(refusal) => Err((refusal, Sender::Stranger(shared.refused_bodies.take(source)))),
     };
-    let mut admission = match admitted {
+    let admission = match admitted {
         Ok(admission) => admission,
         Err((refusal, sender)) => {
             Box::pin(discard_request(&head, &mut body, sender)).await;
@@ -102,12 +102,13 @@ pub(crate) async fn receive(entered: &Entered, request: Request<Body>, source: S
     match read {
         Ok(bytes) => {
             let waited = asked_at.elapsed();
-            let codings = std::mem::take(&mut admission.codings);
-            let body = if codings.is_empty() {
+            let codings = admission.codings;
+            let body = if codings == PLAIN {
                 HeldBody::new(bytes, room)
             } else {
                 head.headers.remove(CONTENT_ENCODING);
-                decoded(bytes, codings, limits.bytes, room).await?
+                // Boxed, so that the futures of other requests need no room for it.
+                Box::pin(decoded(bytes, codings, limits.bytes, room)).await?
             };
             Ok(Received {
                 head,
@@ -137,7 +138,7 @@ struct Known {
     api: Option<Api>,
     may_repeat: bool,
     /// `None` where they can't be decoded.
-    codings: Option<Vec<Coding>>,
+    codings: Option<Codings>,
     credentials: Credentials,
     tail: usize,
 }
@@ -173,7 +174,7 @@ fn place(entered: &Entered, known: Known) -> Result<Admission, Refusal> {
             let slot = shared.spool.reserve().map_err(|full| no_room(&full))?;
             (Some((api, slot)), codings)
         }
-        None => (None, Vec::new()),
+        None => (None, PLAIN),
     };
     Ok(Admission {
         guard,
@@ -248,8 +249,8 @@ fn unknown_coding() -> Refusal {
 }
 
 /// Decodes a body where it holds up nobody else.
-async fn decoded(coded: Bytes, codings: Vec<Coding>, most_bytes: usize, room: Room) -> Result<HeldBody, Refusal> {
-    let decoding = tokio::task::spawn_blocking(move || decode(&coded, &codings, most_bytes, room));
+async fn decoded(coded: Bytes, codings: Codings, most_bytes: usize, room: Room) -> Result<HeldBody, Refusal> {
+    let decoding = tokio::task::spawn_blocking(move || decode(&coded, codings, most_bytes, room));
     let error = match decoding.await {
         Ok(Ok(body)) => return Ok(body),
         Ok(Err(error)) => error,
@@ -273,7 +274,7 @@ async fn decoded(coded: Bytes, codings: Vec<Coding>, most_bytes: usize, room: Ro
     })
 }
 
-fn crowded(no_room: NoRoom) -> Refusal {
+pub(crate) fn crowded(no_room: NoRoom) -> Refusal {
     match no_room {
         NoRoom::ForAnyone => {
             let message = "this gateway holds as many bytes of request bodies as it may; try again shortly";

@@ -8,6 +8,7 @@ use crate::exchange::peeked::Peeked;
 use crate::exchange::recorder::Recorder;
 use crate::exchange::selector::AttemptPlan;
 use crate::exchange::tee::Tee;
+use crate::exchange::usage_filter::UsageFilter;
 use crate::resilience::retry::millis;
 use crate::upstream::Answer;
 use axum::body::Body;
@@ -15,7 +16,6 @@ use http::{Response, StatusCode};
 use lychgate_stream::{Hold, Idle, Joined, RelayBody};
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::provider::WireFamily;
-use lychgate_wire::UsageChunkFilter;
 
 /// The answer to the client; not to be sent before it has [settled](Self::settled).
 #[expect(
@@ -29,18 +29,17 @@ pub(crate) enum Answered {
     Refused(Refusal, WireFamily, Option<Hold>),
 }
 
-/// Answers with the last attempt's result. `filter` takes out the usage chunk that only the gateway asked for.
-pub(crate) fn answer(
-    plan: AttemptPlan,
-    result: AttemptResult,
-    recorder: Recorder,
-    filter: Option<UsageChunkFilter>,
-) -> Answered {
+/// Answers with the last attempt's result.
+pub(crate) fn answer(plan: AttemptPlan, result: AttemptResult, recorder: Recorder) -> Answered {
     let breaker = plan.breaker();
+    let asks_for_usage = plan.asks_for_usage();
     let AttemptPlan { provider, end, .. } = plan;
     let family = provider.config.provider_type.wire_family();
     let UpstreamResponse {
-        mut head, kind, body, ..
+        mut head,
+        mut kind,
+        body,
+        ..
     } = match result {
         Ok(answer) => answer,
         Err(error) => {
@@ -49,7 +48,10 @@ pub(crate) fn answer(
             return Answered::Refused(refusal, family, recorder.close(ending));
         }
     };
-    let filter = filter.filter(|_| kind.may_be_stream && kind.is_plain());
+    let filter = match asks_for_usage {
+        true => UsageFilter::new(&mut kind, &mut head.headers),
+        false => None,
+    };
     let length = match filter {
         None => AnswerBody::Unchanged,
         Some(_) => AnswerBody::Changed,

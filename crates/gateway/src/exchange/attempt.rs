@@ -18,7 +18,7 @@ use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::Ambient;
-use lychgate_wire::verdict::{is_out_of_credit, passing_error_first};
+use lychgate_wire::verdict::{is_out_of_credit, passing_error_first, refuses_usage};
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -43,6 +43,8 @@ pub(crate) enum Says {
     Nothing,
     /// The account of the key has no credit left.
     OutOfCredit,
+    /// The provider does not take what asks for usage in a stream.
+    RefusesUsage,
     /// It is an error that may pass, which would have had this status.
     PassingError(u16),
 }
@@ -88,7 +90,7 @@ impl PendingAttempt {
         let (head, body) = arrived?.into_parts();
         let kind = BodyKind::of(head.status, &head.headers);
         self.recorder.head(head.status, &head.headers, kind);
-        let body = if kind.is_due || may_tell_of_credit(head.status) {
+        let body = if kind.is_due || may_say_more(head.status) {
             self.in_flight = InFlight::Body(body);
             let first = timeout(GRACE, self.first()).await;
             self.peeked(first.ok(), kind)?
@@ -103,10 +105,13 @@ impl PendingAttempt {
         let (Some(api), Some(first), true) = (self.recorder.api(), first, kind.is_plain()) else {
             return Says::Nothing;
         };
-        if may_tell_of_credit(status) {
-            return match is_out_of_credit(api, status.as_u16(), first) {
-                true => Says::OutOfCredit,
-                false => Says::Nothing,
+        if may_say_more(status) {
+            return if is_out_of_credit(api, status.as_u16(), first) {
+                Says::OutOfCredit
+            } else if refuses_usage(first) {
+                Says::RefusesUsage
+            } else {
+                Says::Nothing
             };
         }
         passing_error_first(api, kind.is_event_stream, first).map_or(Says::Nothing, Says::PassingError)
@@ -168,9 +173,12 @@ impl Drop for PendingAttempt {
     }
 }
 
-/// Whether an error with this status may say that an account has no credit.
-fn may_tell_of_credit(status: StatusCode) -> bool {
-    matches!(status, StatusCode::BAD_REQUEST | StatusCode::TOO_MANY_REQUESTS)
+/// Whether an error with this status may say more than its status: that an account has no credit, or that usage is not told.
+fn may_say_more(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY | StatusCode::TOO_MANY_REQUESTS
+    )
 }
 
 /// Waits for the head of an answer.
@@ -190,7 +198,9 @@ pub(crate) async fn head_within(
 pub(crate) fn end_of(result: &AttemptResult, ambient: &Ambient) -> AttemptEnd {
     match result {
         Ok(answer) => match answer.says {
-            Says::Nothing => AttemptEnd::answered(answer.head.status, &answer.head.headers, ambient),
+            Says::Nothing | Says::RefusesUsage => {
+                AttemptEnd::answered(answer.head.status, &answer.head.headers, ambient)
+            }
             Says::OutOfCredit => AttemptEnd::OutOfCredit {
                 status: answer.head.status.as_u16(),
             },

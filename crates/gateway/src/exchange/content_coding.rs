@@ -30,9 +30,8 @@ pub(crate) enum Coding {
 impl Coding {
     /// That of an answer.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        match all_of(headers).as_deref() {
-            Some([]) => Self::Plain,
-            Some([coding]) => *coding,
+        match all_of(headers) {
+            Some([coding, Self::Plain, ..]) => coding,
             _ => Self::Unknown,
         }
     }
@@ -56,16 +55,22 @@ impl Coding {
     }
 }
 
-/// The codings of a body, in the order in which they were applied; `None` where one is not known, or there are too many.
-pub(crate) fn all_of(headers: &HeaderMap) -> Option<Vec<Coding>> {
-    let mut codings = Vec::new();
+/// The codings of a body, in the order in which they were applied, and [`Coding::Plain`] behind them.
+pub(crate) type Codings = [Coding; MOST_CODINGS];
+
+/// Those of a body that is not compressed.
+pub(crate) const PLAIN: Codings = [Coding::Plain; MOST_CODINGS];
+
+/// The codings of a body; `None` where one is not known, or there are too many.
+pub(crate) fn all_of(headers: &HeaderMap) -> Option<Codings> {
+    let mut codings = PLAIN;
+    let mut free = codings.iter_mut();
     for value in headers.get_all(CONTENT_ENCODING) {
         for name in value.as_bytes().split(|byte| *byte == b',') {
             match Coding::parse(name.trim_ascii()) {
                 Coding::Plain => {}
                 Coding::Unknown => return None,
-                _ if codings.len() == MOST_CODINGS => return None,
-                coding => codings.push(coding),
+                coding => *free.next()? = coding,
             }
         }
     }
@@ -94,7 +99,9 @@ mod tests {
             for value in values {
                 headers.append(CONTENT_ENCODING, HeaderValue::from_static(value));
             }
-            assert_eq!(all_of(&headers).as_deref(), codings, "{values:?}");
+            let found =
+                all_of(&headers).map(|found| found.into_iter().filter(|coding| *coding != Coding::Plain).collect());
+            assert_eq!(found, codings.map(<[Coding]>::to_vec), "{values:?}");
         }
     }
 }

@@ -240,7 +240,7 @@ impl Recorder {
 
     fn reader_says(&self, question: impl FnOnce(&ResponseReader) -> bool) -> bool {
         self.open()
-            .is_some_and(|open| open.reader.as_ref().and_then(Decoding::reader).is_some_and(question))
+            .is_some_and(|open| open.reader.as_ref().map(Decoding::reader).is_some_and(question))
     }
 
     fn end(&mut self, ending: Ending) -> Option<Hold> {

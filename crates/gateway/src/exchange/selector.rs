@@ -5,6 +5,7 @@
 
 use crate::auth::credentials::Outgoing;
 use crate::error::Refusal;
+use crate::exchange::request_body::{RequestBody, Sent};
 use crate::exchange::upstream_request::{Position, UpstreamRequest};
 use crate::resilience::breaker::{BreakerPermit, BreakerTarget, Breakers, Credential};
 use crate::resilience::decision::{AttemptEnd, RetryDecision};
@@ -12,7 +13,7 @@ use crate::resilience::retry::{self, millis};
 use crate::routing::provider::Provider;
 use crate::routing::routes::{Candidate, Candidates};
 use bytes::Bytes;
-use http::{StatusCode, Uri};
+use http::Uri;
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::provider::Api;
 use lychgate_types::{Ambient, ProviderId};
@@ -29,8 +30,7 @@ pub(crate) struct UpstreamSelector {
     api: Api,
     /// The client's model, as breakers name it.
     model: u64,
-    /// The body with the client's model.
-    body: Bytes,
+    body: RequestBody,
     begun: Instant,
     progress: Progress,
 }
@@ -44,8 +44,6 @@ struct Progress {
     /// The keys of its attempts but the last.
     used: Vec<usize>,
     key: Option<usize>,
-    /// Its body, where its model is another.
-    body: Option<Bytes>,
     /// Providers of the candidates before it that were tried.
     tried: Vec<ProviderId>,
 }
@@ -60,7 +58,9 @@ pub(crate) struct AttemptPlan {
     url: Uri,
     /// The model that the body asks for, where it is another than the client's.
     pub(crate) model: Option<Arc<str>>,
-    body: Bytes,
+    sent: Sent,
+    /// The model that it asks for, as breakers name it.
+    model_id: u64,
     /// Whether another attempt may follow.
     pub(crate) position: Position,
     /// How long to wait for the head of the answer.
@@ -80,7 +80,13 @@ pub(crate) struct Unavailable {
 }
 
 impl UpstreamSelector {
-    pub(crate) fn new(candidates: Candidates, own: Option<Arc<Outgoing>>, api: Api, model: u64, body: Bytes) -> Self {
+    pub(crate) fn new(
+        candidates: Candidates,
+        own: Option<Arc<Outgoing>>,
+        api: Api,
+        model: u64,
+        body: RequestBody,
+    ) -> Self {
         Self {
             candidates,
             own,
@@ -115,6 +121,12 @@ impl UpstreamSelector {
             }
         }
         Err(soonest.unwrap_or_else(|| Unavailable::for_now(None)))
+    }
+
+    /// The same candidate is asked once more, this time as the client wrote it. That is no attempt of its own.
+    pub(crate) fn ask_as_written(&mut self) {
+        self.body.keep_as_written();
+        self.progress.attempts = self.progress.attempts.saturating_sub(1);
     }
 
     /// After an attempt: how long to wait before [`Self::next`]; `None` if the client gets its answer.
@@ -170,7 +182,13 @@ impl UpstreamSelector {
             return Err(Unavailable::for_now(None));
         }
         let url = request.url(provider).map_err(Unavailable::for_good)?;
-        let (model, body) = self.body_for(breakers, candidate)?;
+        // Only another model than the client's has to be put in.
+        let other = candidate.model.as_ref().map(|name| (name, breakers.model(name)));
+        let other = other.filter(|(_, model)| *model != self.model);
+        let model = other.map_or(self.model, |(_, model)| model);
+        let wants_usage = self.body.lacks_usage() && provider.wants_usage(model);
+        let sent = self.body.for_attempt(other.map(|(name, _)| name), wants_usage);
+        let sent = sent.map_err(Unavailable::for_good)?;
         let (key, credential, permit) = self.permit(breakers, provider, model)?;
         if self.progress.attempts == 0 {
             let budget = &provider.state.budget;
@@ -182,39 +200,22 @@ impl UpstreamSelector {
         }
         self.progress.attempts += 1;
         self.progress.key = key;
-        let more = self.progress.attempts < policy.retry.max_attempts || self.progress.at + 1 < self.candidates.len();
+        let more = self.progress.attempts < policy.retry.max_attempts
+            || self.progress.at + 1 < self.candidates.len()
+            || sent.asks_for_usage;
         Ok(AttemptPlan {
             provider: Arc::clone(provider),
             key,
             credential,
             url,
-            model: candidate.model.clone().filter(|_| model != self.model),
-            body,
+            model: other.map(|(name, _)| Arc::clone(name)),
+            model_id: model,
+            sent,
             position: if more { Position::MoreMayFollow } else { Position::Last },
             limit: millis(policy.timeouts.headers_ms).min(time_left),
             end: self.begun + millis(policy.timeouts.total_ms),
             permit,
         })
-    }
-
-    /// The candidate's model as breakers name it, and the body that asks for it.
-    fn body_for(&mut self, breakers: &Breakers, candidate: &Candidate) -> Result<(u64, Bytes), Unavailable> {
-        let Some(name) = &candidate.model else {
-            return Ok((self.model, self.body.clone()));
-        };
-        let model = breakers.model(name);
-        if model == self.model {
-            return Ok((model, self.body.clone()));
-        }
-        if let Some(body) = &self.progress.body {
-            return Ok((model, body.clone()));
-        }
-        let body = lychgate_wire::with_model(&self.body, name).map(Bytes::from).ok_or_else(|| {
-            let message = "a route names another model for this request, but the request's own can't be replaced: name it once, as text";
-            Unavailable::for_good(Refusal::new(StatusCode::BAD_REQUEST, Refused::RouteUnusable, message))
-        })?;
-        self.progress.body = Some(body.clone());
-        Ok((model, body))
     }
 
     /// A credential whose breaker permits an attempt.
@@ -263,7 +264,7 @@ impl UpstreamSelector {
 impl AttemptPlan {
     /// The URL and the body. To be taken once.
     pub(crate) fn take_target(&mut self) -> (Uri, Bytes) {
-        (std::mem::take(&mut self.url), std::mem::take(&mut self.body))
+        (std::mem::take(&mut self.url), std::mem::take(&mut self.sent.bytes))
     }
 
     /// Applies what the attempt's end means to the breaker and the key, and says what to do next.
@@ -281,6 +282,21 @@ impl AttemptPlan {
             self.provider.cool_down(key, status, term);
         }
         consequences.decision
+    }
+
+    /// Whether the gateway has asked for usage, so that the chunk which tells it is not for the client.
+    pub(crate) fn asks_for_usage(&self) -> bool {
+        self.sent.asks_for_usage
+    }
+
+    /// Whether the same may go to the provider again without.
+    pub(crate) fn may_ask_as_written(&self) -> bool {
+        self.provider.config.policy.relay.stream_usage != 1
+    }
+
+    /// Remembers that the provider tells no usage in streams of this model: it refused to, and took the request without.
+    pub(crate) fn refuses_usage(&self) {
+        self.provider.state.usage_refusals.add(self.model_id);
     }
 
     /// Where it counts if the body of the answer ends badly.

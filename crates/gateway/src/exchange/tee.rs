@@ -7,20 +7,20 @@ use crate::exchange::drain::drain_body;
 use crate::exchange::outcome::{EMPTY, Ending, STALLED};
 use crate::exchange::peeked::Peeked;
 use crate::exchange::recorder::Recorder;
+use crate::exchange::usage_filter::UsageFilter;
 use crate::resilience::breaker::BreakerTarget;
 use crate::resilience::decision::{AttemptEnd, BreakerReport};
 use crate::routing::provider::Provider;
 use crate::upstream::Answer;
 use bytes::{Bytes, BytesMut};
 use lychgate_stream::{Failure, Joined, Last, LastWords, Watch};
-use lychgate_wire::UsageChunkFilter;
 use lychgate_wire::error::{body, stream_event};
 use std::sync::Arc;
 
 pub(crate) struct Tee {
     pub(crate) recorder: Recorder,
     /// Takes out the usage chunk that only the gateway asked for.
-    pub(crate) filter: Option<UsageChunkFilter>,
+    pub(crate) filter: Option<UsageFilter>,
     pub(crate) kind: BodyKind,
     pub(crate) provider: Arc<Provider>,
     /// Where it counts if the body ends badly.
@@ -44,6 +44,14 @@ impl Watch<Joined<Peeked<Answer>>> for Tee {
         // Nothing can be put into a compressed body.
         if self.kind.is_due && self.kind.is_plain() && !self.recorder.has_data() {
             return self.empty();
+        }
+        if self.filter.as_ref().is_some_and(UsageFilter::is_broken) {
+            self.report(AttemptEnd::BodyCut);
+            drop(self.recorder.close(Ending::Cut));
+            return Last::new(
+                Bytes::new(),
+                Some(Box::pin(async { Err("the answer can't be decoded".into()) })),
+            );
         }
         let rest = held(self.filter);
         Last::new(rest, self.recorder.close(Ending::Complete))
@@ -114,6 +122,6 @@ impl Tee {
     }
 }
 
-fn held(filter: Option<UsageChunkFilter>) -> Bytes {
-    filter.map_or_else(Bytes::new, UsageChunkFilter::finish)
+fn held(filter: Option<UsageFilter>) -> Bytes {
+    filter.map_or_else(Bytes::new, UsageFilter::finish)
 }

@@ -7,6 +7,7 @@ use crate::resilience::decision::{AttemptEnd, BreakerReport, Consequences};
 use crate::resilience::failure_log::FailureLog;
 use crate::resilience::key_pool::{Cooldowns, Key, Pool};
 use crate::resilience::retry_budget::Budget;
+use crate::routing::usage_refusals::UsageRefusals;
 use crate::upstream::private_address::{PrivateAddress, is_private, literal};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{StatusCode, Uri};
@@ -31,6 +32,7 @@ pub(crate) struct Provider {
 pub(crate) struct State {
     pub(crate) budget: Arc<Budget>,
     cooldowns: Arc<Cooldowns>,
+    pub(crate) usage_refusals: Arc<UsageRefusals>,
     pub(crate) counts: Arc<ProviderCounts>,
     failures: Arc<FailureLog>,
 }
@@ -62,6 +64,15 @@ impl Provider {
             pool: Pool::new(keys, Arc::clone(&state.cooldowns)),
             state,
             base,
+        }
+    }
+
+    /// Whether a stream of this model (as breakers name it) is to tell its usage though its client did not ask for it.
+    pub(crate) fn wants_usage(&self, model: u64) -> bool {
+        match self.config.policy.relay.stream_usage {
+            0 => false,
+            1 => true,
+            _ => !self.state.usage_refusals.has(model),
         }
     }
 

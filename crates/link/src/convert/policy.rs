@@ -2,7 +2,7 @@
 //! default, and says nothing about the others.
 
 use crate::generated as wire;
-use lychgate_types::policy::{BreakerChange, PolicyChange, ProviderPolicy, RetryChange, TimeoutsChange};
+use lychgate_types::policy::{BreakerChange, PolicyChange, ProviderPolicy, RelayChange, RetryChange, TimeoutsChange};
 
 impl From<ProviderPolicy> for wire::Policy {
     fn from(policy: ProviderPolicy) -> Self {
@@ -20,6 +20,7 @@ impl From<ProviderPolicy> for wire::Policy {
             breaker_open_seconds: Some(policy.breaker.open_seconds),
             breaker_half_open_requests: Some(policy.breaker.half_open_requests),
             breaker_failure_status: Some(policy.breaker.failure_status),
+            relay_stream_usage: Some(policy.relay.stream_usage),
             key_cooldown_seconds: Some(policy.key_cooldown_seconds),
             http2: Some(policy.http2),
         }
@@ -47,6 +48,9 @@ pub(super) fn read_policy(provider: &str, policy: &wire::Policy) -> ProviderPoli
             open_seconds: policy.breaker_open_seconds,
             half_open_requests: policy.breaker_half_open_requests,
             failure_status: policy.breaker_failure_status,
+        },
+        relay: RelayChange {
+            stream_usage: policy.relay_stream_usage,
         },
         key_cooldown_seconds: policy.key_cooldown_seconds,
         http2: policy.http2,
@@ -81,10 +85,11 @@ mod tests {
             &mut policy.breaker_half_open_requests
         }),
         ("breaker.failure_status", |policy| &mut policy.breaker_failure_status),
+        ("relay.stream_usage", |policy| &mut policy.relay_stream_usage),
         ("key_cooldown_seconds", |policy| &mut policy.key_cooldown_seconds),
     ];
 
-    /// A policy in which no setting has its default, nor the value of another.
+    /// A policy in which no setting has its default, nor the value of another, where its bounds leave a choice.
     fn unusual() -> (wire::Policy, Vec<u32>) {
         let mut policy = wire::Policy {
             http2: Some(true),
@@ -92,9 +97,9 @@ mod tests {
         };
         let mut values = Vec::new();
         for (setting, (_, field)) in ProviderPolicy::settings().iter().zip(FIELDS) {
-            let value = (setting.least + 1..=setting.most)
-                .find(|value| *value != setting.default && !values.contains(value))
-                .unwrap();
+            let unusual = (setting.least + 1..=setting.most).filter(|value| *value != setting.default);
+            let value = unusual.clone().find(|value| !values.contains(value));
+            let value = value.or_else(|| unusual.clone().next()).unwrap();
             *field(&mut policy) = Some(value);
             values.push(value);
         }

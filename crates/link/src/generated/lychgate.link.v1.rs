@@ -142,6 +142,8 @@ pub struct Policy {
     pub http2: ::core::option::Option<bool>,
     #[prost(uint32, optional, tag = "15")]
     pub breaker_failure_status: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "16")]
+    pub relay_stream_usage: ::core::option::Option<u32>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Route {

@@ -1,6 +1,6 @@
 //! Decoding of request bodies: what the gateway reads of them is what the provider gets, so they go on decoded.
 
-use super::{Coding, FREE_BYTES, MOST_RATIO, ZSTD_WINDOW_LOG};
+use super::{Coding, Codings, FREE_BYTES, MOST_RATIO, ZSTD_WINDOW_LOG};
 use crate::body_budget::{HeldBody, NoRoom, Room};
 use bytes::Bytes;
 use std::io::{self, BufReader, Read};
@@ -24,16 +24,16 @@ pub(crate) enum DecodeError {
 /// The body without its codings, of which the last one was applied last. While it is decoded both forms take their room.
 pub(crate) fn decode(
     coded: &Bytes,
-    codings: &[Coding],
+    codings: Codings,
     most_bytes: usize,
     mut room: Room,
 ) -> Result<HeldBody, DecodeError> {
     let dense = coded.len() as u64 * MOST_RATIO + FREE_BYTES;
     let most = dense.min(most_bytes as u64);
     let mut reader: Box<dyn Read + '_> = Box::new(&coded[..]);
-    for coding in codings.iter().rev() {
+    for coding in codings.into_iter().rev().filter(|coding| *coding != Coding::Plain) {
         reader = Box::new(Bounded {
-            reader: decoder(*coding, reader).map_err(|_| DecodeError::Malformed)?,
+            reader: decoder(coding, reader).map_err(|_| DecodeError::Malformed)?,
             left: most,
         });
     }

@@ -105,7 +105,7 @@ impl Open {
     /// The record as it is to be if the process ends now; `None` where that is about what it was before.
     fn draft(&mut self) -> Option<InterceptionRecord> {
         self.counts.as_ref()?;
-        let reader = self.reader.as_ref().and_then(Decoding::reader);
+        let reader = self.reader.as_ref().map(Decoding::reader);
         let (status, told) = (
             self.record.upstream_status,
             reader.map_or(0, ResponseReader::text_bytes),
@@ -158,7 +158,7 @@ impl Open {
         let Some(counts) = counts else { return (None, guard) };
         let status = record.upstream_status;
         let is_broken = reader.as_ref().is_some_and(Decoding::is_broken);
-        let facts = reader.and_then(Decoding::into_reader).map(|reader| {
+        let facts = reader.map(Decoding::into_reader).map(|reader| {
             catch_unwind(AssertUnwindSafe(|| reader.finish(status.unwrap_or_default()))).unwrap_or_default()
         });
         let good = status.is_some_and(is_success);

@@ -77,6 +77,10 @@ fn policy(typed: fn(Type) -> SchemaType) -> ObjectBuilder {
             "breaker",
             group("breaker.").description(Some("When a circuit breaker opens, and for how long.")),
         )
+        .property(
+            "relay",
+            group("relay.").description(Some("What is relayed, and what is asked for on the way.")),
+        )
         .property("http2", http2)
 }
 

@@ -48,7 +48,7 @@ pub(super) fn read(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
         streaming: request.stream.is_true(),
         prompt: prompt(&last),
         thread_parent_tool_call_id: last.tool_call_id.text().filter(|_| last.role.is("tool")).map(name),
-        usage_requested: options.include_usage.is_true(),
+        lacks_usage: request.stream.is_true() && !options.include_usage.is_true(),
         ..RequestFacts::default()
     })
 }
@@ -82,7 +82,7 @@ mod tests {
             r#"{"model":"gpt-5","stream":true,"messages":[{"role":"system","content":"s"},{"role":"user","content":"Hi \"you\" \ud83d"}]}"#,
         );
         assert_eq!(facts.model, "gpt-5");
-        assert!(facts.streaming && !facts.usage_requested);
+        assert!(facts.streaming && facts.lacks_usage);
         assert!(
             facts.prompt.unwrap().starts_with("Hi \"you\" \u{fffd}"),
             "a lone surrogate is valid JSON"

@@ -135,20 +135,23 @@ mod tests {
     }
 
     #[test]
-    fn only_chat_streams_without_usage_are_changed() {
-        for (body, changed) in [
+    fn only_chat_streams_lack_usage() {
+        for (body, lacks) in [
             (r#"{"stream":true}"#, true),
+            (r#"{"stream":true,"stream_options":{"include_usage":false}}"#, true),
             (r#"{"stream":false}"#, false),
             (r#"{"stream":"true"}"#, false),
             (r#"{"stream":true,"stream_options":{"include_usage":true}}"#, false),
         ] {
             let facts = read_request(OpenAiChatCompletions, body.as_bytes()).unwrap();
+            assert_eq!(facts.lacks_usage, lacks, "{body}");
             assert_eq!(
-                ask_for_usage(OpenAiChatCompletions, &facts, body.as_bytes()).is_some(),
-                changed,
+                ask_for_usage(OpenAiChatCompletions, body.as_bytes()).is_some(),
+                !body.contains("usage\":true"),
                 "{body}"
             );
-            assert_eq!(ask_for_usage(AnthropicMessages, &facts, body.as_bytes()), None);
+            assert!(!read_request(AnthropicMessages, body.as_bytes()).unwrap().lacks_usage);
+            assert_eq!(ask_for_usage(AnthropicMessages, body.as_bytes()), None);
         }
     }
 
@@ -171,7 +174,7 @@ mod tests {
             wanted["stream_options"]["include_usage"] = true.into();
             let after = spliced(&body).unwrap();
             prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&after).unwrap(), wanted);
-            prop_assert!(read_request(OpenAiChatCompletions, after.as_bytes()).unwrap().usage_requested);
+            prop_assert!(!read_request(OpenAiChatCompletions, after.as_bytes()).unwrap().lacks_usage);
         }
     }
 }

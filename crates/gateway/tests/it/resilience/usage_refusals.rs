@@ -1,0 +1,138 @@
+//! Providers that refuse to tell usage in a stream, which their clients had not asked for either.
+
+use super::target;
+use crate::support::provider::Exchange;
+use crate::support::{Client, End, World};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use lychgate_gateway::BodyBudgetLimits;
+use lychgate_link::RouteConfig;
+use lychgate_types::Ambient;
+use std::io::Write as _;
+
+const CHAT: &str = "/ai/openai/v1/chat/completions";
+const WRITTEN: &str = r#"{"model":"m","stream":true}"#;
+const ASKING: &str = r#"{"stream_options":{"include_usage":true},"model":"m","stream":true}"#;
+const REFUSAL: &str =
+    r#"{"error":{"message":"Unrecognized request argument supplied: stream_options","type":"invalid_request_error"}}"#;
+const FINISH: &str =
+    "data: {\"id\":\"c\",\"choices\":[{\"delta\":{\"content\":\"Hi\"},\"finish_reason\":\"stop\"}]}\n\n";
+const USAGE: &str = "data: {\"id\":\"c\",\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":5}}\n\n";
+const DONE: &str = "data: [DONE]\n\n";
+
+async fn next(world: &World, body: &str) -> Exchange {
+    let exchange = world.provider.next().await;
+    assert_eq!(String::from_utf8_lossy(&exchange.body), body);
+    exchange
+}
+
+async fn refuse(mut exchange: Exchange, status: &str) {
+    exchange.json(status, "connection: close\r\n", REFUSAL).await;
+}
+
+async fn tell(mut exchange: Exchange, client: &mut Client) {
+    exchange.stream().await;
+    exchange.chunk([FINISH, DONE].concat().as_bytes()).await;
+    exchange.end().await;
+    exchange.done();
+    let (head, body) = client.answer().await;
+    assert_eq!((head.status, body), (200, [FINISH, DONE].concat().into_bytes()));
+}
+
+#[tokio::test]
+async fn a_refusal_is_asked_again_as_the_client_wrote_it_and_remembered_for_the_model() {
+    let world = World::new().await;
+    for (model, status) in [("\"a\"", "400 Bad Request"), ("\"b\"", "422 Unprocessable Entity")] {
+        let [written, asking] = [WRITTEN, ASKING].map(|body| body.replace("\"m\"", model));
+        let mut client = world.post(CHAT, written.as_bytes()).await;
+        refuse(next(&world, &asking).await, status).await;
+        tell(next(&world, &written).await, &mut client).await;
+        let mut client = world.post(CHAT, written.as_bytes()).await;
+        tell(next(&world, &written).await, &mut client).await;
+    }
+    let records = world.control.delivered(4).await;
+    let attempts: Vec<_> = records.iter().map(|record| record.attempts).collect();
+    assert_eq!(attempts, [2, 1, 2, 1], "another model is asked");
+    assert!(records.iter().all(|record| record.outcome.as_str() == "completed"));
+}
+
+#[tokio::test]
+async fn what_is_refused_either_way_is_not_remembered() {
+    let world = World::new().await;
+    for _ in 0..2 {
+        let mut client = world.post(CHAT, WRITTEN.as_bytes()).await;
+        refuse(next(&world, ASKING).await, "400 Bad Request").await;
+        refuse(next(&world, WRITTEN).await, "400 Bad Request").await;
+        let (head, body) = client.answer().await;
+        assert_eq!((head.status, body), (400, REFUSAL.as_bytes().to_vec()));
+    }
+}
+
+#[tokio::test]
+async fn the_policy_may_forbid_to_ask_or_to_ask_again() {
+    let world = World::with_policy(|policy| policy.relay.stream_usage = 0).await;
+    let mut client = world.post(CHAT, WRITTEN.as_bytes()).await;
+    tell(next(&world, WRITTEN).await, &mut client).await;
+    let world = World::with_policy(|policy| policy.relay.stream_usage = 1).await;
+    let mut client = world.post(CHAT, WRITTEN.as_bytes()).await;
+    refuse(next(&world, ASKING).await, "400 Bad Request").await;
+    assert_eq!(client.answer().await.0.status, 400);
+}
+
+#[tokio::test]
+async fn the_chunk_that_was_asked_for_does_not_reach_the_client_compressed_either() {
+    let gzip = |text: &str| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let whole = gzip(&[FINISH, USAGE, DONE].concat());
+    let broken = [gzip(FINISH), b"no gzip at all, but text".to_vec()].concat();
+    for (body, wanted, end) in [
+        (whole, [FINISH, DONE].concat(), End::Proper),
+        (broken, FINISH.to_owned(), End::Cut),
+    ] {
+        let world = World::new().await;
+        let mut client = world.post(CHAT, WRITTEN.as_bytes()).await;
+        let mut exchange = next(&world, ASKING).await;
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        exchange.raw(&[head.as_bytes(), &body].concat()).await;
+        let head = client.head().await;
+        assert_eq!(head.header("content-encoding"), None);
+        let (body, ended) = client.rest(&head).await;
+        // Of a broken one, what came with the mistake may be missing.
+        let is_right = wanted.as_bytes() == body || (end == End::Cut && wanted.as_bytes().starts_with(&body));
+        assert!(is_right && ended == end, "{ended:?} {}", String::from_utf8_lossy(&body));
+        let record = world.control.one_record().await;
+        let is_whole = record.outcome.as_str() == "completed";
+        assert_eq!(is_whole, record.token_usages[0].output_tokens == 5);
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_a_route_changes_takes_room_of_its_own() {
+    let limits = |one| BodyBudgetLimits { all: 1 << 20, one };
+    for (one, status) in [(192 << 10, 429), (256 << 10, 200)] {
+        let world = World::with_options(|options| options.body_budget = limits(one)).await;
+        let providers = world.control.providers();
+        let route = RouteConfig {
+            id: Ambient::system().new_id(),
+            provider: providers[0].id,
+            model: "m*".into(),
+            targets: vec![target(providers[0].id, Some("n"))],
+            fallbacks: Vec::new(),
+        };
+        world.control.configure_routes(providers, vec![route]);
+        world.control.until_in_force().await;
+        let body = format!(r#"{{"model":"m","x":"{}"}}"#, "x".repeat(100 << 10));
+        let mut client = world.post("/ai/anthropic/v1/messages", body.as_bytes()).await;
+        if status == 200 {
+            world.provider.next().await.json("200 OK", "", "{}").await;
+        }
+        let (head, body) = client.answer().await;
+        assert_eq!(head.status, status, "{}", String::from_utf8_lossy(&body));
+    }
+}
