@@ -7,6 +7,8 @@ mod api;
 mod audit;
 mod bootstrap;
 mod jobs;
+#[cfg(test)]
+mod limits_reference;
 mod link;
 mod metrics;
 mod server;

@@ -10,7 +10,7 @@ pub(crate) mod admit;
 mod answer;
 mod attempt;
 mod body_kind;
-mod content_coding;
+pub(crate) mod content_coding;
 pub(crate) mod discard;
 mod drain;
 pub(crate) mod headers;

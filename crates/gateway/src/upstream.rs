@@ -9,7 +9,7 @@
 mod answer;
 mod dial;
 mod error;
-mod h1;
+pub(crate) mod h1;
 mod h2;
 mod pool;
 pub(crate) mod private_address;

@@ -1,5 +1,7 @@
 //! What a peer may send over the link, in bytes, number and time. Each bound stands here and nowhere else.
 
+use lychgate_types::limits;
+use lychgate_types::limits::{Limit, Most};
 use std::time::Duration;
 
 /// The largest message that a replica takes, a whole configuration with all providers.
@@ -29,3 +31,22 @@ pub const DELIVER_BODY_TIME: Duration = Duration::from_secs(60);
 pub const HELLO_TIME: Duration = Duration::from_secs(10);
 /// Longest wait for a heartbeat, of which one is due every ten seconds.
 pub const SILENCE: Duration = Duration::from_secs(60);
+
+/// The rows of `docs/limits.md` about the link.
+pub fn limits() -> Vec<Limit> {
+    limits! {
+        Stranger, Most::bytes(AUTHORIZE_MESSAGE_BYTES), "a look-up over the link", "refused, before it is read", "each_method_takes_no_more_than_it_may_need";
+        Stranger, Most::Time(HELLO_TIME), "wait for the first message of an attachment", "closed", "an_unfinished_message_is_given_up";
+        Replica, Most::bytes(UP_MESSAGE_BYTES), "a message of an attachment", "closed", "each_method_takes_no_more_than_it_may_need";
+        Replica, Most::bytes(DELIVER_MESSAGE_BYTES), "a delivery of records", "refused", "each_method_takes_no_more_than_it_may_need";
+        Replica, Most::Time(AUTHORIZE_BODY_TIME), "time for a look-up", "given up", "an_unfinished_message_is_given_up";
+        Replica, Most::Time(DELIVER_BODY_TIME), "time for a delivery", "given up", "an_unfinished_message_is_given_up";
+        Replica, Most::Time(SILENCE), "an attachment without a heartbeat", "closed", "";
+        Replica, Most::count(DELIVERED_RECORDS), "records of a delivery", "refused", "lists_end_at_their_bounds";
+        Replica, Most::count(RECORD_ITEMS), "elements of each list of a record", "the record is set aside", "each_list_ends_at_its_bound";
+        Replica, Most::count(COUNTERS), "further counters of one usage", "the record is set aside", "each_list_ends_at_its_bound";
+        Replica, Most::count(LABELS), "labels of a replica", "refused", "lists_end_at_their_bounds";
+        Replica, Most::count(AMPLIFICATION), "bytes of memory for one byte of a message", "refused",
+            "empty_elements_are_worth_no_more_memory_than_ten_times_their_bytes";
+    }
+}

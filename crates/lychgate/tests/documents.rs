@@ -1,5 +1,6 @@
 //! The commands in the repository's documents are commands of the binary, with flags that it knows.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::process::Command;
 
@@ -62,4 +63,47 @@ fn arguments(line: &str) -> Option<Vec<&str>> {
         .iter()
         .find_map(|start| command.trim_start().strip_prefix(start))?;
     Some(rest.split_whitespace().collect())
+}
+
+/// The tests that documents name beside what they promise.
+#[test]
+fn every_test_that_a_document_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut known = HashSet::new();
+    collect_tests(&root.join("crates"), &mut known);
+    for (document, least) in [("SECURITY.md", 30), ("docs/limits.md", 30)] {
+        let text = std::fs::read_to_string(root.join(document)).unwrap();
+        let words = text.split('`').skip(1).step_by(2);
+        // Names of tests are sentences; reasons for refusals are shorter.
+        let names: Vec<_> = words.filter(|word| is_sentence(word)).collect();
+        assert!(names.len() >= least, "{document} names only {} tests", names.len());
+        for name in names {
+            assert!(
+                known.contains(name),
+                "{document} names {name}, and no test is called so"
+            );
+        }
+    }
+}
+
+fn is_sentence(word: &str) -> bool {
+    word.matches('_').count() >= 3
+        && word
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
+fn collect_tests(directory: &Path, names: &mut HashSet<String>) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect_tests(&path, names);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let functions = text
+                .lines()
+                .filter_map(|line| line.split_once("fn ")?.1.split('(').next());
+            names.extend(functions.map(str::to_owned));
+        }
+    }
 }

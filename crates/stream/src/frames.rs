@@ -14,9 +14,9 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 
 /// Frames that bring nothing, allowed at once.
-const BURST: u64 = 4096;
+pub const FRAMES_AT_ONCE: u64 = 4096;
 /// Further ones by the second.
-const PER_SECOND: u64 = 128;
+pub const FRAMES_PER_SECOND: u64 = 128;
 /// Further ones with each request: a priority, a window, a reset.
 const FRAMES_PER_REQUEST: u64 = 4;
 /// One more for so many bytes in either direction: who is sent much has to give windows back.
@@ -111,11 +111,11 @@ impl<T> Framed<T> {
             return Ok(());
         }
         self.idle_frames += 1;
-        if self.idle_frames <= BURST {
+        if self.idle_frames <= FRAMES_AT_ONCE {
             return Ok(());
         }
         let since = *self.since.get_or_insert_with(Instant::now);
-        let allowed = BURST + self.bytes / BYTES_PER_FRAME + since.elapsed().as_secs() * PER_SECOND;
+        let allowed = FRAMES_AT_ONCE + self.bytes / BYTES_PER_FRAME + since.elapsed().as_secs() * FRAMES_PER_SECOND;
         if self.idle_frames <= allowed {
             return Ok(());
         }

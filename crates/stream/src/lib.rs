@@ -13,7 +13,7 @@ mod read;
 mod relay;
 
 pub use discard::discard;
-pub use frames::Framed;
+pub use frames::{FRAMES_AT_ONCE, FRAMES_PER_SECOND, Framed};
 pub use idle::Idle;
 pub use joined::Joined;
 pub use paced::Paced;

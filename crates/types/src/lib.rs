@@ -11,6 +11,7 @@ mod id;
 pub mod interception;
 pub mod json;
 mod key_refusal;
+pub mod limits;
 mod name;
 pub mod policy;
 pub mod provider;

@@ -23,15 +23,15 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// Most tokens looked up at the same time, and most of them for one source; beyond that, unknown ones are refused for now.
-const LOOKUPS: PlaceLimits = PlaceLimits { all: 1024, one: 512 };
+pub(crate) const LOOKUPS: PlaceLimits = PlaceLimits { all: 1024, one: 512 };
 /// Most requests that wait for look-ups, several of which may wait for the same.
-const MAX_WAITING: usize = 4096;
+pub(crate) const MAX_WAITING: usize = 4096;
 /// A client is waiting for this answer, so it has to be quick.
-const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 /// A token that is revoked during each of this many look-ups is not looked up again.
 const LOOKUP_ATTEMPTS: u32 = 3;
 /// No lease is longer, whatever the control plane says.
-const MAX_LEASE: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const MAX_LEASE: Duration = Duration::from_secs(24 * 3600);
 
 /// What to do with a token's request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

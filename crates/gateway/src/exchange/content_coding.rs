@@ -7,7 +7,7 @@ use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
 
 /// Most bytes that one compressed byte is decoded to, over the whole body but for its first [`FREE_BYTES`].
-const MOST_RATIO: u64 = 300;
+pub(crate) const MOST_RATIO: u64 = 300;
 const FREE_BYTES: u64 = 1 << 20;
 /// Largest window of zstd that is held, as a power of two: what its format asks every decoder for.
 const ZSTD_WINDOW_LOG: u32 = 23;

@@ -12,18 +12,18 @@ use std::time::Duration;
 
 /// How much of an unwanted body is read, and for how long.
 #[derive(Debug, Clone, Copy)]
-struct DiscardLimits {
-    bytes: usize,
-    time: Duration,
+pub(crate) struct DiscardLimits {
+    pub(crate) bytes: usize,
+    pub(crate) time: Duration,
 }
 
 /// For a refused request.
-const REFUSED: DiscardLimits = DiscardLimits {
+pub(crate) const REFUSED: DiscardLimits = DiscardLimits {
     bytes: 64 << 20,
     time: Duration::from_secs(5),
 };
 /// For an answer that is not forwarded.
-const ANSWER: DiscardLimits = DiscardLimits {
+pub(crate) const ANSWER: DiscardLimits = DiscardLimits {
     bytes: 64 << 10,
     time: Duration::from_secs(1),
 };

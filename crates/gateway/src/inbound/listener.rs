@@ -25,24 +25,24 @@ use tokio::task::JoinSet;
 
 /// Longest wait for a request's head, from the opening of the connection or the end of the request before. Load balancers
 /// usually keep idle connections for less, so that they are the ones to close them.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(90);
+pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(90);
 /// A connection on which no request was open for this long is closed; over HTTP/1.1 that is sooner.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// Largest head of an HTTP/1.1 request, and largest piece of a body that is read at once.
-const BUFFER: usize = 256 << 10;
+pub(crate) const BUFFER: usize = 256 << 10;
 /// Most header fields of an HTTP/1.1 request.
-const REQUEST_FIELDS: usize = 256;
+pub(crate) const REQUEST_FIELDS: usize = 256;
 /// Largest header list of an HTTP/2 request.
-const HEADER_LIST: u32 = 64 << 10;
+pub(crate) const HEADER_LIST: u32 = 64 << 10;
 /// Concurrent requests on one HTTP/2 connection. A replica makes all its look-ups over a single one.
-const STREAMS: u32 = 1024;
+pub(crate) const STREAMS: u32 = 1024;
 /// Longest wait for a peer to accept the next byte.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Connections that wait in the kernel to be accepted; it may allow fewer (`net.core.somaxconn`).
 const BACKLOG: u32 = 4096;
 /// Connections, and those of one source; a further one is closed at once. More than there may be requests in flight, so that idle
 /// ones have room.
-const CONNECTIONS: PlaceLimits = PlaceLimits {
+pub(crate) const CONNECTIONS: PlaceLimits = PlaceLimits {
     all: 20_000,
     one: 15_000,
 };

@@ -17,7 +17,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::time::Instant;
 
 /// Most header fields of an answer; some providers and the networks before them add dozens.
-const ANSWER_FIELDS: usize = 512;
+pub(crate) const ANSWER_FIELDS: usize = 512;
 
 type Connection = http1::Connection<TokioIo<Stream>, Full<Bytes>>;
 

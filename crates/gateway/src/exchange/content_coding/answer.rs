@@ -8,7 +8,7 @@ use lychgate_wire::ResponseReader;
 use std::io::{self, Write};
 
 /// Most bytes that one answer is decoded to.
-const MOST_BYTES: u64 = 256 << 20;
+pub(crate) const MOST_BYTES: u64 = 256 << 20;
 /// So much is decoded at a time.
 const PIECE: usize = 16 << 10;
 
