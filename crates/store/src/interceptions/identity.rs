@@ -11,7 +11,7 @@ use crate::rows::interceptions::{Placed, Times};
 use crate::sql::interceptions::ingest::{self as sql, Stored};
 use crate::sql::{ai_gateway_keys, providers};
 use aws_lc_rs::digest;
-use lychgate_types::interception::InterceptionRecord;
+use lychgate_types::interception::{InterceptionRecord, Outcome};
 use lychgate_types::{GatewayKeyId, InterceptionId, Timestamp, TokenId, UserId};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -129,6 +129,8 @@ fn place_one<'r>(
             parent: None,
         })),
         Some(stored) if stored.is(record, token, times) => Ok(None),
+        // Its process ended between the record and the removal of the line that stood for it until then: the record is here.
+        Some(_) if record.outcome == Outcome::Interrupted => Ok(None),
         Some(_) => Err(OTHER_CONTENT),
     }
 }

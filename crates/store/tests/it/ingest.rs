@@ -84,6 +84,12 @@ both_engines! {
         changed.model = "another".into();
         changed.prompts.clear();
         assert_eq!(ingest(db, &plane(), &[first.clone(), first.clone()]).await, [""; 0]);
+        // A process that ended when the record was in its spool, and the line that stood for it still there.
+        let line = InterceptionRecord {
+            outcome: Outcome::Interrupted,
+            ..changed.clone()
+        };
+        assert_eq!(ingest(db, &plane(), &[line]).await, [""; 0]);
         let second = full(db, people.member.hash);
         let refused = ingest(db, &plane(), &[changed, second.clone()]).await;
         assert!(matches!(&refused[..], [reason] if reason.contains("this id")), "{refused:?}");
