@@ -113,11 +113,14 @@ async fn follow(shared: &Shared, heartbeats: &watch::Sender<Heartbeat>, opened: 
                     continue;
                 }
                 Err(disconnect) if !renewing.load(Ordering::Relaxed) => return End::Disconnected(disconnect),
-                // The control plane closes this stream when the other one is opened.
-                Err(disconnect) => match timeout(OVERLAP, &mut renewal).await {
-                    Ok(opened) => opened,
-                    Err(_) => return End::Disconnected(disconnect),
-                },
+                // The control plane closes this stream when the other one is opened. Until that is here, nothing is attached.
+                Err(disconnect) => {
+                    set_lost(shared, disconnect.reason().clone());
+                    match timeout(OVERLAP, &mut renewal).await {
+                        Ok(opened) => opened,
+                        Err(_) => return End::Disconnected(disconnect),
+                    }
+                }
             },
             opened = &mut renewal => opened,
             _ = ticks.tick() => {

@@ -24,6 +24,13 @@ impl Disconnect {
         })
     }
 
+    /// What it says.
+    pub(super) fn reason(&self) -> &DisconnectReason {
+        match self {
+            Self::Lost(reason) | Self::Refused(reason) => reason,
+        }
+    }
+
     fn refused(refusal: KeyRefusal, message: impl Into<Arc<str>>) -> Self {
         let reason = DisconnectReason {
             trouble: refusal.into(),

@@ -18,9 +18,6 @@ use tokio::time::{Instant, sleep};
 const RECOVERY: Duration = Duration::from_secs(60);
 /// A control plane that has lost its database looks for changes every second.
 const LISTENS_AGAIN: Duration = Duration::from_millis(1500);
-/// A control plane that did not take a key's change itself may believe for a second in what was before, and a replica that hears
-/// so while it takes a new secret over waits a second for that one before it heeds it.
-const KEY_SETTLES: Duration = Duration::from_millis(2500);
 /// How long a control plane may need its database to come back for its start.
 const STARTS: Duration = Duration::from_secs(40);
 
@@ -83,7 +80,7 @@ pub(super) async fn perform(world: &Arc<World>, act: Act, token: usize, stop: wa
                 sleep(if disabled { act.lasts } else { Duration::ZERO }).await;
             }
             drop(turn);
-            recover(world, &troubles, KEY_SETTLES).await;
+            recover(world, &troubles, Duration::ZERO).await;
         }
         Fault::Revoke { by, whole_user } => return revoke(world, act, token, by, whole_user, stop).await,
     }
@@ -177,7 +174,7 @@ async fn rotate(world: &World, key: usize, by: usize, grace_seconds: u32) {
         .map(|replica| world.took_key(replica, secret));
     futures_util::future::join_all(taken).await;
     drop(turn);
-    recover(world, &troubles, KEY_SETTLES).await;
+    recover(world, &troubles, Duration::ZERO).await;
 }
 
 async fn revoke(

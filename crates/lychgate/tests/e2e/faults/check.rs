@@ -17,8 +17,6 @@ pub(super) struct Bounds {
     pub(super) slack: Duration,
 }
 
-/// A replica that takes a new secret over while its stream breaks says for a second that all is well, and attaches after that.
-const TAKES_OVER: Duration = Duration::from_secs(3);
 /// What had been going on for so long when its process was killed has left a line on its disk. (The product takes 200 ms and looks
 /// after the lines as often; the rest is for a busy machine.)
 const LASTED: Duration = Duration::from_secs(1);
@@ -177,13 +175,9 @@ impl Found {
             &mut self.revoked_ill
         };
         samples.push(stale);
-        let takes_over = evidence.troubles[replica]
-            .iter()
-            .any(|trouble| trouble.kind == Kind::Key && trouble.touches(done, until));
         // Within a time of trouble the replica may go on for as long as without a control plane, after it for as long as ever.
         let may = match spell(&deaf, done, until) {
             (began, None) => began + NOTICES + evidence.max_offline[replica] + bounds.slack,
-            (_, Some(ended)) if takes_over => ended + TAKES_OVER + bounds.revocation,
             (_, Some(ended)) => ended + bounds.revocation,
         };
         if let Some(last) = last.filter(|last| last.began > may) {
