@@ -69,7 +69,7 @@ pub fn limits() -> Vec<Limit> {
             "a_full_spool_takes_what_was_reserved_and_nothing_more_until_there_is_room", "--spool-max-bytes";
         Replica, Time(MAX_LEASE), "how long a token is known without asking again", "asked again", "no_lease_is_longer_than_a_day";
         Replica, Time(options.max_offline), "serving known tokens without a control plane", "503 `offline_too_long`",
-            "a_replica_that_is_alone_for_too_long_and_serves_on_is_found", "--max-offline";
+            "nothing_is_lost_and_nobody_is_stale", "--max-offline";
         Provider, count(ANSWER_FIELDS), "header fields of an answer", "502 `provider_failed`", "";
         Provider, bytes(ANSWER.bytes), "an answer that is not forwarded and read on for its connection", "the connection is closed",
             "a_discard_ends_by_bytes_time_or_end";
@@ -82,7 +82,7 @@ pub fn limits() -> Vec<Limit> {
             "long_strings_are_cut_between_characters_and_marked";
         Provider, count(lychgate_wire::limits::ITEMS), "tool calls and thoughts of one answer on record", "left out",
             "lists_are_bounded_and_depth_does_no_harm";
-        Provider, count(lychgate_wire::limits::PASSES), "usage rows of one answer", "added to the last", "each_billed_pass_of_the_model_is_a_row";
+        Provider, count(lychgate_wire::limits::PASSES), "usage rows of one answer", "left out", "each_billed_pass_of_the_model_is_a_row";
         Provider, count(lychgate_wire::limits::COUNTERS), "counters of one usage", "left out", "counters_are_bounded_in_number_depth_and_name";
     }
 }

@@ -35,8 +35,8 @@ pub const SILENCE: Duration = Duration::from_secs(60);
 /// The rows of `docs/limits.md` about the link.
 pub fn limits() -> Vec<Limit> {
     limits! {
-        Stranger, Most::bytes(AUTHORIZE_MESSAGE_BYTES), "a look-up over the link", "refused, before it is read", "each_method_takes_no_more_than_it_may_need";
-        Stranger, Most::Time(HELLO_TIME), "wait for the first message of an attachment", "closed", "an_unfinished_message_is_given_up";
+        Replica, Most::bytes(AUTHORIZE_MESSAGE_BYTES), "a look-up over the link", "refused", "each_method_takes_no_more_than_it_may_need";
+        Replica, Most::Time(HELLO_TIME), "wait for the first message of an attachment", "closed", "an_unfinished_message_is_given_up";
         Replica, Most::bytes(UP_MESSAGE_BYTES), "a message of an attachment", "closed", "each_method_takes_no_more_than_it_may_need";
         Replica, Most::bytes(DELIVER_MESSAGE_BYTES), "a delivery of records", "refused", "each_method_takes_no_more_than_it_may_need";
         Replica, Most::Time(AUTHORIZE_BODY_TIME), "time for a look-up", "given up", "an_unfinished_message_is_given_up";
