@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Whoami(whoami::WhoamiArgs),
     /// Save a server URL and a user token for the commands above.
     Login(login::LoginArgs),
+    /// Forget the server URL and the token that `login` saved.
+    Logout,
     /// Print the OpenAPI document of the API.
     Openapi,
     /// Print a shell completion script.

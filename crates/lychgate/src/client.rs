@@ -1,6 +1,7 @@
 //! The API's client: sends a request with the user's token, returns the JSON response or the problem in words.
 //!
-//! It follows no redirect (the token would go along) and reads at most [`ANSWER_LIMIT`].
+//! Of several servers, the first that takes the connection is asked; a request that changes nothing also goes on to the next where no
+//! answer came, or 503. It follows no redirect (the token would go along) and reads at most [`ANSWER_LIMIT`].
 
 pub(crate) mod credentials;
 mod idempotency;
@@ -22,6 +23,7 @@ use lychgate_types::Ambient;
 use lychgate_types::secret::UserTokenSecret;
 use serde_json::Value;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use url::Url;
 
@@ -34,14 +36,17 @@ const RETRY_DELAY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct ApiClient {
     http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
-    base: ServerUrl,
+    /// At least one.
+    bases: Vec<ServerUrl>,
+    /// Which of them answered last.
+    current: AtomicUsize,
     authorization: HeaderValue,
 }
 
 impl ApiClient {
-    /// A client for the server at `base` (see [`server_url`]).
-    pub(crate) fn new(base: ServerUrl, token: &UserTokenSecret) -> Result<Self, Failure> {
-        let tls = if base.0.scheme() == "https" {
+    /// A client for the servers at these addresses (see [`server_url`]), which are control planes of one deployment.
+    pub(crate) fn new(bases: Vec<ServerUrl>, token: &UserTokenSecret) -> Result<Self, Failure> {
+        let tls = if bases.iter().any(|base| base.0.scheme() == "https") {
             with_system_roots()?
         } else {
             without_roots()?
@@ -58,7 +63,8 @@ impl ApiClient {
         authorization.set_sensitive(true);
         Ok(Self {
             http: Client::builder(TokioExecutor::new()).build(connector),
-            base,
+            bases,
+            current: AtomicUsize::new(0),
             authorization,
         })
     }
@@ -118,6 +124,8 @@ impl ApiClient {
         responded.map_err(|error| if changes { error.of_a_change() } else { error })
     }
 
+    /// Asks one server after the other, beginning with the one that answered last. A request that changes something is not sent again
+    /// where it may have arrived.
     async fn send(
         &self,
         method: Method,
@@ -125,7 +133,32 @@ impl ApiClient {
         body: Option<&Value>,
         key: Option<&IdempotencyKey>,
     ) -> Result<Value, CallError> {
-        let url = format!("{}/api/v1/{path}", self.base);
+        let first = self.current.load(Ordering::Relaxed);
+        let mut failed = None;
+        for at in (0..self.bases.len()).map(|turn| (first + turn) % self.bases.len()) {
+            let answer = self.send_to(&self.bases[at], method.clone(), path, body, key).await;
+            match answer {
+                Err(error) if error.not_sent() || (method == Method::GET && error.may_succeed_later()) => {
+                    failed = failed.or(Some(error));
+                }
+                answer => {
+                    self.current.store(at, Ordering::Relaxed);
+                    return answer;
+                }
+            }
+        }
+        Err(failed.unwrap_or_else(|| CallError::Unusable("no server URL".to_owned())))
+    }
+
+    async fn send_to(
+        &self,
+        base: &ServerUrl,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Value, CallError> {
+        let url = format!("{base}/api/v1/{path}");
         let mut request = Request::builder()
             .method(method)
             .uri(url)
@@ -143,67 +176,63 @@ impl ApiClient {
             .body(Full::new(Bytes::from(body)))
             .map_err(|why| CallError::Unusable(why.to_string()))?;
         let exchange = async {
-            let answer = self.http.request(request).await.map_err(|why| self.failed(&why))?;
+            let answer = self.http.request(request).await.map_err(|why| failed(base, &why))?;
             let (head, body) = answer.into_parts();
             let body = Limited::new(body, ANSWER_LIMIT)
                 .collect()
                 .await
-                .map_err(|why| self.lost(why))?;
+                .map_err(|why| lost(base, why))?;
             Ok((head.status, body.to_bytes()))
         };
         let (status, body) = tokio::time::timeout(TIME_LIMIT, exchange)
             .await
-            .map_err(|_| self.lost(format!("no response within {} seconds", TIME_LIMIT.as_secs())))??;
-        self.read(status, &body)
+            .map_err(|_| lost(base, format!("no response within {} seconds", TIME_LIMIT.as_secs())))??;
+        read(base, status, &body)
     }
+}
 
-    fn read(&self, status: StatusCode, body: &[u8]) -> Result<Value, CallError> {
-        if status.is_success() {
-            let body = if body.is_empty() { b"null" } else { body };
-            return serde_json::from_slice(body).map_err(|_| self.foreign(status));
-        }
-        match serde_json::from_slice::<Problem>(body) {
-            Ok(problem) => Err(CallError::Problem(Box::new(problem))),
-            Err(_) => Err(self.foreign(status)),
-        }
+fn read(base: &ServerUrl, status: StatusCode, body: &[u8]) -> Result<Value, CallError> {
+    if status.is_success() {
+        let body = if body.is_empty() { b"null" } else { body };
+        return serde_json::from_slice(body).map_err(|_| foreign(base, status));
     }
-
-    fn failed(&self, why: &hyper_util::client::legacy::Error) -> CallError {
-        let reason = causes(why);
-        // What rustls says of an answer in clear text.
-        if reason.contains("InvalidContentType") {
-            let text = format!(
-                "{} does not speak TLS on this port: use http://, or the port of the TLS proxy in front of it",
-                self.base
-            );
-            return CallError::Unusable(text);
-        }
-        if why.is_connect() {
-            let text = format!(
-                "can't connect to {}: {reason}. Check the address, and that `lychgate server` is running there",
-                self.base
-            );
-            return CallError::Unusable(text);
-        }
-        self.lost(reason)
+    match serde_json::from_slice::<Problem>(body) {
+        Ok(problem) => Err(CallError::Problem(Box::new(problem))),
+        Err(_) => Err(foreign(base, status)),
     }
+}
 
-    fn lost(&self, why: impl std::fmt::Display) -> CallError {
-        CallError::Lost(format!("the request to {} failed: {why}", self.base))
+fn failed(base: &ServerUrl, why: &hyper_util::client::legacy::Error) -> CallError {
+    let reason = causes(why);
+    // What rustls says of an answer in clear text.
+    if reason.contains("InvalidContentType") {
+        let text =
+            format!("{base} does not speak TLS on this port: use http://, or the port of the TLS proxy in front of it");
+        return CallError::Unusable(text);
     }
-
-    fn foreign(&self, status: StatusCode) -> CallError {
+    if why.is_connect() {
         let text = format!(
-            "{} responded with {status}, but not like a Lychgate server: check the address and any proxy in front of it",
-            self.base
+            "can't connect to {base}: {reason}. Check the address, and that `lychgate server` is running there"
         );
-        match status {
-            // Of a proxy, whose connection to the server may have broken after the request was sent.
-            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
-                CallError::Lost(text)
-            }
-            _ => CallError::Unusable(text),
+        return CallError::Unusable(text);
+    }
+    lost(base, reason)
+}
+
+fn lost(base: &ServerUrl, why: impl std::fmt::Display) -> CallError {
+    CallError::Lost(format!("the request to {base} failed: {why}"))
+}
+
+fn foreign(base: &ServerUrl, status: StatusCode) -> CallError {
+    let text = format!(
+        "{base} responded with {status}, but not like a Lychgate server: check the address and any proxy in front of it"
+    );
+    match status {
+        // Of a proxy, whose connection to the server may have broken after the request was sent.
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+            CallError::Lost(text)
         }
+        _ => CallError::Unusable(text),
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod interceptions;
 pub(crate) mod keys;
 pub(crate) mod listing;
 pub(crate) mod login;
+pub(crate) mod logout;
 pub(crate) mod providers;
 mod range;
 pub(crate) mod replicas;
@@ -15,10 +16,10 @@ pub(crate) mod users;
 pub(crate) mod whoami;
 
 use crate::config::secret_file::Reserved;
-use crate::config::{read_secret, shown_path};
+use crate::config::{others_have_access, read_secret, shown_path};
 use crate::failure::{Failure, Outcome};
 use crate::terminal::output::{Format, json, line, note};
-use lychgate_types::Name;
+use lychgate_types::{Name, Username};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -33,6 +34,18 @@ fn name_or_id(text: &str) -> Outcome<String> {
             crate::terminal::plain::plain(text)
         ))
     })
+}
+
+/// A username or an id as a path segment. No character of either needs escaping.
+fn username_or_id(text: &str) -> Outcome<String> {
+    Username::parse(text)
+        .map(|name| name.as_str().to_owned())
+        .map_err(|why| {
+            Failure::Usage(format!(
+                "`{}` is not a valid username or id: {why}",
+                crate::terminal::plain::plain(text)
+            ))
+        })
 }
 
 /// Where to put a secret that is shown only once.
@@ -137,7 +150,14 @@ impl SecretPlace {
 
 /// Reads a secret from a file, without surrounding white space.
 fn secret_from(path: &Path) -> Outcome<String> {
-    read_secret(path).map_err(|why| Failure::Usage(format!("{}: {why}", shown_path(&path.to_string_lossy()))))
+    let shown = path.to_string_lossy();
+    let secret = read_secret(path).map_err(|why| Failure::Usage(format!("{}: {why}", shown_path(&shown))))?;
+    if others_have_access(path) {
+        note(&format!(
+            "warning: other users can read or change {shown}: run `chmod 600 {shown}`"
+        ));
+    }
+    Ok(secret)
 }
 
 #[cfg(test)]

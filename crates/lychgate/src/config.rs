@@ -13,7 +13,7 @@ pub(crate) mod secret_file;
 mod unknown;
 
 pub(crate) use environment::{Environment, variable_name};
-pub(crate) use secret::{FileAccess, SecretFlags, owner_only, read_secret, shown_path};
+pub(crate) use secret::{FileAccess, SecretFlags, others_have_access, owner_only, read_secret, shown_path};
 pub(crate) use unknown::UnknownVariable;
 
 use crate::failure::{Failure, Outcome};

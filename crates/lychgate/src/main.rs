@@ -41,6 +41,7 @@ fn run(command: Command, environment: &Environment) -> Outcome {
         Command::Audit(args) => block_on(commands::audit::run(args, environment)),
         Command::Whoami(args) => block_on(commands::whoami::run(args, environment)),
         Command::Login(args) => block_on(commands::login::run(args, environment)),
+        Command::Logout => commands::logout::run(environment),
         Command::Completions(args) => commands::completions::run(&args, &mut Cli::command()),
         Command::Openapi => output::line(lychgate_control::openapi().trim_end()),
         Command::Migrate(args) => roles::block_on(roles::server::migrate(args, environment)),

@@ -12,6 +12,7 @@ const DOCUMENTS: &[&str] = &[
     "CONTRIBUTING.md",
     "SECURITY.md",
     "ARCHITECTURE.md",
+    "docs/operating.md",
     "bench/README.md",
     "examples/claude-code.md",
     "examples/codex.md",

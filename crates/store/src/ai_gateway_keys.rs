@@ -67,7 +67,7 @@ impl Store {
     ) -> Result<GatewayKey, StoreError> {
         let audited = AuditTarget::new(new.id, &new.name.to_ascii_lowercase()).with_prefix(&new.secret_prefix);
         let resource = Resource::AiGatewayKey;
-        let mutation = self.creation(caller, resource, Target::Collection, audited).await?;
+        let mut mutation = self.creation(caller, resource, Target::Collection, audited).await?;
         let user = caller.principal.user_id();
         let mut tx = self.engine.begin().await?;
         let operation = Operation::AiGatewayKeyInsert;
@@ -75,6 +75,7 @@ impl Store {
         sql::insert(tx.conn(), &new, user).await?;
         let key = sql::get(&mut tx, new.id, self.now()).await?;
         claim.settle(&mut tx, &key).await?;
+        mutation.became(&key);
         mutation.commit(tx, &[]).await?;
         Ok(key)
     }

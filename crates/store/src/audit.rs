@@ -6,7 +6,7 @@ use crate::engine::Held;
 use crate::error::{StoreError, Unmatched};
 use crate::name_or_id::NameOrId;
 use crate::page::{Cursor, Listing, Page};
-use crate::rows::audit::{ActorKind, AuditEntry, AuditFilter, AuditInsert};
+use crate::rows::audit::{ACTIONS, ActorKind, AuditChange, AuditEntry, AuditFilter, AuditInsert};
 use crate::sql::audit::{self as sql, Actor};
 use crate::sql::{ai_gateway_keys, users};
 use lychgate_authz::{Action, Caller, Resource, Target, authorise, authorise_list};
@@ -22,7 +22,8 @@ impl Store {
             Target::Collection,
         )?;
         let mut held = self.engine.write().await?;
-        sql::insert(held.conn(), caller, self.ambient.new_id(), self.now(), &new).await
+        let (id, now) = (self.ambient.new_id(), self.now());
+        sql::insert(held.conn(), caller, id, now, &new, AuditChange::default()).await
     }
 
     /// Writes what was counted of refused changes instead of being written one by one, in minutes that are over or (`all`) so far.
@@ -48,7 +49,7 @@ impl Store {
         let mut tx = self.engine.begin().await?;
         for rest in rest {
             let (id, now) = (self.ambient.new_id(), self.now());
-            sql::insert(tx.conn(), &rest.caller, id, now, &rest.entry()).await?;
+            sql::insert(tx.conn(), &rest.caller, id, now, &rest.entry(), AuditChange::default()).await?;
         }
         tx.commit().await
     }
@@ -68,6 +69,7 @@ impl Store {
         };
         let items = sql::list(held.conn(), filter, actor, page).await?;
         if let (true, None, Some(action)) = (items.is_empty(), page.after, &filter.action)
+            && !ACTIONS.contains(&action.as_str())
             && !sql::has_action(held.conn(), action).await?
         {
             return Err(NO_ACTION.into());
@@ -91,11 +93,11 @@ const NOBODY: Unmatched = Unmatched {
 /// Whom a filter names: the user who has the name now, else the gateway key, else who acted under it last.
 async fn actor(held: &mut Held, named: &str) -> Result<Actor, StoreError> {
     let named = named.to_ascii_lowercase();
-    if named == ActorKind::ControlPlane.as_str() {
-        return Ok(Actor::ControlPlane);
-    }
     if let Some(user) = users::id_of_name(held.conn(), &named).await? {
         return Ok(Actor::Id(user.as_uuid()));
+    }
+    if named == ActorKind::ControlPlane.as_str() {
+        return Ok(Actor::ControlPlane);
     }
     if let Some(key) = ai_gateway_keys::id_of_name(held.conn(), &named).await? {
         return Ok(Actor::Id(key.as_uuid()));

@@ -4,6 +4,7 @@
 //! may do that to it. Not here: what the audit log says of a refusal (`mutation`).
 
 use crate::error::StoreError;
+use crate::facts::{self, Facts};
 use crate::rows::ai_gateway_keys::GatewayKey;
 use crate::rows::audit::AuditTarget;
 use crate::rows::interceptions::InterceptionSummary;
@@ -31,6 +32,16 @@ pub(crate) trait Guarded {
 
     /// How the audit log names it.
     fn audited(&self) -> AuditTarget;
+
+    /// What the audit log tells of it before and after a change.
+    fn facts(&self) -> Facts {
+        Facts::new()
+    }
+
+    /// The same of one that is not there.
+    fn facts_of_none() -> Facts {
+        Facts::new()
+    }
 }
 
 const ANOTHER_USERS: Target = Target::OwnedBy(UserId::from_uuid(Uuid::nil()));
@@ -41,6 +52,10 @@ impl Guarded for GatewayKey {
     fn audited(&self) -> AuditTarget {
         AuditTarget::new(self.id, &self.name).with_prefix(&self.secret_prefix)
     }
+
+    fn facts(&self) -> Facts {
+        facts::of_key(self)
+    }
 }
 
 impl Guarded for Provider {
@@ -48,6 +63,14 @@ impl Guarded for Provider {
 
     fn audited(&self) -> AuditTarget {
         AuditTarget::new(self.id, &self.name)
+    }
+
+    fn facts(&self) -> Facts {
+        facts::of_provider(self)
+    }
+
+    fn facts_of_none() -> Facts {
+        facts::of_no_provider()
     }
 }
 
@@ -64,6 +87,10 @@ impl Guarded for Route {
 
     fn audited(&self) -> AuditTarget {
         AuditTarget::new(self.id, &self.name)
+    }
+
+    fn facts(&self) -> Facts {
+        facts::of_route(self)
     }
 }
 
@@ -91,6 +118,10 @@ impl Guarded for Token {
     fn audited(&self) -> AuditTarget {
         AuditTarget::new(self.id, &self.name).with_prefix(&self.secret_prefix)
     }
+
+    fn facts(&self) -> Facts {
+        facts::of_token(self)
+    }
 }
 
 impl Guarded for User {
@@ -103,6 +134,10 @@ impl Guarded for User {
 
     fn audited(&self) -> AuditTarget {
         AuditTarget::new(self.id, &self.username)
+    }
+
+    fn facts(&self) -> Facts {
+        facts::of_user(self)
     }
 }
 

@@ -14,6 +14,7 @@ mod connect;
 mod denials;
 mod engine;
 mod error;
+mod facts;
 mod guard;
 mod housekeeping;
 mod idempotency;
@@ -48,7 +49,7 @@ pub use rows::ai_gateway_keys::{
     AiGatewayKeyInsert, GatewayKey, GatewayKeyPatch, GatewayKeyRotation, KeyAuthentication, KeyExpiry, KeyFilter,
     KeyRef, KeyState, SecretState,
 };
-pub use rows::audit::{ActorKind, AuditEntry, AuditFilter, AuditInsert, AuditOutcome};
+pub use rows::audit::{ActorKind, AuditChange, AuditEntry, AuditFilter, AuditInsert, AuditOutcome};
 pub use rows::changes::{Change, Changes, RevokedTokens};
 pub use rows::idempotency::{Idempotency, Operation, RememberedAnswer, SealedAnswer};
 pub use rows::interceptions::{InterceptionDetail, InterceptionFilter, InterceptionSummary, ReplicaStamp, TokenSums};
@@ -60,7 +61,7 @@ pub use rows::replicas::{
 };
 pub use rows::routes::{Route, RouteInsert, RoutePatch, RouteTarget, TargetWanted};
 pub use rows::tokens::{Token, TokenAuthentication, TokenFilter, TokenInsert};
-pub use rows::users::{User, UserFilter, UserInsert, UserRef, UserState};
+pub use rows::users::{User, UserFilter, UserInsert, UserPatch, UserRef, UserState};
 pub use seal::{SealError, Sealed, Sealer};
 pub use tokens::TOKENS_PER_USER;
 pub use url::{DatabaseUrl, DatabaseUrlError};

@@ -2,13 +2,14 @@
 //!
 //! What is done is recorded in the transaction of the change itself; what a right or a rule refuses, after that transaction is
 //! gone. Every method that changes something for a caller is made of these steps: [`Store::creation`] or [`Store::change_of`],
-//! [`Mutation::find`], the statements, [`Mutation::commit`], and [`Mutation::settle`] around all of them.
+//! [`Mutation::find`], the statements, [`Mutation::became`], [`Mutation::commit`], and [`Mutation::settle`] around all of them.
 
 use crate::connect::Store;
 use crate::engine::Tx;
 use crate::error::StoreError;
+use crate::facts::{Facts, difference};
 use crate::guard::{Authorised, Found, Guarded, may};
-use crate::rows::audit::{AuditInsert, AuditOutcome, AuditTarget};
+use crate::rows::audit::{AuditChange, AuditInsert, AuditOutcome, AuditTarget};
 use crate::rows::changes::Change;
 use crate::sql::{audit, changes};
 use lychgate_authz::{Action, Caller, Denial, Resource, Target, authorise};
@@ -24,6 +25,10 @@ pub(crate) struct Mutation<'c> {
     verb: &'static str,
     target: AuditTarget,
     detail: Option<String>,
+    /// The row as it was, once it is found.
+    before: Facts,
+    /// The row as it became; `None` where the change left no trace in it.
+    after: Option<Facts>,
 }
 
 impl Store {
@@ -44,6 +49,8 @@ impl Store {
             verb: action.as_str(),
             target: audited,
             detail: None,
+            before: Facts::new(),
+            after: None,
         };
         mutation
             .begin(authorise(&caller.principal, action, resource, target))
@@ -66,6 +73,8 @@ impl Store {
             verb,
             target: audited,
             detail: None,
+            before: R::facts_of_none(),
+            after: None,
         };
         mutation.begin(may::<R>(caller, action)).await
     }
@@ -84,7 +93,20 @@ impl<'c> Mutation<'c> {
         if let Some(audited) = found.audited() {
             self.target = audited;
         }
-        found.for_action(self.caller, self.action)
+        let row = found.for_action(self.caller, self.action)?;
+        self.before = row.facts();
+        if self.action == Action::Delete {
+            self.after = Some(R::facts_of_none());
+        }
+        Ok(row)
+    }
+
+    /// The row that the change made, or as it changed it, for the audit log.
+    pub(crate) fn became<R: Guarded>(&mut self, row: &R) {
+        if self.action == Action::Create {
+            self.before = R::facts_of_none();
+        }
+        self.after = Some(row.facts());
     }
 
     /// More for the audit log, in words, for when it is done.
@@ -101,7 +123,11 @@ impl<'c> Mutation<'c> {
     pub(crate) async fn record(&self, tx: &mut Tx) -> Result<(), StoreError> {
         let entry = self.entry(AuditOutcome::Ok, self.detail.clone());
         let (id, now) = (self.store.ambient.new_id(), self.store.now());
-        audit::insert(tx.conn(), self.caller, id, now, &entry).await
+        let change = match &self.after {
+            Some(after) => difference(&self.before, after),
+            None => AuditChange::default(),
+        };
+        audit::insert(tx.conn(), self.caller, id, now, &entry, change).await
     }
 
     /// Records the change, puts what replicas must learn of into the feed, and commits. From the feed on, every other
@@ -128,7 +154,7 @@ impl<'c> Mutation<'c> {
             return result;
         }
         let mut held = self.store.engine.write().await?;
-        audit::insert(held.conn(), self.caller, id, now, &entry).await?;
+        audit::insert(held.conn(), self.caller, id, now, &entry, AuditChange::default()).await?;
         result
     }
 

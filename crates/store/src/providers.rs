@@ -21,7 +21,7 @@ impl Store {
     /// Makes a provider with its keys.
     pub async fn provider_insert(&self, caller: &Caller, new: ProviderInsert) -> Result<Provider, StoreError> {
         let audited = AuditTarget::new(new.id, &new.name.to_ascii_lowercase());
-        let mutation = self
+        let mut mutation = self
             .creation(caller, Resource::Provider, Target::Collection, audited)
             .await?;
         let now = self.now();
@@ -30,6 +30,7 @@ impl Store {
         sql::insert(tx.conn(), now, &new).await?;
         sql::insert_keys(tx.conn(), new.id, now, (0..).zip(&new.keys)).await?;
         let provider = sql::get(&mut tx, new.id).await?;
+        mutation.became(&provider);
         mutation.commit(tx, &[Change::Configuration]).await?;
         Ok(provider)
     }

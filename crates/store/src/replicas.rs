@@ -8,7 +8,7 @@ use crate::error::{StoreError, Unmatched};
 use crate::guard::{may, only_control_plane};
 use crate::mutation::Mutation;
 use crate::page::{Cursor, Listing, Page};
-use crate::rows::audit::{AuditInsert, AuditTarget};
+use crate::rows::audit::{AuditChange, AuditInsert, AuditTarget};
 use crate::rows::changes::Change;
 use crate::rows::replicas::{Replica, ReplicaAttachment, ReplicaBeat, ReplicaFilter, ReplicaState};
 use crate::sql::{ai_gateway_keys, audit, replicas as sql};
@@ -50,7 +50,15 @@ impl Store {
         if draining.is_none() {
             return Ok(None);
         }
-        audit::insert(tx.conn(), caller, self.ambient.new_id(), self.now(), entry).await?;
+        audit::insert(
+            tx.conn(),
+            caller,
+            self.ambient.new_id(),
+            self.now(),
+            entry,
+            AuditChange::default(),
+        )
+        .await?;
         tx.commit().await?;
         Ok(draining)
     }
@@ -92,7 +100,15 @@ impl Store {
         if let Some(state) = state {
             sql::detach(tx.conn(), attachment, state).await?;
         }
-        audit::insert(tx.conn(), caller, self.ambient.new_id(), self.now(), entry).await?;
+        audit::insert(
+            tx.conn(),
+            caller,
+            self.ambient.new_id(),
+            self.now(),
+            entry,
+            AuditChange::default(),
+        )
+        .await?;
         tx.commit().await
     }
 

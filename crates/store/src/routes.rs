@@ -23,14 +23,14 @@ impl Store {
     /// Makes a route. Its providers must be there and of one wire family ([`RuleBroken::RouteProviders`]).
     pub async fn route_insert(&self, caller: &Caller, new: RouteInsert) -> Result<Route, StoreError> {
         let audited = AuditTarget::new(new.id, &new.name.to_ascii_lowercase());
-        let mutation = self
+        let mut mutation = self
             .creation(caller, Resource::Route, Target::Collection, audited)
             .await?;
-        let done = self.add_route(&mutation, &new).await;
+        let done = self.add_route(&mut mutation, &new).await;
         mutation.settle(done).await
     }
 
-    async fn add_route(&self, mutation: &Mutation<'_>, new: &RouteInsert) -> Result<Route, StoreError> {
+    async fn add_route(&self, mutation: &mut Mutation<'_>, new: &RouteInsert) -> Result<Route, StoreError> {
         let now = self.now();
         let mut tx = self.engine.begin().await?;
         // First, since it makes concurrent changes wait for each other.
@@ -54,6 +54,7 @@ impl Store {
         sql::insert(tx.conn(), &route).await?;
         sql::insert_targets(tx.conn(), &route).await?;
         let route = sql::get(&mut tx, new.id).await?;
+        mutation.became(&route);
         mutation.commit(tx, &[Change::Configuration]).await?;
         Ok(route)
     }

@@ -29,10 +29,10 @@ impl Store {
         idempotency: Option<Idempotency<'_, Token>>,
     ) -> Result<Token, StoreError> {
         let audited = AuditTarget::new(new.id, &new.name).with_prefix(&new.secret_prefix);
-        let mutation = self
+        let mut mutation = self
             .change_of::<Token>(caller, Action::Create, "create", audited)
             .await?;
-        let done = self.make_token(caller, &mutation, &new, idempotency).await;
+        let done = self.make_token(caller, &mut mutation, &new, idempotency).await;
         mutation.settle(done).await
     }
 
@@ -117,7 +117,7 @@ impl Store {
     async fn make_token(
         &self,
         caller: &Caller,
-        mutation: &Mutation<'_>,
+        mutation: &mut Mutation<'_>,
         new: &TokenInsert,
         idempotency: Option<Idempotency<'_, Token>>,
     ) -> Result<Token, StoreError> {
@@ -151,6 +151,7 @@ impl Store {
         sql::tokens::insert(tx.conn(), new, user.id, made_by).await?;
         let token = sql::tokens::get(tx.conn(), new.id).await?;
         claim.settle(&mut tx, &token).await?;
+        mutation.became(&token);
         mutation.commit(tx, &[]).await?;
         Ok(token)
     }

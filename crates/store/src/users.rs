@@ -10,7 +10,7 @@ use crate::name_or_id::NameOrId;
 use crate::page::{Cursor, Listing, Page};
 use crate::rows::audit::AuditTarget;
 use crate::rows::tokens::{Token, TokenInsert};
-use crate::rows::users::{User, UserFilter, UserInsert, UserState};
+use crate::rows::users::{User, UserFilter, UserInsert, UserPatch, UserState};
 use crate::sql;
 use lychgate_authz::{Action, Caller, Resource, Role, Target, authorise_list};
 use lychgate_types::UserId;
@@ -21,11 +21,12 @@ impl Store {
     pub async fn user_insert(&self, caller: &Caller, new: UserInsert) -> Result<User, StoreError> {
         let id = self.ambient.new_id::<UserId>();
         let audited = AuditTarget::new(id, &new.username.to_ascii_lowercase());
-        let mutation = self
+        let mut mutation = self
             .creation(caller, Resource::User, Target::Collection, audited)
             .await?;
         let mut tx = self.engine.begin().await?;
         let user = sql::users::insert(tx.conn(), id, self.now(), &new).await?;
+        mutation.became(&user);
         mutation.commit(tx, &[]).await?;
         Ok(user)
     }
@@ -73,6 +74,22 @@ impl Store {
         mutation.settle(done).await
     }
 
+    /// Changes a user's role and details. Gives the hashes of the user's live tokens where the role changed: replicas must forget what
+    /// they know of them.
+    pub async fn user_update(
+        &self,
+        caller: &Caller,
+        user: impl Into<NameOrId<UserId>>,
+        patch: UserPatch,
+    ) -> Result<(User, Vec<SecretHash>), StoreError> {
+        let user = user.into();
+        let mut mutation = self
+            .change_of::<User>(caller, Action::Update, "update", (&user).into())
+            .await?;
+        let done = self.change_user(&mut mutation, &user, &patch).await;
+        mutation.settle(done).await
+    }
+
     /// Deletes a user and revokes the user's tokens; gives their hashes.
     pub async fn user_delete(
         &self,
@@ -97,11 +114,11 @@ impl Store {
     ) -> Result<Option<(User, Token)>, StoreError> {
         let id = self.ambient.new_id::<UserId>();
         let audited = AuditTarget::new(id, &user.username.to_ascii_lowercase());
-        let of_user = self
+        let mut of_user = self
             .creation(caller, Resource::User, Target::Collection, audited)
             .await?;
         let audited = AuditTarget::new(token.id, &token.name).with_prefix(&token.secret_prefix);
-        let of_token = self
+        let mut of_token = self
             .creation(caller, Resource::Token, Target::OwnedBy(id), audited)
             .await?;
         let mut tx = self.engine.begin().await?;
@@ -111,6 +128,8 @@ impl Store {
         let user = sql::users::insert(tx.conn(), id, self.now(), &user).await?;
         sql::tokens::insert(tx.conn(), &token, id, None).await?;
         let token = sql::tokens::get(tx.conn(), token.id).await?;
+        of_user.became(&user);
+        of_token.became(&token);
         of_user.record(&mut tx).await?;
         of_token.commit(tx, &[]).await?;
         Ok(Some((user, token)))
@@ -129,12 +148,37 @@ impl Store {
             keep_an_owner(&mut tx, &found).await?;
         }
         let user = sql::users::set_state(tx.conn(), &found, state).await?;
+        mutation.became(&user);
         let hashes = sql::tokens::live_hashes(tx.conn(), &found, self.now()).await?;
         let feed = match state {
             UserState::Active => Vec::new(),
             UserState::Suspended => tokens_revoked(&hashes),
         };
         mutation.commit(tx, &feed).await?;
+        Ok((user, hashes))
+    }
+
+    async fn change_user(
+        &self,
+        mutation: &mut Mutation<'_>,
+        user: &NameOrId<UserId>,
+        patch: &UserPatch,
+    ) -> Result<(User, Vec<SecretHash>), StoreError> {
+        let mut tx = self.engine.begin().await?;
+        tx.lock(Lock::Accounts).await?;
+        let found = mutation.find(sql::users::find(tx.conn(), user).await?)?;
+        let other_role = patch.role.is_some_and(|role| role != found.role);
+        if other_role {
+            keep_an_owner(&mut tx, &found).await?;
+        }
+        let user = sql::users::update(tx.conn(), &found, patch).await?;
+        mutation.became(&user);
+        let hashes = if other_role {
+            sql::tokens::live_hashes(tx.conn(), &found, self.now()).await?
+        } else {
+            Vec::new()
+        };
+        mutation.commit(tx, &tokens_revoked(&hashes)).await?;
         Ok((user, hashes))
     }
 
@@ -154,7 +198,7 @@ impl Store {
     }
 }
 
-/// Refuses to go on if `user`, about to be suspended or deleted, is the last who can run the deployment.
+/// Refuses to go on if `user`, about to be suspended, deleted or given another role, is the last who can run the deployment.
 async fn keep_an_owner(tx: &mut Tx, user: &User) -> Result<(), StoreError> {
     let counts = user.role == Role::Owner && user.state == UserState::Active;
     if counts && sql::users::count_active_owners(tx.conn()).await? <= 1 {

@@ -19,6 +19,7 @@ pub mod random;
 pub mod secret;
 mod text_enum;
 mod timestamp;
+mod username;
 
 pub use ambient::Ambient;
 pub use cidr::{Cidr, CidrError};
@@ -32,3 +33,4 @@ pub use name::{Name, NameError};
 pub use serde as __serde; // for `text_enum!`
 pub use text_enum::{Texts, UnknownText};
 pub use timestamp::{Timestamp, TimestampError};
+pub use username::{Username, UsernameError};

@@ -22,7 +22,11 @@ pub(crate) fn api() -> OpenApiRouter<App> {
     let v1 = OpenApiRouter::default()
         .routes(routes!(whoami::get::whoami_get))
         .routes(routes!(users::create::user_create, users::list::user_list))
-        .routes(routes!(users::get::user_get, users::delete::user_delete))
+        .routes(routes!(
+            users::get::user_get,
+            users::update::user_update,
+            users::delete::user_delete
+        ))
         .routes(routes!(users::suspend::user_suspend))
         .routes(routes!(users::activate::user_activate))
         .routes(routes!(tokens::create::token_create, tokens::list::token_list))

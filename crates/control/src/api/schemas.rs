@@ -15,6 +15,8 @@ use utoipa::openapi::{Array, Object, ObjectBuilder, OpenApi, RefOr, Schema, Type
 const LINE: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
 /// Of a name, in any case.
 const NAME: &str = "^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$";
+/// Of a username, in any case.
+const USERNAME: &str = "^[A-Za-z0-9]([A-Za-z0-9._+@-]*[A-Za-z0-9])?$";
 /// Of the `next` of a listing.
 const CURSOR: &str = "^[0-9a-fA-F]{48}$";
 /// What a provider key may be: it must fit into a header.
@@ -33,6 +35,37 @@ pub(crate) fn name() -> Object {
     let about = "1 to 64 characters: letters a to z, digits, and single dashes between them; stored in lower case.";
     let sized = text().min_length(Some(1)).max_length(Some(64)).pattern(Some(NAME));
     sized.description(Some(about)).build()
+}
+
+/// The name of a user who is made.
+pub(crate) fn username() -> Object {
+    let about = "1 to 200 characters: letters a to z, digits, and `.`, `_`, `+`, `@` and `-` between them; stored in lower case. An \
+                 e-mail address can be one.";
+    let sized = text().min_length(Some(1)).max_length(Some(200)).pattern(Some(USERNAME));
+    sized.description(Some(about)).build()
+}
+
+/// What people call a user.
+pub(crate) fn display_name() -> Object {
+    let pattern = r"^[^\x00-\x20\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\x9f])?$";
+    text()
+        .schema_type(or_null(Type::String))
+        .min_length(Some(1))
+        .max_length(Some(100))
+        .pattern(Some(pattern))
+        .description(Some("What people call the user; null removes it."))
+        .build()
+}
+
+/// Where a user is reached.
+pub(crate) fn email() -> Object {
+    let about = "Where the user is reached; null removes it. Nothing is sent there, and nobody is recognised by it.";
+    text()
+        .schema_type(or_null(Type::String))
+        .max_length(Some(254))
+        .pattern(Some("^[!-?A-~]+@[!-?A-~]+$"))
+        .description(Some(about))
+        .build()
 }
 
 /// One of an enum's texts, in a request. (In an answer a later version may have more of them.)

@@ -3,7 +3,7 @@
 use crate::api::error::{ApiError, Validation};
 use crate::api::problem_code::ProblemCode;
 use lychgate_store::{Cursor, Page};
-use lychgate_types::{Name, NameError};
+use lychgate_types::{Name, Username};
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -13,7 +13,8 @@ pub(crate) struct Validations {
     found: Vec<Validation>,
     /// So many of them have the right form.
     refused: usize,
-    name_is_invalid: bool,
+    /// The rule that a name breaks.
+    broken_name_rule: Option<String>,
 }
 
 impl Validations {
@@ -47,8 +48,22 @@ impl Validations {
 
     /// Reads a name; a bad one gives the answer the code `invalid_name`.
     pub(crate) fn name(&mut self, field: &str, text: &str) -> Option<Name> {
-        self.name_is_invalid |= Name::parse(text).is_err();
-        self.check(field, Name::parse(text))
+        let name = Name::parse(text);
+        self.broken_name_rule = self
+            .broken_name_rule
+            .take()
+            .or(name.as_ref().err().map(ToString::to_string));
+        self.check(field, name)
+    }
+
+    /// Reads a username; a bad one gives the answer the code `invalid_name`.
+    pub(crate) fn username(&mut self, field: &str, text: &str) -> Option<Username> {
+        let username = Username::parse(text);
+        self.broken_name_rule = self
+            .broken_name_rule
+            .take()
+            .or(username.as_ref().err().map(ToString::to_string));
+        self.check(field, username)
     }
 
     /// Reads `limit` (1 to 200, default 50) and `after`.
@@ -73,13 +88,9 @@ impl Validations {
 
     /// Gives the value back where nothing was found to be wrong. Call before the first effect.
     pub(crate) fn all<T>(self, value: Option<T>) -> Result<T, ApiError> {
-        match value {
-            Some(value) if self.found.is_empty() => Ok(value),
-            _ if self.name_is_invalid => Err(ApiError::invalid(
-                ProblemCode::InvalidName,
-                NameError.to_string(),
-                self.found,
-            )),
+        match (value, self.broken_name_rule) {
+            (Some(value), _) if self.found.is_empty() => Ok(value),
+            (_, Some(rule)) => Err(ApiError::invalid(ProblemCode::InvalidName, rule, self.found)),
             _ if self.refused == self.found.len() => Err(ApiError::invalid(
                 ProblemCode::ValueRefused,
                 "a value can't be taken; see validations",

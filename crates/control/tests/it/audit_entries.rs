@@ -18,6 +18,12 @@ both_engines! {
             "name": "admin",
             "token_id": "[…]"
           },
+          "after": {
+            "role": "auditor",
+            "state": "active",
+            "username": "aud"
+          },
+          "before": {},
           "created_at": "2026-11-24T09:30:00.000000Z",
           "detail": null,
           "id": "[…]",

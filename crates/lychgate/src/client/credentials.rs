@@ -3,18 +3,20 @@
 
 use crate::client::{ApiClient, ServerUrl, server_url};
 use crate::config::secret_file;
-use crate::config::{Environment, owner_only, read_secret, shown_path, variable_name};
+use crate::config::{Environment, others_have_access, owner_only, read_secret, shown_path, variable_name};
 use crate::failure::{Failure, Outcome};
+use crate::terminal::output::note;
 use lychgate_types::secret::UserTokenSecret;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
 /// The options of every client command.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct ServerArgs {
-    /// Server URL [default: LYCHGATE_URL, or the one saved by `lychgate login`]
+    /// Server URL; repeat it for several control planes, which are tried in turn [default: LYCHGATE_URL, separated by commas, or the one
+    /// saved by `lychgate login`]
     #[arg(long, value_name = "URL", global = true, display_order = 900)]
-    pub(crate) url: Option<String>,
+    pub(crate) url: Vec<String>,
     /// File with a user token [default: LYCHGATE_TOKEN_FILE, LYCHGATE_TOKEN, or the token saved by `lychgate login`]
     #[arg(long, value_name = "FILE", global = true, display_order = 901)]
     pub(crate) token_file: Option<PathBuf>,
@@ -32,24 +34,32 @@ const WHAT_TO_DO: &str = "run `lychgate login URL`, or set LYCHGATE_URL and LYCH
 
 /// A client for the server that the user means.
 pub(crate) fn connect(args: &ServerArgs, environment: &Environment) -> Outcome<ApiClient> {
-    let (url, token) = find(args, environment)?;
-    ApiClient::new(url, &token)
+    let (urls, token) = find(args, environment)?;
+    ApiClient::new(urls, &token)
 }
 
-fn find(args: &ServerArgs, environment: &Environment) -> Outcome<(ServerUrl, UserTokenSecret)> {
-    let url = given_url(args, environment)?;
-    let token = given_token(args, environment)?;
-    if let (Some(url), Some(token)) = (&url, &token) {
-        return Ok((url.clone(), token.clone()));
-    }
+fn find(args: &ServerArgs, environment: &Environment) -> Outcome<(Vec<ServerUrl>, UserTokenSecret)> {
+    let urls = given_urls(args, environment)?;
+    let token = match given_token(args, environment)? {
+        Some(token) if !urls.is_empty() => return Ok((urls, token)),
+        token => token,
+    };
     let stored = read(&path(environment)?)?;
-    match (url, token, stored) {
-        (None, token, Some((stored_url, stored_token))) => Ok((stored_url, token.unwrap_or(stored_token))),
-        // A stored token goes only to the server that it was stored for.
-        (Some(url), _, Some((stored_url, stored_token))) if url == stored_url => Ok((url, stored_token)),
-        (Some(url), _, _) => Err(Failure::Usage(format!(
-            "no token for {url}: set LYCHGATE_TOKEN_FILE (or LYCHGATE_TOKEN), or run `lychgate login {url}`"
-        ))),
+    // A stored token goes only to the server that it was stored for.
+    let other = |stored: &ServerUrl| urls.iter().find(|url| *url != stored).cloned();
+    match (urls.first(), token, stored) {
+        (None, token, Some((stored_url, stored_token))) => Ok((vec![stored_url], token.unwrap_or(stored_token))),
+        (Some(_), _, Some((stored_url, stored_token))) if other(&stored_url).is_none() => {
+            Ok((vec![stored_url], stored_token))
+        }
+        (Some(url), _, stored) => {
+            let url = stored
+                .and_then(|(stored, _)| other(&stored))
+                .unwrap_or_else(|| url.clone());
+            Err(Failure::Usage(format!(
+                "no token for {url}: set LYCHGATE_TOKEN_FILE (or LYCHGATE_TOKEN), or run `lychgate login {url}`"
+            )))
+        }
         (None, Some(_), None) => Err(Failure::Usage(
             "there is a token but no server URL: set LYCHGATE_URL, for example http://127.0.0.1:8080".to_owned(),
         )),
@@ -57,17 +67,21 @@ fn find(args: &ServerArgs, environment: &Environment) -> Outcome<(ServerUrl, Use
     }
 }
 
-/// The address given by flag or environment.
-pub(crate) fn given_url(args: &ServerArgs, environment: &Environment) -> Outcome<Option<ServerUrl>> {
+/// The addresses given by flags or environment, each once.
+pub(crate) fn given_urls(args: &ServerArgs, environment: &Environment) -> Outcome<Vec<ServerUrl>> {
     let variable = environment.get(&variable_name("url")).map_err(Failure::Usage)?;
-    let given = match (&args.url, variable) {
-        (Some(flag), _) => Some((flag.as_str(), "--url")),
-        (None, Some(variable)) => Some((variable, "LYCHGATE_URL")),
-        (None, None) => None,
+    let (texts, origin): (Vec<&str>, _) = match variable {
+        Some(variable) if args.url.is_empty() => (variable.split(',').map(str::trim).collect(), "LYCHGATE_URL"),
+        _ => (args.url.iter().map(String::as_str).collect(), "--url"),
     };
-    given
-        .map(|(text, origin)| server_url(text).map_err(|why| Failure::Usage(format!("{origin}: {why}"))))
-        .transpose()
+    let mut urls = Vec::with_capacity(texts.len());
+    for text in texts {
+        let url = server_url(text).map_err(|why| Failure::Usage(format!("{origin}: {why}")))?;
+        if !urls.contains(&url) {
+            urls.push(url);
+        }
+    }
+    Ok(urls)
 }
 
 fn given_token(args: &ServerArgs, environment: &Environment) -> Outcome<Option<UserTokenSecret>> {
@@ -90,6 +104,11 @@ fn given_token(args: &ServerArgs, environment: &Environment) -> Outcome<Option<U
 fn from_file(origin: &str, path: &Path) -> Outcome<(String, String)> {
     let origin = format!("{origin} {}", shown_path(&path.to_string_lossy()));
     let text = read_secret(path).map_err(|why| Failure::Usage(format!("{origin}: {why}")))?;
+    if others_have_access(path) {
+        note(&format!(
+            "warning: {origin}: other users can read or change this file: run `chmod 600` on it"
+        ));
+    }
     Ok((text, origin))
 }
 
@@ -131,6 +150,15 @@ pub(crate) fn store(path: &Path, url: &ServerUrl, token: &UserTokenSecret) -> Ou
     secret_file::replace(path, &text).map_err(failed)
 }
 
+/// Removes what was stored; says whether there was anything.
+pub(crate) fn forget(path: &Path) -> Outcome<bool> {
+    match std::fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(why) => Err(Failure::Failed(format!("can't remove {}: {why}", path.display()))),
+    }
+}
+
 fn read(path: &Path) -> Outcome<Option<(ServerUrl, UserTokenSecret)>> {
     let name = path.display();
     match std::fs::exists(path) {
@@ -169,12 +197,15 @@ mod tests {
 
         fn find(&self, more: &[(&str, &str)]) -> Result<(String, String), String> {
             let none = ServerArgs {
-                url: None,
+                url: Vec::new(),
                 token_file: None,
             };
             let found = find(&none, &self.environment(more));
             found
-                .map(|(url, token)| (url.to_string(), token.expose().to_owned()))
+                .map(|(urls, token)| {
+                    let urls: Vec<_> = urls.iter().map(ToString::to_string).collect();
+                    (urls.join(" "), token.expose().to_owned())
+                })
                 .map_err(|failure| failure.to_string())
         }
 
@@ -217,6 +248,11 @@ mod tests {
             .find(&[("LYCHGATE_URL", "https://other"), ("LYCHGATE_TOKEN", token.expose())])
             .unwrap();
         assert_eq!(other, ("https://other".to_owned(), token.expose().to_owned()));
+        let several = [
+            ("LYCHGATE_URL", "http://a, http://b,http://a"),
+            ("LYCHGATE_TOKEN", token.expose()),
+        ];
+        assert_eq!(home.find(&several).unwrap().0, "http://a http://b");
     }
 
     #[test]
@@ -229,6 +265,10 @@ mod tests {
                 .unwrap_err()
                 .contains("no token for http://evil:1:")
         );
+        let beside = home
+            .find(&[("LYCHGATE_URL", "http://stored:1,http://evil:1")])
+            .unwrap_err();
+        assert!(beside.contains("no token for http://evil:1:"), "{beside}");
     }
 
     #[test]

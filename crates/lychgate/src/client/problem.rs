@@ -46,6 +46,11 @@ impl CallError {
         }
     }
 
+    /// Whether no server has seen the request.
+    pub(super) fn not_sent(&self) -> bool {
+        matches!(self, Self::Unusable(_))
+    }
+
     /// Whether the same request may get a response if it is sent again.
     pub(super) fn may_succeed_later(&self) -> bool {
         match self {

@@ -8,6 +8,7 @@ use crate::failure::Outcome;
 use crate::terminal::output::Field;
 use clap::Subcommand;
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// `lychgate audit …`.
 #[derive(Debug, clap::Args)]
@@ -48,9 +49,13 @@ const LISTING: Listing = Listing {
         Field("resource", "resource_type"),
         Field("target", "target_name"),
         Field("outcome", "outcome"),
-        Field("detail", "detail"),
+        Field("changes", "changes"),
     ],
-    more: &[Field("target id", "target_id"), Field("request", "request_id")],
+    more: &[
+        Field("detail", "detail"),
+        Field("target id", "target_id"),
+        Field("request", "request_id"),
+    ],
 };
 
 /// Runs the command.
@@ -66,7 +71,10 @@ pub(crate) async fn run(args: AuditArgs, environment: &Environment) -> Outcome {
     let mut filters = vec![("resource_type", resource_type), ("action", action), ("actor", actor)];
     range.add_to(&mut filters);
     let explained = async |mut entries: Vec<Value>| {
-        entries.iter_mut().for_each(name_actor);
+        for entry in &mut entries {
+            name_actor(entry);
+            entry["changes"] = changes(entry).into();
+        }
         Ok(entries)
     };
     LISTING.print_with(&api, filters, list, explained).await
@@ -83,6 +91,24 @@ fn name_actor(entry: &mut Value) {
     entry["actor_name"] = name.clone();
 }
 
+/// What an action changed, and what else is known: `enabled: true → false; policy.http2: false → true`.
+fn changes(entry: &Value) -> String {
+    let empty = serde_json::Map::new();
+    let fields = |side: &str| entry[side].as_object().unwrap_or(&empty).clone();
+    let (before, after) = (fields("before"), fields("after"));
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or("-").to_owned();
+    let mut parts: Vec<String> = names
+        .into_iter()
+        .map(|name| match (before.get(name), after.get(name)) {
+            (None, made) => format!("{name}: {}", text(made)),
+            (was, is) => format!("{name}: {} → {}", text(was), text(is)),
+        })
+        .collect();
+    parts.extend(entry["detail"].as_str().map(str::to_owned));
+    parts.join("; ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,5 +123,12 @@ mod tests {
         };
         assert_eq!(named(json!({ "kind": "user", "name": "ada" })), "ada");
         assert_eq!(named(json!({ "kind": "control_plane", "name": null })), "control_plane");
+    }
+
+    #[test]
+    fn changes_are_told_in_one_line() {
+        let entry = json!({ "detail": "more", "before": { "enabled": "true", "email": "a@b" }, "after": { "enabled": "false", "name": "x" } });
+        assert_eq!(changes(&entry), "email: a@b → -; enabled: true → false; name: x; more");
+        assert_eq!(changes(&json!({ "detail": null, "before": {}, "after": {} })), "");
     }
 }

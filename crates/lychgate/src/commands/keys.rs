@@ -35,6 +35,9 @@ enum KeysCommand {
         bounds: BoundsArgs,
         #[command(flatten)]
         out: OutArgs,
+        /// Let --out replace an existing file, atomically
+        #[arg(long, requires = "out")]
+        replace: bool,
         #[command(flatten)]
         format: FormatArgs,
     },
@@ -112,11 +115,12 @@ pub(crate) async fn run(args: KeysArgs, environment: &Environment) -> Outcome {
             name,
             bounds,
             out,
+            replace,
             format,
         } => {
             let mut body = bounds.members(&Ambient::system())?;
             body.insert("name".to_owned(), name.as_str().into());
-            let place = out.reserve()?;
+            let place = if replace { out.reserve_over()? } else { out.reserve()? };
             let answer = api.post_for_secret(PATH, &body.into()).await?;
             let what = described(&answer, &name);
             place.put(format.output, answer, "key", &Done::created(&what))

@@ -21,13 +21,9 @@ pub(crate) struct LoginArgs {
 pub(crate) async fn run(args: LoginArgs, environment: &Environment) -> Outcome {
     let given = match args.url {
         Some(text) => Some(server_url(&text).map_err(|why| Failure::Usage(format!("URL: {why}")))?),
-        None => credentials::given_url(
-            &ServerArgs {
-                url: None,
-                token_file: None,
-            },
-            environment,
-        )?,
+        None => credentials::given_urls(&ServerArgs::default(), environment)?
+            .into_iter()
+            .next(),
     };
     let url = given.ok_or_else(|| {
         Failure::Usage(
@@ -43,7 +39,7 @@ pub(crate) async fn run(args: LoginArgs, environment: &Environment) -> Outcome {
         ));
     }
     let token = parse_token(&text, "standard input")?;
-    let who = match ApiClient::new(url.clone(), &token)?.get("whoami").await {
+    let who = match ApiClient::new(vec![url.clone()], &token)?.get("whoami").await {
         Ok(answer) => format!(" as {} ({})", shown(&answer["username"]), shown(&answer["role"])),
         // A valid token whose scopes do not allow it to see its own user.
         Err(error) if error.status() == Some(403) => String::new(),

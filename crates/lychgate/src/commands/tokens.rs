@@ -1,7 +1,7 @@
 //! `lychgate tokens`: user tokens.
 
 use super::listing::{ListArgs, Listing};
-use super::{Done, OutArgs, name_or_id};
+use super::{Done, OutArgs, name_or_id, username_or_id};
 use crate::client::credentials::{ServerArgs, connect};
 use crate::config::Environment;
 use crate::config::duration;
@@ -111,7 +111,7 @@ pub(crate) async fn run(args: TokensArgs, environment: &Environment) -> Outcome 
         } => {
             let mut body = json!({ "name": name });
             if let Some(user) = user {
-                body["user"] = name_or_id(&user)?.into();
+                body["user"] = username_or_id(&user)?.into();
             }
             if !scope.is_empty() {
                 body["scopes"] = scope.into();

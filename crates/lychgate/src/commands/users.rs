@@ -1,10 +1,10 @@
 //! `lychgate users`: the users.
 
 use super::listing::{ListArgs, Listing};
-use super::name_or_id;
+use super::username_or_id;
 use crate::client::credentials::{ServerArgs, connect};
 use crate::config::Environment;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::terminal::output::{Field, FormatArgs, note, record};
 use crate::terminal::prompt::{YesArgs, confirm};
 use clap::Subcommand;
@@ -24,7 +24,7 @@ pub(crate) struct UsersArgs {
 enum UsersCommand {
     /// Create a user; then create a token with `lychgate tokens create --user NAME`.
     Create {
-        /// 1 to 64 letters, digits and single dashes; stored in lower case
+        /// 1 to 200 letters, digits and . _ + @ - between them; stored in lower case. An e-mail address can be one
         name: String,
         /// owner (manages the deployment), auditor (reads everything) or member (uses the gateway)
         #[arg(long, default_value = "member")]
@@ -50,6 +50,22 @@ enum UsersCommand {
         #[command(flatten)]
         format: FormatArgs,
     },
+    /// Change a user's role, display name or e-mail address.
+    Update {
+        /// Name or id of the user
+        name: String,
+        /// owner (manages the deployment), auditor (reads everything) or member (uses the gateway)
+        #[arg(long)]
+        role: Option<Role>,
+        /// What people call the user; an empty text removes it
+        #[arg(long, value_name = "TEXT")]
+        display_name: Option<String>,
+        /// Where the user is reached; an empty text removes it
+        #[arg(long, value_name = "ADDRESS")]
+        email: Option<String>,
+        #[command(flatten)]
+        format: FormatArgs,
+    },
     /// Suspend a user: all their tokens stop working at once.
     Suspend {
         /// Name or id of the user
@@ -72,6 +88,8 @@ enum UsersCommand {
 const FIELDS: &[Field] = &[
     Field("id", "id"),
     Field("name", "username"),
+    Field("display name", "display_name"),
+    Field("e-mail", "email"),
     Field("role", "role"),
     Field("state", "state"),
     Field("created", "created_at"),
@@ -108,27 +126,49 @@ pub(crate) async fn run(args: UsersArgs, environment: &Environment) -> Outcome {
                 path: "users",
                 entries: "users",
                 columns,
-                more: &[],
+                more: &[Field("display name", "display_name"), Field("e-mail", "email")],
             };
             listing.print(&api, filters, list).await
         }
         UsersCommand::Show { name, format } => {
-            let answer = api.get(&format!("users/{}", name_or_id(&name)?)).await?;
+            let answer = api.get(&format!("users/{}", username_or_id(&name)?)).await?;
+            record(format.output, &answer, FIELDS)
+        }
+        UsersCommand::Update {
+            name,
+            role,
+            display_name,
+            email,
+            format,
+        } => {
+            let path = format!("users/{}", username_or_id(&name)?);
+            let mut patch = serde_json::Map::new();
+            patch.extend(role.map(|role| ("role".to_owned(), json!(role))));
+            for (field, text) in [("display_name", display_name), ("email", email)] {
+                // An empty text is none.
+                patch.extend(text.map(|text| (field.to_owned(), json!((!text.is_empty()).then_some(text)))));
+            }
+            if patch.is_empty() {
+                let error = "nothing to change: give at least one of --role, --display-name and --email";
+                return Err(Failure::Usage(error.to_owned()));
+            }
+            let answer = api.patch(&path, &patch.into()).await?;
             record(format.output, &answer, FIELDS)
         }
         UsersCommand::Suspend { name } => {
-            api.post_empty(&format!("users/{}/suspend", name_or_id(&name)?)).await?;
+            api.post_empty(&format!("users/{}/suspend", username_or_id(&name)?))
+                .await?;
             note(&format!("suspended user {name}"));
             Ok(())
         }
         UsersCommand::Activate { name } => {
-            api.post_empty(&format!("users/{}/activate", name_or_id(&name)?))
+            api.post_empty(&format!("users/{}/activate", username_or_id(&name)?))
                 .await?;
             note(&format!("activated user {name}"));
             Ok(())
         }
         UsersCommand::Delete { name, yes } => {
-            let path = format!("users/{}", name_or_id(&name)?);
+            let path = format!("users/{}", username_or_id(&name)?);
             confirm(&yes, &format!("Delete user {name} and all their tokens?"))?;
             api.delete(&path).await?;
             note(&format!("deleted user {name}"));

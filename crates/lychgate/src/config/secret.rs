@@ -122,6 +122,11 @@ pub(crate) fn read_secret(path: &Path) -> Result<String, String> {
     }
 }
 
+/// Whether its group or other users can read or write a file. What can't be told counts as no.
+pub(crate) fn others_have_access(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
+}
+
 /// Refuses a file that its group or other users can read or write.
 pub(crate) fn owner_only(path: &Path) -> Result<(), String> {
     let metadata = std::fs::metadata(path).map_err(|why| format!("can't read the file: {why}"))?;

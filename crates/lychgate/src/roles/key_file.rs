@@ -3,7 +3,7 @@
 //! Not here: what is done with a new key (crate `link`, which keeps using the old one until the new one is accepted).
 
 use super::gateway::parse_key;
-use crate::config::read_secret;
+use crate::config::{others_have_access, read_secret};
 use lychgate_types::secret::GatewayKeySecret;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,6 +18,10 @@ pub(crate) async fn follow(path: PathBuf, key: watch::Sender<GatewayKeySecret>) 
     let mut look = tokio::time::interval(EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut reported = None;
+    if others_have_access(&path) {
+        // Not refused: secrets that an orchestrator mounts often are readable by all who are in the container.
+        tracing::warn!(path = %path.display(), "other users can read or change the key file: run `chmod 600` on it");
+    }
     loop {
         look.tick().await;
         match read(path.clone()).await {

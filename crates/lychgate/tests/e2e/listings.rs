@@ -7,7 +7,9 @@ use lychgate_scripted::{Endpoint, Scenario};
 use lychgate_testkit::app::App;
 use lychgate_testkit::both_engines;
 use lychgate_testkit::http::post;
+use lychgate_testkit::process::finish;
 use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
 
 both_engines! {
     async fn filters_take_what_people_have_and_tell_what_names_nothing(db: TestDb) {
@@ -44,11 +46,58 @@ both_engines! {
             assert_eq!(refused.code, 2, "{filters:?}: {}", refused.all());
             assert!(refused.stderr.contains(wrong), "{wrong} is missing in {}", refused.all());
         }
+        app.cli_ok(&["users", "update", "alice", "--role", "auditor", "--email", "alice@example.com"]).await;
+        let told = app.cli_ok(&["audit", "list", "--action", "update"]).await;
+        assert!(told.contains("email: alice@example.com; role: member → auditor"), "{told}");
+        app.cli_ok(&["users", "create", "bob@example.com"]).await;
+        app.cli_ok(&["users", "suspend", "Bob@Example.com"]).await;
+        assert_eq!(app.cli(&["users", "update", "alice"]).await.code, 2, "nothing to change");
         app.cli_ok(&["users", "delete", "alice", "--yes"]).await;
         let found = app.cli_json(&["interceptions", "list", "--user", "alice"]).await;
         assert_eq!(found["interceptions"][0]["user"]["deleted"], true);
         let gone = app.cli_json(&["users", "list", "--deleted"]).await;
         assert_eq!(gone["users"][0]["username"], "alice");
+        assert_eq!(app.server.terminate().await, 0);
+    }
+}
+
+both_engines! {
+    async fn several_servers_are_tried_in_turn_and_a_login_is_forgotten(db: TestDb) {
+        let app = App::start(PROGRAM, Some(db.url())).await;
+        let away = "http://127.0.0.1:9";
+        let mut command = app.command();
+        command.args(["users", "create", "bob", "--url", away, "--url", &app.url]).env("LYCHGATE_TOKEN", &app.owner);
+        let made = finish(command, "").await;
+        assert_eq!(made.code, 0, "{}", made.all());
+        let mut command = app.command();
+        command.args(["users", "list"]).env("LYCHGATE_URL", format!("{away},{}", app.url)).env("LYCHGATE_TOKEN", &app.owner);
+        assert!(finish(command, "").await.stdout.contains("bob"));
+        let mut command = app.command();
+        command.args(["users", "list", "--url", away]).env("LYCHGATE_TOKEN", &app.owner);
+        let nobody = finish(command, "").await;
+        assert!(nobody.code == 1 && nobody.stderr.contains("can't connect to http://127.0.0.1:9"), "{}", nobody.all());
+        let run = async |args: &[&str], input: &str| {
+            let mut command = app.command();
+            command.args(args);
+            finish(command, input).await
+        };
+        assert_eq!(run(&["login", &app.url], &app.owner).await.code, 0);
+        assert_eq!(run(&["whoami"], "").await.code, 0);
+        assert_eq!(run(&["logout"], "").await.code, 0);
+        assert_eq!(run(&["whoami"], "").await.code, 2);
+        assert!(run(&["logout"], "").await.stderr.contains("not logged in"));
+        let key = app.directory().join("edge.key");
+        let out = key.to_str().unwrap();
+        std::fs::write(&key, "old").unwrap();
+        assert_eq!(app.cli(&["keys", "create", "edge-9", "--out", out]).await.code, 1, "an existing file stays");
+        app.cli_ok(&["keys", "create", "edge-9", "--out", out, "--replace"]).await;
+        assert!(std::fs::read_to_string(&key).unwrap().starts_with("lgw_"));
+        let provider_key = app.directory().join("provider.key");
+        std::fs::write(&provider_key, "sk-something").unwrap();
+        std::fs::set_permissions(&provider_key, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let file = provider_key.to_str().unwrap();
+        let warned = app.cli(&["providers", "create", "second", "--type", "anthropic", "--key-file", file]).await;
+        assert!(warned.code == 0 && warned.stderr.contains("other users can read"), "{}", warned.all());
         assert_eq!(app.server.terminate().await, 0);
     }
 }

@@ -67,6 +67,7 @@ impl Store {
         mutation.set_prefix(&key.secret_prefix);
         mutation.set_detail(format!("the secret before works until {valid_until}"));
         claim.settle(&mut tx, &key).await?;
+        mutation.became(&key);
         mutation.commit(tx, &[Change::GatewayKey(key.id)]).await?;
         Ok(key)
     }

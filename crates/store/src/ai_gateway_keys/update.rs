@@ -11,48 +11,12 @@ use crate::sql::{ai_gateway_keys as sql, providers};
 use lychgate_authz::{Action, Caller};
 use lychgate_types::GatewayKeyId;
 
-impl GatewayKeyPatch {
-    /// What changes, for the audit log.
-    fn words(&self) -> String {
-        let mut words = Vec::new();
-        if self.description.is_some() {
-            words.push("description".to_owned());
-        }
-        match self.expires_at {
-            Some(Some(at)) => words.push(format!("expires at {at}")),
-            Some(None) => words.push("does not expire".to_owned()),
-            None => {}
-        }
-        match self.disabled {
-            Some(true) => words.push("disabled".to_owned()),
-            Some(false) => words.push("enabled".to_owned()),
-            None => {}
-        }
-        match &self.providers {
-            Some(Some(providers)) => words.push(format!("providers: {}", list(providers))),
-            Some(None) => words.push("all providers".to_owned()),
-            None => {}
-        }
-        match &self.allowed_cidrs {
-            Some(Some(cidrs)) => words.push(format!("from {}", list(cidrs))),
-            Some(None) => words.push("from anywhere".to_owned()),
-            None => {}
-        }
-        words.join("; ")
-    }
-}
-
-/// What the key serves is part of its replicas' configuration.
 fn changes(id: GatewayKeyId, patch: &GatewayKeyPatch) -> Vec<Change> {
     let mut changes = vec![Change::GatewayKey(id)];
     if patch.providers.is_some() {
         changes.push(Change::Configuration);
     }
     changes
-}
-
-fn list(values: &[impl ToString]) -> String {
-    values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 impl Store {
@@ -89,7 +53,7 @@ impl Store {
         }
         let key = sql::get(&mut tx, key.id, now).await?;
         mutation.set_prefix(&key.secret_prefix);
-        mutation.set_detail(patch.words());
+        mutation.became(&key);
         mutation.commit(tx, &changes(key.id, patch)).await?;
         Ok(key)
     }

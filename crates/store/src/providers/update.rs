@@ -67,6 +67,7 @@ impl Store {
             replace_keys(&mut tx, &provider, now, wanted).await?;
         }
         let provider = sql::get(&mut tx, provider.id).await?;
+        mutation.became(&provider);
         mutation.commit(tx, &[Change::Configuration]).await?;
         Ok(provider)
     }

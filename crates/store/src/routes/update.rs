@@ -59,6 +59,7 @@ impl Store {
         sql::delete_targets(tx.conn(), &old).await?;
         sql::insert_targets(tx.conn(), &new).await?;
         let route = sql::get(&mut tx, old.id).await?;
+        mutation.became(&route);
         mutation.commit(tx, &[Change::Configuration]).await?;
         Ok(route)
     }

@@ -3,6 +3,7 @@
 use crate::name_or_id::NameOrId;
 use lychgate_authz::Resource;
 use lychgate_types::{AuditEntryId, Id, RequestId, Timestamp, TokenId};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 lychgate_types::text_enum! {
@@ -28,6 +29,11 @@ lychgate_types::text_enum! {
         ControlPlane = "control_plane",
     }
 }
+
+/// What the product writes as [`AuditEntry::action`]. A filter may name each of them, also where nothing of the kind has happened yet.
+pub(crate) const ACTIONS: [&str; 11] = [
+    "create", "update", "delete", "rotate", "suspend", "activate", "revoke", "drain", "attach", "detach", "refuse",
+];
 
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,8 +64,20 @@ pub struct AuditEntry {
     pub outcome: AuditOutcome,
     /// More, in words.
     pub detail: Option<String>,
+    /// What the action changed.
+    pub change: AuditChange,
     /// In which request; `None` for work that no request caused.
     pub request_id: Option<RequestId>,
+}
+
+/// The fields of a row that an action changed, with their values as texts, cut where they are long. A field that is missing on one
+/// side was not set before, or is not set any more.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditChange {
+    /// What they were.
+    pub before: BTreeMap<String, String>,
+    /// What they became.
+    pub after: BTreeMap<String, String>,
 }
 
 /// An entry to be written; actor, time and request come from the caller and the clock. Long texts are cut.

@@ -10,6 +10,10 @@ pub struct User {
     pub id: UserId,
     /// Lower case, unique among users who were not deleted.
     pub username: String,
+    /// What people call the user.
+    pub display_name: Option<String>,
+    /// Where the user is reached.
+    pub email: Option<String>,
     /// What the user is in the deployment.
     pub role: Role,
     /// Whether the user's tokens work.
@@ -44,10 +48,21 @@ lychgate_types::text_enum! {
 /// A user to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserInsert {
-    /// Stored in lower case; must keep the name rule.
+    /// Stored in lower case; must keep the rule for usernames.
     pub username: String,
     /// What the user shall be.
     pub role: Role,
+}
+
+/// What shall change; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UserPatch {
+    /// What the user shall be.
+    pub role: Option<Role>,
+    /// At most 100 characters.
+    pub display_name: Option<Option<String>>,
+    /// At most 254 characters.
+    pub email: Option<Option<String>>,
 }
 
 /// Which users are wanted.

@@ -1,24 +1,25 @@
 //! The audit log.
 
-use crate::engine::{Assembled, Conn, Held, Moment, Row, args, cut};
+use crate::engine::{Assembled, Conn, Held, Moment, Row, args, clean, cut};
 use crate::error::StoreError;
 use crate::page::Page;
-use crate::rows::audit::{ActorKind, AuditEntry, AuditFilter, AuditInsert};
+use crate::rows::audit::{ActorKind, AuditChange, AuditEntry, AuditFilter, AuditInsert};
 use lychgate_authz::{Caller, Principal, Resource};
 use lychgate_types::{AuditEntryId, Timestamp};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 macro_rules! columns {
     () => {
         "id, created_at, actor_kind, actor_id, actor_name, actor_token_id, action, resource_type, target_id, target_name, \
-         target_prefix, outcome, detail, request_id"
+         target_prefix, outcome, detail, request_id, fields_before, fields_after"
     };
 }
 
 super::statements! {
     INSERT = concat!("INSERT INTO audit_entries (", columns!(), ") VALUES ($1, $2, $3, $4, \
          COALESCE((SELECT username FROM users WHERE id = $4), (SELECT name FROM ai_gateway_keys WHERE id = $4)), \
-         $5, $6, $7, $8, $9, $10, $11, $12, $13)");
+         $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)");
     LIST = concat!("SELECT ", columns!(), " FROM audit_entries WHERE (created_at, id) < ($1, $2)");
     /// Of those who acted under a name, the last.
     LAST_ACTOR = "SELECT actor_id FROM audit_entries WHERE actor_name = $1 AND actor_id IS NOT NULL \
@@ -42,8 +43,16 @@ fn read(row: &Row) -> Result<AuditEntry, StoreError> {
         target_prefix: row.opt_text("target_prefix")?,
         outcome: row.parsed("outcome")?,
         detail: row.opt_text("detail")?,
+        change: AuditChange {
+            before: row.labels("fields_before")?,
+            after: row.labels("fields_after")?,
+        },
         request_id: row.opt_id("request_id")?,
     })
+}
+
+fn cleaned(fields: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    fields.into_iter().map(|(field, text)| (field, clean(text))).collect()
 }
 
 pub(crate) async fn insert(
@@ -52,6 +61,7 @@ pub(crate) async fn insert(
     id: AuditEntryId,
     at: Timestamp,
     new: &AuditInsert,
+    change: AuditChange,
 ) -> Result<(), StoreError> {
     let (kind, actor, token) = match &caller.principal {
         Principal::User(user) => (ActorKind::User, Some(user.user_id.as_uuid()), Some(user.token_id)),
@@ -72,6 +82,8 @@ pub(crate) async fn insert(
         new.outcome.as_str(),
         new.detail.as_deref().map(|text| cut(text, 500)),
         caller.request_id,
+        cleaned(change.before),
+        cleaned(change.after),
     ];
     conn.execute(INSERT, values).await.map(drop)
 }

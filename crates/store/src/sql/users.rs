@@ -5,12 +5,12 @@ use crate::error::StoreError;
 use crate::guard::{Authorised, Found};
 use crate::name_or_id::NameOrId;
 use crate::page::Page;
-use crate::rows::users::{User, UserFilter, UserInsert, UserState};
+use crate::rows::users::{User, UserFilter, UserInsert, UserPatch, UserState};
 use lychgate_types::{Timestamp, UserId};
 
 macro_rules! columns {
     () => {
-        "id, username, role, state, created_at, deleted_at"
+        "id, username, role, state, created_at, deleted_at, display_name, email"
     };
 }
 
@@ -26,6 +26,8 @@ super::statements! {
     ID_OF_DELETED = "SELECT id FROM users WHERE lower(username) = $1 AND deleted_at IS NOT NULL \
          ORDER BY deleted_at DESC, id DESC LIMIT 1";
     SET_STATE = concat!("UPDATE users SET state = $2 WHERE id = $1 AND deleted_at IS NULL RETURNING ", columns!());
+    UPDATE = concat!("UPDATE users SET role = $2, display_name = $3, email = $4 \
+         WHERE id = $1 AND deleted_at IS NULL RETURNING ", columns!());
     DELETE = "UPDATE users SET deleted_at = $2 WHERE id = $1 AND deleted_at IS NULL";
     COUNT_ACTIVE_OWNERS =
         "SELECT COUNT(id) AS n FROM users WHERE role = 'owner' AND state = 'active' AND deleted_at IS NULL";
@@ -36,6 +38,8 @@ fn read(row: &Row) -> Result<User, StoreError> {
     Ok(User {
         id: row.id("id")?,
         username: row.text("username")?,
+        display_name: row.opt_text("display_name")?,
+        email: row.opt_text("email")?,
         role: row.parsed("role")?,
         state: row.parsed("state")?,
         created_at: row.time("created_at")?,
@@ -104,6 +108,18 @@ pub(crate) async fn id_of_name(conn: Conn<'_>, name: &str) -> Result<Option<User
 
 pub(crate) async fn set_state(conn: Conn<'_>, user: &Authorised<User>, state: UserState) -> Result<User, StoreError> {
     read(&conn.one(SET_STATE, args![user.id, state.as_str()]).await?)
+}
+
+/// Under [`Lock::Accounts`], so that what was found still holds.
+pub(crate) async fn update(conn: Conn<'_>, user: &Authorised<User>, patch: &UserPatch) -> Result<User, StoreError> {
+    let kept = |change: &Option<Option<String>>, old: &Option<String>| change.clone().unwrap_or_else(|| old.clone());
+    let values = args![
+        user.id,
+        patch.role.unwrap_or(user.role).as_str(),
+        kept(&patch.display_name, &user.display_name),
+        kept(&patch.email, &user.email),
+    ];
+    read(&conn.one(UPDATE, values).await?)
 }
 
 pub(crate) async fn delete(conn: Conn<'_>, user: &Authorised<User>, at: Timestamp) -> Result<(), StoreError> {

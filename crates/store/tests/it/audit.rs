@@ -1,13 +1,15 @@
 //! The audit log: what each change leaves in it, and what it never holds.
 
-use crate::people::{gateway_key, narrowed, people, plane, provider, provider_key, rotation, token};
+use crate::people::{gateway_key, narrowed, people, plane, provider, provider_key, rotation, route, token};
 use lychgate_authz::{Caller, Principal, Resource, Role, Scopes};
 use lychgate_store::{
-    ActorKind, AuditEntry, AuditFilter, AuditInsert, AuditOutcome, GatewayKeyPatch, Page, ProviderPatch, StoreError,
-    UserInsert, UserState,
+    ActorKind, AuditEntry, AuditFilter, AuditInsert, AuditOutcome, GatewayKeyPatch, Page, ProviderPatch, RoutePatch,
+    StoreError, UserInsert, UserState,
 };
 use lychgate_testkit::both_engines;
 use lychgate_testkit::db::{START, TestDb};
+use lychgate_types::policy::PolicyChange;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 async fn entries(db: &TestDb, owner: &Caller, filter: AuditFilter) -> Vec<AuditEntry> {
@@ -16,6 +18,11 @@ async fn entries(db: &TestDb, owner: &Caller, filter: AuditFilter) -> Vec<AuditE
         .await
         .unwrap()
         .items
+}
+
+fn told(fields: &BTreeMap<String, String>) -> String {
+    let words: Vec<_> = fields.iter().map(|(field, text)| format!("{field}={text}")).collect();
+    words.join(" ")
 }
 
 fn words(entries: &[AuditEntry]) -> Vec<(&str, &str, &str, Option<&str>)> {
@@ -111,8 +118,60 @@ both_engines! {
         ];
         assert_eq!(words(&found), expected);
         assert!(found[7].detail.as_deref().unwrap().starts_with("the secret before works until 2026-11-24T10:"), "{:?}", found[7]);
-        assert_eq!(found[8].detail.as_deref(), Some("disabled; from 10.0.0.0/8"));
+        for action in expected.map(|(action, ..)| action).into_iter().chain(["attach", "detach", "drain", "refuse"]) {
+            let filter = AuditFilter { action: Some(action.into()), since: Some(db.ambient().now().plus(Duration::from_secs(1))), ..AuditFilter::default() };
+            assert_eq!(entries(db, owner, filter).await, [], "{action}: what has not happened is nothing mistyped");
+        }
+        let fields = |entry: &AuditEntry| (told(&entry.change.before), told(&entry.change.after));
+        assert_eq!(fields(&found[0]), (String::new(), "role=member state=active username=ada".into()));
+        assert_eq!(fields(&found[1]), ("state=active".into(), "state=suspended".into()));
+        assert_eq!(fields(&found[4]).1, "", "what ends has no fields any more");
+        assert!(fields(&found[4]).0.contains("name=laptop scopes=* token_prefix="), "{:?}", found[4]);
+        assert_eq!(fields(&found[5]), ("role=member state=active username=ada".into(), String::new()));
+        assert_eq!(found[7].change.after["key_prefix"], *found[7].target_prefix.as_ref().unwrap());
+        assert_eq!(found[7].change.before["key_prefix"], *found[6].target_prefix.as_ref().unwrap());
+        assert_eq!(fields(&found[8]), ("disabled=false".into(), "allowed_cidrs=10.0.0.0/8 disabled=true".into()));
+        assert_eq!(fields(&found[11]), (String::new(), String::new()), "nothing was changed");
         assert!(found[7].target_prefix != found[6].target_prefix && found[8].target_prefix == found[7].target_prefix);
+    }
+
+    async fn an_entry_tells_a_providers_and_a_routes_fields_before_and_after(db: TestDb) {
+        let people = people(db).await;
+        let (store, owner) = (db.store(), &people.owner.caller);
+        let new = provider(db, "claude", vec![provider_key(db, "sk-a…0001")]);
+        let key = new.keys[0].id;
+        store.provider_insert(owner, new.clone()).await.unwrap();
+        let mut policy = PolicyChange { http2: Some(true), ..PolicyChange::default() };
+        policy.retry.max_attempts = Some(5);
+        db.clock().advance(Duration::from_secs(1));
+        let patch = ProviderPatch {
+            base_url: Some("https://eu.example".into()), keys: Some(Vec::new()), policy, ..ProviderPatch::default()
+        };
+        store.provider_update(owner, new.id, patch).await.unwrap();
+        let way = route(db, "way", "claude");
+        store.route_insert(owner, way.clone()).await.unwrap();
+        db.clock().advance(Duration::from_secs(1));
+        store.route_update(owner, way.id, RoutePatch { enabled: Some(false), model: Some("a*".into()), ..RoutePatch::default() }).await.unwrap();
+        let of = async |resource| {
+            let filter = AuditFilter { resource_type: Some(resource), ..AuditFilter::default() };
+            let mut found = entries(db, owner, filter).await;
+            found.reverse();
+            found.into_iter().map(|entry| (told(&entry.change.before), told(&entry.change.after))).collect::<Vec<_>>()
+        };
+        let made = format!("allow_private=false base_url=https://api.anthropic.com enabled=true keys=sk-a…0001 ({key}) name=claude type=anthropic");
+        let providers = [
+            (String::new(), made),
+            (
+                format!("base_url=https://api.anthropic.com keys=sk-a…0001 ({key}) policy.http2=false policy.retry.max_attempts=3"),
+                "base_url=https://eu.example keys= policy.http2=true policy.retry.max_attempts=5".to_owned(),
+            ),
+        ];
+        assert_eq!(of(Resource::Provider).await, providers);
+        let routes = [
+            (String::new(), "enabled=true fallbacks= model=claude-sonnet-* name=way provider=claude targets=claude:1".to_owned()),
+            ("enabled=true model=claude-sonnet-*".to_owned(), "enabled=false model=a*".to_owned()),
+        ];
+        assert_eq!(of(Resource::Route).await, routes);
     }
 
     async fn what_is_refused_is_written_down_too(db: TestDb) {

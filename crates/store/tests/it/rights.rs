@@ -9,7 +9,7 @@ use lychgate_store::{
     AuditFilter, AuditInsert, AuditOutcome, GatewayKeyPatch, InterceptionFilter, KeyFilter, Operation, Page,
     ProviderPatch, ReplicaFilter, ReplicaStamp, RoutePatch, Sealed, Sealer,
 };
-use lychgate_store::{StoreError, TokenFilter, UserFilter, UserInsert, UserState};
+use lychgate_store::{StoreError, TokenFilter, UserFilter, UserInsert, UserPatch, UserState};
 use lychgate_testkit::both_engines;
 use lychgate_testkit::db::TestDb;
 use lychgate_types::secret::{MasterKey, SecretHash};
@@ -69,6 +69,7 @@ async fn verdicts(db: &TestDb, caller: &Caller, n: usize) -> Vec<(&'static str, 
         user_list(&UserFilter::default(), page);
         user_find(stranger);
         user_set_state(stranger, UserState::Suspended);
+        user_update(stranger, UserPatch::default());
         user_delete(stranger);
         users_bootstrap(user("first"), token(db, stranger).0);
         token_insert(token(db, stranger).0, None) => "another user";
@@ -163,6 +164,7 @@ both_engines! {
             "yyynyn user_list",
             "yyhhyn user_find",
             "ynhhnn user_set_state",
+            "ynhhnn user_update",
             "ynhhnn user_delete",
             "ynnnyn users_bootstrap",
             "ynhnyn token_insert for another user",

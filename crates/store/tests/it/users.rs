@@ -2,7 +2,7 @@
 
 use crate::people::{people, person, plane, token};
 use lychgate_authz::Role;
-use lychgate_store::{Page, RuleBroken, StoreError, TokenFilter, UserFilter, UserInsert, UserState};
+use lychgate_store::{Page, RuleBroken, StoreError, TokenFilter, UserFilter, UserInsert, UserPatch, UserState};
 use lychgate_testkit::both_engines;
 use lychgate_testkit::db::START;
 use std::time::Duration;
@@ -35,11 +35,50 @@ both_engines! {
         assert_eq!(db.store().user_find(&people.owner.caller, ada.id).await.unwrap(), ada);
     }
 
+    async fn usernames_are_as_directories_have_them(db: TestDb) {
+        let owner = people(db).await.owner.caller;
+        let make = |name: &str| db.store().user_insert(&owner, UserInsert { username: name.into(), role: Role::Member });
+        for good in ["ada.lovelace@example.com", "Ada+ai@b-c.example", "svc_build--7", "7", &"a".repeat(200)] {
+            let made = make(good).await.unwrap();
+            assert_eq!(made.username, good.to_ascii_lowercase());
+            assert_eq!(db.store().user_find(&owner, &good.to_ascii_uppercase()).await.unwrap(), made);
+        }
+        for bad in ["", "a@", "@a", ".a", "a b", "a/b", "é", "a\n", &"a".repeat(201)] {
+            let refused = make(bad).await;
+            assert!(matches!(&refused, Err(StoreError::Conflict(c)) if c.name == "users_username_check"), "{bad:?}: {refused:?}");
+        }
+    }
+
+    async fn a_change_of_role_or_details_keeps_the_rest_and_an_owner(db: TestDb) {
+        let people = people(db).await;
+        let (store, owner) = (db.store(), &people.owner.caller);
+        let details = UserPatch { display_name: Some(Some("Mel B.".into())), email: Some(Some("mel@example.com".into())), ..UserPatch::default() };
+        let (mel, hashes) = store.user_update(owner, people.member.id, details).await.unwrap();
+        assert_eq!((mel.role, mel.display_name.as_deref(), mel.email.as_deref()), (Role::Member, Some("Mel B."), Some("mel@example.com")));
+        assert!(hashes.is_empty(), "no token may do anything else");
+        let role = |role| UserPatch { role: Some(role), ..UserPatch::default() };
+        let (mel, hashes) = store.user_update(owner, "MEL", role(Role::Auditor)).await.unwrap();
+        assert_eq!((mel.role, mel.display_name.as_deref(), hashes), (Role::Auditor, Some("Mel B."), vec![people.member.hash]));
+        let (mel, _) = store.user_update(owner, "mel", UserPatch { email: Some(None), ..UserPatch::default() }).await.unwrap();
+        assert_eq!((mel.email, mel.role), (None, Role::Auditor));
+        let last = store.user_update(owner, people.owner.id, role(Role::Member)).await;
+        assert!(matches!(last, Err(StoreError::Rule(RuleBroken::LastOwner))), "{last:?}");
+        store.user_update(owner, "mel", role(Role::Owner)).await.unwrap();
+        store.user_update(owner, people.owner.id, role(Role::Member)).await.unwrap();
+        for (field, patch) in [
+            ("users_display_name_check", UserPatch { display_name: Some(Some("x".repeat(101))), ..UserPatch::default() }),
+            ("users_email_check", UserPatch { email: Some(Some(String::new())), ..UserPatch::default() }),
+        ] {
+            let refused = store.user_update(owner, "mel", patch).await;
+            assert!(matches!(&refused, Err(StoreError::Conflict(c)) if c.name == field), "{refused:?}");
+        }
+    }
+
     async fn a_duplicate_username_breaks_users_username_idx_whatever_its_case(db: TestDb) {
         let owner = people(db).await.owner.caller;
         let again = db.store().user_insert(&owner, UserInsert { username: "MEL".into(), role: Role::Member }).await;
         assert!(matches!(again, Err(StoreError::Conflict(c)) if c.name == "users_username_idx"));
-        let bad = db.store().user_insert(&owner, UserInsert { username: "a_b".into(), role: Role::Member }).await;
+        let bad = db.store().user_insert(&owner, UserInsert { username: "a b".into(), role: Role::Member }).await;
         assert!(matches!(bad, Err(StoreError::Conflict(c)) if c.name == "users_username_check"));
     }
 

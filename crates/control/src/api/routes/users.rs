@@ -6,6 +6,7 @@ pub(crate) mod delete;
 pub(crate) mod get;
 pub(crate) mod list;
 pub(crate) mod suspend;
+pub(crate) mod update;
 
 use crate::api::error::ApiError;
 use crate::state::App;
@@ -19,8 +20,12 @@ use serde::Serialize;
 pub(crate) struct User {
     #[schema(value_type = String, format = Uuid)]
     id: UserId,
-    /// Lower-case; follows the name rule.
+    /// Lower-case; follows the rule for usernames.
     username: String,
+    /// What people call the user.
+    display_name: Option<String>,
+    /// Where the user is reached.
+    email: Option<String>,
     /// `owner`, `auditor` or `member`.
     role: &'static str,
     /// `active` or `suspended`.
@@ -37,6 +42,8 @@ impl From<lychgate_store::User> for User {
         Self {
             id: user.id,
             username: user.username,
+            display_name: user.display_name,
+            email: user.email,
             role: user.role.as_str(),
             state: user.state.as_str(),
             created_at: user.created_at,

@@ -12,6 +12,7 @@ use lychgate_authz::Resource;
 use lychgate_store::AuditFilter;
 use lychgate_types::{AuditEntryId, RequestId, Timestamp, TokenId};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// Which audit entries, and which page of them.
@@ -70,6 +71,11 @@ pub(crate) struct AuditEntry {
     outcome: &'static str,
     /// More, in words.
     detail: Option<String>,
+    /// The fields that the action changed, as texts, as they were; a field that was not set is missing. Of secrets only public
+    /// prefixes.
+    before: BTreeMap<String, String>,
+    /// The same fields as they became.
+    after: BTreeMap<String, String>,
     /// Null for work that was not caused by a request.
     #[schema(value_type = Option<String>, format = Uuid)]
     request_id: Option<RequestId>,
@@ -107,6 +113,8 @@ impl From<lychgate_store::AuditEntry> for AuditEntry {
             target_prefix: entry.target_prefix,
             outcome: entry.outcome.as_str(),
             detail: entry.detail,
+            before: entry.change.before,
+            after: entry.change.after,
             request_id: entry.request_id,
         }
     }

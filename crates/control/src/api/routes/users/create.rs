@@ -19,7 +19,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"username": "ada", "role": "member"}))]
 pub(crate) struct UserCreate {
-    #[schema(schema_with = schemas::name)]
+    #[schema(schema_with = schemas::username)]
     username: String,
     #[schema(schema_with = schemas::one_of::<Role>)]
     role: String,
@@ -34,7 +34,7 @@ pub(crate) async fn user_create(
     Json(body): Json<UserCreate>,
 ) -> Result<(StatusCode, axum::Json<User>), ApiError> {
     let mut validations = Validations::default();
-    let username = validations.name("username", &body.username);
+    let username = validations.username("username", &body.username);
     let role = validations.parse::<Role>("role", Some(&body.role));
     let (username, role) = validations.all(username.zip(role))?;
     let user = app
