@@ -112,7 +112,7 @@ async fn prepare(
     let control_url = format!("http://{}", reachable(control.local_addr()));
     let url = server_url(&control_url).map_err(Failure::Failed)?;
     let owner = setup::owner_token(&url, data_dir).await?;
-    let api = ApiClient::new(url.clone(), &owner)?;
+    let api = ApiClient::new(vec![url.clone()], &owner)?;
     setup::member_token(&api, &url, data_dir).await?;
     let reports = providers::set_up(&api, data_dir, wanted).await?;
     let settings = GatewaySettings {

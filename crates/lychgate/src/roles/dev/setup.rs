@@ -29,7 +29,7 @@ pub(crate) async fn owner_token(url: &ServerUrl, data_dir: &Path) -> Outcome<Use
     };
     let text = read_secret(&path).map_err(useless)?;
     let token = UserTokenSecret::parse(&text).map_err(|why| useless(format!("not a user token: {why}")))?;
-    let who = match ApiClient::new(url.clone(), &token)?.get("whoami").await {
+    let who = match ApiClient::new(vec![url.clone()], &token)?.get("whoami").await {
         Ok(who) => who,
         Err(CallError::Problem(problem)) if problem.status == 401 => {
             return Err(useless("it was revoked or has expired".to_owned()));
@@ -76,7 +76,7 @@ async fn works(url: &ServerUrl, path: &Path) -> Outcome<bool> {
     else {
         return Ok(false);
     };
-    match ApiClient::new(url.clone(), &token)?.get("whoami").await {
+    match ApiClient::new(vec![url.clone()], &token)?.get("whoami").await {
         Ok(_) => Ok(true),
         // A token whose scopes do not let it see its own user: it works.
         Err(error) if error.status() == Some(403) => Ok(true),
