@@ -74,6 +74,13 @@ pub(crate) fn one_of<T: Texts>() -> Object {
     text().enum_values(Some(texts)).build()
 }
 
+/// The same, where it may be left out or null.
+pub(crate) fn one_of_or_null<T: Texts>() -> Object {
+    let texts = T::ALL.iter().map(|value| Some(value.text())).chain([None]);
+    let nullable = text().schema_type(or_null(Type::String));
+    nullable.enum_values(Some(texts)).build()
+}
+
 /// What a scope may be.
 fn scope() -> Object {
     let words = |texts: Vec<&str>| texts.join("|");

@@ -25,7 +25,7 @@ const EMAIL: usize = 254;
 #[schema(example = json!({"role": "auditor", "display_name": "Ada Lovelace"}))]
 pub(crate) struct UserUpdate {
     /// What the user's tokens may do changes with it at once.
-    #[schema(schema_with = schemas::one_of::<Role>)]
+    #[schema(schema_with = schemas::one_of_or_null::<Role>)]
     role: Option<String>,
     #[serde(default, deserialize_with = "given")]
     #[schema(schema_with = schemas::display_name)]
@@ -87,5 +87,8 @@ fn is_display_name(text: &str) -> bool {
 /// Whether it has the form of an address. Whether there is such a mailbox, nobody can say.
 fn is_address(text: &str) -> bool {
     let part = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_graphic() && b != b'@');
-    text.len() <= EMAIL && text.split_once('@').is_some_and(|(user, host)| part(user) && part(host))
+    text.len() <= EMAIL
+        && text
+            .split_once('@')
+            .is_some_and(|(user, host)| part(user) && part(host))
 }
