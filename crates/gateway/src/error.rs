@@ -12,7 +12,7 @@ use std::borrow::Cow;
 /// Tells clients whether sending the same again may help.
 pub(crate) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// Names the reason, as `docs/errors.md` lists it; provider errors, which are relayed, don't have it.
-const REASON: HeaderName = HeaderName::from_static("x-lychgate-reason");
+pub(crate) const REASON: HeaderName = HeaderName::from_static("x-lychgate-reason");
 
 /// What a client is told whose request ran into a fault of the gateway itself.
 pub(crate) const INTERNAL: &str = "the gateway failed inside";

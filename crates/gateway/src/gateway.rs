@@ -118,7 +118,8 @@ impl Gateway {
 
     /// [`Self::router`] and `rest` behind one listener, with a fast path for what is under `/ai/`.
     pub fn front(&self, rest: Router) -> Front {
-        Front::new(Stack(Arc::clone(&self.shared)), rest)
+        let access_log = self.shared.options.access_log.clone();
+        Front::new(Stack(Arc::clone(&self.shared)), rest, access_log)
     }
 
     /// Whether this gateway may receive traffic; if not, why. While the control plane can't be reached it stays ready for as

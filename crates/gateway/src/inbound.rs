@@ -2,6 +2,7 @@
 //!
 //! Not here: authentication (`auth`), and relaying (`exchange`).
 
+pub(crate) mod access_log;
 pub(crate) mod front;
 mod half_closed;
 pub(crate) mod listener;

@@ -72,6 +72,7 @@ mod upstream;
 pub use auth::places::PlaceLimits;
 pub use body_budget::BodyBudgetLimits;
 pub use gateway::{Gateway, StartError};
+pub use inbound::access_log::{AccessLog, AccessLogGuard};
 pub use inbound::front::Front;
 pub use inbound::listener::{listen, serve};
 pub use limits::limits;

@@ -4,6 +4,7 @@
 
 use crate::counts::ProviderCounts;
 use crate::gateway::Gateway;
+use crate::inbound::access_log::AccessLog;
 use crate::routing::provider::Provider;
 use axum::Router;
 use axum::response::IntoResponse as _;
@@ -89,6 +90,8 @@ impl Gateway {
         page.one(Metric::RequestsPassed, self.passed_through());
         page.tally(Metric::RequestsRefused, &shared.counts.refused);
         page.one(Metric::RequestsInFlight, self.in_flight());
+        let access_log = shared.options.access_log.as_ref();
+        page.one(Metric::AccessLogDropped, access_log.map_or(0, AccessLog::dropped));
         let providers = self.providers();
         each(page, Metric::Requests, &providers, |samples, name, provider| {
             for (outcome, count) in provider.state.counts.outcomes.all() {

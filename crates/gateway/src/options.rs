@@ -2,6 +2,7 @@
 
 use crate::auth::places::PlaceLimits;
 use crate::body_budget::BodyBudgetLimits;
+use crate::inbound::access_log::AccessLog;
 use crate::snapshot::OfflineStart;
 use crate::spool::SpoolOptions;
 use crate::upstream::proxy::OutboundProxy;
@@ -44,6 +45,8 @@ pub struct Options {
     pub max_requests: u64,
     /// Where records wait for delivery.
     pub spool: SpoolOptions,
+    /// Tells of each request.
+    pub access_log: Option<AccessLog>,
 }
 
 /// Limits for reading an answer on after its client has disconnected, only to record its usage.
@@ -81,6 +84,7 @@ impl Options {
             offline: None,
             max_requests: 10_000,
             spool: SpoolOptions::new("./lychgate-spool"),
+            access_log: None,
         }
     }
 }

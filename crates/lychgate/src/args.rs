@@ -2,7 +2,7 @@
 //! command in that command's file.
 
 use crate::commands::{
-    audit, completions, interceptions, keys, login, providers, replicas, routes, tokens, users, whoami,
+    audit, completions, healthcheck, interceptions, keys, login, providers, replicas, routes, tokens, users, whoami,
 };
 use crate::roles::args::{DevArgs, GatewayArgs, MigrateArgs, ServerArgs};
 use clap::{Parser, Subcommand};
@@ -61,6 +61,8 @@ pub(crate) enum Command {
     Audit(audit::AuditArgs),
     /// Show the user, role and scopes of the token in use.
     Whoami(whoami::WhoamiArgs),
+    /// Ask a server or replica whether it is ready; for container health checks.
+    Healthcheck(healthcheck::HealthcheckArgs),
     /// Save a server URL and a user token for the commands above.
     Login(login::LoginArgs),
     /// Forget the server URL and the token that `login` saved.

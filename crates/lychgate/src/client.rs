@@ -5,8 +5,10 @@
 
 pub(crate) mod credentials;
 mod idempotency;
+mod probe;
 mod problem;
 
+pub(crate) use probe::probe;
 pub(crate) use problem::CallError;
 use problem::Problem;
 
@@ -32,10 +34,12 @@ const TIME_LIMIT: Duration = Duration::from_secs(60);
 /// What a server asks for (`retry-after`) when it can't answer now.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
+type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
 /// A client for one server and one token.
 #[derive(Debug)]
 pub(crate) struct ApiClient {
-    http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    http: HttpClient,
     /// At least one.
     bases: Vec<ServerUrl>,
     /// Which of them answered last.
@@ -46,23 +50,10 @@ pub(crate) struct ApiClient {
 impl ApiClient {
     /// A client for the servers at these addresses (see [`server_url`]), which are control planes of one deployment.
     pub(crate) fn new(bases: Vec<ServerUrl>, token: &UserTokenSecret) -> Result<Self, Failure> {
-        let tls = if bases.iter().any(|base| base.0.scheme() == "https") {
-            with_system_roots()?
-        } else {
-            without_roots()?
-        };
-        let mut http = HttpConnector::new();
-        http.enforce_http(false);
-        http.set_connect_timeout(Some(Duration::from_secs(10)));
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(http);
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.expose())).map_err(Failure::failed)?;
         authorization.set_sensitive(true);
         Ok(Self {
-            http: Client::builder(TokioExecutor::new()).build(connector),
+            http: http_client(&bases)?,
             bases,
             current: AtomicUsize::new(0),
             authorization,
@@ -281,6 +272,23 @@ fn causes(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     if text.is_empty() { error.to_string() } else { text }
+}
+
+fn http_client(bases: &[ServerUrl]) -> Result<HttpClient, Failure> {
+    let tls = if bases.iter().any(|base| base.0.scheme() == "https") {
+        with_system_roots()?
+    } else {
+        without_roots()?
+    };
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    http.set_connect_timeout(Some(Duration::from_secs(10)));
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(http);
+    Ok(Client::builder(TokioExecutor::new()).build(connector))
 }
 
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {

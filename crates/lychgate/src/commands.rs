@@ -2,9 +2,10 @@
 
 pub(crate) mod audit;
 pub(crate) mod completions;
+pub(crate) mod healthcheck;
 pub(crate) mod interceptions;
 pub(crate) mod keys;
-pub(crate) mod listing;
+mod listing;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod providers;

@@ -40,6 +40,7 @@ fn run(command: Command, environment: &Environment) -> Outcome {
         Command::Interceptions(args) => block_on(commands::interceptions::run(args, environment)),
         Command::Audit(args) => block_on(commands::audit::run(args, environment)),
         Command::Whoami(args) => block_on(commands::whoami::run(args, environment)),
+        Command::Healthcheck(args) => block_on(commands::healthcheck::run(args)),
         Command::Login(args) => block_on(commands::login::run(args, environment)),
         Command::Logout => commands::logout::run(environment),
         Command::Completions(args) => commands::completions::run(&args, &mut Cli::command()),

@@ -1,5 +1,6 @@
 //! The long-running roles: read the settings, start, and stop cleanly on a signal. What they run is in the crates below.
 
+mod access_log;
 pub(crate) mod args;
 mod data_dir;
 pub(crate) mod dev;

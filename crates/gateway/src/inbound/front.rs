@@ -2,6 +2,7 @@
 //!
 //! Requests under `/ai/` bypass the router, which would cost more than the rest of a small request.
 
+use crate::inbound::access_log::AccessLog;
 use axum::Router;
 use axum::body::Body;
 use http::{Request, Response};
@@ -26,13 +27,15 @@ pub(crate) trait DataPlane: Debug + Send + Sync {
 pub struct Front {
     data_plane: Option<Arc<dyn DataPlane>>,
     rest: Router,
+    pub(crate) access_log: Option<AccessLog>,
 }
 
 impl Front {
-    pub(crate) fn new(data_plane: impl DataPlane + 'static, rest: Router) -> Self {
+    pub(crate) fn new(data_plane: impl DataPlane + 'static, rest: Router, access_log: Option<AccessLog>) -> Self {
         Self {
             data_plane: Some(Arc::new(data_plane)),
             rest,
+            access_log,
         }
     }
 
@@ -49,6 +52,10 @@ impl Front {
 
 impl From<Router> for Front {
     fn from(rest: Router) -> Self {
-        Self { data_plane: None, rest }
+        Self {
+            data_plane: None,
+            rest,
+            access_log: None,
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Serves HTTP/1.1 and HTTP/2 without TLS (gRPC needs the latter) on a listener, with limits on what a connection may cost.
 
 use crate::auth::places::{PlaceLimits, Places, Source};
+use crate::inbound::access_log::Access;
 use crate::inbound::front::{Answering, Front};
 use crate::inbound::half_closed::HalfClosed;
 use axum::body::Body;
@@ -211,6 +212,7 @@ impl Drop for OpenRequest {
 /// An answer's body, which keeps its request open.
 struct OpenBody {
     body: Body,
+    access: Option<Box<Access>>,
     _request: OpenRequest,
 }
 
@@ -219,7 +221,12 @@ impl http_body::Body for OpenBody {
     type Error = axum::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let this = &mut *self;
+        if let (Some(access), Poll::Ready(frame)) = (&mut this.access, &polled) {
+            access.sent(frame.as_ref(), frame.is_none() || this.body.is_end_stream());
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -263,6 +270,7 @@ fn service(
 > + Clone {
     hyper::service::service_fn(move |mut request: Request<Incoming>| {
         let open = OpenRequest::new(&use_made);
+        let asked = front.access_log.as_ref().map(|log| Box::new(log.begin(&request, peer)));
         let (version, is_whole) = (request.version(), request.body().is_end_stream());
         use_made.asks(version, is_whole);
         let body = |body| AskedBody {
@@ -279,7 +287,17 @@ fn service(
         };
         async move {
             let answer = answering.await?;
-            Ok(answer.map(|body| OpenBody { body, _request: open }))
+            let mut access = asked.map(|asked| Box::new(asked.answered(&answer)));
+            Ok(answer.map(|body| {
+                if let Some(access) = &mut access {
+                    access.sent::<axum::Error>(None, body.is_end_stream());
+                }
+                OpenBody {
+                    body,
+                    access,
+                    _request: open,
+                }
+            }))
         }
     })
 }

@@ -57,6 +57,9 @@ pub(crate) struct ServerArgs {
     /// The metrics.
     #[command(flatten)]
     pub(crate) metrics: MetricsArgs,
+    /// The access log.
+    #[command(flatten)]
+    pub(crate) access_log: AccessLogArgs,
     /// Options of every role.
     #[command(flatten)]
     pub(crate) common: CommonArgs,
@@ -132,6 +135,9 @@ pub(crate) struct GatewayArgs {
     /// The metrics.
     #[command(flatten)]
     pub(crate) metrics: MetricsArgs,
+    /// The access log.
+    #[command(flatten)]
+    pub(crate) access_log: AccessLogArgs,
     /// Options of every role.
     #[command(flatten)]
     pub(crate) common: CommonArgs,
@@ -171,6 +177,14 @@ pub(crate) struct MetricsArgs {
     /// read them [default: metrics are not served]
     #[arg(long, value_name = "IP:PORT")]
     pub(crate) metrics_listen: Option<String>,
+}
+
+/// Where the access log goes.
+#[derive(Debug, Args)]
+pub(crate) struct AccessLogArgs {
+    /// File for a JSON line about each request, or - for standard output (docs/access-log.md) [default: none is written]
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
+    pub(crate) access_log: Option<String>,
 }
 
 /// `lychgate dev`.
@@ -237,6 +251,7 @@ mod tests {
                 "spool-sync",
                 "spool-full",
                 "metrics-listen",
+                "access-log",
                 "log",
                 "log-format"
             ]
@@ -259,6 +274,7 @@ mod tests {
                 "spool-sync",
                 "spool-full",
                 "metrics-listen",
+                "access-log",
                 "log",
                 "log-format"
             ]

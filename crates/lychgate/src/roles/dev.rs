@@ -128,6 +128,7 @@ async fn prepare(
         drain_timeout: None,
         max_offline: None,
         offline_start: true,
+        access_log: None,
     };
     let replica = Replica::start(settings, listener, ambient)?;
     attached(&replica).await?;

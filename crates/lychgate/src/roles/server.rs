@@ -3,9 +3,9 @@
 use super::args::{DatabaseArgs, MigrateArgs, ServerArgs, configuration_keys};
 use super::net::{Listen, bind, cant_listen, host_name, warn_of_clear_text};
 use super::upstream::UpstreamSettings;
-use super::{DRAIN_TIMEOUT, LogSettings, VERSION, chain, data_dir, master_key, metrics, read_log, spool};
+use super::{DRAIN_TIMEOUT, LogSettings, VERSION, access_log, chain, data_dir, master_key, metrics, read_log, spool};
 use crate::config::duration::Span;
-use crate::config::{Environment, FileAccess, SecretFlags, Settings};
+use crate::config::{Environment, FileAccess, Given, SecretFlags, Settings};
 use crate::failure::{Failure, Outcome};
 use crate::terminal::output;
 use crate::terminal::signals::Signals;
@@ -31,6 +31,7 @@ struct ServerSettings {
     upstream: UpstreamSettings,
     spool: SpoolOptions,
     metrics: Option<Listen>,
+    access_log: Option<Given>,
     log: LogSettings,
 }
 
@@ -51,6 +52,7 @@ pub(crate) async fn run(args: ServerArgs, environment: &Environment) -> Outcome 
     drop(bind("--listen", settings.listen)?);
     warn_of_clear_text(settings.listen);
     let metrics = metrics::Bound::bind(settings.metrics)?;
+    let (access_log, _guard) = access_log::open(settings.access_log, &ambient)?;
     data_dir::make(&settings.database.data_dir)?;
     let _held = match settings.database.url {
         None => Some(data_dir::hold(&settings.database.data_dir)?),
@@ -72,6 +74,7 @@ pub(crate) async fn run(args: ServerArgs, environment: &Environment) -> Outcome 
         capture_content: settings.capture_content,
         gateway: settings.upstream.apply(lychgate_gateway::Options {
             spool: settings.spool,
+            access_log,
             ..lychgate_gateway::Options::new(host_name(), listen.to_string(), VERSION)
         }),
     };
@@ -168,6 +171,7 @@ fn read(args: ServerArgs, environment: &Environment) -> Outcome<ServerSettings> 
     let upstream = UpstreamSettings::read(&mut settings, args.upstream, environment);
     let spool = spool::read(&mut settings, args.spool, database.data_dir.join("spool"));
     let metrics = metrics::read(&mut settings, args.metrics);
+    let access_log = access_log::read(&mut settings, args.access_log);
     let log = read_log(&mut settings, args.common, false);
     settings.finish()?;
     Ok(ServerSettings {
@@ -181,6 +185,7 @@ fn read(args: ServerArgs, environment: &Environment) -> Outcome<ServerSettings> 
         upstream,
         spool,
         metrics,
+        access_log,
         log,
     })
 }

@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod access_log;
 mod bad_input;
 mod canary;
 mod chaos;

@@ -1,9 +1,9 @@
 //! A replica: the data plane, its control link, its listener, and the key file that it follows.
 
-use super::super::{VERSION, chain, key_file};
+use super::super::{VERSION, access_log, chain, key_file};
 use super::settings::GatewaySettings;
 use crate::failure::{Failure, Outcome};
-use lychgate_gateway::{Gateway, OfflineStart, Options};
+use lychgate_gateway::{AccessLogGuard, Gateway, OfflineStart, Options};
 use lychgate_link::client::GrpcLink;
 use lychgate_types::Ambient;
 use std::net::SocketAddr;
@@ -23,6 +23,7 @@ pub(crate) struct Replica {
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
     following: Option<JoinHandle<()>>,
+    _access_log: Option<AccessLogGuard>,
 }
 
 impl Replica {
@@ -34,12 +35,14 @@ impl Replica {
         let link = GrpcLink::new(&settings.control_urls, key.clone(), ambient.clone());
         let link = link.map_err(|why| Failure::Usage(chain(&why)))?;
         let address = settings.advertise.unwrap_or_else(|| local_addr.to_string());
+        let (access_log, guard) = access_log::open(settings.access_log, &ambient)?;
         let defaults = Options::new(settings.name, address, VERSION);
         let options = Options {
             labels: settings.labels,
             spool: settings.spool,
             max_offline: settings.max_offline.unwrap_or(defaults.max_offline),
             offline: settings.offline_start.then_some(OfflineStart { key }),
+            access_log,
             ..defaults
         };
         let options = settings.upstream.apply(options);
@@ -60,6 +63,7 @@ impl Replica {
             stop,
             serving,
             following,
+            _access_log: guard,
         })
     }
 

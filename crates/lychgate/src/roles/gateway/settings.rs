@@ -3,9 +3,9 @@
 use super::super::args::{GatewayArgs, configuration_keys};
 use super::super::net::{Listen, host_name};
 use super::super::upstream::UpstreamSettings;
-use super::super::{LogSettings, metrics, read_log, spool};
+use super::super::{LogSettings, access_log, metrics, read_log, spool};
 use crate::config::duration::Span;
-use crate::config::{Environment, FileAccess, SecretFlags, Settings};
+use crate::config::{Environment, FileAccess, Given, SecretFlags, Settings};
 use crate::failure::{Failure, Outcome};
 use lychgate_gateway::SpoolOptions;
 use lychgate_types::secret::{CredentialError, GatewayKeySecret};
@@ -40,6 +40,8 @@ pub(crate) struct GatewaySettings {
     pub(crate) max_offline: Option<Duration>,
     /// Whether that applies to a replica that starts meanwhile, too.
     pub(crate) offline_start: bool,
+    /// Where a line about each request goes.
+    pub(crate) access_log: Option<Given>,
 }
 
 /// What the process needs beside its replica.
@@ -108,6 +110,7 @@ pub(super) fn read(args: GatewayArgs, environment: &Environment) -> Outcome<(Gat
     let offline_start = settings.value("offline-start", args.offline_start).unwrap_or(true);
     let spool = spool::read(&mut settings, args.spool, "./lychgate-spool");
     let metrics = metrics::read(&mut settings, args.metrics);
+    let access_log = access_log::read(&mut settings, args.access_log);
     let log = read_log(&mut settings, args.common, false);
     settings.finish()?;
     let Some((key, key_file)) = key else {
@@ -128,6 +131,7 @@ pub(super) fn read(args: GatewayArgs, environment: &Environment) -> Outcome<(Gat
             spool,
             max_offline: max_offline.map(|Span(time)| time),
             offline_start,
+            access_log,
         },
         ProcessSettings { metrics, log },
     ))
