@@ -210,7 +210,7 @@ fn shown(text: &[u8]) -> String {
 struct NamedFile {
     path: PathBuf,
     file: File,
-    looked: std::time::Instant,
+    looked: Instant,
 }
 
 impl NamedFile {
@@ -219,7 +219,7 @@ impl NamedFile {
         Ok(Self {
             path: path.to_owned(),
             file,
-            looked: std::time::Instant::now(),
+            looked: Instant::now(),
         })
     }
 
@@ -232,7 +232,7 @@ impl NamedFile {
 impl Write for NamedFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.looked.elapsed() >= LOOK_EVERY {
-            self.looked = std::time::Instant::now();
+            self.looked = Instant::now();
             if self.is_elsewhere()
                 && let Ok(anew) = Self::open(&self.path)
             {

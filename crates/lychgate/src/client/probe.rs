@@ -18,11 +18,17 @@ pub(crate) async fn probe(base: &ServerUrl, path: &str, limit: Duration) -> Outc
     let exchange = async {
         let answer = http.request(request).await.map_err(|why| causes(&why))?;
         let (head, body) = answer.into_parts();
-        let body = Limited::new(body, LIMIT).collect().await.map_err(|why| why.to_string())?;
+        let body = Limited::new(body, LIMIT)
+            .collect()
+            .await
+            .map_err(|why| why.to_string())?;
         Ok((head.status, String::from_utf8_lossy(&body.to_bytes()).into_owned()))
     };
     match tokio::time::timeout(limit, exchange).await {
         Ok(answer) => answer.map_err(|why: String| Failure::Failed(format!("{base} does not answer: {why}"))),
-        Err(_) => Err(Failure::Failed(format!("{base} did not answer within {} seconds", limit.as_secs()))),
+        Err(_) => Err(Failure::Failed(format!(
+            "{base} did not answer within {} seconds",
+            limit.as_secs()
+        ))),
     }
 }

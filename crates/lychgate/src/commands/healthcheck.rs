@@ -29,5 +29,8 @@ pub(crate) async fn run(args: HealthcheckArgs) -> Outcome {
     if status == StatusCode::OK {
         return output::line(text.trim_end());
     }
-    Err(Failure::Failed(format!("{base}{path} responded with {status}: {}", text.trim_end())))
+    Err(Failure::Failed(format!(
+        "{base}{path} responded with {status}: {}",
+        text.trim_end()
+    )))
 }

@@ -6,6 +6,7 @@ use lychgate_scripted::{Endpoint, Scenario};
 use lychgate_testkit::app::App;
 use lychgate_testkit::http::get;
 use lychgate_testkit::process::{Finished, finish};
+use lychgate_testkit::wait::eventually;
 use serde_json::Value;
 use std::path::Path;
 
@@ -25,23 +26,38 @@ async fn each_request_has_a_line_and_none_holds_a_secret() {
     let app = App::start(PROGRAM, None).await;
     let (key, log) = (app.key_file("edge").await, app.directory().join("access.log"));
     let spool = app.fresh_spool();
-    let replica = app.replica_on(&key, &spool, &["--access-log", log.to_str().unwrap()]).await;
+    let replica = app
+        .replica_on(&key, &spool, &["--access-log", log.to_str().unwrap()])
+        .await;
+    eventually("it is ready", async || {
+        (replica.readiness().await.0 == 200).then_some(())
+    })
+    .await;
     assert_eq!(healthcheck(&app, &[&replica.url, "--live"]).await.code, 0);
 
     let ask = Ask::new(Endpoint::Messages, Scenario::Text, true, "a secret question");
     let answer = ask.call(&replica.url, &app.token).send().await.expect(200);
     let id = answer.header("x-lychgate-interception-id").to_owned();
-    get(format!("{}/ai/anthropic/v1/messages?key=hidden", replica.url)).send().await.expect(404);
+    get(format!("{}/ai/anthropic/v1/messages?key=hidden", replica.url))
+        .send()
+        .await
+        .expect(405);
     get(format!("{}/ai/{}/v1/models", replica.url, app.token)).send().await;
     assert_eq!(replica.process.terminate().await, 0);
 
-    let lines: Vec<Value> = lines(&log).into_iter().filter(|line| line["path"] != "/readyz").collect();
+    let lines: Vec<Value> = lines(&log)
+        .into_iter()
+        .filter(|line| line["path"] != "/readyz")
+        .collect();
     let of = |field: &str| lines.iter().map(|line| line[field].clone()).collect::<Vec<_>>();
-    assert_eq!(of("status"), [200, 200, 404, 404]);
+    assert_eq!(of("status"), [200, 200, 405, 404]);
     assert_eq!(of("complete"), [true, true, true, true]);
     assert_eq!(of("interception_id")[1], id.as_str());
-    assert_eq!(of("reason")[2], "method_not_allowed_here");
-    assert_eq!(of("path")[..3], ["/healthz", "/ai/anthropic/v1/messages", "/ai/anthropic/v1/messages"]);
+    assert_eq!(of("reason")[2], "unknown_path");
+    assert_eq!(
+        of("path")[..3],
+        ["/healthz", "/ai/anthropic/v1/messages", "/ai/anthropic/v1/messages"]
+    );
     let told = &lines[1];
     assert!(told["response_bytes"].as_u64().unwrap() > 100, "{told}");
     assert!(told["duration_ms"].as_f64() >= told["headers_ms"].as_f64(), "{told}");
