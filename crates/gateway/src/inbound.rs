@@ -2,7 +2,7 @@
 //!
 //! Not here: authentication (`auth`), and relaying (`exchange`).
 
-pub(crate) mod access_log;
+mod access;
 pub(crate) mod front;
 mod half_closed;
 pub(crate) mod listener;

@@ -45,6 +45,7 @@
 //!
 //! *Architecture invariant:* this crate never depends on the store, and its folders don't import each other in a circle.
 
+mod access_log;
 mod auth;
 mod body_budget;
 mod counts;
@@ -69,10 +70,10 @@ mod spool;
 mod testing;
 mod upstream;
 
+pub use access_log::{AccessLog, AccessLogGuard};
 pub use auth::places::PlaceLimits;
 pub use body_budget::BodyBudgetLimits;
 pub use gateway::{Gateway, StartError};
-pub use inbound::access_log::{AccessLog, AccessLogGuard};
 pub use inbound::front::Front;
 pub use inbound::listener::{listen, serve};
 pub use limits::limits;

@@ -2,9 +2,9 @@
 //!
 //! Not here: which metrics there are (crate `telemetry`), and counting (`counts`).
 
+use crate::access_log::AccessLog;
 use crate::counts::ProviderCounts;
 use crate::gateway::Gateway;
-use crate::inbound::access_log::AccessLog;
 use crate::routing::provider::Provider;
 use axum::Router;
 use axum::response::IntoResponse as _;

@@ -1,8 +1,8 @@
 //! What an operator can set.
 
+use crate::access_log::AccessLog;
 use crate::auth::places::PlaceLimits;
 use crate::body_budget::BodyBudgetLimits;
-use crate::inbound::access_log::AccessLog;
 use crate::snapshot::OfflineStart;
 use crate::spool::SpoolOptions;
 use crate::upstream::proxy::OutboundProxy;

@@ -2,7 +2,7 @@
 //!
 //! Requests under `/ai/` bypass the router, which would cost more than the rest of a small request.
 
-use crate::inbound::access_log::AccessLog;
+use crate::access_log::AccessLog;
 use axum::Router;
 use axum::body::Body;
 use http::{Request, Response};

@@ -1,7 +1,7 @@
 //! Serves HTTP/1.1 and HTTP/2 without TLS (gRPC needs the latter) on a listener, with limits on what a connection may cost.
 
 use crate::auth::places::{PlaceLimits, Places, Source};
-use crate::inbound::access_log::Access;
+use crate::inbound::access::{Access, Asked};
 use crate::inbound::front::{Answering, Front};
 use crate::inbound::half_closed::HalfClosed;
 use axum::body::Body;
@@ -270,7 +270,10 @@ fn service(
 > + Clone {
     hyper::service::service_fn(move |mut request: Request<Incoming>| {
         let open = OpenRequest::new(&use_made);
-        let asked = front.access_log.as_ref().map(|log| Box::new(log.begin(&request, peer)));
+        let asked = front
+            .access_log
+            .as_ref()
+            .map(|log| Box::new(Asked::new(log, &request, peer)));
         let (version, is_whole) = (request.version(), request.body().is_end_stream());
         use_made.asks(version, is_whole);
         let body = |body| AskedBody {
