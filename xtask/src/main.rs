@@ -29,7 +29,8 @@ Usage: cargo xtask <command>
                  for example: cargo xtask test -p lychgate-store name_of_a_test
   faults --seeds N [--first SEED] [--jobs N] [--release]
                  run the fault suite with N seeds, each with its own schedule, and print a summary
-  generate       write the generated files anew (policy matrix, OpenAPI document, control-link code)
+  generate [CRATE…]
+                 write the generated files anew (policy matrix, OpenAPI document, control-link code): all, or those of one crate
   deny [CHECK…]  check dependencies, layering, import cycles and sizes of files: all, or the checks that are named
   new KIND NAME  write the skeleton of an endpoint, provider, metric, command or policy-setting; without a NAME it says how
 
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
         (Some("ci"), _) => ci::run(&rest),
         (Some("test"), _) => test::run(&rest),
         (Some("faults"), _) => faults::run(&rest),
-        (Some("generate"), true) => generate::run(),
+        (Some("generate"), _) => generate::run(&rest),
         (Some("deny"), _) => deny::run(&rest),
         (Some("new"), _) => new::run(&rest),
         (Some("help" | "--help" | "-h"), true) => {

@@ -17,7 +17,8 @@ Usage:
   cargo xtask new endpoint NOUN VERB             users suspend
   cargo xtask new provider NAME                  acme
   cargo xtask new metric gateway|control NAME    gateway lychgate_things_total
-  cargo xtask new command NOUN                   budgets
+  cargo xtask new command NOUN                   budgets: with the verb list
+  cargo xtask new command NOUN VERB              users export: another verb of a noun that is there
   cargo xtask new policy-setting GROUP.NAME      retry.jitter_percent";
 
 /// Writes the skeleton, formats it, and prints what is left to do.
@@ -47,6 +48,10 @@ fn plan(args: &[&str], tree: &Tree) -> anyhow::Result<Plan> {
         ["metric", "gateway", name] => (include_str!("../templates/metric_gateway.txt"), metric(name, tree)?),
         ["metric", "control", name] => (include_str!("../templates/metric_control.txt"), metric(name, tree)?),
         ["command", noun] => (include_str!("../templates/command.txt"), command(noun)?),
+        ["command", noun, verb] => (
+            include_str!("../templates/command_verb.txt"),
+            command_verb(noun, verb, tree)?,
+        ),
         ["policy-setting", name] => (
             include_str!("../templates/policy_setting.txt"),
             policy_setting(name, tree)?,
@@ -135,6 +140,27 @@ fn command(noun: &str) -> anyhow::Result<Words> {
         .set("module", &snake(noun))
         .set("Variant", &camel(noun));
     words.set("nouns", &noun.replace('-', " "));
+    Ok(words)
+}
+
+/// A verb of a noun that is there, and has not got it.
+fn command_verb(noun: &str, verb: &str, tree: &Tree) -> anyhow::Result<Words> {
+    check(verb, "-")?;
+    let mut words = command(noun)?;
+    let path = format!("crates/lychgate/src/commands/{}.rs", snake(noun));
+    let text = tree
+        .read(&path)
+        .with_context(|| format!("there is no noun `{noun}`: make it with `cargo xtask new command {noun}`"))?;
+    if text.contains(&format!("Command::{} ", camel(verb))) {
+        bail!("`{noun} {verb}` is there already: {path}");
+    }
+    if !text.contains("match args.command {") {
+        bail!("{path} has one verb and no `match args.command {{`: give it one first");
+    }
+    words
+        .set("verb", verb)
+        .set("Verb", &camel(verb))
+        .set("verb_module", &snake(verb));
     Ok(words)
 }
 

@@ -7,9 +7,10 @@ use crate::config::Environment;
 use crate::config::duration;
 use crate::failure::Outcome;
 use crate::terminal::output::{Field, FormatArgs, note, record};
+use crate::terminal::plain::plain;
 use crate::terminal::prompt::{YesArgs, confirm};
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// `lychgate tokens …`.
@@ -122,6 +123,7 @@ pub(crate) async fn run(args: TokensArgs, environment: &Environment) -> Outcome 
             let place = out.reserve()?;
             let answer = api.post_for_secret("tokens", &body).await?;
             let what = format!("token {}", answer["id"].as_str().unwrap_or(&name));
+            note(&format!("{what} may {}", allowed(&answer["scopes"])));
             place.put(format.output, answer, "token", &Done::created(&what))
         }
         TokensCommand::List { user, list } => LISTING.print(&api, vec![("user", user)], list).await,
@@ -136,5 +138,45 @@ pub(crate) async fn run(args: TokensArgs, environment: &Environment) -> Outcome 
             note(&format!("revoked token {id}"));
             Ok(())
         }
+    }
+}
+
+/// What a token's scopes let its holder do, in words, as far as its user may.
+fn allowed(scopes: &Value) -> String {
+    let words = |scope: &Value| match scope.as_str().unwrap_or("?").split_once(':') {
+        None => "do all that its user may".to_owned(),
+        Some(("ai_request", _)) => "send AI requests".to_owned(),
+        Some((resource, action)) => {
+            let action = if action == "*" {
+                "read, create, update and delete"
+            } else {
+                action
+            };
+            format!("{} {}s", plain(action), plain(resource).replace('_', " "))
+        }
+    };
+    let words: Vec<_> = scopes.as_array().into_iter().flatten().map(words).collect();
+    if words.is_empty() {
+        return "do nothing".to_owned();
+    }
+    words.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_are_told_in_words() {
+        assert_eq!(allowed(&json!(["*"])), "do all that its user may");
+        assert_eq!(
+            allowed(&json!(["ai_request:create", "interception:read"])),
+            "send AI requests; read interceptions"
+        );
+        assert_eq!(
+            allowed(&json!(["ai_gateway_key:*"])),
+            "read, create, update and delete ai gateway keys"
+        );
+        assert_eq!(allowed(&json!([])), "do nothing");
     }
 }

@@ -1,16 +1,32 @@
-//! A provider's policy on the command line: `retry.max_attempts=5`. Not here: which settings exist and what they accept; the
-//! server decides that.
+//! A provider's policy on the command line: `retry.max_attempts=5`. Help explains the settings of this version; which the server
+//! knows and what they accept, the server decides.
 
 use crate::failure::{Failure, Outcome};
+use lychgate_types::policy::ProviderPolicy;
 use serde_json::{Map, Value, json};
 use std::str::FromStr;
 
 /// The flags that set a policy.
 #[derive(Debug, clap::Args)]
 pub(super) struct PolicyArgs {
-    /// Policy setting, for example retry.max_attempts=5; repeatable. `lychgate providers show` lists them all
-    #[arg(long, value_name = "SETTING=VALUE")]
+    /// Policy setting, for example retry.max_attempts=5; repeatable. --help explains them all, `providers show` lists their values
+    #[arg(long, value_name = "SETTING=VALUE", long_help = explained())]
     policy: Vec<Setting>,
+}
+
+/// Every setting with its meaning, default and bounds, as the API's document has them.
+fn explained() -> String {
+    let mut text =
+        "Policy setting, for example retry.max_attempts=5; repeatable. `lychgate providers show` lists their values:\n"
+            .to_owned();
+    for setting in ProviderPolicy::settings() {
+        let meaning = setting.meaning.split_whitespace().collect::<Vec<_>>().join(" ");
+        text += &format!(
+            "\n{}: {} {} to {} [default: {}]",
+            setting.field, meaning, setting.least, setting.most, setting.default
+        );
+    }
+    text + "\nhttp2: Whether HTTP/2 is spoken where the provider offers it; true or false [default: false]"
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +111,22 @@ mod tests {
     fn member(settings: &[&str]) -> Outcome<Option<Value>> {
         let policy = settings.iter().map(|text| text.parse().unwrap()).collect();
         PolicyArgs { policy }.member()
+    }
+
+    #[test]
+    fn help_explains_every_setting() {
+        let text = explained();
+        for setting in ProviderPolicy::settings() {
+            let line = text
+                .lines()
+                .find(|line| line.starts_with(&format!("{}: ", setting.field)));
+            let line = line.unwrap_or_else(|| panic!("{} is not explained", setting.field));
+            assert!(
+                line.len() > setting.field.len() + 40 && line.ends_with(&format!("[default: {}]", setting.default)),
+                "{line}"
+            );
+        }
+        assert!(text.contains("\nhttp2: "));
     }
 
     #[test]
