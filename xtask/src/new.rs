@@ -225,6 +225,7 @@ mod tests {
             (&["metric", "control", "lychgate_made_up_total"], 4),
             (&["metric", "control", "lychgate_made_up"], 3),
             (&["command", "made-up"], 7),
+            (&["command", "users", "export"], 4),
             (&["policy-setting", "retry.made_up"], 6),
             (&["policy-setting", "timeouts.made_up_ms"], 6),
             (&["policy-setting", "breaker.made_up"], 7),
