@@ -138,6 +138,10 @@ settings! {
         /// record is exact; the client does not see it. 0: never; 1: always; 2: until the provider refuses it for a model, which
         /// is then sent as the client wrote it and remembered for an hour.
         stream_usage = 2, 0..=2;
+        /// Whether requests for images are relayed: 1, or 0 where they get 404.
+        images = 1, 0..=1;
+        /// Whether requests for speech and transcriptions are relayed: 1, or 0 where they get 404.
+        audio = 1, 0..=1;
     }
 }
 

@@ -25,6 +25,12 @@ text_enum! {
         OpenAiResponses = "openai_responses",
         /// `POST /v1/embeddings`
         OpenAiEmbeddings = "openai_embeddings",
+        /// `POST /v1/completions`
+        OpenAiCompletions = "openai_completions",
+        /// `POST /v1/images/generations` and its kin
+        OpenAiImages = "openai_images",
+        /// `POST /v1/audio/speech` and its kin
+        OpenAiAudio = "openai_audio",
     }
 }
 
@@ -42,7 +48,7 @@ pub fn origin(base_url: &str) -> &str {
 pub enum WireFamily {
     /// Anthropic's Messages API and what belongs to it.
     Anthropic,
-    /// OpenAI's Chat Completions, Responses and Embeddings.
+    /// OpenAI's Chat Completions, Responses and what belongs to them.
     OpenAi,
 }
 
@@ -70,7 +76,12 @@ impl Api {
     pub const fn wire_family(self) -> WireFamily {
         match self {
             Self::AnthropicMessages => WireFamily::Anthropic,
-            Self::OpenAiChatCompletions | Self::OpenAiResponses | Self::OpenAiEmbeddings => WireFamily::OpenAi,
+            Self::OpenAiChatCompletions
+            | Self::OpenAiResponses
+            | Self::OpenAiEmbeddings
+            | Self::OpenAiCompletions
+            | Self::OpenAiImages
+            | Self::OpenAiAudio => WireFamily::OpenAi,
         }
     }
 }

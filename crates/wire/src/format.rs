@@ -34,6 +34,10 @@ pub(crate) trait ResponseFormat: Send + Sync + std::fmt::Debug {
     fn event(&mut self, event: &Event<'_>) -> Option<Ignored>;
     /// A whole blocking answer. False when it is not JSON.
     fn body(&mut self, body: &[u8]) -> bool;
+    /// Whether what came may be a whole answer though it is neither JSON nor events: sound, say.
+    fn may_be_anything(&self) -> bool {
+        false
+    }
     /// Whether the stream's last event was seen.
     fn is_complete(&self) -> bool;
     /// Whether the model is known to have stopped, so that a stream which ends here is whole though its last event is missing.

@@ -27,6 +27,8 @@ pub(crate) fn api(api: Api) -> &'static dyn ApiFormat {
         Api::OpenAiChatCompletions => &openai::chat::ChatCompletions,
         Api::OpenAiResponses => &openai::responses::Responses,
         Api::OpenAiEmbeddings => &openai::embeddings::Embeddings,
+        Api::OpenAiCompletions => &openai::completions::Completions,
+        Api::OpenAiImages | Api::OpenAiAudio => &openai::media::Media,
     }
 }
 

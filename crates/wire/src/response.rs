@@ -143,6 +143,7 @@ impl ResponseReader {
             Source::Stream(mut splitter) => {
                 splitter.finish(|event| read_event(&mut *self.format, event));
                 text_bytes = splitter.text_bytes();
+                parsed = self.format.may_be_anything();
             }
             Source::Body(body) => {
                 let body = body.into_bytes();
@@ -207,7 +208,7 @@ mod tests {
         reader.finish(200)
     }
 
-    /// The members of a whole answer of each API that hold the model's text, and its usage.
+    /// The members of a whole answer of each kind of API that hold the model's text, and its usage.
     const ANSWERS: &[(Api, &str, &str)] = &[
         (
             Api::AnthropicMessages,

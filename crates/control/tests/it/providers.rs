@@ -50,6 +50,8 @@ both_engines! {
             "http2": false,
             "key_cooldown_seconds": 60,
             "relay": {
+              "audio": 1,
+              "images": 1,
               "stream_usage": 2
             },
             "retry": {

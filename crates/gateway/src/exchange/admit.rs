@@ -151,7 +151,12 @@ async fn identify(entered: &Entered, head: &Parts, source: Source) -> Result<Kno
     }
     let rest = allow_list::split(head.uri.path()).map_or("", |(_, rest)| rest);
     credentials::refuse_in_target(&head.uri)?;
-    let Found { api, may_repeat, tail } = allow_list::find(provider.config.provider_type, &head.method, rest)?;
+    let Found { api, may_repeat, tail } = allow_list::find(
+        provider.config.provider_type,
+        &provider.config.policy.relay,
+        &head.method,
+        rest,
+    )?;
     let credentials = credentials::read(provider.config.provider_type, &head.headers)?;
     authorize(shared, credentials.token, source).await?;
     Ok(Known {

@@ -70,7 +70,12 @@ impl Parts {
     async fn relay(&self, provider: &Provider, request: Request<Body>) -> Result<Response<Body>, Refusal> {
         let (parts, mut body) = request.into_parts();
         let rest = allow_list::split(parts.uri.path()).map_or("", |(_, rest)| rest);
-        let found = allow_list::find(provider.config.provider_type, &parts.method, rest)?;
+        let found = allow_list::find(
+            provider.config.provider_type,
+            &provider.config.policy.relay,
+            &parts.method,
+            rest,
+        )?;
         let url = provider.url(found.tail, parts.uri.query())?;
         let credential = &provider.pool.key(0).ok_or_else(Provider::without_key)?.outgoing;
         let limits = ReadLimits {

@@ -55,7 +55,7 @@ impl Provider {
         let provider_type = self.0.config.provider_type;
         let rest = allow_list::split(uri.path()).map_or("", |(_, rest)| rest);
         credentials::refuse_in_target(uri)?;
-        let found = allow_list::find(provider_type, method, rest)?;
+        let found = allow_list::find(provider_type, &self.0.config.policy.relay, method, rest)?;
         let read = credentials::read(provider_type, &headers)?;
         let url = self.0.url(found.tail, uri.query())?;
         let credential = match &read.own {

@@ -7,6 +7,7 @@ use crate::error::Refusal;
 use http::header::UPGRADE;
 use http::{HeaderMap, Method, StatusCode};
 use lychgate_telemetry::metrics::labels::Refused;
+use lychgate_types::policy::RelayPolicy;
 use lychgate_types::provider::{Api, ProviderType};
 use lychgate_wire::provider::{ProviderDescription, describe};
 
@@ -39,9 +40,23 @@ pub(crate) fn wants_websocket(headers: &HeaderMap) -> bool {
 }
 
 /// Looks a path up for a method; `rest` is what follows the provider's name.
-pub(crate) fn find<'a>(provider_type: ProviderType, method: &Method, rest: &'a str) -> Result<Found<'a>, Refusal> {
+pub(crate) fn find<'a>(
+    provider_type: ProviderType,
+    policy: &RelayPolicy,
+    method: &Method,
+    rest: &'a str,
+) -> Result<Found<'a>, Refusal> {
     let provider = describe(provider_type);
     let path = provider.path(rest).ok_or_else(|| not_found(provider, rest))?;
+    let is_off = match path.api {
+        Some(Api::OpenAiImages) => policy.images == 0,
+        Some(Api::OpenAiAudio) => policy.audio == 0,
+        _ => false,
+    };
+    if is_off {
+        let message = "this path is switched off for this provider: its policy says so (relay.images, relay.audio)";
+        return Err(Refusal::new(StatusCode::NOT_FOUND, Refused::UnknownPath, message));
+    }
     if !path.allows(method.as_str()) {
         return Err(Refusal::method(path.methods));
     }
@@ -103,7 +118,7 @@ mod tests {
 
     fn look(provider_type: ProviderType, method: &str, rest: &str) -> Result<Option<Api>, u16> {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        find(provider_type, &method, rest)
+        find(provider_type, &RelayPolicy::default(), &method, rest)
             .map(|found| found.api)
             .map_err(|refusal| refusal.status.as_u16())
     }
@@ -149,6 +164,11 @@ mod tests {
             (OpenAi, "POST", "/v1/responses/resp_1/input_tokens", Err(404)),
             (OpenAi, "GET", "/v1/responses/resp_1/input_items", Ok(None)),
             (OpenAi, "POST", "/v1/moderations", Ok(None)),
+            (OpenAi, "POST", "/v1/completions", Ok(Some(Api::OpenAiCompletions))),
+            (OpenAi, "POST", "/v1/images/edits", Ok(Some(Api::OpenAiImages))),
+            (OpenAi, "GET", "/v1/images/generations", Err(405)),
+            (OpenAi, "POST", "/v1/audio/speech", Ok(Some(Api::OpenAiAudio))),
+            (OpenAi, "POST", "/v1/audio/voices", Err(404)),
             (OpenAi, "GET", "/v1/conversations", Err(405)),
             (OpenAi, "HEAD", "/v1/models", Ok(None)),
             (OpenAi, "POST", "/v1/responses/resp_1/cancel", Ok(None)),
@@ -219,7 +239,7 @@ mod tests {
             (ProviderType::Anthropic, "/v1/files", "it relays /v1/messages, "),
             (ProviderType::Anthropic, "", "it relays /v1/messages, "),
         ] {
-            let refusal = find(provider_type, &Method::POST, rest).unwrap_err();
+            let refusal = find(provider_type, &RelayPolicy::default(), &Method::POST, rest).unwrap_err();
             assert!(refusal.message.contains(says), "{rest}: {}", refusal.message);
         }
     }

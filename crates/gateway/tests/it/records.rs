@@ -187,6 +187,47 @@ async fn embeddings() {
 }
 
 #[tokio::test]
+async fn completions_images_and_audio() {
+    let answer =
+        r#"{"id":"r","model":"m","usage":{"input_tokens":6,"output_tokens":7},"choices":[{"text":"x"}],"data":[]}"#;
+    let form = "--x\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\nm\r\n--x--\r\n";
+    for (path, api, body) in [
+        ("completions", "openai_completions", r#"{"model":"m","prompt":"p"}"#),
+        ("images/generations", "openai_images", r#"{"model":"m","prompt":"p"}"#),
+        ("images/edits", "openai_images", form),
+        ("audio/transcriptions", "openai_audio", form),
+    ] {
+        let record = blocking(&format!("/ai/openai/v1/{path}"), "", body, answer).await;
+        assert_eq!(
+            (record.api.as_str(), record.model.as_str(), record.outcome.as_str()),
+            (api, "m", "completed")
+        );
+        let usage = &record.token_usages[0];
+        assert_eq!(
+            (usage.input_tokens, usage.output_tokens, usage.estimated),
+            (6, 7, false),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn images_and_audio_can_be_switched_off() {
+    let world = World::with_policy(|policy| (policy.relay.images, policy.relay.audio) = (0, 0)).await;
+    for path in [
+        "images/generations",
+        "images/edits",
+        "audio/speech",
+        "audio/transcriptions",
+    ] {
+        let mut client = world.post(&format!("/ai/openai/v1/{path}"), b"{}").await;
+        let (head, body) = client.answer().await;
+        assert_eq!(head.status, 404);
+        assert!(String::from_utf8_lossy(&body).contains("switched off"), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_providers_error_is_recorded() {
     let world = World::new().await;
     let mut client = world.post("/ai/openai/v1/responses", br#"{"model":"m"}"#).await;

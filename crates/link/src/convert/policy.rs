@@ -21,6 +21,8 @@ impl From<ProviderPolicy> for wire::Policy {
             breaker_half_open_requests: Some(policy.breaker.half_open_requests),
             breaker_failure_status: Some(policy.breaker.failure_status),
             relay_stream_usage: Some(policy.relay.stream_usage),
+            relay_images: Some(policy.relay.images),
+            relay_audio: Some(policy.relay.audio),
             key_cooldown_seconds: Some(policy.key_cooldown_seconds),
             http2: Some(policy.http2),
         }
@@ -51,6 +53,8 @@ pub(super) fn read_policy(provider: &str, policy: &wire::Policy) -> ProviderPoli
         },
         relay: RelayChange {
             stream_usage: policy.relay_stream_usage,
+            images: policy.relay_images,
+            audio: policy.relay_audio,
         },
         key_cooldown_seconds: policy.key_cooldown_seconds,
         http2: policy.http2,
@@ -86,6 +90,8 @@ mod tests {
         }),
         ("breaker.failure_status", |policy| &mut policy.breaker_failure_status),
         ("relay.stream_usage", |policy| &mut policy.relay_stream_usage),
+        ("relay.images", |policy| &mut policy.relay_images),
+        ("relay.audio", |policy| &mut policy.relay_audio),
         ("key_cooldown_seconds", |policy| &mut policy.key_cooldown_seconds),
     ];
 
@@ -97,7 +103,7 @@ mod tests {
         };
         let mut values = Vec::new();
         for (setting, (_, field)) in ProviderPolicy::settings().iter().zip(FIELDS) {
-            let unusual = (setting.least + 1..=setting.most).filter(|value| *value != setting.default);
+            let unusual = (setting.least..=setting.most).filter(|value| *value != setting.default);
             let value = unusual.clone().find(|value| !values.contains(value));
             let value = value.or_else(|| unusual.clone().next()).unwrap();
             *field(&mut policy) = Some(value);

@@ -144,6 +144,10 @@ pub struct Policy {
     pub breaker_failure_status: ::core::option::Option<u32>,
     #[prost(uint32, optional, tag = "16")]
     pub relay_stream_usage: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "17")]
+    pub relay_images: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "18")]
+    pub relay_audio: ::core::option::Option<u32>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Route {

@@ -1,8 +1,10 @@
 //! OpenAI's APIs, by OpenAI itself and by the many servers that speak them.
 
 pub(crate) mod chat;
+pub(crate) mod completions;
 pub(crate) mod embeddings;
 mod error;
+pub(crate) mod media;
 pub(crate) mod responses;
 
 pub(crate) use error::Errors;
@@ -22,6 +24,13 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
         AllowedPath::recorded("/v1/responses", Api::OpenAiResponses),
         AllowedPath::recorded("/v1/responses/compact", Api::OpenAiResponses),
         AllowedPath::recorded("/v1/embeddings", Api::OpenAiEmbeddings),
+        AllowedPath::recorded("/v1/completions", Api::OpenAiCompletions),
+        AllowedPath::recorded("/v1/images/generations", Api::OpenAiImages),
+        AllowedPath::recorded("/v1/images/edits", Api::OpenAiImages),
+        AllowedPath::recorded("/v1/images/variations", Api::OpenAiImages),
+        AllowedPath::recorded("/v1/audio/speech", Api::OpenAiAudio),
+        AllowedPath::recorded("/v1/audio/transcriptions", Api::OpenAiAudio),
+        AllowedPath::recorded("/v1/audio/translations", Api::OpenAiAudio),
         AllowedPath::unrecorded("/v1/models", GET),
         AllowedPath::unrecorded("/v1/models/{model}", GET),
         AllowedPath::question("/v1/responses/input_tokens"),

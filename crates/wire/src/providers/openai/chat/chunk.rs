@@ -27,6 +27,7 @@ members! {
         index: Raw<'de> = b"index",
         delta: Object<Message<'de>> = b"delta",
         message: Object<Message<'de>> = b"message",
+        text: Raw<'de> = b"text",
         finish_reason: Raw<'de> = b"finish_reason",
         usage: Raw<'de> = b"usage",
     }
@@ -53,17 +54,13 @@ members! {
 }
 
 /// Members that are never recorded and different in each chunk.
-pub(super) const TEXTS: &[&str] = &["content", "obfuscation"];
+pub(super) const TEXTS: &[&str] = &["content", "text", "obfuscation"];
 
 impl Chunk<'_> {
     /// Bytes of what the model wrote: text, reasoning and calls.
     pub(super) fn text_bytes(&self) -> u64 {
         let choices = self.choices.0.iter().flat_map(|choice| &choice.0);
-        choices
-            .flat_map(|choice| [&choice.delta.0, &choice.message.0])
-            .flatten()
-            .map(Message::text_bytes)
-            .sum()
+        choices.map(Choice::text_bytes).sum()
     }
 
     /// Whether there is nothing in it to record, whatever its [`TEXTS`], but for its id, which is news only once.
@@ -77,6 +74,12 @@ impl Chunk<'_> {
 }
 
 impl Choice<'_> {
+    /// The text itself is that of Completions.
+    fn text_bytes(&self) -> u64 {
+        let messages = [&self.delta.0, &self.message.0].into_iter().flatten();
+        self.text.length() + messages.map(Message::text_bytes).sum::<u64>()
+    }
+
     fn is_plain_text(&self) -> bool {
         !self.usage.is_some()
             && !self.finish_reason.is_some()
