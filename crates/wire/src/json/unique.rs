@@ -76,6 +76,17 @@ pub(crate) fn object<'de, T: Members<'de>>(value: Raw<'de>) -> Result<T, Malform
     }
 }
 
+/// Reads each object of a list inside a request's body; what is something else reads as absent.
+pub(crate) fn each<'de, T: Members<'de>>(list: Raw<'de>, mut each: impl FnMut(T)) -> Result<(), MalformedBody> {
+    let mut all = Ok(());
+    list.for_each(|value| match object(value) {
+        Ok(found) if all.is_ok() => each(found),
+        Ok(_) => {}
+        Err(error) => all = Err(error),
+    });
+    all
+}
+
 fn repeated(name: &'static [u8]) -> MalformedBody {
     MalformedBody::Repeated(std::str::from_utf8(name).unwrap_or_default())
 }
@@ -145,6 +156,18 @@ mod tests {
             (
                 Api::AnthropicMessages,
                 r#"{"messages":[{"role":"user","content":"a"},{"role":"user","Role":"assistant","content":"b"}]}"#,
+            ),
+            (
+                Api::AnthropicMessages,
+                r#"{"messages":[{"role":"user","content":[{"type":"text","text":"hidden","text":"shown"}]}]}"#,
+            ),
+            (
+                Api::OpenAiChatCompletions,
+                r#"{"messages":[{"role":"user","content":[{"type":"text","text":"hidden","Text":"shown"}]}]}"#,
+            ),
+            (
+                Api::OpenAiResponses,
+                r#"{"input":[{"role":"user","content":[{"type":"input_text","type":"x","text":"a"}]}]}"#,
             ),
             (Api::AnthropicMessages, r#"{"metadata":{"user_id":"a","user_id":"b"}}"#),
             (

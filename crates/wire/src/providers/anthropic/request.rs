@@ -47,14 +47,13 @@ pub(super) fn read(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
     let metadata: Metadata<'_> = unique::object(request.metadata)?;
     let mut texts: Vec<_> = last.content.text().into_iter().collect();
     let mut tool_result = None;
-    last.content.for_each(|block| {
-        let block: Block<'_> = block.object().unwrap_or_default();
+    unique::each(last.content, |block: Block<'_>| {
         if block.kind.is("tool_result") {
             tool_result = Some(block.tool_use_id.name());
         } else if block.kind.is("text") && texts.len() < ITEMS {
             texts.extend(block.text.text().filter(|text| !is_reminder(text)));
         }
-    });
+    })?;
     Ok(RequestFacts {
         model: request.model.name(),
         streaming: request.stream.is_true(),

@@ -46,26 +46,24 @@ pub(super) fn read(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
     Ok(RequestFacts {
         model: request.model.name(),
         streaming: request.stream.is_true(),
-        prompt: prompt(&last),
+        prompt: prompt(&last)?,
         thread_parent_tool_call_id: last.tool_call_id.text().filter(|_| last.role.is("tool")).map(name),
         lacks_usage: request.stream.is_true() && !options.include_usage.is_true(),
         ..RequestFacts::default()
     })
 }
 
-fn prompt(last: &Message<'_>) -> Option<String> {
+fn prompt(last: &Message<'_>) -> Result<Option<String>, MalformedBody> {
     if !last.role.is("user") {
-        return None;
+        return Ok(None);
     }
     let mut texts: Vec<_> = last.content.text().into_iter().collect();
-    last.content.for_each(|part| {
-        if let Some(part) = part.object::<Part<'_>>().filter(|part| part.kind.is("text"))
-            && texts.len() < ITEMS
-        {
+    unique::each(last.content, |part: Part<'_>| {
+        if part.kind.is("text") && texts.len() < ITEMS {
             texts.extend(part.text.text());
         }
-    });
-    joined(texts, PROMPT_BYTES)
+    })?;
+    Ok(joined(texts, PROMPT_BYTES))
 }
 
 #[cfg(test)]

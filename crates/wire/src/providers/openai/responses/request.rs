@@ -36,15 +36,14 @@ pub(super) fn read(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
         .find(|item| item.as_ref().map_or(true, |item| item.is_users() || item.is_output()))
         .transpose()?
         .unwrap_or_default();
+    let text = request.input.text().filter(|text| !text.is_empty());
     Ok(RequestFacts {
         model: request.model.name(),
         streaming: request.stream.is_true(),
-        prompt: request
-            .input
-            .text()
-            .filter(|text| !text.is_empty())
-            .map(|text| clipped(text, PROMPT_BYTES))
-            .or_else(|| prompt(&last)),
+        prompt: match text {
+            Some(text) => Some(clipped(text, PROMPT_BYTES)),
+            None => prompt(&last)?,
+        },
         thread_parent_tool_call_id: last.call_id.text().filter(|_| last.is_output()).map(name),
         ..RequestFacts::default()
     })
@@ -62,16 +61,15 @@ impl Item<'_> {
     }
 }
 
-fn prompt(last: &Item<'_>) -> Option<String> {
+fn prompt(last: &Item<'_>) -> Result<Option<String>, MalformedBody> {
     if !last.is_users() {
-        return None;
+        return Ok(None);
     }
     let mut texts: Vec<_> = last.content.text().into_iter().collect();
-    last.content.for_each(|part| {
-        let part: Part<'_> = part.object().unwrap_or_default();
+    unique::each(last.content, |part: Part<'_>| {
         if (part.kind.is("input_text") || part.kind.is("text")) && texts.len() < ITEMS {
             texts.extend(part.text.text());
         }
-    });
-    joined(texts, PROMPT_BYTES)
+    })?;
+    Ok(joined(texts, PROMPT_BYTES))
 }
