@@ -106,10 +106,9 @@ impl ProblemCode {
             | Self::TokenRevoked
             | Self::UserSuspended => StatusCode::UNAUTHORIZED,
             Self::Forbidden | Self::ScopesTooWide | Self::OutlivesMaker => StatusCode::FORBIDDEN,
-            Self::NotFound | Self::UnknownPath => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::FilterUnmatched | Self::UnknownPath => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::ValueRefused
-            | Self::FilterUnmatched
             | Self::NoSuchProvider
             | Self::NoSuchProviderKey
             | Self::RouteProvidersUnfit

@@ -142,7 +142,7 @@ both_engines! {
         assert_eq!(list(&bench, &format!("?key={one_id}&state=attached")).await, wanted(&[0, 2, 4]));
         assert_eq!(list(&bench, "?state=detached").await, [""; 0]);
         let nobody = bench.get(&bench.owner, &format!("{PATH}?key=nobody")).await;
-        assert_eq!(problem(&nobody, 409, "filter_unmatched"), ["key"]);
+        assert_eq!(problem(&nobody, 404, "filter_unmatched"), ["key"]);
         let (mut seen, mut after) = (Vec::new(), String::new());
         loop {
             let page = bench.get(&bench.owner, &format!("{PATH}?limit=2{after}")).await.expect(200).value();

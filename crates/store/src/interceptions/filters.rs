@@ -49,61 +49,25 @@ async fn session(held: &mut Held, user: Option<UserId>, named: &str) -> Result<S
     Ok(Session::Clients(named.to_owned()))
 }
 
-/// Of a filter by which nothing was found: each part that nothing at all has. Records that the caller may not list do not count.
+/// Of a filter by which nothing was found: a provider that there is not, and never was on any record that the caller may list. A
+/// model, a client or a session that has no record yet is no mistake.
 pub(super) async fn unmatched(held: &mut Held, caller: &Caller, wanted: &Wanted) -> Result<(), StoreError> {
-    let mut found = Vec::new();
-    let of_user = || Wanted {
+    let Some(name) = &wanted.provider else { return Ok(()) };
+    let alone = Wanted {
         user: wanted.user,
+        provider: Some(name.clone()),
         ..Wanted::default()
     };
-    if let Some(name) = &wanted.provider {
-        let alone = Wanted {
-            provider: Some(name.clone()),
-            ..of_user()
-        };
-        if !is_provider(held, caller, name).await? && !sql::exists(held.conn(), &alone).await? {
-            found.push(("provider", "no such provider"));
-        }
-    }
-    let others = [
-        (
-            "model",
-            "no record is for such a model",
-            wanted.model.is_some().then(|| Wanted {
-                model: wanted.model.clone(),
-                ..of_user()
-            }),
-        ),
-        (
-            "client",
-            "no record is from such a client",
-            wanted.client.is_some().then(|| Wanted {
-                client: wanted.client.clone(),
-                ..of_user()
-            }),
-        ),
-        (
-            "session",
-            "no record is of such a session",
-            wanted.session.is_some().then(|| Wanted {
-                session: wanted.session.clone(),
-                ..of_user()
-            }),
-        ),
-    ];
-    for (filter, why, alone) in others {
-        if let Some(alone) = alone
-            && !sql::exists(held.conn(), &alone).await?
-        {
-            found.push((filter, why));
-        }
-    }
-    if found.is_empty() {
+    if is_provider(held, caller, name).await? || sql::exists(held.conn(), &alone).await? {
         return Ok(());
     }
-    let found = found.into_iter().map(|(filter, why)| Unmatched { filter, why });
-    Err(StoreError::Unmatched(found.collect()))
+    Err(NO_PROVIDER.into())
 }
+
+const NO_PROVIDER: Unmatched = Unmatched {
+    filter: "provider",
+    why: "no such provider",
+};
 
 async fn is_provider(held: &mut Held, caller: &Caller, name: &str) -> Result<bool, StoreError> {
     if authorise(&caller.principal, Action::Read, Resource::Provider, Target::Shared).is_err() {

@@ -35,7 +35,7 @@ sets! {
     /// Endpoints with query parameters.
     BadQuery {
         "400": "A query parameter is invalid; see `validations`.",
-        "409": "A filter names what is not there; see `validations`.",
+        "404": "A filter names somebody or something that does not exist; see `validations`.",
     }
     /// Endpoints whose path takes an id and nothing else.
     BadId {
