@@ -2,6 +2,7 @@
 //!
 //! No method returns the hash of a secret, and no row type has a field for it.
 
+pub(crate) mod past_providers;
 pub(crate) mod rotate;
 pub(crate) mod update;
 
@@ -139,6 +140,8 @@ impl Store {
         if !sql::delete(tx.conn(), &key).await? {
             return Err(StoreError::NotFound);
         }
+        // A replica that goes on with another key still has records of this one.
+        past_providers::narrow(&mut tx, &key, &[], self.now()).await?;
         idempotency::forget(tx.conn(), key.id.as_uuid()).await?;
         mutation.commit(tx, &[Change::GatewayKey(key.id)]).await?;
         Ok(key.id)

@@ -11,6 +11,7 @@ use crate::guard::only_control_plane;
 use crate::rows::changes::{Change, Changes, RevokedTokens};
 use crate::sql::changes as sql;
 use lychgate_authz::{Action, Caller, Resource, Target, authorise};
+use lychgate_types::GatewayKeyId;
 use lychgate_types::secret::SecretHash;
 use std::time::Duration;
 
@@ -51,20 +52,21 @@ impl Store {
     pub async fn changes_since(&self, caller: &Caller, after: u64, most: u32) -> Result<Changes, StoreError> {
         may_follow(caller)?;
         let mut held = self.engine.read().await?;
-        sql::since(held.conn(), after, most).await
+        sql::since(&mut held, after, most).await
     }
 
-    /// The tokens that stopped working after number `after`; `None` where the feed does not reach back so far, or where they
+    /// The tokens that stopped working after number `after`, of those that this gateway key was told of (`None`: of all); `None` where the feed does not reach back so far, or where they
     /// are more than `most`.
     pub async fn changes_tokens_revoked(
         &self,
         caller: &Caller,
         after: u64,
         most: u32,
+        key: Option<GatewayKeyId>,
     ) -> Result<Option<RevokedTokens>, StoreError> {
         may_follow(caller)?;
         let mut held = self.engine.read().await?;
-        let found = sql::tokens_revoked(held.conn(), after, most).await?;
+        let found = sql::tokens_revoked(held.conn(), after, most, key).await?;
         Ok(found.filter(|found| found.hashes.len() <= most as usize))
     }
 

@@ -4,9 +4,16 @@ use crate::connect::Store;
 use crate::engine::Lock;
 use crate::error::StoreError;
 use crate::guard::only_control_plane;
+use crate::interceptions::identity::{AFTER_THE_END, BEHIND};
+use crate::sql::ai_gateway_keys::past_providers;
+use crate::sql::tokens::grants;
 use crate::sql::{changes as changes_sql, idempotency as idempotency_sql, replicas as replicas_sql};
 use crate::{changes, replicas};
 use lychgate_authz::{Action, Caller, Resource, Target, authorise};
+use std::time::Duration;
+
+/// The end of a token, or of what a key serves, matters for so long to records that are on their way.
+const MATTERS: Duration = BEHIND.saturating_add(AFTER_THE_END);
 
 /// What was deleted, in rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -17,6 +24,10 @@ pub struct Housekeeping {
     pub replicas: u64,
     /// Remembered answers whose hour is over.
     pub idempotency_keys: u64,
+    /// Of which gateway keys were told of which tokens, those that matter to no record any more.
+    pub token_grants: u64,
+    /// Providers that a gateway key served so long ago that it matters to no record any more.
+    pub past_providers: u64,
 }
 
 impl Store {
@@ -33,6 +44,8 @@ impl Store {
             changes: changes_sql::prune(tx.conn(), now.minus(changes::KEPT)).await?,
             replicas: replicas_sql::prune(tx.conn(), now.minus(replicas::KEPT)).await?,
             idempotency_keys: idempotency_sql::prune(tx.conn(), now).await?,
+            token_grants: grants::prune(tx.conn(), now.minus(MATTERS)).await?,
+            past_providers: past_providers::prune(tx.conn(), now.minus(MATTERS)).await?,
         };
         tx.commit().await?;
         Ok(Some(done))

@@ -1,7 +1,7 @@
 //! Reading what the gateway has recorded.
 
 mod filters;
-mod identity;
+pub(crate) mod identity;
 pub(crate) mod ingest;
 
 use crate::connect::Store;

@@ -3,7 +3,9 @@
 //! One row per replica, written by the control plane that it is attached to, so that every control plane can list all. Not
 //! here: the attachments themselves (the control plane's hub).
 
+use crate::ai_gateway_keys::past_providers;
 use crate::connect::Store;
+use crate::engine::Tx;
 use crate::error::{StoreError, Unmatched};
 use crate::guard::{may, only_control_plane};
 use crate::mutation::Mutation;
@@ -11,6 +13,7 @@ use crate::page::{Cursor, Listing, Page};
 use crate::rows::audit::{AuditChange, AuditInsert, AuditTarget};
 use crate::rows::changes::Change;
 use crate::rows::replicas::{Replica, ReplicaAttachment, ReplicaBeat, ReplicaFilter, ReplicaState};
+use crate::sql::tokens::grants;
 use crate::sql::{ai_gateway_keys, audit, replicas as sql};
 use lychgate_authz::{Action, Caller, Resource, Target, authorise, authorise_list};
 use lychgate_types::{GatewayKeyId, ReplicaId, Timestamp};
@@ -31,6 +34,8 @@ const SHOWN_WITH_KEY: u32 = 200;
 impl Store {
     /// Enters an attachment into the registry, with its audit entry. Says whether the replica has been told to drain; `None`: the id
     /// belongs to another process, and nothing has changed.
+    ///
+    /// What the key before was told and served counts for this one, too: the process goes on with its leases, and has records still.
     pub async fn replica_attach(
         &self,
         caller: &Caller,
@@ -46,9 +51,15 @@ impl Store {
         )?;
         let mut tx = self.engine.begin().await?;
         let lost = attachment.connected_at.minus(LOST_AFTER);
+        let earlier = sql::key_of(tx.conn(), attachment.replica_id).await?;
         let draining = sql::attach(tx.conn(), attachment, lost).await?;
         if draining.is_none() {
             return Ok(None);
+        }
+        // Of a version without process secrets, nobody knows that it is the same process.
+        let earlier = earlier.filter(|key| attachment.process.is_some() && *key != attachment.gateway_key.id);
+        if let Some(earlier) = earlier {
+            self.inherit(&mut tx, earlier, attachment.gateway_key.id).await?;
         }
         audit::insert(
             tx.conn(),
@@ -61,6 +72,11 @@ impl Store {
         .await?;
         tx.commit().await?;
         Ok(draining)
+    }
+
+    async fn inherit(&self, tx: &mut Tx, earlier: GatewayKeyId, key: GatewayKeyId) -> Result<(), StoreError> {
+        grants::copy(tx.conn(), earlier, key).await?;
+        past_providers::inherit(tx, earlier, key, self.now()).await
     }
 
     /// Enters what was heard, in bulk. What was heard over an attachment that has been replaced is passed over.

@@ -1,5 +1,7 @@
 //! User tokens: what an AI client or API caller comes in with. A revoked token stays as a row.
 
+pub(crate) mod grants;
+
 use crate::changes::tokens_revoked;
 use crate::connect::Store;
 use crate::engine::Lock;
@@ -13,10 +15,14 @@ use crate::rows::tokens::{Token, TokenAuthentication, TokenFilter, TokenInsert};
 use crate::rows::users::UserState;
 use crate::sql;
 use crate::users::whose;
+use grants::gateway_key;
 use lychgate_authz::{Action, Caller, Principal, Resource, Target, authorise, authorise_list};
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{Timestamp, TokenId};
+use std::time::Duration;
 
+/// How long a replica that is cut off may go on with what it was told of a token.
+pub const TOKEN_LEASE: Duration = Duration::from_secs(15 * 60);
 /// So many working tokens a user may have.
 pub const TOKENS_PER_USER: u32 = 200;
 
@@ -96,7 +102,7 @@ impl Store {
     ) -> Result<Option<TokenAuthentication>, StoreError> {
         authorise(&caller.principal, Action::Read, Resource::Token, Target::Shared)?;
         let mut held = self.engine.read().await?;
-        sql::tokens::authenticate(held.conn(), hash).await
+        sql::tokens::authenticate(held.conn(), hash, gateway_key(caller)).await
     }
 
     /// The public prefixes of all tokens, revoked ones too.

@@ -9,7 +9,7 @@ use lychgate_authz::Caller;
 use lychgate_store::StoreError;
 
 /// How many changes are read at once.
-const PART: u32 = 10_000;
+const PART: u32 = 1000;
 
 /// Reads all that is new and sends it to the attachments here. Returns whether there was anything.
 pub(crate) async fn catch_up(app: &App) -> Result<bool, StoreError> {

@@ -2,11 +2,13 @@
 //!
 //! Not here: where things are looked up ([`Lookups`]).
 
+use super::authorization::check_token;
 use crate::state::attachments::{Attachments, Registration, ReplicaIdentity};
 use crate::state::outbox::Beginning;
 use async_trait::async_trait;
 use lychgate_link::{Attachment, Configuration, LinkError};
 use lychgate_store::TokenAuthentication;
+use lychgate_types::Timestamp;
 use lychgate_types::secret::SecretHash;
 use std::sync::Arc;
 
@@ -30,6 +32,9 @@ pub(crate) trait Lookups: Send + Sync {
 
     /// Looks a token up.
     async fn token(&self, token: &SecretHash) -> Result<Option<TokenAuthentication>, LinkError>;
+
+    /// Records that the gateway key is told that this token works.
+    async fn grant(&self, token: &TokenAuthentication) -> Result<(), LinkError>;
 }
 
 /// Makes an attachment of a registration, for a replica or (`None`) the embedded gateway.
@@ -42,13 +47,14 @@ pub(crate) async fn attach(
     // The key is looked up only now, when a change of it would find this registration.
     lookups.refresh_key().await?;
     lookups.check_key()?;
-    // Likewise: what is revoked from now on goes into the registration's mailbox.
-    let beginning = lookups.beginning(applied).await?;
-    let first = lookups.configuration().await?;
     let drain = match identity {
         Some(identity) => lookups.record_attachment(identity).await?,
         None => false,
     };
+    // Likewise: what is revoked from now on goes into the registration's mailbox. Only by now the key counts as told of what the
+    // process was told by the one before.
+    let beginning = lookups.beginning(applied).await?;
+    let first = lookups.configuration().await?;
     lookups.check_key()?;
     Ok(registration.into_attachment(&first, beginning, drain))
 }
@@ -58,10 +64,18 @@ pub(crate) async fn token(
     lookups: &impl Lookups,
     attachments: &Attachments,
     token: &SecretHash,
+    now: Timestamp,
 ) -> Result<Option<TokenAuthentication>, LinkError> {
     loop {
         let before = attachments.revocations();
         let found = lookups.token(token).await?;
+        if let Some(found) = found.as_ref().filter(|found| !found.is_granted)
+            && check_token(found, now).is_ok()
+        {
+            lookups.grant(found).await?;
+            // Whoever reads of a revocation from now on finds the grant; one before is found here.
+            continue;
+        }
         // A revocation during the look-up may have been sent down before this answer could be.
         if attachments.revocations() != before {
             continue;

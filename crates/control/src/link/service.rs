@@ -16,19 +16,14 @@ use lychgate_authz::{Caller, Principal};
 use lychgate_link::{
     Attachment, Authorization, ControlLink, EncodedRecord, Heartbeat, Hello, LinkError, PROTOCOL, Receipt, Rejected,
 };
-use lychgate_store::{IngestReport, KeyRef, ReplicaAttachment, ReplicaInfo, ReplicaStamp};
+use lychgate_store::{IngestReport, KeyRef, ReplicaAttachment, ReplicaInfo, ReplicaStamp, TOKEN_LEASE};
 use lychgate_telemetry::error::chain;
 use lychgate_telemetry::metrics::labels::Ingested;
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{GatewayKeyId, KeyRefusal, ReplicaId};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::watch;
-
-/// How long a replica may believe that a token is valid. Revocations are pushed; this bounds how long a replica that is cut off
-/// goes on.
-const LEASE: Duration = Duration::from_secs(15 * 60);
 
 /// The control plane as one caller sees it over the link: a replica by its key, or the embedded gateway (no session).
 #[derive(Debug)]
@@ -85,6 +80,7 @@ impl ControlLinkService {
             app: &self.app,
             session: self.session.as_deref(),
             source: self.source,
+            process: self.process,
             caller,
         }
     }
@@ -153,8 +149,8 @@ impl ControlLink for ControlLinkService {
             None => None,
         };
         let lookups = self.lookups(self.caller());
-        let found = handshake::token(&lookups, &self.app.attachments, &token).await?;
-        let authorization = authorization(found.as_ref(), self.app.ambient.now(), LEASE);
+        let found = handshake::token(&lookups, &self.app.attachments, &token, self.app.ambient.now()).await?;
+        let authorization = authorization(found.as_ref(), self.app.ambient.now(), TOKEN_LEASE);
         if let (Some(found), Authorization::Known { .. }) = (&found, authorization) {
             self.app.touch_token(found.token_id).await;
         }

@@ -10,10 +10,10 @@ use super::rng::{Rng, Wall};
 use super::tokens::Tokens;
 use lychgate_gateway::harness::simulated::{Outside, Replica};
 use lychgate_link::{EncodedRecord, LinkError, Receipt};
-use lychgate_types::Ambient;
 use lychgate_types::clock::Clock;
 use lychgate_types::random::SeededRandom;
 use lychgate_types::secret::{GatewayKeySecret, UserTokenSecret};
+use lychgate_types::{Ambient, GatewayKeyId, ReplicaId};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -218,8 +218,8 @@ impl Cluster {
     }
 
     /// Stores records; `None` if the database fails.
-    pub(super) fn ingest(&self, records: &[EncodedRecord]) -> Option<Receipt> {
-        let (new, receipt) = self.database().ingest(records)?;
+    pub(super) fn ingest(&self, by: (GatewayKeyId, ReplicaId), records: &[EncodedRecord]) -> Option<Receipt> {
+        let (new, receipt) = self.database().ingest(by, records)?;
         for (id, model) in new {
             self.log(&format!("{model} is committed"));
             self.ledger().committed(id, &model);

@@ -17,7 +17,7 @@ use lookups::CallLookups;
 use lychgate_link::{Attachment, Authorization, EncodedRecord, Heartbeat, Hello, LinkError, Receipt};
 use lychgate_store::{Changes, KeyRef, ReplicaAttachment};
 use lychgate_types::secret::SecretHash;
-use lychgate_types::{ControlPlaneId, GatewayKeyId, KeyRefusal};
+use lychgate_types::{ControlPlaneId, GatewayKeyId, KeyRefusal, ReplicaId};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -153,6 +153,7 @@ impl ControlPlane {
             &CallLookups {
                 control_plane: self,
                 session,
+                process,
             },
             registration,
             Some(&by),
@@ -161,15 +162,22 @@ impl ControlPlane {
         .await
     }
 
-    pub(super) async fn authorize(&self, secret: SecretHash, token: SecretHash) -> Result<Authorization, LinkError> {
+    pub(super) async fn authorize(
+        &self,
+        secret: SecretHash,
+        process: SecretHash,
+        token: SecretHash,
+    ) -> Result<Authorization, LinkError> {
         let session = self.authenticate(&secret).await?;
         let found = handshake::token(
             &CallLookups {
                 control_plane: self,
                 session,
+                process,
             },
             &self.attachments,
             &token,
+            self.cluster.ambient.now(),
         )
         .await?;
         Ok(authorization(
@@ -179,12 +187,19 @@ impl ControlPlane {
         ))
     }
 
-    pub(super) async fn deliver(&self, secret: SecretHash, records: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {
-        self.authenticate(&secret).await?;
+    pub(super) async fn deliver(
+        &self,
+        secret: SecretHash,
+        replica: ReplicaId,
+        records: Vec<EncodedRecord>,
+    ) -> Result<Receipt, LinkError> {
+        let session = self.authenticate(&secret).await?;
         self.cluster.look_up().await?;
-        self.cluster.ingest(&records).ok_or(LinkError::Internal {
-            request_id: String::new(),
-        })
+        self.cluster
+            .ingest((session.key_id, replica), &records)
+            .ok_or(LinkError::Internal {
+                request_id: String::new(),
+            })
     }
 
     /// Reads the feed on, and sends it to the attachments here.

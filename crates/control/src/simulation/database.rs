@@ -36,8 +36,10 @@ pub(super) struct Database {
     pub(super) keys: Vec<Key>,
     version: u64,
     drained: BTreeSet<ReplicaId>,
-    /// Each with the hash of its process secret.
-    replicas: BTreeMap<ReplicaId, Option<SecretHash>>,
+    /// Each with the hash of its process secret, and the key that it attached with last.
+    replicas: BTreeMap<ReplicaId, (Option<SecretHash>, GatewayKeyId)>,
+    /// Which gateway keys were told of which tokens.
+    grants: BTreeSet<(GatewayKeyId, TokenId)>,
     pub(super) committed: BTreeMap<InterceptionId, String>,
 }
 
@@ -56,6 +58,13 @@ pub(super) struct Key {
     changed: Instant,
     pub(super) is_disabled: bool,
     pub(super) is_deleted: bool,
+}
+
+fn revoked(change: &Change) -> Option<SecretHash> {
+    match change {
+        Change::TokenRevoked(hash) => Some(*hash),
+        _ => None,
+    }
 }
 
 impl Database {
@@ -90,6 +99,7 @@ impl Database {
             version: 1,
             drained: BTreeSet::new(),
             replicas: BTreeMap::new(),
+            grants: BTreeSet::new(),
             committed: BTreeMap::new(),
         }
     }
@@ -117,19 +127,35 @@ impl Database {
             Some(after) => {
                 let changes: Vec<_> = after.iter().take(part).copied().collect();
                 let upto = place + changes.len() as u64;
-                Changes::Since { changes, upto }
+                let mut granted = HashMap::<_, Vec<_>>::new();
+                for hash in changes.iter().filter_map(revoked) {
+                    let token = self.tokens[self.by_hash[&hash]].id;
+                    for (key, _) in self.grants.iter().filter(|(_, granted)| *granted == token) {
+                        granted.entry(*key).or_default().push(hash);
+                    }
+                }
+                Changes::Since { changes, granted, upto }
             }
             None => Changes::Gap { now: self.last() },
         }
     }
 
-    /// The tokens that were revoked after a position in the feed; `None` if that is no longer known.
-    pub(super) fn revoked_since(&self, place: u64) -> Option<Vec<SecretHash>> {
-        let revoked = self.after(place)?.iter().filter_map(|change| match change {
-            Change::TokenRevoked(hash) => Some(*hash),
-            _ => None,
-        });
-        Some(revoked.collect())
+    /// The tokens that were revoked after a position in the feed, of those that the key was told of; `None` if that is no longer
+    /// known.
+    pub(super) fn revoked_since(&self, place: u64, key: GatewayKeyId) -> Option<Vec<SecretHash>> {
+        let revoked = self.after(place)?.iter().filter_map(revoked);
+        Some(revoked.filter(|hash| self.is_granted(key, hash)).collect())
+    }
+
+    fn is_granted(&self, key: GatewayKeyId, hash: &SecretHash) -> bool {
+        self.grants.contains(&(key, self.tokens[self.by_hash[hash]].id))
+    }
+
+    /// The key is told of the token, and so is the one that the process has attached with meanwhile.
+    pub(super) fn grant(&mut self, token: TokenId, key: GatewayKeyId, process: SecretHash) {
+        let attached = self.replicas.values().find(|(of, _)| *of == Some(process));
+        let keys = attached.map(|(_, key)| *key).into_iter().chain([key]);
+        self.grants.extend(keys.map(|key| (key, token)));
     }
 
     fn after(&self, place: u64) -> Option<&[Change]> {
@@ -159,9 +185,16 @@ impl Database {
 
     /// Enters an attachment; whether the replica is to drain. `None`: its id belongs to another process.
     pub(super) fn attach(&mut self, attachment: &ReplicaAttachment) -> Option<bool> {
-        let replica = attachment.replica_id;
-        let process = self.replicas.entry(replica).or_insert(attachment.process);
-        (*process == attachment.process).then(|| self.drained.contains(&replica))
+        let (replica, new) = (attachment.replica_id, attachment.gateway_key.id);
+        let (process, key) = self.replicas.entry(replica).or_insert((attachment.process, new));
+        if *process != attachment.process {
+            return None;
+        }
+        let before = std::mem::replace(key, new);
+        let told = self.grants.iter().filter(|(key, _)| *key == before);
+        let told: Vec<_> = told.map(|(_, token)| (new, *token)).collect();
+        self.grants.extend(told);
+        Some(self.drained.contains(&replica))
     }
 
     pub(super) fn configure(&mut self) {
@@ -251,7 +284,7 @@ impl Database {
         is_valid.then_some(key.changed)
     }
 
-    pub(super) fn token(&self, hash: &SecretHash) -> Option<TokenAuthentication> {
+    pub(super) fn token(&self, hash: &SecretHash, key: GatewayKeyId) -> Option<TokenAuthentication> {
         let token = &self.tokens[self.number(hash)?];
         let (user_id, is_suspended) = self.users[token.user];
         Some(TokenAuthentication {
@@ -267,18 +300,26 @@ impl Database {
             scopes: Scopes::all(),
             expires_at: None,
             revoked_at: token.revoked_at,
+            is_granted: self.grants.contains(&(key, token.id)),
         })
     }
 
     /// Stores records, all or none; returns the ids of the new ones, and which are rejected. `None` if it fails.
-    pub(super) fn ingest(&mut self, records: &[EncodedRecord]) -> Option<(Vec<(InterceptionId, String)>, Receipt)> {
+    pub(super) fn ingest(
+        &mut self,
+        (key, replica): (GatewayKeyId, ReplicaId),
+        records: &[EncodedRecord],
+    ) -> Option<(Vec<(InterceptionId, String)>, Receipt)> {
         let decoded: Vec<_> = records.iter().map(|record| record.decode().unwrap()).collect();
         if decoded.iter().any(|record| record.model.starts_with(POISON)) {
             return None;
         }
         let (mut new, mut rejected) = (Vec::new(), Vec::new());
         for record in decoded {
-            if record.model.starts_with(UNFIT) {
+            let keys = self.replicas.get(&replica).map(|(_, attached)| *attached);
+            let mut keys = keys.into_iter().chain([key]);
+            let is_granted = keys.any(|key| self.is_granted(key, &record.token_hash));
+            if record.model.starts_with(UNFIT) || !is_granted {
                 let reason = UNFIT.to_owned();
                 rejected.push(Rejected { id: record.id, reason });
             } else if self.committed.insert(record.id, record.model.clone()).is_none() {

@@ -109,26 +109,24 @@ impl Transport for SimulatedTransport {
         token: SecretHash,
         _: Duration,
     ) -> Result<Authorization, LinkError> {
-        let key = credentials.key.hash();
-        self.carry(
-            key,
-            |control_plane| async move { control_plane.authorize(key, token).await },
-        )
+        let (key, process) = (credentials.key.hash(), credentials.process.hash());
+        self.carry(key, |control_plane| async move {
+            control_plane.authorize(key, process, token).await
+        })
         .await
     }
 
     async fn deliver(
         &self,
         credentials: Credentials<'_>,
-        _: ReplicaId,
+        replica: ReplicaId,
         records: &[EncodedRecord],
         _: Duration,
     ) -> Result<Receipt, LinkError> {
         let (key, records) = (credentials.key.hash(), records.to_vec());
-        self.carry(
-            key,
-            |control_plane| async move { control_plane.deliver(key, records).await },
-        )
+        self.carry(key, |control_plane| async move {
+            control_plane.deliver(key, replica, records).await
+        })
         .await
     }
 }

@@ -7,7 +7,7 @@ mod live;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use live::{Detachment, ReplicaIdentity};
+pub(crate) use live::{Detachment, ReplicaIdentity, Revoked};
 
 use super::configuration::Loaded;
 use super::key_cache::{KeySession, KeySessions};
@@ -20,7 +20,7 @@ use lychgate_telemetry::metrics::Counter;
 use lychgate_types::secret::{SecretHash, SpoolKey};
 use lychgate_types::{GatewayKeyId, KeyRefusal, ReplicaId, Timestamp};
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, watch};
@@ -29,6 +29,9 @@ use tokio::sync::{mpsc, watch};
 pub(crate) const ATTACHMENTS_PER_KEY: usize = 512;
 /// So many may be attached from one address. Where proxies are not named, that is theirs.
 pub(crate) const ATTACHMENTS_PER_SOURCE: usize = 1024;
+
+/// Which tokens each gateway key was told of.
+pub(crate) type Granted = HashMap<GatewayKeyId, Vec<SecretHash>>;
 
 /// The live attachments.
 pub(crate) struct Attachments {
@@ -165,16 +168,16 @@ impl Attachments {
         self.with(|state| state.position)
     }
 
-    /// Sends all attachments what the feed has up to this position: revoked tokens, and which replicas are to drain.
-    pub(crate) fn advance(&self, position: u64, revoked: &[SecretHash], drained: &[ReplicaId]) {
-        if !revoked.is_empty() {
+    /// Sends the attachments what the feed has up to this position: revoked tokens that they know, and which replicas are to drain.
+    pub(crate) fn advance(&self, position: u64, revoked: &Revoked<'_>, drained: &[ReplicaId]) {
+        if !revoked.all.is_empty() {
             self.revocations.fetch_add(1, Ordering::SeqCst);
-            self.revoked.add(revoked.len() as u64);
+            self.revoked.add(revoked.all.len() as u64);
         }
         self.with(|state| {
             state.position = position;
             for live in state.live.values() {
-                live.mailbox.post_revoked(revoked, position);
+                live.mailbox.post_revoked(live.known(revoked), position);
                 if drained.contains(&live.replica_id) {
                     live.mailbox.post_drain();
                 }
@@ -182,12 +185,13 @@ impl Attachments {
         });
     }
 
-    /// Sends all attachments revoked tokens whose position in the feed is not known yet.
+    /// Sends the embedded gateway revoked tokens whose position in the feed is not known yet. Which replicas know them is not known
+    /// either; they hear of them once the feed can be read.
     pub(crate) fn push_revoked(&self, tokens: &[SecretHash]) {
         self.revocations.fetch_add(1, Ordering::SeqCst);
         self.with(|state| {
-            for live in state.live.values() {
-                live.mailbox.post_revoked(tokens, 0);
+            for live in state.live.values().filter(|live| live.identity.is_none()) {
+                live.mailbox.post_revoked(tokens.iter().copied(), 0);
             }
         });
     }

@@ -6,7 +6,7 @@
 //!
 //! Not here: where changes are read from (`link::feed`, or the simulation).
 
-use super::attachments::Attachments;
+use super::attachments::{Attachments, Granted, Revoked};
 use lychgate_store::{Change, Changes};
 use lychgate_types::GatewayKeyId;
 use parking_lot::Mutex;
@@ -47,7 +47,7 @@ impl Feed {
             let position = attachments.position();
             match read(position).await? {
                 Changes::Since { upto, .. } if upto == position => return Ok(any),
-                Changes::Since { changes, upto } => self.apply(attachments, &changes, upto),
+                Changes::Since { changes, granted, upto } => self.apply(attachments, &changes, &granted, upto),
                 Changes::Gap { now } => {
                     tracing::warn!(position, now, "changes were missed; every replica has to attach again");
                     attachments.restart_all(now);
@@ -57,7 +57,7 @@ impl Feed {
         }
     }
 
-    fn apply(&self, attachments: &Attachments, changes: &[Change], upto: u64) {
+    fn apply(&self, attachments: &Attachments, changes: &[Change], granted: &Granted, upto: u64) {
         let (mut revoked, mut drained) = (Vec::new(), Vec::new());
         self.todo(|todo| {
             for change in changes {
@@ -71,6 +71,10 @@ impl Feed {
                 }
             }
         });
+        let revoked = Revoked {
+            all: &revoked,
+            by_key: granted,
+        };
         attachments.advance(upto, &revoked, &drained);
         self.bell.notify_one();
     }

@@ -114,7 +114,7 @@ impl Mailbox {
     }
 
     /// Posts the tokens that the feed revokes up to this position.
-    pub(crate) fn post_revoked(&self, tokens: &[SecretHash], upto: u64) {
+    pub(crate) fn post_revoked(&self, tokens: impl IntoIterator<Item = SecretHash>, upto: u64) {
         self.change(|state| {
             state.upto = state.upto.max(upto);
             state.revoked.extend(tokens);

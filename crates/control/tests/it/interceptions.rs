@@ -96,6 +96,7 @@ both_engines! {
         let (key_id, key) = bench.key("edge").await;
         let record = record(db, &token);
         let replica = bench.ambient.new_id();
+        bench.link(&key).authorize(record.token_hash).await.unwrap();
         bench.link(&key).deliver(replica, vec![sent(&record)]).await.unwrap();
         let shown = bench.get(&token, &format!("{PATH}/{}", record.id)).await.expect(200).value();
         assert_eq!((text(&shown["gateway_key_id"]), text(&shown["replica_id"])), (key_id, replica.to_string()));
@@ -117,6 +118,9 @@ both_engines! {
         second.client = "Codex".to_owned();
         second.outcome = Outcome::ClientAborted;
         second.started_at = START.plus(Duration::from_secs(60));
+        for record in [&first, &second] {
+            bench.link(&key).authorize(record.token_hash).await.unwrap();
+        }
         bench.link(&key).deliver(bench.ambient.new_id(), vec![sent(&first), sent(&second)]).await.unwrap();
         let session = text(&bench.get(&token, &format!("{PATH}/{}", first.id)).await.expect(200).value()["session_id"]);
         let models = async |token: &str, query: &str| -> Vec<String> {

@@ -130,11 +130,9 @@ impl Attempt<'_> {
             ("interception", "read") => {
                 let record = record(self.db, self.users_token);
                 let (_, key) = bench.key(&new).await;
-                bench
-                    .link(&key)
-                    .deliver(bench.ambient.new_id(), vec![sent(&record)])
-                    .await
-                    .unwrap();
+                let link = bench.link(&key);
+                link.authorize(record.token_hash).await.unwrap();
+                link.deliver(bench.ambient.new_id(), vec![sent(&record)]).await.unwrap();
                 bench
                     .get(token, &format!("/ai-gateway/interceptions/{}", record.id))
                     .await

@@ -1,6 +1,7 @@
 //! Changing a gateway key: what it is called, until when it works, what it serves, and where from. Not its name, which
 //! operators and audit entries hold on to, and not its secret (`rotate`).
 
+use crate::ai_gateway_keys::past_providers;
 use crate::connect::Store;
 use crate::error::StoreError;
 use crate::mutation::Mutation;
@@ -50,6 +51,9 @@ impl Store {
         let key = mutation.find(sql::find(&mut tx, key, now).await?)?;
         if !sql::update(tx.conn(), &key, now, patch).await? {
             return Err(StoreError::NotFound);
+        }
+        if let Some(Some(kept)) = &patch.providers {
+            past_providers::narrow(&mut tx, &key, kept, now).await?;
         }
         let key = sql::get(&mut tx, key.id, now).await?;
         mutation.set_prefix(&key.secret_prefix);

@@ -4,15 +4,20 @@
 //! A record's identity is its gateway key and its id. Whoever delivers another's id first gains nothing: the other record is stored
 //! under an id that is made of both, and can be found in the lists. The same key with other content under an id that it has used is
 //! refused.
+//!
+//! A record is taken for a token that its key was told of, and for a provider that its key serves, or did when it began. A process that
+//! has taken another key may deliver with it before it has attached with it: then the key that it is attached with counts, too.
 
 use crate::engine::Held;
 use crate::error::StoreError;
-use crate::rows::interceptions::{Placed, Times};
-use crate::sql::interceptions::ingest::{self as sql, Stored};
-use crate::sql::{ai_gateway_keys, providers};
+use crate::rows::interceptions::{Deliverer, Placed, Times};
+use crate::sql::ai_gateway_keys::{self, past_providers};
+use crate::sql::interceptions::ingest::{self as sql, KnownToken, Stored};
+use crate::sql::{providers, replicas};
+use crate::tokens::TOKEN_LEASE;
 use aws_lc_rs::digest;
 use lychgate_types::interception::{InterceptionRecord, Outcome};
-use lychgate_types::{GatewayKeyId, InterceptionId, Timestamp, TokenId, UserId};
+use lychgate_types::{GatewayKeyId, InterceptionId, ProviderId, Timestamp};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,59 +29,74 @@ pub(crate) const AHEAD: Duration = Duration::from_secs(5 * 60);
 pub(crate) const BEHIND: Duration = Duration::from_secs(31 * 24 * 3600);
 /// No request takes longer.
 pub(crate) const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// A replica that is cut off goes on for so long with what has ended meanwhile.
+pub(crate) const AFTER_THE_END: Duration = TOKEN_LEASE.saturating_add(AHEAD);
 
 const NO_TOKEN: &str = "it came with a token that this deployment does not know";
-const NOT_SERVED: &str = "it names a provider that its gateway key does not serve";
+const NOT_GRANTED: &str = "its gateway key was never told that its token works";
+const TOKEN_ENDED: &str = "it began when its token had stopped working";
+const NOT_SERVED: &str = "it names a provider that its gateway key does not serve, and did not when it began";
 const OTHER_CONTENT: &str = "another record of the same gateway key has this id";
 
 /// What the database knows of a batch.
 pub(crate) struct Known {
-    tokens: HashMap<[u8; 32], (TokenId, UserId)>,
+    tokens: HashMap<[u8; 32], KnownToken>,
     /// By id; those under made ids, too.
     stored: HashMap<InterceptionId, Stored>,
-    /// The names of the providers that the gateway key does not serve. One that was deleted meanwhile is not among them: what it was
-    /// used for is still to be accounted for.
-    not_served: HashSet<String>,
+    /// The names of the providers that the gateway key does not serve, with the time until which it did. One that was deleted
+    /// meanwhile is not among them: what it was used for is still to be accounted for.
+    not_served: HashMap<String, Option<Timestamp>>,
 }
 
 impl Known {
     pub(crate) async fn look_up(
         held: &mut Held,
         records: &[Arc<InterceptionRecord>],
-        gateway_key: Option<GatewayKeyId>,
+        from: Deliverer,
     ) -> Result<Self, StoreError> {
+        let gateway_key = from.gateway_key;
         let hashes = records.iter().map(|record| record.token_hash).collect();
-        let tokens = sql::tokens(held.conn(), &hashes).await?;
+        let tokens = sql::tokens(held.conn(), &hashes, from).await?;
         let mut stored = sql::stored(held.conn(), records.iter().map(|record| record.id)).await?;
         let taken = stored.iter().filter(|(_, stored)| stored.gateway_key != gateway_key);
         let made: Vec<_> = taken.map(|(id, _)| made_id(gateway_key, *id)).collect();
         if !made.is_empty() {
             stored.extend(sql::stored(held.conn(), made.into_iter()).await?);
         }
-        let not_served = match gateway_key {
-            Some(key) => not_served(held, key).await?,
-            None => HashSet::new(),
-        };
         Ok(Self {
             tokens,
             stored,
-            not_served,
+            not_served: not_served(held, from).await?,
         })
     }
 }
 
 /// Few keys are limited, and only for those the providers are read.
-async fn not_served(held: &mut Held, key: GatewayKeyId) -> Result<HashSet<String>, StoreError> {
-    let scopes = ai_gateway_keys::scopes(held.conn(), Some(key)).await?;
-    let Some(Some(ids)) = scopes.get(&key) else {
-        return Ok(HashSet::new());
+async fn not_served(held: &mut Held, from: Deliverer) -> Result<HashMap<String, Option<Timestamp>>, StoreError> {
+    let Some(own) = from.gateway_key else {
+        return Ok(HashMap::new());
     };
-    let all = providers::refs(held.conn())
-        .await?
-        .into_iter()
-        .map(|(provider, _)| provider);
-    let others = all.filter(|provider| !ids.contains(&provider.id));
-    Ok(others.map(|provider| provider.name).collect())
+    let attached = match from.replica {
+        Some(replica) => replicas::key_of(held.conn(), replica).await?,
+        None => None,
+    };
+    let (mut served, mut ended) = (HashSet::<ProviderId>::new(), HashMap::<_, Timestamp>::new());
+    for key in [Some(own), attached.filter(|key| *key != own)].into_iter().flatten() {
+        match ai_gateway_keys::scopes(held.conn(), Some(key)).await?.remove(&key) {
+            Some(None) => return Ok(HashMap::new()),
+            Some(Some(also)) => served.extend(also),
+            None => {}
+        }
+        for (provider, until) in past_providers::of_key(held.conn(), key).await? {
+            let last = ended.entry(provider).or_insert(until);
+            *last = until.max(*last);
+        }
+    }
+    let all = providers::refs(held.conn()).await?.into_iter();
+    let others = all.filter(|(provider, _)| !served.contains(&provider.id));
+    Ok(others
+        .map(|(provider, _)| (provider.name, ended.get(&provider.id).copied()))
+        .collect())
 }
 
 /// What can be taken and is not there yet, each id once, oldest first; and what never can be.
@@ -107,11 +127,21 @@ fn place_one<'r>(
     gateway_key: Option<GatewayKeyId>,
     now: Timestamp,
 ) -> Result<Option<Placed<'r>>, &'static str> {
-    let (token, user) = *known.tokens.get(record.token_hash.as_bytes()).ok_or(NO_TOKEN)?;
-    if known.not_served.contains(&record.provider) {
-        return Err(NOT_SERVED);
+    let token = known.tokens.get(record.token_hash.as_bytes()).ok_or(NO_TOKEN)?;
+    if !token.is_granted {
+        return Err(NOT_GRANTED);
     }
     let times = believable(record.started_at, record.ended_at, now);
+    // Where the times are those of the arrival, nothing tells when it began.
+    let too_late = |end: Timestamp| !times.are_replaced && times.started_at > end.plus(AFTER_THE_END);
+    if gateway_key.is_some() && token.works_until.is_some_and(too_late) {
+        return Err(TOKEN_ENDED);
+    }
+    if let Some(served_until) = known.not_served.get(&record.provider)
+        && served_until.is_none_or(too_late)
+    {
+        return Err(NOT_SERVED);
+    }
     let mut id = record.id;
     let mut stored = known.stored.get(&id);
     if stored.is_some_and(|stored| stored.gateway_key != gateway_key) {
@@ -123,12 +153,12 @@ fn place_one<'r>(
             record,
             id,
             times,
-            token,
-            user,
+            token: token.id,
+            user: token.user,
             session: id.as_uuid(),
             parent: None,
         })),
-        Some(stored) if stored.is(record, token, times) => Ok(None),
+        Some(stored) if stored.is(record, token.id, times) => Ok(None),
         // Its process ended between the record and the removal of the line that stood for it until then: the record is here.
         Some(_) if record.outcome == Outcome::Interrupted => Ok(None),
         Some(_) => Err(OTHER_CONTENT),

@@ -8,12 +8,13 @@ use crate::connect::Store;
 use crate::engine::{Conn, is_about_values};
 use crate::error::StoreError;
 use crate::interceptions::identity::{Known, place};
-use crate::rows::interceptions::{KnownCalls, Placed, ReplicaStamp};
+use crate::rows::interceptions::{Deliverer, KnownCalls, Placed, ReplicaStamp};
 use crate::sql::interceptions::ingest as sql;
 use crate::sql::replicas;
+use crate::tokens::grants::gateway_key;
 use aws_lc_rs::digest;
 use futures_util::future::join_all;
-use lychgate_authz::{Action, Caller, Principal, Resource, Target, authorise};
+use lychgate_authz::{Action, Caller, Resource, Target, authorise};
 use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::{GatewayKeyId, InterceptionId, ReplicaId, UserId};
 use std::collections::HashSet;
@@ -63,10 +64,7 @@ impl Store {
             Resource::Interception,
             Target::Shared,
         )?;
-        let gateway_key = match caller.principal {
-            Principal::Replica { gateway_key_id } => Some(gateway_key_id),
-            Principal::User(_) | Principal::ControlPlane => None,
-        };
+        let gateway_key = gateway_key(caller);
         let from = Delivery { gateway_key, stamp };
         let mut report = IngestReport::default();
         let mut unsettled = Vec::new();
@@ -105,8 +103,11 @@ impl Store {
         report: &mut IngestReport,
     ) -> Result<Vec<Arc<InterceptionRecord>>, StoreError> {
         let mut held = self.engine.read().await?;
-        let known = Known::look_up(&mut held, records, from.gateway_key).await?;
-        let replica = own_id(held.conn(), from.stamp, from.gateway_key).await?;
+        let from = Deliverer {
+            gateway_key: from.gateway_key,
+            replica: own_id(held.conn(), from.stamp, from.gateway_key).await?,
+        };
+        let known = Known::look_up(&mut held, records, from).await?;
         let (mut placed, rejected) = place(records, &known, from.gateway_key, self.now());
         let wanted = wanted_parents(&placed);
         let parents = sql::parents(held.conn(), &wanted).await?;
@@ -115,9 +116,7 @@ impl Store {
         // Two deliveries of the same records wait for each other; in one order, so that they can't wait in a circle.
         placed.sort_unstable_by_key(|place| place.id);
         let part = placed.len().div_ceil(self.engine.writers()).max(LEAST_PART);
-        let writing = placed
-            .chunks(part)
-            .map(|part| self.write(part, from.gateway_key, replica));
+        let writing = placed.chunks(part).map(|part| self.write(part, from));
         // All are waited for, whatever becomes of the first.
         let (mut done, mut new) = (Ok(()), HashSet::new());
         for written in join_all(writing).await {
@@ -146,14 +145,9 @@ impl Store {
     }
 
     /// Writes records that are not there yet, in one transaction; gives which they were.
-    async fn write(
-        &self,
-        placed: &[Placed<'_>],
-        gateway_key: Option<GatewayKeyId>,
-        replica: Option<ReplicaId>,
-    ) -> Result<HashSet<InterceptionId>, StoreError> {
+    async fn write(&self, placed: &[Placed<'_>], from: Deliverer) -> Result<HashSet<InterceptionId>, StoreError> {
         let mut tx = self.engine.begin().await?;
-        let ids = sql::interceptions(tx.conn(), placed, gateway_key, replica).await?;
+        let ids = sql::interceptions(tx.conn(), placed, from.gateway_key, from.replica).await?;
         let new: Vec<_> = placed.iter().filter(|place| ids.contains(&place.id)).copied().collect();
         sql::token_usages(tx.conn(), &new).await?;
         sql::prompts(tx.conn(), &new).await?;

@@ -2,6 +2,7 @@
 
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{GatewayKeyId, ReplicaId};
+use std::collections::HashMap;
 
 /// One change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub enum Changes {
     Since {
         /// As many as were asked for at most; what only a newer version knows is left out.
         changes: Vec<Change>,
+        /// Which of the tokens among them that stopped working each gateway key was told of.
+        granted: HashMap<GatewayKeyId, Vec<SecretHash>>,
         /// Where to go on; the place asked about itself where nothing came after.
         upto: u64,
     },

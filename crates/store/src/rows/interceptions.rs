@@ -146,6 +146,15 @@ pub struct ReplicaStamp {
     pub process: Option<SecretHash>,
 }
 
+/// Who delivers, as far as it is proved.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deliverer {
+    /// `None`: the embedded gateway.
+    pub(crate) gateway_key: Option<GatewayKeyId>,
+    /// The replica whose process secret was shown.
+    pub(crate) replica: Option<ReplicaId>,
+}
+
 /// A record with what the control plane knows of it.
 #[derive(Clone, Copy)]
 pub(crate) struct Placed<'r> {

@@ -76,4 +76,6 @@ pub struct TokenAuthentication {
     pub expires_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+    /// Whether it is on record that the caller's gateway key was told of it; true for callers without one.
+    pub is_granted: bool,
 }

@@ -1,5 +1,6 @@
 //! Gateway keys. No text here selects or returns the hash of a secret.
 
+pub(crate) mod past_providers;
 pub(crate) mod rotate;
 
 use crate::engine::{Assembled, Conn, Row, Tx, args};

@@ -1,8 +1,9 @@
 //! The feed of changes.
 
-use crate::engine::{Args, Bulk, Conn, Row, Tx, args};
+use crate::engine::{Args, Bulk, Conn, Held, Row, Tx, args};
 use crate::error::StoreError;
 use crate::rows::changes::{Change, Changes, RevokedTokens};
+use crate::sql::tokens::grants;
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{GatewayKeyId, ReplicaId, Timestamp};
 use uuid::Uuid;
@@ -12,14 +13,27 @@ const TOKEN_REVOKED: &str = "token_revoked";
 const GATEWAY_KEY: &str = "gateway_key";
 const REPLICA_DRAIN: &str = "replica_drain";
 
+macro_rules! tokens_revoked {
+    ($which:literal) => {
+        concat!(
+            "SELECT k.last, (SELECT MIN(seq) FROM changes) AS first, (SELECT MAX(seq) FROM changes) AS newest, c.subject \
+             FROM change_counters k LEFT JOIN changes c ON c.seq > $1 AND c.kind = 'token_revoked'",
+            $which,
+            " WHERE k.id = 1 ORDER BY c.seq LIMIT $2"
+        )
+    };
+}
+
 super::statements! {
     TAKE_NUMBERS = "UPDATE change_counters SET last = last + $1 WHERE id = 1 RETURNING last";
     LAST = "SELECT last FROM change_counters WHERE id = 1";
     /// One row without a change where there is none: the counter is read together with the changes.
     SINCE = "SELECT k.last, c.seq, c.kind, c.subject FROM change_counters k LEFT JOIN changes c ON c.seq > $1 \
          WHERE k.id = 1 ORDER BY c.seq LIMIT $2";
-    TOKENS_REVOKED = "SELECT k.last, (SELECT MIN(seq) FROM changes) AS first, (SELECT MAX(seq) FROM changes) AS newest, \
-         c.subject FROM change_counters k LEFT JOIN changes c ON c.seq > $1 AND c.kind = 'token_revoked' WHERE k.id = 1 ORDER BY c.seq LIMIT $2";
+    TOKENS_REVOKED = tokens_revoked!("");
+    /// Those that a gateway key was told of.
+    TOKENS_REVOKED_OF_KEY = tokens_revoked!(" AND EXISTS (SELECT 1 FROM tokens t JOIN token_grants g ON g.token_id = t.id \
+         WHERE t.token_hash = c.subject AND g.gateway_key_id = $3)");
     /// Only ever from the beginning, whatever the clocks of several control planes say: no gap comes about in the middle.
     PRUNE = "DELETE FROM changes WHERE seq < COALESCE((SELECT MIN(seq) FROM changes WHERE created_at >= $1), \
          (SELECT last + 1 FROM change_counters WHERE id = 1))";
@@ -80,8 +94,8 @@ pub(crate) async fn last(conn: Conn<'_>) -> Result<u64, StoreError> {
     number(&conn.one(LAST, args![]).await?, "last")
 }
 
-pub(crate) async fn since(conn: Conn<'_>, after: u64, most: u32) -> Result<Changes, StoreError> {
-    let rows = conn.all(SINCE, args![place(after), most.max(1)]).await?;
+pub(crate) async fn since(held: &mut Held, after: u64, most: u32) -> Result<Changes, StoreError> {
+    let rows = held.conn().all(SINCE, args![place(after), most.max(1)]).await?;
     let (mut now, mut upto, mut changes) = (0, after, Vec::new());
     for row in &rows {
         now = number(row, "last")?;
@@ -92,18 +106,34 @@ pub(crate) async fn since(conn: Conn<'_>, after: u64, most: u32) -> Result<Chang
         upto += 1;
         changes.extend(read(&row.text("kind")?, &row.bytes("subject")?));
     }
-    Ok(if upto == after && now != after {
-        Changes::Gap { now }
-    } else {
-        Changes::Since { changes, upto }
-    })
+    if upto == after && now != after {
+        return Ok(Changes::Gap { now });
+    }
+    // After the changes: who was told of a token before it ended is found for certain.
+    let revoked = changes.iter().filter_map(|change| match change {
+        Change::TokenRevoked(hash) => Some(*hash),
+        _ => None,
+    });
+    let granted = grants::of_tokens(held.conn(), &revoked.collect::<Vec<_>>()).await?;
+    Ok(Changes::Since { changes, granted, upto })
 }
 
 /// One more than `most` tell that there are more than that; `None` where the feed does not reach back.
-pub(crate) async fn tokens_revoked(conn: Conn<'_>, after: u64, most: u32) -> Result<Option<RevokedTokens>, StoreError> {
-    let rows = conn
-        .all(TOKENS_REVOKED, args![place(after), i64::from(most) + 1])
-        .await?;
+pub(crate) async fn tokens_revoked(
+    conn: Conn<'_>,
+    after: u64,
+    most: u32,
+    key: Option<GatewayKeyId>,
+) -> Result<Option<RevokedTokens>, StoreError> {
+    let mut values = args![place(after), i64::from(most) + 1];
+    let text = match key {
+        Some(key) => {
+            values.push(key.into());
+            TOKENS_REVOKED_OF_KEY
+        }
+        None => TOKENS_REVOKED,
+    };
+    let rows = conn.all(text, values).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let upto = number(row, "last")?;
     let (first, newest) = (row.opt_int("first")?, row.opt_int("newest")?);

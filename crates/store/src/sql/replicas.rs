@@ -65,6 +65,9 @@ super::statements! {
     /// Where the registry does not know the replica, nobody else has the id.
     IS_OWN = "SELECT CAST(CASE WHEN r.process_hash = $2 OR (r.process_hash IS NULL AND r.gateway_key_id = $3) THEN 1 ELSE 0 END \
          AS BIGINT) AS is_own FROM replicas r WHERE r.id = $1";
+    KEY_OF = "SELECT gateway_key_id FROM replicas WHERE id = $1";
+    /// Changes nothing, but waits for an attachment of that process that is being entered, and makes it wait.
+    KEY_OF_PROCESS = "UPDATE replicas SET process_hash = process_hash WHERE process_hash = $1 RETURNING gateway_key_id";
     PRUNE = "DELETE FROM replicas WHERE last_heartbeat_at < $1";
 }
 
@@ -272,6 +275,18 @@ pub(crate) async fn is_own(
 ) -> Result<bool, StoreError> {
     let row = conn.optional(IS_OWN, args![id, process, key]).await?;
     row.map_or(Ok(true), |row| Ok(row.int("is_own")? == 1))
+}
+
+/// The key that a replica attached with last; `None` where the registry does not know it.
+pub(crate) async fn key_of(conn: Conn<'_>, id: ReplicaId) -> Result<Option<GatewayKeyId>, StoreError> {
+    let row = conn.optional(KEY_OF, args![id]).await?;
+    row.map(|row| row.id("gateway_key_id")).transpose()
+}
+
+/// The key that a process attached with last. Until the transaction ends, it attaches with no other.
+pub(crate) async fn key_of_process(conn: Conn<'_>, process: SecretHash) -> Result<Option<GatewayKeyId>, StoreError> {
+    let row = conn.optional(KEY_OF_PROCESS, args![process]).await?;
+    row.map(|row| row.id("gateway_key_id")).transpose()
 }
 
 pub(crate) async fn prune(conn: Conn<'_>, before: Timestamp) -> Result<u64, StoreError> {

@@ -12,6 +12,7 @@ use std::path::Path;
 fn texts() -> Vec<(&'static str, &'static str)> {
     use super::*;
     [
+        ai_gateway_keys::past_providers::STATEMENTS,
         ai_gateway_keys::rotate::STATEMENTS,
         ai_gateway_keys::STATEMENTS,
         audit::STATEMENTS,
@@ -23,6 +24,7 @@ fn texts() -> Vec<(&'static str, &'static str)> {
         providers::STATEMENTS,
         replicas::STATEMENTS,
         routes::STATEMENTS,
+        tokens::grants::STATEMENTS,
         tokens::STATEMENTS,
         users::STATEMENTS,
     ]
@@ -34,9 +36,11 @@ fn bulks() -> Vec<Bulk> {
     [
         changes::BULKS,
         interceptions::ingest::BULKS,
+        ai_gateway_keys::past_providers::BULKS,
         providers::BULKS,
         replicas::BULKS,
         routes::BULKS,
+        tokens::grants::BULKS,
     ]
     .concat()
 }

@@ -1,5 +1,7 @@
 //! User tokens. `token_hash` is only ever answered by the texts that end tokens: replicas must be told which to forget.
 
+pub(crate) mod grants;
+
 use crate::engine::{Assembled, Conn, Row, args};
 use crate::error::StoreError;
 use crate::guard::{Authorised, Found};
@@ -8,7 +10,7 @@ use crate::rows::tokens::{Token, TokenAuthentication, TokenInsert};
 use crate::rows::users::{User, UserRef};
 use lychgate_authz::Scopes;
 use lychgate_types::secret::SecretHash;
-use lychgate_types::{Timestamp, TokenId, UserId};
+use lychgate_types::{GatewayKeyId, Timestamp, TokenId, UserId};
 
 macro_rules! columns {
     () => {
@@ -36,8 +38,9 @@ super::statements! {
     LIVE_HASHES = "SELECT token_hash FROM tokens WHERE user_id = $1 AND revoked_at IS NULL \
          AND (expires_at IS NULL OR expires_at > $2)";
     AUTHENTICATE = "SELECT t.id, t.user_id, u.username, u.role, \
-         CASE WHEN u.deleted_at IS NULL THEN u.state ELSE 'suspended' END AS user_state, t.scopes, t.expires_at, t.revoked_at \
-         FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.token_hash = $1";
+         CASE WHEN u.deleted_at IS NULL THEN u.state ELSE 'suspended' END AS user_state, t.scopes, t.expires_at, t.revoked_at, \
+         CAST(CASE WHEN EXISTS (SELECT 1 FROM token_grants g WHERE g.token_id = t.id AND g.gateway_key_id = $2) THEN 1 ELSE 0 END \
+         AS BIGINT) AS is_granted FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.token_hash = $1";
     PREFIXES = "SELECT secret_prefix FROM tokens";
     TOUCH = "UPDATE tokens SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at <= $3)";
 }
@@ -169,8 +172,12 @@ pub(crate) async fn live_hashes(
         .collect()
 }
 
-pub(crate) async fn authenticate(conn: Conn<'_>, hash: &SecretHash) -> Result<Option<TokenAuthentication>, StoreError> {
-    let Some(row) = conn.optional(AUTHENTICATE, args![*hash]).await? else {
+pub(crate) async fn authenticate(
+    conn: Conn<'_>,
+    hash: &SecretHash,
+    key: Option<GatewayKeyId>,
+) -> Result<Option<TokenAuthentication>, StoreError> {
+    let Some(row) = conn.optional(AUTHENTICATE, args![*hash, key]).await? else {
         return Ok(None);
     };
     Ok(Some(TokenAuthentication {
@@ -182,6 +189,7 @@ pub(crate) async fn authenticate(conn: Conn<'_>, hash: &SecretHash) -> Result<Op
         scopes: scopes(&row)?,
         expires_at: row.opt_time("expires_at")?,
         revoked_at: row.opt_time("revoked_at")?,
+        is_granted: key.is_none() || row.int("is_granted")? == 1,
     }))
 }
 

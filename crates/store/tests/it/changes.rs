@@ -7,12 +7,12 @@ use lychgate_store::{
 };
 use lychgate_testkit::both_engines;
 use lychgate_testkit::wait::DEADLINE;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 async fn since(store: &Store, after: u64) -> (Vec<Change>, u64) {
     match store.changes_since(&plane(), after, 1000).await.unwrap() {
-        Changes::Since { changes, upto } => (changes, upto),
+        Changes::Since { changes, upto, .. } => (changes, upto),
         gap @ Changes::Gap { .. } => panic!("{gap:?}"),
     }
 }
@@ -132,7 +132,7 @@ both_engines! {
             store.provider_insert(&people.owner.caller, provider(db, &format!("p-{n}"), vec![])).await.unwrap();
         }
         let part = store.changes_since(&plane(), 1, 3).await.unwrap();
-        assert_eq!(part, Changes::Since { changes: vec![Change::Configuration; 3], upto: 4 });
+        assert_eq!(part, Changes::Since { changes: vec![Change::Configuration; 3], granted: HashMap::new(), upto: 4 });
         assert_eq!(since(store, 4).await, (vec![Change::Configuration], 5));
         assert_eq!(since(store, 5).await, (vec![], 5));
     }
@@ -160,7 +160,7 @@ both_engines! {
         let (people, store) = (people(db).await, db.store());
         let owner = &people.owner.caller;
         let since = async |after, most| {
-            let found = store.changes_tokens_revoked(&plane(), after, most).await.unwrap();
+            let found = store.changes_tokens_revoked(&plane(), after, most, None).await.unwrap();
             found.map(|found| (found.hashes, found.upto))
         };
         assert_eq!(since(0, 9).await, Some((vec![], 0)));

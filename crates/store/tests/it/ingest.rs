@@ -1,7 +1,7 @@
 //! Taking records in.
 
-use crate::people::{gateway_key, people, plane, provider, record};
-use lychgate_authz::{Caller, Denial, Principal};
+use crate::people::{gateway_key, grant, people, plane, provider, record, replica};
+use lychgate_authz::{Caller, Denial};
 use lychgate_store::{DatabaseUrl, InterceptionFilter, Page, ReplicaStamp, Store, StoreError};
 use lychgate_testkit::both_engines;
 use lychgate_testkit::db::TestDb;
@@ -152,7 +152,8 @@ both_engines! {
     async fn gateway_key_and_replica_are_stamped_not_believed(db: TestDb) {
         let people = people(db).await;
         let gateway_key_id = db.ambient().new_id();
-        let replica = Caller { principal: Principal::Replica { gateway_key_id }, request_id: None };
+        let replica = replica(gateway_key_id);
+        grant(db, &replica, &people.member).await;
         let stamp = ReplicaStamp { replica_id: Some(db.ambient().new_id()), process: None };
         let record = Arc::new(full(db, people.member.hash));
         db.store().interception_ingest(&replica, stamp, std::slice::from_ref(&record)).await.unwrap();
@@ -165,8 +166,9 @@ both_engines! {
     /// Whoever sees the id of another's record and delivers it first takes nothing off the record.
     async fn an_id_belongs_to_no_other_gateway_key(db: TestDb) {
         let people = people(db).await;
-        let by = || Caller { principal: Principal::Replica { gateway_key_id: db.ambient().new_id() }, request_id: None };
-        let (thief, honest) = (by(), by());
+        let (thief, honest) = (replica(db.ambient().new_id()), replica(db.ambient().new_id()));
+        grant(db, &thief, &people.owner).await;
+        grant(db, &honest, &people.member).await;
         let true_one = full(db, people.member.hash);
         let mut forged = full(db, people.owner.hash);
         forged.id = true_one.id;
@@ -211,7 +213,8 @@ both_engines! {
         let (mut key, _) = gateway_key(db, "narrow");
         key.providers = Some(vec![made.id]);
         db.store().ai_gateway_key_insert(owner, key.clone(), None).await.unwrap();
-        let caller = Caller { principal: Principal::Replica { gateway_key_id: key.id }, request_id: None };
+        let caller = replica(key.id);
+        grant(db, &caller, &people.member).await;
         let (mut served, mut other) = (full(db, people.member.hash), full(db, people.member.hash));
         (served.provider, other.provider) = ("claude".into(), "openai".into());
         let refused = ingest(db, &caller, &[served.clone(), other]).await;

@@ -23,5 +23,6 @@ mod routes;
 mod schema;
 mod source;
 mod threads;
+mod token_grants;
 mod tokens;
 mod users;

@@ -10,7 +10,7 @@ use lychgate_types::interception::{CredentialKind, InterceptionRecord, Outcome};
 use lychgate_types::policy::PolicyChange;
 use lychgate_types::provider::{Api, ProviderType};
 use lychgate_types::secret::{GatewayKeySecret, SecretHash, UserTokenSecret};
-use lychgate_types::{Timestamp, UserId};
+use lychgate_types::{GatewayKeyId, Timestamp, UserId};
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -95,6 +95,23 @@ fn caller(db: &TestDb, user_id: UserId, token_id: lychgate_types::TokenId, role:
         principal: Principal::User(user),
         request_id: Some(db.ambient().new_id()),
     }
+}
+
+/// A replica with this gateway key.
+pub(crate) const fn replica(gateway_key_id: GatewayKeyId) -> Caller {
+    Caller {
+        principal: Principal::Replica { gateway_key_id },
+        request_id: None,
+    }
+}
+
+/// Tells a replica that a person's token works.
+pub(crate) async fn grant(db: &TestDb, replica: &Caller, person: &Person) {
+    let found = db.store().token_authenticate(replica, &person.hash).await.unwrap();
+    db.store()
+        .token_grant(replica, found.unwrap().token_id, None)
+        .await
+        .unwrap();
 }
 
 /// The same person by a token with these scopes only.

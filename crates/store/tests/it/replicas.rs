@@ -1,7 +1,7 @@
 //! The registry of replicas.
 
-use crate::people::{gateway_key, people, plane, record};
-use lychgate_authz::{Caller, Principal, Resource};
+use crate::people::{gateway_key, grant, people, plane, record, replica};
+use lychgate_authz::Resource;
 use lychgate_store::{
     AuditFilter, AuditInsert, AuditOutcome, Change, Changes, KeyRef, LOST_AFTER, NameOrId, Page, Replica,
     ReplicaAttachment, ReplicaBeat, ReplicaFilter, ReplicaInfo, ReplicaLoad, ReplicaStamp, ReplicaState, StoreError,
@@ -49,7 +49,7 @@ fn entry(action: &str) -> AuditInsert {
     }
 }
 
-async fn attach(db: &TestDb, attachment: &ReplicaAttachment) -> bool {
+pub(crate) async fn attach(db: &TestDb, attachment: &ReplicaAttachment) -> bool {
     try_attach(db, attachment).await.unwrap()
 }
 
@@ -203,12 +203,13 @@ both_engines! {
         }
         assert_eq!(attached().await, 1, "whoever is refused has not attached");
 
-        let by = |gateway_key_id| Caller { principal: Principal::Replica { gateway_key_id }, request_id: None };
+        grant(db, &replica(mine), &people.member).await;
+        grant(db, &replica(theirs), &people.member).await;
         let owns = [(mine, Some(PROCESS)), (theirs, Some(PROCESS))].map(|shown| (shown, Some(here.replica_id)));
         for ((key, process), stamped) in owns.into_iter().chain(others.map(|shown| (shown, None))) {
             let stamp = ReplicaStamp { replica_id: Some(here.replica_id), process };
             let record = Arc::new(record(db, people.member.hash));
-            db.store().interception_ingest(&by(key), stamp, std::slice::from_ref(&record)).await.unwrap();
+            db.store().interception_ingest(&replica(key), stamp, std::slice::from_ref(&record)).await.unwrap();
             let found = db.store().interception_get(&people.owner.caller, record.id).await.unwrap();
             assert_eq!((found.summary.replica_id, found.summary.gateway_key_id), (stamped, Some(key)));
         }

@@ -77,6 +77,7 @@ async fn verdicts(db: &TestDb, caller: &Caller, n: usize) -> Vec<(&'static str, 
         token_get(ambient.new_id());
         token_revoke(ambient.new_id());
         token_authenticate(&hash);
+        token_grant(ambient.new_id(), None);
         token_prefixes();
         token_touch(ambient.new_id(), at);
         ai_gateway_key_insert(gateway_key(db, &name("key")).0, None);
@@ -124,7 +125,7 @@ async fn verdicts(db: &TestDb, caller: &Caller, n: usize) -> Vec<(&'static str, 
         ai_gateway_key_live_replicas(&[]);
         changes_last();
         changes_since(0, 1);
-        changes_tokens_revoked(0, 1);
+        changes_tokens_revoked(0, 1, None);
         changes_listen() sync;
         housekeep();
         audit_append(entry.clone());
@@ -172,6 +173,7 @@ both_engines! {
             "yyhnyn token_get",
             "ynhnnn token_revoke",
             "yyhyyn token_authenticate",
+            "yyhyyn token_grant",
             "yyhyyn token_prefixes",
             "ynhnyn token_touch",
             "ynnnnn ai_gateway_key_insert",

@@ -23,6 +23,8 @@ pub(super) struct CallLookups<'a> {
     /// `None` for the embedded gateway.
     pub(super) session: Option<&'a KeySession>,
     pub(super) source: Option<IpAddr>,
+    /// Of the secret that the replica's process showed.
+    pub(super) process: Option<SecretHash>,
     pub(super) caller: Caller,
 }
 
@@ -51,7 +53,8 @@ impl Lookups for CallLookups<'_> {
             return Ok(Beginning::Fresh);
         }
         let (store, caller) = (&self.app.store, Caller::control_plane());
-        let since = store.changes_tokens_revoked(&caller, applied, outbox::MOST_REVOKED);
+        let key = self.session.map(|session| session.key_id);
+        let since = store.changes_tokens_revoked(&caller, applied, outbox::MOST_REVOKED, key);
         let since = since.await.map_err(|error| self.failed(&error))?;
         Ok(since.map_or(Beginning::Fresh, |since| Beginning::Resumed {
             after: applied,
@@ -83,5 +86,14 @@ impl Lookups for CallLookups<'_> {
     async fn token(&self, token: &SecretHash) -> Result<Option<TokenAuthentication>, LinkError> {
         let found = self.app.store.token_authenticate(&self.caller, token).await;
         found.map_err(|error| self.failed(&error))
+    }
+
+    async fn grant(&self, token: &TokenAuthentication) -> Result<(), LinkError> {
+        let granted = self
+            .app
+            .store
+            .token_grant(&self.caller, token.token_id, self.process)
+            .await;
+        granted.map_err(|error| self.failed(&error))
     }
 }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 pub(super) struct CallLookups<'a> {
     pub(super) control_plane: &'a ControlPlane,
     pub(super) session: Arc<KeySession>,
+    pub(super) process: SecretHash,
 }
 
 #[async_trait]
@@ -36,7 +37,7 @@ impl Lookups for CallLookups<'_> {
         self.control_plane.cluster.look_up().await?;
         let database = self.control_plane.cluster.database();
         Ok(database
-            .revoked_since(applied)
+            .revoked_since(applied, self.session.key_id)
             .map_or(Beginning::Fresh, |revoked| Beginning::Resumed {
                 after: applied,
                 revoked,
@@ -57,9 +58,18 @@ impl Lookups for CallLookups<'_> {
 
     async fn token(&self, token: &SecretHash) -> Result<Option<TokenAuthentication>, LinkError> {
         self.control_plane.cluster.look_up().await?;
-        let found = self.control_plane.cluster.database().token(token);
+        let found = self.control_plane.cluster.database().token(token, self.session.key_id);
         // The answer takes time as well: the database may have moved on.
         self.control_plane.cluster.answer().await;
         Ok(found)
+    }
+
+    async fn grant(&self, token: &TokenAuthentication) -> Result<(), LinkError> {
+        // It takes the time of the look-ups before and after: whatever comes between it and either of them is tried.
+        self.control_plane
+            .cluster
+            .database()
+            .grant(token.token_id, self.session.key_id, self.process);
+        Ok(())
     }
 }

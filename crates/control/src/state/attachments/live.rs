@@ -1,9 +1,11 @@
 //! One live attachment: who it is, what it last reported, and what its end means.
 
+use super::Granted;
 use crate::state::key_cache::KeySession;
 use crate::state::outbox::{Ending, Mailbox};
 use lychgate_link::{CloseReason, Heartbeat};
 use lychgate_store::{ReplicaAttachment, ReplicaBeat, ReplicaLoad, ReplicaState};
+use lychgate_types::secret::SecretHash;
 use lychgate_types::{GatewayKeyId, ReplicaId, Timestamp};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -28,6 +30,13 @@ pub(crate) struct Detachment {
     pub(crate) state: Option<ReplicaState>,
 }
 
+/// Tokens that were revoked.
+pub(crate) struct Revoked<'a> {
+    pub(crate) all: &'a [SecretHash],
+    /// Those of them that each gateway key was told of.
+    pub(crate) by_key: &'a Granted,
+}
+
 pub(super) struct Live {
     pub(super) replica_id: ReplicaId,
     /// `None` for the embedded gateway.
@@ -43,6 +52,15 @@ pub(super) struct Live {
 impl Live {
     pub(super) fn key_id(&self) -> Option<GatewayKeyId> {
         self.identity.as_ref().map(|identity| identity.session.key_id)
+    }
+
+    /// Those of the tokens that it may know. The embedded gateway hears of all.
+    pub(super) fn known<'a>(&'a self, revoked: &'a Revoked<'_>) -> impl Iterator<Item = SecretHash> + 'a {
+        let known = match self.key_id() {
+            Some(key) => revoked.by_key.get(&key).map_or(&[][..], Vec::as_slice),
+            None => revoked.all,
+        };
+        known.iter().copied()
     }
 
     /// Whether it belongs to a replica, not the embedded gateway, and is neither ended nor replaced.

@@ -61,7 +61,7 @@ fn next(events: &mut Events) -> String {
 #[test]
 fn the_configuration_goes_first_and_the_newest_wins() {
     let (mailbox, mut events) = open(5);
-    mailbox.post_revoked(&[hash(7), hash(7)], 6);
+    mailbox.post_revoked([hash(7), hash(7)], 6);
     mailbox.post_drain();
     assert_eq!(next(&mut events), "nothing");
     mailbox.begin(&configuration(2), Beginning::Fresh);
@@ -84,21 +84,21 @@ fn what_goes_down_continues_without_a_gap_and_no_place_is_claimed_before_its_rev
     let (mailbox, mut events) = open(5);
     mailbox.begin(&configuration(1), Beginning::Fresh);
     assert_eq!(next(&mut events), "5-5 configuration 1");
-    mailbox.post_revoked(&[], 8);
+    mailbox.post_revoked([], 8);
     assert_eq!(
         next(&mut events),
         "nothing",
         "nothing is sent for changes that concern no replica"
     );
-    mailbox.post_revoked(&[hash(1)], 9);
+    mailbox.post_revoked([hash(1)], 9);
     mailbox.post_configuration(&configuration(2));
-    mailbox.post_revoked(&[hash(2)], 10);
+    mailbox.post_revoked([hash(2)], 10);
     assert_eq!(next(&mut events), "5-10 revoked 1 2");
     assert_eq!(next(&mut events), "10-10 configuration 2 resumed");
     mailbox.post_configuration(&configuration(3));
-    mailbox.post_revoked(&[], 12);
+    mailbox.post_revoked([], 12);
     assert_eq!(next(&mut events), "10-12 configuration 3 resumed");
-    mailbox.post_revoked(&[hash(3)], 11);
+    mailbox.post_revoked([hash(3)], 11);
     assert_eq!(
         next(&mut events),
         "12-12 revoked 3",
@@ -109,7 +109,7 @@ fn what_goes_down_continues_without_a_gap_and_no_place_is_claimed_before_its_rev
 #[test]
 fn a_resumed_attachment_goes_on_from_the_replicas_own_place() {
     let (mailbox, mut events) = open(20);
-    mailbox.post_revoked(&[hash(3)], 21);
+    mailbox.post_revoked([hash(3)], 21);
     let beginning = Beginning::Resumed {
         after: 12,
         revoked: vec![hash(2)],
@@ -128,9 +128,9 @@ fn a_resumed_attachment_goes_on_from_the_replicas_own_place() {
     };
     mailbox.begin(&configuration(1), beginning);
     assert_eq!(next(&mut events), "22-22 configuration 1 resumed");
-    mailbox.post_revoked(&[hash(1)], 21);
+    mailbox.post_revoked([hash(1)], 21);
     assert_eq!(next(&mut events), "22-22 revoked 1");
-    mailbox.post_revoked(&[hash(1)], 23);
+    mailbox.post_revoked([hash(1)], 23);
     assert_eq!(next(&mut events), "22-23 revoked 1");
 }
 
@@ -147,7 +147,7 @@ fn many_revocations_go_in_parts_and_too_many_end_it() {
     let (mailbox, mut events) = open(1);
     mailbox.begin(&configuration(1), Beginning::Fresh);
     assert_eq!(next(&mut events), "1-1 configuration 1");
-    mailbox.post_revoked(&many(25_000), 25_001);
+    mailbox.post_revoked(many(25_000), 25_001);
     let mut seen = HashSet::new();
     for (after, sequence) in [(1, 1), (1, 1), (1, 25_001)] {
         let Some(Some(Ok(down))) = events.next().now_or_never() else {
@@ -161,9 +161,9 @@ fn many_revocations_go_in_parts_and_too_many_end_it() {
         seen.extend(hashes);
     }
     assert_eq!(seen.len(), 25_000);
-    mailbox.post_revoked(&many(MOST_REVOKED), 90_000);
+    mailbox.post_revoked(many(MOST_REVOKED), 90_000);
     assert_eq!(mailbox.ending(), Ending::Open);
-    mailbox.post_revoked(&[SecretHash::from_bytes([255; 32])], 90_001);
+    mailbox.post_revoked([SecretHash::from_bytes([255; 32])], 90_001);
     assert_eq!(
         (next(&mut events).as_str(), mailbox.ending()),
         ("end", Ending::Replaced)

@@ -1,8 +1,8 @@
 //! Records that replicas deliver.
 
-use crate::bench::{Attached, Bench, hello};
+use crate::bench::{Attached, Bench, hash, hello, text};
 use crate::interceptions::{record, sent};
-use lychgate_link::{ControlLink, EncodedRecord, Message};
+use lychgate_link::{ControlLink, EncodedRecord, Hello, Message};
 use lychgate_testkit::both_engines;
 use lychgate_types::KeyRefusal;
 use lychgate_types::secret::UserTokenSecret;
@@ -23,6 +23,7 @@ both_engines! {
         let (_, key) = bench.key("edge").await;
         let (link, replica) = (bench.link(&key), bench.ambient.new_id());
         let (_, token) = bench.user("ada", "member").await;
+        link.authorize(hash(&token)).await.unwrap();
         let good = record(db, &token);
         let nobody = UserTokenSecret::generate(&bench.ambient);
         let bad = record(db, nobody.expose());
@@ -43,6 +44,7 @@ both_engines! {
         let bench = Bench::start(db).await;
         let (_, key) = bench.key("edge").await;
         let (_, token) = bench.user("ada", "member").await;
+        bench.link(&key).authorize(hash(&token)).await.unwrap();
         let good = record(db, &token);
         let id_alone = [&[0x0a, 16][..], &[7; 16]].concat();
         let unreadable = EncodedRecord::from_bytes(id_alone.into()).unwrap();
@@ -59,6 +61,9 @@ both_engines! {
         let replica = bench.ambient.new_id();
         let mut attached = bench.attach_as(replica, &honest).await;
         let (_, token) = bench.user("ada", "member").await;
+        for key in [&liar, &honest] {
+            bench.link(key).authorize(hash(&token)).await.unwrap();
+        }
         let shown = async |id: lychgate_types::InterceptionId| bench.get(&bench.owner, &format!("/ai-gateway/interceptions/{id}")).await.expect(200).value();
         for (key, key_id) in [(&liar, &liars_id), (&honest, &honest_id)] {
             let thief = bench.link(key);
@@ -84,11 +89,53 @@ both_engines! {
         let _renewed = bench.attach_as(replica, &liar).await;
     }
 
+    /// A holder of a gateway key who has heard of a token's hash.
+    async fn forged_records_are_set_aside_and_the_honest_ones_beside_them_are_not(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let ((_, honest), (_, liar)) = (bench.key("honest").await, bench.key("liar").await);
+        let ((_, ada), (_, liars_own)) = (bench.user("ada", "member").await, bench.user("eve", "member").await);
+        bench.link(&honest).authorize(hash(&ada)).await.unwrap();
+        let evil = bench.link(&liar);
+        evil.authorize(hash(&liars_own)).await.unwrap();
+        let (true_one, forged, own) = (record(db, &ada), record(db, &ada), record(db, &liars_own));
+        let receipt = evil.deliver(bench.ambient.new_id(), vec![sent(&forged), sent(&own)]).await.unwrap();
+        let [rejected] = &receipt.rejected[..] else { panic!("{receipt:?}") };
+        assert_eq!(rejected.id, forged.id);
+        assert!(rejected.reason.contains("never told"), "{}", rejected.reason);
+        assert_eq!(bench.link(&honest).deliver(bench.ambient.new_id(), vec![sent(&true_one)]).await.unwrap().rejected, []);
+        let mut seen: Vec<_> = all(&bench).await.iter().map(|seen| text(&seen["id"])).collect();
+        seen.sort();
+        let mut expected = [true_one.id.to_string(), own.id.to_string()];
+        expected.sort();
+        assert_eq!(seen, expected);
+    }
+
+    /// Of a token that it did not ask about, an attachment hears nothing, neither at once nor when it comes back.
+    async fn the_end_of_a_token_is_told_to_whoever_asked_about_it(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let ((_, honest), (_, liar)) = (bench.key("honest").await, bench.key("liar").await);
+        let (mut knows, mut evil) = (bench.attach(&honest).await, bench.attach(&liar).await);
+        let ((_, ada), (_, eve)) = (bench.user("ada", "member").await, bench.user("eve", "member").await);
+        bench.link(&honest).authorize(hash(&ada)).await.unwrap();
+        bench.link(&liar).authorize(hash(&eve)).await.unwrap();
+        bench.delete(&bench.owner, "/users/ada").await.expect(204);
+        bench.delete(&bench.owner, "/users/eve").await.expect(204);
+        assert_eq!(knows.revoked().await, [hash(&ada)]);
+        assert_eq!(evil.revoked().await, [hash(&eve)]);
+        let again = bench.ambient.new_id();
+        drop(bench.attach_as(again, &liar).await);
+        let resumed = Hello { resume_after: 1, ..hello(again) };
+        let mut resumed = Attached::open(&bench.link_of(again, &liar), resumed).await.unwrap();
+        assert!(resumed.resumed);
+        assert_eq!(resumed.revoked().await, [hash(&eve)]);
+    }
+
     /// A client can put anything into a request; no record may block those behind it for ever.
     async fn a_record_is_stored_whatever_text_is_in_it(db: TestDb) {
         let bench = Bench::start(db).await;
         let (_, key) = bench.key("edge").await;
         let (_, token) = bench.user("ada", "member").await;
+        bench.link(&key).authorize(hash(&token)).await.unwrap();
         let mut odd = record(db, &token);
         odd.model = "m\0\u{7f}\u{1b}".to_owned();
         odd.user_agent = "\0".to_owned();

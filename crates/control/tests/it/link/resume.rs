@@ -1,7 +1,7 @@
 //! Replicas that attach again: which leases stay valid, and what they receive about the time in between.
 
 use crate::bench::{Attached, Bench, hash, hello};
-use lychgate_link::{Hello, LinkError};
+use lychgate_link::{ControlLink, Hello, LinkError};
 use lychgate_testkit::both_engines;
 use lychgate_testkit::db::{TestDb, TestEngine};
 use lychgate_types::ReplicaId;
@@ -16,9 +16,10 @@ async fn reattach(bench: &Bench, key: &GatewayKeySecret, replica_id: ReplicaId, 
     Attached::open(&bench.link_of(replica_id, key), hello).await.unwrap()
 }
 
-/// Makes a user with a token, and deletes the user.
-async fn revoke(bench: &Bench, name: &str) -> SecretHash {
+/// Makes a user with a token, tells a replica with this key of it, and deletes the user.
+async fn revoke(bench: &Bench, key: &GatewayKeySecret, name: &str) -> SecretHash {
     let (_, token) = bench.user(name, "member").await;
+    bench.link(key).authorize(hash(&token)).await.unwrap();
     bench.delete(&bench.owner, &format!("/users/{name}")).await.expect(204);
     hash(&token)
 }
@@ -43,12 +44,12 @@ both_engines! {
         let id = bench.ambient.new_id();
         let mut replica = reattach(&bench, &key, id, 0).await;
         assert!(!replica.resumed, "there is nothing to resume");
-        let first = revoke(&bench, "ada").await;
+        let first = revoke(&bench, &key, "ada").await;
         assert_eq!(replica.revoked().await, [first]);
         let position = replica.position;
         drop(replica);
 
-        let (second, third) = (revoke(&bench, "bob").await, revoke(&bench, "cay").await);
+        let (second, third) = (revoke(&bench, &key, "bob").await, revoke(&bench, &key, "cay").await);
         bench.provider("claude", "anthropic").await;
         let mut replica = reattach(&bench, &key, id, position).await;
         assert!(replica.resumed);
@@ -56,23 +57,23 @@ both_engines! {
         let mut missed = [second, third];
         missed.sort_by_key(|hash| *hash.as_bytes());
         assert_eq!(replica.revoked().await, missed);
-        let fourth = revoke(&bench, "dee").await;
+        let fourth = revoke(&bench, &key, "dee").await;
         assert_eq!(replica.revoked().await, [fourth], "and it continues from there");
 
         // It has seen everything: nothing is sent twice.
         let position = replica.position;
         let mut again = reattach(&bench, &key, id, position).await;
         assert!(again.resumed);
-        let fifth = revoke(&bench, "eve").await;
+        let fifth = revoke(&bench, &key, "eve").await;
         assert_eq!(again.revoked().await, [fifth]);
     }
 
     async fn a_replica_that_was_offline_for_too_long_starts_over(db: TestDb) {
         let bench = Bench::start(db).await;
         let (_, key) = bench.key("edge").await;
-        revoke(&bench, "ada").await;
+        revoke(&bench, &key, "ada").await;
         let replica = bench.attach(&key).await;
-        revoke(&bench, "bob").await;
+        revoke(&bench, &key, "bob").await;
         db.clock().advance(Duration::from_secs(24 * 3600 + 1));
         db.store().housekeep(&lychgate_authz::Caller::control_plane()).await.unwrap().unwrap();
         let late = reattach(&bench, &key, bench.ambient.new_id(), replica.position).await;
@@ -87,14 +88,18 @@ both_engines! {
         let bench = Bench::start(db).await;
         let (_, key) = bench.key("edge").await;
         let mut replica = bench.attach(&key).await;
-        for round in 1..=5u8 {
-            append(db, round.into(), "token_revoked", &format!("{round:02x}").repeat(32)).await;
-            assert_eq!(replica.revoked().await, [SecretHash::from_bytes([round; 32])]);
-            assert_eq!(replica.position, u64::from(round));
+        for round in 1..=5 {
+            let (_, token) = bench.user(&format!("bob-{round}"), "member").await;
+            let token = hash(&token);
+            bench.link(&key).authorize(token).await.unwrap();
+            let subject: String = token.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+            append(db, round, "token_revoked", &subject).await;
+            assert_eq!(replica.revoked().await, [token]);
+            assert_eq!(replica.position, round);
         }
         // A kind of change that only a newer control plane knows is ignored.
         append(db, 6, "moon_phase", "01").await;
-        let revoked = revoke(&bench, "ada").await;
+        let revoked = revoke(&bench, &key, "ada").await;
         assert_eq!((replica.revoked().await, replica.position), (vec![revoked], 7));
     }
 
@@ -104,13 +109,13 @@ both_engines! {
         let (_, key) = bench.key("edge").await;
         let id = bench.ambient.new_id();
         let mut replica = reattach(&bench, &key, id, 0).await;
-        let first = revoke(&bench, "ada").await;
+        let first = revoke(&bench, &key, "ada").await;
         assert_eq!(replica.revoked().await, [first]);
         db.execute("UPDATE change_counters SET last = 500").await;
         assert!(replica.next().await.is_none());
         let mut replica = reattach(&bench, &key, id, replica.position).await;
         assert_eq!((replica.resumed, replica.position), (false, 500));
-        let second = revoke(&bench, "bob").await;
+        let second = revoke(&bench, &key, "bob").await;
         assert_eq!((replica.revoked().await, replica.position), (vec![second], 501));
 
         db.execute("DELETE FROM changes; UPDATE change_counters SET last = 3").await;
@@ -128,7 +133,7 @@ both_engines! {
         bench.delete(&bench.owner, &format!("/ai-gateway/keys/{other_id}")).await.expect(204);
         let refused = Attached::open(&bench.link(&other), hello(id)).await.err();
         assert!(matches!(refused, Some(LinkError::Refused(_))));
-        let revoked = revoke(&bench, "ada").await;
+        let revoked = revoke(&bench, &key, "ada").await;
         assert_eq!(replica.revoked().await, [revoked]);
     }
 }

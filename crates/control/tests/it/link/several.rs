@@ -60,6 +60,9 @@ fn a_revocation_by_one_reaches_the_replicas_of_the_other() {
         let (_, first) = one.user("bob", "member").await;
         let second = one.token("bob", &["ai_request:create"]).await;
         let mut both = [hash(&first), hash(&second)];
+        for token in both {
+            link.authorize(token).await.unwrap();
+        }
         both.sort_by_key(|hash| *hash.as_bytes());
         one.post(&one.owner, "/users/bob/suspend", json!({})).await.expect(200);
         assert_eq!(replica.revoked().await, both);

@@ -2,10 +2,10 @@
 
 use crate::engine::{Args, Bulk, Conn, args, clean, cut};
 use crate::error::StoreError;
-use crate::rows::interceptions::{KnownCalls, Placed, Times};
+use crate::rows::interceptions::{Deliverer, KnownCalls, Placed, Times};
 use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::secret::SecretHash;
-use lychgate_types::{GatewayKeyId, InterceptionId, ReplicaId, TokenId, UserId};
+use lychgate_types::{GatewayKeyId, InterceptionId, ReplicaId, Timestamp, TokenId, UserId};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use uuid::Uuid;
 
@@ -25,8 +25,11 @@ const COUNTERS: usize = 64;
 const MOST_TOKENS: i64 = 1 << 50;
 
 const TOKENS: Bulk = Bulk {
-    head: "WITH wanted (token_hash) AS (",
-    tail: ") SELECT t.token_hash, t.id, t.user_id FROM tokens t WHERE t.token_hash IN (SELECT token_hash FROM wanted)",
+    head: "WITH wanted (token_hash, gateway_key_id, replica_id) AS (",
+    tail: ") SELECT t.token_hash, t.id, t.user_id, t.expires_at, t.revoked_at, CAST(CASE WHEN EXISTS (SELECT 1 FROM token_grants g \
+           WHERE g.token_id = t.id AND (g.gateway_key_id = w.gateway_key_id OR g.gateway_key_id IN \
+           (SELECT r.gateway_key_id FROM replicas r WHERE r.id = w.replica_id))) THEN 1 ELSE 0 END AS BIGINT) \
+           AS is_granted FROM wanted w JOIN tokens t ON t.token_hash = w.token_hash",
 };
 const STORED: Bulk = Bulk {
     head: "WITH wanted (id) AS (",
@@ -82,17 +85,39 @@ pub(in crate::sql) const BULKS: &[Bulk] = &[
     MODEL_THOUGHTS,
 ];
 
+/// A token that a record came with.
+#[derive(Clone, Copy)]
+pub(crate) struct KnownToken {
+    pub(crate) id: TokenId,
+    pub(crate) user: UserId,
+    /// When it stopped working, or will.
+    pub(crate) works_until: Option<Timestamp>,
+    /// Whether whoever delivers was told that it works.
+    pub(crate) is_granted: bool,
+}
+
 /// The tokens with these hashes, whatever their state: what was sent with them was billed.
 pub(crate) async fn tokens(
     conn: Conn<'_>,
     hashes: &HashSet<SecretHash>,
-) -> Result<HashMap<[u8; 32], (TokenId, UserId)>, StoreError> {
-    let rows = hashes.iter().map(|hash| args![*hash]).collect();
+    deliverer: Deliverer,
+) -> Result<HashMap<[u8; 32], KnownToken>, StoreError> {
+    let Deliverer { gateway_key, replica } = deliverer;
+    let rows = hashes.iter().map(|hash| args![*hash, gateway_key, replica]).collect();
     let mut found = HashMap::new();
     for row in TOKENS.run(conn, rows).await? {
-        if let Ok(hash) = row.bytes("token_hash")?.as_slice().try_into() {
-            found.insert(hash, (row.id("id")?, row.id("user_id")?));
-        }
+        let Ok(hash) = row.bytes("token_hash")?.as_slice().try_into() else {
+            continue;
+        };
+        let (revoked_at, expires_at) = (row.opt_time("revoked_at")?, row.opt_time("expires_at")?);
+        let token = KnownToken {
+            id: row.id("id")?,
+            user: row.id("user_id")?,
+            works_until: [revoked_at, expires_at].into_iter().flatten().min(),
+            // The embedded gateway is the control plane's own.
+            is_granted: gateway_key.is_none() || row.int("is_granted")? == 1,
+        };
+        found.insert(hash, token);
     }
     Ok(found)
 }

@@ -1,0 +1,206 @@
+//! Which gateway keys were told of which tokens, and what follows from it: who hears of a token's end, whose records are taken.
+
+use crate::people::{People, gateway_key, grant, people, plane, provider, record, replica};
+use crate::replicas::{attach, attachment};
+use lychgate_authz::Caller;
+use lychgate_store::{Changes, GatewayKeyPatch, ReplicaStamp, TOKEN_LEASE};
+use lychgate_testkit::both_engines;
+use lychgate_testkit::db::TestDb;
+use lychgate_types::GatewayKeyId;
+use lychgate_types::interception::InterceptionRecord;
+use lychgate_types::secret::SecretHash;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Delivers one record; why it is not taken, or an empty text.
+async fn deliver(db: &TestDb, by: &Caller, stamp: ReplicaStamp, record: InterceptionRecord) -> String {
+    let report = db
+        .store()
+        .interception_ingest(by, stamp, &[Arc::new(record)])
+        .await
+        .unwrap();
+    report.rejected.into_iter().map(|(_, reason)| reason).collect()
+}
+
+/// Delivers one record of the member that began so long ago.
+async fn deliver_old(db: &TestDb, people: &People, key: GatewayKeyId, provider: &str, ago: Duration) -> String {
+    let mut old = record(db, people.member.hash);
+    old.provider = provider.to_owned();
+    (old.started_at, old.ended_at) = (db.ambient().now().minus(ago), db.ambient().now());
+    deliver(db, &replica(key), ReplicaStamp::default(), old).await
+}
+
+async fn new_key(db: &TestDb, people: &People, name: &str) -> GatewayKeyId {
+    let (key, _) = gateway_key(db, name);
+    let made = db.store().ai_gateway_key_insert(&people.owner.caller, key, None).await;
+    made.unwrap().id
+}
+
+/// The tokens that ended, as each key hears of them.
+async fn heard(db: &TestDb, after: u64) -> HashMap<GatewayKeyId, Vec<SecretHash>> {
+    match db.store().changes_since(&plane(), after, 99).await.unwrap() {
+        Changes::Since { granted, .. } => granted,
+        gap @ Changes::Gap { .. } => panic!("{gap:?}"),
+    }
+}
+
+async fn missed(db: &TestDb, key: GatewayKeyId) -> Vec<SecretHash> {
+    let missed = db.store().changes_tokens_revoked(&plane(), 0, 99, Some(key)).await;
+    missed.unwrap().unwrap().hashes
+}
+
+both_engines! {
+    async fn a_token_is_granted_to_the_key_that_was_told_and_to_no_other(db: TestDb) {
+        let people = people(db).await;
+        let (one, other) = (replica(db.ambient().new_id()), replica(db.ambient().new_id()));
+        let is_granted = async |by: &Caller| db.store().token_authenticate(by, &people.member.hash).await.unwrap().unwrap().is_granted;
+        assert!(!is_granted(&one).await);
+        for _ in 0..2 {
+            grant(db, &one, &people.member).await;
+        }
+        assert_eq!((is_granted(&one).await, is_granted(&other).await, is_granted(&plane()).await), (true, false, true));
+        for (by, taken) in [(&one, true), (&other, false), (&plane(), true)] {
+            let reason = deliver(db, by, ReplicaStamp::default(), record(db, people.member.hash)).await;
+            assert_eq!(reason.is_empty(), taken, "{reason}");
+            assert!(taken || reason.contains("never told"), "{reason}");
+        }
+        let reason = deliver(db, &one, ReplicaStamp::default(), record(db, people.owner.hash)).await;
+        assert!(reason.contains("never told"), "{reason}");
+    }
+
+    async fn the_end_of_a_token_is_heard_by_whoever_was_told_of_it(db: TestDb) {
+        let people = people(db).await;
+        let [one, other] = [db.ambient().new_id(), db.ambient().new_id()];
+        grant(db, &replica(one), &people.member).await;
+        grant(db, &replica(other), &people.auditor).await;
+        db.store().user_delete(&people.owner.caller, people.member.id).await.unwrap();
+        assert_eq!(heard(db, 0).await, HashMap::from([(one, vec![people.member.hash])]));
+        assert_eq!((missed(db, one).await, missed(db, other).await), (vec![people.member.hash], vec![]));
+        db.store().user_delete(&people.owner.caller, people.auditor.id).await.unwrap();
+        assert_eq!(heard(db, 1).await, HashMap::from([(other, vec![people.auditor.hash])]));
+        assert_eq!(missed(db, other).await, [people.auditor.hash]);
+    }
+
+    /// Its records of the old key are still in the spool when it takes another.
+    async fn what_was_told_to_a_process_by_its_earlier_key_counts_for_its_next(db: TestDb) {
+        let people = people(db).await;
+        let [old, new] = [new_key(db, &people, "old").await, new_key(db, &people, "new").await];
+        let here = attachment(db, db.ambient().new_id(), old);
+        attach(db, &here).await;
+        grant(db, &replica(old), &people.member).await;
+        db.store().ai_gateway_key_delete(&people.owner.caller, old).await.unwrap();
+        let stamp = ReplicaStamp { replica_id: Some(here.replica_id), process: here.process };
+        // Whoever has the same key but not the process secret was told nothing.
+        for other in [ReplicaStamp { process: None, ..stamp }, ReplicaStamp { process: Some(SecretHash::from_bytes([1; 32])), ..stamp }, ReplicaStamp::default()] {
+            let reason = deliver(db, &replica(new), other, record(db, people.member.hash)).await;
+            assert!(reason.contains("never told"), "{reason}");
+        }
+        let reason = deliver(db, &replica(new), stamp, record(db, people.member.hash)).await;
+        assert_eq!(reason, "", "even before it has attached with the new key");
+        attach(db, &attachment(db, here.replica_id, new)).await;
+        // A call by the old key that is answered only now.
+        let late = db.store().token_authenticate(&plane(), &people.auditor.hash).await.unwrap().unwrap();
+        db.store().token_grant(&replica(old), late.token_id, here.process).await.unwrap();
+        db.store().user_delete(&people.owner.caller, people.member.id).await.unwrap();
+        db.store().user_delete(&people.owner.caller, people.auditor.id).await.unwrap();
+        assert_eq!(missed(db, new).await, [people.member.hash, people.auditor.hash]);
+        db.store().housekeep(&plane()).await.unwrap().unwrap();
+        // The next process has its spool, and the new key only.
+        for hash in [people.member.hash, people.auditor.hash] {
+            assert_eq!(deliver(db, &replica(new), ReplicaStamp::default(), record(db, hash)).await, "");
+        }
+    }
+
+    async fn what_the_earlier_key_of_a_process_served_counts_for_its_next(db: TestDb) {
+        let people = people(db).await;
+        let owner = &people.owner.caller;
+        let mut keys = Vec::new();
+        for name in ["claude", "openai", "vertex"] {
+            let served = db.store().provider_insert(owner, provider(db, name, vec![])).await.unwrap().id;
+            let (mut key, _) = gateway_key(db, name);
+            key.providers = Some(vec![served]);
+            keys.push(db.store().ai_gateway_key_insert(owner, key, None).await.unwrap().id);
+        }
+        let id = db.ambient().new_id();
+        attach(db, &attachment(db, id, keys[0])).await;
+        grant(db, &replica(keys[0]), &people.member).await;
+        attach(db, &attachment(db, id, keys[1])).await;
+        db.store().ai_gateway_key_delete(owner, keys[1]).await.unwrap();
+        attach(db, &attachment(db, id, keys[2])).await;
+        db.clock().advance(HOUR);
+        for (name, ago, taken) in [("claude", HOUR, true), ("openai", HOUR, true), ("vertex", HOUR, true), ("claude", MINUTE, false), ("vertex", MINUTE, true)] {
+            let reason = deliver_old(db, &people, keys[2], name, ago).await;
+            assert_eq!(reason.is_empty(), taken, "{name} {ago:?}: {reason}");
+        }
+    }
+
+    async fn records_of_a_token_that_ended_are_taken_if_they_began_before_or_while_a_replica_could_not_know(db: TestDb) {
+        let people = people(db).await;
+        let key = new_key(db, &people, "edge").await;
+        grant(db, &replica(key), &people.member).await;
+        db.store().user_delete(&people.owner.caller, people.member.id).await.unwrap();
+        db.clock().advance(HOUR);
+        for (ago, taken) in [(HOUR + MINUTE, true), (HOUR - TOKEN_LEASE, true), (MINUTE, false), (Duration::ZERO, false)] {
+            let reason = deliver_old(db, &people, key, "claude", ago).await;
+            assert_eq!(reason.is_empty(), taken, "{ago:?}: {reason}");
+            assert!(taken || reason.contains("stopped working"), "{reason}");
+        }
+    }
+
+    async fn records_for_a_provider_are_taken_if_the_key_served_it_when_they_began(db: TestDb) {
+        let people = people(db).await;
+        let owner = &people.owner.caller;
+        let mut ids = Vec::new();
+        for name in ["claude", "openai", "never"] {
+            ids.push(db.store().provider_insert(owner, provider(db, name, vec![])).await.unwrap().id);
+        }
+        let (mut key, _) = gateway_key(db, "edge");
+        key.providers = Some(ids[..2].to_vec());
+        let key = db.store().ai_gateway_key_insert(owner, key, None).await.unwrap().id;
+        grant(db, &replica(key), &people.member).await;
+        let narrow = async |to: Option<Vec<_>>| {
+            let patch = GatewayKeyPatch { providers: Some(to), ..GatewayKeyPatch::default() };
+            db.store().ai_gateway_key_update(owner, key, patch).await.unwrap();
+        };
+        narrow(Some(vec![ids[0]])).await;
+        db.clock().advance(HOUR);
+        for (name, ago, taken) in [
+            ("claude", Duration::ZERO, true),
+            ("openai", HOUR + MINUTE, true),
+            ("openai", HOUR - TOKEN_LEASE, true),
+            ("openai", MINUTE, false),
+            ("never", HOUR + MINUTE, false),
+        ] {
+            let reason = deliver_old(db, &people, key, name, ago).await;
+            assert_eq!(reason.is_empty(), taken, "{name} {ago:?}: {reason}");
+            assert!(taken || reason.contains("does not serve"), "{reason}");
+        }
+        narrow(None).await;
+        assert_eq!(deliver_old(db, &people, key, "never", HOUR).await, "", "a key without a limit serves all");
+        narrow(Some(vec![ids[0]])).await;
+        db.clock().advance(HOUR);
+        assert_eq!(deliver_old(db, &people, key, "never", HOUR + MINUTE).await, "");
+    }
+
+    async fn grants_go_with_the_tokens_and_keys_that_they_are_of(db: TestDb) {
+        let people = people(db).await;
+        let (kept, deleted) = (new_key(db, &people, "kept").await, new_key(db, &people, "deleted").await);
+        for key in [kept, deleted] {
+            grant(db, &replica(key), &people.member).await;
+            grant(db, &replica(key), &people.auditor).await;
+        }
+        let pruned = async || db.store().housekeep(&plane()).await.unwrap().unwrap().token_grants;
+        assert_eq!(pruned().await, 0);
+        db.store().ai_gateway_key_delete(&people.owner.caller, deleted).await.unwrap();
+        assert_eq!(pruned().await, 2, "no replica attached with the key");
+        db.store().user_delete(&people.owner.caller, people.member.id).await.unwrap();
+        db.clock().advance(31 * 24 * HOUR);
+        assert_eq!(pruned().await, 0, "a record may still be on its way");
+        db.clock().advance(HOUR);
+        assert_eq!(pruned().await, 1);
+    }
+}
