@@ -15,7 +15,7 @@ use lychgate_gateway::SpoolOptions;
 use lychgate_gateway::harness::spool::Appender;
 use lychgate_link::client::GrpcLink;
 use lychgate_link::{ControlLink as _, Heartbeat, Hello, Message, PROTOCOL};
-use lychgate_types::secret::{GatewayKeySecret, SpoolKey, UserTokenSecret};
+use lychgate_types::secret::{GatewayKeySecret, SecretHash, SpoolKey, UserTokenSecret};
 use lychgate_types::{Ambient, InterceptionId};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -38,8 +38,8 @@ type Memory = (u64, u64);
 pub(super) async fn measure(bench: &Bench<'_>) -> anyhow::Result<Found> {
     let count = bench.count(1_000_000, 50_000);
     let (mut deployment, _provider) = bench.deployment().await?;
-    let key = spool_key(&deployment).await?;
     let token = UserTokenSecret::parse(deployment.owner()).context("the owner's token does not read")?;
+    let key = spool_key(&deployment, token.hash()).await?;
     let records = Records::new(token.hash());
     let spool = deployment.spool_of(0);
     let filling = Instant::now();
@@ -108,8 +108,9 @@ pub(super) async fn measure(bench: &Bench<'_>) -> anyhow::Result<Found> {
     Ok(Found { figures, numbers })
 }
 
-/// What the control plane gives replicas to seal their spools with: attaches as one, and leaves.
-async fn spool_key(deployment: &Deployment) -> anyhow::Result<SpoolKey> {
+/// What the control plane gives replicas to seal their spools with: attaches as one, asks about the token, so that records of it are
+/// taken, and leaves.
+async fn spool_key(deployment: &Deployment, token: SecretHash) -> anyhow::Result<SpoolKey> {
     let ambient = Ambient::system();
     let key = GatewayKeySecret::parse(deployment.key()?.trim()).context("the gateway key does not read")?;
     let (_key, key) = watch::channel(key);
@@ -129,6 +130,7 @@ async fn spool_key(deployment: &Deployment) -> anyhow::Result<SpoolKey> {
         .attach(hello, heartbeats)
         .await
         .context("the replica was refused")?;
+    link.authorize(token).await.context("the token was not looked up")?;
     let first = timeout(Duration::from_secs(10), attachment.events.next())
         .await
         .context("no configuration came")?
