@@ -55,8 +55,8 @@ impl Store {
         sql::since(&mut held, after, most).await
     }
 
-    /// The tokens that stopped working after number `after`, of those that this gateway key was told of (`None`: of all); `None` where the feed does not reach back so far, or where they
-    /// are more than `most`.
+    /// The tokens that stopped working after number `after`, of those that this gateway key was told of (`None`: of all); `None` where
+    /// the feed does not reach back so far, or where they are more than `most`.
     pub async fn changes_tokens_revoked(
         &self,
         caller: &Caller,

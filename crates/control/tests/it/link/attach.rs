@@ -49,6 +49,9 @@ both_engines! {
         let mut replica = bench.attach(&key).await;
         let (_, first) = bench.user("ada", "member").await;
         let second = bench.token("ada", &["ai_request:create"]).await;
+        for token in [&first, &second] {
+            bench.link(&key).authorize(hash(token)).await.unwrap();
+        }
         let mut revoked = async || match replica.next().await {
             Some(Ok(Down { message: Message::TokensRevoked(mut hashes), .. })) => {
                 hashes.sort_by_key(|hash| *hash.as_bytes());
