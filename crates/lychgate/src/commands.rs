@@ -82,16 +82,17 @@ impl<'a> Done<'a> {
 }
 
 impl OutArgs {
-    /// Creates the file before the secret exists; an existing file is refused.
-    fn reserve(self) -> Outcome<SecretPlace> {
+    /// Creates the file before the secret exists; an existing file is refused. `replaceable`: whether the command has `--replace`.
+    fn reserve(self, replaceable: bool) -> Outcome<SecretPlace> {
         let Some(path) = self.out else {
             return Ok(SecretPlace(None));
         };
         match Reserved::create(&path) {
             Ok(reserved) => Ok(SecretPlace(Some((path, reserved)))),
             Err(why) if why.kind() == std::io::ErrorKind::AlreadyExists => Err(Failure::Failed(format!(
-                "{} already exists and is not overwritten: choose another file",
-                path.display()
+                "{} already exists and is not overwritten: choose another file{}",
+                path.display(),
+                if replaceable { ", or add --replace" } else { "" }
             ))),
             Err(why) => Err(Failure::Failed(format!("can't create {}: {why}", path.display()))),
         }
@@ -130,7 +131,7 @@ impl SecretPlace {
                         "{what} {became}, but its secret can't be written to {path_name} ({why}): {if_lost}"
                     ))
                 })?;
-                note(&format!("{what} {became}; its secret is in {path_name}"));
+                note(&format!("{what} {became}; the new secret is in {path_name}"));
                 match (format, &mut answer) {
                     (Format::Table, _) => Ok(()),
                     (_, Value::Object(fields)) => {

@@ -127,7 +127,7 @@ fn elsewhere(family: &dyn Family, parts: &Parts, path: &str, body: &[u8]) -> Scr
     }
     family
         .elsewhere(&parts.method, path, body)
-        .unwrap_or_else(|| family.error(404, &format!("Not Found: {path}")))
+        .unwrap_or_else(|| family.error(404, &format!("the scripted provider has no answer for {path}")))
 }
 
 #[cfg(test)]

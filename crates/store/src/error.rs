@@ -13,7 +13,7 @@ pub enum StoreError {
     #[error("no such thing")]
     NotFound,
     /// What a listing's filters name is not there, or the caller may not see it.
-    #[error("a filter names what is not there")]
+    #[error("a filter names somebody or something that does not exist")]
     Unmatched(Vec<Unmatched>),
     /// A named constraint of the schema refused the row.
     #[error("the constraint {} refused it", .0.name)]

@@ -47,7 +47,9 @@ pub enum LogError {
     #[error("a log format is text or json")]
     Format,
     /// The directives can't be read.
-    #[error("{LOG_VARIABLE} can't be read ({0}); write for example info, or lychgate_gateway=debug,info")]
+    #[error(
+        "the log level (--log or {LOG_VARIABLE}) can't be read: {0}; write for example info, or lychgate_gateway=debug,info"
+    )]
     Directives(String),
     /// A subscriber is there already.
     #[error("logging was set up twice")]

@@ -1,4 +1,4 @@
-//! What bounds that which others can cause: the rows of `docs/limits.md`. Each crate lists its own bounds, with the values of the
+//! Limits on what clients, replicas and providers can use: the rows of `docs/limits.md`. Each crate lists its own bounds, with the values of the
 //! constants and options themselves.
 
 use std::fmt;

@@ -125,7 +125,7 @@ settings! {
         open_seconds = 15, 1..=3_600;
         /// How many requests are let through at a time while it is half open.
         half_open_requests = 1, 1..=100;
-        /// The lowest status of a response that counts as a failure: 500, or 503 where only overload should count; 600: none does.
+        /// The lowest status of a response that counts as a failure: 500, or 503 where only overload should count; 600 means none.
         /// A connection that fails or breaks, and headers that come too late, always count.
         failure_status = 500, 500..=600;
     }

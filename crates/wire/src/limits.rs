@@ -12,7 +12,7 @@ pub const STENCIL_BYTES: usize = limit(4 * 1024, 256);
 pub const BODY_BYTES: usize = limit(16 * 1024 * 1024, 2048);
 
 /// The same for embeddings, where nothing but the usage is wanted.
-pub const EMBEDDINGS_BODY_BYTES: usize = limit(1024 * 1024, 1024);
+pub const USAGE_ONLY_BODY_BYTES: usize = limit(1024 * 1024, 1024);
 
 /// What is kept of an answer or event that is abridged, in bytes, about: each value may take half of what the one around it has
 /// left.

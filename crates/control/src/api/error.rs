@@ -135,7 +135,7 @@ fn unmatched(filters: Vec<Unmatched>) -> ApiError {
     };
     ApiError::invalid(
         ProblemCode::FilterUnmatched,
-        "a filter names what is not there; see validations",
+        "a filter names somebody or something that does not exist",
         filters.into_iter().map(validation).collect(),
     )
 }

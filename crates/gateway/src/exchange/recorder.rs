@@ -31,7 +31,7 @@ use tokio::time::Instant;
 /// Longest recorded text that a peer chooses freely (user agent, request id), in bytes.
 const NAME_BYTES: usize = 512;
 /// Where providers put the id of a request.
-const REQUEST_IDS: [HeaderName; 2] = [
+pub(crate) const REQUEST_IDS: [HeaderName; 2] = [
     HeaderName::from_static("request-id"),
     HeaderName::from_static("x-request-id"),
 ];

@@ -5,6 +5,7 @@
 use crate::access_log::AccessLog;
 use crate::error::REASON;
 use crate::exchange::headers::INTERCEPTION_ID;
+use crate::exchange::recorder::REQUEST_IDS;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Version};
@@ -18,7 +19,6 @@ use tokio::time::Instant;
 
 /// Longest text of a client that a line repeats, in bytes.
 const TEXT: usize = 256;
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A request whose answer has no head yet.
 pub(crate) struct Asked {
@@ -60,7 +60,7 @@ impl Asked {
             status: answer.status(),
             reason: text(headers, &REASON),
             interception_id: text(headers, &INTERCEPTION_ID),
-            request_id: text(headers, &REQUEST_ID),
+            request_id: REQUEST_IDS.iter().find_map(|name| text(headers, name)),
             response_bytes: 0,
             is_complete: false,
             asked: self,

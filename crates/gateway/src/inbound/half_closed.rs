@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
 const PROBE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-/// When it is looked for the reset, first and at least. The end has come already, so nothing else would tell of it.
+/// How long after the client's end to check for a reset: at first, and at most (the wait doubles). Nothing else would tell of one.
 const FIRST_LOOK: Duration = Duration::from_millis(10);
 const LAST_LOOK: Duration = Duration::from_secs(1);
 

@@ -48,13 +48,14 @@ pub(crate) fn find<'a>(
 ) -> Result<Found<'a>, Refusal> {
     let provider = describe(provider_type);
     let path = provider.path(rest).ok_or_else(|| not_found(provider, rest))?;
-    let is_off = match path.api {
-        Some(Api::OpenAiImages) => policy.images == 0,
-        Some(Api::OpenAiAudio) => policy.audio == 0,
-        _ => false,
+    let off = match path.api {
+        Some(Api::OpenAiImages) if policy.images == 0 => {
+            Some("the provider's policy switches images off (relay.images=0)")
+        }
+        Some(Api::OpenAiAudio) if policy.audio == 0 => Some("the provider's policy switches audio off (relay.audio=0)"),
+        _ => None,
     };
-    if is_off {
-        let message = "this path is switched off for this provider: its policy says so (relay.images, relay.audio)";
+    if let Some(message) = off {
         return Err(Refusal::new(StatusCode::NOT_FOUND, Refused::UnknownPath, message));
     }
     if !path.allows(method.as_str()) {

@@ -116,11 +116,20 @@ impl Spool {
         hold
     }
 
+    /// Whether a record would be skipped now, for lack of room.
+    pub(super) fn would_skip(&self) -> bool {
+        self.skips(&self.writer.lock())
+    }
+
+    fn skips(&self, writer: &Writer) -> bool {
+        let is_full = self.bytes.load(Ordering::Acquire) >= self.limit || writer.unwritten.len() >= MAX_UNWRITTEN;
+        is_full && self.relays_unrecorded()
+    }
+
     /// The only part that takes the writer's lock.
     fn append(&self, key: KeyId, frame: &[u8]) -> Option<Hold> {
         let mut writer = self.writer.lock();
-        let full = self.bytes.load(Ordering::Acquire) >= self.limit || writer.unwritten.len() >= MAX_UNWRITTEN;
-        if full && self.relays_unrecorded() {
+        if self.skips(&writer) {
             drop(writer);
             self.skip_record("the spool is full");
             return None;

@@ -44,7 +44,15 @@ pub(super) struct Exchanges {
     listed: Mutex<Listed>,
     lines: Mutex<Lines>,
     /// Files with lines of earlier processes.
-    leftovers: Mutex<Vec<PathBuf>>,
+    leftovers: Mutex<Vec<Leftover>>,
+}
+
+/// A file with lines of an earlier process.
+#[derive(Debug)]
+struct Leftover {
+    path: PathBuf,
+    /// Its records are appended, and not flushed yet.
+    is_appended: bool,
 }
 
 #[derive(Debug, Default)]
@@ -82,7 +90,15 @@ impl Exchanges {
         Self {
             listed: Mutex::default(),
             lines: Mutex::default(),
-            leftovers: Mutex::new(leftovers),
+            leftovers: Mutex::new(
+                leftovers
+                    .into_iter()
+                    .map(|path| Leftover {
+                        path,
+                        is_appended: false,
+                    })
+                    .collect(),
+            ),
         }
     }
 
@@ -170,42 +186,50 @@ impl Spool {
     /// Appends what earlier processes had not ended to the records. Blocks.
     pub(super) fn book_leftovers(&self) {
         let leftovers = std::mem::take(&mut *self.exchanges.leftovers.lock());
-        for path in leftovers {
-            match self.book(&path) {
-                Ok(records) => {
-                    self.interrupted.add(records);
-                    if records > 0 {
-                        tracing::warn!(
-                            records,
-                            "requests were cut off when an earlier process ended; they are recorded as interrupted"
-                        );
-                    }
-                }
+        for mut leftover in leftovers {
+            match self.book(&mut leftover) {
+                Ok(true) => {}
+                Ok(false) => self.exchanges.leftovers.lock().push(leftover),
                 Err(error) => {
-                    tracing::error!(path = %path.display(), %error, "what an earlier process left unfinished can't be read");
+                    let path = leftover.path.display();
+                    tracing::error!(%path, %error, "what an earlier process left unfinished can't be read");
                 }
             }
         }
     }
 
-    fn book(&self, path: &std::path::Path) -> std::io::Result<u64> {
-        let keys = self.keys.lock().clone();
-        let Some(records) = lines::read(path, &keys)? else {
-            tracing::error!(path = %path.display(), "requests that an earlier process did not end were sealed for another gateway key");
-            self.aside.keep_file(path)?;
-            return Ok(0);
-        };
-        let count = records.len() as u64;
-        for record in records {
-            // Nobody waits for it, and it is flushed below.
-            let _ = self.put_encoded(|frame| frame.extend_from_slice(record.bytes()));
+    /// Returns whether it is done; if not, it is to be tried again.
+    fn book(&self, leftover: &mut Leftover) -> std::io::Result<bool> {
+        let path = &leftover.path;
+        if !leftover.is_appended {
+            if self.would_skip() {
+                return Ok(false);
+            }
+            let keys = self.keys.lock().clone();
+            let Some(records) = lines::read(path, &keys)? else {
+                tracing::error!(path = %path.display(), "requests that an earlier process did not end were sealed for another gateway key");
+                self.aside.keep_file(path)?;
+                return Ok(true);
+            };
+            let count = records.len() as u64;
+            for record in records {
+                // Nobody waits for it, and it is flushed below.
+                let _ = self.put_encoded(|frame| frame.extend_from_slice(record.bytes()));
+            }
+            leftover.is_appended = true;
+            self.interrupted.add(count);
+            if count > 0 {
+                tracing::warn!(
+                    records = count,
+                    "requests were cut off when an earlier process ended; they are recorded as interrupted"
+                );
+            }
         }
         // Until they are as safe as records are, the lines are kept.
-        if self.flush() {
-            std::fs::remove_file(path)?;
-        } else {
-            self.exchanges.leftovers.lock().push(path.to_owned());
+        if !self.flush() {
+            return Ok(false);
         }
-        Ok(count)
+        std::fs::remove_file(&leftover.path)?;
+        Ok(true)
     }
 }

@@ -51,11 +51,7 @@ const LISTING: Listing = Listing {
         Field("outcome", "outcome"),
         Field("changes", "changes"),
     ],
-    more: &[
-        Field("detail", "detail"),
-        Field("target id", "target_id"),
-        Field("request", "request_id"),
-    ],
+    more: &[Field("target id", "target_id"), Field("request", "request_id")],
 };
 
 /// Runs the command.

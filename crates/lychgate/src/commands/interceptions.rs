@@ -69,13 +69,13 @@ const LISTING: Listing = Listing {
     path: PATH,
     entries: "interceptions",
     columns: &[
-        Field("id", "id"),
         Field("started", "started_at"),
         Field("user", "user.username"),
         Field("model", "model"),
         Field("outcome", "outcome"),
         Field("input", "input_tokens"),
         Field("output", "output_tokens"),
+        Field("id", "id"),
         Field("tools", "tools"),
         Field("prompt", "prompt"),
     ],
@@ -83,6 +83,7 @@ const LISTING: Listing = Listing {
         Field("provider", "provider"),
         Field("cached", "cache_read_input_tokens"),
         Field("client", "client"),
+        Field("client session", "client_session_id"),
         Field("session", "session_id"),
     ],
 };

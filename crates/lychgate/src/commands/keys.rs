@@ -120,7 +120,11 @@ pub(crate) async fn run(args: KeysArgs, environment: &Environment) -> Outcome {
         } => {
             let mut body = bounds.members(&Ambient::system())?;
             body.insert("name".to_owned(), name.as_str().into());
-            let place = if replace { out.reserve_over()? } else { out.reserve()? };
+            let place = if replace {
+                out.reserve_over()?
+            } else {
+                out.reserve(true)?
+            };
             let answer = api.post_for_secret(PATH, &body.into()).await?;
             let what = described(&answer, &name);
             place.put(format.output, answer, "key", &Done::created(&what))
@@ -143,7 +147,11 @@ pub(crate) async fn run(args: KeysArgs, environment: &Environment) -> Outcome {
             if let Some(grace) = grace {
                 body["grace_seconds"] = grace.as_secs().into();
             }
-            let place = if replace { out.reserve_over()? } else { out.reserve()? };
+            let place = if replace {
+                out.reserve_over()?
+            } else {
+                out.reserve(true)?
+            };
             let answer = api.post_for_secret(&path, &body).await?;
             let what = described(&answer, &name);
             let until = answer["previous_valid_until"].as_str();

@@ -153,7 +153,7 @@ impl<'l> Printer<'l> {
         }
         if self.format == Format::Table && self.table.left_out > 0 {
             note(&format!(
-                "{} columns have no room here: --wide shows all",
+                "some columns do not fit ({}): --wide shows all",
                 self.table.left_out
             ));
         }

@@ -10,7 +10,7 @@ pub(crate) fn run(environment: &Environment) -> Outcome {
     let path = credentials::path(environment)?;
     if credentials::forget(&path)? {
         note(&format!(
-            "logged out: removed {}; the token works until it expires or is revoked with `lychgate tokens revoke`",
+            "logged out: removed {}; the token itself works until it expires or is revoked",
             path.display()
         ));
     } else {

@@ -20,7 +20,7 @@ impl RangeArgs {
     pub(super) fn add_to(&self, filters: &mut Query) {
         for (name, moment) in [("since", self.since), ("until", self.until)] {
             if let Some(moment) = moment.filter(|moment| moment.was_worked_out()) {
-                note(&format!("{name} {} (UTC)", moment.at()));
+                note(&format!("{name} {}", moment.at()));
             }
             filters.push((name, moment.map(|moment| moment.at().to_string())));
         }

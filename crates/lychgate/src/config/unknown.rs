@@ -5,7 +5,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// Variables that are no option of a role: those of the client commands, and secrets that have no option of their own.
-const OTHERS: [&str; 6] = ["config", "url", "token", "token-file", "master-key", "bootstrap-token"];
+const OTHERS: [&str; 7] = [
+    "config",
+    "url",
+    "token",
+    "token-file",
+    "master-key",
+    "bootstrap-token",
+    "user-token", // of our examples
+];
 const PREFIX: &str = "LYCHGATE_";
 /// How alike two names are, without the prefix, for one to be suggested for the other.
 const ALIKE: f64 = 0.85;

@@ -25,6 +25,13 @@ impl Found {
         Self { key, made: None }
     }
 
+    /// Says that a key was created, once it is known to be the database's.
+    pub(crate) fn tell(&self) {
+        if let Some(path) = &self.made {
+            tracing::info!(path = %path.display(), "created a master key; keep a copy of this file separate from the database");
+        }
+    }
+
     /// The failure when the database was created with another key. Removes a file that was just created, so that it is not taken
     /// for the missing one.
     pub(crate) fn does_not_fit(&self) -> Failure {
@@ -49,13 +56,10 @@ pub(crate) fn load_or_make(data_dir: &Path, ambient: &Ambient) -> Outcome<Found>
     let name = path.display();
     let key = MasterKey::generate(ambient);
     match secret_file::create(&path, &key.to_hex()) {
-        Ok(()) => {
-            tracing::info!(path = %name, "created a master key; keep a copy of this file separate from the database");
-            Ok(Found {
-                key,
-                made: Some(path.clone()),
-            })
-        }
+        Ok(()) => Ok(Found {
+            key,
+            made: Some(path.clone()),
+        }),
         Err(why) if why.kind() == ErrorKind::AlreadyExists => {
             let failed = |why: String| Failure::Failed(format!("the master key in {name}: {why}"));
             owner_only(&path).map_err(failed)?;

@@ -93,11 +93,13 @@ pub(crate) async fn run(args: ServerArgs, environment: &Environment) -> Outcome 
 
 /// Starts a control plane; errors name the options that the user can change.
 pub(crate) async fn start(options: Options, ambient: Ambient, master_key: &master_key::Found) -> Outcome<Control> {
-    Control::start(options, ambient).await.map_err(|error| match &error {
+    let control = Control::start(options, ambient).await.map_err(|error| match &error {
         StartError::Listen { address, source } => cant_listen("--listen", *address, source),
         StartError::WrongMasterKey => master_key.does_not_fit(),
         other => Failure::Failed(chain(other)),
-    })
+    })?;
+    master_key.tell();
+    Ok(control)
 }
 
 /// Runs `lychgate migrate`.

@@ -58,7 +58,8 @@ lychgate_types::text_enum! {
         BodiesTooMany = "bodies_too_many",
         /// No provider has the name in the path. `lychgate providers list` shows the names.
         UnknownProvider = "unknown_provider",
-        /// The path, or the method on it, is not one that is relayed for this type of provider. Check the client's base URL.
+        /// The path, or the method on it, is not one that is relayed for this type of provider, or the provider's policy switches it off. Check
+        /// the client's base URL.
         UnknownPath = "unknown_path",
         /// The client asked for a WebSocket. Clients then fall back to HTTP.
         WebSocket = "websocket",

@@ -78,7 +78,7 @@ impl Recording {
         let open = self.open.lock().take()?;
         let listed = open.listed;
         let (hold, _guard) = open.close(ending);
-        // Only now, so that whenever the process ends one of both is on disk.
+        // Only now, so that whenever the process ends, the record or its draft is on disk.
         if let Some(listed) = listed {
             self.shared.spool.unlist(listed);
         }
@@ -205,8 +205,8 @@ impl Open {
     }
 }
 
-/// Puts estimates where a count never came. Counts that came are no less than was used at that time. The text that passed is that
-/// of all passes, so what it comes to is divided among them: what none of them tells is the last one's that has no final count.
+/// Fills in estimates for counts that never arrived. Counts that did arrive are no less than what was used by then. Text that no row
+/// accounts for goes to the last row without a final count.
 fn estimate(usages: &mut [TokenUsage], model: &str, asked_bytes: u64, told_bytes: u64) {
     let told = usages
         .iter()

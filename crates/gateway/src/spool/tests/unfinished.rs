@@ -151,6 +151,27 @@ fn damage_costs_the_line_and_another_key_the_file() {
 }
 
 #[test]
+fn what_was_left_is_appended_once_however_long_the_disk_is_full() {
+    let directory = tempfile::tempdir().unwrap();
+    let spool = open(directory.path());
+    spool.list(exchange("a", 1, false));
+    look_after(&spool);
+    drop(spool);
+    let disk = Scripted::default();
+    let spool = open_with(&SpoolOptions::new(directory.path()), Arc::new(disk.clone()));
+    disk.with(|script| script.room = Some(0));
+    for _ in 0..3 {
+        spool.book_leftovers();
+        assert!(spool.has_leftovers());
+    }
+    assert_eq!(spool.stats().interrupted, 1);
+    disk.with(|script| script.room = None);
+    spool.book_leftovers();
+    assert!(!spool.has_leftovers());
+    assert_eq!(read(&spool, spool.begin()).0, ["a"]);
+}
+
+#[test]
 fn a_disk_that_is_full_costs_the_line_and_nothing_else() {
     let directory = tempfile::tempdir().unwrap();
     let disk = Scripted::default();

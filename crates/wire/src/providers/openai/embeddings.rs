@@ -5,7 +5,7 @@ use crate::capture::Capture;
 use crate::format::{ApiFormat, ResponseFormat};
 use crate::json::counters::{Counters, openai_usage};
 use crate::json::{self, Raw, members};
-use crate::limits::EMBEDDINGS_BODY_BYTES;
+use crate::limits::USAGE_ONLY_BODY_BYTES;
 use crate::sse::{Event, Ignored};
 use crate::{ErrorFacts, MalformedBody, RequestFacts, ResponseFacts};
 
@@ -34,7 +34,7 @@ impl ApiFormat for Embeddings {
     }
 
     fn body_limit(&self) -> usize {
-        EMBEDDINGS_BODY_BYTES
+        USAGE_ONLY_BODY_BYTES
     }
 
     fn error_event(&self, status: u16, message: &str) -> String {

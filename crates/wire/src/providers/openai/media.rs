@@ -8,7 +8,7 @@ use crate::capture::{Capture, clipped, name};
 use crate::format::{ApiFormat, ResponseFormat};
 use crate::json::counters::{Counters, openai_usage};
 use crate::json::{self, Raw, members};
-use crate::limits::{EMBEDDINGS_BODY_BYTES, PROMPT_BYTES};
+use crate::limits::{PROMPT_BYTES, USAGE_ONLY_BODY_BYTES};
 use crate::sse::{Event, Ignored};
 use crate::{ErrorFacts, MalformedBody, RequestFacts, ResponseFacts};
 use memchr::memmem;
@@ -55,12 +55,35 @@ impl ApiFormat for Media {
     }
 
     fn body_limit(&self) -> usize {
-        EMBEDDINGS_BODY_BYTES
+        USAGE_ONLY_BODY_BYTES
     }
 
     fn error_event(&self, status: u16, message: &str) -> String {
         done_event(status, message)
     }
+}
+
+/// The fields of a form that are read.
+const FIELDS: [&str; 3] = ["model", "prompt", "stream"];
+
+/// The `name` parameter in the head of a form's part, quoted or not; not the end of another parameter (`filename`).
+fn part_name(head: &[u8]) -> Option<&[u8]> {
+    let mut from = 0;
+    while let Some(found) = memmem::find(&head[from..], b"name=") {
+        let at = from + found;
+        from = at + b"name=".len();
+        if at
+            .checked_sub(1)
+            .is_some_and(|before| matches!(head[before], b';' | b' ' | b'\t'))
+        {
+            let value = &head[from..];
+            return Some(match value.strip_prefix(b"\"") {
+                Some(quoted) => &quoted[..memchr::memchr(b'"', quoted)?],
+                None => &value[..memchr::memchr3(b';', b'\r', b' ', value).unwrap_or(value.len())],
+            });
+        }
+    }
+    None
 }
 
 /// Reads a form (`multipart/form-data`), whose first line is its boundary.
@@ -78,15 +101,13 @@ fn form(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
             continue;
         };
         let value = &part[head + 4..length];
-        let names = [&b"name=\"model\""[..], b"name=\"prompt\"", b"name=\"stream\""];
-        let Some(at) = names
-            .iter()
-            .position(|name| memmem::find(&part[..head], name).is_some())
+        let Some(at) =
+            part_name(&part[..head]).and_then(|name| FIELDS.iter().position(|field| field.as_bytes() == name))
         else {
             continue;
         };
         if seen[at].replace(value).is_some() {
-            return Err(MalformedBody::Repeated(["model", "prompt", "stream"][at]));
+            return Err(MalformedBody::Repeated(FIELDS[at]));
         }
     }
     let [model, prompt, stream] = seen.map(|value| value.map(String::from_utf8_lossy));
@@ -174,7 +195,7 @@ mod tests {
     #[test]
     fn requests_are_json_or_forms() {
         let json = br#"{"model":"gpt-image-1","prompt":"A cat","stream":true}"#;
-        let form = "--x-1\r\ncontent-disposition: form-data; name=\"image\"; filename=\"a.png\"\r\ncontent-type: image/png\r\n\r\n\r\n--x\r\n\0\r\n--x-1\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\ngpt-image-1\r\n--x-1\r\nContent-Disposition: form-data; name=\"prompt\"\r\n\r\nA cat\r\n--x-1\r\ncontent-disposition: form-data; name=\"stream\"\r\n\r\ntrue\r\n--x-1--\r\n";
+        let form = "--x-1\r\ncontent-disposition: form-data; filename=\"model\"; name=\"image\"\r\ncontent-type: image/png\r\n\r\n\r\n--x\r\n\0\r\n--x-1\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\ngpt-image-1\r\n--x-1\r\nContent-Disposition: form-data; name=prompt\r\n\r\nA cat\r\n--x-1\r\ncontent-disposition: form-data; name=\"stream\"\r\n\r\ntrue\r\n--x-1--\r\n";
         for body in [&json[..], form.as_bytes()] {
             let facts = read_request(Images, body).unwrap();
             assert_eq!(
