@@ -5,14 +5,14 @@ use crate::sse::unlike;
 use crate::{bounds, json};
 use lychgate_types::provider::Api;
 use lychgate_wire::error::{error_type, stream_event};
-use lychgate_wire::limits::{BODY_BYTES, EMBEDDINGS_BODY_BYTES, ITEMS};
+use lychgate_wire::limits::{BODY_BYTES, USAGE_ONLY_BODY_BYTES, ITEMS};
 use lychgate_wire::{ReaderOptions, ResponseFacts, ResponseReader};
 
 /// Reads the bytes as a blocking answer.
 pub fn check_body(api: Api, body: &[u8]) {
     let facts = check(api, false, body);
     let limit = if api == Api::OpenAiEmbeddings {
-        EMBEDDINGS_BODY_BYTES
+        USAGE_ONLY_BODY_BYTES
     } else {
         BODY_BYTES
     };

@@ -71,12 +71,15 @@ fn a_command_touches_what_its_checklist_names() {
             format!("crates/lychgate/src/commands/{noun}/"),
         );
         assert!(root().join(&file).exists(), "{file}");
+        let without_options = format!("\n    {}{},\n", noun[..1].to_uppercase(), &noun[1..]);
         let touched: BTreeSet<&str> = sources
             .iter()
             .filter(|(path, text)| {
                 *path != file
                     && !path.starts_with(&folder)
-                    && (text.contains(&format!("{noun}::run(")) || text.contains(&format!("({noun}::")))
+                    && (text.contains(&format!("{noun}::run("))
+                        || text.contains(&format!("({noun}::"))
+                        || text.contains(&without_options))
             })
             .map(|(path, _)| path.as_str())
             .collect();
