@@ -62,8 +62,8 @@ both_engines! {
         assert_eq!(words(&shown, "targets"), ["targets", "anthropic:9,", "anthropic=claude-sonnet-5"]);
         assert_eq!(app.cli_ok(&["routes", "show", "sonnet"]).await, shown);
         let list = app.cli_ok(&["routes", "list"]).await;
-        assert_eq!(words(&list, "sonnet")[..3], ["sonnet", "anthropic", "claude-sonnet-*"]);
-        assert!(words(&list, "sonnet").ends_with(&["anthropic=claude-haiku-4-5", "yes"]), "{list}");
+        assert_eq!(words(&list, "sonnet")[..4], ["sonnet", "anthropic", "claude-sonnet-*", "yes"]);
+        assert!(words(&list, "sonnet").ends_with(&["anthropic=claude-haiku-4-5"]), "{list}");
 
         let finished = app.cli(&["providers", "delete", "anthropic", "--yes"]).await;
         assert!(finished.code == 1 && finished.stderr.contains("these routes use the provider: sonnet"), "{}", finished.all());

@@ -203,7 +203,7 @@ mod tests {
                 ("gpt-image-1", Some("A cat"), true)
             );
         }
-        let twice = form.replace("name=\"prompt\"", "name=\"model\"");
+        let twice = form.replace("name=prompt", "name=\"model\"");
         assert!(
             read_request(Images, twice.as_bytes())
                 .unwrap_err()
