@@ -199,13 +199,13 @@ fn failed(base: &ServerUrl, why: &hyper_util::client::legacy::Error) -> CallErro
     if reason.contains("InvalidContentType") {
         let text =
             format!("{base} does not speak TLS on this port: use http://, or the port of the TLS proxy in front of it");
-        return CallError::Unusable(text);
+        return CallError::Unreachable(text);
     }
     if why.is_connect() {
         let text = format!(
             "can't connect to {base}: {reason}. Check the address, and that `lychgate server` is running there"
         );
-        return CallError::Unusable(text);
+        return CallError::Unreachable(text);
     }
     lost(base, reason)
 }

@@ -20,8 +20,9 @@ use tokio::time::Instant;
 /// Longest text of a client that a line repeats, in bytes.
 const TEXT: usize = 256;
 
-/// A request whose answer has no head yet.
-pub(crate) struct Asked {
+/// A request; its line is written when this is dropped: with its answer's body, or with the request itself where the client left
+/// before the head.
+pub(crate) struct Access {
     log: AccessLog,
     at: Timestamp,
     start: Instant,
@@ -32,9 +33,20 @@ pub(crate) struct Asked {
     host: Option<String>,
     user_agent: Option<String>,
     request_bytes: Option<u64>,
+    answer: Option<Answer>,
+    response_bytes: u64,
+    is_complete: bool,
 }
 
-impl Asked {
+struct Answer {
+    after: Duration,
+    status: StatusCode,
+    reason: Option<String>,
+    interception_id: Option<String>,
+    request_id: Option<String>,
+}
+
+impl Access {
     pub(crate) fn new<B>(log: &AccessLog, request: &Request<B>, peer: SocketAddr) -> Self {
         let headers = request.headers();
         Self {
@@ -50,37 +62,25 @@ impl Asked {
             request_bytes: headers
                 .get(CONTENT_LENGTH)
                 .and_then(|size| size.to_str().ok()?.parse().ok()),
+            answer: None,
+            response_bytes: 0,
+            is_complete: false,
         }
     }
 
-    pub(crate) fn answered<B>(self, answer: &Response<B>) -> Access {
+    /// The answer has a head.
+    pub(crate) fn answered<B: http_body::Body>(&mut self, answer: &Response<B>) {
         let headers = answer.headers();
-        Access {
-            answered_after: self.start.elapsed(),
+        self.answer = Some(Answer {
+            after: self.start.elapsed(),
             status: answer.status(),
             reason: text(headers, &REASON),
             interception_id: text(headers, &INTERCEPTION_ID),
             request_id: REQUEST_IDS.iter().find_map(|name| text(headers, name)),
-            response_bytes: 0,
-            is_complete: false,
-            asked: self,
-        }
+        });
+        self.is_complete = answer.body().is_end_stream();
     }
-}
 
-/// A request that is being answered; its line is written when this is dropped.
-pub(crate) struct Access {
-    asked: Asked,
-    answered_after: Duration,
-    status: StatusCode,
-    reason: Option<String>,
-    interception_id: Option<String>,
-    request_id: Option<String>,
-    response_bytes: u64,
-    is_complete: bool,
-}
-
-impl Access {
     /// Counts what is sent of the body; `None` is its end.
     pub(crate) fn sent<E>(&mut self, frame: Option<&Result<Frame<Bytes>, E>>, is_end: bool) {
         if let Some(Ok(frame)) = frame {
@@ -99,43 +99,43 @@ struct Line<'a> {
     http_version: &'static str,
     host: Option<&'a str>,
     user_agent: Option<&'a str>,
-    status: u16,
+    status: Option<u16>,
     reason: Option<&'a str>,
     interception_id: Option<&'a str>,
     request_id: Option<&'a str>,
     request_bytes: Option<u64>,
     response_bytes: u64,
-    headers_ms: f64,
+    headers_ms: Option<f64>,
     duration_ms: f64,
     complete: bool,
 }
 
 impl Drop for Access {
     fn drop(&mut self) {
-        let asked = &self.asked;
+        let answer = self.answer.as_ref();
         let line = Line {
-            time: asked.at,
-            peer: asked.peer,
-            method: asked.method.as_str(),
-            path: &asked.path,
-            http_version: match asked.version {
+            time: self.at,
+            peer: self.peer,
+            method: self.method.as_str(),
+            path: &self.path,
+            http_version: match self.version {
                 Version::HTTP_2 => "2",
                 Version::HTTP_10 => "1.0",
                 _ => "1.1",
             },
-            host: asked.host.as_deref(),
-            user_agent: asked.user_agent.as_deref(),
-            status: self.status.as_u16(),
-            reason: self.reason.as_deref(),
-            interception_id: self.interception_id.as_deref(),
-            request_id: self.request_id.as_deref(),
-            request_bytes: asked.request_bytes,
+            host: self.host.as_deref(),
+            user_agent: self.user_agent.as_deref(),
+            status: answer.map(|answer| answer.status.as_u16()),
+            reason: answer.and_then(|answer| answer.reason.as_deref()),
+            interception_id: answer.and_then(|answer| answer.interception_id.as_deref()),
+            request_id: answer.and_then(|answer| answer.request_id.as_deref()),
+            request_bytes: self.request_bytes,
             response_bytes: self.response_bytes,
-            headers_ms: millis(self.answered_after),
-            duration_ms: millis(asked.start.elapsed()),
+            headers_ms: answer.map(|answer| millis(answer.after)),
+            duration_ms: millis(self.start.elapsed()),
             complete: self.is_complete,
         };
-        asked.log.write(&line);
+        self.log.write(&line);
     }
 }
 
@@ -159,6 +159,25 @@ fn shown(text: &[u8]) -> String {
 mod tests {
     use super::*;
     use lychgate_types::Ambient;
+
+    #[tokio::test]
+    async fn a_client_that_leaves_before_the_head_has_a_line_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("access.log");
+        let (log, guard) = AccessLog::to_file(&path, Ambient::system()).unwrap();
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        drop(Access::new(
+            &log,
+            &Request::get("/ai/claude/v1/messages").body(()).unwrap(),
+            peer,
+        ));
+        drop(guard);
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(
+            text.contains(r#""status":null"#) && text.contains(r#""complete":false"#),
+            "{text}"
+        );
+    }
 
     #[test]
     fn what_clients_send_is_bounded_and_secrets_are_withheld() {

@@ -1,7 +1,7 @@
 //! Serves HTTP/1.1 and HTTP/2 without TLS (gRPC needs the latter) on a listener, with limits on what a connection may cost.
 
 use crate::auth::places::{PlaceLimits, Places, Source};
-use crate::inbound::access::{Access, Asked};
+use crate::inbound::access::Access;
 use crate::inbound::front::{Answering, Front};
 use crate::inbound::half_closed::HalfClosed;
 use axum::body::Body;
@@ -290,16 +290,13 @@ fn service(
         };
         async move {
             let answer = answering.await?;
-            let mut access = asked.map(|asked| Box::new(asked.answered(&answer)));
-            Ok(answer.map(|body| {
-                if let Some(access) = &mut access {
-                    access.sent::<axum::Error>(None, body.is_end_stream());
-                }
-                OpenBody {
-                    body,
-                    access,
-                    _request: open,
-                }
+            if let Some(access) = &mut access {
+                access.answered(&answer);
+            }
+            Ok(answer.map(|body| OpenBody {
+                body,
+                access,
+                _request: open,
             }))
         }
     })

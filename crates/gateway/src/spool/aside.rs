@@ -78,8 +78,17 @@ impl Aside {
 
     /// Moves another file of the spool.
     pub(super) fn keep_file(&self, path: &Path) -> io::Result<()> {
-        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        std::fs::rename(path, self.directory.join(name))?;
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
+        // Every process begins to number its files anew.
+        for number in 0..u32::MAX {
+            let kept = self.directory.join(format!("{number}-{name}"));
+            match std::fs::hard_link(path, kept) {
+                Ok(()) => break,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        std::fs::remove_file(path)?;
         self.count_in(0);
         Ok(())
     }

@@ -34,6 +34,9 @@ pub(crate) trait Unfinished: Send + Sync + Debug {
     /// What is to be booked if the process ends now; `None` where that is about what it was when this was last asked.
     fn draft(&self) -> Option<InterceptionRecord>;
 
+    /// The last draft could not be written: there is to be another.
+    fn was_not_written(&self);
+
     /// Books it as it is now: the gateway stops.
     fn stop(&self);
 }
@@ -112,8 +115,8 @@ impl Exchanges {
         (due, std::mem::take(&mut listed.over))
     }
 
-    /// Notes which line an exchange has; one that has ended meanwhile needs none.
-    fn has_line(&self, key: usize, exchange: &Arc<dyn Unfinished>, line: u32) {
+    /// Notes which line an exchange was given; one that has ended meanwhile needs none.
+    fn was_given(&self, key: usize, exchange: &Arc<dyn Unfinished>, line: u32) {
         let mut listed = self.listed.lock();
         match listed.all.get_mut(key) {
             Some(listing) if Arc::ptr_eq(&listing.exchange, exchange) => listing.line = Some(line),
@@ -173,9 +176,12 @@ impl Spool {
             let Some(draft) = exchange.draft() else { continue };
             let number = || self.number.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             match lines.write(self, sealer, number(), draft, line) {
-                Ok(line) => self.exchanges.has_line(key, &exchange, line),
+                // One that it had before is given back when it is taken off the list, and not twice.
+                Ok(written) if line.is_none() => self.exchanges.was_given(key, &exchange, written),
+                Ok(_) => {}
                 Err(error) => {
-                    // It has no line then; its record is another matter, and may find room.
+                    // Its record is another matter, and may find room.
+                    exchange.was_not_written();
                     self.errors.count();
                     tracing::debug!(%error, "what is in flight can't be noted in the spool");
                 }

@@ -8,7 +8,9 @@ use serde::Deserialize;
 pub(crate) enum CallError {
     /// The server refused, and said why.
     Problem(Box<Problem>),
-    /// No server, or not a Lychgate server.
+    /// No connection could be made.
+    Unreachable(String),
+    /// The request can't be made, or what answered is not a Lychgate server.
     Unusable(String),
     /// The request was sent, but no response arrived: the server may have done what was asked.
     Lost(String),
@@ -42,20 +44,20 @@ impl CallError {
     pub(crate) fn status(&self) -> Option<u16> {
         match self {
             Self::Problem(problem) => Some(problem.status),
-            Self::Unusable(_) | Self::Lost(_) => None,
+            Self::Unreachable(_) | Self::Unusable(_) | Self::Lost(_) => None,
         }
     }
 
     /// Whether no server has seen the request.
     pub(super) fn not_sent(&self) -> bool {
-        matches!(self, Self::Unusable(_))
+        matches!(self, Self::Unreachable(_))
     }
 
     /// Whether the same request may get a response if it is sent again.
     pub(super) fn may_succeed_later(&self) -> bool {
         match self {
             Self::Problem(problem) => problem.status == 503,
-            Self::Unusable(_) => false,
+            Self::Unreachable(_) | Self::Unusable(_) => false,
             Self::Lost(_) => true,
         }
     }
@@ -73,7 +75,7 @@ impl CallError {
     /// Of the second try of such a request: even if this one did not reach the server, the first one may have.
     pub(super) fn after_a_lost_response(self) -> Self {
         match self {
-            Self::Unusable(text) | Self::Lost(text) => Self::Lost(text).of_a_change(),
+            Self::Unreachable(text) | Self::Unusable(text) | Self::Lost(text) => Self::Lost(text).of_a_change(),
             refused @ Self::Problem(_) => refused,
         }
     }
@@ -85,7 +87,7 @@ impl From<CallError> for Failure {
             // A mistyped filter is a mistake on the command line, though only the server can tell.
             CallError::Problem(problem) if problem.code == "filter_unmatched" => Self::Usage(problem.to_string()),
             CallError::Problem(problem) => Self::Failed(problem.to_string()),
-            CallError::Unusable(text) | CallError::Lost(text) => Self::Failed(text),
+            CallError::Unreachable(text) | CallError::Unusable(text) | CallError::Lost(text) => Self::Failed(text),
         }
     }
 }

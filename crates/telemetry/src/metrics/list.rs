@@ -110,7 +110,7 @@ metrics! {
         RequestsPassed = Counter "lychgate_requests_passed_through_total" "Relayed requests that have no record, such as model listings.",
         RequestsRefused = Counter "lychgate_requests_refused_total" [reason in Refused] "Requests that were not relayed, or that got no response and have no record.",
         RequestsInFlight = Gauge "lychgate_requests_in_flight" "Requests in progress, streams included.",
-        AccessLogDropped = Counter "lychgate_access_log_dropped_lines_total" "Lines of the access log that were dropped because its disk could not keep up.",
+        AccessLogDropped = Counter "lychgate_access_log_dropped_lines_total" "Lines of the access log that were dropped because its disk could not keep up, or could not be written.",
         RequestDuration = Histogram "lychgate_request_duration_seconds" [provider] "Time from the request head to the last byte of the response, by the last provider tried.",
         FirstByte = Histogram "lychgate_request_first_byte_seconds" [provider] "Time from the request head to the first byte of the response body.",
         Overhead = Histogram "lychgate_request_overhead_seconds" [provider] "Time that the gateway itself takes before it sends a request, by the first provider tried.",

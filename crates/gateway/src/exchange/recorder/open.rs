@@ -95,6 +95,12 @@ impl Unfinished for Recording {
         self.open()?.draft()
     }
 
+    fn was_not_written(&self) {
+        if let Some(mut open) = self.open() {
+            open.drafted = None;
+        }
+    }
+
     fn stop(&self) {
         // The spool is flushed before the process ends, so nobody has to wait.
         drop(self.close(Ending::GatewayStopped));

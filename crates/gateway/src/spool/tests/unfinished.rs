@@ -30,6 +30,10 @@ impl Unfinished for Exchange {
         })
     }
 
+    fn was_not_written(&self) {
+        self.news.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
     }
@@ -172,11 +176,32 @@ fn what_was_left_is_appended_once_however_long_the_disk_is_full() {
 }
 
 #[test]
+fn an_exchange_that_ends_while_its_line_is_written_gives_it_back_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let spool = open(directory.path());
+    let ended = spool.list(exchange("ended", 2, false));
+    look_after(&spool);
+    let (due, over) = spool.exchanges.due();
+    spool.unlist(ended);
+    spool.write_lines(due, over);
+    spool.list(exchange("b", 1, false));
+    spool.list(exchange("c", 1, false));
+    look_after(&spool);
+    look_after(&spool);
+    drop(spool);
+    let spool = open(directory.path());
+    spool.book_leftovers();
+    let mut models = read(&spool, spool.begin()).0;
+    models.sort();
+    assert_eq!(models, ["b", "c"]);
+}
+
+#[test]
 fn a_disk_that_is_full_costs_the_line_and_nothing_else() {
     let directory = tempfile::tempdir().unwrap();
     let disk = Scripted::default();
     let spool = open_with(&SpoolOptions::new(directory.path()), Arc::new(disk.clone()));
-    spool.list(exchange("a", 2, false));
+    spool.list(exchange("a", 1, false));
     disk.with(|script| script.room = Some(0));
     look_after(&spool);
     assert_eq!((spool.stats().errors, spool.stats().no_room), (1, None));

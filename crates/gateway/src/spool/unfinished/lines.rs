@@ -64,17 +64,15 @@ impl Lines {
         let Some(open) = &self.open else {
             return Err(io::ErrorKind::NotFound.into());
         };
-        let line = line.or_else(|| self.free.pop()).unwrap_or_else(|| {
+        let given = line.or_else(|| self.free.pop()).unwrap_or_else(|| {
             self.given += 1;
             self.given - 1
         });
-        match write_all_at(&*open.log, &self.frame, offset(line)) {
-            Ok(()) => Ok(line),
-            Err(error) => {
-                self.free.push(line);
-                Err(error)
-            }
+        let written = write_all_at(&*open.log, &self.frame, offset(given));
+        if written.is_err() && line.is_none() {
+            self.free.push(given);
         }
+        written.map(|()| given)
     }
 
     /// Takes a line out.
