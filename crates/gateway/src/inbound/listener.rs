@@ -270,10 +270,10 @@ fn service(
 > + Clone {
     hyper::service::service_fn(move |mut request: Request<Incoming>| {
         let open = OpenRequest::new(&use_made);
-        let asked = front
+        let mut access = front
             .access_log
             .as_ref()
-            .map(|log| Box::new(Asked::new(log, &request, peer)));
+            .map(|log| Box::new(Access::new(log, &request, peer)));
         let (version, is_whole) = (request.version(), request.body().is_end_stream());
         use_made.asks(version, is_whole);
         let body = |body| AskedBody {
