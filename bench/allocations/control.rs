@@ -6,8 +6,8 @@ use futures_util::stream;
 use lychgate_link::{
     Attachment, Authorization, Configuration, ControlLink, EncodedRecord, Heartbeat, Hello, LinkError, Message, Receipt,
 };
-use lychgate_types::ReplicaId;
 use lychgate_types::secret::{SecretHash, SpoolKey};
+use lychgate_types::{Ownership, ReplicaId};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -40,6 +40,10 @@ impl ControlLink for Agreeable {
             may_send_requests: self.may_send_requests,
             lease: Duration::from_secs(3600),
         })
+    }
+
+    async fn owns(&self, _: SecretHash, _: &str) -> Result<Ownership, LinkError> {
+        Ok(Ownership::Own)
     }
 
     async fn deliver(&self, _: ReplicaId, _: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {

@@ -46,6 +46,7 @@ fn record(ambient: &Ambient, prompt: usize) -> InterceptionRecord {
         provider_request_id: Some("req_0123456789abcdef".to_owned()),
         served_model: None,
         stop_reason: Some("stop".to_owned()),
+        stored_object: None,
         attempts: 1,
         time_to_first_byte_ms: Some(120),
         overhead_us: 90,

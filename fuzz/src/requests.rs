@@ -41,7 +41,7 @@ fn compare(api: Api, facts: &RequestFacts, request: &Value) {
         Api::OpenAiResponses => prompts::responses(request),
         Api::OpenAiEmbeddings => prompts::Said::default(),
         // They have no target.
-        Api::OpenAiCompletions | Api::OpenAiImages | Api::OpenAiAudio => return,
+        Api::OpenAiObjects | Api::OpenAiCompletions | Api::OpenAiImages | Api::OpenAiAudio => return,
     };
     assert_eq!(facts.prompt, said.prompt.map(|prompt| clipped(&prompt, PROMPT_BYTES)));
     assert_eq!(

@@ -14,6 +14,7 @@ pub(crate) mod content_coding;
 pub(crate) mod discard;
 mod drain;
 pub(crate) mod headers;
+mod objects;
 mod outcome;
 pub(crate) mod passthrough;
 mod peeked;
@@ -26,6 +27,7 @@ mod usage_filter;
 
 use crate::auth::places::Source;
 use crate::error::Refusal;
+use crate::routing::routes::Candidates;
 use crate::shared::Shared;
 use crate::spool::Slot;
 use admit::{Admission, Entered, Received};
@@ -38,6 +40,7 @@ use http::{Request, Response, StatusCode};
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::provider::Api;
 use lychgate_types::{InterceptionId, ProviderId};
+use lychgate_wire::RequestFacts;
 use passthrough::{Relaying, relay_unrecorded};
 use recorder::{Arrival, ExchangeStart, Recorder};
 use request_body::RequestBody;
@@ -55,10 +58,21 @@ pub(crate) async fn relay(
     source: Source,
 ) -> Result<Response<Body>, Refusal> {
     let received = admit::receive(&entered, request, source).await?;
-    match Started::new(entered, arrival, received)? {
+    let facts = read_facts(&received)?;
+    objects::check(&entered, &received.admission, &facts).await?;
+    match Started::new(entered, arrival, received, facts)? {
         Started::Recorded(exchange) => exchange.run().await,
         Started::Unrecorded(relaying) => relaying.await,
     }
+}
+
+/// What the body says of a request that is recorded.
+fn read_facts(received: &Received) -> Result<RequestFacts, Refusal> {
+    let Some((api, _)) = &received.admission.recorded else {
+        return Ok(RequestFacts::default());
+    };
+    lychgate_wire::read_request(*api, &received.body.bytes)
+        .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, Refused::BodyUnreadable, error.to_string()))
 }
 
 /// A request that was admitted, ready to go upstream.
@@ -68,9 +82,9 @@ enum Started {
 }
 
 impl Started {
-    fn new(entered: Entered, arrival: Arrival, mut received: Received) -> Result<Self, Refusal> {
+    fn new(entered: Entered, arrival: Arrival, mut received: Received, facts: RequestFacts) -> Result<Self, Refusal> {
         match received.admission.recorded.take() {
-            Some((api, slot)) => Exchange::new(entered, arrival, received, api, slot).map(Self::Recorded),
+            Some((api, slot)) => Exchange::new(entered, arrival, received, facts, (api, slot)).map(Self::Recorded),
             None => Ok(Self::Unrecorded(relay_unrecorded(entered, received))),
         }
     }
@@ -90,13 +104,20 @@ struct Exchange {
 }
 
 impl Exchange {
-    fn new(entered: Entered, arrival: Arrival, received: Received, api: Api, slot: Slot) -> Result<Box<Self>, Refusal> {
+    fn new(
+        entered: Entered,
+        arrival: Arrival,
+        received: Received,
+        facts: RequestFacts,
+        (api, slot): (Api, Slot),
+    ) -> Result<Box<Self>, Refusal> {
         let Entered {
             shared,
             provider,
             capture_content,
         } = entered;
         let credential_kind = received.admission.credential_kind();
+        let makes_object = objects::makes(api, &received.admission);
         let Received {
             head,
             admission:
@@ -110,13 +131,15 @@ impl Exchange {
             body,
             waited,
         } = received;
-        let facts = lychgate_wire::read_request(api, &body.bytes)
-            .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, Refused::BodyUnreadable, error.to_string()))?;
         let body = RequestBody::new(api, &facts, body, &shared.body_budget, token);
         let candidates = {
             let state = shared.replica_state.load();
             let routes = &state.table.routes;
-            routes.draw(&provider, &facts.model, credential_kind, &shared.ambient)?
+            match api {
+                // What is stored is nowhere else.
+                Api::OpenAiObjects => Candidates::only(&provider),
+                _ => routes.draw(&provider, &facts.model, credential_kind, &shared.ambient)?,
+            }
         };
         let model = shared.breakers.model(&facts.model);
         let selector = UpstreamSelector::new(candidates, own.map(Arc::new), api, model, body);
@@ -132,6 +155,7 @@ impl Exchange {
             headers: &head.headers,
             credential_kind,
             capture_content,
+            makes_object,
         };
         let recorder = Recorder::new(start, slot, guard);
         Ok(Box::new(Self {

@@ -58,6 +58,7 @@ mod inbound;
 mod key_derivation;
 mod limits;
 mod link;
+mod made_objects;
 mod metrics;
 mod options;
 mod replica_state;

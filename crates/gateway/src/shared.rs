@@ -8,6 +8,7 @@ use crate::auth::places::Places;
 use crate::body_budget::BodyBudget;
 use crate::counts::Counts;
 use crate::error::Refusal;
+use crate::made_objects::MadeObjects;
 use crate::options::Options;
 use crate::replica_state::{LinkState, ReplicaState};
 use crate::resilience::breaker::Breakers;
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) lookup_health: LookupHealth,
     pub(crate) leases: Arc<Leases>,
     pub(crate) spool: Arc<Spool>,
+    pub(crate) objects: MadeObjects,
     /// For refused requests of those who are not known.
     pub(crate) refused_bodies: Arc<Places>,
     pub(crate) body_budget: Arc<BodyBudget>,
@@ -78,6 +80,7 @@ impl Shared {
             refused_bodies: Places::new(options.refused_bodies),
             body_budget: BodyBudget::new(options.body_budget),
             spool,
+            objects: MadeObjects::default(),
             options,
             ambient,
             link,

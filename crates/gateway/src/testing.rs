@@ -31,6 +31,7 @@ pub(crate) fn record() -> InterceptionRecord {
         error_message: None,
         provider_request_id: None,
         stop_reason: None,
+        stored_object: None,
         attempts: 1,
         time_to_first_byte_ms: None,
         overhead_us: 0,

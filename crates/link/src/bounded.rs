@@ -63,9 +63,11 @@ impl Bounded for wire::DeliverRequest {
     )];
 }
 impl Bounded for wire::AuthorizeRequest {}
+impl Bounded for wire::OwnsRequest {}
 // What a control plane sends is bounded by the size of the message: a replica has to trust it anyway.
 impl Bounded for wire::Down {}
 impl Bounded for wire::AuthorizeResponse {}
+impl Bounded for wire::OwnsResponse {}
 impl Bounded for wire::DeliverResponse {}
 
 /// Fails if a list has too many elements, or all of them together would take more memory than the message's length justifies.

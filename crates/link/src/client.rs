@@ -20,7 +20,7 @@ use endpoint::Endpoint;
 use futures_util::stream::{BoxStream, StreamExt};
 use keys::{KeyChoice, Keys};
 use lychgate_types::secret::{GatewayKeySecret, ProcessSecret, SecretHash};
-use lychgate_types::{Ambient, KeyRefusal, ReplicaId};
+use lychgate_types::{Ambient, KeyRefusal, Ownership, ReplicaId};
 use pool::{Deadlines, Pool};
 use std::sync::Arc;
 use std::time::Duration;
@@ -182,6 +182,21 @@ impl<T: Transport> ControlLink for LinkClient<T> {
         let keys = self.0.keys.for_call();
         self.call(AUTHORIZE, &keys, |endpoint, key, time| async move {
             endpoint.transport.authorize(self.credentials(&key), token, time).await
+        })
+        .await
+    }
+
+    async fn owns(&self, token: SecretHash, object: &str) -> Result<Ownership, LinkError> {
+        let keys = self.0.keys.for_call();
+        let object: Arc<str> = object.into();
+        self.call(AUTHORIZE, &keys, |endpoint, key, time| {
+            let object = Arc::clone(&object);
+            async move {
+                endpoint
+                    .transport
+                    .owns(self.credentials(&key), token, &object, time)
+                    .await
+            }
         })
         .await
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 pub const DOWN_MESSAGE_BYTES: usize = 32 << 20;
 /// The largest message that goes up an attachment: a hello with its labels.
 pub const UP_MESSAGE_BYTES: usize = 64 << 10;
-/// The largest look-up of a token: a hash.
+/// The largest look-up of a token, or of a stored object: a hash and a name.
 pub const AUTHORIZE_MESSAGE_BYTES: usize = 4 << 10;
 /// The largest delivery.
 pub const DELIVER_MESSAGE_BYTES: usize = 4 << 20;

@@ -39,6 +39,7 @@ pub fn routes(authenticator: Arc<dyn Authenticator>) -> axum::Router {
     axum::Router::new()
         .route_service("/lychgate.link.v1.Link/Attach", of(UP_MESSAGE_BYTES))
         .route_service(admission::AUTHORIZE, of(AUTHORIZE_MESSAGE_BYTES))
+        .route_service(admission::OWNS, of(AUTHORIZE_MESSAGE_BYTES))
         .route_service(admission::DELIVER, of(DELIVER_MESSAGE_BYTES))
         // A call of a newer version: answered as one that is not implemented.
         .route_service("/lychgate.link.v1.Link/{method}", of(0))
@@ -96,6 +97,13 @@ impl Link for Service {
         let link = accepted(request.extensions())?;
         let hash = read_hash(&request.get_ref().token_hash, "authorize_request.token_hash")?;
         Ok(Response::new(link.authorize(hash).await?.into()))
+    }
+
+    async fn owns(&self, request: Request<wire::OwnsRequest>) -> Result<Response<wire::OwnsResponse>, Status> {
+        let link = accepted(request.extensions())?;
+        let question = request.get_ref();
+        let hash = read_hash(&question.token_hash, "owns_request.token_hash")?;
+        Ok(Response::new(link.owns(hash, &question.object).await?.into()))
     }
 
     async fn deliver(&self, request: Request<wire::DeliverRequest>) -> Result<Response<wire::DeliverResponse>, Status> {

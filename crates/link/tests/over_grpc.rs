@@ -11,7 +11,7 @@ use lychgate_types::interception::*;
 use lychgate_types::policy::ProviderPolicy;
 use lychgate_types::provider::{Api, ProviderType};
 use lychgate_types::secret::{GatewayKeySecret, ProviderSecret, SecretHash, SpoolKey};
-use lychgate_types::{Ambient, KeyRefusal, Name, ReplicaId, Timestamp};
+use lychgate_types::{Ambient, KeyRefusal, Name, Ownership, ReplicaId, Timestamp};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -81,6 +81,14 @@ impl ControlLink for ControlPlane {
                     request_id: "r-1".to_owned(),
                 });
             }
+        })
+    }
+
+    async fn owns(&self, token: SecretHash, object: &str) -> Result<Ownership, LinkError> {
+        Ok(match (object, token.as_bytes()[0]) {
+            ("resp_a", 0) => Ownership::Own,
+            ("resp_a", _) => Ownership::Anothers,
+            _ => Ownership::Unknown,
         })
     }
 
@@ -211,6 +219,7 @@ fn record(model: &str, prompt: &str) -> InterceptionRecord {
         provider_request_id: Some("req_1".into()),
         served_model: Some("claude-haiku-4-5".into()),
         stop_reason: Some("end_turn".into()),
+        stored_object: None,
         attempts: 1,
         time_to_first_byte_ms: Some(0),
         overhead_us: 42,
@@ -311,6 +320,17 @@ async fn an_attachment_carries_both_ways_and_ends_with_either_side() {
     assert_eq!(received.recv().await, Some(Received::Heartbeat(beat)));
     drop(attachment);
     assert_eq!(received.recv().await, Some(Received::Detached));
+}
+
+#[tokio::test]
+async fn stored_objects_are_asked_about() {
+    let link = set_up().await.link;
+    let owns = async |first, object: &str| link.owns(SecretHash::from_bytes([first; 32]), object).await;
+    assert_eq!(owns(0, "resp_a").await, Ok(Ownership::Own));
+    assert_eq!(owns(1, "resp_a").await, Ok(Ownership::Anothers));
+    assert_eq!(owns(0, "resp_b").await, Ok(Ownership::Unknown));
+    // Longer than any id: refused before it is read.
+    assert!(owns(0, &"x".repeat(5 << 10)).await.is_err());
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use lychgate_link::client::GrpcLink;
 use lychgate_link::server::{Authenticator, Shown, routes};
 use lychgate_link::*;
 use lychgate_types::secret::{GatewayKeySecret, SecretHash};
-use lychgate_types::{Ambient, KeyRefusal, ReplicaId};
+use lychgate_types::{Ambient, KeyRefusal, Ownership, ReplicaId};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -132,6 +132,10 @@ impl ControlLink for Accepted {
             may_send_requests: true,
             lease: Duration::from_secs(60),
         })
+    }
+
+    async fn owns(&self, _: SecretHash, _: &str) -> Result<Ownership, LinkError> {
+        Ok(Ownership::Unknown)
     }
 
     async fn deliver(&self, _: ReplicaId, _: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {

@@ -7,8 +7,11 @@ use crate::guard::only_control_plane;
 use crate::interceptions::identity::{AFTER_THE_END, BEHIND};
 use crate::sql::ai_gateway_keys::past_providers;
 use crate::sql::tokens::grants;
-use crate::sql::{changes as changes_sql, idempotency as idempotency_sql, replicas as replicas_sql};
-use crate::{changes, replicas};
+use crate::sql::{
+    changes as changes_sql, idempotency as idempotency_sql, replicas as replicas_sql,
+    stored_objects as stored_objects_sql,
+};
+use crate::{changes, replicas, stored_objects};
 use lychgate_authz::{Action, Caller, Resource, Target, authorise};
 use std::time::Duration;
 
@@ -28,6 +31,8 @@ pub struct Housekeeping {
     pub token_grants: u64,
     /// Providers that a gateway key served so long ago that it matters to no record any more.
     pub past_providers: u64,
+    /// Stored objects that were made more than 400 days ago.
+    pub stored_objects: u64,
 }
 
 impl Store {
@@ -46,6 +51,7 @@ impl Store {
             idempotency_keys: idempotency_sql::prune(tx.conn(), now).await?,
             token_grants: grants::prune(tx.conn(), now.minus(MATTERS)).await?,
             past_providers: past_providers::prune(tx.conn(), now.minus(MATTERS)).await?,
+            stored_objects: stored_objects_sql::prune(tx.conn(), now.minus(stored_objects::KEPT)).await?,
         };
         tx.commit().await?;
         Ok(Some(done))

@@ -29,6 +29,7 @@ mod routes;
 mod rows;
 pub mod seal;
 mod sql;
+mod stored_objects;
 mod tokens;
 mod url;
 mod users;

@@ -154,6 +154,8 @@ pub struct InterceptionRecord {
     pub provider_request_id: Option<String>,
     /// Why the model stopped, as the provider reports it.
     pub stop_reason: Option<String>,
+    /// The provider's id of the object that this request made and that the provider stores: it belongs to the user.
+    pub stored_object: Option<String>,
     /// Upstream attempts made, at least 1 when any was.
     pub attempts: u32,
     /// From the request's arrival to the first byte of the provider's body, in milliseconds.

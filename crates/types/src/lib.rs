@@ -13,6 +13,7 @@ pub mod json;
 mod key_refusal;
 pub mod limits;
 mod name;
+mod ownership;
 pub mod policy;
 pub mod provider;
 pub mod random;
@@ -29,6 +30,7 @@ pub use id::{
 };
 pub use key_refusal::KeyRefusal;
 pub use name::{Name, NameError};
+pub use ownership::Ownership;
 #[doc(hidden)]
 pub use serde as __serde; // for `text_enum!`
 pub use text_enum::{Texts, UnknownText};

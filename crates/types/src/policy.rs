@@ -142,6 +142,10 @@ settings! {
         images = 1, 0..=1;
         /// Whether requests for speech and transcriptions are relayed: 1, or 0 where they get 404.
         audio = 1, 0..=1;
+        /// Which of the responses and conversations that the provider stores a user may use; others get 404. 0: everybody's; 1: all
+        /// but those that another user is known to have made; 2: only those that the user is known to have made, through this
+        /// deployment.
+        stored_objects = 1, 0..=2;
     }
 }
 

@@ -31,6 +31,8 @@ text_enum! {
         OpenAiImages = "openai_images",
         /// `POST /v1/audio/speech` and its kin
         OpenAiAudio = "openai_audio",
+        /// What makes, changes, cancels or deletes a response or conversation that an OpenAI provider stores; it uses no tokens
+        OpenAiObjects = "openai_objects",
     }
 }
 
@@ -81,7 +83,8 @@ impl Api {
             | Self::OpenAiEmbeddings
             | Self::OpenAiCompletions
             | Self::OpenAiImages
-            | Self::OpenAiAudio => WireFamily::OpenAi,
+            | Self::OpenAiAudio
+            | Self::OpenAiObjects => WireFamily::OpenAi,
         }
     }
 }

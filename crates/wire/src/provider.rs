@@ -170,7 +170,11 @@ mod tests {
                 assert!(path.path[description.base_path.len()..].starts_with('/'), "{path:?}");
                 let known = |segment: &str| matches!(segment, "{id}" | "{model}") || is_id(segment);
                 assert!(path.path.split('/').skip(1).all(known), "{path:?}");
-                assert!(path.api.is_none() || !path.path.contains('{'), "{path:?}");
+                assert!(
+                    path.api.is_none() || path.names_object || !path.path.contains('{'),
+                    "{path:?}"
+                );
+                assert!(!path.names_object || path.path.contains("{id}"), "{path:?}");
                 let upper = |method: &str| !method.is_empty() && method.bytes().all(|b| b.is_ascii_uppercase());
                 assert!(path.methods.split(", ").all(upper), "{path:?}");
                 if let Some(api) = path.api {

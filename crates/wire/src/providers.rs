@@ -29,6 +29,7 @@ pub(crate) fn api(api: Api) -> &'static dyn ApiFormat {
         Api::OpenAiEmbeddings => &openai::embeddings::Embeddings,
         Api::OpenAiCompletions => &openai::completions::Completions,
         Api::OpenAiImages | Api::OpenAiAudio => &openai::media::Media,
+        Api::OpenAiObjects => &openai::objects::Objects,
     }
 }
 

@@ -18,6 +18,8 @@ pub struct RequestFacts {
     pub body_session_id: Option<String>,
     /// The stream would not tell its usage unless it is asked to, which its client did not (Chat Completions).
     pub lacks_usage: bool,
+    /// Ids of what the provider stores that the answer is to build on: a response, a conversation.
+    pub objects: Vec<String>,
     /// Bytes of text that the model is given, about; a file counts as a few thousand.
     pub text_bytes: u64,
 }

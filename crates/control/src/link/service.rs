@@ -20,7 +20,7 @@ use lychgate_store::{IngestReport, KeyRef, ReplicaAttachment, ReplicaInfo, Repli
 use lychgate_telemetry::error::chain;
 use lychgate_telemetry::metrics::labels::Ingested;
 use lychgate_types::secret::SecretHash;
-use lychgate_types::{GatewayKeyId, KeyRefusal, ReplicaId};
+use lychgate_types::{GatewayKeyId, KeyRefusal, Ownership, ReplicaId};
 use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -155,6 +155,18 @@ impl ControlLink for ControlLinkService {
             self.app.touch_token(found.token_id).await;
         }
         Ok(authorization)
+    }
+
+    async fn owns(&self, token: SecretHash, object: &str) -> Result<Ownership, LinkError> {
+        self.check_key().await?;
+        let _turn = match &self.session {
+            // It is never closed.
+            Some(session) => session.lookups.acquire().await.ok(),
+            None => None,
+        };
+        let caller = self.caller();
+        let ownership = self.app.store.stored_object_ownership(&caller, &token, object).await;
+        ownership.map_err(|error| store_failed(&self.app, &caller, &error))
     }
 
     async fn deliver(&self, replica: ReplicaId, records: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {

@@ -10,8 +10,8 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use lychgate_link::client::LinkClient;
 use lychgate_link::{Attachment, Authorization, ControlLink, EncodedRecord, Heartbeat, Hello, LinkError, Receipt};
-use lychgate_types::ReplicaId;
 use lychgate_types::secret::SecretHash;
+use lychgate_types::{Ownership, ReplicaId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::watch;
@@ -103,6 +103,10 @@ impl ControlLink for ObservedLink {
         self.check(&call, "look a token up", &answer);
         question.answered(&answer);
         answer
+    }
+
+    async fn owns(&self, token: SecretHash, object: &str) -> Result<Ownership, LinkError> {
+        self.client.owns(token, object).await
     }
 
     async fn deliver(&self, replica: ReplicaId, records: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {

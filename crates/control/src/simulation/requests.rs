@@ -197,6 +197,7 @@ fn record(cluster: &Cluster, host: usize, token: usize, id: InterceptionId, mode
         error_message: None,
         provider_request_id: None,
         stop_reason: None,
+        stored_object: None,
         attempts: 1,
         time_to_first_byte_ms: None,
         overhead_us: 0,

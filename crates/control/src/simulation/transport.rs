@@ -10,8 +10,8 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use lychgate_link::client::{Credentials, Transport};
 use lychgate_link::{Attachment, Authorization, EncodedRecord, Heartbeat, Hello, LinkError, Receipt};
-use lychgate_types::ReplicaId;
 use lychgate_types::secret::SecretHash;
+use lychgate_types::{Ownership, ReplicaId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -114,6 +114,11 @@ impl Transport for SimulatedTransport {
             control_plane.authorize(key, process, token).await
         })
         .await
+    }
+
+    /// The simulation's requests name no stored objects.
+    async fn owns(&self, _: Credentials<'_>, _: SecretHash, _: &str, _: Duration) -> Result<Ownership, LinkError> {
+        Ok(Ownership::Unknown)
     }
 
     async fn deliver(

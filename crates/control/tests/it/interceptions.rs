@@ -45,6 +45,7 @@ pub(crate) fn record(db: &TestDb, token: &str) -> InterceptionRecord {
         provider_request_id: Some("req_1".to_owned()),
         served_model: Some("claude-y".to_owned()),
         stop_reason: Some("tool_use".to_owned()),
+        stored_object: None,
         attempts: 1,
         time_to_first_byte_ms: Some(120),
         overhead_us: 85,

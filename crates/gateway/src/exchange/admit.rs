@@ -58,6 +58,8 @@ pub(crate) struct Admission {
     pub(crate) recorded: Option<(Api, Slot)>,
     /// How the body is coded; plain for what is only passed through, which goes on as it is.
     codings: Codings,
+    /// The object stored at the provider that the path names.
+    pub(crate) object: Option<Box<str>>,
     /// It may be sent again where it is not known whether it arrived.
     pub(crate) may_repeat: bool,
     pub(crate) token: SecretHash,
@@ -136,6 +138,7 @@ pub(crate) async fn admit(entered: &Entered, head: &Parts, source: Source) -> Re
 /// A request that is allowed to its token.
 struct Known {
     api: Option<Api>,
+    object: Option<Box<str>>,
     may_repeat: bool,
     /// `None` where they can't be decoded.
     codings: Option<Codings>,
@@ -151,7 +154,12 @@ async fn identify(entered: &Entered, head: &Parts, source: Source) -> Result<Kno
     }
     let rest = allow_list::split(head.uri.path()).map_or("", |(_, rest)| rest);
     credentials::refuse_in_target(&head.uri)?;
-    let Found { api, may_repeat, tail } = allow_list::find(
+    let Found {
+        api,
+        object,
+        may_repeat,
+        tail,
+    } = allow_list::find(
         provider.config.provider_type,
         &provider.config.policy.relay,
         &head.method,
@@ -161,6 +169,7 @@ async fn identify(entered: &Entered, head: &Parts, source: Source) -> Result<Kno
     authorize(shared, credentials.token, source).await?;
     Ok(Known {
         api,
+        object: object.map(Into::into),
         may_repeat,
         codings: content_coding::all_of(&head.headers),
         credentials,
@@ -185,6 +194,7 @@ fn place(entered: &Entered, known: Known) -> Result<Admission, Refusal> {
         guard,
         recorded,
         codings,
+        object: known.object,
         may_repeat: known.may_repeat,
         token: known.credentials.token,
         own: known.credentials.own,

@@ -57,6 +57,8 @@ pub(crate) struct ExchangeStart<'a> {
     pub(crate) headers: &'a HeaderMap,
     pub(crate) credential_kind: CredentialKind,
     pub(crate) capture_content: bool,
+    /// What the answer names is made by this request, and stored by the provider.
+    pub(crate) makes_object: bool,
 }
 
 /// The record in the making.
@@ -71,6 +73,7 @@ impl Recorder {
             arrival,
             waited,
             capture_content,
+            makes_object,
             ..
         } = start;
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
@@ -99,6 +102,7 @@ impl Recorder {
             error_message: None,
             provider_request_id: None,
             stop_reason: None,
+            stored_object: None,
             attempts: 0,
             time_to_first_byte_ms: None,
             overhead_us: 0,
@@ -120,6 +124,7 @@ impl Recorder {
             arrival: arrival.at,
             waited,
             capture_content,
+            makes_object,
             slot,
             guard,
             counts: None,

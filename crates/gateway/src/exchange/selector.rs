@@ -141,6 +141,8 @@ impl UpstreamSelector {
         let wait = match decision {
             _ if self.progress.attempts >= retry.max_attempts => None,
             RetryDecision::RotateKey | RetryDecision::RateLimited(_) if has_fresh_key() => Some(Duration::ZERO),
+            // What is stored may be there twice then.
+            _ if self.api == Api::OpenAiObjects => None,
             RetryDecision::RateLimited(asked) | RetryDecision::Retry(asked) => {
                 retry::wait(retry, self.progress.attempts.saturating_sub(1), asked, ambient)
             }

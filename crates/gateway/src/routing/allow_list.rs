@@ -16,6 +16,8 @@ use lychgate_wire::provider::{ProviderDescription, describe};
 pub(crate) struct Found<'a> {
     /// The API whose exchanges are recorded; `None` for what only passes through.
     pub(crate) api: Option<Api>,
+    /// The object stored at the provider that the path names.
+    pub(crate) object: Option<&'a str>,
     /// It may be sent again where it is not known whether it arrived.
     pub(crate) may_repeat: bool,
     /// What comes after the provider's base URL: a path with a leading slash.
@@ -62,7 +64,8 @@ pub(crate) fn find<'a>(
         return Err(Refusal::method(path.methods));
     }
     Ok(Found {
-        api: path.api,
+        api: path.recorded_as(method.as_str()),
+        object: path.object_in(rest),
         may_repeat: path.may_repeat(method.as_str()),
         tail: rest.strip_prefix(provider.base_path).unwrap_or(rest),
     })
@@ -172,8 +175,15 @@ mod tests {
             (OpenAi, "POST", "/v1/audio/voices", Err(404)),
             (OpenAi, "GET", "/v1/conversations", Err(405)),
             (OpenAi, "HEAD", "/v1/models", Ok(None)),
-            (OpenAi, "POST", "/v1/responses/resp_1/cancel", Ok(None)),
-            (OpenAi, "DELETE", "/v1/responses/resp_1", Ok(None)),
+            (
+                OpenAi,
+                "POST",
+                "/v1/responses/resp_1/cancel",
+                Ok(Some(Api::OpenAiObjects)),
+            ),
+            (OpenAi, "GET", "/v1/responses/resp_1", Ok(None)),
+            (OpenAi, "POST", "/v1/conversations", Ok(Some(Api::OpenAiObjects))),
+            (OpenAi, "DELETE", "/v1/responses/resp_1", Ok(Some(Api::OpenAiObjects))),
             (OpenAi, "GET", "/v1/models/org%2Fmodel", Ok(None)),
             (OpenAi, "GET", "/v1/conversations/c/items", Ok(None)),
             (OpenAi, "PATCH", "/v1/conversations", Err(405)),

@@ -46,7 +46,7 @@ enum Pattern {
 }
 
 impl Candidates {
-    fn only(provider: &Arc<Provider>) -> Self {
+    pub(crate) fn only(provider: &Arc<Provider>) -> Self {
         let provider = Arc::clone(provider);
         Self {
             first: Candidate { provider, model: None },

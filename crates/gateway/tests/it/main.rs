@@ -14,6 +14,7 @@ mod failures;
 mod fidelity;
 mod link;
 mod listener;
+mod objects;
 mod outbound_proxy;
 mod records;
 mod refusals;

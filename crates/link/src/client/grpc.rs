@@ -11,8 +11,8 @@ use crate::limits::{DELIVER_MESSAGE_BYTES, DOWN_MESSAGE_BYTES};
 use crate::link::{Attachment, Authorization, Down, Heartbeat, Hello, Receipt};
 use crate::record::EncodedRecord;
 use futures_util::stream::{self, Stream, StreamExt};
-use lychgate_types::ReplicaId;
 use lychgate_types::secret::SecretHash;
+use lychgate_types::{Ownership, ReplicaId};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tonic::metadata::{Ascii, MetadataValue};
@@ -105,6 +105,22 @@ impl Transport for GrpcTransport {
         let mut request = request(wire::AuthorizeRequest { token_hash }, credentials)?;
         request.set_timeout(time);
         Ok(read(self.0.clone().authorize(request).await)?.try_into()?)
+    }
+
+    async fn owns(
+        &self,
+        credentials: Credentials<'_>,
+        token: SecretHash,
+        object: &str,
+        time: Duration,
+    ) -> Result<Ownership, LinkError> {
+        let question = wire::OwnsRequest {
+            token_hash: token.as_bytes().to_vec(),
+            object: object.to_owned(),
+        };
+        let mut request = request(question, credentials)?;
+        request.set_timeout(time);
+        Ok(read(self.0.clone().owns(request).await)?.try_into()?)
     }
 
     async fn deliver(

@@ -3,8 +3,8 @@
 use crate::error::LinkError;
 use crate::link::{Attachment, Authorization, Heartbeat, Hello, Receipt};
 use crate::record::EncodedRecord;
-use lychgate_types::ReplicaId;
 use lychgate_types::secret::{GatewayKeySecret, ProcessSecret, SecretHash};
+use lychgate_types::{Ownership, ReplicaId};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -37,6 +37,15 @@ pub trait Transport: Send + Sync + 'static {
         token: SecretHash,
         time: Duration,
     ) -> impl Future<Output = Result<Authorization, LinkError>> + Send;
+
+    /// Asks about a stored object. After `time` the caller gives up.
+    fn owns(
+        &self,
+        credentials: Credentials<'_>,
+        token: SecretHash,
+        object: &str,
+        time: Duration,
+    ) -> impl Future<Output = Result<Ownership, LinkError>> + Send;
 
     /// Delivers one batch of records. After `time` the caller gives up.
     fn deliver(

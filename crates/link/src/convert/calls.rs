@@ -1,9 +1,9 @@
-//! `Authorize` and `Deliver`.
+//! `Authorize`, `Owns` and `Deliver`.
 
 use crate::field::{BadMessage, id_bytes, read_id};
 use crate::generated as wire;
 use crate::link::{Authorization, DenyReason, Receipt, Rejected};
-use lychgate_types::InterceptionId;
+use lychgate_types::{InterceptionId, Ownership};
 use std::time::Duration;
 
 impl From<Authorization> for wire::AuthorizeResponse {
@@ -51,6 +51,31 @@ impl TryFrom<wire::AuthorizeResponse> for Authorization {
                 Ok(Self::Denied { reason, lease })
             }
             None => Err(BadMessage("authorize_response.answer")),
+        }
+    }
+}
+
+impl From<Ownership> for wire::OwnsResponse {
+    fn from(ownership: Ownership) -> Self {
+        let ownership = match ownership {
+            Ownership::Own => wire::owns_response::Ownership::Own,
+            Ownership::Anothers => wire::owns_response::Ownership::Anothers,
+            Ownership::Unknown => wire::owns_response::Ownership::Unknown,
+        };
+        Self {
+            ownership: ownership.into(),
+        }
+    }
+}
+
+impl TryFrom<wire::OwnsResponse> for Ownership {
+    type Error = BadMessage;
+    fn try_from(response: wire::OwnsResponse) -> Result<Self, BadMessage> {
+        match response.ownership() {
+            wire::owns_response::Ownership::Own => Ok(Self::Own),
+            wire::owns_response::Ownership::Anothers => Ok(Self::Anothers),
+            wire::owns_response::Ownership::Unknown => Ok(Self::Unknown),
+            wire::owns_response::Ownership::Unspecified => Err(BadMessage("owns_response.ownership")),
         }
     }
 }

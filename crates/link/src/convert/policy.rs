@@ -23,6 +23,7 @@ impl From<ProviderPolicy> for wire::Policy {
             relay_stream_usage: Some(policy.relay.stream_usage),
             relay_images: Some(policy.relay.images),
             relay_audio: Some(policy.relay.audio),
+            relay_stored_objects: Some(policy.relay.stored_objects),
             key_cooldown_seconds: Some(policy.key_cooldown_seconds),
             http2: Some(policy.http2),
         }
@@ -55,6 +56,7 @@ pub(super) fn read_policy(provider: &str, policy: &wire::Policy) -> ProviderPoli
             stream_usage: policy.relay_stream_usage,
             images: policy.relay_images,
             audio: policy.relay_audio,
+            stored_objects: policy.relay_stored_objects,
         },
         key_cooldown_seconds: policy.key_cooldown_seconds,
         http2: policy.http2,
@@ -92,6 +94,7 @@ mod tests {
         ("relay.stream_usage", |policy| &mut policy.relay_stream_usage),
         ("relay.images", |policy| &mut policy.relay_images),
         ("relay.audio", |policy| &mut policy.relay_audio),
+        ("relay.stored_objects", |policy| &mut policy.relay_stored_objects),
         ("key_cooldown_seconds", |policy| &mut policy.key_cooldown_seconds),
     ];
 

@@ -148,6 +148,8 @@ pub struct Policy {
     pub relay_images: ::core::option::Option<u32>,
     #[prost(uint32, optional, tag = "18")]
     pub relay_audio: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "19")]
+    pub relay_stored_objects: ::core::option::Option<u32>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Route {
@@ -274,6 +276,65 @@ pub mod denied {
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OwnsRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub token_hash: ::prost::alloc::vec::Vec<u8>,
+    /// The provider's id.
+    #[prost(string, tag = "2")]
+    pub object: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OwnsResponse {
+    #[prost(enumeration = "owns_response::Ownership", tag = "1")]
+    pub ownership: i32,
+}
+/// Nested message and enum types in `OwnsResponse`.
+pub mod owns_response {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Ownership {
+        Unspecified = 0,
+        Own = 1,
+        Anothers = 2,
+        /// Nobody is known to have made it.
+        Unknown = 3,
+    }
+    impl Ownership {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "OWNERSHIP_UNSPECIFIED",
+                Self::Own => "OWN",
+                Self::Anothers => "ANOTHERS",
+                Self::Unknown => "UNKNOWN",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "OWNERSHIP_UNSPECIFIED" => Some(Self::Unspecified),
+                "OWN" => Some(Self::Own),
+                "ANOTHERS" => Some(Self::Anothers),
+                "UNKNOWN" => Some(Self::Unknown),
+                _ => None,
+            }
+        }
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeliverRequest {
     #[prost(bytes = "vec", tag = "1")]
     pub replica_id: ::prost::alloc::vec::Vec<u8>,
@@ -357,6 +418,8 @@ pub struct Interception {
     /// Where another model than `model`, the client's, served.
     #[prost(string, optional, tag = "29")]
     pub served_model: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "30")]
+    pub stored_object: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// As much of an `Interception` as names it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -557,6 +620,28 @@ pub mod link_client {
                 .insert(GrpcMethod::new("lychgate.link.v1.Link", "Authorize"));
             self.inner.unary(req, path, codec).await
         }
+        /// Whose is this stored object, as seen from the user of this token?
+        pub async fn owns(
+            &mut self,
+            request: impl tonic::IntoRequest<super::OwnsRequest>,
+        ) -> std::result::Result<tonic::Response<super::OwnsResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::bounded::BoundedCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/lychgate.link.v1.Link/Owns",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("lychgate.link.v1.Link", "Owns"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Acknowledged only after commit; the same records again change nothing.
         pub async fn deliver(
             &mut self,
@@ -616,6 +701,11 @@ pub mod link_server {
             tonic::Response<super::AuthorizeResponse>,
             tonic::Status,
         >;
+        /// Whose is this stored object, as seen from the user of this token?
+        async fn owns(
+            &self,
+            request: tonic::Request<super::OwnsRequest>,
+        ) -> std::result::Result<tonic::Response<super::OwnsResponse>, tonic::Status>;
         /// Acknowledged only after commit; the same records again change nothing.
         async fn deliver(
             &self,
@@ -770,6 +860,49 @@ pub mod link_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = AuthorizeSvc(inner);
+                        let codec = crate::bounded::BoundedCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/lychgate.link.v1.Link/Owns" => {
+                    #[allow(non_camel_case_types)]
+                    struct OwnsSvc<T: Link>(pub Arc<T>);
+                    impl<T: Link> tonic::server::UnaryService<super::OwnsRequest>
+                    for OwnsSvc<T> {
+                        type Response = super::OwnsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::OwnsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Link>::owns(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = OwnsSvc(inner);
                         let codec = crate::bounded::BoundedCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -21,6 +21,8 @@ use tonic::Status;
 /// The path of the call.
 pub(super) const AUTHORIZE: &str = "/lychgate.link.v1.Link/Authorize";
 /// The path of the call.
+pub(super) const OWNS: &str = "/lychgate.link.v1.Link/Owns";
+/// The path of the call.
 pub(super) const DELIVER: &str = "/lychgate.link.v1.Link/Deliver";
 
 /// Decides who may use the link. Called once per call, so its answer for a key in use must be cheap. It is the only thing that a
@@ -60,7 +62,7 @@ pub(super) async fn admit(
     };
     request.extensions_mut().insert(Accepted(link));
     let time = match request.uri().path() {
-        AUTHORIZE => Some(AUTHORIZE_BODY_TIME),
+        AUTHORIZE | OWNS => Some(AUTHORIZE_BODY_TIME),
         DELIVER => Some(DELIVER_BODY_TIME),
         _ => None,
     };

@@ -153,6 +153,7 @@ impl Store {
         sql::prompts(tx.conn(), &new).await?;
         sql::tool_usages(tx.conn(), &new).await?;
         sql::model_thoughts(tx.conn(), &new).await?;
+        sql::stored_objects(tx.conn(), &new).await?;
         tx.commit().await?;
         Ok(ids)
     }

@@ -14,6 +14,7 @@ pub(crate) mod master_key;
 pub(crate) mod providers;
 pub(crate) mod replicas;
 pub(crate) mod routes;
+pub(crate) mod stored_objects;
 pub(crate) mod tokens;
 pub(crate) mod users;
 pub(crate) mod write_checks;

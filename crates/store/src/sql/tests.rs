@@ -24,6 +24,7 @@ fn texts() -> Vec<(&'static str, &'static str)> {
         providers::STATEMENTS,
         replicas::STATEMENTS,
         routes::STATEMENTS,
+        stored_objects::STATEMENTS,
         tokens::grants::STATEMENTS,
         tokens::STATEMENTS,
         users::STATEMENTS,

@@ -22,6 +22,7 @@ mod route_constraints;
 mod routes;
 mod schema;
 mod source;
+mod stored_objects;
 mod threads;
 mod token_grants;
 mod tokens;

@@ -236,6 +236,7 @@ pub(crate) fn record(db: &TestDb, hash: SecretHash) -> InterceptionRecord {
         provider_request_id: Some("req_1".into()),
         served_model: Some("claude-haiku-4-5".into()),
         stop_reason: Some("end_turn".into()),
+        stored_object: None,
         attempts: 1,
         time_to_first_byte_ms: Some(120),
         overhead_us: 80,

@@ -61,6 +61,9 @@ lychgate_types::text_enum! {
         /// The path, or the method on it, is not one that is relayed for this type of provider, or the provider's policy switches it off. Check
         /// the client's base URL.
         UnknownPath = "unknown_path",
+        /// The request names a response or conversation that another user made or, with `relay.stored_objects=2`, that the user is not
+        /// known to have made. `--policy relay.stored_objects=0` of the provider lets everybody use them.
+        ObjectUnknown = "object_unknown",
         /// The client asked for a WebSocket. Clients then fall back to HTTP.
         WebSocket = "websocket",
         /// The request has no user token in a header, has one in its URL, or has `x-lychgate-token` without the client's own

@@ -19,7 +19,7 @@ impl Refused {
             | Self::SpoolFull
             | Self::SpoolFailed => &[503],
             Self::BodiesTooMany => &[429, 503],
-            Self::UnknownProvider => &[404],
+            Self::UnknownProvider | Self::ObjectUnknown => &[404],
             Self::UnknownPath => &[400, 404, 405],
             Self::WebSocket => &[426],
             Self::CredentialMissing

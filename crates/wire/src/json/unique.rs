@@ -114,7 +114,8 @@ mod tests {
 
     #[test]
     fn what_is_read_is_named_once_and_in_its_own_spelling() {
-        for api in Api::ALL {
+        // Of a request about a stored object nothing is read.
+        for api in Api::ALL.iter().filter(|api| **api != Api::OpenAiObjects) {
             for body in [
                 r#"{"model":"a","model":"b"}"#,
                 r#"{"model":"a","Model":"b"}"#,

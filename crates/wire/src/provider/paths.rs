@@ -18,6 +18,8 @@ pub struct AllowedPath {
     pub api: Option<Api>,
     /// Its requests change nothing, whatever the method, so that one may be sent again.
     pub changes_nothing: bool,
+    /// Its first `{id}` names an object that the provider stores, which belongs to who made it.
+    pub names_object: bool,
 }
 
 /// The methods of a path that is only read. What answers to `GET` answers to `HEAD`.
@@ -33,6 +35,18 @@ impl AllowedPath {
             methods: POST,
             api: Some(api),
             changes_nothing: false,
+            names_object: false,
+        }
+    }
+
+    /// A path below an object that the provider stores. What changes it is recorded; reading it is not.
+    pub(crate) const fn object(path: &'static str, methods: &'static str) -> Self {
+        Self {
+            path,
+            methods,
+            api: Some(Api::OpenAiObjects),
+            changes_nothing: false,
+            names_object: true,
         }
     }
 
@@ -43,6 +57,7 @@ impl AllowedPath {
             methods,
             api: None,
             changes_nothing: false,
+            names_object: false,
         }
     }
 
@@ -53,7 +68,19 @@ impl AllowedPath {
             methods: POST,
             api: None,
             changes_nothing: true,
+            names_object: false,
         }
+    }
+
+    /// The API that a request with this method is recorded as.
+    pub fn recorded_as(&self, method: &str) -> Option<Api> {
+        self.api.filter(|_| !matches!(method, "GET" | "HEAD"))
+    }
+
+    /// The id of the stored object that a client's path names, where this is that path.
+    pub fn object_in<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let at = self.path.split('/').position(|segment| segment == "{id}")?;
+        path.split('/').nth(at).filter(|_| self.names_object)
     }
 
     /// Whether a request with this method may be sent again where it is not known whether it arrived.

@@ -3,7 +3,7 @@
 use super::*;
 use async_trait::async_trait;
 use lychgate_link::{Attachment, EncodedRecord, Heartbeat, Hello, Receipt};
-use lychgate_types::ReplicaId;
+use lychgate_types::{Ownership, ReplicaId};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Gives everybody the same answer, or none: then it hangs or panics.
@@ -33,6 +33,10 @@ impl ControlLink for FakeLink {
             Reply::Panic => panic!("a bug in the link"),
         }
     }
+    async fn owns(&self, _: SecretHash, _: &str) -> Result<Ownership, LinkError> {
+        Ok(Ownership::Unknown)
+    }
+
     async fn deliver(&self, _: ReplicaId, _: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {
         Ok(Receipt::default())
     }
@@ -147,6 +151,10 @@ async fn a_token_revoked_during_every_look_up_is_denied() {
             self.0.revoke(&[token]);
             Ok(VALID)
         }
+        async fn owns(&self, _: SecretHash, _: &str) -> Result<Ownership, LinkError> {
+            Ok(Ownership::Unknown)
+        }
+
         async fn deliver(&self, _: ReplicaId, _: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {
             Ok(Receipt::default())
         }

@@ -8,6 +8,7 @@ use crate::shared::{InFlightGuard, Shared};
 use crate::spool::{Slot, Unfinished};
 use lychgate_stream::Hold;
 use lychgate_types::interception::{InterceptionRecord, Outcome, Prompt, TokenUsage};
+use lychgate_types::provider::Api;
 use lychgate_wire::ResponseReader;
 use lychgate_wire::estimate::tokens;
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
@@ -41,6 +42,8 @@ pub(super) struct Open {
     pub(super) arrival: Instant,
     pub(super) waited: Duration,
     pub(super) capture_content: bool,
+    /// What the answer names is made by this request, and stored by the provider.
+    pub(super) makes_object: bool,
     pub(super) slot: Slot,
     pub(super) guard: InFlightGuard,
     /// Of the provider of the last attempt; `None` before the first.
@@ -151,6 +154,7 @@ impl Open {
             asked_bytes,
             arrival,
             slot,
+            makes_object,
             guard,
             counts,
             ..
@@ -189,6 +193,15 @@ impl Open {
         }
         record.tool_usages = facts.tool_usages;
         record.model_thoughts = facts.model_thoughts;
+        let has_cost = has_cost && record.api != Api::OpenAiObjects;
+        if good && makes_object && !facts.provider_response_id.is_empty() {
+            // Before the client can know it is finished, so that it may go on from there at once.
+            guard
+                .shared()
+                .objects
+                .remember(record.token_hash, &facts.provider_response_id);
+            record.stored_object = Some(facts.provider_response_id.clone());
+        }
         let unknown = TokenUsage {
             provider_response_id: facts.provider_response_id,
             estimated: true,

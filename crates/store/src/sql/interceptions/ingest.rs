@@ -3,6 +3,7 @@
 use crate::engine::{Args, Bulk, Conn, args, clean, cut};
 use crate::error::StoreError;
 use crate::rows::interceptions::{Deliverer, KnownCalls, Placed, Times};
+use crate::sql::stored_objects;
 use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{GatewayKeyId, InterceptionId, ReplicaId, Timestamp, TokenId, UserId};
@@ -73,6 +74,10 @@ const MODEL_THOUGHTS: Bulk = Bulk {
     head: "INSERT INTO model_thoughts (interception_id, position, content, source) ",
     tail: "",
 };
+const STORED_OBJECTS: Bulk = Bulk {
+    head: "INSERT INTO stored_objects (object_hash, user_id, created_at) ",
+    tail: " ON CONFLICT (object_hash, user_id) DO NOTHING",
+};
 #[cfg(test)]
 pub(in crate::sql) const BULKS: &[Bulk] = &[
     TOKENS,
@@ -83,6 +88,7 @@ pub(in crate::sql) const BULKS: &[Bulk] = &[
     PROMPTS,
     TOOL_USAGES,
     MODEL_THOUGHTS,
+    STORED_OBJECTS,
 ];
 
 /// A token that a record came with.
@@ -334,6 +340,21 @@ pub(crate) async fn model_thoughts(conn: Conn<'_>, records: &[Placed<'_>]) -> Re
         },
     );
     MODEL_THOUGHTS.run(conn, rows).await.map(drop)
+}
+
+/// Notes whose the objects are that new interceptions made. In one order, so that two transactions can't wait in a circle.
+pub(crate) async fn stored_objects(conn: Conn<'_>, records: &[Placed<'_>]) -> Result<(), StoreError> {
+    let object = |place: &Placed<'_>| {
+        let id = place.record.stored_object.as_deref().filter(|id| !id.is_empty())?;
+        let key = (stored_objects::hash(id), place.user.as_uuid());
+        Some((key, place.times.started_at))
+    };
+    let made: BTreeMap<_, _> = records.iter().filter_map(object).collect();
+    let rows = made
+        .iter()
+        .map(|((hash, user), at)| args![hash.as_slice(), *user, *at])
+        .collect();
+    STORED_OBJECTS.run(conn, rows).await.map(drop)
 }
 
 /// A tool call's id in the form in which it is stored and looked up.

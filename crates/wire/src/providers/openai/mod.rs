@@ -5,6 +5,7 @@ pub(crate) mod completions;
 pub(crate) mod embeddings;
 mod error;
 pub(crate) mod media;
+pub(crate) mod objects;
 pub(crate) mod responses;
 
 pub(crate) use error::Errors;
@@ -34,13 +35,13 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
         AllowedPath::unrecorded("/v1/models", GET),
         AllowedPath::unrecorded("/v1/models/{model}", GET),
         AllowedPath::question("/v1/responses/input_tokens"),
-        AllowedPath::unrecorded("/v1/responses/{id}", "GET, HEAD, DELETE"),
-        AllowedPath::unrecorded("/v1/responses/{id}/cancel", POST),
-        AllowedPath::unrecorded("/v1/responses/{id}/input_items", GET),
-        AllowedPath::unrecorded("/v1/conversations", POST),
-        AllowedPath::unrecorded("/v1/conversations/{id}", "GET, HEAD, POST, DELETE"),
-        AllowedPath::unrecorded("/v1/conversations/{id}/items", "GET, HEAD, POST"),
-        AllowedPath::unrecorded("/v1/conversations/{id}/items/{id}", "GET, HEAD, DELETE"),
+        AllowedPath::object("/v1/responses/{id}", "GET, HEAD, DELETE"),
+        AllowedPath::object("/v1/responses/{id}/cancel", POST),
+        AllowedPath::object("/v1/responses/{id}/input_items", GET),
+        AllowedPath::recorded("/v1/conversations", Api::OpenAiObjects),
+        AllowedPath::object("/v1/conversations/{id}", "GET, HEAD, POST, DELETE"),
+        AllowedPath::object("/v1/conversations/{id}/items", "GET, HEAD, POST"),
+        AllowedPath::object("/v1/conversations/{id}/items/{id}", "GET, HEAD, DELETE"),
         AllowedPath::question("/v1/moderations"),
     ],
     credentials: Credentials {

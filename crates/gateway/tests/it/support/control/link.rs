@@ -7,8 +7,9 @@ use lychgate_link::{
     Attachment, Authorization, Configuration, ControlLink, DenyReason, Down, EncodedRecord, Heartbeat, Hello,
     LinkError, Message, Receipt, Rejected,
 };
-use lychgate_types::ReplicaId;
+use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::secret::{SecretHash, SpoolKey};
+use lychgate_types::{Ownership, ReplicaId};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -108,6 +109,25 @@ impl ControlLink for Control {
         };
         held.await
             .map_err(|_| LinkError::Unreachable("the test is over".into()))
+    }
+
+    async fn owns(&self, token: SecretHash, object: &str) -> Result<Ownership, LinkError> {
+        let state = self.lock();
+        if let Some(error) = &state.down {
+            return Err(error.clone());
+        }
+        let made = |record: &&Arc<InterceptionRecord>| record.stored_object.as_deref() == Some(object);
+        let makers: Vec<_> = state
+            .records
+            .iter()
+            .filter(made)
+            .map(|record| record.token_hash)
+            .collect();
+        Ok(match makers.as_slice() {
+            [] => Ownership::Unknown,
+            makers if makers.contains(&token) => Ownership::Own,
+            _ => Ownership::Anothers,
+        })
     }
 
     async fn deliver(&self, _: ReplicaId, records: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {

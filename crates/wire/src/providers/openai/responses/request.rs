@@ -10,7 +10,13 @@ members! {
         model: Raw<'de> = b"model",
         stream: Raw<'de> = b"stream",
         input: Raw<'de> = b"input",
+        previous_response_id: Raw<'de> = b"previous_response_id",
+        conversation: Raw<'de> = b"conversation",
     }
+}
+
+members! {
+    struct Named<'de> { id: Raw<'de> = b"id", }
 }
 
 members! {
@@ -37,7 +43,18 @@ pub(super) fn read(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
         .transpose()?
         .unwrap_or_default();
     let text = request.input.text().filter(|text| !text.is_empty());
+    let conversation = match request.conversation.text() {
+        Some(id) => Some(id),
+        None => unique::object::<Named<'_>>(request.conversation)?.id.text(),
+    };
+    let objects = [request.previous_response_id.text(), conversation];
     Ok(RequestFacts {
+        objects: objects
+            .into_iter()
+            .flatten()
+            .map(Into::into)
+            .filter(|id: &String| !id.is_empty())
+            .collect(),
         model: request.model.name(),
         streaming: request.stream.is_true(),
         prompt: match text {

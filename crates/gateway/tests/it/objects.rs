@@ -1,0 +1,229 @@
+//! What providers store belongs to the user who made it.
+
+use crate::support::{CENTRAL_KEY, Client, World, ready, start};
+use futures_util::future::join_all;
+use lychgate_link::LinkError;
+use lychgate_types::Ambient;
+use lychgate_types::policy::ProviderPolicy;
+use lychgate_types::secret::UserTokenSecret;
+
+/// A request: its line, and its body.
+type Asked = (String, String);
+
+const MADE: &str = r#"{"id":"resp_a","status":"completed","output":[],"usage":{"input_tokens":1,"output_tokens":1}}"#;
+
+async fn send(world: &World, token: &UserTokenSecret, (line, body): &Asked) -> Client {
+    let mut client = world.client().await;
+    let headers = format!("authorization: Bearer {}\r\n", token.expose());
+    client.send(line, &headers, body.as_bytes()).await;
+    client
+}
+
+/// The status of a request that the provider gets to see, and answers with this.
+async fn relayed(world: &World, token: &UserTokenSecret, asked: &Asked, answer: &str) -> u16 {
+    let mut client = send(world, token, asked).await;
+    let mut exchange = world.provider.next().await;
+    exchange.json("200 OK", "", answer).await;
+    let (head, _) = client.answer().await;
+    exchange.done();
+    head.status
+}
+
+/// The statuses of requests that the provider does not get to see; all at once, since each takes its time.
+async fn refused(world: &World, token: &UserTokenSecret, all: &[Asked]) -> Vec<u16> {
+    let statuses = all
+        .iter()
+        .map(|asked| async move { send(world, token, asked).await.answer().await.0.status });
+    join_all(statuses).await
+}
+
+fn path(method: &str, rest: &str) -> Asked {
+    (format!("{method} /ai/openai/v1{rest}"), String::new())
+}
+
+fn body(member: &str) -> Asked {
+    let (line, _) = path("POST", "/responses");
+    (line, format!(r#"{{"model":"m","input":"x"{member}}}"#))
+}
+
+/// Every way to name a response or a conversation: first those by the path, then those in a body.
+fn uses(response: &str, conversation: &str) -> Vec<Asked> {
+    vec![
+        path("GET", &format!("/responses/{response}")),
+        path("GET", &format!("/responses/{response}?stream=true&starting_after=5")),
+        path("GET", &format!("/responses/{response}/input_items")),
+        path("POST", &format!("/responses/{response}/cancel")),
+        path("DELETE", &format!("/responses/{response}")),
+        path("GET", &format!("/conversations/{conversation}")),
+        path("POST", &format!("/conversations/{conversation}")),
+        path("GET", &format!("/conversations/{conversation}/items")),
+        path("POST", &format!("/conversations/{conversation}/items")),
+        path("DELETE", &format!("/conversations/{conversation}/items/msg_1")),
+        path("DELETE", &format!("/conversations/{conversation}")),
+        body(&format!(r#","previous_response_id":"{response}""#)),
+        body(&format!(r#","conversation":"{conversation}""#)),
+        body(&format!(r#","conversation":{{"id":"{conversation}"}}"#)),
+    ]
+}
+const BY_PATH: usize = 11;
+const OF_THEM_CHANGES: usize = 6;
+
+/// A world in which its token's user has made `resp_a` and `conv_a`; and another user.
+async fn made() -> (World, UserTokenSecret) {
+    made_with(|_| {}).await
+}
+
+/// The same, where the provider has another policy.
+async fn made_with(policy: impl Fn(&mut ProviderPolicy)) -> (World, UserTokenSecret) {
+    let world = World::with_policy(policy).await;
+    let bob = world.control.valid_token();
+    assert_eq!(relayed(&world, &world.token, &body(""), MADE).await, 200);
+    let conversation = path("POST", "/conversations");
+    assert_eq!(
+        relayed(&world, &world.token, &conversation, r#"{"id":"conv_a"}"#).await,
+        200
+    );
+    world.control.delivered(2).await;
+    (world, bob)
+}
+
+#[tokio::test]
+async fn only_its_maker_uses_what_is_stored() {
+    let (world, bob) = made().await;
+    let all = uses("resp_a", "conv_a");
+    assert_eq!(refused(&world, &bob, &all).await, vec![404; all.len()]);
+    for asked in &all {
+        assert_eq!(relayed(&world, &world.token, asked, MADE).await, 200, "{asked:?}");
+    }
+    let series = "lychgate_requests_refused_total{reason=\"object_unknown\"}";
+    assert_eq!(world.metric(series).await, all.len() as f64);
+}
+
+#[tokio::test]
+async fn what_nobody_is_known_to_have_made_is_everybodys_and_stays_so() {
+    let (world, bob) = made().await;
+    // Bob's changes come first, and his answers name them: they are not his for it.
+    for (token, id) in [(&bob, "resp_old"), (&world.token, "resp_old"), (&bob, "resp_old")] {
+        for asked in &uses(id, "conv_old")[..BY_PATH] {
+            let answer = format!(r#"{{"id":"{id}","deleted":true}}"#);
+            assert_eq!(relayed(&world, token, asked, &answer).await, 200, "{asked:?}");
+        }
+    }
+    let records = world.control.delivered(2 + 3 * OF_THEM_CHANGES).await;
+    assert!(records[2..].iter().all(|record| record.stored_object.is_none()));
+    for asked in &uses("resp_old", "conv_old")[BY_PATH..] {
+        let answer = MADE.replace("resp_a", "resp_new");
+        assert_eq!(relayed(&world, &bob, asked, &answer).await, 200, "{asked:?}");
+    }
+    // What continues it is its maker's.
+    let new = path("GET", "/responses/resp_new");
+    world.control.delivered(2 + 3 * OF_THEM_CHANGES + 3).await;
+    assert_eq!(refused(&world, &world.token, &[new]).await, [404]);
+}
+
+#[tokio::test]
+async fn what_is_made_here_is_not_everybodys_until_its_record_arrives() {
+    let world = World::new().await;
+    let bob = world.control.valid_token();
+    world.control.hold_deliveries();
+    assert_eq!(relayed(&world, &world.token, &body(""), MADE).await, 200);
+    let asked = path("GET", "/responses/resp_a");
+    assert_eq!(refused(&world, &bob, std::slice::from_ref(&asked)).await, [404]);
+    assert_eq!(relayed(&world, &world.token, &asked, "{}").await, 200);
+}
+
+#[tokio::test]
+async fn a_policy_lets_users_use_only_what_is_known_to_be_theirs() {
+    let (world, bob) = made_with(|policy| policy.relay.stored_objects = 2).await;
+    for (token, response, conversation) in [(&bob, "resp_a", "conv_a"), (&world.token, "resp_b", "conv_b")] {
+        let all = uses(response, conversation);
+        assert_eq!(refused(&world, token, &all).await, vec![404; all.len()]);
+    }
+    for asked in &uses("resp_a", "conv_a") {
+        assert_eq!(relayed(&world, &world.token, asked, MADE).await, 200, "{asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_refusal_has_the_providers_shape() {
+    let (world, bob) = made().await;
+    let (head, body) = send(&world, &bob, &path("GET", "/responses/resp_a"))
+        .await
+        .answer()
+        .await;
+    assert_eq!(
+        (head.status, head.header("x-lychgate-reason")),
+        (404, Some("object_unknown"))
+    );
+    let text = String::from_utf8(body).unwrap();
+    assert!(
+        text.contains("invalid_request_error") && !text.contains("resp_a"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn what_changes_it_is_recorded_without_tokens_and_reading_is_not() {
+    let (world, _) = made().await;
+    let made = world.control.records();
+    let facts = |at: usize| (made[at].api.as_str(), made[at].stored_object.as_deref());
+    assert_eq!(facts(0), ("openai_responses", Some("resp_a")));
+    assert_eq!(facts(1), ("openai_objects", Some("conv_a")));
+    for asked in &uses("resp_a", "conv_a")[..BY_PATH] {
+        let answer = r#"{"id":"resp_a","deleted":true}"#;
+        assert_eq!(relayed(&world, &world.token, asked, answer).await, 200, "{asked:?}");
+    }
+    let records = world.control.delivered(2 + OF_THEM_CHANGES).await;
+    for record in &records[1..] {
+        assert_eq!(
+            (record.api.as_str(), record.outcome.as_str()),
+            ("openai_objects", "completed")
+        );
+        assert!(
+            record.token_usages.is_empty() && record.provider == "openai",
+            "{record:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn another_replica_asks_the_control_plane() {
+    let (world, bob) = made().await;
+    let options = |options: &mut lychgate_gateway::Options| {
+        options.spool.directory = world.control.spool_directory().join("other");
+    };
+    let (gateway, address) = start(&world.control, options, Ambient::system()).await;
+    ready(&gateway).await;
+    let other = World {
+        gateway,
+        address,
+        ..world
+    };
+    let asked = path("GET", "/responses/resp_a");
+    assert_eq!(refused(&other, &bob, std::slice::from_ref(&asked)).await, [404]);
+    // The maker's, and from then on also while there is nobody to ask.
+    assert_eq!(relayed(&other, &other.token, &asked, "{}").await, 200);
+    other.control.go_down(LinkError::Unreachable("down".into()));
+    assert_eq!(relayed(&other, &other.token, &asked, "{}").await, 200);
+    let unknown = path("GET", "/conversations/conv_a");
+    assert_eq!(refused(&other, &other.token, &[unknown]).await, [503]);
+}
+
+#[tokio::test]
+async fn a_policy_shares_everything_and_an_own_key_is_the_providers_business() {
+    let (world, bob) = made_with(|policy| policy.relay.stored_objects = 0).await;
+    let asked = path("GET", "/responses/resp_a");
+    assert_eq!(relayed(&world, &bob, &asked, "{}").await, 200);
+    // Nobody has to be asked for it.
+    world.control.go_down(LinkError::Unreachable("down".into()));
+    assert_eq!(relayed(&world, &bob, &asked, "{}").await, 200);
+    let (world, bob) = made().await;
+    let mut client = world.client().await;
+    let token = bob.expose();
+    let headers = format!("x-lychgate-token: {token}\r\nauthorization: Bearer {CENTRAL_KEY}-own\r\n");
+    client.send(&asked.0, &headers, b"").await;
+    let mut exchange = world.provider.next().await;
+    exchange.json("200 OK", "", "{}").await;
+    assert_eq!(client.answer().await.0.status, 200);
+    exchange.done();
+}

@@ -1,0 +1,72 @@
+//! What makes, changes or deletes an object that OpenAI stores: only which one, and whether it succeeded. No model is involved.
+
+use super::error::{ErrorBody, done_event};
+use crate::capture::Capture;
+use crate::format::{ApiFormat, ResponseFormat};
+use crate::json::{self, Raw, members};
+use crate::sse::{Event, Ignored};
+use crate::{ErrorFacts, MalformedBody, RequestFacts, ResponseFacts};
+
+members! {
+    struct Answer<'de> { id: Raw<'de> = b"id", }
+}
+
+/// Stored objects of OpenAI.
+pub(crate) struct Objects;
+
+impl ApiFormat for Objects {
+    /// Whatever it is: the provider answers for it, and most have none.
+    fn read_request(&self, _: &[u8]) -> Result<RequestFacts, MalformedBody> {
+        Ok(RequestFacts::default())
+    }
+
+    fn response(&self, _: Capture) -> Box<dyn ResponseFormat> {
+        Box::new(Reader::default())
+    }
+
+    fn error_event(&self, status: u16, message: &str) -> String {
+        done_event(status, message)
+    }
+}
+
+/// Reads an answer.
+#[derive(Debug, Default)]
+struct Reader {
+    id: String,
+    error: Option<ErrorFacts>,
+}
+
+impl ResponseFormat for Reader {
+    fn event(&mut self, _: &Event<'_>) -> Option<Ignored> {
+        Some(Ignored::Nothing)
+    }
+
+    fn body(&mut self, body: &[u8]) -> bool {
+        let Some(answer) = json::object::<Answer<'_>>(body) else {
+            return false;
+        };
+        self.id = answer.id.name();
+        self.error = ErrorBody::read(body);
+        true
+    }
+
+    fn is_complete(&self) -> bool {
+        false
+    }
+
+    fn has_finished(&self) -> bool {
+        false
+    }
+
+    fn text_bytes(&self) -> u64 {
+        0
+    }
+
+    fn facts(self: Box<Self>) -> ResponseFacts {
+        ResponseFacts {
+            provider_response_id: self.id,
+            error: self.error,
+            ..ResponseFacts::default()
+        }
+    }
+}
