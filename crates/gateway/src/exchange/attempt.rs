@@ -108,7 +108,7 @@ impl PendingAttempt {
         if may_say_more(status) {
             return if is_out_of_credit(api, status.as_u16(), first) {
                 Says::OutOfCredit
-            } else if refuses_usage(first) {
+            } else if status != StatusCode::TOO_MANY_REQUESTS && refuses_usage(first) {
                 Says::RefusesUsage
             } else {
                 Says::Nothing

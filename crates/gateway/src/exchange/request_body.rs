@@ -98,11 +98,6 @@ impl RequestBody {
         self.lacks_usage
     }
 
-    /// Goes on without asking for usage.
-    pub(crate) fn keep_as_written(&mut self) {
-        self.lacks_usage = false;
-    }
-
     /// A body that was made here takes its room like one that came.
     fn held(&self, body: Vec<u8>) -> Result<Bytes, Refusal> {
         let mut room = self.budget.room(self.token);

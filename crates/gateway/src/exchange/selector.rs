@@ -44,6 +44,8 @@ struct Progress {
     /// The keys of its attempts but the last.
     used: Vec<usize>,
     key: Option<usize>,
+    /// It has refused to tell usage, so that it is asked as the client wrote it.
+    is_as_written: bool,
     /// Providers of the candidates before it that were tried.
     tried: Vec<ProviderId>,
 }
@@ -125,7 +127,7 @@ impl UpstreamSelector {
 
     /// The same candidate is asked once more, this time as the client wrote it. That is no attempt of its own.
     pub(crate) fn ask_as_written(&mut self) {
-        self.body.keep_as_written();
+        self.progress.is_as_written = true;
         self.progress.attempts = self.progress.attempts.saturating_sub(1);
     }
 
@@ -188,7 +190,7 @@ impl UpstreamSelector {
         let other = candidate.model.as_ref().map(|name| (name, breakers.model(name)));
         let other = other.filter(|(_, model)| *model != self.model);
         let model = other.map_or(self.model, |(_, model)| model);
-        let wants_usage = self.body.lacks_usage() && provider.wants_usage(model);
+        let wants_usage = self.body.lacks_usage() && !self.progress.is_as_written && provider.wants_usage(model);
         let sent = self.body.for_attempt(other.map(|(name, _)| name), wants_usage);
         let sent = sent.map_err(Unavailable::for_good)?;
         let (key, credential, permit) = self.permit(breakers, provider, model)?;

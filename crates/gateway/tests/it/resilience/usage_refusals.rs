@@ -1,13 +1,14 @@
 //! Providers that refuse to tell usage in a stream, which their clients had not asked for either.
 
-use super::target;
+use super::{answer, target};
 use crate::support::provider::Exchange;
-use crate::support::{Client, End, World};
+use crate::support::{Client, End, Provider, World, config};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use lychgate_gateway::BodyBudgetLimits;
 use lychgate_link::RouteConfig;
 use lychgate_types::Ambient;
+use lychgate_types::provider::ProviderType;
 use std::io::Write as _;
 
 const CHAT: &str = "/ai/openai/v1/chat/completions";
@@ -66,6 +67,45 @@ async fn what_is_refused_either_way_is_not_remembered() {
         let (head, body) = client.answer().await;
         assert_eq!((head.status, body), (400, REFUSAL.as_bytes().to_vec()));
     }
+}
+
+#[tokio::test]
+async fn a_rate_limit_is_no_refusal_whatever_it_names() {
+    let world = World::new().await;
+    let mut client = world.post(CHAT, WRITTEN.as_bytes()).await;
+    refuse(next(&world, ASKING).await, "429 Too Many Requests").await;
+    assert_eq!(client.answer().await.0.status, 429);
+    assert_eq!(world.control.one_record().await.attempts, 1);
+}
+
+#[tokio::test]
+async fn a_fallback_is_asked_though_the_provider_before_it_refused() {
+    let world = World::new().await;
+    let second = Provider::start().await;
+    let mut providers = world.control.providers();
+    let other = config("second", ProviderType::OpenAi, &second.url(""));
+    let first = providers
+        .iter()
+        .find(|known| known.provider_type == ProviderType::OpenAi)
+        .unwrap()
+        .id;
+    let route = RouteConfig {
+        id: Ambient::system().new_id(),
+        provider: first,
+        model: "m*".into(),
+        targets: vec![target(first, None)],
+        fallbacks: vec![target(other.id, None)],
+    };
+    providers.push(other);
+    world.control.configure_routes(providers, vec![route]);
+    world.control.until_in_force().await;
+    let mut client = world.post(CHAT, WRITTEN.as_bytes()).await;
+    refuse(next(&world, ASKING).await, "400 Bad Request").await;
+    answer(next(&world, WRITTEN).await, "503 Service Unavailable", "").await;
+    let exchange = second.next().await;
+    assert_eq!(String::from_utf8_lossy(&exchange.body), ASKING);
+    tell(exchange, &mut client).await;
+    assert_eq!(world.control.one_record().await.provider, "second");
 }
 
 #[tokio::test]
