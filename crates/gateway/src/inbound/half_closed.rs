@@ -4,7 +4,7 @@
 //!
 //! Not here: clients that leave once their answer has begun, and HTTP/2, where the end of a connection is the end.
 
-use crate::inbound::listener::Use;
+use crate::inbound::listener::{Came, Use};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ const PROBE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 const FIRST_LOOK: Duration = Duration::from_millis(10);
 const LAST_LOOK: Duration = Duration::from_secs(1);
 
-/// Hides the end of what the client sends for as long as its last request is being answered.
+/// Hides the end of what the client sends for as long as its last request is being answered, unless that did not come whole.
 #[derive(Debug)]
 pub(super) struct HalfClosed {
     io: TcpStream,
@@ -29,8 +29,10 @@ pub(super) struct HalfClosed {
     hidden: Option<Hidden>,
 }
 
+/// An end that came.
 #[derive(Debug)]
 struct Hidden {
+    has_probed: bool,
     look: Pin<Box<Sleep>>,
     wait: Duration,
 }
@@ -45,19 +47,25 @@ impl HalfClosed {
         }
     }
 
-    /// The end came; an error where the client turns out to be gone.
-    fn hide(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+    /// An error where the client turns out to be gone.
+    fn probe(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         if self.use_made.takes_interim_answers()
             && let Poll::Ready(sent) = Pin::new(&mut self.io).poll_write(cx, PROBE)
             && sent? < PROBE.len()
         {
             return Err(io::ErrorKind::WriteZero.into());
         }
-        self.hidden = Some(Hidden {
+        Ok(())
+    }
+}
+
+impl Hidden {
+    fn new() -> Self {
+        Self {
+            has_probed: false,
             look: Box::pin(sleep(FIRST_LOOK)),
             wait: FIRST_LOOK,
-        });
-        Ok(())
+        }
     }
 }
 
@@ -71,11 +79,14 @@ impl AsyncRead for HalfClosed {
                 this.answering = false;
                 return Poll::Ready(Ok(()));
             }
-            if !this.use_made.awaits_answer() || (this.answering && this.hidden.is_none()) {
+            let came = this.use_made.came();
+            if came == Came::Unknown || (this.answering && this.hidden.is_none()) {
                 return Poll::Ready(Ok(()));
             }
-            if this.hidden.is_none() {
-                this.hide(cx)?;
+            // Not before: within a request, nothing may be sent to a client that does not expect it.
+            let hidden = this.hidden.get_or_insert_with(Hidden::new);
+            if came == Came::Whole && !std::mem::replace(&mut hidden.has_probed, true) {
+                this.probe(cx)?;
             }
             // Reading tells of nothing but the end any more.
             if let Some(error) = this.io.take_error()? {
@@ -85,6 +96,11 @@ impl AsyncRead for HalfClosed {
                 ready!(hidden.look.as_mut().poll(cx));
                 hidden.wait = (2 * hidden.wait).min(LAST_LOOK);
                 hidden.look.as_mut().reset(Instant::now() + hidden.wait);
+            }
+            // The end may come with the rest of a body, of which the handler learns only after this. One that has had time to
+            // take it and still waits for more gets no more.
+            if came == Came::Awaited {
+                return Poll::Ready(Ok(()));
             }
         }
     }

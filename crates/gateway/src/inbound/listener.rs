@@ -18,8 +18,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
@@ -133,37 +133,57 @@ fn prepared(stream: TcpStream) -> TcpStream {
     stream
 }
 
+/// How far a request has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Came {
+    /// Nobody wants to know: it is none, or none of HTTP/1.
+    Unknown,
+    /// More of it may have come than its handler has taken.
+    InPart,
+    /// Its handler waits for more of it.
+    Awaited,
+    Whole,
+}
+
 /// The use that is made of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Use {
     requests: AtomicU64,
     /// Requests whose answers have not ended.
     open: AtomicU64,
-    /// The last request is one of HTTP/1, and has come whole.
-    asked: AtomicBool,
+    /// How far the last request has come, as a [`Came`].
+    came: AtomicU8,
     /// Its client reads interim answers, as all do but those of HTTP/1.0.
     takes_interim_answers: AtomicBool,
 }
 
 impl Use {
-    /// Whether a client that sends nothing more may still want something.
-    pub(super) fn awaits_answer(&self) -> bool {
-        self.open.load(Ordering::Relaxed) > 0 && self.asked.load(Ordering::Relaxed)
+    /// How far the request has come whose answer has not ended.
+    pub(super) fn came(&self) -> Came {
+        if self.open.load(Ordering::Relaxed) == 0 {
+            return Came::Unknown;
+        }
+        let came = self.came.load(Ordering::Relaxed);
+        [Came::InPart, Came::Awaited, Came::Whole]
+            .into_iter()
+            .find(|known| *known as u8 == came)
+            .unwrap_or(Came::Unknown)
     }
 
     pub(super) fn takes_interim_answers(&self) -> bool {
         self.takes_interim_answers.load(Ordering::Relaxed)
     }
 
-    fn asks(&self, version: Version, is_whole: bool) {
-        self.asked
-            .store(is_whole && version < Version::HTTP_2, Ordering::Relaxed);
+    fn asks(&self, version: Version, came: Came) {
+        let came = if version < Version::HTTP_2 { came } else { Came::Unknown };
+        self.came.store(came as u8, Ordering::Relaxed);
         self.takes_interim_answers
             .store(version > Version::HTTP_10, Ordering::Relaxed);
     }
 }
 
-/// A request's body, which tells when it has come whole.
+/// A request's body, which tells how far it has come.
 struct AskedBody {
     body: Incoming,
     version: Version,
@@ -176,11 +196,14 @@ impl http_body::Body for AskedBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let this = self.get_mut();
-        let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
-        if frame.is_none() || this.body.is_end_stream() {
-            this.use_made.asks(this.version, true);
-        }
-        Poll::Ready(frame)
+        let polled = Pin::new(&mut this.body).poll_frame(cx);
+        let came = match &polled {
+            Poll::Pending => Came::Awaited,
+            Poll::Ready(Some(_)) if !this.body.is_end_stream() => Came::InPart,
+            Poll::Ready(_) => Came::Whole,
+        };
+        this.use_made.asks(this.version, came);
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -274,8 +297,9 @@ fn service(
             .access_log
             .as_ref()
             .map(|log| Box::new(Access::new(log, &request, peer)));
-        let (version, is_whole) = (request.version(), request.body().is_end_stream());
-        use_made.asks(version, is_whole);
+        let version = request.version();
+        let is_whole = request.body().is_end_stream();
+        use_made.asks(version, if is_whole { Came::Whole } else { Came::InPart });
         let body = |body| AskedBody {
             body,
             version,

@@ -235,6 +235,40 @@ async fn a_client_that_closes_its_half_is_served_to_the_end() {
     assert_eq!(world.control.one_record().await.outcome.as_str(), "completed");
 }
 
+/// Nothing waits between the last byte and the end, so that the gateway finds both at once.
+#[tokio::test]
+async fn an_end_that_comes_with_the_body_is_no_end_of_the_request() {
+    let world = World::new().await;
+    let length = format!("content-length: {}\r\n\r\n", REQUEST.len());
+    let chunk = [format!("{:x}\r\n", REQUEST.len()).as_bytes(), REQUEST, b"\r\n0\r\n\r\n"].concat();
+    for (framing, body) in [
+        (length.as_str(), REQUEST),
+        ("transfer-encoding: chunked\r\n\r\n", &chunk),
+    ] {
+        for head_first in [false, true] {
+            let mut client = world.client().await;
+            let head = format!(
+                "POST /ai/anthropic/v1/messages HTTP/1.1\r\nhost: gw\r\nx-api-key: {}\r\n{framing}",
+                world.token.expose()
+            );
+            if head_first {
+                client.write(head.as_bytes()).await;
+                until(|| world.gateway.in_flight() == 1).await;
+                client.write(body).await;
+            } else {
+                client.write(&[head.as_bytes(), body].concat()).await;
+            }
+            client.close_half().await;
+            assert_eq!(client.head().await.status, 100, "{framing} {head_first}");
+            let mut exchange = world.provider.next().await;
+            exchange.json("200 OK", "connection: close\r\n", "{}").await;
+            assert_eq!(client.answer().await.0.status, 200);
+            client.until_closed().await;
+            until(|| world.gateway.in_flight() == 0).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_client_of_http_1_0_gets_no_interim_answer() {
     let world = World::new().await;
