@@ -46,11 +46,11 @@ fn blocking_answer(bencher: Bencher<'_, '_>, api: Api) {
 #[divan::bench(args = STREAMED)]
 fn request_of_1_kib(bencher: Bencher<'_, '_>, api: Api) {
     let body = request(1 << 10);
-    bencher.bench_local(|| read_request(api, black_box(&body)));
+    bencher.bench_local(|| read_request(api, None, black_box(&body)));
 }
 
 #[divan::bench(args = STREAMED)]
 fn request_of_32_kib(bencher: Bencher<'_, '_>, api: Api) {
     let body = request(32 << 10);
-    bencher.bench_local(|| read_request(api, black_box(&body)));
+    bencher.bench_local(|| read_request(api, None, black_box(&body)));
 }

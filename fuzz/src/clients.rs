@@ -14,7 +14,7 @@ const PREFIXES: usize = 24;
 /// Finds the client by headers, looked up by name, and by the `metadata.user_id` of a request's body.
 pub fn check<'a>(header: impl Fn(&str) -> Option<&'a str>, user_id: &str) {
     let body = serde_json::json!({"metadata": {"user_id": user_id}}).to_string();
-    let request = read_request(Api::AnthropicMessages, body.as_bytes()).expect("an object");
+    let request = read_request(Api::AnthropicMessages, None, body.as_bytes()).expect("an object");
     let of_body = request.body_session_id.as_deref();
     if let Some(session) = user_session(user_id) {
         assert_eq!(of_body, session.map(|id| clipped(&id, NAME_BYTES)).as_deref());

@@ -13,7 +13,7 @@ const TAKEN_OUT: usize = 5;
 /// Reads the bytes as a request.
 pub fn check(api: Api, body: &[u8]) {
     let value = json::value(body);
-    match read_request(api, body) {
+    match read_request(api, None, body) {
         Ok(facts) => {
             assert!(json::is_object(body), "what is no object was read");
             bounds::request(&facts);
@@ -27,6 +27,7 @@ pub fn check(api: Api, body: &[u8]) {
         // Of two members, the parsed value has only one.
         Err(MalformedBody::Repeated(_)) => assert!(value.is_some_and(|value| value.is_object())),
         Err(MalformedBody::Syntax { .. }) => assert!(value.is_none(), "good JSON was refused"),
+        Err(MalformedBody::Form(_)) => panic!("what nobody called a form was refused as one"),
     }
 }
 
@@ -81,7 +82,7 @@ fn usage(api: Api, facts: &RequestFacts, body: &[u8]) {
         "more than the one member was changed"
     );
 
-    let after = read_request(api, &asked).expect("the result can be read");
+    let after = read_request(api, None, &asked).expect("the result can be read");
     let wanted = RequestFacts {
         lacks_usage: false,
         ..facts.clone()
@@ -137,7 +138,7 @@ fn model(api: Api, facts: &RequestFacts, body: &[u8]) {
             model: MODEL.to_owned(),
             ..facts.clone()
         };
-        assert_eq!(read_request(api, changed).as_ref(), Ok(&wanted));
+        assert_eq!(read_request(api, None, changed).as_ref(), Ok(&wanted));
         assert_eq!(with_model(changed, MODEL).as_ref(), Some(changed), "once is enough");
     }
     let Some(members) = json::members(body) else { return };

@@ -36,7 +36,8 @@ use attempt::{AttemptResult, PendingAttempt, Says, end_of};
 use axum::body::Body;
 use discard::discard_answer;
 use headers::{INTERCEPTION_ID, id_value};
-use http::{Request, Response, StatusCode};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Request, Response, StatusCode};
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::provider::Api;
 use lychgate_types::{InterceptionId, ProviderId};
@@ -71,7 +72,10 @@ fn read_facts(received: &Received) -> Result<RequestFacts, Refusal> {
     let Some((api, _)) = &received.admission.recorded else {
         return Ok(RequestFacts::default());
     };
-    lychgate_wire::read_request(*api, &received.body.bytes)
+    let mut content_types = received.head.headers.get_all(CONTENT_TYPE).iter();
+    // Of several, servers differ in which one they take.
+    let content_type = content_types.next().filter(|_| content_types.next().is_none());
+    lychgate_wire::read_request(*api, content_type.map(HeaderValue::as_bytes), &received.body.bytes)
         .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, Refused::BodyUnreadable, error.to_string()))
 }
 

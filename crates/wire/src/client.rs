@@ -220,7 +220,7 @@ mod tests {
         let long = format!("{}🔑", "a".repeat(509));
         let cut = format!("{}{CUT_MARK}", "a".repeat(509));
         let body = format!(r#"{{"metadata":{{"user_id":"_session_{long}"}}}}"#);
-        let body = crate::read_request(Api::AnthropicMessages, body.as_bytes()).unwrap();
+        let body = crate::read_request(Api::AnthropicMessages, None, body.as_bytes()).unwrap();
         let claude = |name: &str| (name == "user-agent").then_some("claude-cli/2");
         let facts = identify(claude, body.body_session_id.as_deref());
         assert_eq!(facts.session_id.as_deref(), Some(cut.as_str()));

@@ -1,6 +1,7 @@
 //! What each API and each wire family implements.
 
 use crate::capture::Capture;
+use crate::form::Boundary;
 use crate::limits::BODY_BYTES;
 use crate::sse::{Event, Ignored};
 use crate::{MalformedBody, RequestFacts, ResponseFacts};
@@ -9,6 +10,11 @@ use crate::{MalformedBody, RequestFacts, ResponseFacts};
 pub(crate) trait ApiFormat: Sync {
     /// Reads a request's body.
     fn read_request(&self, body: &[u8]) -> Result<RequestFacts, MalformedBody>;
+
+    /// Reads a request's body that is a form; `None` where the API knows no forms.
+    fn read_form(&self, _body: &[u8], _boundary: Boundary<'_>) -> Option<Result<RequestFacts, MalformedBody>> {
+        None
+    }
 
     /// A reader for one answer.
     fn response(&self, capture: Capture) -> Box<dyn ResponseFormat>;

@@ -17,6 +17,7 @@ mod capture;
 pub mod client;
 pub mod error;
 pub mod estimate;
+mod form;
 mod format;
 #[cfg(fuzzing)]
 pub mod fuzzing;

@@ -99,7 +99,7 @@ mod tests {
             wanted["model"] = new.as_str().into();
             let after = spliced(&body, &new).unwrap();
             prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&after).unwrap(), wanted);
-            prop_assert_eq!(read_request(Api::OpenAiResponses, after.as_bytes()).unwrap().model, new);
+            prop_assert_eq!(read_request(Api::OpenAiResponses, None, after.as_bytes()).unwrap().model, new);
             if place < 3 {
                 // Back again byte for byte.
                 prop_assert_eq!(spliced(&after, &old).unwrap(), body);

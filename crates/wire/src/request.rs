@@ -1,5 +1,6 @@
 //! What a request says, before it goes upstream.
 
+use crate::form::Boundary;
 use crate::{estimate, providers};
 use lychgate_types::provider::{Api, WireFamily};
 
@@ -44,6 +45,9 @@ pub enum MalformedBody {
          send it once and in lower case"
     )]
     Repeated(&'static str),
+    /// It is a form that not all servers read alike.
+    #[error("the request body is a form that servers may read in different ways, so that it is refused: {0}")]
+    Form(&'static str),
 }
 
 impl From<serde_json::Error> for MalformedBody {
@@ -55,12 +59,17 @@ impl From<serde_json::Error> for MalformedBody {
     }
 }
 
-/// Reads a request's body. Members of the wrong type count as absent: the provider answers for them.
+/// Reads a request's body; `content_type` is what its header says, where there is one such header. Members of the wrong type count as absent: the provider answers for them.
 ///
 /// # Errors
-/// What is not a JSON object at all, and what repeats a member that is read.
-pub fn read_request(api: Api, body: &[u8]) -> Result<RequestFacts, MalformedBody> {
-    let mut facts = providers::api(api).read_request(behind_mark(api, body))?;
+/// What is neither a JSON object nor, where the API takes one, a form, and what repeats a member that is read.
+pub fn read_request(api: Api, content_type: Option<&[u8]>, body: &[u8]) -> Result<RequestFacts, MalformedBody> {
+    let format = providers::api(api);
+    let form = content_type.and_then(Boundary::of).and_then(|boundary| match boundary {
+        Ok(boundary) => format.read_form(body, boundary),
+        Err(error) => Some(Err(error)),
+    });
+    let mut facts = form.unwrap_or_else(|| format.read_request(behind_mark(api, body)))?;
     facts.text_bytes = estimate::text_bytes(body);
     Ok(facts)
 }
@@ -100,12 +109,12 @@ mod tests {
     #[test]
     fn a_byte_order_mark_is_passed_over_as_the_apis_servers_do() {
         let body = "\u{feff}{\"model\":\"m\",\"stream\":true}";
-        let facts = read_request(Api::OpenAiChatCompletions, body.as_bytes()).unwrap();
+        let facts = read_request(Api::OpenAiChatCompletions, None, body.as_bytes()).unwrap();
         assert_eq!((facts.model.as_str(), facts.streaming), ("m", true));
         let asked = ask_for_usage(Api::OpenAiChatCompletions, body.as_bytes()).unwrap();
         assert!(asked.starts_with("\u{feff}{\"stream_options\"".as_bytes()));
         let renamed = crate::with_model(body.as_bytes(), "n").unwrap();
         assert_eq!(renamed, body.replace("\"m\"", "\"n\"").into_bytes());
-        assert!(read_request(Api::AnthropicMessages, body.as_bytes()).is_err());
+        assert!(read_request(Api::AnthropicMessages, None, body.as_bytes()).is_err());
     }
 }

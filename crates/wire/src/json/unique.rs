@@ -92,7 +92,7 @@ fn repeated(name: &'static [u8]) -> MalformedBody {
 }
 
 /// Whether some reader that ignores case takes a key for this name, which is in lower case.
-fn is_spelling_of(key: &[u8], name: &[u8]) -> bool {
+pub(crate) fn is_spelling_of(key: &[u8], name: &[u8]) -> bool {
     if key.is_ascii() {
         return key.eq_ignore_ascii_case(name);
     }
@@ -109,7 +109,9 @@ mod tests {
     use lychgate_types::provider::Api;
 
     fn refused(api: Api, body: &str) -> Option<String> {
-        read_request(api, body.as_bytes()).err().map(|error| error.to_string())
+        read_request(api, None, body.as_bytes())
+            .err()
+            .map(|error| error.to_string())
     }
 
     #[test]

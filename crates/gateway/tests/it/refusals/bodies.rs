@@ -89,6 +89,42 @@ async fn a_body_that_servers_read_differently_is_refused() {
 }
 
 #[tokio::test]
+async fn a_form_that_servers_read_differently_is_refused() {
+    let world = World::new().await;
+    let form = |boundary: &str, name: &str, model: &str| {
+        format!("--{boundary}\r\ncontent-disposition: form-data; name={name}\r\n\r\n{model}\r\n--{boundary}--\r\n")
+    };
+    let typed = |boundary: &str| format!("content-type: multipart/form-data; boundary={boundary}\r\n");
+    let good = form("x", "model", "m");
+    for (content_type, body) in [
+        // The first lines are no part of the form that the header speaks of.
+        (typed("x"), [form("fake", "model", "cheap"), good.clone()].concat()),
+        (typed("fake"), good.clone()),
+        ([typed("fake"), typed("x")].concat(), good.clone()),
+        (String::new(), good.clone()),
+        (typed("x"), form("x", "Model", "m")),
+        (
+            typed("x"),
+            [&good[..good.len() - "--\r\n".len()], &good["--x".len()..]].concat(),
+        ),
+        (typed("x"), [&good[..], &good].concat()),
+    ] {
+        let mut client = world
+            .send("POST /ai/openai/v1/images/edits", &content_type, body.as_bytes())
+            .await;
+        let (head, text) = client.answer().await;
+        assert_eq!(head.status, 400, "{body}: {}", String::from_utf8_lossy(&text));
+    }
+    let mut client = world
+        .send("POST /ai/openai/v1/images/edits", &typed("x"), good.as_bytes())
+        .await;
+    let mut exchange = world.provider.next().await;
+    assert_eq!(exchange.body, good.as_bytes());
+    exchange.json("200 OK", "", "{}").await;
+    assert_eq!(client.answer().await.0.status, 200);
+}
+
+#[tokio::test]
 async fn a_compressed_body_that_can_not_be_read_is_refused() {
     let world = World::with_options(|options| options.body_limit = 2 << 20).await;
     let gzip = |bytes: &[u8]| {

@@ -71,7 +71,7 @@ mod tests {
             ("null", None),
         ] {
             let body = format!(r#"{{"model":"m","stream":true,"prompt":{prompt}}}"#);
-            let facts = read_request(Completions, body.as_bytes()).unwrap();
+            let facts = read_request(Completions, None, body.as_bytes()).unwrap();
             assert_eq!((facts.model.as_str(), facts.prompt.as_deref()), ("m", wanted));
             assert!(facts.lacks_usage && ask_for_usage(Completions, body.as_bytes()).is_some());
         }

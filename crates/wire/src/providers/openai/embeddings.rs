@@ -104,7 +104,8 @@ mod tests {
 
     #[test]
     fn model_and_tokens_are_read() {
-        let facts = crate::read_request(Embeddings, br#"{"model":"text-embedding-3-small","input":["a"]}"#).unwrap();
+        let facts =
+            crate::read_request(Embeddings, None, br#"{"model":"text-embedding-3-small","input":["a"]}"#).unwrap();
         assert_eq!(
             (facts.model.as_str(), facts.streaming, facts.prompt),
             ("text-embedding-3-small", false, None)

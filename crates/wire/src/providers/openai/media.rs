@@ -5,17 +5,13 @@
 
 use super::error::{ErrorBody, done_event};
 use crate::capture::{Capture, clipped, name};
+use crate::form::{self, Boundary};
 use crate::format::{ApiFormat, ResponseFormat};
 use crate::json::counters::{Counters, openai_usage};
 use crate::json::{self, Raw, members};
 use crate::limits::{PROMPT_BYTES, USAGE_ONLY_BODY_BYTES};
 use crate::sse::{Event, Ignored};
 use crate::{ErrorFacts, MalformedBody, RequestFacts, ResponseFacts};
-use memchr::memmem;
-use std::borrow::Cow;
-
-/// Most parts of a form that are looked at.
-const PARTS: usize = 64;
 
 members! {
     struct Request<'de> {
@@ -37,9 +33,6 @@ pub(crate) struct Media;
 
 impl ApiFormat for Media {
     fn read_request(&self, body: &[u8]) -> Result<RequestFacts, MalformedBody> {
-        if body.starts_with(b"--") {
-            return form(body);
-        }
         let request: Request<'_> = json::body(body)?;
         let prompt = request.prompt.text().or_else(|| request.input.text());
         Ok(RequestFacts {
@@ -48,6 +41,16 @@ impl ApiFormat for Media {
             prompt: prompt.map(|text| clipped(text, PROMPT_BYTES)),
             ..RequestFacts::default()
         })
+    }
+
+    fn read_form(&self, body: &[u8], boundary: Boundary<'_>) -> Option<Result<RequestFacts, MalformedBody>> {
+        let fields = form::fields(body, boundary, ["model", "prompt", "stream"]);
+        Some(fields.map(|[model, prompt, stream]| RequestFacts {
+            model: model.map(|model| name(model.into())).unwrap_or_default(),
+            streaming: stream == Some("true"),
+            prompt: prompt.map(|text| clipped(text.into(), PROMPT_BYTES)),
+            ..RequestFacts::default()
+        }))
     }
 
     fn response(&self, _: Capture) -> Box<dyn ResponseFormat> {
@@ -61,60 +64,6 @@ impl ApiFormat for Media {
     fn error_event(&self, status: u16, message: &str) -> String {
         done_event(status, message)
     }
-}
-
-/// The fields of a form that are read.
-const FIELDS: [&str; 3] = ["model", "prompt", "stream"];
-
-/// The `name` parameter in the head of a form's part, quoted or not; not the end of another parameter (`filename`).
-fn part_name(head: &[u8]) -> Option<&[u8]> {
-    let mut from = 0;
-    while let Some(found) = memmem::find(&head[from..], b"name=") {
-        let at = from + found;
-        from = at + b"name=".len();
-        if at
-            .checked_sub(1)
-            .is_some_and(|before| matches!(head[before], b';' | b' ' | b'\t'))
-        {
-            let value = &head[from..];
-            return Some(match value.strip_prefix(b"\"") {
-                Some(quoted) => &quoted[..memchr::memchr(b'"', quoted)?],
-                None => &value[..memchr::memchr3(b';', b'\r', b' ', value).unwrap_or(value.len())],
-            });
-        }
-    }
-    None
-}
-
-/// Reads a form (`multipart/form-data`), whose first line is its boundary.
-fn form(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
-    let mut facts = RequestFacts::default();
-    let mut seen: [Option<&[u8]>; 3] = [None; 3];
-    let end = memmem::find(body, b"\r\n").ok_or(MalformedBody::NotAnObject)?;
-    let boundary = [b"\r\n", &body[..end]].concat();
-    let mut rest = &body[end..];
-    for _ in 0..PARTS {
-        let Some(part) = rest.strip_prefix(b"\r\n") else { break };
-        let length = memmem::find(part, &boundary).ok_or(MalformedBody::NotAnObject)?;
-        rest = &part[length + boundary.len()..];
-        let Some(head) = memmem::find(&part[..length], b"\r\n\r\n") else {
-            continue;
-        };
-        let value = &part[head + 4..length];
-        let Some(at) =
-            part_name(&part[..head]).and_then(|name| FIELDS.iter().position(|field| field.as_bytes() == name))
-        else {
-            continue;
-        };
-        if seen[at].replace(value).is_some() {
-            return Err(MalformedBody::Repeated(FIELDS[at]));
-        }
-    }
-    let [model, prompt, stream] = seen.map(|value| value.map(String::from_utf8_lossy));
-    facts.model = model.map(name).unwrap_or_default();
-    facts.prompt = prompt.map(|text: Cow<'_, str>| clipped(text, PROMPT_BYTES));
-    facts.streaming = stream.is_some_and(|stream| stream == "true");
-    Ok(facts)
 }
 
 /// Reads an answer.
@@ -196,29 +145,26 @@ mod tests {
     fn requests_are_json_or_forms() {
         let json = br#"{"model":"gpt-image-1","prompt":"A cat","stream":true}"#;
         let form = "--x-1\r\ncontent-disposition: form-data; filename=\"model\"; name=\"image\"\r\ncontent-type: image/png\r\n\r\n\r\n--x\r\n\0\r\n--x-1\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\ngpt-image-1\r\n--x-1\r\nContent-Disposition: form-data; name=prompt\r\n\r\nA cat\r\n--x-1\r\ncontent-disposition: form-data; name=\"stream\"\r\n\r\ntrue\r\n--x-1--\r\n";
-        for body in [&json[..], form.as_bytes()] {
-            let facts = read_request(Images, body).unwrap();
+        let form_type = Some(&b"multipart/form-data; boundary=x-1"[..]);
+        for (content_type, body) in [
+            (None, &json[..]),
+            (Some(&b"application/json"[..]), json),
+            (form_type, form.as_bytes()),
+        ] {
+            let facts = read_request(Images, content_type, body).unwrap();
             assert_eq!(
                 (facts.model.as_str(), facts.prompt.as_deref(), facts.streaming),
                 ("gpt-image-1", Some("A cat"), true)
             );
         }
-        let twice = form.replace("name=prompt", "name=\"model\"");
-        assert!(
-            read_request(Images, twice.as_bytes())
-                .unwrap_err()
-                .to_string()
-                .contains("\"model\"")
-        );
-        for cut in [
-            "--x-1",
-            "--x-1\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\ngpt",
-            "[]",
-            "",
-        ] {
-            assert!(read_request(Images, cut.as_bytes()).is_err(), "{cut}");
-        }
-        let speech = read_request(Audio, br#"{"model":"tts-1","input":"Hello","stream_format":"sse"}"#).unwrap();
+        assert!(read_request(Images, None, form.as_bytes()).is_err());
+        assert!(read_request(Images, form_type, json).is_err());
+        let speech = read_request(
+            Audio,
+            None,
+            br#"{"model":"tts-1","input":"Hello","stream_format":"sse"}"#,
+        )
+        .unwrap();
         assert_eq!((speech.prompt.as_deref(), speech.streaming), (Some("Hello"), true));
     }
 

@@ -143,14 +143,18 @@ mod tests {
             (r#"{"stream":"true"}"#, false),
             (r#"{"stream":true,"stream_options":{"include_usage":true}}"#, false),
         ] {
-            let facts = read_request(OpenAiChatCompletions, body.as_bytes()).unwrap();
+            let facts = read_request(OpenAiChatCompletions, None, body.as_bytes()).unwrap();
             assert_eq!(facts.lacks_usage, lacks, "{body}");
             assert_eq!(
                 ask_for_usage(OpenAiChatCompletions, body.as_bytes()).is_some(),
                 !body.contains("usage\":true"),
                 "{body}"
             );
-            assert!(!read_request(AnthropicMessages, body.as_bytes()).unwrap().lacks_usage);
+            assert!(
+                !read_request(AnthropicMessages, None, body.as_bytes())
+                    .unwrap()
+                    .lacks_usage
+            );
             assert_eq!(ask_for_usage(AnthropicMessages, body.as_bytes()), None);
         }
     }
@@ -174,7 +178,7 @@ mod tests {
             wanted["stream_options"]["include_usage"] = true.into();
             let after = spliced(&body).unwrap();
             prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&after).unwrap(), wanted);
-            prop_assert!(!read_request(OpenAiChatCompletions, after.as_bytes()).unwrap().lacks_usage);
+            prop_assert!(!read_request(OpenAiChatCompletions, None, after.as_bytes()).unwrap().lacks_usage);
         }
     }
 }
