@@ -261,7 +261,7 @@ pub struct PolicyChange {
     #[serde(skip_serializing_if = "BreakerChange::is_empty", deserialize_with = "object")]
     pub breaker: BreakerChange,
     /// Relaying.
-    #[serde(skip_serializing_if = "RelayChange::is_empty")]
+    #[serde(skip_serializing_if = "RelayChange::is_empty", deserialize_with = "object")]
     pub relay: RelayChange,
     /// See [`ProviderPolicy::key_cooldown_seconds`].
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "whole_or_null")]
@@ -313,6 +313,20 @@ mod tests {
             "breaker.open_seconds must be between 1 and 3600"
         );
         assert!(serde_json::from_str::<ProviderPolicy>(r#"{"retries":{}}"#).is_err());
+    }
+
+    #[test]
+    fn no_group_is_a_list() {
+        let groups = serde_json::to_value(ProviderPolicy::default()).unwrap();
+        let groups = groups
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter(|(_, value)| value.is_object());
+        for (group, _) in groups {
+            let list = format!(r#"{{"{group}":[null]}}"#);
+            assert!(serde_json::from_str::<PolicyChange>(&list).is_err(), "{group}");
+        }
     }
 
     #[test]
