@@ -60,11 +60,27 @@ pub(crate) async fn relay(
 ) -> Result<Response<Body>, Refusal> {
     let received = admit::receive(&entered, request, source).await?;
     let facts = read_facts(&received)?;
-    objects::check(&entered, &received.admission, &facts).await?;
-    match Started::new(entered, arrival, received, facts)? {
+    let started = if objects::are_named(&entered, &received.admission, &facts) {
+        // In a box, so that the futures of other requests need no room for it.
+        Box::pin(checked(entered, arrival, received, facts)).await?
+    } else {
+        Started::new(entered, arrival, received, facts)?
+    };
+    match started {
         Started::Recorded(exchange) => exchange.run().await,
         Started::Unrecorded(relaying) => relaying.await,
     }
+}
+
+/// Starts a request that names stored objects, unless they are another user's.
+async fn checked(
+    entered: Entered,
+    arrival: Arrival,
+    received: Received,
+    facts: RequestFacts,
+) -> Result<Started, Refusal> {
+    objects::check(&entered, &received.admission, &facts).await?;
+    Started::new(entered, arrival, received, facts)
 }
 
 /// What the body says of a request that is recorded.

@@ -52,6 +52,7 @@ both_engines! {
             "relay": {
               "audio": 1,
               "images": 1,
+              "stored_objects": 1,
               "stream_usage": 2
             },
             "retry": {

@@ -37,19 +37,19 @@ const LONGEST_ID: usize = 512;
 /// Longest wait for an answer.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Whether a request names objects whose makers matter.
+pub(super) fn are_named(entered: &Entered, admission: &Admission, facts: &RequestFacts) -> bool {
+    (admission.object.is_some() || !facts.objects.is_empty())
+        && admission.own.is_none()
+        && entered.provider.config.policy.relay.stored_objects != EVERYBODYS
+}
+
 /// Refuses a request that names what another user has made.
 pub(super) async fn check(entered: &Entered, admission: &Admission, facts: &RequestFacts) -> Result<(), Refusal> {
-    if admission.object.is_none() && facts.objects.is_empty() {
-        return Ok(());
-    }
     let usable = entered.provider.config.policy.relay.stored_objects;
-    if admission.own.is_some() || usable == EVERYBODYS {
-        return Ok(());
-    }
     let of_body = facts.objects.iter().map(String::as_str);
-    // In a box, so that the futures of other requests need no room for it.
     for object in admission.object.as_deref().into_iter().chain(of_body) {
-        Box::pin(check_one(&entered.shared, admission.token, object, usable)).await?;
+        check_one(&entered.shared, admission.token, object, usable).await?;
     }
     Ok(())
 }

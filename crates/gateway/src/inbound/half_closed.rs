@@ -83,9 +83,9 @@ impl AsyncRead for HalfClosed {
             if came == Came::Unknown || (this.answering && this.hidden.is_none()) {
                 return Poll::Ready(Ok(()));
             }
-            // Not before: within a request, nothing may be sent to a client that does not expect it.
+            // Not before: within a request, nothing may be sent to a client that does not expect it. Behind this end, no more comes.
             let hidden = this.hidden.get_or_insert_with(Hidden::new);
-            if came == Came::Whole && !std::mem::replace(&mut hidden.has_probed, true) {
+            if came != Came::Awaited && !std::mem::replace(&mut hidden.has_probed, true) {
                 this.probe(cx)?;
             }
             // Reading tells of nothing but the end any more.
