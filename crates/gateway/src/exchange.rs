@@ -46,6 +46,7 @@ use passthrough::{Relaying, relay_unrecorded};
 use recorder::{Arrival, ExchangeStart, Recorder};
 use request_body::RequestBody;
 use selector::{AttemptPlan, Unavailable, UpstreamSelector};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -59,17 +60,30 @@ pub(crate) async fn relay(
     source: Source,
 ) -> Result<Response<Body>, Refusal> {
     let received = admit::receive(&entered, request, source).await?;
-    let facts = read_facts(&received)?;
-    let started = if objects::are_named(&entered, &received.admission, &facts) {
-        // In a box, so that the futures of other requests need no room for it.
-        Box::pin(checked(entered, arrival, received, facts)).await?
-    } else {
-        Started::new(entered, arrival, received, facts)?
+    let started = match read(entered, arrival, received)? {
+        Read::Started(started) => started,
+        Read::ToCheck(checked) => checked.await?,
     };
     match started {
         Started::Recorded(exchange) => exchange.run().await,
         Started::Unrecorded(relaying) => relaying.await,
     }
+}
+
+/// A request whose body has been read.
+enum Read {
+    Started(Started),
+    /// It names stored objects. In a box, so that the futures of other requests need no room for it.
+    ToCheck(Pin<Box<dyn Future<Output = Result<Started, Refusal>> + Send>>),
+}
+
+/// No part of the future of a request, which would keep room for all that is moved here.
+fn read(entered: Entered, arrival: Arrival, received: Received) -> Result<Read, Refusal> {
+    let facts = read_facts(&received)?;
+    if objects::are_named(&entered, &received.admission, &facts) {
+        return Ok(Read::ToCheck(Box::pin(checked(entered, arrival, received, facts))));
+    }
+    Started::new(entered, arrival, received, facts).map(Read::Started)
 }
 
 /// Starts a request that names stored objects, unless they are another user's.
