@@ -52,7 +52,8 @@ fn read(args: &[OsString]) -> anyhow::Result<Wanted> {
     let mut wanted = Wanted {
         seeds: 0,
         first: 1,
-        jobs: 1,
+        // A run mostly waits.
+        jobs: std::thread::available_parallelism().map_or(1, usize::from) as u64 * 3,
         release: false,
     };
     let mut args = args.iter().map(|arg| arg.to_string_lossy());
@@ -88,11 +89,11 @@ mod tests {
 
     #[test]
     fn arguments_are_read_and_what_is_wrong_with_them_is_told() {
-        let wanted = read(&["--seeds", "20", "--release", "--first", "7"]).unwrap();
+        let wanted = read(&["--seeds", "20", "--release", "--first", "7", "--jobs", "2"]).unwrap();
         let same = Wanted {
             seeds: 20,
             first: 7,
-            jobs: 1,
+            jobs: 2,
             release: true,
         };
         assert_eq!(wanted, same);

@@ -67,6 +67,11 @@ impl ScriptedProvider {
         self.shared.seen()
     }
 
+    /// The same, and forgets them: whoever takes them often enough gets every request once.
+    pub fn take_requests(&self) -> Vec<SeenRequest> {
+        self.shared.seen.lock().take()
+    }
+
     /// Adds a scenario of the caller's own, or replaces it; it is chosen like the others, on every API.
     pub fn add_script(&self, name: &str, script: Script) {
         self.shared.scripts.lock().insert(name.to_owned(), script);

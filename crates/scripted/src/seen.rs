@@ -49,6 +49,12 @@ impl Seen {
     pub(crate) fn all(&self) -> Vec<SeenRequest> {
         self.requests.iter().cloned().collect()
     }
+
+    /// Oldest first; none of them is kept.
+    pub(crate) fn take(&mut self) -> Vec<SeenRequest> {
+        self.bytes = 0;
+        self.requests.drain(..).collect()
+    }
 }
 
 #[cfg(test)]
@@ -73,5 +79,6 @@ mod tests {
         seen.push(request(1));
         assert_eq!(seen.all().len(), 1);
         assert_eq!(seen.bytes, 1);
+        assert_eq!((seen.take().len(), seen.take().len(), seen.bytes), (1, 0, 0));
     }
 }

@@ -39,7 +39,7 @@ pub(super) async fn perform(world: &Arc<World>, act: Act, token: usize, stop: wa
             recover(world, &troubles, Duration::ZERO).await;
         }
         Fault::KillPostgres => {
-            let troubles = world.log.begins(Kind::Deaf, everybody(world));
+            let troubles = world.log.begins(Kind::Deaf, world.everybody());
             world.postgres(|server| server.kill()).await;
             sleep(act.lasts).await;
             world
@@ -48,7 +48,7 @@ pub(super) async fn perform(world: &Arc<World>, act: Act, token: usize, stop: wa
             recover(world, &troubles, LISTENS_AGAIN).await;
         }
         Fault::StopPostgres => {
-            let troubles = world.log.begins(Kind::Deaf, everybody(world));
+            let troubles = world.log.begins(Kind::Deaf, world.everybody());
             world.postgres(|server| server.freeze()).await;
             sleep(act.lasts).await;
             world.postgres(|server| server.thaw()).await;
@@ -137,7 +137,11 @@ async fn fall_ill(world: &World, act: Act, link: Link, ill: Ill) {
     let (networks, replicas, settling) = match link {
         Link::Control(replica, plane) => (vec![&world.controls[replica][plane]], vec![replica], Duration::ZERO),
         Link::EveryControl(replica) => (world.controls[replica].iter().collect(), vec![replica], Duration::ZERO),
-        Link::Database(plane) => (vec![&world.databases[plane]], everybody(world), LISTENS_AGAIN),
+        Link::Database(plane) => (
+            vec![&world.databases[plane]],
+            world.everybody().collect(),
+            LISTENS_AGAIN,
+        ),
     };
     let troubles = world.log.begins(Kind::Deaf, replicas.clone());
     let alone =
@@ -186,7 +190,7 @@ async fn revoke(
     stop: watch::Receiver<bool>,
 ) -> Probes {
     let mut probes = Probes::new();
-    for replica in everybody(world) {
+    for replica in world.everybody() {
         let (world, stop) = (Arc::clone(world), stop.clone());
         probes.spawn(async move { probe(&world, replica, token, stop).await });
     }
@@ -208,21 +212,15 @@ async fn revoke(
     probes
 }
 
-fn everybody(world: &World) -> Vec<usize> {
-    (0..world.replicas.len()).collect()
-}
-
 fn replicas_of(world: &World, key: usize) -> Vec<usize> {
-    let mut replicas = everybody(world);
-    replicas.retain(|replica| key_of(*replica) == key);
-    replicas
+    world.everybody().filter(|replica| key_of(*replica) == key).collect()
 }
 
 /// Whom it troubles when this process does not run.
 fn trouble(world: &World, who: Who) -> Troubles {
     match who {
         Who::Replica(replica) => world.log.begins(Kind::Down, [replica]),
-        Who::Plane(_) => world.log.begins(Kind::Deaf, everybody(world)),
+        Who::Plane(_) => world.log.begins(Kind::Deaf, world.everybody()),
     }
 }
 

@@ -1,12 +1,18 @@
 //! One process of the run over all its lives, and the clock that it reads.
 
+use super::world::LOOK_EVERY;
+use lychgate_testkit::http;
 use lychgate_testkit::process::Process;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
 
 /// Where `cargo xtask` has found libfaketime.
 const FAKETIME: &str = "LYCHGATE_TEST_FAKETIME";
+/// How long a process may take to say whether it is ready; stopped, it does not.
+const PROBE: Duration = Duration::from_secs(2);
 
 /// A control plane or a replica.
 pub(super) struct Node {
@@ -17,6 +23,15 @@ pub(super) struct Node {
     pub(super) turn: tokio::sync::Mutex<()>,
     lives: Mutex<Vec<Life>>,
     url: Mutex<String>,
+    /// Whoever wants to know looks himself, unless another just did.
+    looked: tokio::sync::Mutex<Looked>,
+}
+
+/// What it last said of itself.
+#[derive(Default)]
+struct Looked {
+    at: Option<Instant>,
+    ready_since: Option<Instant>,
 }
 
 /// From one start to its end.
@@ -55,6 +70,7 @@ impl Node {
             turn: tokio::sync::Mutex::default(),
             lives: Mutex::default(),
             url: Mutex::default(),
+            looked: tokio::sync::Mutex::default(),
         }
     }
 
@@ -77,6 +93,24 @@ impl Node {
     /// Where it listened last.
     pub(super) fn url(&self) -> String {
         self.url.lock().unwrap().clone()
+    }
+
+    /// Since when it says that it is ready, at every look; `None`: it does not.
+    pub(super) async fn ready_since(&self) -> Option<Instant> {
+        let mut looked = self.looked.lock().await;
+        if looked.at.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+            let url = format!("{}/readyz", self.url());
+            let asked = timeout(PROBE, async {
+                Some(http::get(url).try_open().await.ok()?.rest().await)
+            });
+            let is_ready = matches!(asked.await, Ok(Some(answer)) if answer.body == b"ready\n");
+            let since = looked.ready_since.unwrap_or_else(Instant::now);
+            *looked = Looked {
+                at: Some(Instant::now()),
+                ready_since: is_ready.then_some(since),
+            };
+        }
+        looked.ready_since
     }
 
     /// The process of its present life.

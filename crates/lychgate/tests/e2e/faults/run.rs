@@ -9,6 +9,7 @@ use super::plan::{Fault, Plan};
 use super::world::{Database, GOOD, World};
 use crate::dice::Dice;
 use crate::request::Ask;
+use futures_util::future::join_all;
 use lychgate_scripted::{Endpoint, Scenario};
 use lychgate_testkit::http;
 use std::collections::HashSet;
@@ -23,8 +24,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 const CLIENTS: usize = 3;
 /// How long the last revoked token may take to be refused everywhere, once all is well.
 const REFUSED: Duration = Duration::from_secs(20);
-/// A provider keeps its newest requests only, so they are looked at this often.
-const HARVEST_EVERY: Duration = Duration::from_millis(100);
+/// A provider keeps its newest requests only, so they are taken this often.
+const HARVEST_EVERY: Duration = Duration::from_millis(200);
 
 /// Does the plan, and says what was found.
 pub(super) async fn run(plan: &Plan, postgres: &Database, bounds: Bounds) -> Found {
@@ -87,17 +88,15 @@ async fn through(world: &Arc<World>, plan: &Plan, bounds: Bounds) -> Found {
 
 /// Every good token is served everywhere; afterwards every replica knows them all.
 async fn every_replica_serves(world: &World, when: &str) {
-    for replica in 0..world.replicas.len() {
-        for token in 0..GOOD {
-            let sent = send(world, replica, token, |marker| {
-                Ask::new(Endpoint::Responses, Scenario::Text, true, marker)
-            })
-            .await;
-            if sent.end != End::Complete {
-                world.log.wrong(format!("{when}, all being well: {sent:?}"));
-            }
+    let all = (0..world.replicas.len()).flat_map(|replica| (0..GOOD).map(move |token| (replica, token)));
+    let asking = all.map(async |(replica, token)| {
+        let ask = |marker: &str| Ask::new(Endpoint::Responses, Scenario::Text, true, marker);
+        let sent = send(world, replica, token, ask).await;
+        if sent.end != End::Complete {
+            world.log.wrong(format!("{when}, all being well: {sent:?}"));
         }
-    }
+    });
+    join_all(asking).await;
 }
 
 async fn under_load(world: &Arc<World>, plan: &Plan) {
@@ -123,9 +122,7 @@ async fn under_load(world: &Arc<World>, plan: &Plan) {
         });
     }
     let probes = acts.join_all().await;
-    let refused = async {
-        futures_util::future::join_all(probes.into_iter().map(Probes::join_all)).await;
-    };
+    let refused = join_all(probes.into_iter().map(Probes::join_all));
     if timeout(REFUSED, refused).await.is_err() {
         world.log.wrong(format!(
             "a revoked token is not refused everywhere {REFUSED:?} after all was well"
@@ -156,7 +153,7 @@ async fn end_replicas(world: &World) {
             world.log.wrong(format!("{} has set records aside", node.name));
         }
     });
-    futures_util::future::join_all(ends).await;
+    join_all(ends).await;
 }
 
 /// Control planes are there and ready.
@@ -204,7 +201,7 @@ async fn harvest(world: Arc<World>, seen: Arc<Mutex<HashSet<String>>>) {
 }
 
 fn take_markers(world: &World, seen: &mut HashSet<String>) {
-    for request in world.provider.requests() {
+    for request in world.provider.take_requests() {
         let body = String::from_utf8_lossy(&request.body);
         if let Some((_, rest)) = body.split_once("marker-") {
             let number: String = rest.chars().take_while(char::is_ascii_digit).collect();

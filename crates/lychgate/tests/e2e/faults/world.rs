@@ -5,11 +5,12 @@ use super::log::Log;
 use super::node::{Ending, Node};
 use super::plan::{KEYS, PLANES, Plan, Who, key_of};
 use crate::PROGRAM;
+use futures_util::future::join_all;
 use lychgate_postgres::Server;
 use lychgate_scripted::ScriptedProvider;
 use lychgate_testkit::app::{PROVIDER_KEY, command};
+use lychgate_testkit::db;
 use lychgate_testkit::network::{Network, Target};
-use lychgate_testkit::{db, http};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -17,18 +18,16 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// Users whose tokens are never revoked.
 pub(super) const GOOD: usize = 3;
 /// How long a replica may take to be ready when all is well.
 const SETTLES: Duration = Duration::from_secs(30);
-/// How long a replica may take to say whether it is ready; stopped, it does not.
-const PROBE: Duration = Duration::from_secs(2);
 /// A replica that says for so long that it is ready is so: what broke while nothing passed is noticed a moment after that.
 const STEADY: Duration = Duration::from_millis(300);
 /// How often something is looked at.
-pub(super) const LOOK_EVERY: Duration = Duration::from_millis(20);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(40);
 
 /// A server that may be killed. Shared by the runs of one job, one after the other.
 pub(super) type Database = Arc<Mutex<Server>>;
@@ -164,15 +163,11 @@ impl World {
         assert!(other, "{}", self.planes[1].process().stderr());
         self.tokens = tokens;
         let starts = (0..self.replicas.len()).map(|replica| self.replicas[replica].start());
-        for started in futures_util::future::join_all(starts).await {
+        for started in join_all(starts).await {
             started.expect("a replica starts");
         }
-        for replica in 0..self.replicas.len() {
-            assert!(
-                self.ready_within(replica, Duration::from_secs(30)).await,
-                "not ready at the start"
-            );
-        }
+        let ready = join_all(self.everybody().map(|replica| self.ready_within(replica, SETTLES))).await;
+        assert!(!ready.contains(&false), "not ready at the start");
     }
 
     async fn make_tokens(&self, count: usize) -> Vec<Token> {
@@ -186,7 +181,7 @@ impl World {
                 secret: text(&made["token"]),
             }
         };
-        futures_util::future::join_all((0..count).map(make)).await
+        join_all((0..count).map(make)).await
     }
 
     async fn make_the_rest(&self) {
@@ -230,26 +225,26 @@ impl World {
     /// Returns once all troubles are over and every replica is ready.
     pub(super) async fn settled(&self) {
         sleep_until(self.log.last_trouble()).await;
-        for replica in 0..self.replicas.len() {
+        let ready = self.everybody().map(async |replica| {
             if !self.ready_within(replica, SETTLES).await {
                 self.log
                     .wrong(format!("replica {replica} is not ready, all being well"));
             }
-        }
+        });
+        join_all(ready).await;
+    }
+
+    /// The numbers of all replicas.
+    pub(super) fn everybody(&self) -> impl Iterator<Item = usize> + use<> {
+        0..self.replicas.len()
     }
 
     /// Whether a replica is attached and ready, and stays so; it is asked until it is or the time is over.
     pub(super) async fn ready_within(&self, replica: usize, limit: Duration) -> bool {
-        let until = Instant::now() + limit;
-        let mut since = None;
-        while Instant::now() < until {
-            let url = format!("{}/readyz", self.replicas[replica].url());
-            let asked = timeout(PROBE, async {
-                Some(http::get(url).try_open().await.ok()?.rest().await)
-            });
-            let is_ready = matches!(asked.await, Ok(Some(answer)) if answer.body == b"ready\n");
-            since = since.filter(|_| is_ready).or_else(|| is_ready.then(Instant::now));
-            if since.is_some_and(|since| since.elapsed() >= STEADY) {
+        let began = Instant::now();
+        while began.elapsed() < limit {
+            let since = self.replicas[replica].ready_since().await;
+            if since.is_some_and(|since| since.max(began).elapsed() >= STEADY) {
                 return true;
             }
             sleep(LOOK_EVERY).await;
@@ -270,7 +265,7 @@ impl World {
         for plane in &self.planes {
             plane.ends(Ending::Ended);
         }
-        futures_util::future::join_all(self.planes.iter().map(async |plane| plane.process().terminate().await)).await;
+        join_all(self.planes.iter().map(async |plane| plane.process().terminate().await)).await;
         let url = with(&self.postgres, |server| server.url());
         db::remove_from(&url, &self.name).await;
     }
