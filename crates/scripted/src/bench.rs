@@ -6,6 +6,7 @@
 use crate::body::{Repeat, ScriptBody};
 use crate::families::Endpoint;
 use crate::script::Step;
+use crate::seen::Sent;
 use crate::socket::Breaker;
 use bytes::Bytes;
 use http::request::Parts;
@@ -42,7 +43,11 @@ pub(crate) fn fast(parts: &Parts, breaker: Breaker) -> Option<Response<ScriptBod
         return None;
     }
     let body = bench()?.whole;
-    let mut response = Response::new(ScriptBody::steps(vec![Step::Send(Bytes::from_static(body))], breaker));
+    let mut response = Response::new(ScriptBody::steps(
+        vec![Step::Send(Bytes::from_static(body))],
+        breaker,
+        Sent::default(),
+    ));
     response
         .headers_mut()
         .insert("content-type", HeaderValue::from_static("application/json"));

@@ -1,6 +1,7 @@
 //! The HTTP body that carries out a script.
 
 use crate::script::Step;
+use crate::seen::Sent;
 use crate::socket::Breaker;
 use bytes::Bytes;
 use http_body::{Body, Frame};
@@ -16,6 +17,7 @@ pub(crate) struct ScriptBody {
     sleep: Option<Pin<Box<Sleep>>>,
     gate: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     breaker: Breaker,
+    sent: Sent,
 }
 
 enum Source {
@@ -40,13 +42,14 @@ pub(crate) struct Repeat {
 }
 
 impl ScriptBody {
-    /// Carries out these steps.
-    pub(crate) fn steps(steps: Vec<Step>, breaker: Breaker) -> Self {
+    /// Carries out these steps, and counts what it sends.
+    pub(crate) fn steps(steps: Vec<Step>, breaker: Breaker, sent: Sent) -> Self {
         Self {
             source: Source::Steps(steps.into_iter()),
             sleep: None,
             gate: None,
             breaker,
+            sent,
         }
     }
 
@@ -57,6 +60,7 @@ impl ScriptBody {
             sleep: None,
             gate: None,
             breaker,
+            sent: Sent::default(),
         }
     }
 }
@@ -112,7 +116,10 @@ impl Body for ScriptBody {
             };
             match step {
                 None => return Poll::Ready(None),
-                Some(Step::Send(bytes)) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                Some(Step::Send(bytes)) => {
+                    self.sent.add(bytes.len());
+                    return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                }
                 Some(Step::Pause(pause)) => self.sleep = Some(Box::pin(tokio::time::sleep(pause))),
                 Some(Step::Wait(gate)) => self.gate = Some(Box::pin(gate.opened())),
                 // The server flushes after a body that has nothing to give; the socket then breaks.

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use http::HeaderMap;
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const MOST_REQUESTS: usize = 512;
 const MOST_BYTES: usize = 32 << 20;
@@ -18,12 +20,28 @@ pub struct SeenRequest {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
+    pub(crate) sent: Sent,
+}
+
+/// How much of an answer's body was sent so far; clones count the same.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sent(Arc<AtomicUsize>);
+
+impl Sent {
+    pub(crate) fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
 }
 
 impl SeenRequest {
     /// The header's value where it is there and is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Bytes of the answer's body that were given to the network so far.
+    pub fn sent_bytes(&self) -> usize {
+        self.sent.0.load(Ordering::Relaxed)
     }
 }
 
@@ -68,6 +86,7 @@ mod tests {
             path: "/".into(),
             headers: HeaderMap::new(),
             body: Bytes::from(vec![0; length]),
+            sent: Sent::default(),
         };
         let mut seen = Seen::default();
         for _ in 0..MOST_REQUESTS + 10 {

@@ -8,7 +8,7 @@ use crate::perform::{chosen, perform};
 use crate::provider::Shared;
 use crate::scenario::Scenario;
 use crate::script::Script;
-use crate::seen::SeenRequest;
+use crate::seen::{SeenRequest, Sent};
 use crate::socket::Breaker;
 use crate::{bench, introspection};
 use bytes::Bytes;
@@ -37,18 +37,19 @@ pub(crate) async fn answer(
         let _ = Limited::new(body, BODY_LIMIT).collect().await;
         return Ok(response);
     }
+    let sent = Sent::default();
     let script = match Limited::new(body, BODY_LIMIT).collect().await {
-        Ok(body) => script(&parts, &body.to_bytes(), &shared),
+        Ok(body) => script(&parts, &body.to_bytes(), &shared, &sent),
         Err(_) => family(Endpoint::at(parts.uri.path()), &parts.headers).error(413, "Request exceeds the maximum size"),
     };
     if !script.delay.is_zero() {
         tokio::time::sleep(script.delay).await;
     }
-    Ok(response(script, breaker))
+    Ok(response(script, breaker, sent))
 }
 
-fn response(script: Script, breaker: Breaker) -> Response<ScriptBody> {
-    let mut response = Response::new(ScriptBody::steps(script.steps, breaker));
+fn response(script: Script, breaker: Breaker, sent: Sent) -> Response<ScriptBody> {
+    let mut response = Response::new(ScriptBody::steps(script.steps, breaker, sent));
     *response.status_mut() = StatusCode::from_u16(script.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in script.headers {
         // A value that is no header's is left out: a caller's own script is a test's own mistake.
@@ -60,7 +61,7 @@ fn response(script: Script, breaker: Breaker) -> Response<ScriptBody> {
 }
 
 /// The whole answer to a request whose body has been read.
-fn script(parts: &Parts, body: &Bytes, shared: &Shared) -> Script {
+fn script(parts: &Parts, body: &Bytes, shared: &Shared, sent: &Sent) -> Script {
     let path = parts.uri.path();
     if let Some(rest) = path.strip_prefix("/__scripted") {
         return introspection::answer(parts, rest, body, shared);
@@ -71,6 +72,7 @@ fn script(parts: &Parts, body: &Bytes, shared: &Shared) -> Script {
         path: parts.uri.to_string(),
         headers: parts.headers.clone(),
         body: body.clone(),
+        sent: sent.clone(),
     };
     shared.see(seen);
     let endpoint = Endpoint::at(&path);

@@ -107,6 +107,7 @@ async fn cut_and_reset_break_the_connection_after_all_that_came_before() {
             sent.as_bytes(),
             bytes_of(Endpoint::Responses, scenario, body.as_bytes()).unwrap()
         );
+        assert_eq!(provider.take_requests().pop().unwrap().sent_bytes(), sent.len());
         assert_eq!(end.is_ok(), orderly, "{}: {end:?}", scenario.name());
     }
     let blocking = Endpoint::Responses.example(false);

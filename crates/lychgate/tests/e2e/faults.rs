@@ -7,7 +7,9 @@
 //! Not here: providers that fail (`chaos`), and the logic of link, lease and spool without processes (their crates' own tests).
 
 mod act;
+mod bill;
 mod check;
+mod estimates;
 mod load;
 mod log;
 mod node;
@@ -19,7 +21,7 @@ mod world;
 
 use check::Bounds;
 use parking_lot::Mutex;
-use plan::Plan;
+use plan::{Engine, Plan};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,6 +81,7 @@ fn nothing_is_lost_and_nobody_is_stale() {
         begun.elapsed().as_secs_f64()
     ));
     assert!(tally.failed.is_empty(), "seeds that failed: {:?}", tally.failed);
+    assert_eq!(tally.estimates.wrong(), None);
 }
 
 /// Runs one seed after the other on a PostgreSQL of its own, as long as there are any.
@@ -139,6 +142,9 @@ fn the_few_seeds_of_every_test_run_hold_every_kind_of_fault() {
         .map(|act| kind(act.fault))
         .collect();
     assert_eq!(met, KINDS.iter().copied().collect(), "choose other seeds");
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        assert!(plans.iter().any(|plan| plan.engine == engine), "choose other seeds");
+    }
     assert_eq!(plans, (FEW.0..FEW.0 + FEW.1).map(Plan::draw).collect::<Vec<_>>());
 }
 

@@ -1,5 +1,7 @@
 //! Holds what clients saw against what is on record.
 
+use super::bill::Bill;
+use super::estimates::Estimates;
 use super::load::PROGRAM_NAME;
 use super::log::{End, Kind, Revocation, Sent, Trouble};
 use super::world::GOOD;
@@ -33,6 +35,11 @@ pub(super) struct Found {
     pub(super) lost: usize,
     pub(super) doubled: usize,
     pub(super) hung: usize,
+    /// Tokens that the provider bills.
+    pub(super) billed: u64,
+    /// Those of them that are of requests which are not on record, since their process was killed at once.
+    pub(super) unbooked: u64,
+    pub(super) estimates: Estimates,
     /// From the answer to a revocation to the last request that a replica served, with its link up all that time.
     pub(super) revoked_up: Vec<Duration>,
     /// The same where it was not.
@@ -54,8 +61,8 @@ pub(super) struct Evidence {
     pub(super) users: Vec<String>,
     /// All interceptions, as the control plane lists them.
     pub(super) listing: Vec<Value>,
-    /// The markers that came to the provider.
-    pub(super) seen: HashSet<String>,
+    /// What the provider bills, by marker.
+    pub(super) bills: HashMap<String, Bill>,
     /// By replica.
     pub(super) max_offline: Vec<Duration>,
     /// By replica.
@@ -108,9 +115,11 @@ impl Found {
             // Where neither process nor disk failed, whatever was accepted is recorded, even if its client left; and so is what the
             // provider bills that had been going on for a while when its process was killed.
             let cut = evidence.suffers(one, Kind::Down) || evidence.suffers(one, Kind::Disk);
-            let billed = evidence.seen.contains(&one.marker) && evidence.had_lasted(one);
+            let billed = evidence.bills.contains_key(&one.marker) && evidence.had_lasted(one);
             let must_be_there = one.end == End::Complete || !one.id.is_empty() && !cut || billed;
-            let Some(records) = by_marker.get(one.marker.as_str()) else {
+            let records = by_marker.get(one.marker.as_str());
+            self.cost(one, records.map(|records| records[0]), evidence);
+            let Some(records) = records else {
                 if must_be_there {
                     self.lost += 1;
                     self.wrong(format!("lost: {one:?}"));
@@ -121,7 +130,7 @@ impl Found {
                 self.wrong(format!("{why}: {one:?}: {}", records[0]));
             }
             self.interrupted += usize::from(records[0]["outcome"] == "interrupted");
-            if records[0]["outcome"] == "completed" && !evidence.seen.contains(&one.marker) {
+            if records[0]["outcome"] == "completed" && !evidence.bills.contains_key(&one.marker) {
                 self.wrong(format!("the provider never saw {}", records[0]));
             }
         }
@@ -306,5 +315,6 @@ fn fits(one: &Sent, record: &Value, user: &str) -> Result<(), String> {
     Ok(())
 }
 
+mod cost;
 #[cfg(test)]
 mod tests;

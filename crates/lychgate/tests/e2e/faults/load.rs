@@ -16,9 +16,6 @@ pub(super) const PROGRAM_NAME: &str = "fault-suite/";
 /// a token that is not known while nobody answers.
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 
-/// So many requests have an answer of some seconds: whatever kills a replica meets some of them.
-const LONG_PERCENT: usize = 6;
-
 /// Sends requests with the good tokens until it is stopped.
 pub(super) async fn client(world: &World, replica: usize, mut dice: Dice, stop: watch::Receiver<bool>) {
     while !*stop.borrow() {
@@ -53,18 +50,17 @@ fn draw(dice: &mut Dice, marker: &str) -> Ask {
     if endpoint == Endpoint::Embeddings {
         return Ask::new(endpoint, Scenario::Text, false, marker);
     }
-    if dice.percent(LONG_PERCENT) {
-        let said = format!("{marker} {}", "on and ".repeat(60));
-        return Ask::new(endpoint, Scenario::Slow, true, &said);
-    }
+    // As long as people's questions are, so that what a provider adds to each weighs no more than it does.
+    let said = format!("{marker} {}", "on and ".repeat(20 + dice.below(200)));
     let scenario = dice.of(&[
         Scenario::Text,
+        // Its stream takes more than a second: whatever kills a replica meets some of them.
         Scenario::Slow,
         Scenario::Thinking,
         Scenario::Cached,
         Scenario::MaxTokens,
     ]);
-    Ask::new(endpoint, scenario, dice.percent(60), marker)
+    Ask::new(endpoint, scenario, dice.percent(60), &said)
 }
 
 /// Sends one request, which is found again by its marker, and notes what became of it.

@@ -1,6 +1,5 @@
 //! What an operator does over the API, on whichever control plane answers.
 
-use super::plan::PLANES;
 use super::world::{LOOK_EVERY, World};
 use lychgate_testkit::http::{self, Call};
 use serde_json::Value;
@@ -52,7 +51,7 @@ impl World {
     pub(super) async fn insist(&self, first: usize, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let until = Instant::now() + INSIST;
         let (mut last, mut patience) = (String::new(), ASK);
-        for plane in (0..PLANES).cycle().skip(first) {
+        for plane in (0..self.planes.len()).cycle().skip(first) {
             if Instant::now() > until {
                 break;
             }

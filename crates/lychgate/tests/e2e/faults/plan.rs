@@ -4,8 +4,6 @@ use crate::dice::Dice;
 use std::fmt;
 use std::time::Duration;
 
-/// Control planes of a run.
-pub(super) const PLANES: usize = 2;
 /// Gateway keys of a run. The first is shared by two replicas, where there are three.
 pub(super) const KEYS: usize = 2;
 /// Until then nothing goes wrong, so that it is seen what revocations take when all is well.
@@ -16,6 +14,15 @@ const SPAN_MS: usize = 2800;
 const DRAWN: usize = 24;
 /// Between two faults at the same place.
 const APART_MS: usize = 250;
+
+/// Where a run's records are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Engine {
+    /// In a file of the only control plane.
+    Sqlite,
+    /// On a server that two control planes share.
+    Postgres,
+}
 
 /// A process that can be killed, stopped, and have its clock set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,6 +91,7 @@ pub(super) struct Act {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Plan {
     pub(super) seed: u64,
+    pub(super) engine: Engine,
     /// `--max-offline` of each replica; as many as there are replicas.
     pub(super) max_offline: Vec<Duration>,
     /// Whether a replica's spool is as small as it may be; as many.
@@ -95,10 +103,12 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn draw(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
+        let engine = dice.of(&[Engine::Sqlite, Engine::Postgres, Engine::Postgres]);
         let replicas = dice.of(&[2, 3]);
         let max_offline = (0..replicas).map(|_| Duration::from_secs(dice.of(&[1, 900, 900])));
         let mut plan = Self {
             seed,
+            engine,
             max_offline: max_offline.collect(),
             tiny_spool: Vec::new(),
             acts: Vec::new(),
@@ -108,7 +118,7 @@ impl Plan {
             let whole_user = by > 0;
             (Fault::Revoke { by, whole_user }, 0, 150 + 30 * by)
         };
-        let mut taken: Vec<(Fault, usize, usize)> = (0..PLANES).map(calm).collect();
+        let mut taken: Vec<(Fault, usize, usize)> = (0..plan.planes()).map(calm).collect();
         let mut acts = Vec::new();
         if dice.percent(12) {
             // Longer than a replica takes to find out that nobody answers.
@@ -119,7 +129,7 @@ impl Plan {
                 Fault::Network(Link::EveryControl(0), dice.of(&[Ill::Cut, Ill::Held])),
             ));
         }
-        acts.extend((0..DRAWN).map(|_| draw(&mut dice, replicas)));
+        acts.extend((0..DRAWN).filter_map(|_| draw(&mut dice, &plan)));
         for (at, lasts, fault) in acts {
             let free = |(other, from, to): &(Fault, usize, usize)| {
                 !meet(fault, *other) || at > to + APART_MS || at + lasts + APART_MS < *from
@@ -145,6 +155,13 @@ impl Plan {
         self.max_offline.len()
     }
 
+    pub(super) fn planes(&self) -> usize {
+        match self.engine {
+            Engine::Sqlite => 1,
+            Engine::Postgres => 2,
+        }
+    }
+
     /// Whether this process's clock is ever set.
     pub(super) fn sets_clock_of(&self, who: Who) -> bool {
         let sets = |act: &Act| matches!(act.fault, Fault::Jump(other, _) if other == who);
@@ -163,9 +180,9 @@ pub(super) fn key_of(replica: usize) -> usize {
     usize::from(replica == 1)
 }
 
-/// When, for how long (both in milliseconds), and what.
-fn draw(dice: &mut Dice, replicas: usize) -> (usize, usize, Fault) {
-    let (replica, plane) = (dice.below(replicas), dice.below(PLANES));
+/// When, for how long (both in milliseconds), and what; `None` where the run has nothing that it could befall.
+fn draw(dice: &mut Dice, plan: &Plan) -> Option<(usize, usize, Fault)> {
+    let (replica, plane) = (dice.below(plan.replicas()), dice.below(plan.planes()));
     let who = if dice.percent(60) {
         Who::Replica(replica)
     } else {
@@ -198,7 +215,11 @@ fn draw(dice: &mut Dice, replicas: usize) -> (usize, usize, Fault) {
             whole_user: dice.percent(40),
         },
     };
-    (at, lasts, fault)
+    let of_postgres = matches!(
+        fault,
+        Fault::KillPostgres | Fault::StopPostgres | Fault::Network(Link::Database(_), _)
+    );
+    (plan.engine == Engine::Postgres || !of_postgres).then_some((at, lasts, fault))
 }
 
 fn link(dice: &mut Dice, replica: usize, plane: usize) -> Link {
@@ -237,7 +258,8 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} replicas, max-offline {:?}, tiny spools {:?}",
+            "{:?}, {} replicas, max-offline {:?}, tiny spools {:?}",
+            self.engine,
             self.replicas(),
             self.max_offline,
             self.tiny_spool

@@ -1,6 +1,7 @@
 //! One run: starts everything, executes the plan under load, repairs all faults, shuts down properly, and checks.
 
 use super::act::{Probes, perform};
+use super::bill::bills;
 use super::check::{Bounds, Evidence, Found};
 use super::load::{client, send};
 use super::log::End;
@@ -10,9 +11,8 @@ use super::world::{Database, GOOD, World};
 use crate::dice::Dice;
 use crate::request::Ask;
 use futures_util::future::join_all;
-use lychgate_scripted::{Endpoint, Scenario};
+use lychgate_scripted::{Endpoint, Scenario, SeenRequest};
 use lychgate_testkit::http;
-use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -51,29 +51,33 @@ pub(super) async fn run(plan: &Plan, postgres: &Database, bounds: Bounds) -> Fou
 }
 
 async fn through(world: &Arc<World>, plan: &Plan, bounds: Bounds) -> Found {
-    let seen = Arc::<Mutex<HashSet<String>>>::default();
+    let came = Arc::<Mutex<Vec<SeenRequest>>>::default();
     let mut tasks = JoinSet::new();
-    tasks.spawn(harvest(Arc::clone(world), Arc::clone(&seen)));
+    tasks.spawn(harvest(Arc::clone(world), Arc::clone(&came)));
     every_replica_serves(world, "at the start").await;
     under_load(world, plan).await;
     every_replica_serves(world, "at the end").await;
     end_replicas(world).await;
     look_after(world).await;
     let listing = world.interceptions().await;
-    let seen = {
-        let mut seen = seen.lock().unwrap();
-        take_markers(world, &mut seen);
-        seen.clone()
+    let sent = world.log.all_sent();
+    let (bills, unknown) = {
+        let mut came = came.lock().unwrap();
+        came.extend(world.provider.take_requests());
+        bills(&came, &sent)
     };
+    for request in unknown {
+        world.log.wrong(format!("the provider was asked by nobody: {request}"));
+    }
     let evidence = Evidence {
-        sent: world.log.all_sent(),
+        sent,
         troubles: (0..plan.replicas())
             .map(|replica| world.log.troubles(replica))
             .collect(),
         revocations: world.log.revocations(),
         users: world.tokens.iter().map(|token| token.user.clone()).collect(),
         listing,
-        seen,
+        bills,
         max_offline: plan.max_offline.clone(),
         tiny_spool: plan.tiny_spool.clone(),
     };
@@ -193,20 +197,10 @@ fn check_lives(node: &Node, found: &mut Found) {
     }
 }
 
-async fn harvest(world: Arc<World>, seen: Arc<Mutex<HashSet<String>>>) {
+async fn harvest(world: Arc<World>, came: Arc<Mutex<Vec<SeenRequest>>>) {
     loop {
-        take_markers(&world, &mut seen.lock().unwrap());
+        came.lock().unwrap().extend(world.provider.take_requests());
         sleep(HARVEST_EVERY).await;
-    }
-}
-
-fn take_markers(world: &World, seen: &mut HashSet<String>) {
-    for request in world.provider.take_requests() {
-        let body = String::from_utf8_lossy(&request.body);
-        if let Some((_, rest)) = body.split_once("marker-") {
-            let number: String = rest.chars().take_while(char::is_ascii_digit).collect();
-            seen.insert(format!("marker-{number}"));
-        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! What many runs come to.
 
 use super::check::Found;
-use super::plan::{Fault, Ill, Plan};
+use super::estimates::Estimates;
+use super::plan::{Engine, Fault, Ill, Plan};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -10,12 +11,16 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     runs: usize,
+    on_sqlite: usize,
     faults: BTreeMap<&'static str, usize>,
     records: usize,
     interrupted: usize,
     lost: usize,
     doubled: usize,
     hung: usize,
+    billed: u64,
+    unbooked: u64,
+    pub(super) estimates: Estimates,
     revoked_up: Vec<Duration>,
     revoked_ill: Vec<Duration>,
     refused: BTreeMap<String, usize>,
@@ -62,6 +67,7 @@ impl Tally {
     /// Adds a run; `None`: it could not be brought to its end.
     pub(super) fn add(&mut self, plan: &Plan, found: Option<Found>) {
         self.runs += 1;
+        self.on_sqlite += usize::from(plan.engine == Engine::Sqlite);
         for act in &plan.acts {
             *self.faults.entry(kind(act.fault)).or_default() += 1;
         }
@@ -75,6 +81,9 @@ impl Tally {
         self.lost += found.lost;
         self.doubled += found.doubled;
         self.hung += found.hung;
+        self.billed += found.billed;
+        self.unbooked += found.unbooked;
+        self.estimates.add_all(found.estimates);
         self.revoked_up.extend(found.revoked_up);
         self.revoked_ill.extend(found.revoked_ill);
         for (said, count) in found.refused {
@@ -87,6 +96,7 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = |name: &str, value: &dyn fmt::Display| writeln!(f, "{name:<42}{value:>12}");
         line("runs", &self.runs)?;
+        line("of them on SQLite", &self.on_sqlite)?;
         for kind in KINDS {
             line(kind, &self.faults.get(kind).copied().unwrap_or(0))?;
         }
@@ -95,6 +105,10 @@ impl fmt::Display for Tally {
         line("records lost", &self.lost)?;
         line("records doubled", &self.doubled)?;
         line("requests hung", &self.hung)?;
+        line("tokens billed by the provider", &self.billed)?;
+        line("of them of requests not on record", &self.unbooked)?;
+        line("estimates", &self.estimates.count())?;
+        line("estimates against the bill", &format!("  {}", self.estimates))?;
         line("revocations seen by a replica, link up", &self.revoked_up.len())?;
         line("revocations seen by a replica, in trouble", &self.revoked_ill.len())?;
         line("revocation, link up, p50", &Shown(at(&self.revoked_up, 50)))?;

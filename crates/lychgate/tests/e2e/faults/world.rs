@@ -1,9 +1,9 @@
-//! The processes of one run and the networks between them: two control planes on one PostgreSQL, replicas that know both, and
-//! clients' and operators' ways to them, which never fail.
+//! The processes of one run and the networks between them: one control plane on SQLite or two on one PostgreSQL, replicas that know
+//! all of them, and clients' and operators' ways to them, which never fail.
 
 use super::log::Log;
 use super::node::{Ending, Node};
-use super::plan::{KEYS, PLANES, Plan, Who, key_of};
+use super::plan::{Engine, KEYS, Plan, Who, key_of};
 use crate::PROGRAM;
 use futures_util::future::join_all;
 use lychgate_postgres::Server;
@@ -38,7 +38,7 @@ pub(super) struct World {
     pub(super) replicas: Vec<Node>,
     /// By replica, then by control plane.
     pub(super) controls: Vec<Vec<Network>>,
-    /// By control plane.
+    /// By control plane; none on SQLite.
     pub(super) databases: Vec<Network>,
     /// The first [`GOOD`] are good to the end.
     pub(super) tokens: Vec<Token>,
@@ -49,7 +49,8 @@ pub(super) struct World {
     pub(super) key_turns: [tokio::sync::Mutex<()>; KEYS],
     /// The token of the deployment's owner.
     pub(super) owner: String,
-    name: String,
+    /// The database's name on PostgreSQL.
+    name: Option<String>,
     directory: TempDir,
 }
 
@@ -66,7 +67,10 @@ impl World {
     pub(super) async fn start(plan: &Plan, postgres: &Database) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (url, socket) = with(postgres, |server| (server.url(), server.socket()));
-        let name = db::clone_on(&url).await;
+        let name = match plan.engine {
+            Engine::Sqlite => None,
+            Engine::Postgres => Some(db::clone_on(&url).await),
+        };
         let mut world = Self {
             planes: Vec::new(),
             replicas: Vec::new(),
@@ -81,15 +85,19 @@ impl World {
             name,
             directory,
         };
-        for plane in 0..PLANES {
-            let network = Network::start().await;
-            network.lead_to(Target::Unix(socket.clone()));
-            world.planes.push(world.plane(plan, plane, &network));
-            world.databases.push(network);
+        for plane in 0..plan.planes() {
+            let mut database = None;
+            if let Some(name) = &world.name {
+                let network = Network::start().await;
+                network.lead_to(Target::Unix(socket.clone()));
+                database = Some(format!("postgres://lychgate@{}/{name}", network.addr()));
+                world.databases.push(network);
+            }
+            world.planes.push(world.plane(plan, plane, database));
         }
         for replica in 0..plan.replicas() {
             let mut networks = Vec::new();
-            for _ in 0..PLANES {
+            for _ in 0..plan.planes() {
                 networks.push(Network::start().await);
             }
             world.replicas.push(world.replica(plan, replica, &networks));
@@ -99,15 +107,17 @@ impl World {
         world
     }
 
-    fn plane(&self, plan: &Plan, number: usize, database: &Network) -> Node {
+    fn plane(&self, plan: &Plan, number: usize, database: Option<String>) -> Node {
         let home = self.directory.path().to_owned();
-        let url = format!("postgres://lychgate@{}/{}", database.addr(), self.name);
         let name = format!("plane-{number}");
         let settable = plan.sets_clock_of(Who::Plane(number));
         Node::new(name.clone(), self.directory.path(), settable, move || {
             let mut command = command(Path::new(PROGRAM), &home);
             command.args(["server", "--listen", "127.0.0.1:0", "--data-dir"]);
-            command.arg(home.join(&name)).env("LYCHGATE_DATABASE_URL", &url);
+            command.arg(home.join(&name));
+            if let Some(url) = &database {
+                command.env("LYCHGATE_DATABASE_URL", url);
+            }
             if number > 0 {
                 command.arg("--master-key-file").arg(home.join("plane-0/master-key"));
             }
@@ -157,10 +167,10 @@ impl World {
             .unwrap()
             .trim()
             .clone_into(&mut self.owner);
-        let (other, (tokens, ())) = tokio::join!(self.start_plane(1), async {
-            tokio::join!(self.make_tokens(GOOD + plan.revocations()), self.make_the_rest())
-        });
-        assert!(other, "{}", self.planes[1].process().stderr());
+        let others = join_all((1..self.planes.len()).map(|plane| self.start_plane(plane)));
+        let tokens = self.make_tokens(GOOD + plan.revocations());
+        let (others, tokens, ()) = tokio::join!(others, tokens, self.make_the_rest());
+        assert!(!others.contains(&false), "{}", self.planes[1].process().stderr());
         self.tokens = tokens;
         let starts = (0..self.replicas.len()).map(|replica| self.replicas[replica].start());
         for started in join_all(starts).await {
@@ -260,14 +270,16 @@ impl World {
             .unwrap();
     }
 
-    /// Ends all control planes, and removes the database.
+    /// Ends all control planes, and removes the database on PostgreSQL.
     pub(super) async fn tear_down(&self) {
         for plane in &self.planes {
             plane.ends(Ending::Ended);
         }
         join_all(self.planes.iter().map(async |plane| plane.process().terminate().await)).await;
-        let url = with(&self.postgres, |server| server.url());
-        db::remove_from(&url, &self.name).await;
+        if let Some(name) = &self.name {
+            let url = with(&self.postgres, |server| server.url());
+            db::remove_from(&url, name).await;
+        }
     }
 
     /// The directory for all files of the run.

@@ -1,6 +1,7 @@
 //! The checker finds what is wrong, and nothing where all is right.
 
 use super::*;
+use crate::faults::bill::Tokens;
 use crate::request::Ask;
 use lychgate_scripted::{Endpoint, Scenario};
 
@@ -85,7 +86,14 @@ impl Case {
             record[field] = value;
         }
         self.evidence.listing.push(record);
-        self.evidence.seen.insert(sent.marker);
+        let whole = Tokens::of(&sent.ask.usage());
+        self.bill(&sent, whole);
+    }
+
+    fn bill(&mut self, sent: &Sent, tokens: Tokens) {
+        let (times, whole) = (1, Tokens::of(&sent.ask.usage()));
+        let bill = Bill { times, tokens, whole };
+        self.evidence.bills.insert(sent.marker.clone(), bill);
     }
 
     fn suffers(&mut self, kind: Kind, from: u64, to: u64) {
@@ -150,16 +158,19 @@ fn records_that_are_lost_doubled_made_up_or_wrong_are_found() {
     *killed.evidence.sent.last_mut().unwrap() = sent.clone();
     killed.suffers(Kind::Down, 6500, 7000);
     killed.is_right();
-    killed.evidence.seen.insert(sent.marker.clone());
+    let billed = Tokens { input: 17, output: 8 };
+    killed.bill(&sent, billed);
     killed.is_wrong("lost");
     let mut listed = killed.evidence.listing[0].clone();
     listed["user_agent"] = json!(format!("{PROGRAM_NAME}{}", sent.marker));
     listed["outcome"] = json!("interrupted");
+    listed["estimated"] = json!(true);
     killed.evidence.listing.push(listed);
-    assert_eq!(killed.is_right().interrupted, 1);
+    let found = killed.is_right();
+    assert_eq!((found.interrupted, found.estimates.count(), found.unbooked), (1, 1, 0));
     killed.evidence.listing.pop();
     killed.suffers(Kind::Disk, 6000, 6300);
-    killed.is_right();
+    assert_eq!(killed.is_right().unbooked, billed.all());
 
     let mut doubled = Case::new();
     let mut again = doubled.evidence.listing[0].clone();
@@ -171,8 +182,20 @@ fn records_that_are_lost_doubled_made_up_or_wrong_are_found() {
     invented.evidence.sent.remove(0);
     invented.is_wrong("nobody sent");
     let mut unasked = Case::new();
-    unasked.evidence.seen.remove("marker-0");
+    unasked.evidence.bills.remove("marker-0");
     unasked.is_wrong("never saw");
+    let mut twice = Case::new();
+    twice.evidence.bills.get_mut("marker-0").unwrap().times = 2;
+    twice.is_wrong("asked 2 times");
+    let mut wrongly_final = Case::new();
+    let broken = wrongly_final.sends(3000, 0, End::Broken);
+    wrongly_final.suffers(Kind::Down, 2900, 3100);
+    wrongly_final.bill(&broken, billed);
+    let mut listed = wrongly_final.evidence.listing[0].clone();
+    listed["user_agent"] = json!(format!("{PROGRAM_NAME}{}", broken.marker));
+    listed["output_tokens"] = json!(8);
+    wrongly_final.evidence.listing.push(listed);
+    wrongly_final.is_wrong("are no estimate");
 
     for (field, value) in [
         ("output_tokens", json!(1)),
