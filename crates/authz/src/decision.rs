@@ -20,15 +20,20 @@ pub enum Target {
 pub enum Denial {
     /// The caller may know of the thing, but not do this.
     Forbidden,
+    /// The caller's role may allow it; the scopes of the token in use do not.
+    OutOfScope {
+        /// What it is to do.
+        action: Action,
+        /// To what.
+        resource: Resource,
+    },
     /// The caller may not even know of the thing: say that it is not there.
     Hidden,
 }
 
 /// Decides whether `principal` may do `action` to one `resource`.
 pub fn authorise(principal: &Principal, action: Action, resource: Resource, target: Target) -> Result<(), Denial> {
-    if !scopes_allow(principal, action, resource) {
-        return Err(Denial::Forbidden);
-    }
+    in_scope(principal, action, resource)?;
     if reaches(principal, action, resource, target) {
         Ok(())
     } else if target == Target::Collection || reaches(principal, Action::Read, resource, target) {
@@ -40,10 +45,8 @@ pub fn authorise(principal: &Principal, action: Action, resource: Resource, targ
 
 /// Decides whether `principal` may list `resource`: all of it (`None`), or only what belongs to one user.
 pub fn authorise_list(principal: &Principal, resource: Resource) -> Result<Option<UserId>, Denial> {
-    if !scopes_allow(principal, Action::Read, resource) {
-        return Err(Denial::Forbidden);
-    }
-    match (reach(principal, Action::Read, resource), principal.user_id()) {
+    in_scope(principal, Action::Read, resource)?;
+    match (narrowed(principal, Action::Read, resource), principal.user_id()) {
         (Reach::Any, _) => Ok(None),
         (Reach::Own, Some(user)) => Ok(Some(user)),
         (Reach::Own, None) | (Reach::None, _) => Err(Denial::Forbidden),
@@ -51,17 +54,31 @@ pub fn authorise_list(principal: &Principal, resource: Resource) -> Result<Optio
 }
 
 fn reaches(principal: &Principal, action: Action, resource: Resource, target: Target) -> bool {
-    match reach(principal, action, resource) {
+    match narrowed(principal, action, resource) {
         Reach::Any => true,
         Reach::Own => matches!(target, Target::OwnedBy(owner) if principal.user_id() == Some(owner)),
         Reach::None => false,
     }
 }
 
-fn scopes_allow(principal: &Principal, action: Action, resource: Resource) -> bool {
+/// As far as both the table and the scopes of the token allow.
+fn narrowed(principal: &Principal, action: Action, resource: Resource) -> Reach {
+    reach(principal, action, resource).min(scopes_reach(principal, action, resource))
+}
+
+fn scopes_reach(principal: &Principal, action: Action, resource: Resource) -> Reach {
     match principal {
-        Principal::User(user) => user.scopes.allow(action, resource),
-        Principal::Replica { .. } | Principal::ControlPlane => true,
+        Principal::User(user) => user.scopes.reach(action, resource),
+        Principal::Replica { .. } | Principal::ControlPlane => Reach::Any,
+    }
+}
+
+/// Refuses what the scopes leave out; whether that is the scopes' fault alone is said.
+fn in_scope(principal: &Principal, action: Action, resource: Resource) -> Result<(), Denial> {
+    match scopes_reach(principal, action, resource) {
+        Reach::Own | Reach::Any => Ok(()),
+        Reach::None if reach(principal, action, resource) == Reach::None => Err(Denial::Forbidden),
+        Reach::None => Err(Denial::OutOfScope { action, resource }),
     }
 }
 
@@ -90,7 +107,19 @@ mod tests {
         assert_eq!(read(&member, Target::OwnedBy(other)), Err(Denial::Hidden));
         assert_eq!(
             read(&as_role(Role::Member, Scopes::default()), Target::OwnedBy(me)),
-            Err(Denial::Forbidden)
+            Err(Denial::OutOfScope {
+                action: Action::Read,
+                resource: Resource::Token
+            })
+        );
+        let narrow = as_role(Role::Owner, Scopes::from_texts(["token:read:own"]).unwrap());
+        assert_eq!(read(&narrow, Target::OwnedBy(me)), Ok(()));
+        assert_eq!(read(&narrow, Target::OwnedBy(other)), Err(Denial::Hidden));
+        assert_eq!(authorise_list(&narrow, Resource::Token), Ok(Some(me)));
+        assert_eq!(
+            authorise_list(&as_role(Role::Member, Scopes::default()), Resource::AiGatewayKey),
+            Err(Denial::Forbidden),
+            "no scope would help"
         );
         let delete_key = |p: &Principal| authorise(p, Action::Delete, Resource::AiGatewayKey, Target::Shared);
         assert_eq!(delete_key(&as_role(Role::Owner, Scopes::all())), Ok(()));

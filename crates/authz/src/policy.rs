@@ -53,7 +53,7 @@ pub enum Reach {
 }
 
 /// The table: how far `principal`'s right to do `action` to `resource` reaches, scopes left aside.
-pub fn reach(principal: &Principal, action: Action, resource: Resource) -> Reach {
+pub(crate) fn reach(principal: &Principal, action: Action, resource: Resource) -> Reach {
     match principal {
         Principal::User(user) => role_reach(user.role, action, resource),
         Principal::Replica { .. } => replica_reach(action, resource),

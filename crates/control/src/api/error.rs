@@ -111,6 +111,12 @@ impl From<StoreError> for ApiError {
                 ProblemCode::Forbidden,
                 "your role, or the scopes of your token, do not allow this",
             ),
+            StoreError::Denied(Denial::OutOfScope { action, resource }) => Self::new(
+                ProblemCode::ScopeMissing,
+                format!(
+                    "the token in use does not have the scope {resource}:{action}; use, or create, one that has it"
+                ),
+            ),
             StoreError::Denied(Denial::Hidden) | StoreError::NotFound => Self::not_found("thing"),
             StoreError::Conflict(constraint) if constraint.name.ends_with("name_idx") => Self::new(
                 ProblemCode::NameTaken,

@@ -46,6 +46,8 @@ lychgate_types::text_enum! {
         UserSuspended = "user_suspended",
         /// The caller's role, or the scopes of the token, do not allow this.
         Forbidden = "forbidden",
+        /// The token's scopes do not include the one in `detail`. Use a token that has it; scopes are given when a token is created.
+        ScopeMissing = "scope_missing",
         /// A token can't create one with scopes that it does not have itself.
         ScopesTooWide = "scopes_too_wide",
         /// There is no such thing, or the caller may not see it.
@@ -105,7 +107,7 @@ impl ProblemCode {
             | Self::TokenExpired
             | Self::TokenRevoked
             | Self::UserSuspended => StatusCode::UNAUTHORIZED,
-            Self::Forbidden | Self::ScopesTooWide | Self::OutlivesMaker => StatusCode::FORBIDDEN,
+            Self::Forbidden | Self::ScopeMissing | Self::ScopesTooWide | Self::OutlivesMaker => StatusCode::FORBIDDEN,
             Self::NotFound | Self::FilterUnmatched | Self::UnknownPath => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::ValueRefused

@@ -86,14 +86,15 @@ fn scope() -> Object {
     let words = |texts: Vec<&str>| texts.join("|");
     let resources = words(Resource::ALL.iter().map(|resource| resource.text()).collect());
     let actions = words(Action::ALL.iter().map(|action| action.text()).collect());
-    let pattern = format!(r"^(\*|({resources}):(\*|{actions}))$");
+    let pattern = format!(r"^(\*|({resources}):(\*|{actions})(:own)?)$");
     text().pattern(Some(pattern)).build()
 }
 
 /// The scopes of a new token.
 pub(crate) fn scopes() -> Array {
-    let about = "The scopes that limit the role of its user. Default: `[\"*\"]`, all that the role allows. A token can't create one \
-                 with more rights than itself.";
+    let about = "The scopes that limit the role of its user: `*` for all that the role allows, `resource:action` or `resource:*`, the \
+                 last two with `:own` for what belongs to the user alone. Default: `ai_request:create` and `interception:read:own`, \
+                 what an AI client needs. A token can't create one with more rights than itself.";
     list_or_null(scope(), 1, None, about)
 }
 

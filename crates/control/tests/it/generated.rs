@@ -201,7 +201,10 @@ both_engines! {
             let token = bench.token("admin", &scopes).await;
             let answer = operation.call(&bench).bearer(&token).send().await;
             assert_eq!(answer.status, 403, "{}: {}", operation.id, answer.text());
-            problem(&answer, 403, "forbidden");
+            problem(&answer, 403, "scope_missing");
+            let (resource, action) = operation.right();
+            let named = format!(" {} ", scope(resource, action));
+            assert!(answer.text().replace(';', " ").contains(&named), "{}: {}", operation.id, answer.text());
         }
     }
 

@@ -219,7 +219,7 @@ both_engines! {
         let narrow = bench.token("admin", &["user:read"]).await;
         for (at, endpoint) in endpoints().iter().enumerate() {
             endpoint.send(&bench, &bench.owner, "k", &endpoint.request).await.expect(endpoint.status);
-            problem(&endpoint.send(&bench, &narrow, "k", &endpoint.request).await, 403, "forbidden");
+            problem(&endpoint.send(&bench, &narrow, "k", &endpoint.request).await, 403, "scope_missing");
             assert_eq!(count(&bench, "denied").await, at + 1);
         }
     }

@@ -1,6 +1,8 @@
 //! `/api/v1/tokens`
 
-use crate::bench::{Bench, masked, problem, text};
+use crate::bench::{Bench, hash, masked, problem, text};
+use crate::interceptions::{record, sent};
+use lychgate_link::{Authorization, ControlLink};
 use lychgate_testkit::both_engines;
 use lychgate_types::secret::UserTokenSecret;
 use serde_json::json;
@@ -44,7 +46,7 @@ both_engines! {
 
     async fn a_revoked_token_is_out_at_once(db: TestDb) {
         let bench = Bench::start(db).await;
-        let made = bench.post(&bench.owner, "/tokens", json!({"name": "t"})).await.expect(201).value();
+        let made = bench.post(&bench.owner, "/tokens", json!({"name": "t", "scopes": ["*"]})).await.expect(201).value();
         let (path, token) = (format!("/tokens/{}", text(&made["id"])), text(&made["token"]));
         bench.get(&token, "/whoami").await.expect(200);
         bench.delete(&bench.owner, &path).await.expect(204);
@@ -87,6 +89,40 @@ both_engines! {
         }
         problem(&bench.post(&narrow, "/tokens", json!({"name": "t"})).await, 403, "scopes_too_wide");
         bench.post(&narrow, "/tokens", json!({"name": "t", "scopes": ["user:read"]})).await.expect(201);
+    }
+
+    async fn a_token_of_which_nothing_is_said_is_for_an_ai_client(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let (_, anothers) = bench.user("ada", "member").await;
+        let made = bench.post(&bench.owner, "/tokens", json!({"name": "t"})).await.expect(201).value();
+        assert_eq!(made["scopes"], json!(["interception:read:own", "ai_request:create"]));
+        let token = text(&made["token"]);
+        let (_, key) = bench.key("edge").await;
+        let link = bench.link(&key);
+        let mut records = Vec::new();
+        for token in [&token, &anothers] {
+            let told = link.authorize(hash(token)).await.unwrap();
+            assert!(matches!(told, Authorization::Known { may_send_requests: true, .. }), "{told:?}");
+            records.push(record(db, token));
+        }
+        link.deliver(bench.ambient.new_id(), records.iter().map(sent).collect()).await.unwrap();
+
+        // It is an owner's, and reads its user's records alone.
+        let path = "/ai-gateway/interceptions";
+        let listed = bench.get(&token, path).await.expect(200).value();
+        let ids: Vec<_> = listed["interceptions"].as_array().unwrap().iter().map(|seen| text(&seen["id"])).collect();
+        assert_eq!(ids, [records[0].id.to_string()]);
+        bench.get(&token, &format!("{path}/{}", records[0].id)).await.expect(200);
+        problem(&bench.get(&token, &format!("{path}/{}", records[1].id)).await, 404, "not_found");
+        for path in ["/users", "/tokens", "/whoami", "/audit-entries", "/ai-gateway/providers"] {
+            let refused = bench.get(&token, path).await;
+            problem(&refused, 403, "scope_missing");
+            assert!(refused.text().contains(":read;"), "{}", refused.text());
+        }
+        problem(&bench.post(&token, "/tokens", json!({"name": "t"})).await, 403, "scope_missing");
+        // What its role would not let it do either is no matter of scopes.
+        let members = bench.post(&bench.owner, "/tokens", json!({"name": "t", "user": "ada"})).await.expect(201).value();
+        problem(&bench.get(&text(&members["token"]), "/audit-entries").await, 403, "forbidden");
     }
 
     async fn members_have_their_own_only(db: TestDb) {

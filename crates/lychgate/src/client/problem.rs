@@ -108,6 +108,9 @@ impl std::fmt::Display for Problem {
             401 => f.write_str(
                 "\n  get a token that is valid, then set LYCHGATE_TOKEN or LYCHGATE_TOKEN_FILE, or run: lychgate login",
             )?,
+            403 if self.code == "scope_missing" => f.write_str(
+                "\n  scopes are given when a token is made: `lychgate tokens create --scope SCOPE` (repeatable), or --scope '*' for all that its user may do",
+            )?,
             403 => f.write_str("\n  `lychgate whoami` shows the role and the scopes of the token in use")?,
             500.. if !self.request_id.is_empty() => {
                 write!(

@@ -32,7 +32,7 @@ enum TokensCommand {
         /// Name of the token: 1 to 64 letters, digits and single dashes
         #[arg(long, default_value = "cli")]
         name: String,
-        /// What the token may do: *, RESOURCE:* or RESOURCE:ACTION; repeatable [default: whatever its user may do]
+        /// What the token may do: RESOURCE:ACTION or RESOURCE:*, with :own only for what belongs to its user, or '*' for all that its user may do (to use this command line, for example); repeatable [default: ai_request:create and interception:read:own]
         #[arg(long, value_name = "SCOPE")]
         scope: Vec<String>,
         /// How long the token is valid, for example 30d; at most 365d [default: 90d]
@@ -147,12 +147,15 @@ fn allowed(scopes: &Value) -> String {
         None => "do all that its user may".to_owned(),
         Some(("ai_request", _)) => "send AI requests".to_owned(),
         Some((resource, action)) => {
+            let (action, own) = action
+                .strip_suffix(":own")
+                .map_or((action, ""), |action| (action, "its user's "));
             let action = if action == "*" {
                 "read, create, update and delete"
             } else {
                 action
             };
-            format!("{} {}s", plain(action), plain(resource).replace('_', " "))
+            format!("{} {own}{}s", plain(action), plain(resource).replace('_', " "))
         }
     };
     let words: Vec<_> = scopes.as_array().into_iter().flatten().map(words).collect();
@@ -170,8 +173,12 @@ mod tests {
     fn scopes_are_told_in_words() {
         assert_eq!(allowed(&json!(["*"])), "do all that its user may");
         assert_eq!(
-            allowed(&json!(["ai_request:create", "interception:read"])),
-            "send AI requests; read interceptions"
+            allowed(&json!([
+                "ai_request:create",
+                "interception:read",
+                "interception:read:own"
+            ])),
+            "send AI requests; read interceptions; read its user's interceptions"
         );
         assert_eq!(
             allowed(&json!(["ai_gateway_key:*"])),

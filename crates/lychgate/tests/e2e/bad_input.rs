@@ -355,6 +355,14 @@ async fn commands_say_what_is_wrong_with_their_server_or_token() {
     )
     .await;
     check(&finished, 1, &["do not allow this"], &[&app.token]);
+    let token = ("LYCHGATE_TOKEN", app.token.as_str());
+    let finished = run(app.directory(), &["tokens", "list"], &[url, token]).await;
+    check(
+        &finished,
+        1,
+        &["token:read", "lychgate tokens create --scope"],
+        &[&app.token],
+    );
     let owner = ("LYCHGATE_TOKEN", app.owner.as_str());
     let finished = run(
         app.directory(),

@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// What a call came to, as far as rights go.
 fn verdict<T>(result: &Result<T, StoreError>) -> &'static str {
     match result {
-        Err(StoreError::Denied(Denial::Forbidden)) => "forbidden",
+        Err(StoreError::Denied(Denial::Forbidden | Denial::OutOfScope { .. })) => "forbidden",
         Err(StoreError::Denied(Denial::Hidden)) => "hidden",
         // Not there, or a rule of another kind: the right itself was given.
         _ => "allowed",

@@ -113,7 +113,9 @@ async fn create(
 }
 
 fn scopes(validations: &mut Validations, texts: Option<&[String]>) -> Option<Scopes> {
-    let Some(texts) = texts else { return Some(Scopes::all()) };
+    let Some(texts) = texts else {
+        return Some(Scopes::of_an_ai_client());
+    };
     if texts.is_empty() {
         validations.add("scopes", "must have at least one scope, or be left out");
     }
