@@ -42,7 +42,7 @@ pub(crate) fn refused(failure: Failure, count: u64) -> AuditInsert {
         target_prefix: failure.prefix,
         outcome: AuditOutcome::Denied,
         detail: Some(format!(
-            "{} from {source}: {count} in the last interval",
+            "{} from {source}: {count} since the last report",
             failure.reason
         )),
     }

@@ -3,7 +3,6 @@
 use crate::api::router;
 use crate::bootstrap::{self, BootstrapError};
 use crate::jobs::Jobs;
-use crate::link::configuration;
 use crate::link::service::ControlLinkService;
 use crate::metrics;
 use crate::state::App;
@@ -111,7 +110,6 @@ impl Control {
         let place = store.changes_last(&Caller::control_plane()).await;
         let (attachments, detachments) = Attachments::new(place.map_err(StartError::Store)?);
         let app = App::new(store, sealer, ambient.clone(), attachments, options.capture_content);
-        configuration::reseal(&app).await.map_err(StartError::Store)?;
         let gateway = Gateway::start(options.gateway, ControlLinkService::embedded(app.clone()), ambient)?;
         let jobs = Jobs::start(&app, detachments);
         let (stop, stopped) = oneshot::channel::<()>();

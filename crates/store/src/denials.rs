@@ -30,7 +30,7 @@ struct Kind {
 struct Count {
     since: Timestamp,
     refused: u64,
-    /// Of a time before, counted and not written because the database could not be.
+    /// Those among them, and of a time before, that are yet to be written because the database could not be.
     carried: u64,
     /// The last one.
     caller: Caller,
@@ -65,30 +65,16 @@ impl Rest {
 impl Denials {
     /// Notes a refusal; whether it is to be written by itself.
     pub(crate) fn note(&self, caller: &Caller, entry: &AuditInsert, now: Timestamp) -> bool {
-        let mut kind = Kind {
-            actor: match &caller.principal {
-                Principal::User(user) => Some(user.user_id.as_uuid()),
-                Principal::Replica { gateway_key_id } => Some(gateway_key_id.as_uuid()),
-                Principal::ControlPlane => None,
-            },
-            verb: entry.action.clone(),
-            resource: entry.resource_type,
-        };
         let mut counts = self.0.lock();
-        let mut caller = caller.clone();
-        if counts.len() >= COUNTED && !counts.contains_key(&kind) {
-            (kind.actor, kind.verb) = (None, "various".to_owned());
-            caller.principal = Principal::ControlPlane;
-        }
-        let count = counts.entry(kind).or_insert_with(|| Count {
-            since: now,
-            refused: 0,
-            carried: 0,
-            caller: caller.clone(),
-        });
+        let count = counting(&mut counts, Kind::of(caller, entry), caller.clone(), now);
         count.refused += 1;
-        count.caller = caller;
         count.refused <= WRITTEN
+    }
+
+    /// One that was to be written by itself could not be: it is counted with the rest.
+    pub(crate) fn carry(&self, caller: &Caller, entry: &AuditInsert, now: Timestamp) {
+        let mut counts = self.0.lock();
+        counting(&mut counts, Kind::of(caller, entry), caller.clone(), now).carried += 1;
     }
 
     /// Takes what was counted in minutes that are over, or (`all`) so far.
@@ -108,15 +94,39 @@ impl Denials {
     pub(crate) fn put_back(&self, rest: Vec<Rest>) {
         let mut counts = self.0.lock();
         for rest in rest {
-            let count = counts.entry(rest.kind).or_insert(Count {
-                since: rest.since,
-                refused: 0,
-                carried: 0,
-                caller: rest.caller,
-            });
-            count.carried += rest.more;
+            counting(&mut counts, rest.kind, rest.caller, rest.since).carried += rest.more;
         }
     }
+}
+
+impl Kind {
+    fn of(caller: &Caller, entry: &AuditInsert) -> Self {
+        Self {
+            actor: match &caller.principal {
+                Principal::User(user) => Some(user.user_id.as_uuid()),
+                Principal::Replica { gateway_key_id } => Some(gateway_key_id.as_uuid()),
+                Principal::ControlPlane => None,
+            },
+            verb: entry.action.clone(),
+            resource: entry.resource_type,
+        }
+    }
+}
+
+/// The count of this kind, or the one of all that are beyond the bound.
+fn counting(counts: &mut HashMap<Kind, Count>, mut kind: Kind, mut caller: Caller, since: Timestamp) -> &mut Count {
+    if counts.len() >= COUNTED && !counts.contains_key(&kind) {
+        (kind.actor, kind.verb) = (None, "various".to_owned());
+        caller.principal = Principal::ControlPlane;
+    }
+    let count = counts.entry(kind).or_insert_with(|| Count {
+        since,
+        refused: 0,
+        carried: 0,
+        caller: caller.clone(),
+    });
+    count.caller = caller;
+    count
 }
 
 fn summary(kind: &Kind, more: u64) -> AuditInsert {
@@ -157,5 +167,9 @@ mod tests {
         assert_eq!(refuse(WRITTEN + 2), 10);
         assert_eq!(told(&denials.take(at, true)), ["7 more within a minute"]);
         assert!(denials.take(at, true).is_empty());
+        // One of the first ones could not be written.
+        assert_eq!(refuse(1), 1);
+        denials.carry(&caller, &entry, at);
+        assert_eq!(told(&denials.take(at, true)), ["1 more within a minute"]);
     }
 }

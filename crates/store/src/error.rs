@@ -94,6 +94,11 @@ pub enum RuleBroken {
         "the provider's keys were given for its present address; to change the host, port, scheme or allow_private, send the keys again in the same request (an empty list removes them)"
     )]
     KeysNeeded,
+    /// A change of a provider was made for an address that is not the provider's any more.
+    #[error(
+        "the provider's address was changed at the same time: read the provider again, and repeat what still applies"
+    )]
+    ProviderMoved,
     /// Tokens are only made for active users.
     #[error("the user is suspended: activate the user first")]
     OwnerSuspended,

@@ -55,7 +55,7 @@ pub use rows::changes::{Change, Changes, RevokedTokens};
 pub use rows::idempotency::{Idempotency, Operation, RememberedAnswer, SealedAnswer};
 pub use rows::interceptions::{InterceptionDetail, InterceptionFilter, InterceptionSummary, ReplicaStamp, TokenSums};
 pub use rows::providers::{
-    Provider, ProviderInsert, ProviderKey, ProviderKeyInsert, ProviderPatch, ProviderRef, WantedKey,
+    Provider, ProviderAddress, ProviderInsert, ProviderKey, ProviderKeyInsert, ProviderPatch, ProviderRef, WantedKey,
 };
 pub use rows::replicas::{
     Replica, ReplicaAttachment, ReplicaBeat, ReplicaFilter, ReplicaInfo, ReplicaLoad, ReplicaState,

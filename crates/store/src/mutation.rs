@@ -153,8 +153,14 @@ impl<'c> Mutation<'c> {
         if !self.store.denials.note(self.caller, &entry, now) {
             return result;
         }
-        let mut held = self.store.engine.write().await?;
-        audit::insert(held.conn(), self.caller, id, now, &entry, AuditChange::default()).await?;
+        let written = async {
+            let mut held = self.store.engine.write().await?;
+            audit::insert(held.conn(), self.caller, id, now, &entry, AuditChange::default()).await
+        };
+        if let Err(error) = written.await {
+            self.store.denials.carry(self.caller, &entry, now);
+            return Err(error);
+        }
         result
     }
 

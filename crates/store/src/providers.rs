@@ -4,18 +4,17 @@ pub(crate) mod update;
 
 use crate::connect::Store;
 use crate::error::{RuleBroken, StoreError};
-use crate::guard::{may, only_control_plane};
+use crate::guard::may;
 use crate::mutation::Mutation;
 use crate::name_or_id::NameOrId;
 use crate::page::{Cursor, Listing, Page};
 use crate::rows::audit::AuditTarget;
 use crate::rows::changes::Change;
 use crate::rows::providers::{Provider, ProviderInsert, ProviderRef};
-use crate::seal::Sealed;
 use crate::sql::providers as sql;
-use lychgate_authz::{Action, Caller, Resource, Target, authorise, authorise_list};
+use lychgate_authz::{Action, Caller, Resource, Target, authorise_list};
+use lychgate_types::ProviderId;
 use lychgate_types::provider::ProviderType;
-use lychgate_types::{ProviderId, ProviderKeyId};
 
 impl Store {
     /// Makes a provider with its keys.
@@ -61,20 +60,6 @@ impl Store {
         let mut tx = self.engine.begin_read().await?;
         let found = sql::find(&mut tx, &provider.into()).await?;
         Ok(found.for_action(caller, Action::Read)?.into_row())
-    }
-
-    /// Puts a sealed value in the place of one that holds the same key, unless it was changed meanwhile.
-    pub async fn provider_key_reseal(
-        &self,
-        caller: &Caller,
-        key: ProviderKeyId,
-        old: &Sealed,
-        new: &Sealed,
-    ) -> Result<(), StoreError> {
-        authorise(&caller.principal, Action::Read, Resource::Provider, Target::Collection)?;
-        only_control_plane(caller)?;
-        let mut held = self.engine.write().await?;
-        sql::reseal_key(held.conn(), key, old, new).await
     }
 
     /// Deletes a provider with its keys. One that routes use is kept ([`RuleBroken::ProviderInUse`]).

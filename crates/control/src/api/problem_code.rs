@@ -78,6 +78,9 @@ lychgate_types::text_enum! {
         TooManyTokens = "too_many_tokens",
         /// Provider keys are bound to one address. Send them again together with the new `base_url` or `allow_private`.
         ProviderKeysNeeded = "provider_keys_needed",
+        /// The provider's address was changed by somebody else at the same time, and this change was made for the one before. Read the
+        /// provider again, and repeat what still applies.
+        ProviderMoved = "provider_moved",
         /// A fault of the control plane. Its log has more under the `request_id`.
         InternalError = "internal_error",
         /// Too many callers are sending unknown tokens, so this one can't be checked now. Try again shortly.
@@ -115,6 +118,7 @@ impl ProblemCode {
             | Self::NoSuchProviderKey
             | Self::RouteProvidersUnfit
             | Self::ProviderKeysNeeded
+            | Self::ProviderMoved
             | Self::IdempotencyKeyReused
             | Self::TooManyTokens
             | Self::NameTaken
@@ -139,6 +143,7 @@ impl From<&RuleBroken> for ProblemCode {
             RuleBroken::OutlivesMaker { .. } => Self::OutlivesMaker,
             RuleBroken::TooManyTokens { .. } => Self::TooManyTokens,
             RuleBroken::KeysNeeded => Self::ProviderKeysNeeded,
+            RuleBroken::ProviderMoved => Self::ProviderMoved,
             RuleBroken::NoSuchProviderKey => Self::NoSuchProviderKey,
             RuleBroken::ProviderInUse { .. } => Self::ProviderInUse,
             RuleBroken::RotationInGrace { .. } => Self::RotationInGrace,

@@ -1,10 +1,12 @@
 //! Writes refused attempts of replicas to the audit log, in aggregate, and what users were refused too often to be told one by one.
+//! What can't be written is counted on, and tried again; also at the end.
 
 use super::stop_requested;
 use crate::audit;
 use crate::state::App;
+use crate::state::failed_auth::Failure;
 use lychgate_authz::Caller;
-use lychgate_store::AuditInsert;
+use lychgate_store::{AuditInsert, StoreError};
 use lychgate_telemetry::error::chain;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -39,26 +41,25 @@ async fn denied(app: &App, all: bool) {
 async fn refused(app: &App) {
     let mut report = app.failed_auth.take_report();
     let rest = report.split_off(report.len().min(ENTRIES));
-    for (failure, count) in report {
-        write(app, audit::refused(failure, count)).await;
-    }
     let rest: u64 = rest.iter().map(|(_, count)| count).sum();
     if rest > 0 {
-        let others = crate::state::failed_auth::Failure {
-            source: None,
-            reason: "various",
-            prefix: None,
-        };
-        write(app, audit::refused(others, rest)).await;
+        report.push((Failure::VARIOUS, rest));
+    }
+    let mut report = report.into_iter();
+    while let Some((failure, count)) = report.next() {
+        if let Err(error) = write(app, audit::refused(failure.clone(), count)).await {
+            tracing::error!(error = %chain(&error), "audit entries about refused replicas could not be written");
+            app.failed_auth
+                .put_back(std::iter::once((failure, count)).chain(report));
+            return;
+        }
     }
 }
 
-async fn write(app: &App, entry: AuditInsert) {
+async fn write(app: &App, entry: AuditInsert) -> Result<(), StoreError> {
     let caller = Caller {
         request_id: Some(app.ambient.new_id()),
         ..Caller::control_plane()
     };
-    if let Err(error) = app.store.audit_append(&caller, entry).await {
-        tracing::error!(error = %chain(&error), "an audit entry about refused replicas could not be written");
-    }
+    app.store.audit_append(&caller, entry).await
 }

@@ -60,21 +60,6 @@ fn home(provider: &SealedProvider) -> KeyHome<'_> {
     }
 }
 
-/// Seals anew the keys that an earlier version sealed without their destination. Done before anything is loaded.
-pub(crate) async fn reseal(app: &App) -> Result<(), StoreError> {
-    let caller = Caller::control_plane();
-    for provider in app.store.configuration(&caller).await?.providers {
-        let home = home(&provider);
-        for (id, sealed) in &provider.keys {
-            if let Some(new) = app.reseal_provider_key(*id, &home, sealed) {
-                app.store.provider_key_reseal(&caller, *id, sealed, &new).await?;
-                tracing::warn!(provider = %provider.name, base_url = %provider.base_url, key = %id, "a provider key of an earlier version is sealed for this address from now on");
-            }
-        }
-    }
-    Ok(())
-}
-
 fn route(route: lychgate_store::Route) -> RouteConfig {
     let target = |target: lychgate_store::RouteTarget| RouteTarget {
         provider: target.provider.id,

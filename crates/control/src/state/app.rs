@@ -152,10 +152,4 @@ impl App {
     ) -> Result<ProviderSecret, SealError> {
         self.sealer.open(sealed, id.as_uuid(), &home.context())
     }
-
-    /// Seals anew what an earlier version sealed for its row alone; `None` for anything else.
-    pub(crate) fn reseal_provider_key(&self, id: ProviderKeyId, home: &KeyHome<'_>, sealed: &Sealed) -> Option<Sealed> {
-        let key = self.sealer.open(sealed, id.as_uuid(), PROVIDER_KEY_COLUMN).ok()?;
-        self.seal_provider_key(id, home, &key).ok()
-    }
 }

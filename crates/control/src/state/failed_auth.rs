@@ -29,24 +29,36 @@ pub(crate) struct Failure {
     pub(crate) prefix: Option<String>,
 }
 
+impl Failure {
+    /// What is not told apart.
+    pub(crate) const VARIOUS: Self = Self {
+        source: None,
+        reason: "various",
+        prefix: None,
+    };
+}
+
 impl FailedAuth {
     /// Counts a failure, to be reported.
     pub(crate) fn report(&self, source: Option<IpAddr>, reason: KeyRefusal, prefix: Option<&str>) {
         self.refusals.count(reason);
-        let mut failure = Failure {
+        let failure = Failure {
             source: source.map(network),
             reason: reason.as_str(),
             prefix: prefix.map(str::to_owned),
         };
+        self.put_back([(failure, 1)]);
+    }
+
+    /// Counts failures (again), to be reported.
+    pub(crate) fn put_back(&self, report: impl IntoIterator<Item = (Failure, u64)>) {
         let mut unreported = self.unreported.lock();
-        if unreported.len() >= MAX_REPORTS && !unreported.contains_key(&failure) {
-            failure = Failure {
-                source: None,
-                reason: "various",
-                prefix: None,
-            };
+        for (mut failure, count) in report {
+            if unreported.len() >= MAX_REPORTS && !unreported.contains_key(&failure) {
+                failure = Failure::VARIOUS;
+            }
+            *unreported.entry(failure).or_insert(0) += count;
         }
-        *unreported.entry(failure).or_insert(0) += 1;
     }
 
     /// Takes what was not reported yet, the most frequent first.
@@ -81,6 +93,11 @@ mod tests {
         assert_eq!(report.iter().map(|(_, count)| count).sum::<u64>(), 20_000);
         assert_eq!((report[0].0.reason, report[0].0.source), ("various", None));
         assert!(failed_auth.take_report().is_empty());
+        failed_auth.put_back(report.clone());
+        failed_auth.put_back(report);
+        let report = failed_auth.take_report();
+        assert!(report.len() <= MAX_REPORTS + 1, "{}", report.len());
+        assert_eq!(report.iter().map(|(_, count)| count).sum::<u64>(), 40_000);
     }
 
     #[test]

@@ -214,6 +214,8 @@ pub(crate) struct Attached {
     events: Attachment,
     pub(crate) heartbeats: watch::Sender<Heartbeat>,
     pub(crate) providers: Vec<String>,
+    /// How many keys each of them has.
+    pub(crate) keys: Vec<usize>,
     /// Whether leases are still good.
     pub(crate) resumed: bool,
     /// Its position in the feed of changes.
@@ -228,6 +230,7 @@ impl Attached {
             events,
             heartbeats,
             providers: vec![],
+            keys: vec![],
             resumed: false,
             position: 0,
         };
@@ -243,6 +246,7 @@ impl Attached {
                 sequence,
             })) => {
                 attached.providers = first.providers.iter().map(|p| p.name.to_string()).collect();
+                attached.keys = first.providers.iter().map(|p| p.keys.len()).collect();
                 (attached.resumed, attached.position) = (resumed, sequence);
                 assert!(after <= sequence);
                 Ok(attached)

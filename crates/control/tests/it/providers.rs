@@ -1,7 +1,9 @@
 //! `/api/v1/ai-gateway/providers`
 
 use crate::bench::{Bench, masked, problem, text};
+use lychgate_store::seal::Sealer;
 use lychgate_testkit::both_engines;
+use lychgate_types::secret::MasterKey;
 use serde_json::{Value, json};
 
 const PATH: &str = "/ai-gateway/providers";
@@ -198,5 +200,66 @@ both_engines! {
         problem(&bench.delete(&bench.owner, &format!("{PATH}/openai")).await, 404, "not_found");
         problem(&bench.patch(&bench.owner, &format!("{PATH}/openai"), json!({"enabled": true})).await, 404, "not_found");
         assert_eq!(count(&bench).await, 0);
+    }
+
+    async fn changes_at_the_same_time_leave_keys_that_open(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let mut moved = 0;
+        for round in 0..8 {
+            let name = format!("p{round}");
+            let body = json!({"name": name, "type": "anthropic", "base_url": "https://a.example", "keys": ["first"]});
+            bench.post(&bench.owner, PATH, body).await.expect(201);
+            let path = format!("{PATH}/{name}");
+            let (elsewhere, keys) = tokio::join!(
+                bench.patch(&bench.owner, &path, json!({"base_url": "https://b.example", "keys": [{"key": "second"}]})),
+                bench.patch(&bench.owner, &path, json!({"keys": [{"key": "third"}]})),
+            );
+            for answer in [&elsewhere, &keys] {
+                if answer.status != 200 {
+                    assert!(problem(answer, 409, "provider_moved").is_empty());
+                    moved += 1;
+                }
+            }
+            assert!(elsewhere.status == 200 || keys.status == 200, "one of them was first");
+        }
+        // What somebody else changed is no hindrance to what has nothing to do with it.
+        bench.patch(&bench.owner, &format!("{PATH}/p0"), json!({"enabled": false})).await.expect(200);
+        let (_, key) = bench.key("edge").await;
+        let attached = bench.attach(&key).await;
+        assert_eq!(attached.keys, [1; 8], "each has its key, and it opens ({moved} were too late)");
+    }
+
+    async fn a_key_goes_only_where_it_was_given_for(db: TestDb) {
+        let bench = Bench::start(db).await;
+        for name in ["moved", "old", "good"] {
+            let body = json!({"name": name, "type": "anthropic", "base_url": "https://a.example", "keys": ["secret"]});
+            bench.post(&bench.owner, PATH, body).await.expect(201);
+        }
+        let known = bench.get(&bench.owner, &format!("{PATH}/old")).await.expect(200).value();
+        let id = text(&known["keys"][0]["id"]).parse::<uuid::Uuid>().unwrap();
+        // Sealed with the right master key, for its row alone.
+        let sealer = Sealer::new(MasterKey::parse(&"ab".repeat(32)).unwrap());
+        let sealed = sealer.seal_bytes(&db.ambient(), b"secret", id, "provider_keys.sealed").unwrap();
+        let hex: String = sealed.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        let of = |id: String| match db.engine() {
+            TestEngine::Sqlite => format!("x'{}'", id.replace('-', "")),
+            TestEngine::Postgres => format!("'{id}'"),
+        };
+        let bytes = match db.engine() {
+            TestEngine::Sqlite => format!("x'{hex}'"),
+            TestEngine::Postgres => format!(r"'\x{hex}'"),
+        };
+        db.execute(&format!(
+            "UPDATE providers SET base_url = 'https://b.example' WHERE name = 'moved'; \
+             UPDATE provider_keys SET sealed = {bytes} WHERE id = {}",
+            of(id.to_string())
+        ))
+        .await;
+        let restarted = bench.join(db).await;
+        let (_, key) = restarted.key("edge").await;
+        let attached = restarted.attach(&key).await;
+        let mut keys: Vec<_> = attached.providers.iter().map(String::as_str).zip(attached.keys).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, [("good", 1), ("moved", 0), ("old", 0)]);
     }
 }

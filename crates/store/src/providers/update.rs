@@ -7,7 +7,7 @@ use crate::guard::Authorised;
 use crate::mutation::Mutation;
 use crate::name_or_id::NameOrId;
 use crate::rows::changes::Change;
-use crate::rows::providers::{Provider, ProviderPatch, WantedKey};
+use crate::rows::providers::{Provider, ProviderAddress, ProviderPatch, WantedKey};
 use crate::sql::providers as sql;
 use lychgate_authz::{Action, Caller};
 use lychgate_types::provider::origin;
@@ -58,6 +58,10 @@ impl Store {
         // First, since it makes concurrent changes wait for each other.
         sql::bump_version(tx.conn()).await?;
         let provider = mutation.find(sql::find(&mut tx, provider).await?)?;
+        // Since it was read for the caller, another change may have come between.
+        if patch.made_for.as_ref().is_some_and(|seen| !is_at(&provider, seen)) {
+            return Err(RuleBroken::ProviderMoved.into());
+        }
         if moves(&provider, patch) && keeps_keys(&provider, patch) {
             return Err(RuleBroken::KeysNeeded.into());
         }
@@ -71,6 +75,10 @@ impl Store {
         mutation.commit(tx, &[Change::Configuration]).await?;
         Ok(provider)
     }
+}
+
+fn is_at(provider: &Provider, address: &ProviderAddress) -> bool {
+    provider.base_url == address.base_url && provider.allow_private == address.allow_private
 }
 
 /// Whether requests, with the keys in them, will go elsewhere.

@@ -82,9 +82,23 @@ pub struct ProviderKeyInsert {
     pub masked: String,
 }
 
+/// Where a provider's keys go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderAddress {
+    /// Its base URL.
+    pub base_url: String,
+    /// Whether it may live on a loopback or private address.
+    pub allow_private: bool,
+}
+
 /// What shall change; `None` leaves a field as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProviderPatch {
+    /// What the patch was made for: nothing is changed once the address is another ([`RuleBroken::ProviderMoved`]). The keys are
+    /// sealed for it.
+    ///
+    /// [`RuleBroken::ProviderMoved`]: crate::RuleBroken::ProviderMoved
+    pub made_for: Option<ProviderAddress>,
     /// A new base URL.
     pub base_url: Option<String>,
     /// Whether it is enabled.

@@ -34,7 +34,6 @@ super::statements! {
     KEYS = "SELECT id, provider_id, created_at, masked FROM provider_keys ORDER BY provider_id, position, id";
     KEYS_OF = "SELECT id, provider_id, created_at, masked FROM provider_keys WHERE provider_id = $1 ORDER BY position, id";
     SEALED_KEYS = "SELECT id, provider_id, sealed FROM provider_keys ORDER BY provider_id, position, id";
-    RESEAL_KEY = "UPDATE provider_keys SET sealed = $3 WHERE id = $1 AND sealed = $2";
     MOVE_KEY = "UPDATE provider_keys SET position = $3 WHERE id = $1 AND provider_id = $2";
     DELETE_KEY = "DELETE FROM provider_keys WHERE id = $1 AND provider_id = $2";
     VERSION = "SELECT version FROM configuration WHERE id = 1";
@@ -202,16 +201,6 @@ pub(crate) async fn sealed_keys(conn: Conn<'_>) -> Result<Vec<(ProviderId, Provi
             ))
         })
         .collect()
-}
-
-pub(crate) async fn reseal_key(
-    conn: Conn<'_>,
-    key: ProviderKeyId,
-    old: &Sealed,
-    new: &Sealed,
-) -> Result<(), StoreError> {
-    let values = args![key, old.as_bytes(), new.as_bytes()];
-    conn.execute(RESEAL_KEY, values).await.map(drop)
 }
 
 pub(crate) async fn move_key(

@@ -2,7 +2,7 @@
 
 use crate::people::{people, plane, provider, provider_key};
 use lychgate_authz::{Caller, Denial, Principal};
-use lychgate_store::{Page, ProviderPatch, RuleBroken, Sealed, StoreError, WantedKey};
+use lychgate_store::{Page, ProviderAddress, ProviderPatch, RuleBroken, Sealed, StoreError, WantedKey};
 use lychgate_testkit::both_engines;
 use lychgate_testkit::db::{START, TestDb};
 use lychgate_types::policy::ProviderPolicy;
@@ -32,18 +32,23 @@ both_engines! {
         assert!(matches!(again, Err(StoreError::Conflict(c)) if c.name == "providers_name_idx"));
     }
 
-    async fn a_key_is_sealed_anew_only_in_the_place_of_what_was_read(db: TestDb) {
+    async fn a_change_made_for_another_address_is_refused(db: TestDb) {
         let owner = people(db).await.owner.caller;
-        let new = provider(db, "claude", vec![provider_key(db, "k")]);
+        let new = provider(db, "claude", vec![]);
         db.store().provider_insert(&owner, new.clone()).await.unwrap();
-        let (key, before) = (new.keys[0].id, version(db).await);
-        let [first, second, third] = [new.keys[0].sealed.clone(), Sealed::from_bytes(vec![2]), Sealed::from_bytes(vec![3])];
-        db.store().provider_key_reseal(&plane(), key, &first, &second).await.unwrap();
-        // Another control plane that had read the first value comes too late.
-        db.store().provider_key_reseal(&plane(), key, &first, &third).await.unwrap();
-        let now = db.store().configuration(&plane()).await.unwrap();
-        assert_eq!(now.providers[0].keys, [(key, second)]);
-        assert_eq!(now.version, before, "replicas get the same keys as before");
+        let made_for = Some(ProviderAddress { base_url: new.base_url, allow_private: new.allow_private });
+        let made = || ProviderPatch { made_for: made_for.clone(), ..ProviderPatch::default() };
+        let moved = ProviderPatch { base_url: Some("https://b.example".into()), ..made() };
+        db.store().provider_update(&owner, new.id, moved).await.unwrap();
+        for late in [
+            ProviderPatch { keys: Some(vec![WantedKey::Add(provider_key(db, "k"))]), ..made() },
+            ProviderPatch { allow_private: Some(true), ..made() },
+        ] {
+            let refused = db.store().provider_update(&owner, new.id, late).await;
+            assert!(matches!(refused, Err(StoreError::Rule(RuleBroken::ProviderMoved))), "{refused:?}");
+        }
+        let kept = db.store().provider_update(&owner, new.id, ProviderPatch::default()).await.unwrap();
+        assert_eq!((&*kept.base_url, kept.allow_private, kept.keys.len()), ("https://b.example", new.allow_private, 0));
     }
 
     async fn who_may_change_a_provider_gets_it_and_others_are_refused_in_the_audit_log(db: TestDb) {

@@ -7,7 +7,7 @@ use crate::source;
 use lychgate_authz::{Action, Caller, Denial, Principal, Role, Scopes, UserPrincipal};
 use lychgate_store::{
     AuditFilter, AuditInsert, AuditOutcome, GatewayKeyPatch, InterceptionFilter, KeyFilter, Operation, Page,
-    ProviderPatch, ReplicaFilter, ReplicaStamp, RoutePatch, Sealed, Sealer,
+    ProviderPatch, ReplicaFilter, ReplicaStamp, RoutePatch, Sealer,
 };
 use lychgate_store::{StoreError, TokenFilter, UserFilter, UserInsert, UserPatch, UserState};
 use lychgate_testkit::both_engines;
@@ -102,7 +102,6 @@ async fn verdicts(db: &TestDb, caller: &Caller, n: usize) -> Vec<(&'static str, 
         provider_list(page);
         provider_find("none");
         provider_to_change(unknown_provider);
-        provider_key_reseal(ambient.new_id(), &Sealed::from_bytes(vec![1]), &Sealed::from_bytes(vec![2]));
         provider_update(unknown_provider, ProviderPatch::default());
         provider_delete(unknown_provider);
         route_insert(route(db, &name("route"), "none"));
@@ -199,7 +198,6 @@ both_engines! {
             "yynyyn provider_list",
             "yyhyyn provider_find",
             "ynhnnn provider_to_change",
-            "nnnnyn provider_key_reseal",
             "ynhnnn provider_update",
             "ynhnnn provider_delete",
             "ynnnnn route_insert",

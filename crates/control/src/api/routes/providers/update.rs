@@ -11,7 +11,7 @@ use crate::api::validate::Validations;
 use crate::link::announce;
 use crate::state::{App, KeyHome};
 use axum::extract::State;
-use lychgate_store::{ProviderPatch, WantedKey};
+use lychgate_store::{ProviderAddress, ProviderPatch, WantedKey};
 use lychgate_types::ProviderKeyId;
 use lychgate_types::json::{object_or_null, objects_or_null};
 use lychgate_types::policy::PolicyChange;
@@ -101,7 +101,13 @@ pub(crate) async fn provider_update(
                 .collect::<Result<_, _>>()
         })
         .transpose()?;
+    // What was checked and sealed was so for this address.
+    let made_for = (base_url.is_some() || allow_private.is_some() || keys.is_some()).then_some(ProviderAddress {
+        base_url: known.base_url,
+        allow_private: known.allow_private,
+    });
     let patch = ProviderPatch {
+        made_for,
         base_url,
         enabled,
         allow_private,
