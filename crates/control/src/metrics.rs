@@ -135,6 +135,7 @@ fn numbers<S: Texts>(page: &mut Page, metric: Metric, counted: Option<&[(S, u64)
 
 fn write_links(app: &App, page: &mut Page) {
     let (serving, draining) = app.attachments.count();
+    page.one(Metric::ReplicaClockSkew, app.attachments.clock_skew_ms() / 1000);
     page.family(Metric::AttachedReplicas, |samples| {
         samples.add(&[Label::of(Attached::Serving)], serving);
         samples.add(&[Label::of(Attached::Draining)], draining);

@@ -7,7 +7,7 @@ use crate::version::ProtocolVersion;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use lychgate_types::secret::{SecretHash, SpoolKey};
-use lychgate_types::{InterceptionId, KeyRefusal, Ownership, ReplicaId};
+use lychgate_types::{InterceptionId, KeyRefusal, Ownership, ReplicaId, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,6 +84,8 @@ pub struct Heartbeat {
     pub draining: bool,
     /// Records that no control plane could take, kept aside for an operator to look at.
     pub set_aside: u64,
+    /// When it was sent, by the replica's clock; `None` of an older replica. Control planes tell by it whether that clock is right.
+    pub sent_at: Option<Timestamp>,
 }
 
 /// A message to a replica, with its position in the feed of changes.

@@ -315,6 +315,7 @@ async fn an_attachment_carries_both_ways_and_ends_with_either_side() {
         configuration_version: 7,
         draining: true,
         set_aside: 3,
+        sent_at: Some(Timestamp::from_micros(-7)),
     };
     beats.send(beat).unwrap();
     assert_eq!(received.recv().await, Some(Received::Heartbeat(beat)));

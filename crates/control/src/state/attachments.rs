@@ -7,7 +7,7 @@ mod live;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use live::{Detachment, ReplicaIdentity, Revoked};
+pub(crate) use live::{Detachment, ReplicaIdentity, Revoked, clock_is_off};
 
 use super::configuration::Loaded;
 use super::key_cache::{KeySession, KeySessions};
@@ -121,6 +121,8 @@ impl Attachments {
                 identity,
                 heartbeats,
                 heard_at: None,
+                clock_skew_ms: None,
+                clock_is_off: false,
                 mailbox: mailbox.clone(),
                 is_accepted: false,
             };
@@ -258,6 +260,17 @@ impl Attachments {
         })
     }
 
+    /// The largest difference between the clock of an attached replica and this one, in milliseconds; 0 where none is known.
+    pub(crate) fn clock_skew_ms(&self) -> u64 {
+        self.with(|state| {
+            let live = state.live.values().filter(|live| live.is_attached());
+            live.filter_map(|live| live.clock_skew_ms)
+                .map(i64::unsigned_abs)
+                .max()
+                .unwrap_or(0)
+        })
+    }
+
     /// How many replicas are attached: those that accept requests, and those that drain.
     pub(crate) fn count(&self) -> (u64, u64) {
         self.with(|state| {
@@ -296,7 +309,7 @@ impl Registration {
             self.mailbox.post_drain();
         }
         self.mailbox.begin(first, beginning);
-        let events = outbox::events(self.mailbox.clone(), self);
+        let events = outbox::events(self.mailbox.clone(), heartbeats.clone(), self);
         Attachment {
             events: events.take_until(end_of(heartbeats)).boxed(),
         }

@@ -6,15 +6,19 @@
 //! but none may claim a position for which a revocation still waits.
 
 use futures_util::stream::{self, BoxStream, StreamExt};
-use lychgate_link::{CloseReason, Configuration, Down, LinkError, Message};
+use lychgate_link::{CloseReason, Configuration, Down, Heartbeat, LinkError, Message};
 use lychgate_types::secret::{SecretHash, SpoolKey};
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::sync::Arc;
-use tokio::sync::Notify;
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
 
 /// Most revoked tokens that wait for one replica. With more, it has to attach again and look up every token again.
 pub(crate) const MOST_REVOKED: u32 = 50_000;
+/// How long a replica may take to report what it leaves behind.
+const LAST_REPORT: Duration = Duration::from_secs(1);
 /// Most revoked tokens in one message.
 const REVOKED_PER_MESSAGE: usize = 10_000;
 
@@ -226,15 +230,30 @@ impl State {
     }
 }
 
-/// The messages as an attachment's stream; `guard` lives as long as the stream.
+/// The messages as an attachment's stream; `guard` lives as long as the stream. A replica that is refused has a moment to report what
+/// it leaves behind.
 pub(crate) fn events<G: Send + 'static>(
     mailbox: Arc<Mailbox>,
+    heartbeats: Option<watch::Receiver<Heartbeat>>,
     guard: G,
 ) -> BoxStream<'static, Result<Down, LinkError>> {
-    stream::unfold((mailbox, guard), |(mailbox, guard)| async move {
-        let down = mailbox.next().await?;
-        Some((Ok(down), (mailbox, guard)))
-    })
+    stream::unfold(
+        (mailbox, heartbeats, guard),
+        |(mailbox, mut heartbeats, guard)| async move {
+            let Some(down) = mailbox.next().await else {
+                if let (Ending::Closed(CloseReason::Refused(_)), Some(heartbeats)) = (mailbox.ending(), &mut heartbeats)
+                {
+                    // Without a last report, the one before counts.
+                    let _ = timeout(LAST_REPORT, heartbeats.changed()).await;
+                }
+                return None;
+            };
+            if let (Message::Close(_), Some(heartbeats)) = (&down.message, &mut heartbeats) {
+                heartbeats.mark_unchanged();
+            }
+            Some((Ok(down), (mailbox, heartbeats, guard)))
+        },
+    )
     .boxed()
 }
 

@@ -1,11 +1,11 @@
 //! `/api/v1/ai-gateway/replicas`
 
 use crate::bench::{Attached, Bench, masked, problem, text};
-use lychgate_link::{Heartbeat, Message};
+use lychgate_link::{CloseReason, Heartbeat, Message};
 use lychgate_testkit::both_engines;
 use lychgate_testkit::wait::eventually;
-use lychgate_types::ReplicaId;
 use lychgate_types::secret::GatewayKeySecret;
+use lychgate_types::{KeyRefusal, ReplicaId};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -48,6 +48,7 @@ fn beat(spool_depth: u64, draining: bool) -> Heartbeat {
         configuration_version: 1,
         draining,
         set_aside: 4,
+        sent_at: None,
     }
 }
 
@@ -68,6 +69,8 @@ both_engines! {
         insta::assert_json_snapshot!(masked(&shown, &["/id", "/key/id", "/control_plane_id"]), @r#"
         {
           "address": "edge:4001",
+          "clock_is_off": false,
+          "clock_skew_ms": null,
           "configuration_version": 1,
           "connected_since": "2026-11-24T09:30:00.000000Z",
           "control_plane_id": "[…]",
@@ -90,6 +93,69 @@ both_engines! {
         "#);
         let page = bench.get(&bench.owner, PATH).await.expect(200).value();
         assert_eq!(page, json!({"replicas": [shown], "next": null}));
+    }
+
+    async fn a_wrong_clock_is_shown(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let (_, key) = bench.key("edge").await;
+        let id = bench.ambient.new_id();
+        let replica = open(&bench, &key, id).await;
+        let now = bench.ambient.now();
+        let (second, longest) = (Duration::from_secs(1), "lychgate_replica_clock_skew_seconds");
+        for (sent_at, skew_ms, is_off, seconds) in [
+            (Some(now.plus(30 * second)), json!(30_000), false, 30.0),
+            (Some(now.minus(31 * second)), json!(-31_000), true, 31.0),
+            (None, Value::Null, false, 0.0),
+            (Some(now), json!(0), false, 0.0),
+        ] {
+            replica.heartbeats.send_replace(Heartbeat { sent_at, ..beat(3, false) });
+            let shown = eventually("the clock", || async {
+                let shown = get(&bench, id).await;
+                (shown["clock_skew_ms"] == skew_ms).then_some(shown)
+            })
+            .await;
+            assert_eq!(shown["clock_is_off"], is_off);
+            assert_eq!(bench.metric(longest).await, seconds);
+        }
+        // Nothing that a replica says is too much.
+        for micros in [i64::MIN, i64::MAX] {
+            let sent_at = Some(lychgate_types::Timestamp::from_micros(micros));
+            replica.heartbeats.send_replace(Heartbeat { sent_at, ..beat(3, false) });
+            eventually("the odd clock", || async {
+                let shown = get(&bench, id).await;
+                let seconds = shown["clock_skew_ms"].as_i64().unwrap() / 1000;
+                (seconds.signum() == micros.signum() && shown["clock_is_off"] == true).then_some(())
+            })
+            .await;
+        }
+    }
+
+    async fn what_a_deleted_key_leaves_behind_is_shown(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let (key_id, key) = bench.key("edge").await;
+        let [reports, silent] = [(); 2].map(|()| bench.ambient.new_id());
+        let (mut reporting, mut quiet) = (open(&bench, &key, reports).await, open(&bench, &key, silent).await);
+        for attached in [&reporting, &quiet] {
+            attached.heartbeats.send_replace(beat(3, false));
+        }
+        for id in [reports, silent] {
+            eventually("the heartbeat", || async { (get(&bench, id).await["spool_depth"] == 3).then_some(()) }).await;
+        }
+        bench.delete(&bench.owner, "/ai-gateway/keys/edge").await.expect(204);
+        let closed = Message::Close(CloseReason::Refused(KeyRefusal::Revoked));
+        for attached in [&mut reporting, &mut quiet] {
+            assert_eq!(attached.message().await, closed);
+        }
+        // A replica reports once more when it is refused; without that, what it said before counts.
+        reporting.heartbeats.send_replace(Heartbeat { in_flight: 5, ..beat(9, false) });
+        for attached in [&mut reporting, &mut quiet] {
+            assert!(attached.next().await.is_none());
+        }
+        for (id, in_flight, spool_depth) in [(reports, 5, 9), (silent, 2, 3)] {
+            let shown = until(&bench, id, "detached").await;
+            assert_eq!((&shown["in_flight"], &shown["spool_depth"]), (&json!(in_flight), &json!(spool_depth)));
+        }
+        assert_eq!(list(&bench, &format!("?key={key_id}")).await.len(), 2);
     }
 
     async fn who_goes_is_shown_as_gone(db: TestDb) {

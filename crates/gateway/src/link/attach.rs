@@ -31,6 +31,9 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 /// How long a replica whose key is refused goes on while it is attaching with its new key.
 const OVERLAP: Duration = Duration::from_secs(1);
 
+/// How long a replica that is refused waits until its last report was heard.
+const LAST_REPORT: Duration = Duration::from_secs(1);
+
 /// Upper limits of the first delay after a loss, and of any. A control plane that comes back has all its replicas within seconds.
 const AFTER_LOSS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
 /// The same after a refusal.
@@ -88,9 +91,10 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             }
         };
         tokio::select! {
-            () = tokio::time::sleep(delay) => {}
+            biased;
             // With another key there is nothing to wait for.
             () = shared.link.renewed() => {}
+            () = tokio::time::sleep(delay) => {}
         }
     }
 }
@@ -112,7 +116,13 @@ async fn follow(shared: &Shared, heartbeats: &watch::Sender<Heartbeat>, opened: 
                     send_heartbeat(shared, heartbeats);
                     continue;
                 }
-                Err(disconnect) if !renewing.load(Ordering::Relaxed) => return End::Disconnected(disconnect),
+                Err(disconnect) if !renewing.load(Ordering::Relaxed) => {
+                    if let Disconnect::Refused(reason) = &disconnect {
+                        set_refused(shared, reason.clone());
+                        report_last(shared, heartbeats, attached).await;
+                    }
+                    return End::Disconnected(disconnect);
+                }
                 // The control plane closes this stream when the other one is opened. Until that is here, nothing is attached.
                 Err(disconnect) => {
                     set_lost(shared, disconnect.reason().clone());
@@ -137,6 +147,14 @@ async fn follow(shared: &Shared, heartbeats: &watch::Sender<Heartbeat>, opened: 
 async fn until_leaving(leaving: &mut watch::Receiver<bool>) {
     // Its sender lives as long as the shared state does.
     let _ = leaving.wait_for(|leaving| *leaving).await;
+}
+
+/// Tells a control plane that has just refused this replica what it leaves behind. The end of the stream says that this was heard.
+async fn report_last(shared: &Shared, heartbeats: &watch::Sender<Heartbeat>, mut attached: Attached) {
+    send_heartbeat(shared, heartbeats);
+    let heard = async { while let Some(Ok(_)) = attached.events.next().await {} };
+    // Nobody depends on it.
+    let _ = timeout(LAST_REPORT, heard).await;
 }
 
 /// Announces with the last heartbeat that this replica is leaving, and lets the control plane close the stream: only then has it

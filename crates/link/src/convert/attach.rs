@@ -5,7 +5,7 @@ use crate::field::{BadMessage, id_bytes, read_hash, read_id};
 use crate::generated as wire;
 use crate::link::{CloseReason, Down, Heartbeat, Hello, Message};
 use crate::version::ProtocolVersion;
-use lychgate_types::ReplicaId;
+use lychgate_types::{ReplicaId, Timestamp};
 use std::sync::Arc;
 
 /// [`CloseReason::ShuttingDown`] on the wire; the other reasons are refusals, by their own names.
@@ -52,6 +52,7 @@ impl From<Heartbeat> for wire::Heartbeat {
             configuration_version: beat.configuration_version,
             draining: beat.draining,
             set_aside: beat.set_aside,
+            sent_at: beat.sent_at.map(Timestamp::as_micros),
         }
     }
 }
@@ -64,6 +65,7 @@ impl From<wire::Heartbeat> for Heartbeat {
             configuration_version: beat.configuration_version,
             draining: beat.draining,
             set_aside: beat.set_aside,
+            sent_at: beat.sent_at.map(Timestamp::from_micros),
         }
     }
 }

@@ -48,6 +48,8 @@ pub struct Heartbeat {
     pub draining: bool,
     #[prost(uint64, tag = "5")]
     pub set_aside: u64,
+    #[prost(int64, optional, tag = "6")]
+    pub sent_at: ::core::option::Option<i64>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Down {

@@ -9,6 +9,7 @@ use crate::client::credentials::{ServerArgs, connect};
 use crate::config::Environment;
 use crate::failure::{Failure, Outcome};
 use crate::terminal::output::{FormatArgs, note};
+use crate::terminal::plain::plain;
 use crate::terminal::prompt::{YesArgs, confirm};
 use bounds::{BoundsArgs, UnboundArgs, grace};
 use clap::Subcommand;
@@ -191,12 +192,22 @@ pub(crate) async fn run(args: KeysArgs, environment: &Environment) -> Outcome {
         }
         KeysCommand::Delete { name, yes } => {
             let path = path(&name)?;
+            let key = api.get(&path).await?;
+            let left = shown::left_behind(&key);
+            let and = left.as_ref().map_or_else(String::new, |left| format!(" {left}."));
             confirm(
                 &yes,
-                &format!("Delete gateway key {name}? Its replicas will accept no new requests."),
+                &format!("Delete gateway key {name}? Its replicas will accept no new requests.{and}"),
             )?;
             api.delete(&path).await?;
             note(&format!("deleted gateway key {name}"));
+            if let Some(left) = left {
+                let id = key["id"].as_str().unwrap_or_default();
+                note(&format!(
+                    "{left}; `lychgate replicas list --key {}` shows what each reported last",
+                    plain(id)
+                ));
+            }
             Ok(())
         }
     }

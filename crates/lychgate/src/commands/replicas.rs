@@ -5,10 +5,11 @@ use super::name_or_id;
 use crate::client::credentials::{ServerArgs, connect};
 use crate::config::Environment;
 use crate::failure::Outcome;
-use crate::terminal::output::{Field, FormatArgs, note, record};
+use crate::terminal::output::{Field, Format, FormatArgs, note, record};
+use crate::terminal::plain::plain;
 use crate::terminal::prompt::{YesArgs, confirm};
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// `lychgate replicas …`.
 #[derive(Debug, clap::Args)]
@@ -61,6 +62,7 @@ const LISTING: Listing = Listing {
     ],
     more: &[
         Field("last heartbeat", "last_heartbeat_at"),
+        Field("clock", "clock"),
         Field("set aside", "set_aside"),
         Field("address", "address"),
         Field("version", "version"),
@@ -83,6 +85,7 @@ const FIELDS: &[Field] = &[
     Field("undelivered", "spool_depth"),
     Field("set aside", "set_aside"),
     Field("configuration", "configuration_version"),
+    Field("clock", "clock"),
 ];
 
 const PATH: &str = "ai-gateway/replicas";
@@ -92,10 +95,20 @@ pub(crate) async fn run(args: ReplicasArgs, environment: &Environment) -> Outcom
     let api = connect(&args.server, environment)?;
     match args.command {
         ReplicasCommand::List { key, state, list } => {
-            LISTING.print(&api, vec![("key", key), ("state", state)], list).await
+            let explained = async |mut replicas: Vec<Value>| {
+                replicas.iter_mut().for_each(explain);
+                warn_of_clocks(&replicas);
+                Ok(replicas)
+            };
+            let filters = vec![("key", key), ("state", state)];
+            LISTING.print_with(&api, filters, list, explained).await
         }
         ReplicasCommand::Show { id, format } => {
-            let answer = api.get(&format!("{PATH}/{}", name_or_id(&id)?)).await?;
+            let mut answer = api.get(&format!("{PATH}/{}", name_or_id(&id)?)).await?;
+            if format.output == Format::Table {
+                explain(&mut answer);
+                warn_of_clocks(std::slice::from_ref(&answer));
+            }
             record(format.output, &answer, FIELDS)
         }
         ReplicasCommand::Drain { id, yes } => {
@@ -111,5 +124,51 @@ pub(crate) async fn run(args: ReplicasArgs, environment: &Environment) -> Outcom
             ));
             Ok(())
         }
+    }
+}
+
+/// Adds the column that is made for people: how far the clock is from the control plane's.
+fn explain(replica: &mut Value) {
+    let seconds = replica["clock_skew_ms"].as_i64().map(|ms| ms / 1000);
+    replica["clock"] = match seconds {
+        None => Value::Null,
+        Some(0) => "right".into(),
+        Some(ahead @ 1..) => format!("{ahead} s ahead").into(),
+        Some(behind) => format!("{} s behind", behind.unsigned_abs()).into(),
+    };
+}
+
+fn warn_of_clocks(replicas: &[Value]) {
+    let off = replicas.iter().filter(|replica| replica["clock_is_off"] == true);
+    let off: Vec<_> = off
+        .map(|replica| {
+            let text = |field: &str| plain(replica[field].as_str().unwrap_or_default());
+            format!("{} is {}", text("name"), text("clock"))
+        })
+        .collect();
+    if !off.is_empty() {
+        note(&format!(
+            "warning: the clocks of replicas and control plane disagree; check time synchronisation on both: {}",
+            off.join(", ")
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::explain;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn a_clock_is_told_in_words() {
+        let told = |skew: Value| {
+            let mut replica = json!({ "clock_skew_ms": skew });
+            explain(&mut replica);
+            replica["clock"].clone()
+        };
+        assert_eq!(told(json!(-999)), "right");
+        assert_eq!(told(json!(45_900)), "45 s ahead");
+        assert_eq!(told(json!(i64::MIN)), "9223372036854775 s behind");
+        assert_eq!(told(Value::Null), Value::Null);
     }
 }

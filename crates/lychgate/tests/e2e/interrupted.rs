@@ -1,5 +1,5 @@
 //! What is in flight when a replica ends: killed, its requests are recorded by the next process; told to stop, they may end, and
-//! those that don't are recorded all the same.
+//! those that don't are recorded all the same; without its key, the list says what it has.
 
 use crate::PROGRAM;
 use bytes::Bytes;
@@ -199,6 +199,35 @@ async fn a_replica_that_is_told_to_stop_waits_for_streams_and_records_those_that
     assert_eq!(replica.process.exit_code().await, 0);
     assert_eq!(outcomes(&app, "completed", 1).await.len(), 1);
     assert_eq!(app.interceptions().await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_in_flight_when_a_key_was_deleted_is_shown() {
+    let app = App::start(PROGRAM, None).await;
+    app.scripted.add_script("long", script(&Gate::default()));
+    let replica = app.replica("edge-1").await;
+    eventually("the replica is ready", async || {
+        (replica.readiness().await.0 == 200).then_some(())
+    })
+    .await;
+    let shown = async |state: &str, in_flight: u64| {
+        eventually(&format!("{in_flight} in flight, {state}"), async || {
+            let shown = app.cli_json(&["replicas", "list"]).await["replicas"][0].clone();
+            (shown["state"] == state && shown["in_flight"] == in_flight).then_some(shown)
+        })
+        .await
+    };
+    let _one = stream(&app, &replica.url).await;
+    let key = shown("attached", 1).await["key"]["id"].as_str().unwrap().to_owned();
+    // The next heartbeat would be seconds away.
+    let _two = stream(&app, &replica.url).await;
+    let deleted = app.cli(&["keys", "delete", "edge-1", "-y"]).await;
+    assert_eq!(deleted.code, 0, "{}", deleted.all());
+    let told = deleted.stderr.contains("requests in flight") && deleted.stderr.contains(&key);
+    assert!(told, "{}", deleted.stderr);
+    shown("detached", 2).await;
+    let table = app.cli_ok(&["replicas", "list", "--key", &key]).await;
+    assert!(table.contains("detached"), "{table}");
 }
 
 fn id_of(record: &Value) -> String {

@@ -7,6 +7,7 @@ use lychgate_testkit::app::{App, Replica};
 use lychgate_testkit::both_engines;
 use lychgate_testkit::db::{self, TestEngine};
 use lychgate_testkit::http::{self, Answer};
+use lychgate_testkit::process::Process;
 use lychgate_testkit::wait::{eventually, within};
 use serde_json::Value;
 use std::time::Duration;
@@ -114,4 +115,55 @@ fn a_revocation_by_one_control_plane_is_in_force_at_the_replicas_of_another() {
         )
         .await;
     });
+}
+
+/// The clock of the replica is 45 seconds ahead.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_clock_is_in_the_list_and_in_the_log() {
+    let faketime = std::env::var_os("LYCHGATE_TEST_FAKETIME").expect("`cargo xtask test` names libfaketime");
+    let app = App::start(PROGRAM, None).await;
+    let key = app.key_file("edge").await;
+    let mut command = app.command();
+    command
+        .args(["gateway", "--listen", "127.0.0.1:0", "--control-url", &app.url])
+        .arg("--key-file")
+        .arg(&key)
+        .arg("--spool-dir")
+        .arg(app.fresh_spool())
+        .env("LD_PRELOAD", faketime)
+        .env("FAKETIME", "+45s")
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+        .env("FAKETIME_DISABLE_SHM", "1");
+    let process = Process::start(&mut command);
+    let url = process.line("listening on ").await;
+    let replica = Replica { process, url };
+    let listed = eventually("the clock is off", async || {
+        let list = app.cli(&["replicas", "list", "--wide"]).await;
+        list.stderr.contains("clocks").then_some(list)
+    })
+    .await;
+    let ahead = |text: &str| {
+        ["44 s ahead", "45 s ahead", "43 s ahead", "42 s ahead"]
+            .iter()
+            .any(|it| text.contains(it))
+    };
+    assert!(ahead(&listed.stdout) && ahead(&listed.stderr), "{}", listed.all());
+    assert!(
+        app.server.stderr().contains("the clock of a replica"),
+        "{}",
+        app.server.stderr()
+    );
+    // What it records has both times.
+    ask(&replica, &app.token).await.expect(200);
+    let id = app.newest_interception(1).await["id"].as_str().unwrap().to_owned();
+    let record = app.interception(&id).await;
+    let time = |field: &str| {
+        record[field]
+            .as_str()
+            .unwrap()
+            .parse::<lychgate_types::Timestamp>()
+            .unwrap()
+    };
+    let ahead_us = time("ended_at").as_micros() - time("received_at").as_micros();
+    assert!((30_000_000..46_000_000).contains(&ahead_us), "{record:#}");
 }

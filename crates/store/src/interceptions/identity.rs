@@ -153,6 +153,7 @@ fn place_one<'r>(
             record,
             id,
             times,
+            received_at: now,
             token: token.id,
             user: token.user,
             session: id.as_uuid(),

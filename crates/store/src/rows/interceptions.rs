@@ -80,6 +80,10 @@ pub struct InterceptionSummary {
     pub tokens: TokenSums,
     /// Whether its replica gave times that can't be, and those of its arrival stand in their place.
     pub times_replaced: bool,
+    /// When it arrived here; `None` of records from before this was kept.
+    pub received_at: Option<Timestamp>,
+    /// The times that its replica gave, where they were replaced.
+    pub told_times: Option<(Timestamp, Timestamp)>,
 }
 
 /// Sums over the token usages of one interception; the kinds do not overlap (see [`TokenUsage`]).
@@ -162,6 +166,8 @@ pub(crate) struct Placed<'r> {
     /// Under which it is recorded: its own, unless another gateway key has delivered one under that.
     pub(crate) id: InterceptionId,
     pub(crate) times: Times,
+    /// When it arrived.
+    pub(crate) received_at: Timestamp,
     pub(crate) token: TokenId,
     pub(crate) user: UserId,
     pub(crate) session: Uuid,

@@ -53,6 +53,8 @@ pub struct ReplicaLoad {
     pub in_flight: u64,
     /// The version of the configuration in use; 0 before the first.
     pub configuration_version: u64,
+    /// How far its clock was ahead of the control plane's, in milliseconds; `None` if it did not tell the time.
+    pub clock_skew_ms: Option<i64>,
 }
 
 lychgate_types::text_enum! {

@@ -22,7 +22,7 @@ macro_rules! page {
          i.thread_parent_id, i.thread_root_id, \
          i.credential_kind, i.credential_hint, i.gateway_key_id, i.replica_id, i.started_at, i.ended_at, i.outcome, \
          i.upstream_status, i.error_type, i.error_message, i.provider_request_id, i.stop_reason, i.attempts, \
-         i.time_to_first_byte_ms, i.overhead_us, i.times_replaced FROM interceptions i WHERE "
+         i.time_to_first_byte_ms, i.overhead_us, i.times_replaced, i.received_at, i.told_started_at, i.told_ended_at FROM interceptions i WHERE "
     };
 }
 macro_rules! with_sums {
@@ -41,7 +41,7 @@ macro_rules! with_sums {
          p.thread_parent_id, p.thread_root_id, \
          p.credential_kind, p.credential_hint, p.gateway_key_id, p.replica_id, p.started_at, p.ended_at, p.outcome, \
          p.upstream_status, p.error_type, p.error_message, p.provider_request_id, p.stop_reason, p.attempts, \
-         p.time_to_first_byte_ms, p.overhead_us, p.times_replaced, COALESCE(s.input_tokens, 0) AS input_tokens, \
+         p.time_to_first_byte_ms, p.overhead_us, p.times_replaced, p.received_at, p.told_started_at, p.told_ended_at, COALESCE(s.input_tokens, 0) AS input_tokens, \
          COALESCE(s.output_tokens, 0) AS output_tokens, \
          COALESCE(s.cache_read_input_tokens, 0) AS cache_read_input_tokens, \
          COALESCE(s.cache_write_input_tokens, 0) AS cache_write_input_tokens, \
@@ -109,6 +109,8 @@ fn read(row: &Row) -> Result<InterceptionSummary, StoreError> {
         time_to_first_byte_ms: row.opt_int("time_to_first_byte_ms")?,
         overhead_us: row.int("overhead_us")?,
         times_replaced: row.bool("times_replaced")?,
+        received_at: row.opt_time("received_at")?,
+        told_times: row.opt_time("told_started_at")?.zip(row.opt_time("told_ended_at")?),
         tokens: TokenSums {
             input_tokens: row.int("input_tokens")?,
             output_tokens: row.int("output_tokens")?,

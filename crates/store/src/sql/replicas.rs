@@ -25,7 +25,7 @@ macro_rules! columns {
         concat!(
             "SELECT r.id, r.created_at, r.gateway_key_id, r.gateway_key_name, r.name, r.version, r.address, r.labels, \
              r.control_plane_id, r.connected_at, r.last_heartbeat_at, r.spool_depth, r.set_aside, r.in_flight, \
-             r.configuration_version, ",
+             r.configuration_version, r.clock_skew_ms, ",
             state!(),
             " AS state FROM replicas r "
         )
@@ -35,7 +35,7 @@ macro_rules! inserted {
     () => {
         "INSERT INTO replicas (id, created_at, process_hash, gateway_key_id, gateway_key_name, name, version, address, labels, \
          control_plane_id, attachment_id, connected_at, last_heartbeat_at, spool_depth, set_aside, in_flight, \
-         configuration_version, state) "
+         configuration_version, state, clock_skew_ms) "
     };
 }
 macro_rules! taken_over {
@@ -50,7 +50,7 @@ macro_rules! taken_over {
 super::statements! {
     /// The last that was said before is kept until something new is heard. The id is that of whoever shows its process secret; of
     /// versions that have none, of whoever has its key while it is attached.
-    ATTACH = concat!(inserted!(), "VALUES ($2, $3, $12, $4, $5, $6, $7, $8, $9, $10, $11, $3, $3, 0, 0, 0, 0, 'attached') \
+    ATTACH = concat!(inserted!(), "VALUES ($2, $3, $12, $4, $5, $6, $7, $8, $9, $10, $11, $3, $3, 0, 0, 0, 0, 'attached', NULL) \
          ON CONFLICT (id) DO UPDATE SET ", taken_over!(), "state = 'attached' \
          WHERE replicas.process_hash = excluded.process_hash OR (replicas.process_hash IS NULL AND excluded.process_hash IS NULL \
          AND (replicas.gateway_key_id = excluded.gateway_key_id OR replicas.state <> 'attached' \
@@ -79,7 +79,7 @@ const HEARTBEAT: Bulk = Bulk {
         "state = CASE WHEN replicas.attachment_id = excluded.attachment_id THEN replicas.state ELSE 'attached' END, ",
         taken_over!(),
         "spool_depth = excluded.spool_depth, set_aside = excluded.set_aside, in_flight = excluded.in_flight, \
-         configuration_version = excluded.configuration_version \
+         configuration_version = excluded.configuration_version, clock_skew_ms = excluded.clock_skew_ms \
          WHERE replicas.attachment_id = excluded.attachment_id \
          OR (COALESCE(replicas.process_hash = excluded.process_hash, \
              replicas.process_hash IS NULL AND excluded.process_hash IS NULL) AND replicas.state <> 'attached' AND replicas.last_heartbeat_at < excluded.last_heartbeat_at)"
@@ -116,6 +116,7 @@ fn read(row: &Row) -> Result<Replica, StoreError> {
             set_aside: number("set_aside")?,
             in_flight: number("in_flight")?,
             configuration_version: number("configuration_version")?,
+            clock_skew_ms: row.opt_int("clock_skew_ms")?,
         },
         state: row.parsed("state")?,
     })
@@ -193,6 +194,7 @@ fn beat(beat: &ReplicaBeat) -> Args {
         number(load.in_flight),
         number(load.configuration_version),
         ReplicaState::Attached.as_str(),
+        load.clock_skew_ms,
     ]
 }
 

@@ -199,10 +199,12 @@ both_engines! {
         }
         let found = db.store().interception_get(&people.owner.caller, odd.id).await.unwrap().summary;
         assert_eq!((found.ended_at, found.times_replaced), (db.ambient().now(), true));
+        assert_eq!((found.received_at, found.told_times), (Some(db.ambient().now()), Some((odd.started_at, odd.ended_at))));
         let usual = full(db, people.member.hash);
         ingest(db, &plane(), std::slice::from_ref(&usual)).await;
         let found = db.store().interception_get(&people.owner.caller, usual.id).await.unwrap().summary;
         assert_eq!((found.started_at, found.times_replaced), (usual.started_at, false));
+        assert_eq!((found.received_at, found.told_times), (Some(db.ambient().now()), None));
     }
 
     async fn a_key_delivers_only_for_the_providers_that_it_serves(db: TestDb) {

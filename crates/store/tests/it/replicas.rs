@@ -70,6 +70,7 @@ fn beat(db: &TestDb, attachment: &ReplicaAttachment, spool_depth: u64) -> Replic
             set_aside: 1,
             in_flight: 2,
             configuration_version: 3,
+            clock_skew_ms: Some(-45_000),
         },
     }
 }
@@ -121,7 +122,7 @@ both_engines! {
             control_plane_id: here.control_plane_id,
             connected_at: start,
             last_heartbeat_at: db.ambient().now(),
-            load: ReplicaLoad { spool_depth: 7, set_aside: 1, in_flight: 2, configuration_version: 3 },
+            load: ReplicaLoad { spool_depth: 7, set_aside: 1, in_flight: 2, configuration_version: 3, clock_skew_ms: Some(-45_000) },
             state: ReplicaState::Attached,
         });
         assert_eq!(live(db, key).await, 1);

@@ -140,6 +140,7 @@ metrics! {
         DatabaseUp = Gauge "lychgate_database_up" "1 while the database responds; while it does not, metrics read from it are missing.",
         DatabaseWritable = Gauge "lychgate_database_writable" "1 while the database can be written; 0 when its disk is full, read-only or failing.",
         AttachedReplicas = Gauge "lychgate_attached_replicas" [state in Attached] "Replicas attached to this control plane, without its embedded gateway.",
+        ReplicaClockSkew = Gauge "lychgate_replica_clock_skew_seconds" "Largest difference between the clock of a replica attached to this control plane and its own, in seconds, to about three; over 30 is in the log.",
         Replicas = Gauge "lychgate_replicas" [state in ReplicaState] "Replicas in the registry, the same on every control plane.",
         GatewayKeys = Gauge "lychgate_gateway_keys" [state in KeyState] "Gateway keys, the same on every control plane.",
         GatewayKeyExpires = Gauge "lychgate_gateway_key_expires_timestamp_seconds" [gateway_key] "Expiry of the gateway keys that expire within 14 days, in seconds since the Unix epoch; at most the next 100, the same on every control plane.",

@@ -78,6 +78,15 @@ pub(crate) struct Interception {
     overhead_us: i64,
     /// Whether its replica gave times that can't be, and those of its arrival stand in their place.
     times_replaced: bool,
+    /// When it arrived at the control plane; null of old records.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    received_at: Option<Timestamp>,
+    /// The start that its replica gave, where it was replaced.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    told_started_at: Option<Timestamp>,
+    /// The end that its replica gave, where it was replaced.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    told_ended_at: Option<Timestamp>,
 }
 
 impl From<InterceptionSummary> for Interception {
@@ -115,6 +124,9 @@ impl From<InterceptionSummary> for Interception {
             time_to_first_byte_ms: seen.time_to_first_byte_ms,
             overhead_us: seen.overhead_us,
             times_replaced: seen.times_replaced,
+            received_at: seen.received_at,
+            told_started_at: seen.told_times.map(|(started, _)| started),
+            told_ended_at: seen.told_times.map(|(_, ended)| ended),
         }
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod drain;
 pub(crate) mod get;
 pub(crate) mod list;
 
+use crate::state::attachments::clock_is_off;
 use lychgate_store::KeyRef;
 use lychgate_types::{ControlPlaneId, GatewayKeyId, ReplicaId, Timestamp};
 use serde::Serialize;
@@ -44,6 +45,11 @@ pub(crate) struct Replica {
     set_aside: u64,
     /// The version of the configuration in use; 0 before the first.
     configuration_version: u64,
+    /// How far its clock was ahead of the control plane's (behind: negative), in milliseconds, to about three seconds, as of its last
+    /// heartbeat; null if it did not tell the time.
+    clock_skew_ms: Option<i64>,
+    /// Whether that is more than 30 seconds: its clock, or the control plane's, is wrong.
+    clock_is_off: bool,
 }
 
 /// A gateway key, in a replica.
@@ -78,6 +84,8 @@ impl From<lychgate_store::Replica> for Replica {
             spool_depth: load.spool_depth,
             set_aside: load.set_aside,
             configuration_version: load.configuration_version,
+            clock_skew_ms: load.clock_skew_ms,
+            clock_is_off: load.clock_skew_ms.is_some_and(clock_is_off),
         }
     }
 }

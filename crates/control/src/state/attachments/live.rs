@@ -44,6 +44,10 @@ pub(super) struct Live {
     pub(super) heartbeats: watch::Receiver<Heartbeat>,
     /// When a heartbeat was last read from this attachment.
     pub(super) heard_at: Option<Timestamp>,
+    /// As of then.
+    pub(super) clock_skew_ms: Option<i64>,
+    /// Whether that was too much, and somebody was told.
+    pub(super) clock_is_off: bool,
     pub(super) mailbox: Arc<Mailbox>,
     /// Whether the handshake succeeded; before that, it may still be refused.
     pub(super) is_accepted: bool,
@@ -75,17 +79,35 @@ impl Live {
     /// Takes the last heartbeat, unless it was taken before.
     pub(super) fn take_beat(&mut self, now: Timestamp) -> Option<ReplicaBeat> {
         let last = self.heartbeats.borrow_and_update();
-        let (new, load) = (last.has_changed(), load(&last));
+        let (new, load) = (last.has_changed(), load(&last, now));
         drop(last);
         if !new {
             return None;
         }
         self.heard_at = Some(now);
+        self.note_clock(load.clock_skew_ms);
         Some(ReplicaBeat {
             attachment: self.identity.as_ref()?.attachment.clone(),
             heard_at: now,
             load,
         })
+    }
+
+    /// Says once that the replica's clock is wrong, and once that it is right again.
+    fn note_clock(&mut self, skew_ms: Option<i64>) {
+        let Some(identity) = &self.identity else { return };
+        self.clock_skew_ms = skew_ms;
+        let is_off = skew_ms.is_some_and(clock_is_off);
+        if std::mem::replace(&mut self.clock_is_off, is_off) == is_off {
+            return;
+        }
+        let (replica, name) = (self.replica_id, &identity.attachment.info.name);
+        let skew_seconds = skew_ms.unwrap_or(0) / 1000;
+        if is_off {
+            tracing::warn!(%replica, name, skew_seconds, "the clock of a replica, or this one, is wrong: check time synchronisation on both");
+        } else {
+            tracing::info!(%replica, name, "the clock of a replica agrees with this one again");
+        }
     }
 
     /// Why it ended, as far as it is known here; `None` for the embedded gateway.
@@ -104,7 +126,14 @@ impl Live {
 
     fn last_report(&self) -> Option<(Option<Timestamp>, ReplicaLoad)> {
         let last = self.heartbeats.borrow();
-        let (unread, load) = (last.has_changed(), load(&last));
+        // Nobody knows when it came.
+        let (unread, load) = (
+            last.has_changed(),
+            ReplicaLoad {
+                clock_skew_ms: self.clock_skew_ms,
+                ..load(&last, Timestamp::from_micros(0))
+            },
+        );
         match (unread, self.heard_at) {
             (true, _) => Some((None, load)),
             (false, Some(at)) => Some((Some(at), load)),
@@ -132,8 +161,19 @@ impl Live {
     }
 }
 
-fn load(heartbeat: &Heartbeat) -> ReplicaLoad {
+/// A difference of so much is told, in milliseconds.
+const CLOCK_TOLERANCE_MS: u64 = 30_000;
+
+/// Whether a replica's clock, or this one, is wrong.
+pub(crate) fn clock_is_off(skew_ms: i64) -> bool {
+    skew_ms.unsigned_abs() > CLOCK_TOLERANCE_MS
+}
+
+/// `now` is when the heartbeat is read, up to three seconds after it arrived.
+fn load(heartbeat: &Heartbeat, now: Timestamp) -> ReplicaLoad {
+    let skew = |sent_at: Timestamp| sent_at.as_micros().saturating_sub(now.as_micros()) / 1000;
     ReplicaLoad {
+        clock_skew_ms: heartbeat.sent_at.map(skew),
         spool_depth: heartbeat.spool_depth,
         set_aside: heartbeat.set_aside,
         in_flight: heartbeat.in_flight,

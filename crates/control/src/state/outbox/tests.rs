@@ -19,7 +19,7 @@ type Events = BoxStream<'static, Result<Down, LinkError>>;
 
 fn open(place: u64) -> (Arc<Mailbox>, Events) {
     let mailbox = Arc::new(Mailbox::new(spool_key(), place));
-    (mailbox.clone(), events(mailbox, ()))
+    (mailbox.clone(), events(mailbox, None, ()))
 }
 
 fn hash(byte: u8) -> SecretHash {

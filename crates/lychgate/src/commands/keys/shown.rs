@@ -78,6 +78,22 @@ pub(super) fn one(format: Format, mut answer: Value) -> Outcome {
     }
 }
 
+/// What the replicas of a key that is deleted were doing, as of their last heartbeats; `None`: nothing.
+pub(super) fn left_behind(key: &Value) -> Option<String> {
+    let replicas = key["replicas"].as_array()?;
+    let sum = |field: &str| {
+        let numbers = replicas.iter().filter_map(|replica| replica[field].as_u64());
+        numbers.fold(0, u64::saturating_add)
+    };
+    let (in_flight, undelivered) = (sum("in_flight"), sum("spool_depth"));
+    (in_flight > 0 || undelivered > 0).then(|| {
+        format!(
+            "As of their last heartbeats, its replicas have {in_flight} requests in flight and {undelivered} undelivered records, \
+             which they can deliver only with another key"
+        )
+    })
+}
+
 /// Adds the columns that are made for people: notes, provider names, networks.
 fn explain(key: &mut Value) {
     let mut notes = Vec::new();

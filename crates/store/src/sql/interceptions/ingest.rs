@@ -53,7 +53,7 @@ const INTERCEPTIONS: Bulk = Bulk {
            user_agent, client_session_id, session_id, thread_parent_tool_call_id, thread_parent_id, thread_root_id, \
            credential_kind, credential_hint, gateway_key_id, replica_id, started_at, ended_at, outcome, upstream_status, \
            error_type, error_message, provider_request_id, stop_reason, attempts, time_to_first_byte_ms, overhead_us, \
-           served_model, times_replaced) ",
+           served_model, times_replaced, received_at, told_started_at, told_ended_at) ",
     tail: " ON CONFLICT (id) DO NOTHING RETURNING id",
 };
 const TOKEN_USAGES: Bulk = Bulk {
@@ -253,6 +253,9 @@ fn interception(place: &Placed<'_>, gateway_key: Option<GatewayKeyId>, replica: 
         record.overhead_us.max(0),
         label(&record.served_model),
         place.times.are_replaced,
+        place.received_at,
+        place.times.are_replaced.then_some(record.started_at),
+        place.times.are_replaced.then_some(record.ended_at),
     ]
 }
 
