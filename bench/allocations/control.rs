@@ -7,7 +7,7 @@ use lychgate_link::{
     Attachment, Authorization, Configuration, ControlLink, EncodedRecord, Heartbeat, Hello, LinkError, Message, Receipt,
 };
 use lychgate_types::secret::{SecretHash, SpoolKey};
-use lychgate_types::{Ownership, ReplicaId};
+use lychgate_types::{Ownership, ReplicaId, StoredObject};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -42,8 +42,8 @@ impl ControlLink for Agreeable {
         })
     }
 
-    async fn owns(&self, _: SecretHash, _: &str) -> Result<Ownership, LinkError> {
-        Ok(Ownership::Own)
+    async fn owns(&self, _: SecretHash, _: &str) -> Result<StoredObject, LinkError> {
+        Ok(Ownership::Own.into())
     }
 
     async fn deliver(&self, _: ReplicaId, _: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {

@@ -47,6 +47,7 @@ fn record(ambient: &Ambient, prompt: usize) -> InterceptionRecord {
         served_model: None,
         stop_reason: Some("stop".to_owned()),
         stored_object: None,
+        completes: false,
         attempts: 1,
         time_to_first_byte_ms: Some(120),
         overhead_us: 90,

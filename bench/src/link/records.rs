@@ -64,6 +64,7 @@ impl Iterator for Records {
             provider_request_id: Some("req_011CSHoEeqs5C35K2UUqR7Fy".into()),
             stop_reason: Some("end_turn".into()),
             stored_object: None,
+            completes: false,
             attempts: 1,
             time_to_first_byte_ms: Some(420),
             overhead_us: 80,

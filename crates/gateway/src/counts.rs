@@ -123,6 +123,14 @@ impl ProviderCounts {
     pub(crate) fn complete(&self, record: &InterceptionRecord, took: Duration) {
         self.outcomes.count(record.outcome);
         self.duration.observe(took);
+        // Of one that goes on, those that it has used are counted at its end.
+        if record.outcome != Outcome::Unfinished {
+            self.count_tokens(record);
+        }
+    }
+
+    /// Counts the tokens of a record.
+    pub(crate) fn count_tokens(&self, record: &InterceptionRecord) {
         for usage in &record.token_usages {
             let kinds = [
                 (TokenKind::Input, usage.input_tokens),

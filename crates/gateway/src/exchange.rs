@@ -10,6 +10,7 @@ pub(crate) mod admit;
 mod answer;
 mod attempt;
 mod body_kind;
+pub(crate) mod completion;
 pub(crate) mod content_coding;
 pub(crate) mod discard;
 mod drain;
@@ -34,6 +35,7 @@ use admit::{Admission, Entered, Received};
 use answer::{Answered, answer};
 use attempt::{AttemptResult, PendingAttempt, Says, end_of};
 use axum::body::Body;
+use completion::Completion;
 use discard::discard_answer;
 use headers::{INTERCEPTION_ID, id_value};
 use http::header::CONTENT_TYPE;
@@ -83,7 +85,7 @@ fn read(entered: Entered, arrival: Arrival, received: Received) -> Result<Read, 
     if objects::are_named(&entered, &received.admission, &facts) {
         return Ok(Read::ToCheck(Box::pin(checked(entered, arrival, received, facts))));
     }
-    Started::new(entered, arrival, received, facts).map(Read::Started)
+    Started::new(entered, arrival, received, facts, None).map(Read::Started)
 }
 
 /// Starts a request that names stored objects, unless they are another user's.
@@ -93,8 +95,12 @@ async fn checked(
     received: Received,
     facts: RequestFacts,
 ) -> Result<Started, Refusal> {
-    objects::check(&entered, &received.admission, &facts).await?;
-    Started::new(entered, arrival, received, facts)
+    let admission = &received.admission;
+    let completion = match objects::check(&entered, admission, &facts).await? {
+        Some(of) => Completion::new(&entered, admission, of, admit::reserve(&entered.shared)?),
+        None => None,
+    };
+    Started::new(entered, arrival, received, facts, completion)
 }
 
 /// What the body says of a request that is recorded.
@@ -116,10 +122,18 @@ enum Started {
 }
 
 impl Started {
-    fn new(entered: Entered, arrival: Arrival, mut received: Received, facts: RequestFacts) -> Result<Self, Refusal> {
+    fn new(
+        entered: Entered,
+        arrival: Arrival,
+        mut received: Received,
+        facts: RequestFacts,
+        completion: Option<Box<Completion>>,
+    ) -> Result<Self, Refusal> {
         match received.admission.recorded.take() {
-            Some((api, slot)) => Exchange::new(entered, arrival, received, facts, (api, slot)).map(Self::Recorded),
-            None => Ok(Self::Unrecorded(relay_unrecorded(entered, received))),
+            Some(recorded) => {
+                Exchange::new(entered, arrival, received, facts, recorded, completion).map(Self::Recorded)
+            }
+            None => Ok(Self::Unrecorded(relay_unrecorded(entered, received, completion))),
         }
     }
 }
@@ -144,6 +158,7 @@ impl Exchange {
         received: Received,
         facts: RequestFacts,
         (api, slot): (Api, Slot),
+        completion: Option<Box<Completion>>,
     ) -> Result<Box<Self>, Refusal> {
         let Entered {
             shared,
@@ -190,6 +205,7 @@ impl Exchange {
             credential_kind,
             capture_content,
             makes_object,
+            completion,
         };
         let recorder = Recorder::new(start, slot, guard);
         Ok(Box::new(Self {

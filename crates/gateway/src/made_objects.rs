@@ -1,9 +1,11 @@
 //! Which objects that providers store are whose, as far as this replica knows: those of the last requests, by the token.
 
 use aws_lc_rs::digest;
+use lychgate_types::UnfinishedInterception;
 use lychgate_types::secret::SecretHash;
 use parking_lot::Mutex;
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Once so many are known, the older half is forgotten at the next but as many.
 const GENERATION: usize = 1 << 15;
@@ -11,53 +13,63 @@ const GENERATION: usize = 1 << 15;
 /// Of an object's id, with a token or without.
 type Key = [u8; 16];
 
+/// What is known of an object: the interception that made it, where that goes on in the background and its end was not seen here.
+pub(crate) type Known = Option<Arc<UnfinishedInterception>>;
+
 /// Bounded: what was not made or used for long is forgotten, and asked for again.
 #[derive(Debug, Default)]
 pub(crate) struct MadeObjects(Mutex<Generations>);
 
 #[derive(Debug, Default)]
 struct Generations {
-    newer: HashSet<Key>,
-    older: HashSet<Key>,
+    newer: HashMap<Key, Known>,
+    older: HashMap<Key, Known>,
 }
 
 impl MadeObjects {
-    /// Whether the user of this token is known to have made the object.
-    pub(crate) fn knows(&self, token: SecretHash, object: &str) -> bool {
-        self.has(key(Some(token), object))
+    /// What is known of the object, where the user of this token made it, as far as is known.
+    pub(crate) fn of(&self, token: SecretHash, object: &str) -> Option<Known> {
+        self.find(key(Some(token), object))
     }
 
-    fn has(&self, key: Key) -> bool {
+    /// What is known of the object, where anybody is known to have made it.
+    pub(crate) fn of_anybody(&self, object: &str) -> Option<Known> {
+        self.find(key(None, object))
+    }
+
+    fn find(&self, key: Key) -> Option<Known> {
         let mut generations = self.0.lock();
-        if generations.newer.contains(&key) {
-            return true;
+        if let Some(known) = generations.newer.get(&key) {
+            return Some(known.clone());
         }
-        let known = generations.older.contains(&key);
-        if known {
-            generations.add(key);
-        }
-        known
-    }
-
-    /// Whether anybody is known to have made the object.
-    pub(crate) fn has_maker(&self, object: &str) -> bool {
-        self.has(key(None, object))
+        let known = generations.older.get(&key)?.clone();
+        generations.add(key, known.clone());
+        Some(known)
     }
 
     /// The user of this token made the object.
-    pub(crate) fn remember(&self, token: SecretHash, object: &str) {
+    pub(crate) fn remember(&self, token: SecretHash, object: &str, known: Known) {
         let mut generations = self.0.lock();
-        generations.add(key(Some(token), object));
-        generations.add(key(None, object));
+        generations.add(key(Some(token), object), known.clone());
+        generations.add(key(None, object), known);
+    }
+
+    /// The end of what made the object was seen.
+    pub(crate) fn has_ended(&self, token: SecretHash, object: &str) {
+        for key in [key(Some(token), object), key(None, object)] {
+            if self.find(key).is_some() {
+                self.0.lock().add(key, None);
+            }
+        }
     }
 }
 
 impl Generations {
-    fn add(&mut self, key: Key) {
+    fn add(&mut self, key: Key, known: Known) {
         if self.newer.len() >= GENERATION {
             self.older = std::mem::take(&mut self.newer);
         }
-        self.newer.insert(key);
+        self.newer.insert(key, known);
     }
 }
 
@@ -81,14 +93,15 @@ mod tests {
     fn what_is_used_stays_and_the_rest_is_bounded() {
         let objects = MadeObjects::default();
         let (one, other) = (SecretHash::from_bytes([1; 32]), SecretHash::from_bytes([2; 32]));
-        objects.remember(one, "kept");
-        objects.remember(one, "forgotten");
+        objects.remember(one, "kept", None);
+        objects.remember(one, "forgotten", None);
         for number in 0..3 * GENERATION {
-            objects.remember(other, &number.to_string());
-            assert!(objects.knows(one, "kept"));
+            objects.remember(other, &number.to_string(), None);
+            assert!(objects.of(one, "kept").is_some());
         }
-        assert!(objects.has_maker(&(3 * GENERATION - 1).to_string()) && !objects.has_maker("forgotten"));
-        assert!(!objects.knows(one, "forgotten") && !objects.knows(other, "kept") && !objects.knows(other, "0"));
+        assert!(objects.of_anybody(&(3 * GENERATION - 1).to_string()).is_some());
+        assert!(objects.of_anybody("forgotten").is_none() && objects.of(one, "forgotten").is_none());
+        assert!(objects.of(other, "kept").is_none() && objects.of(other, "0").is_none());
         let generations = objects.0.lock();
         assert!(generations.newer.len() + generations.older.len() <= 2 * GENERATION);
     }

@@ -32,6 +32,7 @@ pub(crate) fn record() -> InterceptionRecord {
         provider_request_id: None,
         stop_reason: None,
         stored_object: None,
+        completes: false,
         attempts: 1,
         time_to_first_byte_ms: None,
         overhead_us: 0,

@@ -20,7 +20,7 @@ use endpoint::Endpoint;
 use futures_util::stream::{BoxStream, StreamExt};
 use keys::{KeyChoice, Keys};
 use lychgate_types::secret::{GatewayKeySecret, ProcessSecret, SecretHash};
-use lychgate_types::{Ambient, KeyRefusal, Ownership, ReplicaId};
+use lychgate_types::{Ambient, KeyRefusal, ReplicaId, StoredObject};
 use pool::{Deadlines, Pool};
 use std::sync::Arc;
 use std::time::Duration;
@@ -186,7 +186,7 @@ impl<T: Transport> ControlLink for LinkClient<T> {
         .await
     }
 
-    async fn owns(&self, token: SecretHash, object: &str) -> Result<Ownership, LinkError> {
+    async fn owns(&self, token: SecretHash, object: &str) -> Result<StoredObject, LinkError> {
         let keys = self.0.keys.for_call();
         let object: Arc<str> = object.into();
         self.call(AUTHORIZE, &keys, |endpoint, key, time| {

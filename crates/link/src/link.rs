@@ -7,7 +7,7 @@ use crate::version::ProtocolVersion;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use lychgate_types::secret::{SecretHash, SpoolKey};
-use lychgate_types::{InterceptionId, KeyRefusal, Ownership, ReplicaId, Timestamp};
+use lychgate_types::{InterceptionId, KeyRefusal, ReplicaId, StoredObject, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,8 +31,8 @@ pub trait ControlLink: Send + Sync + std::fmt::Debug + 'static {
     /// Asks what the holder of the token with this hash may do.
     async fn authorize(&self, token: SecretHash) -> Result<Authorization, LinkError>;
 
-    /// Asks whose the object is that a provider stores under this id, as seen from the user of this token.
-    async fn owns(&self, token: SecretHash, object: &str) -> Result<Ownership, LinkError>;
+    /// Asks what is known of the object that a provider stores under this id, as seen from the user of this token.
+    async fn owns(&self, token: SecretHash, object: &str) -> Result<StoredObject, LinkError>;
 
     /// Delivers records. Success means that they are committed (or rejected for good, see [`Receipt::rejected`]); delivering
     /// the same ones again changes nothing.

@@ -11,7 +11,7 @@ use lychgate_link::limits::{DELIVER_BODY_TIME, DELIVERED_RECORDS, HELLO_TIME};
 use lychgate_link::server::{Authenticator, Shown, routes};
 use lychgate_link::{Attachment, Authorization, ControlLink, EncodedRecord, Heartbeat, Hello, LinkError, Receipt};
 use lychgate_types::secret::SecretHash;
-use lychgate_types::{KeyRefusal, Ownership, ReplicaId};
+use lychgate_types::{KeyRefusal, ReplicaId, StoredObject};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
@@ -39,7 +39,7 @@ impl ControlLink for Unreached {
     async fn authorize(&self, _: SecretHash) -> Result<Authorization, LinkError> {
         panic!("reached")
     }
-    async fn owns(&self, _: SecretHash, _: &str) -> Result<Ownership, LinkError> {
+    async fn owns(&self, _: SecretHash, _: &str) -> Result<StoredObject, LinkError> {
         panic!("reached")
     }
 

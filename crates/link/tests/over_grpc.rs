@@ -11,7 +11,9 @@ use lychgate_types::interception::*;
 use lychgate_types::policy::ProviderPolicy;
 use lychgate_types::provider::{Api, ProviderType};
 use lychgate_types::secret::{GatewayKeySecret, ProviderSecret, SecretHash, SpoolKey};
-use lychgate_types::{Ambient, KeyRefusal, Name, Ownership, ReplicaId, Timestamp};
+use lychgate_types::{
+    Ambient, InterceptionId, KeyRefusal, Name, Ownership, ReplicaId, StoredObject, Timestamp, UnfinishedInterception,
+};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -84,11 +86,17 @@ impl ControlLink for ControlPlane {
         })
     }
 
-    async fn owns(&self, token: SecretHash, object: &str) -> Result<Ownership, LinkError> {
+    async fn owns(&self, token: SecretHash, object: &str) -> Result<StoredObject, LinkError> {
         Ok(match (object, token.as_bytes()[0]) {
-            ("resp_a", 0) => Ownership::Own,
-            ("resp_a", _) => Ownership::Anothers,
-            _ => Ownership::Unknown,
+            ("resp_a", 0) => StoredObject {
+                ownership: Ownership::Own,
+                unfinished: Some(UnfinishedInterception {
+                    id: InterceptionId::from_uuid(uuid::Uuid::from_u128(7)),
+                    provider: "openai".to_owned(),
+                }),
+            },
+            ("resp_a", _) => Ownership::Anothers.into(),
+            _ => Ownership::Unknown.into(),
         })
     }
 
@@ -220,6 +228,7 @@ fn record(model: &str, prompt: &str) -> InterceptionRecord {
         served_model: Some("claude-haiku-4-5".into()),
         stop_reason: Some("end_turn".into()),
         stored_object: None,
+        completes: true,
         attempts: 1,
         time_to_first_byte_ms: Some(0),
         overhead_us: 42,
@@ -327,9 +336,14 @@ async fn an_attachment_carries_both_ways_and_ends_with_either_side() {
 async fn stored_objects_are_asked_about() {
     let link = set_up().await.link;
     let owns = async |first, object: &str| link.owns(SecretHash::from_bytes([first; 32]), object).await;
-    assert_eq!(owns(0, "resp_a").await, Ok(Ownership::Own));
-    assert_eq!(owns(1, "resp_a").await, Ok(Ownership::Anothers));
-    assert_eq!(owns(0, "resp_b").await, Ok(Ownership::Unknown));
+    let own = owns(0, "resp_a").await.unwrap();
+    let unfinished = own.unfinished.unwrap();
+    assert_eq!(
+        (own.ownership, unfinished.id.as_uuid(), unfinished.provider.as_str()),
+        (Ownership::Own, uuid::Uuid::from_u128(7), "openai")
+    );
+    assert_eq!(owns(1, "resp_a").await, Ok(Ownership::Anothers.into()));
+    assert_eq!(owns(0, "resp_b").await, Ok(Ownership::Unknown.into()));
     // Longer than any id: refused before it is read.
     assert!(owns(0, &"x".repeat(5 << 10)).await.is_err());
 }

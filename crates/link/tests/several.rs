@@ -7,7 +7,7 @@ use lychgate_link::client::GrpcLink;
 use lychgate_link::server::{Authenticator, Shown, routes};
 use lychgate_link::*;
 use lychgate_types::secret::{GatewayKeySecret, SecretHash};
-use lychgate_types::{Ambient, KeyRefusal, Ownership, ReplicaId};
+use lychgate_types::{Ambient, KeyRefusal, Ownership, ReplicaId, StoredObject};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -134,8 +134,8 @@ impl ControlLink for Accepted {
         })
     }
 
-    async fn owns(&self, _: SecretHash, _: &str) -> Result<Ownership, LinkError> {
-        Ok(Ownership::Unknown)
+    async fn owns(&self, _: SecretHash, _: &str) -> Result<StoredObject, LinkError> {
+        Ok(Ownership::Unknown.into())
     }
 
     async fn deliver(&self, _: ReplicaId, _: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {

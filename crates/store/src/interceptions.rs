@@ -1,5 +1,6 @@
 //! Reading what the gateway has recorded.
 
+pub(crate) mod completion;
 mod filters;
 pub(crate) mod identity;
 pub(crate) mod ingest;

@@ -6,7 +6,7 @@ use crate::connect::Store;
 use crate::error::StoreError;
 use crate::sql::stored_objects as sql;
 use lychgate_authz::{Action, Caller, Resource, Target, authorise};
-use lychgate_types::Ownership;
+use lychgate_types::StoredObject;
 use lychgate_types::secret::SecretHash;
 use std::time::Duration;
 
@@ -14,15 +14,15 @@ use std::time::Duration;
 pub(crate) const KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
 
 impl Store {
-    /// Whose the object with this id is, as seen from the user of the token with this hash.
-    pub async fn stored_object_ownership(
+    /// What is known of the object with this id, as seen from the user of the token with this hash.
+    pub async fn stored_object_get(
         &self,
         caller: &Caller,
         token: &SecretHash,
         object: &str,
-    ) -> Result<Ownership, StoreError> {
+    ) -> Result<StoredObject, StoreError> {
         authorise(&caller.principal, Action::Read, Resource::Token, Target::Shared)?;
         let mut held = self.engine.read().await?;
-        sql::ownership(held.conn(), object, token).await
+        sql::find(held.conn(), object, token).await
     }
 }

@@ -20,6 +20,8 @@ text_enum! {
         Interrupted = "interrupted",
         /// The gateway was told to stop, and its drain time was over.
         GatewayStopped = "gateway_stopped",
+        /// The provider goes on with it in the background, and nobody has been shown its end yet; the tokens are estimated.
+        Unfinished = "unfinished",
     }
 }
 
@@ -156,6 +158,9 @@ pub struct InterceptionRecord {
     pub stop_reason: Option<String>,
     /// The provider's id of the object that this request made and that the provider stores: it belongs to the user.
     pub stored_object: Option<String>,
+    /// It is not an exchange of its own but the end of the one with this id, which is on record as [`Outcome::Unfinished`], made
+    /// [`Self::stored_object`], and belongs to a user who may be another than the token's.
+    pub completes: bool,
     /// Upstream attempts made, at least 1 when any was.
     pub attempts: u32,
     /// From the request's arrival to the first byte of the provider's body, in milliseconds.

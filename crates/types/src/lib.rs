@@ -30,7 +30,7 @@ pub use id::{
 };
 pub use key_refusal::KeyRefusal;
 pub use name::{Name, NameError};
-pub use ownership::Ownership;
+pub use ownership::{Ownership, StoredObject, UnfinishedInterception};
 #[doc(hidden)]
 pub use serde as __serde; // for `text_enum!`
 pub use text_enum::{Texts, UnknownText};

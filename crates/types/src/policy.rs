@@ -149,6 +149,13 @@ settings! {
     }
 }
 
+impl RelayPolicy {
+    /// Whether all users share what the provider stores.
+    pub const fn shares_objects(&self) -> bool {
+        self.stored_objects == 0
+    }
+}
+
 /// How the data plane treats one provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

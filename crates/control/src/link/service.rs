@@ -20,7 +20,7 @@ use lychgate_store::{IngestReport, KeyRef, ReplicaAttachment, ReplicaInfo, Repli
 use lychgate_telemetry::error::chain;
 use lychgate_telemetry::metrics::labels::Ingested;
 use lychgate_types::secret::SecretHash;
-use lychgate_types::{GatewayKeyId, KeyRefusal, Ownership, ReplicaId};
+use lychgate_types::{GatewayKeyId, KeyRefusal, ReplicaId, StoredObject};
 use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -157,7 +157,7 @@ impl ControlLink for ControlLinkService {
         Ok(authorization)
     }
 
-    async fn owns(&self, token: SecretHash, object: &str) -> Result<Ownership, LinkError> {
+    async fn owns(&self, token: SecretHash, object: &str) -> Result<StoredObject, LinkError> {
         self.check_key().await?;
         let _turn = match &self.session {
             // It is never closed.
@@ -165,8 +165,8 @@ impl ControlLink for ControlLinkService {
             None => None,
         };
         let caller = self.caller();
-        let ownership = self.app.store.stored_object_ownership(&caller, &token, object).await;
-        ownership.map_err(|error| store_failed(&self.app, &caller, &error))
+        let found = self.app.store.stored_object_get(&caller, &token, object).await;
+        found.map_err(|error| store_failed(&self.app, &caller, &error))
     }
 
     async fn deliver(&self, replica: ReplicaId, records: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {

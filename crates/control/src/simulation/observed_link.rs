@@ -11,7 +11,7 @@ use futures_util::stream;
 use lychgate_link::client::LinkClient;
 use lychgate_link::{Attachment, Authorization, ControlLink, EncodedRecord, Heartbeat, Hello, LinkError, Receipt};
 use lychgate_types::secret::SecretHash;
-use lychgate_types::{Ownership, ReplicaId};
+use lychgate_types::{ReplicaId, StoredObject};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::watch;
@@ -105,7 +105,7 @@ impl ControlLink for ObservedLink {
         answer
     }
 
-    async fn owns(&self, token: SecretHash, object: &str) -> Result<Ownership, LinkError> {
+    async fn owns(&self, token: SecretHash, object: &str) -> Result<StoredObject, LinkError> {
         self.client.owns(token, object).await
     }
 

@@ -198,6 +198,7 @@ fn record(cluster: &Cluster, host: usize, token: usize, id: InterceptionId, mode
         provider_request_id: None,
         stop_reason: None,
         stored_object: None,
+        completes: false,
         attempts: 1,
         time_to_first_byte_ms: None,
         overhead_us: 0,

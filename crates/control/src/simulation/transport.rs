@@ -11,7 +11,7 @@ use futures_util::stream;
 use lychgate_link::client::{Credentials, Transport};
 use lychgate_link::{Attachment, Authorization, EncodedRecord, Heartbeat, Hello, LinkError, Receipt};
 use lychgate_types::secret::SecretHash;
-use lychgate_types::{Ownership, ReplicaId};
+use lychgate_types::{Ownership, ReplicaId, StoredObject};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -117,8 +117,8 @@ impl Transport for SimulatedTransport {
     }
 
     /// The simulation's requests name no stored objects.
-    async fn owns(&self, _: Credentials<'_>, _: SecretHash, _: &str, _: Duration) -> Result<Ownership, LinkError> {
-        Ok(Ownership::Unknown)
+    async fn owns(&self, _: Credentials<'_>, _: SecretHash, _: &str, _: Duration) -> Result<StoredObject, LinkError> {
+        Ok(Ownership::Unknown.into())
     }
 
     async fn deliver(

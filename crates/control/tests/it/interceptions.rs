@@ -46,6 +46,7 @@ pub(crate) fn record(db: &TestDb, token: &str) -> InterceptionRecord {
         served_model: Some("claude-y".to_owned()),
         stop_reason: Some("tool_use".to_owned()),
         stored_object: None,
+        completes: false,
         attempts: 1,
         time_to_first_byte_ms: Some(120),
         overhead_us: 85,

@@ -60,6 +60,8 @@ pub(crate) struct Admission {
     codings: Codings,
     /// The object stored at the provider that the path names.
     pub(crate) object: Option<Box<str>>,
+    /// The answer is that object, a response, which may have been made in the background.
+    pub(crate) shows_response: bool,
     /// It may be sent again where it is not known whether it arrived.
     pub(crate) may_repeat: bool,
     pub(crate) token: SecretHash,
@@ -139,6 +141,7 @@ pub(crate) async fn admit(entered: &Entered, head: &Parts, source: Source) -> Re
 struct Known {
     api: Option<Api>,
     object: Option<Box<str>>,
+    shows_response: bool,
     may_repeat: bool,
     /// `None` where they can't be decoded.
     codings: Option<Codings>,
@@ -157,6 +160,7 @@ async fn identify(entered: &Entered, head: &Parts, source: Source) -> Result<Kno
     let Found {
         api,
         object,
+        shows_response,
         may_repeat,
         tail,
     } = allow_list::find(
@@ -170,6 +174,7 @@ async fn identify(entered: &Entered, head: &Parts, source: Source) -> Result<Kno
     Ok(Known {
         api,
         object: object.map(Into::into),
+        shows_response,
         may_repeat,
         codings: content_coding::all_of(&head.headers),
         credentials,
@@ -185,8 +190,7 @@ fn place(entered: &Entered, known: Known) -> Result<Admission, Refusal> {
     let (recorded, codings) = match known.api {
         Some(api) => {
             let codings = known.codings.ok_or_else(unknown_coding)?;
-            let slot = shared.spool.reserve().map_err(|full| no_room(&full))?;
-            (Some((api, slot)), codings)
+            (Some((api, reserve(shared)?)), codings)
         }
         None => (None, PLAIN),
     };
@@ -195,11 +199,17 @@ fn place(entered: &Entered, known: Known) -> Result<Admission, Refusal> {
         recorded,
         codings,
         object: known.object,
+        shows_response: known.shows_response,
         may_repeat: known.may_repeat,
         token: known.credentials.token,
         own: known.credentials.own,
         tail: known.tail,
     })
+}
+
+/// Room for a record.
+pub(crate) fn reserve(shared: &Shared) -> Result<Slot, Refusal> {
+    shared.spool.reserve().map_err(|full| no_room(&full))
 }
 
 async fn authorize(shared: &Shared, token: SecretHash, source: Source) -> Result<(), Refusal> {

@@ -6,22 +6,25 @@
 //! from the records. A record may be on its way, so where only the user's own will do, or the object was made here, it is asked
 //! again for a moment. While there is no control plane to ask, what is not remembered is refused, to be tried later.
 //!
+//! A response that is made in the background is on record as unfinished; whoever asks for it here may be shown its end
+//! ([`super::completion`]).
+//!
 //! Not here: objects in an account of the user's own, which the provider itself guards.
 
 use crate::error::Refusal;
 use crate::exchange::admit::{Admission, Entered};
+use crate::made_objects::Known;
 use crate::shared::Shared;
 use http::StatusCode;
 use lychgate_telemetry::metrics::labels::Refused;
-use lychgate_types::Ownership;
 use lychgate_types::provider::Api;
 use lychgate_types::secret::SecretHash;
+use lychgate_types::{Ownership, UnfinishedInterception};
 use lychgate_wire::RequestFacts;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
-/// `relay.stored_objects`: everybody's may be used.
-const EVERYBODYS: u32 = 0;
 /// `relay.stored_objects`: only the user's own may be used.
 const ONLY_OWN: u32 = 2;
 /// Waits before the control plane is asked again: records are delivered within a fraction of a second.
@@ -37,21 +40,35 @@ const LONGEST_ID: usize = 512;
 /// Longest wait for an answer.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Whether a request names objects whose makers matter.
+/// Whether a request names objects of which something has to be known.
 pub(super) fn are_named(entered: &Entered, admission: &Admission, facts: &RequestFacts) -> bool {
-    (admission.object.is_some() || !facts.objects.is_empty())
-        && admission.own.is_none()
-        && entered.provider.config.policy.relay.stored_objects != EVERYBODYS
+    let names_any = admission.object.is_some() || !facts.objects.is_empty();
+    (names_any && are_guarded(entered, admission)) || admission.shows_response
 }
 
-/// Refuses a request that names what another user has made.
-pub(super) async fn check(entered: &Entered, admission: &Admission, facts: &RequestFacts) -> Result<(), Refusal> {
+/// Whether their makers matter.
+fn are_guarded(entered: &Entered, admission: &Admission) -> bool {
+    admission.own.is_none() && !entered.provider.config.policy.relay.shares_objects()
+}
+
+/// Refuses a request that names what another user has made. Gives the unfinished interception whose end its answer may show.
+pub(super) async fn check(entered: &Entered, admission: &Admission, facts: &RequestFacts) -> Result<Known, Refusal> {
+    let (shared, token) = (&entered.shared, admission.token);
+    let is_guarded = are_guarded(entered, admission);
     let usable = entered.provider.config.policy.relay.stored_objects;
-    let of_body = facts.objects.iter().map(String::as_str);
-    for object in admission.object.as_deref().into_iter().chain(of_body) {
-        check_one(&entered.shared, admission.token, object, usable).await?;
+    for object in facts.objects.iter().filter(|_| is_guarded) {
+        check_one(shared, token, object, usable).await?;
     }
-    Ok(())
+    let Some(object) = admission.object.as_deref() else {
+        return Ok(None);
+    };
+    let known = if is_guarded {
+        check_one(shared, token, object, usable).await?
+    } else {
+        look_up(shared, token, object).await
+    };
+    let is_of_this_provider = |of: &Arc<UnfinishedInterception>| of.provider == entered.provider.config.name.as_str();
+    Ok(known.filter(|of| admission.shows_response && is_of_this_provider(of)))
 }
 
 /// Whether what the answer names is stored by the provider, and made by this request. Whoever only uses an object, which may be of an
@@ -60,36 +77,49 @@ pub(super) fn makes(api: Api, admission: &Admission) -> bool {
     matches!(api, Api::OpenAiResponses | Api::OpenAiObjects) && admission.object.is_none()
 }
 
-async fn check_one(shared: &Shared, token: SecretHash, object: &str, usable: u32) -> Result<(), Refusal> {
+/// What is known of an object that anybody may use.
+async fn look_up(shared: &Shared, token: SecretHash, object: &str) -> Known {
+    if let Some(known) = shared.objects.of_anybody(object) {
+        return known;
+    }
+    if object.len() > LONGEST_ID || !shared.replica_state.load().link.is_attached() {
+        return None;
+    }
+    let found = timeout(LOOKUP_TIMEOUT, shared.link.owns(token, object)).await;
+    found.ok()?.ok()?.unfinished.map(Arc::new)
+}
+
+async fn check_one(shared: &Shared, token: SecretHash, object: &str, usable: u32) -> Result<Known, Refusal> {
     if object.len() > LONGEST_ID {
         return Err(not_found());
     }
-    if shared.objects.knows(token, object) {
-        return Ok(());
+    if let Some(known) = shared.objects.of(token, object) {
+        return Ok(known);
     }
     // If it was made here, its record is only on its way.
-    let unknown_will_do = usable != ONLY_OWN && !shared.objects.has_maker(object);
+    let unknown_will_do = usable != ONLY_OWN && shared.objects.of_anybody(object).is_none();
     let mut waits = ASK_AGAIN.into_iter();
     loop {
         if !shared.replica_state.load().link.is_attached() {
             return Err(unreachable());
         }
-        match timeout(LOOKUP_TIMEOUT, shared.link.owns(token, object)).await {
-            Ok(Ok(Ownership::Own)) => {
-                shared.objects.remember(token, object);
-                return Ok(());
+        let Ok(Ok(found)) = timeout(LOOKUP_TIMEOUT, shared.link.owns(token, object)).await else {
+            shared.lookup_health.failure();
+            return Err(unreachable());
+        };
+        match found.ownership {
+            Ownership::Own => {
+                let known = found.unfinished.map(Arc::new);
+                shared.objects.remember(token, object, known.clone());
+                return Ok(known);
             }
             // Not remembered: its maker may yet become known.
-            Ok(Ok(Ownership::Unknown)) if unknown_will_do => return Ok(()),
-            Ok(Ok(Ownership::Anothers)) if usable != ONLY_OWN => return Err(not_found()),
-            Ok(Ok(Ownership::Anothers | Ownership::Unknown)) => match waits.next() {
+            Ownership::Unknown if unknown_will_do => return Ok(None),
+            Ownership::Anothers if usable != ONLY_OWN => return Err(not_found()),
+            Ownership::Anothers | Ownership::Unknown => match waits.next() {
                 Some(wait) => sleep(wait).await,
                 None => return Err(not_found()),
             },
-            Ok(Err(_)) | Err(_) => {
-                shared.lookup_health.failure();
-                return Err(unreachable());
-            }
         }
     }
 }

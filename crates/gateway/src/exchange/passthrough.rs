@@ -1,4 +1,5 @@
-//! Requests that are relayed without being read or recorded (lists of models and the like).
+//! Requests that are relayed without being recorded (lists of models and the like). Nothing of them is read but a response that may
+//! have been made in the background.
 //!
 //! They go to the provider that they name. What they do there is not known, so they are sent once; those that change nothing
 //! are sent once more where their connection broke before an answer, as one does that was closed while it was idle.
@@ -7,7 +8,9 @@ use crate::auth::credentials::Outgoing;
 use crate::error::Refusal;
 use crate::exchange::admit::{Entered, Received};
 use crate::exchange::attempt::{AttemptError, head_within};
-use crate::exchange::headers::{AnswerBody, to_client};
+use crate::exchange::body_kind::BodyKind;
+use crate::exchange::completion::{Completion, Watched};
+use crate::exchange::headers::{AnswerBody, INTERCEPTION_ID, id_value, to_client};
 use crate::exchange::upstream_request::{Position, UpstreamRequest};
 use crate::resilience::decision::AttemptEnd;
 use crate::resilience::retry::millis;
@@ -16,46 +19,30 @@ use crate::shared::InFlightGuard;
 use axum::body::Body;
 use bytes::Bytes;
 use http::Response;
-use lychgate_stream::{Failure, Idle, Joined, Last, LastWords, RelayBody, Watch};
+use lychgate_stream::{Idle, Joined, RelayBody};
 use std::pin::Pin;
 use tokio::time::Instant;
-
-/// Lets a body pass unwatched, and keeps a value alive until its end.
-#[derive(Debug)]
-pub(crate) struct PassThrough<T>(pub(crate) T);
-
-impl<T: Unpin, B> Watch<B> for PassThrough<T> {
-    fn data(&mut self, bytes: Bytes) -> Bytes {
-        bytes
-    }
-
-    fn complete(self) -> Last {
-        Last::default()
-    }
-
-    fn failed(self, _: &Failure) -> LastWords {
-        LastWords::Failure(Last::default())
-    }
-
-    fn left(self, _: B) {}
-}
 
 /// Boxed, so that the futures of recorded requests need no room for it.
 pub(crate) type Relaying = Pin<Box<dyn Future<Output = Result<Response<Body>, Refusal>> + Send>>;
 
 /// Relays a request that is not recorded.
-pub(crate) fn relay_unrecorded(entered: Entered, received: Received) -> Relaying {
+pub(crate) fn relay_unrecorded(entered: Entered, received: Received, completion: Option<Box<Completion>>) -> Relaying {
     let Received {
         head, admission, body, ..
     } = received;
     let request = UpstreamRequest::unrecorded(head, admission.tail, admission.credential_kind());
-    let (own, guard, may_repeat) = (admission.own, admission.guard, admission.may_repeat);
-    Box::pin(relay(entered, guard, own, request, body.into_bytes(), may_repeat))
+    let (own, may_repeat) = (admission.own, admission.may_repeat);
+    let watched = Watched {
+        completion,
+        kept: admission.guard,
+    };
+    Box::pin(relay(entered, watched, own, request, body.into_bytes(), may_repeat))
 }
 
 async fn relay(
     entered: Entered,
-    guard: InFlightGuard,
+    mut watched: Watched<InFlightGuard>,
     own: Option<Outgoing>,
     mut request: UpstreamRequest,
     body: Bytes,
@@ -96,8 +83,13 @@ async fn relay(
             provider.cool_down(key, head.status.as_u16(), term);
         }
     }
+    let kind = BodyKind::of(head.status, &head.headers);
     to_client(&mut head.headers, AnswerBody::Unchanged);
+    if let Some(completion) = &mut watched.completion {
+        completion.head(head.status, kind);
+        head.headers.insert(INTERCEPTION_ID, id_value(completion.id()));
+    }
     let idle = Idle::new(millis(timeouts.idle_ms)).until(end);
-    let relayed = RelayBody::new(Joined::new(body), PassThrough(guard), idle);
+    let relayed = RelayBody::new(Joined::new(body), watched, idle);
     Ok(Response::from_parts(head, Body::new(relayed)))
 }

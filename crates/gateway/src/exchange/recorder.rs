@@ -8,6 +8,7 @@ mod open;
 
 use crate::auth::credentials::holds_own_secret;
 use crate::exchange::body_kind::BodyKind;
+use crate::exchange::completion::Completion;
 use crate::exchange::content_coding::answer::Decoding;
 use crate::exchange::outcome::Ending;
 use crate::routing::provider::Provider;
@@ -59,6 +60,8 @@ pub(crate) struct ExchangeStart<'a> {
     pub(crate) capture_content: bool,
     /// What the answer names is made by this request, and stored by the provider.
     pub(crate) makes_object: bool,
+    /// The answer may show the end of an earlier exchange.
+    pub(crate) completion: Option<Box<Completion>>,
 }
 
 /// The record in the making.
@@ -74,6 +77,7 @@ impl Recorder {
             waited,
             capture_content,
             makes_object,
+            completion,
             ..
         } = start;
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
@@ -103,6 +107,7 @@ impl Recorder {
             provider_request_id: None,
             stop_reason: None,
             stored_object: None,
+            completes: false,
             attempts: 0,
             time_to_first_byte_ms: None,
             overhead_us: 0,
@@ -125,6 +130,7 @@ impl Recorder {
             waited,
             capture_content,
             makes_object,
+            completion,
             slot,
             guard,
             counts: None,
@@ -172,6 +178,9 @@ impl Recorder {
         };
         let reader = ResponseReader::new(open.record.api, body.is_event_stream, options);
         open.reader = Decoding::new(body.coding, reader);
+        if let Some(completion) = &mut open.completion {
+            completion.head(status, body);
+        }
     }
 
     /// Bytes of the answer's body were relayed.
@@ -183,6 +192,9 @@ impl Recorder {
             if let Some(counts) = &open.counts {
                 counts.first_byte.observe(waited);
             }
+        }
+        if let Some(completion) = &mut open.completion {
+            completion.data(bytes);
         }
         if let Some(reader) = &mut open.reader {
             // Reading must never break the relay, not even by a panic.

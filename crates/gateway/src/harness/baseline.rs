@@ -2,8 +2,8 @@
 //! what governance costs. Not used by the product.
 
 use crate::error::Refusal;
+use crate::exchange::completion::Watched;
 use crate::exchange::headers::{AnswerBody, StrippedHeaders, to_client};
-use crate::exchange::passthrough::PassThrough;
 use crate::gateway::StartError;
 use crate::inbound::front::{Answering, DataPlane, Front};
 use crate::options::Options;
@@ -106,7 +106,10 @@ impl Parts {
         to_client(&mut parts.headers, AnswerBody::Unchanged);
         let relayed = RelayBody::new(
             Joined::new(body),
-            PassThrough(()),
+            Watched {
+                completion: None,
+                kept: (),
+            },
             Idle::new(millis(provider.config.policy.timeouts.idle_ms)),
         );
         Ok(Response::from_parts(parts, Body::new(relayed)))

@@ -18,6 +18,8 @@ pub(crate) struct Found<'a> {
     pub(crate) api: Option<Api>,
     /// The object stored at the provider that the path names.
     pub(crate) object: Option<&'a str>,
+    /// The answer is that object, a response, which may have been made in the background.
+    pub(crate) shows_response: bool,
     /// It may be sent again where it is not known whether it arrived.
     pub(crate) may_repeat: bool,
     /// What comes after the provider's base URL: a path with a leading slash.
@@ -66,6 +68,7 @@ pub(crate) fn find<'a>(
     Ok(Found {
         api: path.recorded_as(method.as_str()),
         object: path.object_in(rest),
+        shows_response: path.shows_response,
         may_repeat: path.may_repeat(method.as_str()),
         tail: rest.strip_prefix(provider.base_path).unwrap_or(rest),
     })

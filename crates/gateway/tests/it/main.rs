@@ -6,6 +6,7 @@ mod support;
 
 mod admission;
 mod attachment;
+mod background;
 mod codings;
 mod credentials;
 mod delivery;

@@ -12,7 +12,7 @@ use crate::link::{Attachment, Authorization, Down, Heartbeat, Hello, Receipt};
 use crate::record::EncodedRecord;
 use futures_util::stream::{self, Stream, StreamExt};
 use lychgate_types::secret::SecretHash;
-use lychgate_types::{Ownership, ReplicaId};
+use lychgate_types::{ReplicaId, StoredObject};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tonic::metadata::{Ascii, MetadataValue};
@@ -113,7 +113,7 @@ impl Transport for GrpcTransport {
         token: SecretHash,
         object: &str,
         time: Duration,
-    ) -> Result<Ownership, LinkError> {
+    ) -> Result<StoredObject, LinkError> {
         let question = wire::OwnsRequest {
             token_hash: token.as_bytes().to_vec(),
             object: object.to_owned(),

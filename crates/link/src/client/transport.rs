@@ -4,7 +4,7 @@ use crate::error::LinkError;
 use crate::link::{Attachment, Authorization, Heartbeat, Hello, Receipt};
 use crate::record::EncodedRecord;
 use lychgate_types::secret::{GatewayKeySecret, ProcessSecret, SecretHash};
-use lychgate_types::{Ownership, ReplicaId};
+use lychgate_types::{ReplicaId, StoredObject};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -45,7 +45,7 @@ pub trait Transport: Send + Sync + 'static {
         token: SecretHash,
         object: &str,
         time: Duration,
-    ) -> impl Future<Output = Result<Ownership, LinkError>> + Send;
+    ) -> impl Future<Output = Result<StoredObject, LinkError>> + Send;
 
     /// Delivers one batch of records. After `time` the caller gives up.
     fn deliver(

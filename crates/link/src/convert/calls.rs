@@ -3,7 +3,7 @@
 use crate::field::{BadMessage, id_bytes, read_id};
 use crate::generated as wire;
 use crate::link::{Authorization, DenyReason, Receipt, Rejected};
-use lychgate_types::{InterceptionId, Ownership};
+use lychgate_types::{InterceptionId, Ownership, StoredObject, UnfinishedInterception};
 use std::time::Duration;
 
 impl From<Authorization> for wire::AuthorizeResponse {
@@ -55,28 +55,43 @@ impl TryFrom<wire::AuthorizeResponse> for Authorization {
     }
 }
 
-impl From<Ownership> for wire::OwnsResponse {
-    fn from(ownership: Ownership) -> Self {
-        let ownership = match ownership {
+impl From<StoredObject> for wire::OwnsResponse {
+    fn from(object: StoredObject) -> Self {
+        let ownership = match object.ownership {
             Ownership::Own => wire::owns_response::Ownership::Own,
             Ownership::Anothers => wire::owns_response::Ownership::Anothers,
             Ownership::Unknown => wire::owns_response::Ownership::Unknown,
         };
         Self {
             ownership: ownership.into(),
+            unfinished: object.unfinished.map(|unfinished| wire::UnfinishedInterception {
+                id: id_bytes(unfinished.id.as_uuid()),
+                provider: unfinished.provider,
+            }),
         }
     }
 }
 
-impl TryFrom<wire::OwnsResponse> for Ownership {
+impl TryFrom<wire::OwnsResponse> for StoredObject {
     type Error = BadMessage;
     fn try_from(response: wire::OwnsResponse) -> Result<Self, BadMessage> {
-        match response.ownership() {
-            wire::owns_response::Ownership::Own => Ok(Self::Own),
-            wire::owns_response::Ownership::Anothers => Ok(Self::Anothers),
-            wire::owns_response::Ownership::Unknown => Ok(Self::Unknown),
-            wire::owns_response::Ownership::Unspecified => Err(BadMessage("owns_response.ownership")),
-        }
+        let ownership = match response.ownership() {
+            wire::owns_response::Ownership::Own => Ownership::Own,
+            wire::owns_response::Ownership::Anothers => Ownership::Anothers,
+            wire::owns_response::Ownership::Unknown => Ownership::Unknown,
+            wire::owns_response::Ownership::Unspecified => return Err(BadMessage("owns_response.ownership")),
+        };
+        let unfinished = |unfinished: wire::UnfinishedInterception| {
+            let id = read_id(&unfinished.id, "owns_response.unfinished.id")?;
+            Ok(UnfinishedInterception {
+                id: InterceptionId::from_uuid(id),
+                provider: unfinished.provider,
+            })
+        };
+        Ok(Self {
+            ownership,
+            unfinished: response.unfinished.map(unfinished).transpose()?,
+        })
     }
 }
 

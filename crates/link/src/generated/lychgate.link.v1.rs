@@ -285,10 +285,13 @@ pub struct OwnsRequest {
     #[prost(string, tag = "2")]
     pub object: ::prost::alloc::string::String,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct OwnsResponse {
     #[prost(enumeration = "owns_response::Ownership", tag = "1")]
     pub ownership: i32,
+    /// Where the interception that made it is on record as unfinished.
+    #[prost(message, optional, tag = "2")]
+    pub unfinished: ::core::option::Option<UnfinishedInterception>,
 }
 /// Nested message and enum types in `OwnsResponse`.
 pub mod owns_response {
@@ -335,6 +338,14 @@ pub mod owns_response {
             }
         }
     }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnfinishedInterception {
+    #[prost(bytes = "vec", tag = "1")]
+    pub id: ::prost::alloc::vec::Vec<u8>,
+    /// The provider's name.
+    #[prost(string, tag = "2")]
+    pub provider: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeliverRequest {
@@ -422,6 +433,8 @@ pub struct Interception {
     pub served_model: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(string, optional, tag = "30")]
     pub stored_object: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(bool, tag = "31")]
+    pub completes: bool,
 }
 /// As much of an `Interception` as names it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -58,7 +58,7 @@ struct Filters {
     /// Only requests of this session, by the id that the client shows or by ours
     #[arg(long, value_name = "ID")]
     session: Option<String>,
-    /// Only requests with this outcome: completed, failed, client_aborted, interrupted or gateway_stopped
+    /// Only requests with this outcome: completed, failed, client_aborted, interrupted, gateway_stopped or unfinished
     #[arg(long)]
     outcome: Option<interception::Outcome>,
     #[command(flatten)]

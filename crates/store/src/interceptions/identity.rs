@@ -127,21 +127,7 @@ fn place_one<'r>(
     gateway_key: Option<GatewayKeyId>,
     now: Timestamp,
 ) -> Result<Option<Placed<'r>>, &'static str> {
-    let token = known.tokens.get(record.token_hash.as_bytes()).ok_or(NO_TOKEN)?;
-    if !token.is_granted {
-        return Err(NOT_GRANTED);
-    }
-    let times = believable(record.started_at, record.ended_at, now);
-    // Where the times are those of the arrival, nothing tells when it began.
-    let too_late = |end: Timestamp| !times.are_replaced && times.started_at > end.plus(AFTER_THE_END);
-    if gateway_key.is_some() && token.works_until.is_some_and(too_late) {
-        return Err(TOKEN_ENDED);
-    }
-    if let Some(served_until) = known.not_served.get(&record.provider)
-        && served_until.is_none_or(too_late)
-    {
-        return Err(NOT_SERVED);
-    }
+    let (token, times) = admit(record, known, gateway_key, now)?;
     let mut id = record.id;
     let mut stored = known.stored.get(&id);
     if stored.is_some_and(|stored| stored.gateway_key != gateway_key) {
@@ -162,8 +148,35 @@ fn place_one<'r>(
         Some(stored) if stored.is(record, token.id, times) => Ok(None),
         // Its process ended between the record and the removal of the line that stood for it until then: the record is here.
         Some(_) if record.outcome == Outcome::Interrupted => Ok(None),
+        // It was completed since.
+        Some(_) if record.outcome == Outcome::Unfinished => Ok(None),
         Some(_) => Err(OTHER_CONTENT),
     }
+}
+
+/// Whether its gateway key may tell of such a request, and from when it is.
+pub(super) fn admit(
+    record: &InterceptionRecord,
+    known: &Known,
+    gateway_key: Option<GatewayKeyId>,
+    now: Timestamp,
+) -> Result<(KnownToken, Times), &'static str> {
+    let token = known.tokens.get(record.token_hash.as_bytes()).ok_or(NO_TOKEN)?;
+    if !token.is_granted {
+        return Err(NOT_GRANTED);
+    }
+    let times = believable(record.started_at, record.ended_at, now);
+    // Where the times are those of the arrival, nothing tells when it began.
+    let too_late = |end: Timestamp| !times.are_replaced && times.started_at > end.plus(AFTER_THE_END);
+    if gateway_key.is_some() && token.works_until.is_some_and(too_late) {
+        return Err(TOKEN_ENDED);
+    }
+    if let Some(served_until) = known.not_served.get(&record.provider)
+        && served_until.is_none_or(too_late)
+    {
+        return Err(NOT_SERVED);
+    }
+    Ok((*token, times))
 }
 
 /// Times near the arrival stay as they are; in the place of others stand those of the arrival.

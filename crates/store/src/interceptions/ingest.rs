@@ -16,7 +16,7 @@ use aws_lc_rs::digest;
 use futures_util::future::join_all;
 use lychgate_authz::{Action, Caller, Resource, Target, authorise};
 use lychgate_types::interception::InterceptionRecord;
-use lychgate_types::{GatewayKeyId, InterceptionId, ReplicaId, UserId};
+use lychgate_types::{GatewayKeyId, InterceptionId, UserId};
 use std::collections::HashSet;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -35,6 +35,12 @@ pub struct IngestReport {
     pub displaced: Vec<(InterceptionId, InterceptionId)>,
     /// What the database said of those among them that it does not hold, for the log.
     pub errors: Vec<(InterceptionId, StoreError)>,
+}
+
+impl IngestReport {
+    pub(super) fn reject(&mut self, id: InterceptionId, reason: &str) {
+        self.rejected.push((id, reason.to_owned()));
+    }
 }
 
 /// Fewer records than this are written by one transaction: its beginning and end cost as much as some hundred of them.
@@ -67,9 +73,10 @@ impl Store {
         let gateway_key = gateway_key(caller);
         let from = Delivery { gateway_key, stamp };
         let mut report = IngestReport::default();
+        let (ends, begun): (Vec<_>, Vec<_>) = records.iter().cloned().partition(|record| record.completes);
         let mut unsettled = Vec::new();
         // Whatever is not taken is halved until what can't be taken stands alone.
-        let mut parts = vec![records];
+        let mut parts = vec![&begun[..]];
         while let Some(part) = parts.pop() {
             match Box::pin(self.take_in(part, from, &mut report)).await {
                 Ok(mut rest) => unsettled.append(&mut rest),
@@ -77,7 +84,7 @@ impl Store {
                 Err(error) => match part {
                     [] => {}
                     [poison] => {
-                        report.rejected.push((poison.id, NOT_HELD.to_owned()));
+                        report.reject(poison.id, NOT_HELD);
                         report.errors.push((poison.id, error));
                     }
                     _ => {
@@ -91,6 +98,16 @@ impl Store {
         if !unsettled.is_empty() {
             Box::pin(self.take_in(&unsettled, from, &mut report)).await?;
         }
+        // What they complete may stand in the same batch.
+        for end in &ends {
+            match Box::pin(self.take_end(end, from, &mut report)).await {
+                Err(error) if is_about_values(&error) => {
+                    report.reject(end.id, NOT_HELD);
+                    report.errors.push((end.id, error));
+                }
+                taken => taken?,
+            }
+        }
         report.known = (records.len() - report.rejected.len()) as u64 - report.new;
         Ok(report)
     }
@@ -103,10 +120,7 @@ impl Store {
         report: &mut IngestReport,
     ) -> Result<Vec<Arc<InterceptionRecord>>, StoreError> {
         let mut held = self.engine.read().await?;
-        let from = Deliverer {
-            gateway_key: from.gateway_key,
-            replica: own_id(held.conn(), from.stamp, from.gateway_key).await?,
-        };
+        let from = deliverer(held.conn(), from).await?;
         let known = Known::look_up(&mut held, records, from).await?;
         let (mut placed, rejected) = place(records, &known, from.gateway_key, self.now());
         let wanted = wanted_parents(&placed);
@@ -144,6 +158,16 @@ impl Store {
         Ok(again.cloned().collect())
     }
 
+    async fn take_end(
+        &self,
+        end: &Arc<InterceptionRecord>,
+        from: Delivery,
+        report: &mut IngestReport,
+    ) -> Result<(), StoreError> {
+        let from = deliverer(self.engine.read().await?.conn(), from).await?;
+        self.complete(end, from, report).await
+    }
+
     /// Writes records that are not there yet, in one transaction; gives which they were.
     async fn write(&self, placed: &[Placed<'_>], from: Deliverer) -> Result<HashSet<InterceptionId>, StoreError> {
         let mut tx = self.engine.begin().await?;
@@ -160,14 +184,15 @@ impl Store {
 }
 
 /// A replica names itself, but it can't pass for one whose secret it does not show.
-async fn own_id(
-    conn: Conn<'_>,
-    stamp: ReplicaStamp,
-    gateway_key: Option<GatewayKeyId>,
-) -> Result<Option<ReplicaId>, StoreError> {
-    let Some(id) = stamp.replica_id else { return Ok(None) };
-    let is_own = replicas::is_own(conn, id, stamp.process, gateway_key).await?;
-    Ok(is_own.then_some(id))
+async fn deliverer(conn: Conn<'_>, from: Delivery) -> Result<Deliverer, StoreError> {
+    let Delivery { gateway_key, stamp } = from;
+    let replica = match stamp.replica_id {
+        Some(id) => replicas::is_own(conn, id, stamp.process, gateway_key)
+            .await?
+            .then_some(id),
+        None => None,
+    };
+    Ok(Deliverer { gateway_key, replica })
 }
 
 /// The call whose result this record brings back; empty ids, which some servers give, link nothing.

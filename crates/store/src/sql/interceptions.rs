@@ -1,5 +1,6 @@
 //! Reading interceptions.
 
+pub(crate) mod completion;
 pub(crate) mod ingest;
 
 use crate::engine::{Assembled, Conn, Moment, Row, args, cut, foreign};

@@ -6,11 +6,12 @@ use crate::engine::{Conn, args};
 use crate::error::StoreError;
 use aws_lc_rs::digest;
 use lychgate_types::secret::SecretHash;
-use lychgate_types::{Ownership, Timestamp, UserId};
+use lychgate_types::{Ownership, StoredObject, Timestamp, UnfinishedInterception, UserId};
 
 super::statements! {
-    OWNERSHIP = "SELECT t.user_id FROM stored_objects o \
+    FIND = "SELECT t.user_id, i.id AS unfinished_id, i.provider FROM stored_objects o \
          LEFT JOIN tokens t ON t.user_id = o.user_id AND t.token_hash = $2 \
+         LEFT JOIN interceptions i ON i.id = o.interception_id AND i.outcome = 'unfinished' \
          WHERE o.object_hash = $1 ORDER BY t.user_id IS NULL LIMIT 1";
     PRUNE = "DELETE FROM stored_objects WHERE created_at < $1";
 }
@@ -20,14 +21,24 @@ pub(crate) fn hash(object: &str) -> Vec<u8> {
     digest::digest(&digest::SHA256, object.as_bytes()).as_ref().to_vec()
 }
 
-/// Whose it is, as seen from the user of this token.
-pub(crate) async fn ownership(conn: Conn<'_>, object: &str, token: &SecretHash) -> Result<Ownership, StoreError> {
-    let made = conn.optional(OWNERSHIP, args![hash(object).as_slice(), *token]).await?;
+/// What is known of it, as seen from the user of this token.
+pub(crate) async fn find(conn: Conn<'_>, object: &str, token: &SecretHash) -> Result<StoredObject, StoreError> {
+    let made = conn.optional(FIND, args![hash(object).as_slice(), *token]).await?;
     let Some(row) = made else {
-        return Ok(Ownership::Unknown);
+        return Ok(Ownership::Unknown.into());
     };
     let own = row.opt_id::<UserId>("user_id")?.is_some();
-    Ok(if own { Ownership::Own } else { Ownership::Anothers })
+    let unfinished = match row.opt_id("unfinished_id")? {
+        Some(id) => Some(UnfinishedInterception {
+            id,
+            provider: row.text("provider")?,
+        }),
+        None => None,
+    };
+    Ok(StoredObject {
+        ownership: if own { Ownership::Own } else { Ownership::Anothers },
+        unfinished,
+    })
 }
 
 /// Forgets those that were made before.

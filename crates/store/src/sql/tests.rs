@@ -18,6 +18,7 @@ fn texts() -> Vec<(&'static str, &'static str)> {
         audit::STATEMENTS,
         changes::STATEMENTS,
         idempotency::STATEMENTS,
+        interceptions::completion::STATEMENTS,
         interceptions::STATEMENTS,
         master_key::STATEMENTS,
         write_checks::STATEMENTS,

@@ -5,6 +5,7 @@
 mod audit;
 mod changes;
 mod checklists;
+mod completion;
 mod connect;
 mod gateway_key_constraints;
 mod gateway_key_rotation;

@@ -237,6 +237,7 @@ pub(crate) fn record(db: &TestDb, hash: SecretHash) -> InterceptionRecord {
         served_model: Some("claude-haiku-4-5".into()),
         stop_reason: Some("end_turn".into()),
         stored_object: None,
+        completes: false,
         attempts: 1,
         time_to_first_byte_ms: Some(120),
         overhead_us: 80,

@@ -22,9 +22,10 @@ async fn ingest(db: &TestDb, records: &[InterceptionRecord]) {
 
 async fn ownership(db: &TestDb, token: &SecretHash, object: &str) -> Ownership {
     db.store()
-        .stored_object_ownership(&plane(), token, object)
+        .stored_object_get(&plane(), token, object)
         .await
         .unwrap()
+        .ownership
 }
 
 both_engines! {

@@ -127,6 +127,7 @@ mod tests {
                 (Outcome::ClientAborted, 2),
                 (Outcome::Interrupted, 0),
                 (Outcome::GatewayStopped, 0),
+                (Outcome::Unfinished, 0),
             ]
         );
     }

@@ -20,6 +20,8 @@ pub struct AllowedPath {
     pub changes_nothing: bool,
     /// Its first `{id}` names an object that the provider stores, which belongs to who made it.
     pub names_object: bool,
+    /// Its answer is that object, a response, which may have been made in the background.
+    pub shows_response: bool,
 }
 
 /// The methods of a path that is only read. What answers to `GET` answers to `HEAD`.
@@ -36,6 +38,7 @@ impl AllowedPath {
             api: Some(api),
             changes_nothing: false,
             names_object: false,
+            shows_response: false,
         }
     }
 
@@ -47,6 +50,15 @@ impl AllowedPath {
             api: Some(Api::OpenAiObjects),
             changes_nothing: false,
             names_object: true,
+            shows_response: false,
+        }
+    }
+
+    /// A path below a response, whose answer shows that response.
+    pub(crate) const fn response(path: &'static str, methods: &'static str) -> Self {
+        Self {
+            shows_response: true,
+            ..Self::object(path, methods)
         }
     }
 
@@ -58,6 +70,7 @@ impl AllowedPath {
             api: None,
             changes_nothing: false,
             names_object: false,
+            shows_response: false,
         }
     }
 
@@ -69,6 +82,7 @@ impl AllowedPath {
             api: None,
             changes_nothing: true,
             names_object: false,
+            shows_response: false,
         }
     }
 

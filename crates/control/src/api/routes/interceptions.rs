@@ -7,6 +7,7 @@ mod usage;
 use crate::api::openapi::known_texts;
 use crate::api::routes::users::UserRef;
 use lychgate_store::InterceptionSummary;
+use lychgate_types::interception::Outcome;
 use lychgate_types::provider::{Api, ProviderType};
 use lychgate_types::{GatewayKeyId, InterceptionId, ReplicaId, Timestamp, TokenId};
 use serde::Serialize;
@@ -59,10 +60,12 @@ pub(crate) struct Interception {
     replica_id: Option<ReplicaId>,
     #[schema(value_type = String, format = DateTime)]
     started_at: Timestamp,
-    #[schema(value_type = String, format = DateTime)]
-    ended_at: Timestamp,
-    /// `completed`, `failed`, `client_aborted`, `interrupted` (the gateway was killed; its tokens are estimated) or
-    /// `gateway_stopped` (its drain time was over).
+    /// Null while it is unfinished.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    ended_at: Option<Timestamp>,
+    /// `completed`, `failed`, `client_aborted`, `interrupted` (the gateway was killed; its tokens are estimated),
+    /// `gateway_stopped` (its drain time was over) or `unfinished` (the provider went on with it in the background, and nobody has
+    /// asked for its end since; its tokens are estimated).
     outcome: &'static str,
     /// The provider's HTTP status; null if it did not respond.
     upstream_status: Option<u16>,
@@ -113,7 +116,7 @@ impl From<InterceptionSummary> for Interception {
             gateway_key_id: seen.gateway_key_id,
             replica_id: seen.replica_id,
             started_at: seen.started_at,
-            ended_at: seen.ended_at,
+            ended_at: Some(seen.ended_at).filter(|_| seen.outcome != Outcome::Unfinished),
             outcome: seen.outcome.as_str(),
             upstream_status: seen.upstream_status,
             error_type: seen.error_type,

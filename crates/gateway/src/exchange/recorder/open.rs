@@ -2,11 +2,13 @@
 //! gateway share it.
 
 use crate::counts::ProviderCounts;
+use crate::exchange::completion::Completion;
 use crate::exchange::content_coding::answer::Decoding;
 use crate::exchange::outcome::{Ending, classify};
 use crate::shared::{InFlightGuard, Shared};
 use crate::spool::{Slot, Unfinished};
 use lychgate_stream::Hold;
+use lychgate_types::UnfinishedInterception;
 use lychgate_types::interception::{InterceptionRecord, Outcome, Prompt, TokenUsage};
 use lychgate_types::provider::Api;
 use lychgate_wire::ResponseReader;
@@ -44,6 +46,8 @@ pub(super) struct Open {
     pub(super) capture_content: bool,
     /// What the answer names is made by this request, and stored by the provider.
     pub(super) makes_object: bool,
+    /// The answer may show the end of an earlier exchange.
+    pub(super) completion: Option<Box<Completion>>,
     pub(super) slot: Slot,
     pub(super) guard: InFlightGuard,
     /// Of the provider of the last attempt; `None` before the first.
@@ -155,6 +159,7 @@ impl Open {
             arrival,
             slot,
             makes_object,
+            completion,
             guard,
             counts,
             ..
@@ -194,14 +199,12 @@ impl Open {
         record.tool_usages = facts.tool_usages;
         record.model_thoughts = facts.model_thoughts;
         let has_cost = has_cost && record.api != Api::OpenAiObjects;
-        if good && makes_object && !facts.provider_response_id.is_empty() {
-            // Before the client can know it is finished, so that it may go on from there at once.
-            guard
-                .shared()
-                .objects
-                .remember(record.token_hash, &facts.provider_response_id);
-            record.stored_object = Some(facts.provider_response_id.clone());
+        let made = Some(facts.provider_response_id.clone()).filter(|id| good && makes_object && !id.is_empty());
+        let goes_on = made.is_some() && facts.in_background;
+        if goes_on {
+            (record.outcome, record.error_type, record.error_message) = (Outcome::Unfinished, None, None);
         }
+        record.stored_object = made;
         let unknown = TokenUsage {
             provider_response_id: facts.provider_response_id,
             estimated: true,
@@ -215,12 +218,37 @@ impl Open {
             record.token_usages.push(unknown);
         }
         // Of an answer that came whole, what its provider does not tell is not guessed.
-        if !(ended_whole && facts.complete) {
+        if goes_on || !(ended_whole && facts.complete) {
             let model = record.served_model.as_deref().unwrap_or(&record.model);
             estimate(&mut record.token_usages, model, asked_bytes, facts.text_bytes);
         }
         counts.complete(&record, arrival.elapsed());
-        (slot.fill(record), guard)
+        let made = record.stored_object.clone().map(|object| {
+            let unfinished = goes_on.then(|| {
+                Arc::new(UnfinishedInterception {
+                    id: record.id,
+                    provider: record.provider.clone(),
+                })
+            });
+            (record.token_hash, object, unfinished)
+        });
+        let hold = slot.fill(record);
+        // Behind its record, and before the client can know it is finished, so that it may go on from there at once.
+        if let Some((token, object, unfinished)) = made {
+            guard.shared().objects.remember(token, &object, unfinished);
+        }
+        (both(completion.and_then(|completion| completion.close()), hold), guard)
+    }
+}
+
+/// What waits for both.
+fn both(one: Option<Hold>, other: Option<Hold>) -> Option<Hold> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(Box::pin(async {
+            one.await?;
+            other.await
+        })),
+        (one, other) => one.or(other),
     }
 }
 

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use lychgate_link::{Attachment, Authorization, ControlLink, EncodedRecord, Heartbeat, Hello, Rejected};
 use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::secret::{SecretHash, SpoolKey};
-use lychgate_types::{Ambient, Ownership, ReplicaId};
+use lychgate_types::{Ambient, Ownership, ReplicaId, StoredObject};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::task::JoinHandle;
@@ -49,8 +49,8 @@ impl ControlLink for ControlPlane {
         Err(LinkError::Unreachable(String::new()))
     }
 
-    async fn owns(&self, _: SecretHash, _: &str) -> Result<Ownership, LinkError> {
-        Ok(Ownership::Unknown)
+    async fn owns(&self, _: SecretHash, _: &str) -> Result<StoredObject, LinkError> {
+        Ok(Ownership::Unknown.into())
     }
 
     async fn deliver(&self, _: ReplicaId, records: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {

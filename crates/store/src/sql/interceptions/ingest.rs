@@ -17,13 +17,13 @@ pub(super) const LABEL: usize = 255;
 /// Ids of tool calls: some carry a signature. Replicas cut and mark what is longer; an index has room for this.
 const CALL_ID: usize = 600;
 /// Error messages.
-const MESSAGE: usize = 4096;
+pub(super) const MESSAGE: usize = 4096;
 /// Prompts, arguments and thoughts; the replica cuts them well before.
 const CONTENT: usize = 2 << 20;
 /// Counters in one usage object.
 const COUNTERS: usize = 64;
 /// No response has so many tokens, and sums of them stay far from overflow.
-const MOST_TOKENS: i64 = 1 << 50;
+pub(super) const MOST_TOKENS: i64 = 1 << 50;
 
 const TOKENS: Bulk = Bulk {
     head: "WITH wanted (token_hash, gateway_key_id, replica_id) AS (",
@@ -75,8 +75,9 @@ const MODEL_THOUGHTS: Bulk = Bulk {
     tail: "",
 };
 const STORED_OBJECTS: Bulk = Bulk {
-    head: "INSERT INTO stored_objects (object_hash, user_id, created_at) ",
-    tail: " ON CONFLICT (object_hash, user_id) DO NOTHING",
+    head: "INSERT INTO stored_objects (object_hash, user_id, created_at, interception_id) ",
+    // Some servers give the same ids again and again.
+    tail: " ON CONFLICT (object_hash, user_id) DO UPDATE SET interception_id = excluded.interception_id",
 };
 #[cfg(test)]
 pub(in crate::sql) const BULKS: &[Bulk] = &[
@@ -350,12 +351,12 @@ pub(crate) async fn stored_objects(conn: Conn<'_>, records: &[Placed<'_>]) -> Re
     let object = |place: &Placed<'_>| {
         let id = place.record.stored_object.as_deref().filter(|id| !id.is_empty())?;
         let key = (stored_objects::hash(id), place.user.as_uuid());
-        Some((key, place.times.started_at))
+        Some((key, (place.times.started_at, place.id)))
     };
     let made: BTreeMap<_, _> = records.iter().filter_map(object).collect();
     let rows = made
         .iter()
-        .map(|((hash, user), at)| args![hash.as_slice(), *user, *at])
+        .map(|((hash, user), (at, id))| args![hash.as_slice(), *user, *at, *id])
         .collect();
     STORED_OBJECTS.run(conn, rows).await.map(drop)
 }

@@ -7,9 +7,9 @@ use lychgate_link::{
     Attachment, Authorization, Configuration, ControlLink, DenyReason, Down, EncodedRecord, Heartbeat, Hello,
     LinkError, Message, Receipt, Rejected,
 };
-use lychgate_types::interception::InterceptionRecord;
+use lychgate_types::interception::{InterceptionRecord, Outcome};
 use lychgate_types::secret::{SecretHash, SpoolKey};
-use lychgate_types::{Ownership, ReplicaId};
+use lychgate_types::{Ownership, ReplicaId, StoredObject, UnfinishedInterception};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -111,22 +111,34 @@ impl ControlLink for Control {
             .map_err(|_| LinkError::Unreachable("the test is over".into()))
     }
 
-    async fn owns(&self, token: SecretHash, object: &str) -> Result<Ownership, LinkError> {
+    async fn owns(&self, token: SecretHash, object: &str) -> Result<StoredObject, LinkError> {
         let state = self.lock();
         if let Some(error) = &state.down {
             return Err(error.clone());
         }
-        let made = |record: &&Arc<InterceptionRecord>| record.stored_object.as_deref() == Some(object);
+        let made =
+            |record: &&Arc<InterceptionRecord>| !record.completes && record.stored_object.as_deref() == Some(object);
         let makers: Vec<_> = state
             .records
             .iter()
             .filter(made)
             .map(|record| record.token_hash)
             .collect();
-        Ok(match makers.as_slice() {
+        let ownership = match makers.as_slice() {
             [] => Ownership::Unknown,
             makers if makers.contains(&token) => Ownership::Own,
             _ => Ownership::Anothers,
+        };
+        let unfinished = state.records.iter().find(made).filter(|record| {
+            let is_end = |end: &&Arc<InterceptionRecord>| end.completes && end.id == record.id;
+            record.outcome == Outcome::Unfinished && !state.records.iter().any(|end| is_end(&end))
+        });
+        Ok(StoredObject {
+            ownership,
+            unfinished: unfinished.map(|record| UnfinishedInterception {
+                id: record.id,
+                provider: record.provider.clone(),
+            }),
         })
     }
 

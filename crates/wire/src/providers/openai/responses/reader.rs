@@ -30,6 +30,7 @@ members! {
         model: Raw<'de> = b"model",
         service_tier: Raw<'de> = b"service_tier",
         status: Raw<'de> = b"status",
+        background: Raw<'de> = b"background",
         output: Raw<'de> = b"output",
         usage: Raw<'de> = b"usage",
         error: Raw<'de> = b"error",
@@ -54,6 +55,8 @@ pub(super) struct Reader {
     items: Items,
     error: Option<ErrorFacts>,
     ended: bool,
+    /// It is, or is to be, made in the background.
+    background: bool,
     text_bytes: u64,
 }
 
@@ -69,6 +72,7 @@ impl Reader {
             items: Items::new(capture),
             error: None,
             ended: false,
+            background: false,
             text_bytes: 0,
         }
     }
@@ -111,6 +115,8 @@ impl Reader {
             response.status
         };
         // A response that still runs in the background has not stopped.
+        let runs = response.status.is("queued") || response.status.is("in_progress");
+        self.background = runs && !response.usage.is_some();
         self.stop_reason = Some(reason.name()).filter(|word| !matches!(word.as_str(), "" | "queued" | "in_progress"));
         let mut place = 0;
         response.output.for_each(|item| {
@@ -138,7 +144,9 @@ impl ResponseFormat for Reader {
             Some(kind) if kind.ends_with(".delta") => self.text_bytes += found.delta.length(),
             Some("error") if !self.ended => self.error = ErrorBody::read(&event.data),
             _ if self.id.is_empty() && found.response.is_some() => {
-                self.id = found.response.object::<Response<'_>>().unwrap_or_default().id.name();
+                let begun: Response<'_> = found.response.object().unwrap_or_default();
+                self.id = begun.id.name();
+                self.background = begun.background.is_true();
             }
             // A plain `{"error": …}` without a type, from servers that only nearly speak this API.
             None => self.error = ErrorBody::read(&event.data).or(self.error.take()),
@@ -174,6 +182,7 @@ impl ResponseFormat for Reader {
     fn facts(self: Box<Self>) -> ResponseFacts {
         let mut this = *self;
         this.next_response();
+        let in_background = this.background && !this.ended && this.error.is_none();
         ResponseFacts {
             provider_response_id: this.id,
             served_model: this.model,
@@ -183,6 +192,7 @@ impl ResponseFormat for Reader {
             model_thoughts: this.items.thoughts,
             error: this.error,
             complete: this.ended,
+            in_background,
             ..ResponseFacts::default()
         }
     }

@@ -85,9 +85,43 @@ fn a_blocking_answer_has_its_usage_whatever_its_status() {
         r#"{"id":"resp_1","status":"queued","background":true,"output":[],"usage":null}"#,
     );
     assert_eq!(
-        (facts.only_usage(), facts.stop_reason, facts.complete),
-        (None, None, true)
+        (
+            facts.only_usage(),
+            facts.stop_reason,
+            facts.complete,
+            facts.in_background
+        ),
+        (None, None, true, true)
     );
+}
+
+#[test]
+fn what_is_made_in_the_background_has_not_ended_with_its_stream() {
+    let begun = CREATED.replace(r#""error":null"#, r#""background":true,"error":null"#);
+    let error = r#"{"type":"error","code":"server_error","message":"It broke"}"#;
+    for (events, in_background) in [
+        (vec![begun.as_str()], true),
+        (vec![begun.as_str(), TEXT[0], TEXT[1]], true),
+        (vec![CREATED, TEXT[0]], false),
+        (vec![begun.as_str(), error], false),
+        (vec![begun.as_str(), &ending("completed", "")], false),
+        (vec![begun.as_str(), &ending("cancelled", "")], false),
+    ] {
+        assert_eq!(stream(&[&events]).in_background, in_background, "{events:?}");
+    }
+    for (body, in_background) in [
+        (r#"{"id":"r","status":"in_progress"}"#, true),
+        // A server that says so of everything.
+        (
+            r#"{"id":"r","status":"in_progress","usage":{"input_tokens":1,"output_tokens":1}}"#,
+            false,
+        ),
+        (r#"{"id":"r","status":"completed"}"#, false),
+        (r#"{"id":"r","object":"response.deleted","deleted":true}"#, false),
+        (r#"{"error":{"message":"m","type":"t"}}"#, false),
+    ] {
+        assert_eq!(read_body(Responses, 200, body).in_background, in_background, "{body}");
+    }
 }
 
 /// One of each kind of output item that is recorded, and some that aren't.

@@ -1,0 +1,216 @@
+//! Responses that a provider makes in the background: recorded when they are asked for, completed by whoever is shown their end.
+
+use crate::support::{CENTRAL_KEY, Client, World, ready, start};
+use lychgate_types::Ambient;
+use lychgate_types::interception::{InterceptionRecord, Outcome};
+use lychgate_types::secret::UserTokenSecret;
+use std::sync::Arc;
+
+const QUEUED: &str = r#"{"id":"resp_a","status":"queued","background":true,"model":"m","output":[],"usage":null}"#;
+const USAGE: &str = r#""usage":{"input_tokens":11,"output_tokens":7}"#;
+
+fn ended(status: &str, more: &str) -> String {
+    format!(
+        r#"{{"id":"resp_a","status":"{status}","background":true,"model":"m","output":[{{"type":"function_call","id":"fc_1","call_id":"call_1","name":"w","arguments":"{{}}"}}]{more}}}"#
+    )
+}
+
+async fn ask(world: &World, headers: &str, line: &str, body: &str) -> Client {
+    let mut client = world.client().await;
+    client.send(line, headers, body.as_bytes()).await;
+    client
+}
+
+fn bearer(token: &UserTokenSecret) -> String {
+    format!("authorization: Bearer {}\r\n", token.expose())
+}
+
+/// One exchange; gives the id in the answer's head.
+async fn exchange(world: &World, headers: &str, line: &str, body: &str, answer: &str) -> Option<String> {
+    let mut client = ask(world, headers, line, body).await;
+    let mut exchange = world.provider.next().await;
+    exchange.json("200 OK", "", answer).await;
+    let (head, got) = client.answer().await;
+    exchange.done();
+    assert_eq!((head.status, String::from_utf8(got).unwrap()), (200, answer.to_owned()));
+    head.header("x-lychgate-interception-id").map(str::to_owned)
+}
+
+const CREATE: &str = "POST /ai/openai/v1/responses";
+const BODY: &str = r#"{"model":"m","input":"What is the weather like, and why?","background":true}"#;
+const GET: &str = "GET /ai/openai/v1/responses/resp_a";
+
+/// A world with a response that is made in the background.
+async fn begun() -> (World, Arc<InterceptionRecord>) {
+    let world = World::new().await;
+    exchange(&world, &bearer(&world.token), CREATE, BODY, QUEUED).await;
+    let made = world.control.delivered(1).await.remove(0);
+    (world, made)
+}
+
+#[tokio::test]
+async fn it_is_unfinished_until_somebody_is_shown_its_end() {
+    let (world, made) = begun().await;
+    assert_eq!(
+        (made.outcome, made.stored_object.as_deref()),
+        (Outcome::Unfinished, Some("resp_a"))
+    );
+    assert!(made.error_type.is_none() && !made.completes);
+    let [usage] = &made.token_usages[..] else {
+        panic!("{made:?}")
+    };
+    assert!(
+        usage.estimated && usage.input_tokens > 3 && usage.output_tokens == 0,
+        "{usage:?}"
+    );
+    let headers = bearer(&world.token);
+    let id = made.id.to_string();
+    let running = QUEUED.replace("queued", "in_progress");
+    assert_eq!(exchange(&world, &headers, GET, "", &running).await.as_ref(), Some(&id));
+    let end = ended("completed", &format!(",{USAGE}"));
+    assert_eq!(exchange(&world, &headers, GET, "", &end).await.as_ref(), Some(&id));
+    // Once it has ended, nothing more is looked for.
+    assert_eq!(exchange(&world, &headers, GET, "", &end).await, None);
+    exchange(
+        &world,
+        &headers,
+        "DELETE /ai/openai/v1/responses/resp_a",
+        "",
+        r#"{"id":"resp_a","deleted":true}"#,
+    )
+    .await;
+    let records = world.control.delivered(3).await;
+    let end = &records[1];
+    assert!(end.completes && end.id == made.id && end.stored_object.as_deref() == Some("resp_a"));
+    assert_eq!(
+        (end.outcome, end.stop_reason.as_deref()),
+        (Outcome::Completed, Some("completed"))
+    );
+    let usage = &end.token_usages[0];
+    assert_eq!(
+        (usage.input_tokens, usage.output_tokens, usage.estimated),
+        (11, 7, false)
+    );
+    assert_eq!(end.tool_usages[0].tool_call_id, "call_1");
+    assert!(!records[2].completes && records.len() == 3);
+    let count = async |outcome| {
+        world
+            .metric(&format!(
+                "lychgate_requests_total{{provider=\"openai\",outcome=\"{outcome}\"}}"
+            ))
+            .await
+    };
+    assert_eq!(
+        (count("unfinished").await, count("completed").await),
+        (1.0, 1.0),
+        "the request and the deletion"
+    );
+    assert_eq!(
+        world
+            .metric("lychgate_tokens_total{provider=\"openai\",kind=\"input\"}")
+            .await,
+        11.0
+    );
+}
+
+#[tokio::test]
+async fn every_end_is_one() {
+    let error = r#","error":{"code":"server_error","message":"It broke"}"#;
+    let stopped = format!(r#","incomplete_details":{{"reason":"max_output_tokens"}},{USAGE}"#);
+    for (status, more, outcome, reason) in [
+        ("failed", error, Outcome::Failed, "failed"),
+        ("incomplete", stopped.as_str(), Outcome::Completed, "max_output_tokens"),
+        ("cancelled", "", Outcome::ClientAborted, "cancelled"),
+    ] {
+        let (world, made) = begun().await;
+        exchange(&world, &bearer(&world.token), GET, "", &ended(status, more)).await;
+        let end = world.control.delivered(2).await.remove(1);
+        assert!(end.completes && end.id == made.id);
+        assert_eq!((end.outcome, end.stop_reason.as_deref()), (outcome, Some(reason)));
+        assert_eq!(
+            end.error_type.as_deref(),
+            (status == "failed").then_some("server_error")
+        );
+        assert_eq!(end.token_usages[0].estimated, status != "incomplete");
+    }
+}
+
+#[tokio::test]
+async fn cancelling_is_recorded_and_shows_the_end() {
+    let (world, made) = begun().await;
+    let line = "POST /ai/openai/v1/responses/resp_a/cancel";
+    let id = exchange(&world, &bearer(&world.token), line, "", &ended("cancelled", "")).await;
+    assert!(id.is_some_and(|id| id != made.id.to_string()));
+    let records = world.control.delivered(3).await;
+    let (ends, others): (Vec<_>, Vec<_>) = records[1..].iter().partition(|record| record.completes);
+    assert_eq!((ends.len(), ends[0].id), (1, made.id));
+    assert_eq!(
+        (others[0].api.as_str(), others[0].outcome),
+        ("openai_objects", Outcome::Completed)
+    );
+    assert!(others[0].token_usages.is_empty());
+}
+
+#[tokio::test]
+async fn a_stream_that_is_left_is_unfinished_and_one_that_is_resumed_completes_it() {
+    let world = World::new().await;
+    let headers = bearer(&world.token);
+    let streamed = BODY.replace("}", r#","stream":true}"#);
+    let mut client = ask(&world, &headers, CREATE, &streamed).await;
+    let mut exchange = world.provider.next().await;
+    let begun = format!("event: response.created\ndata: {{\"type\":\"response.created\",\"response\":{QUEUED}}}\n\n");
+    exchange.stream().await;
+    exchange.chunk(begun.as_bytes()).await;
+    client.head().await;
+    // The connection to the provider breaks; it goes on.
+    drop(exchange);
+    drop(client);
+    let made = world.control.delivered(1).await.remove(0);
+    assert_eq!(
+        (made.outcome, made.stored_object.as_deref()),
+        (Outcome::Unfinished, Some("resp_a"))
+    );
+    let mut client = ask(&world, &headers, &format!("{GET}?stream=true&starting_after=0"), "").await;
+    let mut exchange = world.provider.next().await;
+    let end = ended("completed", &format!(",{USAGE}"));
+    let last = format!("event: response.completed\ndata: {{\"type\":\"response.completed\",\"response\":{end}}}\n\n");
+    exchange.stream().await;
+    exchange.chunk(last.as_bytes()).await;
+    exchange.end().await;
+    assert_eq!(client.answer().await.1, last.as_bytes());
+    let end = world.control.delivered(2).await.remove(1);
+    assert!(end.completes && end.id == made.id);
+    assert_eq!(end.token_usages[0].output_tokens, 7);
+}
+
+#[tokio::test]
+async fn another_replica_and_an_own_key_complete_it_too() {
+    for own_key in [false, true] {
+        let (world, made) = begun().await;
+        let options = |options: &mut lychgate_gateway::Options| {
+            options.spool.directory = world.control.spool_directory().join("other");
+        };
+        let (gateway, address) = start(&world.control, options, Ambient::system()).await;
+        ready(&gateway).await;
+        let other = World {
+            gateway,
+            address,
+            ..world
+        };
+        let headers = match own_key {
+            false => bearer(&other.token),
+            true => format!(
+                "x-lychgate-token: {}\r\nauthorization: Bearer {CENTRAL_KEY}-own\r\n",
+                other.token.expose()
+            ),
+        };
+        // What is no end, of this response, ends nothing.
+        for answer in [r#"{"id":"resp_b","status":"completed"}"#, r#"{"object":"list"}"#, "[]"] {
+            let shown = exchange(&other, &headers, GET, "", answer).await;
+            assert_eq!(shown, Some(made.id.to_string()), "{answer}");
+        }
+        exchange(&other, &headers, GET, "", &ended("completed", &format!(",{USAGE}"))).await;
+        let end = other.control.delivered(2).await.remove(1);
+        assert!(end.completes && end.id == made.id && end.token_usages[0].input_tokens == 11);
+    }
+}
