@@ -3,7 +3,8 @@
 use crate::api::error::{VALIDATION_TEXT, VALIDATIONS};
 use crate::api::extract::BODY_LIMIT;
 use crate::state::attachments::{ATTACHMENTS_PER_KEY, ATTACHMENTS_PER_SOURCE};
-use crate::state::prefixes::{RELOAD_EVERY, WAITING};
+use crate::state::existing::{RELOAD_EVERY, UNKNOWN_KEYS, UNKNOWN_TOKENS};
+use crate::state::key_lookups::{LOOKUPS, OF_A_CONNECTION};
 use lychgate_store::TOKENS_PER_USER;
 use lychgate_types::limits;
 use lychgate_types::limits::{Limit, Most};
@@ -20,8 +21,18 @@ what can be set, with its default. The last column has the test that goes past t
 fn control() -> Vec<Limit> {
     limits! {
         Stranger, Most::bytes(BODY_LIMIT), "body of an API call", "413 `body_too_large`", "bodies_that_do_not_fit";
-        Stranger, Most::count(WAITING), "calls with a credential that may be new and wait for that to be known", "503 `busy`",
-            "those_who_wait_are_bounded";
+        Stranger, Most::count(UNKNOWN_KEYS.all), "calls with a gateway key that may be new and wait for that to be known", "refused",
+            "those_who_wait_are_bounded_and_those_of_one_leave_room_for_others";
+        Stranger, Most::count(UNKNOWN_KEYS.one), "of them from one address", "refused",
+            "those_who_wait_are_bounded_and_those_of_one_leave_room_for_others";
+        Stranger, Most::count(UNKNOWN_TOKENS.all), "calls with a token that may be new and wait for that to be known", "503 `busy`",
+            "those_who_wait_are_bounded_and_those_of_one_leave_room_for_others";
+        Stranger, Most::count(UNKNOWN_TOKENS.one), "of them from one address, or from the replicas of one gateway key", "503 `busy`",
+            "those_who_wait_are_bounded_and_those_of_one_leave_room_for_others";
+        Stranger, Most::count(OF_A_CONNECTION), "calls of one connection whose gateway key is not in use yet and looked up", "refused",
+            "a_connection_without_a_good_key_has_few_streams";
+        Stranger, Most::count(LOOKUPS.one), "of them from one address", "refused", "a_connection_without_a_good_key_has_few_streams";
+        Stranger, Most::count(LOOKUPS.all), "of them in all", "refused", "";
         Stranger, Most::Time(RELOAD_EVERY), "between two questions to the database for all of them", "they wait together",
             "a_flood_of_unknown_ones_is_read_for_together_and_what_was_just_made_is_found";
         User, Most::count(VALIDATIONS), "invalid fields that one answer lists", "counted", "bodies_that_do_not_fit";

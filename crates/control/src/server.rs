@@ -110,6 +110,7 @@ impl Control {
         let place = store.changes_last(&Caller::control_plane()).await;
         let (attachments, detachments) = Attachments::new(place.map_err(StartError::Store)?);
         let app = App::new(store, sealer, ambient.clone(), attachments, options.capture_content);
+        app.read_credentials().await.map_err(StartError::Store)?;
         let gateway = Gateway::start(options.gateway, ControlLinkService::embedded(app.clone()), ambient)?;
         let jobs = Jobs::start(&app, detachments);
         let (stop, stopped) = oneshot::channel::<()>();

@@ -26,7 +26,6 @@ mod tee;
 mod upstream_request;
 mod usage_filter;
 
-use crate::auth::places::Source;
 use crate::error::Refusal;
 use crate::routing::routes::Candidates;
 use crate::shared::Shared;
@@ -40,6 +39,7 @@ use discard::discard_answer;
 use headers::{INTERCEPTION_ID, id_value};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response, StatusCode};
+use lychgate_link::places::Source;
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::provider::Api;
 use lychgate_types::{InterceptionId, ProviderId};

@@ -72,12 +72,12 @@ mod testing;
 mod upstream;
 
 pub use access_log::{AccessLog, AccessLogGuard};
-pub use auth::places::PlaceLimits;
 pub use body_budget::BodyBudgetLimits;
 pub use gateway::{Gateway, StartError};
 pub use inbound::front::Front;
 pub use inbound::listener::{listen, serve};
 pub use limits::limits;
+pub use lychgate_link::places::PlaceLimits;
 pub use metrics::exposition;
 pub use options::{DrainLimits, Options};
 pub use snapshot::OfflineStart;

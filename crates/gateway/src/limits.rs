@@ -1,6 +1,6 @@
 //! The bounds of the data plane, for `docs/limits.md`.
 
-use crate::auth::leases::{LOOKUP_TIMEOUT, LOOKUPS, MAX_LEASE, MAX_WAITING};
+use crate::auth::leases::{LOOKUP_TIMEOUT, LOOKUPS, MAX_LEASE, WAITING};
 use crate::exchange::content_coding::MOST_RATIO;
 use crate::exchange::content_coding::answer::MOST_BYTES;
 use crate::exchange::discard::{ANSWER, REFUSED};
@@ -37,8 +37,10 @@ pub fn limits() -> Vec<Limit> {
             "one_source_of_unknown_tokens_leaves_room_for_others";
         Stranger, count(LOOKUPS.one), "of them from one address", "503 `lookups_too_many`",
             "one_source_of_unknown_tokens_leaves_room_for_others";
-        Stranger, count(MAX_WAITING), "requests that wait for look-ups", "503 `lookups_too_many`",
-            "one_source_of_unknown_tokens_leaves_room_for_others";
+        Stranger, count(WAITING.all), "requests that wait for look-ups", "503 `lookups_too_many`",
+            "those_of_one_source_who_wait_leave_room_for_others";
+        Stranger, count(WAITING.one), "of them from one address", "503 `lookups_too_many`",
+            "those_of_one_source_who_wait_leave_room_for_others";
         Stranger, Time(LOOKUP_TIMEOUT), "wait for the look-up of a token", "503 `control_plane_unreachable`",
             "while_the_control_plane_is_away_known_tokens_work_and_unknown_ones_do_not_hang";
         Stranger, count(options.refused_bodies.all), "refused HTTP/1.1 requests whose bodies are read on", "closed without reading on",

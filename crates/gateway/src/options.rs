@@ -1,12 +1,12 @@
 //! What an operator can set.
 
 use crate::access_log::AccessLog;
-use crate::auth::places::PlaceLimits;
 use crate::body_budget::BodyBudgetLimits;
 use crate::snapshot::OfflineStart;
 use crate::spool::SpoolOptions;
 use crate::upstream::proxy::OutboundProxy;
 use crate::upstream::tls_roots::CaCertificates;
+use lychgate_link::places::PlaceLimits;
 use std::collections::BTreeMap;
 use std::time::Duration;
 

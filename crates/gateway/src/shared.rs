@@ -4,7 +4,6 @@
 
 use crate::auth::leases::Leases;
 use crate::auth::lookup_health::LookupHealth;
-use crate::auth::places::Places;
 use crate::body_budget::BodyBudget;
 use crate::counts::Counts;
 use crate::error::Refusal;
@@ -17,6 +16,7 @@ use crate::spool::Spool;
 use crate::upstream::Upstream;
 use arc_swap::ArcSwap;
 use lychgate_link::ControlLink;
+use lychgate_link::places::Places;
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::{Ambient, ReplicaId, Timestamp};
 use std::sync::Arc;

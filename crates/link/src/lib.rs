@@ -26,6 +26,7 @@ mod generated {
 }
 pub mod limits;
 mod link;
+pub mod places;
 mod record;
 pub mod server;
 mod version;

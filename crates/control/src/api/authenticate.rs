@@ -2,9 +2,10 @@
 
 use crate::api::error::ApiError;
 use crate::link::authorization::check_token;
-use crate::state::App;
-use crate::state::prefixes::Prefix;
-use axum::extract::FromRequestParts;
+use crate::state::existing::Existence;
+use crate::state::key_lookups::source;
+use crate::state::{App, Asker};
+use axum::extract::{ConnectInfo, FromRequestParts};
 use http::header;
 use http::request::Parts;
 use lychgate_authz::{Caller, Principal, UserPrincipal};
@@ -13,6 +14,7 @@ use lychgate_store::TokenAuthentication;
 use lychgate_telemetry::metrics::labels::AuthenticationFailure;
 use lychgate_types::RequestId;
 use lychgate_types::secret::UserTokenSecret;
+use std::net::SocketAddr;
 
 /// A caller who showed a good token. Handlers take it before the body, so that strangers get no further than a 401.
 pub(crate) struct Authenticated {
@@ -32,13 +34,14 @@ impl FromRequestParts<App> for Authenticated {
             request_id,
             ..Caller::control_plane()
         };
-        let read = || app.store.token_prefixes(&plane);
-        match app.token_prefixes.find(secret.prefix(), read).await? {
-            Prefix::Known => {}
-            Prefix::Unknown => return Err(refused(app, DenyReason::Unknown)),
-            Prefix::Busy => return Err(ApiError::busy()),
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
+        let hash = secret.hash();
+        match app.token_exists(&hash, Asker::Caller(source(peer))).await? {
+            Existence::Known => {}
+            Existence::Unknown => return Err(refused(app, DenyReason::Unknown)),
+            Existence::Busy => return Err(ApiError::busy()),
         }
-        let found = app.store.token_authenticate(&plane, &secret.hash()).await?;
+        let found = app.store.token_authenticate(&plane, &hash).await?;
         let token = found.ok_or_else(|| refused(app, DenyReason::Unknown))?;
         check_token(&token, app.ambient.now()).map_err(|reason| refused(app, reason))?;
         app.touch_token(token.token_id).await;

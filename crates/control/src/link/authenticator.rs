@@ -4,8 +4,9 @@ use super::errors::store_failed;
 use super::key_check::check;
 use super::service::ControlLinkService;
 use crate::state::App;
+use crate::state::existing::Existence;
 use crate::state::key_cache::KeySession;
-use crate::state::prefixes::Prefix;
+use crate::state::key_lookups;
 use async_trait::async_trait;
 use lychgate_authz::Caller;
 use lychgate_link::server::{Authenticator, Shown};
@@ -13,6 +14,7 @@ use lychgate_link::{ControlLink, LinkError, Refusal};
 use lychgate_telemetry::error::chain;
 use lychgate_types::KeyRefusal;
 use lychgate_types::secret::{CredentialError, GatewayKeySecret};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Authenticates the calls that the gRPC service receives.
@@ -35,7 +37,7 @@ impl Authenticator for GatewayKeyAuthenticator {
         };
         let session = match app.attachments.key_sessions.get(&secret.hash()) {
             Some(session) => session,
-            None => new_session(app, &secret).await.inspect_err(refused)?,
+            None => new_session(app, &secret, shown.source).await.inspect_err(refused)?,
         };
         check(app, &session, source).await.inspect_err(refused)?;
         touch(app, &session).await;
@@ -63,17 +65,25 @@ fn malformed(error: CredentialError) -> LinkError {
 }
 
 /// Finds the key. Its state is not trusted yet: [`check`] looks it up again now that a deletion would find the session.
-async fn new_session(app: &App, secret: &GatewayKeySecret) -> Result<Arc<KeySession>, LinkError> {
+async fn new_session(
+    app: &App,
+    secret: &GatewayKeySecret,
+    peer: Option<SocketAddr>,
+) -> Result<Arc<KeySession>, LinkError> {
+    let Some(_lookup) = app.key_lookups.begin(peer) else {
+        return Err(LinkError::refused(KeyRefusal::TooManyAttempts));
+    };
     let caller = Caller {
         request_id: Some(app.ambient.new_id()),
         ..Caller::control_plane()
     };
     let read = || app.store.ai_gateway_key_prefixes(&caller);
-    let prefix = app.key_prefixes.find(secret.prefix(), read).await;
-    match prefix.map_err(|error| store_failed(app, &caller, &error))? {
-        Prefix::Known => {}
-        Prefix::Unknown => return Err(LinkError::refused(KeyRefusal::Unknown)),
-        Prefix::Busy => return Err(LinkError::refused(KeyRefusal::TooManyAttempts)),
+    let (prefix, source) = (secret.prefix().to_owned(), key_lookups::source(peer));
+    let exists = app.key_prefixes.find(&prefix, source, read).await;
+    match exists.map_err(|error| store_failed(app, &caller, &error))? {
+        Existence::Known => {}
+        Existence::Unknown => return Err(LinkError::refused(KeyRefusal::Unknown)),
+        Existence::Busy => return Err(LinkError::refused(KeyRefusal::TooManyAttempts)),
     }
     let found = app.store.ai_gateway_key_authenticate(&caller, &secret.hash()).await;
     let key = found

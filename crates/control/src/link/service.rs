@@ -7,9 +7,10 @@ mod lookups;
 use super::authorization::authorization;
 use super::errors::{internal, store_failed};
 use super::{handshake, key_check};
-use crate::state::App;
 use crate::state::attachments::ReplicaIdentity;
+use crate::state::existing::Existence;
 use crate::state::key_cache::KeySession;
+use crate::state::{App, Asker};
 use async_trait::async_trait;
 use lookups::CallLookups;
 use lychgate_authz::{Caller, Principal};
@@ -143,6 +144,17 @@ impl ControlLink for ControlLinkService {
 
     async fn authorize(&self, token: SecretHash) -> Result<Authorization, LinkError> {
         self.check_key().await?;
+        let asker = self.key_id().map_or(Asker::Embedded, Asker::Replicas);
+        match self.app.token_exists(&token, asker).await {
+            Ok(Existence::Known) => {}
+            Ok(Existence::Unknown) => return Ok(authorization(None, self.app.ambient.now(), TOKEN_LEASE)),
+            Ok(Existence::Busy) => {
+                return Err(LinkError::Unreachable(
+                    "too many unknown tokens are looked up".to_owned(),
+                ));
+            }
+            Err(error) => return Err(store_failed(&self.app, &self.caller(), &error)),
+        }
         let _turn = match &self.session {
             // It is never closed.
             Some(session) => session.lookups.acquire().await.ok(),

@@ -2,16 +2,18 @@
 
 use super::attachments::Attachments;
 use super::counts::Counts;
+use super::existing::{Existence, Existing, UNKNOWN_KEYS, UNKNOWN_TOKENS};
 use super::failed_auth::FailedAuth;
 use super::feed::Feed;
-use super::prefixes::Prefixes;
+use super::key_lookups::KeyLookups;
 use lychgate_authz::Caller;
-use lychgate_store::Store;
+use lychgate_link::places::Source;
 use lychgate_store::seal::{SealError, Sealed, Sealer};
+use lychgate_store::{Store, StoreError, token_mark};
 use lychgate_telemetry::error::chain;
 use lychgate_types::provider::{ProviderType, origin};
-use lychgate_types::secret::ProviderSecret;
-use lychgate_types::{Ambient, ControlPlaneId, ProviderId, ProviderKeyId, Timestamp, TokenId};
+use lychgate_types::secret::{ProviderSecret, SecretHash};
+use lychgate_types::{Ambient, ControlPlaneId, GatewayKeyId, ProviderId, ProviderKeyId, Timestamp, TokenId};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::ops::Deref;
@@ -50,6 +52,17 @@ impl KeyHome<'_> {
     }
 }
 
+/// Who asks whether there is a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Asker {
+    /// A caller of the API.
+    Caller(Source),
+    /// The replicas of a gateway key.
+    Replicas(GatewayKeyId),
+    /// The embedded gateway.
+    Embedded,
+}
+
 /// The shared state; a cheap handle.
 #[derive(Clone)]
 pub(crate) struct App(Arc<Inner>);
@@ -63,10 +76,11 @@ pub(crate) struct Inner {
     pub(crate) attachments: Arc<Attachments>,
     pub(crate) feed: Feed,
     pub(crate) failed_auth: FailedAuth,
-    /// Of the gateway keys' secrets, those that a rotation replaced too.
-    pub(crate) key_prefixes: Prefixes,
-    /// Of the user tokens, revoked ones too.
-    pub(crate) token_prefixes: Prefixes,
+    /// The prefixes of the gateway keys' secrets, of those that a rotation replaced too.
+    pub(crate) key_prefixes: Existing<String, Source>,
+    /// The beginnings of the user tokens' hashes, of revoked ones too.
+    pub(crate) token_marks: Existing<u64, Asker>,
+    pub(crate) key_lookups: KeyLookups,
     pub(crate) counts: Arc<Counts>,
     pub(crate) capture_content: bool,
     touches: Mutex<HashMap<TokenId, Timestamp>>,
@@ -102,12 +116,29 @@ impl App {
             attachments,
             feed: Feed::default(),
             failed_auth,
-            key_prefixes: Prefixes::default(),
-            token_prefixes: Prefixes::default(),
+            key_prefixes: Existing::new(UNKNOWN_KEYS),
+            token_marks: Existing::new(UNKNOWN_TOKENS),
+            key_lookups: KeyLookups::default(),
             counts: Arc::default(),
             capture_content,
             touches,
         }))
+    }
+
+    /// Reads which credentials there are, before anybody shows one.
+    pub(crate) async fn read_credentials(&self) -> Result<(), StoreError> {
+        let caller = Caller::control_plane();
+        self.key_prefixes
+            .read(|| self.store.ai_gateway_key_prefixes(&caller))
+            .await?;
+        self.token_marks.read(|| self.store.token_marks(&caller)).await
+    }
+
+    /// Whether there is a token with this hash; a flood of others costs the database little.
+    pub(crate) async fn token_exists(&self, token: &SecretHash, by: Asker) -> Result<Existence, StoreError> {
+        let caller = Caller::control_plane();
+        let read = || self.store.token_marks(&caller);
+        self.token_marks.find(&token_mark(token), by, read).await
     }
 
     /// Marks a token as used, at most once a minute. A failure does not fail the request.

@@ -7,8 +7,8 @@
 
 mod shards;
 
-use crate::auth::places::{Place, PlaceLimits, Places, Source};
 use crate::counts::LeaseCounts;
+use lychgate_link::places::{Place, PlaceLimits, Places, Source};
 use lychgate_link::{Authorization, ControlLink, DenyReason, LinkError};
 use lychgate_telemetry::metrics::labels::Lookup;
 use lychgate_types::Timestamp;
@@ -17,15 +17,15 @@ use parking_lot::Mutex;
 use shards::{Lease, Shards};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// Most tokens looked up at the same time, and most of them for one source; beyond that, unknown ones are refused for now.
 pub(crate) const LOOKUPS: PlaceLimits = PlaceLimits { all: 1024, one: 512 };
-/// Most requests that wait for look-ups, several of which may wait for the same.
-pub(crate) const MAX_WAITING: usize = 4096;
+/// Most requests that wait for look-ups, several of which may wait for the same, and most of them from one source.
+pub(crate) const WAITING: PlaceLimits = PlaceLimits { all: 4096, one: 2048 };
 /// A client is waiting for this answer, so it has to be quick.
 pub(crate) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 /// A token that is revoked during each of this many look-ups is not looked up again.
@@ -54,7 +54,7 @@ pub(crate) struct Leases {
     shards: Shards,
     places: Arc<Places>,
     /// Requests that wait for look-ups.
-    waiting: AtomicUsize,
+    waiting: Arc<Places>,
     /// Look-ups in progress. Locked while an answer is stored and while a token is revoked, so that neither overtakes the other.
     lookups: Mutex<HashMap<SecretHash, PendingLookup>>,
     /// Grows with every change.
@@ -75,7 +75,7 @@ impl Default for Leases {
         Self {
             shards: Shards::default(),
             places: Places::new(LOOKUPS),
-            waiting: AtomicUsize::new(0),
+            waiting: Places::new(WAITING),
             lookups: Mutex::default(),
             changes: AtomicU64::new(0),
             counts: LeaseCounts::default(),
@@ -105,10 +105,9 @@ impl Leases {
         token: SecretHash,
         source: Source,
     ) -> Verdict {
-        let waiting = Waiting::new(self);
-        if waiting.are_too_many() {
+        let Some(_waiting) = self.waiting.take(source) else {
             return Verdict::Crowded;
-        }
+        };
         let mut answer = match self.join_or_start(link, token, source) {
             Ok(answer) => answer,
             Err(verdict) => return verdict,
@@ -151,7 +150,7 @@ impl Leases {
 
     /// Number of requests that wait for look-ups.
     pub(crate) fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+        self.waiting.taken()
     }
 
     /// A number that grows with every change.
@@ -254,25 +253,6 @@ struct LookupGuard {
     leases: Arc<Leases>,
     token: SecretHash,
     _place: Place,
-}
-
-/// One request that waits for a look-up.
-struct Waiting<'a>(&'a AtomicUsize, usize);
-
-impl<'a> Waiting<'a> {
-    fn new(leases: &'a Leases) -> Self {
-        Self(&leases.waiting, leases.waiting.fetch_add(1, Ordering::Relaxed))
-    }
-
-    const fn are_too_many(&self) -> bool {
-        self.1 >= MAX_WAITING
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 impl Drop for LookupGuard {

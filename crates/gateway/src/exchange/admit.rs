@@ -11,7 +11,6 @@
 
 use crate::auth::credentials::{self, Credentials, Outgoing};
 use crate::auth::leases::Verdict;
-use crate::auth::places::Source;
 use crate::body_budget::{HeldBody, NoRoom, Room};
 use crate::error::Refusal;
 use crate::exchange::content_coding::request::{DecodeError, decode};
@@ -26,6 +25,7 @@ use bytes::Bytes;
 use http::header::CONTENT_ENCODING;
 use http::request::Parts;
 use http::{Request, StatusCode};
+use lychgate_link::places::Source;
 use lychgate_stream::{ReadError, ReadLimits, read_bounded};
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::interception::CredentialKind;

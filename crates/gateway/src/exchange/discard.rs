@@ -1,12 +1,12 @@
 //! Unwanted bodies are read and discarded, within limits: if a connection is closed with unread bytes in it, the answer sent on
 //! it is lost, and a connection whose answer was not read can't be used again.
 
-use crate::auth::places::Place;
 use axum::body::Body;
 use http::Version;
 use http::header::EXPECT;
 use http::request::Parts;
 use http_body::Body as _;
+use lychgate_link::places::Place;
 use lychgate_stream::discard;
 use std::time::Duration;
 

@@ -5,7 +5,6 @@
 
 pub use crate::spool::disk::{Disk, Log};
 
-use crate::auth::places::Source;
 use crate::exchange::admit::admit;
 use crate::gateway::{Gateway, StartError};
 use crate::inbound::stack::enter;
@@ -15,6 +14,7 @@ use crate::spool::{Slot, SpoolError};
 use crate::upstream::Upstream;
 use http::Request;
 use lychgate_link::ControlLink;
+use lychgate_link::places::Source;
 use lychgate_types::Ambient;
 use lychgate_types::interception::InterceptionRecord;
 use std::sync::Arc;

@@ -1,6 +1,5 @@
 //! Serves HTTP/1.1 and HTTP/2 without TLS (gRPC needs the latter) on a listener, with limits on what a connection may cost.
 
-use crate::auth::places::{PlaceLimits, Places, Source};
 use crate::inbound::access::Access;
 use crate::inbound::front::{Answering, Front};
 use crate::inbound::half_closed::HalfClosed;
@@ -13,6 +12,7 @@ use hyper::{Request, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
+use lychgate_link::places::{PlaceLimits, Places, Source};
 use lychgate_stream::{Framed, Paced};
 use std::io;
 use std::net::SocketAddr;

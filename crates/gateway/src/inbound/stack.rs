@@ -8,7 +8,6 @@
 //!
 //! `/healthz` and `/readyz` are not served here: they must answer when nothing else does.
 
-use crate::auth::places::Source;
 use crate::error::Refusal;
 use crate::exchange::admit::Entered;
 use crate::exchange::discard::{Sender, discard_request};
@@ -22,6 +21,7 @@ use axum::extract::ConnectInfo;
 use futures_util::FutureExt as _;
 use http::header::ALLOW;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use lychgate_link::places::Source;
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::provider::WireFamily;
 use lychgate_wire::provider::likely_family;

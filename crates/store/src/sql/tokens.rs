@@ -41,7 +41,7 @@ super::statements! {
          CASE WHEN u.deleted_at IS NULL THEN u.state ELSE 'suspended' END AS user_state, t.scopes, t.expires_at, t.revoked_at, \
          CAST(CASE WHEN EXISTS (SELECT 1 FROM token_grants g WHERE g.token_id = t.id AND g.gateway_key_id = $2) THEN 1 ELSE 0 END \
          AS BIGINT) AS is_granted FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.token_hash = $1";
-    PREFIXES = "SELECT secret_prefix FROM tokens";
+    MARKS = "SELECT substr(token_hash, 1, 8) AS mark FROM tokens";
     TOUCH = "UPDATE tokens SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at <= $3)";
 }
 
@@ -193,9 +193,13 @@ pub(crate) async fn authenticate(
     }))
 }
 
-pub(crate) async fn prefixes(conn: Conn<'_>) -> Result<Vec<String>, StoreError> {
-    let rows = conn.all(PREFIXES, args![]).await?;
-    rows.iter().map(|row| row.text("secret_prefix")).collect()
+pub(crate) async fn marks(conn: Conn<'_>) -> Result<Vec<u64>, StoreError> {
+    let rows = conn.all(MARKS, args![]).await?;
+    let marks = rows.iter().map(|row| row.bytes("mark"));
+    // Hashes have 32 bytes, as the schema sees to.
+    marks
+        .map(|mark| Ok(mark?.first_chunk().map_or(0, |mark| u64::from_be_bytes(*mark))))
+        .collect()
 }
 
 pub(crate) async fn touch(conn: Conn<'_>, id: TokenId, at: Timestamp, if_before: Timestamp) -> Result<(), StoreError> {

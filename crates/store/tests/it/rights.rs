@@ -78,7 +78,7 @@ async fn verdicts(db: &TestDb, caller: &Caller, n: usize) -> Vec<(&'static str, 
         token_revoke(ambient.new_id());
         token_authenticate(&hash);
         token_grant(ambient.new_id(), None);
-        token_prefixes();
+        token_marks();
         stored_object_get(&hash, "none");
         token_touch(ambient.new_id(), at);
         ai_gateway_key_insert(gateway_key(db, &name("key")).0, None);
@@ -174,7 +174,7 @@ both_engines! {
             "ynhnnn token_revoke",
             "yyhyyn token_authenticate",
             "yyhyyn token_grant",
-            "yyhyyn token_prefixes",
+            "nnhnyn token_marks",
             "yyhyyn stored_object_get",
             "ynhnyn token_touch",
             "ynnnnn ai_gateway_key_insert",

@@ -2,7 +2,7 @@
 
 use crate::people::{narrowed, people, plane, set_bytes, token};
 use lychgate_authz::{Caller, Denial, Principal, Role, Scopes, UserPrincipal};
-use lychgate_store::{Page, RuleBroken, StoreError, TOKENS_PER_USER, TokenFilter, UserState};
+use lychgate_store::{Page, RuleBroken, StoreError, TOKENS_PER_USER, TokenFilter, UserState, token_mark};
 use lychgate_testkit::both_engines;
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{Timestamp, TokenId};
@@ -28,15 +28,15 @@ both_engines! {
         assert!(db.store().token_authenticate(&plane(), &SecretHash::from_bytes([0; 32])).await.unwrap().is_none());
     }
 
-    async fn prefixes_are_those_of_all_tokens_revoked_ones_too(db: TestDb) {
+    async fn marks_are_those_of_all_tokens_revoked_ones_too(db: TestDb) {
         let people = people(db).await;
-        let before = db.store().token_prefixes(&plane()).await.unwrap();
+        let before = db.store().token_marks(&plane()).await.unwrap();
         let (new, secret) = token(db, people.member.id);
         db.store().token_insert(&people.owner.caller, new.clone(), None).await.unwrap();
         db.store().token_revoke(&people.owner.caller, new.id).await.unwrap();
-        let added = |prefix: &String| !before.contains(prefix);
-        let after = db.store().token_prefixes(&plane()).await.unwrap();
-        assert_eq!(after.into_iter().filter(added).collect::<Vec<_>>(), [secret.prefix()]);
+        let added = |mark: &u64| !before.contains(mark);
+        let after = db.store().token_marks(&plane()).await.unwrap();
+        assert_eq!(after.into_iter().filter(added).collect::<Vec<_>>(), [token_mark(&secret.hash())]);
     }
 
     async fn a_token_is_revoked_once_and_stays_on_record(db: TestDb) {

@@ -33,6 +33,11 @@ both_engines! {
             }
         };
         tokio::join!(flood, good);
+        // One that has just been started knows the keys of its deployment.
+        let restarted = bench.join(db).await;
+        let flood = async { join_all((0..100).map(|_| refusal(&restarted, &unknown))).await };
+        let good = async { restarted.link(&in_use).authorize(hash(&bench.owner)).await.expect("a known key") };
+        tokio::join!(flood, good);
 
         let entries = eventually("the refusals in the audit log", || async {
             let entries = bench.audit("action=refuse").await;
@@ -41,7 +46,7 @@ both_engines! {
                 let rest = detail.strip_prefix(&format!("{reason} from 127.0.0.1: "))?.to_owned();
                 rest.split(' ').next()?.parse::<u64>().ok()
             }).sum::<u64>();
-            (count("key_unknown") == 100).then_some(entries)
+            (count("key_unknown") == 200).then_some(entries)
         })
         .await;
         assert!(entries.len() <= 10, "in aggregate: {entries:?}");
@@ -51,6 +56,33 @@ both_engines! {
         }
         let of_unknown: Vec<_> = entries.iter().filter(|entry| text(&entry["detail"]).starts_with("key_unknown")).collect();
         assert!(of_unknown.iter().all(|entry| entry["target_prefix"] == unknown.prefix()));
+    }
+
+    /// Few calls of a connection wait for a look-up of their keys; once its key is in use, a connection has all of its streams.
+    async fn a_connection_without_a_good_key_has_few_streams(db: TestDb) {
+        const CALLS: usize = 40;
+        const FEW: usize = 16;
+        let bench = Bench::start(db).await;
+        let unknown = GatewayKeySecret::generate(&bench.ambient);
+        // Makes the control plane read its keys, so that the next who ask wait for a while.
+        assert_eq!(refusal(&bench, &unknown).await, KeyRefusal::Unknown);
+        let link = bench.link(&unknown);
+        let other = bench.link(&unknown);
+        let refused = async |link: &dyn ControlLink, calls: usize| -> Vec<KeyRefusal> {
+            let answers = join_all((0..calls).map(|_| link.authorize(hash(&bench.owner)))).await;
+            answers.into_iter().map(|answer| answer.unwrap_err().refusal().unwrap()).collect()
+        };
+        let (many, few) = tokio::join!(refused(&link, CALLS), refused(&other, FEW));
+        let count = |reason| many.iter().filter(|refusal| **refusal == reason).count();
+        assert_eq!((count(KeyRefusal::Unknown), count(KeyRefusal::TooManyAttempts)), (FEW, CALLS - FEW));
+        assert!(few.iter().all(|refusal| *refusal == KeyRefusal::Unknown), "{few:?}");
+
+        let (_, good) = bench.key("good").await;
+        let _attached = bench.attach(&good).await;
+        let link = bench.link(&good);
+        for answer in join_all((0..200).map(|_| link.authorize(hash(&bench.owner)))).await {
+            answer.unwrap();
+        }
     }
 
     /// A replica holds one secret; with it, nothing can be read over the API, and the link has no call that reads records.

@@ -1,6 +1,7 @@
 //! The answers that replicas get about tokens.
 
 use crate::bench::{Bench, hash, text};
+use futures_util::future::join_all;
 use lychgate_link::{Authorization, ControlLink, DenyReason};
 use lychgate_testkit::both_engines;
 use lychgate_types::secret::SecretHash;
@@ -18,6 +19,26 @@ fn denied(answer: Authorization) -> DenyReason {
 }
 
 both_engines! {
+    /// A flood of unknown tokens costs the database one question for all of them: only known ones are looked up.
+    async fn an_unknown_token_is_not_looked_up(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let other = bench.join(db).await;
+        let (_, key) = bench.key("edge").await;
+        let (_, known) = bench.user("ada", "member").await;
+        let link = bench.link(&key);
+        let unknown = (0..200).map(|n: u8| link.authorize(SecretHash::from_bytes([n; 32])));
+        db.execute("ALTER TABLE users RENAME TO hidden_users").await;
+        for told in join_all(unknown).await {
+            assert_eq!(denied(told.unwrap()), DenyReason::Unknown);
+        }
+        link.authorize(hash(&known)).await.expect_err("this one is looked up");
+        db.execute("ALTER TABLE hidden_users RENAME TO users").await;
+        link.authorize(hash(&known)).await.unwrap();
+        let new = other.token("ada", &["ai_request:create"]).await;
+        let told = link.authorize(hash(&new)).await.unwrap();
+        assert!(matches!(told, Authorization::Known { .. }), "made by another control plane just now: {told:?}");
+    }
+
     async fn the_state_of_token_and_user_decides(db: TestDb) {
         let bench = Bench::start(db).await;
         let (_, key) = bench.key("edge").await;

@@ -167,3 +167,29 @@ async fn a_token_revoked_during_every_look_up_is_denied() {
     );
     assert_eq!(leases.known(&TOKEN), None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn those_of_one_source_who_wait_leave_room_for_others() {
+    let (fake_link, link, leases) = fake_link(Reply::Never);
+    let source = |last| Source::new(std::net::IpAddr::from([192, 0, 2, last]));
+    let wait = |source| {
+        let (link, leases) = (Arc::clone(&link), Arc::clone(&leases));
+        tokio::spawn(async move { leases.look_up(&link, TOKEN, source).await })
+    };
+    let all_wait = async |count| {
+        while leases.waiting() < count {
+            tokio::task::yield_now().await;
+        }
+    };
+    let waiting: Vec<_> = (0..WAITING.one).map(|_| wait(source(1))).collect();
+    all_wait(WAITING.one).await;
+    assert_eq!(wait(source(1)).await.unwrap(), Verdict::Crowded);
+    let others: Vec<_> = (0..WAITING.one).map(|_| wait(source(2))).collect();
+    all_wait(WAITING.all).await;
+    assert_eq!(wait(source(3)).await.unwrap(), Verdict::Crowded);
+    for waiting in waiting.into_iter().chain(others) {
+        assert_eq!(waiting.await.unwrap(), Verdict::Unknown);
+    }
+    assert_eq!(fake_link.asked.load(Ordering::SeqCst), 1, "they share the look-up");
+    assert_eq!(leases.waiting(), 0);
+}

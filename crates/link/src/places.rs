@@ -1,10 +1,11 @@
 //! Places for those who are not known yet: some in all, and a share of them for one source, so that a flood from one does not
 //! shut out the rest. They are few, and apart from the places of requests that are authenticated.
 //!
-//! Not here: what waits in a place (`leases`, `exchange::discard`).
+//! Not here: what waits in a place.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -16,37 +17,37 @@ const IPV6_SOURCE_BITS: u32 = 64;
 pub struct PlaceLimits {
     /// For all together.
     pub all: usize,
-    /// For one source: an IPv4 address, or an IPv6 network of 64 bits.
+    /// For one of those who take them, for example a [`Source`].
     pub one: usize,
 }
 
-/// The places, taken and free.
+/// The places, taken and free; `By` tells those who take them apart.
 #[derive(Debug)]
-pub(crate) struct Places {
+pub struct Places<By: Copy + Eq + Hash = Source> {
     limits: PlaceLimits,
-    taken: Mutex<Taken>,
+    taken: Mutex<Taken<By>>,
 }
 
-#[derive(Debug, Default)]
-struct Taken {
+#[derive(Debug)]
+struct Taken<By> {
     all: usize,
-    of: HashMap<Source, usize>,
+    of: HashMap<By, usize>,
 }
 
-/// Who sends something, as far as its address tells.
+/// Who sends something, as far as its address tells: an IPv4 address, or an IPv6 network of 64 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Source(IpAddr);
+pub struct Source(IpAddr);
 
 /// A place that is taken; free again once dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
-    places: Arc<Places>,
-    source: Source,
+pub struct Place<By: Copy + Eq + Hash = Source> {
+    places: Arc<Places<By>>,
+    by: By,
 }
 
 impl Source {
     /// The address that a connection comes from.
-    pub(crate) fn new(address: IpAddr) -> Self {
+    pub fn new(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V6(address) => {
                 let network = address.to_bits() & (u128::MAX << (u128::BITS - IPV6_SOURCE_BITS));
@@ -57,26 +58,31 @@ impl Source {
     }
 
     /// Where no address is known, all are one.
-    pub(crate) const fn unknown() -> Self {
+    pub const fn unknown() -> Self {
         Self(IpAddr::V6(Ipv6Addr::UNSPECIFIED))
     }
 }
 
-impl Places {
-    pub(crate) fn new(limits: PlaceLimits) -> Arc<Self> {
+impl<By: Copy + Eq + Hash> Places<By> {
+    /// All of them free.
+    pub fn new(limits: PlaceLimits) -> Arc<Self> {
+        let taken = Taken {
+            all: 0,
+            of: HashMap::new(),
+        };
         Arc::new(Self {
             limits,
-            taken: Mutex::default(),
+            taken: Mutex::new(taken),
         })
     }
 
-    /// Takes a place; `None` where none is free for this source.
-    pub(crate) fn take(self: &Arc<Self>, source: Source) -> Option<Place> {
+    /// Takes a place; `None` where none is free for this one.
+    pub fn take(self: &Arc<Self>, by: By) -> Option<Place<By>> {
         let mut taken = self.taken.lock();
         if taken.all >= self.limits.all {
             return None;
         }
-        let one = taken.of.entry(source).or_default();
+        let one = taken.of.entry(by).or_default();
         if *one >= self.limits.one {
             return None;
         }
@@ -84,19 +90,24 @@ impl Places {
         taken.all += 1;
         Some(Place {
             places: Arc::clone(self),
-            source,
+            by,
         })
+    }
+
+    /// How many are taken.
+    pub fn taken(&self) -> usize {
+        self.taken.lock().all
     }
 }
 
-impl Drop for Place {
+impl<By: Copy + Eq + Hash> Drop for Place<By> {
     fn drop(&mut self) {
         let mut taken = self.places.taken.lock();
         taken.all -= 1;
-        if let Some(one) = taken.of.get_mut(&self.source) {
+        if let Some(one) = taken.of.get_mut(&self.by) {
             *one -= 1;
             if *one == 0 {
-                taken.of.remove(&self.source);
+                taken.of.remove(&self.by);
             }
         }
     }
@@ -123,6 +134,7 @@ mod tests {
         drop(first);
         let _fifth = places.take(source("10.0.0.1")).unwrap();
         assert_eq!(places.taken.lock().of.len(), 2, "sources without a place are forgotten");
+        assert_eq!(places.taken(), 3);
     }
 
     #[test]
