@@ -2,7 +2,7 @@
 //! call is in the files that the checklist lists, and in no others.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-use lychgate_types::policy::ProviderPolicy;
+use lychgate_types::policy::{ProviderPolicy, Takes};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -111,7 +111,12 @@ fn a_policy_setting_touches_what_its_checklist_lists() {
             continue;
         };
         // Declared as a line of its group, then used as a field of it.
-        let texts = [format!("        {field} = "), format!(".{}", setting.field)];
+        let kind = match setting.takes {
+            Takes::Whole(_) => "u32".to_owned(),
+            Takes::Flag => "bool".to_owned(),
+            Takes::Word(_) => camel(field),
+        };
+        let texts = [format!("        {field}: {kind} = "), format!(".{}", setting.field)];
         hold(&listed, &code, setting.field, &texts);
         assert!(proto.contains(field), "{field}");
         // A folder is listed for what replicas do with it: any file of it will do, but one must.
@@ -166,4 +171,10 @@ fn a_link_call_touches_what_its_checklist_lists() {
         ];
         hold(&listed, &code, call, &texts);
     }
+}
+
+/// `stream_usage` as the name of a type: `StreamUsage`.
+fn camel(field: &str) -> String {
+    let capital = |word: &str| word[..1].to_uppercase() + &word[1..];
+    field.split('_').map(capital).collect()
 }

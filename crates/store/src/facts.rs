@@ -121,12 +121,10 @@ pub(crate) fn of_no_provider() -> Facts {
 }
 
 fn of_policy(policy: &ProviderPolicy) -> Facts {
-    let numbers = ProviderPolicy::settings().into_iter().zip(policy.values());
-    let mut facts: Facts = numbers
+    let settings = ProviderPolicy::settings().into_iter().zip(policy.values());
+    settings
         .map(|(setting, value)| (format!("policy.{}", setting.field), value.to_string()))
-        .collect();
-    facts.insert("policy.http2".to_owned(), policy.http2.to_string());
-    facts
+        .collect()
 }
 
 pub(crate) fn of_route(route: &Route) -> Facts {

@@ -52,10 +52,10 @@ both_engines! {
             "http2": false,
             "key_cooldown_seconds": 60,
             "relay": {
-              "audio": 1,
-              "images": 1,
-              "stored_objects": 1,
-              "stream_usage": 2
+              "audio": true,
+              "images": true,
+              "stored_objects": "unclaimed",
+              "stream_usage": "learn"
             },
             "retry": {
               "base_delay_ms": 250,

@@ -17,6 +17,7 @@ use crate::made_objects::Known;
 use crate::shared::Shared;
 use http::StatusCode;
 use lychgate_telemetry::metrics::labels::Refused;
+use lychgate_types::policy::StoredObjects;
 use lychgate_types::provider::Api;
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{Ownership, UnfinishedInterception};
@@ -25,8 +26,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
-/// `relay.stored_objects`: only the user's own may be used.
-const ONLY_OWN: u32 = 2;
 /// Waits before the control plane is asked again: records are delivered within a fraction of a second.
 const ASK_AGAIN: [Duration; 5] = [
     Duration::from_millis(50),
@@ -89,7 +88,7 @@ async fn look_up(shared: &Shared, token: SecretHash, object: &str) -> Known {
     found.ok()?.ok()?.unfinished.map(Arc::new)
 }
 
-async fn check_one(shared: &Shared, token: SecretHash, object: &str, usable: u32) -> Result<Known, Refusal> {
+async fn check_one(shared: &Shared, token: SecretHash, object: &str, usable: StoredObjects) -> Result<Known, Refusal> {
     if object.len() > LONGEST_ID {
         return Err(not_found());
     }
@@ -97,7 +96,7 @@ async fn check_one(shared: &Shared, token: SecretHash, object: &str, usable: u32
         return Ok(known);
     }
     // If it was made here, its record is only on its way.
-    let unknown_will_do = usable != ONLY_OWN && shared.objects.of_anybody(object).is_none();
+    let unknown_will_do = usable != StoredObjects::Own && shared.objects.of_anybody(object).is_none();
     let mut waits = ASK_AGAIN.into_iter();
     loop {
         if !shared.replica_state.load().link.is_attached() {
@@ -115,7 +114,7 @@ async fn check_one(shared: &Shared, token: SecretHash, object: &str, usable: u32
             }
             // Not remembered: its maker may yet become known.
             Ownership::Unknown if unknown_will_do => return Ok(None),
-            Ownership::Anothers if usable != ONLY_OWN => return Err(not_found()),
+            Ownership::Anothers if usable != StoredObjects::Own => return Err(not_found()),
             Ownership::Anothers | Ownership::Unknown => match waits.next() {
                 Some(wait) => sleep(wait).await,
                 None => return Err(not_found()),

@@ -15,6 +15,7 @@ use crate::routing::routes::{Candidate, Candidates};
 use bytes::Bytes;
 use http::Uri;
 use lychgate_telemetry::metrics::labels::Refused;
+use lychgate_types::policy::StreamUsage;
 use lychgate_types::provider::Api;
 use lychgate_types::{Ambient, ProviderId};
 use std::sync::Arc;
@@ -295,7 +296,7 @@ impl AttemptPlan {
 
     /// Whether the same may go to the provider again without.
     pub(crate) fn may_ask_as_written(&self) -> bool {
-        self.provider.config.policy.relay.stream_usage != 1
+        self.provider.config.policy.relay.stream_usage != StreamUsage::Always
     }
 
     /// Remembers that the provider tells no usage in streams of this model: it refused to, and took the request without.

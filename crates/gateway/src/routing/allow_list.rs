@@ -53,10 +53,10 @@ pub(crate) fn find<'a>(
     let provider = describe(provider_type);
     let path = provider.path(rest).ok_or_else(|| not_found(provider, rest))?;
     let off = match path.api {
-        Some(Api::OpenAiImages) if policy.images == 0 => {
-            Some("the provider's policy switches images off (relay.images=0)")
+        Some(Api::OpenAiImages) if !policy.images => {
+            Some("the provider's policy switches images off (relay.images=false)")
         }
-        Some(Api::OpenAiAudio) if policy.audio == 0 => Some("the provider's policy switches audio off (relay.audio=0)"),
+        Some(Api::OpenAiAudio) if !policy.audio => Some("the provider's policy switches audio off (relay.audio=false)"),
         _ => None,
     };
     if let Some(message) = off {

@@ -13,6 +13,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{StatusCode, Uri};
 use lychgate_link::{ProviderConfig, ProviderKeyConfig};
 use lychgate_telemetry::metrics::labels::Refused;
+use lychgate_types::policy::StreamUsage;
 use lychgate_types::provider::ProviderType;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,9 +71,9 @@ impl Provider {
     /// Whether a stream of this model (as breakers name it) is to tell its usage though its client did not ask for it.
     pub(crate) fn wants_usage(&self, model: u64) -> bool {
         match self.config.policy.relay.stream_usage {
-            0 => false,
-            1 => true,
-            _ => !self.state.usage_refusals.has(model),
+            StreamUsage::Never => false,
+            StreamUsage::Always => true,
+            StreamUsage::Learn => !self.state.usage_refusals.has(model),
         }
     }
 

@@ -4,7 +4,7 @@ use crate::support::{CENTRAL_KEY, Client, World, ready, start};
 use futures_util::future::join_all;
 use lychgate_link::LinkError;
 use lychgate_types::Ambient;
-use lychgate_types::policy::ProviderPolicy;
+use lychgate_types::policy::{ProviderPolicy, StoredObjects};
 use lychgate_types::secret::UserTokenSecret;
 
 /// A request: its line, and its body.
@@ -134,7 +134,7 @@ async fn what_is_made_here_is_not_everybodys_until_its_record_arrives() {
 
 #[tokio::test]
 async fn a_policy_lets_users_use_only_what_is_known_to_be_theirs() {
-    let (world, bob) = made_with(|policy| policy.relay.stored_objects = 2).await;
+    let (world, bob) = made_with(|policy| policy.relay.stored_objects = StoredObjects::Own).await;
     for (token, response, conversation) in [(&bob, "resp_a", "conv_a"), (&world.token, "resp_b", "conv_b")] {
         let all = uses(response, conversation);
         assert_eq!(refused(&world, token, &all).await, vec![404; all.len()]);
@@ -211,7 +211,7 @@ async fn another_replica_asks_the_control_plane() {
 
 #[tokio::test]
 async fn a_policy_shares_everything_and_an_own_key_is_the_providers_business() {
-    let (world, bob) = made_with(|policy| policy.relay.stored_objects = 0).await;
+    let (world, bob) = made_with(|policy| policy.relay.stored_objects = StoredObjects::All).await;
     let asked = path("GET", "/responses/resp_a");
     assert_eq!(relayed(&world, &bob, &asked, "{}").await, 200);
     // Nobody has to be asked for it.

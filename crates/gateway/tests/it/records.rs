@@ -218,7 +218,7 @@ async fn completions_images_and_audio() {
 
 #[tokio::test]
 async fn images_and_audio_can_be_switched_off() {
-    let world = World::with_policy(|policy| (policy.relay.images, policy.relay.audio) = (0, 0)).await;
+    let world = World::with_policy(|policy| (policy.relay.images, policy.relay.audio) = (false, false)).await;
     for path in [
         "images/generations",
         "images/edits",
@@ -229,9 +229,9 @@ async fn images_and_audio_can_be_switched_off() {
         let (head, body) = client.answer().await;
         assert_eq!(head.status, 404);
         let setting = if path.starts_with("images") {
-            "relay.images=0"
+            "relay.images=false"
         } else {
-            "relay.audio=0"
+            "relay.audio=false"
         };
         assert!(String::from_utf8_lossy(&body).contains(setting), "{path}");
     }

@@ -2,7 +2,9 @@
 //! default, and says nothing about the others.
 
 use crate::generated as wire;
+use lychgate_types::UnknownText;
 use lychgate_types::policy::{BreakerChange, PolicyChange, ProviderPolicy, RelayChange, RetryChange, TimeoutsChange};
+use std::str::FromStr;
 
 impl From<ProviderPolicy> for wire::Policy {
     fn from(policy: ProviderPolicy) -> Self {
@@ -20,10 +22,10 @@ impl From<ProviderPolicy> for wire::Policy {
             breaker_open_seconds: Some(policy.breaker.open_seconds),
             breaker_half_open_requests: Some(policy.breaker.half_open_requests),
             breaker_failure_status: Some(policy.breaker.failure_status),
-            relay_stream_usage: Some(policy.relay.stream_usage),
+            relay_stream_usage: Some(policy.relay.stream_usage.to_string()),
             relay_images: Some(policy.relay.images),
             relay_audio: Some(policy.relay.audio),
-            relay_stored_objects: Some(policy.relay.stored_objects),
+            relay_stored_objects: Some(policy.relay.stored_objects.to_string()),
             key_cooldown_seconds: Some(policy.key_cooldown_seconds),
             http2: Some(policy.http2),
         }
@@ -53,10 +55,10 @@ pub(super) fn read_policy(provider: &str, policy: &wire::Policy) -> ProviderPoli
             failure_status: policy.breaker_failure_status,
         },
         relay: RelayChange {
-            stream_usage: policy.relay_stream_usage,
+            stream_usage: word(provider, policy.relay_stream_usage.as_deref()),
             images: policy.relay_images,
             audio: policy.relay_audio,
-            stored_objects: policy.relay_stored_objects,
+            stored_objects: word(provider, policy.relay_stored_objects.as_deref()),
         },
         key_cooldown_seconds: policy.key_cooldown_seconds,
         http2: policy.http2,
@@ -69,47 +71,102 @@ pub(super) fn read_policy(provider: &str, policy: &wire::Policy) -> ProviderPoli
     read
 }
 
+/// A setting that is a word; `None` if it is missing, or not known here.
+fn word<T: FromStr<Err = UnknownText>>(provider: &str, sent: Option<&str>) -> Option<T> {
+    sent.and_then(|text| {
+        text.parse()
+            .inspect_err(|error| tracing::warn!(provider, %error, "a setting of a provider's policy is unknown; its default is used"))
+            .ok()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lychgate_types::policy::{Setting, SettingValue, Takes};
 
-    /// Where each of [`ProviderPolicy::settings`] is in the message, in the same order.
-    type Field = fn(&mut wire::Policy) -> &mut Option<u32>;
+    /// Where a setting is in the message.
+    enum Field {
+        Whole(fn(&mut wire::Policy) -> &mut Option<u32>),
+        Flag(fn(&mut wire::Policy) -> &mut Option<bool>),
+        Word(fn(&mut wire::Policy) -> &mut Option<String>),
+    }
+    use Field::{Flag, Whole, Word};
+
+    /// Each of [`ProviderPolicy::settings`], in the same order.
     const FIELDS: &[(&str, Field)] = &[
-        ("retry.max_attempts", |policy| &mut policy.retry_max_attempts),
-        ("retry.budget_percent", |policy| &mut policy.retry_budget_percent),
-        ("retry.base_delay_ms", |policy| &mut policy.retry_base_delay_ms),
-        ("retry.max_delay_ms", |policy| &mut policy.retry_max_delay_ms),
-        ("timeouts.connect_ms", |policy| &mut policy.connect_ms),
-        ("timeouts.headers_ms", |policy| &mut policy.headers_ms),
-        ("timeouts.idle_ms", |policy| &mut policy.idle_ms),
-        ("timeouts.total_ms", |policy| &mut policy.total_ms),
-        ("breaker.failures", |policy| &mut policy.breaker_failures),
-        ("breaker.window_seconds", |policy| &mut policy.breaker_window_seconds),
-        ("breaker.open_seconds", |policy| &mut policy.breaker_open_seconds),
-        ("breaker.half_open_requests", |policy| {
-            &mut policy.breaker_half_open_requests
-        }),
-        ("breaker.failure_status", |policy| &mut policy.breaker_failure_status),
-        ("relay.stream_usage", |policy| &mut policy.relay_stream_usage),
-        ("relay.images", |policy| &mut policy.relay_images),
-        ("relay.audio", |policy| &mut policy.relay_audio),
-        ("relay.stored_objects", |policy| &mut policy.relay_stored_objects),
-        ("key_cooldown_seconds", |policy| &mut policy.key_cooldown_seconds),
+        ("retry.max_attempts", Whole(|policy| &mut policy.retry_max_attempts)),
+        ("retry.budget_percent", Whole(|policy| &mut policy.retry_budget_percent)),
+        ("retry.base_delay_ms", Whole(|policy| &mut policy.retry_base_delay_ms)),
+        ("retry.max_delay_ms", Whole(|policy| &mut policy.retry_max_delay_ms)),
+        ("timeouts.connect_ms", Whole(|policy| &mut policy.connect_ms)),
+        ("timeouts.headers_ms", Whole(|policy| &mut policy.headers_ms)),
+        ("timeouts.idle_ms", Whole(|policy| &mut policy.idle_ms)),
+        ("timeouts.total_ms", Whole(|policy| &mut policy.total_ms)),
+        ("breaker.failures", Whole(|policy| &mut policy.breaker_failures)),
+        (
+            "breaker.window_seconds",
+            Whole(|policy| &mut policy.breaker_window_seconds),
+        ),
+        ("breaker.open_seconds", Whole(|policy| &mut policy.breaker_open_seconds)),
+        (
+            "breaker.half_open_requests",
+            Whole(|policy| &mut policy.breaker_half_open_requests),
+        ),
+        (
+            "breaker.failure_status",
+            Whole(|policy| &mut policy.breaker_failure_status),
+        ),
+        ("relay.stream_usage", Word(|policy| &mut policy.relay_stream_usage)),
+        ("relay.images", Flag(|policy| &mut policy.relay_images)),
+        ("relay.audio", Flag(|policy| &mut policy.relay_audio)),
+        ("relay.stored_objects", Word(|policy| &mut policy.relay_stored_objects)),
+        ("key_cooldown_seconds", Whole(|policy| &mut policy.key_cooldown_seconds)),
+        ("http2", Flag(|policy| &mut policy.http2)),
     ];
 
-    /// A policy in which no setting has its default, nor the value of another, where its bounds leave a choice.
-    fn unusual() -> (wire::Policy, Vec<u32>) {
-        let mut policy = wire::Policy {
-            http2: Some(true),
-            ..wire::Policy::default()
-        };
+    impl Field {
+        fn set(&self, policy: &mut wire::Policy, value: SettingValue) {
+            match (self, value) {
+                (Whole(field), SettingValue::Whole(number)) => *field(policy) = Some(number),
+                (Flag(field), SettingValue::Flag(flag)) => *field(policy) = Some(flag),
+                (Word(field), SettingValue::Word(word)) => *field(policy) = Some(word.to_owned()),
+                _ => panic!("the message has another type for it"),
+            }
+        }
+
+        fn clear(&self, policy: &mut wire::Policy) {
+            match self {
+                Whole(field) => *field(policy) = None,
+                Flag(field) => *field(policy) = None,
+                Word(field) => *field(policy) = None,
+            }
+        }
+    }
+
+    /// The values that a setting takes: of a number the first hundred, and its bounds.
+    fn taken(setting: &Setting) -> Vec<SettingValue> {
+        match &setting.takes {
+            Takes::Whole(bounds) => {
+                let ends = [*bounds.start(), *bounds.end()];
+                let numbers = ends.into_iter().chain(bounds.clone().take(100));
+                numbers.map(SettingValue::Whole).collect()
+            }
+            Takes::Flag => [false, true].map(SettingValue::Flag).to_vec(),
+            Takes::Word(words) => words.iter().copied().map(SettingValue::Word).collect(),
+        }
+    }
+
+    /// A policy in which no setting has its default, nor the value of another, where its values leave a choice.
+    fn unusual() -> (wire::Policy, Vec<SettingValue>) {
+        let mut policy = wire::Policy::default();
         let mut values = Vec::new();
         for (setting, (_, field)) in ProviderPolicy::settings().iter().zip(FIELDS) {
-            let unusual = (setting.least..=setting.most).filter(|value| *value != setting.default);
-            let value = unusual.clone().find(|value| !values.contains(value));
-            let value = value.or_else(|| unusual.clone().next()).unwrap();
-            *field(&mut policy) = Some(value);
+            let mut unusual = taken(setting);
+            unusual.retain(|value| *value != setting.default);
+            let fresh = unusual.iter().find(|value| !values.contains(*value));
+            let value = *fresh.unwrap_or(&unusual[0]);
+            field.set(&mut policy, value);
             values.push(value);
         }
         (policy, values)
@@ -123,28 +180,39 @@ mod tests {
         let (sent, values) = unusual();
         let read = read_policy("a", &sent);
         assert_eq!(read.values(), values);
-        assert!(read.http2);
         assert_eq!(wire::Policy::from(read), sent);
     }
 
     #[test]
-    fn one_setting_that_is_missing_or_out_of_bounds_has_its_default_and_the_others_stay() {
+    fn one_setting_that_is_missing_or_unknown_has_its_default_and_the_others_stay() {
         for (at, (setting, (name, field))) in ProviderPolicy::settings().iter().zip(FIELDS).enumerate() {
-            let zero = if setting.least == 0 { 0 } else { setting.default };
-            for (sent, expected) in [
-                (None, setting.default),
-                (Some(0), zero),
-                (Some(setting.least), setting.least),
-                (Some(setting.most), setting.most),
-                (Some(setting.most + 1), setting.default),
-                (Some(u32::MAX), setting.default),
-            ] {
+            let check = |change: &dyn Fn(&mut wire::Policy), expected: SettingValue| {
                 let (mut policy, mut values) = unusual();
-                *field(&mut policy) = sent;
+                change(&mut policy);
                 values[at] = expected;
-                let read = read_policy("a", &policy);
-                assert_eq!(read.values(), values, "{name}: {sent:?}");
-                assert!(read.http2, "{name}: {sent:?}");
+                assert_eq!(read_policy("a", &policy).values(), values, "{name}");
+            };
+            check(&|policy| field.clear(policy), setting.default);
+            for value in taken(setting) {
+                check(&|policy| field.set(policy, value), value);
+            }
+            match &setting.takes {
+                Takes::Whole(bounds) => {
+                    for beyond in [bounds.end() + 1, u32::MAX, bounds.start().saturating_sub(1)] {
+                        let expected = if bounds.contains(&beyond) {
+                            SettingValue::Whole(beyond)
+                        } else {
+                            setting.default
+                        };
+                        check(&|policy| field.set(policy, SettingValue::Whole(beyond)), expected);
+                    }
+                }
+                Takes::Flag => {}
+                Takes::Word(_) => {
+                    for word in ["", "sometimes"] {
+                        check(&|policy| field.set(policy, SettingValue::Word(word)), setting.default);
+                    }
+                }
             }
         }
     }

@@ -112,7 +112,7 @@ pub struct Provider {
     pub policy: ::core::option::Option<Policy>,
 }
 /// A setting that is missing, or out of the replica's bounds, has its default.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Policy {
     #[prost(uint32, optional, tag = "1")]
     pub retry_max_attempts: ::core::option::Option<u32>,
@@ -144,14 +144,14 @@ pub struct Policy {
     pub http2: ::core::option::Option<bool>,
     #[prost(uint32, optional, tag = "15")]
     pub breaker_failure_status: ::core::option::Option<u32>,
-    #[prost(uint32, optional, tag = "16")]
-    pub relay_stream_usage: ::core::option::Option<u32>,
-    #[prost(uint32, optional, tag = "17")]
-    pub relay_images: ::core::option::Option<u32>,
-    #[prost(uint32, optional, tag = "18")]
-    pub relay_audio: ::core::option::Option<u32>,
-    #[prost(uint32, optional, tag = "19")]
-    pub relay_stored_objects: ::core::option::Option<u32>,
+    #[prost(string, optional, tag = "16")]
+    pub relay_stream_usage: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(bool, optional, tag = "17")]
+    pub relay_images: ::core::option::Option<bool>,
+    #[prost(bool, optional, tag = "18")]
+    pub relay_audio: ::core::option::Option<bool>,
+    #[prost(string, optional, tag = "19")]
+    pub relay_stored_objects: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Route {

@@ -132,7 +132,7 @@ both_engines! {
         assert_eq!(get(db, &people.owner, begun.id).await.token_usages, begun.token_usages);
         // Where users share what the provider stores, whoever is shown the end tells it.
         let mut provider = provider(db, &begun.provider, Vec::new());
-        provider.policy.relay.stored_objects = Some(0);
+        provider.policy.relay.stored_objects = Some(lychgate_types::policy::StoredObjects::All);
         db.store().provider_insert(&people.owner.caller, provider).await.unwrap();
         let shown = end(db, &begun, bob);
         assert_eq!(ingest(db, &[&shown]).await.new, 1);

@@ -6,7 +6,7 @@ use lychgate_testkit::both_engines;
 use lychgate_testkit::db::{self, TestDb, TestEngine};
 use lychgate_testkit::network::Weather;
 use lychgate_types::Ambient;
-use lychgate_types::policy::ProviderPolicy;
+use lychgate_types::policy::{ProviderPolicy, StoredObjects, StreamUsage};
 use sqlx::{ConnectOptions, Connection, Executor};
 use std::path::Path;
 use std::time::Duration;
@@ -264,6 +264,28 @@ both_engines! {
         assert_eq!(renamed, ProviderPolicy { key_cooldown_seconds: 9, http2: true, ..ProviderPolicy::default() });
         let other = db.store().provider_find(&owner, "untouched").await.unwrap().policy;
         assert_eq!(other, ProviderPolicy::default());
+    }
+
+    async fn policy_settings_that_were_numbers_keep_their_meaning(db: TestDb) {
+        let owner = people(db).await.owner.caller;
+        for name in ["numbers", "others", "untouched"] {
+            db.store().provider_insert(&owner, provider(db, name, vec![])).await.unwrap();
+        }
+        execute(db, r#"UPDATE providers SET policy = '{"relay":{"images":0,"audio":1,"stream_usage":0,"stored_objects":2},"http2":true}'
+            WHERE name = 'numbers';
+            UPDATE providers SET policy = '{"relay":{"stream_usage":2}}' WHERE name = 'others';"#).await;
+        assert!(db.store().provider_find(&owner, "numbers").await.is_err(), "today's program does not know them as numbers");
+        execute(db, match db.engine() {
+            TestEngine::Sqlite => include_str!("../../migrations/sqlite/0019_relay_words.sql"),
+            TestEngine::Postgres => include_str!("../../migrations/postgres/0019_relay_words.sql"),
+        }).await;
+        let mut wanted = ProviderPolicy { http2: true, ..ProviderPolicy::default() };
+        wanted.relay.images = false;
+        wanted.relay.stream_usage = StreamUsage::Never;
+        wanted.relay.stored_objects = StoredObjects::Own;
+        for (name, wanted) in [("numbers", wanted), ("others", ProviderPolicy::default()), ("untouched", ProviderPolicy::default())] {
+            assert_eq!(db.store().provider_find(&owner, name).await.unwrap().policy, wanted, "{name}");
+        }
     }
 }
 

@@ -61,8 +61,8 @@ lychgate_types::text_enum! {
         /// The path, or the method on it, is not one that is relayed for this type of provider, or the provider's policy switches it off. Check
         /// the client's base URL.
         UnknownPath = "unknown_path",
-        /// The request names a response or conversation that another user made or, with `relay.stored_objects=2`, that the user is not
-        /// known to have made. `--policy relay.stored_objects=0` of the provider lets everybody use them.
+        /// The request names a response or conversation that another user made or, with `relay.stored_objects=own`, that the user is not
+        /// known to have made. `--policy relay.stored_objects=all` of the provider lets everybody use them.
         ObjectUnknown = "object_unknown",
         /// The client asked for a WebSocket. Clients then fall back to HTTP.
         WebSocket = "websocket",

@@ -8,6 +8,7 @@ use flate2::write::GzEncoder;
 use lychgate_gateway::BodyBudgetLimits;
 use lychgate_link::RouteConfig;
 use lychgate_types::Ambient;
+use lychgate_types::policy::StreamUsage;
 use lychgate_types::provider::ProviderType;
 use std::io::Write as _;
 
@@ -110,10 +111,10 @@ async fn a_fallback_is_asked_though_the_provider_before_it_refused() {
 
 #[tokio::test]
 async fn the_policy_may_forbid_to_ask_or_to_ask_again() {
-    let world = World::with_policy(|policy| policy.relay.stream_usage = 0).await;
+    let world = World::with_policy(|policy| policy.relay.stream_usage = StreamUsage::Never).await;
     let mut client = world.post(CHAT, WRITTEN.as_bytes()).await;
     tell(next(&world, WRITTEN).await, &mut client).await;
-    let world = World::with_policy(|policy| policy.relay.stream_usage = 1).await;
+    let world = World::with_policy(|policy| policy.relay.stream_usage = StreamUsage::Always).await;
     let mut client = world.post(CHAT, WRITTEN.as_bytes()).await;
     refuse(next(&world, ASKING).await, "400 Bad Request").await;
     assert_eq!(client.answer().await.0.status, 400);

@@ -2,7 +2,8 @@
 //! told as they are.
 
 use crate::api::validate::Validations;
-use lychgate_types::policy::{PolicyChange, ProviderPolicy};
+use lychgate_types::policy::{PolicyChange, ProviderPolicy, Takes};
+use serde_json::{Value, json};
 use std::borrow::Cow;
 use utoipa::openapi::schema::{AdditionalProperties, KnownFormat, SchemaFormat, SchemaType};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
@@ -58,12 +59,6 @@ impl PartialSchema for Change {
 /// What both have; `typed` makes a setting's type of the type of its values.
 fn policy(typed: fn(Type) -> SchemaType) -> ObjectBuilder {
     let group = |prefix| group(prefix, typed);
-    let http2 = ObjectBuilder::new()
-            .schema_type(typed(Type::Boolean))
-            .default(Some(ProviderPolicy::default().http2.into()))
-            .description(Some(
-                "Whether to use HTTP/2 if the provider supports it. An HTTP/2 connection limits the number of concurrent streams.",
-            ));
     group("")
         .property(
             "retry",
@@ -81,10 +76,9 @@ fn policy(typed: fn(Type) -> SchemaType) -> ObjectBuilder {
             "relay",
             group("relay.").description(Some("What is relayed, and what is asked for on the way.")),
         )
-        .property("http2", http2)
 }
 
-/// The whole-number settings whose names begin with this and have no further dot.
+/// The settings whose names begin with this and have no further dot.
 fn group(prefix: &str, typed: fn(Type) -> SchemaType) -> ObjectBuilder {
     let object = ObjectBuilder::new().additional_properties(Some(AdditionalProperties::FreeForm(false)));
     let settings = ProviderPolicy::settings();
@@ -94,13 +88,25 @@ fn group(prefix: &str, typed: fn(Type) -> SchemaType) -> ObjectBuilder {
     of_group
         .filter(|(name, _)| !name.contains('.'))
         .fold(object, |object, (name, setting)| {
-            let number = ObjectBuilder::new()
-                .schema_type(typed(Type::Integer))
-                .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32)))
-                .minimum(Some(setting.least))
-                .maximum(Some(setting.most))
-                .default(Some(setting.default.into()))
+            let schema = ObjectBuilder::new()
+                .default(Some(json!(setting.default)))
                 .description(Some(setting.meaning.trim()));
-            object.property(name, number)
+            let schema = match &setting.takes {
+                Takes::Whole(bounds) => schema
+                    .schema_type(typed(Type::Integer))
+                    .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32)))
+                    .minimum(Some(*bounds.start()))
+                    .maximum(Some(*bounds.end())),
+                Takes::Flag => schema.schema_type(typed(Type::Boolean)),
+                Takes::Word(words) => words_of(schema, words, typed(Type::String)),
+            };
+            object.property(name, schema)
         })
+}
+
+/// A string that is one of these words, or null where the type allows it.
+fn words_of(schema: ObjectBuilder, words: &[&str], kind: SchemaType) -> ObjectBuilder {
+    let null = matches!(&kind, SchemaType::Array(types) if types.contains(&Type::Null));
+    let words = words.iter().map(|word| json!(word)).chain(null.then_some(Value::Null));
+    schema.schema_type(kind).enum_values(Some(words))
 }
