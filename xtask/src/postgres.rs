@@ -33,5 +33,5 @@ pub(crate) fn find_or_install() -> anyhow::Result<PathBuf> {
 
 /// Starts a server with nothing in it.
 pub(crate) fn start(binaries: &Path) -> anyhow::Result<Server> {
-    Server::start(binaries, SETTINGS)
+    Server::start(binaries, SETTINGS, &[])
 }

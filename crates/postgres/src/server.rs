@@ -18,15 +18,19 @@ pub struct Server {
     process: Option<Child>,
     cluster: Cluster,
     settings: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl Server {
     /// Creates a cluster with the programs in `binaries` and waits until its server accepts connections. `settings`: `name=value`.
+    /// `environment`: what the server has besides that of this process.
     ///
     /// # Errors
     /// A description of what failed.
-    pub fn start(binaries: &Path, settings: &[&str]) -> anyhow::Result<Self> {
+    pub fn start(binaries: &Path, settings: &[&str], environment: &[(&str, String)]) -> anyhow::Result<Self> {
+        let owned = |(name, value): &(&str, String)| ((*name).to_owned(), value.clone());
         let mut server = Self {
+            environment: environment.iter().map(owned).collect(),
             process: None,
             cluster: Cluster::create(binaries)?,
             settings: settings.iter().map(|setting| (*setting).to_owned()).collect(),
@@ -53,6 +57,7 @@ impl Server {
         let log = std::fs::File::create(self.cluster.dir().join("log")).context("can't make the server's log")?;
         let mut postgres = Command::new(self.cluster.program());
         self.cluster.configure(&mut postgres);
+        postgres.envs(self.environment.iter().map(|(name, value)| (name, value)));
         for setting in &self.settings {
             postgres.args(["-c", setting]);
         }

@@ -270,6 +270,12 @@ pub async fn clone_on(url: &str) -> String {
     name
 }
 
+/// Whether the server of this URL takes connections.
+pub async fn answers(url: &str) -> bool {
+    let admin: PgConnectOptions = url.parse().expect("a PostgreSQL URL");
+    admin.connect().await.is_ok()
+}
+
 /// Removes a database that [`clone_on`] made, even if it is in use.
 pub async fn remove_from(url: &str, name: &str) {
     let admin: PgConnectOptions = url.parse().expect("a PostgreSQL URL");

@@ -10,6 +10,7 @@
 
 pub mod app;
 pub mod db;
+pub mod disk;
 pub mod dump;
 pub mod http;
 pub mod metrics;

@@ -3,7 +3,6 @@
 use crate::wait::DEADLINE;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
-use rustix::process::{Resource, Rlimit};
 use std::io::Read;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -150,26 +149,6 @@ impl Process {
         std::fs::read_dir(&path)
             .unwrap_or_else(|why| panic!("{path}: {why}"))
             .count()
-    }
-
-    /// From now on no file of the process may grow beyond so many bytes, `None`: beyond what this one's may. Where it ignores
-    /// `SIGXFSZ`, it finds its disk full.
-    ///
-    /// # Panics
-    /// When the system refuses.
-    pub fn limit_file_size(&self, bytes: Option<u64>) {
-        let most = rustix::process::getrlimit(Resource::Fsize).maximum;
-        let limit = Rlimit {
-            current: bytes.or(most),
-            maximum: most,
-        };
-        if self.is_running() {
-            let pid = rustix::process::Pid::from_raw(self.pid.as_raw());
-            match rustix::process::prlimit(pid, Resource::Fsize, limit) {
-                Ok(_) | Err(rustix::io::Errno::SRCH) => {}
-                Err(why) => panic!("{}: its files can't be limited: {why}", self.name),
-            }
-        }
     }
 
     /// Sends a signal to the process, if it runs still.
@@ -327,21 +306,6 @@ mod tests {
         assert_eq!(process.stderr(), "wrong\n");
         assert_eq!(Process::start(&mut sh("exit 3")).exit_code().await, 3);
         assert_eq!(finish(sh("cat; exit 4"), "in").await.stdout, "in");
-    }
-
-    #[tokio::test]
-    async fn a_full_disk_is_one_until_there_is_room_again() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut tries =
-            sh("trap '' XFSZ; while :; do echo more >> file && echo written || echo refused; sleep 0.01; done");
-        let process = Process::start(tries.current_dir(directory.path()));
-        process.line("written").await;
-        process.limit_file_size(Some(1));
-        process.line("refused").await;
-        process.limit_file_size(None);
-        let written = process.stdout().matches("written").count();
-        let more = async || (process.stdout().matches("written").count() > written).then_some(());
-        crate::wait::eventually("it writes again", more).await;
     }
 
     #[tokio::test]

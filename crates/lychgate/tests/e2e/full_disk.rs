@@ -1,22 +1,25 @@
-//! A full disk under a control plane on SQLite: what needs writing is refused and says why, reading goes on, and with room again
-//! everything works without a restart.
+//! A disk that is full, failing or read-only under a control plane on SQLite: what needs writing is refused and says why, reading goes
+//! on, and once it is well everything works without a restart.
 
 use crate::PROGRAM;
 use lychgate_scripted::ScriptedProvider;
 use lychgate_testkit::app::App;
+use lychgate_testkit::disk::{Disk, DiskLibrary, Illness};
 use lychgate_testkit::http::{self, Answer};
 use lychgate_testkit::wait::eventually;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// With room again, writing works within this time.
+/// Once the disk is well, writing works within this time.
 const RECOVERY: Duration = Duration::from_secs(5);
 
-/// A program that finds its disk full, instead of being ended, when a file may not grow.
-fn program(directory: &std::path::Path) -> String {
-    let path = directory.join("lychgate-that-bears-limits");
-    std::fs::write(&path, format!("#!/bin/sh\ntrap '' XFSZ\nexec '{PROGRAM}' \"$@\"\n")).unwrap();
+/// The program on a disk that may fall ill.
+fn program(directory: &Path, disk: &Disk) -> String {
+    let path = directory.join("lychgate-on-a-disk");
+    let [preload, state] = disk.environment(&[]).map(|(name, value)| format!("{name}='{value}'"));
+    std::fs::write(&path, format!("#!/bin/sh\n{preload} {state} exec '{PROGRAM}' \"$@\"\n")).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     path.to_str().unwrap().to_owned()
 }
@@ -35,8 +38,8 @@ async fn readiness(app: &App) -> (u16, String) {
     (answer.status, answer.text())
 }
 
-async fn fills_up_and_recovers(app: &App, from: usize) {
-    app.server.limit_file_size(Some(1));
+async fn falls_ill_and_gets_well(app: &App, disk: &Disk, illness: Illness, from: usize) {
+    disk.set(Some(illness));
     for number in from..from + 3 {
         let refused = create_user(app, number).await.expect(503);
         assert_eq!(refused.value()["code"], "database_not_writable", "{}", refused.text());
@@ -50,7 +53,7 @@ async fn fills_up_and_recovers(app: &App, from: usize) {
     // Whoever only reads is served.
     app.api("users").send().await.expect(200);
 
-    app.server.limit_file_size(None);
+    disk.set(None);
     let room = Instant::now();
     let mut number = from;
     while create_user(app, number).await.status != 201 {
@@ -64,11 +67,14 @@ async fn fills_up_and_recovers(app: &App, from: usize) {
 }
 
 #[tokio::test]
-async fn sqlite_writes_again_once_there_is_room() {
+async fn sqlite_writes_again_once_its_disk_is_well() {
     let directory = tempfile::tempdir().unwrap();
     let scripted = ScriptedProvider::start(([127, 0, 0, 1], 0).into()).await.unwrap();
-    let app = App::bare(&program(directory.path()), None, scripted).await;
+    let disk = DiskLibrary::build(directory.path()).disk(directory.path().join("state"));
+    let app = App::bare(&program(directory.path(), &disk), None, scripted).await;
     create_user(&app, 0).await.expect(201);
-    fills_up_and_recovers(&app, 100).await;
-    fills_up_and_recovers(&app, 200).await;
+    let illnesses = [Illness::Full, Illness::Failing, Illness::ReadOnly, Illness::Full];
+    for (number, illness) in illnesses.into_iter().enumerate() {
+        falls_ill_and_gets_well(&app, &disk, illness, 100 * (number + 1)).await;
+    }
 }

@@ -98,7 +98,10 @@ async fn open_sqlite(path: &Path) -> Result<Engine, ConnectError> {
         .journal_mode(SqliteJournalMode::Wal)
         // With NORMAL the last commits may be lost when the power fails.
         .synchronous(SqliteSynchronous::Full)
-        .pragma("journal_size_limit", "67108864");
+        .pragma("journal_size_limit", "67108864")
+        // SQLite opens a file that can't be written just now for reading, and would never write by that connection. So it has
+        // to write at once (what nobody uses) or is none.
+        .pragma("user_version", "0");
     let writer = forever()
         .max_connections(1)
         .connect_with(write)

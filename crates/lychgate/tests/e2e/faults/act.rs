@@ -4,7 +4,7 @@ use super::load::probe;
 use super::log::{Kind, Troubles};
 use super::node::Ending;
 use super::plan::{Act, Fault, Ill, Link, Who, key_of};
-use super::world::World;
+use super::world::{LOOK_EVERY, World};
 use lychgate_testkit::network::Weather;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -18,6 +18,8 @@ use tokio::time::{Instant, sleep};
 const RECOVERY: Duration = Duration::from_secs(60);
 /// A control plane that has lost its database looks for changes every second.
 const LISTENS_AGAIN: Duration = Duration::from_millis(1500);
+/// How long a control plane may take to write once its disk is well.
+const WRITES_AGAIN: Duration = Duration::from_secs(5);
 /// How long a control plane may need its database to come back for its start.
 const STARTS: Duration = Duration::from_secs(40);
 
@@ -39,31 +41,51 @@ pub(super) async fn perform(world: &Arc<World>, act: Act, token: usize, stop: wa
             recover(world, &troubles, Duration::ZERO).await;
         }
         Fault::KillPostgres => {
+            let turn = world.postgres_turn.lock().await;
             let troubles = world.log.begins(Kind::Deaf, world.everybody());
             world.postgres(|server| server.kill()).await;
             sleep(act.lasts).await;
             world
                 .postgres(|server| server.start_again().expect("PostgreSQL recovers"))
                 .await;
+            drop(turn);
             recover(world, &troubles, LISTENS_AGAIN).await;
         }
         Fault::StopPostgres => {
+            let turn = world.postgres_turn.lock().await;
             let troubles = world.log.begins(Kind::Deaf, world.everybody());
             world.postgres(|server| server.freeze()).await;
             sleep(act.lasts).await;
             world.postgres(|server| server.thaw()).await;
+            drop(turn);
             recover(world, &troubles, LISTENS_AGAIN).await;
         }
         Fault::Network(link, ill) => fall_ill(world, act, link, ill).await,
-        Fault::FullDisk(replica) => {
-            let turn = world.replicas[replica].turn.lock().await;
-            let process = world.replicas[replica].process();
-            let troubles = world.log.begins(Kind::Disk, [replica]);
-            process.limit_file_size(Some(1));
+        Fault::Disk(who, illness) => {
+            let node = world.node(who);
+            let turn = node.turn.lock().await;
+            let troubles = match who {
+                Who::Replica(replica) => world.log.begins(Kind::Disk, [replica]),
+                Who::Plane(_) => world.log.begins(Kind::Deaf, world.everybody()),
+            };
+            node.set_disk(Some(illness));
             sleep(act.lasts).await;
-            process.limit_file_size(None);
+            node.set_disk(None);
+            if let Who::Plane(plane) = who {
+                writes_again(world, plane).await;
+            }
             drop(turn);
             recover(world, &troubles, Duration::ZERO).await;
+        }
+        Fault::PostgresDisk(illness) => {
+            let turn = world.postgres_turn.lock().await;
+            let troubles = world.log.begins(Kind::Deaf, world.everybody());
+            world.machine.postgres_disk.set(Some(illness));
+            sleep(act.lasts).await;
+            world.machine.postgres_disk.set(None);
+            world.postgres_answers(STARTS).await;
+            drop(turn);
+            recover(world, &troubles, LISTENS_AGAIN).await;
         }
         Fault::Jump(who, seconds) => {
             world.node(who).set_clock(seconds);
@@ -85,6 +107,20 @@ pub(super) async fn perform(world: &Arc<World>, act: Act, token: usize, stop: wa
         Fault::Revoke { by, whole_user } => return revoke(world, act, token, by, whole_user, stop).await,
     }
     Probes::new()
+}
+
+/// A control plane whose disk is well writes again, and says so.
+async fn writes_again(world: &World, plane: usize) {
+    let (node, room) = (&world.planes[plane], Instant::now());
+    while node.ready_since().await.is_none() {
+        if room.elapsed() > WRITES_AGAIN {
+            return world.log.wrong(format!(
+                "{} does not write {WRITES_AGAIN:?} after its disk was well",
+                node.name
+            ));
+        }
+        sleep(LOOK_EVERY).await;
+    }
 }
 
 /// A process goes, and comes again.
@@ -167,7 +203,7 @@ async fn rotate(world: &World, key: usize, by: usize, grace_seconds: u32) {
     let turn = world.key_turns[key].lock().await;
     let troubles = world.log.begins(Kind::Key, replicas_of(world, key));
     let path = format!("ai-gateway/keys/key-{key}/rotate");
-    // By force, since the answer of an earlier attempt may have been lost, and with it a secret.
+    // By force, since the secret before the present one may be in its grace period.
     let wanted = json!({"grace_seconds": grace_seconds, "force": true});
     let rotated = world.must(by, "POST", &path, wanted).await;
     let secret = rotated["key"].as_str().expect("a secret");

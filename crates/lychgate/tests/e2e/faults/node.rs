@@ -1,6 +1,7 @@
 //! One process of the run over all its lives, and the clock that it reads.
 
 use super::world::LOOK_EVERY;
+use lychgate_testkit::disk::{Disk, DiskLibrary, Illness};
 use lychgate_testkit::http;
 use lychgate_testkit::process::Process;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ pub(super) struct Node {
     pub(super) name: String,
     command: Box<dyn Fn() -> Command + Send + Sync>,
     clock: Option<Clock>,
+    disk: Disk,
     /// Held while something is done to the process: one at a time, however long a start takes.
     pub(super) turn: tokio::sync::Mutex<()>,
     lives: Mutex<Vec<Life>>,
@@ -59,14 +61,17 @@ impl Node {
     pub(super) fn new(
         name: String,
         directory: &Path,
+        disks: &DiskLibrary,
         settable: bool,
         command: impl Fn() -> Command + Send + Sync + 'static,
     ) -> Self {
         let clock = settable.then(|| Clock::new(directory.join(format!("{name}.clock"))));
+        let disk = disks.disk(directory.join(format!("{name}.disk")));
         Self {
             name,
             command: Box::new(command),
             clock,
+            disk,
             turn: tokio::sync::Mutex::default(),
             lives: Mutex::default(),
             url: Mutex::default(),
@@ -77,9 +82,8 @@ impl Node {
     /// Starts it; the address where it listens, or `None` where it ended without.
     pub(super) async fn start(&self) -> Option<String> {
         let mut command = (self.command)();
-        if let Some(clock) = &self.clock {
-            clock.give(&mut command);
-        }
+        let preloaded = self.clock.as_ref().map(|clock| clock.give(&mut command));
+        command.envs(self.disk.environment(preloaded.as_slice()));
         let process = Arc::new(Process::start(&mut command));
         self.lives.lock().unwrap().push(Life {
             process: Arc::clone(&process),
@@ -129,6 +133,11 @@ impl Node {
         self.lives.lock().unwrap().last_mut().expect("it was started").ending = ending;
     }
 
+    /// What its disk suffers from.
+    pub(super) fn set_disk(&self, illness: Option<Illness>) {
+        self.disk.set(illness);
+    }
+
     /// Sets its clock so many seconds off the true time.
     pub(super) fn set_clock(&self, seconds: i64) {
         self.clock.as_ref().expect("the plan says that it is set").set(seconds);
@@ -164,13 +173,14 @@ impl Clock {
         std::fs::rename(fresh, &self.file).unwrap();
     }
 
-    fn give(&self, command: &mut Command) {
+    /// The library that is to be loaded.
+    fn give(&self, command: &mut Command) -> &Path {
         command
-            .env("LD_PRELOAD", &self.library)
             .env("FAKETIME_TIMESTAMP_FILE", &self.file)
             .env("FAKETIME_NO_CACHE", "1")
             .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
             // Else it leaves files in shared memory behind when it is killed.
             .env("FAKETIME_DISABLE_SHM", "1");
+        &self.library
     }
 }

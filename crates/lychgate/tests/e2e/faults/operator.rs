@@ -4,6 +4,7 @@ use super::world::{LOOK_EVERY, World};
 use lychgate_testkit::http::{self, Call};
 use serde_json::Value;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -51,12 +52,16 @@ impl World {
     pub(super) async fn insist(&self, first: usize, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let until = Instant::now() + INSIST;
         let (mut last, mut patience) = (String::new(), ASK);
+        // What was given up may be done later: it is the same change then, not another one.
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let attempt = format!("fault-suite-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         for plane in (0..self.planes.len()).cycle().skip(first) {
             if Instant::now() > until {
                 break;
             }
             let url = format!("{}/api/v1/{path}", self.planes[plane].url());
             let mut call = Call::new(method.parse().unwrap(), url).bearer(&self.owner);
+            call = call.header("idempotency-key", &attempt);
             if !body.is_null() {
                 call = call.json(body);
             }

@@ -1,6 +1,7 @@
 //! What happens in one run, and when: drawn from its seed.
 
 use crate::dice::Dice;
+use lychgate_testkit::disk::Illness;
 use std::fmt;
 use std::time::Duration;
 
@@ -65,8 +66,10 @@ pub(super) enum Fault {
     StopPostgres,
     /// And back to fair weather.
     Network(Link, Ill),
-    /// No byte more for this replica, and room again.
-    FullDisk(usize),
+    /// What a process keeps can't be written, and can again.
+    Disk(Who, Illness),
+    /// The same under all of PostgreSQL, which may end by it.
+    PostgresDisk(Illness),
     /// The clock goes on by so many seconds, and back.
     Jump(Who, i64),
     /// The key gets a new secret, which its replicas find in their files.
@@ -193,13 +196,18 @@ fn draw(dice: &mut Dice, plan: &Plan) -> Option<(usize, usize, Fault)> {
         0..19 => Fault::Kill(who),
         19..25 => Fault::End(who),
         25..32 => Fault::Stop(who),
-        32..36 => Fault::KillPostgres,
-        36..38 => Fault::StopPostgres,
-        38..61 => Fault::Network(
+        32..35 => Fault::KillPostgres,
+        35..37 => Fault::StopPostgres,
+        37..41 => Fault::PostgresDisk(illness(dice)),
+        41..61 => Fault::Network(
             link(dice, replica, plane),
             dice.of(&[Ill::Cut, Ill::Cut, Ill::Held, Ill::Held, Ill::Slow]),
         ),
-        61..69 => Fault::FullDisk(replica),
+        // What a control plane writes is in its database.
+        61..69 => match (who, plan.engine) {
+            (Who::Plane(_), Engine::Postgres) => Fault::PostgresDisk(illness(dice)),
+            (who, _) => Fault::Disk(who, illness(dice)),
+        },
         69..77 => Fault::Jump(who, jump(dice)),
         77..83 => Fault::Rotate {
             key: key_of(replica),
@@ -217,7 +225,7 @@ fn draw(dice: &mut Dice, plan: &Plan) -> Option<(usize, usize, Fault)> {
     };
     let of_postgres = matches!(
         fault,
-        Fault::KillPostgres | Fault::StopPostgres | Fault::Network(Link::Database(_), _)
+        Fault::KillPostgres | Fault::StopPostgres | Fault::PostgresDisk(_) | Fault::Network(Link::Database(_), _)
     );
     (plan.engine == Engine::Postgres || !of_postgres).then_some((at, lasts, fault))
 }
@@ -230,6 +238,10 @@ fn link(dice: &mut Dice, replica: usize, plane: usize) -> Link {
     }
 }
 
+fn illness(dice: &mut Dice) -> Illness {
+    dice.of(&[Illness::Full, Illness::Full, Illness::Failing, Illness::ReadOnly])
+}
+
 /// Seconds.
 fn jump(dice: &mut Dice) -> i64 {
     let far = dice.of(&[2, 45, 1_200, 5 * 3_600]);
@@ -238,17 +250,16 @@ fn jump(dice: &mut Dice) -> i64 {
 
 /// Whether two faults may not go on at the same time: both are the same process's, the same connection's or the same key's.
 fn meet(one: Fault, other: Fault) -> bool {
-    use Fault::{Disable, End, FullDisk, Jump, Kill, KillPostgres, Network, Rotate, Stop, StopPostgres};
+    use Fault::{Disable, Disk, End, Jump, Kill, KillPostgres, Network, PostgresDisk, Rotate, Stop, StopPostgres};
     match (one, other) {
         (Kill(a) | End(a) | Stop(a), Kill(b) | End(b) | Stop(b)) | (Jump(a, _), Jump(b, _)) => a == b,
-        (KillPostgres | StopPostgres, KillPostgres | StopPostgres) => true,
+        (KillPostgres | StopPostgres | PostgresDisk(_), KillPostgres | StopPostgres | PostgresDisk(_)) => true,
         (Network(a, _), Network(b, _)) => match (a, b) {
             (Link::Control(a, _), Link::EveryControl(b)) | (Link::EveryControl(b), Link::Control(a, _)) => a == b,
             (a, b) => a == b,
         },
-        // The limit is of the process, so it does not outlive it.
-        (FullDisk(a), FullDisk(b)) => a == b,
-        (FullDisk(a), Kill(b) | End(b)) | (Kill(b) | End(b), FullDisk(a)) => b == Who::Replica(a),
+        // A process that finds its disk ill does not start.
+        (Disk(a, _), Disk(b, _) | Kill(b) | End(b)) | (Kill(b) | End(b), Disk(a, _)) => a == b,
         (Rotate { key: a, .. } | Disable { key: a, .. }, Rotate { key: b, .. } | Disable { key: b, .. }) => a == b,
         _ => false,
     }

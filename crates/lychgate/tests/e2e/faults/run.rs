@@ -5,9 +5,10 @@ use super::bill::bills;
 use super::check::{Bounds, Evidence, Found};
 use super::load::{client, send};
 use super::log::End;
+use super::machine::Machine;
 use super::node::{Ending, Node};
 use super::plan::{Fault, Plan};
-use super::world::{Database, GOOD, World};
+use super::world::{GOOD, World};
 use crate::dice::Dice;
 use crate::request::Ask;
 use futures_util::future::join_all;
@@ -28,8 +29,8 @@ const REFUSED: Duration = Duration::from_secs(20);
 const HARVEST_EVERY: Duration = Duration::from_millis(200);
 
 /// Does the plan, and says what was found.
-pub(super) async fn run(plan: &Plan, postgres: &Database, bounds: Bounds) -> Found {
-    let world = Arc::new(World::start(plan, postgres).await);
+pub(super) async fn run(plan: &Plan, machine: &Arc<Machine>, bounds: Bounds) -> Found {
+    let world = Arc::new(World::start(plan, machine).await);
     let (same, doing) = (Arc::clone(&world), plan.clone());
     // A task of its own: if it panics, what the processes said is worth the more.
     let ended = tokio::spawn(async move { through(&same, &doing, bounds).await }).await;

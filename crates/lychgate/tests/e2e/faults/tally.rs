@@ -37,7 +37,8 @@ pub(super) const KINDS: &[&str] = &[
     "partitions (cut)",
     "partitions (held)",
     "slow links",
-    "full disks",
+    "disks of processes full, failing or read-only",
+    "the same of PostgreSQL",
     "clock jumps",
     "key rotations",
     "keys disabled",
@@ -54,11 +55,12 @@ pub(super) fn kind(fault: Fault) -> &'static str {
         Fault::Network(_, Ill::Cut) => 4,
         Fault::Network(_, Ill::Held) => 5,
         Fault::Network(_, Ill::Slow) => 6,
-        Fault::FullDisk(_) => 7,
-        Fault::Jump(..) => 8,
-        Fault::Rotate { .. } => 9,
-        Fault::Disable { .. } => 10,
-        Fault::Revoke { .. } => 11,
+        Fault::Disk(..) => 7,
+        Fault::PostgresDisk(_) => 8,
+        Fault::Jump(..) => 9,
+        Fault::Rotate { .. } => 10,
+        Fault::Disable { .. } => 11,
+        Fault::Revoke { .. } => 12,
     };
     KINDS[at]
 }
@@ -94,7 +96,7 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut line = |name: &str, value: &dyn fmt::Display| writeln!(f, "{name:<42}{value:>12}");
+        let mut line = |name: &str, value: &dyn fmt::Display| writeln!(f, "{name:<46}{value:>12}");
         line("runs", &self.runs)?;
         line("of them on SQLite", &self.on_sqlite)?;
         for kind in KINDS {

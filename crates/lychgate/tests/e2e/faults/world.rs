@@ -2,6 +2,7 @@
 //! all of them, and clients' and operators' ways to them, which never fail.
 
 use super::log::Log;
+use super::machine::Machine;
 use super::node::{Ending, Node};
 use super::plan::{Engine, KEYS, Plan, Who, key_of};
 use crate::PROGRAM;
@@ -11,10 +12,8 @@ use lychgate_scripted::ScriptedProvider;
 use lychgate_testkit::app::{PROVIDER_KEY, command};
 use lychgate_testkit::db;
 use lychgate_testkit::network::{Network, Target};
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -29,9 +28,6 @@ const STEADY: Duration = Duration::from_millis(300);
 /// How often something is looked at.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(40);
 
-/// A server that may be killed. Shared by the runs of one job, one after the other.
-pub(super) type Database = Arc<Mutex<Server>>;
-
 /// Everything of one run.
 pub(super) struct World {
     pub(super) planes: Vec<Node>,
@@ -43,8 +39,10 @@ pub(super) struct World {
     /// The first [`GOOD`] are good to the end.
     pub(super) tokens: Vec<Token>,
     pub(super) provider: ScriptedProvider,
-    pub(super) postgres: Database,
+    pub(super) machine: Arc<Machine>,
     pub(super) log: Log,
+    /// Held while something is done to PostgreSQL.
+    pub(super) postgres_turn: tokio::sync::Mutex<()>,
     /// Held while a key is changed, by key.
     pub(super) key_turns: [tokio::sync::Mutex<()>; KEYS],
     /// The token of the deployment's owner.
@@ -64,9 +62,9 @@ pub(super) struct Token {
 
 impl World {
     /// Starts everything, and waits until all replicas are ready.
-    pub(super) async fn start(plan: &Plan, postgres: &Database) -> Self {
+    pub(super) async fn start(plan: &Plan, machine: &Arc<Machine>) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let (url, socket) = with(postgres, |server| (server.url(), server.socket()));
+        let (url, socket) = machine.postgres(|server| (server.url(), server.socket()));
         let name = match plan.engine {
             Engine::Sqlite => None,
             Engine::Postgres => Some(db::clone_on(&url).await),
@@ -78,8 +76,9 @@ impl World {
             databases: Vec::new(),
             tokens: Vec::new(),
             provider: ScriptedProvider::start(([127, 0, 0, 1], 0).into()).await.unwrap(),
-            postgres: Arc::clone(postgres),
+            machine: Arc::clone(machine),
             log: Log::default(),
+            postgres_turn: tokio::sync::Mutex::default(),
             key_turns: Default::default(),
             owner: String::new(),
             name,
@@ -111,18 +110,24 @@ impl World {
         let home = self.directory.path().to_owned();
         let name = format!("plane-{number}");
         let settable = plan.sets_clock_of(Who::Plane(number));
-        Node::new(name.clone(), self.directory.path(), settable, move || {
-            let mut command = command(Path::new(PROGRAM), &home);
-            command.args(["server", "--listen", "127.0.0.1:0", "--data-dir"]);
-            command.arg(home.join(&name));
-            if let Some(url) = &database {
-                command.env("LYCHGATE_DATABASE_URL", url);
-            }
-            if number > 0 {
-                command.arg("--master-key-file").arg(home.join("plane-0/master-key"));
-            }
-            command
-        })
+        Node::new(
+            name.clone(),
+            self.directory.path(),
+            &self.machine.disks,
+            settable,
+            move || {
+                let mut command = command(Path::new(PROGRAM), &home);
+                command.args(["server", "--listen", "127.0.0.1:0", "--data-dir"]);
+                command.arg(home.join(&name));
+                if let Some(url) = &database {
+                    command.env("LYCHGATE_DATABASE_URL", url);
+                }
+                if number > 0 {
+                    command.arg("--master-key-file").arg(home.join("plane-0/master-key"));
+                }
+                command
+            },
+        )
     }
 
     fn replica(&self, plan: &Plan, number: usize, controls: &[Network]) -> Node {
@@ -136,27 +141,33 @@ impl World {
             .collect();
         let key_file = self.key_file(key_of(number));
         let tiny_spool = plan.tiny_spool[number];
-        Node::new(name.clone(), self.directory.path(), settable, move || {
-            let mut command = unkillable_by_a_full_disk(&home);
-            command.args([
-                "gateway",
-                "--listen",
-                "127.0.0.1:0",
-                "--name",
-                &name,
-                "--max-offline",
-                &max_offline,
-            ]);
-            command.arg("--key-file").arg(&key_file);
-            if tiny_spool {
-                command.args(["--spool-max-bytes", "1MiB"]);
-            }
-            command.arg("--spool-dir").arg(home.join(format!("{name}-spool")));
-            for url in &urls {
-                command.args(["--control-url", url]);
-            }
-            command
-        })
+        Node::new(
+            name.clone(),
+            self.directory.path(),
+            &self.machine.disks,
+            settable,
+            move || {
+                let mut command = command(Path::new(PROGRAM), &home);
+                command.args([
+                    "gateway",
+                    "--listen",
+                    "127.0.0.1:0",
+                    "--name",
+                    &name,
+                    "--max-offline",
+                    &max_offline,
+                ]);
+                command.arg("--key-file").arg(&key_file);
+                if tiny_spool {
+                    command.args(["--spool-max-bytes", "1MiB"]);
+                }
+                command.arg("--spool-dir").arg(home.join(format!("{name}-spool")));
+                for url in &urls {
+                    command.args(["--control-url", url]);
+                }
+                command
+            },
+        )
     }
 
     /// Starts the processes for the first time, and makes what they need.
@@ -264,10 +275,25 @@ impl World {
 
     /// Does something that blocks to PostgreSQL.
     pub(super) async fn postgres(&self, work: impl FnOnce(&mut Server) + Send + 'static) {
-        let postgres = Arc::clone(&self.postgres);
-        tokio::task::spawn_blocking(move || with(&postgres, work))
+        let machine = Arc::clone(&self.machine);
+        tokio::task::spawn_blocking(move || machine.postgres(work))
             .await
             .unwrap();
+    }
+
+    /// Looks after PostgreSQL until it answers: where it can't write its log of changes it ends, and does so when it has found out.
+    pub(super) async fn postgres_answers(&self, limit: Duration) {
+        let url = self.machine.postgres(|server| server.url());
+        let until = Instant::now() + limit;
+        loop {
+            self.postgres(|server| server.ensure_started().expect("PostgreSQL recovers"))
+                .await;
+            if db::answers(&url).await {
+                return;
+            }
+            assert!(Instant::now() < until, "PostgreSQL does not recover");
+            sleep(LOOK_EVERY).await;
+        }
     }
 
     /// Ends all control planes, and removes the database on PostgreSQL.
@@ -277,7 +303,7 @@ impl World {
         }
         join_all(self.planes.iter().map(async |plane| plane.process().terminate().await)).await;
         if let Some(name) = &self.name {
-            let url = with(&self.postgres, |server| server.url());
+            let url = self.machine.postgres(|server| server.url());
             db::remove_from(&url, name).await;
         }
     }
@@ -293,17 +319,6 @@ impl World {
     }
 }
 
-pub(super) fn with<T>(postgres: &Database, work: impl FnOnce(&mut Server) -> T) -> T {
-    work(&mut postgres.lock())
-}
-
 fn text(value: &Value) -> String {
     value.as_str().expect("a text").to_owned()
-}
-
-/// Where a file may not grow, the kernel would end the process. A full disk ends nobody.
-fn unkillable_by_a_full_disk(home: &Path) -> Command {
-    let mut command = command(Path::new("sh"), home);
-    command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", PROGRAM]);
-    command
 }
