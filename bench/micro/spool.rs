@@ -48,6 +48,8 @@ fn record(ambient: &Ambient, prompt: usize) -> InterceptionRecord {
         stop_reason: Some("stop".to_owned()),
         stored_object: None,
         completes: false,
+        thread_parent_response_id: None,
+        stored_items: Vec::new(),
         attempts: 1,
         time_to_first_byte_ms: Some(120),
         overhead_us: 90,

@@ -65,6 +65,8 @@ impl Iterator for Records {
             stop_reason: Some("end_turn".into()),
             stored_object: None,
             completes: false,
+            thread_parent_response_id: None,
+            stored_items: Vec::new(),
             attempts: 1,
             time_to_first_byte_ms: Some(420),
             overhead_us: 80,

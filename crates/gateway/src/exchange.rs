@@ -103,15 +103,15 @@ async fn checked(
     Started::new(entered, arrival, received, facts, completion)
 }
 
-/// What the body says of a request that is recorded.
+/// What the body says of a request that is recorded, or names stored objects.
 fn read_facts(received: &Received) -> Result<RequestFacts, Refusal> {
-    let Some((api, _)) = &received.admission.recorded else {
+    let Some(api) = received.admission.read_as else {
         return Ok(RequestFacts::default());
     };
     let mut content_types = received.head.headers.get_all(CONTENT_TYPE).iter();
     // Of several, servers differ in which one they take.
     let content_type = content_types.next().filter(|_| content_types.next().is_none());
-    lychgate_wire::read_request(*api, content_type.map(HeaderValue::as_bytes), &received.body.bytes)
+    lychgate_wire::read_request(api, content_type.map(HeaderValue::as_bytes), &received.body.bytes)
         .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, Refused::BodyUnreadable, error.to_string()))
 }
 

@@ -33,6 +33,8 @@ pub(crate) fn record() -> InterceptionRecord {
         stop_reason: None,
         stored_object: None,
         completes: false,
+        thread_parent_response_id: None,
+        stored_items: Vec::new(),
         attempts: 1,
         time_to_first_byte_ms: None,
         overhead_us: 0,

@@ -19,7 +19,8 @@ pub(crate) struct Field {
     most: usize,
     /// What one element takes in memory beside its bytes.
     size: usize,
-    fields: &'static [Self],
+    /// The lists of an element; `None` where it is no message but text.
+    fields: Option<&'static [Self]>,
 }
 
 const fn list<T>(tag: u32, name: &'static str, most: usize, fields: &'static [Field]) -> Field {
@@ -28,7 +29,14 @@ const fn list<T>(tag: u32, name: &'static str, most: usize, fields: &'static [Fi
         name,
         most,
         size: size_of::<T>(),
-        fields,
+        fields: Some(fields),
+    }
+}
+
+const fn texts(tag: u32, name: &'static str, most: usize) -> Field {
+    Field {
+        fields: None,
+        ..list::<String>(tag, name, most, &[])
     }
 }
 
@@ -42,6 +50,7 @@ pub(crate) const INTERCEPTION: &[Field] = &[
     list::<wire::Prompt>(26, "interception.prompts", RECORD_ITEMS, &[]),
     list::<wire::ToolUsage>(27, "interception.tool_usages", RECORD_ITEMS, &[]),
     list::<wire::ModelThought>(28, "interception.model_thoughts", RECORD_ITEMS, &[]),
+    texts(33, "interception.stored_items", RECORD_ITEMS),
 ];
 const HELLO: &[Field] = &[list::<(String, String)>(7, "hello.labels", LABELS, &[])];
 
@@ -98,9 +107,8 @@ fn weigh(mut rest: &[u8], fields: &[Field]) -> Result<usize, BadMessage> {
         if *count > field.most {
             return Err(BadMessage(field.name));
         }
-        memory = memory
-            .saturating_add(field.size)
-            .saturating_add(weigh(element, field.fields)?);
+        let inside = field.fields.map_or(Ok(0), |fields| weigh(element, fields))?;
+        memory = memory.saturating_add(field.size).saturating_add(inside);
         rest = after;
     }
     Ok(memory)
@@ -179,6 +187,10 @@ mod tests {
         assert_eq!(check(&with(RECORD_ITEMS), INTERCEPTION), Ok(()));
         let error = check(&with(RECORD_ITEMS + 1), INTERCEPTION);
         assert_eq!(error, Err(BadMessage("interception.prompts")));
+        let items = |n| record(|record| record.stored_items = vec!["msg_0123456789".to_owned(); n]);
+        assert_eq!(check(&items(RECORD_ITEMS), INTERCEPTION), Ok(()));
+        let error = check(&items(RECORD_ITEMS + 1), INTERCEPTION);
+        assert_eq!(error, Err(BadMessage("interception.stored_items")));
         let counters = |n| {
             let usage = wire::TokenUsage {
                 extra: (0..n).map(|at| (format!("counter_{at}"), 1)).collect(),

@@ -229,6 +229,8 @@ fn record(model: &str, prompt: &str) -> InterceptionRecord {
         stop_reason: Some("end_turn".into()),
         stored_object: None,
         completes: true,
+        thread_parent_response_id: Some("resp_0".to_owned()),
+        stored_items: vec!["msg_1".to_owned()],
         attempts: 1,
         time_to_first_byte_ms: Some(0),
         overhead_us: 42,

@@ -136,6 +136,8 @@ pub struct InterceptionRecord {
     pub client_session_id: Option<String>,
     /// Id of the tool call whose result this request brings back: names the interception before it in the thread.
     pub thread_parent_tool_call_id: Option<String>,
+    /// The provider's id of the response that this one goes on from: its interception is before this one in the thread.
+    pub thread_parent_response_id: Option<String>,
     /// Whose credential went upstream.
     pub credential_kind: CredentialKind,
     /// First and last four characters of a long credential; empty for short ones.
@@ -158,6 +160,8 @@ pub struct InterceptionRecord {
     pub stop_reason: Option<String>,
     /// The provider's id of the object that this request made and that the provider stores: it belongs to the user.
     pub stored_object: Option<String>,
+    /// The provider's ids of the items of [`Self::stored_object`], which belong to the user as it does.
+    pub stored_items: Vec<String>,
     /// It is not an exchange of its own but the end of the one with this id, which is on record as [`Outcome::Unfinished`], made
     /// [`Self::stored_object`], and belongs to a user who may be another than the token's.
     pub completes: bool,

@@ -30,6 +30,9 @@ pub const ANSWER_CONTENT_BYTES: usize = limit(768 * 1024, 256);
 /// Tool calls and thoughts recorded of one answer.
 pub const ITEMS: usize = limit(1024, 64);
 
+/// Stored items that one request refers to: each may have to be looked up.
+pub const REFERENCES: usize = limit(64, 8);
+
 /// Usage rows recorded of one answer: passes of a model that are billed one by one.
 pub const PASSES: usize = limit(64, 8);
 

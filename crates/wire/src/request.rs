@@ -15,11 +15,15 @@ pub struct RequestFacts {
     pub prompt: Option<String>,
     /// Id of the tool call whose result the last message brings back.
     pub thread_parent_tool_call_id: Option<String>,
+    /// Id of the response that this one goes on from: names the interception before it in the thread.
+    pub previous_response_id: Option<String>,
+    /// The provider is told not to store the answer.
+    pub unstored: bool,
     /// The session id inside the body (Anthropic `metadata.user_id`), which counts for some clients only.
     pub body_session_id: Option<String>,
     /// The stream would not tell its usage unless it is asked to, which its client did not (Chat Completions).
     pub lacks_usage: bool,
-    /// Ids of what the provider stores that the answer is to build on: a response, a conversation.
+    /// Ids of what the provider stores that the answer is to build on: a response, a conversation, items of them.
     pub objects: Vec<String>,
     /// Bytes of text that the model is given, about; a file counts as a few thousand.
     pub text_bytes: u64,
@@ -45,6 +49,12 @@ pub enum MalformedBody {
          send it once and in lower case"
     )]
     Repeated(&'static str),
+    /// It names more stored items than are looked up.
+    #[error(
+        "the request body refers to more than {} stored items: send them whole, or name their response or conversation",
+        crate::limits::REFERENCES
+    )]
+    TooManyReferences,
     /// It is a form that not all servers read alike.
     #[error("the request body is a form that servers may read in different ways, so that it is refused: {0}")]
     Form(&'static str),

@@ -35,6 +35,8 @@ pub struct ResponseFacts {
     pub error: Option<ErrorFacts>,
     /// The stream's last event was seen, or the whole JSON was parsed.
     pub complete: bool,
+    /// The provider's ids of the items of the answer, where they can be referred to one by one.
+    pub item_ids: Vec<String>,
     /// The provider goes on with it in the background: its end is for whoever asks for it later.
     pub in_background: bool,
     /// Bytes of what the model wrote, about, whatever of it is recorded.

@@ -199,6 +199,8 @@ fn record(cluster: &Cluster, host: usize, token: usize, id: InterceptionId, mode
         stop_reason: None,
         stored_object: None,
         completes: false,
+        thread_parent_response_id: None,
+        stored_items: Vec::new(),
         attempts: 1,
         time_to_first_byte_ms: None,
         overhead_us: 0,

@@ -47,6 +47,8 @@ pub(crate) fn record(db: &TestDb, token: &str) -> InterceptionRecord {
         stop_reason: Some("tool_use".to_owned()),
         stored_object: None,
         completes: false,
+        thread_parent_response_id: None,
+        stored_items: Vec::new(),
         attempts: 1,
         time_to_first_byte_ms: Some(120),
         overhead_us: 85,

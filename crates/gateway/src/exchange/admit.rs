@@ -56,7 +56,9 @@ pub(crate) struct Admission {
     pub(crate) guard: InFlightGuard,
     /// The API that is recorded, and room for the record; `None` for what is only passed through.
     pub(crate) recorded: Option<(Api, Slot)>,
-    /// How the body is coded; plain for what is only passed through, which goes on as it is.
+    /// The API as whose requests the body is read; `None` where nothing of it is.
+    pub(crate) read_as: Option<Api>,
+    /// How the body is coded; plain where nothing of it is read, and it goes on as it is.
     codings: Codings,
     /// The object stored at the provider that the path names.
     pub(crate) object: Option<Box<str>>,
@@ -140,6 +142,7 @@ pub(crate) async fn admit(entered: &Entered, head: &Parts, source: Source) -> Re
 /// A request that is allowed to its token.
 struct Known {
     api: Option<Api>,
+    read_as: Option<Api>,
     object: Option<Box<str>>,
     shows_response: bool,
     may_repeat: bool,
@@ -159,6 +162,7 @@ async fn identify(entered: &Entered, head: &Parts, source: Source) -> Result<Kno
     credentials::refuse_in_target(&head.uri)?;
     let Found {
         api,
+        read_as,
         object,
         shows_response,
         may_repeat,
@@ -173,6 +177,7 @@ async fn identify(entered: &Entered, head: &Parts, source: Source) -> Result<Kno
     authorize(shared, credentials.token, source).await?;
     Ok(Known {
         api,
+        read_as,
         object: object.map(Into::into),
         shows_response,
         may_repeat,
@@ -187,16 +192,18 @@ fn place(entered: &Entered, known: Known) -> Result<Admission, Refusal> {
     let Entered { shared, provider, .. } = entered;
     let guard = shared.enter()?;
     provider.usable()?;
-    let (recorded, codings) = match known.api {
-        Some(api) => {
-            let codings = known.codings.ok_or_else(unknown_coding)?;
-            (Some((api, reserve(shared)?)), codings)
-        }
-        None => (None, PLAIN),
+    let codings = match known.read_as {
+        Some(_) => known.codings.ok_or_else(unknown_coding)?,
+        None => PLAIN,
+    };
+    let recorded = match known.api {
+        Some(api) => Some((api, reserve(shared)?)),
+        None => None,
     };
     Ok(Admission {
         guard,
         recorded,
+        read_as: known.read_as,
         codings,
         object: known.object,
         shows_response: known.shows_response,

@@ -117,6 +117,8 @@ impl Completion {
             stop_reason: None,
             stored_object: Some(self.object.to_string()),
             completes: true,
+            thread_parent_response_id: None,
+            stored_items: Vec::new(),
             attempts: 1,
             time_to_first_byte_ms: None,
             overhead_us: 0,
@@ -139,6 +141,7 @@ impl Completion {
 
 /// What the response says of itself.
 fn fill(record: &mut InterceptionRecord, facts: ResponseFacts) {
+    record.stored_items = facts.item_ids;
     record.token_usages = facts.usages;
     if record.token_usages.is_empty() {
         // Its input was estimated when it was asked for.

@@ -16,6 +16,8 @@ use lychgate_wire::provider::{ProviderDescription, describe};
 pub(crate) struct Found<'a> {
     /// The API whose exchanges are recorded; `None` for what only passes through.
     pub(crate) api: Option<Api>,
+    /// The API as whose requests the body is read; `None` where nothing of it is.
+    pub(crate) read_as: Option<Api>,
     /// The object stored at the provider that the path names.
     pub(crate) object: Option<&'a str>,
     /// The answer is that object, a response, which may have been made in the background.
@@ -67,6 +69,7 @@ pub(crate) fn find<'a>(
     }
     Ok(Found {
         api: path.recorded_as(method.as_str()),
+        read_as: path.recorded_as(method.as_str()).or(path.read_as),
         object: path.object_in(rest),
         shows_response: path.shows_response,
         may_repeat: path.may_repeat(method.as_str()),

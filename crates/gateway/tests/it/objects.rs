@@ -99,6 +99,88 @@ async fn only_its_maker_uses_what_is_stored() {
     assert_eq!(world.metric(series).await, all.len() as f64);
 }
 
+const INPUT_TOKENS: &str = "POST /ai/openai/v1/responses/input_tokens";
+
+/// Bodies that name the response or one of its items, and where they go.
+fn questions_and_references(response: &str, item: &str) -> Vec<Asked> {
+    let (create, _) = body("");
+    let reference = format!(r#"{{"type":"item_reference","id":"{item}"}}"#);
+    let bare = format!(r#"{{"id":"{item}"}}"#);
+    let escaped = reference.replace("item_reference", "item\\u005freference");
+    let with = |line: &str, item: &str| {
+        (
+            line.to_owned(),
+            format!(r#"{{"input":[{item},{{"role":"user","content":"x"}}]}}"#),
+        )
+    };
+    let items = |line: &str| {
+        (
+            format!("POST /ai/openai/v1{line}"),
+            format!(r#"{{"items":[{reference}]}}"#),
+        )
+    };
+    vec![
+        with(&create, &reference),
+        with(&create, &bare),
+        with(&create, &escaped),
+        with(INPUT_TOKENS, &reference),
+        (
+            INPUT_TOKENS.to_owned(),
+            format!(r#"{{"previous_response_id":"{response}"}}"#),
+        ),
+        items("/conversations"),
+    ]
+}
+
+#[tokio::test]
+async fn items_and_questions_about_them_are_their_makers_too() {
+    let world = World::new().await;
+    let bob = world.control.valid_token();
+    let answer = MADE.replace(
+        r#""output":[]"#,
+        r#""output":[{"type":"message","id":"msg_a","content":[]}]"#,
+    );
+    assert_eq!(relayed(&world, &world.token, &body(""), &answer).await, 200);
+    let made = world.control.delivered(1).await.remove(0);
+    assert_eq!(made.stored_items, ["msg_a"]);
+    let all = questions_and_references("resp_a", "msg_a");
+    assert_eq!(refused(&world, &bob, &all).await, vec![404; all.len()]);
+    for asked in &all {
+        assert_eq!(relayed(&world, &world.token, asked, MADE).await, 200, "{asked:?}");
+    }
+    // What nobody is known to have made; and what is no reference.
+    for asked in &questions_and_references("resp_x", "msg_x") {
+        assert_eq!(relayed(&world, &bob, asked, "{}").await, 200, "{asked:?}");
+    }
+    let (create, _) = body("");
+    let whole = (
+        create,
+        r#"{"input":[{"type":"message","id":"msg_a","role":"assistant","content":"x"}]}"#.to_owned(),
+    );
+    assert_eq!(relayed(&world, &bob, &whole, "{}").await, 200);
+    let many: Vec<_> = (0..65).map(|n| format!(r#"{{"id":"msg_{n}"}}"#)).collect();
+    let many = (INPUT_TOKENS.to_owned(), format!(r#"{{"input":[{}]}}"#, many.join(",")));
+    assert_eq!(refused(&world, &bob, &[many]).await, [400]);
+}
+
+#[tokio::test]
+async fn a_coded_question_is_read_and_what_is_not_stored_has_no_items() {
+    use std::io::Write as _;
+    let (world, bob) = made().await;
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(br#"{"previous_response_id":"resp_a"}"#).unwrap();
+    let mut client = world.client().await;
+    let headers = format!("authorization: Bearer {}\r\ncontent-encoding: gzip\r\n", bob.expose());
+    client.send(INPUT_TOKENS, &headers, &gzip.finish().unwrap()).await;
+    assert_eq!(client.answer().await.0.status, 404);
+    let answer = r#"{"id":"resp_b","status":"completed","output":[{"type":"message","id":"msg_b"}]}"#;
+    let asked = body(r#","store":false,"previous_response_id":"resp_a""#);
+    assert_eq!(relayed(&world, &world.token, &asked, answer).await, 200);
+    let record = world.control.delivered(3).await.remove(2);
+    assert!(record.stored_items.is_empty());
+    assert_eq!(record.thread_parent_response_id.as_deref(), Some("resp_a"));
+}
+
 #[tokio::test]
 async fn what_nobody_is_known_to_have_made_is_everybodys_and_stays_so() {
     let (world, bob) = made().await;

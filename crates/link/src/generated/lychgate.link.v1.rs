@@ -435,6 +435,12 @@ pub struct Interception {
     pub stored_object: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(bool, tag = "31")]
     pub completes: bool,
+    #[prost(string, optional, tag = "32")]
+    pub thread_parent_response_id: ::core::option::Option<
+        ::prost::alloc::string::String,
+    >,
+    #[prost(string, repeated, tag = "33")]
+    pub stored_items: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// As much of an `Interception` as names it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

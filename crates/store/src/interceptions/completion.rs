@@ -10,7 +10,7 @@ use crate::connect::Store;
 use crate::error::StoreError;
 use crate::rows::interceptions::{Deliverer, Placed};
 use crate::sql::interceptions::completion as sql;
-use crate::sql::interceptions::ingest::{model_thoughts, token_usages, tool_usages};
+use crate::sql::interceptions::ingest::{model_thoughts, stored_objects, token_usages, tool_usages};
 use lychgate_types::interception::{InterceptionRecord, Outcome};
 use std::sync::Arc;
 
@@ -69,6 +69,7 @@ impl Store {
         if has_final_usage {
             token_usages(tx.conn(), &[placed]).await?;
         }
+        stored_objects(tx.conn(), &[placed]).await?;
         tool_usages(tx.conn(), &[placed]).await?;
         model_thoughts(tx.conn(), &[placed]).await?;
         tx.commit().await?;

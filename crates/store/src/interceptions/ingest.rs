@@ -8,16 +8,16 @@ use crate::connect::Store;
 use crate::engine::{Conn, is_about_values};
 use crate::error::StoreError;
 use crate::interceptions::identity::{Known, place};
-use crate::rows::interceptions::{Deliverer, KnownCalls, Placed, ReplicaStamp};
+use crate::rows::interceptions::{Deliverer, KnownCalls, Placed, ReplicaStamp, ThreadLink};
 use crate::sql::interceptions::ingest as sql;
-use crate::sql::replicas;
+use crate::sql::{replicas, stored_objects};
 use crate::tokens::grants::gateway_key;
 use aws_lc_rs::digest;
 use futures_util::future::join_all;
 use lychgate_authz::{Action, Caller, Resource, Target, authorise};
 use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::{GatewayKeyId, InterceptionId, UserId};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -125,8 +125,10 @@ impl Store {
         let (mut placed, rejected) = place(records, &known, from.gateway_key, self.now());
         let wanted = wanted_parents(&placed);
         let parents = sql::parents(held.conn(), &wanted).await?;
+        let wanted = placed.iter().filter_map(parent_response).collect();
+        let makers = sql::makers(held.conn(), wanted).await?;
         drop(held);
-        link_threads(&mut placed, parents);
+        link_threads(&mut placed, parents, makers);
         // Two deliveries of the same records wait for each other; in one order, so that they can't wait in a circle.
         placed.sort_unstable_by_key(|place| place.id);
         let part = placed.len().div_ceil(self.engine.writers()).max(LEAST_PART);
@@ -205,6 +207,12 @@ fn parent_call(place: &Placed<'_>) -> Option<String> {
     Some(sql::tool_call_id(call))
 }
 
+/// The response that this record's goes on from, as one of its user's.
+fn parent_response(place: &Placed<'_>) -> Option<(UserId, Vec<u8>)> {
+    let response = place.record.thread_parent_response_id.as_deref()?;
+    Some((place.user, stored_objects::hash(response)))
+}
+
 fn wanted_parents(placed: &[Placed<'_>]) -> HashSet<(UserId, String, Uuid)> {
     let wanted = |place: &Placed<'_>| {
         Some((
@@ -226,18 +234,23 @@ fn client_session(place: &Placed<'_>) -> Option<Uuid> {
     Some(session_id(place.user, &place.record.client, session))
 }
 
-/// Links each record to the newest that asked for its tool call, in its client's session if there is one, on record already or
-/// earlier in this batch; then names its session.
-fn link_threads(placed: &mut [Placed<'_>], mut known: KnownCalls) {
+/// Links each record to the one whose response it goes on from, else to the newest that asked for its tool call, in its client's
+/// session if there is one, on record already or earlier in this batch; then names its session.
+fn link_threads(placed: &mut [Placed<'_>], mut known: KnownCalls, mut makers: HashMap<(UserId, Vec<u8>), ThreadLink>) {
     for place in placed {
         let id = place.id;
         // A record delivered again would find itself.
         let session = client_session(place);
-        place.parent = parent_call(place)
-            .and_then(|call| known.find(place.user, call, session.unwrap_or_default()))
+        let by_call = || known.find(place.user, parent_call(place)?, session.unwrap_or_default());
+        place.parent = parent_response(place)
+            .and_then(|response| makers.get(&response).copied())
+            .or_else(by_call)
             .filter(|(parent, _)| *parent != id);
         let root = place.parent.map_or(id, |(_, root)| root);
         place.session = session.unwrap_or(root.as_uuid());
+        if let Some(object) = &place.record.stored_object {
+            makers.insert((place.user, stored_objects::hash(object)), (id, root));
+        }
         for usage in &place.record.tool_usages {
             let call = sql::tool_call_id(&usage.tool_call_id);
             known.add(place.user, call, place.session, (id, root));

@@ -62,6 +62,7 @@ fn end(db: &TestDb, of: &InterceptionRecord, token: SecretHash) -> InterceptionR
             source: ThoughtSource::ReasoningSummary,
         }],
         served_model: Some("served".to_owned()),
+        stored_items: vec!["msg_a".to_owned()],
         ..record(db, token)
     }
 }
@@ -88,6 +89,8 @@ both_engines! {
         assert_eq!((found.tool_usages, found.model_thoughts), (first.tool_usages, first.model_thoughts));
         let known = db.store().stored_object_get(&plane(), &alice, "resp_a").await.unwrap();
         assert_eq!(known, Ownership::Own.into());
+        let item = db.store().stored_object_get(&plane(), &owner.hash, "msg_a").await.unwrap();
+        assert_eq!(item, Ownership::Anothers.into());
     }
 
     async fn it_is_unfinished_until_then_and_replicas_are_told_so(db: TestDb) {

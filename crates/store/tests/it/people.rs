@@ -238,6 +238,8 @@ pub(crate) fn record(db: &TestDb, hash: SecretHash) -> InterceptionRecord {
         stop_reason: Some("end_turn".into()),
         stored_object: None,
         completes: false,
+        thread_parent_response_id: None,
+        stored_items: Vec::new(),
         attempts: 1,
         time_to_first_byte_ms: Some(120),
         overhead_us: 80,

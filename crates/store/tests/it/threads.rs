@@ -63,6 +63,40 @@ both_engines! {
         }
     }
 
+    async fn a_response_that_goes_on_from_another_is_of_its_thread(db: TestDb) {
+        let people = people(db).await;
+        let get = async |id| db.store().interception_get(&people.owner.caller, id).await.unwrap().summary;
+        for in_one_batch in [true, false] {
+            let response = |n: u8| format!("resp_{in_one_batch}_{n}");
+            let made = |n: u8, after: Option<u8>, hash| {
+                let mut record = step(db, hash, Some("call_of_another_thread"), &[]);
+                record.stored_object = Some(response(n));
+                record.thread_parent_response_id = after.map(response);
+                record
+            };
+            let other = step(db, people.member.hash, None, &["call_of_another_thread"]);
+            let first = InterceptionRecord { thread_parent_tool_call_id: None, ..made(1, None, people.member.hash) };
+            let second = made(2, Some(1), people.member.hash);
+            let third = made(3, Some(2), people.member.hash);
+            let anothers = InterceptionRecord { thread_parent_tool_call_id: None, ..made(4, Some(2), people.owner.hash) };
+            let all = [&other, &first, &second, &third, &anothers];
+            if in_one_batch {
+                ingest(db, &all).await;
+            } else {
+                for record in all {
+                    ingest(db, &[record]).await;
+                }
+            }
+            let links = async |id| { let found = get(id).await; (found.thread_parent_id, found.thread_root_id) };
+            assert_eq!(links(second.id).await, (Some(first.id), Some(first.id)));
+            assert_eq!(links(third.id).await, (Some(second.id), Some(first.id)));
+            assert_eq!(links(anothers.id).await, (None, None), "of another user");
+            // Redelivered, it changes nothing.
+            ingest(db, &[&third]).await;
+            assert_eq!(links(third.id).await, (Some(second.id), Some(first.id)));
+        }
+    }
+
     /// Large batches are written by several transactions at once; links do not depend on which of them comes first.
     async fn a_thread_through_a_large_batch_is_whole(db: TestDb) {
         let people = people(db).await;

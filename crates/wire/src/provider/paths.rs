@@ -20,6 +20,8 @@ pub struct AllowedPath {
     pub changes_nothing: bool,
     /// Its first `{id}` names an object that the provider stores, which belongs to who made it.
     pub names_object: bool,
+    /// The API as whose requests its bodies are read for the stored objects that they name, though they are not recorded.
+    pub read_as: Option<Api>,
     /// Its answer is that object, a response, which may have been made in the background.
     pub shows_response: bool,
 }
@@ -38,6 +40,7 @@ impl AllowedPath {
             api: Some(api),
             changes_nothing: false,
             names_object: false,
+            read_as: None,
             shows_response: false,
         }
     }
@@ -50,6 +53,7 @@ impl AllowedPath {
             api: Some(Api::OpenAiObjects),
             changes_nothing: false,
             names_object: true,
+            read_as: None,
             shows_response: false,
         }
     }
@@ -70,6 +74,7 @@ impl AllowedPath {
             api: None,
             changes_nothing: false,
             names_object: false,
+            read_as: None,
             shows_response: false,
         }
     }
@@ -82,7 +87,16 @@ impl AllowedPath {
             api: None,
             changes_nothing: true,
             names_object: false,
+            read_as: None,
             shows_response: false,
+        }
+    }
+
+    /// The same, for a question that names stored objects as requests of an API do.
+    pub(crate) const fn question_about(path: &'static str, api: Api) -> Self {
+        Self {
+            read_as: Some(api),
+            ..Self::question(path)
         }
     }
 

@@ -46,6 +46,8 @@ pub(super) struct Open {
     pub(super) capture_content: bool,
     /// What the answer names is made by this request, and stored by the provider.
     pub(super) makes_object: bool,
+    /// The provider was told not to store the answer, so that its items can't be referred to.
+    pub(super) unstored: bool,
     /// The answer may show the end of an earlier exchange.
     pub(super) completion: Option<Box<Completion>>,
     pub(super) slot: Slot,
@@ -159,6 +161,7 @@ impl Open {
             arrival,
             slot,
             makes_object,
+            unstored,
             completion,
             guard,
             counts,
@@ -203,6 +206,9 @@ impl Open {
         let goes_on = made.is_some() && facts.in_background;
         if goes_on {
             (record.outcome, record.error_type, record.error_message) = (Outcome::Unfinished, None, None);
+        }
+        if made.is_some() && !unstored {
+            record.stored_items = facts.item_ids;
         }
         record.stored_object = made;
         let unknown = TokenUsage {

@@ -2,7 +2,7 @@
 
 use crate::engine::{Args, Bulk, Conn, args, clean, cut};
 use crate::error::StoreError;
-use crate::rows::interceptions::{Deliverer, KnownCalls, Placed, Times};
+use crate::rows::interceptions::{Deliverer, KnownCalls, Placed, ThreadLink, Times};
 use crate::sql::stored_objects;
 use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::secret::SecretHash;
@@ -48,6 +48,13 @@ const PARENTS: Bulk = Bulk {
            (SELECT t.interception_id FROM tool_usages t WHERE t.user_id = w.user_id AND t.tool_call_id = w.tool_call_id \
            ORDER BY t.interception_id DESC LIMIT 1))",
 };
+/// The interceptions that made these objects, for the same users.
+const MAKERS: Bulk = Bulk {
+    head: "WITH wanted (user_id, object_hash) AS (",
+    tail: ") SELECT w.user_id, w.object_hash, i.id, i.thread_root_id FROM wanted w \
+           JOIN stored_objects o ON o.object_hash = w.object_hash AND o.user_id = w.user_id \
+           JOIN interceptions i ON i.id = o.interception_id",
+};
 const INTERCEPTIONS: Bulk = Bulk {
     head: "INSERT INTO interceptions (id, user_id, token_id, provider, provider_type, api, model, streaming, client, \
            user_agent, client_session_id, session_id, thread_parent_tool_call_id, thread_parent_id, thread_root_id, \
@@ -84,6 +91,7 @@ pub(in crate::sql) const BULKS: &[Bulk] = &[
     TOKENS,
     STORED,
     PARENTS,
+    MAKERS,
     INTERCEPTIONS,
     TOKEN_USAGES,
     PROMPTS,
@@ -195,6 +203,24 @@ pub(crate) async fn parents(
             row.uuid("session_id")?,
             link,
         );
+    }
+    Ok(known)
+}
+
+/// Who made these objects.
+pub(crate) async fn makers(
+    conn: Conn<'_>,
+    wanted: HashSet<(UserId, Vec<u8>)>,
+) -> Result<HashMap<(UserId, Vec<u8>), ThreadLink>, StoreError> {
+    let rows = wanted
+        .into_iter()
+        .map(|(user, hash)| args![user, hash.as_slice()])
+        .collect();
+    let mut known = HashMap::new();
+    for row in MAKERS.run(conn, rows).await? {
+        let id = row.id("id")?;
+        let link = (id, row.opt_id("thread_root_id")?.unwrap_or(id));
+        known.insert((row.id("user_id")?, row.bytes("object_hash")?), link);
     }
     Ok(known)
 }
@@ -348,12 +374,14 @@ pub(crate) async fn model_thoughts(conn: Conn<'_>, records: &[Placed<'_>]) -> Re
 
 /// Notes whose the objects are that new interceptions made. In one order, so that two transactions can't wait in a circle.
 pub(crate) async fn stored_objects(conn: Conn<'_>, records: &[Placed<'_>]) -> Result<(), StoreError> {
-    let object = |place: &Placed<'_>| {
-        let id = place.record.stored_object.as_deref().filter(|id| !id.is_empty())?;
-        let key = (stored_objects::hash(id), place.user.as_uuid());
-        Some((key, (place.times.started_at, place.id)))
-    };
-    let made: BTreeMap<_, _> = records.iter().filter_map(object).collect();
+    let mut made = BTreeMap::new();
+    for place in records {
+        let objects = place.record.stored_object.iter().chain(&place.record.stored_items);
+        for object in objects.filter(|id| !id.is_empty()) {
+            let key = (stored_objects::hash(object), place.user.as_uuid());
+            made.insert(key, (place.times.started_at, place.id));
+        }
+    }
     let rows = made
         .iter()
         .map(|((hash, user), (at, id))| args![hash.as_slice(), *user, *at, *id])

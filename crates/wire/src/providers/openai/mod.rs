@@ -34,7 +34,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
         AllowedPath::recorded("/v1/audio/translations", Api::OpenAiAudio),
         AllowedPath::unrecorded("/v1/models", GET),
         AllowedPath::unrecorded("/v1/models/{model}", GET),
-        AllowedPath::question("/v1/responses/input_tokens"),
+        AllowedPath::question_about("/v1/responses/input_tokens", Api::OpenAiResponses),
         AllowedPath::response("/v1/responses/{id}", "GET, HEAD, DELETE"),
         AllowedPath::response("/v1/responses/{id}/cancel", POST),
         AllowedPath::object("/v1/responses/{id}/input_items", GET),

@@ -1,11 +1,16 @@
 //! What makes, changes or deletes an object that OpenAI stores: only which one, and whether it succeeded. No model is involved.
 
 use super::error::{ErrorBody, done_event};
+use super::responses::request::references;
 use crate::capture::Capture;
 use crate::format::{ApiFormat, ResponseFormat};
 use crate::json::{self, Raw, members};
 use crate::sse::{Event, Ignored};
 use crate::{ErrorFacts, MalformedBody, RequestFacts, ResponseFacts};
+
+members! {
+    struct Request<'de> { items: Raw<'de> = b"items", }
+}
 
 members! {
     struct Answer<'de> { id: Raw<'de> = b"id", }
@@ -15,9 +20,17 @@ members! {
 pub(crate) struct Objects;
 
 impl ApiFormat for Objects {
-    /// Whatever it is: the provider answers for it, and most have none.
-    fn read_request(&self, _: &[u8]) -> Result<RequestFacts, MalformedBody> {
-        Ok(RequestFacts::default())
+    /// Most have none; what is no JSON is for the provider to judge.
+    fn read_request(&self, body: &[u8]) -> Result<RequestFacts, MalformedBody> {
+        let items = match json::body::<Request<'_>>(body) {
+            Ok(request) => request.items,
+            Err(MalformedBody::Syntax { .. } | MalformedBody::NotAnObject) => return Ok(RequestFacts::default()),
+            Err(error) => return Err(error),
+        };
+        Ok(RequestFacts {
+            objects: references(items)?.into_iter().collect(),
+            ..RequestFacts::default()
+        })
     }
 
     fn response(&self, _: Capture) -> Box<dyn ResponseFormat> {

@@ -116,8 +116,10 @@ impl ControlLink for Control {
         if let Some(error) = &state.down {
             return Err(error.clone());
         }
-        let made =
-            |record: &&Arc<InterceptionRecord>| !record.completes && record.stored_object.as_deref() == Some(object);
+        let made = |record: &&Arc<InterceptionRecord>| {
+            let names = record.stored_object.iter().chain(&record.stored_items);
+            !record.completes && names.into_iter().any(|name| name == object)
+        };
         let makers: Vec<_> = state
             .records
             .iter()

@@ -35,7 +35,7 @@ pub(super) struct Items {
     capture: Capture,
     seen: BTreeSet<i64>,
     /// Ids of the items that were added.
-    ids: BTreeSet<String>,
+    pub(super) ids: BTreeSet<String>,
     pub(super) tools: Vec<ToolUsage>,
     pub(super) thoughts: Vec<ModelThought>,
 }

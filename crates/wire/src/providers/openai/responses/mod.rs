@@ -2,7 +2,7 @@
 
 mod items;
 mod reader;
-mod request;
+pub(crate) mod request;
 #[cfg(test)]
 mod tests;
 

@@ -188,6 +188,7 @@ impl ResponseFormat for Reader {
             served_model: this.model,
             usages: this.earlier,
             stop_reason: this.stop_reason,
+            item_ids: this.items.ids.into_iter().collect(),
             tool_usages: this.items.tools,
             model_thoughts: this.items.thoughts,
             error: this.error,

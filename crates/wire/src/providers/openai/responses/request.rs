@@ -2,8 +2,10 @@
 
 use crate::capture::{clipped, joined, name};
 use crate::json::{self, Latest, Raw, members, unique};
-use crate::limits::{ITEMS, PROMPT_BYTES};
+use crate::limits::{ITEMS, PROMPT_BYTES, REFERENCES};
 use crate::{MalformedBody, RequestFacts};
+
+use std::collections::BTreeSet;
 
 members! {
     struct Request<'de> {
@@ -12,6 +14,7 @@ members! {
         input: Raw<'de> = b"input",
         previous_response_id: Raw<'de> = b"previous_response_id",
         conversation: Raw<'de> = b"conversation",
+        store: Raw<'de> = b"store",
     }
 }
 
@@ -25,6 +28,14 @@ members! {
         role: Raw<'de> = b"role",
         content: Raw<'de> = b"content",
         call_id: Raw<'de> = b"call_id",
+    }
+}
+
+members! {
+    struct Reference<'de> {
+        kind: Raw<'de> = b"type",
+        role: Raw<'de> = b"role",
+        id: Raw<'de> = b"id",
     }
 }
 
@@ -47,23 +58,48 @@ pub(super) fn read(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
         Some(id) => Some(id),
         None => unique::object::<Named<'_>>(request.conversation)?.id.text(),
     };
-    let objects = [request.previous_response_id.text(), conversation];
+    let previous = request.previous_response_id.text().filter(|id| !id.is_empty());
+    let mut objects: Vec<String> = [previous.clone(), conversation]
+        .into_iter()
+        .flatten()
+        .map(Into::into)
+        .filter(|id: &String| !id.is_empty())
+        .collect();
+    objects.extend(references(request.input)?);
+    // Whatever came behind it: it is of the same thread.
+    let output = (items.newest_first())
+        .map(unique::object::<Item<'_>>)
+        .find(|item| item.as_ref().map_or(true, Item::is_output))
+        .transpose()?
+        .unwrap_or_default();
     Ok(RequestFacts {
-        objects: objects
-            .into_iter()
-            .flatten()
-            .map(Into::into)
-            .filter(|id: &String| !id.is_empty())
-            .collect(),
+        objects,
+        previous_response_id: previous.map(Into::into),
+        unstored: request.store.json() == "false",
         model: request.model.name(),
         streaming: request.stream.is_true(),
         prompt: match text {
             Some(text) => Some(clipped(text, PROMPT_BYTES)),
             None => prompt(&last)?,
         },
-        thread_parent_tool_call_id: last.call_id.text().filter(|_| last.is_output()).map(name),
+        thread_parent_tool_call_id: output.call_id.text().map(name),
         ..RequestFacts::default()
     })
+}
+
+/// The ids of stored items that a list of items refers to. A reference may leave its type out.
+pub(crate) fn references(items: Raw<'_>) -> Result<BTreeSet<String>, MalformedBody> {
+    let mut found = BTreeSet::new();
+    unique::each(items, |item: Reference<'_>| {
+        let is_reference = item.kind.is("item_reference") || !(item.kind.is_some() || item.role.is_some());
+        if let Some(id) = item.id.text().filter(|id| is_reference && !id.is_empty()) {
+            found.insert(id.into_owned());
+        }
+    })?;
+    if found.len() > REFERENCES {
+        return Err(MalformedBody::TooManyReferences);
+    }
+    Ok(found)
 }
 
 impl Item<'_> {

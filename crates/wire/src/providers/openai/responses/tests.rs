@@ -279,4 +279,39 @@ fn a_last_tool_output_names_the_thread() {
     }
     let facts = request(r#"{"input":[{"type":"function_call","call_id":"call_1","name":"f","arguments":"{}"}]}"#);
     assert_eq!(facts.thread_parent_tool_call_id, None);
+    // The user says something beside it, or the whole conversation is sent again.
+    for behind in [
+        r#"{"role":"user","content":"Go on"}"#,
+        r#"{"type":"message","role":"assistant","content":"Done"},{"role":"user","content":"Go on"}"#,
+    ] {
+        let facts = request(&format!(
+            r#"{{"input":[{{"type":"local_shell_call_output","call_id":"call_1","output":"1"}},{behind}]}}"#
+        ));
+        let found = (facts.thread_parent_tool_call_id.as_deref(), facts.prompt.as_deref());
+        assert_eq!(found, (Some("call_1"), Some("Go on")));
+    }
+    let facts = request(r#"{"input":"x","previous_response_id":"resp_1"}"#);
+    assert_eq!(
+        (facts.previous_response_id.as_deref(), facts.objects),
+        (Some("resp_1"), vec!["resp_1".to_owned()])
+    );
+}
+
+#[test]
+fn items_that_are_referred_to_are_named() {
+    let named = |items: &str| request(&format!(r#"{{"input":[{items}]}}"#)).objects;
+    assert_eq!(
+        named(r#"{"type":"item_reference","id":"a"},{"id":"b"},{"id":"b","type":null}"#),
+        ["a", "b"]
+    );
+    for none in [
+        r#"{"type":"message","id":"a","role":"user","content":"x"}"#,
+        r#"{"role":"user","id":"a","content":"x"}"#,
+        r#"{"type":"reasoning","id":"a"}"#,
+        r#"{"type":"item_reference"}"#,
+        r#""item_reference""#,
+    ] {
+        assert!(named(none).is_empty(), "{none}");
+    }
+    assert!(read(br#"{"input":[{"type":"message","type":"item_reference","id":"a"}]}"#).is_err());
 }
