@@ -10,81 +10,78 @@ use crate::inbound::listener::{
 use crate::options::Options;
 use crate::upstream::h1::ANSWER_FIELDS;
 use lychgate_types::limits;
-use lychgate_types::limits::Limit;
-use lychgate_types::limits::Most::{Bytes, Count, Time};
+use lychgate_types::limits::{Limit, Most};
 
 /// All of them, with the defaults of what can be set.
 pub fn limits() -> Vec<Limit> {
     let options = Options::new("", "", "");
-    let count = |count: usize| Count(count as u64);
-    let bytes = |bytes: usize| Bytes(bytes as u64);
     limits! {
-        Stranger, count(CONNECTIONS.all), "connections to one listener", "closed at once", "";
-        Stranger, count(CONNECTIONS.one), "of them from one address", "closed at once", "";
-        Stranger, Time(HEAD_TIMEOUT), "wait for the head of a request", "closed", "a_connection_without_a_request_is_closed";
-        Stranger, Time(IDLE_TIMEOUT), "an HTTP/2 connection without a request", "closed",
+        Stranger, Most::count(CONNECTIONS.all), "connections to one listener", "closed at once", "";
+        Stranger, Most::count(CONNECTIONS.one), "of them from one address", "closed at once", "";
+        Stranger, Most::Time(HEAD_TIMEOUT), "wait for the head of a request", "closed", "a_connection_without_a_request_is_closed";
+        Stranger, Most::Time(IDLE_TIMEOUT), "an HTTP/2 connection without a request", "closed",
             "an_http_2_connection_that_is_not_used_is_closed_and_one_with_an_open_answer_is_not";
-        Stranger, Time(WRITE_TIMEOUT), "wait for a peer to take the next byte", "closed", "a_peer_that_takes_nothing_is_given_up";
-        Stranger, bytes(BUFFER), "head of an HTTP/1.1 request", "431, closed", "a_head_without_end_is_refused";
-        Stranger, count(REQUEST_FIELDS), "header fields of an HTTP/1.1 request", "431, closed", "";
-        Stranger, Bytes(HEADER_LIST.into()), "header list of an HTTP/2 request", "431", "";
-        Stranger, Count(STREAMS.into()), "concurrent requests of one HTTP/2 connection", "refused by the protocol", "";
-        Stranger, Count(lychgate_stream::FRAMES_AT_ONCE), "HTTP/2 frames that ask for nothing, at once", "closed",
+        Stranger, Most::Time(WRITE_TIMEOUT), "wait for a peer to take the next byte", "closed", "a_peer_that_takes_nothing_is_given_up";
+        Stranger, Most::bytes(BUFFER), "head of an HTTP/1.1 request", "431, closed", "a_head_without_end_is_refused";
+        Stranger, Most::count(REQUEST_FIELDS), "header fields of an HTTP/1.1 request", "431, closed", "";
+        Stranger, Most::Bytes(HEADER_LIST.into()), "header list of an HTTP/2 request", "431", "";
+        Stranger, Most::Count(STREAMS.into()), "concurrent requests of one HTTP/2 connection", "refused by the protocol", "";
+        Stranger, Most::Count(lychgate_stream::FRAMES_AT_ONCE), "HTTP/2 frames that ask for nothing, at once", "closed",
             "frames_that_ask_for_nothing_close_the_connection";
-        Stranger, Count(lychgate_stream::FRAMES_PER_SECOND), "further ones in a second", "closed",
+        Stranger, Most::Count(lychgate_stream::FRAMES_PER_SECOND), "further ones in a second", "closed",
             "frames_that_ask_for_nothing_close_the_connection";
-        Stranger, count(LOOKUPS.all), "unknown tokens that are looked up at the same time", "503 `lookups_too_many`",
+        Stranger, Most::count(LOOKUPS.all), "unknown tokens that are looked up at the same time", "503 `lookups_too_many`",
             "one_source_of_unknown_tokens_leaves_room_for_others";
-        Stranger, count(LOOKUPS.one), "of them from one address", "503 `lookups_too_many`",
+        Stranger, Most::count(LOOKUPS.one), "of them from one address", "503 `lookups_too_many`",
             "one_source_of_unknown_tokens_leaves_room_for_others";
-        Stranger, count(WAITING.all), "requests that wait for look-ups", "503 `lookups_too_many`",
+        Stranger, Most::count(WAITING.all), "requests that wait for look-ups", "503 `lookups_too_many`",
             "those_of_one_source_who_wait_leave_room_for_others";
-        Stranger, count(WAITING.one), "of them from one address", "503 `lookups_too_many`",
+        Stranger, Most::count(WAITING.one), "of them from one address", "503 `lookups_too_many`",
             "those_of_one_source_who_wait_leave_room_for_others";
-        Stranger, Time(LOOKUP_TIMEOUT), "wait for the look-up of a token", "503 `control_plane_unreachable`",
+        Stranger, Most::Time(LOOKUP_TIMEOUT), "wait for the look-up of a token", "503 `control_plane_unreachable`",
             "while_the_control_plane_is_away_known_tokens_work_and_unknown_ones_do_not_hang";
-        Stranger, count(options.refused_bodies.all), "refused HTTP/1.1 requests whose bodies are read on", "closed without reading on",
+        Stranger, Most::count(options.refused_bodies.all), "refused HTTP/1.1 requests whose bodies are read on", "closed without reading on",
             "without_a_place_a_strangers_body_is_not_read_on";
-        Stranger, count(options.refused_bodies.one), "of them from one address", "closed without reading on",
+        Stranger, Most::count(options.refused_bodies.one), "of them from one address", "closed without reading on",
             "without_a_place_a_strangers_body_is_not_read_on";
-        Stranger, bytes(REFUSED.bytes), "body of a refused request that is read on", "closed",
+        Stranger, Most::bytes(REFUSED.bytes), "body of a refused request that is read on", "closed",
             "without_a_place_a_strangers_body_is_not_read_on";
-        Stranger, Time(REFUSED.time), "time for that", "closed", "without_a_place_a_strangers_body_is_not_read_on";
-        User, Count(options.max_requests), "requests in flight, streams included", "503 `too_many_requests`",
+        Stranger, Most::Time(REFUSED.time), "time for that", "closed", "without_a_place_a_strangers_body_is_not_read_on";
+        User, Most::Count(options.max_requests), "requests in flight, streams included", "503 `too_many_requests`",
             "too_many_requests_or_records_are_refused_with_retry_after";
-        User, bytes(options.body_limit), "request body", "413 `body_too_large`", "a_body_over_the_limit_is_refused_announced_or_not";
-        Provider, Bytes(MOST_BYTES), "a compressed answer once it is decoded", "read no further, relayed whole",
+        User, Most::bytes(options.body_limit), "request body", "413 `body_too_large`", "a_body_over_the_limit_is_refused_announced_or_not";
+        Provider, Most::Bytes(MOST_BYTES), "a compressed answer once it is decoded", "read no further, relayed whole",
             "what_is_decoded_is_bounded";
-        User, Count(MOST_RATIO), "bytes that one byte of a compressed body may become", "413 `body_too_large`",
+        User, Most::Count(MOST_RATIO), "bytes that one byte of a compressed body may become", "413 `body_too_large`",
             "what_is_decoded_is_bounded";
-        User, Time(options.body_idle_timeout), "wait for the next part of a request body", "408 `body_unfinished`",
+        User, Most::Time(options.body_idle_timeout), "wait for the next part of a request body", "408 `body_unfinished`",
             "a_body_that_stalls_is_refused";
-        User, Time(options.body_timeout), "time for a whole request body", "408 `body_unfinished`", "a_body_that_stalls_is_refused";
-        User, bytes(options.body_budget.all), "request bodies held at the same time", "503 `bodies_too_many`",
+        User, Most::Time(options.body_timeout), "time for a whole request body", "408 `body_unfinished`", "a_body_that_stalls_is_refused";
+        User, Most::bytes(options.body_budget.all), "request bodies held at the same time", "503 `bodies_too_many`",
             "bodies_have_a_budget_in_sum_and_a_share_of_it_per_token";
-        User, bytes(options.body_budget.one), "of them with one token", "429 `bodies_too_many`",
+        User, Most::bytes(options.body_budget.one), "of them with one token", "429 `bodies_too_many`",
             "bodies_have_a_budget_in_sum_and_a_share_of_it_per_token";
-        User, Time(options.drain_limits.time), "an answer that is read on after its client left", "recorded with an estimate",
+        User, Most::Time(options.drain_limits.time), "an answer that is read on after its client left", "recorded with an estimate",
             "beyond_the_drain_limits_usage_is_estimated";
-        User, bytes(options.drain_limits.bytes), "bytes of it", "recorded with an estimate", "a_stream_over_the_drain_limit_is_cut_off_and_still_recorded";
-        User, Bytes(options.spool.max_bytes), "records that wait for delivery", "503 `spool_full`",
+        User, Most::bytes(options.drain_limits.bytes), "bytes of it", "recorded with an estimate", "a_stream_over_the_drain_limit_is_cut_off_and_still_recorded";
+        User, Most::Bytes(options.spool.max_bytes), "records that wait for delivery", "503 `spool_full`",
             "a_full_spool_takes_what_was_reserved_and_nothing_more_until_there_is_room", "--spool-max-bytes";
-        Replica, Time(MAX_LEASE), "how long a token is known without asking again", "asked again", "no_lease_is_longer_than_a_day";
-        Replica, Time(options.max_offline), "serving known tokens without a control plane", "503 `offline_too_long`",
+        Replica, Most::Time(MAX_LEASE), "how long a token is known without asking again", "asked again", "no_lease_is_longer_than_a_day";
+        Replica, Most::Time(options.max_offline), "serving known tokens without a control plane", "503 `offline_too_long`",
             "nothing_is_lost_and_nobody_is_stale", "--max-offline";
-        Provider, count(ANSWER_FIELDS), "header fields of an answer", "502 `provider_failed`", "";
-        Provider, bytes(ANSWER.bytes), "an answer that is not forwarded and read on for its connection", "the connection is closed",
+        Provider, Most::count(ANSWER_FIELDS), "header fields of an answer", "502 `provider_failed`", "";
+        Provider, Most::bytes(ANSWER.bytes), "an answer that is not forwarded and read on for its connection", "the connection is closed",
             "a_discard_ends_by_bytes_time_or_end";
-        Provider, bytes(lychgate_wire::limits::EVENT_BYTES), "event of a stream that is read whole", "read abridged, relayed whole",
+        Provider, Most::bytes(lychgate_wire::limits::EVENT_BYTES), "event of a stream that is read whole", "read abridged, relayed whole",
             "an_event_over_the_limit_is_abridged_and_not_held";
-        Provider, bytes(lychgate_wire::limits::BODY_BYTES), "blocking answer that is read whole", "read abridged, relayed whole",
+        Provider, Most::bytes(lychgate_wire::limits::BODY_BYTES), "blocking answer that is read whole", "read abridged, relayed whole",
             "the_limit_is_the_same_for_every_cut";
-        User, bytes(lychgate_wire::limits::PROMPT_BYTES), "text of a prompt on record", "cut, and marked", "text_is_cut_between_characters_and_marked_once";
-        Provider, bytes(lychgate_wire::limits::ANSWER_CONTENT_BYTES), "arguments and thoughts of one answer on record", "cut, and marked",
+        User, Most::bytes(lychgate_wire::limits::PROMPT_BYTES), "text of a prompt on record", "cut, and marked", "text_is_cut_between_characters_and_marked_once";
+        Provider, Most::bytes(lychgate_wire::limits::ANSWER_CONTENT_BYTES), "arguments and thoughts of one answer on record", "cut, and marked",
             "long_strings_are_cut_between_characters_and_marked";
-        Provider, count(lychgate_wire::limits::ITEMS), "tool calls and thoughts of one answer on record", "left out",
+        Provider, Most::count(lychgate_wire::limits::ITEMS), "tool calls and thoughts of one answer on record", "left out",
             "lists_are_bounded_and_depth_does_no_harm";
-        Provider, count(lychgate_wire::limits::PASSES), "usage rows of one answer", "left out", "each_billed_pass_of_the_model_is_a_row";
-        Provider, count(lychgate_wire::limits::COUNTERS), "counters of one usage", "left out", "counters_are_bounded_in_number_depth_and_name";
+        Provider, Most::count(lychgate_wire::limits::PASSES), "usage rows of one answer", "left out", "each_billed_pass_of_the_model_is_a_row";
+        Provider, Most::count(lychgate_wire::limits::COUNTERS), "counters of one usage", "left out", "counters_are_bounded_in_number_depth_and_name";
     }
 }

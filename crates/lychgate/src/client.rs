@@ -21,6 +21,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use idempotency::IdempotencyKey;
+use lychgate_telemetry::error::chain;
 use lychgate_types::Ambient;
 use lychgate_types::secret::UserTokenSecret;
 use serde_json::Value;
@@ -194,7 +195,7 @@ fn read(base: &ServerUrl, status: StatusCode, body: &[u8]) -> Result<Value, Call
 }
 
 fn failed(base: &ServerUrl, why: &hyper_util::client::legacy::Error) -> CallError {
-    let reason = causes(why);
+    let reason = reason(why);
     // What rustls says of an answer in clear text.
     if reason.contains("InvalidContentType") {
         let text =
@@ -256,22 +257,9 @@ pub(crate) fn server_url(text: &str) -> Result<ServerUrl, String> {
     Ok(ServerUrl(url))
 }
 
-/// An error and its causes in one line, without repetition.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = String::new();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let words = cause.to_string();
-        if !text.contains(&words) {
-            text = if text.is_empty() {
-                words
-            } else {
-                format!("{text}: {words}")
-            };
-        }
-        next = cause.source();
-    }
-    if text.is_empty() { error.to_string() } else { text }
+/// Why a request came to nothing: the causes, as the error itself says only that it did.
+fn reason(error: &hyper_util::client::legacy::Error) -> String {
+    chain(std::error::Error::source(error).unwrap_or(error))
 }
 
 fn http_client(bases: &[ServerUrl]) -> Result<HttpClient, Failure> {

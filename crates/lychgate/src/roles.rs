@@ -16,6 +16,7 @@ mod upstream;
 use crate::config::{Settings, UnknownVariable};
 use crate::failure::{Failure, Outcome};
 use args::CommonArgs;
+use lychgate_telemetry::error::chain;
 use std::time::Duration;
 
 /// How long requests in flight may continue after a stop was requested: long answers of models take minutes.
@@ -58,17 +59,6 @@ fn raise_open_files() {
         // If logging has not started yet, this is not logged.
         tracing::debug!(%error, "the limit on open files can't be raised");
     }
-}
-
-/// An error and what caused it, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
 }
 
 /// Reads what to log. With `quiet`, for commands whose standard error a person reads, the default is to log only warnings and

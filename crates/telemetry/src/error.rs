@@ -1,14 +1,17 @@
-//! How an error is written to the log.
+//! How an error is told in one line.
 
 use std::error::Error;
 
-/// An error and what caused it, in one line.
+/// An error and what caused it, without repetition: many errors tell their cause in their own words already.
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
         next = cause.source();
     }
     text
@@ -33,5 +36,6 @@ mod tests {
             }
         }
         assert_eq!(chain(&Outer(std::io::Error::other("no disk"))), "can't start: no disk");
+        assert_eq!(chain(&Outer(std::io::Error::other("start"))), "can't start");
     }
 }

@@ -45,11 +45,17 @@ pub(crate) trait ResponseFormat: Send + Sync + std::fmt::Debug {
         false
     }
     /// Whether the stream's last event was seen.
-    fn is_complete(&self) -> bool;
+    fn is_complete(&self) -> bool {
+        false
+    }
     /// Whether the model is known to have stopped, so that a stream which ends here is whole though its last event is missing.
-    fn has_finished(&self) -> bool;
+    fn has_finished(&self) -> bool {
+        false
+    }
     /// Bytes of what the model wrote, about, but for events of which something was said to be ignored.
-    fn text_bytes(&self) -> u64;
+    fn text_bytes(&self) -> u64 {
+        0
+    }
     /// What was found; `complete` may be left false for blocking answers.
     fn facts(self: Box<Self>) -> ResponseFacts;
 }

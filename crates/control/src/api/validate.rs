@@ -48,22 +48,19 @@ impl Validations {
 
     /// Reads a name; a bad one gives the answer the code `invalid_name`.
     pub(crate) fn name(&mut self, field: &str, text: &str) -> Option<Name> {
-        let name = Name::parse(text);
-        self.broken_name_rule = self
-            .broken_name_rule
-            .take()
-            .or(name.as_ref().err().map(ToString::to_string));
-        self.check(field, name)
+        self.named(field, Name::parse(text))
     }
 
     /// Reads a username; a bad one gives the answer the code `invalid_name`.
     pub(crate) fn username(&mut self, field: &str, text: &str) -> Option<Username> {
-        let username = Username::parse(text);
-        self.broken_name_rule = self
-            .broken_name_rule
-            .take()
-            .or(username.as_ref().err().map(ToString::to_string));
-        self.check(field, username)
+        self.named(field, Username::parse(text))
+    }
+
+    fn named<T, E: Display>(&mut self, field: &str, read: Result<T, E>) -> Option<T> {
+        if let Err(rule) = &read {
+            self.broken_name_rule.get_or_insert_with(|| rule.to_string());
+        }
+        self.check(field, read)
     }
 
     /// Reads `limit` (1 to 200, default 50) and `after`.

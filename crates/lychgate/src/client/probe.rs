@@ -1,6 +1,6 @@
 //! Asks what needs no token: whether a server or a replica is there, or ready.
 
-use super::{ServerUrl, causes, http_client};
+use super::{ServerUrl, reason, http_client};
 use crate::failure::{Failure, Outcome};
 use bytes::Bytes;
 use http::{Request, StatusCode};
@@ -16,7 +16,7 @@ pub(crate) async fn probe(base: &ServerUrl, path: &str, limit: Duration) -> Outc
     let request = Request::get(format!("{base}{path}")).body(Full::<Bytes>::default());
     let request = request.map_err(Failure::failed)?;
     let exchange = async {
-        let answer = http.request(request).await.map_err(|why| causes(&why))?;
+        let answer = http.request(request).await.map_err(|why| reason(&why))?;
         let (head, body) = answer.into_parts();
         let body = Limited::new(body, LIMIT)
             .collect()

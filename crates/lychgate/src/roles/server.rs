@@ -3,7 +3,7 @@
 use super::args::{DatabaseArgs, MigrateArgs, ServerArgs, configuration_keys};
 use super::net::{Listen, bind, cant_listen, host_name, warn_of_clear_text};
 use super::upstream::UpstreamSettings;
-use super::{DRAIN_TIMEOUT, LogSettings, VERSION, access_log, chain, data_dir, master_key, metrics, read_log, spool};
+use super::{DRAIN_TIMEOUT, LogSettings, VERSION, access_log, data_dir, master_key, metrics, read_log, spool};
 use crate::config::duration::Span;
 use crate::config::{Environment, FileAccess, Given, SecretFlags, Settings};
 use crate::failure::{Failure, Outcome};
@@ -12,6 +12,7 @@ use crate::terminal::signals::Signals;
 use lychgate_control::{Control, Options, StartError};
 use lychgate_gateway::SpoolOptions;
 use lychgate_store::{DatabaseUrl, Store};
+use lychgate_telemetry::error::chain;
 use lychgate_types::secret::{MasterKey, UserTokenSecret};
 use lychgate_types::{Ambient, Cidr};
 use std::path::PathBuf;

@@ -115,10 +115,6 @@ impl ResponseFormat for Reader {
         self.ended
     }
 
-    fn text_bytes(&self) -> u64 {
-        0
-    }
-
     fn facts(self: Box<Self>) -> ResponseFacts {
         let usage = self.usage.map(|counters| openai_usage(counters, false));
         ResponseFacts {

@@ -63,18 +63,6 @@ impl ResponseFormat for Reader {
         true
     }
 
-    fn is_complete(&self) -> bool {
-        false
-    }
-
-    fn has_finished(&self) -> bool {
-        false
-    }
-
-    fn text_bytes(&self) -> u64 {
-        0
-    }
-
     fn facts(self: Box<Self>) -> ResponseFacts {
         ResponseFacts {
             provider_response_id: self.id,
