@@ -54,13 +54,14 @@ impl MadeObjects {
         generations.add(key(None, object), known);
     }
 
-    /// The end of what made the object was seen.
-    pub(crate) fn has_ended(&self, token: SecretHash, object: &str) {
-        for key in [key(Some(token), object), key(None, object)] {
-            if self.find(key).is_some() {
-                self.0.lock().add(key, None);
-            }
+    /// The end of what made the object was seen. False if it had been seen here before.
+    pub(crate) fn has_ended(&self, token: SecretHash, object: &str) -> bool {
+        let keys = [key(Some(token), object), key(None, object)];
+        let known = keys.map(|key| self.find(key));
+        for (key, _) in keys.into_iter().zip(&known).filter(|(_, known)| known.is_some()) {
+            self.0.lock().add(key, None);
         }
+        !matches!(known, [Some(None), _] | [None, Some(None)])
     }
 }
 

@@ -132,10 +132,10 @@ impl Completion {
             record.outcome = Outcome::ClientAborted;
         }
         fill(&mut record, facts);
-        self.provider.state.counts.count_tokens(&record);
-        let hold = self.slot.fill(record);
-        self.shared.objects.has_ended(self.token, &self.object);
-        hold
+        if self.shared.objects.has_ended(self.token, &self.object) {
+            self.provider.state.counts.count_tokens(&record);
+        }
+        self.slot.fill(record)
     }
 }
 

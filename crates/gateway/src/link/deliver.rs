@@ -163,12 +163,21 @@ impl Delivery {
         }
     }
 
-    async fn set_rejected_aside(&self, entries: &[Entry], receipt: Receipt) {
+    /// Of several with one id, the last is meant: the first is the interception, and the others are its ends, which fall with it.
+    async fn set_rejected_aside(&mut self, entries: &[Entry], receipt: Receipt) {
+        let mut left: Vec<&Entry> = entries.iter().collect();
         for rejected in receipt.rejected {
-            tracing::error!(id = %rejected.id, reason = %rejected.reason, "the control plane rejected this record");
-            if let Some(entry) = entries.iter().find(|entry| entry.record.id() == rejected.id) {
-                self.set_aside(entry, "the control plane rejected it").await;
+            let Some(at) = left.iter().rposition(|entry| entry.record.id() == rejected.id) else {
+                continue;
+            };
+            let entry = left.remove(at);
+            if self.suspects.has(rejected.id) && !self.suspects.is_full() {
+                // The end of an interception that is not delivered yet.
+                self.suspects.add(entry.clone());
+                continue;
             }
+            tracing::error!(id = %rejected.id, reason = %rejected.reason, "the control plane rejected this record");
+            self.set_aside(entry, "the control plane rejected it").await;
         }
     }
 

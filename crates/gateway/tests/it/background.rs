@@ -214,3 +214,46 @@ async fn another_replica_and_an_own_key_complete_it_too() {
         assert!(end.completes && end.id == made.id && end.token_usages[0].input_tokens == 11);
     }
 }
+
+#[tokio::test]
+async fn a_stream_that_is_cancelled_is_estimated() {
+    let world = World::new().await;
+    let headers = bearer(&world.token);
+    let streamed = BODY.replace("}", r#","stream":true}"#);
+    let mut client = ask(&world, &headers, CREATE, &streamed).await;
+    let mut exchange = world.provider.next().await;
+    let event = |kind: &str, more: &str| format!("event: {kind}\ndata: {{\"type\":\"{kind}\",{more}}}\n\n");
+    let text = "All of this was written. ".repeat(20);
+    exchange.stream().await;
+    for chunk in [
+        event("response.created", &format!("\"response\":{QUEUED}")),
+        event("response.output_text.delta", &format!("\"delta\":\"{text}\"")),
+        event(
+            "response.cancelled",
+            &format!("\"response\":{}", ended("cancelled", "")),
+        ),
+    ] {
+        exchange.chunk(chunk.as_bytes()).await;
+    }
+    exchange.end().await;
+    client.answer().await;
+    let made = world.control.delivered(1).await.remove(0);
+    let usage = &made.token_usages[0];
+    assert!(
+        usage.estimated && usage.input_tokens > 3 && usage.output_tokens > 50,
+        "{made:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_the_provider_is_told_not_to_store_belongs_to_nobody() {
+    let world = World::new().await;
+    let headers = bearer(&world.token);
+    let answer = format!(r#"{{"id":"resp_a","status":"completed","model":"m","output":[],{USAGE}}}"#);
+    for (store, made) in [("false", None), ("true", Some("resp_a"))] {
+        let body = format!(r#"{{"model":"m","input":"Hello","store":{store}}}"#);
+        exchange(&world, &headers, CREATE, &body, &answer).await;
+        let records = world.control.delivered(1 + usize::from(made.is_some())).await;
+        assert_eq!(records.last().unwrap().stored_object.as_deref(), made);
+    }
+}

@@ -144,13 +144,13 @@ pub struct Policy {
     pub http2: ::core::option::Option<bool>,
     #[prost(uint32, optional, tag = "15")]
     pub breaker_failure_status: ::core::option::Option<u32>,
-    #[prost(string, optional, tag = "16")]
-    pub relay_stream_usage: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(bool, optional, tag = "17")]
     pub relay_images: ::core::option::Option<bool>,
     #[prost(bool, optional, tag = "18")]
     pub relay_audio: ::core::option::Option<bool>,
-    #[prost(string, optional, tag = "19")]
+    #[prost(string, optional, tag = "20")]
+    pub relay_stream_usage: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "21")]
     pub relay_stored_objects: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]

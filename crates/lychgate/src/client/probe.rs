@@ -1,6 +1,6 @@
 //! Asks what needs no token: whether a server or a replica is there, or ready.
 
-use super::{ServerUrl, reason, http_client};
+use super::{ServerUrl, http_client, reason};
 use crate::failure::{Failure, Outcome};
 use bytes::Bytes;
 use http::{Request, StatusCode};

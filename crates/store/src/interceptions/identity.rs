@@ -146,10 +146,13 @@ fn place_one<'r>(
             parent: None,
         })),
         Some(stored) if stored.is(record, token.id, times) => Ok(None),
-        // Its process ended between the record and the removal of the line that stood for it until then: the record is here.
-        Some(_) if record.outcome == Outcome::Interrupted => Ok(None),
-        // It was completed since.
-        Some(_) if record.outcome == Outcome::Unfinished => Ok(None),
+        // It was completed since; or its process ended between the record and the removal of the line that stood for it until then.
+        Some(stored)
+            if matches!(record.outcome, Outcome::Interrupted | Outcome::Unfinished)
+                && stored.continues(token.id, times) =>
+        {
+            Ok(None)
+        }
         Some(_) => Err(OTHER_CONTENT),
     }
 }

@@ -112,6 +112,41 @@ both_engines! {
         assert_eq!(found.token_usages, [usage(9, 3, true)]);
     }
 
+    async fn an_end_that_tells_nothing_takes_nothing_back(db: TestDb) {
+        let people = people(db).await;
+        let alice = people.member.hash;
+        let broken = InterceptionRecord {
+            token_usages: vec![usage(9, 10_000, true)],
+            tool_usages: end(db, &begun(db, alice), alice).tool_usages,
+            ..begun(db, alice)
+        };
+        ingest(db, &[&broken]).await;
+        let cancelled = InterceptionRecord {
+            outcome: Outcome::ClientAborted,
+            token_usages: vec![usage(0, 0, true)],
+            tool_usages: Vec::new(),
+            model_thoughts: Vec::new(),
+            ..end(db, &broken, alice)
+        };
+        assert_eq!(ingest(db, &[&cancelled]).await.new, 1);
+        let found = get(db, &people.owner, broken.id).await;
+        assert_eq!(found.summary.outcome, Outcome::ClientAborted);
+        assert_eq!((found.token_usages, found.tool_usages), (broken.token_usages, broken.tool_usages));
+    }
+
+    async fn an_id_that_is_used_is_not_another_unfinished_interceptions(db: TestDb) {
+        let people = people(db).await;
+        let begun = begun(db, people.member.hash);
+        ingest(db, &[&begun, &end(db, &begun, people.member.hash)]).await;
+        for other in [
+            InterceptionRecord { token_hash: people.owner.hash, ..begun.clone() },
+            InterceptionRecord { started_at: begun.started_at.minus(Duration::from_secs(1)), ..begun.clone() },
+        ] {
+            let report = ingest(db, &[&other]).await;
+            assert!(report.rejected.len() == 1 && report.rejected[0].1.contains("has this id"), "{report:?}");
+        }
+    }
+
     async fn only_an_end_of_what_its_user_made_is_taken(db: TestDb) {
         let people = people(db).await;
         let (alice, bob) = (people.member.hash, people.owner.hash);

@@ -202,12 +202,13 @@ impl Open {
         record.tool_usages = facts.tool_usages;
         record.model_thoughts = facts.model_thoughts;
         let has_cost = has_cost && record.api != Api::OpenAiObjects;
-        let made = Some(facts.provider_response_id.clone()).filter(|id| good && makes_object && !id.is_empty());
+        let made =
+            Some(facts.provider_response_id.clone()).filter(|id| good && makes_object && !unstored && !id.is_empty());
         let goes_on = made.is_some() && facts.in_background;
         if goes_on {
             (record.outcome, record.error_type, record.error_message) = (Outcome::Unfinished, None, None);
         }
-        if made.is_some() && !unstored {
+        if made.is_some() {
             record.stored_items = facts.item_ids;
         }
         record.stored_object = made;
@@ -223,8 +224,9 @@ impl Open {
         if record.token_usages.is_empty() && has_cost {
             record.token_usages.push(unknown);
         }
-        // Of an answer that came whole, what its provider does not tell is not guessed.
-        if goes_on || !(ended_whole && facts.complete) {
+        let was_cancelled = record.stop_reason.as_deref() == Some("cancelled");
+        // Of an answer that came whole, what its provider does not tell is not guessed; one that was cancelled is a part.
+        if goes_on || was_cancelled || !(ended_whole && facts.complete) {
             let model = record.served_model.as_deref().unwrap_or(&record.model);
             estimate(&mut record.token_usages, model, asked_bytes, facts.text_bytes);
         }

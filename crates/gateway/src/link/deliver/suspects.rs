@@ -3,8 +3,8 @@
 //! A suspect is only to blame if it keeps failing while other records are delivered; otherwise it is the control plane.
 
 use crate::spool::{Entry, Position};
-use lychgate_types::Ambient;
 use lychgate_types::backoff::Backoff;
+use lychgate_types::{Ambient, InterceptionId};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -36,6 +36,11 @@ pub(super) struct Suspect {
 impl Suspects {
     pub(super) fn is_full(&self) -> bool {
         self.0.len() >= MAX_SUSPECTS
+    }
+
+    /// Whether a record with this id is among them.
+    pub(super) fn has(&self, id: InterceptionId) -> bool {
+        self.entries().any(|entry| entry.record.id() == id)
     }
 
     /// Adds a record that has failed for the first time.

@@ -11,17 +11,19 @@ use async_trait::async_trait;
 use lychgate_link::{Attachment, Authorization, ControlLink, EncodedRecord, Heartbeat, Hello, Rejected};
 use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::secret::{SecretHash, SpoolKey};
-use lychgate_types::{Ambient, Ownership, ReplicaId, StoredObject};
+use lychgate_types::{Ambient, InterceptionId, Ownership, ReplicaId, StoredObject};
+use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::task::JoinHandle;
 
-/// Accepts every record except by model: it fails at `poison…` and rejects `bad`. It can also fail at everything, or be away.
+/// Accepts every record except by model: it fails at `poison…` and rejects `bad`, and ends of what it has not accepted. It can also fail at everything, or be away.
 #[derive(Debug, Default)]
 struct ControlPlane {
     failing: AtomicBool,
     away: AtomicBool,
     cured: AtomicBool,
+    known: Mutex<HashSet<InterceptionId>>,
     /// The models in each batch, and whether it was accepted.
     batches: Mutex<Vec<(Vec<String>, bool)>>,
 }
@@ -59,6 +61,13 @@ impl ControlLink for ControlPlane {
         let poisoned = !self.cured.load(Ordering::Relaxed) && models.iter().any(|model| model.starts_with("poison"));
         let fails = poisoned || self.failing.load(Ordering::Relaxed);
         let away = self.away.load(Ordering::Relaxed);
+        let mut known = self.known.lock().unwrap();
+        if !fails && !away {
+            let begun = decoded
+                .iter()
+                .filter(|record| !record.completes && record.model != "bad");
+            known.extend(begun.map(|record| record.id));
+        }
         self.batches.lock().unwrap().push((models, !fails && !away));
         match (away, fails) {
             (true, _) => Err(LinkError::Unreachable(String::new())),
@@ -68,7 +77,7 @@ impl ControlLink for ControlPlane {
             _ => Ok(Receipt {
                 rejected: decoded
                     .iter()
-                    .filter(|record| record.model == "bad")
+                    .filter(|record| record.model == "bad" || (record.completes && !known.contains(&record.id)))
                     .map(|record| Rejected {
                         id: record.id,
                         reason: "rejected by the test".into(),
@@ -82,7 +91,7 @@ impl ControlLink for ControlPlane {
 struct Fixture {
     control_plane: Arc<ControlPlane>,
     shared: Arc<Shared>,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
     delivery: JoinHandle<()>,
 }
 
@@ -111,7 +120,7 @@ impl Fixture {
             control_plane,
             delivery: tokio::spawn(run(Arc::clone(&shared))),
             shared,
-            _directory: directory,
+            directory,
         };
         fixture.append(models);
         fixture
@@ -123,6 +132,31 @@ impl Fixture {
                 model: (*model).to_owned(),
                 ..record()
             };
+            assert!(self.shared.spool.reserve().unwrap().fill(record).is_none());
+        }
+    }
+
+    /// The names of what is set aside, which say where it stood, in order.
+    fn set_aside(&self) -> Vec<String> {
+        let directory = self.directory.path().join("set-aside");
+        let names = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap());
+        let mut names: Vec<_> = names.map(|entry| entry.file_name().into_string().unwrap()).collect();
+        names.sort_by_key(|name| (name.len(), name.clone()));
+        names
+    }
+
+    /// An interception and its end.
+    fn append_both(&self, begun: &str, end: &str) {
+        let begun = InterceptionRecord {
+            model: begun.to_owned(),
+            ..record()
+        };
+        let end = InterceptionRecord {
+            model: end.to_owned(),
+            completes: true,
+            ..begun.clone()
+        };
+        for record in [begun, end] {
             assert!(self.shared.spool.reserve().unwrap().fill(record).is_none());
         }
     }
@@ -274,4 +308,32 @@ async fn while_the_control_plane_is_away_everything_waits() {
     fixture.control_plane.away.store(false, Ordering::Relaxed);
     fixture.until_empty().await;
     assert_eq!(fixture.control_plane.accepted(), ["a", "b", "c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_an_interception_and_its_end_the_one_that_is_rejected_is_set_aside() {
+    let mut pieces = Vec::new();
+    for (begun, end) in [("abc", "bad"), ("bad", "abc")] {
+        let fixture = Fixture::start(ControlPlane::default(), &[]);
+        fixture.append_both(begun, end);
+        fixture.until_empty().await;
+        pieces.push(fixture.set_aside());
+    }
+    let [end, both] = &pieces[..] else { panic!("{pieces:?}") };
+    assert_eq!((end.len(), both.len()), (1, 2));
+    assert_eq!(end[0], both[1], "where the end stood: {pieces:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_does_not_overtake_its_interception() {
+    let fixture = Fixture::start(ControlPlane::default(), &[]);
+    fixture.append_both("poison", "end");
+    fixture.append(&["a"]);
+    fixture
+        .until(|fixture| fixture.control_plane.accepted().contains(&"a".to_owned()))
+        .await;
+    fixture.control_plane.cured.store(true, Ordering::Relaxed);
+    fixture.until_empty().await;
+    assert_eq!(fixture.shared.spool.set_aside_count(), 0);
+    assert_eq!(fixture.control_plane.accepted().last(), Some(&"end".to_owned()));
 }

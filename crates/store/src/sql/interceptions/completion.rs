@@ -19,8 +19,8 @@ crate::sql::statements! {
     DELETE_TOKEN_USAGES = "DELETE FROM token_usages WHERE interception_id = $1";
     DELETE_TOOL_USAGES = "DELETE FROM tool_usages WHERE interception_id = $1";
     DELETE_MODEL_THOUGHTS = "DELETE FROM model_thoughts WHERE interception_id = $1";
-    /// Where the provider does not tell what it used, the estimate of the input stays.
-    ESTIMATE_OUTPUT = "UPDATE token_usages SET output_tokens = $2 WHERE interception_id = $1 AND position = 0";
+    /// Where the provider does not tell what it used, the estimate of the input stays, and what has passed already was used.
+    ESTIMATE_OUTPUT = "UPDATE token_usages SET output_tokens = $2 WHERE interception_id = $1 AND position = 0 AND output_tokens < $2";
     POLICY = "SELECT policy FROM providers WHERE name = $1";
 }
 
@@ -71,10 +71,14 @@ pub(crate) async fn complete(conn: Conn<'_>, end: &Placed<'_>) -> Result<bool, S
     Ok(conn.optional(COMPLETE, values).await?.is_some())
 }
 
-/// Makes room for the lists of the end; true where those of the token usages are to stand, too.
+/// Makes room for the lists that the end brings: one that tells nothing takes nothing back. True where its token usages are to stand, too.
 pub(crate) async fn clear(tx: &mut Tx, end: &Placed<'_>) -> Result<bool, StoreError> {
-    tx.conn().execute(DELETE_TOOL_USAGES, args![end.id]).await?;
-    tx.conn().execute(DELETE_MODEL_THOUGHTS, args![end.id]).await?;
+    if !end.record.tool_usages.is_empty() {
+        tx.conn().execute(DELETE_TOOL_USAGES, args![end.id]).await?;
+    }
+    if !end.record.model_thoughts.is_empty() {
+        tx.conn().execute(DELETE_MODEL_THOUGHTS, args![end.id]).await?;
+    }
     let usages = &end.record.token_usages;
     if usages.iter().any(|usage| !usage.estimated) {
         tx.conn().execute(DELETE_TOKEN_USAGES, args![end.id]).await?;

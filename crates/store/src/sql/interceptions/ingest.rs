@@ -158,6 +158,12 @@ impl Stored {
             && self.model == label(&record.model)
             && self.outcome == record.outcome.as_str()
     }
+
+    /// Whether it is this request, of which more became known since.
+    pub(crate) fn continues(&self, token: TokenId, times: Times) -> bool {
+        let same_start = self.times.started_at == times.started_at;
+        self.token == token && (self.times.are_replaced || times.are_replaced || same_start)
+    }
 }
 
 /// What is on record under these ids.
