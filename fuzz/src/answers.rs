@@ -5,7 +5,7 @@ use crate::sse::unlike;
 use crate::{bounds, json};
 use lychgate_types::provider::Api;
 use lychgate_wire::error::{error_type, stream_event};
-use lychgate_wire::limits::{BODY_BYTES, USAGE_ONLY_BODY_BYTES, ITEMS};
+use lychgate_wire::limits::{BODY_BYTES, ITEMS, USAGE_ONLY_BODY_BYTES};
 use lychgate_wire::{ReaderOptions, ResponseFacts, ResponseReader};
 
 /// Reads the bytes as a blocking answer.

@@ -1,6 +1,8 @@
 //! How large what is recorded may be (`lychgate_wire::limits`, which are small in these builds).
 
-use lychgate_wire::limits::{ANSWER_CONTENT_BYTES, COUNTERS, CUT_MARK, ITEMS, MESSAGE_BYTES, NAME_BYTES, PASSES, PROMPT_BYTES};
+use lychgate_wire::limits::{
+    ANSWER_CONTENT_BYTES, COUNTERS, CUT_MARK, ITEMS, MESSAGE_BYTES, NAME_BYTES, PASSES, PROMPT_BYTES,
+};
 use lychgate_wire::{RequestFacts, ResponseFacts};
 
 /// What is recorded of a request.

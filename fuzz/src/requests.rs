@@ -42,7 +42,9 @@ fn compare(api: Api, facts: &RequestFacts, request: &Value) {
         Api::OpenAiResponses => prompts::responses(request),
         Api::OpenAiEmbeddings => prompts::Said::default(),
         // They have no target.
-        Api::OpenAiObjects | Api::OpenAiCompletions | Api::OpenAiImages | Api::OpenAiAudio => return,
+        Api::AnthropicObjects | Api::OpenAiObjects | Api::OpenAiCompletions | Api::OpenAiImages | Api::OpenAiAudio => {
+            return;
+        }
     };
     assert_eq!(facts.prompt, said.prompt.map(|prompt| clipped(&prompt, PROMPT_BYTES)));
     assert_eq!(
@@ -60,7 +62,10 @@ fn compare(api: Api, facts: &RequestFacts, request: &Value) {
         assert_eq!(facts.body_session_id, session.map(|id| clipped(&id, NAME_BYTES)));
     }
     let asks = request["stream_options"]["include_usage"] == true;
-    assert_eq!(facts.lacks_usage, api == Api::OpenAiChatCompletions && facts.streaming && !asks);
+    assert_eq!(
+        facts.lacks_usage,
+        api == Api::OpenAiChatCompletions && facts.streaming && !asks
+    );
 }
 
 /// The result is the same JSON but for the one member, which is there then.

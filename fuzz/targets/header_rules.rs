@@ -216,11 +216,18 @@ fn upstream(expected: &Expected, from: &HeaderMap, forwarded: &Forwarded) {
         OURS.contains(&name)
             || CREDENTIALS.contains(&name)
             || (!forwarded.own && PAYER.contains(&name))
-            || ["x-forwarded-", "x-envoy-", "x-lychgate-"].iter().any(|beginning| name.starts_with(beginning))
-            || from.iter().any(|(name, value)| name.as_str() == sent && has_secret(value))
+            || ["x-forwarded-", "x-envoy-", "x-lychgate-"]
+                .iter()
+                .any(|beginning| name.starts_with(beginning))
+            || from
+                .iter()
+                .any(|(name, value)| name.as_str() == sent && has_secret(value))
     });
     for (name, value) in to {
-        assert!(!TOKENS.ours().iter().any(|token| holds(value, token)), "a secret goes upstream in {name}");
+        assert!(
+            !TOKENS.ours().iter().any(|token| holds(value, token)),
+            "a secret goes upstream in {name}"
+        );
     }
 
     // Exactly one credential, the central one or the user's own, and none of Lychgate's.
@@ -307,7 +314,10 @@ fn target(expected: &Expected, uri: &Uri, forwarded: &Forwarded) {
         let tail = plain
             .strip_prefix("/base")
             .unwrap_or_else(|| panic!("{plain} leaves the base URL"));
-        assert!(expected.paths.iter().any(|entry| is_on(entry, tail)), "{plain} is not on the list");
+        assert!(
+            expected.paths.iter().any(|entry| is_on(entry, tail)),
+            "{plain} is not on the list"
+        );
         path = decoded(&path);
     }
 }

@@ -186,7 +186,7 @@ impl Exchange {
             let routes = &state.table.routes;
             match api {
                 // What is stored is nowhere else.
-                Api::OpenAiObjects => Candidates::only(&provider),
+                api if api.is_about_objects() => Candidates::only(&provider),
                 _ => routes.draw(&provider, &facts.model, credential_kind, &shared.ambient)?,
             }
         };

@@ -31,8 +31,11 @@ text_enum! {
         OpenAiImages = "openai_images",
         /// `POST /v1/audio/speech` and its kin
         OpenAiAudio = "openai_audio",
-        /// What makes, changes, cancels or deletes a response or conversation that an OpenAI provider stores; it uses no tokens
+        /// What makes, changes, cancels or deletes what an OpenAI provider stores (responses, conversations, files, batches, vector stores,
+        /// containers, skills); it uses no tokens
         OpenAiObjects = "openai_objects",
+        /// The same of what Anthropic stores (files, batches, skills)
+        AnthropicObjects = "anthropic_objects",
     }
 }
 
@@ -74,10 +77,15 @@ impl ProviderType {
 }
 
 impl Api {
+    /// Whether it is about what a provider stores, and no model is involved.
+    pub const fn is_about_objects(self) -> bool {
+        matches!(self, Self::OpenAiObjects | Self::AnthropicObjects)
+    }
+
     /// The wire format that it is part of.
     pub const fn wire_family(self) -> WireFamily {
         match self {
-            Self::AnthropicMessages => WireFamily::Anthropic,
+            Self::AnthropicMessages | Self::AnthropicObjects => WireFamily::Anthropic,
             Self::OpenAiChatCompletions
             | Self::OpenAiResponses
             | Self::OpenAiEmbeddings

@@ -24,6 +24,7 @@ pub mod fuzzing;
 mod json;
 pub mod limits;
 mod model;
+mod named;
 pub mod provider;
 mod providers;
 mod request;

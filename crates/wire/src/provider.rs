@@ -5,7 +5,7 @@
 
 mod paths;
 
-pub use paths::AllowedPath;
+pub use paths::{AllowedPath, Family};
 pub(crate) use paths::{GET, POST};
 
 use crate::providers::{DEFAULT_FAMILY, description};

@@ -30,6 +30,7 @@ pub(crate) fn api(api: Api) -> &'static dyn ApiFormat {
         Api::OpenAiCompletions => &openai::completions::Completions,
         Api::OpenAiImages | Api::OpenAiAudio => &openai::media::Media,
         Api::OpenAiObjects => &openai::objects::Objects,
+        Api::AnthropicObjects => &anthropic::Objects,
     }
 }
 

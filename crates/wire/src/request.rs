@@ -1,6 +1,7 @@
 //! What a request says, before it goes upstream.
 
 use crate::form::Boundary;
+use crate::named::named;
 use crate::{estimate, providers};
 use lychgate_types::provider::{Api, WireFamily};
 
@@ -80,6 +81,9 @@ pub fn read_request(api: Api, content_type: Option<&[u8]>, body: &[u8]) -> Resul
         Err(error) => Some(Err(error)),
     });
     let mut facts = form.unwrap_or_else(|| format.read_request(behind_mark(api, body)))?;
+    facts
+        .objects
+        .extend(named(body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body))?);
     facts.text_bytes = estimate::text_bytes(body);
     Ok(facts)
 }

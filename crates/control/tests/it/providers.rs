@@ -53,9 +53,14 @@ both_engines! {
             "key_cooldown_seconds": 60,
             "relay": {
               "audio": true,
+              "batches": false,
+              "containers": true,
+              "files": true,
               "images": true,
+              "skills": true,
               "stored_objects": "unclaimed",
-              "stream_usage": "learn"
+              "stream_usage": "learn",
+              "vector_stores": true
             },
             "retry": {
               "base_delay_ms": 250,

@@ -165,6 +165,7 @@ async fn identify(entered: &Entered, head: &Parts, source: Source) -> Result<Kno
         read_as,
         object,
         shows_response,
+        is_list,
         may_repeat,
         tail,
     } = allow_list::find(
@@ -175,6 +176,9 @@ async fn identify(entered: &Entered, head: &Parts, source: Source) -> Result<Kno
     )?;
     let credentials = credentials::read(provider.config.provider_type, &head.headers)?;
     authorize(shared, credentials.token, source).await?;
+    if is_list && credentials.own.is_none() && !provider.config.policy.relay.shares_objects() {
+        return Err(everybodys());
+    }
     Ok(Known {
         api,
         read_as,
@@ -270,6 +274,12 @@ fn no_room(full: &Full) -> Refusal {
         ),
     };
     Refusal::unavailable(reason, message, 5)
+}
+
+fn everybodys() -> Refusal {
+    let message = "the provider would list what all users of the gateway's key have made, so this list is not relayed: keep the ids of what \
+                   you make, or use a key of your own (the policy relay.stored_objects=all shares everything)";
+    Refusal::new(StatusCode::FORBIDDEN, Refused::ListOfAll, message)
 }
 
 fn unknown_coding() -> Refusal {

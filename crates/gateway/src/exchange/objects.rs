@@ -1,4 +1,4 @@
-//! Objects that providers store (responses, conversations) belong to the user who made them: a request that names another's is
+//! Objects that providers store (responses, conversations, files and so on) belong to the user who made them: a request that names another's is
 //! refused as if there were none. What nobody is known to have made is the provider's business, unless the policy wants it to be
 //! the user's own.
 //!
@@ -73,7 +73,7 @@ pub(super) async fn check(entered: &Entered, admission: &Admission, facts: &Requ
 /// Whether what the answer names is stored by the provider, and made by this request. Whoever only uses an object, which may be of an
 /// unknown maker, does not come to own it.
 pub(super) fn makes(api: Api, admission: &Admission) -> bool {
-    matches!(api, Api::OpenAiResponses | Api::OpenAiObjects) && admission.object.is_none()
+    (api == Api::OpenAiResponses || api.is_about_objects()) && admission.object.is_none()
 }
 
 /// What is known of an object that anybody may use.
@@ -124,12 +124,13 @@ async fn check_one(shared: &Shared, token: SecretHash, object: &str, usable: Sto
 }
 
 fn not_found() -> Refusal {
-    let message = "you have made no response or conversation with this id through this gateway";
+    let message =
+        "you have made no object with this id (response, conversation, file or the like) through this gateway";
     Refusal::new(StatusCode::NOT_FOUND, Refused::ObjectUnknown, message)
 }
 
 fn unreachable() -> Refusal {
     let message =
-        "the control plane can't be asked at present who made this response or conversation; try again shortly";
+        "the control plane can't be asked at present who made the objects that this request names; try again shortly";
     Refusal::unavailable(Refused::ControlPlaneUnreachable, message, 2)
 }

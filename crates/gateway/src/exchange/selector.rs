@@ -145,7 +145,7 @@ impl UpstreamSelector {
             _ if self.progress.attempts >= retry.max_attempts => None,
             RetryDecision::RotateKey | RetryDecision::RateLimited(_) if has_fresh_key() => Some(Duration::ZERO),
             // What is stored may be there twice then.
-            _ if self.api == Api::OpenAiObjects => None,
+            _ if self.api.is_about_objects() => None,
             RetryDecision::RateLimited(asked) | RetryDecision::Retry(asked) => {
                 retry::wait(retry, self.progress.attempts.saturating_sub(1), asked, ambient)
             }

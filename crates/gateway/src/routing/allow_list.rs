@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, StatusCode};
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::policy::RelayPolicy;
 use lychgate_types::provider::{Api, ProviderType};
-use lychgate_wire::provider::{ProviderDescription, describe};
+use lychgate_wire::provider::{Family, ProviderDescription, describe};
 
 /// A path on the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub(crate) struct Found<'a> {
     pub(crate) object: Option<&'a str>,
     /// The answer is that object, a response, which may have been made in the background.
     pub(crate) shows_response: bool,
+    /// It lists what everybody has made with the same key.
+    pub(crate) is_list: bool,
     /// It may be sent again where it is not known whether it arrived.
     pub(crate) may_repeat: bool,
     /// What comes after the provider's base URL: a path with a leading slash.
@@ -59,7 +61,7 @@ pub(crate) fn find<'a>(
             Some("the provider's policy switches images off (relay.images=false)")
         }
         Some(Api::OpenAiAudio) if !policy.audio => Some("the provider's policy switches audio off (relay.audio=false)"),
-        _ => None,
+        _ => switched_off(path.family, policy),
     };
     if let Some(message) = off {
         return Err(Refusal::new(StatusCode::NOT_FOUND, Refused::UnknownPath, message));
@@ -72,9 +74,36 @@ pub(crate) fn find<'a>(
         read_as: path.recorded_as(method.as_str()).or(path.read_as),
         object: path.object_in(rest),
         shows_response: path.shows_response,
+        is_list: path.lists && matches!(method.as_str(), "GET" | "HEAD"),
         may_repeat: path.may_repeat(method.as_str()),
         tail: rest.strip_prefix(provider.base_path).unwrap_or(rest),
     })
+}
+
+fn switched_off(family: Option<Family>, policy: &RelayPolicy) -> Option<&'static str> {
+    let (is_on, message) = match family? {
+        Family::Files => (
+            policy.files,
+            "the provider's policy switches files off (relay.files=false)",
+        ),
+        Family::Batches => (
+            policy.batches,
+            "the provider's policy has batches switched off (relay.batches=false, the default): what they use is not on record",
+        ),
+        Family::VectorStores => (
+            policy.vector_stores,
+            "the provider's policy switches vector stores off (relay.vector_stores=false)",
+        ),
+        Family::Containers => (
+            policy.containers,
+            "the provider's policy switches containers off (relay.containers=false)",
+        ),
+        Family::Skills => (
+            policy.skills,
+            "the provider's policy switches skills off (relay.skills=false)",
+        ),
+    };
+    (!is_on).then_some(message)
 }
 
 /// The methods of a path on the list, as an `Allow` header has them.
@@ -146,6 +175,15 @@ mod tests {
             (Anthropic, "DELETE", "/v1/models/claude-x", Err(405)),
             (Anthropic, "POST", "/v1/messages/", Err(404)),
             (Anthropic, "POST", "/v1/messages/batches", Err(404)),
+            (Anthropic, "POST", "/v1/files", Ok(Some(Api::AnthropicObjects))),
+            (Anthropic, "GET", "/v1/files/file_1/content", Ok(None)),
+            (
+                Anthropic,
+                "DELETE",
+                "/v1/skills/skill_1/versions/1",
+                Ok(Some(Api::AnthropicObjects)),
+            ),
+            (Anthropic, "PUT", "/v1/files", Err(405)),
             (Anthropic, "POST", "/v1/chat/completions", Err(404)),
             (Anthropic, "GET", "/v1/organizations/users", Err(404)),
             (Anthropic, "GET", "", Err(404)),
@@ -195,7 +233,19 @@ mod tests {
             (OpenAi, "PATCH", "/v1/conversations", Err(405)),
             (OpenAi, "GET", "/v1/responses", Err(405)),
             (OpenAi, "POST", "/chat/completions", Err(404)),
-            (OpenAi, "GET", "/v1/files", Err(404)),
+            (OpenAi, "GET", "/v1/files", Ok(None)),
+            (OpenAi, "POST", "/v1/files", Ok(Some(Api::OpenAiObjects))),
+            (OpenAi, "GET", "/v1/uploads", Err(405)),
+            (OpenAi, "GET", "/v1/batches", Err(404)),
+            (
+                OpenAi,
+                "POST",
+                "/v1/vector_stores/vs_1/search",
+                Ok(Some(Api::OpenAiObjects)),
+            ),
+            (OpenAi, "GET", "/v1/containers/c/files/f/content", Ok(None)),
+            (OpenAi, "POST", "/v1/skills/s/versions/1", Err(405)),
+            (OpenAi, "GET", "/v1/fine_tuning/jobs", Err(404)),
             (OpenAi, "GET", "/v1/organization/admin_api_keys", Err(404)),
             (OpenAi, "POST", "/v1/messages", Err(404)),
         ] {
@@ -253,7 +303,7 @@ mod tests {
                 "/ai/<provider>/v1/messages: the base URL ends in /ai/<provider>,",
             ),
             (ProviderType::Anthropic, "//messages", "/ai/<provider>/v1/messages:"),
-            (ProviderType::Anthropic, "/v1/files", "it relays /v1/messages, "),
+            (ProviderType::Anthropic, "/v1/agents", "it relays /v1/messages, "),
             (ProviderType::Anthropic, "", "it relays /v1/messages, "),
         ] {
             let refusal = find(provider_type, &RelayPolicy::default(), &Method::POST, rest).unwrap_err();

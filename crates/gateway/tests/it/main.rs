@@ -12,6 +12,7 @@ mod credentials;
 mod delivery;
 mod disconnects;
 mod failures;
+mod families;
 mod fidelity;
 mod link;
 mod listener;

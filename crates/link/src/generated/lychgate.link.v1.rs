@@ -152,6 +152,16 @@ pub struct Policy {
     pub relay_stream_usage: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(string, optional, tag = "21")]
     pub relay_stored_objects: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(bool, optional, tag = "22")]
+    pub relay_files: ::core::option::Option<bool>,
+    #[prost(bool, optional, tag = "23")]
+    pub relay_batches: ::core::option::Option<bool>,
+    #[prost(bool, optional, tag = "24")]
+    pub relay_vector_stores: ::core::option::Option<bool>,
+    #[prost(bool, optional, tag = "25")]
+    pub relay_containers: ::core::option::Option<bool>,
+    #[prost(bool, optional, tag = "26")]
+    pub relay_skills: ::core::option::Option<bool>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Route {

@@ -61,9 +61,12 @@ lychgate_types::text_enum! {
         /// The path, or the method on it, is not one that is relayed for this type of provider, or the provider's policy switches it off. Check
         /// the client's base URL.
         UnknownPath = "unknown_path",
-        /// The request names a response or conversation that another user made or, with `relay.stored_objects=own`, that the user is not
+        /// The request names an object stored by the provider (a response, a file and so on) that another user made or, with `relay.stored_objects=own`, that the user is not
         /// known to have made. `--policy relay.stored_objects=all` of the provider lets everybody use them.
         ObjectUnknown = "object_unknown",
+        /// The request asks for a list of what all users of the gateway's key have made (files, batches and so on). With a key of the user's
+        /// own, or `--policy relay.stored_objects=all` of the provider, it is relayed.
+        ListOfAll = "list_of_all",
         /// The client asked for a WebSocket. Clients then fall back to HTTP.
         WebSocket = "websocket",
         /// The request has no user token in a header, has one in its URL, or has `x-lychgate-token` without the client's own

@@ -5,6 +5,21 @@
 
 use lychgate_types::provider::Api;
 
+/// A family of paths that a provider's policy switches on and off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// `relay.files`: files, and uploads in parts.
+    Files,
+    /// `relay.batches`
+    Batches,
+    /// `relay.vector_stores`
+    VectorStores,
+    /// `relay.containers`
+    Containers,
+    /// `relay.skills`
+    Skills,
+}
+
 /// A path that is relayed.
 #[derive(Debug, Clone, Copy)]
 pub struct AllowedPath {
@@ -16,6 +31,10 @@ pub struct AllowedPath {
     pub methods: &'static str,
     /// The API whose exchanges are recorded; `None` for what only passes through.
     pub api: Option<Api>,
+    /// What switches it on and off beside its API.
+    pub family: Option<Family>,
+    /// Reading it lists what everybody has made with the same key.
+    pub lists: bool,
     /// Its requests change nothing, whatever the method, so that one may be sent again.
     pub changes_nothing: bool,
     /// Its first `{id}` names an object that the provider stores, which belongs to who made it.
@@ -40,6 +59,8 @@ impl AllowedPath {
             api: Some(api),
             changes_nothing: false,
             names_object: false,
+            family: None,
+            lists: false,
             read_as: None,
             shows_response: false,
         }
@@ -53,6 +74,8 @@ impl AllowedPath {
             api: Some(Api::OpenAiObjects),
             changes_nothing: false,
             names_object: true,
+            family: None,
+            lists: false,
             read_as: None,
             shows_response: false,
         }
@@ -66,6 +89,32 @@ impl AllowedPath {
         }
     }
 
+    /// A path of a family where objects are made.
+    pub(crate) const fn made(path: &'static str, api: Api, family: Family) -> Self {
+        Self {
+            family: Some(family),
+            ..Self::recorded(path, api)
+        }
+    }
+
+    /// The same, where reading it lists the objects.
+    pub(crate) const fn list(path: &'static str, api: Api, family: Family) -> Self {
+        Self {
+            methods: "GET, HEAD, POST",
+            lists: true,
+            ..Self::made(path, api, family)
+        }
+    }
+
+    /// A path below an object of a family.
+    pub(crate) const fn stored(path: &'static str, methods: &'static str, api: Api, family: Family) -> Self {
+        Self {
+            api: Some(api),
+            family: Some(family),
+            ..Self::object(path, methods)
+        }
+    }
+
     /// A path that only passes through.
     pub(crate) const fn unrecorded(path: &'static str, methods: &'static str) -> Self {
         Self {
@@ -74,6 +123,8 @@ impl AllowedPath {
             api: None,
             changes_nothing: false,
             names_object: false,
+            family: None,
+            lists: false,
             read_as: None,
             shows_response: false,
         }
@@ -87,6 +138,8 @@ impl AllowedPath {
             api: None,
             changes_nothing: true,
             names_object: false,
+            family: None,
+            lists: false,
             read_as: None,
             shows_response: false,
         }

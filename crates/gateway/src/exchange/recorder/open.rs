@@ -10,7 +10,6 @@ use crate::spool::{Slot, Unfinished};
 use lychgate_stream::Hold;
 use lychgate_types::UnfinishedInterception;
 use lychgate_types::interception::{InterceptionRecord, Outcome, Prompt, TokenUsage};
-use lychgate_types::provider::Api;
 use lychgate_wire::ResponseReader;
 use lychgate_wire::estimate::tokens;
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
@@ -201,14 +200,15 @@ impl Open {
         }
         record.tool_usages = facts.tool_usages;
         record.model_thoughts = facts.model_thoughts;
-        let has_cost = has_cost && record.api != Api::OpenAiObjects;
+        let has_cost = has_cost && !record.api.is_about_objects();
         let made =
             Some(facts.provider_response_id.clone()).filter(|id| good && makes_object && !unstored && !id.is_empty());
         let goes_on = made.is_some() && facts.in_background;
         if goes_on {
             (record.outcome, record.error_type, record.error_message) = (Outcome::Unfinished, None, None);
         }
-        if made.is_some() {
+        // The file that an upload became is made by its last request, which names the upload.
+        if made.is_some() || (good && record.api.is_about_objects()) {
             record.stored_items = facts.item_ids;
         }
         record.stored_object = made;

@@ -12,7 +12,7 @@ pub(crate) use error::Errors;
 use crate::capture::Capture;
 use crate::format::{ApiFormat, ErrorFormat as _, ResponseFormat};
 use crate::provider::{
-    AllowedPath, BEARER, ClientSigns, CredentialHeader, Credentials, GET, POST, ProviderDescription, plain,
+    AllowedPath, BEARER, ClientSigns, CredentialHeader, Credentials, Family, GET, POST, ProviderDescription, plain,
 };
 use crate::{MalformedBody, RequestFacts};
 use lychgate_types::provider::Api;
@@ -23,7 +23,53 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
     base_path: "",
     paths: &[
         AllowedPath::recorded("/v1/messages", Api::AnthropicMessages),
-        AllowedPath::question("/v1/messages/count_tokens"),
+        AllowedPath::question_about("/v1/messages/count_tokens", Api::AnthropicMessages),
+        AllowedPath::list("/v1/messages/batches", Api::AnthropicObjects, Family::Batches),
+        AllowedPath::stored(
+            "/v1/messages/batches/{id}",
+            "GET, HEAD, DELETE",
+            Api::AnthropicObjects,
+            Family::Batches,
+        ),
+        AllowedPath::stored(
+            "/v1/messages/batches/{id}/cancel",
+            POST,
+            Api::AnthropicObjects,
+            Family::Batches,
+        ),
+        AllowedPath::stored(
+            "/v1/messages/batches/{id}/results",
+            GET,
+            Api::AnthropicObjects,
+            Family::Batches,
+        ),
+        AllowedPath::list("/v1/files", Api::AnthropicObjects, Family::Files),
+        AllowedPath::stored(
+            "/v1/files/{id}",
+            "GET, HEAD, DELETE",
+            Api::AnthropicObjects,
+            Family::Files,
+        ),
+        AllowedPath::stored("/v1/files/{id}/content", GET, Api::AnthropicObjects, Family::Files),
+        AllowedPath::list("/v1/skills", Api::AnthropicObjects, Family::Skills),
+        AllowedPath::stored(
+            "/v1/skills/{id}",
+            "GET, HEAD, DELETE",
+            Api::AnthropicObjects,
+            Family::Skills,
+        ),
+        AllowedPath::stored(
+            "/v1/skills/{id}/versions",
+            "GET, HEAD, POST",
+            Api::AnthropicObjects,
+            Family::Skills,
+        ),
+        AllowedPath::stored(
+            "/v1/skills/{id}/versions/{id}",
+            "GET, HEAD, DELETE",
+            Api::AnthropicObjects,
+            Family::Skills,
+        ),
         AllowedPath::unrecorded("/v1/models", GET),
         AllowedPath::unrecorded("/v1/models/{model}", GET),
         AllowedPath::unrecorded("/api/event_logging/{id}", POST),
@@ -40,6 +86,24 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
         headers: &["anthropic-version", API_KEY.name],
     },
 };
+
+/// What Anthropic stores.
+pub(crate) struct Objects;
+
+impl ApiFormat for Objects {
+    /// Nothing but the objects that it names, which are found in every body.
+    fn read_request(&self, _: &[u8]) -> Result<RequestFacts, MalformedBody> {
+        Ok(RequestFacts::default())
+    }
+
+    fn response(&self, _: Capture) -> Box<dyn ResponseFormat> {
+        Box::new(super::openai::objects::Reader::default())
+    }
+
+    fn error_event(&self, status: u16, message: &str) -> String {
+        Messages.error_event(status, message)
+    }
+}
 
 /// Anthropic Messages.
 pub(crate) struct Messages;

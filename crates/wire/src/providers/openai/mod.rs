@@ -11,7 +11,7 @@ pub(crate) mod responses;
 pub(crate) use error::Errors;
 
 use crate::provider::{
-    AllowedPath, BEARER, ClientSigns, CredentialHeader, Credentials, GET, POST, ProviderDescription, plain,
+    AllowedPath, BEARER, ClientSigns, CredentialHeader, Credentials, Family, GET, POST, ProviderDescription, plain,
 };
 use lychgate_types::provider::Api;
 
@@ -42,6 +42,122 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
         AllowedPath::object("/v1/conversations/{id}", "GET, HEAD, POST, DELETE"),
         AllowedPath::object("/v1/conversations/{id}/items", "GET, HEAD, POST"),
         AllowedPath::object("/v1/conversations/{id}/items/{id}", "GET, HEAD, DELETE"),
+        AllowedPath::list("/v1/files", Api::OpenAiObjects, Family::Files),
+        AllowedPath::stored("/v1/files/{id}", "GET, HEAD, DELETE", Api::OpenAiObjects, Family::Files),
+        AllowedPath::stored("/v1/files/{id}/content", GET, Api::OpenAiObjects, Family::Files),
+        AllowedPath::made("/v1/uploads", Api::OpenAiObjects, Family::Files),
+        AllowedPath::stored("/v1/uploads/{id}/parts", POST, Api::OpenAiObjects, Family::Files),
+        AllowedPath::stored("/v1/uploads/{id}/complete", POST, Api::OpenAiObjects, Family::Files),
+        AllowedPath::stored("/v1/uploads/{id}/cancel", POST, Api::OpenAiObjects, Family::Files),
+        AllowedPath::list("/v1/batches", Api::OpenAiObjects, Family::Batches),
+        AllowedPath::stored("/v1/batches/{id}", GET, Api::OpenAiObjects, Family::Batches),
+        AllowedPath::stored("/v1/batches/{id}/cancel", POST, Api::OpenAiObjects, Family::Batches),
+        AllowedPath::list("/v1/vector_stores", Api::OpenAiObjects, Family::VectorStores),
+        AllowedPath::stored(
+            "/v1/vector_stores/{id}",
+            "GET, HEAD, POST, DELETE",
+            Api::OpenAiObjects,
+            Family::VectorStores,
+        ),
+        AllowedPath::stored(
+            "/v1/vector_stores/{id}/search",
+            POST,
+            Api::OpenAiObjects,
+            Family::VectorStores,
+        ),
+        AllowedPath::stored(
+            "/v1/vector_stores/{id}/files",
+            "GET, HEAD, POST",
+            Api::OpenAiObjects,
+            Family::VectorStores,
+        ),
+        AllowedPath::stored(
+            "/v1/vector_stores/{id}/files/{id}",
+            "GET, HEAD, POST, DELETE",
+            Api::OpenAiObjects,
+            Family::VectorStores,
+        ),
+        AllowedPath::stored(
+            "/v1/vector_stores/{id}/files/{id}/content",
+            GET,
+            Api::OpenAiObjects,
+            Family::VectorStores,
+        ),
+        AllowedPath::stored(
+            "/v1/vector_stores/{id}/file_batches",
+            POST,
+            Api::OpenAiObjects,
+            Family::VectorStores,
+        ),
+        AllowedPath::stored(
+            "/v1/vector_stores/{id}/file_batches/{id}",
+            GET,
+            Api::OpenAiObjects,
+            Family::VectorStores,
+        ),
+        AllowedPath::stored(
+            "/v1/vector_stores/{id}/file_batches/{id}/cancel",
+            POST,
+            Api::OpenAiObjects,
+            Family::VectorStores,
+        ),
+        AllowedPath::stored(
+            "/v1/vector_stores/{id}/file_batches/{id}/files",
+            GET,
+            Api::OpenAiObjects,
+            Family::VectorStores,
+        ),
+        AllowedPath::list("/v1/containers", Api::OpenAiObjects, Family::Containers),
+        AllowedPath::stored(
+            "/v1/containers/{id}",
+            "GET, HEAD, DELETE",
+            Api::OpenAiObjects,
+            Family::Containers,
+        ),
+        AllowedPath::stored(
+            "/v1/containers/{id}/files",
+            "GET, HEAD, POST",
+            Api::OpenAiObjects,
+            Family::Containers,
+        ),
+        AllowedPath::stored(
+            "/v1/containers/{id}/files/{id}",
+            "GET, HEAD, DELETE",
+            Api::OpenAiObjects,
+            Family::Containers,
+        ),
+        AllowedPath::stored(
+            "/v1/containers/{id}/files/{id}/content",
+            GET,
+            Api::OpenAiObjects,
+            Family::Containers,
+        ),
+        AllowedPath::list("/v1/skills", Api::OpenAiObjects, Family::Skills),
+        AllowedPath::stored(
+            "/v1/skills/{id}",
+            "GET, HEAD, POST, DELETE",
+            Api::OpenAiObjects,
+            Family::Skills,
+        ),
+        AllowedPath::stored("/v1/skills/{id}/content", GET, Api::OpenAiObjects, Family::Skills),
+        AllowedPath::stored(
+            "/v1/skills/{id}/versions",
+            "GET, HEAD, POST",
+            Api::OpenAiObjects,
+            Family::Skills,
+        ),
+        AllowedPath::stored(
+            "/v1/skills/{id}/versions/{id}",
+            "GET, HEAD, DELETE",
+            Api::OpenAiObjects,
+            Family::Skills,
+        ),
+        AllowedPath::stored(
+            "/v1/skills/{id}/versions/{id}/content",
+            GET,
+            Api::OpenAiObjects,
+            Family::Skills,
+        ),
         AllowedPath::question("/v1/moderations"),
     ],
     credentials: Credentials {

@@ -1,4 +1,4 @@
-//! What makes, changes or deletes an object that OpenAI stores: only which one, and whether it succeeded. No model is involved.
+//! What makes, changes or deletes an object that a provider stores: only which one, and whether it succeeded. No model is involved.
 
 use super::error::{ErrorBody, done_event};
 use super::responses::request::references;
@@ -13,7 +13,7 @@ members! {
 }
 
 members! {
-    struct Answer<'de> { id: Raw<'de> = b"id", }
+    struct Answer<'de> { id: Raw<'de> = b"id", file: Raw<'de> = b"file", }
 }
 
 /// Stored objects of OpenAI.
@@ -44,8 +44,10 @@ impl ApiFormat for Objects {
 
 /// Reads an answer.
 #[derive(Debug, Default)]
-struct Reader {
+pub(crate) struct Reader {
     id: String,
+    /// The file that an upload became.
+    file: Option<String>,
     error: Option<ErrorFacts>,
 }
 
@@ -59,6 +61,8 @@ impl ResponseFormat for Reader {
             return false;
         };
         self.id = answer.id.name();
+        let file: Option<Answer<'_>> = answer.file.object();
+        self.file = file.map(|file| file.id.name()).filter(|id| !id.is_empty());
         self.error = ErrorBody::read(body);
         true
     }
@@ -66,6 +70,7 @@ impl ResponseFormat for Reader {
     fn facts(self: Box<Self>) -> ResponseFacts {
         ResponseFacts {
             provider_response_id: self.id,
+            item_ids: self.file.into_iter().collect(),
             error: self.error,
             ..ResponseFacts::default()
         }

@@ -1,0 +1,271 @@
+//! Families of endpoints about what providers store: files, batches, vector stores, containers, skills. Relayed, recorded and owned.
+
+use crate::support::{CENTRAL_KEY, Client, World, config};
+use lychgate_types::policy::{RelayPolicy, StoredObjects};
+use lychgate_types::provider::ProviderType;
+use lychgate_types::secret::UserTokenSecret;
+
+/// A path below the provider's name, a method on it, and whether that is recorded.
+type Use = (&'static str, String, bool);
+
+/// What is asked below one object of each family: first of OpenAI, then of Anthropic. What changes nothing is not recorded.
+fn uses(provider: &str, id: &str) -> Vec<Use> {
+    let of = |method, rest: &str| {
+        (
+            method,
+            format!("/{provider}/v1{}", rest.replace("ID", id)),
+            method != "GET",
+        )
+    };
+    let openai = [
+        of("GET", "/files/ID"),
+        of("GET", "/files/ID/content"),
+        of("DELETE", "/files/ID"),
+        of("POST", "/uploads/ID/parts"),
+        of("POST", "/uploads/ID/complete"),
+        of("GET", "/batches/ID"),
+        of("POST", "/batches/ID/cancel"),
+        of("POST", "/vector_stores/ID"),
+        of("POST", "/vector_stores/ID/search"),
+        of("GET", "/vector_stores/ID/files"),
+        of("DELETE", "/vector_stores/ID/files/file_1"),
+        of("POST", "/vector_stores/ID/file_batches/b/cancel"),
+        of("GET", "/containers/ID/files/f/content"),
+        of("DELETE", "/containers/ID"),
+        of("GET", "/skills/ID/content"),
+        of("POST", "/skills/ID/versions"),
+    ];
+    let anthropic = [
+        of("GET", "/files/ID/content"),
+        of("DELETE", "/files/ID"),
+        of("GET", "/messages/batches/ID/results"),
+        of("POST", "/messages/batches/ID/cancel"),
+        of("DELETE", "/messages/batches/ID"),
+        of("GET", "/skills/ID/versions/1"),
+    ];
+    match provider {
+        "anthropic" => anthropic.into(),
+        _ => openai.into(),
+    }
+}
+
+/// Where objects are made.
+fn makers(provider: &str) -> &'static [&'static str] {
+    match provider {
+        "anthropic" => &["/files", "/messages/batches", "/skills"],
+        _ => &[
+            "/files",
+            "/uploads",
+            "/batches",
+            "/vector_stores",
+            "/containers",
+            "/skills",
+        ],
+    }
+}
+
+fn bearer(token: &UserTokenSecret) -> String {
+    format!("authorization: Bearer {}\r\n", token.expose())
+}
+
+async fn send(world: &World, headers: &str, method: &str, path: &str, body: &str) -> Client {
+    let mut client = world.client().await;
+    client
+        .send(&format!("{method} /ai{path}"), headers, body.as_bytes())
+        .await;
+    client
+}
+
+/// The status of a request that the provider gets to see.
+async fn relayed(world: &World, headers: &str, (method, path): (&str, &str), body: &str, answer: &str) -> u16 {
+    let mut client = send(world, headers, method, path, body).await;
+    let mut exchange = world.provider.next().await;
+    assert_eq!(exchange.body, body.as_bytes(), "as it came");
+    exchange.json("200 OK", "", answer).await;
+    let (head, got) = client.answer().await;
+    exchange.done();
+    assert_eq!(got, answer.as_bytes());
+    head.status
+}
+
+/// Status and text of a request that the provider does not get to see.
+async fn refused(world: &World, headers: &str, method: &str, path: &str, body: &str) -> (u16, String) {
+    let (head, body) = send(world, headers, method, path, body).await.answer().await;
+    (head.status, String::from_utf8(body).unwrap())
+}
+
+/// A world with a provider of each family, and this for their policy.
+async fn world(change: impl Fn(&mut RelayPolicy)) -> World {
+    let world = World::new().await;
+    let mut providers = vec![
+        config("openai", ProviderType::OpenAi, &world.provider.url("/v1")),
+        config("anthropic", ProviderType::Anthropic, &world.provider.url("")),
+    ];
+    for provider in &mut providers {
+        provider.policy.relay.batches = true;
+        change(&mut provider.policy.relay);
+    }
+    world.control.configure(providers);
+    world.control.until_in_force().await;
+    world
+}
+
+#[tokio::test]
+async fn what_is_made_is_recorded_and_its_makers() {
+    for provider in ["openai", "anthropic"] {
+        let world = world(|_| {}).await;
+        let (alice, bob) = (bearer(&world.token), bearer(&world.control.valid_token()));
+        let mut records = 0;
+        for maker in makers(provider) {
+            let path = format!("/{provider}/v1{maker}");
+            let status = relayed(&world, &alice, ("POST", &path), "--form", r#"{"id":"made_a"}"#).await;
+            records += 1;
+            assert_eq!(status, 200, "{path}");
+        }
+        for record in world.control.delivered(records).await {
+            assert_eq!(record.api.as_str(), format!("{provider}_objects"));
+            assert_eq!(
+                (record.stored_object.as_deref(), record.outcome.as_str()),
+                (Some("made_a"), "completed")
+            );
+            assert!(
+                record.token_usages.is_empty() && record.provider == provider,
+                "{record:?}"
+            );
+        }
+        for (method, path, is_recorded) in uses(provider, "made_a") {
+            let (status, text) = refused(&world, &bob, method, &path, "").await;
+            assert!(
+                status == 404 && !text.contains("made_a"),
+                "{method} {path}: {status} {text}"
+            );
+            assert_eq!(
+                relayed(&world, &alice, (method, &path), "", "{}").await,
+                200,
+                "{method} {path}"
+            );
+            records += usize::from(is_recorded);
+        }
+        assert!(
+            world
+                .control
+                .delivered(records)
+                .await
+                .iter()
+                .all(|record| record.token_usages.is_empty())
+        );
+    }
+}
+
+#[tokio::test]
+async fn who_names_anothers_object_in_a_body_is_refused() {
+    let world = world(|_| {}).await;
+    let (alice, bob) = (bearer(&world.token), bearer(&world.control.valid_token()));
+    for path in ["/openai/v1/files", "/anthropic/v1/files"] {
+        relayed(&world, &alice, ("POST", path), "", r#"{"id":"file_a"}"#).await;
+    }
+    world.control.delivered(2).await;
+    let messages = r#"{"model":"m","messages":[{"role":"user","content":[{"type":"document","source":{"type":"file","file_id":"file_a"}}]}]}"#;
+    for (path, body) in [
+        (
+            "/openai/v1/responses",
+            r#"{"model":"m","input":[{"role":"user","content":[{"type":"input_file","file_id":"file_a"}]}]}"#,
+        ),
+        (
+            "/openai/v1/chat/completions",
+            r#"{"model":"m","messages":[{"role":"user","content":[{"type":"file","file":{"file_id":"file_a"}}]}]}"#,
+        ),
+        (
+            "/openai/v1/responses/input_tokens",
+            r#"{"input":[{"role":"user","content":[{"type":"input_file","file_id":"file_a"}]}]}"#,
+        ),
+        ("/openai/v1/vector_stores", r#"{"file_ids":["file_a"]}"#),
+        ("/openai/v1/batches", "\u{feff}{\"input_file_id\":\"file_a\"}"),
+        ("/anthropic/v1/messages", messages),
+        ("/anthropic/v1/messages/count_tokens", messages),
+        (
+            "/anthropic/v1/messages/batches",
+            r#"{"requests":[{"custom_id":"c","params":{"container":{"id":"file_a"}}}]}"#,
+        ),
+    ] {
+        assert_eq!(refused(&world, &bob, "POST", path, body).await.0, 404, "{path}");
+        assert_eq!(relayed(&world, &alice, ("POST", path), body, "{}").await, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_file_that_an_upload_became_is_its_makers() {
+    let world = world(|_| {}).await;
+    let (alice, bob) = (bearer(&world.token), bearer(&world.control.valid_token()));
+    relayed(
+        &world,
+        &alice,
+        ("POST", "/openai/v1/uploads"),
+        "{}",
+        r#"{"id":"upload_a"}"#,
+    )
+    .await;
+    let answer = r#"{"id":"upload_a","status":"completed","file":{"id":"file_a"}}"#;
+    relayed(
+        &world,
+        &alice,
+        ("POST", "/openai/v1/uploads/upload_a/complete"),
+        "{}",
+        answer,
+    )
+    .await;
+    world.control.delivered(2).await;
+    assert_eq!(refused(&world, &bob, "GET", "/openai/v1/files/file_a", "").await.0, 404);
+}
+
+#[tokio::test]
+async fn a_list_of_what_everybody_made_is_for_those_who_share_it_or_own_it() {
+    let lists = |provider| makers(provider).iter().filter(|maker| **maker != "/uploads");
+    let private = world(|_| {}).await;
+    let shared = world(|relay| relay.stored_objects = StoredObjects::All).await;
+    for provider in ["openai", "anthropic"] {
+        for list in lists(provider) {
+            let path = format!("/{provider}/v1{list}?limit=2");
+            let (status, text) = refused(&private, &bearer(&private.token), "GET", &path, "").await;
+            assert!(
+                status == 403 && text.contains("keep the ids of what you make"),
+                "{path}: {text}"
+            );
+            assert_eq!(
+                relayed(&shared, &bearer(&shared.token), ("GET", &path), "", r#"{"data":[]}"#).await,
+                200
+            );
+            let token = private.token.expose();
+            let own = format!("x-lychgate-token: {token}\r\nauthorization: Bearer {CENTRAL_KEY}-own\r\n");
+            assert_eq!(
+                relayed(&private, &own, ("GET", &path), "", r#"{"data":[]}"#).await,
+                200,
+                "{path}"
+            );
+        }
+    }
+    let series = "lychgate_requests_refused_total{reason=\"list_of_all\"}";
+    assert_eq!(private.metric(series).await, 8.0);
+}
+
+#[tokio::test]
+async fn a_policy_switches_each_family_off_and_batches_are_off_by_default() {
+    let off = |relay: &mut RelayPolicy| {
+        (relay.files, relay.batches) = (false, false);
+        (relay.vector_stores, relay.containers, relay.skills) = (false, false, false);
+    };
+    let world = world(off).await;
+    let token = bearer(&world.token);
+    for provider in ["openai", "anthropic"] {
+        for maker in makers(provider) {
+            let (status, text) = refused(&world, &token, "POST", &format!("/{provider}/v1{maker}"), "{}").await;
+            let name = maker.rsplit('/').next().unwrap().replace("uploads", "files");
+            assert!(
+                status == 404 && text.contains(&format!("relay.{name}=false")),
+                "{maker}: {text}"
+            );
+        }
+    }
+    let default = RelayPolicy::default();
+    assert!(!default.batches && default.files && default.vector_stores && default.containers && default.skills);
+}
