@@ -1,7 +1,8 @@
 //! What each delivered record is: whose, from when, under which id, and whether it can be taken at all. A replica is not trusted with
 //! any of it.
 //!
-//! A record's identity is its gateway key and its id. Whoever delivers another's id first gains nothing: the other record is stored
+//! A record's identity is its gateway key and its id; a replica that takes another key may deliver again with the new one what is here
+//! under the old one. Whoever delivers another's id first gains nothing: the other record is stored
 //! under an id that is made of both, and can be found in the lists. The same key with other content under an id that it has used is
 //! refused.
 //!
@@ -43,6 +44,7 @@ pub(crate) struct Known {
     tokens: HashMap<[u8; 32], KnownToken>,
     /// By id; those under made ids, too.
     stored: HashMap<InterceptionId, Stored>,
+    from: Deliverer,
     /// The names of the providers that the gateway key does not serve, with the time until which it did. One that was deleted
     /// meanwhile is not among them: what it was used for is still to be accounted for.
     not_served: HashMap<String, Option<Timestamp>>,
@@ -66,8 +68,14 @@ impl Known {
         Ok(Self {
             tokens,
             stored,
+            from,
             not_served: not_served(held, from).await?,
         })
+    }
+
+    /// Whether what is there under another gateway key came from the same replica.
+    fn is_of_before(&self, stored: &Stored) -> bool {
+        self.from.replica.is_some() && stored.replica == self.from.replica
     }
 }
 
@@ -130,7 +138,11 @@ fn place_one<'r>(
     let (token, times) = admit(record, known, gateway_key, now)?;
     let mut id = record.id;
     let mut stored = known.stored.get(&id);
-    if stored.is_some_and(|stored| stored.gateway_key != gateway_key) {
+    if let Some(other) = stored.filter(|stored| stored.gateway_key != gateway_key) {
+        let is_here = other.is(record, token.id, times) || record.outcome == Outcome::Interrupted;
+        if known.is_of_before(other) && is_here {
+            return Ok(None);
+        }
         id = made_id(gateway_key, id);
         stored = known.stored.get(&id);
     }

@@ -190,6 +190,34 @@ both_engines! {
         assert_eq!(ingest(db, &thief, &[forged]).await.len(), 1, "nor is one's own record replaced");
     }
 
+    /// The answer to a delivery was lost; meanwhile the replica has another key.
+    async fn what_is_delivered_again_with_the_next_gateway_key_is_on_the_books_once(db: TestDb) {
+        let people = people(db).await;
+        let (old, next) = (replica(db.ambient().new_id()), replica(db.ambient().new_id()));
+        let stamp = ReplicaStamp { replica_id: Some(db.ambient().new_id()), process: None };
+        let another = ReplicaStamp { replica_id: Some(db.ambient().new_id()), process: None };
+        for key in [&old, &next] {
+            grant(db, key, &people.member).await;
+        }
+        let deliver = async |key: &Caller, stamp, record: &InterceptionRecord| {
+            let records = [Arc::new(record.clone())];
+            let report = db.store().interception_ingest(key, stamp, &records).await.unwrap();
+            (report.new, report.known, report.displaced.len())
+        };
+        let record = full(db, people.member.hash);
+        let line = InterceptionRecord { outcome: Outcome::Interrupted, ..record.clone() };
+        assert_eq!(deliver(&old, stamp, &record).await, (1, 0, 0));
+        assert_eq!(deliver(&next, stamp, &record).await, (0, 1, 0), "the same replica");
+        assert_eq!(deliver(&next, stamp, &line).await, (0, 1, 0), "the line that stood for it");
+        let changed = InterceptionRecord { model: "another".into(), ..record.clone() };
+        assert_eq!(deliver(&next, stamp, &changed).await, (1, 0, 1), "another record");
+        let mut other = full(db, people.member.hash);
+        assert_eq!(deliver(&old, stamp, &other).await, (1, 0, 0));
+        other.stop_reason = None;
+        assert_eq!(deliver(&next, another, &other).await, (1, 0, 1), "another replica");
+        assert_eq!(count(db, &people.owner.caller).await, 4);
+    }
+
     async fn times_that_can_not_be_are_those_of_the_arrival(db: TestDb) {
         let people = people(db).await;
         let mut odd = full(db, people.member.hash);

@@ -35,7 +35,7 @@ const TOKENS: Bulk = Bulk {
 const STORED: Bulk = Bulk {
     head: "WITH wanted (id) AS (",
     tail: ") SELECT i.id, i.gateway_key_id, i.token_id, i.provider, i.model, i.outcome, i.started_at, i.ended_at, \
-           i.times_replaced FROM interceptions i JOIN wanted w ON w.id = i.id",
+           i.times_replaced, i.replica_id FROM interceptions i JOIN wanted w ON w.id = i.id",
 };
 /// The newest interception of that user that asked for that tool call, of that session where there is one; ids sort by time.
 /// Some servers give the same ids again and again (`functions.Read:0`), so that only the newest are looked at.
@@ -140,6 +140,7 @@ pub(crate) async fn tokens(
 /// What is on record under an id.
 pub(crate) struct Stored {
     pub(crate) gateway_key: Option<GatewayKeyId>,
+    pub(crate) replica: Option<ReplicaId>,
     token: TokenId,
     provider: String,
     model: String,
@@ -175,6 +176,7 @@ pub(crate) async fn stored(
     for row in STORED.run(conn, ids.map(|id| args![id]).collect()).await? {
         let stored = Stored {
             gateway_key: row.opt_id("gateway_key_id")?,
+            replica: row.opt_id("replica_id")?,
             token: row.id("token_id")?,
             provider: row.text("provider")?,
             model: row.text("model")?,
