@@ -10,6 +10,8 @@ mod act;
 mod bill;
 mod check;
 mod estimates;
+mod hostile;
+mod keys;
 mod load;
 mod log;
 mod machine;
@@ -120,7 +122,9 @@ fn first_of_few() -> u64 {
         let acts = plans.iter().flat_map(|plan| &plan.acts);
         let met: BTreeSet<_> = acts.map(|act| kind(act.fault)).collect();
         let on = |engine| plans.iter().any(|plan| plan.engine == engine);
-        met.len() == KINDS.len() && on(Engine::Sqlite) && on(Engine::Postgres)
+        let hostile = plans.iter().any(|plan| plan.hostile);
+        let skewed = plans.iter().any(|plan| plan.skew.is_some());
+        met.len() == KINDS.len() && hostile && skewed && on(Engine::Sqlite) && on(Engine::Postgres)
     };
     (1..1_000_000)
         .find(meet_all)

@@ -1,13 +1,14 @@
 //! Does what a plan says, and undoes it; notes whom it troubles meanwhile.
 
+use super::keys::{disable, rotate};
 use super::load::probe;
 use super::log::{Kind, Troubles};
 use super::node::Ending;
-use super::plan::{Act, Fault, Ill, Link, Who, key_of};
+use super::plan::{Act, Fault, Ill, Link, Who};
 use super::world::{LOOK_EVERY, World};
 use lychgate_testkit::network::Weather;
 use nix::sys::signal::Signal;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -29,7 +30,7 @@ pub(super) type Probes = JoinSet<()>;
 /// Does one act from its beginning to the recovery of all that it troubled. `token` is the one to revoke.
 pub(super) async fn perform(world: &Arc<World>, act: Act, token: usize, stop: watch::Receiver<bool>) -> Probes {
     match act.fault {
-        Fault::Kill(who) | Fault::End(who) => go_away(world, act, who).await,
+        Fault::Kill(who) | Fault::End(who) | Fault::EndTwice(who) => go_away(world, act, who).await,
         Fault::Stop(who) => {
             let turn = world.node(who).turn.lock().await;
             let process = world.node(who).process();
@@ -93,17 +94,7 @@ pub(super) async fn perform(world: &Arc<World>, act: Act, token: usize, stop: wa
             world.node(who).set_clock(0);
         }
         Fault::Rotate { key, by, grace_seconds } => rotate(world, key, by, grace_seconds).await,
-        Fault::Disable { key, by } => {
-            let turn = world.key_turns[key].lock().await;
-            let troubles = world.log.begins(Kind::Key, replicas_of(world, key));
-            for disabled in [true, false] {
-                let path = format!("ai-gateway/keys/key-{key}");
-                world.must(by, "PATCH", &path, json!({"disabled": disabled})).await;
-                sleep(if disabled { act.lasts } else { Duration::ZERO }).await;
-            }
-            drop(turn);
-            recover(world, &troubles, Duration::ZERO).await;
-        }
+        Fault::Disable { key, by } => disable(world, key, by, act.lasts).await,
         Fault::Revoke { by, whole_user } => return revoke(world, act, token, by, whole_user, stop).await,
     }
     Probes::new()
@@ -128,13 +119,25 @@ async fn go_away(world: &World, act: Act, who: Who) {
     let node = world.node(who);
     let turn = node.turn.lock().await;
     let process = node.process();
-    let troubles = trouble(world, who);
-    if matches!(act.fault, Fault::Kill(_)) {
-        node.ends(Ending::Killed);
-        process.kill().await;
-    } else {
-        node.ends(Ending::Ended);
-        process.terminate().await;
+    let mut troubles = trouble(world, who);
+    match act.fault {
+        Fault::Kill(_) => {
+            if let Who::Replica(replica) = who {
+                world.log.was_killed(replica, &mut troubles);
+            }
+            node.ends(Ending::Killed);
+            process.kill().await;
+        }
+        Fault::EndTwice(_) => {
+            node.ends(Ending::EndedTwice);
+            process.signal(Signal::SIGTERM);
+            sleep(act.lasts / 4).await;
+            process.terminate().await;
+        }
+        _ => {
+            node.ends(Ending::Ended);
+            process.terminate().await;
+        }
     }
     sleep(act.lasts).await;
     match who {
@@ -199,24 +202,6 @@ async fn fall_ill(world: &World, act: Act, link: Link, ill: Ill) {
     recover(world, &troubles, settling).await;
 }
 
-async fn rotate(world: &World, key: usize, by: usize, grace_seconds: u32) {
-    let turn = world.key_turns[key].lock().await;
-    let troubles = world.log.begins(Kind::Key, replicas_of(world, key));
-    let path = format!("ai-gateway/keys/key-{key}/rotate");
-    // By force, since the secret before the present one may be in its grace period.
-    let wanted = json!({"grace_seconds": grace_seconds, "force": true});
-    let rotated = world.must(by, "POST", &path, wanted).await;
-    let secret = rotated["key"].as_str().expect("a secret");
-    world.write_key(key, secret);
-    // A replica that is ready may be so by the secret of before, and be refused a moment later.
-    let taken = replicas_of(world, key)
-        .into_iter()
-        .map(|replica| world.took_key(replica, secret));
-    futures_util::future::join_all(taken).await;
-    drop(turn);
-    recover(world, &troubles, Duration::ZERO).await;
-}
-
 async fn revoke(
     world: &Arc<World>,
     act: Act,
@@ -248,10 +233,6 @@ async fn revoke(
     probes
 }
 
-fn replicas_of(world: &World, key: usize) -> Vec<usize> {
-    world.everybody().filter(|replica| key_of(*replica) == key).collect()
-}
-
 /// Whom it troubles when this process does not run.
 fn trouble(world: &World, who: Who) -> Troubles {
     match who {
@@ -261,7 +242,7 @@ fn trouble(world: &World, who: Who) -> Troubles {
 }
 
 /// Waits until those who were troubled are ready.
-async fn recover(world: &World, troubles: &Troubles, settling: Duration) {
+pub(super) async fn recover(world: &World, troubles: &Troubles, settling: Duration) {
     let recovering = troubles.replicas(&world.log).into_iter().map(async |replica| {
         if !world.ready_within(replica, RECOVERY).await {
             let why = world.replicas[replica].process().stderr();

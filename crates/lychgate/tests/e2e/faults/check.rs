@@ -5,6 +5,7 @@ use super::estimates::Estimates;
 use super::load::PROGRAM_NAME;
 use super::log::{End, Kind, Revocation, Sent, Trouble};
 use super::world::GOOD;
+use hostile::is_hostile;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -34,6 +35,12 @@ pub(super) struct Found {
     pub(super) interrupted: usize,
     pub(super) lost: usize,
     pub(super) doubled: usize,
+    /// What a hostile holder of a gateway key has on the books, and may have there: his own.
+    pub(super) lies: usize,
+    /// What he has there and may not.
+    pub(super) forged: usize,
+    /// Records that are stored under another id, since he was faster with theirs.
+    pub(super) displaced: usize,
     pub(super) hung: usize,
     /// Tokens that the provider bills.
     pub(super) billed: u64,
@@ -96,7 +103,8 @@ impl Found {
     /// Every complete answer is on record once and rightly; nothing is there that was not sent, and nothing twice.
     fn records(&mut self, evidence: &Evidence) {
         let mut by_marker: HashMap<&str, Vec<&Value>> = HashMap::new();
-        for record in &evidence.listing {
+        let taken = self.hostile(evidence);
+        for record in evidence.listing.iter().filter(|record| !is_hostile(record)) {
             let client = record["user_agent"].as_str();
             let marker = client.and_then(|client| client.strip_prefix(PROGRAM_NAME));
             by_marker.entry(marker.unwrap_or_default()).or_default().push(record);
@@ -112,9 +120,10 @@ impl Found {
             }
         }
         for one in &evidence.sent {
-            // Where neither process nor disk failed, whatever was accepted is recorded, even if its client left; and so is what the
-            // provider bills that had been going on for a while when its process was killed.
-            let cut = evidence.suffers(one, Kind::Down) || evidence.suffers(one, Kind::Disk);
+            // Where neither the process was killed nor its disk failed, whatever was accepted is recorded, even if its client left or
+            // its replica was told to end; and so is what the provider bills that had been going on for a while when its process
+            // was killed.
+            let cut = evidence.suffers(one, Kind::Killed) || evidence.suffers(one, Kind::Disk);
             let billed = evidence.bills.contains_key(&one.marker) && evidence.had_lasted(one);
             let must_be_there = one.end == End::Complete || !one.id.is_empty() && !cut || billed;
             let records = by_marker.get(one.marker.as_str());
@@ -126,7 +135,15 @@ impl Found {
                 }
                 continue;
             };
-            if let Err(why) = fits(one, records[0], &evidence.users[one.token]) {
+            // Whose id was delivered by another gateway key before is stored under one that is made of it.
+            let is_displaced = one.id != records[0]["id"] && taken.contains(one.id.as_str());
+            self.displaced += usize::from(is_displaced);
+            let id = if is_displaced {
+                &records[0]["id"]
+            } else {
+                &json!(one.id)
+            };
+            if let Err(why) = fits(one, id, records[0], &evidence.users[one.token]) {
                 self.wrong(format!("{why}: {one:?}: {}", records[0]));
             }
             self.interrupted += usize::from(records[0]["outcome"] == "interrupted");
@@ -282,7 +299,7 @@ fn spell(troubles: &[&Trouble], from: Instant, until: Instant) -> (Instant, Opti
 }
 
 /// Whether a record says of a request what its client knows.
-fn fits(one: &Sent, record: &Value, user: &str) -> Result<(), String> {
+fn fits(one: &Sent, id: &Value, record: &Value, user: &str) -> Result<(), String> {
     if record["user"]["username"] != user {
         return Err("of another user".to_owned());
     }
@@ -296,7 +313,7 @@ fn fits(one: &Sent, record: &Value, user: &str) -> Result<(), String> {
         .flatten()
         .filter(|(field, _)| *field != "provider_response_id");
     let message = [
-        ("id", json!(one.id)),
+        ("id", id.clone()),
         ("outcome", json!("completed")),
         ("upstream_status", json!(200)),
         ("provider", json!(one.ask.provider())),
@@ -316,5 +333,6 @@ fn fits(one: &Sent, record: &Value, user: &str) -> Result<(), String> {
 }
 
 mod cost;
+mod hostile;
 #[cfg(test)]
 mod tests;

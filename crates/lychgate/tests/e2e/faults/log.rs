@@ -1,6 +1,7 @@
 //! What happened in a run, as its clients and its operator saw it.
 
 use crate::request::Ask;
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -59,6 +60,8 @@ pub(super) enum Kind {
     Deaf,
     /// Its process is not there, or does not run.
     Down,
+    /// Its process was killed: what it had not written is gone.
+    Killed,
     /// Its gateway key is refused.
     Key,
     /// Its disk is full.
@@ -107,6 +110,13 @@ impl Log {
         self.sent.lock().unwrap().clone()
     }
 
+    /// The ids of so many interceptions that were named last.
+    pub(super) fn newest_ids(&self, count: usize) -> Vec<String> {
+        let sent = self.sent.lock().unwrap();
+        let ids = sent.iter().rev().map(|one| &one.id).filter(|id| !id.is_empty());
+        ids.take(count).cloned().collect()
+    }
+
     /// Something is not as it must be.
     pub(super) fn wrong(&self, what: String) {
         self.wrong.lock().unwrap().push(what);
@@ -130,6 +140,12 @@ impl Log {
             troubles.len() - 1
         };
         Troubles(replicas.into_iter().map(begin).collect())
+    }
+
+    /// This replica, whose process is down, was killed.
+    pub(super) fn was_killed(&self, replica: usize, down: &mut Troubles) {
+        let killed = self.begins(Kind::Killed, [replica]);
+        down.0.extend(killed.0);
     }
 
     /// This replica is well again, as far as these go; it may take so long until it is.
@@ -178,7 +194,7 @@ impl Log {
 
 impl Troubles {
     /// Who suffers.
-    pub(super) fn replicas(&self, log: &Log) -> Vec<usize> {
+    pub(super) fn replicas(&self, log: &Log) -> BTreeSet<usize> {
         let troubles = log.troubles.lock().unwrap();
         self.0.iter().map(|at| troubles[*at].replica).collect()
     }

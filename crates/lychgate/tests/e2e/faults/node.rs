@@ -52,20 +52,22 @@ pub(super) enum Ending {
     Killed,
     /// By SIGTERM.
     Ended,
+    /// By SIGTERM, and a second one where it did not end at once.
+    EndedTwice,
     /// It was started while the database could not be reached, and said so.
     NotStarted,
 }
 
 impl Node {
-    /// Not running yet. `settable`: whether its clock can be set.
+    /// Not running yet. `skew`: so many seconds its clock is off; `None`: it can't be set.
     pub(super) fn new(
         name: String,
         directory: &Path,
         disks: &DiskLibrary,
-        settable: bool,
+        skew: Option<i64>,
         command: impl Fn() -> Command + Send + Sync + 'static,
     ) -> Self {
-        let clock = settable.then(|| Clock::new(directory.join(format!("{name}.clock"))));
+        let clock = skew.map(|skew| Clock::new(directory.join(format!("{name}.clock")), skew));
         let disk = disks.disk(directory.join(format!("{name}.disk")));
         Self {
             name,
@@ -138,7 +140,7 @@ impl Node {
         self.disk.set(illness);
     }
 
-    /// Sets its clock so many seconds off the true time.
+    /// Sets its clock so many seconds off what it is as a rule.
     pub(super) fn set_clock(&self, seconds: i64) {
         self.clock.as_ref().expect("the plan says that it is set").set(seconds);
     }
@@ -149,10 +151,12 @@ impl Node {
 struct Clock {
     library: PathBuf,
     file: PathBuf,
+    /// So many seconds it is off as a rule.
+    skew: i64,
 }
 
 impl Clock {
-    fn new(file: PathBuf) -> Self {
+    fn new(file: PathBuf, skew: i64) -> Self {
         let library = std::env::var_os(FAKETIME).unwrap_or_else(|| {
             panic!(
                 "{FAKETIME} is not set, so there is no clock to set: run `cargo xtask test`, which installs libfaketime"
@@ -161,6 +165,7 @@ impl Clock {
         let clock = Self {
             library: library.into(),
             file,
+            skew,
         };
         clock.set(0);
         clock
@@ -169,7 +174,7 @@ impl Clock {
     fn set(&self, seconds: i64) {
         // Never half written.
         let fresh = self.file.with_extension("fresh");
-        std::fs::write(&fresh, format!("{seconds:+}\n")).unwrap();
+        std::fs::write(&fresh, format!("{:+}\n", self.skew + seconds)).unwrap();
         std::fs::rename(fresh, &self.file).unwrap();
     }
 

@@ -29,7 +29,7 @@ impl World {
 
     /// Puts a key's secret where its replicas look for it.
     pub(super) fn write_key(&self, key: usize, secret: &str) {
-        let fresh = self.directory().join("fresh-key");
+        let fresh = self.directory().join(format!("fresh-key-{key}"));
         std::fs::write(&fresh, secret).unwrap();
         std::fs::set_permissions(&fresh, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
         std::fs::rename(fresh, self.key_file(key)).unwrap();

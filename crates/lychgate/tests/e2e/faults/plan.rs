@@ -58,6 +58,8 @@ pub(super) enum Fault {
     Kill(Who),
     /// SIGTERM, and a new start.
     End(Who),
+    /// SIGTERM, and again while it waits for its streams, and a new start.
+    EndTwice(Who),
     /// SIGSTOP, and SIGCONT.
     Stop(Who),
     /// SIGKILL of all of PostgreSQL, and a new start.
@@ -97,8 +99,14 @@ pub(super) struct Plan {
     pub(super) engine: Engine,
     /// `--max-offline` of each replica; as many as there are replicas.
     pub(super) max_offline: Vec<Duration>,
+    /// `--drain-timeout` of each replica; as many.
+    pub(super) drain_timeout: Vec<Duration>,
     /// Whether a replica's spool is as small as it may be; as many.
     pub(super) tiny_spool: Vec<bool>,
+    /// A process whose clock is off all the time, by so many seconds.
+    pub(super) skew: Option<(Who, i64)>,
+    /// Whether somebody who means harm has a gateway key of his own.
+    pub(super) hostile: bool,
     /// In the order of their beginnings.
     pub(super) acts: Vec<Act>,
 }
@@ -113,10 +121,25 @@ impl Plan {
             seed,
             engine,
             max_offline: max_offline.collect(),
+            drain_timeout: Vec::new(),
             tiny_spool: Vec::new(),
+            skew: None,
+            hostile: dice.percent(40),
             acts: Vec::new(),
         };
+        // Shorter and longer than the longest stream.
+        let drain_timeout = (0..replicas).map(|_| dice.of(&[1, 600]));
+        plan.drain_timeout = drain_timeout.map(Duration::from_secs).collect();
         plan.tiny_spool = (0..replicas).map(|_| dice.percent(20)).collect();
+        if dice.percent(30) {
+            let who = dice.of(&[Who::Replica(0), Who::Replica(1), Who::Plane(plan.planes() - 1)]);
+            // Control planes agree on the time to within five minutes, or tokens seem to end long before they do.
+            let off: &[i64] = match who {
+                Who::Replica(_) => &[-1_200, -45, 45, 1_200],
+                Who::Plane(_) => &[-240, -45, 45, 240],
+            };
+            plan.skew = Some((who, dice.of(off)));
+        }
         let calm = |by| {
             let whole_user = by > 0;
             (Fault::Revoke { by, whole_user }, 0, 150 + 30 * by)
@@ -165,10 +188,11 @@ impl Plan {
         }
     }
 
-    /// Whether this process's clock is ever set.
-    pub(super) fn sets_clock_of(&self, who: Who) -> bool {
+    /// By how much this process's clock is off as a rule; `None`: not at all, and nobody ever sets it.
+    pub(super) fn clock_of(&self, who: Who) -> Option<i64> {
+        let skew = self.skew.filter(|(other, _)| *other == who).map(|(_, seconds)| seconds);
         let sets = |act: &Act| matches!(act.fault, Fault::Jump(other, _) if other == who);
-        self.acts.iter().any(sets)
+        skew.or_else(|| self.acts.iter().any(sets).then_some(0))
     }
 
     /// How many tokens are revoked.
@@ -194,7 +218,8 @@ fn draw(dice: &mut Dice, plan: &Plan) -> Option<(usize, usize, Fault)> {
     let (at, lasts) = (CALM_MS + dice.below(SPAN_MS), 100 + dice.below(1000));
     let fault = match dice.below(100) {
         0..19 => Fault::Kill(who),
-        19..25 => Fault::End(who),
+        19..23 => Fault::End(who),
+        23..25 => Fault::EndTwice(who),
         25..32 => Fault::Stop(who),
         32..35 => Fault::KillPostgres,
         35..37 => Fault::StopPostgres,
@@ -250,16 +275,21 @@ fn jump(dice: &mut Dice) -> i64 {
 
 /// Whether two faults may not go on at the same time: both are the same process's, the same connection's or the same key's.
 fn meet(one: Fault, other: Fault) -> bool {
-    use Fault::{Disable, Disk, End, Jump, Kill, KillPostgres, Network, PostgresDisk, Rotate, Stop, StopPostgres};
+    use Fault::{
+        Disable, Disk, End, EndTwice, Jump, Kill, KillPostgres, Network, PostgresDisk, Rotate, Stop, StopPostgres,
+    };
     match (one, other) {
-        (Kill(a) | End(a) | Stop(a), Kill(b) | End(b) | Stop(b)) | (Jump(a, _), Jump(b, _)) => a == b,
+        (Kill(a) | End(a) | EndTwice(a) | Stop(a), Kill(b) | End(b) | EndTwice(b) | Stop(b))
+        | (Jump(a, _), Jump(b, _)) => a == b,
         (KillPostgres | StopPostgres | PostgresDisk(_), KillPostgres | StopPostgres | PostgresDisk(_)) => true,
         (Network(a, _), Network(b, _)) => match (a, b) {
             (Link::Control(a, _), Link::EveryControl(b)) | (Link::EveryControl(b), Link::Control(a, _)) => a == b,
             (a, b) => a == b,
         },
         // A process that finds its disk ill does not start.
-        (Disk(a, _), Disk(b, _) | Kill(b) | End(b)) | (Kill(b) | End(b), Disk(a, _)) => a == b,
+        (Disk(a, _), Disk(b, _) | Kill(b) | End(b) | EndTwice(b)) | (Kill(b) | End(b) | EndTwice(b), Disk(a, _)) => {
+            a == b
+        }
         (Rotate { key: a, .. } | Disable { key: a, .. }, Rotate { key: b, .. } | Disable { key: b, .. }) => a == b,
         _ => false,
     }
@@ -269,11 +299,14 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:?}, {} replicas, max-offline {:?}, tiny spools {:?}",
+            "{:?}, {} replicas, max-offline {:?}, drain-timeout {:?}, tiny spools {:?}, clock off {:?}, hostile {}",
             self.engine,
             self.replicas(),
             self.max_offline,
-            self.tiny_spool
+            self.drain_timeout,
+            self.tiny_spool,
+            self.skew,
+            self.hostile
         )?;
         for act in &self.acts {
             writeln!(

@@ -3,6 +3,7 @@
 use super::act::{Probes, perform};
 use super::bill::bills;
 use super::check::{Bounds, Evidence, Found};
+use super::hostile::lie;
 use super::load::{client, send};
 use super::log::End;
 use super::machine::Machine;
@@ -112,6 +113,8 @@ async fn under_load(world: &Arc<World>, plan: &Plan) {
         let (world, dice, stopped) = (Arc::clone(world), dice.another(), stopped.clone());
         clients.spawn(async move { client(&world, number % world.replicas.len(), dice, stopped).await });
     }
+    let (same, stopped_too) = (Arc::clone(world), stopped.clone());
+    clients.spawn(async move { lie(&same, stopped_too).await });
     let begin = Instant::now();
     let mut acts = JoinSet::new();
     let mut tokens = GOOD..;
@@ -189,7 +192,10 @@ fn check_lives(node: &Node, found: &mut Found) {
         }
         let code = life.process.ended_with();
         match (life.ending, code) {
-            (Ending::Killed, Some(137)) | (Ending::Ended, Some(0)) | (Ending::NotStarted, Some(1)) => {}
+            (Ending::Killed, Some(137))
+            | (Ending::Ended, Some(0))
+            | (Ending::EndedTwice, Some(0 | 143))
+            | (Ending::NotStarted, Some(1)) => {}
             (ending, code) => found.wrong.push(format!(
                 "{}, life {number}: {ending:?}, but its code is {code:?}",
                 node.name

@@ -12,11 +12,16 @@ use std::time::Duration;
 pub(super) struct Tally {
     runs: usize,
     on_sqlite: usize,
+    skewed: usize,
+    hostile: usize,
     faults: BTreeMap<&'static str, usize>,
     records: usize,
     interrupted: usize,
     lost: usize,
     doubled: usize,
+    lies: usize,
+    forged: usize,
+    displaced: usize,
     hung: usize,
     billed: u64,
     unbooked: u64,
@@ -32,6 +37,7 @@ pub(super) struct Tally {
 pub(super) const KINDS: &[&str] = &[
     "kills (SIGKILL)",
     "ends (SIGTERM)",
+    "ends at once (SIGTERM twice)",
     "stops (SIGSTOP)",
     "stops of PostgreSQL (SIGSTOP)",
     "partitions (cut)",
@@ -50,17 +56,18 @@ pub(super) fn kind(fault: Fault) -> &'static str {
     let at = match fault {
         Fault::Kill(_) | Fault::KillPostgres => 0,
         Fault::End(_) => 1,
-        Fault::Stop(_) => 2,
-        Fault::StopPostgres => 3,
-        Fault::Network(_, Ill::Cut) => 4,
-        Fault::Network(_, Ill::Held) => 5,
-        Fault::Network(_, Ill::Slow) => 6,
-        Fault::Disk(..) => 7,
-        Fault::PostgresDisk(_) => 8,
-        Fault::Jump(..) => 9,
-        Fault::Rotate { .. } => 10,
-        Fault::Disable { .. } => 11,
-        Fault::Revoke { .. } => 12,
+        Fault::EndTwice(_) => 2,
+        Fault::Stop(_) => 3,
+        Fault::StopPostgres => 4,
+        Fault::Network(_, Ill::Cut) => 5,
+        Fault::Network(_, Ill::Held) => 6,
+        Fault::Network(_, Ill::Slow) => 7,
+        Fault::Disk(..) => 8,
+        Fault::PostgresDisk(_) => 9,
+        Fault::Jump(..) => 10,
+        Fault::Rotate { .. } => 11,
+        Fault::Disable { .. } => 12,
+        Fault::Revoke { .. } => 13,
     };
     KINDS[at]
 }
@@ -70,6 +77,8 @@ impl Tally {
     pub(super) fn add(&mut self, plan: &Plan, found: Option<Found>) {
         self.runs += 1;
         self.on_sqlite += usize::from(plan.engine == Engine::Sqlite);
+        self.skewed += usize::from(plan.skew.is_some());
+        self.hostile += usize::from(plan.hostile);
         for act in &plan.acts {
             *self.faults.entry(kind(act.fault)).or_default() += 1;
         }
@@ -82,6 +91,9 @@ impl Tally {
         self.interrupted += found.interrupted;
         self.lost += found.lost;
         self.doubled += found.doubled;
+        self.lies += found.lies;
+        self.forged += found.forged;
+        self.displaced += found.displaced;
         self.hung += found.hung;
         self.billed += found.billed;
         self.unbooked += found.unbooked;
@@ -99,6 +111,8 @@ impl fmt::Display for Tally {
         let mut line = |name: &str, value: &dyn fmt::Display| writeln!(f, "{name:<46}{value:>12}");
         line("runs", &self.runs)?;
         line("of them on SQLite", &self.on_sqlite)?;
+        line("with a clock that is off", &self.skewed)?;
+        line("with a hostile holder of a gateway key", &self.hostile)?;
         for kind in KINDS {
             line(kind, &self.faults.get(kind).copied().unwrap_or(0))?;
         }
@@ -106,6 +120,9 @@ impl fmt::Display for Tally {
         line("of them of requests that were killed", &self.interrupted)?;
         line("records lost", &self.lost)?;
         line("records doubled", &self.doubled)?;
+        line("records that a hostile key made up as his own", &self.lies)?;
+        line("records forged in another's name or time", &self.forged)?;
+        line("records whose id he had taken before", &self.displaced)?;
         line("requests hung", &self.hung)?;
         line("tokens billed by the provider", &self.billed)?;
         line("of them of requests not on record", &self.unbooked)?;

@@ -1,6 +1,8 @@
 //! The processes of one run and the networks between them: one control plane on SQLite or two on one PostgreSQL, replicas that know
 //! all of them, and clients' and operators' ways to them, which never fail.
 
+use super::hostile::{self, Hostile};
+use super::keys::key_name;
 use super::log::Log;
 use super::machine::Machine;
 use super::node::{Ending, Node};
@@ -13,6 +15,7 @@ use lychgate_testkit::app::{PROVIDER_KEY, command};
 use lychgate_testkit::db;
 use lychgate_testkit::network::{Network, Target};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +41,7 @@ pub(super) struct World {
     pub(super) databases: Vec<Network>,
     /// The first [`GOOD`] are good to the end.
     pub(super) tokens: Vec<Token>,
+    pub(super) hostile: Option<Hostile>,
     pub(super) provider: ScriptedProvider,
     pub(super) machine: Arc<Machine>,
     pub(super) log: Log,
@@ -75,6 +79,7 @@ impl World {
             controls: Vec::new(),
             databases: Vec::new(),
             tokens: Vec::new(),
+            hostile: None,
             provider: ScriptedProvider::start(([127, 0, 0, 1], 0).into()).await.unwrap(),
             machine: Arc::clone(machine),
             log: Log::default(),
@@ -109,12 +114,12 @@ impl World {
     fn plane(&self, plan: &Plan, number: usize, database: Option<String>) -> Node {
         let home = self.directory.path().to_owned();
         let name = format!("plane-{number}");
-        let settable = plan.sets_clock_of(Who::Plane(number));
+        let skew = plan.clock_of(Who::Plane(number));
         Node::new(
             name.clone(),
             self.directory.path(),
             &self.machine.disks,
-            settable,
+            skew,
             move || {
                 let mut command = command(Path::new(PROGRAM), &home);
                 command.args(["server", "--listen", "127.0.0.1:0", "--data-dir"]);
@@ -133,8 +138,9 @@ impl World {
     fn replica(&self, plan: &Plan, number: usize, controls: &[Network]) -> Node {
         let home = self.directory.path().to_owned();
         let name = format!("replica-{number}");
-        let settable = plan.sets_clock_of(Who::Replica(number));
+        let skew = plan.clock_of(Who::Replica(number));
         let max_offline = format!("{}s", plan.max_offline[number].as_secs());
+        let drain_timeout = format!("{}s", plan.drain_timeout[number].as_secs());
         let urls: Vec<_> = controls
             .iter()
             .map(|network| format!("http://{}", network.addr()))
@@ -145,7 +151,7 @@ impl World {
             name.clone(),
             self.directory.path(),
             &self.machine.disks,
-            settable,
+            skew,
             move || {
                 let mut command = command(Path::new(PROGRAM), &home);
                 command.args([
@@ -156,6 +162,8 @@ impl World {
                     &name,
                     "--max-offline",
                     &max_offline,
+                    "--drain-timeout",
+                    &drain_timeout,
                 ]);
                 command.arg("--key-file").arg(&key_file);
                 if tiny_spool {
@@ -183,6 +191,9 @@ impl World {
         let (others, tokens, ()) = tokio::join!(others, tokens, self.make_the_rest());
         assert!(!others.contains(&false), "{}", self.planes[1].process().stderr());
         self.tokens = tokens;
+        if plan.hostile {
+            self.hostile = Some(self.make_hostile().await);
+        }
         let starts = (0..self.replicas.len()).map(|replica| self.replicas[replica].start());
         for started in join_all(starts).await {
             started.expect("a replica starts");
@@ -192,17 +203,32 @@ impl World {
     }
 
     async fn make_tokens(&self, count: usize) -> Vec<Token> {
-        let make = async |number: usize| {
-            let user = format!("user-{number}");
-            self.make("users", json!({"username": user, "role": "member"})).await;
-            let made = self.make("tokens", json!({"user": user, "name": "only"})).await;
-            Token {
-                user,
-                id: text(&made["id"]),
-                secret: text(&made["token"]),
-            }
-        };
-        join_all((0..count).map(make)).await
+        join_all((0..count).map(|number| self.make_token(format!("user-{number}")))).await
+    }
+
+    async fn make_token(&self, user: String) -> Token {
+        self.make("users", json!({"username": user, "role": "member"})).await;
+        let made = self.make("tokens", json!({"user": user, "name": "only"})).await;
+        Token {
+            user,
+            id: text(&made["id"]),
+            secret: text(&made["token"]),
+        }
+    }
+
+    async fn make_hostile(&self) -> Hostile {
+        let made = self.make("ai-gateway/keys", json!({"name": hostile::USER})).await;
+        let mut controls = Vec::new();
+        for plane in &self.planes {
+            let network = Network::start().await;
+            network.lead_to(Target::Tcp(address(&plane.url())));
+            controls.push(network);
+        }
+        Hostile {
+            key: text(&made["key"]),
+            token: self.make_token(hostile::USER.to_owned()).await,
+            controls,
+        }
     }
 
     async fn make_the_rest(&self) {
@@ -212,9 +238,7 @@ impl World {
             self.make("ai-gateway/providers", wanted).await;
         }
         for key in 0..KEYS {
-            let made = self
-                .make("ai-gateway/keys", json!({"name": format!("key-{key}")}))
-                .await;
+            let made = self.make("ai-gateway/keys", json!({"name": key_name(key)})).await;
             self.write_key(key, &text(&made["key"]));
         }
     }
@@ -224,9 +248,9 @@ impl World {
         let Some(url) = self.planes[number].start().await else {
             return false;
         };
-        let address = url.trim_start_matches("http://").parse().unwrap();
-        for networks in &self.controls {
-            networks[number].lead_to(Target::Tcp(address));
+        let hostile = self.hostile.iter().map(|hostile| &hostile.controls);
+        for networks in self.controls.iter().chain(hostile) {
+            networks[number].lead_to(Target::Tcp(address(&url)));
         }
         true
     }
@@ -317,6 +341,10 @@ impl World {
     pub(super) fn set_aside(&self, replica: usize) -> PathBuf {
         self.directory.path().join(format!("replica-{replica}-spool/set-aside"))
     }
+}
+
+fn address(url: &str) -> SocketAddr {
+    url.trim_start_matches("http://").parse().unwrap()
 }
 
 fn text(value: &Value) -> String {

@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::faults::bill::Tokens;
+use crate::faults::hostile::{Lie, USER};
 use crate::request::Ask;
 use lychgate_scripted::{Endpoint, Scenario};
+use lychgate_types::{Ambient, Timestamp};
 
 const BOUNDS: Bounds = Bounds {
     revocation: Duration::from_secs(1),
@@ -82,6 +84,8 @@ impl Case {
             ("api", json!("anthropic_messages")),
             ("model", sent.ask.body["model"].clone()),
             ("streaming", json!(false)),
+            ("started_at", json!(Ambient::system().now())),
+            ("ended_at", json!(Ambient::system().now())),
         ] {
             record[field] = value;
         }
@@ -149,6 +153,16 @@ fn records_that_are_lost_doubled_made_up_or_wrong_are_found() {
     lost.suffers(Kind::Down, 0, 3000);
     assert_eq!(lost.is_wrong("lost").lost, 1);
 
+    // Nor does the end of a process that was told to, whatever its client saw of the answer.
+    let mut told = Case::new();
+    let sent = told.sends(3000, 0, End::Broken);
+    told.evidence.sent.last_mut().unwrap().id = "id-of-what-was-cut".to_owned();
+    told.bill(&sent, Tokens::default());
+    told.suffers(Kind::Down, 2900, 3100);
+    told.is_wrong("lost");
+    told.suffers(Kind::Killed, 2900, 3100);
+    told.is_right();
+
     // Nor one that had been going on for a while; where the provider never saw it, or the disk took no line, there is no bill or no
     // line.
     let mut killed = Case::new();
@@ -157,6 +171,7 @@ fn records_that_are_lost_doubled_made_up_or_wrong_are_found() {
     sent.id = "id-of-what-was-killed".to_owned();
     *killed.evidence.sent.last_mut().unwrap() = sent.clone();
     killed.suffers(Kind::Down, 6500, 7000);
+    killed.suffers(Kind::Killed, 6500, 7000);
     killed.is_right();
     let billed = Tokens { input: 17, output: 8 };
     killed.bill(&sent, billed);
@@ -266,4 +281,34 @@ fn a_replica_that_is_alone_for_too_long_and_serves_on_is_found() {
     case.is_right();
     case.complete(8100, 0);
     case.is_wrong("served though alone since 3.1s");
+}
+
+#[test]
+fn what_somebody_made_up_is_his_own_or_found() {
+    let lie = |lie: Lie, user: &str, id: &str, at: Timestamp| json!({"user_agent": format!("hostile/{lie:?}"), "user": {"username": user}, "id": id, "started_at": at, "ended_at": at});
+    let now = Ambient::system().now();
+    let mut own = Case::new();
+    own.evidence.listing.push(lie(Lie::First, USER, "id-of-his", now));
+    assert_eq!(own.is_right().lies, 1);
+    // Faster with another's id: the other is there under a made one.
+    own.evidence.listing.push(lie(Lie::Displacing, USER, "id-0", now));
+    own.evidence.listing[0]["id"] = json!("made");
+    assert_eq!(own.is_right().displaced, 1);
+    own.evidence.listing[0]["output_tokens"] = json!(1);
+    own.is_wrong("output_tokens");
+    for (made_up, wrong) in [
+        (lie(Lie::First, "user-0", "id-of-his", now), "forged"),
+        (lie(Lie::Forged, USER, "id-of-his", now), "forged"),
+        (lie(Lie::Repeated, USER, "id-of-his", now), "forged"),
+        (lie(Lie::Completing, USER, "id-of-his", now), "forged"),
+    ] {
+        let mut case = Case::new();
+        case.evidence.listing.push(made_up);
+        assert_eq!(case.is_wrong(wrong).forged, 1);
+    }
+    let mut misdated = Case::new();
+    let mut made_up = lie(Lie::Misdated, USER, "id-of-his", now);
+    made_up["started_at"] = json!(Timestamp::from_micros(0));
+    misdated.evidence.listing.push(made_up);
+    misdated.is_wrong("misdated: started_at");
 }
