@@ -6,7 +6,7 @@ use super::service::ControlLinkService;
 use crate::state::App;
 use crate::state::existing::Existence;
 use crate::state::key_cache::KeySession;
-use crate::state::key_lookups;
+use crate::state::key_lookups::{self, Turn};
 use async_trait::async_trait;
 use lychgate_authz::Caller;
 use lychgate_link::server::{Authenticator, Shown};
@@ -70,27 +70,48 @@ async fn new_session(
     secret: &GatewayKeySecret,
     peer: Option<SocketAddr>,
 ) -> Result<Arc<KeySession>, LinkError> {
-    let Some(_lookup) = app.key_lookups.begin(peer) else {
-        return Err(LinkError::refused(KeyRefusal::TooManyAttempts));
-    };
     let caller = Caller {
         request_id: Some(app.ambient.new_id()),
         ..Caller::control_plane()
     };
-    let read = || app.store.ai_gateway_key_prefixes(&caller);
-    let (prefix, source) = (secret.prefix().to_owned(), key_lookups::source(peer));
-    let exists = app.key_prefixes.find(&prefix, source, read).await;
-    match exists.map_err(|error| store_failed(app, &caller, &error))? {
-        Existence::Known => {}
-        Existence::Unknown => return Err(LinkError::refused(KeyRefusal::Unknown)),
-        Existence::Busy => return Err(LinkError::refused(KeyRefusal::TooManyAttempts)),
+    let (prefix, hash) = (secret.prefix().to_owned(), secret.hash());
+    if !app.key_prefixes.is_known(&prefix) {
+        is_new(app, &caller, &prefix, peer).await?;
     }
-    let found = app.store.ai_gateway_key_authenticate(&caller, &secret.hash()).await;
-    let key = found
-        .map_err(|error| store_failed(app, &caller, &error))?
-        .ok_or_else(|| LinkError::refused(KeyRefusal::Unknown))?;
-    let session = KeySession::new(key.id, key.name, key.secret_prefix, secret.hash());
-    Ok(app.attachments.key_sessions.get_or_insert(session))
+    loop {
+        if let Some(session) = app.attachments.key_sessions.get(&hash) {
+            return Ok(session);
+        }
+        let _lookup = match app.key_lookups.turn(hash, peer) {
+            Turn::First(lookup) => lookup,
+            Turn::Later(mut first) => {
+                // It never changes: this waits until it is closed.
+                let _ = first.changed().await;
+                continue;
+            }
+            Turn::Crowded => return Err(LinkError::refused(KeyRefusal::TooManyAttempts)),
+        };
+        let found = app.store.ai_gateway_key_authenticate(&caller, &hash).await;
+        let key = found
+            .map_err(|error| store_failed(app, &caller, &error))?
+            .ok_or_else(|| LinkError::refused(KeyRefusal::Unknown))?;
+        let session = KeySession::new(key.id, key.name, key.secret_prefix, hash);
+        return Ok(app.attachments.key_sessions.get_or_insert(session));
+    }
+}
+
+/// Whether a key with this prefix was made since the prefixes were read.
+async fn is_new(app: &App, caller: &Caller, prefix: &String, peer: Option<SocketAddr>) -> Result<(), LinkError> {
+    let Some(_lookup) = app.key_lookups.begin(peer) else {
+        return Err(LinkError::refused(KeyRefusal::TooManyAttempts));
+    };
+    let read = || app.store.ai_gateway_key_prefixes(caller);
+    let exists = app.key_prefixes.find(prefix, key_lookups::source(peer), read).await;
+    match exists.map_err(|error| store_failed(app, caller, &error))? {
+        Existence::Known => Ok(()),
+        Existence::Unknown => Err(LinkError::refused(KeyRefusal::Unknown)),
+        Existence::Busy => Err(LinkError::refused(KeyRefusal::TooManyAttempts)),
+    }
 }
 
 /// Marks the key as used, once a minute. A failure is no reason to refuse a replica.

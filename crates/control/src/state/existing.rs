@@ -117,7 +117,8 @@ impl<Mark: Eq + Hash, By: Copy + Eq + Hash> Existing<Mark, By> {
         self.known.lock().marks.insert(mark);
     }
 
-    fn is_known(&self, mark: &Mark) -> bool {
+    /// Whether there is one with this mark, as far as was read.
+    pub(crate) fn is_known(&self, mark: &Mark) -> bool {
         self.known.lock().marks.contains(mark)
     }
 }
