@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 
 /// Lines that wait to be written; about 4 MiB.
-const WAITING_LINES: usize = 8192;
+pub(crate) const WAITING_LINES: usize = 8192;
 /// How often the file is looked for by its name.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 

@@ -1,5 +1,6 @@
 //! The bounds of the data plane, for `docs/limits.md`.
 
+use crate::access_log::WAITING_LINES;
 use crate::auth::leases::{LOOKUP_TIMEOUT, LOOKUPS, MAX_LEASE, WAITING};
 use crate::exchange::content_coding::MOST_RATIO;
 use crate::exchange::content_coding::answer::MOST_BYTES;
@@ -7,7 +8,9 @@ use crate::exchange::discard::{ANSWER, REFUSED};
 use crate::inbound::listener::{
     BUFFER, CONNECTIONS, HEAD_TIMEOUT, HEADER_LIST, IDLE_TIMEOUT, REQUEST_FIELDS, STREAMS, WRITE_TIMEOUT,
 };
+use crate::made_objects::GENERATION;
 use crate::options::Options;
+use crate::routing::usage_refusals::MODELS;
 use crate::upstream::h1::ANSWER_FIELDS;
 use lychgate_types::limits;
 use lychgate_types::limits::{Limit, Most};
@@ -16,16 +19,18 @@ use lychgate_types::limits::{Limit, Most};
 pub fn limits() -> Vec<Limit> {
     let options = Options::new("", "", "");
     limits! {
-        Stranger, Most::count(CONNECTIONS.all), "connections to one listener", "closed at once", "";
-        Stranger, Most::count(CONNECTIONS.one), "of them from one address", "closed at once", "";
+        Stranger, Most::count(CONNECTIONS.all), "connections to one listener", "closed at once", "a_connection_too_many_is_closed_at_once";
+        Stranger, Most::count(CONNECTIONS.one), "of them from one address", "closed at once", "a_connection_too_many_is_closed_at_once";
         Stranger, Most::Time(HEAD_TIMEOUT), "wait for the head of a request", "closed", "a_connection_without_a_request_is_closed";
         Stranger, Most::Time(IDLE_TIMEOUT), "an HTTP/2 connection without a request", "closed",
             "an_http_2_connection_that_is_not_used_is_closed_and_one_with_an_open_answer_is_not";
         Stranger, Most::Time(WRITE_TIMEOUT), "wait for a peer to take the next byte", "closed", "a_peer_that_takes_nothing_is_given_up";
         Stranger, Most::bytes(BUFFER), "head of an HTTP/1.1 request", "431, closed", "a_head_without_end_is_refused";
-        Stranger, Most::count(REQUEST_FIELDS), "header fields of an HTTP/1.1 request", "431, closed", "";
-        Stranger, Most::Bytes(HEADER_LIST.into()), "header list of an HTTP/2 request", "431", "";
-        Stranger, Most::Count(STREAMS.into()), "concurrent requests of one HTTP/2 connection", "refused by the protocol", "";
+        Stranger, Most::count(REQUEST_FIELDS), "header fields of an HTTP/1.1 request", "431, closed", "a_head_of_too_many_fields_is_refused";
+        Stranger, Most::Bytes(HEADER_LIST.into()), "header list of an HTTP/2 request", "431",
+            "an_http_2_connection_has_bounded_heads_and_so_many_requests_at_a_time";
+        Stranger, Most::Count(STREAMS.into()), "concurrent requests of one HTTP/2 connection", "the next one waits",
+            "an_http_2_connection_has_bounded_heads_and_so_many_requests_at_a_time";
         Stranger, Most::Count(lychgate_stream::FRAMES_AT_ONCE), "HTTP/2 frames that ask for nothing, at once", "closed",
             "frames_that_ask_for_nothing_close_the_connection";
         Stranger, Most::Count(lychgate_stream::FRAMES_PER_SECOND), "further ones in a second", "closed",
@@ -50,6 +55,13 @@ pub fn limits() -> Vec<Limit> {
         User, Most::Count(options.max_requests), "requests in flight, streams included", "503 `too_many_requests`",
             "too_many_requests_or_records_are_refused_with_retry_after";
         User, Most::bytes(options.body_limit), "request body", "413 `body_too_large`", "a_body_over_the_limit_is_refused_announced_or_not";
+        Stranger, Most::count(WAITING_LINES), "lines of the access log that wait for their disk", "dropped, and counted",
+            "no_request_waits_for_a_disk_that_hangs_and_lines_dropped_are_counted";
+        User, Most::count(lychgate_wire::limits::FORM_PARTS), "parts of a form", "400", "a_form_is_nothing_but_its_parts";
+        User, Most::count(2 * GENERATION), "stored objects that a replica remembers", "asked for again",
+            "what_is_used_stays_and_the_rest_is_bounded";
+        User, Most::count(MODELS), "models of one provider that refused to tell usage and are remembered", "asked again",
+            "the_models_that_are_remembered_are_bounded";
         Provider, Most::Bytes(MOST_BYTES), "a compressed answer once it is decoded", "read no further, relayed whole",
             "what_is_decoded_is_bounded";
         User, Most::Count(MOST_RATIO), "bytes that one byte of a compressed body may become", "413 `body_too_large`",
@@ -69,7 +81,7 @@ pub fn limits() -> Vec<Limit> {
         Replica, Most::Time(MAX_LEASE), "how long a token is known without asking again", "asked again", "no_lease_is_longer_than_a_day";
         Replica, Most::Time(options.max_offline), "serving known tokens without a control plane", "503 `offline_too_long`",
             "nothing_is_lost_and_nobody_is_stale", "--max-offline";
-        Provider, Most::count(ANSWER_FIELDS), "header fields of an answer", "502 `provider_failed`", "";
+        Provider, Most::count(ANSWER_FIELDS), "header fields of an answer", "502 `provider_failed`", "an_answer_with_too_many_header_fields_is_a_502";
         Provider, Most::bytes(ANSWER.bytes), "an answer that is not forwarded and read on for its connection", "the connection is closed",
             "a_discard_ends_by_bytes_time_or_end";
         Provider, Most::bytes(lychgate_wire::limits::EVENT_BYTES), "event of a stream that is read whole", "read abridged, relayed whole",

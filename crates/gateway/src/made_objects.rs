@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Once so many are known, the older half is forgotten at the next but as many.
-const GENERATION: usize = 1 << 15;
+pub(crate) const GENERATION: usize = 1 << 15;
 
 /// Of an object's id, with a token or without.
 type Key = [u8; 16];

@@ -6,4 +6,4 @@ pub(crate) mod allow_list;
 pub(crate) mod provider;
 pub(crate) mod routes;
 pub(crate) mod table;
-mod usage_refusals;
+pub(crate) mod usage_refusals;

@@ -41,7 +41,7 @@ pub fn limits() -> Vec<Limit> {
         Replica, Most::bytes(DELIVER_MESSAGE_BYTES), "a delivery of records", "refused", "each_method_takes_no_more_than_it_may_need";
         Replica, Most::Time(AUTHORIZE_BODY_TIME), "time for a look-up", "given up", "an_unfinished_message_is_given_up";
         Replica, Most::Time(DELIVER_BODY_TIME), "time for a delivery", "given up", "an_unfinished_message_is_given_up";
-        Replica, Most::Time(SILENCE), "an attachment without a heartbeat", "closed", "";
+        Replica, Most::Time(SILENCE), "an attachment without a heartbeat", "closed", "an_attachment_without_a_heartbeat_is_closed";
         Replica, Most::count(DELIVERED_RECORDS), "records of a delivery", "refused", "lists_end_at_their_bounds";
         Replica, Most::count(RECORD_ITEMS), "elements of each list of a record", "the record is set aside", "each_list_ends_at_its_bound";
         Replica, Most::count(COUNTERS), "further counters of one usage", "the record is set aside", "each_list_ends_at_its_bound";

@@ -3,11 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use h2::SendStream;
 use h2::client::{ResponseFuture, SendRequest};
 use http::{HeaderMap, Request};
 use lychgate_link::limits::{AUTHORIZE_BODY_TIME, AUTHORIZE_MESSAGE_BYTES, DELIVER_MESSAGE_BYTES, UP_MESSAGE_BYTES};
-use lychgate_link::limits::{DELIVER_BODY_TIME, DELIVERED_RECORDS, HELLO_TIME};
+use lychgate_link::limits::{DELIVER_BODY_TIME, DELIVERED_RECORDS, HELLO_TIME, SILENCE};
 use lychgate_link::server::{Authenticator, Shown, routes};
 use lychgate_link::{Attachment, Authorization, ControlLink, EncodedRecord, Heartbeat, Hello, LinkError, Receipt};
 use lychgate_types::secret::SecretHash;
@@ -26,8 +27,30 @@ impl Authenticator for Unreached {
     async fn authenticate(&self, shown: Shown<'_>) -> Result<Arc<dyn ControlLink>, LinkError> {
         match shown.key {
             "good" => Ok(Arc::new(Self)),
+            "silent" => Ok(Arc::new(Silent)),
             _ => Err(LinkError::refused(KeyRefusal::Unknown)),
         }
+    }
+}
+
+/// A control plane that lets whoever wants to attach, and sends nothing.
+#[derive(Debug)]
+struct Silent;
+
+#[async_trait]
+impl ControlLink for Silent {
+    async fn attach(&self, _: Hello, _: watch::Receiver<Heartbeat>) -> Result<Attachment, LinkError> {
+        let events = futures_util::stream::pending().boxed();
+        Ok(Attachment { events })
+    }
+    async fn authorize(&self, _: SecretHash) -> Result<Authorization, LinkError> {
+        panic!("reached")
+    }
+    async fn owns(&self, _: SecretHash, _: &str) -> Result<StoredObject, LinkError> {
+        panic!("reached")
+    }
+    async fn deliver(&self, _: ReplicaId, _: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {
+        panic!("reached")
     }
 }
 
@@ -172,4 +195,23 @@ async fn an_unfinished_message_is_given_up() {
         assert_eq!(code, "4", "{method}: {message}");
         assert!(begun.elapsed() >= time, "{method}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attachment_without_a_heartbeat_is_closed() {
+    let requests = connect().await;
+    let (answer, mut body) = call(&requests, "Attach", "silent").await;
+    // A hello of nothing but a replica's id.
+    let hello = [&[0x0a, 18, 0x0a, 16][..], &[7; 16]].concat();
+    body.send_data(prefix(hello.len()), false).unwrap();
+    body.send_data(hello.into(), false).unwrap();
+    let (head, mut events) = answer.await.unwrap().into_parts();
+    assert_eq!(head.status, 200);
+    let begun = tokio::time::Instant::now();
+    assert!(events.data().await.is_none(), "nothing is sent, and the stream ends");
+    assert!(
+        (SILENCE..SILENCE * 2).contains(&begun.elapsed()),
+        "{:?}",
+        begun.elapsed()
+    );
 }

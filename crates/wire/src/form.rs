@@ -5,10 +5,9 @@
 
 use crate::MalformedBody;
 use crate::json::unique::is_spelling_of;
+use crate::limits;
 use memchr::memmem;
 
-/// Most parts of a form.
-const PARTS: usize = 64;
 /// Longest boundary (RFC 2046, section 5.1.1).
 const BOUNDARY_BYTES: usize = 70;
 
@@ -55,7 +54,7 @@ pub(crate) fn fields<'a, const N: usize>(
     let mut rest = body
         .strip_prefix(&delimiter[..])
         .ok_or(MalformedBody::Form("it does not begin with its boundary"))?;
-    for _ in 0..=PARTS {
+    for _ in 0..=limits::FORM_PARTS {
         if let Some(after) = rest.strip_prefix(b"--") {
             let is_end = matches!(after, b"" | b"\r\n");
             return is_end

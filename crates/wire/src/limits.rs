@@ -51,6 +51,9 @@ pub const HELD_BYTES: usize = limit(256 * 1024, 512);
 /// The mark at the end of text that was cut.
 pub const CUT_MARK: &str = "…[cut]";
 
+/// Parts of a form.
+pub const FORM_PARTS: usize = 64;
+
 const fn limit(real: usize, fuzzed: usize) -> usize {
     if cfg!(fuzzing) { fuzzed } else { real }
 }

@@ -69,7 +69,10 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// Serves `front` until `shutdown` is ready; then accepts no more connections, lets requests finish for a few seconds, and
 /// closes what is left. Where requests need longer, drain first. Handlers find the peer as `ConnectInfo<SocketAddr>`.
 pub async fn serve(listener: TcpListener, front: impl Into<Front>, shutdown: impl Future<Output = ()>) {
-    let front = front.into();
+    serve_within(CONNECTIONS, listener, front.into(), shutdown).await;
+}
+
+async fn serve_within(most: PlaceLimits, listener: TcpListener, front: Front, shutdown: impl Future<Output = ()>) {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -84,7 +87,7 @@ pub async fn serve(listener: TcpListener, front: impl Into<Front>, shutdown: imp
         .max_concurrent_streams(STREAMS)
         .keep_alive_interval(PING_EVERY);
     let graceful = GracefulShutdown::new();
-    let places = Places::new(CONNECTIONS);
+    let places = Places::new(most);
     let mut connections = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -324,4 +327,46 @@ fn service(
             }))
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::Router;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    /// A connection from this address of this machine, if it gets an answer.
+    async fn answered(to: SocketAddr, from: [u8; 4]) -> Option<TcpStream> {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from((from, 0))).unwrap();
+        let mut stream = socket.connect(to).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: gw\r\n\r\n").await.ok()?;
+        let mut begun = [0; 12];
+        stream.read_exact(&mut begun).await.ok()?;
+        assert_eq!(&begun, b"HTTP/1.1 404");
+        Some(stream)
+    }
+
+    #[tokio::test]
+    async fn a_connection_too_many_is_closed_at_once() {
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = listener.local_addr().unwrap();
+        let most = PlaceLimits { all: 3, one: 2 };
+        tokio::spawn(serve_within(
+            most,
+            listener,
+            Router::new().into(),
+            std::future::pending(),
+        ));
+        let first = answered(address, [127, 0, 0, 1]).await.unwrap();
+        let _second = answered(address, [127, 0, 0, 1]).await.unwrap();
+        assert!(
+            answered(address, [127, 0, 0, 1]).await.is_none(),
+            "one address has its share"
+        );
+        let _third = answered(address, [127, 0, 0, 2]).await.unwrap();
+        assert!(answered(address, [127, 0, 0, 3]).await.is_none(), "there are no more");
+        drop(first);
+        while answered(address, [127, 0, 0, 3]).await.is_none() {}
+    }
 }

@@ -87,6 +87,18 @@ async fn a_connection_that_breaks_before_the_head_is_a_502() {
 }
 
 #[tokio::test]
+async fn an_answer_with_too_many_header_fields_is_a_502() {
+    let world = World::new().await;
+    let mut client = world.post("/ai/anthropic/v1/messages", b"{}").await;
+    let mut exchange = world.provider.next().await;
+    let fields = "x-many: 1\r\n".repeat(600);
+    let head = format!("HTTP/1.1 200 OK\r\n{fields}content-length: 2\r\n\r\n{{}}");
+    exchange.raw(head.as_bytes()).await;
+    assert_eq!(client.answer().await.0.status, 502);
+    failed(&*world.control.one_record().await, None, "api_error");
+}
+
+#[tokio::test]
 async fn no_head_in_time_is_a_504() {
     let world = World::with_policy(|policy| policy.timeouts.headers_ms = 400).await;
     let mut client = world.post("/ai/openai/v1/chat/completions", br#"{"model":"m"}"#).await;

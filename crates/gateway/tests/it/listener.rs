@@ -8,8 +8,9 @@ use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
 async fn served(router: Router) -> (SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -161,4 +162,55 @@ async fn an_http_2_connection_that_is_not_used_is_closed_and_one_with_an_open_an
         assert_eq!(closed, open.is_none());
         assert!(seconds.contains(&after), "{path}: after {after} s");
     }
+}
+
+#[tokio::test]
+async fn a_head_of_too_many_fields_is_refused() {
+    let (address, _stop, _serving) = served(Router::new().route("/", get(peer))).await;
+    for (fields, status) in [(200, 200), (300, 431)] {
+        let mut client = Client::connect(address).await;
+        client.send("GET /", &"x: y\r\n".repeat(fields), b"").await;
+        assert_eq!(client.head().await.status, status, "{fields}");
+    }
+}
+
+#[tokio::test]
+async fn an_http_2_connection_has_bounded_heads_and_so_many_requests_at_a_time() {
+    const MOST: usize = 1024;
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (open, gate) = watch::channel(false);
+    let handler = {
+        let (now, most) = (Arc::clone(&now), Arc::clone(&most));
+        move || async move {
+            most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            gate.clone().wait_for(|open| *open).await.unwrap();
+            now.fetch_sub(1, Ordering::SeqCst);
+        }
+    };
+    let (address, _stop, _serving) = served(Router::new().route("/", get(handler))).await;
+    let io = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let request = |header: &str| {
+        let request = http::Request::get(format!("http://{address}/")).header("x", header);
+        request.body(Empty::<bytes::Bytes>::new()).unwrap()
+    };
+    let refused = sender.send_request(request(&"y".repeat(70 << 10))).await.unwrap();
+    assert_eq!(refused.status(), 431);
+    let answers: Vec<_> = (0..MOST + 50)
+        .map(|_| {
+            let (mut sender, request) = (sender.clone(), request(""));
+            tokio::spawn(async move { sender.send_request(request).await.unwrap().status() })
+        })
+        .collect();
+    while now.load(Ordering::SeqCst) < MOST {
+        tokio::task::yield_now().await;
+    }
+    open.send_replace(true);
+    for answer in answers {
+        assert_eq!(answer.await.unwrap(), 200);
+    }
+    assert_eq!(most.load(Ordering::SeqCst), MOST);
 }

@@ -4,11 +4,16 @@ use crate::support::secure::{Frames, Identity, Secure};
 use crate::support::{Client, World, config, until};
 use bytes::Bytes;
 use http::{Response, Version};
+use lychgate_link::client::GrpcLink;
+use lychgate_link::{ControlLink, LinkError};
+use lychgate_types::Ambient;
 use lychgate_types::provider::ProviderType;
+use lychgate_types::secret::{GatewayKeySecret, SecretHash};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::sync::watch;
 
 const PATH: &str = "/ai/anthropic/v1/messages";
 
@@ -50,6 +55,18 @@ async fn only_a_known_ca_is_trusted() {
     let body = String::from_utf8(body).unwrap();
     assert!(head.status == 502 && body.contains("TLS handshake failed"), "{body}");
     assert_eq!(provider.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn a_control_link_trusts_no_unknown_certificate() {
+    let identity = Identity::new();
+    let control_plane = Secure::start(&identity, &["h2"], 10).await;
+    control_plane.permits.add_permits(1);
+    let key = GatewayKeySecret::generate(&Ambient::system());
+    let link = GrpcLink::new(&[&control_plane.url()], watch::channel(key).1, Ambient::system()).unwrap();
+    let refused = link.authorize(SecretHash::from_bytes([1; 32])).await;
+    assert!(matches!(refused, Err(LinkError::Unreachable(_))), "{refused:?}");
+    assert!(control_plane.seen().is_empty(), "not even the key was sent");
 }
 
 #[tokio::test]
