@@ -27,7 +27,7 @@ impl ControlLink for Agreeable {
         let configuration = Message::Configuration {
             configuration: Arc::clone(&self.configuration),
             resumed: false,
-            spool_key: SpoolKey::from_bytes([7; 32]),
+            spool_keys: SpoolKey::from_bytes([7; 32]).into(),
         };
         let events = stream::iter([Ok(configuration.into())])
             .chain(stream::pending())

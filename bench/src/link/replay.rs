@@ -137,7 +137,7 @@ async fn spool_key(deployment: &Deployment, token: SecretHash) -> anyhow::Result
         .context("no configuration came")?
         .context("the replica was refused")?;
     match first.message {
-        Message::Configuration { spool_key, .. } => Ok(spool_key),
+        Message::Configuration { spool_keys, .. } => Ok(spool_keys.own),
         other => bail!("it did not begin with a configuration: {other:?}"),
     }
 }

@@ -5,7 +5,7 @@ use crate::api::extract::BODY_LIMIT;
 use crate::state::attachments::{ATTACHMENTS_PER_KEY, ATTACHMENTS_PER_SOURCE};
 use crate::state::existing::{RELOAD_EVERY, UNKNOWN_KEYS, UNKNOWN_TOKENS};
 use crate::state::key_lookups::{LOOKUPS, OF_A_CONNECTION};
-use lychgate_store::TOKENS_PER_USER;
+use lychgate_store::{REPLACED_KEYS, TOKENS_PER_USER};
 use lychgate_types::limits;
 use lychgate_types::limits::{Limit, Most};
 use std::fmt::Write as _;
@@ -32,12 +32,14 @@ fn control() -> Vec<Limit> {
         Stranger, Most::count(OF_A_CONNECTION), "calls of one connection whose gateway key is not in use yet and looked up", "refused",
             "a_connection_without_a_good_key_has_few_streams";
         Stranger, Most::count(LOOKUPS.one), "of them from one address", "refused", "a_connection_without_a_good_key_has_few_streams";
-        Stranger, Most::count(LOOKUPS.all), "of them in all", "refused", "";
+        Stranger, Most::count(LOOKUPS.all), "of them in all", "refused", "calls_beyond_the_bounds_get_no_place";
         Stranger, Most::Time(RELOAD_EVERY), "between two questions to the database for all of them", "they wait together",
             "a_flood_of_unknown_ones_is_read_for_together_and_what_was_just_made_is_found";
         User, Most::count(VALIDATIONS), "invalid fields that one answer lists", "counted", "bodies_that_do_not_fit";
         User, Most::count(VALIDATION_TEXT), "characters of each of them", "cut", "bodies_that_do_not_fit";
         User, Most::Count(TOKENS_PER_USER.into()), "working tokens of a user", "409 `too_many_tokens`", "a_user_has_so_many_working_tokens";
+        User, Most::Count(REPLACED_KEYS.into()), "gateway keys, each replaced by the next, whose spools a replica can open", "set aside",
+            "a_key_replaces_others_up_to_a_bound";
         Replica, Most::count(ATTACHMENTS_PER_KEY), "attached replicas of a gateway key", "refused",
             "attachments_of_one_key_or_from_one_address_are_bounded";
         Replica, Most::count(ATTACHMENTS_PER_SOURCE), "attached replicas from one address", "refused",
@@ -86,6 +88,9 @@ fn the_committed_limits_are_those_in_force() {
     if std::env::var_os("UPDATE_GENERATED").is_some() {
         std::fs::write(path, document()).unwrap();
     }
+    let all = [lychgate_gateway::limits(), lychgate_link::limits::limits(), control()];
+    let untested: Vec<_> = all.iter().flatten().filter(|limit| limit.test.is_empty()).collect();
+    assert!(untested.is_empty(), "a bound without a test is none: {untested:?}");
     let committed = std::fs::read_to_string(path).unwrap_or_default();
     assert!(committed == document(), "{path} is stale: run `cargo xtask generate`");
 }

@@ -55,7 +55,7 @@ use flush::DurableUpTo;
 use journal::Journal;
 use lychgate_telemetry::metrics::Counter;
 use lychgate_types::Ambient;
-use lychgate_types::secret::SpoolKey;
+use lychgate_types::secret::{SpoolKey, SpoolKeys};
 use parking_lot::Mutex;
 use reader::Reader;
 use seal::{KeyId, RunSalt, Sealer};
@@ -200,20 +200,25 @@ impl Spool {
         }))
     }
 
-    /// Seals with this key from now on. Before the first key, nothing can be written or read.
-    pub(crate) fn set_key(&self, key: &SpoolKey) {
-        let Ok(sealer) = Sealer::new(key, &self.salt) else {
+    /// Seals with these keys' own from now on, and opens with all of them. Before the first keys, nothing can be written or read.
+    pub(crate) fn set_keys(&self, spool_keys: &SpoolKeys) {
+        let Ok(sealer) = Sealer::new(&spool_keys.own, &self.salt) else {
             tracing::error!("the spool key can't be used");
             return;
         };
+        let mut keys = self.keys.lock();
+        for key in std::iter::once(&spool_keys.own).chain(&spool_keys.replaced) {
+            let Ok(id) = Sealer::new(key, &self.salt).map(|sealer| sealer.id()) else {
+                continue;
+            };
+            if keys.iter().all(|(known, _)| *known != id) {
+                keys.push((id, key.clone()));
+            }
+        }
+        drop(keys);
         if self.sealer.load().as_ref().is_some_and(|now| now.id() == sealer.id()) {
             return;
         }
-        let mut keys = self.keys.lock();
-        if keys.iter().all(|(id, _)| *id != sealer.id()) {
-            keys.push((sealer.id(), key.clone()));
-        }
-        drop(keys);
         self.sealer.store(Some(Arc::new(sealer)));
         self.filled.notify_one();
     }

@@ -6,7 +6,7 @@ use crate::record::EncodedRecord;
 use crate::version::ProtocolVersion;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use lychgate_types::secret::{SecretHash, SpoolKey};
+use lychgate_types::secret::{SecretHash, SpoolKeys};
 use lychgate_types::{InterceptionId, KeyRefusal, ReplicaId, StoredObject, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -110,8 +110,8 @@ pub enum Message {
         /// In the first one of an attachment: whether the replica's leases are still valid, apart from those revoked by the
         /// messages that follow. If not, the replica forgets all of them. Meaningless in later ones.
         resumed: bool,
-        /// What the replica seals its spool with. It belongs to the gateway key, and stays when the key's secret is rotated.
-        spool_key: SpoolKey,
+        /// What the replica seals and opens its spool with. They belong to the gateway key, and stay when the key's secret is rotated.
+        spool_keys: SpoolKeys,
     },
     /// Tokens that are no longer valid, whatever their lease says.
     TokensRevoked(Vec<SecretHash>),

@@ -10,7 +10,7 @@ use lychgate_link::*;
 use lychgate_types::interception::*;
 use lychgate_types::policy::ProviderPolicy;
 use lychgate_types::provider::{Api, ProviderType};
-use lychgate_types::secret::{GatewayKeySecret, ProviderSecret, SecretHash, SpoolKey};
+use lychgate_types::secret::{GatewayKeySecret, ProviderSecret, SecretHash, SpoolKey, SpoolKeys};
 use lychgate_types::{
     Ambient, InterceptionId, KeyRefusal, Name, Ownership, ReplicaId, StoredObject, Timestamp, UnfinishedInterception,
 };
@@ -303,7 +303,10 @@ async fn an_attachment_carries_both_ways_and_ends_with_either_side() {
     let first = Message::Configuration {
         configuration: Arc::new(configuration()),
         resumed: true,
-        spool_key: SpoolKey::from_bytes([5; 32]),
+        spool_keys: SpoolKeys {
+            own: SpoolKey::from_bytes([5; 32]),
+            replaced: vec![SpoolKey::from_bytes([6; 32]), SpoolKey::from_bytes([7; 32])],
+        },
     };
     let then = [
         Message::TokensRevoked(vec![SecretHash::from_bytes([9; 32])]),

@@ -3,6 +3,7 @@
 //! No method returns the hash of a secret, and no row type has a field for it.
 
 pub(crate) mod past_providers;
+pub(crate) mod replaced;
 pub(crate) mod rotate;
 pub(crate) mod update;
 
@@ -69,11 +70,31 @@ impl Store {
         let audited = AuditTarget::new(new.id, &new.name.to_ascii_lowercase()).with_prefix(&new.secret_prefix);
         let resource = Resource::AiGatewayKey;
         let mut mutation = self.creation(caller, resource, Target::Collection, audited).await?;
+        let done = self.make_key(caller, &mut mutation, &new, idempotency).await;
+        mutation.settle(done).await
+    }
+
+    async fn make_key(
+        &self,
+        caller: &Caller,
+        mutation: &mut Mutation<'_>,
+        new: &AiGatewayKeyInsert,
+        idempotency: Option<Idempotency<'_, GatewayKey>>,
+    ) -> Result<GatewayKey, StoreError> {
         let user = caller.principal.user_id();
         let mut tx = self.engine.begin().await?;
         let operation = Operation::AiGatewayKeyInsert;
         let claim = self.claim(&mut tx, caller, operation, idempotency).await?;
-        sql::insert(tx.conn(), &new, user).await?;
+        // Before the new one, which may have its name.
+        let replaced = match &new.replaces {
+            Some(named) => Some(replaced::find(&mut tx, named).await?),
+            None => None,
+        };
+        sql::insert(tx.conn(), new, user).await?;
+        if let Some(replaced) = replaced {
+            replaced::replace(&mut tx, replaced, new.id, self.now()).await?;
+            mutation.set_detail(format!("replaces {replaced}"));
+        }
         let key = sql::get(&mut tx, new.id, self.now()).await?;
         claim.settle(&mut tx, &key).await?;
         mutation.became(&key);
@@ -142,6 +163,7 @@ impl Store {
         }
         // A replica that goes on with another key still has records of this one.
         past_providers::narrow(&mut tx, &key, &[], self.now()).await?;
+        replaced::end(&mut tx, &key, self.now()).await?;
         idempotency::forget(tx.conn(), key.id.as_uuid()).await?;
         mutation.commit(tx, &[Change::GatewayKey(key.id)]).await?;
         Ok(key.id)

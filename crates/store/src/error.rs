@@ -105,6 +105,9 @@ pub enum RuleBroken {
     /// The wanted list of provider keys names one that this provider does not have.
     #[error("the provider has no key with one of the ids given: read the provider again")]
     NoSuchProviderKey,
+    /// There is no gateway key to replace, nor was there one lately.
+    #[error("there is no gateway key of this name or id, nor was one deleted in the last 31 days")]
+    NoSuchGatewayKey,
     /// A provider that routes name can't go.
     #[error("these routes use the provider: {}; change or delete them first", some(.routes))]
     ProviderInUse {

@@ -5,7 +5,7 @@ use crate::engine::Lock;
 use crate::error::StoreError;
 use crate::guard::only_control_plane;
 use crate::interceptions::identity::{AFTER_THE_END, BEHIND};
-use crate::sql::ai_gateway_keys::past_providers;
+use crate::sql::ai_gateway_keys::{past_providers, replaced};
 use crate::sql::tokens::grants;
 use crate::sql::{
     changes as changes_sql, idempotency as idempotency_sql, replicas as replicas_sql,
@@ -31,6 +31,8 @@ pub struct Housekeeping {
     pub token_grants: u64,
     /// Providers that a gateway key served so long ago that it matters to no record any more.
     pub past_providers: u64,
+    /// Deleted gateway keys that no other can replace any more, and what they had replaced.
+    pub deleted_keys: u64,
     /// Stored objects that were made more than 400 days ago.
     pub stored_objects: u64,
 }
@@ -51,6 +53,8 @@ impl Store {
             idempotency_keys: idempotency_sql::prune(tx.conn(), now).await?,
             token_grants: grants::prune(tx.conn(), now.minus(MATTERS)).await?,
             past_providers: past_providers::prune(tx.conn(), now.minus(MATTERS)).await?,
+            deleted_keys: replaced::prune_deleted(tx.conn(), now.minus(MATTERS)).await?
+                + replaced::prune(tx.conn()).await?,
             stored_objects: stored_objects_sql::prune(tx.conn(), now.minus(stored_objects::KEPT)).await?,
         };
         tx.commit().await?;

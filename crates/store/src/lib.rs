@@ -35,6 +35,7 @@ mod url;
 mod users;
 mod write_checks;
 
+pub use ai_gateway_keys::replaced::REPLACED_KEYS;
 pub use changes::ChangeListener;
 pub use configuration::{SealedConfiguration, SealedProvider};
 pub use connect::{Store, schema_id};

@@ -3,9 +3,8 @@
 //! One row per replica, written by the control plane that it is attached to, so that every control plane can list all. Not
 //! here: the attachments themselves (the control plane's hub).
 
-use crate::ai_gateway_keys::past_providers;
+use crate::ai_gateway_keys::replaced;
 use crate::connect::Store;
-use crate::engine::Tx;
 use crate::error::{StoreError, Unmatched};
 use crate::guard::{may, only_control_plane};
 use crate::mutation::Mutation;
@@ -13,7 +12,6 @@ use crate::page::{Cursor, Listing, Page};
 use crate::rows::audit::{AuditChange, AuditInsert, AuditTarget};
 use crate::rows::changes::Change;
 use crate::rows::replicas::{Replica, ReplicaAttachment, ReplicaBeat, ReplicaFilter, ReplicaState};
-use crate::sql::tokens::grants;
 use crate::sql::{ai_gateway_keys, audit, replicas as sql};
 use lychgate_authz::{Action, Caller, Resource, Target, authorise, authorise_list};
 use lychgate_types::{GatewayKeyId, ReplicaId, Timestamp};
@@ -59,7 +57,7 @@ impl Store {
         // Of a version without process secrets, nobody knows that it is the same process.
         let earlier = earlier.filter(|key| attachment.process.is_some() && *key != attachment.gateway_key.id);
         if let Some(earlier) = earlier {
-            self.inherit(&mut tx, earlier, attachment.gateway_key.id).await?;
+            replaced::inherit(&mut tx, earlier, attachment.gateway_key.id, self.now()).await?;
         }
         audit::insert(
             tx.conn(),
@@ -72,11 +70,6 @@ impl Store {
         .await?;
         tx.commit().await?;
         Ok(draining)
-    }
-
-    async fn inherit(&self, tx: &mut Tx, earlier: GatewayKeyId, key: GatewayKeyId) -> Result<(), StoreError> {
-        grants::copy(tx.conn(), earlier, key).await?;
-        past_providers::inherit(tx, earlier, key, self.now()).await
     }
 
     /// Enters what was heard, in bulk. What was heard over an attachment that has been replaced is passed over.

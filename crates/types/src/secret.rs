@@ -284,6 +284,22 @@ impl std::fmt::Debug for SpoolKey {
     }
 }
 
+/// What a gateway key's replicas seal their spools with, and what they can open beside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpoolKeys {
+    /// The key's own. Seals, and opens.
+    pub own: SpoolKey,
+    /// Those of the gateway keys that it replaces. They only open.
+    pub replaced: Vec<SpoolKey>,
+}
+
+impl From<SpoolKey> for SpoolKeys {
+    fn from(own: SpoolKey) -> Self {
+        let replaced = Vec::new();
+        Self { own, replaced }
+    }
+}
+
 /// The 32 bytes by which a process of a replica shows that it is the one that an id belongs to. Made at its start, and never written
 /// down by it. Wiped from memory when dropped.
 #[derive(Clone)]

@@ -26,6 +26,9 @@ lychgate_types::text_enum! {
         ValueRefused = "value_refused",
         /// A gateway key names providers that do not exist; `validations` says which.
         NoSuchProvider = "no_such_provider",
+        /// The gateway key to be replaced does not exist, and was not deleted in the last 31 days. The audit log has the names and ids of
+        /// deleted ones.
+        NoSuchGatewayKey = "no_such_gateway_key",
         /// The request names a key that the provider does not have. Get the provider to see its keys.
         NoSuchProviderKey = "no_such_provider_key",
         /// A route's providers do not exist, or speak different wire formats; `validations` says which.
@@ -115,6 +118,7 @@ impl ProblemCode {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::ValueRefused
             | Self::NoSuchProvider
+            | Self::NoSuchGatewayKey
             | Self::NoSuchProviderKey
             | Self::RouteProvidersUnfit
             | Self::ProviderKeysNeeded
@@ -144,6 +148,7 @@ impl From<&RuleBroken> for ProblemCode {
             RuleBroken::TooManyTokens { .. } => Self::TooManyTokens,
             RuleBroken::KeysNeeded => Self::ProviderKeysNeeded,
             RuleBroken::ProviderMoved => Self::ProviderMoved,
+            RuleBroken::NoSuchGatewayKey => Self::NoSuchGatewayKey,
             RuleBroken::NoSuchProviderKey => Self::NoSuchProviderKey,
             RuleBroken::ProviderInUse { .. } => Self::ProviderInUse,
             RuleBroken::RotationInGrace { .. } => Self::RotationInGrace,

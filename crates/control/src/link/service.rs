@@ -20,7 +20,7 @@ use lychgate_link::{
 use lychgate_store::{IngestReport, KeyRef, ReplicaAttachment, ReplicaInfo, ReplicaStamp, TOKEN_LEASE};
 use lychgate_telemetry::error::chain;
 use lychgate_telemetry::metrics::labels::Ingested;
-use lychgate_types::secret::SecretHash;
+use lychgate_types::secret::{SecretHash, SpoolKeys};
 use lychgate_types::{GatewayKeyId, KeyRefusal, ReplicaId, StoredObject};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -113,6 +113,31 @@ impl ControlLinkService {
         }
     }
 
+    /// What the replica's spool is sealed with, and what it may find there beside.
+    async fn spool_keys(&self, caller: &Caller) -> Result<SpoolKeys, LinkError> {
+        let replaced = match self.key_id() {
+            Some(key) => {
+                self.app
+                    .store
+                    .ai_gateway_key_replaced(&Caller::control_plane(), key)
+                    .await
+            }
+            None => Ok(Vec::new()),
+        };
+        let replaced = replaced.map_err(|error| store_failed(&self.app, caller, &error))?;
+        let of = |key| {
+            let spool_key = self.app.sealer.spool_key(key);
+            spool_key.map_err(|error| internal(&self.app, caller, &error))
+        };
+        Ok(SpoolKeys {
+            own: of(self.key_id())?,
+            replaced: replaced
+                .into_iter()
+                .map(|key| of(Some(key)))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
     fn count_ingested(&self, report: &IngestReport, rejected: usize) {
         let counts = &self.app.counts;
         counts.batches.count();
@@ -133,11 +158,10 @@ impl ControlLink for ControlLinkService {
             return Err(LinkError::Refused(refusal.into()));
         }
         let caller = self.caller();
-        let spool_key = self.app.sealer.spool_key(self.key_id());
-        let spool_key = spool_key.map_err(|error| internal(&self.app, &caller, &error))?;
+        let spool_keys = self.spool_keys(&caller).await?;
         let identity = self.session.clone().map(|session| self.identity(session, &hello));
         let attachments = &self.app.attachments;
-        let registration = attachments.register(hello.replica_id, identity.clone(), spool_key, heartbeats)?;
+        let registration = attachments.register(hello.replica_id, identity.clone(), spool_keys, heartbeats)?;
         let lookups = self.lookups(caller);
         handshake::attach(&lookups, registration, identity.as_ref(), hello.resume_after).await
     }

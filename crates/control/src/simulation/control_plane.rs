@@ -145,10 +145,10 @@ impl ControlPlane {
             source: None,
             attachment,
         };
-        let spool_key = self.cluster.database().spool_key(session.key_id);
+        let spool_keys = self.cluster.database().spool_key(session.key_id).into();
         let registration = self
             .attachments
-            .register(hello.replica_id, Some(by.clone()), spool_key, heartbeats)?;
+            .register(hello.replica_id, Some(by.clone()), spool_keys, heartbeats)?;
         handshake::attach(
             &CallLookups {
                 control_plane: self,

@@ -17,7 +17,7 @@ use live::Live;
 use lychgate_link::{Attachment, CloseReason, Configuration, Heartbeat, LinkError, Refusal};
 use lychgate_store::ReplicaBeat;
 use lychgate_telemetry::metrics::Counter;
-use lychgate_types::secret::{SecretHash, SpoolKey};
+use lychgate_types::secret::{SecretHash, SpoolKeys};
 use lychgate_types::{GatewayKeyId, KeyRefusal, ReplicaId, Timestamp};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
@@ -105,14 +105,14 @@ impl Attachments {
         self: &Arc<Self>,
         replica_id: ReplicaId,
         identity: Option<ReplicaIdentity>,
-        spool_key: SpoolKey,
+        spool_keys: SpoolKeys,
         heartbeats: watch::Receiver<Heartbeat>,
     ) -> Result<Registration, LinkError> {
         let (number, mailbox) = self.with(|state| {
             if let Some(identity) = &identity {
                 state.check_caps(identity)?;
             }
-            let mailbox = Arc::new(Mailbox::new(spool_key, state.position));
+            let mailbox = Arc::new(Mailbox::new(spool_keys, state.position));
             if state.stopping && identity.is_some() {
                 mailbox.post_close(CloseReason::ShuttingDown);
             }

@@ -7,7 +7,7 @@
 
 use futures_util::stream::{self, BoxStream, StreamExt};
 use lychgate_link::{CloseReason, Configuration, Down, Heartbeat, LinkError, Message};
-use lychgate_types::secret::{SecretHash, SpoolKey};
+use lychgate_types::secret::{SecretHash, SpoolKeys};
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ const REVOKED_PER_MESSAGE: usize = 10_000;
 /// One attachment's queue. Many post, one reads.
 pub(crate) struct Mailbox {
     /// Goes with each configuration.
-    spool_key: SpoolKey,
+    spool_keys: SpoolKeys,
     state: Mutex<State>,
     bell: Notify,
 }
@@ -79,15 +79,15 @@ pub(crate) enum Ending {
 }
 
 impl Mailbox {
-    /// An empty one, for a replica that gets this spool key and what is in the feed after `position`.
-    pub(crate) fn new(spool_key: SpoolKey, position: u64) -> Self {
+    /// An empty one, for a replica that gets these spool keys and what is in the feed after `position`.
+    pub(crate) fn new(spool_keys: SpoolKeys, position: u64) -> Self {
         let state = State {
             sent: position,
             upto: position,
             ..State::default()
         };
         Self {
-            spool_key,
+            spool_keys,
             state: Mutex::new(state),
             bell: Notify::new(),
         }
@@ -176,7 +176,7 @@ impl Mailbox {
             state.ended = true;
             return Some(Some(Message::Close(reason).into()));
         }
-        let message = state.next(&self.spool_key)?;
+        let message = state.next(&self.spool_keys)?;
         let sequence = if state.revoked.is_empty() {
             state.upto
         } else {
@@ -201,7 +201,7 @@ impl Mailbox {
 }
 
 impl State {
-    fn next(&mut self, spool_key: &SpoolKey) -> Option<Message> {
+    fn next(&mut self, spool_keys: &SpoolKeys) -> Option<Message> {
         if self.started && !self.revoked.is_empty() {
             return Some(Message::TokensRevoked(self.some_revoked()));
         }
@@ -214,7 +214,7 @@ impl State {
         Some(Message::Configuration {
             configuration,
             resumed,
-            spool_key: spool_key.clone(),
+            spool_keys: spool_keys.clone(),
         })
     }
 

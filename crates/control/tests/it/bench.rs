@@ -214,6 +214,8 @@ pub(crate) struct Attached {
     events: Attachment,
     pub(crate) heartbeats: watch::Sender<Heartbeat>,
     pub(crate) providers: Vec<String>,
+    /// How many spools of other gateway keys it can open.
+    pub(crate) replaced: usize,
     /// How many keys each of them has.
     pub(crate) keys: Vec<usize>,
     /// Whether leases are still good.
@@ -231,6 +233,7 @@ impl Attached {
             heartbeats,
             providers: vec![],
             keys: vec![],
+            replaced: 0,
             resumed: false,
             position: 0,
         };
@@ -240,12 +243,13 @@ impl Attached {
                     Message::Configuration {
                         configuration: first,
                         resumed,
-                        ..
+                        spool_keys,
                     },
                 after,
                 sequence,
             })) => {
                 attached.providers = first.providers.iter().map(|p| p.name.to_string()).collect();
+                attached.replaced = spool_keys.replaced.len();
                 attached.keys = first.providers.iter().map(|p| p.keys.len()).collect();
                 (attached.resumed, attached.position) = (resumed, sequence);
                 assert!(after <= sequence);

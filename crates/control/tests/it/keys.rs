@@ -1,6 +1,8 @@
 //! `/api/v1/ai-gateway/keys`
 
-use crate::bench::{Bench, masked, problem, text};
+use crate::bench::{Bench, hash, masked, problem, text};
+use crate::interceptions::{record, sent};
+use lychgate_link::ControlLink;
 use lychgate_testkit::both_engines;
 use lychgate_types::secret::GatewayKeySecret;
 use serde_json::json;
@@ -131,5 +133,45 @@ both_engines! {
         assert_eq!(entries[0]["request_id"], answer.header("x-request-id"));
         assert_eq!((&entries[0]["target_name"], &entries[0]["target_prefix"]), (&json!("edge"), &json!(secret.prefix())));
         assert!(!json!(entries).to_string().contains(secret.expose()));
+    }
+
+    async fn a_key_replaces_others_up_to_a_bound(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let (_, token) = bench.user("ada", "member").await;
+        let (_, unrelated) = bench.key("unrelated").await;
+        let (_, first) = bench.key("edge").await;
+        bench.link(&first).authorize(hash(&token)).await.unwrap();
+        let left_behind = record(db, &token);
+        let mut key = first;
+        for number in 1..=10 {
+            db.clock().advance(Duration::from_secs(1));
+            bench.delete(&bench.owner, &format!("{PATH}/edge")).await.expect(204);
+            // It may have the name of the deleted one, and replaces the last that had it.
+            let made = bench.post(&bench.owner, PATH, json!({"name": "edge", "replaces": "edge"})).await.expect(201).value();
+            key = GatewayKeySecret::parse(made["key"].as_str().unwrap()).unwrap();
+            assert_eq!(bench.attach(&key).await.replaced, number.min(8));
+        }
+        let rejected = async |key: &GatewayKeySecret| {
+            let receipt = bench.link(key).deliver(bench.ambient.new_id(), vec![sent(&left_behind)]).await.unwrap();
+            receipt.rejected.len()
+        };
+        assert_eq!(rejected(&unrelated).await, 1, "it was told of no token");
+        assert_eq!(rejected(&key).await, 0, "it inherits what the first one was told");
+        assert_eq!(bench.attach(&unrelated).await.replaced, 0);
+
+        // One that works can be replaced, too; what it is told from then on is handed on when it ends.
+        let made = bench.post(&bench.owner, PATH, json!({"name": "next", "replaces": "unrelated"})).await.expect(201).value();
+        let next = GatewayKeySecret::parse(made["key"].as_str().unwrap()).unwrap();
+        bench.link(&unrelated).authorize(hash(&token)).await.unwrap();
+        let late = record(db, &token);
+        bench.delete(&bench.owner, &format!("{PATH}/unrelated")).await.expect(204);
+        let receipt = bench.link(&next).deliver(bench.ambient.new_id(), vec![sent(&late)]).await.unwrap();
+        assert!(receipt.rejected.is_empty(), "{receipt:?}");
+
+        for nobody in ["none", "01920000-0000-7000-8000-000000000000"] {
+            let refused = bench.post(&bench.owner, PATH, json!({"name": "other", "replaces": nobody})).await;
+            problem(&refused, 409, "no_such_gateway_key");
+        }
+        assert_eq!(bench.get(&bench.owner, &format!("{PATH}/other")).await.status, 404, "nothing was made");
     }
 }

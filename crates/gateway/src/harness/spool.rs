@@ -32,7 +32,7 @@ impl Appender {
     /// Those of any spool.
     pub fn sealing_with(options: &SpoolOptions, key: &SpoolKey) -> Result<Self, SpoolError> {
         let spool = Spool::open(options, &Ambient::system(), Arc::new(SystemDisk))?;
-        spool.set_key(key);
+        spool.set_keys(&key.clone().into());
         Ok(Self {
             position: Arc::new(Mutex::new(spool.begin())),
             spool,

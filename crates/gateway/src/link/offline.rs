@@ -29,7 +29,7 @@ pub(crate) fn restore(shared: &Shared) {
     let Some(last_attached) = Instant::now().checked_sub(age) else {
         return;
     };
-    shared.spool.set_key(&snapshot.spool_key);
+    shared.spool.set_keys(&snapshot.spool_keys);
     shared.leases.restore(&snapshot.leases, shared.ambient.now());
     // Revocations since then can be asked for from here on.
     shared.applied.store(snapshot.applied, Ordering::Release);
@@ -39,7 +39,7 @@ pub(crate) fn restore(shared: &Shared) {
     });
     shared
         .snapshot_cache
-        .receive(&snapshot.configuration, &snapshot.spool_key);
+        .receive(&snapshot.configuration, &snapshot.spool_keys);
     shared.snapshot_cache.restored(last_attached);
 }
 
@@ -80,7 +80,7 @@ pub(crate) async fn write_snapshot(shared: &Arc<Shared>) {
             // Read before the leases, so that none of them was revoked up to this place.
             applied: shared.applied.load(Ordering::Acquire),
             configuration: received.configuration,
-            spool_key: received.spool_key,
+            spool_keys: received.spool_keys,
             leases: shared.leases.persist(now),
         };
         shared.snapshot_cache.write(&snapshot, &shared.ambient);

@@ -5,7 +5,7 @@ use super::file;
 use crate::counts::Moment;
 use lychgate_link::Configuration;
 use lychgate_types::Ambient;
-use lychgate_types::secret::{GatewayKeySecret, SpoolKey};
+use lychgate_types::secret::{GatewayKeySecret, SpoolKeys};
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -38,7 +38,7 @@ pub(crate) struct SnapshotCache {
 #[derive(Debug, Clone)]
 pub(crate) struct Received {
     pub(crate) configuration: Arc<Configuration>,
-    pub(crate) spool_key: SpoolKey,
+    pub(crate) spool_keys: SpoolKeys,
 }
 
 impl SnapshotCache {
@@ -99,11 +99,11 @@ impl SnapshotCache {
     }
 
     /// Remembers what the control plane sent, for the next snapshot.
-    pub(crate) fn receive(&self, configuration: &Arc<Configuration>, spool_key: &SpoolKey) {
+    pub(crate) fn receive(&self, configuration: &Arc<Configuration>, spool_keys: &SpoolKeys) {
         if self.start.is_some() {
             *self.received.lock() = Some(Received {
                 configuration: Arc::clone(configuration),
-                spool_key: spool_key.clone(),
+                spool_keys: spool_keys.clone(),
             });
         }
     }

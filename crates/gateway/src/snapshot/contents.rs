@@ -1,13 +1,13 @@
-//! The contents as bytes: version, time, position, key, configuration, leases; all numbers are little-endian.
+//! The contents as bytes: version, time, position, spool keys, configuration, leases; all numbers are little-endian.
 
 use crate::auth::leases::PersistedLease;
 use lychgate_link::Configuration;
 use lychgate_types::Timestamp;
-use lychgate_types::secret::{SecretHash, SpoolKey};
+use lychgate_types::secret::{SecretHash, SpoolKey, SpoolKeys};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Bytes of one lease: token hash, whether it may send requests, end.
 const LEASE: usize = 32 + 1 + 8;
 
@@ -19,7 +19,7 @@ pub(crate) struct Snapshot {
     /// The position in the control plane's feed of changes.
     pub(crate) applied: u64,
     pub(crate) configuration: Arc<Configuration>,
-    pub(crate) spool_key: SpoolKey,
+    pub(crate) spool_keys: SpoolKeys,
     /// The leases on valid tokens.
     pub(crate) leases: Vec<PersistedLease>,
 }
@@ -28,12 +28,16 @@ impl Snapshot {
     pub(super) fn encode(&self) -> Zeroizing<Vec<u8>> {
         let configuration = self.configuration.encode();
         // Allocated in its final size: a buffer that grows leaves copies of secrets in memory.
-        let length = 1 + 8 + 8 + 32 + 4 + configuration.len() + self.leases.len() * LEASE;
+        let replaced = &self.spool_keys.replaced;
+        let length = 1 + 8 + 8 + 32 + 1 + 32 * replaced.len() + 4 + configuration.len() + self.leases.len() * LEASE;
         let mut bytes = Zeroizing::new(Vec::with_capacity(length));
         bytes.push(VERSION);
         bytes.extend_from_slice(&self.attached_at.as_micros().to_le_bytes());
         bytes.extend_from_slice(&self.applied.to_le_bytes());
-        bytes.extend_from_slice(self.spool_key.expose());
+        bytes.extend_from_slice(self.spool_keys.own.expose());
+        let replaced = replaced.iter().take(u8::MAX.into());
+        bytes.push(u8::try_from(replaced.len()).unwrap_or(u8::MAX));
+        replaced.for_each(|key| bytes.extend_from_slice(key.expose()));
         bytes.extend_from_slice(&u32::try_from(configuration.len()).unwrap_or(u32::MAX).to_le_bytes());
         bytes.extend_from_slice(&configuration);
         for lease in &self.leases {
@@ -50,7 +54,10 @@ impl Snapshot {
         let [VERSION] = take(&mut rest)? else { return None };
         let attached_at = Timestamp::from_micros(i64::from_le_bytes(take(&mut rest)?));
         let applied = u64::from_le_bytes(take(&mut rest)?);
-        let spool_key = SpoolKey::from_bytes(take(&mut rest)?);
+        let own = SpoolKey::from_bytes(take(&mut rest)?);
+        let [replaced] = take(&mut rest)?;
+        let replaced = (0..replaced).map(|_| take(&mut rest).map(SpoolKey::from_bytes));
+        let replaced = replaced.collect::<Option<_>>()?;
         let length = usize::try_from(u32::from_le_bytes(take(&mut rest)?)).ok()?;
         let (configuration, leases) = rest.split_at_checked(length)?;
         let lease = |mut bytes: &[u8]| {
@@ -65,7 +72,7 @@ impl Snapshot {
             attached_at,
             applied,
             configuration: Arc::new(Configuration::decode(configuration).ok()?),
-            spool_key,
+            spool_keys: SpoolKeys { own, replaced },
             leases,
         })
     }

@@ -6,7 +6,7 @@ use crate::auth::leases::PersistedLease;
 use lychgate_link::Configuration;
 use lychgate_types::clock::Clock;
 use lychgate_types::random::SystemRandom;
-use lychgate_types::secret::{GatewayKeySecret, SecretHash, SpoolKey};
+use lychgate_types::secret::{GatewayKeySecret, SecretHash, SpoolKey, SpoolKeys};
 use lychgate_types::{Ambient, Timestamp};
 use std::path::Path;
 use std::sync::Arc;
@@ -36,7 +36,10 @@ fn snapshot() -> Snapshot {
             providers: Vec::new(),
             routes: Vec::new(),
         }),
-        spool_key: SpoolKey::from_bytes([5; 32]),
+        spool_keys: SpoolKeys {
+            own: SpoolKey::from_bytes([5; 32]),
+            replaced: vec![SpoolKey::from_bytes([6; 32])],
+        },
         leases: [true, false]
             .map(|may_send_requests| PersistedLease {
                 token: SecretHash::from_bytes([may_send_requests.into(); 32]),
@@ -109,6 +112,6 @@ fn bytes_of_another_shape_are_rejected() {
         assert!(decoded.is_none_or(|decoded| decoded.leases.len() < 2), "cut at {cut}");
     }
     let mut newer = bytes.to_vec();
-    newer[0] = 2;
+    newer[0] += 1;
     assert_eq!(Snapshot::decode(&newer), None);
 }

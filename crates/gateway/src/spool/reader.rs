@@ -194,7 +194,7 @@ impl Reader {
         let key = keys.iter().find(|(id, _)| *id == header.key);
         let Some(sealer) = key.and_then(|(_, key)| Sealer::new(key, &header.salt).ok()) else {
             return Ok(Opened::Lost(
-                "it was sealed for another gateway key; a replica with that key can read it",
+                "it was sealed for another gateway key, which this replica's does not replace; docs/operating.md says what to do",
             ));
         };
         self.open = Some(Open {

@@ -213,7 +213,7 @@ impl Spool {
             }
             let keys = self.keys.lock().clone();
             let Some(records) = lines::read(path, &keys)? else {
-                tracing::error!(path = %path.display(), "requests that an earlier process did not end were sealed for another gateway key");
+                tracing::error!(path = %path.display(), "requests that an earlier process did not end were sealed for another gateway key, which this replica's does not replace; docs/operating.md says what to do");
                 self.aside.keep_file(path)?;
                 return Ok(true);
             };

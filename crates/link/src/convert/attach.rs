@@ -5,6 +5,7 @@ use crate::field::{BadMessage, id_bytes, read_hash, read_id};
 use crate::generated as wire;
 use crate::link::{CloseReason, Down, Heartbeat, Hello, Message};
 use crate::version::ProtocolVersion;
+use lychgate_types::secret::SpoolKeys;
 use lychgate_types::{ReplicaId, Timestamp};
 use std::sync::Arc;
 
@@ -77,10 +78,11 @@ impl From<Down> for wire::Down {
             Message::Configuration {
                 configuration,
                 resumed,
-                spool_key,
+                spool_keys,
             } => Some(Wire::Configuration(wire::Configuration {
                 resumed,
-                spool_key: spool_key.expose().to_vec(),
+                spool_key: spool_keys.own.expose().to_vec(),
+                replaced_spool_keys: spool_keys.replaced.iter().map(|key| key.expose().to_vec()).collect(),
                 ..configuration.as_ref().into()
             })),
             Message::TokensRevoked(hashes) => Some(Wire::TokensRevoked(wire::TokensRevoked {
@@ -110,7 +112,13 @@ impl TryFrom<wire::Down> for Down {
         let message = match down.message {
             Some(Wire::Configuration(mut configuration)) => Message::Configuration {
                 resumed: configuration.resumed,
-                spool_key: read_spool_key(std::mem::take(&mut configuration.spool_key))?,
+                spool_keys: SpoolKeys {
+                    own: read_spool_key(std::mem::take(&mut configuration.spool_key))?,
+                    replaced: std::mem::take(&mut configuration.replaced_spool_keys)
+                        .into_iter()
+                        .map(read_spool_key)
+                        .collect::<Result<_, _>>()?,
+                },
                 configuration: Arc::new(read_configuration(configuration)?),
             },
             Some(Wire::TokensRevoked(revoked)) => {

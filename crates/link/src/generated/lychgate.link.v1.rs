@@ -90,6 +90,9 @@ pub struct Configuration {
     /// 32 bytes.
     #[prost(bytes = "vec", tag = "6")]
     pub spool_key: ::prost::alloc::vec::Vec<u8>,
+    /// Of the gateway keys that this one replaces, 32 bytes each: they open what is in the spool and seal nothing.
+    #[prost(bytes = "vec", repeated, tag = "7")]
+    pub replaced_spool_keys: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Provider {

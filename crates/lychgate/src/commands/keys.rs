@@ -34,6 +34,9 @@ enum KeysCommand {
         name: String,
         #[command(flatten)]
         bounds: BoundsArgs,
+        /// Name or id of a gateway key that this one replaces, also a deleted one: replicas with the new key deliver what those with the old one left in --spool-dir
+        #[arg(long, value_name = "KEY")]
+        replaces: Option<String>,
         #[command(flatten)]
         out: OutArgs,
         /// Let --out replace an existing file, atomically
@@ -115,12 +118,14 @@ pub(crate) async fn run(args: KeysArgs, environment: &Environment) -> Outcome {
         KeysCommand::Create {
             name,
             bounds,
+            replaces,
             out,
             replace,
             format,
         } => {
             let mut body = bounds.members(&Ambient::system())?;
             body.insert("name".to_owned(), name.as_str().into());
+            body.extend(replaces.map(|old| ("replaces".to_owned(), old.into())));
             let place = if replace {
                 out.reserve_over()?
             } else {

@@ -1,5 +1,6 @@
 //! Gateway keys. No row has a field for a secret; the hash of one only goes in.
 
+use crate::name_or_id::NameOrId;
 use crate::rows::providers::ProviderRef;
 use crate::rows::users::UserRef;
 use lychgate_types::secret::SecretHash;
@@ -89,6 +90,8 @@ pub struct AiGatewayKeyInsert {
     pub providers: Option<Vec<ProviderId>>,
     /// Where it may be used from; `None`: anywhere.
     pub allowed_cidrs: Option<Vec<Cidr>>,
+    /// The key that it replaces, which may be deleted.
+    pub replaces: Option<NameOrId<GatewayKeyId>>,
 }
 
 /// Which gateway keys are wanted.

@@ -1,6 +1,7 @@
 //! Gateway keys. No text here selects or returns the hash of a secret.
 
 pub(crate) mod past_providers;
+pub(crate) mod replaced;
 pub(crate) mod rotate;
 
 use crate::engine::{Assembled, Conn, Row, Tx, args};
@@ -43,6 +44,7 @@ super::statements! {
          providers = CASE WHEN $9 THEN $10 ELSE providers END, \
          allowed_cidrs = CASE WHEN $11 THEN $12 ELSE allowed_cidrs END WHERE id = $1";
     DELETE = "DELETE FROM ai_gateway_keys WHERE id = $1";
+    EXISTS = "SELECT 1 AS one FROM ai_gateway_keys WHERE id = $1";
     AUTHENTICATE = "SELECT id, name, secret_prefix, disabled_at, expires_at, allowed_cidrs, \
          NULL AS valid_until FROM ai_gateway_keys WHERE hashed_secret = $1 \
          UNION ALL SELECT k.id, k.name, r.secret_prefix, k.disabled_at, k.expires_at, k.allowed_cidrs, r.valid_until \
@@ -147,6 +149,10 @@ pub(crate) async fn find(
     let known = known_providers(tx).await?;
     let row = tx.conn().optional(FIND, args![now, key.id(), key.name()]).await?;
     row.as_ref().map(|row| read(row, &known)).transpose().map(Found::new)
+}
+
+pub(crate) async fn exists(conn: Conn<'_>, id: GatewayKeyId) -> Result<bool, StoreError> {
+    Ok(conn.optional(EXISTS, args![id]).await?.is_some())
 }
 
 /// The id that a filter names; `None` where no key has the name. An id is taken as it is: deleted keys have replicas, too.

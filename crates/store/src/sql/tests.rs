@@ -13,6 +13,7 @@ fn texts() -> Vec<(&'static str, &'static str)> {
     use super::*;
     [
         ai_gateway_keys::past_providers::STATEMENTS,
+        ai_gateway_keys::replaced::STATEMENTS,
         ai_gateway_keys::rotate::STATEMENTS,
         ai_gateway_keys::STATEMENTS,
         audit::STATEMENTS,

@@ -1,7 +1,7 @@
 //! Gateway keys: what each method answers.
 
 use crate::people::{gateway_key, people, plane};
-use lychgate_store::{KeyFilter, KeyState, Page, StoreError, UserRef};
+use lychgate_store::{KeyFilter, KeyState, Page, RuleBroken, StoreError, UserRef};
 use lychgate_testkit::both_engines;
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{GatewayKeyId, Timestamp};
@@ -102,5 +102,22 @@ both_engines! {
             let key = db.store().ai_gateway_key_find(&owner, "edge").await.unwrap();
             assert_eq!(key.last_used_at, Some(Timestamp::from_micros(shown)));
         }
+    }
+
+    async fn a_key_replaces_what_its_replaced_key_replaced(db: TestDb) {
+        let owner = people(db).await.owner.caller;
+        let mut ids: Vec<GatewayKeyId> = Vec::new();
+        for number in 0..3 {
+            let (mut new, _) = gateway_key(db, &format!("edge-{number}"));
+            new.replaces = ids.last().map(|last| (*last).into());
+            db.store().ai_gateway_key_insert(&owner, new.clone(), None).await.unwrap();
+            let replaced = db.store().ai_gateway_key_replaced(&plane(), new.id).await.unwrap();
+            assert!(replaced.iter().eq(ids.iter().rev()), "the nearest first");
+            ids.push(new.id);
+        }
+        let (mut new, _) = gateway_key(db, "other");
+        new.replaces = Some("none".into());
+        let refused = db.store().ai_gateway_key_insert(&owner, new, None).await;
+        assert!(matches!(refused, Err(StoreError::Rule(RuleBroken::NoSuchGatewayKey))), "{refused:?}");
     }
 }

@@ -150,6 +150,7 @@ pub(crate) fn gateway_key(db: &TestDb, name: &str) -> (AiGatewayKeyInsert, Gatew
         expires_at: None,
         providers: None,
         allowed_cidrs: None,
+        replaces: None,
     };
     (insert, secret)
 }

@@ -86,6 +86,7 @@ async fn verdicts(db: &TestDb, caller: &Caller, n: usize) -> Vec<(&'static str, 
         ai_gateway_key_find("none");
         ai_gateway_key_authenticate(&hash);
         ai_gateway_key_prefixes();
+        ai_gateway_key_replaced(key);
         ai_gateway_key_providers(Action::Create, &[]) => "a new key";
         ai_gateway_key_update(key, GatewayKeyPatch::default());
         ai_gateway_key_providers(Action::Update, &[]) => "a change";
@@ -182,6 +183,7 @@ both_engines! {
             "yyhhyn ai_gateway_key_find",
             "yyhhyn ai_gateway_key_authenticate",
             "yyhhyn ai_gateway_key_prefixes",
+            "yyhhyn ai_gateway_key_replaced",
             "ynnnnn ai_gateway_key_providers for a new key",
             "ynhhyn ai_gateway_key_update",
             "ynhhyn ai_gateway_key_providers for a change",

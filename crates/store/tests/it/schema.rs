@@ -53,7 +53,7 @@ fn both_schemas_have_the_same_tables_columns_checks_indexes_and_references() {
         ] {
             assert!(of_lite.contains(fact), "{fact} in {of_lite:#?}");
         }
-        assert_eq!(of_lite.iter().filter(|fact| fact.starts_with("table ")).count(), 24);
+        assert_eq!(of_lite.iter().filter(|fact| fact.starts_with("table ")).count(), 26);
     });
 }
 

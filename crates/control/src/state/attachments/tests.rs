@@ -50,7 +50,7 @@ async fn closing_a_key_reaches_its_own_attachments_only() {
             .register(
                 ambient.new_id(),
                 identity,
-                outbox::tests::spool_key(),
+                outbox::tests::spool_keys(),
                 heartbeats.clone(),
             )
             .unwrap();
@@ -122,8 +122,8 @@ async fn attachments_of_one_key_or_from_one_address_are_bounded() {
     let attach = |session: &Arc<KeySession>, source: Option<u8>| {
         let mut identity = new_identity(&ambient, session.clone());
         identity.source = source.map(|last| [192, 0, 2, last].into());
-        let spool_key = outbox::tests::spool_key();
-        attachments.register(ambient.new_id(), Some(identity), spool_key, heartbeats.clone())
+        let spool_keys = outbox::tests::spool_keys();
+        attachments.register(ambient.new_id(), Some(identity), spool_keys, heartbeats.clone())
     };
     let (one, two, three) = (session(1), session(2), session(3));
     let mut held: Vec<_> = (0..ATTACHMENTS_PER_KEY)

@@ -1,9 +1,10 @@
 use super::*;
 use futures_util::FutureExt;
 use lychgate_types::KeyRefusal;
+use lychgate_types::secret::SpoolKey;
 
-pub(in crate::state) fn spool_key() -> SpoolKey {
-    SpoolKey::from_bytes([7; 32])
+pub(in crate::state) fn spool_keys() -> SpoolKeys {
+    SpoolKey::from_bytes([7; 32]).into()
 }
 
 pub(in crate::state) fn configuration(version: u64) -> Arc<Configuration> {
@@ -18,7 +19,7 @@ pub(in crate::state) fn configuration(version: u64) -> Arc<Configuration> {
 type Events = BoxStream<'static, Result<Down, LinkError>>;
 
 fn open(place: u64) -> (Arc<Mailbox>, Events) {
-    let mailbox = Arc::new(Mailbox::new(spool_key(), place));
+    let mailbox = Arc::new(Mailbox::new(spool_keys(), place));
     (mailbox.clone(), events(mailbox, None, ()))
 }
 

@@ -7,7 +7,7 @@ use crate::replica_state::{LinkState, ReplicaState};
 use crate::shared::Shared;
 use lychgate_link::{Configuration, Heartbeat, Message};
 use lychgate_telemetry::metrics::labels::LinkLoss;
-use lychgate_types::secret::SpoolKey;
+use lychgate_types::secret::SpoolKeys;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::watch;
@@ -19,7 +19,7 @@ pub(super) fn begin(shared: &Shared, heartbeats: &watch::Sender<Heartbeat>, open
         shared.leases.clear();
     }
     shared.counts.link.attachments.count();
-    configure(shared, &opened.configuration, &opened.spool_key);
+    configure(shared, &opened.configuration, &opened.spool_keys);
     shared.applied.store(opened.attached.position, Ordering::Release);
     send_heartbeat(shared, heartbeats);
     opened.attached
@@ -40,9 +40,9 @@ pub(super) fn apply(shared: &Shared, position: &mut u64, event: Event) -> Result
     match down.message {
         Message::Configuration {
             configuration,
-            spool_key,
+            spool_keys,
             ..
-        } => configure(shared, &configuration, &spool_key),
+        } => configure(shared, &configuration, &spool_keys),
         Message::TokensRevoked(tokens) => shared.leases.revoke(&tokens),
         Message::Drain => {
             if !shared.drained.swap(true, Ordering::AcqRel) {
@@ -56,9 +56,9 @@ pub(super) fn apply(shared: &Shared, position: &mut u64, event: Event) -> Result
     Ok(())
 }
 
-fn configure(shared: &Shared, configuration: &Arc<Configuration>, spool_key: &SpoolKey) {
-    shared.spool.set_key(spool_key);
-    shared.snapshot_cache.receive(configuration, spool_key);
+fn configure(shared: &Shared, configuration: &Arc<Configuration>, spool_keys: &SpoolKeys) {
+    shared.spool.set_keys(spool_keys);
+    shared.snapshot_cache.receive(configuration, spool_keys);
     let table = Arc::new(shared.replica_state.load().table.next(configuration));
     shared.replica_state.store(Arc::new(ReplicaState {
         link: LinkState::Attached,

@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use lychgate_link::{Configuration, Down, Heartbeat, Hello, LinkError, Message, PROTOCOL};
 use lychgate_telemetry::metrics::labels::LinkLoss;
-use lychgate_types::secret::SpoolKey;
+use lychgate_types::secret::SpoolKeys;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub(super) struct Attached {
 pub(super) struct Opened {
     pub(super) attached: Attached,
     pub(super) configuration: Arc<Configuration>,
-    pub(super) spool_key: SpoolKey,
+    pub(super) spool_keys: SpoolKeys,
     /// Whether the leases are still good.
     pub(super) resumed: bool,
 }
@@ -61,14 +61,14 @@ pub(super) async fn open(shared: &Shared, heartbeats: &watch::Sender<Heartbeat>)
         Message::Configuration {
             configuration,
             resumed,
-            spool_key,
+            spool_keys,
         } => Ok(Opened {
             attached: Attached {
                 events,
                 position: down.sequence,
             },
             configuration,
-            spool_key,
+            spool_keys,
             resumed: resumed && down.after == resume_after,
         }),
         _ => Err(Disconnect::lost(

@@ -111,7 +111,7 @@ impl Fixture {
         };
         let ambient = Ambient::system();
         let spool = Spool::open(&options.spool, &ambient, Arc::new(SystemDisk)).unwrap();
-        spool.set_key(&SpoolKey::from_bytes([1; 32]));
+        spool.set_keys(&SpoolKey::from_bytes([1; 32]).into());
         let upstream = Upstream::new(&options.provider_cas, options.proxy.clone()).unwrap();
         let link: Arc<dyn ControlLink> = Arc::<ControlPlane>::clone(&control_plane);
         let shared = Arc::new(Shared::new(options, link, ambient, upstream, spool));

@@ -35,7 +35,7 @@ pub(super) fn named(model: impl Into<String>) -> InterceptionRecord {
 
 pub(super) fn open_with(options: &SpoolOptions, disk: Arc<dyn Disk>) -> Arc<Spool> {
     let spool = Spool::open(options, &Ambient::system(), disk).unwrap();
-    spool.set_key(&key(1));
+    spool.set_keys(&key(1).into());
     spool
 }
 

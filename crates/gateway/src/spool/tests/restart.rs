@@ -144,9 +144,9 @@ fn after_a_change_of_key_both_keys_open_what_they_sealed() {
     let directory = tempfile::tempdir().unwrap();
     let spool = open(directory.path());
     append(&spool, "a");
-    spool.set_key(&key(2));
+    spool.set_keys(&key(2).into());
     append(&spool, "b");
-    spool.set_key(&key(1));
+    spool.set_keys(&key(1).into());
     append(&spool, "c");
     assert_eq!(read(&spool, spool.begin()).0, ["a", "b", "c"]);
     killed(spool);

@@ -149,7 +149,7 @@ fn damage_costs_the_line_and_another_key_the_file() {
     )
     .unwrap();
     assert!(!spool.has_leftovers(), "there is no key to read them with yet");
-    spool.set_key(&key(2));
+    spool.set_keys(&key(2).into());
     spool.book_leftovers();
     assert_eq!((unfinished(directory.path()), spool.set_aside_count()), (0, 1));
 }

@@ -34,6 +34,9 @@ pub(crate) struct KeyCreate {
     providers: Option<Vec<String>>,
     #[schema(schema_with = schemas::networks)]
     allowed_cidrs: Option<Vec<String>>,
+    /// Id or name of a gateway key that this one replaces, also one that was deleted in the last 31 days. Replicas with the new key deliver
+    /// what those with the old one left in their spools.
+    replaces: Option<String>,
 }
 
 /// The new gateway key with its secret, which is not shown again.
@@ -108,5 +111,6 @@ fn validate(app: &App, body: &KeyCreate, secret: &GatewayKeySecret) -> Result<Ai
         expires_at,
         providers: None,
         allowed_cidrs,
+        replaces: body.replaces.as_deref().map(Into::into),
     }))
 }

@@ -18,7 +18,7 @@ pub(super) fn configured(configuration: &Arc<Configuration>, resumed: bool) -> M
     Message::Configuration {
         configuration: Arc::clone(configuration),
         resumed,
-        spool_key: SpoolKey::from_bytes([7; 32]),
+        spool_keys: SpoolKey::from_bytes([7; 32]).into(),
     }
 }
 
