@@ -2,8 +2,9 @@
 //! those that don't are recorded all the same; without its key, the list says what it has.
 
 use crate::PROGRAM;
+use crate::request::Ask;
 use bytes::Bytes;
-use lychgate_scripted::{Endpoint, Gate, Script, Step};
+use lychgate_scripted::{Endpoint, Gate, Scenario, Script, Step};
 use lychgate_testkit::app::{App, Replica};
 use lychgate_testkit::both_engines;
 use lychgate_testkit::http::{Open, post};
@@ -232,4 +233,46 @@ async fn what_was_in_flight_when_a_key_was_deleted_is_shown() {
 
 fn id_of(record: &Value) -> String {
     record["id"].as_str().unwrap().to_owned()
+}
+
+both_engines! {
+    /// The spool is sealed for a gateway key. Another key opens it if it replaces that one; if not, nothing is lost either.
+    async fn a_key_that_replaces_a_deleted_one_opens_its_spool(db: TestDb) {
+        let mut app = App::start(PROGRAM, Some(db.url())).await;
+        app.scripted.add_script("long", script(&Gate::default()));
+        let (old, spool) = (app.key_file("edge-1").await, app.fresh_spool());
+        let replica = app.replica_on(&old, &spool, &[]).await;
+        eventually("the replica is ready", async || (replica.readiness().await.0 == 200).then_some(())).await;
+        let _open = stream(&app, &replica.url).await;
+        noted(&spool, 1).await;
+        app.server.kill().await;
+        Ask::new(Endpoint::Messages, Scenario::Text, false, "Hello").call(&replica.url, &app.token).send().await.expect(200);
+        replica.process.kill().await;
+        app.start_again().await;
+        app.cli_ok(&["keys", "delete", "edge-1", "-y"]).await;
+
+        let metrics = ["--metrics-listen", "127.0.0.1:0"];
+        let unrelated = app.replica_on(&app.key_file("edge-2").await, &spool, &metrics).await;
+        eventually("both files are set aside", async || {
+            (unrelated.metrics().await.number("lychgate_spool_set_aside") == 2.0).then_some(())
+        })
+        .await;
+        assert!(unrelated.process.stderr().contains("docs/operating.md"), "{}", unrelated.process.stderr());
+        assert_eq!(unrelated.process.terminate().await, 0);
+        assert!(app.interceptions().await.is_empty());
+
+        // As docs/operating.md says.
+        let moved = app.fresh_spool();
+        for file in std::fs::read_dir(spool.join("set-aside")).unwrap() {
+            let file = file.unwrap();
+            std::fs::rename(file.path(), moved.join(file.file_name())).unwrap();
+        }
+        let new = app.directory().join("edge-3.key");
+        app.cli_ok(&["keys", "create", "edge-3", "--replaces", "edge-1", "--out", new.to_str().unwrap()]).await;
+        let replica = app.replica_on(&new, &moved, &metrics).await;
+        outcomes(&app, "interrupted", 1).await;
+        outcomes(&app, "completed", 1).await;
+        assert_eq!(app.interceptions().await.len(), 2);
+        assert_eq!(replica.metrics().await.number("lychgate_spool_set_aside"), 0.0);
+    }
 }

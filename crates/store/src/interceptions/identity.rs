@@ -1,8 +1,8 @@
 //! What each delivered record is: whose, from when, under which id, and whether it can be taken at all. A replica is not trusted with
 //! any of it.
 //!
-//! A record's identity is its gateway key and its id; a replica that takes another key may deliver again with the new one what is here
-//! under the old one. Whoever delivers another's id first gains nothing: the other record is stored
+//! A record's identity is its gateway key and its id; a replica that takes another key, or one that another replaces, may deliver again
+//! with the new one what is here under the old one. Whoever delivers another's id first gains nothing: the other record is stored
 //! under an id that is made of both, and can be found in the lists. The same key with other content under an id that it has used is
 //! refused.
 //!
@@ -45,6 +45,8 @@ pub(crate) struct Known {
     /// By id; those under made ids, too.
     stored: HashMap<InterceptionId, Stored>,
     from: Deliverer,
+    /// The keys that the gateway key replaces; looked up where a record is there under another key.
+    replaced: Vec<GatewayKeyId>,
     /// The names of the providers that the gateway key does not serve, with the time until which it did. One that was deleted
     /// meanwhile is not among them: what it was used for is still to be accounted for.
     not_served: HashMap<String, Option<Timestamp>>,
@@ -62,20 +64,26 @@ impl Known {
         let mut stored = sql::stored(held.conn(), records.iter().map(|record| record.id)).await?;
         let taken = stored.iter().filter(|(_, stored)| stored.gateway_key != gateway_key);
         let made: Vec<_> = taken.map(|(id, _)| made_id(gateway_key, *id)).collect();
+        let mut replaced = Vec::new();
         if !made.is_empty() {
             stored.extend(sql::stored(held.conn(), made.into_iter()).await?);
+            if let Some(key) = gateway_key {
+                replaced = ai_gateway_keys::replaced::replaced_by(held.conn(), key).await?;
+            }
         }
         Ok(Self {
             tokens,
             stored,
             from,
+            replaced,
             not_served: not_served(held, from).await?,
         })
     }
 
-    /// Whether what is there under another gateway key came from the same replica.
+    /// Whether what is there under another gateway key came from the same replica, or from one of a key that this one replaces.
     fn is_of_before(&self, stored: &Stored) -> bool {
-        self.from.replica.is_some() && stored.replica == self.from.replica
+        let same_replica = self.from.replica.is_some() && stored.replica == self.from.replica;
+        same_replica || stored.gateway_key.is_some_and(|key| self.replaced.contains(&key))
     }
 }
 

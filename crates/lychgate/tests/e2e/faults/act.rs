@@ -1,6 +1,6 @@
 //! Does what a plan says, and undoes it; notes whom it troubles meanwhile.
 
-use super::keys::{disable, rotate};
+use super::keys::{disable, replace, rotate};
 use super::load::probe;
 use super::log::{Kind, Troubles};
 use super::node::Ending;
@@ -94,6 +94,7 @@ pub(super) async fn perform(world: &Arc<World>, act: Act, token: usize, stop: wa
             world.node(who).set_clock(0);
         }
         Fault::Rotate { key, by, grace_seconds } => rotate(world, key, by, grace_seconds).await,
+        Fault::Replace { key, by } => replace(world, key, by).await,
         Fault::Disable { key, by } => disable(world, key, by, act.lasts).await,
         Fault::Revoke { by, whole_user } => return revoke(world, act, token, by, whole_user, stop).await,
     }

@@ -9,16 +9,16 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// The name of a key.
-pub(super) fn key_name(key: usize) -> String {
-    format!("key-{key}")
+/// The name of a key that was replaced so often.
+pub(super) fn key_name(key: usize, replaced: usize) -> String {
+    format!("key-{key}-{replaced}")
 }
 
 /// It gets a new secret, which its replicas find in their files.
 pub(super) async fn rotate(world: &World, key: usize, by: usize, grace_seconds: u32) {
     let turn = world.key_turns[key].lock().await;
     let troubles = begin(world, key);
-    let path = format!("ai-gateway/keys/{}/rotate", key_name(key));
+    let path = format!("ai-gateway/keys/{}/rotate", key_name(key, *turn));
     // By force, since the secret before the present one may be in its grace period.
     let wanted = json!({"grace_seconds": grace_seconds, "force": true});
     let rotated = world.must(by, "POST", &path, wanted).await;
@@ -27,11 +27,29 @@ pub(super) async fn rotate(world: &World, key: usize, by: usize, grace_seconds: 
     recover(world, &troubles, Duration::ZERO).await;
 }
 
+/// Another key takes its place: it is deleted once its replicas have the other's secret.
+pub(super) async fn replace(world: &World, key: usize, by: usize) {
+    let mut turn = world.key_turns[key].lock().await;
+    let troubles = begin(world, key);
+    let (old, new) = (key_name(key, *turn), key_name(key, *turn + 1));
+    *turn += 1;
+    let made = world
+        .must(by, "POST", "ai-gateway/keys", json!({"name": new, "replaces": old}))
+        .await;
+    hand_over(world, key, &made).await;
+    let path = format!("ai-gateway/keys/{old}");
+    let (status, answer) = world.insist(by, "DELETE", &path, &Value::Null).await;
+    // An earlier attempt may have done it, and its answer been lost.
+    assert!((200..300).contains(&status) || status == 404, "{status} {answer}");
+    drop(turn);
+    recover(world, &troubles, Duration::ZERO).await;
+}
+
 /// It is disabled, and enabled again.
 pub(super) async fn disable(world: &World, key: usize, by: usize, lasts: Duration) {
     let turn = world.key_turns[key].lock().await;
     let troubles = begin(world, key);
-    let path = format!("ai-gateway/keys/{}", key_name(key));
+    let path = format!("ai-gateway/keys/{}", key_name(key, *turn));
     for disabled in [true, false] {
         world.must(by, "PATCH", &path, json!({"disabled": disabled})).await;
         sleep(if disabled { lasts } else { Duration::ZERO }).await;

@@ -76,6 +76,8 @@ pub(super) enum Fault {
     Jump(Who, i64),
     /// The key gets a new secret, which its replicas find in their files.
     Rotate { key: usize, by: usize, grace_seconds: u32 },
+    /// Another key takes its place, and it is deleted.
+    Replace { key: usize, by: usize },
     /// And enabled again.
     Disable { key: usize, by: usize },
     /// A token is used at all replicas for a while and then revoked.
@@ -234,10 +236,14 @@ fn draw(dice: &mut Dice, plan: &Plan) -> Option<(usize, usize, Fault)> {
             (who, _) => Fault::Disk(who, illness(dice)),
         },
         69..77 => Fault::Jump(who, jump(dice)),
-        77..83 => Fault::Rotate {
+        77..81 => Fault::Rotate {
             key: key_of(replica),
             by: plane,
             grace_seconds: dice.of(&[0, 60, 86_400]),
+        },
+        81..83 => Fault::Replace {
+            key: key_of(replica),
+            by: plane,
         },
         83..87 => Fault::Disable {
             key: key_of(replica),
@@ -276,7 +282,8 @@ fn jump(dice: &mut Dice) -> i64 {
 /// Whether two faults may not go on at the same time: both are the same process's, the same connection's or the same key's.
 fn meet(one: Fault, other: Fault) -> bool {
     use Fault::{
-        Disable, Disk, End, EndTwice, Jump, Kill, KillPostgres, Network, PostgresDisk, Rotate, Stop, StopPostgres,
+        Disable, Disk, End, EndTwice, Jump, Kill, KillPostgres, Network, PostgresDisk, Replace, Rotate, Stop,
+        StopPostgres,
     };
     match (one, other) {
         (Kill(a) | End(a) | EndTwice(a) | Stop(a), Kill(b) | End(b) | EndTwice(b) | Stop(b))
@@ -290,7 +297,10 @@ fn meet(one: Fault, other: Fault) -> bool {
         (Disk(a, _), Disk(b, _) | Kill(b) | End(b) | EndTwice(b)) | (Kill(b) | End(b) | EndTwice(b), Disk(a, _)) => {
             a == b
         }
-        (Rotate { key: a, .. } | Disable { key: a, .. }, Rotate { key: b, .. } | Disable { key: b, .. }) => a == b,
+        (
+            Rotate { key: a, .. } | Replace { key: a, .. } | Disable { key: a, .. },
+            Rotate { key: b, .. } | Replace { key: b, .. } | Disable { key: b, .. },
+        ) => a == b,
         _ => false,
     }
 }

@@ -47,6 +47,7 @@ pub(super) const KINDS: &[&str] = &[
     "the same of PostgreSQL",
     "clock jumps",
     "key rotations",
+    "keys replaced and deleted",
     "keys disabled",
     "revocations",
 ];
@@ -66,8 +67,9 @@ pub(super) fn kind(fault: Fault) -> &'static str {
         Fault::PostgresDisk(_) => 9,
         Fault::Jump(..) => 10,
         Fault::Rotate { .. } => 11,
-        Fault::Disable { .. } => 12,
-        Fault::Revoke { .. } => 13,
+        Fault::Replace { .. } => 12,
+        Fault::Disable { .. } => 13,
+        Fault::Revoke { .. } => 14,
     };
     KINDS[at]
 }

@@ -47,8 +47,8 @@ pub(super) struct World {
     pub(super) log: Log,
     /// Held while something is done to PostgreSQL.
     pub(super) postgres_turn: tokio::sync::Mutex<()>,
-    /// Held while a key is changed, by key.
-    pub(super) key_turns: [tokio::sync::Mutex<()>; KEYS],
+    /// Held while a key is changed: how often it was replaced, by key.
+    pub(super) key_turns: [tokio::sync::Mutex<usize>; KEYS],
     /// The token of the deployment's owner.
     pub(super) owner: String,
     /// The database's name on PostgreSQL.
@@ -238,7 +238,7 @@ impl World {
             self.make("ai-gateway/providers", wanted).await;
         }
         for key in 0..KEYS {
-            let made = self.make("ai-gateway/keys", json!({"name": key_name(key)})).await;
+            let made = self.make("ai-gateway/keys", json!({"name": key_name(key, 0)})).await;
             self.write_key(key, &text(&made["key"]));
         }
     }
