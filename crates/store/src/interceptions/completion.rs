@@ -32,20 +32,27 @@ impl Store {
         let now = self.now();
         let (token, times) = match admit(end, &known, from.gateway_key, now) {
             Ok(admitted) => admitted,
-            Err(reason) => return Ok(report.reject(end.id, reason)),
+            Err(reason) => {
+                report.reject(end.id, reason);
+                return Ok(());
+            }
         };
         let object = end.stored_object.as_deref().unwrap_or_default();
         let Some(maker) = sql::maker(held.conn(), end.id, object).await? else {
-            return Ok(report.reject(end.id, NO_MAKER));
+            report.reject(end.id, NO_MAKER);
+            return Ok(());
         };
         if maker.provider != end.provider {
-            return Ok(report.reject(end.id, OTHER_PROVIDER));
+            report.reject(end.id, OTHER_PROVIDER);
+            return Ok(());
         }
         if end.outcome == Outcome::Unfinished {
-            return Ok(report.reject(end.id, NO_END));
+            report.reject(end.id, NO_END);
+            return Ok(());
         }
         if maker.user != token.user && !sql::is_shared(held.conn(), &maker.provider).await? {
-            return Ok(report.reject(end.id, OTHER_USER));
+            report.reject(end.id, OTHER_USER);
+            return Ok(());
         }
         drop(held);
         if !maker.is_unfinished {
