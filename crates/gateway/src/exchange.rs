@@ -15,6 +15,7 @@ pub(crate) mod content_coding;
 pub(crate) mod discard;
 mod drain;
 pub(crate) mod headers;
+pub(crate) mod last_look;
 mod objects;
 mod outcome;
 pub(crate) mod passthrough;
@@ -38,7 +39,8 @@ use completion::Completion;
 use discard::discard_answer;
 use headers::{INTERCEPTION_ID, id_value};
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use last_look::last_look;
 use lychgate_link::places::Source;
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::provider::Api;
@@ -96,10 +98,15 @@ async fn checked(
     facts: RequestFacts,
 ) -> Result<Started, Refusal> {
     let admission = &received.admission;
-    let completion = match objects::check(&entered, admission, &facts).await? {
+    let mut completion = match objects::check(&entered, admission, &facts).await? {
         Some(of) => Completion::new(&entered, admission, of, admit::reserve(&entered.shared)?),
         None => None,
     };
+    if received.head.method == Method::DELETE
+        && let Some(completion) = completion.take()
+    {
+        last_look(&entered, &received, completion).await;
+    }
     Started::new(entered, arrival, received, facts, completion)
 }
 

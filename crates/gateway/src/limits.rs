@@ -5,10 +5,11 @@ use crate::auth::leases::{LOOKUP_TIMEOUT, LOOKUPS, MAX_LEASE, WAITING};
 use crate::exchange::content_coding::MOST_RATIO;
 use crate::exchange::content_coding::answer::MOST_BYTES;
 use crate::exchange::discard::{ANSWER, REFUSED};
+use crate::exchange::last_look::LAST_LOOK;
 use crate::inbound::listener::{
     BUFFER, CONNECTIONS, HEAD_TIMEOUT, HEADER_LIST, IDLE_TIMEOUT, REQUEST_FIELDS, STREAMS, WRITE_TIMEOUT,
 };
-use crate::made_objects::GENERATION;
+use crate::made_objects::{GENERATION, LATE_ENDS};
 use crate::options::Options;
 use crate::routing::usage_refusals::MODELS;
 use crate::upstream::h1::ANSWER_FIELDS;
@@ -76,6 +77,13 @@ pub fn limits() -> Vec<Limit> {
         User, Most::Time(options.drain_limits.time), "an answer that is read on after its client left", "recorded with an estimate",
             "beyond_the_drain_limits_usage_is_estimated";
         User, Most::bytes(options.drain_limits.bytes), "bytes of it", "recorded with an estimate", "a_stream_over_the_drain_limit_is_cut_off_and_still_recorded";
+        User, Most::count(LATE_ENDS.all), "ends of background responses that wait for the record of their makers", "not booked until shown again",
+            "ends_that_wait_for_their_makers_are_bounded";
+        User, Most::count(LATE_ENDS.one), "of them with one token", "not booked until shown again",
+            "ends_that_wait_for_their_makers_are_bounded";
+        User, Most::Time(LAST_LOOK.time), "look at a response in the background before it is deleted", "deleted, with an estimate on record",
+            "before_it_is_deleted_its_end_is_looked_at";
+        User, Most::bytes(LAST_LOOK.bytes), "bytes of it", "deleted, with an estimate on record", "before_it_is_deleted_its_end_is_looked_at";
         User, Most::Bytes(options.spool.max_bytes), "records that wait for delivery", "503 `spool_full`",
             "a_full_spool_takes_what_was_reserved_and_nothing_more_until_there_is_room", "--spool-max-bytes";
         Replica, Most::Time(MAX_LEASE), "how long a token is known without asking again", "asked again", "no_lease_is_longer_than_a_day";

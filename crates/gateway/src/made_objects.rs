@@ -1,6 +1,7 @@
 //! Which objects that providers store are whose, as far as this replica knows: those of the last requests, by the token.
 
 use aws_lc_rs::digest;
+use lychgate_link::places::PlaceLimits;
 use lychgate_types::UnfinishedInterception;
 use lychgate_types::secret::SecretHash;
 use parking_lot::Mutex;
@@ -9,6 +10,9 @@ use std::sync::Arc;
 
 /// Once so many are known, the older half is forgotten at the next but as many.
 pub(crate) const GENERATION: usize = 1 << 15;
+
+/// Ends that wait for the record of what they complete, and of them those that were shown to one token.
+pub(crate) const LATE_ENDS: PlaceLimits = PlaceLimits { all: 256, one: 32 };
 
 /// Of an object's id, with a token or without.
 type Key = [u8; 16];

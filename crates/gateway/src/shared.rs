@@ -7,7 +7,7 @@ use crate::auth::lookup_health::LookupHealth;
 use crate::body_budget::BodyBudget;
 use crate::counts::Counts;
 use crate::error::Refusal;
-use crate::made_objects::MadeObjects;
+use crate::made_objects::{LATE_ENDS, MadeObjects};
 use crate::options::Options;
 use crate::replica_state::{LinkState, ReplicaState};
 use crate::resilience::breaker::Breakers;
@@ -18,6 +18,7 @@ use arc_swap::ArcSwap;
 use lychgate_link::ControlLink;
 use lychgate_link::places::Places;
 use lychgate_telemetry::metrics::labels::Refused;
+use lychgate_types::secret::SecretHash;
 use lychgate_types::{Ambient, ReplicaId, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -43,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) leases: Arc<Leases>,
     pub(crate) spool: Arc<Spool>,
     pub(crate) objects: MadeObjects,
+    /// For ends whose makers are not known yet, by the token that was shown them.
+    pub(crate) late_ends: Arc<Places<SecretHash>>,
     /// For refused requests of those who are not known.
     pub(crate) refused_bodies: Arc<Places>,
     pub(crate) body_budget: Arc<BodyBudget>,
@@ -81,6 +84,7 @@ impl Shared {
             body_budget: BodyBudget::new(options.body_budget),
             spool,
             objects: MadeObjects::default(),
+            late_ends: Places::new(LATE_ENDS),
             options,
             ambient,
             link,
@@ -157,6 +161,12 @@ pub(crate) struct InFlightGuard(Arc<Shared>);
 impl InFlightGuard {
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.0
+    }
+
+    /// Counts what is still to be done for the same request when that is over.
+    pub(crate) fn another(&self) -> Self {
+        self.0.in_flight.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(&self.0))
     }
 }
 

@@ -3,18 +3,22 @@
 //! Not here: what replicas do about it (crate `gateway`).
 
 use crate::connect::Store;
+use crate::engine::Held;
 use crate::error::StoreError;
-use crate::sql::stored_objects as sql;
+use crate::sql::interceptions::completion::is_shared;
+use crate::sql::{ai_gateway_keys, providers, stored_objects as sql};
+use crate::tokens::grants::gateway_key;
 use lychgate_authz::{Action, Caller, Resource, Target, authorise};
-use lychgate_types::StoredObject;
 use lychgate_types::secret::SecretHash;
+use lychgate_types::{GatewayKeyId, Ownership, StoredObject};
 use std::time::Duration;
 
 /// Providers keep responses for a month; conversations stay until they are deleted, but few are taken up after a year.
 pub(crate) const KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
 
 impl Store {
-    /// What is known of the object with this id, as seen from the user of the token with this hash.
+    /// What is known of the object with this id, as seen from the user of the token with this hash. A gateway key is told nothing
+    /// for tokens that it was not told of: they own nothing there.
     pub async fn stored_object_get(
         &self,
         caller: &Caller,
@@ -23,6 +27,33 @@ impl Store {
     ) -> Result<StoredObject, StoreError> {
         authorise(&caller.principal, Action::Read, Resource::Token, Target::Shared)?;
         let mut held = self.engine.read().await?;
-        sql::find(held.conn(), object, token).await
+        let gateway_key = gateway_key(caller);
+        if let Some(key) = gateway_key
+            && !sql::is_granted(held.conn(), token, key).await?
+        {
+            return Ok(Ownership::Anothers.into());
+        }
+        let mut found = sql::find(held.conn(), object, token).await?;
+        if let Some(unfinished) = &found.unfinished {
+            let is_users = found.ownership == Ownership::Own || is_shared(held.conn(), &unfinished.provider).await?;
+            if !(is_users && serves(&mut held, gateway_key, &unfinished.provider).await?) {
+                found.unfinished = None;
+            }
+        }
+        Ok(found)
     }
+}
+
+/// Whether the key serves the provider of this name; the embedded gateway serves all.
+async fn serves(held: &mut Held, key: Option<GatewayKeyId>, provider: &str) -> Result<bool, StoreError> {
+    let Some(key) = key else { return Ok(true) };
+    let served = match ai_gateway_keys::scopes(held.conn(), Some(key)).await?.remove(&key) {
+        Some(None) => return Ok(true),
+        Some(Some(served)) => served,
+        None => return Ok(false),
+    };
+    let all = providers::refs(held.conn()).await?;
+    Ok(all
+        .iter()
+        .any(|(known, _)| known.name == provider && served.contains(&known.id)))
 }

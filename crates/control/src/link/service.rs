@@ -197,7 +197,7 @@ impl ControlLink for ControlLinkService {
         self.check_key().await?;
         let _turn = match &self.session {
             // It is never closed.
-            Some(session) => session.lookups.acquire().await.ok(),
+            Some(session) => session.object_lookups.acquire().await.ok(),
             None => None,
         };
         let caller = self.caller();

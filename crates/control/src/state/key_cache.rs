@@ -14,7 +14,9 @@ use tokio::time::Instant;
 
 /// So many tokens are looked up at a time for the replicas of one secret: a flood of unknown ones at one replica leaves the database
 /// to the others.
-const LOOKUPS: usize = 16;
+pub(crate) const LOOKUPS: usize = 16;
+/// So many stored objects, beside them: whoever asks for these does not keep tokens waiting.
+pub(crate) const OBJECT_LOOKUPS: usize = 16;
 /// How long a look-up of a key's state is trusted: "within a second, on every control plane".
 const TRUSTED: Duration = Duration::from_millis(500);
 /// How long the session of a deleted key is kept, so that a replica gets "revoked" as the reason rather than "unknown".
@@ -31,6 +33,8 @@ pub(crate) struct KeySession {
     pub(crate) hash: SecretHash,
     /// Held while a token is looked up.
     pub(crate) lookups: Semaphore,
+    /// Held while a stored object is looked up.
+    pub(crate) object_lookups: Semaphore,
     state: Mutex<State>,
 }
 
@@ -96,6 +100,7 @@ impl KeySession {
             prefix,
             hash,
             lookups: Semaphore::new(LOOKUPS),
+            object_lookups: Semaphore::new(OBJECT_LOOKUPS),
             state,
         }
     }

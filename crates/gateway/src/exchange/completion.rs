@@ -1,17 +1,21 @@
 //! The end of a response that its provider made in the background, as an answer on its way to a client shows it: it completes the
-//! interception that is on record as unfinished. Several replicas may show the same end; it is booked once.
+//! interception that is on record as unfinished. Several replicas may show the same end; it is booked once. An answer that breaks off
+//! before the end raises what is estimated of that interception. Where its record is still on its way here, it is asked for again.
 //!
 //! Not here: which interception that is (`objects`), and what is recorded of requests themselves (`recorder`).
 
 use crate::exchange::admit::{Admission, Entered};
 use crate::exchange::body_kind::BodyKind;
 use crate::exchange::content_coding::answer::Decoding;
+use crate::exchange::drain::drain_watched;
+use crate::exchange::objects::{self, Maker};
 use crate::exchange::outcome::{Ending, classify};
 use crate::routing::provider::Provider;
-use crate::shared::Shared;
+use crate::shared::{InFlightGuard, Shared};
 use crate::spool::Slot;
 use bytes::Bytes;
 use http::StatusCode;
+use http_body::Body;
 use lychgate_stream::{Failure, Hold, Last, LastWords, Watch};
 use lychgate_types::interception::{CredentialKind, InterceptionRecord, Outcome, TokenUsage};
 use lychgate_types::provider::Api;
@@ -28,7 +32,7 @@ pub(crate) struct Completion {
     shared: Arc<Shared>,
     provider: Arc<Provider>,
     slot: Slot,
-    of: Arc<UnfinishedInterception>,
+    of: Maker,
     object: Box<str>,
     token: SecretHash,
     credential_kind: CredentialKind,
@@ -39,12 +43,7 @@ pub(crate) struct Completion {
 
 impl Completion {
     /// `None` where the path names no object.
-    pub(crate) fn new(
-        entered: &Entered,
-        admission: &Admission,
-        of: Arc<UnfinishedInterception>,
-        slot: Slot,
-    ) -> Option<Box<Self>> {
+    pub(crate) fn new(entered: &Entered, admission: &Admission, of: Maker, slot: Slot) -> Option<Box<Self>> {
         Some(Box::new(Self {
             shared: Arc::clone(&entered.shared),
             provider: Arc::clone(&entered.provider),
@@ -59,9 +58,19 @@ impl Completion {
         }))
     }
 
-    /// The interception that may be completed.
-    pub(crate) fn id(&self) -> InterceptionId {
-        self.of.id
+    /// The interception that may be completed, if it is known.
+    pub(crate) fn id(&self) -> Option<InterceptionId> {
+        match &self.of {
+            Maker::Unfinished(of) => Some(of.id),
+            Maker::Unknown => None,
+        }
+    }
+
+    /// Whether more of the answer can tell more than what came of it.
+    fn awaits_more(&self) -> bool {
+        self.answer
+            .as_ref()
+            .is_some_and(|(status, reader)| status.is_success() && !reader.reader().is_complete())
     }
 
     /// The answer's head came.
@@ -82,20 +91,47 @@ impl Completion {
         }
     }
 
-    /// No more comes. If what came shows the end, that is recorded; gives what the answer has to wait for.
-    pub(crate) fn close(self) -> Option<Hold> {
-        let (status, reader) = self.answer?;
+    /// No more comes. If what came shows the end, that is recorded, and otherwise what the model is seen to have written; gives what
+    /// the answer has to wait for. Whose end it is may have to be asked yet: the answer does not wait for that.
+    pub(crate) fn close(mut self, guard: &InFlightGuard) -> Option<Hold> {
+        let (status, reader) = self.answer.take()?;
         let status = Some(status.as_u16()).filter(|status| (200..300).contains(status))?;
         let facts = catch_unwind(AssertUnwindSafe(|| reader.into_reader().finish(status))).ok()?;
-        let shows_end = facts.complete && !facts.in_background && facts.stop_reason.is_some();
-        if !shows_end || facts.provider_response_id != *self.object {
+        let is_end = facts.complete && !facts.in_background && facts.stop_reason.is_some();
+        // A stream that is taken up in its middle names its response only at its end.
+        let is_unnamed_part = !is_end && facts.provider_response_id.is_empty();
+        let is_of_it = facts.provider_response_id == *self.object || is_unnamed_part;
+        if !is_of_it || !(is_end || facts.text_bytes > 0) {
             return None;
         }
-        let now = self.shared.ambient.now();
+        let shown = Shown { status, is_end, facts };
+        if let Maker::Unfinished(of) = &self.of {
+            let of = Arc::clone(of);
+            return self.book(&of, shown);
+        }
+        let place = self.shared.late_ends.take(self.token)?;
+        let runtime = tokio::runtime::Handle::try_current().ok()?;
+        let guard = guard.another();
+        runtime.spawn(async move {
+            let provider = self.provider.config.name.clone();
+            if let Some(of) = objects::late_maker(&self.shared, self.token, &self.object).await
+                && of.provider == provider.as_str()
+            {
+                // It is in the spool; nobody waits for it to be on the disk.
+                drop(self.book(&of, shown));
+            }
+            drop((place, guard));
+        });
+        None
+    }
+
+    /// Records what was shown.
+    fn book(self, of: &UnfinishedInterception, shown: Shown) -> Option<Hold> {
+        let Shown { status, is_end, facts } = shown;
         let mut record = InterceptionRecord {
-            id: self.of.id,
+            id: of.id,
             token_hash: self.token,
-            provider: self.of.provider.clone(),
+            provider: of.provider.clone(),
             provider_type: self.provider.config.provider_type,
             api: Api::OpenAiResponses,
             model: String::new(),
@@ -108,8 +144,8 @@ impl Completion {
             credential_kind: self.credential_kind,
             credential_hint: String::new(),
             started_at: self.began,
-            ended_at: now,
-            outcome: Outcome::Completed,
+            ended_at: self.shared.ambient.now(),
+            outcome: Outcome::Unfinished,
             upstream_status: Some(status),
             error_type: None,
             error_message: None,
@@ -127,6 +163,10 @@ impl Completion {
             tool_usages: Vec::new(),
             model_thoughts: Vec::new(),
         };
+        if !is_end {
+            record.token_usages = vec![estimate(facts)];
+            return self.slot.fill(record);
+        }
         (record.outcome, record.error_type, record.error_message) = classify(&record, Ending::Complete, Some(&facts));
         if facts.stop_reason.as_deref() == Some("cancelled") {
             record.outcome = Outcome::ClientAborted;
@@ -139,38 +179,50 @@ impl Completion {
     }
 }
 
+/// What an answer showed of a response.
+struct Shown {
+    status: u16,
+    is_end: bool,
+    facts: ResponseFacts,
+}
+
 /// What the response says of itself.
-fn fill(record: &mut InterceptionRecord, facts: ResponseFacts) {
-    record.stored_items = facts.item_ids;
-    record.token_usages = facts.usages;
+fn fill(record: &mut InterceptionRecord, mut facts: ResponseFacts) {
+    record.stored_items = std::mem::take(&mut facts.item_ids);
+    record.served_model = Some(facts.served_model.clone()).filter(|model| !model.is_empty());
+    record.stop_reason = facts.stop_reason.take();
+    record.tool_usages = std::mem::take(&mut facts.tool_usages);
+    record.model_thoughts = std::mem::take(&mut facts.model_thoughts);
+    record.token_usages = std::mem::take(&mut facts.usages);
     if record.token_usages.is_empty() {
-        // Its input was estimated when it was asked for.
-        record.token_usages.push(TokenUsage {
-            provider_response_id: facts.provider_response_id,
-            output_tokens: tokens(&facts.served_model, facts.text_bytes),
-            estimated: true,
-            ..TokenUsage::default()
-        });
+        record.token_usages.push(estimate(facts));
     }
-    record.served_model = Some(facts.served_model).filter(|model| !model.is_empty());
-    record.stop_reason = facts.stop_reason;
-    record.tool_usages = facts.tool_usages;
-    record.model_thoughts = facts.model_thoughts;
 }
 
-/// Lets a body pass, with a look at it where it may show an end, and keeps a value alive until it has passed.
+/// What the model has written, about. Its input was estimated when it was asked for.
+fn estimate(facts: ResponseFacts) -> TokenUsage {
+    TokenUsage {
+        provider_response_id: facts.provider_response_id,
+        output_tokens: tokens(&facts.served_model, facts.text_bytes),
+        estimated: true,
+        ..TokenUsage::default()
+    }
+}
+
+/// Lets a body pass, with a look at it where it may show an end, and counts its request as in flight until it has passed.
 #[derive(Debug)]
-pub(crate) struct Watched<T> {
+pub(crate) struct Watched {
     pub(crate) completion: Option<Box<Completion>>,
-    #[expect(dead_code, reason = "it is kept, and given back with the body's end")]
-    pub(crate) kept: T,
+    pub(crate) guard: InFlightGuard,
 }
 
-impl<T: Unpin, B> Watch<B> for Watched<T> {
+impl<B> Watch<B> for Watched
+where
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
+    B::Error: Send,
+{
     fn data(&mut self, bytes: Bytes) -> Bytes {
-        if let Some(completion) = &mut self.completion {
-            completion.data(&bytes);
-        }
+        self.see(&bytes);
         bytes
     }
 
@@ -182,13 +234,30 @@ impl<T: Unpin, B> Watch<B> for Watched<T> {
         LastWords::Failure(Last::new(Bytes::new(), self.close()))
     }
 
-    fn left(self, _: B) {
-        drop(self.close());
+    fn left(self, rest: B) {
+        if self
+            .completion
+            .as_ref()
+            .is_some_and(|completion| completion.awaits_more())
+        {
+            drain_watched(rest, self);
+        } else {
+            drop(self.close());
+        }
     }
 }
 
-impl<T> Watched<T> {
-    fn close(self) -> Option<Hold> {
-        self.completion.and_then(|completion| completion.close())
+impl Watched {
+    /// Bytes of the answer's body came.
+    pub(crate) fn see(&mut self, bytes: &[u8]) {
+        if let Some(completion) = &mut self.completion {
+            completion.data(bytes);
+        }
+    }
+
+    /// No more comes.
+    pub(crate) fn close(self) -> Option<Hold> {
+        let Self { completion, guard } = self;
+        completion.and_then(|completion| completion.close(&guard))
     }
 }

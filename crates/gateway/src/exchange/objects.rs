@@ -9,7 +9,7 @@
 //! A response that is made in the background is on record as unfinished; whoever asks for it here may be shown its end
 //! ([`super::completion`]).
 //!
-//! Not here: objects in an account of the user's own, which the provider itself guards.
+//! With a key of the user's own, only what another user is known to have made is refused: the rest is guarded by the provider.
 
 use crate::error::Refusal;
 use crate::exchange::admit::{Admission, Entered};
@@ -20,7 +20,7 @@ use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::policy::StoredObjects;
 use lychgate_types::provider::Api;
 use lychgate_types::secret::SecretHash;
-use lychgate_types::{Ownership, UnfinishedInterception};
+use lychgate_types::{Ownership, StoredObject, UnfinishedInterception};
 use lychgate_wire::RequestFacts;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,32 +42,68 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Whether a request names objects of which something has to be known.
 pub(super) fn are_named(entered: &Entered, admission: &Admission, facts: &RequestFacts) -> bool {
     let names_any = admission.object.is_some() || !facts.objects.is_empty();
-    (names_any && are_guarded(entered, admission)) || admission.shows_response
+    (names_any && are_guarded(entered)) || admission.shows_response
 }
 
-/// Whether their makers matter.
-fn are_guarded(entered: &Entered, admission: &Admission) -> bool {
-    admission.own.is_none() && !entered.provider.config.policy.relay.shares_objects()
+/// Whether their makers matter. With a key of the user's own, too: a server without accounts takes any key.
+fn are_guarded(entered: &Entered) -> bool {
+    !entered.provider.config.policy.relay.shares_objects()
 }
 
-/// Refuses a request that names what another user has made. Gives the unfinished interception whose end its answer may show.
-pub(super) async fn check(entered: &Entered, admission: &Admission, facts: &RequestFacts) -> Result<Known, Refusal> {
+/// What made the object that an answer shows, as far as its end is still to be booked.
+#[derive(Debug)]
+pub(crate) enum Maker {
+    Unfinished(Arc<UnfinishedInterception>),
+    /// Its record may be on its way.
+    Unknown,
+}
+
+/// Refuses a request that names what another user has made. Gives the maker whose end its answer may show.
+pub(super) async fn check(
+    entered: &Entered,
+    admission: &Admission,
+    facts: &RequestFacts,
+) -> Result<Option<Maker>, Refusal> {
     let (shared, token) = (&entered.shared, admission.token);
-    let is_guarded = are_guarded(entered, admission);
-    let usable = entered.provider.config.policy.relay.stored_objects;
+    let is_guarded = are_guarded(entered);
+    // What the user has in an account of their own may have been made elsewhere.
+    let needs_own =
+        entered.provider.config.policy.relay.stored_objects == StoredObjects::Own && admission.own.is_none();
     for object in facts.objects.iter().filter(|_| is_guarded) {
-        check_one(shared, token, object, usable).await?;
+        check_one(shared, token, object, needs_own).await?;
     }
     let Some(object) = admission.object.as_deref() else {
         return Ok(None);
     };
     let known = if is_guarded {
-        check_one(shared, token, object, usable).await?
+        check_one(shared, token, object, needs_own).await?
     } else {
         look_up(shared, token, object).await
     };
-    let is_of_this_provider = |of: &Arc<UnfinishedInterception>| of.provider == entered.provider.config.name.as_str();
-    Ok(known.filter(|of| admission.shows_response && is_of_this_provider(of)))
+    let maker = match known {
+        None => Some(Maker::Unknown),
+        Some(None) => None,
+        Some(Some(of)) if of.provider == entered.provider.config.name.as_str() => Some(Maker::Unfinished(of)),
+        Some(Some(_)) => None,
+    };
+    Ok(maker.filter(|_| admission.shows_response))
+}
+
+/// The maker of an object of which nothing was known when it was asked for, and whose end was shown since.
+pub(super) async fn late_maker(
+    shared: &Shared,
+    token: SecretHash,
+    object: &str,
+) -> Option<Arc<UnfinishedInterception>> {
+    for wait in ASK_AGAIN {
+        sleep(wait).await;
+        match ask(shared, token, object).await {
+            Some(found) if found.ownership == Ownership::Unknown => {}
+            Some(found) => return found.unfinished.map(Arc::new),
+            None => {}
+        }
+    }
+    None
 }
 
 /// Whether what the answer names is stored by the provider, and made by this request. Whoever only uses an object, which may be of an
@@ -76,45 +112,55 @@ pub(super) fn makes(api: Api, admission: &Admission) -> bool {
     (api == Api::OpenAiResponses || api.is_about_objects()) && admission.object.is_none()
 }
 
-/// What is known of an object that anybody may use.
-async fn look_up(shared: &Shared, token: SecretHash, object: &str) -> Known {
+/// What is known of an object that anybody may use; `None` where that is nothing.
+async fn look_up(shared: &Shared, token: SecretHash, object: &str) -> Option<Known> {
     if let Some(known) = shared.objects.of_anybody(object) {
-        return known;
+        return Some(known);
     }
+    let found = ask(shared, token, object).await?;
+    (found.ownership != Ownership::Unknown).then(|| found.unfinished.map(Arc::new))
+}
+
+/// Asks the control plane; `None` where it does not answer.
+async fn ask(shared: &Shared, token: SecretHash, object: &str) -> Option<StoredObject> {
     if object.len() > LONGEST_ID || !shared.replica_state.load().link.is_attached() {
         return None;
     }
-    let found = timeout(LOOKUP_TIMEOUT, shared.link.owns(token, object)).await;
-    found.ok()?.ok()?.unfinished.map(Arc::new)
+    if let Ok(Ok(found)) = timeout(LOOKUP_TIMEOUT, shared.link.owns(token, object)).await {
+        shared.lookup_health.success();
+        return Some(found);
+    }
+    shared.lookup_health.failure();
+    None
 }
 
-async fn check_one(shared: &Shared, token: SecretHash, object: &str, usable: StoredObjects) -> Result<Known, Refusal> {
+/// What is known of an object that only its maker may use; `None` where that is nothing, and the request may go on all the same.
+async fn check_one(
+    shared: &Shared,
+    token: SecretHash,
+    object: &str,
+    needs_own: bool,
+) -> Result<Option<Known>, Refusal> {
     if object.len() > LONGEST_ID {
         return Err(not_found());
     }
     if let Some(known) = shared.objects.of(token, object) {
-        return Ok(known);
+        return Ok(Some(known));
     }
     // If it was made here, its record is only on its way.
-    let unknown_will_do = usable != StoredObjects::Own && shared.objects.of_anybody(object).is_none();
+    let unknown_will_do = !needs_own && shared.objects.of_anybody(object).is_none();
     let mut waits = ASK_AGAIN.into_iter();
     loop {
-        if !shared.replica_state.load().link.is_attached() {
-            return Err(unreachable());
-        }
-        let Ok(Ok(found)) = timeout(LOOKUP_TIMEOUT, shared.link.owns(token, object)).await else {
-            shared.lookup_health.failure();
-            return Err(unreachable());
-        };
+        let found = ask(shared, token, object).await.ok_or_else(unreachable)?;
         match found.ownership {
             Ownership::Own => {
                 let known = found.unfinished.map(Arc::new);
                 shared.objects.remember(token, object, known.clone());
-                return Ok(known);
+                return Ok(Some(known));
             }
             // Not remembered: its maker may yet become known.
             Ownership::Unknown if unknown_will_do => return Ok(None),
-            Ownership::Anothers if usable != StoredObjects::Own => return Err(not_found()),
+            Ownership::Anothers if !needs_own => return Err(not_found()),
             Ownership::Anothers | Ownership::Unknown => match waits.next() {
                 Some(wait) => sleep(wait).await,
                 None => return Err(not_found()),

@@ -15,7 +15,6 @@ use crate::exchange::upstream_request::{Position, UpstreamRequest};
 use crate::resilience::decision::AttemptEnd;
 use crate::resilience::retry::millis;
 use crate::routing::provider::Provider;
-use crate::shared::InFlightGuard;
 use axum::body::Body;
 use bytes::Bytes;
 use http::Response;
@@ -35,14 +34,14 @@ pub(crate) fn relay_unrecorded(entered: Entered, received: Received, completion:
     let (own, may_repeat) = (admission.own, admission.may_repeat);
     let watched = Watched {
         completion,
-        kept: admission.guard,
+        guard: admission.guard,
     };
     Box::pin(relay(entered, watched, own, request, body.into_bytes(), may_repeat))
 }
 
 async fn relay(
     entered: Entered,
-    mut watched: Watched<InFlightGuard>,
+    mut watched: Watched,
     own: Option<Outgoing>,
     mut request: UpstreamRequest,
     body: Bytes,
@@ -87,7 +86,9 @@ async fn relay(
     to_client(&mut head.headers, AnswerBody::Unchanged);
     if let Some(completion) = &mut watched.completion {
         completion.head(head.status, kind);
-        head.headers.insert(INTERCEPTION_ID, id_value(completion.id()));
+        if let Some(id) = completion.id() {
+            head.headers.insert(INTERCEPTION_ID, id_value(id));
+        }
     }
     let idle = Idle::new(millis(timeouts.idle_ms)).until(end);
     let relayed = RelayBody::new(Joined::new(body), watched, idle);

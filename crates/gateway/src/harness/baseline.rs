@@ -2,7 +2,6 @@
 //! what governance costs. Not used by the product.
 
 use crate::error::Refusal;
-use crate::exchange::completion::Watched;
 use crate::exchange::headers::{AnswerBody, StrippedHeaders, to_client};
 use crate::gateway::StartError;
 use crate::inbound::front::{Answering, DataPlane, Front};
@@ -14,10 +13,11 @@ use crate::routing::table::Table;
 use crate::upstream::Upstream;
 use axum::Router;
 use axum::body::Body;
+use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use lychgate_link::Configuration;
-use lychgate_stream::{Idle, Joined, ReadError, ReadLimits, RelayBody, read_bounded};
+use lychgate_stream::{Failure, Idle, Joined, Last, LastWords, ReadError, ReadLimits, RelayBody, Watch, read_bounded};
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::interception::CredentialKind;
 use lychgate_wire::provider::likely_family;
@@ -106,12 +106,28 @@ impl Parts {
         to_client(&mut parts.headers, AnswerBody::Unchanged);
         let relayed = RelayBody::new(
             Joined::new(body),
-            Watched {
-                completion: None,
-                kept: (),
-            },
+            Unwatched,
             Idle::new(millis(provider.config.policy.timeouts.idle_ms)),
         );
         Ok(Response::from_parts(parts, Body::new(relayed)))
     }
+}
+
+/// Looks at nothing.
+struct Unwatched;
+
+impl<B> Watch<B> for Unwatched {
+    fn data(&mut self, bytes: Bytes) -> Bytes {
+        bytes
+    }
+
+    fn complete(self) -> Last {
+        Last::default()
+    }
+
+    fn failed(self, _: &Failure) -> LastWords {
+        LastWords::Failure(Last::default())
+    }
+
+    fn left(self, _: B) {}
 }

@@ -1,10 +1,11 @@
 //! Responses that a provider makes in the background: recorded when they are asked for, completed by whoever is shown their end.
 
-use crate::support::{CENTRAL_KEY, Client, World, ready, start};
+use crate::support::{CENTRAL_KEY, Client, World, ready, start, until};
 use lychgate_types::Ambient;
 use lychgate_types::interception::{InterceptionRecord, Outcome};
 use lychgate_types::secret::UserTokenSecret;
 use std::sync::Arc;
+use std::time::Duration;
 
 const QUEUED: &str = r#"{"id":"resp_a","status":"queued","background":true,"model":"m","output":[],"usage":null}"#;
 const USAGE: &str = r#""usage":{"input_tokens":11,"output_tokens":7}"#;
@@ -183,20 +184,152 @@ async fn a_stream_that_is_left_is_unfinished_and_one_that_is_resumed_completes_i
     assert_eq!(end.token_usages[0].output_tokens, 7);
 }
 
+/// What a stream shows before the end: all of the text.
+fn text_of_it() -> Vec<u8> {
+    let text = "It is raining, since a low moves in from the west. ".repeat(8);
+    let delta = format!(
+        "event: response.output_text.delta\ndata: {{\"type\":\"response.output_text.delta\",\"delta\":\"{text}\"}}\n\n"
+    );
+    let done = format!(
+        "event: response.output_text.done\ndata: {{\"type\":\"response.output_text.done\",\"text\":\"{text}\"}}\n\n"
+    );
+    [delta, done].concat().into_bytes()
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_before_the_end_does_not_keep_it_off_the_record() {
+    let (world, made) = begun().await;
+    let mut client = ask(&world, &bearer(&world.token), &format!("{GET}?stream=true"), "").await;
+    let mut exchange = world.provider.next().await;
+    let text = text_of_it();
+    exchange.stream().await;
+    exchange.chunk(&text).await;
+    client.head().await;
+    client.at_least(text.len()).await;
+    drop(client);
+    let end = ended("completed", &format!(",{USAGE}"));
+    let last = format!("event: response.completed\ndata: {{\"type\":\"response.completed\",\"response\":{end}}}\n\n");
+    exchange.chunk(last.as_bytes()).await;
+    exchange.end().await;
+    let end = world.control.delivered(2).await.remove(1);
+    assert!(end.completes && end.id == made.id && end.outcome == Outcome::Completed);
+    assert_eq!(end.token_usages[0].output_tokens, 7);
+    until(|| world.gateway.in_flight() == 0).await;
+}
+
+#[tokio::test]
+async fn what_is_shown_without_its_end_is_estimated() {
+    for is_left in [true, false] {
+        let world = World::with_options(|options| options.drain_limits.time = Duration::from_millis(50)).await;
+        exchange(&world, &bearer(&world.token), CREATE, BODY, QUEUED).await;
+        let made = world.control.delivered(1).await.remove(0);
+        let mut client = ask(&world, &bearer(&world.token), &format!("{GET}?stream=true"), "").await;
+        let mut exchange = world.provider.next().await;
+        let text = text_of_it();
+        exchange.stream().await;
+        exchange.chunk(&text).await;
+        client.head().await;
+        client.at_least(text.len()).await;
+        if is_left {
+            drop(client);
+        } else {
+            drop(exchange);
+        }
+        let shown = world.control.delivered(2).await.remove(1);
+        assert!(shown.completes && shown.id == made.id && shown.outcome == Outcome::Unfinished);
+        let [usage] = &shown.token_usages[..] else {
+            panic!("{shown:?}")
+        };
+        assert!(usage.estimated && (80..160).contains(&usage.output_tokens), "{usage:?}");
+        until(|| world.gateway.in_flight() == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn before_it_is_deleted_its_end_is_looked_at() {
+    let (world, made) = begun().await;
+    // Nothing that the client sends makes the look less than a whole one.
+    let headers = format!("{}range: bytes=0-1\r\nif-none-match: *\r\n", bearer(&world.token));
+    let mut client = ask(&world, &headers, "DELETE /ai/openai/v1/responses/resp_a?x=y", "").await;
+    let mut look = world.provider.next().await;
+    assert_eq!(look.line, "GET /base/v1/responses/resp_a HTTP/1.1");
+    assert_eq!(
+        look.header("authorization"),
+        Some(format!("Bearer {CENTRAL_KEY}").as_str())
+    );
+    assert_eq!((look.header("range"), look.header("if-none-match")), (None, None));
+    look.json("200 OK", "", &ended("completed", &format!(",{USAGE}"))).await;
+    look.done();
+    let mut deletion = world.provider.next().await;
+    assert_eq!(deletion.line, "DELETE /base/v1/responses/resp_a?x=y HTTP/1.1");
+    let deleted = r#"{"id":"resp_a","deleted":true}"#;
+    deletion.json("200 OK", "", deleted).await;
+    assert_eq!(client.answer().await.1, deleted.as_bytes());
+    let records = world.control.delivered(3).await;
+    assert!(records[1].completes && records[1].id == made.id && records[1].token_usages[0].output_tokens == 7);
+    assert!(!records[2].completes && records[2].api.as_str() == "openai_objects");
+}
+
+/// Another replica of the same deployment, to which the maker's records are still on their way.
+async fn before_its_record_arrives() -> World {
+    let world = World::new().await;
+    world.control.hold_deliveries();
+    exchange(&world, &bearer(&world.token), CREATE, BODY, QUEUED).await;
+    another(world).await
+}
+
+async fn another(world: World) -> World {
+    let options = |options: &mut lychgate_gateway::Options| {
+        options.spool.directory = world.control.spool_directory().join("other");
+    };
+    let (gateway, address) = start(&world.control, options, Ambient::system()).await;
+    ready(&gateway).await;
+    // The first one goes on: it has the record.
+    std::mem::forget(world.gateway);
+    World {
+        gateway,
+        address,
+        ..world
+    }
+}
+
+#[tokio::test]
+async fn an_end_that_is_shown_before_the_makers_record_has_arrived_is_booked() {
+    let world = before_its_record_arrives().await;
+    let end = ended("completed", &format!(",{USAGE}"));
+    assert_eq!(
+        exchange(&world, &bearer(&world.token), GET, "", &end).await,
+        None,
+        "nobody knows yet"
+    );
+    world.control.release_deliveries();
+    let records = world.control.delivered(2).await;
+    assert!(!records[0].completes && records[1].completes && records[1].id == records[0].id);
+    assert_eq!(records[1].token_usages[0].output_tokens, 7);
+    until(|| world.gateway.in_flight() == 0).await;
+}
+
+#[tokio::test]
+async fn ends_that_wait_for_their_makers_are_bounded() {
+    let world = World::new().await;
+    let end = ended("completed", &format!(",{USAGE}"));
+    for _ in 0..40 {
+        exchange(&world, &bearer(&world.token), GET, "", &end).await;
+    }
+    assert!(
+        (1..=33).contains(&world.gateway.in_flight()),
+        "{}",
+        world.gateway.in_flight()
+    );
+    until(|| world.gateway.in_flight() == 0).await;
+    assert!(world.control.records().is_empty());
+}
+
 #[tokio::test]
 async fn another_replica_and_an_own_key_complete_it_too() {
     for own_key in [false, true] {
         let (world, made) = begun().await;
-        let options = |options: &mut lychgate_gateway::Options| {
-            options.spool.directory = world.control.spool_directory().join("other");
-        };
-        let (gateway, address) = start(&world.control, options, Ambient::system()).await;
-        ready(&gateway).await;
-        let other = World {
-            gateway,
-            address,
-            ..world
-        };
+        let other = another(world).await;
         let headers = match own_key {
             false => bearer(&other.token),
             true => format!(

@@ -292,20 +292,31 @@ async fn another_replica_asks_the_control_plane() {
 }
 
 #[tokio::test]
-async fn a_policy_shares_everything_and_an_own_key_is_the_providers_business() {
+async fn a_policy_shares_everything() {
     let (world, bob) = made_with(|policy| policy.relay.stored_objects = StoredObjects::All).await;
     let asked = path("GET", "/responses/resp_a");
     assert_eq!(relayed(&world, &bob, &asked, "{}").await, 200);
     // Nobody has to be asked for it.
     world.control.go_down(LinkError::Unreachable("down".into()));
     assert_eq!(relayed(&world, &bob, &asked, "{}").await, 200);
-    let (world, bob) = made().await;
-    let mut client = world.client().await;
-    let token = bob.expose();
-    let headers = format!("x-lychgate-token: {token}\r\nauthorization: Bearer {CENTRAL_KEY}-own\r\n");
-    client.send(&asked.0, &headers, b"").await;
-    let mut exchange = world.provider.next().await;
-    exchange.json("200 OK", "", "{}").await;
-    assert_eq!(client.answer().await.0.status, 200);
-    exchange.done();
+}
+
+#[tokio::test]
+async fn with_an_own_key_only_what_another_is_known_to_have_made_is_refused() {
+    for usable in [StoredObjects::Unclaimed, StoredObjects::Own] {
+        let (world, bob) = made_with(|policy| policy.relay.stored_objects = usable).await;
+        let token = bob.expose();
+        let headers = format!("x-lychgate-token: {token}\r\nauthorization: Bearer {CENTRAL_KEY}-own\r\n");
+        for (line, body) in uses("resp_a", "conv_a") {
+            let mut client = world.client().await;
+            client.send(&line, &headers, body.as_bytes()).await;
+            assert_eq!(client.answer().await.0.status, 404, "{line}");
+        }
+        let mut client = world.client().await;
+        client.send(&path("GET", "/responses/resp_own").0, &headers, b"").await;
+        let mut exchange = world.provider.next().await;
+        exchange.json("200 OK", "", "{}").await;
+        assert_eq!(client.answer().await.0.status, 200);
+        exchange.done();
+    }
 }

@@ -1,5 +1,5 @@
 //! Taking in the ends of interceptions that are on record as unfinished: what a provider did in the background, as whoever asked for
-//! it first was shown it.
+//! it first was shown it; or, of one that nobody was shown the end of, what was seen of it.
 //!
 //! An end needs what a record needs (its key was told of its token, and serves its provider), and names the object that the
 //! interception made. Its user is the maker, unless the provider's policy shares what it stores.
@@ -17,7 +17,6 @@ use std::sync::Arc;
 const NO_MAKER: &str = "it is the end of a response that no record under this id has made";
 const OTHER_PROVIDER: &str = "it is the end of a response of another provider";
 const OTHER_USER: &str = "it is the end of a response that another user has made";
-const NO_END: &str = "it is said to be an end, and has not ended";
 
 impl Store {
     /// Books an end once, whoever else was shown it.
@@ -46,10 +45,6 @@ impl Store {
             report.reject(end.id, OTHER_PROVIDER);
             return Ok(());
         }
-        if end.outcome == Outcome::Unfinished {
-            report.reject(end.id, NO_END);
-            return Ok(());
-        }
         if maker.user != token.user && !sql::is_shared(held.conn(), &maker.provider).await? {
             report.reject(end.id, OTHER_USER);
             return Ok(());
@@ -69,6 +64,10 @@ impl Store {
             parent: None,
         };
         let mut tx = self.engine.begin().await?;
+        if end.outcome == Outcome::Unfinished {
+            sql::raise(tx.conn(), &placed).await?;
+            return tx.commit().await;
+        }
         if !sql::complete(tx.conn(), &placed).await? {
             return Ok(());
         }

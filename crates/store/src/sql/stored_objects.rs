@@ -6,19 +6,26 @@ use crate::engine::{Conn, args};
 use crate::error::StoreError;
 use aws_lc_rs::digest;
 use lychgate_types::secret::SecretHash;
-use lychgate_types::{Ownership, StoredObject, Timestamp, UnfinishedInterception, UserId};
+use lychgate_types::{GatewayKeyId, Ownership, StoredObject, Timestamp, UnfinishedInterception, UserId};
 
 super::statements! {
     FIND = "SELECT t.user_id, i.id AS unfinished_id, i.provider FROM stored_objects o \
          LEFT JOIN tokens t ON t.user_id = o.user_id AND t.token_hash = $2 \
          LEFT JOIN interceptions i ON i.id = o.interception_id AND i.outcome = 'unfinished' \
-         WHERE o.object_hash = $1 ORDER BY t.user_id IS NULL LIMIT 1";
+         WHERE o.object_hash = $1";
+    IS_GRANTED = "SELECT t.id FROM tokens t WHERE t.token_hash = $1 AND EXISTS \
+         (SELECT 1 FROM token_grants g WHERE g.token_id = t.id AND g.gateway_key_id = $2)";
     PRUNE = "DELETE FROM stored_objects WHERE created_at < $1";
 }
 
 /// What an id is stored as: ids may be long, and are of use to whoever reads them.
 pub(crate) fn hash(object: &str) -> Vec<u8> {
     digest::digest(&digest::SHA256, object.as_bytes()).as_ref().to_vec()
+}
+
+/// Whether this gateway key was told that the token works.
+pub(crate) async fn is_granted(conn: Conn<'_>, token: &SecretHash, key: GatewayKeyId) -> Result<bool, StoreError> {
+    Ok(conn.optional(IS_GRANTED, args![*token, key]).await?.is_some())
 }
 
 /// What is known of it, as seen from the user of this token.

@@ -1,12 +1,12 @@
 //! Interceptions that are on record as unfinished, and their ends.
 
-use crate::people::{Person, people, plane, provider, record};
+use crate::people::{Person, people_and_provider, plane, record, share_objects};
 use lychgate_store::{IngestReport, InterceptionDetail, ReplicaStamp};
 use lychgate_testkit::both_engines;
 use lychgate_testkit::db::TestDb;
 use lychgate_types::interception::{InterceptionRecord, ModelThought, Outcome, ThoughtSource, TokenUsage, ToolUsage};
 use lychgate_types::secret::SecretHash;
-use lychgate_types::{InterceptionId, Ownership};
+use lychgate_types::{InterceptionId, Ownership, UnfinishedInterception};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ fn end(db: &TestDb, of: &InterceptionRecord, token: SecretHash) -> InterceptionR
 
 both_engines! {
     async fn an_end_is_booked_once_whoever_is_shown_it(db: TestDb) {
-        let people = people(db).await;
+        let people = people_and_provider(db).await;
         let (alice, owner) = (people.member.hash, &people.owner);
         let begun = begun(db, alice);
         // In one batch, the end first.
@@ -94,15 +94,16 @@ both_engines! {
     }
 
     async fn it_is_unfinished_until_then_and_replicas_are_told_so(db: TestDb) {
-        let people = people(db).await;
+        let people = people_and_provider(db).await;
         let (alice, bob) = (people.member.hash, people.owner.hash);
         let begun = begun(db, alice);
         ingest(db, &[&begun]).await;
         assert_eq!(get(db, &people.owner, begun.id).await.summary.outcome, Outcome::Unfinished);
         for (token, ownership) in [(alice, Ownership::Own), (bob, Ownership::Anothers)] {
             let known = db.store().stored_object_get(&plane(), &token, "resp_a").await.unwrap();
-            let unfinished = known.unfinished.unwrap();
-            assert_eq!((known.ownership, unfinished.id, unfinished.provider), (ownership, begun.id, begun.provider.clone()));
+            // Only its maker is told which one.
+            let unfinished = (ownership == Ownership::Own).then(|| UnfinishedInterception { id: begun.id, provider: begun.provider.clone() });
+            assert_eq!((known.ownership, known.unfinished), (ownership, unfinished));
         }
         // The provider did not tell what it used: the estimate of the input stays.
         let cancelled = InterceptionRecord { outcome: Outcome::ClientAborted, token_usages: vec![usage(0, 3, true)], served_model: None, ..end(db, &begun, alice) };
@@ -113,7 +114,7 @@ both_engines! {
     }
 
     async fn an_end_that_tells_nothing_takes_nothing_back(db: TestDb) {
-        let people = people(db).await;
+        let people = people_and_provider(db).await;
         let alice = people.member.hash;
         let broken = InterceptionRecord {
             token_usages: vec![usage(9, 10_000, true)],
@@ -135,7 +136,7 @@ both_engines! {
     }
 
     async fn an_id_that_is_used_is_not_another_unfinished_interceptions(db: TestDb) {
-        let people = people(db).await;
+        let people = people_and_provider(db).await;
         let begun = begun(db, people.member.hash);
         ingest(db, &[&begun, &end(db, &begun, people.member.hash)]).await;
         for other in [
@@ -148,7 +149,7 @@ both_engines! {
     }
 
     async fn only_an_end_of_what_its_user_made_is_taken(db: TestDb) {
-        let people = people(db).await;
+        let people = people_and_provider(db).await;
         let (alice, bob) = (people.member.hash, people.owner.hash);
         let begun = begun(db, alice);
         let other = InterceptionRecord { stored_object: Some("resp_b".to_owned()), ..record(db, alice) };
@@ -161,7 +162,6 @@ both_engines! {
             (InterceptionRecord { stored_object: Some("resp_b".to_owned()), ..good.clone() }, "no record under this id has made"),
             (InterceptionRecord { stored_object: None, ..good.clone() }, "no record under this id has made"),
             (InterceptionRecord { provider: "other".to_owned(), ..good.clone() }, "of another provider"),
-            (InterceptionRecord { outcome: Outcome::Unfinished, ..good.clone() }, "has not ended"),
             (InterceptionRecord { token_hash: bob, ..good.clone() }, "that another user has made"),
         ] {
             let report = ingest(db, &[&end]).await;
@@ -169,24 +169,28 @@ both_engines! {
         }
         assert_eq!(get(db, &people.owner, begun.id).await.token_usages, begun.token_usages);
         // Where users share what the provider stores, whoever is shown the end tells it.
-        let mut provider = provider(db, &begun.provider, Vec::new());
-        provider.policy.relay.stored_objects = Some(lychgate_types::policy::StoredObjects::All);
-        db.store().provider_insert(&people.owner.caller, provider).await.unwrap();
+        share_objects(db, &people.owner.caller).await;
         let shown = end(db, &begun, bob);
         assert_eq!(ingest(db, &[&shown]).await.new, 1);
         assert_eq!(get(db, &people.member, begun.id).await.token_usages, shown.token_usages);
     }
 
-    async fn an_id_that_a_server_gives_again_is_of_its_newest_maker(db: TestDb) {
-        let people = people(db).await;
-        let alice = people.member.hash;
-        let (first, second) = (begun(db, alice), begun(db, alice));
-        ingest(db, &[&first]).await;
-        db.clock().advance(Duration::from_secs(1));
-        ingest(db, &[&second]).await;
-        let report = ingest(db, &[&end(db, &second, alice)]).await;
-        assert!(report.rejected.is_empty(), "{report:?}");
-        assert_eq!(get(db, &people.owner, second.id).await.summary.outcome, Outcome::Completed);
-        assert_eq!(get(db, &people.owner, first.id).await.summary.outcome, Outcome::Unfinished);
+    async fn what_is_seen_of_one_that_goes_on_raises_its_estimate(db: TestDb) {
+        let people = people_and_provider(db).await;
+        let (alice, bob) = (people.member.hash, people.owner.hash);
+        let begun = begun(db, alice);
+        ingest(db, &[&begun]).await;
+        let seen = |token, output| InterceptionRecord { outcome: Outcome::Unfinished, token_usages: vec![usage(0, output, true)], tool_usages: Vec::new(), ..end(db, &begun, token) };
+        for (output, expected) in [(40, 40), (12, 40), (41, 41)] {
+            let report = ingest(db, &[&seen(alice, output)]).await;
+            assert_eq!((report.new, report.known), (0, 1), "{report:?}");
+            let found = get(db, &people.owner, begun.id).await;
+            assert_eq!((found.summary.outcome, found.token_usages), (Outcome::Unfinished, vec![usage(9, expected, true)]));
+        }
+        assert_eq!(ingest(db, &[&seen(bob, 99)]).await.rejected.len(), 1);
+        let end = end(db, &begun, alice);
+        ingest(db, &[&end]).await;
+        ingest(db, &[&seen(alice, 1000)]).await;
+        assert_eq!(get(db, &people.owner, begun.id).await.token_usages, end.token_usages);
     }
 }

@@ -2,12 +2,12 @@
 
 use lychgate_authz::{Caller, Principal, Role, Scopes, UserPrincipal};
 use lychgate_store::{
-    AiGatewayKeyInsert, GatewayKeyRotation, ProviderInsert, ProviderKeyInsert, RouteInsert, Sealed, TargetWanted,
-    TokenInsert, UserInsert,
+    AiGatewayKeyInsert, GatewayKeyRotation, ProviderInsert, ProviderKeyInsert, ProviderPatch, RouteInsert, Sealed,
+    TargetWanted, TokenInsert, UserInsert,
 };
 use lychgate_testkit::db::TestDb;
 use lychgate_types::interception::{CredentialKind, InterceptionRecord, Outcome};
-use lychgate_types::policy::PolicyChange;
+use lychgate_types::policy::{PolicyChange, StoredObjects};
 use lychgate_types::provider::{Api, ProviderType};
 use lychgate_types::secret::{GatewayKeySecret, SecretHash, UserTokenSecret};
 use lychgate_types::{GatewayKeyId, Timestamp, UserId};
@@ -187,6 +187,25 @@ pub(crate) fn provider(db: &TestDb, name: &str, keys: Vec<ProviderKeyInsert>) ->
         policy: PolicyChange::default(),
         keys,
     }
+}
+
+/// The provider that records name. Only at providers that there are does anybody make an object.
+pub(crate) async fn people_and_provider(db: &TestDb) -> People {
+    let people = people(db).await;
+    let provider = provider(db, "anthropic", Vec::new());
+    db.store()
+        .provider_insert(&people.owner.caller, provider)
+        .await
+        .unwrap();
+    people
+}
+
+/// From now on, users of that provider share what it stores.
+pub(crate) async fn share_objects(db: &TestDb, owner: &Caller) {
+    let shared = db.store().provider_find(owner, "anthropic").await.unwrap();
+    let mut patch = ProviderPatch::default();
+    patch.policy.relay.stored_objects = Some(StoredObjects::All);
+    db.store().provider_update(owner, shared.id, patch).await.unwrap();
 }
 
 /// A route with one target, both at this provider.

@@ -1,6 +1,6 @@
 //! Threads and sessions.
 
-use crate::people::{people, person, plane, record};
+use crate::people::{people, people_and_provider, person, plane, record};
 use lychgate_authz::Role;
 use lychgate_store::{InterceptionSummary, ReplicaStamp};
 use lychgate_testkit::both_engines;
@@ -64,7 +64,7 @@ both_engines! {
     }
 
     async fn a_response_that_goes_on_from_another_is_of_its_thread(db: TestDb) {
-        let people = people(db).await;
+        let people = people_and_provider(db).await;
         let get = async |id| db.store().interception_get(&people.owner.caller, id).await.unwrap().summary;
         for in_one_batch in [true, false] {
             let response = |n: u8| format!("resp_{in_one_batch}_{n}");

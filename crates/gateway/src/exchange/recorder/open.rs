@@ -245,7 +245,8 @@ impl Open {
         if let Some((token, object, unfinished)) = made {
             guard.shared().objects.remember(token, &object, unfinished);
         }
-        (both(completion.and_then(|completion| completion.close()), hold), guard)
+        let end = completion.and_then(|completion| completion.close(&guard));
+        (both(end, hold), guard)
     }
 }
 

@@ -21,6 +21,9 @@ crate::sql::statements! {
     DELETE_MODEL_THOUGHTS = "DELETE FROM model_thoughts WHERE interception_id = $1";
     /// Where the provider does not tell what it used, the estimate of the input stays, and what has passed already was used.
     ESTIMATE_OUTPUT = "UPDATE token_usages SET output_tokens = $2 WHERE interception_id = $1 AND position = 0 AND output_tokens < $2";
+    /// What was seen so far of one that goes on.
+    RAISE_OUTPUT = "UPDATE token_usages SET output_tokens = $2 WHERE interception_id = $1 AND position = 0 AND output_tokens < $2 \
+         AND EXISTS (SELECT 1 FROM interceptions i WHERE i.id = $1 AND i.outcome = 'unfinished')";
     POLICY = "SELECT policy FROM providers WHERE name = $1";
 }
 
@@ -71,6 +74,19 @@ pub(crate) async fn complete(conn: Conn<'_>, end: &Placed<'_>) -> Result<bool, S
     Ok(conn.optional(COMPLETE, values).await?.is_some())
 }
 
+/// Raises the estimate of one that has not ended to what was seen of it.
+pub(crate) async fn raise(conn: Conn<'_>, seen: &Placed<'_>) -> Result<(), StoreError> {
+    if let Some(output) = most_output(seen) {
+        conn.execute(RAISE_OUTPUT, args![seen.id, output]).await?;
+    }
+    Ok(())
+}
+
+fn most_output(end: &Placed<'_>) -> Option<i64> {
+    let usages = end.record.token_usages.iter();
+    usages.map(|usage| usage.output_tokens.clamp(0, MOST_TOKENS)).max()
+}
+
 /// Makes room for the lists that the end brings: one that tells nothing takes nothing back. True where its token usages are to stand, too.
 pub(crate) async fn clear(tx: &mut Tx, end: &Placed<'_>) -> Result<bool, StoreError> {
     if !end.record.tool_usages.is_empty() {
@@ -84,11 +100,7 @@ pub(crate) async fn clear(tx: &mut Tx, end: &Placed<'_>) -> Result<bool, StoreEr
         tx.conn().execute(DELETE_TOKEN_USAGES, args![end.id]).await?;
         return Ok(true);
     }
-    let output = usages
-        .iter()
-        .map(|usage| usage.output_tokens.clamp(0, MOST_TOKENS))
-        .max();
-    if let Some(output) = output {
+    if let Some(output) = most_output(end) {
         tx.conn().execute(ESTIMATE_OUTPUT, args![end.id, output]).await?;
     }
     Ok(false)

@@ -4,7 +4,7 @@ use crate::engine::{Args, Bulk, Conn, args, clean, cut};
 use crate::error::StoreError;
 use crate::rows::interceptions::{Deliverer, KnownCalls, Placed, ThreadLink, Times};
 use crate::sql::stored_objects;
-use lychgate_types::interception::InterceptionRecord;
+use lychgate_types::interception::{InterceptionRecord, Outcome};
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{GatewayKeyId, InterceptionId, ReplicaId, Timestamp, TokenId, UserId};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -81,10 +81,16 @@ const MODEL_THOUGHTS: Bulk = Bulk {
     head: "INSERT INTO model_thoughts (interception_id, position, content, source) ",
     tail: "",
 };
+/// An object has one maker, and nobody takes it from another. Where a server gives the same ids again and again, it is of the user's
+/// newest record, once the one before has ended.
 const STORED_OBJECTS: Bulk = Bulk {
-    head: "INSERT INTO stored_objects (object_hash, user_id, created_at, interception_id) ",
-    // Some servers give the same ids again and again.
-    tail: " ON CONFLICT (object_hash, user_id) DO UPDATE SET interception_id = excluded.interception_id",
+    head: "WITH wanted (object_hash, user_id, created_at, interception_id, provider) AS (",
+    tail: ") INSERT INTO stored_objects (object_hash, user_id, created_at, interception_id) \
+           SELECT w.object_hash, w.user_id, w.created_at, w.interception_id FROM wanted w \
+           WHERE EXISTS (SELECT 1 FROM providers p WHERE p.name = w.provider) \
+           ON CONFLICT (object_hash) DO UPDATE SET created_at = excluded.created_at, interception_id = excluded.interception_id \
+           WHERE stored_objects.user_id = excluded.user_id AND stored_objects.created_at < excluded.created_at \
+           AND NOT EXISTS (SELECT 1 FROM interceptions i WHERE i.id = stored_objects.interception_id AND i.outcome = 'unfinished')",
 };
 #[cfg(test)]
 pub(in crate::sql) const BULKS: &[Bulk] = &[
@@ -380,20 +386,26 @@ pub(crate) async fn model_thoughts(conn: Conn<'_>, records: &[Placed<'_>]) -> Re
     MODEL_THOUGHTS.run(conn, rows).await.map(drop)
 }
 
-/// Notes whose the objects are that new interceptions made. In one order, so that two transactions can't wait in a circle.
+/// Notes whose the objects are that new interceptions made at providers that there are. In one order, so that two transactions
+/// can't wait in a circle.
 pub(crate) async fn stored_objects(conn: Conn<'_>, records: &[Placed<'_>]) -> Result<(), StoreError> {
-    let mut made = BTreeMap::new();
-    for place in records {
+    let mut by_time: Vec<_> = records.iter().collect();
+    by_time.sort_by_key(|place| (place.times.started_at, place.id));
+    let mut made = BTreeMap::<_, &Placed<'_>>::new();
+    for place in by_time {
         let objects = place.record.stored_object.iter().chain(&place.record.stored_items);
         for object in objects.filter(|id| !id.is_empty()) {
-            let key = (stored_objects::hash(object), place.user.as_uuid());
-            made.insert(key, (place.times.started_at, place.id));
+            let maker = made.entry(stored_objects::hash(object)).or_insert(place);
+            if maker.user == place.user && maker.record.outcome != Outcome::Unfinished {
+                *maker = place;
+            }
         }
     }
-    let rows = made
-        .iter()
-        .map(|((hash, user), (at, id))| args![hash.as_slice(), *user, *at, *id])
-        .collect();
+    let row = |(hash, place): (&Vec<u8>, &&Placed<'_>)| {
+        let provider = cut(&place.record.provider, LABEL);
+        args![hash.as_slice(), place.user, place.times.started_at, place.id, provider]
+    };
+    let rows = made.iter().map(row).collect();
     STORED_OBJECTS.run(conn, rows).await.map(drop)
 }
 

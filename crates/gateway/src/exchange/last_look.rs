@@ -1,0 +1,62 @@
+//! A response that goes on in the background can be deleted, and nobody is shown its end then. So the gateway asks the provider for it
+//! first, itself and once, and books what that shows.
+//!
+//! Not here: the request for the deletion, which goes on whatever comes of this.
+
+use crate::exchange::admit::{Entered, Received};
+use crate::exchange::attempt::head_within;
+use crate::exchange::body_kind::BodyKind;
+use crate::exchange::completion::Completion;
+use crate::exchange::drain::read;
+use crate::exchange::upstream_request::{Position, UpstreamRequest};
+use crate::options::DrainLimits;
+use bytes::Bytes;
+use http::{Method, Request, Uri};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What is read of it, while the client waits.
+pub(crate) const LAST_LOOK: DrainLimits = DrainLimits {
+    bytes: 8 << 20,
+    time: Duration::from_secs(10),
+};
+
+/// Asks for the response that is about to be deleted.
+pub(super) async fn last_look(entered: &Entered, received: &Received, mut completion: Box<Completion>) {
+    if completion.id().is_none() {
+        return;
+    }
+    let Entered { shared, provider, .. } = entered;
+    let admission = &received.admission;
+    let credential = match &admission.own {
+        Some(own) => own,
+        None => match provider.pool.pick(&[], &[]) {
+            Some((_, key)) => &*key.outgoing,
+            None => return,
+        },
+    };
+    let mut asked = Request::new(()).into_parts().0;
+    asked.method = Method::GET;
+    let Ok(uri) = Uri::try_from(received.head.uri.path()) else {
+        return;
+    };
+    asked.uri = uri;
+    // Which organisation and project it belongs to; nothing by which the client could ask for less than all of it.
+    let names = received
+        .head
+        .headers
+        .iter()
+        .filter(|(name, _)| name.as_str().starts_with("openai-"));
+    asked.headers = names.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let mut request = UpstreamRequest::unrecorded(asked, admission.tail, admission.credential_kind());
+    let Ok(url) = request.url(provider) else { return };
+    let request = request.build(url, Bytes::new(), credential, Position::Last);
+    let until = Instant::now() + LAST_LOOK.time;
+    let sending = head_within(LAST_LOOK.time, shared.upstream.send(&provider.config, request));
+    let Ok(response) = sending.await else { return };
+    let (head, body) = response.into_parts();
+    completion.head(head.status, BodyKind::of(head.status, &head.headers));
+    read(body, |data| completion.data(data), LAST_LOOK, until).await;
+    // The answer to the deletion has a record that is behind this one in the spool.
+    drop(completion.close(&admission.guard));
+}
