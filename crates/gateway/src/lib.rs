@@ -60,6 +60,7 @@ mod limits;
 mod link;
 mod made_objects;
 mod metrics;
+mod object_lookups;
 mod options;
 mod replica_state;
 mod resilience;

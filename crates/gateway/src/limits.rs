@@ -10,6 +10,7 @@ use crate::inbound::listener::{
     BUFFER, CONNECTIONS, HEAD_TIMEOUT, HEADER_LIST, IDLE_TIMEOUT, REQUEST_FIELDS, STREAMS, WRITE_TIMEOUT,
 };
 use crate::made_objects::{GENERATION, LATE_ENDS};
+use crate::object_lookups::ASKING;
 use crate::options::Options;
 use crate::routing::usage_refusals::MODELS;
 use crate::upstream::h1::ANSWER_FIELDS;
@@ -77,6 +78,10 @@ pub fn limits() -> Vec<Limit> {
         User, Most::Time(options.drain_limits.time), "an answer that is read on after its client left", "recorded with an estimate",
             "beyond_the_drain_limits_usage_is_estimated";
         User, Most::bytes(options.drain_limits.bytes), "bytes of it", "recorded with an estimate", "a_stream_over_the_drain_limit_is_cut_off_and_still_recorded";
+        User, Most::count(ASKING.all), "requests that wait for who made the objects that they name", "503 `lookups_too_many`",
+            "those_who_ask_about_an_object_share_one_question_and_are_bounded";
+        User, Most::count(ASKING.one), "of them with one token", "503 `lookups_too_many`",
+            "those_who_ask_about_an_object_share_one_question_and_are_bounded";
         User, Most::count(LATE_ENDS.all), "ends of background responses that wait for the record of their makers", "not booked until shown again",
             "ends_that_wait_for_their_makers_are_bounded";
         User, Most::count(LATE_ENDS.one), "of them with one token", "not booked until shown again",

@@ -15,7 +15,7 @@ pub(crate) const GENERATION: usize = 1 << 15;
 pub(crate) const LATE_ENDS: PlaceLimits = PlaceLimits { all: 256, one: 32 };
 
 /// Of an object's id, with a token or without.
-type Key = [u8; 16];
+pub(crate) type Key = [u8; 16];
 
 /// What is known of an object: the interception that made it, where that goes on in the background and its end was not seen here.
 pub(crate) type Known = Option<Arc<UnfinishedInterception>>;
@@ -78,7 +78,8 @@ impl Generations {
     }
 }
 
-fn key(token: Option<SecretHash>, object: &str) -> Key {
+/// The key of what is known of an object to this token, or to anybody.
+pub(crate) fn key(token: Option<SecretHash>, object: &str) -> Key {
     let mut hash = digest::Context::new(&digest::SHA256);
     hash.update(&[token.is_some().into()]);
     if let Some(token) = token {

@@ -8,6 +8,7 @@ use crate::body_budget::BodyBudget;
 use crate::counts::Counts;
 use crate::error::Refusal;
 use crate::made_objects::{LATE_ENDS, MadeObjects};
+use crate::object_lookups::ObjectLookups;
 use crate::options::Options;
 use crate::replica_state::{LinkState, ReplicaState};
 use crate::resilience::breaker::Breakers;
@@ -44,6 +45,7 @@ pub(crate) struct Shared {
     pub(crate) leases: Arc<Leases>,
     pub(crate) spool: Arc<Spool>,
     pub(crate) objects: MadeObjects,
+    pub(crate) object_lookups: ObjectLookups,
     /// For ends whose makers are not known yet, by the token that was shown them.
     pub(crate) late_ends: Arc<Places<SecretHash>>,
     /// For refused requests of those who are not known.
@@ -84,6 +86,7 @@ impl Shared {
             body_budget: BodyBudget::new(options.body_budget),
             spool,
             objects: MadeObjects::default(),
+            object_lookups: ObjectLookups::default(),
             late_ends: Places::new(LATE_ENDS),
             options,
             ambient,

@@ -15,6 +15,7 @@ use crate::error::Refusal;
 use crate::exchange::admit::{Admission, Entered};
 use crate::made_objects::Known;
 use crate::shared::Shared;
+use futures_util::future::try_join_all;
 use http::StatusCode;
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::policy::StoredObjects;
@@ -24,7 +25,7 @@ use lychgate_types::{Ownership, StoredObject, UnfinishedInterception};
 use lychgate_wire::RequestFacts;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 /// Waits before the control plane is asked again: records are delivered within a fraction of a second.
 const ASK_AGAIN: [Duration; 5] = [
@@ -36,8 +37,6 @@ const ASK_AGAIN: [Duration; 5] = [
 ];
 /// No provider's ids are longer, in bytes; a recorded one is cut there.
 const LONGEST_ID: usize = 512;
-/// Longest wait for an answer.
-const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Whether a request names objects of which something has to be known.
 pub(super) fn are_named(entered: &Entered, admission: &Admission, facts: &RequestFacts) -> bool {
@@ -69,9 +68,17 @@ pub(super) async fn check(
     // What the user has in an account of their own may have been made elsewhere.
     let needs_own =
         entered.provider.config.policy.relay.stored_objects == StoredObjects::Own && admission.own.is_none();
-    for object in facts.objects.iter().filter(|_| is_guarded) {
-        check_one(shared, token, object, needs_own).await?;
-    }
+    let references = if is_guarded { &facts.objects[..] } else { &[] };
+    let mut named = references.iter().map(String::as_str).chain(admission.object.as_deref());
+    let _place = if named.all(|object| shared.objects.of(token, object).is_some()) {
+        None
+    } else {
+        Some(shared.object_lookups.place(token).ok_or_else(too_many)?)
+    };
+    let checks = references
+        .iter()
+        .map(|object| check_one(shared, token, object, needs_own));
+    try_join_all(checks).await?;
     let Some(object) = admission.object.as_deref() else {
         return Ok(None);
     };
@@ -126,12 +133,12 @@ async fn ask(shared: &Shared, token: SecretHash, object: &str) -> Option<StoredO
     if object.len() > LONGEST_ID || !shared.replica_state.load().link.is_attached() {
         return None;
     }
-    if let Ok(Ok(found)) = timeout(LOOKUP_TIMEOUT, shared.link.owns(token, object)).await {
-        shared.lookup_health.success();
-        return Some(found);
+    let answer = shared.object_lookups.ask(&shared.link, token, object).await;
+    match answer {
+        Some(_) => shared.lookup_health.success(),
+        None => shared.lookup_health.failure(),
     }
-    shared.lookup_health.failure();
-    None
+    answer
 }
 
 /// What is known of an object that only its maker may use; `None` where that is nothing, and the request may go on all the same.
@@ -149,6 +156,9 @@ async fn check_one(
     }
     // If it was made here, its record is only on its way.
     let unknown_will_do = !needs_own && shared.objects.of_anybody(object).is_none();
+    if unknown_will_do && shared.object_lookups.is_unknown(token, object) {
+        return Ok(None);
+    }
     let mut waits = ASK_AGAIN.into_iter();
     loop {
         let found = ask(shared, token, object).await.ok_or_else(unreachable)?;
@@ -158,7 +168,7 @@ async fn check_one(
                 shared.objects.remember(token, object, known.clone());
                 return Ok(Some(known));
             }
-            // Not remembered: its maker may yet become known.
+            // Remembered for a second only: its maker may yet become known.
             Ownership::Unknown if unknown_will_do => return Ok(None),
             Ownership::Anothers if !needs_own => return Err(not_found()),
             Ownership::Anothers | Ownership::Unknown => match waits.next() {
@@ -173,6 +183,11 @@ fn not_found() -> Refusal {
     let message =
         "you have made no object with this id (response, conversation, file or the like) through this gateway";
     Refusal::new(StatusCode::NOT_FOUND, Refused::ObjectUnknown, message)
+}
+
+fn too_many() -> Refusal {
+    let message = "too many requests wait for who made the objects that they name; try again shortly";
+    Refusal::unavailable(Refused::LookupsTooMany, message, 1)
 }
 
 fn unreachable() -> Refusal {

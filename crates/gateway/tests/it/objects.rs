@@ -1,7 +1,9 @@
 //! What providers store belongs to the user who made it.
 
-use crate::support::{CENTRAL_KEY, Client, World, ready, start};
+use crate::support::{CENTRAL_KEY, Client, World, ready, start, until};
+use futures_util::StreamExt as _;
 use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use lychgate_link::LinkError;
 use lychgate_types::Ambient;
 use lychgate_types::policy::{ProviderPolicy, StoredObjects};
@@ -289,6 +291,46 @@ async fn another_replica_asks_the_control_plane() {
     assert_eq!(relayed(&other, &other.token, &asked, "{}").await, 200);
     let unknown = path("GET", "/conversations/conv_a");
     assert_eq!(refused(&other, &other.token, &[unknown]).await, [503]);
+}
+
+#[tokio::test]
+async fn those_who_ask_about_an_object_share_one_question_and_are_bounded() {
+    let (world, bob) = made().await;
+    world.control.hold_questions(true);
+    let asked = path("GET", "/responses/resp_a");
+    let all = (0..40).map(|_| async { send(&world, &bob, &asked).await.answer().await.0.status });
+    let mut answers: FuturesUnordered<_> = all.collect();
+    for _ in 0..8 {
+        assert_eq!(answers.next().await, Some(503), "beyond the places of one token");
+    }
+    // Another's requests have places.
+    let conversation = path("GET", "/conversations/conv_x");
+    let (alices, ()) = tokio::join!(relayed(&world, &world.token, &conversation, "{}"), async {
+        until(|| world.control.questions() == 2).await;
+        world.control.hold_questions(false);
+    });
+    assert_eq!(alices, 200);
+    assert_eq!(answers.collect::<Vec<_>>().await, [404; 32]);
+    assert_eq!(world.control.questions(), 2, "one for each object");
+}
+
+#[tokio::test]
+async fn the_references_of_a_request_are_asked_about_at_once() {
+    let world = World::new().await;
+    world.control.hold_questions(true);
+    let items: Vec<_> = (0..64)
+        .map(|n| format!(r#"{{"type":"item_reference","id":"msg_{n}"}}"#))
+        .collect();
+    let asked = body(&format!(
+        r#","previous_response_id":null,"tools":[],"input":[{}]"#,
+        items.join(",")
+    ));
+    let asked = (asked.0, asked.1.replace(r#""input":"x","#, ""));
+    let (status, ()) = tokio::join!(relayed(&world, &world.token, &asked, MADE), async {
+        until(|| world.control.questions() == 64).await;
+        world.control.hold_questions(false);
+    });
+    assert_eq!(status, 200);
 }
 
 #[tokio::test]

@@ -42,6 +42,9 @@ struct State {
     hellos: Vec<Hello>,
     heartbeats: Option<watch::Receiver<Heartbeat>>,
     hold_deliveries: bool,
+    /// Questions about stored objects wait until the test releases them.
+    hold_questions: bool,
+    questions: usize,
     batches: Vec<Vec<InterceptionId>>,
     records: Vec<Arc<InterceptionRecord>>,
     fail_deliveries_of: Option<(String, LinkError)>,
@@ -237,6 +240,15 @@ impl Control {
 
     pub(crate) fn heartbeats(&self) -> watch::Receiver<Heartbeat> {
         self.lock().heartbeats.clone().expect("nobody attached")
+    }
+
+    pub(crate) fn hold_questions(&self, hold: bool) {
+        self.lock().hold_questions = hold;
+    }
+
+    /// How many questions about stored objects there were.
+    pub(crate) fn questions(&self) -> usize {
+        self.lock().questions
     }
 
     pub(crate) fn hold_deliveries(&self) {

@@ -112,6 +112,10 @@ impl ControlLink for Control {
     }
 
     async fn owns(&self, token: SecretHash, object: &str) -> Result<StoredObject, LinkError> {
+        self.lock().questions += 1;
+        while self.lock().hold_questions {
+            tokio::task::yield_now().await;
+        }
         let state = self.lock();
         if let Some(error) = &state.down {
             return Err(error.clone());
