@@ -4,7 +4,7 @@ use crate::api::error::{VALIDATION_TEXT, VALIDATIONS};
 use crate::api::extract::BODY_LIMIT;
 use crate::state::attachments::{ATTACHMENTS_PER_KEY, ATTACHMENTS_PER_SOURCE};
 use crate::state::existing::{RELOAD_EVERY, UNKNOWN_KEYS, UNKNOWN_TOKENS};
-use crate::state::key_lookups::{LOOKUPS, OF_A_CONNECTION};
+use crate::state::key_lookups::{OF_A_CONNECTION, WAITING};
 use lychgate_store::{REPLACED_KEYS, TOKENS_PER_USER};
 use lychgate_types::limits;
 use lychgate_types::limits::{Limit, Most};
@@ -29,10 +29,11 @@ fn control() -> Vec<Limit> {
             "those_who_wait_are_bounded_and_those_of_one_leave_room_for_others";
         Stranger, Most::count(UNKNOWN_TOKENS.one), "of them from one address, or from the replicas of one gateway key", "503 `busy`",
             "those_who_wait_are_bounded_and_those_of_one_leave_room_for_others";
-        Stranger, Most::count(OF_A_CONNECTION), "calls of one connection whose gateway key is not in use yet and looked up", "refused",
-            "a_connection_without_a_good_key_has_few_streams";
-        Stranger, Most::count(LOOKUPS.one), "of them from one address", "refused", "a_connection_without_a_good_key_has_few_streams";
-        Stranger, Most::count(LOOKUPS.all), "of them in all", "refused", "calls_beyond_the_bounds_get_no_place";
+        Stranger, Most::count(OF_A_CONNECTION), "keys that may be new and are looked up for one connection", "told to ask elsewhere",
+            "a_connection_of_many_unknown_keys_leaves_room_for_a_good_one";
+        Stranger, Most::count(WAITING.one), "calls from one address that wait for look-ups of their keys", "told to ask elsewhere",
+            "those_who_wait_for_a_key_have_a_share_by_source";
+        Stranger, Most::count(WAITING.all), "of them in all", "told to ask elsewhere", "those_who_wait_for_a_key_have_a_share_by_source";
         Stranger, Most::Time(RELOAD_EVERY), "between two questions to the database for all of them", "they wait together",
             "a_flood_of_unknown_ones_is_read_for_together_and_what_was_just_made_is_found";
         User, Most::count(VALIDATIONS), "invalid fields that one answer lists", "counted", "bodies_that_do_not_fit";

@@ -10,5 +10,4 @@ mod errors;
 pub(crate) mod feed;
 pub(crate) mod handshake;
 pub(crate) mod key_check;
-pub(crate) mod proxies;
 pub(crate) mod service;

@@ -12,8 +12,8 @@ use lychgate_authz::Caller;
 use lychgate_gateway::Gateway;
 use lychgate_store::seal::Sealer;
 use lychgate_store::{ConnectError, DatabaseUrl, Store, StoreError};
+use lychgate_types::Ambient;
 use lychgate_types::secret::{MasterKey, UserTokenSecret};
-use lychgate_types::{Ambient, Cidr};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,8 +33,6 @@ pub struct Options {
     pub bootstrap_token: Option<UserTokenSecret>,
     /// Where `owner-token` is left; must exist.
     pub data_dir: PathBuf,
-    /// Proxies before this control plane, whose word for the client's address is taken.
-    pub trusted_proxies: Vec<Cidr>,
     /// Whether prompts, tool arguments and thoughts are recorded; counts always are.
     pub capture_content: bool,
     /// Of the embedded gateway.
@@ -116,7 +114,7 @@ impl Control {
         let (stop, stopped) = oneshot::channel::<()>();
         // Dropping the handle stops the listener, too.
         let stopped = async move { drop(stopped.await) };
-        let routes = router::all(&app, &gateway, options.trusted_proxies.into());
+        let routes = router::all(&app, &gateway);
         let serving = tokio::spawn(lychgate_gateway::serve(listener, gateway.front(routes), stopped));
         Ok(Self {
             local_addr,

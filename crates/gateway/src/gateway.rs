@@ -118,8 +118,11 @@ impl Gateway {
 
     /// [`Self::router`] and `rest` behind one listener, with a fast path for what is under `/ai/`.
     pub fn front(&self, rest: Router) -> Front {
-        let access_log = self.shared.options.access_log.clone();
-        Front::new(Stack(Arc::clone(&self.shared)), rest, access_log)
+        let options = &self.shared.options;
+        let mut front = Front::new(Stack(Arc::clone(&self.shared)), rest);
+        front.trusted_proxies = Arc::clone(&options.trusted_proxies);
+        front.access_log.clone_from(&options.access_log);
+        front
     }
 
     /// Whether this gateway may receive traffic; if not, why. While the control plane can't be reached it stays ready for as

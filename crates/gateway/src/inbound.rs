@@ -6,4 +6,5 @@ mod access;
 pub(crate) mod front;
 mod half_closed;
 pub(crate) mod listener;
+mod proxies;
 pub(crate) mod stack;

@@ -1,7 +1,7 @@
 //! The bounds of the data plane, for `docs/limits.md`.
 
 use crate::access_log::WAITING_LINES;
-use crate::auth::leases::{LOOKUP_TIMEOUT, LOOKUPS, MAX_LEASE, WAITING};
+use crate::auth::leases::{LOOKUP_TIMEOUT, LOOKUPS, MAX_LEASE, RENEWALS, WAITING};
 use crate::exchange::content_coding::MOST_RATIO;
 use crate::exchange::content_coding::answer::MOST_BYTES;
 use crate::exchange::discard::{ANSWER, REFUSED};
@@ -37,11 +37,13 @@ pub fn limits() -> Vec<Limit> {
             "frames_that_ask_for_nothing_close_the_connection";
         Stranger, Most::Count(lychgate_stream::FRAMES_PER_SECOND), "further ones in a second", "closed",
             "frames_that_ask_for_nothing_close_the_connection";
-        Stranger, Most::count(LOOKUPS.all), "unknown tokens that are looked up at the same time", "503 `lookups_too_many`",
+        Stranger, Most::count(LOOKUPS.all), "tokens that are new to a replica and looked up at the same time", "503 `lookups_too_many`",
             "one_source_of_unknown_tokens_leaves_room_for_others";
         Stranger, Most::count(LOOKUPS.one), "of them from one address", "503 `lookups_too_many`",
             "one_source_of_unknown_tokens_leaves_room_for_others";
-        Stranger, Most::count(WAITING.all), "requests that wait for look-ups", "503 `lookups_too_many`",
+        User, Most::count(RENEWALS.all), "tokens that worked before and are looked up again at the same time", "503 `lookups_too_many`",
+            "those_that_worked_before_have_a_bound_too";
+        Stranger, Most::count(WAITING.all), "requests that wait for look-ups of the one or the other", "503 `lookups_too_many`",
             "those_of_one_source_who_wait_leave_room_for_others";
         Stranger, Most::count(WAITING.one), "of them from one address", "503 `lookups_too_many`",
             "those_of_one_source_who_wait_leave_room_for_others";

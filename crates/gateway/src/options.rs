@@ -7,7 +7,9 @@ use crate::spool::SpoolOptions;
 use crate::upstream::proxy::OutboundProxy;
 use crate::upstream::tls_roots::CaCertificates;
 use lychgate_link::places::PlaceLimits;
+use lychgate_types::Cidr;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How a gateway runs. [`Options::new`] gives the defaults.
@@ -45,6 +47,8 @@ pub struct Options {
     pub max_requests: u64,
     /// Where records wait for delivery.
     pub spool: SpoolOptions,
+    /// Proxies before the listener, whose word for a client's address is taken.
+    pub trusted_proxies: Arc<[Cidr]>,
     /// Tells of each request.
     pub access_log: Option<AccessLog>,
 }
@@ -84,6 +88,7 @@ impl Options {
             offline: None,
             max_requests: 10_000,
             spool: SpoolOptions::new("./lychgate-spool"),
+            trusted_proxies: Arc::default(),
             access_log: None,
         }
     }

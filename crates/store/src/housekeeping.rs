@@ -1,7 +1,7 @@
-//! Deleting what is outdated. Any number of control planes may call it; one at a time does the work.
+//! Deleting what is outdated, in short transactions. Any number of control planes may call it; one at a time does the work.
 
 use crate::connect::Store;
-use crate::engine::Lock;
+use crate::engine::{Lock, Tx};
 use crate::error::StoreError;
 use crate::guard::only_control_plane;
 use crate::interceptions::identity::{AFTER_THE_END, BEHIND};
@@ -13,7 +13,9 @@ use crate::sql::{
 };
 use crate::{changes, replicas, stored_objects};
 use lychgate_authz::{Action, Caller, Resource, Target, authorise};
+use lychgate_types::TokenId;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// The end of a token, or of what a key serves, matters for so long to records that are on their way.
 const MATTERS: Duration = BEHIND.saturating_add(AFTER_THE_END);
@@ -43,21 +45,42 @@ impl Store {
         authorise(&caller.principal, Action::Delete, Resource::Replica, Target::Shared)?;
         only_control_plane(caller)?;
         let now = self.now();
-        let mut tx = self.engine.begin().await?;
-        if !tx.try_lock(Lock::Housekeeping).await? {
-            return Ok(None);
+        let mut done = Housekeeping::default();
+        macro_rules! prune {
+            ($what:ident by $prune:expr, $before:expr) => {
+                let Some(mut tx) = self.turn().await? else {
+                    return Ok(None);
+                };
+                done.$what = $prune(tx.conn(), $before).await?;
+                tx.commit().await?;
+            };
         }
-        let done = Housekeeping {
-            changes: changes_sql::prune(tx.conn(), now.minus(changes::KEPT)).await?,
-            replicas: replicas_sql::prune(tx.conn(), now.minus(replicas::KEPT)).await?,
-            idempotency_keys: idempotency_sql::prune(tx.conn(), now).await?,
-            token_grants: grants::prune(tx.conn(), now.minus(MATTERS)).await?,
-            past_providers: past_providers::prune(tx.conn(), now.minus(MATTERS)).await?,
-            deleted_keys: replaced::prune_deleted(tx.conn(), now.minus(MATTERS)).await?
-                + replaced::prune(tx.conn()).await?,
-            stored_objects: stored_objects_sql::prune(tx.conn(), now.minus(stored_objects::KEPT)).await?,
+        prune!(changes by changes_sql::prune, now.minus(changes::KEPT));
+        prune!(replicas by replicas_sql::prune, now.minus(replicas::KEPT));
+        prune!(idempotency_keys by idempotency_sql::prune, now);
+        prune!(past_providers by past_providers::prune, now.minus(MATTERS));
+        prune!(stored_objects by stored_objects_sql::prune, now.minus(stored_objects::KEPT));
+        let mut next = Some(TokenId::from_uuid(Uuid::nil()));
+        while let Some(after) = next {
+            let Some(mut tx) = self.turn().await? else {
+                return Ok(None);
+            };
+            next = grants::step(tx.conn(), after).await?;
+            done.token_grants += grants::prune(tx.conn(), after, next, now.minus(MATTERS)).await?;
+            tx.commit().await?;
+        }
+        let Some(mut tx) = self.turn().await? else {
+            return Ok(None);
         };
+        done.deleted_keys = replaced::prune_deleted(tx.conn(), now.minus(MATTERS)).await?;
+        done.deleted_keys += replaced::prune(tx.conn()).await?;
         tx.commit().await?;
         Ok(Some(done))
+    }
+
+    /// A transaction of the one control plane that is at it.
+    async fn turn(&self) -> Result<Option<Tx>, StoreError> {
+        let mut tx = self.engine.begin().await?;
+        Ok(tx.try_lock(Lock::Housekeeping).await?.then_some(tx))
     }
 }

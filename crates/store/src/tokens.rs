@@ -111,12 +111,12 @@ impl Store {
         sql::tokens::authenticate(held.conn(), hash, gateway_key(caller)).await
     }
 
-    /// The marks of all tokens, revoked ones too.
-    pub async fn token_marks(&self, caller: &Caller) -> Result<Vec<u64>, StoreError> {
+    /// The marks of all tokens, revoked ones too; or only of those made since then.
+    pub async fn token_marks(&self, caller: &Caller, made_since: Option<Timestamp>) -> Result<Vec<u64>, StoreError> {
         authorise(&caller.principal, Action::Read, Resource::Token, Target::Shared)?;
         only_control_plane(caller)?;
         let mut held = self.engine.read().await?;
-        sql::tokens::marks(held.conn()).await
+        sql::tokens::marks(held.conn(), made_since).await
     }
 
     /// Marks a token as used at this time; writes at most once a minute.

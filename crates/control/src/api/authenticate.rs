@@ -39,7 +39,7 @@ impl FromRequestParts<App> for Authenticated {
         match app.token_exists(&hash, Asker::Caller(source(peer))).await? {
             Existence::Known => {}
             Existence::Unknown => return Err(refused(app, DenyReason::Unknown)),
-            Existence::Busy => return Err(ApiError::busy()),
+            Existence::NotYet(_) | Existence::Unread => return Err(ApiError::busy()),
         }
         let found = app.store.token_authenticate(&plane, &hash).await?;
         let token = found.ok_or_else(|| refused(app, DenyReason::Unknown))?;

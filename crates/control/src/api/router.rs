@@ -5,14 +5,11 @@ use crate::api::routes::{
     audit_entries, health, interceptions, keys, model_routes, openapi, providers, replicas, tokens, users, whoami,
 };
 use crate::link::authenticator::GatewayKeyAuthenticator;
-use crate::link::proxies::name_the_client;
 use crate::state::App;
 use axum::Router;
-use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use http::StatusCode;
 use lychgate_gateway::Gateway;
-use lychgate_types::Cidr;
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -69,14 +66,13 @@ pub(crate) fn api() -> OpenApiRouter<App> {
 }
 
 /// Everything that one listener serves.
-pub(crate) fn all(app: &App, gateway: &Gateway, trusted_proxies: Arc<[Cidr]>) -> Router {
+pub(crate) fn all(app: &App, gateway: &Gateway) -> Router {
     let api: Router = Router::from(api())
         .route("/api/v1/openapi.json", get(openapi::get))
         // Ours, so that it keeps its layers when other routers are merged; its body is written by them.
         .fallback(async || StatusCode::NOT_FOUND)
         .with_state(app.clone());
-    let link = lychgate_link::server::routes(Arc::new(GatewayKeyAuthenticator(app.clone())))
-        .layer(from_fn_with_state(trusted_proxies, name_the_client));
+    let link = lychgate_link::server::routes(Arc::new(GatewayKeyAuthenticator(app.clone())));
     layers::around(api, app.ambient.clone(), Arc::clone(&app.counts))
         .merge(link)
         .merge(health::routes(app, gateway))

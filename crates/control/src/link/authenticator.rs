@@ -1,14 +1,15 @@
 //! Authenticates replicas by their gateway keys, call by call.
 
 use super::errors::store_failed;
-use super::key_check::check;
+use super::key_check::{check, look_up};
 use super::service::ControlLinkService;
 use crate::state::App;
 use crate::state::existing::Existence;
 use crate::state::key_cache::KeySession;
-use crate::state::key_lookups::{self, Turn};
+use crate::state::key_lookups;
 use async_trait::async_trait;
 use lychgate_authz::Caller;
+use lychgate_link::places::Source;
 use lychgate_link::server::{Authenticator, Shown};
 use lychgate_link::{ControlLink, LinkError, Refusal};
 use lychgate_telemetry::error::chain;
@@ -64,54 +65,45 @@ fn malformed(error: CredentialError) -> LinkError {
     })
 }
 
-/// Finds the key. Its state is not trusted yet: [`check`] looks it up again now that a deletion would find the session.
+/// The session of a secret that is not in use yet.
 async fn new_session(
     app: &App,
     secret: &GatewayKeySecret,
     peer: Option<SocketAddr>,
 ) -> Result<Arc<KeySession>, LinkError> {
+    let is_promising = app.key_prefixes.is_known(&secret.prefix().to_owned());
+    let look_up = || {
+        let (app, secret) = (app.clone(), secret.clone());
+        async move { find_key(&app, &secret, key_lookups::source(peer)).await }
+    };
+    app.key_lookups.find(secret.hash(), is_promising, peer, look_up).await
+}
+
+/// Finds the key, and then its state: now that a deletion would find the session.
+async fn find_key(app: &App, secret: &GatewayKeySecret, source: Source) -> Result<Arc<KeySession>, LinkError> {
     let caller = Caller {
         request_id: Some(app.ambient.new_id()),
         ..Caller::control_plane()
     };
-    let (prefix, hash) = (secret.prefix().to_owned(), secret.hash());
-    if !app.key_prefixes.is_known(&prefix) {
-        is_new(app, &caller, &prefix, peer).await?;
+    // Another call may have been faster.
+    if let Some(session) = app.attachments.key_sessions.get(&secret.hash()) {
+        return Ok(session);
     }
-    loop {
-        if let Some(session) = app.attachments.key_sessions.get(&hash) {
-            return Ok(session);
-        }
-        let _lookup = match app.key_lookups.turn(hash, peer) {
-            Turn::First(lookup) => lookup,
-            Turn::Later(mut first) => {
-                // It never changes: this waits until it is closed.
-                let _ = first.changed().await;
-                continue;
-            }
-            Turn::Crowded => return Err(LinkError::refused(KeyRefusal::TooManyAttempts)),
-        };
-        let found = app.store.ai_gateway_key_authenticate(&caller, &hash).await;
-        let key = found
-            .map_err(|error| store_failed(app, &caller, &error))?
-            .ok_or_else(|| LinkError::refused(KeyRefusal::Unknown))?;
-        let session = KeySession::new(key.id, key.name, key.secret_prefix, hash);
-        return Ok(app.attachments.key_sessions.get_or_insert(session));
+    let read = |_| app.store.ai_gateway_key_prefixes(&caller);
+    let exists = app.key_prefixes.find(&secret.prefix().to_owned(), source, read).await;
+    match exists.map_err(|error| store_failed(app, &caller, &error))? {
+        Existence::Known => {}
+        Existence::Unknown => return Err(LinkError::refused(KeyRefusal::Unknown)),
+        Existence::NotYet(_) | Existence::Unread => return Err(key_lookups::busy()),
     }
-}
-
-/// Whether a key with this prefix was made since the prefixes were read.
-async fn is_new(app: &App, caller: &Caller, prefix: &String, peer: Option<SocketAddr>) -> Result<(), LinkError> {
-    let Some(_lookup) = app.key_lookups.begin(peer) else {
-        return Err(LinkError::refused(KeyRefusal::TooManyAttempts));
-    };
-    let read = || app.store.ai_gateway_key_prefixes(caller);
-    let exists = app.key_prefixes.find(prefix, key_lookups::source(peer), read).await;
-    match exists.map_err(|error| store_failed(app, caller, &error))? {
-        Existence::Known => Ok(()),
-        Existence::Unknown => Err(LinkError::refused(KeyRefusal::Unknown)),
-        Existence::Busy => Err(LinkError::refused(KeyRefusal::TooManyAttempts)),
-    }
+    let found = app.store.ai_gateway_key_authenticate(&caller, &secret.hash()).await;
+    let key = found
+        .map_err(|error| store_failed(app, &caller, &error))?
+        .ok_or_else(|| LinkError::refused(KeyRefusal::Unknown))?;
+    let session = KeySession::new(key.id, key.name, key.secret_prefix, secret.hash());
+    let session = app.attachments.key_sessions.get_or_insert(session);
+    look_up(app, &session).await?;
+    Ok(session)
 }
 
 /// Marks the key as used, once a minute. A failure is no reason to refuse a replica.

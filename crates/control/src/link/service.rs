@@ -15,7 +15,8 @@ use async_trait::async_trait;
 use lookups::CallLookups;
 use lychgate_authz::{Caller, Principal};
 use lychgate_link::{
-    Attachment, Authorization, ControlLink, EncodedRecord, Heartbeat, Hello, LinkError, PROTOCOL, Receipt, Rejected,
+    Attachment, Authorization, ControlLink, DenyReason, EncodedRecord, Heartbeat, Hello, LinkError, PROTOCOL, Receipt,
+    Rejected,
 };
 use lychgate_store::{IngestReport, KeyRef, ReplicaAttachment, ReplicaInfo, ReplicaStamp, TOKEN_LEASE};
 use lychgate_telemetry::error::chain;
@@ -172,9 +173,14 @@ impl ControlLink for ControlLinkService {
         match self.app.token_exists(&token, asker).await {
             Ok(Existence::Known) => {}
             Ok(Existence::Unknown) => return Ok(authorization(None, self.app.ambient.now(), TOKEN_LEASE)),
-            Ok(Existence::Busy) => {
+            // A replica that is flooded with such tokens has no room to wait for each; one that is really new works a moment later.
+            Ok(Existence::NotYet(lease)) => {
+                let reason = DenyReason::Unknown;
+                return Ok(Authorization::Denied { reason, lease });
+            }
+            Ok(Existence::Unread) => {
                 return Err(LinkError::Unreachable(
-                    "too many unknown tokens are looked up".to_owned(),
+                    "it can't read which tokens there are".to_owned(),
                 ));
             }
             Err(error) => return Err(store_failed(&self.app, &self.caller(), &error)),

@@ -80,7 +80,7 @@ pub(crate) struct Inner {
     pub(crate) key_prefixes: Existing<String, Source>,
     /// The beginnings of the user tokens' hashes, of revoked ones too.
     pub(crate) token_marks: Existing<u64, Asker>,
-    pub(crate) key_lookups: KeyLookups,
+    pub(crate) key_lookups: Arc<KeyLookups>,
     pub(crate) counts: Arc<Counts>,
     pub(crate) capture_content: bool,
     touches: Mutex<HashMap<TokenId, Timestamp>>,
@@ -118,7 +118,7 @@ impl App {
             failed_auth,
             key_prefixes: Existing::new(UNKNOWN_KEYS),
             token_marks: Existing::new(UNKNOWN_TOKENS),
-            key_lookups: KeyLookups::default(),
+            key_lookups: Arc::default(),
             counts: Arc::default(),
             capture_content,
             touches,
@@ -129,15 +129,16 @@ impl App {
     pub(crate) async fn read_credentials(&self) -> Result<(), StoreError> {
         let caller = Caller::control_plane();
         self.key_prefixes
-            .read(|| self.store.ai_gateway_key_prefixes(&caller))
+            .read(|_| self.store.ai_gateway_key_prefixes(&caller))
             .await?;
-        self.token_marks.read(|| self.store.token_marks(&caller)).await
+        self.token_marks.read(|_| self.store.token_marks(&caller, None)).await
     }
 
     /// Whether there is a token with this hash; a flood of others costs the database little.
     pub(crate) async fn token_exists(&self, token: &SecretHash, by: Asker) -> Result<Existence, StoreError> {
         let caller = Caller::control_plane();
-        let read = || self.store.token_marks(&caller);
+        let since = |within| self.ambient.now().minus(within);
+        let read = |within: Option<Duration>| self.store.token_marks(&caller, within.map(since));
         self.token_marks.find(&token_mark(token), by, read).await
     }
 

@@ -1,10 +1,10 @@
 //! Which credentials of one kind exist, by a mark of each: the public prefix, or the beginning of the hash. Of strangers' well-formed
 //! credentials, practically all are told apart by it without a look-up.
 //!
-//! A mark that is not known may be that of a credential which another control plane has just made: the marks are read anew before
-//! it is refused, for all who wait together, and not more often than [`RELOAD_EVERY`]. So a flood of strangers costs the database a
-//! few queries a second, whatever its size, and refuses nobody else. All are read before anybody is answered, so that a restart
-//! makes no difference.
+//! A mark that is not known may be that of a credential which another control plane has just made: what is new is read before it is
+//! refused, for all who wait together, and not more often than [`RELOAD_EVERY`], whether or not that succeeds. So a flood of strangers
+//! costs the database a few queries a second, whatever its size, and refuses nobody else. All are read before anybody is answered, so
+//! that a restart makes no difference.
 //!
 //! Not here: whether a credential is good. That only its hash says.
 
@@ -24,8 +24,12 @@ const PAUSE: u32 = 10;
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// So many with the prefix of no gateway key wait for that at most, and so many of them from one source; others have to try again.
 pub(crate) const UNKNOWN_KEYS: PlaceLimits = PlaceLimits { all: 1024, one: 512 };
-/// The same of user tokens, and from the replicas of one gateway key, which hold back most themselves.
-pub(crate) const UNKNOWN_TOKENS: PlaceLimits = PlaceLimits { all: 8192, one: 2048 };
+/// The same of user tokens, and from the replicas of one gateway key. Of a further one is said that it does not exist as yet.
+pub(crate) const UNKNOWN_TOKENS: PlaceLimits = PlaceLimits { all: 8192, one: 64 };
+/// All are read at most this often, in between those that are new.
+const ALL_EVERY: Duration = Duration::from_secs(600);
+/// New ones are read back to so long before: their times are those of other clocks, and of transactions that took their time.
+const OVERLAP: Duration = Duration::from_secs(3600);
 
 /// The marks of one kind of credential. `By` tells apart those who ask.
 pub(crate) struct Existing<Mark, By: Copy + Eq + Hash> {
@@ -36,9 +40,19 @@ pub(crate) struct Existing<Mark, By: Copy + Eq + Hash> {
 }
 
 struct Known<Mark> {
+    /// Never forgotten: an old one costs a look-up.
     marks: HashSet<Mark>,
-    /// When the last reading began, and the earliest time for the next.
-    read: Option<(Instant, Instant)>,
+    last: Option<Reading>,
+    all_read: Option<Instant>,
+}
+
+/// The last reading.
+#[derive(Clone, Copy)]
+struct Reading {
+    begun: Instant,
+    failed: bool,
+    /// The earliest time for the next.
+    next: Instant,
 }
 
 /// Whether there is such a credential.
@@ -48,8 +62,10 @@ pub(crate) enum Existence {
     Known,
     /// There is none.
     Unknown,
-    /// Too many wait for an answer.
-    Busy,
+    /// Too many wait for the next reading, which is after this time. At the last one, there was none.
+    NotYet(Duration),
+    /// It could not be read.
+    Unread,
 }
 
 impl<Mark: Eq + Hash, By: Copy + Eq + Hash> Existing<Mark, By> {
@@ -57,7 +73,8 @@ impl<Mark: Eq + Hash, By: Copy + Eq + Hash> Existing<Mark, By> {
     pub(crate) fn new(waiting: PlaceLimits) -> Self {
         let known = Known {
             marks: HashSet::new(),
-            read: None,
+            last: None,
+            all_read: None,
         };
         Self {
             known: Mutex::new(known),
@@ -66,31 +83,42 @@ impl<Mark: Eq + Hash, By: Copy + Eq + Hash> Existing<Mark, By> {
         }
     }
 
-    /// Whether there is a credential with this mark; `read` gives the marks of all.
-    pub(crate) async fn find<E, Reading>(
+    /// Whether there is a credential with this mark; `read` gives the marks of all, or at least of those made within this time.
+    pub(crate) async fn find<E, Marks>(
         &self,
         mark: &Mark,
         by: By,
-        read: impl FnOnce() -> Reading,
+        read: impl FnOnce(Option<Duration>) -> Marks,
     ) -> Result<Existence, E>
     where
-        Reading: Future<Output = Result<Vec<Mark>, E>>,
+        Marks: Future<Output = Result<Vec<Mark>, E>>,
     {
         if self.is_known(mark) {
             return Ok(Existence::Known);
         }
+        let last = || self.known.lock().last;
         let Some(_place) = self.waiting.take(by) else {
-            return Ok(Existence::Busy);
+            let read = last().filter(|last| !last.failed);
+            return Ok(read.map_or(Existence::Unread, |last| {
+                let left = last.next.saturating_duration_since(Instant::now());
+                Existence::NotYet(left.max(RELOAD_EVERY))
+            }));
         };
         let asked = Instant::now();
         let _turn = self.turn.lock().await;
-        let last = self.known.lock().read;
-        // Whoever was before in the queue may have read after this one asked.
-        if last.is_none_or(|(last, _)| last < asked) {
-            if let Some((_, next)) = last {
-                sleep_until(next).await;
+        match last() {
+            // Whoever was before in the queue has read after this one asked.
+            Some(last) if last.begun >= asked => {
+                if last.failed {
+                    return Ok(Existence::Unread);
+                }
             }
-            self.read(read).await?;
+            last => {
+                if let Some(last) = last {
+                    sleep_until(last.next).await;
+                }
+                self.read(read).await?;
+            }
         }
         Ok(if self.is_known(mark) {
             Existence::Known
@@ -99,16 +127,34 @@ impl<Mark: Eq + Hash, By: Copy + Eq + Hash> Existing<Mark, By> {
         })
     }
 
-    /// Reads the marks of all.
-    pub(crate) async fn read<E, Reading>(&self, read: impl FnOnce() -> Reading) -> Result<(), E>
+    /// Reads the marks of those that are new, or of all if that was long ago.
+    pub(crate) async fn read<E, Marks>(&self, read: impl FnOnce(Option<Duration>) -> Marks) -> Result<(), E>
     where
-        Reading: Future<Output = Result<Vec<Mark>, E>>,
+        Marks: Future<Output = Result<Vec<Mark>, E>>,
     {
         let begun = Instant::now();
-        let marks = read().await?.into_iter().collect();
-        let next = begun + (begun.elapsed() * PAUSE).clamp(RELOAD_EVERY, LONGEST_PAUSE);
-        let read = Some((begun, next));
-        *self.known.lock() = Known { marks, read };
+        let within = {
+            let mut known = self.known.lock();
+            // Should whoever waits for it leave.
+            if let Some(last) = &mut known.last {
+                last.next = begun + RELOAD_EVERY;
+            }
+            let since_all = known.all_read.map(|all| begun.duration_since(all));
+            since_all
+                .filter(|since| *since < ALL_EVERY)
+                .map(|since| since + OVERLAP)
+        };
+        let marks = read(within).await;
+        let mut known = self.known.lock();
+        known.last = Some(Reading {
+            begun,
+            failed: marks.is_err(),
+            next: begun + (begun.elapsed() * PAUSE).clamp(RELOAD_EVERY, LONGEST_PAUSE),
+        });
+        known.marks.extend(marks?);
+        if within.is_none() {
+            known.all_read = Some(begun);
+        }
         Ok(())
     }
 
@@ -117,7 +163,7 @@ impl<Mark: Eq + Hash, By: Copy + Eq + Hash> Existing<Mark, By> {
         self.known.lock().marks.insert(mark);
     }
 
-    /// Whether there is one with this mark, as far as was read.
+    /// Whether it is known without a reading.
     pub(crate) fn is_known(&self, mark: &Mark) -> bool {
         self.known.lock().marks.contains(mark)
     }
@@ -127,24 +173,28 @@ impl<Mark: Eq + Hash, By: Copy + Eq + Hash> Existing<Mark, By> {
 mod tests {
     use super::*;
     use futures_util::future::join_all;
-    use std::convert::Infallible;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
     /// A database with some credentials, which counts how often it is read.
     #[derive(Default)]
     struct Database {
         marks: Mutex<Vec<String>>,
         reads: AtomicU32,
+        is_down: AtomicBool,
     }
 
     impl Database {
-        async fn find(&self, existing: &Existing<String, u8>, mark: &str, by: u8) -> Existence {
-            let read = || async {
+        /// `None`: it failed.
+        async fn find(&self, existing: &Existing<String, u8>, mark: &str, by: u8) -> Option<Existence> {
+            let read = |_| async {
                 self.reads.fetch_add(1, Ordering::Relaxed);
                 tokio::task::yield_now().await;
-                Ok::<_, Infallible>(self.marks.lock().clone())
+                match self.is_down.load(Ordering::Relaxed) {
+                    true => Err(()),
+                    false => Ok(self.marks.lock().clone()),
+                }
             };
-            existing.find(&mark.to_owned(), by, read).await.unwrap()
+            existing.find(&mark.to_owned(), by, read).await.ok()
         }
 
         fn reads(&self) -> u32 {
@@ -167,15 +217,15 @@ mod tests {
             let new = format!("lgw_new_{round}");
             database.marks.lock().push(new.clone());
             let (strangers, friend) = tokio::join!(join_all(flood), database.find(&existing, &new, 3));
-            assert!(strangers.iter().all(|found| *found == Existence::Unknown));
-            assert_eq!(friend, Existence::Known);
+            assert!(strangers.iter().all(|found| *found == Some(Existence::Unknown)));
+            assert_eq!(friend, Some(Existence::Known));
         }
         let most = begun.elapsed().as_millis() / RELOAD_EVERY.as_millis() + 1;
         assert!(u128::from(database.reads()) <= most, "{} of {most}", database.reads());
         let before = database.reads();
-        assert_eq!(database.find(&existing, "lgw_new_0", 1).await, Existence::Known);
+        assert_eq!(database.find(&existing, "lgw_new_0", 1).await, Some(Existence::Known));
         existing.add("lgw_here".to_owned());
-        assert_eq!(database.find(&existing, "lgw_here", 1).await, Existence::Known);
+        assert_eq!(database.find(&existing, "lgw_here", 1).await, Some(Existence::Known));
         assert_eq!(database.reads(), before, "what is known costs nothing");
     }
 
@@ -190,8 +240,54 @@ mod tests {
             join_all(flood(UNKNOWN_KEYS.one + 10, 1)),
             join_all(flood(UNKNOWN_KEYS.one, 2))
         );
-        let busy = |found: &[Existence]| found.iter().filter(|found| **found == Existence::Busy).count();
-        assert_eq!((busy(&flood), busy(&others)), (10, 0));
-        assert_eq!(database.find(&existing, "again", 1).await, Existence::Unknown);
+        let not_yet = |found: &[Option<Existence>]| {
+            let found = found.iter();
+            found
+                .filter(|found| matches!(found, Some(Existence::NotYet(_) | Existence::Unread)))
+                .count()
+        };
+        assert_eq!((not_yet(&flood), not_yet(&others)), (10, 0));
+        assert_eq!(database.find(&existing, "again", 1).await, Some(Existence::Unknown));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reading_that_fails_is_not_tried_again_by_each_who_waits_for_it() {
+        let (database, existing) = (Database::default(), Existing::new(UNKNOWN_KEYS));
+        assert_eq!(database.find(&existing, "first", 1).await, Some(Existence::Unknown));
+        let moment = Duration::from_millis(1);
+        tokio::time::advance(moment).await;
+        database.is_down.store(true, Ordering::Relaxed);
+        let flood = (0..100).map(|n| {
+            let (database, existing) = (&database, &existing);
+            async move { database.find(existing, &format!("{n}"), 1).await }
+        });
+        let found = join_all(flood).await;
+        let count = |wanted| found.iter().filter(|found| **found == wanted).count();
+        assert_eq!(
+            (count(None), count(Some(Existence::Unread)), database.reads()),
+            (1, 99, 2)
+        );
+        database.is_down.store(false, Ordering::Relaxed);
+        let failed = Instant::now();
+        tokio::time::advance(moment).await;
+        assert_eq!(database.find(&existing, "again", 1).await, Some(Existence::Unknown));
+        assert_eq!(failed.elapsed(), RELOAD_EVERY, "and not at once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_are_read_now_and_then_and_in_between_what_is_new() {
+        let existing = Existing::<String, u8>::new(UNKNOWN_KEYS);
+        let mut asked = Vec::new();
+        for _ in 0..4 {
+            let read = async |within| {
+                asked.push(within);
+                Ok::<_, ()>(vec!["one".to_owned()])
+            };
+            assert_eq!(existing.find(&"two".to_owned(), 1, read).await, Ok(Existence::Unknown));
+            tokio::time::advance(ALL_EVERY / 3).await;
+        }
+        let third = ALL_EVERY / 3;
+        assert_eq!(asked, [None, Some(third + OVERLAP), Some(third * 2 + OVERLAP), None]);
+        assert!(existing.is_known(&"one".to_owned()));
     }
 }

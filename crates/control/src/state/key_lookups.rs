@@ -1,9 +1,12 @@
-//! Calls whose gateway key is not in use yet, while it is looked up: few on one connection and from one address. What a connection may
-//! have of streams beside, it has once its key is in use. A key that many calls show at the same time is looked up for the first of
-//! them.
+//! Calls whose gateway key is not in use yet: all that show the same secret share one look-up of it, and those that wait are bounded.
+//!
+//! Those who show a prefix that no key has wait in places of their own: strangers can't take those of replicas, even where a proxy
+//! brings them over the same connection.
 //!
 //! Not here: what is looked up (`link::authenticator`).
 
+use super::key_cache::KeySession;
+use lychgate_link::LinkError;
 use lychgate_link::places::{Place, PlaceLimits, Places, Source};
 use lychgate_types::secret::SecretHash;
 use parking_lot::Mutex;
@@ -12,95 +15,128 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// Of one connection.
+/// Secrets with the prefix of no key that are looked up for one connection.
 pub(crate) const OF_A_CONNECTION: usize = 16;
-/// Of all, and from one address. More than may wait for keys that nobody knows (`existing::UNKNOWN_KEYS`), so that those leave room.
-pub(crate) const LOOKUPS: PlaceLimits = PlaceLimits { all: 4096, one: 1024 };
+/// Calls that wait, and those from one address. More than there may be secrets that wait (`existing::UNKNOWN_KEYS`).
+pub(crate) const WAITING: PlaceLimits = PlaceLimits { all: 4096, one: 1024 };
+/// Secrets with the prefix of a key that are looked up, and those for one address.
+const PROMISING: PlaceLimits = PlaceLimits { all: 256, one: 64 };
 
-/// The calls under way.
+type Answer = Result<Arc<KeySession>, LinkError>;
+
+/// The look-ups under way, and who waits.
 #[derive(Debug)]
 pub(crate) struct KeyLookups {
-    connections: Arc<Places<SocketAddr>>,
-    sources: Arc<Places>,
-    /// By the hash of the secret. The channel closes when the look-up has ended.
-    under_way: Mutex<HashMap<SecretHash, watch::Receiver<()>>>,
-}
-
-/// What a call does whose key is looked up.
-pub(crate) enum Turn<'a> {
-    /// It is the first, and looks it up.
-    First(FirstLookup<'a>),
-    /// It waits for the first, until this closes.
-    Later(watch::Receiver<()>),
-    /// There are too many.
-    Crowded,
-}
-
-/// The look-up of a key that others may wait for.
-pub(crate) struct FirstLookup<'a> {
-    lookups: &'a KeyLookups,
-    secret: SecretHash,
-    _done: watch::Sender<()>,
-    _place: KeyLookup,
-}
-
-impl Drop for FirstLookup<'_> {
-    fn drop(&mut self) {
-        self.lookups.under_way.lock().remove(&self.secret);
-    }
-}
-
-/// The place of one call, until its key was looked up.
-pub(crate) struct KeyLookup {
-    _of_connection: Option<Place<SocketAddr>>,
-    _of_source: Place,
+    under_way: Mutex<HashMap<SecretHash, watch::Receiver<Option<Answer>>>>,
+    promising: Arc<Places>,
+    of_connections: Arc<Places<SocketAddr>>,
+    waiting: [Arc<Places>; 2],
 }
 
 impl Default for KeyLookups {
     fn default() -> Self {
         Self {
-            connections: Places::new(PlaceLimits {
-                all: LOOKUPS.all,
+            under_way: Mutex::default(),
+            promising: Places::new(PROMISING),
+            of_connections: Places::new(PlaceLimits {
+                all: WAITING.all,
                 one: OF_A_CONNECTION,
             }),
-            sources: Places::new(LOOKUPS),
-            under_way: Mutex::default(),
+            waiting: [Places::new(WAITING), Places::new(WAITING)],
         }
     }
 }
 
-impl KeyLookups {
-    /// Takes a place for a call over the connection from this peer; `None` where there are too many.
-    pub(crate) fn begin(&self, peer: Option<SocketAddr>) -> Option<KeyLookup> {
-        Some(KeyLookup {
-            _of_connection: match peer {
-                Some(peer) => Some(self.connections.take(peer)?),
-                None => None,
-            },
-            _of_source: self.sources.take(source(peer))?,
-        })
+/// Held while a secret is looked up, by the task that does it.
+enum Held {
+    Promising { _place: Place },
+    Unknown { _place: Option<Place<SocketAddr>> },
+}
+
+/// Takes the look-up from the list, even if its task panics.
+struct UnderWay {
+    lookups: Arc<KeyLookups>,
+    secret: SecretHash,
+    _held: Held,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.lookups.under_way.lock().remove(&self.secret);
     }
 }
 
 impl KeyLookups {
-    /// Whether this call is the one that looks the secret up.
-    pub(crate) fn turn(&self, secret: SecretHash, peer: Option<SocketAddr>) -> Turn<'_> {
+    /// What `look_up` finds of this secret, for all who ask at the same time; it goes on when they are gone. Where too many wait, a
+    /// replica may ask another control plane.
+    pub(crate) async fn find<F>(
+        self: &Arc<Self>,
+        secret: SecretHash,
+        is_promising: bool,
+        peer: Option<SocketAddr>,
+        look_up: impl FnOnce() -> F,
+    ) -> Answer
+    where
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        let waits = self.waiting[usize::from(is_promising)].take(source(peer));
+        let _waits = waits.ok_or_else(busy)?;
+        let mut answer = self.join_or_start(secret, is_promising, peer, look_up)?;
+        let answered = answer.wait_for(Option::is_some).await;
+        let answered = answered.ok().and_then(|answer| answer.clone());
+        answered.unwrap_or_else(|| {
+            Err(LinkError::Unreachable(
+                "the look-up of the gateway key failed".to_owned(),
+            ))
+        })
+    }
+
+    fn join_or_start<F>(
+        self: &Arc<Self>,
+        secret: SecretHash,
+        is_promising: bool,
+        peer: Option<SocketAddr>,
+        look_up: impl FnOnce() -> F,
+    ) -> Result<watch::Receiver<Option<Answer>>, LinkError>
+    where
+        F: Future<Output = Answer> + Send + 'static,
+    {
         let mut under_way = self.under_way.lock();
-        if let Some(first) = under_way.get(&secret) {
-            return Turn::Later(first.clone());
+        if let Some(answer) = under_way.get(&secret) {
+            return Ok(answer.clone());
         }
-        let Some(place) = self.begin(peer) else {
-            return Turn::Crowded;
+        let held = if is_promising {
+            let place = self.promising.take(source(peer));
+            Held::Promising {
+                _place: place.ok_or_else(busy)?,
+            }
+        } else {
+            let place = peer.map(|peer| self.of_connections.take(peer).ok_or_else(busy));
+            Held::Unknown {
+                _place: place.transpose()?,
+            }
         };
-        let (done, first) = watch::channel(());
-        under_way.insert(secret, first);
-        Turn::First(FirstLookup {
-            lookups: self,
+        let (answered, answer) = watch::channel(None);
+        let guard = UnderWay {
+            lookups: Arc::clone(self),
             secret,
-            _done: done,
-            _place: place,
-        })
+            _held: held,
+        };
+        under_way.insert(secret, answer.clone());
+        drop(under_way);
+        let looking_up = look_up();
+        tokio::spawn(async move {
+            let found = looking_up.await;
+            drop(guard);
+            answered.send_replace(Some(found));
+        });
+        Ok(answer)
     }
+}
+
+/// The replica may ask another control plane; it is no failed attempt.
+pub(crate) fn busy() -> LinkError {
+    LinkError::Unreachable("too many gateway keys are looked up; try again".to_owned())
 }
 
 /// Who this peer counts as.
@@ -111,22 +147,43 @@ pub(crate) fn source(peer: Option<SocketAddr>) -> Source {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt as _;
+    use futures_util::future::pending;
 
-    #[test]
-    fn calls_beyond_the_bounds_get_no_place() {
-        let lookups = KeyLookups::default();
-        let peer = |host: u32, port: u16| Some(SocketAddr::from(((0x0a00_0000 + host).to_be_bytes(), port)));
-        let connection: Vec<_> = (0..OF_A_CONNECTION)
-            .map(|_| lookups.begin(peer(0, 1)).unwrap())
-            .collect();
-        assert!(lookups.begin(peer(0, 1)).is_none());
-        let address: Vec<_> = (2..u16::MAX).map_while(|port| lookups.begin(peer(0, port))).collect();
-        assert_eq!(connection.len() + address.len(), LOOKUPS.one);
-        let others: Vec<_> = (1..u32::MAX >> 8)
-            .map_while(|host| lookups.begin(peer(host, 1)))
-            .collect();
-        assert_eq!(connection.len() + address.len() + others.len(), LOOKUPS.all);
-        drop(connection);
-        assert!(lookups.begin(peer(0, 1)).is_some());
+    fn peer(address: u8) -> Option<SocketAddr> {
+        Some(([127, 0, 0, address], 1).into())
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_for_a_key_have_a_share_by_source() {
+        let lookups = Arc::new(KeyLookups::default());
+        let ask = |promising, address| {
+            let lookups = &lookups;
+            let secret = SecretHash::from_bytes([address; 32]);
+            Box::pin(async move { lookups.find(secret, promising, peer(address), pending).await.map(drop) })
+        };
+        let mut waiting = Vec::new();
+        for address in 1..=4 {
+            for _ in 0..WAITING.one {
+                let mut call = ask(false, address);
+                assert_eq!((&mut call).now_or_never(), None);
+                waiting.push(call);
+            }
+            assert_eq!(
+                ask(false, address).now_or_never(),
+                Some(Err(busy())),
+                "its share is taken"
+            );
+        }
+        assert_eq!(waiting.len(), WAITING.all);
+        assert_eq!(ask(false, 5).now_or_never(), Some(Err(busy())), "all are taken");
+        assert_eq!(
+            ask(true, 1).now_or_never(),
+            None,
+            "those with a prefix that a key has are apart"
+        );
+        assert_eq!(lookups.under_way.lock().len(), 4, "for each secret one look-up");
+        drop(waiting);
+        assert_eq!(ask(false, 5).now_or_never(), None);
     }
 }

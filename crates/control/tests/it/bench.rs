@@ -188,7 +188,6 @@ pub(crate) fn options(db: &TestDb, data_dir: &TempDir, bootstrap_token: Option<U
         master_key: MasterKey::parse(&"ab".repeat(32)).unwrap(),
         bootstrap_token,
         data_dir: data_dir.path().to_owned(),
-        trusted_proxies: vec![],
         capture_content: true,
         gateway: lychgate_gateway::Options {
             spool: lychgate_gateway::SpoolOptions::new(data_dir.path().join("spool")),

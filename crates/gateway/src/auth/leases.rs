@@ -22,9 +22,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Most tokens looked up at the same time, and most of them for one source; beyond that, unknown ones are refused for now.
-pub(crate) const LOOKUPS: PlaceLimits = PlaceLimits { all: 1024, one: 512 };
-/// Most requests that wait for look-ups, several of which may wait for the same, and most of them from one source.
+/// Most tokens that are new here and looked up at the same time, and most of them for one source; beyond that, they are refused for now.
+pub(crate) const LOOKUPS: PlaceLimits = PlaceLimits { all: 512, one: 256 };
+/// The same of tokens that worked here before. With those above, fewer than the calls that a control plane takes over one connection.
+pub(crate) const RENEWALS: PlaceLimits = PlaceLimits { all: 384, one: 384 };
+/// Most requests that wait for look-ups of the one kind or the other, several of which may wait for the same, and most of them from one
+/// source.
 pub(crate) const WAITING: PlaceLimits = PlaceLimits { all: 4096, one: 2048 };
 /// A client is waiting for this answer, so it has to be quick.
 pub(crate) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -52,14 +55,32 @@ pub(crate) enum Verdict {
 #[derive(Debug)]
 pub(crate) struct Leases {
     shards: Shards,
-    places: Arc<Places>,
-    /// Requests that wait for look-ups.
-    waiting: Arc<Places>,
+    /// For tokens that are new here, as those of strangers are.
+    new: Room,
+    /// For tokens that worked here before.
+    renewed: Room,
     /// Look-ups in progress. Locked while an answer is stored and while a token is revoked, so that neither overtakes the other.
     lookups: Mutex<HashMap<SecretHash, PendingLookup>>,
     /// Grows with every change.
     changes: AtomicU64,
     pub(crate) counts: LeaseCounts,
+}
+
+/// The places of one kind of token.
+#[derive(Debug)]
+struct Room {
+    lookups: Arc<Places>,
+    /// Requests that wait for look-ups.
+    waiting: Arc<Places>,
+}
+
+impl Room {
+    fn new(lookups: PlaceLimits) -> Self {
+        Self {
+            lookups: Places::new(lookups),
+            waiting: Places::new(WAITING),
+        }
+    }
 }
 
 /// A lease on a valid token, as it outlives the process.
@@ -74,8 +95,8 @@ impl Default for Leases {
     fn default() -> Self {
         Self {
             shards: Shards::default(),
-            places: Places::new(LOOKUPS),
-            waiting: Places::new(WAITING),
+            new: Room::new(LOOKUPS),
+            renewed: Room::new(RENEWALS),
             lookups: Mutex::default(),
             changes: AtomicU64::new(0),
             counts: LeaseCounts::default(),
@@ -105,16 +126,25 @@ impl Leases {
         token: SecretHash,
         source: Source,
     ) -> Verdict {
-        let Some(_waiting) = self.waiting.take(source) else {
+        let room = self.room(&token);
+        let Some(_waiting) = room.waiting.take(source) else {
             return Verdict::Crowded;
         };
-        let mut answer = match self.join_or_start(link, token, source) {
+        let mut answer = match self.join_or_start(link, token, source, room) {
             Ok(answer) => answer,
             Err(verdict) => return verdict,
         };
         match answer.wait_for(Option::is_some).await {
             Ok(verdict) => verdict.unwrap_or(Verdict::Unknown),
             Err(_) => Verdict::Unknown,
+        }
+    }
+
+    /// Where this token is looked up: whose last lease was good does not wait among strangers.
+    fn room(&self, token: &SecretHash) -> &Room {
+        match self.shards.get(token).map(|lease| lease.verdict) {
+            Some(Verdict::Allowed | Verdict::Forbidden) => &self.renewed,
+            _ => &self.new,
         }
     }
 
@@ -130,11 +160,11 @@ impl Leases {
         self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Drops all leases: revocations may have been missed.
+    /// Ends all leases: revocations may have been missed. Which tokens worked stays known.
     pub(crate) fn clear(&self) {
         let mut lookups = self.lookups.lock();
         lookups.values_mut().for_each(|lookup| lookup.stale = true);
-        self.shards.clear();
+        self.shards.end_all();
         self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
@@ -150,7 +180,7 @@ impl Leases {
 
     /// Number of requests that wait for look-ups.
     pub(crate) fn waiting(&self) -> usize {
-        self.waiting.taken()
+        self.new.waiting.taken() + self.renewed.waiting.taken()
     }
 
     /// A number that grows with every change.
@@ -198,6 +228,7 @@ impl Leases {
         link: &Arc<dyn ControlLink>,
         token: SecretHash,
         source: Source,
+        room: &Room,
     ) -> Result<watch::Receiver<Option<Verdict>>, Verdict> {
         let mut lookups = self.lookups.lock();
         if let Some(lookup) = lookups.get(&token) {
@@ -207,7 +238,7 @@ impl Leases {
         if let Some(verdict) = self.known(&token) {
             return Err(verdict);
         }
-        let Some(place) = self.places.take(source) else {
+        let Some(place) = room.lookups.take(source) else {
             return Err(Verdict::Crowded);
         };
         let (answered, answer) = watch::channel(None);

@@ -31,7 +31,7 @@ pub fn front(options: Options, configuration: &Configuration) -> Result<Front, S
         table: Table::default().next(configuration),
         options,
     }));
-    Ok(Front::new(relay, Router::new(), None))
+    Ok(Front::new(relay, Router::new()))
 }
 
 #[derive(Debug, Clone)]

@@ -6,6 +6,7 @@ use crate::access_log::AccessLog;
 use axum::Router;
 use axum::body::Body;
 use http::{Request, Response};
+use lychgate_types::Cidr;
 use std::convert::Infallible;
 use std::fmt::Debug;
 use std::net::IpAddr;
@@ -27,15 +28,15 @@ pub(crate) trait DataPlane: Debug + Send + Sync {
 pub struct Front {
     data_plane: Option<Arc<dyn DataPlane>>,
     rest: Router,
+    pub(crate) trusted_proxies: Arc<[Cidr]>,
     pub(crate) access_log: Option<AccessLog>,
 }
 
 impl Front {
-    pub(crate) fn new(data_plane: impl DataPlane + 'static, rest: Router, access_log: Option<AccessLog>) -> Self {
+    pub(crate) fn new(data_plane: impl DataPlane + 'static, rest: Router) -> Self {
         Self {
             data_plane: Some(Arc::new(data_plane)),
-            rest,
-            access_log,
+            ..Self::from(rest)
         }
     }
 
@@ -55,6 +56,7 @@ impl From<Router> for Front {
         Self {
             data_plane: None,
             rest,
+            trusted_proxies: Arc::default(),
             access_log: None,
         }
     }

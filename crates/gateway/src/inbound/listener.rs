@@ -3,6 +3,7 @@
 use crate::inbound::access::Access;
 use crate::inbound::front::{Answering, Front};
 use crate::inbound::half_closed::HalfClosed;
+use crate::inbound::proxies::name_the_client;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use bytes::Bytes;
@@ -67,7 +68,7 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Serves `front` until `shutdown` is ready; then accepts no more connections, lets requests finish for a few seconds, and
-/// closes what is left. Where requests need longer, drain first. Handlers find the peer as `ConnectInfo<SocketAddr>`.
+/// closes what is left. Where requests need longer, drain first. Handlers find the client as `ConnectInfo<SocketAddr>`.
 pub async fn serve(listener: TcpListener, front: impl Into<Front>, shutdown: impl Future<Output = ()>) {
     serve_within(CONNECTIONS, listener, front.into(), shutdown).await;
 }
@@ -296,10 +297,11 @@ fn service(
 > + Clone {
     hyper::service::service_fn(move |mut request: Request<Incoming>| {
         let open = OpenRequest::new(&use_made);
+        let client = name_the_client(peer, request.headers(), &front.trusted_proxies);
         let mut access = front
             .access_log
             .as_ref()
-            .map(|log| Box::new(Access::new(log, &request, peer)));
+            .map(|log| Box::new(Access::new(log, &request, client)));
         let version = request.version();
         let is_whole = request.body().is_end_stream();
         use_made.asks(version, if is_whole { Came::Whole } else { Came::InPart });
@@ -309,9 +311,9 @@ fn service(
             use_made: Arc::clone(&use_made),
         };
         let answering: Answering = match front.data_plane(request.uri().path()) {
-            Some(data_plane) => data_plane.answer(request.map(|asked| Body::new(body(asked))), Some(peer.ip())),
+            Some(data_plane) => data_plane.answer(request.map(|asked| Body::new(body(asked))), Some(client.ip())),
             None => {
-                request.extensions_mut().insert(ConnectInfo(peer));
+                request.extensions_mut().insert(ConnectInfo(client));
                 front.other(request.map(|asked| Body::new(body(asked))))
             }
         };

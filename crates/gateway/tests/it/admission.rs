@@ -4,7 +4,7 @@ use crate::support::{Client, Control, World, until};
 use bytes::Bytes;
 use h2::Reason;
 use lychgate_gateway::{BodyBudgetLimits, PlaceLimits};
-use lychgate_link::Authorization;
+use lychgate_link::{Authorization, DenyReason};
 use std::future::poll_fn;
 use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
@@ -14,6 +14,15 @@ const GOOD: Authorization = Authorization::Known {
     may_send_requests: true,
     lease: Duration::from_secs(60),
 };
+
+/// So many tokens are looked up at a time for strangers at one address.
+const OF_ONE_SOURCE: usize = 256;
+
+/// Asks for the models with this token.
+async fn models(client: &mut Client, token: &str, extra: &str) {
+    let headers = format!("authorization: Bearer {token}\r\n{extra}");
+    client.send("GET /ai/openai/v1/models", &headers, b"").await;
+}
 
 /// A request whose body never comes.
 async fn announce(client: &mut Client, authorization: &str, length: usize) {
@@ -123,22 +132,13 @@ async fn one_source_of_unknown_tokens_leaves_room_for_others() {
     world.control.hold_lookups();
     let unknown = || Control::new().valid_token();
     let mut flood = Vec::new();
-    for _ in 0..512 {
+    let ask = async |client: &mut Client| models(client, unknown().expose(), "").await;
+    for _ in 0..OF_ONE_SOURCE {
         let mut client = world.client().await;
-        client
-            .send(
-                "GET /ai/openai/v1/models",
-                &format!("authorization: Bearer {}\r\n", unknown().expose()),
-                b"",
-            )
-            .await;
+        ask(&mut client).await;
         flood.push(client);
     }
-    until(|| world.control.held_lookups() == 512).await;
-    let ask = async |client: &mut Client| {
-        let authorization = format!("authorization: Bearer {}\r\n", unknown().expose());
-        client.send("GET /ai/openai/v1/models", &authorization, b"").await;
-    };
+    until(|| world.control.held_lookups() == OF_ONE_SOURCE).await;
     let mut refused = world.client().await;
     ask(&mut refused).await;
     let (head, body) = refused.answer().await;
@@ -149,11 +149,71 @@ async fn one_source_of_unknown_tokens_leaves_room_for_others() {
     socket.bind(([127, 0, 0, 2], 0).into()).unwrap();
     let mut other = Client::over(socket.connect(world.address).await.unwrap());
     ask(&mut other).await;
-    until(|| world.control.held_lookups() == 513).await;
-    for _ in 0..513 {
+    until(|| world.control.held_lookups() == OF_ONE_SOURCE + 1).await;
+    for _ in 0..=OF_ONE_SOURCE {
         world.control.answer_lookup(GOOD);
     }
     assert_eq!(world.gateway.readiness(), Ok(()));
+}
+
+/// Each client of a proxy that was named is a source of its own; the others come from the proxy's address.
+#[tokio::test]
+async fn behind_a_trusted_proxy_one_client_leaves_room_for_others() {
+    let world = World::with_options(|options| options.trusted_proxies = ["127.0.0.0/8".parse().unwrap()].into()).await;
+    world.control.hold_lookups();
+    let ask = async |forwarded_for: &str| {
+        let mut client = world.client().await;
+        let header = format!("x-forwarded-for: {forwarded_for}\r\n");
+        models(&mut client, Control::new().valid_token().expose(), &header).await;
+        client
+    };
+    let mut flood = Vec::new();
+    for n in 0..OF_ONE_SOURCE {
+        flood.push(ask(&format!("192.0.2.{}, 198.51.100.1", n % 256)).await);
+    }
+    until(|| world.control.held_lookups() == OF_ONE_SOURCE).await;
+    assert_eq!(ask("198.51.100.1").await.answer().await.0.status, 503);
+    let _other = ask("198.51.100.2").await;
+    until(|| world.control.held_lookups() == OF_ONE_SOURCE + 1).await;
+}
+
+/// Strangers at the same address take no place of a token whose lease is over.
+#[tokio::test]
+async fn a_flood_of_unknown_tokens_refuses_none_that_worked_before() {
+    let world = World::new().await;
+    let known = world.control.token(Authorization::Known {
+        may_send_requests: true,
+        lease: Duration::ZERO,
+    });
+    let ask = async |token: &str| {
+        let mut client = world.client().await;
+        models(&mut client, token, "").await;
+        client
+    };
+    let mut first = ask(known.expose()).await;
+    world.provider.next().await.json("200 OK", "", "{}").await;
+    assert_eq!(first.answer().await.0.status, 200);
+
+    world.control.hold_lookups();
+    let mut flood = Vec::new();
+    for _ in 0..OF_ONE_SOURCE {
+        flood.push(ask(Control::new().valid_token().expose()).await);
+    }
+    until(|| world.control.held_lookups() == OF_ONE_SOURCE).await;
+    let unknown = Control::new().valid_token();
+    assert_eq!(ask(unknown.expose()).await.answer().await.0.status, 503);
+    let mut again = ask(known.expose()).await;
+    until(|| world.control.held_lookups() == OF_ONE_SOURCE + 1).await;
+    let denied = Authorization::Denied {
+        reason: DenyReason::Unknown,
+        lease: Duration::from_secs(5),
+    };
+    for _ in 0..OF_ONE_SOURCE {
+        world.control.answer_lookup(denied);
+    }
+    world.control.answer_lookup(GOOD);
+    world.provider.next().await.json("200 OK", "", "{}").await;
+    assert_eq!(again.answer().await.0.status, 200);
 }
 
 #[tokio::test]

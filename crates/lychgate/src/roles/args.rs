@@ -37,10 +37,9 @@ pub(crate) struct ServerArgs {
     /// [default: a new token, written to owner-token in the data directory]
     #[arg(long, value_name = "FILE")]
     pub(crate) bootstrap_token_file: Option<String>,
-    /// Address or network of a proxy in front of this control plane; repeat it for several. The address of a replica is then taken
-    /// from X-Forwarded-For, for the networks that a gateway key is limited to and for the audit log [default: none is trusted]
-    #[arg(long, value_name = "CIDR")]
-    pub(crate) trusted_proxy: Vec<String>,
+    /// The proxies in front.
+    #[command(flatten)]
+    pub(crate) proxies: TrustedProxyArgs,
     /// Do not record content (prompts, tool arguments, thoughts), only token counts and metadata
     #[arg(long)]
     pub(crate) no_content_capture: bool,
@@ -119,6 +118,9 @@ pub(crate) struct GatewayArgs {
     /// [default: true]
     #[arg(long, value_name = "BOOL")]
     pub(crate) offline_start: Option<String>,
+    /// The proxies in front.
+    #[command(flatten)]
+    pub(crate) proxies: TrustedProxyArgs,
     /// Label to show in listings; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) label: Vec<String>,
@@ -141,6 +143,16 @@ pub(crate) struct GatewayArgs {
     /// Options of every role.
     #[command(flatten)]
     pub(crate) common: CommonArgs,
+}
+
+/// Whose word for a client's address is taken.
+#[derive(Debug, Args)]
+pub(crate) struct TrustedProxyArgs {
+    /// Address or network of a proxy in front of this listener; repeat it for several. The address of a client or replica is then taken
+    /// from X-Forwarded-For, for the share that strangers of one address get, for the networks that a gateway key is limited to and
+    /// for the logs [default: none is trusted]
+    #[arg(long, value_name = "CIDR")]
+    pub(crate) trusted_proxy: Vec<String>,
 }
 
 /// How a data plane reaches providers.
@@ -243,6 +255,7 @@ mod tests {
                 "advertise",
                 "max-offline",
                 "offline-start",
+                "trusted-proxy",
                 "label",
                 "drain-timeout",
                 "provider-ca-file",

@@ -27,6 +27,7 @@ use providers::Wanted;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
@@ -67,7 +68,6 @@ pub(crate) async fn run(args: DevArgs, environment: &Environment) -> Outcome {
         master_key: master_key.key.clone(),
         bootstrap_token: None,
         data_dir: data_dir.clone(),
-        trusted_proxies: Vec::new(),
         capture_content: true,
         gateway: lychgate_gateway::Options {
             spool: SpoolOptions::new(data_dir.join("spool")),
@@ -128,6 +128,7 @@ async fn prepare(
         drain_timeout: None,
         max_offline: None,
         offline_start: true,
+        trusted_proxies: Arc::default(),
         access_log: None,
     };
     let replica = Replica::start(settings, listener, ambient)?;

@@ -1,10 +1,14 @@
 //! Addresses to listen on.
 
+use super::args::TrustedProxyArgs;
+use crate::config::Settings;
 use crate::failure::{Failure, Outcome};
+use lychgate_types::Cidr;
 use std::fmt;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
+use std::sync::Arc;
 use tokio::net::TcpListener;
 
 /// An address to listen on, as a flag gives it.
@@ -33,6 +37,18 @@ impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("write an IP address and a port, for example 127.0.0.1:8080, 0.0.0.0:8080 or [::1]:8080")
     }
+}
+
+/// The networks of the proxies whose word for a client's address is taken.
+pub(crate) fn read_trusted_proxies(settings: &mut Settings, args: TrustedProxyArgs) -> Arc<[Cidr]> {
+    let mut networks = Vec::new();
+    for given in settings.list("trusted-proxy", args.trusted_proxy) {
+        match given.text.parse() {
+            Ok(network) => networks.push(network),
+            Err(why) => settings.problem(format!("{}: `{}`: {why}", given.origin, given.text)),
+        }
+    }
+    networks.into()
 }
 
 /// Listens on the address that `flag` gave.

@@ -1,7 +1,7 @@
 //! `lychgate server`: a control plane with its embedded gateway; and `lychgate migrate`, which uses the same database.
 
 use super::args::{DatabaseArgs, MigrateArgs, ServerArgs, configuration_keys};
-use super::net::{Listen, bind, cant_listen, host_name, warn_of_clear_text};
+use super::net::{Listen, bind, cant_listen, host_name, read_trusted_proxies, warn_of_clear_text};
 use super::upstream::UpstreamSettings;
 use super::{DRAIN_TIMEOUT, LogSettings, VERSION, access_log, data_dir, master_key, metrics, read_log, spool};
 use crate::config::duration::Span;
@@ -16,6 +16,7 @@ use lychgate_telemetry::error::chain;
 use lychgate_types::secret::{MasterKey, UserTokenSecret};
 use lychgate_types::{Ambient, Cidr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What the role needs, read from all layers.
@@ -26,7 +27,7 @@ struct ServerSettings {
     /// `None`: the data directory's.
     master_key: Option<MasterKey>,
     bootstrap_token: Option<UserTokenSecret>,
-    trusted_proxies: Vec<Cidr>,
+    trusted_proxies: Arc<[Cidr]>,
     capture_content: bool,
     drain_timeout: Duration,
     upstream: UpstreamSettings,
@@ -71,10 +72,10 @@ pub(crate) async fn run(args: ServerArgs, environment: &Environment) -> Outcome 
         master_key: master_key.key.clone(),
         bootstrap_token: settings.bootstrap_token,
         data_dir: settings.database.data_dir,
-        trusted_proxies: settings.trusted_proxies,
         capture_content: settings.capture_content,
         gateway: settings.upstream.apply(lychgate_gateway::Options {
             spool: settings.spool,
+            trusted_proxies: settings.trusted_proxies,
             access_log,
             ..lychgate_gateway::Options::new(host_name(), listen.to_string(), VERSION)
         }),
@@ -161,14 +162,7 @@ fn read(args: ServerArgs, environment: &Environment) -> Outcome<ServerSettings> 
     let bootstrap_token = settings.secret("bootstrap-token", "bootstrap-token-file", flags, |text| {
         UserTokenSecret::parse(text).map_err(|why| format!("not a user token (lgu_…): {why}"))
     });
-    let given = settings.list("trusted-proxy", args.trusted_proxy);
-    let mut trusted_proxies = Vec::with_capacity(given.len());
-    for given in given {
-        match given.text.parse() {
-            Ok(network) => trusted_proxies.push(network),
-            Err(why) => settings.problem(format!("{}: `{}`: {why}", given.origin, given.text)),
-        }
-    }
+    let trusted_proxies = read_trusted_proxies(&mut settings, args.proxies);
     let capture_content = !settings.switch("no-content-capture", args.no_content_capture);
     let drain_timeout = settings.value::<Span>("drain-timeout", args.drain_timeout);
     let upstream = UpstreamSettings::read(&mut settings, args.upstream, environment);

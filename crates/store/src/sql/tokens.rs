@@ -41,7 +41,7 @@ super::statements! {
          CASE WHEN u.deleted_at IS NULL THEN u.state ELSE 'suspended' END AS user_state, t.scopes, t.expires_at, t.revoked_at, \
          CAST(CASE WHEN EXISTS (SELECT 1 FROM token_grants g WHERE g.token_id = t.id AND g.gateway_key_id = $2) THEN 1 ELSE 0 END \
          AS BIGINT) AS is_granted FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.token_hash = $1";
-    MARKS = "SELECT substr(token_hash, 1, 8) AS mark FROM tokens";
+    MARKS = "SELECT substr(token_hash, 1, 8) AS mark FROM tokens WHERE created_at >= $1";
     TOUCH = "UPDATE tokens SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at <= $3)";
 }
 
@@ -193,8 +193,9 @@ pub(crate) async fn authenticate(
     }))
 }
 
-pub(crate) async fn marks(conn: Conn<'_>) -> Result<Vec<u64>, StoreError> {
-    let rows = conn.all(MARKS, args![]).await?;
+pub(crate) async fn marks(conn: Conn<'_>, made_since: Option<Timestamp>) -> Result<Vec<u64>, StoreError> {
+    let since = made_since.unwrap_or(Timestamp::from_micros(0));
+    let rows = conn.all(MARKS, args![since]).await?;
     let marks = rows.iter().map(|row| row.bytes("mark"));
     // Hashes have 32 bytes, as the schema sees to.
     marks

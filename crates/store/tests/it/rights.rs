@@ -78,7 +78,7 @@ async fn verdicts(db: &TestDb, caller: &Caller, n: usize) -> Vec<(&'static str, 
         token_revoke(ambient.new_id());
         token_authenticate(&hash);
         token_grant(ambient.new_id(), None);
-        token_marks();
+        token_marks(None);
         stored_object_get(&hash, "none");
         token_touch(ambient.new_id(), at);
         ai_gateway_key_insert(gateway_key(db, &name("key")).0, None);

@@ -203,4 +203,27 @@ both_engines! {
         db.clock().advance(HOUR);
         assert_eq!(pruned().await, 1);
     }
+
+    async fn grants_are_deleted_in_steps(db: TestDb) {
+        let people = people(db).await;
+        let key = new_key(db, &people, "edge").await;
+        grant(db, &replica(key), &people.member).await;
+        let (id, hash) = match db.engine() {
+            TestEngine::Sqlite => ("randomblob(16)", "randomblob(32)"),
+            TestEngine::Postgres => ("gen_random_uuid()", "uuid_send(gen_random_uuid())"),
+        };
+        // Those of keys that are not there.
+        db.execute(&format!(
+            "INSERT INTO tokens (id, created_at, user_id, name, secret_prefix, token_hash, scopes) \
+             WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 2500) \
+             SELECT {id}, t.created_at, t.user_id, t.name, t.secret_prefix, {hash}, t.scopes \
+             FROM n CROSS JOIN (SELECT * FROM tokens ORDER BY created_at LIMIT 1) t; \
+             INSERT INTO token_grants (token_id, gateway_key_id) SELECT t.id, t.id FROM tokens t"
+        ))
+        .await;
+        let done = db.store().housekeep(&plane()).await.unwrap().unwrap();
+        assert!(done.token_grants > 2500, "{done:?}");
+        assert_eq!(db.store().housekeep(&plane()).await.unwrap().unwrap().token_grants, 0);
+        assert_eq!(deliver(db, &replica(key), ReplicaStamp::default(), record(db, people.member.hash)).await, "", "the other stays");
+    }
 }

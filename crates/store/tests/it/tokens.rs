@@ -30,13 +30,18 @@ both_engines! {
 
     async fn marks_are_those_of_all_tokens_revoked_ones_too(db: TestDb) {
         let people = people(db).await;
-        let before = db.store().token_marks(&plane()).await.unwrap();
+        let before = db.store().token_marks(&plane(), None).await.unwrap();
         let (new, secret) = token(db, people.member.id);
         db.store().token_insert(&people.owner.caller, new.clone(), None).await.unwrap();
         db.store().token_revoke(&people.owner.caller, new.id).await.unwrap();
         let added = |mark: &u64| !before.contains(mark);
-        let after = db.store().token_marks(&plane()).await.unwrap();
+        let after = db.store().token_marks(&plane(), None).await.unwrap();
         assert_eq!(after.into_iter().filter(added).collect::<Vec<_>>(), [token_mark(&secret.hash())]);
+        let later = Timestamp::from_micros(new.created_at.as_micros() + 1);
+        for (since, found) in [(new.created_at, vec![token_mark(&secret.hash())]), (later, vec![])] {
+            let marks = db.store().token_marks(&plane(), Some(since)).await.unwrap();
+            assert_eq!(marks.into_iter().filter(|mark| !before.contains(mark)).collect::<Vec<_>>(), found);
+        }
     }
 
     async fn a_token_is_revoked_once_and_stays_on_record(db: TestDb) {

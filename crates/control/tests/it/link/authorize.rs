@@ -39,6 +39,43 @@ both_engines! {
         assert!(matches!(told, Authorization::Known { .. }), "made by another control plane just now: {told:?}");
     }
 
+    /// Few unknown tokens of a replica wait until it is known which were just made; of the others it hears at once, so that they hold none
+    /// of its places. It may hear otherwise a moment later.
+    async fn a_flood_through_one_replica_holds_up_no_other_token(db: TestDb) {
+        /// Fewer than those who don't wait, however long it takes to ask.
+        const WAIT: usize = 64;
+        let bench = Bench::start(db).await;
+        let other = bench.join(db).await;
+        let (_, key) = bench.key("edge").await;
+        let (_, known) = bench.user("ada", "member").await;
+        let link = bench.link(&key);
+        let unknown = |n: u8| SecretHash::from_bytes([n; 32]);
+        // Makes the control plane read its tokens, so that the next who ask wait for a while.
+        link.authorize(unknown(0)).await.unwrap();
+        let mut flood = join_all((1..=200).map(|n| link.authorize(unknown(n))));
+        let answered = async {
+            link.authorize(hash(&known)).await.unwrap();
+            let new = other.token("ada", &["ai_request:create"]).await;
+            loop {
+                match link.authorize(hash(&new)).await.unwrap() {
+                    Authorization::Known { .. } => break,
+                    Authorization::Denied { reason, lease } => {
+                        assert_eq!(reason, DenyReason::Unknown);
+                        assert!(lease <= Duration::from_secs(2), "{lease:?}");
+                        tokio::task::yield_now().await;
+                    }
+                }
+            }
+        };
+        let (told, ()) = tokio::join!(&mut flood, answered);
+        let leases = told.into_iter().map(|told| match told.unwrap() {
+            Authorization::Denied { reason: DenyReason::Unknown, lease } => lease,
+            told => panic!("{told:?}"),
+        });
+        let at_once = leases.filter(|lease| *lease <= Duration::from_secs(2)).count();
+        assert!(at_once >= WAIT, "{at_once}");
+    }
+
     async fn the_state_of_token_and_user_decides(db: TestDb) {
         let bench = Bench::start(db).await;
         let (_, key) = bench.key("edge").await;

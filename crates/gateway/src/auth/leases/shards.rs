@@ -5,7 +5,6 @@ use super::Verdict;
 use arc_swap::ArcSwap;
 use lychgate_types::secret::SecretHash;
 use std::collections::HashMap;
-use std::sync::Arc;
 use tokio::time::Instant;
 
 const SHARDS: usize = 256;
@@ -66,9 +65,20 @@ impl Shards {
         }
     }
 
-    /// Drops all leases.
-    pub(super) fn clear(&self) {
-        self.0.iter().for_each(|shard| shard.store(Arc::default()));
+    /// Ends all leases. Which tokens were valid stays known, as of those whose time is over.
+    pub(super) fn end_all(&self) {
+        let now = Instant::now();
+        for shard in &self.0 {
+            shard.rcu(|shard| {
+                let mut shard = Shard::clone(shard);
+                shard.denied.clear();
+                shard
+                    .valid
+                    .values_mut()
+                    .for_each(|lease| lease.until = lease.until.min(now));
+                shard
+            });
+        }
     }
 
     /// The leases on valid tokens.

@@ -193,3 +193,59 @@ async fn those_of_one_source_who_wait_leave_room_for_others() {
     assert_eq!(fake_link.asked.load(Ordering::SeqCst), 1, "they share the look-up");
     assert_eq!(leases.waiting(), 0);
 }
+
+/// A flood of tokens that nobody has takes no place of those whose leases are over, from the same source either.
+#[tokio::test(start_paused = true)]
+async fn a_token_that_worked_before_does_not_wait_among_strangers() {
+    let source = Source::unknown();
+    let (_, good, leases) = fake_link(Reply::Answer(VALID));
+    leases.look_up(&good, TOKEN, source).await;
+    tokio::time::advance(Duration::from_secs(60)).await;
+    let cleared = SecretHash::from_bytes([8; 32]);
+    leases.look_up(&good, cleared, source).await;
+    leases.clear();
+
+    let (_, silent, _) = fake_link(Reply::Never);
+    for number in 0..WAITING.one {
+        let (silent, leases) = (Arc::clone(&silent), Arc::clone(&leases));
+        let mut token = [9; 32];
+        token[..8].copy_from_slice(&number.to_be_bytes());
+        tokio::spawn(async move { leases.look_up(&silent, SecretHash::from_bytes(token), source).await });
+    }
+    while leases.pending_lookups() < LOOKUPS.one {
+        tokio::task::yield_now().await;
+    }
+    let stranger = SecretHash::from_bytes([10; 32]);
+    assert_eq!(leases.look_up(&good, stranger, source).await, Verdict::Crowded);
+    for token in [TOKEN, cleared] {
+        assert_eq!(leases.known(&token), None, "its lease is over");
+        assert_eq!(leases.look_up(&good, token, source).await, Verdict::Allowed);
+    }
+    // One that was revoked is as good as new.
+    leases.revoke(&[TOKEN]);
+    assert_eq!(leases.look_up(&good, TOKEN, source).await, Verdict::Crowded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_that_worked_before_have_a_bound_too() {
+    let (_, good, leases) = fake_link(Reply::Answer(VALID));
+    let token = |number: usize| {
+        let mut token = [9; 32];
+        token[..8].copy_from_slice(&number.to_le_bytes());
+        SecretHash::from_bytes(token)
+    };
+    for number in 0..=RENEWALS.all {
+        leases.look_up(&good, token(number), Source::unknown()).await;
+    }
+    leases.clear();
+    let (_, silent, _) = fake_link(Reply::Never);
+    for number in 0..RENEWALS.all {
+        let (silent, leases) = (Arc::clone(&silent), Arc::clone(&leases));
+        tokio::spawn(async move { leases.look_up(&silent, token(number), Source::unknown()).await });
+    }
+    while leases.pending_lookups() < RENEWALS.all {
+        tokio::task::yield_now().await;
+    }
+    let one_more = leases.look_up(&good, token(RENEWALS.all), Source::unknown());
+    assert_eq!(one_more.await, Verdict::Crowded);
+}

@@ -40,6 +40,7 @@ impl Replica {
         let options = Options {
             labels: settings.labels,
             spool: settings.spool,
+            trusted_proxies: settings.trusted_proxies,
             max_offline: settings.max_offline.unwrap_or(defaults.max_offline),
             offline: settings.offline_start.then_some(OfflineStart { key }),
             access_log,

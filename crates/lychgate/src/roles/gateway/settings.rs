@@ -1,16 +1,18 @@
 //! The settings of `lychgate gateway`.
 
 use super::super::args::{GatewayArgs, configuration_keys};
-use super::super::net::{Listen, host_name};
+use super::super::net::{Listen, host_name, read_trusted_proxies};
 use super::super::upstream::UpstreamSettings;
 use super::super::{LogSettings, access_log, metrics, read_log, spool};
 use crate::config::duration::Span;
 use crate::config::{Environment, FileAccess, Given, SecretFlags, Settings};
 use crate::failure::{Failure, Outcome};
 use lychgate_gateway::SpoolOptions;
+use lychgate_types::Cidr;
 use lychgate_types::secret::{CredentialError, GatewayKeySecret};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The settings of a replica.
@@ -40,6 +42,8 @@ pub(crate) struct GatewaySettings {
     pub(crate) max_offline: Option<Duration>,
     /// Whether that applies to a replica that starts meanwhile, too.
     pub(crate) offline_start: bool,
+    /// The proxies in front.
+    pub(crate) trusted_proxies: Arc<[Cidr]>,
     /// Where a line about each request goes.
     pub(crate) access_log: Option<Given>,
 }
@@ -108,6 +112,7 @@ pub(super) fn read(args: GatewayArgs, environment: &Environment) -> Outcome<(Gat
     let upstream = UpstreamSettings::read(&mut settings, args.upstream, environment);
     let max_offline = settings.value::<Span>("max-offline", args.max_offline);
     let offline_start = settings.value("offline-start", args.offline_start).unwrap_or(true);
+    let trusted_proxies = read_trusted_proxies(&mut settings, args.proxies);
     let spool = spool::read(&mut settings, args.spool, "./lychgate-spool");
     let metrics = metrics::read(&mut settings, args.metrics);
     let access_log = access_log::read(&mut settings, args.access_log);
@@ -131,6 +136,7 @@ pub(super) fn read(args: GatewayArgs, environment: &Environment) -> Outcome<(Gat
             spool,
             max_offline: max_offline.map(|Span(time)| time),
             offline_start,
+            trusted_proxies,
             access_log,
         },
         ProcessSettings { metrics, log },

@@ -3,7 +3,7 @@
 //! PostgreSQL is asked with rows of a skewed kind, for values that few rows have and for any value, as it plans after some
 //! executions; SQLite without any, since it has no statistics in the product either.
 
-use crate::engine::{Assembled, args};
+use crate::engine::{Args, Assembled, args};
 use crate::page::{Cursor, Page};
 use crate::rows::audit::AuditFilter;
 use crate::rows::users::UserFilter;
@@ -37,6 +37,15 @@ const ENTRIES: &str = "INSERT INTO audit_entries (id, created_at, actor_kind, ac
     SELECT CAST(lpad(CAST(n AS TEXT), 32, '0') AS UUID), TIMESTAMPTZ '2026-01-01' + n * INTERVAL '1 second', CASE WHEN n % 100 = 0 THEN 'control_plane' ELSE 'user' END, \
     CASE WHEN n % 100 = 0 THEN NULL ELSE CAST(lpad(CAST(n % 500 AS TEXT), 32, '0') AS UUID) END, 'user-' || n % 500, \
     CASE WHEN n % 100 = 0 THEN 'drain' ELSE 'create' END, CASE WHEN n % 100 = 0 THEN 'replica' ELSE 'token' END, 'ok' \
+    FROM generate_series(1, 20000) AS n";
+
+/// 20,000 tokens of 500 users, and the grants of them to 500 keys.
+const TOKENS: &str = "INSERT INTO tokens (id, created_at, user_id, name, secret_prefix, token_hash, scopes) \
+    SELECT CAST(lpad(CAST(100000 + n AS TEXT), 32, '0') AS UUID), TIMESTAMPTZ '2026-01-01' + n * INTERVAL '1 second', \
+    CAST(lpad(CAST(n % 500 + 1 AS TEXT), 32, '0') AS UUID), 't', 'lgu_0000000', uuid_send(gen_random_uuid()), '*' \
+    FROM generate_series(1, 20000) AS n";
+const GRANTS: &str = "INSERT INTO token_grants (token_id, gateway_key_id) \
+    SELECT CAST(lpad(CAST(100000 + n AS TEXT), 32, '0') AS UUID), CAST(lpad(CAST(n % 500 AS TEXT), 32, '0') AS UUID) \
     FROM generate_series(1, 20000) AS n";
 
 struct Case {
@@ -138,6 +147,29 @@ fn cases() -> Vec<Case> {
             "oneself",
             users::listing(&UserFilter::default(), Some(user()), page),
             &["users_pkey", "sqlite_autoindex_users_1"],
+        ),
+        case(
+            "the marks of new tokens",
+            with("tokens::MARKS", args![at("2026-01-01T05:00:00Z")]),
+            &["tokens_created_at_idx"],
+        ),
+        case(
+            "what a gateway key was told",
+            with("grants::COPY", args![Uuid::from_u128(7), Uuid::from_u128(8)]),
+            &["token_grants_gateway_key_id_idx"],
+        ),
+        case(
+            "a step of pruning grants",
+            with("grants::STEP", args![Uuid::from_u128(7), 999_i64]),
+            &["token_grants_pkey", "sqlite_autoindex_token_grants_1"],
+        ),
+        case(
+            "pruning grants",
+            with(
+                "grants::PRUNE",
+                args![Uuid::from_u128(7), Uuid::from_u128(8), at("2026-01-01T05:00:00Z")],
+            ),
+            &["token_grants_pkey", "sqlite_autoindex_token_grants_1"],
         ),
         case("a user by name", text("users::ID_OF_NAME"), &["users_username_idx"]),
         case(
@@ -304,16 +336,21 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-/// A text that is not assembled, with its one value.
-fn text(name: &str) -> Assembled {
+/// A text that is not assembled, with its values.
+fn with(name: &str, values: Args) -> Assembled {
     let texts = super::texts();
     let (_, text) = texts.iter().find(|(full, _)| full.ends_with(name)).unwrap();
+    Assembled::new(text, values)
+}
+
+/// The same with its one value.
+fn text(name: &str) -> Assembled {
     let value = if name.ends_with("ACTOR") && name.contains("HAS") {
         args![Uuid::from_u128(7)]
     } else {
         args!["drain"]
     };
-    Assembled::new(text, value)
+    with(name, value)
 }
 
 both_engines! {
@@ -327,7 +364,7 @@ both_engines! {
             }
             Place::Postgres(options) => {
                 let mut conn = options.connect().await.unwrap();
-                for statement in [USERS, ROWS, ENTRIES, "ANALYZE", "SET enable_seqscan = off", "SET plan_cache_mode = force_generic_plan"] {
+                for statement in [USERS, ROWS, ENTRIES, TOKENS, GRANTS, "ANALYZE", "SET enable_seqscan = off", "SET plan_cache_mode = force_generic_plan"] {
                     conn.execute(statement).await.unwrap();
                 }
                 for case in cases() {

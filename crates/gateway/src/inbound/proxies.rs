@@ -1,27 +1,21 @@
-//! The address that a replica comes from, where proxies stand before the control plane.
+//! The address that a request comes from, where proxies stand before the listener.
 //!
 //! Only proxies that the operator named are believed; what stands further left in the header is written by whoever wants to.
 
-use axum::extract::{ConnectInfo, Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
 use http::HeaderMap;
 use lychgate_types::Cidr;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 /// So many addresses are looked at, from the right: no deployment has longer chains of proxies.
 const MOST_HOPS: usize = 16;
 
-/// Puts the client's address in the place of the proxy's.
-pub(crate) async fn name_the_client(State(trusted): State<Arc<[Cidr]>>, mut request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
-    if let Some(peer) = peer {
-        let client = SocketAddr::new(client(peer.ip(), request.headers(), &trusted), peer.port());
-        request.extensions_mut().insert(ConnectInfo(client));
+/// The client's address in the place of the proxy's, with the port of the connection.
+pub(super) fn name_the_client(peer: SocketAddr, headers: &HeaderMap, trusted: &[Cidr]) -> SocketAddr {
+    if trusted.is_empty() {
+        return peer;
     }
-    next.run(request).await
+    SocketAddr::new(client(peer.ip(), headers, trusted), peer.port())
 }
 
 /// The last address that no trusted proxy has.
