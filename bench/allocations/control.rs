@@ -7,7 +7,7 @@ use lychgate_link::{
     Attachment, Authorization, Configuration, ControlLink, EncodedRecord, Heartbeat, Hello, LinkError, Message, Receipt,
 };
 use lychgate_types::secret::{SecretHash, SpoolKey};
-use lychgate_types::{Ownership, ReplicaId, StoredObject};
+use lychgate_types::{Holder, Ownership, ReplicaId, StoredObject};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -38,6 +38,7 @@ impl ControlLink for Agreeable {
     async fn authorize(&self, _: SecretHash) -> Result<Authorization, LinkError> {
         Ok(Authorization::Known {
             may_send_requests: self.may_send_requests,
+            holder: Holder::default(),
             lease: Duration::from_secs(3600),
         })
     }

@@ -62,7 +62,7 @@ fn record(ambient: &Ambient, prompt: usize) -> InterceptionRecord {
         prompts: (prompt > 0)
             .then(|| Prompt {
                 provider_response_id: response(),
-                prompt: "x".repeat(prompt),
+                prompt: "x".repeat(prompt).into(),
             })
             .into_iter()
             .collect(),

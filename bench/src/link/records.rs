@@ -80,7 +80,9 @@ impl Iterator for Records {
             }],
             prompts: vec![Prompt {
                 provider_response_id: response,
-                prompt: "Explain what this function does and why the test fails on the second run. ".repeat(3),
+                prompt: "Explain what this function does and why the test fails on the second run. "
+                    .repeat(3)
+                    .into(),
             }],
             model_thoughts: Vec::new(),
         })

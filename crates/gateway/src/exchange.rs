@@ -99,7 +99,10 @@ async fn checked(
 ) -> Result<Started, Refusal> {
     let admission = &received.admission;
     let mut completion = match objects::check(&entered, admission, &facts).await? {
-        Some(of) => Completion::new(&entered, admission, of, admit::reserve(&entered.shared)?),
+        Some(of) => {
+            let slot = admit::reserve(&entered.shared, admission.holder)?;
+            Completion::new(&entered, admission, of, slot)
+        }
         None => None,
     };
     if received.head.method == Method::DELETE

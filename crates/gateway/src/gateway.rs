@@ -118,11 +118,7 @@ impl Gateway {
 
     /// [`Self::router`] and `rest` behind one listener, with a fast path for what is under `/ai/`.
     pub fn front(&self, rest: Router) -> Front {
-        let options = &self.shared.options;
-        let mut front = Front::new(Stack(Arc::clone(&self.shared)), rest);
-        front.trusted_proxies = Arc::clone(&options.trusted_proxies);
-        front.access_log.clone_from(&options.access_log);
-        front
+        Front::new(Stack(Arc::clone(&self.shared)), rest, &self.shared.options)
     }
 
     /// Whether this gateway may receive traffic; if not, why. While the control plane can't be reached it stays ready for as
@@ -252,7 +248,7 @@ impl Gateway {
                 Ok("ready, but there is no room for records, so requests are not recorded")
             }
             Err(Full::Disk(why)) => Err(why.to_string()),
-            Err(Full::Records) => Err("too many records are waiting for the control plane".to_owned()),
+            Err(Full::Records | Full::Share) => Err("too many records are waiting for the control plane".to_owned()),
         }
     }
 }

@@ -48,6 +48,7 @@
 mod access_log;
 mod auth;
 mod body_budget;
+mod cors;
 mod counts;
 mod error;
 mod exchange;
@@ -74,6 +75,7 @@ mod upstream;
 
 pub use access_log::{AccessLog, AccessLogGuard};
 pub use body_budget::BodyBudgetLimits;
+pub use cors::{CorsOrigin, CorsOriginError};
 pub use gateway::{Gateway, StartError};
 pub use inbound::front::Front;
 pub use inbound::listener::{listen, serve};

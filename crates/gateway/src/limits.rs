@@ -7,7 +7,7 @@ use crate::exchange::content_coding::answer::MOST_BYTES;
 use crate::exchange::discard::{ANSWER, REFUSED};
 use crate::exchange::last_look::LAST_LOOK;
 use crate::inbound::listener::{
-    BUFFER, CONNECTIONS, HEAD_TIMEOUT, HEADER_LIST, IDLE_TIMEOUT, REQUEST_FIELDS, STREAMS, WRITE_TIMEOUT,
+    CONNECTIONS, HEAD_TIMEOUT, HEADER_LIST, IDLE_TIMEOUT, REQUEST_FIELDS, STREAMS, WRITE_TIMEOUT,
 };
 use crate::made_objects::{GENERATION, LATE_ENDS};
 use crate::object_lookups::ASKING;
@@ -27,7 +27,7 @@ pub fn limits() -> Vec<Limit> {
         Stranger, Most::Time(IDLE_TIMEOUT), "an HTTP/2 connection without a request", "closed",
             "an_http_2_connection_that_is_not_used_is_closed_and_one_with_an_open_answer_is_not";
         Stranger, Most::Time(WRITE_TIMEOUT), "wait for a peer to take the next byte", "closed", "a_peer_that_takes_nothing_is_given_up";
-        Stranger, Most::bytes(BUFFER), "head of an HTTP/1.1 request", "431, closed", "a_head_without_end_is_refused";
+        Stranger, Most::bytes(options.head_limit), "head of an HTTP/1.1 request", "431, closed", "a_head_without_end_is_refused", "--max-head-bytes";
         Stranger, Most::count(REQUEST_FIELDS), "header fields of an HTTP/1.1 request", "431, closed", "a_head_of_too_many_fields_is_refused";
         Stranger, Most::Bytes(HEADER_LIST.into()), "header list of an HTTP/2 request", "431",
             "an_http_2_connection_has_bounded_heads_and_so_many_requests_at_a_time";
@@ -58,7 +58,8 @@ pub fn limits() -> Vec<Limit> {
         Stranger, Most::Time(REFUSED.time), "time for that", "closed", "without_a_place_a_strangers_body_is_not_read_on";
         User, Most::Count(options.max_requests), "requests in flight, streams included", "503 `too_many_requests`",
             "too_many_requests_or_records_are_refused_with_retry_after";
-        User, Most::bytes(options.body_limit), "request body", "413 `body_too_large`", "a_body_over_the_limit_is_refused_announced_or_not";
+        User, Most::bytes(options.body_limit), "request body", "413 `body_too_large`", "a_body_over_the_limit_is_refused_announced_or_not",
+            "--max-body-bytes";
         Stranger, Most::count(WAITING_LINES), "lines of the access log that wait for their disk", "dropped, and counted",
             "no_request_waits_for_a_disk_that_hangs_and_lines_dropped_are_counted";
         User, Most::count(lychgate_wire::limits::FORM_PARTS), "parts of a form", "400", "a_form_is_nothing_but_its_parts";
@@ -93,6 +94,8 @@ pub fn limits() -> Vec<Limit> {
         User, Most::bytes(LAST_LOOK.bytes), "bytes of it", "deleted, with an estimate on record", "before_it_is_deleted_its_end_is_looked_at";
         User, Most::Bytes(options.spool.max_bytes), "records that wait for delivery", "503 `spool_full`",
             "a_full_spool_takes_what_was_reserved_and_nothing_more_until_there_is_room", "--spool-max-bytes";
+        User, Most::Bytes(options.spool.max_bytes / 2), "of them of one user", "503 `spool_share_full`",
+            "one_user_leaves_half_of_the_spool_to_the_others", "--spool-max-bytes";
         Replica, Most::Time(MAX_LEASE), "how long a token is known without asking again", "asked again", "no_lease_is_longer_than_a_day";
         Replica, Most::Time(options.max_offline), "serving known tokens without a control plane", "503 `offline_too_long`",
             "nothing_is_lost_and_nobody_is_stale", "--max-offline";

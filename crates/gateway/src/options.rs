@@ -2,6 +2,7 @@
 
 use crate::access_log::AccessLog;
 use crate::body_budget::BodyBudgetLimits;
+use crate::cors::CorsOrigin;
 use crate::snapshot::OfflineStart;
 use crate::spool::SpoolOptions;
 use crate::upstream::proxy::OutboundProxy;
@@ -11,6 +12,9 @@ use lychgate_types::Cidr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Largest head of an HTTP/1.1 request, and largest piece of a body that is read at once, unless something else is set.
+pub(crate) const HEAD_BYTES: usize = 256 << 10;
 
 /// How a gateway runs. [`Options::new`] gives the defaults.
 #[derive(Debug, Clone)]
@@ -25,6 +29,10 @@ pub struct Options {
     pub labels: BTreeMap<String, String>,
     /// Largest request body, in bytes.
     pub body_limit: usize,
+    /// Largest head of a request, in bytes; over HTTP/2 at most 64 KiB.
+    pub head_limit: usize,
+    /// Origins whose pages may call from a browser.
+    pub cors: Vec<CorsOrigin>,
     /// Longest wait for the next part of a request body.
     pub body_idle_timeout: Duration,
     /// Longest time for a whole request body.
@@ -71,6 +79,8 @@ impl Options {
             version: version.into(),
             labels: BTreeMap::new(),
             body_limit: 32 << 20,
+            head_limit: HEAD_BYTES,
+            cors: Vec::new(),
             body_idle_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(300),
             body_budget: BodyBudgetLimits {

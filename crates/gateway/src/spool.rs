@@ -34,6 +34,7 @@ mod outlet;
 mod reader;
 mod seal;
 mod segment;
+mod shares;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -59,6 +60,7 @@ use lychgate_types::secret::{SpoolKey, SpoolKeys};
 use parking_lot::Mutex;
 use reader::Reader;
 use seal::{KeyId, RunSalt, Sealer};
+use shares::Shares;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::path::PathBuf;
@@ -79,6 +81,8 @@ pub(crate) struct Spool {
     /// Bytes from which on it is full. This leaves room for the requests in flight and for partly acknowledged segments, so
     /// that the operator's limit is not exceeded.
     limit: u64,
+    /// Bytes from which on there is no more room for one user: half of that.
+    share: u64,
     sync: SpoolSync,
     when_full: SpoolFull,
     salt: RunSalt,
@@ -127,6 +131,7 @@ pub(crate) struct Spool {
 #[derive(Debug)]
 struct Writer {
     journal: Journal,
+    shares: Shares,
     /// Frames that the disk did not accept, in order; while there are any, new ones are queued behind them.
     unwritten: VecDeque<(KeyId, Vec<u8>)>,
     /// Why the disk fails.
@@ -152,6 +157,8 @@ impl Spool {
         let (journal, begin) =
             Journal::open(&options.directory, Arc::clone(&disk), salt, segment_bytes, stored).map_err(failed)?;
         cursor.store(begin).map_err(failed)?;
+        let shares = Shares::new(&options.directory, journal.segments(), begin);
+        let limit = options.max_bytes.saturating_sub(2 * segment_bytes).max(1);
         let end = journal.end();
         let bytes = journal.bytes_after(begin);
         if bytes > 0 {
@@ -164,7 +171,8 @@ impl Spool {
         }
         Ok(Arc::new(Self {
             disk,
-            limit: options.max_bytes.saturating_sub(2 * segment_bytes).max(1),
+            limit,
+            share: limit.div_ceil(2),
             sync: options.sync,
             when_full: options.when_full,
             salt,
@@ -173,6 +181,7 @@ impl Spool {
             keys: Mutex::default(),
             writer: Mutex::new(Writer {
                 journal,
+                shares,
                 unwritten: VecDeque::new(),
                 failure: None,
             }),

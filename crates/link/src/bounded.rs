@@ -178,6 +178,7 @@ mod tests {
         wire::Prompt {
             provider_response_id: "msg_1".into(),
             prompt: "hello".into(),
+            ..wire::Prompt::default()
         }
     }
 

@@ -7,7 +7,7 @@ use crate::version::ProtocolVersion;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use lychgate_types::secret::{SecretHash, SpoolKeys};
-use lychgate_types::{InterceptionId, KeyRefusal, ReplicaId, StoredObject, Timestamp};
+use lychgate_types::{Holder, InterceptionId, KeyRefusal, ReplicaId, StoredObject, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -150,6 +150,8 @@ pub enum Authorization {
     Known {
         /// Whether its holder may send AI requests.
         may_send_requests: bool,
+        /// Stands for the user.
+        holder: Holder,
         /// How long the replica may rely on this.
         lease: Duration,
     },

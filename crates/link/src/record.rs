@@ -5,7 +5,7 @@ use crate::field::{BadMessage, id_bytes, read_hash, read_id};
 use crate::generated as wire;
 use bytes::Bytes;
 use lychgate_types::interception::{InterceptionRecord, ModelThought, Prompt, TokenUsage, ToolUsage};
-use lychgate_types::{InterceptionId, Timestamp};
+use lychgate_types::{Content, InterceptionId, Timestamp};
 use prost::Message;
 
 /// A record as it is spooled and sent: its id, and its bytes (an `Interception` of `proto/link.proto`). Encoded once, when it
@@ -119,25 +119,47 @@ fn token_usage(usage: TokenUsage) -> wire::TokenUsage {
 }
 
 fn prompt(prompt: Prompt) -> wire::Prompt {
+    let (text, zstd) = content(prompt.prompt);
     wire::Prompt {
         provider_response_id: prompt.provider_response_id,
-        prompt: prompt.prompt,
+        prompt: text,
+        prompt_zstd: zstd,
     }
 }
 
 fn tool_usage(usage: ToolUsage) -> wire::ToolUsage {
+    let (text, zstd) = content(usage.input);
     wire::ToolUsage {
         provider_response_id: usage.provider_response_id,
         tool_call_id: usage.tool_call_id,
         tool: usage.tool,
-        input: usage.input,
+        input: text,
+        input_zstd: zstd,
     }
 }
 
 fn model_thought(thought: ModelThought) -> wire::ModelThought {
+    let (text, zstd) = content(thought.content);
     wire::ModelThought {
-        content: thought.content,
+        content: text,
         source: thought.source.as_str().to_owned(),
+        content_zstd: zstd,
+    }
+}
+
+/// The two fields of a content, of which one is empty.
+fn content(content: Content) -> (String, Vec<u8>) {
+    match content.compressed() {
+        Content::Plain(text) => (text, Vec::new()),
+        Content::Zstd(bytes) => (String::new(), bytes),
+    }
+}
+
+fn read_content(text: String, zstd: Vec<u8>) -> Content {
+    if zstd.is_empty() {
+        Content::Plain(text)
+    } else {
+        Content::Zstd(zstd)
     }
 }
 
@@ -150,7 +172,7 @@ impl TryFrom<wire::Interception> for InterceptionRecord {
                 .parse()
                 .map_err(|_| BadMessage("interception.model_thoughts.source"))?;
             Ok(ModelThought {
-                content: thought.content,
+                content: read_content(thought.content, thought.content_zstd),
                 source,
             })
         };
@@ -197,7 +219,7 @@ impl TryFrom<wire::Interception> for InterceptionRecord {
                 .into_iter()
                 .map(|p| Prompt {
                     provider_response_id: p.provider_response_id,
-                    prompt: p.prompt,
+                    prompt: read_content(p.prompt, p.prompt_zstd),
                 })
                 .collect(),
             tool_usages: record
@@ -207,7 +229,7 @@ impl TryFrom<wire::Interception> for InterceptionRecord {
                     provider_response_id: t.provider_response_id,
                     tool_call_id: t.tool_call_id,
                     tool: t.tool,
-                    input: t.input,
+                    input: read_content(t.input, t.input_zstd),
                 })
                 .collect(),
             model_thoughts: record

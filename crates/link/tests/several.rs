@@ -130,6 +130,7 @@ impl ControlLink for Accepted {
         self.calls.lock().unwrap().push(("authorize", self.key.clone()));
         Ok(Authorization::Known {
             may_send_requests: true,
+            holder: lychgate_types::Holder::from_number(7),
             lease: Duration::from_secs(60),
         })
     }

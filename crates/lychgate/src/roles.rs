@@ -5,6 +5,7 @@ pub(crate) mod args;
 mod data_dir;
 pub(crate) mod dev;
 pub(crate) mod gateway;
+mod inbound;
 mod key_file;
 mod master_key;
 mod metrics;

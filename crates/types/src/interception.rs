@@ -4,8 +4,7 @@
 
 use crate::provider::{Api, ProviderType};
 use crate::secret::SecretHash;
-use crate::{InterceptionId, Timestamp, text_enum};
-use serde::Serialize;
+use crate::{Content, InterceptionId, Timestamp, text_enum};
 
 text_enum! {
     /// How an interception ended.
@@ -76,16 +75,16 @@ pub struct TokenUsage {
 }
 
 /// The user's own words in the request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prompt {
     /// The id of the response that answered it; empty where none came.
     pub provider_response_id: String,
     /// The text.
-    pub prompt: String,
+    pub prompt: Content,
 }
 
 /// A tool call of the model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToolUsage {
     /// The id of the response that asked for it.
     pub provider_response_id: String,
@@ -94,14 +93,14 @@ pub struct ToolUsage {
     /// The tool's name, or its type for built-in tools.
     pub tool: String,
     /// The arguments as the provider sent them (JSON text as a rule); empty with content capture off.
-    pub input: String,
+    pub input: Content,
 }
 
 /// A thought of the model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelThought {
     /// The text.
-    pub content: String,
+    pub content: Content,
     /// Where it was found.
     pub source: ThoughtSource,
 }

@@ -7,6 +7,8 @@ mod ambient;
 pub mod backoff;
 mod cidr;
 pub mod clock;
+mod content;
+mod holder;
 mod id;
 pub mod interception;
 pub mod json;
@@ -24,6 +26,8 @@ mod username;
 
 pub use ambient::Ambient;
 pub use cidr::{Cidr, CidrError};
+pub use content::Content;
+pub use holder::Holder;
 pub use id::{
     AttachmentId, AuditEntryId, ControlPlaneId, GatewayKeyId, Id, IdError, InterceptionId, ProviderId, ProviderKeyId,
     ReplicaId, RequestId, RouteId, TokenId, UserId,

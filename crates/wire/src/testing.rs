@@ -83,7 +83,7 @@ pub(crate) fn assert_tools(facts: &ResponseFacts, wanted: &[(&str, &str, &str)])
             provider_response_id: facts.provider_response_id.clone(),
             tool_call_id: (*id).to_owned(),
             tool: (*tool).to_owned(),
-            input: (*input).to_owned(),
+            input: (*input).into(),
         })
         .collect();
     assert_eq!(facts.tool_usages, wanted);
@@ -92,7 +92,7 @@ pub(crate) fn assert_tools(facts: &ResponseFacts, wanted: &[(&str, &str, &str)])
 /// Checks the thoughts.
 pub(crate) fn assert_thoughts(facts: &ResponseFacts, wanted: &[(ThoughtSource, &str)]) {
     let thought = |(source, text): &(ThoughtSource, &str)| ModelThought {
-        content: (*text).to_owned(),
+        content: (*text).into(),
         source: *source,
     };
     assert_eq!(facts.model_thoughts, wanted.iter().map(thought).collect::<Vec<_>>());

@@ -3,7 +3,7 @@
 use lychgate_authz::{Action, Principal, Resource, Target, UserPrincipal, authorise};
 use lychgate_link::{Authorization, DenyReason};
 use lychgate_store::{TokenAuthentication, UserState};
-use lychgate_types::Timestamp;
+use lychgate_types::{Holder, Timestamp};
 use std::time::Duration;
 
 /// How long a replica may believe that a token is not valid.
@@ -33,6 +33,7 @@ pub(crate) fn authorization(found: Option<&TokenAuthentication>, now: Timestamp,
     let target = Target::OwnedBy(found.user_id);
     Authorization::Known {
         may_send_requests: authorise(&principal, Action::Create, Resource::AiRequest, target).is_ok(),
+        holder: Holder::of(found.user_id),
         lease: lease.min(Duration::from_micros(left.unsigned_abs())),
     }
 }

@@ -172,7 +172,7 @@ fn record(cluster: &Cluster, host: usize, token: usize, id: InterceptionId, mode
         .below(if cluster.settings.spool_is_small { 12_000 } else { 600 });
     let prompt = Prompt {
         provider_response_id: String::new(),
-        prompt: "p".repeat(usize::try_from(length).unwrap()),
+        prompt: noise(id, usize::try_from(length).unwrap()).into(),
     };
     InterceptionRecord {
         id,
@@ -209,4 +209,14 @@ fn record(cluster: &Cluster, host: usize, token: usize, id: InterceptionId, mode
         tool_usages: Vec::new(),
         model_thoughts: Vec::new(),
     }
+}
+
+/// A text that hardly shrinks when it is compressed, the same for the same id.
+fn noise(id: InterceptionId, length: usize) -> String {
+    let mut state = id.as_uuid().as_u64_pair().1 | 1;
+    let characters = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        char::from(b'!' + u8::try_from((state >> 40) % 94).unwrap())
+    });
+    characters.take(length).collect()
 }

@@ -4,6 +4,7 @@ use crate::bench::{Bench, hash, masked, problem, text};
 use lychgate_link::{ControlLink, EncodedRecord};
 use lychgate_testkit::both_engines;
 use lychgate_testkit::db::{START, TestDb};
+use lychgate_types::Content;
 use lychgate_types::interception::{
     CredentialKind, InterceptionRecord, ModelThought, Outcome, Prompt, ThoughtSource, TokenUsage, ToolUsage,
 };
@@ -69,16 +70,16 @@ pub(crate) fn record(db: &TestDb, token: &str) -> InterceptionRecord {
         }],
         prompts: vec![Prompt {
             provider_response_id: response(),
-            prompt: "what is the weather?".to_owned(),
+            prompt: "what is the weather?".into(),
         }],
         tool_usages: vec![ToolUsage {
             provider_response_id: response(),
             tool_call_id: "toolu_1".to_owned(),
             tool: "weather".to_owned(),
-            input: "{\"city\":\"Köln\"}".to_owned(),
+            input: "{\"city\":\"Köln\"}".into(),
         }],
         model_thoughts: vec![ModelThought {
-            content: "hm".to_owned(),
+            content: "hm".into(),
             source: ThoughtSource::Thinking,
         }],
     }
@@ -108,6 +109,49 @@ both_engines! {
         let page = bench.get(&token, PATH).await.expect(200).value();
         assert_eq!((page["interceptions"].as_array().unwrap().len(), &page["next"]), (1, &json!(null)));
         insta::assert_json_snapshot!(masked(&page["interceptions"][0], &BLOTS));
+    }
+
+    async fn long_contents_are_compressed_on_the_way_and_shown_whole(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let (_, token) = bench.user("ada", "member").await;
+        let (_, key) = bench.key("edge").await;
+        let text = |about: &str| format!("Why does the test of {about} fail on the second run? ").repeat(600);
+        let mut record = record(db, &token);
+        record.prompts[0].prompt = text("prompts").into();
+        record.tool_usages[0].input = text("tools").into();
+        record.model_thoughts[0].content = text("thoughts").into();
+        let sent = sent(&record);
+        assert!(sent.bytes().len() < 3000, "{sent:?}");
+        bench.link(&key).authorize(record.token_hash).await.unwrap();
+        bench.link(&key).deliver(bench.ambient.new_id(), vec![sent]).await.unwrap();
+        let shown = bench.get(&token, &format!("{PATH}/{}", record.id)).await.expect(200).value();
+        assert_eq!(shown["prompts"][0]["prompt"], text("prompts"));
+        assert_eq!(shown["tool_usages"][0]["input"], text("tools"));
+        assert_eq!(shown["model_thoughts"][0]["content"], text("thoughts"));
+    }
+
+    /// What a hostile replica has compressed may open to anything, or to nothing.
+    async fn no_more_is_shown_than_a_delivery_holds(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let (_, token) = bench.user("ada", "member").await;
+        let (_, key) = bench.key("edge").await;
+        let mut record = record(db, &token);
+        let bomb = ToolUsage {
+            input: Content::from("x".repeat(3 << 20)).compressed(),
+            ..record.tool_usages[0].clone()
+        };
+        record.prompts[0].prompt = Content::Zstd(b"no zstd".to_vec());
+        record.tool_usages = vec![bomb; 100];
+        let sent = sent(&record);
+        assert!(sent.bytes().len() < 100 << 10, "{sent:?}");
+        bench.link(&key).authorize(record.token_hash).await.unwrap();
+        let receipt = bench.link(&key).deliver(bench.ambient.new_id(), vec![sent]).await.unwrap();
+        assert_eq!(receipt.rejected, []);
+        let shown = bench.get(&token, &format!("{PATH}/{}", record.id)).await.expect(200).value();
+        assert_eq!(shown["prompts"][0]["prompt"], "");
+        let tools = shown["tool_usages"].as_array().unwrap().iter();
+        let bytes: Vec<_> = tools.map(|tool| tool["input"].as_str().unwrap().len()).collect();
+        assert_eq!((bytes[0], bytes.iter().sum::<usize>(), bytes.len()), (3 << 20, 4 << 20, 100));
     }
 
     async fn filters(db: TestDb) {

@@ -11,8 +11,8 @@ use crate::counts::LeaseCounts;
 use lychgate_link::places::{Place, PlaceLimits, Places, Source};
 use lychgate_link::{Authorization, ControlLink, DenyReason, LinkError};
 use lychgate_telemetry::metrics::labels::Lookup;
-use lychgate_types::Timestamp;
 use lychgate_types::secret::SecretHash;
+use lychgate_types::{Holder, Timestamp};
 use parking_lot::Mutex;
 use shards::{Lease, Shards};
 use std::collections::HashMap;
@@ -39,8 +39,8 @@ pub(crate) const MAX_LEASE: Duration = Duration::from_secs(24 * 3600);
 /// What to do with a token's request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Relay it.
-    Allowed,
+    /// Relay it; whose it is.
+    Allowed(Holder),
     /// The token is valid, but not for AI requests.
     Forbidden,
     /// The token is not valid.
@@ -87,7 +87,8 @@ impl Room {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PersistedLease {
     pub(crate) token: SecretHash,
-    pub(crate) may_send_requests: bool,
+    /// `None`: it may not send requests.
+    pub(crate) allowed: Option<Holder>,
     pub(crate) until: Timestamp,
 }
 
@@ -143,7 +144,7 @@ impl Leases {
     /// Where this token is looked up: whose last lease was good does not wait among strangers.
     fn room(&self, token: &SecretHash) -> &Room {
         match self.shards.get(token).map(|lease| lease.verdict) {
-            Some(Verdict::Allowed | Verdict::Forbidden) => &self.renewed,
+            Some(Verdict::Allowed(_) | Verdict::Forbidden) => &self.renewed,
             _ => &self.new,
         }
     }
@@ -196,7 +197,10 @@ impl Leases {
         current
             .map(|(token, lease)| PersistedLease {
                 token,
-                may_send_requests: lease.verdict == Verdict::Allowed,
+                allowed: match lease.verdict {
+                    Verdict::Allowed(holder) => Some(holder),
+                    _ => None,
+                },
                 until: now.plus(lease.until - at),
             })
             .collect()
@@ -211,11 +215,7 @@ impl Leases {
                 continue;
             };
             let lease = Lease {
-                verdict: if persisted.may_send_requests {
-                    Verdict::Allowed
-                } else {
-                    Verdict::Forbidden
-                },
+                verdict: persisted.allowed.map_or(Verdict::Forbidden, Verdict::Allowed),
                 until: at + Duration::from_micros(left).min(MAX_LEASE),
             };
             self.shards.insert(persisted.token, lease);
@@ -308,7 +308,7 @@ async fn run(guard: &LookupGuard, link: &dyn ControlLink) -> Verdict {
 
 fn label(verdict: Verdict) -> Lookup {
     match verdict {
-        Verdict::Allowed => Lookup::Allowed,
+        Verdict::Allowed(_) => Lookup::Allowed,
         Verdict::Forbidden => Lookup::Forbidden,
         Verdict::Denied(DenyReason::Unknown) => Lookup::Unknown,
         Verdict::Denied(DenyReason::Expired) => Lookup::Expired,
@@ -327,11 +327,13 @@ fn read(authorization: Authorization) -> (Verdict, Duration) {
     match authorization {
         Authorization::Known {
             may_send_requests: true,
+            holder,
             lease,
-        } => (Verdict::Allowed, lease),
+        } => (Verdict::Allowed(holder), lease),
         Authorization::Known {
             may_send_requests: false,
             lease,
+            ..
         } => (Verdict::Forbidden, lease),
         Authorization::Denied { reason, lease } => (Verdict::Denied(reason), lease),
     }

@@ -28,6 +28,7 @@ use http::{Request, StatusCode};
 use lychgate_link::places::Source;
 use lychgate_stream::{ReadError, ReadLimits, read_bounded};
 use lychgate_telemetry::metrics::labels::Refused;
+use lychgate_types::Holder;
 use lychgate_types::interception::CredentialKind;
 use lychgate_types::provider::Api;
 use lychgate_types::secret::SecretHash;
@@ -67,6 +68,8 @@ pub(crate) struct Admission {
     /// It may be sent again where it is not known whether it arrived.
     pub(crate) may_repeat: bool,
     pub(crate) token: SecretHash,
+    /// Stands for the user.
+    pub(crate) holder: Holder,
     /// The user's own provider credential.
     pub(crate) own: Option<Outgoing>,
     /// Where in the path that part begins which follows the provider's base URL.
@@ -149,6 +152,7 @@ struct Known {
     /// `None` where they can't be decoded.
     codings: Option<Codings>,
     credentials: Credentials,
+    holder: Holder,
     tail: usize,
 }
 
@@ -175,11 +179,12 @@ async fn identify(entered: &Entered, head: &Parts, source: Source) -> Result<Kno
         rest,
     )?;
     let credentials = credentials::read(provider.config.provider_type, &head.headers)?;
-    authorize(shared, credentials.token, source).await?;
+    let holder = authorize(shared, credentials.token, source).await?;
     if is_list && credentials.own.is_none() && !provider.config.policy.relay.shares_objects() {
         return Err(everybodys());
     }
     Ok(Known {
+        holder,
         api,
         read_as,
         object: object.map(Into::into),
@@ -201,7 +206,7 @@ fn place(entered: &Entered, known: Known) -> Result<Admission, Refusal> {
         None => PLAIN,
     };
     let recorded = match known.api {
-        Some(api) => Some((api, reserve(shared)?)),
+        Some(api) => Some((api, reserve(shared, known.holder)?)),
         None => None,
     };
     Ok(Admission {
@@ -213,19 +218,20 @@ fn place(entered: &Entered, known: Known) -> Result<Admission, Refusal> {
         shows_response: known.shows_response,
         may_repeat: known.may_repeat,
         token: known.credentials.token,
+        holder: known.holder,
         own: known.credentials.own,
         tail: known.tail,
     })
 }
 
-/// Room for a record.
-pub(crate) fn reserve(shared: &Shared) -> Result<Slot, Refusal> {
-    shared.spool.reserve().map_err(|full| no_room(&full))
+/// Room for a record of this user.
+pub(crate) fn reserve(shared: &Shared, holder: Holder) -> Result<Slot, Refusal> {
+    shared.spool.reserve(holder).map_err(|full| no_room(&full))
 }
 
-async fn authorize(shared: &Shared, token: SecretHash, source: Source) -> Result<(), Refusal> {
+async fn authorize(shared: &Shared, token: SecretHash, source: Source) -> Result<Holder, Refusal> {
     match verdict(shared, token, source).await {
-        Verdict::Allowed => Ok(()),
+        Verdict::Allowed(holder) => Ok(holder),
         Verdict::Forbidden => Err(Refusal::new(
             StatusCode::FORBIDDEN,
             Refused::TokenForbidden,
@@ -267,6 +273,10 @@ fn no_room(full: &Full) -> Refusal {
         Full::Records => (
             Refused::SpoolFull,
             "too many records wait for the control plane, and nothing is relayed unrecorded; try again later",
+        ),
+        Full::Share => (
+            Refused::SpoolShareFull,
+            "too many of your records wait for the control plane, and nothing is relayed unrecorded; try again later",
         ),
         Full::Disk(_) => (
             Refused::SpoolFailed,

@@ -117,7 +117,7 @@ impl Recorder {
             prompts: prompt
                 .map(|prompt| Prompt {
                     provider_response_id: String::new(),
-                    prompt,
+                    prompt: prompt.into(),
                 })
                 .into_iter()
                 .collect(),

@@ -26,12 +26,12 @@ use std::sync::Arc;
 
 /// Serves `/ai/PROVIDER/…` for the providers of a configuration, without a token. Needs a Tokio runtime.
 pub fn front(options: Options, configuration: &Configuration) -> Result<Front, StartError> {
-    let relay = Relay(Arc::new(Parts {
+    let parts = Arc::new(Parts {
         upstream: Upstream::new(&options.provider_cas, options.proxy.clone()).map_err(StartError::Tls)?,
         table: Table::default().next(configuration),
         options,
-    }));
-    Ok(Front::new(relay, Router::new()))
+    });
+    Ok(Front::new(Relay(Arc::clone(&parts)), Router::new(), &parts.options))
 }
 
 #[derive(Debug, Clone)]

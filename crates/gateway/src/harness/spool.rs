@@ -2,9 +2,9 @@
 
 use crate::spool::disk::SystemDisk;
 use crate::spool::{BatchLimits, Position, Spool, SpoolError, SpoolOptions};
-use lychgate_types::Ambient;
 use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::secret::SpoolKey;
+use lychgate_types::{Ambient, Holder};
 use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ impl Appender {
 
     /// What the end of an exchange costs: room reserved and filled. False if there was none.
     pub fn append(&self, record: InterceptionRecord) -> bool {
-        match self.spool.reserve() {
+        match self.spool.reserve(Holder::default()) {
             Ok(slot) => slot.fill(record).is_none(),
             Err(_) => false,
         }

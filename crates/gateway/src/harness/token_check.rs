@@ -3,9 +3,9 @@
 use crate::auth::credentials;
 use crate::auth::leases::{Leases, PersistedLease, Verdict};
 use http::HeaderMap;
-use lychgate_types::Ambient;
 use lychgate_types::provider::ProviderType;
 use lychgate_types::secret::SecretHash;
+use lychgate_types::{Ambient, Holder};
 use std::time::Duration;
 
 const LEASE: Duration = Duration::from_secs(3600);
@@ -20,7 +20,7 @@ impl Checker {
         let (leases, now) = (Leases::default(), ambient.now());
         let valid = tokens.iter().map(|token| PersistedLease {
             token: *token,
-            may_send_requests: true,
+            allowed: Some(Holder::default()),
             until: now.plus(LEASE),
         });
         leases.restore(&valid.collect::<Vec<_>>(), now);
@@ -32,6 +32,6 @@ impl Checker {
         let Ok(credentials) = credentials::read(provider, headers) else {
             return false;
         };
-        self.0.known(&credentials.token) == Some(Verdict::Allowed)
+        self.0.known(&credentials.token) == Some(Verdict::Allowed(Holder::default()))
     }
 }

@@ -3,6 +3,7 @@
 //! Requests under `/ai/` bypass the router, which would cost more than the rest of a small request.
 
 use crate::access_log::AccessLog;
+use crate::options::{HEAD_BYTES, Options};
 use axum::Router;
 use axum::body::Body;
 use http::{Request, Response};
@@ -30,13 +31,18 @@ pub struct Front {
     rest: Router,
     pub(crate) trusted_proxies: Arc<[Cidr]>,
     pub(crate) access_log: Option<AccessLog>,
+    /// Largest head of a request, in bytes.
+    pub(crate) head_limit: usize,
 }
 
 impl Front {
-    pub(crate) fn new(data_plane: impl DataPlane + 'static, rest: Router) -> Self {
+    pub(crate) fn new(data_plane: impl DataPlane + 'static, rest: Router, options: &Options) -> Self {
         Self {
             data_plane: Some(Arc::new(data_plane)),
-            ..Self::from(rest)
+            rest,
+            trusted_proxies: Arc::clone(&options.trusted_proxies),
+            access_log: options.access_log.clone(),
+            head_limit: options.head_limit,
         }
     }
 
@@ -58,6 +64,7 @@ impl From<Router> for Front {
             rest,
             trusted_proxies: Arc::default(),
             access_log: None,
+            head_limit: HEAD_BYTES,
         }
     }
 }

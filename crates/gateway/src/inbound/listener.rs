@@ -30,8 +30,6 @@ use tokio::task::JoinSet;
 pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(90);
 /// A connection on which no request was open for this long is closed; over HTTP/1.1 that is sooner.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
-/// Largest head of an HTTP/1.1 request, and largest piece of a body that is read at once.
-pub(crate) const BUFFER: usize = 256 << 10;
 /// Most header fields of an HTTP/1.1 request.
 pub(crate) const REQUEST_FIELDS: usize = 256;
 /// Largest header list of an HTTP/2 request.
@@ -79,12 +77,12 @@ async fn serve_within(most: PlaceLimits, listener: TcpListener, front: Front, sh
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(BUFFER)
+        .max_buf_size(front.head_limit)
         .max_headers(REQUEST_FIELDS);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_header_list_size(HEADER_LIST)
+        .max_header_list_size(u32::try_from(front.head_limit).unwrap_or(HEADER_LIST).min(HEADER_LIST))
         .max_concurrent_streams(STREAMS)
         .keep_alive_interval(PING_EVERY);
     let graceful = GracefulShutdown::new();

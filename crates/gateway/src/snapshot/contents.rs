@@ -2,14 +2,14 @@
 
 use crate::auth::leases::PersistedLease;
 use lychgate_link::Configuration;
-use lychgate_types::Timestamp;
 use lychgate_types::secret::{SecretHash, SpoolKey, SpoolKeys};
+use lychgate_types::{Holder, Timestamp};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
 const VERSION: u8 = 2;
-/// Bytes of one lease: token hash, whether it may send requests, end.
-const LEASE: usize = 32 + 1 + 8;
+/// Bytes of one lease: token hash, whether it may send requests, whose it is, end.
+const LEASE: usize = 32 + 1 + 8 + 8;
 
 /// What a replica knew when it was last attached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,8 @@ impl Snapshot {
         bytes.extend_from_slice(&configuration);
         for lease in &self.leases {
             bytes.extend_from_slice(lease.token.as_bytes());
-            bytes.push(lease.may_send_requests.into());
+            bytes.push(lease.allowed.is_some().into());
+            bytes.extend_from_slice(&lease.allowed.unwrap_or_default().number().to_le_bytes());
             bytes.extend_from_slice(&lease.until.as_micros().to_le_bytes());
         }
         bytes
@@ -61,9 +62,12 @@ impl Snapshot {
         let length = usize::try_from(u32::from_le_bytes(take(&mut rest)?)).ok()?;
         let (configuration, leases) = rest.split_at_checked(length)?;
         let lease = |mut bytes: &[u8]| {
+            let token = SecretHash::from_bytes(take(&mut bytes)?);
+            let is_allowed = take::<1>(&mut bytes)? == [1];
+            let holder = Holder::from_number(u64::from_le_bytes(take(&mut bytes)?));
             Some(PersistedLease {
-                token: SecretHash::from_bytes(take(&mut bytes)?),
-                may_send_requests: take::<1>(&mut bytes)? == [1],
+                token,
+                allowed: is_allowed.then_some(holder),
                 until: Timestamp::from_micros(i64::from_le_bytes(take(&mut bytes)?)),
             })
         };

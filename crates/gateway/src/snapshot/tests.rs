@@ -7,7 +7,7 @@ use lychgate_link::Configuration;
 use lychgate_types::clock::Clock;
 use lychgate_types::random::SystemRandom;
 use lychgate_types::secret::{GatewayKeySecret, SecretHash, SpoolKey, SpoolKeys};
-use lychgate_types::{Ambient, Timestamp};
+use lychgate_types::{Ambient, Holder, Timestamp};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -43,7 +43,7 @@ fn snapshot() -> Snapshot {
         leases: [true, false]
             .map(|may_send_requests| PersistedLease {
                 token: SecretHash::from_bytes([may_send_requests.into(); 32]),
-                may_send_requests,
+                allowed: may_send_requests.then_some(Holder::from_number(7)),
                 until: Timestamp::from_micros(2 * HOUR),
             })
             .to_vec(),

@@ -6,18 +6,20 @@
 //! | 4 | CRC-32C of everything that follows |
 //! | 4 | length of the sealed part, tag included |
 //! | 8 | number: the nonce, unique within a run |
+//! | 8 | holder: stands for the user whose record it is; 0: nobody |
 //! | n + 16 | the sealed record and its tag |
 //!
 //! Numbers are little-endian. The checksum finds damage without a key; the tag, with the key, finds forgery.
 //!
 //! Not here: sealing itself (`seal`).
 
+use lychgate_types::Holder;
 use memchr::memmem;
 
 /// The first bytes of a frame, by which the next intact frame is found after a damaged one.
-pub(super) const MAGIC: [u8; 4] = [0x8d, b'l', b'g', b'f'];
+pub(super) const MAGIC: [u8; 4] = [0x8d, b'l', b'g', b'h'];
 /// Bytes before the sealed part.
-pub(super) const HEAD: usize = 20;
+pub(super) const HEAD: usize = 28;
 /// Bytes of the tag at the end of the sealed part.
 pub(super) const TAG: usize = 16;
 /// Longest sealed part. The content of a record is limited to far less.
@@ -25,6 +27,8 @@ pub(super) const MAX_SEALED: usize = 32 << 20;
 
 /// Where the part covered by the checksum begins.
 const COVERED: usize = 8;
+/// Where the holder begins.
+const HOLDER: usize = 20;
 
 /// What some bytes begin with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,9 +42,10 @@ pub(super) enum Parsed {
 }
 
 /// Makes room for the head; the record is appended to it.
-pub(super) fn begin(frame: &mut Vec<u8>) {
+pub(super) fn begin(frame: &mut Vec<u8>, holder: Holder) {
     frame.clear();
-    frame.resize(HEAD, 0);
+    frame.resize(HOLDER, 0);
+    frame.extend_from_slice(&holder.number().to_le_bytes());
 }
 
 /// Fills in the head, after the rest has been sealed.
@@ -51,7 +56,7 @@ pub(super) fn finish(frame: &mut [u8], number: u64) -> Result<(), TooLong> {
         .filter(|_| length <= MAX_SEALED)
         .ok_or(TooLong)?;
     frame[8..12].copy_from_slice(&length.to_le_bytes());
-    frame[12..HEAD].copy_from_slice(&number.to_le_bytes());
+    frame[12..HOLDER].copy_from_slice(&number.to_le_bytes());
     let sum = crc32c::crc32c(&frame[COVERED..]);
     frame[..4].copy_from_slice(&MAGIC);
     frame[4..COVERED].copy_from_slice(&sum.to_le_bytes());
@@ -87,8 +92,17 @@ pub(super) fn parse(bytes: &[u8]) -> Parsed {
 
 /// The number of a whole frame.
 pub(super) fn number(frame: &[u8]) -> u64 {
+    long(frame, 12)
+}
+
+/// Whose record is in a whole frame.
+pub(super) fn holder(frame: &[u8]) -> Holder {
+    Holder::from_number(long(frame, HOLDER))
+}
+
+fn long(frame: &[u8], at: usize) -> u64 {
     let mut bytes = [0; 8];
-    bytes.copy_from_slice(&frame[12..HEAD]);
+    bytes.copy_from_slice(&frame[at..at + 8]);
     u64::from_le_bytes(bytes)
 }
 
@@ -113,7 +127,7 @@ mod tests {
 
     fn frame(number: u64, sealed: &[u8]) -> Vec<u8> {
         let mut frame = Vec::new();
-        begin(&mut frame);
+        begin(&mut frame, Holder::default());
         frame.extend_from_slice(sealed);
         finish(&mut frame, number).unwrap();
         frame

@@ -1,11 +1,13 @@
 //! The way in: room is reserved before the request, and filled with the record when the exchange is over.
 
 use super::flush::until_durable;
+use super::frame;
 use super::options::{SpoolFull, SpoolSync};
 use super::seal::KeyId;
 use super::{Spool, Writer};
 use lychgate_link::EncodedRecord;
 use lychgate_stream::Hold;
+use lychgate_types::Holder;
 use lychgate_types::interception::InterceptionRecord;
 use std::cell::Cell;
 use std::io;
@@ -28,6 +30,7 @@ thread_local! {
 #[derive(Debug)]
 pub(crate) struct Slot {
     spool: Arc<Spool>,
+    holder: Holder,
 }
 
 /// Why there is no room.
@@ -35,6 +38,8 @@ pub(crate) struct Slot {
 pub(crate) enum Full {
     /// Too many records are waiting for the control plane.
     Records,
+    /// Too many of this user's records are.
+    Share,
     /// They can't be written: the disk does not accept them, or there is no key to seal them with yet.
     Disk(Arc<str>),
 }
@@ -48,18 +53,31 @@ enum Written {
 }
 
 impl Spool {
-    /// Reserves room for one record.
-    pub(crate) fn reserve(self: &Arc<Self>) -> Result<Slot, Full> {
+    /// Reserves room for one record of this user.
+    pub(crate) fn reserve(self: &Arc<Self>, holder: Holder) -> Result<Slot, Full> {
         if self.sealer.load().is_none() {
             return Err(Full::Disk("there is no key to seal records with yet".into()));
         }
         if self.when_full == SpoolFull::Refuse {
             self.room()?;
+            if self.may_be_over_share() && self.is_over_share(&self.writer.lock(), holder) {
+                return Err(Full::Share);
+            }
         }
         self.reserved.fetch_add(1, Ordering::AcqRel);
         Ok(Slot {
             spool: Arc::clone(self),
+            holder,
         })
+    }
+
+    /// Nobody has more than there is in all: this needs no lock, and as a rule it is the answer.
+    fn may_be_over_share(&self) -> bool {
+        self.bytes.load(Ordering::Acquire) >= self.share
+    }
+
+    fn is_over_share(&self, writer: &Writer, holder: Holder) -> bool {
+        writer.shares.of(holder) >= self.share
     }
 
     /// Whether there would be room for another record.
@@ -87,19 +105,19 @@ impl Spool {
     }
 
     /// Seals the record and writes it.
-    fn put(&self, record: InterceptionRecord) -> Option<Hold> {
-        self.put_encoded(|frame| EncodedRecord::encode_to(record, frame))
+    fn put(&self, record: InterceptionRecord, holder: Holder) -> Option<Hold> {
+        self.put_encoded(holder, |frame| EncodedRecord::encode_to(record, frame))
     }
 
     /// The same for a record that `encode` appends to the frame.
-    pub(super) fn put_encoded(&self, encode: impl FnOnce(&mut Vec<u8>)) -> Option<Hold> {
+    pub(super) fn put_encoded(&self, holder: Holder, encode: impl FnOnce(&mut Vec<u8>)) -> Option<Hold> {
         let sealer = self.sealer.load();
         let Some(sealer) = sealer.as_deref() else {
             self.skip_record("there is no key to seal it with");
             return None;
         };
         let mut frame = FRAME.try_with(Cell::take).unwrap_or_default();
-        super::frame::begin(&mut frame);
+        frame::begin(&mut frame, holder);
         encode(&mut frame);
         // At a million a second, it wraps around after five hundred thousand years.
         let number = self.number.fetch_add(1, Ordering::Relaxed);
@@ -129,9 +147,9 @@ impl Spool {
     /// The only part that takes the writer's lock.
     fn append(&self, key: KeyId, frame: &[u8]) -> Option<Hold> {
         let mut writer = self.writer.lock();
-        if self.skips(&writer) {
+        if self.skips(&writer) || self.relays_unrecorded() && self.is_over_share(&writer, frame::holder(frame)) {
             drop(writer);
-            self.skip_record("the spool is full");
+            self.skip_record("the spool, or its user's share of it, is full");
             return None;
         }
         let written = self.write(&mut writer, key, frame);
@@ -151,7 +169,7 @@ impl Spool {
         if writer.unwritten.is_empty() {
             match writer.journal.append(key, frame) {
                 Ok(()) => {
-                    self.bytes.fetch_add(frame.len() as u64, Ordering::AcqRel);
+                    self.count(writer, frame);
                     return Written::Now;
                 }
                 Err(error) => self.disk_failed(writer, "written", &error),
@@ -163,17 +181,22 @@ impl Spool {
 
     /// Writes what the disk did not accept before; false if it fails again, at the first frame at which it does.
     pub(super) fn write_pending(&self, writer: &mut Writer) -> bool {
-        while let Some((key, frame)) = writer.unwritten.front() {
-            if let Err(error) = writer.journal.append(*key, frame) {
+        while let Some((key, frame)) = writer.unwritten.pop_front() {
+            if let Err(error) = writer.journal.append(key, &frame) {
+                writer.unwritten.push_front((key, frame));
                 self.disk_failed(writer, "written", &error);
                 return false;
             }
-            self.bytes.fetch_add(frame.len() as u64, Ordering::AcqRel);
-            writer.unwritten.pop_front();
+            self.count(writer, &frame);
             // Delivery was woken when the record came, and found nothing.
             self.filled.notify_one();
         }
         true
+    }
+
+    fn count(&self, writer: &mut Writer, frame: &[u8]) {
+        self.bytes.fetch_add(frame.len() as u64, Ordering::AcqRel);
+        writer.shares.add(frame::holder(frame), frame.len() as u64);
     }
 
     /// From now on there is no room.
@@ -206,7 +229,7 @@ impl Spool {
 impl Slot {
     /// Stores the record. Returns what the end of the answer has to wait for, if anything.
     pub(crate) fn fill(self, record: InterceptionRecord) -> Option<Hold> {
-        self.spool.put(record)
+        self.spool.put(record, self.holder)
     }
 }
 

@@ -207,13 +207,15 @@ impl Journal {
         all
     }
 
-    /// Forgets the segments before this one; returns their files, for the caller to delete.
-    pub(super) fn remove_before(&mut self, sequence: u64) -> Vec<PathBuf> {
+    /// Forgets the segments before this one; returns their numbers, for the caller to delete them.
+    pub(super) fn remove_before(&mut self, sequence: u64) -> Vec<u64> {
         let gone = self.closed.partition_point(|closed| closed.sequence < sequence);
-        self.closed
-            .drain(..gone)
-            .map(|closed| segment::path(&self.directory, closed.sequence))
-            .collect()
+        self.closed.drain(..gone).map(|closed| closed.sequence).collect()
+    }
+
+    /// The numbers of the closed segments.
+    pub(super) fn segments(&self) -> impl Iterator<Item = u64> {
+        self.closed.iter().map(|closed| closed.sequence)
     }
 
     /// Hands over what has to be synced.

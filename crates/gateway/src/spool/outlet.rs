@@ -1,9 +1,9 @@
 //! The way out: records are read from disk, and removed once they are acknowledged. All of it blocks, and all of it is for one
 //! caller, delivery.
 
-use super::Spool;
 use super::cursor::Position;
 use super::reader::{Batch, BatchLimits, Lost, Place};
+use super::{Spool, segment, shares};
 use std::io;
 use std::sync::atomic::Ordering;
 
@@ -82,7 +82,11 @@ impl Spool {
             self.acknowledged.store(to.ordinal, Ordering::Release);
             removed
         };
-        for path in removed {
+        for sequence in removed {
+            let counted_from = self.writer.lock().shares.from;
+            let gone = shares::tally(&self.directory, sequence, counted_from);
+            self.writer.lock().shares.take_off(gone);
+            let path = segment::path(&self.directory, sequence);
             match std::fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     tracing::warn!(path = %path.display(), %error, "a delivered segment can't be deleted");
@@ -90,6 +94,11 @@ impl Spool {
                 _ => {}
             }
         }
+        let mut writer = self.writer.lock();
+        if writer.journal.end() == to {
+            writer.shares.begin(to);
+        }
+        drop(writer);
         if self.depth() == 0 {
             self.emptied.notify_waiters();
         }

@@ -86,7 +86,7 @@ mod tests {
 
     fn sealed(sealer: &Sealer, number: u64, text: &[u8]) -> Vec<u8> {
         let mut frame = Vec::new();
-        frame::begin(&mut frame);
+        frame::begin(&mut frame, lychgate_types::Holder::default());
         frame.extend_from_slice(text);
         sealer.seal(number, &mut frame).unwrap();
         frame

@@ -35,7 +35,7 @@ impl Spool {
             no_room: match self.room() {
                 Ok(()) => None,
                 Err(Full::Disk(_)) => Some(NoRoom::Disk),
-                Err(Full::Records) => Some(NoRoom::Full),
+                Err(Full::Records | Full::Share) => Some(NoRoom::Full),
             },
         }
     }

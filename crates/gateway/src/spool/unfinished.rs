@@ -14,6 +14,7 @@ mod lines;
 use super::Spool;
 use lines::Lines;
 pub(super) use lines::leftovers;
+use lychgate_types::Holder;
 use lychgate_types::interception::InterceptionRecord;
 use parking_lot::Mutex;
 use slab::Slab;
@@ -220,7 +221,7 @@ impl Spool {
             let count = records.len() as u64;
             for record in records {
                 // Nobody waits for it, and it is flushed below.
-                let _ = self.put_encoded(|frame| frame.extend_from_slice(record.bytes()));
+                let _ = self.put_encoded(Holder::default(), |frame| frame.extend_from_slice(record.bytes()));
             }
             leftover.is_appended = true;
             self.interrupted.add(count);

@@ -12,6 +12,7 @@ use tokio::net::{TcpSocket, TcpStream};
 const PATH: &str = "/ai/openai/v1/responses";
 const GOOD: Authorization = Authorization::Known {
     may_send_requests: true,
+    holder: lychgate_types::Holder::from_number(7),
     lease: Duration::from_secs(60),
 };
 
@@ -183,6 +184,7 @@ async fn a_flood_of_unknown_tokens_refuses_none_that_worked_before() {
     let world = World::new().await;
     let known = world.control.token(Authorization::Known {
         may_send_requests: true,
+        holder: lychgate_types::Holder::from_number(7),
         lease: Duration::ZERO,
     });
     let ask = async |token: &str| {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 const GOOD: Authorization = Authorization::Known {
     may_send_requests: true,
+    holder: lychgate_types::Holder::from_number(7),
     lease: Duration::from_secs(60),
 };
 

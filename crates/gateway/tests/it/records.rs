@@ -63,17 +63,21 @@ async fn anthropic_messages() {
     assert_eq!((usage.provider_response_id.as_str(), usage.estimated), ("msg_1", false));
     assert_eq!(
         (
-            record.prompts[0].prompt.as_str(),
+            &*record.prompts[0].prompt.open(usize::MAX),
             record.prompts[0].provider_response_id.as_str()
         ),
         ("Hello there", "msg_1")
     );
     let tool = &record.tool_usages[0];
     assert_eq!(
-        (tool.tool.as_str(), tool.tool_call_id.as_str(), tool.input.as_str()),
+        (
+            tool.tool.as_str(),
+            tool.tool_call_id.as_str(),
+            &*tool.input.open(usize::MAX)
+        ),
         ("ls", "tu_1", r#"{"a":1}"#)
     );
-    assert_eq!(record.model_thoughts[0].content, "hm");
+    assert_eq!(record.model_thoughts[0].content, "hm".into());
     assert!(record.started_at <= record.ended_at);
     assert!(record.time_to_first_byte_ms.is_some() && record.overhead_us >= 0);
     assert_eq!(record.attempts, 1);
@@ -122,7 +126,7 @@ async fn chat_completions() {
         (usage.input_tokens, usage.cache_read_input_tokens, usage.output_tokens),
         (10, 2, 4)
     );
-    assert_eq!(record.prompts[0].prompt, "hi");
+    assert_eq!(record.prompts[0].prompt, "hi".into());
 }
 
 #[tokio::test]
@@ -146,7 +150,10 @@ async fn responses_streamed() {
         (8, 3, 1)
     );
     assert_eq!(
-        (record.prompts[0].prompt.as_str(), usage.provider_response_id.as_str()),
+        (
+            &*record.prompts[0].prompt.open(usize::MAX),
+            usage.provider_response_id.as_str()
+        ),
         ("hello", "resp_1")
     );
 }

@@ -3,7 +3,7 @@
 use crate::field::{BadMessage, id_bytes, read_id};
 use crate::generated as wire;
 use crate::link::{Authorization, DenyReason, Receipt, Rejected};
-use lychgate_types::{InterceptionId, Ownership, StoredObject, UnfinishedInterception};
+use lychgate_types::{Holder, InterceptionId, Ownership, StoredObject, UnfinishedInterception};
 use std::time::Duration;
 
 impl From<Authorization> for wire::AuthorizeResponse {
@@ -12,8 +12,16 @@ impl From<Authorization> for wire::AuthorizeResponse {
         let (answer, lease) = match authorization {
             Authorization::Known {
                 may_send_requests,
+                holder,
                 lease,
-            } => (Answer::Known(wire::Known { may_send_requests }), lease),
+            } => {
+                let holder = holder.number();
+                let known = wire::Known {
+                    may_send_requests,
+                    holder,
+                };
+                (Answer::Known(known), lease)
+            }
             Authorization::Denied { reason, lease } => {
                 let reason = match reason {
                     DenyReason::Unknown => wire::denied::Reason::Unknown,
@@ -39,6 +47,7 @@ impl TryFrom<wire::AuthorizeResponse> for Authorization {
         match response.answer {
             Some(Answer::Known(known)) => Ok(Self::Known {
                 may_send_requests: known.may_send_requests,
+                holder: Holder::from_number(known.holder),
                 lease,
             }),
             Some(Answer::Denied(denied)) => {

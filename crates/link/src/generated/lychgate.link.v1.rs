@@ -236,6 +236,9 @@ pub mod authorize_response {
 pub struct Known {
     #[prost(bool, tag = "1")]
     pub may_send_requests: bool,
+    /// Stands for the user: the same for all tokens of one.
+    #[prost(fixed64, tag = "2")]
+    pub holder: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Denied {
@@ -488,12 +491,15 @@ pub struct TokenUsage {
         ::prost::alloc::string::String,
     >,
 }
+/// Each content is either a text or, in the field after it, compressed with zstd.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Prompt {
     #[prost(string, tag = "1")]
     pub provider_response_id: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub prompt: ::prost::alloc::string::String,
+    #[prost(bytes = "vec", tag = "3")]
+    pub prompt_zstd: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ToolUsage {
@@ -505,6 +511,8 @@ pub struct ToolUsage {
     pub tool: ::prost::alloc::string::String,
     #[prost(string, tag = "4")]
     pub input: ::prost::alloc::string::String,
+    #[prost(bytes = "vec", tag = "5")]
+    pub input_zstd: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ModelThought {
@@ -512,6 +520,8 @@ pub struct ModelThought {
     pub content: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub source: ::prost::alloc::string::String,
+    #[prost(bytes = "vec", tag = "3")]
+    pub content_zstd: ::prost::alloc::vec::Vec<u8>,
 }
 /// Generated client implementations.
 pub mod link_client {

@@ -47,6 +47,9 @@ pub(crate) struct ServerArgs {
     /// a second signal, is cut off and recorded as gateway_stopped [default: 10m]
     #[arg(long, value_name = "DURATION")]
     pub(crate) drain_timeout: Option<String>,
+    /// What is taken from clients.
+    #[command(flatten)]
+    pub(crate) inbound: InboundArgs,
     /// How providers are reached.
     #[command(flatten)]
     pub(crate) upstream: UpstreamArgs,
@@ -128,6 +131,9 @@ pub(crate) struct GatewayArgs {
     /// a second signal, is cut off and recorded as gateway_stopped [default: 10m]
     #[arg(long, value_name = "DURATION")]
     pub(crate) drain_timeout: Option<String>,
+    /// What is taken from clients.
+    #[command(flatten)]
+    pub(crate) inbound: InboundArgs,
     /// How providers are reached.
     #[command(flatten)]
     pub(crate) upstream: UpstreamArgs,
@@ -153,6 +159,21 @@ pub(crate) struct TrustedProxyArgs {
     /// for the logs [default: none is trusted]
     #[arg(long, value_name = "CIDR")]
     pub(crate) trusted_proxy: Vec<String>,
+}
+
+/// What a data plane takes from clients.
+#[derive(Debug, Args)]
+pub(crate) struct InboundArgs {
+    /// Largest request body, 64KiB to 128MiB [default: 32MiB]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) max_body_bytes: Option<String>,
+    /// Largest head of a request, 8KiB to 1MiB; over HTTP/2 at most 64KiB [default: 256KiB]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) max_head_bytes: Option<String>,
+    /// Origin whose pages may send AI requests from a browser, for example https://app.example.com, or * for any; repeat it for several
+    /// [default: none]
+    #[arg(long, value_name = "ORIGIN")]
+    pub(crate) cors_origin: Vec<String>,
 }
 
 /// How a data plane reaches providers.
@@ -258,6 +279,9 @@ mod tests {
                 "trusted-proxy",
                 "label",
                 "drain-timeout",
+                "max-body-bytes",
+                "max-head-bytes",
+                "cors-origin",
                 "provider-ca-file",
                 "spool-dir",
                 "spool-max-bytes",
@@ -281,6 +305,9 @@ mod tests {
                 "trusted-proxy",
                 "no-content-capture",
                 "drain-timeout",
+                "max-body-bytes",
+                "max-head-bytes",
+                "cors-origin",
                 "provider-ca-file",
                 "spool-dir",
                 "spool-max-bytes",

@@ -10,6 +10,7 @@ mod setup;
 
 use super::args::{DevArgs, configuration_keys};
 use super::gateway::{GatewaySettings, Replica};
+use super::inbound::InboundSettings;
 use super::net::{Listen, bind, host_name, reachable, warn_of_clear_text};
 use super::upstream::UpstreamSettings;
 use super::{LogSettings, VERSION, data_dir, master_key, read_log, server};
@@ -123,6 +124,7 @@ async fn prepare(
         name: "dev".to_owned(),
         advertise: None,
         labels: BTreeMap::new(),
+        inbound: InboundSettings::default(),
         upstream: UpstreamSettings::default(),
         spool: SpoolOptions::new(data_dir.join("replica-spool")),
         drain_timeout: None,

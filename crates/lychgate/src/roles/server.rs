@@ -1,6 +1,7 @@
 //! `lychgate server`: a control plane with its embedded gateway; and `lychgate migrate`, which uses the same database.
 
 use super::args::{DatabaseArgs, MigrateArgs, ServerArgs, configuration_keys};
+use super::inbound::InboundSettings;
 use super::net::{Listen, bind, cant_listen, host_name, read_trusted_proxies, warn_of_clear_text};
 use super::upstream::UpstreamSettings;
 use super::{DRAIN_TIMEOUT, LogSettings, VERSION, access_log, data_dir, master_key, metrics, read_log, spool};
@@ -30,6 +31,7 @@ struct ServerSettings {
     trusted_proxies: Arc<[Cidr]>,
     capture_content: bool,
     drain_timeout: Duration,
+    inbound: InboundSettings,
     upstream: UpstreamSettings,
     spool: SpoolOptions,
     metrics: Option<Listen>,
@@ -73,12 +75,14 @@ pub(crate) async fn run(args: ServerArgs, environment: &Environment) -> Outcome 
         bootstrap_token: settings.bootstrap_token,
         data_dir: settings.database.data_dir,
         capture_content: settings.capture_content,
-        gateway: settings.upstream.apply(lychgate_gateway::Options {
-            spool: settings.spool,
-            trusted_proxies: settings.trusted_proxies,
-            access_log,
-            ..lychgate_gateway::Options::new(host_name(), listen.to_string(), VERSION)
-        }),
+        gateway: settings
+            .inbound
+            .apply(settings.upstream.apply(lychgate_gateway::Options {
+                spool: settings.spool,
+                trusted_proxies: settings.trusted_proxies,
+                access_log,
+                ..lychgate_gateway::Options::new(host_name(), listen.to_string(), VERSION)
+            })),
     };
     let control = start(options, ambient, &master_key).await?;
     let metrics = metrics.serve(control.metrics_router());
@@ -165,6 +169,7 @@ fn read(args: ServerArgs, environment: &Environment) -> Outcome<ServerSettings> 
     let trusted_proxies = read_trusted_proxies(&mut settings, args.proxies);
     let capture_content = !settings.switch("no-content-capture", args.no_content_capture);
     let drain_timeout = settings.value::<Span>("drain-timeout", args.drain_timeout);
+    let inbound = InboundSettings::read(&mut settings, args.inbound);
     let upstream = UpstreamSettings::read(&mut settings, args.upstream, environment);
     let spool = spool::read(&mut settings, args.spool, database.data_dir.join("spool"));
     let metrics = metrics::read(&mut settings, args.metrics);
@@ -179,6 +184,7 @@ fn read(args: ServerArgs, environment: &Environment) -> Outcome<ServerSettings> 
         trusted_proxies,
         capture_content,
         drain_timeout: drain_timeout.map_or(DRAIN_TIMEOUT, |Span(time)| time),
+        inbound,
         upstream,
         spool,
         metrics,

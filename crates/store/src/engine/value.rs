@@ -185,6 +185,11 @@ impl From<Vec<u8>> for Value {
         Self::Bytes(Some(v))
     }
 }
+impl From<Option<Vec<u8>>> for Value {
+    fn from(v: Option<Vec<u8>>) -> Self {
+        Self::Bytes(v)
+    }
+}
 impl From<SecretHash> for Value {
     fn from(v: SecretHash) -> Self {
         Self::Bytes(Some(v.as_bytes().to_vec()))

@@ -11,7 +11,7 @@ use crate::rows::interceptions::{InterceptionSummary, TokenSums};
 use crate::rows::users::UserRef;
 use ingest::LABEL;
 use lychgate_types::interception::{ModelThought, Outcome, Prompt, TokenUsage, ToolUsage};
-use lychgate_types::{InterceptionId, Timestamp, UserId};
+use lychgate_types::{Content, InterceptionId, Timestamp, UserId};
 use uuid::Uuid;
 
 /// The page's rows first, then the sums over those alone.
@@ -62,10 +62,10 @@ super::statements! {
     TOKEN_USAGES = "SELECT provider_response_id, input_tokens, output_tokens, cache_read_input_tokens, \
          cache_write_input_tokens, cache_write_1h_input_tokens, reasoning_tokens, estimated, extra, attributes \
          FROM token_usages WHERE interception_id = $1 ORDER BY position";
-    PROMPTS = "SELECT provider_response_id, prompt FROM prompts WHERE interception_id = $1 ORDER BY position";
-    TOOL_USAGES = "SELECT provider_response_id, tool_call_id, tool, input FROM tool_usages \
+    PROMPTS = "SELECT provider_response_id, prompt, prompt_zstd FROM prompts WHERE interception_id = $1 ORDER BY position";
+    TOOL_USAGES = "SELECT provider_response_id, tool_call_id, tool, input, input_zstd FROM tool_usages \
          WHERE interception_id = $1 ORDER BY position";
-    MODEL_THOUGHTS = "SELECT content, source FROM model_thoughts WHERE interception_id = $1 ORDER BY position";
+    MODEL_THOUGHTS = "SELECT content, content_zstd, source FROM model_thoughts WHERE interception_id = $1 ORDER BY position";
 }
 
 fn read(row: &Row) -> Result<InterceptionSummary, StoreError> {
@@ -217,11 +217,19 @@ pub(crate) async fn token_usages(conn: Conn<'_>, id: InterceptionId) -> Result<V
     conn.all(TOKEN_USAGES, args![id]).await?.iter().map(read).collect()
 }
 
+/// A content, from its two columns.
+fn content(row: &Row, text: &str, zstd: &str) -> Result<Content, StoreError> {
+    Ok(match row.opt_bytes(zstd)? {
+        Some(bytes) => Content::Zstd(bytes),
+        None => Content::Plain(row.text(text)?),
+    })
+}
+
 pub(crate) async fn prompts(conn: Conn<'_>, id: InterceptionId) -> Result<Vec<Prompt>, StoreError> {
     let read = |row: &Row| {
         Ok(Prompt {
             provider_response_id: row.text("provider_response_id")?,
-            prompt: row.text("prompt")?,
+            prompt: content(row, "prompt", "prompt_zstd")?,
         })
     };
     conn.all(PROMPTS, args![id]).await?.iter().map(read).collect()
@@ -233,7 +241,7 @@ pub(crate) async fn tool_usages(conn: Conn<'_>, id: InterceptionId) -> Result<Ve
             provider_response_id: row.text("provider_response_id")?,
             tool_call_id: row.text("tool_call_id")?,
             tool: row.text("tool")?,
-            input: row.text("input")?,
+            input: content(row, "input", "input_zstd")?,
         })
     };
     conn.all(TOOL_USAGES, args![id]).await?.iter().map(read).collect()
@@ -242,7 +250,7 @@ pub(crate) async fn tool_usages(conn: Conn<'_>, id: InterceptionId) -> Result<Ve
 pub(crate) async fn model_thoughts(conn: Conn<'_>, id: InterceptionId) -> Result<Vec<ModelThought>, StoreError> {
     let read = |row: &Row| {
         Ok(ModelThought {
-            content: row.text("content")?,
+            content: content(row, "content", "content_zstd")?,
             source: row.parsed("source")?,
         })
     };

@@ -55,10 +55,10 @@ fn end(db: &TestDb, of: &InterceptionRecord, token: SecretHash) -> InterceptionR
             provider_response_id: "resp_a".to_owned(),
             tool_call_id: "call_1".to_owned(),
             tool: "w".to_owned(),
-            input: "{}".to_owned(),
+            input: "{}".into(),
         }],
         model_thoughts: vec![ModelThought {
-            content: "hm".to_owned(),
+            content: "hm".into(),
             source: ThoughtSource::ReasoningSummary,
         }],
         served_model: Some("served".to_owned()),

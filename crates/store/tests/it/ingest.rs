@@ -5,11 +5,11 @@ use lychgate_authz::{Caller, Denial};
 use lychgate_store::{DatabaseUrl, InterceptionFilter, Page, ReplicaStamp, Store, StoreError};
 use lychgate_testkit::both_engines;
 use lychgate_testkit::db::TestDb;
-use lychgate_types::Timestamp;
 use lychgate_types::interception::{
     InterceptionRecord, ModelThought, Outcome, Prompt, ThoughtSource, TokenUsage, ToolUsage,
 };
 use lychgate_types::secret::SecretHash;
+use lychgate_types::{Content, Timestamp};
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -222,6 +222,17 @@ both_engines! {
         assert_eq!(count(db, &people.owner.caller).await, 3);
     }
 
+    async fn what_comes_compressed_stays_so(db: TestDb) {
+        let people = people(db).await;
+        let mut long = full(db, people.member.hash);
+        let text = || Content::from("All of it is kept as it came. ".repeat(500)).compressed();
+        (long.prompts[0].prompt, long.tool_usages[0].input, long.model_thoughts[0].content) = (text(), text(), text());
+        assert!(text().held_bytes() < 500);
+        assert_eq!(ingest(db, &plane(), std::slice::from_ref(&long)).await, [""; 0]);
+        let found = db.store().interception_get(&people.owner.caller, long.id).await.unwrap();
+        assert_eq!((found.prompts, found.tool_usages, found.model_thoughts), (long.prompts, long.tool_usages, long.model_thoughts));
+    }
+
     async fn times_that_can_not_be_are_those_of_the_arrival(db: TestDb) {
         let people = people(db).await;
         let mut odd = full(db, people.member.hash);
@@ -278,12 +289,12 @@ both_engines! {
         (usage.input_tokens, usage.output_tokens, usage.extra) = (i64::MAX, i64::MIN, BTreeMap::from([(nul(), i64::MAX)]));
         usage.attributes = BTreeMap::from([(nul(), "é".repeat(9999))]);
         odd.token_usages = vec![usage; 3];
-        (odd.prompts[0].prompt, odd.tool_usages[0].input, odd.model_thoughts[0].content) = (nul(), nul(), nul());
+        (odd.prompts[0].prompt, odd.tool_usages[0].input, odd.model_thoughts[0].content) = (nul().into(), nul().into(), nul().into());
         (odd.tool_usages[1].tool_call_id, odd.tool_usages[1].tool) = ("t".repeat(9999), nul());
         let plain = full(db, people.member.hash);
         assert_eq!(ingest(db, &plane(), &[odd.clone(), plain.clone()]).await, [""; 0]);
         let found = db.store().interception_get(&people.owner.caller, odd.id).await.unwrap();
-        assert_eq!((&*found.summary.provider, found.prompts[0].prompt.as_str()), ("a\u{fffd}b", "a\u{fffd}b"));
+        assert_eq!((&*found.summary.provider, &*found.prompts[0].prompt.open(99)), ("a\u{fffd}b", "a\u{fffd}b"));
         assert_eq!((found.summary.model.len(), found.summary.user_agent.chars().count()), (255, 512));
         assert_eq!((found.summary.upstream_status, found.summary.attempts), (Some(u16::MAX), u32::MAX));
         assert_eq!((found.summary.time_to_first_byte_ms, found.summary.overhead_us), (Some(0), i64::MAX));

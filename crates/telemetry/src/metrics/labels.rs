@@ -100,6 +100,9 @@ lychgate_types::text_enum! {
         /// The spool has no room for another record: records can't be delivered as fast as they arrive. See `--spool-max-bytes`
         /// and the log.
         SpoolFull = "spool_full",
+        /// Half of the spool is taken by records of this user that can't be delivered: the other half is for the others. Treat it as
+        /// `spool_full`.
+        SpoolShareFull = "spool_share_full",
         /// The spool can't be written. Check the disk of the replica; its log has the reason.
         SpoolFailed = "spool_failed",
         /// The request body is over the replica's limit; the message says how large it may be.

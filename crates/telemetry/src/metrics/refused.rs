@@ -17,6 +17,7 @@ impl Refused {
             | Self::ProviderDisabled
             | Self::CircuitOpen
             | Self::SpoolFull
+            | Self::SpoolShareFull
             | Self::SpoolFailed => &[503],
             Self::BodiesTooMany => &[429, 503],
             Self::UnknownProvider | Self::ObjectUnknown => &[404],

@@ -76,6 +76,22 @@ both_engines! {
         assert!(at_once >= WAIT, "{at_once}");
     }
 
+    /// Replicas share room among users without knowing them.
+    async fn all_tokens_of_a_user_have_the_same_holder(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let (_, key) = bench.key("edge").await;
+        let link = bench.link(&key);
+        let ((_, one), (_, other)) = (bench.user("ada", "member").await, bench.user("bob", "member").await);
+        let another = bench.token("ada", &["*"]).await;
+        let mut holders = Vec::new();
+        for token in [&one, &another, &other] {
+            let answer = link.authorize(hash(token)).await.unwrap();
+            let Authorization::Known { holder, .. } = answer else { panic!("{answer:?}") };
+            holders.push(holder);
+        }
+        assert!(holders[0] == holders[1] && holders[0] != holders[2], "{holders:?}");
+    }
+
     async fn the_state_of_token_and_user_decides(db: TestDb) {
         let bench = Bench::start(db).await;
         let (_, key) = bench.key("edge").await;
@@ -87,7 +103,7 @@ both_engines! {
         let narrow = bench.token("ada", &["token:read"]).await;
         for (token, may) in [(&member, true), (&bench.owner, true), (&auditor, false), (&narrow, false)] {
             let answer = link.authorize(hash(token)).await.unwrap();
-            let Authorization::Known { may_send_requests, lease } = answer else { panic!("{answer:?}") };
+            let Authorization::Known { may_send_requests, lease, .. } = answer else { panic!("{answer:?}") };
             assert_eq!((may_send_requests, lease), (may, Duration::from_secs(15 * 60)));
         }
 

@@ -139,9 +139,9 @@ both_engines! {
         let mut odd = record(db, &token);
         odd.model = "m\0\u{7f}\u{1b}".to_owned();
         odd.user_agent = "\0".to_owned();
-        odd.prompts[0].prompt = "before\0after\u{202e}".to_owned();
-        odd.tool_usages[0].input = "\0".repeat(3);
-        odd.model_thoughts[0].content = "\0".to_owned();
+        odd.prompts[0].prompt = "before\0after\u{202e}".into();
+        odd.tool_usages[0].input = "\0".repeat(3).into();
+        odd.model_thoughts[0].content = "\0".into();
         odd.token_usages[0].provider_response_id = "\0".to_owned();
         odd.error_message = Some("\0".to_owned());
         let receipt = bench.link(&key).deliver(bench.ambient.new_id(), vec![sent(&odd)]).await.unwrap();

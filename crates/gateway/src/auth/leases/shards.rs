@@ -129,6 +129,7 @@ fn insert(map: &mut HashMap<SecretHash, Lease>, max: usize, token: SecretHash, l
 mod tests {
     use super::*;
     use lychgate_link::DenyReason;
+    use lychgate_types::Holder;
     use std::time::Duration;
 
     fn token(number: u16) -> SecretHash {
@@ -144,7 +145,7 @@ mod tests {
             verdict,
             until: Instant::now() + Duration::from_secs(seconds),
         };
-        shards.insert(token(0), lease(Verdict::Allowed, 60));
+        shards.insert(token(0), lease(Verdict::Allowed(Holder::default()), 60));
         let flood = 1..DENIED_PER_SHARD as u16 + 100;
         for number in flood.clone() {
             shards.insert(token(number), lease(Verdict::Denied(DenyReason::Unknown), 5));
@@ -166,7 +167,7 @@ mod tests {
         let shards = Shards::default();
         let until = Instant::now() + Duration::from_secs(5);
         for verdict in [
-            Verdict::Allowed,
+            Verdict::Allowed(Holder::default()),
             Verdict::Denied(DenyReason::Revoked),
             Verdict::Forbidden,
         ] {

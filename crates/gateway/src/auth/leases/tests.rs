@@ -45,6 +45,7 @@ impl ControlLink for FakeLink {
 const TOKEN: SecretHash = SecretHash::from_bytes([7; 32]);
 const VALID: Authorization = Authorization::Known {
     may_send_requests: true,
+    holder: Holder::from_number(0),
     lease: Duration::from_secs(60),
 };
 const DENIED: Authorization = Authorization::Denied {
@@ -63,11 +64,12 @@ fn fake_link(reply: Reply) -> (Arc<FakeLink>, Arc<dyn ControlLink>, Arc<Leases>)
 #[tokio::test(start_paused = true)]
 async fn an_answer_holds_until_its_lease_ends() {
     for (answer, verdict, seconds) in [
-        (VALID, Verdict::Allowed, 60),
+        (VALID, Verdict::Allowed(Holder::default()), 60),
         (DENIED, Verdict::Denied(DenyReason::Unknown), 5),
         (
             Authorization::Known {
                 may_send_requests: false,
+                holder: Holder::default(),
                 lease: Duration::from_secs(9),
             },
             Verdict::Forbidden,
@@ -88,9 +90,13 @@ async fn an_answer_holds_until_its_lease_ends() {
 async fn no_lease_is_longer_than_a_day() {
     let (_, link, leases) = fake_link(Reply::Answer(Authorization::Known {
         may_send_requests: true,
+        holder: Holder::from_number(0),
         lease: Duration::MAX,
     }));
-    assert_eq!(leases.look_up(&link, TOKEN, Source::unknown()).await, Verdict::Allowed);
+    assert_eq!(
+        leases.look_up(&link, TOKEN, Source::unknown()).await,
+        Verdict::Allowed(Holder::default())
+    );
     tokio::time::advance(MAX_LEASE).await;
     assert_eq!(leases.known(&TOKEN), None);
 }
@@ -119,7 +125,7 @@ async fn revoking_one_and_clearing_all() {
     leases.revoke(&[TOKEN]);
     assert_eq!(
         (leases.known(&TOKEN), leases.known(&other)),
-        (None, Some(Verdict::Allowed))
+        (None, Some(Verdict::Allowed(Holder::default())))
     );
     leases.clear();
     assert_eq!(leases.known(&other), None);
@@ -219,7 +225,10 @@ async fn a_token_that_worked_before_does_not_wait_among_strangers() {
     assert_eq!(leases.look_up(&good, stranger, source).await, Verdict::Crowded);
     for token in [TOKEN, cleared] {
         assert_eq!(leases.known(&token), None, "its lease is over");
-        assert_eq!(leases.look_up(&good, token, source).await, Verdict::Allowed);
+        assert_eq!(
+            leases.look_up(&good, token, source).await,
+            Verdict::Allowed(Holder::default())
+        );
     }
     // One that was revoked is as good as new.
     leases.revoke(&[TOKEN]);

@@ -137,7 +137,7 @@ impl Open {
             outcome: Outcome::Interrupted,
             ..self.record.clone()
         };
-        let short = |prompt: &&Prompt| prompt.prompt.len() <= DRAFT_PROMPT_BYTES;
+        let short = |prompt: &&Prompt| prompt.prompt.held_bytes() <= DRAFT_PROMPT_BYTES;
         draft.prompts = prompts.iter().filter(short).cloned().collect();
         self.record.prompts = prompts;
         if status.is_none_or(is_success) {

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use lychgate_link::{Attachment, Authorization, ControlLink, EncodedRecord, Heartbeat, Hello, Rejected};
 use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::secret::{SecretHash, SpoolKey};
-use lychgate_types::{Ambient, InterceptionId, Ownership, ReplicaId, StoredObject};
+use lychgate_types::{Ambient, Holder, InterceptionId, Ownership, ReplicaId, StoredObject};
 use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -132,7 +132,14 @@ impl Fixture {
                 model: (*model).to_owned(),
                 ..record()
             };
-            assert!(self.shared.spool.reserve().unwrap().fill(record).is_none());
+            assert!(
+                self.shared
+                    .spool
+                    .reserve(Holder::default())
+                    .unwrap()
+                    .fill(record)
+                    .is_none()
+            );
         }
     }
 
@@ -157,7 +164,14 @@ impl Fixture {
             ..begun.clone()
         };
         for record in [begun, end] {
-            assert!(self.shared.spool.reserve().unwrap().fill(record).is_none());
+            assert!(
+                self.shared
+                    .spool
+                    .reserve(Holder::default())
+                    .unwrap()
+                    .fill(record)
+                    .is_none()
+            );
         }
     }
 

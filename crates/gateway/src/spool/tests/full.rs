@@ -21,11 +21,11 @@ fn room_is_reserved_until_filled_or_given_back() {
         ..SpoolOptions::new(directory.path())
     };
     let spool = open_with(&options, Arc::new(SystemDisk));
-    let first = spool.reserve().unwrap();
-    let second = spool.reserve().unwrap();
-    assert_eq!(spool.reserve().unwrap_err(), Full::Records);
+    let first = spool.reserve(Holder::default()).unwrap();
+    let second = spool.reserve(Holder::default()).unwrap();
+    assert_eq!(spool.reserve(Holder::default()).unwrap_err(), Full::Records);
     drop(first);
-    let third = spool.reserve().unwrap();
+    let third = spool.reserve(Holder::default()).unwrap();
     second.fill(named("a"));
     third.fill(named("b"));
     assert_eq!(read(&spool, spool.begin()).0, ["a", "b"]);
@@ -35,9 +35,9 @@ fn room_is_reserved_until_filled_or_given_back() {
 fn a_full_spool_takes_what_was_reserved_and_nothing_more_until_there_is_room() {
     let directory = tempfile::tempdir().unwrap();
     let spool = open_with(&small(directory.path(), SpoolFull::Refuse), Arc::new(SystemDisk));
-    let late = spool.reserve().unwrap();
+    let late = spool.reserve(Holder::default()).unwrap();
     let mut count = 0;
-    while let Ok(slot) = spool.reserve() {
+    while let Ok(slot) = spool.reserve(Holder::default()) {
         slot.fill(named("x".repeat(10_000)));
         count += 1;
     }
@@ -75,8 +75,8 @@ async fn on_a_full_disk_the_end_of_an_answer_waits_until_there_is_room() {
     append(&spool, "a");
     // The next one is written only in part.
     disk.with(|script| script.room = Some(50));
-    let held = spool.reserve().unwrap().fill(named("b")).unwrap();
-    assert!(matches!(spool.reserve(), Err(Full::Disk(why)) if why.contains("can't be written")));
+    let held = spool.reserve(Holder::default()).unwrap().fill(named("b")).unwrap();
+    assert!(matches!(spool.reserve(Holder::default()), Err(Full::Disk(why)) if why.contains("can't be written")));
     assert_eq!(spool.depth(), 2);
     assert_eq!(read(&spool, spool.begin()).0, ["a"]);
     disk.with(|script| script.room = None);
@@ -93,7 +93,7 @@ async fn an_answer_whose_record_is_not_stored_in_time_must_not_look_complete() {
     let (directory, disk) = (tempfile::tempdir().unwrap(), Scripted::default());
     let spool = open_with(&SpoolOptions::new(directory.path()), Arc::new(disk.clone()));
     let flushing = tokio::spawn(run_flusher(Arc::clone(&spool)));
-    let slots: Vec<_> = (0..3).map(|_| spool.reserve().unwrap()).collect();
+    let slots: Vec<_> = (0..3).map(|_| spool.reserve(Holder::default()).unwrap()).collect();
     disk.with(|script| script.room = Some(0));
     for slot in slots {
         let error = slot.fill(named("m")).unwrap().await.unwrap_err();
@@ -133,7 +133,7 @@ async fn delivery_is_woken_for_a_record_that_the_disk_accepted_late() {
     disk.with(|script| script.room = Some(0));
     let spool = open_with(&SpoolOptions::new(directory.path()), Arc::new(disk.clone()));
     let flushing = tokio::spawn(run_flusher(Arc::clone(&spool)));
-    let held = spool.reserve().unwrap().fill(named("late")).unwrap();
+    let held = spool.reserve(Holder::default()).unwrap().fill(named("late")).unwrap();
     let waiting = tokio::spawn({
         let spool = Arc::clone(&spool);
         async move { spool.until_more(spool.begin()).await }
@@ -155,4 +155,43 @@ async fn until_room(spool: &Spool) {
     while spool.room().is_err() {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
+}
+
+#[test]
+fn one_user_leaves_half_of_the_spool_to_the_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = small(directory.path(), SpoolFull::Refuse);
+    let [greedy, other] = [1, 2].map(Holder::from_number);
+    let append = |spool: &Arc<Spool>, holder| {
+        let slot = spool.reserve(holder)?;
+        slot.fill(named("x".repeat(10_000)));
+        Ok::<_, Full>(())
+    };
+    let spool = open_with(&options, Arc::new(SystemDisk));
+    let mut taken = 0;
+    let refused = loop {
+        match append(&spool, greedy) {
+            Ok(()) => taken += 1,
+            Err(full) => break full,
+        }
+    };
+    assert_eq!((refused, append(&spool, other)), (Full::Share, Ok(())));
+    spool.release();
+    // Also for the next process.
+    let spool = open_with(&options, Arc::new(SystemDisk));
+    assert_eq!(
+        (append(&spool, greedy), append(&spool, other)),
+        (Err(Full::Share), Ok(()))
+    );
+    // Until some of it is delivered: here, all that is not in the newest segment.
+    let batch = spool.read(spool.begin(), ALL).unwrap();
+    let some = batch.entries[taken - 1].place.begin;
+    spool.acknowledge(some);
+    assert_eq!(append(&spool, greedy), Ok(()));
+    let (_, end) = read(&spool, some);
+    spool.acknowledge(end);
+    for _ in 0..taken {
+        assert_eq!(append(&spool, greedy), Ok(()));
+    }
+    assert_eq!(append(&spool, greedy), Err(Full::Share));
 }

@@ -10,9 +10,9 @@ use super::disk::{Disk, Log, SystemDisk};
 use super::{BatchLimits, Position, Spool};
 use crate::spool::SpoolOptions;
 use crate::testing::record;
-use lychgate_types::Ambient;
 use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::secret::SpoolKey;
+use lychgate_types::{Ambient, Holder};
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -45,7 +45,7 @@ pub(super) fn open(directory: &Path) -> Arc<Spool> {
 
 pub(super) fn append(spool: &Arc<Spool>, model: impl Into<String>) {
     assert!(
-        spool.reserve().unwrap().fill(named(model)).is_none(),
+        spool.reserve(Holder::default()).unwrap().fill(named(model)).is_none(),
         "there is nothing to wait for"
     );
 }

@@ -166,7 +166,10 @@ fn nothing_is_accepted_before_there_is_a_key() {
     let directory = tempfile::tempdir().unwrap();
     let options = SpoolOptions::new(directory.path());
     let spool = Spool::open(&options, &Ambient::system(), Arc::new(SystemDisk)).unwrap();
-    assert!(matches!(spool.reserve().unwrap_err(), crate::spool::Full::Disk(_)));
+    assert!(matches!(
+        spool.reserve(Holder::default()).unwrap_err(),
+        crate::spool::Full::Disk(_)
+    ));
 }
 
 #[test]

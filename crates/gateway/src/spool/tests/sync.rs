@@ -21,7 +21,7 @@ async fn always_an_answer_ends_after_its_record_is_synced_and_several_share_a_sy
     let (_directory, disk, spool) = scripted(SpoolSync::Always);
     let mut holds = Vec::new();
     for model in ["a", "b", "c"] {
-        holds.push(spool.reserve().unwrap().fill(named(model)).unwrap());
+        holds.push(spool.reserve(Holder::default()).unwrap().fill(named(model)).unwrap());
     }
     assert_eq!(disk.operations(), ["create", "write", "write", "write", "write"]);
     assert!(holds.iter_mut().all(|hold| hold.now_or_never().is_none()));
@@ -30,7 +30,7 @@ async fn always_an_answer_ends_after_its_record_is_synced_and_several_share_a_sy
     for hold in &mut holds {
         hold.now_or_never().expect("it is synced").unwrap();
     }
-    let mut hold = spool.reserve().unwrap().fill(named("d")).unwrap();
+    let mut hold = spool.reserve(Holder::default()).unwrap().fill(named("d")).unwrap();
     assert!((&mut hold).now_or_never().is_none());
     assert!(flush(&spool).await);
     hold.await.unwrap();
@@ -44,10 +44,10 @@ async fn always_after_a_failed_sync_no_answer_looks_complete() {
     let (_directory, disk, spool) = scripted(SpoolSync::Always);
     append_held(&spool, "a").await;
     disk.with(|script| script.fails_to_sync = true);
-    let hold = spool.reserve().unwrap().fill(named("b")).unwrap();
+    let hold = spool.reserve(Holder::default()).unwrap().fill(named("b")).unwrap();
     assert!(!flush(&spool).await);
     hold.now_or_never().expect("it failed").unwrap_err();
-    assert!(matches!(spool.reserve(), Err(Full::Disk(why)) if why.contains("can't be synced")));
+    assert!(matches!(spool.reserve(Holder::default()), Err(Full::Disk(why)) if why.contains("can't be synced")));
     disk.with(|script| script.fails_to_sync = false);
     assert!(flush(&spool).await);
     // After a failed sync, further syncs of the same file prove nothing, so another file is begun.
@@ -61,7 +61,7 @@ async fn always_after_a_failed_sync_no_answer_looks_complete() {
 }
 
 async fn append_held(spool: &Arc<Spool>, model: &str) {
-    let hold = spool.reserve().unwrap().fill(named(model)).unwrap();
+    let hold = spool.reserve(Holder::default()).unwrap().fill(named(model)).unwrap();
     assert!(flush(spool).await);
     hold.await.unwrap();
 }

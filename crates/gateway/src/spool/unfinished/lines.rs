@@ -11,6 +11,7 @@ use super::super::seal::{KeyId, Sealer};
 use super::super::segment::{HEADER, Header};
 use bytes::Bytes;
 use lychgate_link::EncodedRecord;
+use lychgate_types::Holder;
 use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::secret::SpoolKey;
 use std::fs::File;
@@ -127,7 +128,7 @@ impl Lines {
 }
 
 fn seal(frame: &mut Vec<u8>, sealer: &Sealer, number: u64, record: InterceptionRecord) -> io::Result<()> {
-    frame::begin(frame);
+    frame::begin(frame, Holder::default());
     EncodedRecord::encode_to(record, frame);
     if frame.len() + frame::TAG > LINE {
         return Err(io::Error::other("it is too long for a line"));

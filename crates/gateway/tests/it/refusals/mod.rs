@@ -5,8 +5,9 @@ mod providers;
 
 use crate::support::{Answer, Client, Control, World, ready, until};
 use lychgate_link::Authorization;
-use lychgate_types::Ambient;
 use lychgate_types::random::Random;
+use lychgate_types::secret::UserTokenSecret;
+use lychgate_types::{Ambient, Holder};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -33,6 +34,7 @@ async fn without_a_valid_token_nothing_is_sent() {
     let stranger = Control::new().valid_token();
     let forbidden = world.control.token(Authorization::Known {
         may_send_requests: false,
+        holder: Holder::from_number(7),
         lease: Duration::from_secs(9),
     });
     let mut typo = world.token.expose().to_owned();
@@ -163,6 +165,54 @@ async fn too_many_requests_or_records_are_refused_with_retry_after() {
     ready(&world.gateway).await;
 }
 
+#[tokio::test]
+async fn while_nothing_is_delivered_one_user_leaves_room_for_the_others() {
+    let world = World::with_options(|options| options.spool.max_bytes = (2 * 64 + 32) << 10).await;
+    world.control.hold_deliveries();
+    let token = |holder| {
+        world.control.token(Authorization::Known {
+            may_send_requests: true,
+            holder: Holder::from_number(holder),
+            lease: Duration::from_secs(60),
+        })
+    };
+    let (greedy, again, other) = (token(1), token(1), token(2));
+    let ask = async |token: &UserTokenSecret| {
+        let mut client = world.client().await;
+        let header = format!("x-api-key: {}\r\n", token.expose());
+        client.send("POST /ai/anthropic/v1/messages", &header, b"{}").await;
+        tokio::select! {
+            mut exchange = world.provider.next() => {
+                exchange.json("200 OK", "", "{}").await;
+                client.answer().await.0
+            }
+            answer = client.head() => answer,
+        }
+    };
+    let mut served = 0;
+    let refusal = loop {
+        let answer = ask(&greedy).await;
+        match answer.status {
+            200 => served += 1,
+            _ => break answer,
+        }
+    };
+    assert_eq!(
+        (refusal.status, refusal.header("x-lychgate-reason")),
+        (503, Some("spool_share_full"))
+    );
+    assert!(refusal.header("retry-after").is_some() && served > 10, "{served}");
+    assert_eq!(ask(&again).await.status, 503, "another token of the same user");
+    assert_eq!(ask(&other).await.status, 200);
+    world.gateway.readiness().unwrap();
+    world.control.release_deliveries();
+    world.control.delivered(served + 1).await;
+    let room = async { while ask(&greedy).await.status != 200 {} };
+    tokio::time::timeout(Duration::from_secs(20), room)
+        .await
+        .expect("there is room again");
+}
+
 /// Randomness that panics when told to.
 #[derive(Debug)]
 struct Trap(Arc<AtomicBool>);
@@ -216,6 +266,67 @@ async fn probes_and_preflights_are_answered_by_the_gateway_alone() {
     exchange.raw(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n").await;
     let head = client.head().await;
     assert_eq!((head.status, head.header("content-length")), (200, Some("9")));
+}
+
+#[tokio::test]
+async fn the_largest_head_is_set() {
+    for (limit, status) in [(8 << 10, 431), (32 << 10, 200)] {
+        let world = World::with_options(|options| options.head_limit = limit).await;
+        let header = format!("x-long: {}\r\n", "y".repeat(16 << 10));
+        let mut client = world.send("HEAD /ai/anthropic", &header, b"").await;
+        assert_eq!(client.head().await.status, status, "{limit}");
+    }
+}
+
+/// The pages of named origins, and no others, may call from a browser; what the provider says of origins stays hidden.
+#[tokio::test]
+async fn pages_of_named_origins_may_call() {
+    let page = "https://page.example";
+    let world = World::with_options(|options| options.cors = vec![page.parse().unwrap()]).await;
+    let ask = "access-control-request-method: POST\r\naccess-control-request-headers: authorization, content-type\r\n";
+    for (origin, allowed) in [(page, Some(page)), ("https://other.example", None), ("null", None)] {
+        let headers = format!("origin: {origin}\r\n{ask}");
+        let mut client = world.client().await;
+        client
+            .send("OPTIONS /ai/openai/v1/chat/completions", &headers, b"")
+            .await;
+        let head = client.head().await;
+        assert_eq!(
+            (head.status, head.header("access-control-allow-origin")),
+            (204, allowed),
+            "{origin}"
+        );
+        assert_eq!(head.header("access-control-allow-methods"), allowed.map(|_| "POST"));
+        let granted = head.header("access-control-allow-headers");
+        assert_eq!(granted, allowed.map(|_| "authorization, content-type"));
+        assert_eq!(head.header("access-control-allow-credentials"), None);
+
+        let line = "POST /ai/openai/v1/chat/completions";
+        let mut client = world.send(line, &format!("origin: {origin}\r\n"), b"{}").await;
+        let mut exchange = world.provider.next().await;
+        let theirs =
+            "access-control-allow-origin: https://provider.example\r\naccess-control-allow-credentials: true\r\n";
+        exchange.json("200 OK", theirs, "{}").await;
+        let head = client.answer().await.0;
+        assert_eq!(
+            (head.status, head.header("access-control-allow-origin")),
+            (200, allowed),
+            "{origin}"
+        );
+        assert_eq!(head.header("access-control-expose-headers"), allowed.map(|_| "*"));
+        assert_eq!(head.header("access-control-allow-credentials"), None);
+    }
+    // A page gets to read why it is refused, and learns nothing of what is not relayed.
+    let origin = format!("origin: {page}\r\n");
+    let mut client = world.client().await;
+    client.send("POST /ai/openai/v1/chat/completions", &origin, b"{}").await;
+    let (head, _) = refused(&mut client, 401).await;
+    assert_eq!(head.header("access-control-allow-origin"), Some(page));
+    let mut client = world.client().await;
+    client
+        .send("OPTIONS /ai/openai/nothing", &format!("{origin}{ask}"), b"")
+        .await;
+    assert_eq!(client.head().await.header("access-control-allow-methods"), None);
 }
 
 #[tokio::test]

@@ -89,6 +89,7 @@ impl Control {
     pub(crate) fn valid_token(&self) -> UserTokenSecret {
         self.token(Authorization::Known {
             may_send_requests: true,
+            holder: lychgate_types::Holder::from_number(7),
             lease: Duration::from_secs(60),
         })
     }

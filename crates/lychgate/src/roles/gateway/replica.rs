@@ -46,7 +46,7 @@ impl Replica {
             access_log,
             ..defaults
         };
-        let options = settings.upstream.apply(options);
+        let options = settings.inbound.apply(settings.upstream.apply(options));
         let gateway = Gateway::start(options, Arc::new(link), ambient).map_err(|why| Failure::Failed(chain(&why)))?;
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn(lychgate_gateway::serve(

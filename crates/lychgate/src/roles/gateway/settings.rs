@@ -1,6 +1,7 @@
 //! The settings of `lychgate gateway`.
 
 use super::super::args::{GatewayArgs, configuration_keys};
+use super::super::inbound::InboundSettings;
 use super::super::net::{Listen, host_name, read_trusted_proxies};
 use super::super::upstream::UpstreamSettings;
 use super::super::{LogSettings, access_log, metrics, read_log, spool};
@@ -34,6 +35,8 @@ pub(crate) struct GatewaySettings {
     pub(crate) labels: BTreeMap<String, String>,
     /// How long requests in flight may continue after a stop was requested; `None`: the default.
     pub(crate) drain_timeout: Option<Duration>,
+    /// What is taken from clients.
+    pub(crate) inbound: InboundSettings,
     /// How providers are reached.
     pub(crate) upstream: UpstreamSettings,
     /// Where records wait.
@@ -109,6 +112,7 @@ pub(super) fn read(args: GatewayArgs, environment: &Environment) -> Outcome<(Gat
             .problem("no control plane: use --control-url or LYCHGATE_CONTROL_URL, for example http://127.0.0.1:8080");
     }
     let drain_timeout = settings.value::<Span>("drain-timeout", args.drain_timeout);
+    let inbound = InboundSettings::read(&mut settings, args.inbound);
     let upstream = UpstreamSettings::read(&mut settings, args.upstream, environment);
     let max_offline = settings.value::<Span>("max-offline", args.max_offline);
     let offline_start = settings.value("offline-start", args.offline_start).unwrap_or(true);
@@ -132,6 +136,7 @@ pub(super) fn read(args: GatewayArgs, environment: &Environment) -> Outcome<(Gat
             advertise,
             labels,
             drain_timeout: drain_timeout.map(|Span(time)| time),
+            inbound,
             upstream,
             spool,
             max_offline: max_offline.map(|Span(time)| time),

@@ -6,7 +6,7 @@ use crate::rows::interceptions::{Deliverer, KnownCalls, Placed, ThreadLink, Time
 use crate::sql::stored_objects;
 use lychgate_types::interception::{InterceptionRecord, Outcome};
 use lychgate_types::secret::SecretHash;
-use lychgate_types::{GatewayKeyId, InterceptionId, ReplicaId, Timestamp, TokenId, UserId};
+use lychgate_types::{Content, GatewayKeyId, InterceptionId, ReplicaId, Timestamp, TokenId, UserId};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use uuid::Uuid;
 
@@ -70,15 +70,16 @@ const TOKEN_USAGES: Bulk = Bulk {
     tail: "",
 };
 const PROMPTS: Bulk = Bulk {
-    head: "INSERT INTO prompts (interception_id, position, provider_response_id, prompt) ",
+    head: "INSERT INTO prompts (interception_id, position, provider_response_id, prompt, prompt_zstd) ",
     tail: "",
 };
 const TOOL_USAGES: Bulk = Bulk {
-    head: "INSERT INTO tool_usages (interception_id, position, user_id, provider_response_id, tool_call_id, tool, input) ",
+    head: "INSERT INTO tool_usages (interception_id, position, user_id, provider_response_id, tool_call_id, tool, input, \
+           input_zstd) ",
     tail: "",
 };
 const MODEL_THOUGHTS: Bulk = Bulk {
-    head: "INSERT INTO model_thoughts (interception_id, position, content, source) ",
+    head: "INSERT INTO model_thoughts (interception_id, position, content, source, content_zstd) ",
     tail: "",
 };
 /// An object has one maker, and nobody takes it from another. Where a server gives the same ids again and again, it is of the user's
@@ -343,7 +344,8 @@ pub(crate) async fn prompts(conn: Conn<'_>, records: &[Placed<'_>]) -> Result<()
         |record| &record.prompts,
         |place, position, prompt| {
             let response = cut(&prompt.provider_response_id, LABEL);
-            args![place.id, position, response, cut(&prompt.prompt, CONTENT)]
+            let (text, zstd) = columns(&prompt.prompt);
+            args![place.id, position, response, text, zstd]
         },
     );
     PROMPTS.run(conn, rows).await.map(drop)
@@ -355,6 +357,7 @@ pub(crate) async fn tool_usages(conn: Conn<'_>, records: &[Placed<'_>]) -> Resul
         records,
         |record| &record.tool_usages,
         |place, position, usage| {
+            let (text, zstd) = columns(&usage.input);
             args![
                 place.id,
                 position,
@@ -362,7 +365,8 @@ pub(crate) async fn tool_usages(conn: Conn<'_>, records: &[Placed<'_>]) -> Resul
                 cut(&usage.provider_response_id, LABEL),
                 tool_call_id(&usage.tool_call_id),
                 cut(&usage.tool, LABEL),
-                cut(&usage.input, CONTENT),
+                text,
+                zstd,
             ]
         },
     );
@@ -375,12 +379,8 @@ pub(crate) async fn model_thoughts(conn: Conn<'_>, records: &[Placed<'_>]) -> Re
         records,
         |record| &record.model_thoughts,
         |place, position, thought| {
-            args![
-                place.id,
-                position,
-                cut(&thought.content, CONTENT),
-                thought.source.as_str()
-            ]
+            let (text, zstd) = columns(&thought.content);
+            args![place.id, position, text, thought.source.as_str(), zstd]
         },
     );
     MODEL_THOUGHTS.run(conn, rows).await.map(drop)
@@ -407,6 +407,14 @@ pub(crate) async fn stored_objects(conn: Conn<'_>, records: &[Placed<'_>]) -> Re
     };
     let rows = made.iter().map(row).collect();
     STORED_OBJECTS.run(conn, rows).await.map(drop)
+}
+
+/// The two columns of a content: one that came compressed stays so, and is not opened.
+fn columns(content: &Content) -> (&str, Option<Vec<u8>>) {
+    match content {
+        Content::Plain(text) => (cut(text, CONTENT), None),
+        Content::Zstd(bytes) => ("", Some(bytes.clone())),
+    }
 }
 
 /// A tool call's id in the form in which it is stored and looked up.

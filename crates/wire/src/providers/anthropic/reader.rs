@@ -272,10 +272,10 @@ impl ResponseFormat for Reader {
                     provider_response_id: String::new(),
                     tool_call_id: id,
                     tool: name,
-                    input: if pieces.is_empty() { initial } else { pieces }.into_string(),
+                    input: if pieces.is_empty() { initial } else { pieces }.into_string().into(),
                 }),
                 Kept::Thinking(text) if !text.is_empty() => facts.model_thoughts.push(ModelThought {
-                    content: text.into_string(),
+                    content: text.into_string().into(),
                     source: ThoughtSource::Thinking,
                 }),
                 Kept::Thinking(_) => {}

@@ -8,9 +8,10 @@ use crate::api::extract::PathId;
 use crate::api::routes::problems::{Always, BadId, NotFound};
 use crate::state::App;
 use axum::extract::State;
+use lychgate_link::limits::DELIVER_MESSAGE_BYTES;
 use lychgate_store::InterceptionDetail as Stored;
-use lychgate_types::InterceptionId;
 use lychgate_types::interception as recorded;
+use lychgate_types::{Content, InterceptionId};
 use serde::Serialize;
 
 /// An interception with everything that was recorded.
@@ -21,14 +22,11 @@ pub(crate) struct InterceptionDetail {
     /// One for each pass that is billed; as a rule an answer is one pass.
     token_usages: Vec<TokenUsage>,
     /// What the user wrote; empty if content is not captured.
-    #[schema(value_type = Vec<Prompt>)]
-    prompts: Vec<recorded::Prompt>,
+    prompts: Vec<Prompt>,
     /// Tool calls, in the order of the response.
-    #[schema(value_type = Vec<ToolUsage>)]
-    tool_usages: Vec<recorded::ToolUsage>,
+    tool_usages: Vec<ToolUsage>,
     /// Thoughts, in the order of the response.
-    #[schema(value_type = Vec<ModelThought>)]
-    model_thoughts: Vec<recorded::ModelThought>,
+    model_thoughts: Vec<ModelThought>,
 }
 
 /// Shows one interception with its token usages, prompt, tool calls and thoughts.
@@ -52,26 +50,55 @@ pub(crate) async fn interception_get(
         tool_usages,
         model_thoughts,
     } = found;
+    let mut room = Room(OPENED_BYTES);
     Ok(axum::Json(InterceptionDetail {
         seen: summary.into(),
         token_usages: token_usages.into_iter().map(TokenUsage::from).collect(),
-        prompts,
-        tool_usages,
-        model_thoughts,
+        prompts: prompts.into_iter().map(|it| Prompt::opened(it, &mut room)).collect(),
+        tool_usages: tool_usages
+            .into_iter()
+            .map(|it| ToolUsage::opened(it, &mut room))
+            .collect(),
+        model_thoughts: model_thoughts
+            .iter()
+            .map(|it| ModelThought::opened(it, &mut room))
+            .collect(),
     }))
 }
 
+/// What all contents of one interception may come to; what is beyond is left out. A replica cuts them well before, and no delivery is
+/// larger, but what is compressed may open to anything.
+pub(crate) const OPENED_BYTES: usize = DELIVER_MESSAGE_BYTES;
+
+/// Bytes of contents that still may be opened.
+struct Room(usize);
+
+impl Room {
+    fn open(&mut self, content: &Content) -> String {
+        let text = content.open(self.0).into_owned();
+        self.0 -= text.len().min(self.0);
+        text
+    }
+}
+
 /// What the user wrote.
-#[derive(utoipa::ToSchema)]
-#[expect(dead_code, reason = "describes lychgate_types::interception::Prompt")]
+#[derive(Serialize, utoipa::ToSchema)]
 struct Prompt {
     provider_response_id: String,
     prompt: String,
 }
 
+impl Prompt {
+    fn opened(recorded: recorded::Prompt, room: &mut Room) -> Self {
+        Self {
+            provider_response_id: recorded.provider_response_id,
+            prompt: room.open(&recorded.prompt),
+        }
+    }
+}
+
 /// A tool call of the model.
-#[derive(utoipa::ToSchema)]
-#[expect(dead_code, reason = "describes lychgate_types::interception::ToolUsage")]
+#[derive(Serialize, utoipa::ToSchema)]
 struct ToolUsage {
     provider_response_id: String,
     tool_call_id: String,
@@ -80,11 +107,30 @@ struct ToolUsage {
     input: String,
 }
 
+impl ToolUsage {
+    fn opened(recorded: recorded::ToolUsage, room: &mut Room) -> Self {
+        Self {
+            provider_response_id: recorded.provider_response_id,
+            tool_call_id: recorded.tool_call_id,
+            tool: recorded.tool,
+            input: room.open(&recorded.input),
+        }
+    }
+}
+
 /// A thought of the model.
-#[derive(utoipa::ToSchema)]
-#[expect(dead_code, reason = "describes lychgate_types::interception::ModelThought")]
+#[derive(Serialize, utoipa::ToSchema)]
 struct ModelThought {
     content: String,
     /// `thinking`, `reasoning`, `reasoning_summary` or `commentary`.
-    source: String,
+    source: &'static str,
+}
+
+impl ModelThought {
+    fn opened(recorded: &recorded::ModelThought, room: &mut Room) -> Self {
+        Self {
+            content: room.open(&recorded.content),
+            source: recorded.source.as_str(),
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use clap::Parser;
-use lychgate_gateway::{SpoolFull, SpoolSync};
+use lychgate_gateway::{Options, SpoolFull, SpoolSync};
 use lychgate_types::Ambient;
 
 fn settings(flags: &[&str], environment: &[(&str, &str)]) -> Result<GatewaySettings, String> {
@@ -70,6 +70,44 @@ fn bad_upstream_settings_are_reported() {
     assert!(
         shown.contains("proxy.example:3128") && !shown.contains("canary"),
         "{shown}"
+    );
+}
+
+#[test]
+fn what_is_taken_from_clients_is_set_within_bounds() {
+    let key = GatewayKeySecret::generate(&Ambient::system());
+    let base = ["--control-url", "http://h:1", "--key", key.expose()];
+    let with = |more: &[&str]| settings(&[&base[..], more].concat(), &[]);
+    let options = |more: &[&str]| with(more).unwrap().inbound.apply(Options::new("", "", ""));
+    let defaults = options(&[]);
+    assert_eq!((defaults.body_limit, defaults.head_limit), (32 << 20, 256 << 10));
+    assert_eq!(defaults.cors, []);
+    let flags = [
+        "--max-body-bytes",
+        "64MiB",
+        "--max-head-bytes",
+        "8KiB",
+        "--cors-origin",
+        "https://a.example",
+        "--cors-origin",
+        "http://localhost:3000",
+    ];
+    let set = options(&flags);
+    assert_eq!((set.body_limit, set.head_limit, set.cors.len()), (64 << 20, 8 << 10, 2));
+    let flags = [
+        "--max-body-bytes",
+        "1GiB",
+        "--max-head-bytes",
+        "1KiB",
+        "--cors-origin",
+        "https://a.example/",
+    ];
+    let message = with(&flags).unwrap_err();
+    assert!(
+        message.contains("3 problems")
+            && message.contains("8192 to 1048576")
+            && message.contains("an origin as browsers"),
+        "{message}"
     );
 }
 

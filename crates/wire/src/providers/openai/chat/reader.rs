@@ -175,7 +175,7 @@ impl ResponseFormat for Reader {
             openai_usage(counters, estimated)
         });
         let thought = |(_, text): (i64, Captured)| ModelThought {
-            content: text.into_string(),
+            content: text.into_string().into(),
             source: ThoughtSource::Reasoning,
         };
         ResponseFacts {

@@ -96,7 +96,7 @@ impl Tools {
             provider_response_id: String::new(),
             tool_call_id: call.id,
             tool: call.name,
-            input: call.input.into_string(),
+            input: call.input.into_string().into(),
         };
         self.0.into_iter().map(usage).collect()
     }

@@ -102,7 +102,7 @@ impl Items {
             provider_response_id: String::new(),
             tool_call_id: call_id.name(),
             tool: tool.name(),
-            input: self.capture.take(&input.text_or_json()).into_string(),
+            input: self.capture.take(&input.text_or_json()).into_string().into(),
         });
     }
 
@@ -117,7 +117,7 @@ impl Items {
             let text = self.capture.take(&text);
             if !text.is_empty() && self.thoughts.len() < ITEMS {
                 self.thoughts.push(ModelThought {
-                    content: text.into_string(),
+                    content: text.into_string().into(),
                     source,
                 });
             }

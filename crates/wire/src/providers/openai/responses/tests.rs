@@ -191,7 +191,7 @@ fn every_kind_of_call_and_thought_is_recorded_once() {
         facts
             .tool_usages
             .iter()
-            .all(|tool| tool.input.is_empty() && !tool.tool.is_empty())
+            .all(|tool| tool.input.held_bytes() == 0 && !tool.tool.is_empty())
     );
 }
 

@@ -1,0 +1,177 @@
+//! A text of a record, as it is or compressed: what users wrote, what tools were called with, what models thought.
+//!
+//! The data plane compresses what is long enough when it encodes a record. From there it is carried and kept as it is, and opened
+//! where somebody reads it. Nobody vouches for a compressed text: it may be none, or open to more than anyone wants, so whoever opens it
+//! says how much is wanted.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::io::Read as _;
+use zstd::bulk::Compressor;
+use zstd::stream::read::Decoder;
+
+/// Shorter texts gain little, and stay as they are: a small request costs nothing.
+const WORTH_BYTES: usize = 1024;
+/// The fastest of the usual levels; the next ones take half as long again for some per cent.
+const LEVEL: i32 = 1;
+/// Largest window that is held while a text is opened, as a power of two: what the format asks every decoder for.
+const WINDOW_LOG: u32 = 23;
+
+thread_local! {
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+}
+
+/// A text of a record.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Content {
+    /// As it is.
+    Plain(String),
+    /// Compressed with zstd.
+    Zstd(Vec<u8>),
+}
+
+impl Content {
+    /// Compressed, if that is worth it.
+    pub fn compressed(self) -> Self {
+        match self {
+            Self::Plain(text) if text.len() >= WORTH_BYTES => match compress(text.as_bytes()) {
+                Some(bytes) if bytes.len() <= text.len() / 8 * 7 => Self::Zstd(bytes),
+                _ => Self::Plain(text),
+            },
+            as_it_is => as_it_is,
+        }
+    }
+
+    /// The text, so many bytes of it at most. What can't be opened ends where that shows.
+    pub fn open(&self, most_bytes: usize) -> Cow<'_, str> {
+        match self {
+            Self::Plain(text) => Cow::Borrowed(&text[..text.floor_char_boundary(most_bytes)]),
+            Self::Zstd(bytes) => Cow::Owned(decompress(bytes, most_bytes)),
+        }
+    }
+
+    /// The bytes that it takes as it is.
+    pub fn held_bytes(&self) -> usize {
+        match self {
+            Self::Plain(text) => text.len(),
+            Self::Zstd(bytes) => bytes.len(),
+        }
+    }
+}
+
+fn compress(text: &[u8]) -> Option<Vec<u8>> {
+    COMPRESSOR.with_borrow_mut(|kept| {
+        if kept.is_none() {
+            *kept = Compressor::new(LEVEL).ok();
+        }
+        let mut bytes = kept.as_mut()?.compress(text).ok()?;
+        bytes.shrink_to_fit();
+        Some(bytes)
+    })
+}
+
+fn decompress(bytes: &[u8], most_bytes: usize) -> String {
+    let mut text = Vec::new();
+    if let Ok(mut decoder) = Decoder::with_buffer(bytes)
+        && decoder.window_log_max(WINDOW_LOG).is_ok()
+    {
+        let most = u64::try_from(most_bytes).unwrap_or(u64::MAX);
+        // What was read before an error is kept.
+        let _ = decoder.take(most).read_to_end(&mut text);
+    }
+    let whole = match std::str::from_utf8(&text) {
+        // Cut within a character.
+        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+        _ => text.len(),
+    };
+    text.truncate(whole);
+    String::from_utf8(text).unwrap_or_else(|error| {
+        let mut text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        // What stands for a bad byte has three.
+        text.truncate(text.floor_char_boundary(most_bytes));
+        text
+    })
+}
+
+impl From<String> for Content {
+    fn from(text: String) -> Self {
+        Self::Plain(text)
+    }
+}
+
+impl From<&str> for Content {
+    fn from(text: &str) -> Self {
+        Self::Plain(text.to_owned())
+    }
+}
+
+/// Shows no text: it may be in a log.
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let form = match self {
+            Self::Plain(_) => "plain",
+            Self::Zstd(_) => "zstd",
+        };
+        write!(f, "Content({form}, {} bytes)", self.held_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_are_compressed_and_come_back_whole() {
+        for text in ["", "short", &"é".repeat(511), &"The quick brown fox. ".repeat(2000)] {
+            let content = Content::from(text).compressed();
+            assert_eq!(matches!(content, Content::Zstd(_)), text.len() >= WORTH_BYTES);
+            assert_eq!(content.open(usize::MAX), text);
+            assert!(content.held_bytes() <= text.len());
+            assert_eq!(content.clone().compressed(), content, "once");
+        }
+    }
+
+    #[test]
+    fn what_does_not_shrink_stays_as_it_is() {
+        let mut state = 1u64;
+        let noise: String = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            char::from((state >> 57) as u8)
+        })
+        .take(2000)
+        .collect();
+        assert_eq!(Content::from(&*noise).compressed(), Content::Plain(noise));
+    }
+
+    #[test]
+    fn no_more_is_opened_than_is_wanted() {
+        let long = Content::from("é".repeat(40_000));
+        for content in [long.clone(), long.clone().compressed()] {
+            assert_eq!(content.open(5), "éé");
+            assert_eq!(content.open(0), "");
+        }
+        assert_eq!(
+            long.compressed().held_bytes() / 100,
+            0,
+            "far smaller than what it opens to"
+        );
+    }
+
+    #[test]
+    fn what_is_no_compressed_text_does_no_harm() {
+        let Content::Zstd(mut bytes) = Content::from("A line of text. ".repeat(500)).compressed() else {
+            panic!("it is long enough");
+        };
+        bytes.truncate(bytes.len() - 4);
+        assert!(
+            "A line of text. "
+                .repeat(500)
+                .starts_with(&*Content::Zstd(bytes).open(usize::MAX))
+        );
+        for odd in [&b""[..], b"no zstd at all", &[0x28, 0xb5, 0x2f, 0xfd, 0xff, 0xff]] {
+            assert_eq!(Content::Zstd(odd.to_vec()).open(usize::MAX), "");
+        }
+        let binary = Content::Zstd(compress(&[0xff, b'a', 0xfe]).unwrap());
+        assert_eq!(binary.open(usize::MAX), "\u{fffd}a\u{fffd}");
+    }
+}

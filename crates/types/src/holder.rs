@@ -1,0 +1,30 @@
+//! Who holds a token, for those who need not know who that is.
+
+use crate::UserId;
+use sha2::{Digest as _, Sha256};
+
+/// Stands for a user: the same for all tokens of one, and nothing else is told by it. The default is nobody.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Holder(u64);
+
+impl Holder {
+    /// The one that stands for this user.
+    pub fn of(user: UserId) -> Self {
+        let hash = Sha256::digest(user.as_uuid().as_bytes());
+        Self(
+            hash.iter()
+                .take(8)
+                .fold(0, |number, byte| number << 8 | u64::from(*byte)),
+        )
+    }
+
+    /// From its number.
+    pub const fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Its number.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
