@@ -153,7 +153,7 @@ async fn other_routes_are_passed_through_or_refused() {
     let before = app.scripted.requests().len();
     let refused = anthropic("/v1/organizations/keys").send().await.expect(404).value();
     assert_eq!(refused["error"]["type"], "not_found_error", "{refused:#}");
-    let refused = get(format!("{base}/ai/openai/v1/files"))
+    let refused = get(format!("{base}/ai/openai/v1/fine_tuning/jobs"))
         .bearer(token)
         .send()
         .await

@@ -65,9 +65,7 @@ async fn a_body_that_is_not_json_is_refused_if_it_has_to_be_parsed() {
         assert!(is_anthropic(text.as_bytes()) && text.contains("JSON"), "{text}");
     }
     // A path that is not recorded is relayed without parsing.
-    let mut client = world
-        .post("/ai/anthropic/v1/messages/count_tokens", b"{\"model\":")
-        .await;
+    let mut client = world.post("/ai/openai/v1/moderations", b"{\"model\":").await;
     let mut exchange = world.provider.next().await;
     assert_eq!(exchange.body, b"{\"model\":");
     exchange.json("400 Bad Request", "", "{\"theirs\":1}").await;
@@ -171,11 +169,7 @@ async fn a_compressed_body_that_can_not_be_read_is_refused() {
     }
     // What is not read goes on as it is.
     let mut client = world
-        .send(
-            "POST /ai/anthropic/v1/messages/count_tokens",
-            "content-encoding: compress\r\n",
-            b"x",
-        )
+        .send("POST /ai/openai/v1/moderations", "content-encoding: compress\r\n", b"x")
         .await;
     let mut exchange = world.provider.next().await;
     assert_eq!(

@@ -222,17 +222,30 @@ async fn a_refusal_and_a_drain_show_their_reasons() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_spool_shows() {
     let mut app = App::start(PROGRAM, None).await;
+    app.cli_ok(&["users", "create", "bob"]).await;
+    let other = app
+        .cli_ok(&["tokens", "create", "--user", "bob"])
+        .await
+        .trim()
+        .to_owned();
     let replica = replica(&app, "edge-1", &["--spool-max-bytes", "1MiB"]).await;
     hello(false).call(&replica.url, &app.token).send().await.expect(200);
-    app.newest_interception(1).await;
+    hello(false).call(&replica.url, &other).send().await.expect(200);
+    app.newest_interception(2).await;
     app.server.kill().await;
     let scrape = async || replica.metrics().await;
     settled(scrape, &[("lychgate_link_state{state=\"offline\"}", 1.0)]).await;
-    let large = Ask::new(Endpoint::Messages, Scenario::Text, false, &"Hello ".repeat(20_000));
-    let mut answered = 1;
-    while large.call(&replica.url, &app.token).send().await.status == 200 {
-        answered += 1;
-        assert!(answered < 100, "it is never full");
+    // Each user gets half of the spool; the text is one that does not become small.
+    let text: String = (0_u32..20_000)
+        .map(|at| format!("{:x}", at.wrapping_mul(2_654_435_761)))
+        .collect();
+    let large = Ask::new(Endpoint::Messages, Scenario::Text, false, &text);
+    let mut answered = 2;
+    for token in [&app.token, &other] {
+        while large.call(&replica.url, token).send().await.status == 200 {
+            answered += 1;
+            assert!(answered < 100, "it is never full");
+        }
     }
     let full = scrape().await;
     assert_eq!(state(&full, "lychgate_spool_no_room"), ["full"]);

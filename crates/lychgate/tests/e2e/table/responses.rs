@@ -148,9 +148,9 @@ fn prompts_and_threads() -> Vec<Row> {
         plain("a custom tool's output goes on with the thread of its call")
             .asks(json!({"input": [{"type": "function_call_output", "call_id": "call_of_nobody", "output": ""}, {"type": "custom_tool_call_output", "call_id": "call_2", "output": "done"}]}))
             .records(goes_on),
-        plain("outputs followed by text: no thread, and a prompt")
+        plain("outputs followed by text: the thread of the call, and a prompt")
             .asks(json!({"input": [{"type": "function_call_output", "call_id": "call_1", "output": ""}, message("user", json!("go on"))]}))
-            .records(json!({"prompt": "go on"})),
+            .records(json!({"prompt": "go on", "parent": called, "root": called, "session": called})),
     ]
 }
 
