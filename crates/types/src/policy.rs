@@ -88,17 +88,17 @@ settings! {
         images: bool = true;
         /// Whether requests for speech and transcriptions are relayed; if not, they get 404.
         audio: bool = true;
-        /// Whether requests about files and uploads are relayed; if not, they get 404.
-        files: bool = true;
+        /// Whether requests about files and uploads are relayed; if not, they get 404. What it costs to store them is not on record.
+        files: bool = false;
         /// Whether requests about batches are relayed; if not, they get 404. What a batch uses is not on record, and what the lines of
         /// its file name is not checked.
         batches: bool = false;
-        /// Whether requests about vector stores are relayed; if not, they get 404.
-        vector_stores: bool = true;
-        /// Whether requests about containers are relayed; if not, they get 404.
-        containers: bool = true;
+        /// Whether requests about vector stores are relayed; if not, they get 404. What they cost is not on record.
+        vector_stores: bool = false;
+        /// Whether requests about containers are relayed; if not, they get 404. What they cost is not on record.
+        containers: bool = false;
         /// Whether requests about skills are relayed; if not, they get 404.
-        skills: bool = true;
+        skills: bool = false;
         /// Which of the objects that the provider stores (responses, conversations, files and so on) a user may use; others get 404. `all`: everybody's;
         /// `unclaimed`: all but those that another user is known to have made; `own`: only those that the user is known to have
         /// made, through this deployment.

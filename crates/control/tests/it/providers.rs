@@ -54,13 +54,13 @@ both_engines! {
             "relay": {
               "audio": true,
               "batches": false,
-              "containers": true,
-              "files": true,
+              "containers": false,
+              "files": false,
               "images": true,
-              "skills": true,
+              "skills": false,
               "stored_objects": "unclaimed",
               "stream_usage": "learn",
-              "vector_stores": true
+              "vector_stores": false
             },
             "retry": {
               "base_delay_ms": 250,

@@ -84,23 +84,23 @@ fn switched_off(family: Option<Family>, policy: &RelayPolicy) -> Option<&'static
     let (is_on, message) = match family? {
         Family::Files => (
             policy.files,
-            "the provider's policy switches files off (relay.files=false)",
+            "the provider's policy does not relay requests about files (relay.files=false, the default)",
         ),
         Family::Batches => (
             policy.batches,
-            "the provider's policy has batches switched off (relay.batches=false, the default): what they use is not on record",
+            "the provider's policy does not relay requests about batches (relay.batches=false, the default)",
         ),
         Family::VectorStores => (
             policy.vector_stores,
-            "the provider's policy switches vector stores off (relay.vector_stores=false)",
+            "the provider's policy does not relay requests about vector stores (relay.vector_stores=false, the default)",
         ),
         Family::Containers => (
             policy.containers,
-            "the provider's policy switches containers off (relay.containers=false)",
+            "the provider's policy does not relay requests about containers (relay.containers=false, the default)",
         ),
         Family::Skills => (
             policy.skills,
-            "the provider's policy switches skills off (relay.skills=false)",
+            "the provider's policy does not relay requests about skills (relay.skills=false, the default)",
         ),
     };
     (!is_on).then_some(message)

@@ -102,7 +102,9 @@ async fn world(change: impl Fn(&mut RelayPolicy)) -> World {
         config("anthropic", ProviderType::Anthropic, &world.provider.url("")),
     ];
     for provider in &mut providers {
-        provider.policy.relay.batches = true;
+        let relay = &mut provider.policy.relay;
+        (relay.files, relay.batches) = (true, true);
+        (relay.vector_stores, relay.containers, relay.skills) = (true, true, true);
         change(&mut provider.policy.relay);
     }
     world.control.configure(providers);
@@ -249,12 +251,8 @@ async fn a_list_of_what_everybody_made_is_for_those_who_share_it_or_own_it() {
 }
 
 #[tokio::test]
-async fn a_policy_switches_each_family_off_and_batches_are_off_by_default() {
-    let off = |relay: &mut RelayPolicy| {
-        (relay.files, relay.batches) = (false, false);
-        (relay.vector_stores, relay.containers, relay.skills) = (false, false, false);
-    };
-    let world = world(off).await;
+async fn without_a_policy_no_family_is_relayed() {
+    let world = world(|relay| *relay = RelayPolicy::default()).await;
     let token = bearer(&world.token);
     for provider in ["openai", "anthropic"] {
         for maker in makers(provider) {
@@ -266,6 +264,4 @@ async fn a_policy_switches_each_family_off_and_batches_are_off_by_default() {
             );
         }
     }
-    let default = RelayPolicy::default();
-    assert!(!default.batches && default.files && default.vector_stores && default.containers && default.skills);
 }
