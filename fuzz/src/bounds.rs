@@ -49,10 +49,10 @@ pub fn response(facts: &ResponseFacts) {
         name(&tool.tool);
         assert_eq!(tool.provider_response_id, facts.provider_response_id);
     }
-    assert!(facts.model_thoughts.iter().all(|thought| !thought.content.is_empty()));
+    assert!(facts.model_thoughts.iter().all(|thought| thought.content.held_bytes() > 0));
     // Each item may have a mark where it was cut, beside what the budget gave it.
-    let inputs = facts.tool_usages.iter().map(|tool| tool.input.as_str());
-    let thoughts = facts.model_thoughts.iter().map(|thought| thought.content.as_str());
+    let inputs = facts.tool_usages.iter().map(|tool| tool.input.open(usize::MAX));
+    let thoughts = facts.model_thoughts.iter().map(|thought| thought.content.open(usize::MAX));
     let content: usize = inputs
         .chain(thoughts)
         .map(|text| text.trim_end_matches(CUT_MARK).len())
