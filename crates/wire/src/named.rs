@@ -55,6 +55,8 @@ enum Place {
     Skill,
     /// An object that is a container: its `id` names it.
     Container,
+    /// The value of a member that holds what is the client's own if it is an object; a list in it is looked into.
+    Own,
     Elsewhere,
 }
 
@@ -78,7 +80,7 @@ impl<'de> Visitor<'de> for Within<'_> {
         let names = match self.1 {
             Place::Naming | Place::Container => !text.is_empty(),
             Place::Skill => text.starts_with(SKILL),
-            Place::Elsewhere => false,
+            Place::Own | Place::Elsewhere => false,
         };
         if names && self.0.len() <= REFERENCES {
             self.0.insert(text.to_owned());
@@ -87,14 +89,24 @@ impl<'de> Visitor<'de> for Within<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element_seed(Within(self.0, self.1))?.is_some() {}
+        let place = match self.1 {
+            Place::Own => Place::Elsewhere,
+            place => place,
+        };
+        while seq.next_element_seed(Within(self.0, place))?.is_some() {}
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        if self.1 == Place::Own {
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            return Ok(());
+        }
         while let Some(key) = map.next_key::<String>()? {
             let is = |names: &[&str]| names.iter().any(|name| key.eq_ignore_ascii_case(name));
-            let place = if is(&["skill_id"]) {
+            let place = if is(OWN) {
+                Place::Own
+            } else if is(&["skill_id"]) {
                 Place::Skill
             } else if is(&["container"]) {
                 Place::Container
@@ -103,58 +115,11 @@ impl<'de> Visitor<'de> for Within<'_> {
             } else {
                 Place::Elsewhere
             };
-            if is(OWN) {
-                map.next_value_seed(ListsOnly(self.0))?;
-            } else {
-                map.next_value_seed(Within(self.0, place))?;
-            }
+            map.next_value_seed(Within(self.0, place))?;
         }
         Ok(())
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-}
-
-/// Looks into a list, and passes over everything else.
-struct ListsOnly<'f>(&'f mut BTreeSet<String>);
-
-impl<'de> DeserializeSeed<'de> for ListsOnly<'_> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<(), D::Error> {
-        d.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for ListsOnly<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("any value")
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<(), A::Error> {
-        Within(self.0, Place::Elsewhere).visit_seq(seq)
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(())
-    }
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
     fn visit_bool<E>(self, _: bool) -> Result<(), E> {
         Ok(())
     }
