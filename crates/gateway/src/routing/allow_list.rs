@@ -156,8 +156,17 @@ mod tests {
     use super::*;
 
     fn look(provider_type: ProviderType, method: &str, rest: &str) -> Result<Option<Api>, u16> {
+        look_under(&RelayPolicy::default(), provider_type, method, rest)
+    }
+
+    fn look_under(
+        policy: &RelayPolicy,
+        provider_type: ProviderType,
+        method: &str,
+        rest: &str,
+    ) -> Result<Option<Api>, u16> {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        find(provider_type, &RelayPolicy::default(), &method, rest)
+        find(provider_type, policy, &method, rest)
             .map(|found| found.api)
             .map_err(|refusal| refusal.status.as_u16())
     }
@@ -174,16 +183,6 @@ mod tests {
             (Anthropic, "GET", "/v1/messages", Err(405)),
             (Anthropic, "DELETE", "/v1/models/claude-x", Err(405)),
             (Anthropic, "POST", "/v1/messages/", Err(404)),
-            (Anthropic, "POST", "/v1/messages/batches", Err(404)),
-            (Anthropic, "POST", "/v1/files", Ok(Some(Api::AnthropicObjects))),
-            (Anthropic, "GET", "/v1/files/file_1/content", Ok(None)),
-            (
-                Anthropic,
-                "DELETE",
-                "/v1/skills/skill_1/versions/1",
-                Ok(Some(Api::AnthropicObjects)),
-            ),
-            (Anthropic, "PUT", "/v1/files", Err(405)),
             (Anthropic, "POST", "/v1/chat/completions", Err(404)),
             (Anthropic, "GET", "/v1/organizations/users", Err(404)),
             (Anthropic, "GET", "", Err(404)),
@@ -233,10 +232,47 @@ mod tests {
             (OpenAi, "PATCH", "/v1/conversations", Err(405)),
             (OpenAi, "GET", "/v1/responses", Err(405)),
             (OpenAi, "POST", "/chat/completions", Err(404)),
+            (OpenAi, "GET", "/v1/fine_tuning/jobs", Err(404)),
+            (OpenAi, "GET", "/v1/organization/admin_api_keys", Err(404)),
+            (OpenAi, "POST", "/v1/messages", Err(404)),
+        ] {
+            assert_eq!(look(provider_type, method, rest), wanted, "{method} {rest}");
+        }
+    }
+
+    #[test]
+    fn families_of_stored_objects_are_off_until_switched_on() {
+        use ProviderType::{Anthropic, OpenAi};
+        let mut on = RelayPolicy::default();
+        for family in [
+            &mut on.files,
+            &mut on.batches,
+            &mut on.vector_stores,
+            &mut on.containers,
+            &mut on.skills,
+        ] {
+            *family = true;
+        }
+        for (provider_type, method, rest, wanted) in [
+            (
+                Anthropic,
+                "POST",
+                "/v1/messages/batches",
+                Ok(Some(Api::AnthropicObjects)),
+            ),
+            (Anthropic, "POST", "/v1/files", Ok(Some(Api::AnthropicObjects))),
+            (Anthropic, "GET", "/v1/files/file_1/content", Ok(None)),
+            (
+                Anthropic,
+                "DELETE",
+                "/v1/skills/skill_1/versions/1",
+                Ok(Some(Api::AnthropicObjects)),
+            ),
+            (Anthropic, "PUT", "/v1/files", Err(405)),
             (OpenAi, "GET", "/v1/files", Ok(None)),
             (OpenAi, "POST", "/v1/files", Ok(Some(Api::OpenAiObjects))),
             (OpenAi, "GET", "/v1/uploads", Err(405)),
-            (OpenAi, "GET", "/v1/batches", Err(404)),
+            (OpenAi, "GET", "/v1/batches", Ok(None)),
             (
                 OpenAi,
                 "POST",
@@ -245,11 +281,9 @@ mod tests {
             ),
             (OpenAi, "GET", "/v1/containers/c/files/f/content", Ok(None)),
             (OpenAi, "POST", "/v1/skills/s/versions/1", Err(405)),
-            (OpenAi, "GET", "/v1/fine_tuning/jobs", Err(404)),
-            (OpenAi, "GET", "/v1/organization/admin_api_keys", Err(404)),
-            (OpenAi, "POST", "/v1/messages", Err(404)),
         ] {
-            assert_eq!(look(provider_type, method, rest), wanted, "{method} {rest}");
+            assert_eq!(look_under(&on, provider_type, method, rest), wanted, "{method} {rest}");
+            assert_eq!(look(provider_type, method, rest), Err(404), "{method} {rest}");
         }
     }
 
