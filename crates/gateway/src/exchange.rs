@@ -28,6 +28,7 @@ mod upstream_request;
 mod usage_filter;
 
 use crate::error::Refusal;
+use crate::routing::allow_list;
 use crate::routing::routes::Candidates;
 use crate::shared::Shared;
 use crate::spool::Slot;
@@ -121,8 +122,15 @@ fn read_facts(received: &Received) -> Result<RequestFacts, Refusal> {
     let mut content_types = received.head.headers.get_all(CONTENT_TYPE).iter();
     // Of several, servers differ in which one they take.
     let content_type = content_types.next().filter(|_| content_types.next().is_none());
-    lychgate_wire::read_request(api, content_type.map(HeaderValue::as_bytes), &received.body.bytes)
-        .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, Refused::BodyUnreadable, error.to_string()))
+    let mut facts = lychgate_wire::read_request(api, content_type.map(HeaderValue::as_bytes), &received.body.bytes)
+        .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, Refused::BodyUnreadable, error.to_string()))?;
+    let path = received.admission.path;
+    let (_, rest) = allow_list::split(received.head.uri.path()).unwrap_or_default();
+    if let Some(model) = path.model_in(rest) {
+        facts.model = model.into_owned();
+    }
+    facts.streaming = path.streams.unwrap_or(facts.streaming);
+    Ok(facts)
 }
 
 /// A request that was admitted, ready to go upstream.
@@ -183,6 +191,7 @@ impl Exchange {
                 Admission {
                     token,
                     own,
+                    path,
                     tail,
                     guard,
                     ..
@@ -190,7 +199,7 @@ impl Exchange {
             body,
             waited,
         } = received;
-        let body = RequestBody::new(api, &facts, body, &shared.body_budget, token);
+        let body = RequestBody::new(api, path, &facts, body, &shared.body_budget, token);
         let candidates = {
             let state = shared.replica_state.load();
             let routes = &state.table.routes;
@@ -221,7 +230,7 @@ impl Exchange {
         Ok(Box::new(Self {
             shared,
             id,
-            request: UpstreamRequest::recorded(head, tail, credential_kind),
+            request: UpstreamRequest::recorded(head, path, tail, credential_kind),
             selector,
             pending: PendingAttempt::new(recorder),
             ended: None,

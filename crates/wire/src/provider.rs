@@ -168,10 +168,15 @@ mod tests {
             for path in description.paths {
                 assert!(path.path.starts_with(description.base_path), "{path:?}");
                 assert!(path.path[description.base_path.len()..].starts_with('/'), "{path:?}");
-                let known = |segment: &str| matches!(segment, "{id}" | "{model}") || is_id(segment);
+                let known = |segment: &str| {
+                    let place_holder = segment
+                        .split_once(':')
+                        .map_or(segment, |(place_holder, _)| place_holder);
+                    segment == "{id}" || place_holder == "{model}" || is_id(segment)
+                };
                 assert!(path.path.split('/').skip(1).all(known), "{path:?}");
                 assert!(
-                    path.api.is_none() || path.names_object || !path.path.contains('{'),
+                    path.api.is_none() || path.names_object || !path.path.contains("{id}"),
                     "{path:?}"
                 );
                 assert!(!path.names_object || path.path.contains("{id}"), "{path:?}");

@@ -32,6 +32,7 @@ use lychgate_types::Holder;
 use lychgate_types::interception::CredentialKind;
 use lychgate_types::provider::Api;
 use lychgate_types::secret::SecretHash;
+use lychgate_wire::provider::AllowedPath;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -63,8 +64,8 @@ pub(crate) struct Admission {
     codings: Codings,
     /// The object stored at the provider that the path names.
     pub(crate) object: Option<Box<str>>,
-    /// The answer is that object, a response, which may have been made in the background.
-    pub(crate) shows_response: bool,
+    /// The entry of the allow-list that its path is on.
+    pub(crate) path: &'static AllowedPath,
     /// It may be sent again where it is not known whether it arrived.
     pub(crate) may_repeat: bool,
     pub(crate) token: SecretHash,
@@ -147,7 +148,7 @@ struct Known {
     api: Option<Api>,
     read_as: Option<Api>,
     object: Option<Box<str>>,
-    shows_response: bool,
+    path: &'static AllowedPath,
     may_repeat: bool,
     /// `None` where they can't be decoded.
     codings: Option<Codings>,
@@ -168,7 +169,7 @@ async fn identify(entered: &Entered, head: &Parts, source: Source) -> Result<Kno
         api,
         read_as,
         object,
-        shows_response,
+        path,
         is_list,
         may_repeat,
         tail,
@@ -188,7 +189,7 @@ async fn identify(entered: &Entered, head: &Parts, source: Source) -> Result<Kno
         api,
         read_as,
         object: object.map(Into::into),
-        shows_response,
+        path,
         may_repeat,
         codings: content_coding::all_of(&head.headers),
         credentials,
@@ -215,7 +216,7 @@ fn place(entered: &Entered, known: Known) -> Result<Admission, Refusal> {
         read_as: known.read_as,
         codings,
         object: known.object,
-        shows_response: known.shows_response,
+        path: known.path,
         may_repeat: known.may_repeat,
         token: known.credentials.token,
         holder: known.holder,

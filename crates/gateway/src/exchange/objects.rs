@@ -41,7 +41,7 @@ const LONGEST_ID: usize = 512;
 /// Whether a request names objects of which something has to be known.
 pub(super) fn are_named(entered: &Entered, admission: &Admission, facts: &RequestFacts) -> bool {
     let names_any = admission.object.is_some() || !facts.objects.is_empty();
-    (names_any && are_guarded(entered)) || admission.shows_response
+    (names_any && are_guarded(entered)) || admission.path.shows_response
 }
 
 /// Whether their makers matter. With a key of the user's own, too: a server without accounts takes any key.
@@ -93,7 +93,7 @@ pub(super) async fn check(
         Some(Some(of)) if of.provider == entered.provider.config.name.as_str() => Some(Maker::Unfinished(of)),
         Some(Some(_)) => None,
     };
-    Ok(maker.filter(|_| admission.shows_response))
+    Ok(maker.filter(|_| admission.path.shows_response))
 }
 
 /// The maker of an object of which nothing was known when it was asked for, and whose end was shown since.

@@ -30,7 +30,7 @@ pub(crate) fn relay_unrecorded(entered: Entered, received: Received, completion:
     let Received {
         head, admission, body, ..
     } = received;
-    let request = UpstreamRequest::unrecorded(head, admission.tail, admission.credential_kind());
+    let request = UpstreamRequest::unrecorded(head, admission.path, admission.tail, admission.credential_kind());
     let (own, may_repeat) = (admission.own, admission.may_repeat);
     let watched = Watched {
         completion,
@@ -56,7 +56,7 @@ async fn relay(
             (Some(index), &*key.outgoing)
         }
     };
-    let url = request.url(&provider)?;
+    let url = request.url(&provider, None)?;
     let timeouts = &provider.config.policy.timeouts;
     let limit = millis(timeouts.headers_ms.min(timeouts.total_ms));
     let end = Instant::now() + millis(timeouts.total_ms);

@@ -11,6 +11,7 @@ use http::StatusCode;
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::provider::Api;
 use lychgate_types::secret::SecretHash;
+use lychgate_wire::provider::AllowedPath;
 use lychgate_wire::{RequestFacts, ask_for_usage, with_model};
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ pub(crate) struct RequestBody {
     written: Bytes,
     /// Its stream would not tell its usage unless it is asked to.
     lacks_usage: bool,
+    /// The model is named here, and not in the path.
+    names_model: bool,
     /// Of the last attempt, where that was another.
     changed: Option<Changed>,
     budget: Arc<BodyBudget>,
@@ -45,6 +48,7 @@ pub(crate) struct Sent {
 impl RequestBody {
     pub(crate) fn new(
         api: Api,
+        path: &AllowedPath,
         facts: &RequestFacts,
         body: HeldBody,
         budget: &Arc<BodyBudget>,
@@ -54,6 +58,7 @@ impl RequestBody {
             api,
             written: body.into_bytes(),
             lacks_usage: facts.lacks_usage,
+            names_model: !path.names_model(),
             changed: None,
             budget: Arc::clone(budget),
             token,
@@ -62,6 +67,7 @@ impl RequestBody {
 
     /// The body that asks for `model`, if one is named, and for usage, if that is wanted.
     pub(crate) fn for_attempt(&mut self, model: Option<&Arc<str>>, wants_usage: bool) -> Result<Sent, Refusal> {
+        let model = model.filter(|_| self.names_model);
         let before = self.changed.as_ref();
         if let Some(changed) =
             before.filter(|changed| changed.model.as_ref() == model && changed.wants_usage == wants_usage)

@@ -186,13 +186,16 @@ impl UpstreamSelector {
         if time_left.is_zero() {
             return Err(Unavailable::for_now(None));
         }
-        let url = request.url(provider).map_err(Unavailable::for_good)?;
         // Only another model than the client's has to be put in.
         let other = candidate.model.as_ref().map(|name| (name, breakers.model(name)));
         let other = other.filter(|(_, model)| *model != self.model);
         let model = other.map_or(self.model, |(_, model)| model);
+        let name = other.map(|(name, _)| name);
+        let url = request
+            .url(provider, name.map(|name| &**name))
+            .map_err(Unavailable::for_good)?;
         let wants_usage = self.body.lacks_usage() && !self.progress.is_as_written && provider.wants_usage(model);
-        let sent = self.body.for_attempt(other.map(|(name, _)| name), wants_usage);
+        let sent = self.body.for_attempt(name, wants_usage);
         let sent = sent.map_err(Unavailable::for_good)?;
         let (key, credential, permit) = self.permit(breakers, provider, model)?;
         if self.progress.attempts == 0 {
@@ -213,7 +216,7 @@ impl UpstreamSelector {
             key,
             credential,
             url,
-            model: other.map(|(name, _)| Arc::clone(name)),
+            model: name.map(Arc::clone),
             model_id: model,
             sent,
             position: if more { Position::MoreMayFollow } else { Position::Last },

@@ -3,12 +3,15 @@
 use crate::auth::credentials::Outgoing;
 use crate::error::Refusal;
 use crate::exchange::headers::{PackedHeaders, StrippedHeaders};
+use crate::routing::allow_list;
 use crate::routing::provider::Provider;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Uri};
+use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
+use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::interception::CredentialKind;
+use lychgate_wire::provider::AllowedPath;
 
 /// Making it consumes the client's headers, since only stripped ones go upstream: what has to be read of them is read before.
 #[derive(Debug)]
@@ -16,6 +19,8 @@ pub(crate) struct UpstreamRequest {
     method: Method,
     /// As the client sent it.
     uri: Uri,
+    /// The entry of the allow-list that its path is on.
+    path: &'static AllowedPath,
     /// Where in the client's path that part begins which follows the provider's base URL.
     tail: usize,
     headers: Headers,
@@ -40,30 +45,50 @@ pub(crate) enum Position {
 impl UpstreamRequest {
     /// For a request whose answer is read while it is relayed. `tail` is where in the path that part begins which follows the
     /// provider's base URL.
-    pub(crate) fn recorded(head: Parts, tail: usize, credential: CredentialKind) -> Self {
-        Self::new(head, tail, |headers| StrippedHeaders::of_recorded(headers, credential))
+    pub(crate) fn recorded(head: Parts, path: &'static AllowedPath, tail: usize, credential: CredentialKind) -> Self {
+        Self::new(head, path, tail, |headers| {
+            StrippedHeaders::of_recorded(headers, credential)
+        })
     }
 
     /// For a request that is only passed through.
-    pub(crate) fn unrecorded(head: Parts, tail: usize, credential: CredentialKind) -> Self {
-        Self::new(head, tail, |headers| {
+    pub(crate) fn unrecorded(head: Parts, path: &'static AllowedPath, tail: usize, credential: CredentialKind) -> Self {
+        Self::new(head, path, tail, |headers| {
             StrippedHeaders::of_unrecorded(headers, credential)
         })
     }
 
-    fn new(head: Parts, tail: usize, strip: impl FnOnce(HeaderMap) -> StrippedHeaders) -> Self {
+    fn new(
+        head: Parts,
+        path: &'static AllowedPath,
+        tail: usize,
+        strip: impl FnOnce(HeaderMap) -> StrippedHeaders,
+    ) -> Self {
         Self {
             method: head.method,
             uri: head.uri,
+            path,
             tail,
             headers: Headers::Whole(strip(head.headers)),
         }
     }
 
-    /// Where the request goes at this provider.
-    pub(crate) fn url(&self, provider: &Provider) -> Result<Uri, Refusal> {
+    /// Where the request goes at this provider. `model` is the one to ask for, where it is another than the client's: it is put in
+    /// where the path names one.
+    pub(crate) fn url(&self, provider: &Provider, model: Option<&str>) -> Result<Uri, Refusal> {
+        let query = self.uri.query();
         let tail = self.uri.path().get(self.tail..).unwrap_or_default();
-        provider.url(tail, self.uri.query())
+        let Some(model) = model.filter(|_| self.path.names_model()) else {
+            return provider.url(tail, query);
+        };
+        let (_, rest) = allow_list::split(self.uri.path()).unwrap_or_default();
+        let base = rest.len() - tail.len();
+        let renamed = self.path.with_model(rest, model);
+        let tail = renamed.as_deref().and_then(|renamed| renamed.get(base..)).ok_or_else(|| {
+            let message = "a route names a model for this request that can't stand in its path: an owner must change the route";
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Refused::RouteUnusable, message)
+        })?;
+        provider.url(tail, query)
     }
 
     /// The request of one attempt.

@@ -9,10 +9,10 @@ use http::{HeaderMap, Method, StatusCode};
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::policy::RelayPolicy;
 use lychgate_types::provider::{Api, ProviderType};
-use lychgate_wire::provider::{Family, ProviderDescription, describe};
+use lychgate_wire::provider::{AllowedPath, Family, ProviderDescription, describe};
 
 /// A path on the list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Found<'a> {
     /// The API whose exchanges are recorded; `None` for what only passes through.
     pub(crate) api: Option<Api>,
@@ -20,8 +20,8 @@ pub(crate) struct Found<'a> {
     pub(crate) read_as: Option<Api>,
     /// The object stored at the provider that the path names.
     pub(crate) object: Option<&'a str>,
-    /// The answer is that object, a response, which may have been made in the background.
-    pub(crate) shows_response: bool,
+    /// Its entry on the list.
+    pub(crate) path: &'static AllowedPath,
     /// It lists what everybody has made with the same key.
     pub(crate) is_list: bool,
     /// It may be sent again where it is not known whether it arrived.
@@ -73,7 +73,7 @@ pub(crate) fn find<'a>(
         api: path.recorded_as(method.as_str()),
         read_as: path.recorded_as(method.as_str()).or(path.read_as),
         object: path.object_in(rest),
-        shows_response: path.shows_response,
+        path,
         is_list: path.lists && matches!(method.as_str(), "GET" | "HEAD"),
         may_repeat: path.may_repeat(method.as_str()),
         tail: rest.strip_prefix(provider.base_path).unwrap_or(rest),

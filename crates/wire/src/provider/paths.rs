@@ -4,6 +4,7 @@
 //! segments are let through that there is one reading of.
 
 use lychgate_types::provider::Api;
+use std::borrow::Cow;
 
 /// A family of paths that a provider's policy switches on and off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub enum Family {
 pub struct AllowedPath {
     /// What follows the provider's name in the client's path, segment by segment. `{id}` stands for one segment of letters,
     /// digits and `_.:~-`; `{model}` for one with `@`, and with `:`, `@` and `/` as escapes, too, since names of models have
-    /// them.
+    /// them. A verb may follow it in the same segment, behind a colon: `{model}:generateContent`.
     pub path: &'static str,
     /// The methods, as an `Allow` header lists them.
     pub methods: &'static str,
@@ -43,6 +44,8 @@ pub struct AllowedPath {
     pub read_as: Option<Api>,
     /// Its answer is that object, a response, which may have been made in the background.
     pub shows_response: bool,
+    /// Whether its answers are streams, where that is for the path to say and not for the body.
+    pub streams: Option<bool>,
 }
 
 /// The methods of a path that is only read. What answers to `GET` answers to `HEAD`.
@@ -51,33 +54,52 @@ pub(crate) const GET: &str = "GET, HEAD";
 pub(crate) const POST: &str = "POST";
 
 impl AllowedPath {
+    /// A path that only passes through.
+    pub(crate) const fn unrecorded(path: &'static str, methods: &'static str) -> Self {
+        Self {
+            path,
+            methods,
+            api: None,
+            family: None,
+            lists: false,
+            changes_nothing: false,
+            names_object: false,
+            read_as: None,
+            shows_response: false,
+            streams: None,
+        }
+    }
+
+    /// A path that only passes through and answers a question, by `POST` because the question is long.
+    pub(crate) const fn question(path: &'static str) -> Self {
+        Self {
+            changes_nothing: true,
+            ..Self::unrecorded(path, POST)
+        }
+    }
+
+    /// The same, for a question that names stored objects as requests of an API do.
+    pub(crate) const fn question_about(path: &'static str, api: Api) -> Self {
+        Self {
+            read_as: Some(api),
+            ..Self::question(path)
+        }
+    }
+
     /// A path whose exchanges are recorded.
     pub(crate) const fn recorded(path: &'static str, api: Api) -> Self {
         Self {
-            path,
-            methods: POST,
             api: Some(api),
-            changes_nothing: false,
-            names_object: false,
-            family: None,
-            lists: false,
-            read_as: None,
-            shows_response: false,
+            ..Self::unrecorded(path, POST)
         }
     }
 
     /// A path below an object that the provider stores. What changes it is recorded; reading it is not.
     pub(crate) const fn object(path: &'static str, methods: &'static str) -> Self {
         Self {
-            path,
-            methods,
             api: Some(Api::OpenAiObjects),
-            changes_nothing: false,
             names_object: true,
-            family: None,
-            lists: false,
-            read_as: None,
-            shows_response: false,
+            ..Self::unrecorded(path, methods)
         }
     }
 
@@ -115,44 +137,6 @@ impl AllowedPath {
         }
     }
 
-    /// A path that only passes through.
-    pub(crate) const fn unrecorded(path: &'static str, methods: &'static str) -> Self {
-        Self {
-            path,
-            methods,
-            api: None,
-            changes_nothing: false,
-            names_object: false,
-            family: None,
-            lists: false,
-            read_as: None,
-            shows_response: false,
-        }
-    }
-
-    /// A path that only passes through and answers a question, by `POST` because the question is long.
-    pub(crate) const fn question(path: &'static str) -> Self {
-        Self {
-            path,
-            methods: POST,
-            api: None,
-            changes_nothing: true,
-            names_object: false,
-            family: None,
-            lists: false,
-            read_as: None,
-            shows_response: false,
-        }
-    }
-
-    /// The same, for a question that names stored objects as requests of an API do.
-    pub(crate) const fn question_about(path: &'static str, api: Api) -> Self {
-        Self {
-            read_as: Some(api),
-            ..Self::question(path)
-        }
-    }
-
     /// The API that a request with this method is recorded as.
     pub fn recorded_as(&self, method: &str) -> Option<Api> {
         self.api.filter(|_| !matches!(method, "GET" | "HEAD"))
@@ -162,6 +146,46 @@ impl AllowedPath {
     pub fn object_in<'p>(&self, path: &'p str) -> Option<&'p str> {
         let at = self.path.split('/').position(|segment| segment == "{id}")?;
         path.split('/').nth(at).filter(|_| self.names_object)
+    }
+
+    /// Whether the path names the model, so that the body need not.
+    pub fn names_model(&self) -> bool {
+        self.place_of_model().is_some()
+    }
+
+    /// The model that a client's path names, where this is that path, with its escapes resolved.
+    pub fn model_in<'p>(&self, path: &'p str) -> Option<Cow<'p, str>> {
+        let (at, verb) = self.place_of_model()?;
+        let name = without_verb(path.split('/').nth(at)?, verb)?;
+        if !name.contains('%') {
+            return Some(name.into());
+        }
+        let escapes = [("%2F", "/"), ("%2f", "/"), ("%3A", ":"), ("%3a", ":"), ("%40", "@")];
+        let resolved = escapes
+            .iter()
+            .fold(name.to_owned(), |name, (escape, letter)| name.replace(escape, letter));
+        Some(resolved.into())
+    }
+
+    /// A client's path with another model in it, where this is that path and it names one. `None` also for a model that no
+    /// segment of a path can be.
+    pub fn with_model(&self, path: &str, model: &str) -> Option<String> {
+        let (at, verb) = self.place_of_model()?;
+        let name = model.replace('/', "%2F");
+        if !is_model(&name) {
+            return None;
+        }
+        let renamed = |(index, segment): (usize, &str)| match index == at {
+            true => format!("{name}{verb}"),
+            false => segment.to_owned(),
+        };
+        Some(path.split('/').enumerate().map(renamed).collect::<Vec<_>>().join("/"))
+    }
+
+    /// Which segment names the model, and the verb that follows it there, with its colon.
+    fn place_of_model(&self) -> Option<(usize, &'static str)> {
+        let mut segments = self.path.split('/').enumerate();
+        segments.find_map(|(at, segment)| Some((at, segment.strip_prefix("{model}")?)))
     }
 
     /// Whether a request with this method may be sent again where it is not known whether it arrived.
@@ -183,13 +207,28 @@ impl AllowedPath {
         loop {
             match (wanted.next(), found.next()) {
                 (None, None) => return true,
-                (Some("{id}"), Some(segment)) if is_id(segment) => {}
-                (Some("{model}"), Some(segment)) if is_model(segment) => {}
-                (Some(wanted), Some(segment)) if wanted == segment => {}
+                (Some(wanted), Some(segment)) if fits(wanted, segment) => {}
                 _ => return false,
             }
         }
     }
+}
+
+fn fits(wanted: &str, segment: &str) -> bool {
+    match (wanted, wanted.strip_prefix("{model}")) {
+        ("{id}", _) => is_id(segment),
+        (_, Some(verb)) => without_verb(segment, verb).is_some_and(is_model),
+        (_, None) => wanted == segment,
+    }
+}
+
+/// What stands before a verb (with its colon), which clients may have escaped; all of it where there is no verb.
+fn without_verb<'s>(segment: &'s str, verb: &str) -> Option<&'s str> {
+    let Some(verb) = verb.strip_prefix(':') else {
+        return Some(segment);
+    };
+    let name = segment.strip_suffix(verb)?;
+    [":", "%3A", "%3a"].iter().find_map(|colon| name.strip_suffix(colon))
 }
 
 /// Whether all readers take a segment of a path for the same, and for one.
@@ -282,8 +321,55 @@ mod tests {
             );
             assert_eq!(of("/{id}/items").matches(&format!("/{segment}/items")), id, "{segment}");
         }
+        for (segment, model) in [
+            ("gemini-x:generateContent", Some("gemini-x")),
+            ("gemini-x%3AgenerateContent", Some("gemini-x")),
+            ("gemini-x%3agenerateContent", Some("gemini-x")),
+            ("claude-x@2025%2Fy:generateContent", Some("claude-x@2025/y")),
+            ("a:b:generateContent", Some("a:b")),
+            ("a:generatecontent", None),
+            ("a:generateContent:", None),
+            ("a:%67enerateContent", None),
+            ("generateContent", None),
+            (":generateContent", None),
+            ("..:generateContent", Some("..")),
+            ("..%2Fx:generateContent", None),
+            ("a:streamGenerateContent", None),
+        ] {
+            let verb = of("/v1/x/{model}:generateContent");
+            let path = format!("/v1/x/{segment}");
+            let found = verb.matches(&path).then(|| verb.model_in(&path).unwrap());
+            assert_eq!(found.as_deref(), model, "{segment}");
+        }
         for path in ["/v1/x", "/v1/x/a/", "/v1/x/a/b", "v1/x/a", "//v1/x/a", "/v1//x/a"] {
             assert!(!of("/v1/x/{id}").matches(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn another_model_takes_the_place_of_the_one_that_a_path_names() {
+        let of = |path| AllowedPath::unrecorded(path, "POST");
+        for (path, before, model, after) in [
+            (
+                "/v1/models/{model}:go",
+                "/v1/models/a%3Ago",
+                "b",
+                Some("/v1/models/b:go"),
+            ),
+            (
+                "/d/{model}/chat",
+                "/d/a/chat",
+                "org/b:free@1",
+                Some("/d/org%2Fb:free@1/chat"),
+            ),
+            ("/d/{model}/chat", "/d/a/chat", "..", None),
+            ("/d/{model}/chat", "/d/a/chat", "a/../b", None),
+            ("/d/{model}/chat", "/d/a/chat", "a b", None),
+            ("/d/{model}/chat", "/d/a/chat", "a?b", None),
+            ("/d/{model}/chat", "/d/a/chat", "", None),
+            ("/v1/chat", "/v1/chat", "b", None),
+        ] {
+            assert_eq!(of(path).with_model(before, model).as_deref(), after, "{path} {model}");
         }
     }
 }
