@@ -116,7 +116,7 @@ async fn checked(
 
 /// What the body says of a request that is recorded, or names stored objects.
 fn read_facts(received: &Received) -> Result<RequestFacts, Refusal> {
-    let Some(api) = received.admission.read_as else {
+    let Some(api) = received.admission.read_as() else {
         return Ok(RequestFacts::default());
     };
     let mut content_types = received.head.headers.get_all(CONTENT_TYPE).iter();
@@ -192,7 +192,6 @@ impl Exchange {
                     token,
                     own,
                     path,
-                    tail,
                     guard,
                     ..
                 },
@@ -227,10 +226,11 @@ impl Exchange {
             completion,
         };
         let recorder = Recorder::new(start, slot, guard);
+        let request = UpstreamRequest::recorded(head, &provider, path, credential_kind);
         Ok(Box::new(Self {
             shared,
             id,
-            request: UpstreamRequest::recorded(head, path, tail, credential_kind),
+            request,
             selector,
             pending: PendingAttempt::new(recorder),
             ended: None,

@@ -58,26 +58,25 @@ pub(crate) struct Admission {
     pub(crate) guard: InFlightGuard,
     /// The API that is recorded, and room for the record; `None` for what is only passed through.
     pub(crate) recorded: Option<(Api, Slot)>,
-    /// The API as whose requests the body is read; `None` where nothing of it is.
-    pub(crate) read_as: Option<Api>,
     /// How the body is coded; plain where nothing of it is read, and it goes on as it is.
     codings: Codings,
     /// The object stored at the provider that the path names.
     pub(crate) object: Option<Box<str>>,
     /// The entry of the allow-list that its path is on.
     pub(crate) path: &'static AllowedPath,
-    /// It may be sent again where it is not known whether it arrived.
-    pub(crate) may_repeat: bool,
     pub(crate) token: SecretHash,
     /// Stands for the user.
     pub(crate) holder: Holder,
     /// The user's own provider credential.
     pub(crate) own: Option<Outgoing>,
-    /// Where in the path that part begins which follows the provider's base URL.
-    pub(crate) tail: usize,
 }
 
 impl Admission {
+    /// The API as whose requests the body is read; `None` where nothing of it is.
+    pub(crate) fn read_as(&self) -> Option<Api> {
+        self.recorded.as_ref().map(|(api, _)| *api).or(self.path.read_as)
+    }
+
     pub(crate) fn credential_kind(&self) -> CredentialKind {
         match self.own {
             Some(_) => CredentialKind::Byok,
@@ -146,15 +145,12 @@ pub(crate) async fn admit(entered: &Entered, head: &Parts, source: Source) -> Re
 /// A request that is allowed to its token.
 struct Known {
     api: Option<Api>,
-    read_as: Option<Api>,
     object: Option<Box<str>>,
     path: &'static AllowedPath,
-    may_repeat: bool,
     /// `None` where they can't be decoded.
     codings: Option<Codings>,
     credentials: Credentials,
     holder: Holder,
-    tail: usize,
 }
 
 /// Steps 1 and 2.
@@ -167,12 +163,9 @@ async fn identify(entered: &Entered, head: &Parts, source: Source) -> Result<Kno
     credentials::refuse_in_target(&head.uri)?;
     let Found {
         api,
-        read_as,
         object,
         path,
         is_list,
-        may_repeat,
-        tail,
     } = allow_list::find(
         provider.config.provider_type,
         &provider.config.policy.relay,
@@ -187,13 +180,10 @@ async fn identify(entered: &Entered, head: &Parts, source: Source) -> Result<Kno
     Ok(Known {
         holder,
         api,
-        read_as,
         object: object.map(Into::into),
         path,
-        may_repeat,
         codings: content_coding::all_of(&head.headers),
         credentials,
-        tail: head.uri.path().len() - tail.len(),
     })
 }
 
@@ -202,7 +192,7 @@ fn place(entered: &Entered, known: Known) -> Result<Admission, Refusal> {
     let Entered { shared, provider, .. } = entered;
     let guard = shared.enter()?;
     provider.usable()?;
-    let codings = match known.read_as {
+    let codings = match known.api.or(known.path.read_as) {
         Some(_) => known.codings.ok_or_else(unknown_coding)?,
         None => PLAIN,
     };
@@ -213,15 +203,12 @@ fn place(entered: &Entered, known: Known) -> Result<Admission, Refusal> {
     Ok(Admission {
         guard,
         recorded,
-        read_as: known.read_as,
         codings,
         object: known.object,
         path: known.path,
-        may_repeat: known.may_repeat,
         token: known.credentials.token,
         holder: known.holder,
         own: known.credentials.own,
-        tail: known.tail,
     })
 }
 

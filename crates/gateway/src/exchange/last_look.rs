@@ -48,7 +48,7 @@ pub(super) async fn last_look(entered: &Entered, received: &Received, mut comple
         .iter()
         .filter(|(name, _)| name.as_str().starts_with("openai-"));
     asked.headers = names.map(|(name, value)| (name.clone(), value.clone())).collect();
-    let mut request = UpstreamRequest::unrecorded(asked, admission.path, admission.tail, admission.credential_kind());
+    let mut request = UpstreamRequest::unrecorded(asked, provider, admission.path, admission.credential_kind());
     let Ok(url) = request.url(provider, None) else { return };
     let request = request.build(url, Bytes::new(), credential, Position::Last);
     let until = Instant::now() + LAST_LOOK.time;

@@ -30,8 +30,9 @@ pub(crate) fn relay_unrecorded(entered: Entered, received: Received, completion:
     let Received {
         head, admission, body, ..
     } = received;
-    let request = UpstreamRequest::unrecorded(head, admission.path, admission.tail, admission.credential_kind());
-    let (own, may_repeat) = (admission.own, admission.may_repeat);
+    let may_repeat = admission.path.may_repeat(head.method.as_str());
+    let request = UpstreamRequest::unrecorded(head, &entered.provider, admission.path, admission.credential_kind());
+    let own = admission.own;
     let watched = Watched {
         completion,
         guard: admission.guard,

@@ -11,7 +11,7 @@ use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::interception::CredentialKind;
-use lychgate_wire::provider::AllowedPath;
+use lychgate_wire::provider::{AllowedPath, describe};
 
 /// Making it consumes the client's headers, since only stripped ones go upstream: what has to be read of them is read before.
 #[derive(Debug)]
@@ -21,8 +21,8 @@ pub(crate) struct UpstreamRequest {
     uri: Uri,
     /// The entry of the allow-list that its path is on.
     path: &'static AllowedPath,
-    /// Where in the client's path that part begins which follows the provider's base URL.
-    tail: usize,
+    /// Length of the part of that path with which base URLs end already.
+    base: usize,
     headers: Headers,
 }
 
@@ -43,32 +43,41 @@ pub(crate) enum Position {
 }
 
 impl UpstreamRequest {
-    /// For a request whose answer is read while it is relayed. `tail` is where in the path that part begins which follows the
-    /// provider's base URL.
-    pub(crate) fn recorded(head: Parts, path: &'static AllowedPath, tail: usize, credential: CredentialKind) -> Self {
-        Self::new(head, path, tail, |headers| {
+    /// For a request whose answer is read while it is relayed. `provider` is the one that the client named.
+    pub(crate) fn recorded(
+        head: Parts,
+        provider: &Provider,
+        path: &'static AllowedPath,
+        credential: CredentialKind,
+    ) -> Self {
+        Self::new(head, provider, path, |headers| {
             StrippedHeaders::of_recorded(headers, credential)
         })
     }
 
     /// For a request that is only passed through.
-    pub(crate) fn unrecorded(head: Parts, path: &'static AllowedPath, tail: usize, credential: CredentialKind) -> Self {
-        Self::new(head, path, tail, |headers| {
+    pub(crate) fn unrecorded(
+        head: Parts,
+        provider: &Provider,
+        path: &'static AllowedPath,
+        credential: CredentialKind,
+    ) -> Self {
+        Self::new(head, provider, path, |headers| {
             StrippedHeaders::of_unrecorded(headers, credential)
         })
     }
 
     fn new(
         head: Parts,
+        provider: &Provider,
         path: &'static AllowedPath,
-        tail: usize,
         strip: impl FnOnce(HeaderMap) -> StrippedHeaders,
     ) -> Self {
         Self {
             method: head.method,
             uri: head.uri,
             path,
-            tail,
+            base: describe(provider.config.provider_type).base_path.len(),
             headers: Headers::Whole(strip(head.headers)),
         }
     }
@@ -76,19 +85,13 @@ impl UpstreamRequest {
     /// Where the request goes at this provider. `model` is the one to ask for, where it is another than the client's: it is put in
     /// where the path names one.
     pub(crate) fn url(&self, provider: &Provider, model: Option<&str>) -> Result<Uri, Refusal> {
-        let query = self.uri.query();
-        let tail = self.uri.path().get(self.tail..).unwrap_or_default();
-        let Some(model) = model.filter(|_| self.path.names_model()) else {
-            return provider.url(tail, query);
+        let (_, asked) = allow_list::split(self.uri.path()).unwrap_or_default();
+        let renamed = match model.filter(|_| self.path.names_model()) {
+            Some(model) => Some(self.path.with_model(asked, model).ok_or_else(unusable_model)?),
+            None => None,
         };
-        let (_, rest) = allow_list::split(self.uri.path()).unwrap_or_default();
-        let base = rest.len() - tail.len();
-        let renamed = self.path.with_model(rest, model);
-        let tail = renamed.as_deref().and_then(|renamed| renamed.get(base..)).ok_or_else(|| {
-            let message = "a route names a model for this request that can't stand in its path: an owner must change the route";
-            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Refused::RouteUnusable, message)
-        })?;
-        provider.url(tail, query)
+        let path = renamed.as_deref().unwrap_or(asked);
+        provider.url(path.get(self.base..).unwrap_or_default(), self.uri.query())
     }
 
     /// The request of one attempt.
@@ -122,4 +125,9 @@ impl UpstreamRequest {
             Headers::Gone => StrippedHeaders::default(),
         }
     }
+}
+
+fn unusable_model() -> Refusal {
+    let message = "a route names a model for this request that can't stand in its path: an owner must change the route";
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Refused::RouteUnusable, message)
 }

@@ -16,18 +16,12 @@ use lychgate_wire::provider::{AllowedPath, Family, ProviderDescription, describe
 pub(crate) struct Found<'a> {
     /// The API whose exchanges are recorded; `None` for what only passes through.
     pub(crate) api: Option<Api>,
-    /// The API as whose requests the body is read; `None` where nothing of it is.
-    pub(crate) read_as: Option<Api>,
     /// The object stored at the provider that the path names.
     pub(crate) object: Option<&'a str>,
     /// Its entry on the list.
     pub(crate) path: &'static AllowedPath,
     /// It lists what everybody has made with the same key.
     pub(crate) is_list: bool,
-    /// It may be sent again where it is not known whether it arrived.
-    pub(crate) may_repeat: bool,
-    /// What comes after the provider's base URL: a path with a leading slash.
-    pub(crate) tail: &'a str,
 }
 
 /// `/ai/<provider>/<rest>` as `(provider, /rest)`.
@@ -71,12 +65,9 @@ pub(crate) fn find<'a>(
     }
     Ok(Found {
         api: path.recorded_as(method.as_str()),
-        read_as: path.recorded_as(method.as_str()).or(path.read_as),
         object: path.object_in(rest),
         path,
         is_list: path.lists && matches!(method.as_str(), "GET" | "HEAD"),
-        may_repeat: path.may_repeat(method.as_str()),
-        tail: rest.strip_prefix(provider.base_path).unwrap_or(rest),
     })
 }
 

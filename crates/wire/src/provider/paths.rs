@@ -332,7 +332,7 @@ mod tests {
             ("a:%67enerateContent", None),
             ("generateContent", None),
             (":generateContent", None),
-            ("..:generateContent", Some("..")),
+            ("..:generateContent", None),
             ("..%2Fx:generateContent", None),
             ("a:streamGenerateContent", None),
         ] {
