@@ -46,11 +46,32 @@ impl<'a> Boundary<'a> {
 /// The values of these fields.
 pub(crate) fn fields<'a, const N: usize>(
     body: &'a [u8],
-    Boundary(boundary): Boundary<'_>,
+    boundary: Boundary<'_>,
     names: [&'static str; N],
 ) -> Result<[Option<&'a str>; N], MalformedBody> {
-    let delimiter = [b"--", boundary].concat();
     let mut found = [None; N];
+    each_part(body, boundary, |part| {
+        // Some servers take `model[]` for a list with this name.
+        let name = memchr::memchr(b'[', part.name).map_or(part.name, |at| &part.name[..at]);
+        let Some(at) = names.iter().position(|known| is_spelling_of(name, known.as_bytes())) else {
+            return Ok(());
+        };
+        if part.name != names[at].as_bytes() || found[at].is_some() {
+            return Err(MalformedBody::Repeated(names[at]));
+        }
+        found[at] = Some(part.text()?);
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Shows each part.
+pub(crate) fn each_part<'a>(
+    body: &'a [u8],
+    Boundary(boundary): Boundary<'_>,
+    mut show: impl FnMut(Part<'a>) -> Result<(), MalformedBody>,
+) -> Result<(), MalformedBody> {
+    let delimiter = [b"--", boundary].concat();
     let mut rest = body
         .strip_prefix(&delimiter[..])
         .ok_or(MalformedBody::Form("it does not begin with its boundary"))?;
@@ -58,7 +79,7 @@ pub(crate) fn fields<'a, const N: usize>(
         if let Some(after) = rest.strip_prefix(b"--") {
             let is_end = matches!(after, b"" | b"\r\n");
             return is_end
-                .then_some(found)
+                .then_some(())
                 .ok_or(MalformedBody::Form("something follows its end"));
         }
         let part = rest
@@ -72,24 +93,29 @@ pub(crate) fn fields<'a, const N: usize>(
             .ok_or(MalformedBody::Form("its boundary is not on a line of its own"))?;
         let head = memmem::find(part, b"\r\n\r\n").ok_or(MalformedBody::Form("a part has no head"))?;
         let value = &part[head + 4..];
-        let head = Head::read(&part[..head])?;
-        // Some servers take `model[]` for a list with this name.
-        let name = memchr::memchr(b'[', head.name).map_or(head.name, |at| &head.name[..at]);
-        let Some(at) = names.iter().position(|known| is_spelling_of(name, known.as_bytes())) else {
-            continue;
-        };
-        if head.name != names[at].as_bytes() || found[at].is_some() {
-            return Err(MalformedBody::Repeated(names[at]));
-        }
-        if !head.is_plain {
+        let Head { name, is_plain } = Head::read(&part[..head])?;
+        show(Part { name, value, is_plain })?;
+    }
+    Err(MalformedBody::Form("it has too many parts"))
+}
+
+/// A part of a form.
+pub(crate) struct Part<'a> {
+    pub(crate) name: &'a [u8],
+    value: &'a [u8],
+    is_plain: bool,
+}
+
+impl<'a> Part<'a> {
+    /// The value of a field.
+    pub(crate) fn text(&self) -> Result<&'a str, MalformedBody> {
+        if !self.is_plain {
             return Err(MalformedBody::Form(
                 "a field that should be plain text is a file, or coded",
             ));
         }
-        let value = std::str::from_utf8(value).map_err(|_| MalformedBody::Form("a field is not UTF-8"))?;
-        found[at] = Some(value);
+        std::str::from_utf8(self.value).map_err(|_| MalformedBody::Form("a field is not UTF-8"))
     }
-    Err(MalformedBody::Form("it has more than 64 parts"))
 }
 
 /// The head of a part.
@@ -330,7 +356,8 @@ mod tests {
         assert_eq!(form(&twice), Err(MalformedBody::Repeated("model")));
         assert_eq!(form("--x--"), Ok(None));
         let other = "--x\r\ncontent-disposition: form-data; name=n\r\n\r\n\r\n";
-        assert_eq!(form(&[&other.repeat(63), &whole[..]].concat()), Ok(Some("m".into())));
-        assert!(form(&[&other.repeat(64), &whole[..]].concat()).is_err());
+        let with = |others| [&other.repeat(others), &whole[..]].concat();
+        assert_eq!(form(&with(limits::FORM_PARTS - 1)), Ok(Some("m".into())));
+        assert!(form(&with(limits::FORM_PARTS)).is_err());
     }
 }

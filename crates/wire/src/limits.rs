@@ -51,8 +51,8 @@ pub const HELD_BYTES: usize = limit(256 * 1024, 512);
 /// The mark at the end of text that was cut.
 pub const CUT_MARK: &str = "…[cut]";
 
-/// Parts of a form.
-pub const FORM_PARTS: usize = 64;
+/// Parts of a form; a skill has up to 500 files.
+pub const FORM_PARTS: usize = 1024;
 
 const fn limit(real: usize, fuzzed: usize) -> usize {
     if cfg!(fuzzing) { fuzzed } else { real }

@@ -1,49 +1,84 @@
 //! Finds the objects stored at a provider that a request's body names anywhere: files, vector stores, containers, skills.
 //!
-//! Responses, conversations and their items are named in one place each, which their APIs read themselves.
+//! Not here: responses, conversations and their items, which are named in one place each and read by their APIs; and whether a
+//! body is JSON, which whoever reads it has found before. This walk goes by tokens alone, so that nothing which servers take makes
+//! it stop: half a surrogate pair, a number without bounds, any depth.
 
 use crate::MalformedBody;
+use crate::form::{self, Boundary};
+use crate::json::Key;
+use crate::json::unique::is_spelling_of;
 use crate::limits::REFERENCES;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use memchr::{memchr2, memmem};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-/// Members whose text, or list of texts, names objects. Servers that ignore case exist, so it is ignored here.
-const NAMING: &[&str] = &[
-    "file_id",
-    "file_ids",
-    "input_file_id",
-    "vector_store_id",
-    "vector_store_ids",
-    "container",
-    "container_id",
-    "skill_id",
+/// Members whose text, or list of texts, names objects.
+const NAMING: &[&[u8]] = &[
+    b"file_id",
+    b"file_ids",
+    b"input_file_id",
+    b"vector_store_id",
+    b"vector_store_ids",
+    b"container_id",
 ];
 /// Members that hold what is the client's own if they are objects: schemas, arguments of tools, notes.
-const OWN: &[&str] = &[
-    "input",
-    "input_schema",
-    "parameters",
-    "schema",
-    "properties",
-    "metadata",
-    "attributes",
+const OWN: &[&[u8]] = &[
+    b"input",
+    b"input_schema",
+    b"parameters",
+    b"schema",
+    b"properties",
+    b"metadata",
+    b"attributes",
 ];
-/// Parts of the names above, and the beginning of the escapes that letters can be written by: without any of them there is nothing.
-const HINTS: &[&[u8]] = &[b"file_id", b"store_id", b"container", b"skill_id", b"\\u00"];
 /// Skills of the provider's own have names without this.
 const SKILL: &str = "skill_";
+/// Without any of these in lower case a body names no object, whatever it is: parts of the names above and of the one list whose
+/// elements are references, what begins an escape in JSON and in a form's text, and what is between letters in UTF-16.
+const HINTS: &[&[u8]] = &[
+    b"file_id",
+    b"store_id",
+    b"container",
+    b"skill_id",
+    b"items",
+    b"\\",
+    b"%",
+    b"\0",
+];
 
-/// The ids that a body names; none of what is no JSON, which is for others to judge.
-pub(crate) fn named(body: &[u8]) -> Result<BTreeSet<String>, MalformedBody> {
+/// Whether a body that can't be read may name an object to a server that can.
+pub(crate) fn may_name(body: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(body).to_lowercase().replace('\u{17f}', "s");
+    HINTS.iter().any(|hint| memmem::find(text.as_bytes(), hint).is_some())
+}
+
+/// The ids that a JSON document names.
+pub(crate) fn in_json(json: &[u8]) -> Result<BTreeSet<String>, MalformedBody> {
+    walk(json, Place::Elsewhere)
+}
+
+/// The ids that a form names.
+pub(crate) fn in_form(body: &[u8], boundary: Boundary<'_>) -> Result<BTreeSet<String>, MalformedBody> {
     let mut found = BTreeSet::new();
-    if HINTS.iter().any(|hint| memchr::memmem::find(body, hint).is_some()) {
-        let mut json = serde_json::Deserializer::from_slice(body);
-        // What was found before a mistake stays found.
-        let _ = Within(&mut found, Place::Elsewhere).deserialize(&mut json);
-    }
-    if found.len() > REFERENCES {
-        return Err(MalformedBody::TooManyReferences);
-    }
+    form::each_part(body, boundary, |part| {
+        if part.name.iter().any(|byte| matches!(byte, b'\\' | b'%')) {
+            return Err(MalformedBody::Form("the name of a part has escapes in it"));
+        }
+        // `file_ids[]` and `tool[file_id]` are members of lists and of objects to some servers.
+        let words = part
+            .name
+            .split(|byte| !(byte.is_ascii_alphanumeric() || *byte >= 0x80 || *byte == b'_'));
+        let places = words.map(|word| Place::of_member(word, Place::Elsewhere));
+        for place in places.filter(|place| place.names()) {
+            let value = part.text()?;
+            match value.trim_start().as_bytes().first() {
+                Some(b'[' | b'{' | b'"') => found.append(&mut walk(value.as_bytes(), place)?),
+                _ => add(&mut found, place, value.into())?,
+            }
+        }
+        Ok(())
+    })?;
     Ok(found)
 }
 
@@ -57,84 +92,137 @@ enum Place {
     Container,
     /// The value of a member that holds what is the client's own if it is an object; a list in it is looked into.
     Own,
+    /// Within what is the client's own.
+    WithinOwn,
     Elsewhere,
 }
 
-struct Within<'f>(&'f mut BTreeSet<String>, Place);
+impl Place {
+    /// Where the value of a member of an object is that is here. Servers that ignore case exist, so it is ignored.
+    fn of_member(key: &[u8], around: Self) -> Self {
+        let is = |names: &[&[u8]]| names.iter().any(|name| is_spelling_of(key, name));
+        if around == Self::WithinOwn {
+            Self::WithinOwn
+        } else if is(NAMING) || (around == Self::Container && is(&[b"id"])) {
+            Self::Naming
+        } else if is(OWN) {
+            Self::Own
+        } else if is(&[b"skill_id"]) {
+            Self::Skill
+        } else if is(&[b"container"]) {
+            Self::Container
+        } else {
+            Self::Elsewhere
+        }
+    }
 
-impl<'de> DeserializeSeed<'de> for Within<'_> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<(), D::Error> {
-        d.deserialize_any(self)
+    /// Where the elements of a list are that is here.
+    const fn of_elements(self) -> Self {
+        match self {
+            Self::Own => Self::Elsewhere,
+            place => place,
+        }
+    }
+
+    /// Where the object is whose members come next.
+    const fn of_object(self) -> Self {
+        match self {
+            Self::Own | Self::WithinOwn => Self::WithinOwn,
+            place => place,
+        }
+    }
+
+    /// Whether text here may be an id.
+    const fn names(self) -> bool {
+        matches!(self, Self::Naming | Self::Skill | Self::Container)
     }
 }
 
-impl<'de> Visitor<'de> for Within<'_> {
-    type Value = ();
+/// A list or an object that is open.
+struct Level {
+    place: Place,
+    is_object: bool,
+}
 
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("any value")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        let names = match self.1 {
-            Place::Naming | Place::Container => !text.is_empty(),
-            Place::Skill => text.starts_with(SKILL),
-            Place::Own | Place::Elsewhere => false,
-        };
-        if names && self.0.len() <= REFERENCES {
-            self.0.insert(text.to_owned());
+/// Any bytes will do; of what is no JSON, some of the ids may be found.
+fn walk(json: &[u8], outermost: Place) -> Result<BTreeSet<String>, MalformedBody> {
+    let mut found = BTreeSet::new();
+    // Two bytes a level, of which there are no more than bytes.
+    let mut open: Vec<Level> = Vec::new();
+    // Where the next value is, and whether a member's name comes before it.
+    let (mut place, mut is_key) = (outermost, false);
+    let mut at = 0;
+    while let Some(byte) = json.get(at) {
+        match byte {
+            b'"' => {
+                let (end, is_escaped) = end_of_string(json, at);
+                let around = open.last().map_or(outermost, |level| level.place);
+                if is_key {
+                    place = Place::of_member(&decoded(&json[at..end], is_escaped), around);
+                    is_key = false;
+                } else if place.names() {
+                    let text = decoded(&json[at..end], is_escaped);
+                    add(&mut found, place, String::from_utf8_lossy(&text))?;
+                }
+                at = end;
+                continue;
+            }
+            b'{' | b'[' => {
+                is_key = *byte == b'{';
+                place = if is_key { place.of_object() } else { place.of_elements() };
+                open.push(Level {
+                    place,
+                    is_object: is_key,
+                });
+            }
+            b'}' | b']' => {
+                open.pop();
+            }
+            b',' => {
+                let around = open.last();
+                is_key = around.is_some_and(|level| level.is_object);
+                place = around.map_or(outermost, |level| level.place);
+            }
+            _ => {}
         }
-        Ok(())
+        at += 1;
     }
+    Ok(found)
+}
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let place = match self.1 {
-            Place::Own => Place::Elsewhere,
-            place => place,
-        };
-        while seq.next_element_seed(Within(self.0, place))?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        if self.1 == Place::Own {
-            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            return Ok(());
+/// Where the string that begins here is over, its quotes included, and whether there are escapes in it.
+fn end_of_string(json: &[u8], start: usize) -> (usize, bool) {
+    let (mut at, mut is_escaped) = (start + 1, false);
+    while let Some(next) = json.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+        at += next + 1;
+        if json[at - 1] == b'"' {
+            return (at, is_escaped);
         }
-        while let Some(key) = map.next_key::<String>()? {
-            let is = |names: &[&str]| names.iter().any(|name| key.eq_ignore_ascii_case(name));
-            let place = if is(OWN) {
-                Place::Own
-            } else if is(&["skill_id"]) {
-                Place::Skill
-            } else if is(&["container"]) {
-                Place::Container
-            } else if is(NAMING) || (self.1 == Place::Container && is(&["id"])) {
-                Place::Naming
-            } else {
-                Place::Elsewhere
-            };
-            map.next_value_seed(Within(self.0, place))?;
-        }
-        Ok(())
+        is_escaped = true;
+        at += 1;
     }
+    (json.len(), is_escaped)
+}
 
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
+/// The text of a string with quotes; half a surrogate pair is bytes that are no UTF-8.
+fn decoded(string: &[u8], is_escaped: bool) -> Cow<'_, [u8]> {
+    match is_escaped {
+        true => serde_json::from_slice(string).map_or_else(|_| Cow::default(), |Key(text)| text),
+        false => string.get(1..string.len() - 1).unwrap_or_default().into(),
     }
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
+}
+
+fn add(found: &mut BTreeSet<String>, place: Place, text: Cow<'_, str>) -> Result<(), MalformedBody> {
+    if text.is_empty() || (place == Place::Skill && !text.starts_with(SKILL)) {
+        return Ok(());
     }
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
+    if !found.contains(&*text) {
+        found.insert(text.into_owned());
     }
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
+    if found.len() > REFERENCES {
+        return Err(MalformedBody::TooManyReferences);
     }
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -142,7 +230,7 @@ mod tests {
     use super::*;
 
     fn of(body: &str) -> Vec<String> {
-        named(body.as_bytes()).unwrap().into_iter().collect()
+        in_json(body.as_bytes()).unwrap().into_iter().collect()
     }
 
     #[test]
@@ -187,6 +275,13 @@ mod tests {
             ),
             (r#"{"file_id":"one","file_id":"two"}"#, &["one", "two"]),
             (r#"{"file_id":"one","broken"#, &["one"]),
+            (
+                "{\"\u{17f}\u{212a}ILL_ID\":\"skill_1\",\"vector_\u{17f}tore_ids\":[\"v\"]}",
+                &["skill_1", "v"],
+            ),
+            (r#"{"\ud800":"\ud800","z":1e999,"file_id":"f"}"#, &["f"]),
+            (r#"{"metadata":{"a":[{"file_id":"mine"}]},"file_id":"f"}"#, &["f"]),
+            (r#"{"input":{"file_id":"mine"},"input":[{"file_id":"f"}]}"#, &["f"]),
         ] {
             assert_eq!(of(body), ids, "{body}");
         }
@@ -217,7 +312,7 @@ mod tests {
         };
         assert_eq!(of(&body(REFERENCES)).len(), REFERENCES);
         assert_eq!(
-            named(body(REFERENCES + 1).as_bytes()),
+            in_json(body(REFERENCES + 1).as_bytes()),
             Err(MalformedBody::TooManyReferences)
         );
     }

@@ -1,8 +1,7 @@
 //! What a request says, before it goes upstream.
 
 use crate::form::Boundary;
-use crate::named::named;
-use crate::{estimate, providers};
+use crate::{estimate, named, providers};
 use lychgate_types::provider::{Api, WireFamily};
 
 /// What is recorded of a request's body.
@@ -76,14 +75,16 @@ impl From<serde_json::Error> for MalformedBody {
 /// What is neither a JSON object nor, where the API takes one, a form, and what repeats a member that is read.
 pub fn read_request(api: Api, content_type: Option<&[u8]>, body: &[u8]) -> Result<RequestFacts, MalformedBody> {
     let format = providers::api(api);
-    let form = content_type.and_then(Boundary::of).and_then(|boundary| match boundary {
-        Ok(boundary) => format.read_form(body, boundary),
-        Err(error) => Some(Err(error)),
-    });
-    let mut facts = form.unwrap_or_else(|| format.read_request(behind_mark(api, body)))?;
-    facts
-        .objects
-        .extend(named(body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body))?);
+    let boundary = content_type.and_then(Boundary::of).transpose()?;
+    let form = boundary.and_then(|boundary| Some((boundary, format.read_form(body, boundary)?)));
+    let (mut facts, named) = match form {
+        Some((boundary, facts)) => (facts?, named::in_form(body, boundary)?),
+        None => {
+            let body = behind_mark(api, body);
+            (format.read_request(body)?, named::in_json(body)?)
+        }
+    };
+    facts.objects.extend(named);
     facts.text_bytes = estimate::text_bytes(body);
     Ok(facts)
 }

@@ -196,6 +196,59 @@ async fn who_names_anothers_object_in_a_body_is_refused() {
 }
 
 #[tokio::test]
+async fn an_object_is_found_in_whatever_a_server_may_read() {
+    let world = world(|_| {}).await;
+    let (alice, bob) = (bearer(&world.token), bearer(&world.control.valid_token()));
+    relayed(&world, &alice, ("POST", "/openai/v1/files"), "", r#"{"id":"file_a"}"#).await;
+    relayed(
+        &world,
+        &bob,
+        ("POST", "/openai/v1/vector_stores"),
+        "",
+        r#"{"id":"vs_b"}"#,
+    )
+    .await;
+    world.control.delivered(2).await;
+    let (responses, files) = ("/openai/v1/responses", "/openai/v1/vector_stores/vs_b/files");
+    let part = r#"{"type":"input_file","file_id":"file_a"}"#;
+    let input = format!(r#""input":[{{"role":"user","content":[{{"type":"input_text","text":"\ud800"}},{part}]}}]"#);
+    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    let form = "content-type: multipart/form-data; boundary=x\r\n";
+    let field = |name: &str| format!("--x\r\ncontent-disposition: form-data; name={name}\r\n\r\nfile_a\r\n--x--\r\n");
+    for (path, header, body, status) in [
+        (responses, "", format!(r#"{{"model":"m",{input}}}"#), 404),
+        (responses, "", format!(r#"{{"model":"m","z":1e999,{input}}}"#), 404),
+        (responses, "", format!(r#"{{"model":"m","z":{deep},{input}}}"#), 404),
+        (responses, "", format!(r#"{{"model":"m","\udc00":1,{input}}}"#), 404),
+        (responses, "", format!(r#"{{"model":"m","z":NaN,{input}}}"#), 400),
+        (files, "", r#"{"File_Id":"file_a"}"#.into(), 404),
+        (files, "", r#"{"x":NaN,"file_id":"file_a"}"#.into(), 400),
+        (files, "", r#"{"x":NaN,"f\u0069le_id":"file_a"}"#.into(), 400),
+        (files, "", "f%69le_id=file_a".into(), 400),
+        (files, "", "{\0\"\0f\0i\0l\0e\0".into(), 400),
+        (files, form, field("file_id"), 404),
+        (files, form, field("\"files[0][file_id]\""), 404),
+        (files, form, field("\"fi\\le_id\""), 400),
+    ] {
+        let got = refused(&world, &[&bob, header].concat(), "POST", path, &body).await;
+        assert_eq!(got.0, status, "{}: {}", &body[..body.len().min(300)], got.1);
+    }
+    for (header, body) in [
+        ("", r#"{"x":NaN}"#.to_owned()),
+        ("", "neither JSON nor a form".to_owned()),
+        ("", r#"{"x":"\ud800","y":1e999}"#.to_owned()),
+        (form, field("file")),
+    ] {
+        let headers = [&bob, header].concat();
+        assert_eq!(
+            relayed(&world, &headers, ("POST", files), &body, "{}").await,
+            200,
+            "{body}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_file_that_an_upload_became_is_its_makers() {
     let world = world(|_| {}).await;
     let (alice, bob) = (bearer(&world.token), bearer(&world.control.valid_token()));

@@ -204,8 +204,8 @@ impl<'de> Visitor<'de> for LatestVisitor {
     }
 }
 
-/// A member's name, escapes resolved. As bytes, because lone surrogates are valid in JSON but not in a `str`.
-struct Key<'de>(Cow<'de, [u8]>);
+/// A member's name, or other text, escapes resolved. As bytes, because lone surrogates are valid in JSON but not in a `str`.
+pub(crate) struct Key<'de>(pub(crate) Cow<'de, [u8]>);
 
 impl<'de> Deserialize<'de> for Key<'de> {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {

@@ -93,10 +93,10 @@ fn repeated(name: &'static [u8]) -> MalformedBody {
 
 /// Whether some reader that ignores case takes a key for this name, which is in lower case.
 pub(crate) fn is_spelling_of(key: &[u8], name: &[u8]) -> bool {
-    if key.is_ascii() {
+    // Two letters outside ASCII fold to one inside: the long s and the Kelvin sign, in two bytes and in three.
+    if key.len() <= name.len() || key.len() > 3 * name.len() || key.is_ascii() {
         return key.eq_ignore_ascii_case(name);
     }
-    // Two letters outside ASCII fold to one inside: the long s and the Kelvin sign.
     let folded = String::from_utf8_lossy(key)
         .replace('\u{17f}', "s")
         .replace('\u{212a}', "k");

@@ -10,6 +10,7 @@ mod usage;
 pub(crate) use error::Errors;
 
 use crate::capture::Capture;
+use crate::form::Boundary;
 use crate::format::{ApiFormat, ErrorFormat as _, ResponseFormat};
 use crate::provider::{
     AllowedPath, BEARER, ClientSigns, CredentialHeader, Credentials, Family, GET, POST, ProviderDescription, plain,
@@ -91,13 +92,16 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
 pub(crate) struct Objects;
 
 impl ApiFormat for Objects {
-    /// Nothing but the objects that it names, which are found in every body.
-    fn read_request(&self, _: &[u8]) -> Result<RequestFacts, MalformedBody> {
-        Ok(RequestFacts::default())
+    fn read_request(&self, body: &[u8]) -> Result<RequestFacts, MalformedBody> {
+        super::openai::objects::Objects.read_request(body)
     }
 
-    fn response(&self, _: Capture) -> Box<dyn ResponseFormat> {
-        Box::new(super::openai::objects::Reader::default())
+    fn read_form(&self, body: &[u8], boundary: Boundary<'_>) -> Option<Result<RequestFacts, MalformedBody>> {
+        super::openai::objects::Objects.read_form(body, boundary)
+    }
+
+    fn response(&self, capture: Capture) -> Box<dyn ResponseFormat> {
+        super::openai::objects::Objects.response(capture)
     }
 
     fn error_event(&self, status: u16, message: &str) -> String {

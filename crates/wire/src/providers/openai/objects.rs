@@ -3,8 +3,10 @@
 use super::error::{ErrorBody, done_event};
 use super::responses::request::references;
 use crate::capture::Capture;
+use crate::form::Boundary;
 use crate::format::{ApiFormat, ResponseFormat};
 use crate::json::{self, Raw, members};
+use crate::named::may_name;
 use crate::sse::{Event, Ignored};
 use crate::{ErrorFacts, MalformedBody, RequestFacts, ResponseFacts};
 
@@ -20,17 +22,24 @@ members! {
 pub(crate) struct Objects;
 
 impl ApiFormat for Objects {
-    /// Most have none; what is no JSON is for the provider to judge.
+    /// Most have none. What can't be read is for the provider to judge, unless it may name an object.
     fn read_request(&self, body: &[u8]) -> Result<RequestFacts, MalformedBody> {
         let items = match json::body::<Request<'_>>(body) {
             Ok(request) => request.items,
-            Err(MalformedBody::Syntax { .. } | MalformedBody::NotAnObject) => return Ok(RequestFacts::default()),
+            Err(MalformedBody::Syntax { .. } | MalformedBody::NotAnObject) if !may_name(body) => {
+                return Ok(RequestFacts::default());
+            }
             Err(error) => return Err(error),
         };
         Ok(RequestFacts {
             objects: references(items)?.into_iter().collect(),
             ..RequestFacts::default()
         })
+    }
+
+    /// Of a form, nothing but the objects that it names, which are found in every one.
+    fn read_form(&self, _: &[u8], _: Boundary<'_>) -> Option<Result<RequestFacts, MalformedBody>> {
+        Some(Ok(RequestFacts::default()))
     }
 
     fn response(&self, _: Capture) -> Box<dyn ResponseFormat> {
