@@ -23,20 +23,22 @@ fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[Cidr]) -> IpAddr {
     let is_proxy = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     let mut client = peer;
     let lines = headers.get_all(FORWARDED_FOR).iter().rev();
-    let hops = lines.flat_map(|line| line.to_str().unwrap_or("").rsplit(','));
+    // As bytes: what a client put further left may be none of a string, and must not hide what a proxy wrote behind it.
+    let hops = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
     for hop in hops.take(MOST_HOPS) {
         if !is_proxy(client) {
             break;
         }
         // What can't be read ends what is known: the proxy that wrote it is the last one that is.
-        let Some(address) = read(hop.trim()) else { break };
+        let Some(address) = read(hop) else { break };
         client = address;
     }
     client
 }
 
 /// An address, with or without a port.
-fn read(text: &str) -> Option<IpAddr> {
+fn read(hop: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(hop).ok()?.trim();
     let address = text
         .parse::<IpAddr>()
         .or_else(|_| text.parse::<SocketAddr>().map(|with| with.ip()));
@@ -46,11 +48,13 @@ fn read(text: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
+    use proptest::prelude::*;
 
     fn from(peer: &str, lines: &[&str], trusted: &[&str]) -> String {
         let mut headers = HeaderMap::new();
         for line in lines {
-            headers.append(FORWARDED_FOR, line.parse().unwrap());
+            headers.append(FORWARDED_FOR, HeaderValue::from_bytes(line.as_bytes()).unwrap());
         }
         let trusted: Vec<Cidr> = trusted.iter().map(|text| text.parse().unwrap()).collect();
         client(peer.parse().unwrap(), &headers, &trusted).to_string()
@@ -68,11 +72,35 @@ mod tests {
             ("10.0.0.1", &["1.2.3.4", "198.51.100.7", "2001:db8::5"], "198.51.100.7"),
             ("10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
             ("10.0.0.1", &["198.51.100.7, unknown"], "10.0.0.1"),
+            ("10.0.0.1", &["\u{ff}, 198.51.100.7"], "198.51.100.7"),
+            ("10.0.0.1", &["198.51.100.7, \u{ff}"], "10.0.0.1"),
             ("10.0.0.1", &[], "10.0.0.1"),
         ] {
             assert_eq!(from(peer, lines, &proxies), client, "{peer} {lines:?}");
         }
         assert_eq!(from("10.0.0.1", &["198.51.100.7"], &[]), "10.0.0.1");
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_further_left_hide_what_a_proxy_wrote(
+            left in prop::collection::vec(prop_oneof![Just(b'\t'), b' '..127, 128..=255_u8], 0..40),
+            gap in "[ \t]{0,2}",
+            is_a_line_of_its_own in any::<bool>(),
+        ) {
+            let written = format!("{gap}198.51.100.7{gap}");
+            let mut headers = HeaderMap::new();
+            let mut line = left;
+            if !is_a_line_of_its_own {
+                line.extend([b",", written.as_bytes()].concat());
+            }
+            headers.append(FORWARDED_FOR, HeaderValue::from_bytes(&line).unwrap());
+            if is_a_line_of_its_own {
+                headers.append(FORWARDED_FOR, HeaderValue::from_str(&written).unwrap());
+            }
+            let found = client([10, 0, 0, 1].into(), &headers, &["10.0.0.0/8".parse().unwrap()]);
+            prop_assert_eq!(found.to_string(), "198.51.100.7");
+        }
     }
 
     #[test]

@@ -170,7 +170,7 @@ async fn behind_a_trusted_proxy_one_client_leaves_room_for_others() {
     };
     let mut flood = Vec::new();
     for n in 0..OF_ONE_SOURCE {
-        flood.push(ask(&format!("192.0.2.{}, 198.51.100.1", n % 256)).await);
+        flood.push(ask(&format!("192.0.2.{}\u{ff}, 198.51.100.1", n % 256)).await);
     }
     until(|| world.control.held_lookups() == OF_ONE_SOURCE).await;
     assert_eq!(ask("198.51.100.1").await.answer().await.0.status, 503);
