@@ -8,9 +8,9 @@ use http::header::{
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
     ACCESS_CONTROL_REQUEST_METHOD, ALLOW, ORIGIN, VARY,
 };
-use http::uri::Uri;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use std::str::FromStr;
+use url::Url;
 
 const ANY: HeaderValue = HeaderValue::from_static("*");
 /// For so many seconds a browser need not ask again: two hours are the most that any of them takes.
@@ -20,67 +20,85 @@ const MAX_AGE_SECONDS: HeaderValue = HeaderValue::from_static("7200");
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CorsOrigin(HeaderValue);
 
-/// Text that is no origin.
+/// Text that no browser sends as an origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "write an origin as browsers send it, for example https://app.example.com or http://localhost:3000, or * for any"
-)]
-pub struct CorsOriginError;
+pub enum CorsOriginError {
+    /// It has not the form of one.
+    #[error(
+        "write an origin as browsers send it, for example https://app.example.com or http://localhost:3000, or * for any"
+    )]
+    Form,
+    /// It is meant for several.
+    #[error("there are no wildcards within an origin: name each one, or write * for any")]
+    Wildcard,
+    /// Browsers leave this port out.
+    #[error("leave the port out: browsers do not send the one that the scheme has by default")]
+    DefaultPort,
+}
 
 impl FromStr for CorsOrigin {
     type Err = CorsOriginError;
 
     fn from_str(text: &str) -> Result<Self, CorsOriginError> {
-        let value = HeaderValue::from_str(text).map_err(|_| CorsOriginError)?;
+        let value = HeaderValue::from_str(text).map_err(|_| CorsOriginError::Form)?;
         if value == ANY {
             return Ok(Self(value));
         }
-        let uri: Uri = text.parse().map_err(|_| CorsOriginError)?;
-        let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https"));
-        let authority = uri.authority().map(http::uri::Authority::as_str);
-        let (Some(scheme), Some(authority)) = (scheme, authority) else {
-            return Err(CorsOriginError);
-        };
-        // Nothing but the two, in the spelling of browsers.
-        let is_spelled = text == format!("{scheme}://{authority}") && text == text.to_ascii_lowercase();
-        if is_spelled && !authority.contains('@') {
-            Ok(Self(value))
-        } else {
-            Err(CorsOriginError)
+        if text.contains('*') {
+            return Err(CorsOriginError::Wildcard);
+        }
+        let url = Url::parse(text).map_err(|_| CorsOriginError::Form)?;
+        let origin = url.origin().ascii_serialization();
+        match url.scheme() {
+            "http" | "https" if origin == text => Ok(Self(value)),
+            "http" | "https" if text.strip_prefix(&origin).is_some_and(is_port) => Err(CorsOriginError::DefaultPort),
+            _ => Err(CorsOriginError::Form),
         }
     }
 }
 
-/// A request of a page that may call.
+fn is_port(text: &str) -> bool {
+    text.strip_prefix(':')
+        .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// What a browser is told with an answer.
 #[derive(Debug)]
-pub(crate) struct Allowed {
-    origin: HeaderValue,
+pub(crate) struct Leave {
+    /// Whose pages may read it; `None` where the request comes from no page, or from one that may not.
+    origin: Option<HeaderValue>,
     /// What it asks beforehand: the headers that it means to send.
     preflight: Option<Option<HeaderValue>>,
 }
 
-impl Allowed {
-    /// `None`: it comes from no page, or from one that has no leave.
+impl Leave {
+    /// `None` where no origin has leave.
     pub(crate) fn of<B>(request: &Request<B>, origins: &[CorsOrigin]) -> Option<Box<Self>> {
         if origins.is_empty() {
             return None;
         }
         let headers = request.headers();
-        let origin = headers.get(ORIGIN)?;
-        let found = origins.iter().find(|CorsOrigin(one)| *one == ANY || one == origin)?;
+        let origin = headers.get(ORIGIN).and_then(|origin| {
+            let found = origins.iter().find(|CorsOrigin(one)| *one == ANY);
+            let found = found.or_else(|| origins.iter().find(|CorsOrigin(one)| one == origin))?;
+            Some(found.0.clone())
+        });
         let asks = *request.method() == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
         Some(Box::new(Self {
-            origin: found.0.clone(),
-            preflight: asks.then(|| headers.get(ACCESS_CONTROL_REQUEST_HEADERS).cloned()),
+            preflight: (asks && origin.is_some()).then(|| headers.get(ACCESS_CONTROL_REQUEST_HEADERS).cloned()),
+            origin,
         }))
     }
 
-    /// Tells the browser.
+    /// Tells the browser, and caches that another origin may be told otherwise.
     pub(crate) fn tell<B>(self, answer: &mut Response<B>) {
         let is_good = answer.status() == StatusCode::NO_CONTENT;
         let headers = answer.headers_mut();
-        headers.append(VARY, HeaderValue::from_static("origin"));
-        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, self.origin);
+        if self.origin.as_ref() != Some(&ANY) {
+            headers.append(VARY, HeaderValue::from_static("origin"));
+        }
+        let Some(origin) = self.origin else { return };
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         match self.preflight {
             None => {
                 headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, ANY);
@@ -112,25 +130,35 @@ mod tests {
             "*",
             "https://app.example.com",
             "http://localhost:3000",
-            "http://[::1]:80",
+            "http://[::1]:81",
+            "https://xn--bcher-kva.example",
         ] {
             assert_eq!(
                 good.parse::<CorsOrigin>().map(|it| it.0),
                 Ok(HeaderValue::from_static(good))
             );
         }
-        for bad in [
-            "",
-            "null",
-            "app.example.com",
-            "https://app.example.com/",
-            "https://App.example.com",
-            "https://a@b",
-            "ftp://a",
-            "https://*.example.com/x",
-            "https://a b",
+        use CorsOriginError::{DefaultPort, Form, Wildcard};
+        for (bad, why) in [
+            ("", Form),
+            ("null", Form),
+            ("app.example.com", Form),
+            ("https://app.example.com/", Form),
+            ("https://App.example.com", Form),
+            ("https://b\u{fc}cher.example", Form),
+            ("https://a@b", Form),
+            ("ftp://a", Form),
+            ("https://a b", Form),
+            ("https://a:", Form),
+            ("https://a:0443", DefaultPort),
+            ("https://127.1", Form),
+            ("http://[0::1]", Form),
+            ("https://*.example.com", Wildcard),
+            ("https://app.example.com:443", DefaultPort),
+            ("http://a:80", DefaultPort),
+            ("http://[::1]:80", DefaultPort),
         ] {
-            assert_eq!(bad.parse::<CorsOrigin>(), Err(CorsOriginError), "{bad}");
+            assert_eq!(bad.parse::<CorsOrigin>(), Err(why), "{bad}");
         }
     }
 }

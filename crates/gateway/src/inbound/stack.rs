@@ -8,7 +8,7 @@
 //!
 //! `/healthz` and `/readyz` are not served here: they must answer when nothing else does.
 
-use crate::cors::Allowed;
+use crate::cors::Leave;
 use crate::error::Refusal;
 use crate::exchange::admit::Entered;
 use crate::exchange::discard::{Sender, discard_request};
@@ -68,7 +68,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Body>, source: Source) -> 
         at: Instant::now(),
         wall: shared.ambient.now(),
     };
-    let allowed = Allowed::of(&request, &shared.options.cors);
+    let leave = Leave::of(&request, &shared.options.cors);
     let (family, entered) = enter(&shared, request.uri().path(), request.headers());
     let result = match entered {
         Ok(entered) if let Some(answer) = without_token(&entered, &request) => Ok(answer),
@@ -90,14 +90,14 @@ async fn answer(shared: Arc<Shared>, request: Request<Body>, source: Source) -> 
         shared.counts.refused.count(refusal.reason);
         refusal.into_response(family)
     });
-    if let Some(allowed) = allowed {
-        allowed.tell(&mut answer);
+    if let Some(leave) = leave {
+        leave.tell(&mut answer);
     }
     Ok(answer)
 }
 
 /// What is answered to anybody, since it is about the gateway alone: whether it is there, and a path's methods. Which pages of
-/// other origins may read answers is told by [`Allowed`].
+/// other origins may read answers is told by [`Leave`].
 fn without_token(entered: &Entered, request: &Request<Body>) -> Option<Response<Body>> {
     let rest = allow_list::split(request.uri().path()).map_or("", |(_, rest)| rest);
     let mut answer = Response::new(Body::empty());

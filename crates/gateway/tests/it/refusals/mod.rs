@@ -316,6 +316,14 @@ async fn pages_of_named_origins_may_call() {
         assert_eq!(head.header("access-control-expose-headers"), allowed.map(|_| "*"));
         assert_eq!(head.header("access-control-allow-credentials"), None);
     }
+    // Caches keep what pages of one origin are told from those of another, and from whoever is none.
+    let mut client = world.client().await;
+    client.send("OPTIONS /ai/openai/v1/chat/completions", "", b"").await;
+    let head = client.head().await;
+    assert_eq!(
+        (head.header("vary"), head.header("access-control-allow-origin")),
+        (Some("origin"), None)
+    );
     // A page gets to read why it is refused, and learns nothing of what is not relayed.
     let origin = format!("origin: {page}\r\n");
     let mut client = world.client().await;
