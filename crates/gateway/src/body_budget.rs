@@ -1,10 +1,10 @@
-//! The bytes of request bodies that are held at the same time: a bound for all, and a share of it for one token. A body counts
+//! The bytes of request bodies that are held at the same time: a bound for all, and a share of it for one user. A body counts
 //! from when its bytes come until the last copy of it is dropped, once it is sent.
 //!
 //! Not here: the bound and the time of one body (`Options`), and reading it (crate `stream`).
 
 use bytes::Bytes;
-use lychgate_types::secret::SecretHash;
+use lychgate_types::Holder;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ const STEP_BYTES: usize = 64 << 10;
 pub struct BodyBudgetLimits {
     /// Of all requests together.
     pub all: usize,
-    /// Of the requests with one token.
+    /// Of the requests of one user.
     pub one: usize,
 }
 
@@ -33,14 +33,14 @@ pub(crate) struct BodyBudget {
 #[derive(Debug, Default)]
 struct Held {
     all: usize,
-    of: HashMap<SecretHash, usize>,
+    of: HashMap<Holder, usize>,
 }
 
 /// The room that one body takes.
 #[derive(Debug)]
 pub(crate) struct Room {
     budget: Arc<BodyBudget>,
-    token: SecretHash,
+    holder: Holder,
     bytes: usize,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Room {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoRoom {
     ForAnyone,
-    ForThisToken,
+    ForThisUser,
 }
 
 /// A body, and the room that it takes.
@@ -67,10 +67,10 @@ impl BodyBudget {
     }
 
     /// For a body of which nothing has come.
-    pub(crate) fn room(self: &Arc<Self>, token: SecretHash) -> Room {
+    pub(crate) fn room(self: &Arc<Self>, holder: Holder) -> Room {
         Room {
             budget: Arc::clone(self),
-            token,
+            holder,
             bytes: 0,
         }
     }
@@ -88,11 +88,11 @@ impl Room {
         if held.all + more > limits.all {
             return Err(NoRoom::ForAnyone);
         }
-        let one = held.of.get(&self.token).copied().unwrap_or_default() + more;
+        let one = held.of.get(&self.holder).copied().unwrap_or_default() + more;
         if one > limits.one {
-            return Err(NoRoom::ForThisToken);
+            return Err(NoRoom::ForThisUser);
         }
-        held.of.insert(self.token, one);
+        held.of.insert(self.holder, one);
         held.all += more;
         self.bytes += more;
         Ok(())
@@ -112,10 +112,10 @@ impl Room {
         }
         let mut held = self.budget.held.lock();
         held.all -= surplus;
-        if let Some(one) = held.of.get_mut(&self.token) {
+        if let Some(one) = held.of.get_mut(&self.holder) {
             *one -= surplus;
             if *one == 0 {
-                held.of.remove(&self.token);
+                held.of.remove(&self.holder);
             }
         }
         self.bytes -= surplus;
@@ -154,8 +154,8 @@ mod tests {
     use super::*;
 
     const KIB: usize = 1 << 10;
-    const ONE: SecretHash = SecretHash::from_bytes([1; 32]);
-    const OTHER: SecretHash = SecretHash::from_bytes([2; 32]);
+    const ONE: Holder = Holder::from_number(1);
+    const OTHER: Holder = Holder::from_number(2);
 
     #[test]
     fn small_bodies_are_free_and_large_ones_count_until_the_last_copy_is_gone() {
@@ -172,8 +172,8 @@ mod tests {
         large.grow(64 * KIB).unwrap();
         assert_eq!(budget.held.lock().all, 64 * KIB);
         large.grow(128 * KIB).unwrap();
-        assert_eq!(large.grow(128 * KIB + 1), Err(NoRoom::ForThisToken));
-        assert_eq!(small.grow(FREE_BYTES + 1), Err(NoRoom::ForThisToken));
+        assert_eq!(large.grow(128 * KIB + 1), Err(NoRoom::ForThisUser));
+        assert_eq!(small.grow(FREE_BYTES + 1), Err(NoRoom::ForThisUser));
         budget.room(OTHER).grow(64 * KIB).unwrap();
         assert_eq!(budget.room(OTHER).grow(65 * KIB), Err(NoRoom::ForAnyone));
 

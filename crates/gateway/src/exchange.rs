@@ -190,6 +190,7 @@ impl Exchange {
             admission:
                 Admission {
                     token,
+                    holder,
                     own,
                     path,
                     guard,
@@ -198,7 +199,7 @@ impl Exchange {
             body,
             waited,
         } = received;
-        let body = RequestBody::new(api, path, &facts, body, &shared.body_budget, token);
+        let body = RequestBody::new(api, path, &facts, body, &shared.body_budget, holder);
         let candidates = {
             let state = shared.replica_state.load();
             let routes = &state.table.routes;

@@ -53,6 +53,7 @@ mod counts;
 mod error;
 mod exchange;
 mod gateway;
+mod generations;
 #[doc(hidden)]
 pub mod harness;
 mod inbound;

@@ -10,7 +10,7 @@ use crate::inbound::listener::{
     CONNECTIONS, HEAD_TIMEOUT, HEADER_LIST, IDLE_TIMEOUT, REQUEST_FIELDS, STREAMS, WRITE_TIMEOUT,
 };
 use crate::made_objects::{GENERATION, LATE_ENDS};
-use crate::object_lookups::ASKING;
+use crate::object_lookups::{ASKING, UNKNOWN_FOR, UNKNOWN_GENERATION};
 use crate::options::Options;
 use crate::routing::usage_refusals::MODELS;
 use crate::upstream::h1::ANSWER_FIELDS;
@@ -75,19 +75,23 @@ pub fn limits() -> Vec<Limit> {
             "a_body_that_stalls_is_refused";
         User, Most::Time(options.body_timeout), "time for a whole request body", "408 `body_unfinished`", "a_body_that_stalls_is_refused";
         User, Most::bytes(options.body_budget.all), "request bodies held at the same time", "503 `bodies_too_many`",
-            "bodies_have_a_budget_in_sum_and_a_share_of_it_per_token";
-        User, Most::bytes(options.body_budget.one), "of them with one token", "429 `bodies_too_many`",
-            "bodies_have_a_budget_in_sum_and_a_share_of_it_per_token";
+            "bodies_have_a_budget_in_sum_and_a_share_of_it_per_user";
+        User, Most::bytes(options.body_budget.one), "of them of one user", "429 `bodies_too_many`",
+            "bodies_have_a_budget_in_sum_and_a_share_of_it_per_user";
         User, Most::Time(options.drain_limits.time), "an answer that is read on after its client left", "recorded with an estimate",
             "beyond_the_drain_limits_usage_is_estimated";
         User, Most::bytes(options.drain_limits.bytes), "bytes of it", "recorded with an estimate", "a_stream_over_the_drain_limit_is_cut_off_and_still_recorded";
         User, Most::count(ASKING.all), "requests that wait for who made the objects that they name", "503 `lookups_too_many`",
             "those_who_ask_about_an_object_share_one_question_and_are_bounded";
-        User, Most::count(ASKING.one), "of them with one token", "503 `lookups_too_many`",
+        User, Most::count(ASKING.one), "of them of one user", "503 `lookups_too_many`",
             "those_who_ask_about_an_object_share_one_question_and_are_bounded";
+        User, Most::Time(UNKNOWN_FOR), "how long it is remembered that nobody is known to have made an object", "asked again",
+            "that_nobody_made_an_object_is_remembered_for_a_moment_and_of_so_many";
+        User, Most::count(2 * UNKNOWN_GENERATION), "objects of which that is remembered", "asked again",
+            "that_nobody_made_an_object_is_remembered_for_a_moment_and_of_so_many";
         User, Most::count(LATE_ENDS.all), "ends of background responses that wait for the record of their makers", "not booked until shown again",
             "ends_that_wait_for_their_makers_are_bounded";
-        User, Most::count(LATE_ENDS.one), "of them with one token", "not booked until shown again",
+        User, Most::count(LATE_ENDS.one), "of them of one user", "not booked until shown again",
             "ends_that_wait_for_their_makers_are_bounded";
         User, Most::Time(LAST_LOOK.time), "look at a response in the background before it is deleted", "deleted, with an estimate on record",
             "before_it_is_deleted_its_end_is_looked_at";

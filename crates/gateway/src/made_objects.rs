@@ -1,17 +1,17 @@
 //! Which objects that providers store are whose, as far as this replica knows: those of the last requests, by the token.
 
+use crate::generations::Generations;
 use aws_lc_rs::digest;
 use lychgate_link::places::PlaceLimits;
 use lychgate_types::UnfinishedInterception;
 use lychgate_types::secret::SecretHash;
 use parking_lot::Mutex;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Once so many are known, the older half is forgotten at the next but as many.
 pub(crate) const GENERATION: usize = 1 << 15;
 
-/// Ends that wait for the record of what they complete, and of them those that were shown to one token.
+/// Ends that wait for the record of what they complete, and of them those that were shown to one user.
 pub(crate) const LATE_ENDS: PlaceLimits = PlaceLimits { all: 256, one: 32 };
 
 /// Of an object's id, with a token or without.
@@ -21,13 +21,13 @@ pub(crate) type Key = [u8; 16];
 pub(crate) type Known = Option<Arc<UnfinishedInterception>>;
 
 /// Bounded: what was not made or used for long is forgotten, and asked for again.
-#[derive(Debug, Default)]
-pub(crate) struct MadeObjects(Mutex<Generations>);
+#[derive(Debug)]
+pub(crate) struct MadeObjects(Mutex<Generations<Key, Known>>);
 
-#[derive(Debug, Default)]
-struct Generations {
-    newer: HashMap<Key, Known>,
-    older: HashMap<Key, Known>,
+impl Default for MadeObjects {
+    fn default() -> Self {
+        Self(Mutex::new(Generations::new(GENERATION)))
+    }
 }
 
 impl MadeObjects {
@@ -42,13 +42,7 @@ impl MadeObjects {
     }
 
     fn find(&self, key: Key) -> Option<Known> {
-        let mut generations = self.0.lock();
-        if let Some(known) = generations.newer.get(&key) {
-            return Some(known.clone());
-        }
-        let known = generations.older.get(&key)?.clone();
-        generations.add(key, known.clone());
-        Some(known)
+        self.0.lock().find(key)
     }
 
     /// The user of this token made the object.
@@ -69,15 +63,6 @@ impl MadeObjects {
     }
 }
 
-impl Generations {
-    fn add(&mut self, key: Key, known: Known) {
-        if self.newer.len() >= GENERATION {
-            self.older = std::mem::take(&mut self.newer);
-        }
-        self.newer.insert(key, known);
-    }
-}
-
 /// The key of what is known of an object to this token, or to anybody.
 pub(crate) fn key(token: Option<SecretHash>, object: &str) -> Key {
     let mut hash = digest::Context::new(&digest::SHA256);
@@ -89,26 +74,4 @@ pub(crate) fn key(token: Option<SecretHash>, object: &str) -> Key {
     let mut key = Key::default();
     key.copy_from_slice(&hash.finish().as_ref()[..size_of::<Key>()]);
     key
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_used_stays_and_the_rest_is_bounded() {
-        let objects = MadeObjects::default();
-        let (one, other) = (SecretHash::from_bytes([1; 32]), SecretHash::from_bytes([2; 32]));
-        objects.remember(one, "kept", None);
-        objects.remember(one, "forgotten", None);
-        for number in 0..3 * GENERATION {
-            objects.remember(other, &number.to_string(), None);
-            assert!(objects.of(one, "kept").is_some());
-        }
-        assert!(objects.of_anybody(&(3 * GENERATION - 1).to_string()).is_some());
-        assert!(objects.of_anybody("forgotten").is_none() && objects.of(one, "forgotten").is_none());
-        assert!(objects.of(other, "kept").is_none() && objects.of(other, "0").is_none());
-        let generations = objects.0.lock();
-        assert!(generations.newer.len() + generations.older.len() <= 2 * GENERATION);
-    }
 }

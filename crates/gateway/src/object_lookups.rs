@@ -1,39 +1,41 @@
-//! Questions to the control plane about stored objects. Whoever asks the same at the same time shares one, and that nobody is known
-//! to have made an object is remembered for a moment. What is the user's own is remembered for longer (`made_objects`).
+//! Questions to the control plane about stored objects: one for all that a request names. Whoever asks the same at the same time shares
+//! one, and that nobody is known to have made an object is remembered for a moment. What is the user's own is remembered for longer
+//! (`made_objects`).
 //!
 //! Not here: what follows from the answer (`exchange::objects`).
 
+use crate::generations::Generations;
 use crate::made_objects::{Key, key};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 use lychgate_link::ControlLink;
 use lychgate_link::places::{Place, PlaceLimits, Places};
 use lychgate_types::secret::SecretHash;
-use lychgate_types::{Ownership, StoredObject};
+use lychgate_types::{Holder, Ownership, StoredObject};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
-/// Requests that ask about the objects that they name, and of them those with one token.
+/// Requests that ask about the objects that they name, and of them those of one user.
 pub(crate) const ASKING: PlaceLimits = PlaceLimits { all: 512, one: 32 };
 /// Longest wait for an answer.
 pub(crate) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 /// So long it is remembered that nobody is known to have made an object.
-const UNKNOWN_FOR: Duration = Duration::from_secs(1);
-/// Of so many objects.
-const MOST_UNKNOWN: usize = 4096;
+pub(crate) const UNKNOWN_FOR: Duration = Duration::from_secs(1);
+/// Of so many objects twice, as [`Generations`] are kept.
+pub(crate) const UNKNOWN_GENERATION: usize = 2048;
 
-/// `None`: it was not answered.
-type Answer = Option<StoredObject>;
+/// What is known of each object, in the question's order; `None`: it was not answered.
+type Answer = Option<Arc<[StoredObject]>>;
 type Question = Shared<BoxFuture<'static, Answer>>;
 
 #[derive(Debug)]
 pub(crate) struct ObjectLookups {
-    places: Arc<Places<SecretHash>>,
+    places: Arc<Places<Holder>>,
     asked: Mutex<HashMap<Key, Question>>,
-    unknown: Mutex<HashMap<Key, Instant>>,
+    unknown: Mutex<Generations<Key, Instant>>,
 }
 
 impl Default for ObjectLookups {
@@ -41,31 +43,36 @@ impl Default for ObjectLookups {
         Self {
             places: Places::new(ASKING),
             asked: Mutex::default(),
-            unknown: Mutex::default(),
+            unknown: Mutex::new(Generations::new(UNKNOWN_GENERATION)),
         }
     }
 }
 
 impl ObjectLookups {
-    /// A place to ask from; `None` where too many others ask with this token, or with any.
-    pub(crate) fn place(&self, token: SecretHash) -> Option<Place<SecretHash>> {
-        self.places.take(token)
+    /// A place to ask from; `None` where too many requests of this user ask, or of all.
+    pub(crate) fn place(&self, holder: Holder) -> Option<Place<Holder>> {
+        self.places.take(holder)
     }
 
     /// Whether it was unknown a moment ago.
     pub(crate) fn is_unknown(&self, token: SecretHash, object: &str) -> bool {
-        let since = self.unknown.lock().get(&key(Some(token), object)).copied();
+        let since = self.unknown.lock().find(key(Some(token), object));
         since.is_some_and(|since| since.elapsed() < UNKNOWN_FOR)
     }
 
-    /// What the control plane knows of the object now.
-    pub(crate) async fn ask(&self, link: &Arc<dyn ControlLink>, token: SecretHash, object: &str) -> Answer {
-        let key = key(Some(token), object);
+    /// What the control plane knows of the objects now.
+    pub(crate) async fn ask(&self, link: &Arc<dyn ControlLink>, token: SecretHash, objects: &[&str]) -> Answer {
+        // Each with its length, so that no two lists are one text.
+        let all: String = objects
+            .iter()
+            .map(|object| format!("{}:{object}", object.len()))
+            .collect();
+        let key = key(Some(token), &all);
         let question = self
             .asked
             .lock()
             .entry(key)
-            .or_insert_with(|| question(Arc::clone(link), token, object.into()))
+            .or_insert_with(|| question(Arc::clone(link), token, objects))
             .clone();
         let asking = Asking {
             lookups: self,
@@ -74,29 +81,25 @@ impl ObjectLookups {
         };
         let answer = question.await;
         drop(asking);
-        if answer
-            .as_ref()
-            .is_some_and(|found| found.ownership == Ownership::Unknown)
-        {
-            self.remember_unknown(key);
+        for (object, found) in objects.iter().zip(answer.iter().flat_map(|answer| &**answer)) {
+            if found.ownership == Ownership::Unknown {
+                self.remember_unknown(token, object);
+            }
         }
         answer
     }
 
-    fn remember_unknown(&self, key: Key) {
-        let mut unknown = self.unknown.lock();
-        if unknown.len() >= MOST_UNKNOWN {
-            unknown.retain(|_, since| since.elapsed() < UNKNOWN_FOR);
-            if unknown.len() >= MOST_UNKNOWN {
-                unknown.clear();
-            }
-        }
-        unknown.insert(key, Instant::now());
+    fn remember_unknown(&self, token: SecretHash, object: &str) {
+        self.unknown.lock().add(key(Some(token), object), Instant::now());
     }
 }
 
-fn question(link: Arc<dyn ControlLink>, token: SecretHash, object: Box<str>) -> Question {
-    let asked = async move { timeout(LOOKUP_TIMEOUT, link.owns(token, &object)).await.ok()?.ok() };
+fn question(link: Arc<dyn ControlLink>, token: SecretHash, objects: &[&str]) -> Question {
+    let objects: Vec<String> = objects.iter().map(|object| (*object).to_owned()).collect();
+    let asked = async move {
+        let answer = timeout(LOOKUP_TIMEOUT, link.owns(token, &objects)).await.ok()?.ok()?;
+        (answer.len() == objects.len()).then(|| answer.into())
+    };
     asked.boxed().shared()
 }
 
@@ -120,5 +123,25 @@ impl Drop for Asking<'_> {
         if is_same && (is_answered || is_last()) {
             asked.remove(&self.key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn that_nobody_made_an_object_is_remembered_for_a_moment_and_of_so_many() {
+        let (lookups, token) = (ObjectLookups::default(), SecretHash::from_bytes([1; 32]));
+        lookups.remember_unknown(token, "first");
+        assert!(lookups.is_unknown(token, "first"));
+        assert!(!lookups.is_unknown(SecretHash::from_bytes([2; 32]), "first"));
+        for n in 0..2 * UNKNOWN_GENERATION {
+            lookups.remember_unknown(token, &n.to_string());
+        }
+        assert!(!lookups.is_unknown(token, "first"));
+        assert!(lookups.is_unknown(token, &UNKNOWN_GENERATION.to_string()));
+        tokio::time::advance(UNKNOWN_FOR).await;
+        assert!(!lookups.is_unknown(token, &UNKNOWN_GENERATION.to_string()));
     }
 }

@@ -19,8 +19,7 @@ use arc_swap::ArcSwap;
 use lychgate_link::ControlLink;
 use lychgate_link::places::Places;
 use lychgate_telemetry::metrics::labels::Refused;
-use lychgate_types::secret::SecretHash;
-use lychgate_types::{Ambient, ReplicaId, Timestamp};
+use lychgate_types::{Ambient, Holder, ReplicaId, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -47,7 +46,7 @@ pub(crate) struct Shared {
     pub(crate) objects: MadeObjects,
     pub(crate) object_lookups: ObjectLookups,
     /// For ends whose makers are not known yet, by the token that was shown them.
-    pub(crate) late_ends: Arc<Places<SecretHash>>,
+    pub(crate) late_ends: Arc<Places<Holder>>,
     /// For refused requests of those who are not known.
     pub(crate) refused_bodies: Arc<Places>,
     pub(crate) body_budget: Arc<BodyBudget>,

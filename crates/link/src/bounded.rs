@@ -4,7 +4,7 @@
 
 use crate::field::BadMessage;
 use crate::generated as wire;
-use crate::limits::{AMPLIFICATION, COUNTERS, DELIVERED_RECORDS, LABELS, RECORD_ITEMS};
+use crate::limits::{AMPLIFICATION, COUNTERS, DELIVERED_RECORDS, LABELS, OWNED_OBJECTS, RECORD_ITEMS};
 use bytes::Bytes;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 use std::marker::PhantomData;
@@ -72,7 +72,9 @@ impl Bounded for wire::DeliverRequest {
     )];
 }
 impl Bounded for wire::AuthorizeRequest {}
-impl Bounded for wire::OwnsRequest {}
+impl Bounded for wire::OwnsRequest {
+    const FIELDS: &'static [Field] = &[texts(3, "owns_request.objects", OWNED_OBJECTS)];
+}
 // What a control plane sends is bounded by the size of the message: a replica has to trust it anyway.
 impl Bounded for wire::Down {}
 impl Bounded for wire::AuthorizeResponse {}

@@ -3,7 +3,7 @@
 //! Not here: interception records, which are encoded once and then passed on as bytes ([`crate::record`]).
 
 pub(crate) mod attach;
-mod calls;
+pub(crate) mod calls;
 mod configuration;
 mod policy;
 pub(crate) mod status;

@@ -8,8 +8,12 @@ use std::time::Duration;
 pub const DOWN_MESSAGE_BYTES: usize = 32 << 20;
 /// The largest message that goes up an attachment: a hello with its labels.
 pub const UP_MESSAGE_BYTES: usize = 64 << 10;
-/// The largest look-up of a token, or of a stored object: a hash and a name.
+/// The largest look-up of a token: a hash.
 pub const AUTHORIZE_MESSAGE_BYTES: usize = 4 << 10;
+/// The largest look-up of stored objects: a hash, and the ids that one request names.
+pub const OWNS_MESSAGE_BYTES: usize = 64 << 10;
+/// Stored objects in one look-up.
+pub const OWNED_OBJECTS: usize = 128;
 /// The largest delivery.
 pub const DELIVER_MESSAGE_BYTES: usize = 4 << 20;
 /// Records in one delivery.
@@ -36,6 +40,8 @@ pub const SILENCE: Duration = Duration::from_secs(60);
 pub fn limits() -> Vec<Limit> {
     limits! {
         Replica, Most::bytes(AUTHORIZE_MESSAGE_BYTES), "a look-up over the link", "refused", "each_method_takes_no_more_than_it_may_need";
+        Replica, Most::bytes(OWNS_MESSAGE_BYTES), "a look-up of stored objects", "refused", "each_method_takes_no_more_than_it_may_need";
+        Replica, Most::count(OWNED_OBJECTS), "stored objects of a look-up", "refused", "lists_end_at_their_bounds";
         Replica, Most::Time(HELLO_TIME), "wait for the first message of an attachment", "closed", "an_unfinished_message_is_given_up";
         Replica, Most::bytes(UP_MESSAGE_BYTES), "a message of an attachment", "closed", "each_method_takes_no_more_than_it_may_need";
         Replica, Most::bytes(DELIVER_MESSAGE_BYTES), "a delivery of records", "refused", "each_method_takes_no_more_than_it_may_need";

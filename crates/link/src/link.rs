@@ -31,8 +31,9 @@ pub trait ControlLink: Send + Sync + std::fmt::Debug + 'static {
     /// Asks what the holder of the token with this hash may do.
     async fn authorize(&self, token: SecretHash) -> Result<Authorization, LinkError>;
 
-    /// Asks what is known of the object that a provider stores under this id, as seen from the user of this token.
-    async fn owns(&self, token: SecretHash, object: &str) -> Result<StoredObject, LinkError>;
+    /// Asks what is known of the objects that providers store under these ids, as seen from the user of this token; at most
+    /// [`crate::limits::OWNED_OBJECTS`]. The answers have their order.
+    async fn owns(&self, token: SecretHash, objects: &[String]) -> Result<Vec<StoredObject>, LinkError>;
 
     /// Delivers records. Success means that they are committed (or rejected for good, see [`Receipt::rejected`]); delivering
     /// the same ones again changes nothing.

@@ -10,12 +10,14 @@ mod deadline;
 
 pub use admission::{Authenticator, Shown};
 
+use crate::convert::calls::owned;
 use crate::error::LinkError;
 use crate::field::{BadMessage, read_hash, read_id};
 use crate::generated as wire;
 use crate::generated::link_server::{Link, LinkServer};
 use crate::limits::{
-    AUTHORIZE_MESSAGE_BYTES, DELIVER_MESSAGE_BYTES, DOWN_MESSAGE_BYTES, HELLO_TIME, SILENCE, UP_MESSAGE_BYTES,
+    AUTHORIZE_MESSAGE_BYTES, DELIVER_MESSAGE_BYTES, DOWN_MESSAGE_BYTES, HELLO_TIME, OWNS_MESSAGE_BYTES, SILENCE,
+    UP_MESSAGE_BYTES,
 };
 use crate::link::{ControlLink, Down, Heartbeat};
 use crate::record::EncodedRecord;
@@ -39,7 +41,7 @@ pub fn routes(authenticator: Arc<dyn Authenticator>) -> axum::Router {
     axum::Router::new()
         .route_service("/lychgate.link.v1.Link/Attach", of(UP_MESSAGE_BYTES))
         .route_service(admission::AUTHORIZE, of(AUTHORIZE_MESSAGE_BYTES))
-        .route_service(admission::OWNS, of(AUTHORIZE_MESSAGE_BYTES))
+        .route_service(admission::OWNS, of(OWNS_MESSAGE_BYTES))
         .route_service(admission::DELIVER, of(DELIVER_MESSAGE_BYTES))
         // A call of a newer version: answered as one that is not implemented.
         .route_service("/lychgate.link.v1.Link/{method}", of(0))
@@ -103,7 +105,12 @@ impl Link for Service {
         let link = accepted(request.extensions())?;
         let question = request.get_ref();
         let hash = read_hash(&question.token_hash, "owns_request.token_hash")?;
-        Ok(Response::new(link.owns(hash, &question.object).await?.into()))
+        if question.objects.is_empty() {
+            let found = link.owns(hash, std::slice::from_ref(&question.object)).await?;
+            let found = found.into_iter().next().ok_or(BadMessage("owns_request.object"))?;
+            return Ok(Response::new(found.into()));
+        }
+        Ok(Response::new(owned(link.owns(hash, &question.objects).await?)))
     }
 
     async fn deliver(&self, request: Request<wire::DeliverRequest>) -> Result<Response<wire::DeliverResponse>, Status> {

@@ -1,7 +1,7 @@
 //! The protocol's version rule: same major; a replica's minor may be at most the control plane's.
 
 /// The version that this build speaks.
-pub const PROTOCOL: ProtocolVersion = ProtocolVersion { major: 1, minor: 3 };
+pub const PROTOCOL: ProtocolVersion = ProtocolVersion { major: 1, minor: 4 };
 
 /// `major.minor` of the link protocol; not the product's version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

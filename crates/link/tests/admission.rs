@@ -7,7 +7,10 @@ use futures_util::StreamExt as _;
 use h2::SendStream;
 use h2::client::{ResponseFuture, SendRequest};
 use http::{HeaderMap, Request};
-use lychgate_link::limits::{AUTHORIZE_BODY_TIME, AUTHORIZE_MESSAGE_BYTES, DELIVER_MESSAGE_BYTES, UP_MESSAGE_BYTES};
+use lychgate_link::limits::{
+    AUTHORIZE_BODY_TIME, AUTHORIZE_MESSAGE_BYTES, DELIVER_MESSAGE_BYTES, OWNED_OBJECTS, OWNS_MESSAGE_BYTES,
+    UP_MESSAGE_BYTES,
+};
 use lychgate_link::limits::{DELIVER_BODY_TIME, DELIVERED_RECORDS, HELLO_TIME, SILENCE};
 use lychgate_link::server::{Authenticator, Shown, routes};
 use lychgate_link::{Attachment, Authorization, ControlLink, EncodedRecord, Heartbeat, Hello, LinkError, Receipt};
@@ -46,7 +49,7 @@ impl ControlLink for Silent {
     async fn authorize(&self, _: SecretHash) -> Result<Authorization, LinkError> {
         panic!("reached")
     }
-    async fn owns(&self, _: SecretHash, _: &str) -> Result<StoredObject, LinkError> {
+    async fn owns(&self, _: SecretHash, _: &[String]) -> Result<Vec<StoredObject>, LinkError> {
         panic!("reached")
     }
     async fn deliver(&self, _: ReplicaId, _: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {
@@ -62,7 +65,7 @@ impl ControlLink for Unreached {
     async fn authorize(&self, _: SecretHash) -> Result<Authorization, LinkError> {
         panic!("reached")
     }
-    async fn owns(&self, _: SecretHash, _: &str) -> Result<StoredObject, LinkError> {
+    async fn owns(&self, _: SecretHash, _: &[String]) -> Result<Vec<StoredObject>, LinkError> {
         panic!("reached")
     }
 
@@ -149,6 +152,7 @@ async fn each_method_takes_no_more_than_it_may_need() {
     let requests = connect().await;
     for (method, most) in [
         ("Authorize", AUTHORIZE_MESSAGE_BYTES),
+        ("Owns", OWNS_MESSAGE_BYTES),
         ("Deliver", DELIVER_MESSAGE_BYTES),
         ("Attach", UP_MESSAGE_BYTES),
     ] {
@@ -165,10 +169,12 @@ async fn lists_end_at_their_bounds() {
     let requests = connect().await;
     let record = [&[0x12, 18, 0x0a, 16][..], &[7; 16]].concat();
     let delivery = [&[0x0a, 16][..], &[7; 16], &record.repeat(DELIVERED_RECORDS + 1)].concat();
+    let question = [0x1a, 6, b'f', b'i', b'l', b'e', b'_', b'a'].repeat(OWNED_OBJECTS + 1);
     let label = [0x3a, 5, 0x0a, 1, b'a', 0x12, 0].repeat(65);
     let hello = [&[0x0a, 0xc7, 3][..], &label].concat();
     for (method, message, field) in [
         ("Deliver", delivery, "deliver_request.interceptions"),
+        ("Owns", question, "owns_request.objects"),
         ("Attach", hello, "hello.labels"),
     ] {
         let (answer, mut body) = call(&requests, method, "good").await;

@@ -87,8 +87,8 @@ impl ControlLink for ControlPlane {
         })
     }
 
-    async fn owns(&self, token: SecretHash, object: &str) -> Result<StoredObject, LinkError> {
-        Ok(match (object, token.as_bytes()[0]) {
+    async fn owns(&self, token: SecretHash, objects: &[String]) -> Result<Vec<StoredObject>, LinkError> {
+        let of = |object: &String| match (object.as_str(), token.as_bytes()[0]) {
             ("resp_a", 0) => StoredObject {
                 ownership: Ownership::Own,
                 unfinished: Some(UnfinishedInterception {
@@ -98,7 +98,8 @@ impl ControlLink for ControlPlane {
             },
             ("resp_a", _) => Ownership::Anothers.into(),
             _ => Ownership::Unknown.into(),
-        })
+        };
+        Ok(objects.iter().map(of).collect())
     }
 
     async fn deliver(&self, replica: ReplicaId, records: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {
@@ -341,17 +342,20 @@ async fn an_attachment_carries_both_ways_and_ends_with_either_side() {
 #[tokio::test]
 async fn stored_objects_are_asked_about() {
     let link = set_up().await.link;
-    let owns = async |first, object: &str| link.owns(SecretHash::from_bytes([first; 32]), object).await;
-    let own = owns(0, "resp_a").await.unwrap();
+    let owns = async |first, objects: &[&str]| {
+        let objects: Vec<String> = objects.iter().map(|object| (*object).to_owned()).collect();
+        link.owns(SecretHash::from_bytes([first; 32]), &objects).await
+    };
+    let [own, unknown] = owns(0, &["resp_a", "resp_b"]).await.unwrap().try_into().unwrap();
     let unfinished = own.unfinished.unwrap();
     assert_eq!(
         (own.ownership, unfinished.id.as_uuid(), unfinished.provider.as_str()),
         (Ownership::Own, uuid::Uuid::from_u128(7), "openai")
     );
-    assert_eq!(owns(1, "resp_a").await, Ok(Ownership::Anothers.into()));
-    assert_eq!(owns(0, "resp_b").await, Ok(Ownership::Unknown.into()));
-    // Longer than any id: refused before it is read.
-    assert!(owns(0, &"x".repeat(5 << 10)).await.is_err());
+    assert_eq!(unknown, Ownership::Unknown.into());
+    assert_eq!(owns(1, &["resp_a"]).await, Ok(vec![Ownership::Anothers.into()]));
+    // Longer than all ids that a request may name: refused before it is read.
+    assert!(owns(0, &[&"x".repeat(65 << 10)]).await.is_err());
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use lychgate_link::client::GrpcLink;
 use lychgate_link::server::{Authenticator, Shown, routes};
 use lychgate_link::*;
 use lychgate_types::secret::{GatewayKeySecret, SecretHash};
-use lychgate_types::{Ambient, KeyRefusal, Ownership, ReplicaId, StoredObject};
+use lychgate_types::{Ambient, KeyRefusal, ReplicaId, StoredObject};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -135,8 +135,8 @@ impl ControlLink for Accepted {
         })
     }
 
-    async fn owns(&self, _: SecretHash, _: &str) -> Result<StoredObject, LinkError> {
-        Ok(Ownership::Unknown.into())
+    async fn owns(&self, _: SecretHash, _: &[String]) -> Result<Vec<StoredObject>, LinkError> {
+        Ok(Vec::new())
     }
 
     async fn deliver(&self, _: ReplicaId, _: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {

@@ -17,30 +17,35 @@ use std::time::Duration;
 pub(crate) const KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
 
 impl Store {
-    /// What is known of the object with this id, as seen from the user of the token with this hash. A gateway key is told nothing
+    /// What is known of the objects with these ids, in their order, as seen from the user of the token with this hash. A gateway key is told nothing
     /// for tokens that it was not told of: they own nothing there.
-    pub async fn stored_object_get(
+    pub async fn stored_objects_get(
         &self,
         caller: &Caller,
         token: &SecretHash,
-        object: &str,
-    ) -> Result<StoredObject, StoreError> {
+        objects: &[String],
+    ) -> Result<Vec<StoredObject>, StoreError> {
         authorise(&caller.principal, Action::Read, Resource::Token, Target::Shared)?;
         let mut held = self.engine.read().await?;
         let gateway_key = gateway_key(caller);
         if let Some(key) = gateway_key
             && !sql::is_granted(held.conn(), token, key).await?
         {
-            return Ok(Ownership::Anothers.into());
+            return Ok(vec![Ownership::Anothers.into(); objects.len()]);
         }
-        let mut found = sql::find(held.conn(), object, token).await?;
-        if let Some(unfinished) = &found.unfinished {
-            let is_users = found.ownership == Ownership::Own || is_shared(held.conn(), &unfinished.provider).await?;
-            if !(is_users && serves(&mut held, gateway_key, &unfinished.provider).await?) {
-                found.unfinished = None;
+        let mut all = Vec::with_capacity(objects.len());
+        for object in objects {
+            let mut found = sql::find(held.conn(), object, token).await?;
+            if let Some(unfinished) = &found.unfinished {
+                let is_users =
+                    found.ownership == Ownership::Own || is_shared(held.conn(), &unfinished.provider).await?;
+                if !(is_users && serves(&mut held, gateway_key, &unfinished.provider).await?) {
+                    found.unfinished = None;
+                }
             }
+            all.push(found);
         }
-        Ok(found)
+        Ok(all)
     }
 }
 

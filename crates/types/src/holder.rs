@@ -1,6 +1,7 @@
 //! Who holds a token, for those who need not know who that is.
 
 use crate::UserId;
+use crate::secret::SecretHash;
 use sha2::{Digest as _, Sha256};
 
 /// Stands for a user: the same for all tokens of one, and nothing else is told by it. The default is nobody.
@@ -21,6 +22,17 @@ impl Holder {
     /// From its number.
     pub const fn from_number(number: u64) -> Self {
         Self(number)
+    }
+
+    /// The same, or where this is nobody, one that stands for the token with this hash alone.
+    #[must_use]
+    pub fn or_of(self, token: &SecretHash) -> Self {
+        let mut number = [0; 8];
+        number.copy_from_slice(&token.as_bytes()[..8]);
+        match self.0 {
+            0 => Self(u64::from_be_bytes(number)),
+            _ => self,
+        }
     }
 
     /// Its number.

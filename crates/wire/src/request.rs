@@ -1,6 +1,7 @@
 //! What a request says, before it goes upstream.
 
 use crate::form::Boundary;
+use crate::limits::REFERENCES;
 use crate::{estimate, named, providers};
 use lychgate_types::provider::{Api, WireFamily};
 
@@ -84,7 +85,11 @@ pub fn read_request(api: Api, content_type: Option<&[u8]>, body: &[u8]) -> Resul
             (format.read_request(body)?, named::in_json(body)?)
         }
     };
-    facts.objects.extend(named);
+    let others: Vec<_> = named.into_iter().filter(|id| !facts.objects.contains(id)).collect();
+    facts.objects.extend(others);
+    if facts.objects.len() > REFERENCES {
+        return Err(MalformedBody::TooManyReferences);
+    }
     facts.text_bytes = estimate::text_bytes(body);
     Ok(facts)
 }

@@ -9,7 +9,7 @@ use super::errors::{internal, store_failed};
 use super::{handshake, key_check};
 use crate::state::attachments::ReplicaIdentity;
 use crate::state::existing::Existence;
-use crate::state::key_cache::KeySession;
+use crate::state::key_cache::{KeySession, Turns};
 use crate::state::{App, Asker};
 use async_trait::async_trait;
 use lookups::CallLookups;
@@ -35,6 +35,8 @@ pub(crate) struct ControlLinkService {
     source: Option<IpAddr>,
     /// Of the secret that the replica's process showed.
     process: Option<SecretHash>,
+    /// Those of the session, or the embedded gateway's own.
+    turns: Arc<Turns>,
 }
 
 impl ControlLinkService {
@@ -45,6 +47,7 @@ impl ControlLinkService {
             session: None,
             source: None,
             process: None,
+            turns: Arc::default(),
         })
     }
 
@@ -56,6 +59,7 @@ impl ControlLinkService {
     ) -> Arc<dyn ControlLink> {
         Arc::new(Self {
             app,
+            turns: Arc::clone(&session.turns),
             session: Some(session),
             source,
             process,
@@ -185,11 +189,8 @@ impl ControlLink for ControlLinkService {
             }
             Err(error) => return Err(store_failed(&self.app, &self.caller(), &error)),
         }
-        let _turn = match &self.session {
-            // It is never closed.
-            Some(session) => session.lookups.acquire().await.ok(),
-            None => None,
-        };
+        // It is never closed.
+        let _turn = self.turns.tokens.acquire().await.ok();
         let lookups = self.lookups(self.caller());
         let found = handshake::token(&lookups, &self.app.attachments, &token, self.app.ambient.now()).await?;
         let authorization = authorization(found.as_ref(), self.app.ambient.now(), TOKEN_LEASE);
@@ -199,15 +200,12 @@ impl ControlLink for ControlLinkService {
         Ok(authorization)
     }
 
-    async fn owns(&self, token: SecretHash, object: &str) -> Result<StoredObject, LinkError> {
+    async fn owns(&self, token: SecretHash, objects: &[String]) -> Result<Vec<StoredObject>, LinkError> {
         self.check_key().await?;
-        let _turn = match &self.session {
-            // It is never closed.
-            Some(session) => session.object_lookups.acquire().await.ok(),
-            None => None,
-        };
+        // It is never closed.
+        let _turn = self.turns.objects.acquire().await.ok();
         let caller = self.caller();
-        let found = self.app.store.stored_object_get(&caller, &token, object).await;
+        let found = self.app.store.stored_objects_get(&caller, &token, objects).await;
         found.map_err(|error| store_failed(&self.app, &caller, &error))
     }
 

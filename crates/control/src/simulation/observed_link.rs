@@ -105,8 +105,8 @@ impl ControlLink for ObservedLink {
         answer
     }
 
-    async fn owns(&self, token: SecretHash, object: &str) -> Result<StoredObject, LinkError> {
-        self.client.owns(token, object).await
+    async fn owns(&self, token: SecretHash, objects: &[String]) -> Result<Vec<StoredObject>, LinkError> {
+        self.client.owns(token, objects).await
     }
 
     async fn deliver(&self, replica: ReplicaId, records: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {

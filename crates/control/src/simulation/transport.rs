@@ -117,8 +117,14 @@ impl Transport for SimulatedTransport {
     }
 
     /// The simulation's requests name no stored objects.
-    async fn owns(&self, _: Credentials<'_>, _: SecretHash, _: &str, _: Duration) -> Result<StoredObject, LinkError> {
-        Ok(Ownership::Unknown.into())
+    async fn owns(
+        &self,
+        _: Credentials<'_>,
+        _: SecretHash,
+        objects: &[String],
+        _: Duration,
+    ) -> Result<Vec<StoredObject>, LinkError> {
+        Ok(vec![Ownership::Unknown.into(); objects.len()])
     }
 
     async fn deliver(

@@ -12,10 +12,10 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-/// So many tokens are looked up at a time for the replicas of one secret: a flood of unknown ones at one replica leaves the database
-/// to the others.
+/// So many tokens are looked up at a time for the replicas of one secret, or for the embedded gateway: a flood of unknown ones at one
+/// replica leaves the database to the others.
 pub(crate) const LOOKUPS: usize = 16;
-/// So many stored objects, beside them: whoever asks for these does not keep tokens waiting.
+/// For so many requests the stored objects that they name, beside them: whoever asks for these does not keep tokens waiting.
 pub(crate) const OBJECT_LOOKUPS: usize = 16;
 /// How long a look-up of a key's state is trusted: "within a second, on every control plane".
 const TRUSTED: Duration = Duration::from_millis(500);
@@ -31,11 +31,24 @@ pub(crate) struct KeySession {
     /// Of this secret.
     pub(crate) prefix: String,
     pub(crate) hash: SecretHash,
-    /// Held while a token is looked up.
-    pub(crate) lookups: Semaphore,
-    /// Held while a stored object is looked up.
-    pub(crate) object_lookups: Semaphore,
+    pub(crate) turns: Arc<Turns>,
     state: Mutex<State>,
+}
+
+/// The turns at the database, of which each look-up takes one.
+#[derive(Debug)]
+pub(crate) struct Turns {
+    pub(crate) tokens: Semaphore,
+    pub(crate) objects: Semaphore,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self {
+            tokens: Semaphore::new(LOOKUPS),
+            objects: Semaphore::new(OBJECT_LOOKUPS),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -99,8 +112,7 @@ impl KeySession {
             name,
             prefix,
             hash,
-            lookups: Semaphore::new(LOOKUPS),
-            object_lookups: Semaphore::new(OBJECT_LOOKUPS),
+            turns: Arc::default(),
             state,
         }
     }

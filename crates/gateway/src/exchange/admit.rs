@@ -5,7 +5,7 @@
 //! 2. the token, in memory; one that is not known waits for its look-up in one of the few places for that;
 //! 3. the request is counted as in flight: only requests of known tokens are;
 //! 4. room for its record is reserved;
-//! 5. the body is read, as far as there is room for it in the budget of all bodies and in its token's share.
+//! 5. the body is read, as far as there is room for it in the budget of all bodies and in its user's share.
 //!
 //! Not here: what is checked before the request itself (`inbound::stack`).
 
@@ -65,7 +65,7 @@ pub(crate) struct Admission {
     /// The entry of the allow-list that its path is on.
     pub(crate) path: &'static AllowedPath,
     pub(crate) token: SecretHash,
-    /// Stands for the user.
+    /// Whose shares it counts towards: stands for the user, or where it is not known who that is, for the token alone.
     pub(crate) holder: Holder,
     /// The user's own provider credential.
     pub(crate) own: Option<Outgoing>,
@@ -106,7 +106,7 @@ pub(crate) async fn receive(entered: &Entered, request: Request<Body>, source: S
         idle: shared.options.body_idle_timeout,
         total: shared.options.body_timeout,
     };
-    let mut room = shared.body_budget.room(admission.token);
+    let mut room = shared.body_budget.room(admission.holder);
     let read = read_bounded(&mut body, limits, |size| room.grow(size)).await;
     match read {
         Ok(bytes) => {
@@ -173,7 +173,9 @@ async fn identify(entered: &Entered, head: &Parts, source: Source) -> Result<Kno
         rest,
     )?;
     let credentials = credentials::read(provider.config.provider_type, &head.headers)?;
-    let holder = authorize(shared, credentials.token, source).await?;
+    let holder = authorize(shared, credentials.token, source)
+        .await?
+        .or_of(&credentials.token);
     if is_list && credentials.own.is_none() && !provider.config.policy.relay.shares_objects() {
         return Err(everybodys());
     }
@@ -320,9 +322,9 @@ pub(crate) fn crowded(no_room: NoRoom) -> Refusal {
             let message = "this gateway holds as many bytes of request bodies as it may; try again shortly";
             Refusal::unavailable(Refused::BodiesTooMany, message, 1)
         }
-        NoRoom::ForThisToken => {
+        NoRoom::ForThisUser => {
             let message =
-                "the requests with this token hold as many bytes of bodies as one token may; wait until some are sent";
+                "your requests hold as many bytes of bodies as those of one user may; wait until some are sent";
             Refusal::too_many(Refused::BodiesTooMany, message, 1)
         }
     }

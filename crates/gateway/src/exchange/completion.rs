@@ -109,7 +109,7 @@ impl Completion {
             let of = Arc::clone(of);
             return self.book(&of, shown);
         }
-        let place = self.shared.late_ends.take(self.token)?;
+        let place = self.shared.late_ends.take(self.slot.holder())?;
         let runtime = tokio::runtime::Handle::try_current().ok()?;
         let guard = guard.another();
         runtime.spawn(async move {

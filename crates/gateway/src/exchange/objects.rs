@@ -15,7 +15,6 @@ use crate::error::Refusal;
 use crate::exchange::admit::{Admission, Entered};
 use crate::made_objects::Known;
 use crate::shared::Shared;
-use futures_util::future::try_join_all;
 use http::StatusCode;
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::policy::StoredObjects;
@@ -68,24 +67,22 @@ pub(super) async fn check(
     // What the user has in an account of their own may have been made elsewhere.
     let needs_own =
         entered.provider.config.policy.relay.stored_objects == StoredObjects::Own && admission.own.is_none();
-    let references = if is_guarded { &facts.objects[..] } else { &[] };
-    let mut named = references.iter().map(String::as_str).chain(admission.object.as_deref());
-    let _place = if named.all(|object| shared.objects.of(token, object).is_some()) {
-        None
-    } else {
-        Some(shared.object_lookups.place(token).ok_or_else(too_many)?)
-    };
-    let checks = references
-        .iter()
-        .map(|object| check_one(shared, token, object, needs_own));
-    try_join_all(checks).await?;
+    if is_guarded {
+        let references = facts.objects.iter().map(String::as_str);
+        check_all(
+            entered,
+            admission,
+            references.chain(admission.object.as_deref()),
+            needs_own,
+        )
+        .await?;
+    }
     let Some(object) = admission.object.as_deref() else {
         return Ok(None);
     };
-    let known = if is_guarded {
-        check_one(shared, token, object, needs_own).await?
-    } else {
-        look_up(shared, token, object).await
+    let known = match is_guarded {
+        true => shared.objects.of(token, object),
+        false => look_up(entered, admission, object).await?,
     };
     let maker = match known {
         None => Some(Maker::Unknown),
@@ -104,10 +101,9 @@ pub(super) async fn late_maker(
 ) -> Option<Arc<UnfinishedInterception>> {
     for wait in ASK_AGAIN {
         sleep(wait).await;
-        match ask(shared, token, object).await {
-            Some(found) if found.ownership == Ownership::Unknown => {}
-            Some(found) => return found.unfinished.map(Arc::new),
-            None => {}
+        match ask(shared, token, &[object]).await.as_deref() {
+            Some([found]) if found.ownership != Ownership::Unknown => return found.unfinished.clone().map(Arc::new),
+            _ => {}
         }
     }
     None
@@ -120,63 +116,78 @@ pub(super) fn makes(api: Api, admission: &Admission) -> bool {
 }
 
 /// What is known of an object that anybody may use; `None` where that is nothing.
-async fn look_up(shared: &Shared, token: SecretHash, object: &str) -> Option<Known> {
+async fn look_up(entered: &Entered, admission: &Admission, object: &str) -> Result<Option<Known>, Refusal> {
+    let shared = &entered.shared;
     if let Some(known) = shared.objects.of_anybody(object) {
-        return Some(known);
-    }
-    let found = ask(shared, token, object).await?;
-    (found.ownership != Ownership::Unknown).then(|| found.unfinished.map(Arc::new))
-}
-
-/// Asks the control plane; `None` where it does not answer.
-async fn ask(shared: &Shared, token: SecretHash, object: &str) -> Option<StoredObject> {
-    if object.len() > LONGEST_ID || !shared.replica_state.load().link.is_attached() {
-        return None;
-    }
-    let answer = shared.object_lookups.ask(&shared.link, token, object).await;
-    match answer {
-        Some(_) => shared.lookup_health.success(),
-        None => shared.lookup_health.failure(),
-    }
-    answer
-}
-
-/// What is known of an object that only its maker may use; `None` where that is nothing, and the request may go on all the same.
-async fn check_one(
-    shared: &Shared,
-    token: SecretHash,
-    object: &str,
-    needs_own: bool,
-) -> Result<Option<Known>, Refusal> {
-    if object.len() > LONGEST_ID {
-        return Err(not_found());
-    }
-    if let Some(known) = shared.objects.of(token, object) {
         return Ok(Some(known));
     }
-    // If it was made here, its record is only on its way.
-    let unknown_will_do = !needs_own && shared.objects.of_anybody(object).is_none();
-    if unknown_will_do && shared.object_lookups.is_unknown(token, object) {
-        return Ok(None);
+    let _place = shared.object_lookups.place(admission.holder).ok_or_else(too_many)?;
+    let found = ask(shared, admission.token, &[object]).await;
+    let found = found.as_deref().and_then(<[_]>::first);
+    let known = found.filter(|found| found.ownership != Ownership::Unknown);
+    Ok(known.map(|found| found.unfinished.clone().map(Arc::new)))
+}
+
+/// Asks the control plane; `None` where it does not answer. That says nothing of its health: whoever has a token can make it slow to
+/// answer this.
+async fn ask(shared: &Shared, token: SecretHash, objects: &[&str]) -> Option<Arc<[StoredObject]>> {
+    if !objects.iter().all(|object| may_be_id(object)) || !shared.replica_state.load().link.is_attached() {
+        return None;
     }
-    let mut waits = ASK_AGAIN.into_iter();
-    loop {
-        let found = ask(shared, token, object).await.ok_or_else(unreachable)?;
-        match found.ownership {
-            Ownership::Own => {
-                let known = found.unfinished.map(Arc::new);
-                shared.objects.remember(token, object, known.clone());
-                return Ok(Some(known));
-            }
-            // Remembered for a second only: its maker may yet become known.
-            Ownership::Unknown if unknown_will_do => return Ok(None),
-            Ownership::Anothers if !needs_own => return Err(not_found()),
-            Ownership::Anothers | Ownership::Unknown => match waits.next() {
-                Some(wait) => sleep(wait).await,
-                None => return Err(not_found()),
-            },
+    shared.object_lookups.ask(&shared.link, token, objects).await
+}
+
+/// Refuses a request where one of these objects is not for its user, and remembers which are the user's own.
+async fn check_all<'a>(
+    entered: &Entered,
+    admission: &Admission,
+    objects: impl Iterator<Item = &'a str>,
+    needs_own: bool,
+) -> Result<(), Refusal> {
+    let (shared, token) = (&entered.shared, admission.token);
+    // If it was made here, its record is only on its way.
+    let unknown_will_do = |object: &str| !needs_own && shared.objects.of_anybody(object).is_none();
+    let mut open = Vec::new();
+    for object in objects {
+        if !may_be_id(object) {
+            return Err(not_found());
+        }
+        let is_known = shared.objects.of(token, object).is_some()
+            || (unknown_will_do(object) && shared.object_lookups.is_unknown(token, object));
+        if !is_known && !open.contains(&object) {
+            open.push(object);
         }
     }
+    if open.is_empty() {
+        return Ok(());
+    }
+    let _place = shared.object_lookups.place(admission.holder).ok_or_else(too_many)?;
+    let mut waits = ASK_AGAIN.into_iter();
+    loop {
+        let answers = ask(shared, token, &open).await.ok_or_else(unreachable)?;
+        let mut again = Vec::new();
+        for (object, found) in open.into_iter().zip(&*answers) {
+            match found.ownership {
+                Ownership::Own => {
+                    let known = found.unfinished.clone().map(Arc::new);
+                    shared.objects.remember(token, object, known);
+                }
+                // Remembered for a second only: its maker may yet become known.
+                Ownership::Unknown if unknown_will_do(object) => {}
+                Ownership::Anothers if !needs_own => return Err(not_found()),
+                Ownership::Anothers | Ownership::Unknown => again.push(object),
+            }
+        }
+        if again.is_empty() {
+            return Ok(());
+        }
+        open = again;
+        sleep(waits.next().ok_or_else(not_found)?).await;
+    }
+}
+
+fn may_be_id(object: &str) -> bool {
+    object.len() <= LONGEST_ID
 }
 
 fn not_found() -> Refusal {

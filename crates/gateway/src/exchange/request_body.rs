@@ -9,8 +9,8 @@ use crate::exchange::admit::crowded;
 use bytes::Bytes;
 use http::StatusCode;
 use lychgate_telemetry::metrics::labels::Refused;
+use lychgate_types::Holder;
 use lychgate_types::provider::Api;
-use lychgate_types::secret::SecretHash;
 use lychgate_wire::provider::AllowedPath;
 use lychgate_wire::{RequestFacts, ask_for_usage, with_model};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(crate) struct RequestBody {
     /// Of the last attempt, where that was another.
     changed: Option<Changed>,
     budget: Arc<BodyBudget>,
-    token: SecretHash,
+    holder: Holder,
 }
 
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl RequestBody {
         facts: &RequestFacts,
         body: HeldBody,
         budget: &Arc<BodyBudget>,
-        token: SecretHash,
+        holder: Holder,
     ) -> Self {
         Self {
             api,
@@ -61,7 +61,7 @@ impl RequestBody {
             names_model: !path.names_model(),
             changed: None,
             budget: Arc::clone(budget),
-            token,
+            holder,
         }
     }
 
@@ -106,7 +106,7 @@ impl RequestBody {
 
     /// A body that was made here takes its room like one that came.
     fn held(&self, body: Vec<u8>) -> Result<Bytes, Refusal> {
-        let mut room = self.budget.room(self.token);
+        let mut room = self.budget.room(self.holder);
         room.grow(body.len()).map_err(|no_room: NoRoom| crowded(no_room))?;
         Ok(HeldBody::new(body.into(), room).into_bytes())
     }

@@ -227,6 +227,11 @@ impl Spool {
 }
 
 impl Slot {
+    /// Whose record it is for.
+    pub(crate) const fn holder(&self) -> Holder {
+        self.holder
+    }
+
     /// Stores the record. Returns what the end of the answer has to wait for, if anything.
     pub(crate) fn fill(self, record: InterceptionRecord) -> Option<Hold> {
         self.spool.put(record, self.holder)

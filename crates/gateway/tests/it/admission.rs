@@ -219,7 +219,7 @@ async fn a_flood_of_unknown_tokens_refuses_none_that_worked_before() {
 }
 
 #[tokio::test]
-async fn bodies_have_a_budget_in_sum_and_a_share_of_it_per_token() {
+async fn bodies_have_a_budget_in_sum_and_a_share_of_it_per_user() {
     const KIB: usize = 1 << 10;
     let world = World::with_options(|options| {
         options.body_budget = BodyBudgetLimits {
@@ -228,25 +228,28 @@ async fn bodies_have_a_budget_in_sum_and_a_share_of_it_per_token() {
         };
     })
     .await;
-    let other = world.control.token(GOOD);
+    let (mine, other) = (world.control.valid_token_of(1), world.control.valid_token_of(2));
+    let mine_too = world.control.valid_token_of(1);
     let bearer = |token: &str| format!("authorization: Bearer {token}\r\n");
     let body = |size: usize| {
         let mut body = vec![b' '; size];
         body.extend_from_slice(b"{}");
         body
     };
-    let (mine, theirs) = (bearer(world.token.expose()), bearer(other.expose()));
+    let [mine, mine_too, theirs] = [mine, mine_too, other].map(|token| bearer(token.expose()));
     // Held until it is sent: the provider takes it, and does not answer.
-    let mut first = world.post(PATH, &body(100 * KIB)).await;
-    let mut held = world.provider.next().await;
     let send = async |authorization: &str, size: usize| {
         let mut client = world.client().await;
         client.send(&format!("POST {PATH}"), authorization, &body(size)).await;
         client
     };
-    let (head, text) = send(&mine, 20 * KIB).await.answer().await;
-    assert_eq!((head.status, head.header("retry-after")), (429, Some("1")));
-    assert!(String::from_utf8(text).unwrap().contains("this token"));
+    let mut first = send(&mine, 100 * KIB).await;
+    let mut held = world.provider.next().await;
+    for another in [&mine, &mine_too] {
+        let (head, text) = send(another, 20 * KIB).await.answer().await;
+        assert_eq!((head.status, head.header("retry-after")), (429, Some("1")));
+        assert!(String::from_utf8(text).unwrap().contains("one user"));
+    }
     let mut second = send(&theirs, 50 * KIB).await;
     let mut held_too = world.provider.next().await;
     let (head, _) = send(&theirs, 20 * KIB).await.answer().await;

@@ -2,6 +2,7 @@
 
 use super::transport::{Credentials, Transport};
 use crate::PROCESS;
+use crate::convert::calls::read_owned;
 use crate::convert::status::read_status;
 use crate::error::LinkError;
 use crate::field::id_bytes;
@@ -111,16 +112,17 @@ impl Transport for GrpcTransport {
         &self,
         credentials: Credentials<'_>,
         token: SecretHash,
-        object: &str,
+        objects: &[String],
         time: Duration,
-    ) -> Result<StoredObject, LinkError> {
+    ) -> Result<Vec<StoredObject>, LinkError> {
         let question = wire::OwnsRequest {
             token_hash: token.as_bytes().to_vec(),
-            object: object.to_owned(),
+            objects: objects.to_vec(),
+            ..wire::OwnsRequest::default()
         };
         let mut request = request(question, credentials)?;
         request.set_timeout(time);
-        Ok(read(self.0.clone().owns(request).await)?.try_into()?)
+        Ok(read_owned(read(self.0.clone().owns(request).await)?, objects.len())?)
     }
 
     async fn deliver(

@@ -23,6 +23,8 @@ pub(super) struct Deadlines {
     pub(super) attempt: Duration,
     /// Whether control planes that back off are called too if there is no other, even at first.
     pub(super) ignores_backoff: bool,
+    /// Whether a control plane that does not answer such a call in time is taken for one that works no longer.
+    pub(super) is_telling: bool,
 }
 
 impl<T> Pool<T> {
@@ -56,12 +58,14 @@ impl<T> Pool<T> {
             if time.is_zero() {
                 break;
             }
-            let in_flight = endpoint.begin();
+            let (in_flight, begun) = (endpoint.begin(), Instant::now());
             let answer = timeout(time, attempt(Arc::clone(endpoint), time)).await;
             drop(in_flight);
             match answer.unwrap_or_else(|_| Err(LinkError::Unreachable("it did not answer in time".to_owned()))) {
                 Err(LinkError::Unreachable(why)) => {
-                    endpoint.failed(&why, &self.ambient);
+                    if deadlines.is_telling || begun.elapsed() < time {
+                        endpoint.failed(&why, &self.ambient);
+                    }
                     last = Some(why);
                 }
                 answer => {
@@ -121,6 +125,7 @@ mod tests {
         total: Duration::from_secs(5),
         attempt: Duration::from_secs(1),
         ignores_backoff: false,
+        is_telling: true,
     };
 
     fn pool(count: usize) -> Pool<()> {
@@ -211,6 +216,20 @@ mod tests {
         let hangs = |name| (name != '0').then_some(Ok(name));
         while call(&pool, DEADLINES, hangs).await.1 != "01" {}
         assert_eq!(begun.elapsed(), DEADLINES.attempt);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_that_tells_nothing_one_that_takes_long_goes_on_being_called() {
+        let pool = pool(2);
+        let patient = Deadlines {
+            is_telling: false,
+            ..DEADLINES
+        };
+        let (answer, called) = call(&pool, patient, |_| None).await;
+        assert_eq!((answer.is_err(), called.len()), (true, 2));
+        assert!(pool.endpoints.iter().all(|endpoint| endpoint.is_available()));
+        call(&pool, patient, |_| unreachable_answer()).await.0.unwrap_err();
+        assert!(!pool.endpoints.iter().any(|endpoint| endpoint.is_available()));
     }
 
     /// Found by the simulation: two control planes that took a little longer than one attempt may were marked as failed by some

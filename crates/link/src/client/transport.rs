@@ -38,14 +38,14 @@ pub trait Transport: Send + Sync + 'static {
         time: Duration,
     ) -> impl Future<Output = Result<Authorization, LinkError>> + Send;
 
-    /// Asks about a stored object. After `time` the caller gives up.
+    /// Asks about stored objects. After `time` the caller gives up.
     fn owns(
         &self,
         credentials: Credentials<'_>,
         token: SecretHash,
-        object: &str,
+        objects: &[String],
         time: Duration,
-    ) -> impl Future<Output = Result<StoredObject, LinkError>> + Send;
+    ) -> impl Future<Output = Result<Vec<StoredObject>, LinkError>> + Send;
 
     /// Delivers one batch of records. After `time` the caller gives up.
     fn deliver(

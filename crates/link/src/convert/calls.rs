@@ -77,8 +77,25 @@ impl From<StoredObject> for wire::OwnsResponse {
                 id: id_bytes(unfinished.id.as_uuid()),
                 provider: unfinished.provider,
             }),
+            objects: Vec::new(),
         }
     }
+}
+
+/// What is known of several.
+pub(crate) fn owned(objects: Vec<StoredObject>) -> wire::OwnsResponse {
+    wire::OwnsResponse {
+        objects: objects.into_iter().map(Into::into).collect(),
+        ..wire::OwnsResponse::default()
+    }
+}
+
+/// The same, where so many were asked about.
+pub(crate) fn read_owned(response: wire::OwnsResponse, asked: usize) -> Result<Vec<StoredObject>, BadMessage> {
+    if response.objects.len() != asked {
+        return Err(BadMessage("owns_response.objects"));
+    }
+    response.objects.into_iter().map(StoredObject::try_from).collect()
 }
 
 impl TryFrom<wire::OwnsResponse> for StoredObject {

@@ -297,17 +297,23 @@ pub mod denied {
 pub struct OwnsRequest {
     #[prost(bytes = "vec", tag = "1")]
     pub token_hash: ::prost::alloc::vec::Vec<u8>,
-    /// The provider's id.
+    /// The provider's id of a single one, from a replica before protocol 1.4.
     #[prost(string, tag = "2")]
     pub object: ::prost::alloc::string::String,
+    /// The provider's ids.
+    #[prost(string, repeated, tag = "3")]
+    pub objects: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct OwnsResponse {
     #[prost(enumeration = "owns_response::Ownership", tag = "1")]
     pub ownership: i32,
     /// Where the interception that made it is on record as unfinished.
     #[prost(message, optional, tag = "2")]
     pub unfinished: ::core::option::Option<UnfinishedInterception>,
+    /// What is known of each of the request's `objects`, in their order; without the fields above.
+    #[prost(message, repeated, tag = "3")]
+    pub objects: ::prost::alloc::vec::Vec<OwnsResponse>,
 }
 /// Nested message and enum types in `OwnsResponse`.
 pub mod owns_response {
@@ -664,7 +670,7 @@ pub mod link_client {
                 .insert(GrpcMethod::new("lychgate.link.v1.Link", "Authorize"));
             self.inner.unary(req, path, codec).await
         }
-        /// Whose is this stored object, as seen from the user of this token?
+        /// Whose are these stored objects, as seen from the user of this token?
         pub async fn owns(
             &mut self,
             request: impl tonic::IntoRequest<super::OwnsRequest>,
@@ -745,7 +751,7 @@ pub mod link_server {
             tonic::Response<super::AuthorizeResponse>,
             tonic::Status,
         >;
-        /// Whose is this stored object, as seen from the user of this token?
+        /// Whose are these stored objects, as seen from the user of this token?
         async fn owns(
             &self,
             request: tonic::Request<super::OwnsRequest>,

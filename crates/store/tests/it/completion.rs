@@ -87,9 +87,9 @@ both_engines! {
         assert_eq!((found.summary.model, found.summary.served_model.as_deref()), (begun.model.clone(), Some("served")));
         assert_eq!(found.token_usages, first.token_usages);
         assert_eq!((found.tool_usages, found.model_thoughts), (first.tool_usages, first.model_thoughts));
-        let known = db.store().stored_object_get(&plane(), &alice, "resp_a").await.unwrap();
+        let known = db.store().stored_objects_get(&plane(), &alice, &["resp_a".to_owned()]).await.unwrap().remove(0);
         assert_eq!(known, Ownership::Own.into());
-        let item = db.store().stored_object_get(&plane(), &owner.hash, "msg_a").await.unwrap();
+        let item = db.store().stored_objects_get(&plane(), &owner.hash, &["msg_a".to_owned()]).await.unwrap().remove(0);
         assert_eq!(item, Ownership::Anothers.into());
     }
 
@@ -100,7 +100,7 @@ both_engines! {
         ingest(db, &[&begun]).await;
         assert_eq!(get(db, &people.owner, begun.id).await.summary.outcome, Outcome::Unfinished);
         for (token, ownership) in [(alice, Ownership::Own), (bob, Ownership::Anothers)] {
-            let known = db.store().stored_object_get(&plane(), &token, "resp_a").await.unwrap();
+            let known = db.store().stored_objects_get(&plane(), &token, &["resp_a".to_owned()]).await.unwrap().remove(0);
             // Only its maker is told which one.
             let unfinished = (ownership == Ownership::Own).then(|| UnfinishedInterception { id: begun.id, provider: begun.provider.clone() });
             assert_eq!((known.ownership, known.unfinished), (ownership, unfinished));

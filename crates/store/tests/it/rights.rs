@@ -79,7 +79,7 @@ async fn verdicts(db: &TestDb, caller: &Caller, n: usize) -> Vec<(&'static str, 
         token_authenticate(&hash);
         token_grant(ambient.new_id(), None);
         token_marks(None);
-        stored_object_get(&hash, "none");
+        stored_objects_get(&hash, &["none".to_owned()]);
         token_touch(ambient.new_id(), at);
         ai_gateway_key_insert(gateway_key(db, &name("key")).0, None);
         ai_gateway_key_list(&KeyFilter::default(), page);
@@ -176,7 +176,7 @@ both_engines! {
             "yyhyyn token_authenticate",
             "yyhyyn token_grant",
             "nnhnyn token_marks",
-            "yyhyyn stored_object_get",
+            "yyhyyn stored_objects_get",
             "ynhnyn token_touch",
             "ynnnnn ai_gateway_key_insert",
             "yynnyn ai_gateway_key_list",

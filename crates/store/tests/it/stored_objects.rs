@@ -26,7 +26,8 @@ async fn ingest(db: &TestDb, records: &[InterceptionRecord]) {
 }
 
 async fn known(db: &TestDb, caller: &Caller, token: &SecretHash, object: &str) -> StoredObject {
-    db.store().stored_object_get(caller, token, object).await.unwrap()
+    let found = db.store().stored_objects_get(caller, token, &[object.to_owned()]).await;
+    found.unwrap().remove(0)
 }
 
 async fn ownership(db: &TestDb, token: &SecretHash, object: &str) -> Ownership {

@@ -3,7 +3,7 @@
 use super::*;
 use async_trait::async_trait;
 use lychgate_link::{Attachment, EncodedRecord, Heartbeat, Hello, Receipt};
-use lychgate_types::{Ownership, ReplicaId, StoredObject};
+use lychgate_types::{ReplicaId, StoredObject};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Gives everybody the same answer, or none: then it hangs or panics.
@@ -33,8 +33,8 @@ impl ControlLink for FakeLink {
             Reply::Panic => panic!("a bug in the link"),
         }
     }
-    async fn owns(&self, _: SecretHash, _: &str) -> Result<StoredObject, LinkError> {
-        Ok(Ownership::Unknown.into())
+    async fn owns(&self, _: SecretHash, _: &[String]) -> Result<Vec<StoredObject>, LinkError> {
+        Ok(Vec::new())
     }
 
     async fn deliver(&self, _: ReplicaId, _: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {
@@ -157,8 +157,8 @@ async fn a_token_revoked_during_every_look_up_is_denied() {
             self.0.revoke(&[token]);
             Ok(VALID)
         }
-        async fn owns(&self, _: SecretHash, _: &str) -> Result<StoredObject, LinkError> {
-            Ok(Ownership::Unknown.into())
+        async fn owns(&self, _: SecretHash, _: &[String]) -> Result<Vec<StoredObject>, LinkError> {
+            Ok(Vec::new())
         }
 
         async fn deliver(&self, _: ReplicaId, _: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {

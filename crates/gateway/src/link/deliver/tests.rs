@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use lychgate_link::{Attachment, Authorization, ControlLink, EncodedRecord, Heartbeat, Hello, Rejected};
 use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::secret::{SecretHash, SpoolKey};
-use lychgate_types::{Ambient, Holder, InterceptionId, Ownership, ReplicaId, StoredObject};
+use lychgate_types::{Ambient, Holder, InterceptionId, ReplicaId, StoredObject};
 use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,8 +51,8 @@ impl ControlLink for ControlPlane {
         Err(LinkError::Unreachable(String::new()))
     }
 
-    async fn owns(&self, _: SecretHash, _: &str) -> Result<StoredObject, LinkError> {
-        Ok(Ownership::Unknown.into())
+    async fn owns(&self, _: SecretHash, _: &[String]) -> Result<Vec<StoredObject>, LinkError> {
+        Ok(Vec::new())
     }
 
     async fn deliver(&self, _: ReplicaId, records: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {

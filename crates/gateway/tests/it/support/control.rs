@@ -86,10 +86,16 @@ impl Control {
         token
     }
 
+    /// Of a user who has no other.
     pub(crate) fn valid_token(&self) -> UserTokenSecret {
+        let user = self.lock().tokens.len() as u64;
+        self.valid_token_of(1000 + user)
+    }
+
+    pub(crate) fn valid_token_of(&self, user: u64) -> UserTokenSecret {
         self.token(Authorization::Known {
             may_send_requests: true,
-            holder: lychgate_types::Holder::from_number(7),
+            holder: lychgate_types::Holder::from_number(user),
             lease: Duration::from_secs(60),
         })
     }

@@ -111,7 +111,7 @@ impl ControlLink for Control {
             .map_err(|_| LinkError::Unreachable("the test is over".into()))
     }
 
-    async fn owns(&self, token: SecretHash, object: &str) -> Result<StoredObject, LinkError> {
+    async fn owns(&self, token: SecretHash, objects: &[String]) -> Result<Vec<StoredObject>, LinkError> {
         self.lock().questions += 1;
         while self.lock().hold_questions {
             tokio::task::yield_now().await;
@@ -120,32 +120,35 @@ impl ControlLink for Control {
         if let Some(error) = &state.down {
             return Err(error.clone());
         }
-        let made = |record: &&Arc<InterceptionRecord>| {
-            let names = record.stored_object.iter().chain(&record.stored_items);
-            !record.completes && names.into_iter().any(|name| name == object)
+        let of = |object: &String| {
+            let made = |record: &&Arc<InterceptionRecord>| {
+                let names = record.stored_object.iter().chain(&record.stored_items);
+                !record.completes && names.into_iter().any(|name| name == object)
+            };
+            let makers: Vec<_> = state
+                .records
+                .iter()
+                .filter(made)
+                .map(|record| record.token_hash)
+                .collect();
+            let ownership = match makers.as_slice() {
+                [] => Ownership::Unknown,
+                makers if makers.contains(&token) => Ownership::Own,
+                _ => Ownership::Anothers,
+            };
+            let unfinished = state.records.iter().find(made).filter(|record| {
+                let is_end = |end: &&Arc<InterceptionRecord>| end.completes && end.id == record.id;
+                record.outcome == Outcome::Unfinished && !state.records.iter().any(|end| is_end(&end))
+            });
+            StoredObject {
+                ownership,
+                unfinished: unfinished.map(|record| UnfinishedInterception {
+                    id: record.id,
+                    provider: record.provider.clone(),
+                }),
+            }
         };
-        let makers: Vec<_> = state
-            .records
-            .iter()
-            .filter(made)
-            .map(|record| record.token_hash)
-            .collect();
-        let ownership = match makers.as_slice() {
-            [] => Ownership::Unknown,
-            makers if makers.contains(&token) => Ownership::Own,
-            _ => Ownership::Anothers,
-        };
-        let unfinished = state.records.iter().find(made).filter(|record| {
-            let is_end = |end: &&Arc<InterceptionRecord>| end.completes && end.id == record.id;
-            record.outcome == Outcome::Unfinished && !state.records.iter().any(|end| is_end(&end))
-        });
-        Ok(StoredObject {
-            ownership,
-            unfinished: unfinished.map(|record| UnfinishedInterception {
-                id: record.id,
-                provider: record.provider.clone(),
-            }),
-        })
+        Ok(objects.iter().map(of).collect())
     }
 
     async fn deliver(&self, _: ReplicaId, records: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {
