@@ -47,7 +47,7 @@ def streaming(client):
     kinds = [event.type for event in events]
     assert kinds[0] == "message_start" and kinds[-1] == "message_stop", kinds
 
-    for name in ("split", "crlf", "comments", "multiline", "slow"):
+    for name in ("split", "crlf", "comments", "multiline", "slow", "silent"):
         with client.messages.stream(model=MODEL, max_tokens=100, messages=HELLO, extra_headers=scenario(name)) as stream:
             assert "Hello from the SDK" in stream.get_final_message().content[0].text, name
 

@@ -43,7 +43,7 @@ def chat_streaming(client):
     assert chunks[-1].choices == [] and chunks[-1].usage.total_tokens > 0
     assert all(chunk.usage is None for chunk in chunks[:-1])
 
-    for name in ("text", "split", "crlf", "multiline", "slow"):
+    for name in ("text", "split", "crlf", "multiline", "slow", "silent"):
         with client.chat.completions.stream(model=MODEL, messages=HELLO, extra_headers=scenario(name)) as stream:
             final = stream.get_final_completion()
         assert "Hello from the SDK" in final.choices[0].message.content, name
@@ -95,6 +95,13 @@ def responses(client):
     assert {"function_call", "custom_tool_call", "mcp_call", "web_search_call", "computer_call"} <= set(kinds), kinds
     events = list(client.responses.create(model=MODEL, input="Hello", stream=True, extra_headers=scenario("every-tool")))
     assert [item.type for item in events[-1].response.output] == kinds
+
+
+def response_silent(client):
+    # Without the fillers that the gateway puts in, the numbers have no gap.
+    events = list(client.responses.create(model=MODEL, input="Hello", stream=True, extra_headers=scenario("silent")))
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    assert "Hello" in events[-1].response.output_text
 
 
 def response_tools(client):
@@ -244,6 +251,7 @@ def main():
     chat_streaming(client)
     chat_tools(client)
     responses(client)
+    response_silent(client)
     response_tools(client)
     beside(client)
     errors(client, base_url)

@@ -43,7 +43,7 @@ async function streaming(client) {
   assert.equal(kinds[0], "message_start");
   assert.equal(kinds.at(-1), "message_stop");
 
-  for (const name of ["split", "crlf", "comments", "multiline", "slow"]) {
+  for (const name of ["split", "crlf", "comments", "multiline", "slow", "silent"]) {
     const message = await client.messages.stream(ASKED, scenario(name)).finalMessage();
     assert.match(message.content[0].text, /Hello from the SDK/, name);
   }

@@ -42,7 +42,7 @@ async function chatStreaming(client) {
   assert(last.usage.total_tokens > 0);
   assert(chunks.every((chunk) => !chunk.usage));
 
-  for (const name of ["text", "split", "crlf", "multiline", "slow"]) {
+  for (const name of ["text", "split", "crlf", "multiline", "slow", "silent"]) {
     const final = await client.chat.completions.stream(CHAT, scenario(name)).finalChatCompletion();
     assert.match(final.choices[0].message.content, /Hello from the SDK/, name);
   }
@@ -81,6 +81,10 @@ async function responses(client) {
   assert.equal(events.at(-1).type, "response.completed");
   const deltas = events.filter((event) => event.type === "response.output_text.delta").map((event) => event.delta);
   assert.match(deltas.join(""), /Hello from the SDK/);
+
+  // The fillers that the gateway puts in are no events.
+  events = await all(await client.responses.create({ ...RESPONSE, stream: true }, scenario("silent")));
+  assert.deepEqual(events.map((event) => event.sequence_number), [...events.keys()]);
 
   const final = await client.responses.stream({ ...RESPONSE, reasoning: { summary: "auto" } }).finalResponse();
   assert(final.output[0].type === "reasoning" && final.output[0].summary[0].text);

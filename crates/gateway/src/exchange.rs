@@ -15,6 +15,7 @@ pub(crate) mod content_coding;
 pub(crate) mod discard;
 mod drain;
 pub(crate) mod headers;
+mod keep_alive;
 pub(crate) mod last_look;
 mod objects;
 mod outcome;
@@ -102,7 +103,7 @@ async fn checked(
     let mut completion = match objects::check(&entered, admission, &facts).await? {
         Some(of) => {
             let slot = admit::reserve(&entered.shared, admission.holder)?;
-            Completion::new(&entered, admission, of, slot)
+            Completion::new(&entered, &received, of, slot)
         }
         None => None,
     };

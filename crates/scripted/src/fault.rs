@@ -8,6 +8,7 @@ use std::time::Duration;
 /// Longer than any time-out.
 const FOR_EVER: Duration = Duration::from_secs(3600);
 const SLOW: Duration = Duration::from_millis(20);
+const SILENCE: Duration = Duration::from_millis(1300);
 
 /// The stream that the scenario makes of these events; `error` is the provider's error event.
 pub(crate) fn stream(scenario: Scenario, mut events: Vec<String>, error: String) -> Script {
@@ -52,6 +53,13 @@ pub(crate) fn stream(scenario: Scenario, mut events: Vec<String>, error: String)
                 steps,
                 ..Script::events([])
             }
+        }
+        Scenario::Silent => {
+            let mut script = sent(events);
+            for at in [half, 0] {
+                script.steps.insert(at, Step::Pause(SILENCE));
+            }
+            script
         }
         Scenario::Split => {
             let all = Bytes::from(events.concat());
@@ -153,6 +161,7 @@ mod tests {
         let plain = events().concat();
         assert_eq!(bytes(Scenario::Split), plain);
         assert_eq!(bytes(Scenario::Slow), plain);
+        assert_eq!(bytes(Scenario::Silent), plain);
         assert_eq!(bytes(Scenario::Crlf).replace("\r\n", "\n"), plain);
         assert_eq!(bytes(Scenario::Cr).replace('\r', "\n"), plain);
         assert_eq!(bytes(Scenario::Multiline).replace("\ndata: \ndata: ", ""), plain);

@@ -95,6 +95,8 @@ scenarios! {
     Trailing = "trailing"
     /// A pause of 20 ms before each event.
     Slow = "slow"
+    /// The stream falls silent for over a second before its first event, and in its middle.
+    Silent = "silent"
     /// The stream stops after some events and stays open.
     Idle = "idle"
     /// No answer at all; the connection stays open.

@@ -1,10 +1,20 @@
-//! An idle deadline that restarts whenever data arrives, and an overall deadline that does not.
+//! An idle deadline that restarts whenever data arrives, and an overall deadline that does not; on the way to the first it may
+//! tell of silence now and then.
 
 use std::future::Future as _;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
+
+/// What a wait has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waited {
+    /// It has been silent for a while ([`Idle::telling_every`]); the wait goes on.
+    Silent,
+    /// It was silent for too long, or the whole has lasted too long.
+    TooLong,
+}
 
 /// Measures how long nothing has come. The timer is made at the first wait, so a body that never waits costs none, and
 /// time in which nobody asks (a slow reader downstream) does not count.
@@ -12,7 +22,9 @@ use tokio::time::{Instant, Sleep};
 pub struct Idle {
     limit: Duration,
     end: Option<Instant>,
-    waiting: bool,
+    /// While it waits: when that has lasted too long.
+    over: Option<Instant>,
+    tell: Option<Duration>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -22,7 +34,8 @@ impl Idle {
         Self {
             limit,
             end: None,
-            waiting: false,
+            over: None,
+            tell: None,
             timer: None,
         }
     }
@@ -34,6 +47,13 @@ impl Idle {
         self
     }
 
+    /// Tells of silence each time that it has lasted for so long again, which does not restart the limit.
+    #[must_use]
+    pub const fn telling_every(mut self, silence: Duration) -> Self {
+        self.tell = Some(silence);
+        self
+    }
+
     /// Whether it is all over, and not only silent.
     pub fn is_past_end(&self) -> bool {
         self.end.is_some_and(|end| Instant::now() >= end)
@@ -41,23 +61,40 @@ impl Idle {
 
     /// Something came: the next wait starts from zero.
     pub fn moved(&mut self) {
-        self.waiting = false;
+        self.over = None;
     }
 
-    /// To be asked while nothing comes; ready once the limit has passed since the wait began.
-    pub fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let waiting = std::mem::replace(&mut self.waiting, true);
+    /// To be asked while nothing comes; ready once the limit has passed since the wait began, or as often as it tells of silence
+    /// before that.
+    pub fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<Waited> {
+        let over = match self.over {
+            Some(over) => over,
+            None => self.begin(),
+        };
+        let Some(timer) = &mut self.timer else {
+            return Poll::Pending;
+        };
+        ready!(timer.as_mut().poll(cx));
+        if timer.deadline() >= over {
+            return Poll::Ready(Waited::TooLong);
+        }
+        self.set_timer(over);
+        Poll::Ready(Waited::Silent)
+    }
+
+    fn begin(&mut self) -> Instant {
+        let silent = Instant::now() + self.limit;
+        let over = self.end.map_or(silent, |end| end.min(silent));
+        self.over = Some(over);
+        self.set_timer(over);
+        over
+    }
+
+    fn set_timer(&mut self, over: Instant) {
+        let at = self.tell.map_or(over, |tell| over.min(Instant::now() + tell));
         match &mut self.timer {
-            Some(timer) if waiting => timer.as_mut().poll(cx),
-            timer => {
-                let silent = Instant::now() + self.limit;
-                let at = self.end.map_or(silent, |end| end.min(silent));
-                match timer {
-                    Some(timer) => timer.as_mut().reset(at),
-                    None => *timer = Some(Box::pin(tokio::time::sleep_until(at))),
-                }
-                timer.as_mut().map_or(Poll::Pending, |timer| timer.as_mut().poll(cx))
-            }
+            Some(timer) => timer.as_mut().reset(at),
+            timer => *timer = Some(Box::pin(tokio::time::sleep_until(at))),
         }
     }
 }

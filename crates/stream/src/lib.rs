@@ -14,7 +14,7 @@ mod relay;
 
 pub use discard::discard;
 pub use frames::{FRAMES_AT_ONCE, FRAMES_PER_SECOND, Framed};
-pub use idle::Idle;
+pub use idle::{Idle, Waited};
 pub use joined::Joined;
 pub use paced::Paced;
 pub use read::{ReadError, ReadLimits, read_bounded};

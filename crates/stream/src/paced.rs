@@ -31,7 +31,7 @@ impl<T> Paced<T> {
         }
         self.idle
             .poll_expired(cx)
-            .map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes nothing")))
+            .map(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes nothing")))
     }
 }
 

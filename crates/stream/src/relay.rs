@@ -1,6 +1,6 @@
 //! A body that passes another one on untouched while somebody watches.
 
-use crate::Idle;
+use crate::{Idle, Waited};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
@@ -82,6 +82,11 @@ pub trait Watch<B>: Unpin {
     /// not passed on at all.
     fn data(&mut self, bytes: Bytes) -> Bytes;
 
+    /// Nothing has come for a while ([`Idle::telling_every`]): what is put in, if anything can be at this place.
+    fn filler(&mut self) -> Option<Bytes> {
+        None
+    }
+
     /// Whether as many bytes go on as come; if not, no length is announced.
     fn keeps_length(&self) -> bool {
         true
@@ -97,7 +102,8 @@ pub trait Watch<B>: Unpin {
     fn left(self, rest: B);
 }
 
-/// The relay. Frames go on as they come; nothing is buffered.
+/// The relay. Frames go on as they come; nothing is buffered. A reader that does not keep up is never given a filler, since it is
+/// not the sender that is silent then.
 #[derive(Debug)]
 pub struct RelayBody<B: Body, W: Watch<B>> {
     /// `None` once the end was told to the watcher.
@@ -246,7 +252,13 @@ where
                 Poll::Ready(None) => this.complete(),
                 Poll::Pending => {
                     this.pieces = 0;
-                    ready!(this.idle.poll_expired(cx));
+                    if ready!(this.idle.poll_expired(cx)) == Waited::Silent {
+                        match watch.filler() {
+                            Some(bytes) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                            // Who waits has to be known to the timer again.
+                            None => continue,
+                        }
+                    }
                     let late = this.idle.is_past_end();
                     this.fail(if late { Failure::Late } else { Failure::Idle });
                 }

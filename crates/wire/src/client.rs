@@ -5,6 +5,8 @@ use std::borrow::Cow;
 
 /// The name of a client that is none of the table's.
 pub const UNKNOWN: &str = "Unknown";
+/// The name of OpenAI's coding agent.
+pub const CODEX: &str = "Codex";
 
 /// What the headers tell about the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +50,7 @@ const CLIENTS: &[Client] = &[
         sessions: &[Header("x-claude-code-session-id"), Body],
     },
     Client {
-        name: "Codex",
+        name: CODEX,
         signs: &[UserAgent("codex")],
         sessions: &[Header("session_id"), Header("session-id")],
     },

@@ -29,6 +29,13 @@ pub(crate) trait ApiFormat: Sync {
         None
     }
 
+    /// What may stand between two events of a stream while the provider is silent: something that every client of this API
+    /// passes over, and takes for a sign of life. `None` where there is no such thing. `client` is a name of
+    /// [`crate::client`]'s table.
+    fn filler(&self, _client: &str) -> Option<&'static str> {
+        None
+    }
+
     /// The error event that ends a stream, with whatever must follow it.
     fn error_event(&self, status: u16, message: &str) -> String;
 }
@@ -46,6 +53,10 @@ pub(crate) trait ResponseFormat: Send + Sync + std::fmt::Debug {
     }
     /// Whether the stream's last event was seen.
     fn is_complete(&self) -> bool {
+        false
+    }
+    /// Whether the stream said that it failed, so that nothing more is to come.
+    fn has_failed(&self) -> bool {
         false
     }
     /// Whether the model is known to have stopped, so that a stream which ends here is whole though its last event is missing.

@@ -17,6 +17,7 @@ mod capture;
 pub mod client;
 pub mod error;
 pub mod estimate;
+pub mod filler;
 mod form;
 mod format;
 #[cfg(fuzzing)]

@@ -120,6 +120,11 @@ impl ResponseReader {
         self.format.is_complete()
     }
 
+    /// Whether nothing more of the stream is to come: its last event was seen, or an error in the place of it.
+    pub fn is_over(&self) -> bool {
+        self.format.is_complete() || self.format.has_failed()
+    }
+
     /// Whether the model is known to have stopped, though the stream's last event may be missing.
     pub fn has_finished(&self) -> bool {
         self.format.has_finished()

@@ -3,6 +3,7 @@
 use crate::error::Refusal;
 use crate::exchange::attempt::{AttemptResult, UpstreamResponse};
 use crate::exchange::headers::{AnswerBody, to_client};
+use crate::exchange::keep_alive::KeepAlive;
 use crate::exchange::outcome::Ending;
 use crate::exchange::peeked::Peeked;
 use crate::exchange::recorder::Recorder;
@@ -57,10 +58,14 @@ pub(crate) fn answer(plan: AttemptPlan, result: AttemptResult, recorder: Recorde
         Some(_) => AnswerBody::Changed,
     };
     to_client(&mut head.headers, length);
-    let idle = Idle::new(millis(provider.config.policy.timeouts.idle_ms)).until(end);
+    let policy = &provider.config.policy;
+    let keep_alive = KeepAlive::new(&policy.relay, &head, kind, || recorder.filler());
+    let idle = Idle::new(millis(policy.timeouts.idle_ms)).until(end);
+    let idle = KeepAlive::timed(keep_alive.as_ref(), idle);
     let tee = Tee {
         recorder,
         filter,
+        keep_alive,
         kind,
         provider,
         breaker,

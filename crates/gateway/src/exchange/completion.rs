@@ -4,10 +4,11 @@
 //!
 //! Not here: which interception that is (`objects`), and what is recorded of requests themselves (`recorder`).
 
-use crate::exchange::admit::{Admission, Entered};
+use crate::exchange::admit::{Entered, Received};
 use crate::exchange::body_kind::BodyKind;
 use crate::exchange::content_coding::answer::Decoding;
 use crate::exchange::drain::drain_watched;
+use crate::exchange::keep_alive::KeepAlive;
 use crate::exchange::objects::{self, Maker};
 use crate::exchange::outcome::{Ending, classify};
 use crate::routing::provider::Provider;
@@ -21,7 +22,9 @@ use lychgate_types::interception::{CredentialKind, InterceptionRecord, Outcome, 
 use lychgate_types::provider::Api;
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{InterceptionId, Timestamp, UnfinishedInterception};
+use lychgate_wire::client::identify;
 use lychgate_wire::estimate::tokens;
+use lychgate_wire::filler::filler;
 use lychgate_wire::{ReaderOptions, ResponseFacts, ResponseReader};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -37,13 +40,17 @@ pub(crate) struct Completion {
     token: SecretHash,
     credential_kind: CredentialKind,
     capture_content: bool,
+    /// The name of the client that asks.
+    client: &'static str,
     began: Timestamp,
     answer: Option<(StatusCode, Decoding)>,
 }
 
 impl Completion {
     /// `None` where the path names no object.
-    pub(crate) fn new(entered: &Entered, admission: &Admission, of: Maker, slot: Slot) -> Option<Box<Self>> {
+    pub(crate) fn new(entered: &Entered, received: &Received, of: Maker, slot: Slot) -> Option<Box<Self>> {
+        let admission = &received.admission;
+        let header = |name: &str| received.head.headers.get(name)?.to_str().ok();
         Some(Box::new(Self {
             shared: Arc::clone(&entered.shared),
             provider: Arc::clone(&entered.provider),
@@ -53,6 +60,7 @@ impl Completion {
             token: admission.token,
             credential_kind: admission.credential_kind(),
             capture_content: entered.capture_content,
+            client: identify(header, None).client,
             began: entered.shared.ambient.now(),
             answer: None,
         }))
@@ -71,6 +79,16 @@ impl Completion {
         self.answer
             .as_ref()
             .is_some_and(|(status, reader)| status.is_success() && !reader.reader().is_complete())
+    }
+
+    /// What may be put into the answer while the provider is silent.
+    pub(crate) fn filler(&self) -> Option<&'static str> {
+        filler(Api::OpenAiResponses, self.client)
+    }
+
+    /// Whether nothing more of the answer is to come, or that is not known.
+    fn is_over(&self) -> bool {
+        self.answer.as_ref().is_none_or(|(_, reader)| reader.reader().is_over())
     }
 
     /// The answer's head came.
@@ -213,6 +231,7 @@ fn estimate(facts: ResponseFacts) -> TokenUsage {
 #[derive(Debug)]
 pub(crate) struct Watched {
     pub(crate) completion: Option<Box<Completion>>,
+    pub(crate) keep_alive: Option<KeepAlive>,
     pub(crate) guard: InFlightGuard,
 }
 
@@ -223,7 +242,15 @@ where
 {
     fn data(&mut self, bytes: Bytes) -> Bytes {
         self.see(&bytes);
+        if let Some(keep_alive) = &mut self.keep_alive {
+            keep_alive.sent(&bytes);
+        }
         bytes
+    }
+
+    fn filler(&mut self) -> Option<Bytes> {
+        let is_over = || self.completion.as_ref().is_none_or(|completion| completion.is_over());
+        self.keep_alive.as_ref()?.due(is_over)
     }
 
     fn complete(self) -> Last {
@@ -257,7 +284,7 @@ impl Watched {
 
     /// No more comes.
     pub(crate) fn close(self) -> Option<Hold> {
-        let Self { completion, guard } = self;
+        let Self { completion, guard, .. } = self;
         completion.and_then(|completion| completion.close(&guard))
     }
 }

@@ -11,6 +11,7 @@ use crate::exchange::attempt::{AttemptError, head_within};
 use crate::exchange::body_kind::BodyKind;
 use crate::exchange::completion::{Completion, Watched};
 use crate::exchange::headers::{AnswerBody, INTERCEPTION_ID, id_value, to_client};
+use crate::exchange::keep_alive::KeepAlive;
 use crate::exchange::upstream_request::{Position, UpstreamRequest};
 use crate::resilience::decision::AttemptEnd;
 use crate::resilience::retry::millis;
@@ -35,6 +36,7 @@ pub(crate) fn relay_unrecorded(entered: Entered, received: Received, completion:
     let own = admission.own;
     let watched = Watched {
         completion,
+        keep_alive: None,
         guard: admission.guard,
     };
     Box::pin(relay(entered, watched, own, request, body.into_bytes(), may_repeat))
@@ -87,11 +89,13 @@ async fn relay(
     to_client(&mut head.headers, AnswerBody::Unchanged);
     if let Some(completion) = &mut watched.completion {
         completion.head(head.status, kind);
+        watched.keep_alive = KeepAlive::new(&provider.config.policy.relay, &head, kind, || completion.filler());
         if let Some(id) = completion.id() {
             head.headers.insert(INTERCEPTION_ID, id_value(id));
         }
     }
     let idle = Idle::new(millis(timeouts.idle_ms)).until(end);
+    let idle = KeepAlive::timed(watched.keep_alive.as_ref(), idle);
     let relayed = RelayBody::new(Joined::new(body), watched, idle);
     Ok(Response::from_parts(head, Body::new(relayed)))
 }

@@ -217,6 +217,17 @@ impl Recorder {
         self.reader_says(ResponseReader::has_finished)
     }
 
+    /// Whether more of the stream is to come; false where that is not known.
+    pub(crate) fn awaits_more(&self) -> bool {
+        self.reader_says(|reader| !reader.is_over())
+    }
+
+    /// What may be put into the stream while the provider is silent.
+    pub(crate) fn filler(&self) -> Option<&'static str> {
+        let open = self.open()?;
+        lychgate_wire::filler::filler(open.record.api, &open.record.client)
+    }
+
     /// Whether the stream stopped within an event.
     pub(crate) fn is_inside_event(&self) -> bool {
         self.reader_says(ResponseReader::is_inside_event)

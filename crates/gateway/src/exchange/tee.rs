@@ -4,6 +4,7 @@
 
 use crate::exchange::body_kind::BodyKind;
 use crate::exchange::drain::drain_body;
+use crate::exchange::keep_alive::KeepAlive;
 use crate::exchange::outcome::{EMPTY, Ending, STALLED};
 use crate::exchange::peeked::Peeked;
 use crate::exchange::recorder::Recorder;
@@ -21,6 +22,7 @@ pub(crate) struct Tee {
     pub(crate) recorder: Recorder,
     /// Takes out the usage chunk that only the gateway asked for.
     pub(crate) filter: Option<UsageFilter>,
+    pub(crate) keep_alive: Option<KeepAlive>,
     pub(crate) kind: BodyKind,
     pub(crate) provider: Arc<Provider>,
     /// Where it counts if the body ends badly.
@@ -30,10 +32,18 @@ pub(crate) struct Tee {
 impl Watch<Joined<Peeked<Answer>>> for Tee {
     fn data(&mut self, bytes: Bytes) -> Bytes {
         self.recorder.data(&bytes);
-        match &mut self.filter {
+        let passed = match &mut self.filter {
             None => bytes,
             Some(filter) => filter.push(bytes),
+        };
+        if let Some(keep_alive) = &mut self.keep_alive {
+            keep_alive.sent(&passed);
         }
+        passed
+    }
+
+    fn filler(&mut self) -> Option<Bytes> {
+        self.keep_alive.as_ref()?.due(|| !self.recorder.awaits_more())
     }
 
     fn keeps_length(&self) -> bool {

@@ -23,6 +23,7 @@ impl From<ProviderPolicy> for wire::Policy {
             breaker_half_open_requests: Some(policy.breaker.half_open_requests),
             breaker_failure_status: Some(policy.breaker.failure_status),
             relay_stream_usage: Some(policy.relay.stream_usage.to_string()),
+            relay_keep_alive_seconds: Some(policy.relay.keep_alive_seconds),
             relay_images: Some(policy.relay.images),
             relay_audio: Some(policy.relay.audio),
             relay_files: Some(policy.relay.files),
@@ -61,6 +62,7 @@ pub(super) fn read_policy(provider: &str, policy: &wire::Policy) -> ProviderPoli
         },
         relay: RelayChange {
             stream_usage: word(provider, policy.relay_stream_usage.as_deref()),
+            keep_alive_seconds: policy.relay_keep_alive_seconds,
             images: policy.relay_images,
             audio: policy.relay_audio,
             files: policy.relay_files,
@@ -128,6 +130,10 @@ mod tests {
             Whole(|policy| &mut policy.breaker_failure_status),
         ),
         ("relay.stream_usage", Word(|policy| &mut policy.relay_stream_usage)),
+        (
+            "relay.keep_alive_seconds",
+            Whole(|policy| &mut policy.relay_keep_alive_seconds),
+        ),
         ("relay.images", Flag(|policy| &mut policy.relay_images)),
         ("relay.audio", Flag(|policy| &mut policy.relay_audio)),
         ("relay.files", Flag(|policy| &mut policy.relay_files)),

@@ -165,6 +165,8 @@ pub struct Policy {
     pub relay_containers: ::core::option::Option<bool>,
     #[prost(bool, optional, tag = "26")]
     pub relay_skills: ::core::option::Option<bool>,
+    #[prost(uint32, optional, tag = "27")]
+    pub relay_keep_alive_seconds: ::core::option::Option<u32>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Route {

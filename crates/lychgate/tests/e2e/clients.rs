@@ -5,6 +5,7 @@
 
 use crate::PROGRAM;
 use crate::sdk::{isolated, prepared};
+use lychgate_scripted::Scenario;
 use lychgate_testkit::app::{App, Replica};
 use lychgate_testkit::process::{Finished, finish};
 use lychgate_testkit::wait::eventually;
@@ -44,7 +45,7 @@ fn isolate(command: &mut Command, app: &App) {
 }
 
 /// Claude Code in print mode, with one tool.
-async fn claude(modules: &Path, app: &App, base_url: &str, token: &str) -> Finished {
+async fn claude(modules: &Path, app: &App, base_url: &str, token: &str, more: &[&str]) -> Finished {
     // The package for this system; the one that is called `claude-code` only links to it when it is installed with scripts.
     let packages = std::fs::read_dir(modules.join("@anthropic-ai")).unwrap();
     let program = packages
@@ -54,6 +55,7 @@ async fn claude(modules: &Path, app: &App, base_url: &str, token: &str) -> Finis
     let mut command = Command::new(program);
     command.args(["--print", PROMPT, "--output-format", "json"]);
     command.args(["--tools", "Read", "--allowedTools", "Read", "--max-turns", "4"]);
+    command.args(more);
     isolate(&mut command, app);
     command
         .env("ANTHROPIC_BASE_URL", base_url)
@@ -62,8 +64,11 @@ async fn claude(modules: &Path, app: &App, base_url: &str, token: &str) -> Finis
     finish(command, "").await
 }
 
+/// A model that this version does not know is offered few tools, so that the scripted provider calls one.
+const MODEL: &str = "gpt-5-codex";
+
 /// Codex, not interactive, with the settings of `examples/codex.md`.
-async fn codex(modules: &Path, app: &App, base_url: &str, token: &str) -> Finished {
+async fn codex(modules: &Path, app: &App, base_url: &str, token: &str, model: &str) -> Finished {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/codex.md");
     let page = std::fs::read_to_string(page).unwrap();
     let (_, rest) = page.split_once("```toml\n").unwrap();
@@ -75,8 +80,7 @@ async fn codex(modules: &Path, app: &App, base_url: &str, token: &str) -> Finish
     std::fs::write(folder.join("config.toml"), settings.replace(documented, base_url)).unwrap();
     let mut command = Command::new(prepared("LYCHGATE_TEST_NODE"));
     command.arg(modules.join("@openai/codex/bin/codex.js"));
-    // A model that this version does not know is offered few tools, so that the scripted provider calls one.
-    command.args(["exec", "--json", "--skip-git-repo-check", "--model", "gpt-5-codex"]);
+    command.args(["exec", "--json", "--skip-git-repo-check", "--model", model]);
     // What it runs is a command that is not there.
     command.args(["--sandbox", "danger-full-access", PROMPT]);
     isolate(&mut command, app);
@@ -137,7 +141,14 @@ async fn what_claude_code_shows_is_on_record() {
     let Some((modules, app, replica)) = started().await else {
         return;
     };
-    let finished = claude(&modules, &app, &format!("{}/ai/anthropic", replica.url), &app.token).await;
+    let finished = claude(
+        &modules,
+        &app,
+        &format!("{}/ai/anthropic", replica.url),
+        &app.token,
+        &[],
+    )
+    .await;
     let shown: Value = serde_json::from_str(&finished.stdout).unwrap_or_else(|_| panic!("{}", finished.all()));
     assert_eq!(
         (finished.code, &shown["is_error"]),
@@ -170,7 +181,14 @@ async fn what_codex_shows_is_on_record() {
     let Some((modules, app, replica)) = started().await else {
         return;
     };
-    let finished = codex(&modules, &app, &format!("{}/ai/openai/v1", replica.url), &app.token).await;
+    let finished = codex(
+        &modules,
+        &app,
+        &format!("{}/ai/openai/v1", replica.url),
+        &app.token,
+        MODEL,
+    )
+    .await;
     assert_eq!(finished.code, 0, "{}", finished.all());
     let events: Vec<Value> = finished
         .stdout
@@ -197,6 +215,44 @@ async fn what_codex_shows_is_on_record() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_provider_disturbs_neither() {
+    let Some((modules, app, replica)) = started().await else {
+        return;
+    };
+    for provider in ["anthropic", "openai"] {
+        app.set_policy(provider, &json!({ "relay": { "keep_alive_seconds": 1 } }))
+            .await;
+    }
+    let silent = Scenario::Silent.name();
+    let (anthropic, openai) = (
+        format!("{}/ai/anthropic", replica.url),
+        format!("{}/ai/openai/v1", replica.url),
+    );
+    let finished = claude(&modules, &app, &anthropic, &app.token, &["--model", silent]).await;
+    assert!(
+        finished.code == 0 && finished.stdout.contains("Hello from Lychgate"),
+        "{}",
+        finished.all()
+    );
+    let finished = codex(&modules, &app, &openai, &app.token, silent).await;
+    assert!(
+        finished.code == 0 && finished.stdout.contains("Hello from Lychgate"),
+        "{}",
+        finished.all()
+    );
+    let recorded = eventually("both are on record", async || {
+        let found = app.interceptions().await;
+        let clients = ["Claude Code", "Codex"].map(|name| found.iter().any(|one| one["client"] == name));
+        clients.iter().all(|found| *found).then_some(found)
+    })
+    .await;
+    assert!(
+        recorded.iter().all(|one| one["outcome"] == "completed"),
+        "{recorded:#?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_setting_ends_both_soon_with_what_is_wrong() {
     let Some((modules, app, replica)) = started().await else {
         return;
@@ -208,7 +264,7 @@ async fn a_wrong_setting_ends_both_soon_with_what_is_wrong() {
     );
     let told = "this Lychgate token is not known";
 
-    let (finished, took) = timed(claude(&modules, &app, &anthropic, stranger.expose())).await;
+    let (finished, took) = timed(claude(&modules, &app, &anthropic, stranger.expose(), &[])).await;
     assert!(
         finished.code != 0 && finished.stdout.contains(told),
         "{}",
@@ -216,7 +272,7 @@ async fn a_wrong_setting_ends_both_soon_with_what_is_wrong() {
     );
     assert!(took < PATIENCE, "{took:?}");
 
-    let (finished, took) = timed(codex(&modules, &app, &format!("{openai}/v1"), stranger.expose())).await;
+    let (finished, took) = timed(codex(&modules, &app, &format!("{openai}/v1"), stranger.expose(), MODEL)).await;
     assert!(
         finished.code != 0 && finished.stdout.contains(told),
         "{}",
@@ -226,7 +282,7 @@ async fn a_wrong_setting_ends_both_soon_with_what_is_wrong() {
 
     // Without the `/v1` that this one needs, and with one that the other adds itself. That one has a sentence of its own for every
     // 404; `examples/claude-code.md` says what to do then.
-    let (finished, took) = timed(codex(&modules, &app, &openai, &app.token)).await;
+    let (finished, took) = timed(codex(&modules, &app, &openai, &app.token, MODEL)).await;
     let told = "the base URL ends in /ai/<provider>/v1";
     assert!(
         finished.code != 0 && finished.stdout.contains(told),
@@ -235,7 +291,7 @@ async fn a_wrong_setting_ends_both_soon_with_what_is_wrong() {
     );
     assert!(took < PATIENCE, "{took:?}");
 
-    let (finished, took) = timed(claude(&modules, &app, &format!("{anthropic}/v1"), &app.token)).await;
+    let (finished, took) = timed(claude(&modules, &app, &format!("{anthropic}/v1"), &app.token, &[])).await;
     let told = "issue with the selected model";
     assert!(
         finished.code != 0 && finished.stdout.contains(told),

@@ -7,6 +7,7 @@ use lychgate_scripted::Script;
 use lychgate_testkit::app::App;
 use lychgate_testkit::process::finish;
 use lychgate_testkit::wait::eventually;
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -68,6 +69,10 @@ async fn converse(interpreter: fn(&App, &str) -> Command, script: &str, path: &s
         ..Script::json(200, "{}".to_owned())
     };
     app.scripted.add_script("late", late);
+    for provider in ["anthropic", "openai"] {
+        app.set_policy(provider, &json!({ "relay": { "keep_alive_seconds": 1 } }))
+            .await;
+    }
     let mut command = interpreter(&app, script);
     command.arg(format!("{}{path}", replica.url)).arg(&app.token);
     isolated(&mut command, &app);

@@ -121,6 +121,11 @@ impl ApiFormat for Messages {
         Box::new(reader::Reader::new(capture))
     }
 
+    /// As Anthropic itself sends it. There are clients that fail on one without data.
+    fn filler(&self, _client: &str) -> Option<&'static str> {
+        Some("event: ping\ndata: {\"type\": \"ping\"}\n\n")
+    }
+
     fn error_event(&self, status: u16, message: &str) -> String {
         format!("event: error\ndata: {}\n\n", Errors.body(status, message))
     }

@@ -241,6 +241,10 @@ impl ResponseFormat for Reader {
         self.stopped
     }
 
+    fn has_failed(&self) -> bool {
+        self.error.is_some()
+    }
+
     fn has_finished(&self) -> bool {
         self.stopped || self.stop_reason.is_some()
     }

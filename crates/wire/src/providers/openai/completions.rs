@@ -51,6 +51,10 @@ impl ApiFormat for Completions {
         ChatCompletions.with_usage_requested(body)
     }
 
+    fn filler(&self, client: &str) -> Option<&'static str> {
+        ChatCompletions.filler(client)
+    }
+
     fn error_event(&self, status: u16, message: &str) -> String {
         ChatCompletions.error_event(status, message)
     }

@@ -3,6 +3,7 @@
 //!
 //! Not here: what a picture or a second costs.
 
+use super::COMMENT;
 use super::error::{ErrorBody, done_event};
 use crate::capture::{Capture, clipped, name};
 use crate::form::{self, Boundary};
@@ -61,6 +62,10 @@ impl ApiFormat for Media {
         USAGE_ONLY_BODY_BYTES
     }
 
+    fn filler(&self, _client: &str) -> Option<&'static str> {
+        Some(COMMENT)
+    }
+
     fn error_event(&self, status: u16, message: &str) -> String {
         done_event(status, message)
     }
@@ -109,6 +114,10 @@ impl ResponseFormat for Reader {
 
     fn is_complete(&self) -> bool {
         self.ended
+    }
+
+    fn has_failed(&self) -> bool {
+        self.error.is_some()
     }
 
     fn has_finished(&self) -> bool {

@@ -18,6 +18,9 @@ use lychgate_types::provider::Api;
 /// Some clients send whatever key they are given in here, beside or instead of `authorization`.
 const API_KEY: CredentialHeader = plain("x-api-key");
 
+/// A line that every client passes over. A blank line behind it would end an event without data, which some fail on.
+const COMMENT: &str = ": keep-alive\n";
+
 pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
     base_path: "/v1",
     paths: &[

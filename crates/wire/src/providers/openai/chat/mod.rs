@@ -11,6 +11,7 @@ mod usage_filter;
 
 pub use usage_filter::UsageChunkFilter;
 
+use super::COMMENT;
 use super::error::done_event;
 use crate::capture::Capture;
 use crate::format::{ApiFormat, ResponseFormat};
@@ -30,6 +31,10 @@ impl ApiFormat for ChatCompletions {
 
     fn with_usage_requested(&self, body: &[u8]) -> Option<Vec<u8>> {
         splice::with_usage_requested(body)
+    }
+
+    fn filler(&self, _client: &str) -> Option<&'static str> {
+        Some(COMMENT)
     }
 
     fn error_event(&self, status: u16, message: &str) -> String {

@@ -159,6 +159,10 @@ impl ResponseFormat for Reader {
         self.done
     }
 
+    fn has_failed(&self) -> bool {
+        self.error.is_some()
+    }
+
     fn has_finished(&self) -> bool {
         self.done || (!self.choices.is_empty() && self.choices.iter().all(|(_, ended)| *ended))
     }

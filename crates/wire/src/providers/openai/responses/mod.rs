@@ -6,8 +6,10 @@ pub(crate) mod request;
 #[cfg(test)]
 mod tests;
 
+use super::COMMENT;
 use super::error::Errors;
 use crate::capture::Capture;
+use crate::client::CODEX;
 use crate::format::{ApiFormat, ErrorFormat as _, ResponseFormat};
 use crate::{MalformedBody, RequestFacts};
 use serde_json::Value;
@@ -22,6 +24,15 @@ impl ApiFormat for Responses {
 
     fn response(&self, capture: Capture) -> Box<dyn ResponseFormat> {
         Box::new(reader::Reader::new(capture))
+    }
+
+    /// Codex counts the events that it can parse, and passes over those of a type that it does not know; comments do not
+    /// reset its limit of silence.
+    fn filler(&self, client: &str) -> Option<&'static str> {
+        Some(match client {
+            CODEX => "event: keepalive\ndata: {\"type\":\"keepalive\"}\n\n",
+            _ => COMMENT,
+        })
     }
 
     fn error_event(&self, status: u16, message: &str) -> String {

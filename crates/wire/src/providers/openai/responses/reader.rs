@@ -171,6 +171,10 @@ impl ResponseFormat for Reader {
         self.ended
     }
 
+    fn has_failed(&self) -> bool {
+        self.error.is_some()
+    }
+
     fn has_finished(&self) -> bool {
         self.ended
     }

@@ -1,0 +1,171 @@
+//! What keeps a silent stream of server-sent events alive without saying anything, and where in the stream it may stand.
+//!
+//! Not here: when it is due (crates `stream` and `gateway`), and what each API's clients pass over (`providers`).
+
+use crate::providers;
+use lychgate_types::provider::Api;
+
+/// What may stand between two events of this API's streams for this client, a name of [`crate::client`]'s table. `None` where
+/// there is nothing that its clients pass over.
+pub fn filler(api: Api, client: &str) -> Option<&'static str> {
+    providers::api(api).filler(client)
+}
+
+/// Where a stream stands by the bytes that were sent of it, however they were cut.
+#[derive(Debug, Clone, Copy)]
+pub struct Position {
+    /// The last bytes. A stream begins as if blank lines went before it.
+    last: [u8; 3],
+    /// Whether it is no stream but JSON; `None` while nothing but white space was sent.
+    is_json: Option<bool>,
+}
+
+impl Default for Position {
+    fn default() -> Self {
+        Self {
+            last: [b'\n'; 3],
+            is_json: None,
+        }
+    }
+}
+
+impl Position {
+    /// These bytes were sent.
+    pub fn sent(&mut self, bytes: &[u8]) {
+        if self.is_json.is_none() {
+            let first = bytes.trim_ascii_start().first();
+            self.is_json = first.map(|first| matches!(first, b'{' | b'['));
+        }
+        let kept = bytes.len().min(self.last.len());
+        self.last.rotate_left(kept);
+        let place = self.last.len() - kept;
+        self.last[place..].copy_from_slice(&bytes[bytes.len() - kept..]);
+    }
+
+    /// Whether an event, and the blank line that ends it, were sent whole. That is not known behind a CR, since its LF may be still
+    /// to come.
+    pub fn is_between_events(&self) -> bool {
+        let blank_line = matches!(self.last, [_, b'\n', b'\n'] | [b'\n' | b'\r', b'\r', b'\n']);
+        blank_line && self.is_json != Some(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::CODEX;
+    use crate::{ReaderOptions, ResponseReader};
+
+    fn places(stream: &str) -> Vec<usize> {
+        let mut results = (1..=stream.len()).map(|size| {
+            let mut position = Position::default();
+            let mut at = 0;
+            let mut found = Vec::new();
+            for piece in stream.as_bytes().chunks(size) {
+                position.sent(piece);
+                at += piece.len();
+                found.extend(position.is_between_events().then_some(at));
+            }
+            (size, found)
+        });
+        let (_, single) = results.next().unwrap();
+        for (size, found) in results {
+            let wanted = |at: &usize| at.is_multiple_of(size) || *at == stream.len();
+            assert_eq!(
+                found,
+                single.iter().copied().filter(wanted).collect::<Vec<_>>(),
+                "{size}"
+            );
+        }
+        single
+    }
+
+    #[test]
+    fn an_event_ends_with_its_blank_line() {
+        assert!(Position::default().is_between_events(), "before the first byte");
+        for (stream, wanted) in [
+            ("data: 1\n\ndata: 2\n\n", vec![9, 18]),
+            ("event: a\ndata: 1\n\n", vec![18]),
+            ("data: 1\r\n\r\ndata: 2\r\n\r\n", vec![11, 22]),
+            // It is not known whether an LF follows.
+            ("data: 1\r\rdata: 2\r\r", vec![]),
+            ("data: 1\r\r\n", vec![10]),
+            ("data: 1\n\r\n", vec![10]),
+            ("data: 1\r\n\n", vec![10]),
+            ("\n\r\ndata", vec![1, 3]),
+            (": comment\n", vec![]),
+            (": comment\n\n", vec![11]),
+            ("\u{feff}data: 1\n\n", vec![12]),
+            ("data: 1\\n\\n", vec![]),
+            ("{\"a\":1}\n\n", vec![]),
+            (" [\n\n", vec![]),
+        ] {
+            assert_eq!(places(stream), wanted, "{stream:?}");
+        }
+    }
+
+    #[test]
+    fn each_api_has_one_that_says_nothing() {
+        for (api, client, wanted) in [
+            (
+                Api::AnthropicMessages,
+                "Claude Code",
+                Some("event: ping\ndata: {\"type\": \"ping\"}\n\n"),
+            ),
+            (Api::OpenAiChatCompletions, CODEX, Some(": keep-alive\n")),
+            (Api::OpenAiCompletions, "", Some(": keep-alive\n")),
+            (Api::OpenAiImages, "", Some(": keep-alive\n")),
+            (Api::OpenAiAudio, "", Some(": keep-alive\n")),
+            (Api::OpenAiResponses, "", Some(": keep-alive\n")),
+            (
+                Api::OpenAiResponses,
+                CODEX,
+                Some("event: keepalive\ndata: {\"type\":\"keepalive\"}\n\n"),
+            ),
+            (Api::OpenAiEmbeddings, "", None),
+            (Api::OpenAiObjects, CODEX, None),
+            (Api::AnthropicObjects, "", None),
+        ] {
+            assert_eq!(filler(api, client), wanted, "{api} {client}");
+            let Some(filler) = wanted else { continue };
+            let options = ReaderOptions { capture_content: true };
+            let mut reader = ResponseReader::new(api, true, options);
+            reader.push(filler.repeat(2).as_bytes());
+            assert!(!reader.is_over() && reader.text_bytes() == 0, "{api}");
+        }
+    }
+
+    #[test]
+    fn a_stream_is_over_with_its_last_event_or_an_error() {
+        let error = |api| crate::error::stream_event(api, 500, "It broke");
+        for (api, last) in [
+            (
+                Api::AnthropicMessages,
+                "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n".to_owned(),
+            ),
+            (Api::AnthropicMessages, error(Api::AnthropicMessages)),
+            (Api::OpenAiChatCompletions, "data: [DONE]\n\n".to_owned()),
+            (
+                Api::OpenAiChatCompletions,
+                "data: {\"error\":{\"message\":\"It broke\",\"type\":\"server_error\"}}\n\n".to_owned(),
+            ),
+            (
+                Api::OpenAiResponses,
+                "data: {\"type\":\"response.completed\",\"response\":{\"id\":\"r\",\"status\":\"completed\"}}\n\n"
+                    .to_owned(),
+            ),
+            (Api::OpenAiResponses, error(Api::OpenAiResponses)),
+            (
+                Api::OpenAiImages,
+                "data: {\"type\":\"image_generation.completed\"}\n\n".to_owned(),
+            ),
+            (Api::OpenAiImages, error(Api::OpenAiImages)),
+        ] {
+            let options = ReaderOptions { capture_content: true };
+            let mut reader = ResponseReader::new(api, true, options);
+            assert!(!reader.is_over());
+            reader.push(last.as_bytes());
+            assert!(reader.is_over(), "{api}: {last}");
+        }
+    }
+}
