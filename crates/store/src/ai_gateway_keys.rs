@@ -92,7 +92,7 @@ impl Store {
         };
         sql::insert(tx.conn(), new, user).await?;
         if let Some(replaced) = replaced {
-            replaced::replace(&mut tx, replaced, new.id, self.now()).await?;
+            replaced::replace(&mut tx, replaced, new.id).await?;
             mutation.set_detail(format!("replaces {replaced}"));
         }
         let key = sql::get(&mut tx, new.id, self.now()).await?;
@@ -163,7 +163,7 @@ impl Store {
         }
         // A replica that goes on with another key still has records of this one.
         past_providers::narrow(&mut tx, &key, &[], self.now()).await?;
-        replaced::end(&mut tx, &key, self.now()).await?;
+        sql::replaced::bury(tx.conn(), &key, self.now()).await?;
         idempotency::forget(tx.conn(), key.id.as_uuid()).await?;
         mutation.commit(tx, &[Change::GatewayKey(key.id)]).await?;
         Ok(key.id)

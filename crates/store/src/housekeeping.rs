@@ -60,6 +60,13 @@ impl Store {
         prune!(idempotency_keys by idempotency_sql::prune, now);
         prune!(past_providers by past_providers::prune, now.minus(MATTERS));
         prune!(stored_objects by stored_objects_sql::prune, now.minus(stored_objects::KEPT));
+        // Before the grants, which stay as long as a key can be replaced.
+        let Some(mut tx) = self.turn().await? else {
+            return Ok(None);
+        };
+        done.deleted_keys = replaced::prune_deleted(tx.conn(), now.minus(MATTERS)).await?;
+        done.deleted_keys += replaced::prune(tx.conn()).await?;
+        tx.commit().await?;
         let mut next = Some(TokenId::from_uuid(Uuid::nil()));
         while let Some(after) = next {
             let Some(mut tx) = self.turn().await? else {
@@ -69,12 +76,6 @@ impl Store {
             done.token_grants += grants::prune(tx.conn(), after, next, now.minus(MATTERS)).await?;
             tx.commit().await?;
         }
-        let Some(mut tx) = self.turn().await? else {
-            return Ok(None);
-        };
-        done.deleted_keys = replaced::prune_deleted(tx.conn(), now.minus(MATTERS)).await?;
-        done.deleted_keys += replaced::prune(tx.conn()).await?;
-        tx.commit().await?;
         Ok(Some(done))
     }
 

@@ -1,19 +1,19 @@
-//! Gateway keys that replace others: their replicas can open what the others' replicas left on a disk, and deliver it.
+//! Gateway keys that replace others: their replicas can open what the others' replicas left on a disk, and deliver it. What a replaced
+//! key is told and serves counts for the one that replaces it as long as it is told anything: its replicas may still run.
 //!
 //! A key may be replaced while it works or after it was deleted, for as long as records of its replicas are believed.
 
 use crate::ai_gateway_keys::past_providers;
 use crate::connect::Store;
-use crate::engine::Tx;
+use crate::engine::{Held, Tx};
 use crate::error::{RuleBroken, StoreError};
-use crate::guard::Authorised;
 use crate::name_or_id::NameOrId;
-use crate::rows::ai_gateway_keys::GatewayKey;
 use crate::sql::ai_gateway_keys as keys;
 use crate::sql::ai_gateway_keys::replaced as sql;
+use crate::sql::replicas;
 use crate::sql::tokens::grants;
 use lychgate_authz::{Action, Caller, Resource, Target, authorise};
-use lychgate_types::{GatewayKeyId, Timestamp};
+use lychgate_types::{GatewayKeyId, ReplicaId, Timestamp};
 
 /// So many keys, each replaced by the next, does the last one replace.
 pub const REPLACED_KEYS: u8 = 8;
@@ -46,32 +46,43 @@ pub(crate) async fn find(tx: &mut Tx, key: &NameOrId<GatewayKeyId>) -> Result<Ga
 }
 
 /// The new key replaces this one.
-pub(crate) async fn replace(
-    tx: &mut Tx,
-    replaced: GatewayKeyId,
-    key: GatewayKeyId,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+pub(crate) async fn replace(tx: &mut Tx, replaced: GatewayKeyId, key: GatewayKeyId) -> Result<(), StoreError> {
     sql::replace(tx.conn(), replaced, key).await?;
-    sql::replace_all(tx.conn(), replaced, key, i64::from(REPLACED_KEYS)).await?;
-    inherit(tx, replaced, key, now).await
+    sql::replace_all(tx.conn(), replaced, key, i64::from(REPLACED_KEYS)).await
 }
 
-/// What a key was told and served, another was, too.
+/// The keys that count as the one that is shown where records are delivered: itself, what it replaces, and the same of the key that the
+/// replica is attached with.
+pub(crate) async fn counted(
+    held: &mut Held,
+    shown: GatewayKeyId,
+    replica: Option<ReplicaId>,
+) -> Result<Vec<GatewayKeyId>, StoreError> {
+    let mut keys = vec![shown];
+    keys.extend(sql::replaced_by(held.conn(), shown).await?);
+    let attached = match replica {
+        Some(replica) => replicas::key_of(held.conn(), replica).await?,
+        None => None,
+    };
+    if let Some(attached) = attached.filter(|attached| !keys.contains(attached)) {
+        keys.push(attached);
+        keys.extend(sql::replaced_by(held.conn(), attached).await?);
+    }
+    Ok(keys)
+}
+
+/// What a key, and those that it replaces, were told and served, another was, too: a process goes on with it.
 pub(crate) async fn inherit(
     tx: &mut Tx,
     earlier: GatewayKeyId,
     key: GatewayKeyId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    grants::copy(tx.conn(), earlier, key).await?;
-    past_providers::inherit(tx, earlier, key, now).await
-}
-
-/// The key is deleted now: what it was told since it was replaced is handed on, too.
-pub(crate) async fn end(tx: &mut Tx, key: &Authorised<GatewayKey>, now: Timestamp) -> Result<(), StoreError> {
-    for replacing in sql::replacing(tx.conn(), key.id).await? {
-        inherit(tx, key.id, replacing, now).await?;
+    let mut sources = vec![earlier];
+    sources.extend(sql::replaced_by(tx.conn(), earlier).await?);
+    for source in sources.into_iter().filter(|source| *source != key) {
+        grants::copy(tx.conn(), source, key).await?;
+        past_providers::inherit(tx, source, key, now).await?;
     }
-    sql::bury(tx.conn(), key, now).await
+    Ok(())
 }

@@ -6,19 +6,21 @@
 //! under an id that is made of both, and can be found in the lists. The same key with other content under an id that it has used is
 //! refused.
 //!
-//! A record is taken for a token that its key was told of, and for a provider that its key serves, or did when it began. A process that
-//! has taken another key may deliver with it before it has attached with it: then the key that it is attached with counts, too.
+//! A record is taken for a token that its key was told of, and for a provider that its key serves, or did when it began. The keys that
+//! it replaces count, too, as long as they are told anything; and for a process that has taken another key, the one that it is attached
+//! with, since it may deliver before it has attached again.
 
+use crate::ai_gateway_keys::replaced;
 use crate::engine::Held;
 use crate::error::StoreError;
 use crate::rows::interceptions::{Deliverer, Placed, Times};
 use crate::sql::ai_gateway_keys::{self, past_providers};
 use crate::sql::interceptions::ingest::{self as sql, KnownToken, Stored};
-use crate::sql::{providers, replicas};
+use crate::sql::providers;
 use crate::tokens::TOKEN_LEASE;
 use aws_lc_rs::digest;
 use lychgate_types::interception::{InterceptionRecord, Outcome};
-use lychgate_types::{GatewayKeyId, InterceptionId, ProviderId, Timestamp};
+use lychgate_types::{GatewayKeyId, InterceptionId, ProviderId, ReplicaId, Timestamp};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,10 +46,10 @@ pub(crate) struct Known {
     tokens: HashMap<[u8; 32], KnownToken>,
     /// By id; those under made ids, too.
     stored: HashMap<InterceptionId, Stored>,
-    from: Deliverer,
-    /// The keys that the gateway key replaces; looked up where a record is there under another key.
-    replaced: Vec<GatewayKeyId>,
-    /// The names of the providers that the gateway key does not serve, with the time until which it did. One that was deleted
+    /// The keys that count as the one that is shown, that one first; none for the embedded gateway.
+    keys: Vec<GatewayKeyId>,
+    replica: Option<ReplicaId>,
+    /// The names of the providers that none of the keys serves, with the time until which one did. One that was deleted
     /// meanwhile is not among them: what it was used for is still to be accounted for.
     not_served: HashMap<String, Option<Timestamp>>,
 }
@@ -59,51 +61,46 @@ impl Known {
         from: Deliverer,
     ) -> Result<Self, StoreError> {
         let gateway_key = from.gateway_key;
+        let keys = match gateway_key {
+            Some(key) => replaced::counted(held.conn(), key, from.replica).await?,
+            None => Vec::new(),
+        };
         let hashes = records.iter().map(|record| record.token_hash).collect();
-        let tokens = sql::tokens(held.conn(), &hashes, from).await?;
+        let tokens = sql::tokens(held.conn(), &hashes, &keys).await?;
         let mut stored = sql::stored(held.conn(), records.iter().map(|record| record.id)).await?;
         let taken = stored.iter().filter(|(_, stored)| stored.gateway_key != gateway_key);
         let made: Vec<_> = taken.map(|(id, _)| made_id(gateway_key, *id)).collect();
-        let mut replaced = Vec::new();
         if !made.is_empty() {
             stored.extend(sql::stored(held.conn(), made.into_iter()).await?);
-            if let Some(key) = gateway_key {
-                replaced = ai_gateway_keys::replaced::replaced_by(held.conn(), key).await?;
-            }
         }
         Ok(Self {
             tokens,
             stored,
-            from,
-            replaced,
-            not_served: not_served(held, from).await?,
+            not_served: not_served(held, &keys).await?,
+            keys,
+            replica: from.replica,
         })
     }
 
-    /// Whether what is there under another gateway key came from the same replica, or from one of a key that this one replaces.
+    /// Whether what is there under another gateway key came from the same replica, or from one of a key that counts as this one.
     fn is_of_before(&self, stored: &Stored) -> bool {
-        let same_replica = self.from.replica.is_some() && stored.replica == self.from.replica;
-        same_replica || stored.gateway_key.is_some_and(|key| self.replaced.contains(&key))
+        let same_replica = self.replica.is_some() && stored.replica == self.replica;
+        same_replica || stored.gateway_key.is_some_and(|key| self.keys.contains(&key))
     }
 }
 
 /// Few keys are limited, and only for those the providers are read.
-async fn not_served(held: &mut Held, from: Deliverer) -> Result<HashMap<String, Option<Timestamp>>, StoreError> {
-    let Some(own) = from.gateway_key else {
-        return Ok(HashMap::new());
-    };
-    let attached = match from.replica {
-        Some(replica) => replicas::key_of(held.conn(), replica).await?,
-        None => None,
-    };
+async fn not_served(held: &mut Held, keys: &[GatewayKeyId]) -> Result<HashMap<String, Option<Timestamp>>, StoreError> {
     let (mut served, mut ended) = (HashSet::<ProviderId>::new(), HashMap::<_, Timestamp>::new());
-    for key in [Some(own), attached.filter(|key| *key != own)].into_iter().flatten() {
-        match ai_gateway_keys::scopes(held.conn(), Some(key)).await?.remove(&key) {
+    for key in keys {
+        match ai_gateway_keys::scopes(held.conn(), Some(*key)).await?.remove(key) {
             Some(None) => return Ok(HashMap::new()),
             Some(Some(also)) => served.extend(also),
             None => {}
         }
-        for (provider, until) in past_providers::of_key(held.conn(), key).await? {
+    }
+    for key in keys {
+        for (provider, until) in past_providers::of_key(held.conn(), *key).await? {
             let last = ended.entry(provider).or_insert(until);
             *last = until.max(*last);
         }
@@ -144,11 +141,14 @@ fn place_one<'r>(
     now: Timestamp,
 ) -> Result<Option<Placed<'r>>, &'static str> {
     let (token, times) = admit(record, known, gateway_key, now)?;
+    // It is; or it was completed since; or its process ended between the record and the removal of the line that stood for it until then.
+    let may_be_of_before = matches!(record.outcome, Outcome::Interrupted | Outcome::Unfinished);
+    let is_here =
+        |stored: &Stored| stored.is(record, token.id, times) || (may_be_of_before && stored.continues(token.id, times));
     let mut id = record.id;
     let mut stored = known.stored.get(&id);
     if let Some(other) = stored.filter(|stored| stored.gateway_key != gateway_key) {
-        let is_here = other.is(record, token.id, times) || record.outcome == Outcome::Interrupted;
-        if known.is_of_before(other) && is_here {
+        if known.is_of_before(other) && is_here(other) {
             return Ok(None);
         }
         id = made_id(gateway_key, id);
@@ -165,14 +165,7 @@ fn place_one<'r>(
             session: id.as_uuid(),
             parent: None,
         })),
-        Some(stored) if stored.is(record, token.id, times) => Ok(None),
-        // It was completed since; or its process ended between the record and the removal of the line that stood for it until then.
-        Some(stored)
-            if matches!(record.outcome, Outcome::Interrupted | Outcome::Unfinished)
-                && stored.continues(token.id, times) =>
-        {
-            Ok(None)
-        }
+        Some(stored) if is_here(stored) => Ok(None),
         Some(_) => Err(OTHER_CONTENT),
     }
 }

@@ -13,8 +13,10 @@ super::statements! {
          LEFT JOIN tokens t ON t.user_id = o.user_id AND t.token_hash = $2 \
          LEFT JOIN interceptions i ON i.id = o.interception_id AND i.outcome = 'unfinished' \
          WHERE o.object_hash = $1";
+    /// Its own grant, or one of a key that it replaces.
     IS_GRANTED = "SELECT t.id FROM tokens t WHERE t.token_hash = $1 AND EXISTS \
-         (SELECT 1 FROM token_grants g WHERE g.token_id = t.id AND g.gateway_key_id = $2)";
+         (SELECT 1 FROM token_grants g WHERE g.token_id = t.id AND (g.gateway_key_id = $2 OR g.gateway_key_id IN \
+         (SELECT e.replaced_id FROM ai_gateway_key_replacements e WHERE e.gateway_key_id = $2)))";
     PRUNE = "DELETE FROM stored_objects WHERE created_at < $1";
 }
 
@@ -23,7 +25,7 @@ pub(crate) fn hash(object: &str) -> Vec<u8> {
     digest::digest(&digest::SHA256, object.as_bytes()).as_ref().to_vec()
 }
 
-/// Whether this gateway key was told that the token works.
+/// Whether this gateway key, or one that it replaces, was told that the token works.
 pub(crate) async fn is_granted(conn: Conn<'_>, token: &SecretHash, key: GatewayKeyId) -> Result<bool, StoreError> {
     Ok(conn.optional(IS_GRANTED, args![*token, key]).await?.is_some())
 }

@@ -15,6 +15,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 fn full(db: &TestDb, hash: SecretHash) -> InterceptionRecord {
     let mut record = record(db, hash);
@@ -216,10 +217,22 @@ both_engines! {
         assert_eq!(deliver(other, stamp, &record).await, (0, 1, 0), "the same replica");
         assert_eq!(deliver(next, next_process, &record).await, (0, 1, 0), "a key that replaces it");
         assert_eq!(deliver(next, next_process, &line).await, (0, 1, 0), "the line that stood for it");
+        // It was completed since.
+        let unfinished = InterceptionRecord { outcome: Outcome::Unfinished, ..record.clone() };
+        assert_eq!(deliver(next, next_process, &unfinished).await, (0, 1, 0), "what it was before");
         let changed = InterceptionRecord { model: "another".into(), ..record.clone() };
         assert_eq!(deliver(next, next_process, &changed).await, (1, 0, 1), "another record");
         assert_eq!(deliver(other, next_process, &record).await, (1, 0, 1), "nobody's successor");
         assert_eq!(count(db, &people.owner.caller).await, 3);
+        // The line of another request, or of another user's.
+        grant(db, &replica(next), &people.auditor).await;
+        for (token_hash, earlier) in [(people.member.hash, Duration::from_secs(1)), (people.auditor.hash, Duration::ZERO)] {
+            let record = full(db, people.member.hash);
+            assert_eq!(deliver(old, stamp, &record).await, (1, 0, 0));
+            let line = InterceptionRecord { token_hash, started_at: record.started_at.minus(earlier), outcome: Outcome::Interrupted, ..record };
+            assert_eq!(deliver(next, next_process, &line).await, (1, 0, 1));
+        }
+        assert_eq!(count(db, &people.owner.caller).await, 7);
     }
 
     async fn what_comes_compressed_stays_so(db: TestDb) {

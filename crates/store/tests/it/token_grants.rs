@@ -6,9 +6,9 @@ use lychgate_authz::Caller;
 use lychgate_store::{Changes, GatewayKeyPatch, ReplicaStamp, TOKEN_LEASE};
 use lychgate_testkit::both_engines;
 use lychgate_testkit::db::TestDb;
-use lychgate_types::GatewayKeyId;
 use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::secret::SecretHash;
+use lychgate_types::{GatewayKeyId, Ownership};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +35,12 @@ async fn deliver_old(db: &TestDb, people: &People, key: GatewayKeyId, provider: 
 }
 
 async fn new_key(db: &TestDb, people: &People, name: &str) -> GatewayKeyId {
-    let (key, _) = gateway_key(db, name);
+    key_that_replaces(db, people, name, None).await
+}
+
+async fn key_that_replaces(db: &TestDb, people: &People, name: &str, replaced: Option<GatewayKeyId>) -> GatewayKeyId {
+    let (mut key, _) = gateway_key(db, name);
+    key.replaces = replaced.map(Into::into);
     let made = db.store().ai_gateway_key_insert(&people.owner.caller, key, None).await;
     made.unwrap().id
 }
@@ -196,12 +201,81 @@ both_engines! {
         let pruned = async || db.store().housekeep(&plane()).await.unwrap().unwrap().token_grants;
         assert_eq!(pruned().await, 0);
         db.store().ai_gateway_key_delete(&people.owner.caller, deleted).await.unwrap();
-        assert_eq!(pruned().await, 2, "no replica attached with the key");
         db.store().user_delete(&people.owner.caller, people.member.id).await.unwrap();
         db.clock().advance(31 * 24 * HOUR);
-        assert_eq!(pruned().await, 0, "a record may still be on its way");
+        assert_eq!(pruned().await, 0, "a record may still be on its way, and another key may replace the deleted one");
         db.clock().advance(HOUR);
-        assert_eq!(pruned().await, 1);
+        assert_eq!(pruned().await, 3, "no replica attached with the deleted key");
+    }
+
+    /// The replicas of the replaced key still run, are told of new tokens and serve new providers; what they then leave on a disk, those
+    /// of the next key deliver.
+    async fn what_a_replaced_key_is_told_and_serves_afterwards_counts_for_the_next(db: TestDb) {
+        let people = people(db).await;
+        let owner = &people.owner.caller;
+        let mut providers = Vec::new();
+        for name in ["claude", "openai", "never"] {
+            providers.push(db.store().provider_insert(owner, provider(db, name, vec![])).await.unwrap().id);
+        }
+        let serve = async |key, served: &[_]| {
+            let patch = GatewayKeyPatch { providers: Some(Some(served.to_vec())), ..GatewayKeyPatch::default() };
+            db.store().ai_gateway_key_update(owner, key, patch).await.unwrap();
+        };
+        let old = new_key(db, &people, "old").await;
+        let next = key_that_replaces(db, &people, "next", Some(old)).await;
+        let last = key_that_replaces(db, &people, "last", Some(next)).await;
+        let other = new_key(db, &people, "other").await;
+        for key in [old, next, last, other] {
+            serve(key, &providers[..1]).await;
+        }
+        grant(db, &replica(old), &people.member).await;
+        serve(old, &providers[..2]).await;
+        for (key, name, taken) in [(next, "openai", true), (last, "openai", true), (last, "never", false), (other, "claude", false)] {
+            let reason = deliver_old(db, &people, key, name, Duration::ZERO).await;
+            assert_eq!(reason.is_empty(), taken, "{name}: {reason}");
+        }
+        assert_eq!(missed(db, next).await, [], "it was told of no token itself");
+        for (key, ownership) in [(last, Ownership::Unknown), (other, Ownership::Anothers)] {
+            let found = db.store().stored_object_get(&replica(key), &people.member.hash, "resp_a").await.unwrap();
+            assert_eq!(found, ownership.into());
+        }
+        db.store().ai_gateway_key_delete(owner, old).await.unwrap();
+        db.clock().advance(HOUR);
+        db.store().housekeep(&plane()).await.unwrap().unwrap();
+        for (ago, taken) in [(HOUR + MINUTE, true), (MINUTE, false)] {
+            let reason = deliver_old(db, &people, last, "openai", ago).await;
+            assert_eq!(reason.is_empty(), taken, "{ago:?}: {reason}");
+        }
+    }
+
+    async fn a_key_that_replaces_one_deleted_a_month_ago_delivers_its_records(db: TestDb) {
+        let people = people(db).await;
+        let old = new_key(db, &people, "old").await;
+        grant(db, &replica(old), &people.member).await;
+        db.store().ai_gateway_key_delete(&people.owner.caller, old).await.unwrap();
+        db.clock().advance(30 * 24 * HOUR);
+        db.store().housekeep(&plane()).await.unwrap().unwrap();
+        let next = key_that_replaces(db, &people, "next", Some(old)).await;
+        assert_eq!(deliver_old(db, &people, next, "claude", 30 * 24 * HOUR).await, "");
+        // Nothing of it is forgotten as long as there is a key that replaces it.
+        db.clock().advance(30 * 24 * HOUR);
+        db.store().housekeep(&plane()).await.unwrap().unwrap();
+        assert_eq!(deliver_old(db, &people, next, "claude", 30 * 24 * HOUR).await, "");
+    }
+
+    /// Also what the earlier one replaces: it is in the spool with which the process goes on.
+    async fn a_process_that_takes_another_key_takes_along_what_its_key_replaces(db: TestDb) {
+        let people = people(db).await;
+        let old = new_key(db, &people, "old").await;
+        let next = key_that_replaces(db, &people, "next", Some(old)).await;
+        let other = new_key(db, &people, "other").await;
+        grant(db, &replica(old), &people.member).await;
+        let here = attachment(db, db.ambient().new_id(), next);
+        attach(db, &here).await;
+        let stamp = ReplicaStamp { replica_id: Some(here.replica_id), process: here.process };
+        assert_eq!(deliver(db, &replica(other), stamp, record(db, people.member.hash)).await, "", "before it has attached again");
+        attach(db, &attachment(db, here.replica_id, other)).await;
+        assert_eq!(deliver(db, &replica(other), stamp, record(db, people.member.hash)).await, "");
     }
 
     async fn grants_are_deleted_in_steps(db: TestDb) {

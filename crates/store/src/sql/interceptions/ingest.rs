@@ -2,7 +2,7 @@
 
 use crate::engine::{Args, Bulk, Conn, args, clean, cut};
 use crate::error::StoreError;
-use crate::rows::interceptions::{Deliverer, KnownCalls, Placed, ThreadLink, Times};
+use crate::rows::interceptions::{KnownCalls, Placed, ThreadLink, Times};
 use crate::sql::stored_objects;
 use lychgate_types::interception::{InterceptionRecord, Outcome};
 use lychgate_types::secret::SecretHash;
@@ -26,10 +26,9 @@ const COUNTERS: usize = 64;
 pub(super) const MOST_TOKENS: i64 = 1 << 50;
 
 const TOKENS: Bulk = Bulk {
-    head: "WITH wanted (token_hash, gateway_key_id, replica_id) AS (",
+    head: "WITH wanted (token_hash, gateway_key_id) AS (",
     tail: ") SELECT t.token_hash, t.id, t.user_id, t.expires_at, t.revoked_at, CAST(CASE WHEN EXISTS (SELECT 1 FROM token_grants g \
-           WHERE g.token_id = t.id AND (g.gateway_key_id = w.gateway_key_id OR g.gateway_key_id IN \
-           (SELECT r.gateway_key_id FROM replicas r WHERE r.id = w.replica_id))) THEN 1 ELSE 0 END AS BIGINT) \
+           WHERE g.token_id = t.id AND g.gateway_key_id = w.gateway_key_id) THEN 1 ELSE 0 END AS BIGINT) \
            AS is_granted FROM wanted w JOIN tokens t ON t.token_hash = w.token_hash",
 };
 const STORED: Bulk = Bulk {
@@ -114,19 +113,23 @@ pub(crate) struct KnownToken {
     pub(crate) user: UserId,
     /// When it stopped working, or will.
     pub(crate) works_until: Option<Timestamp>,
-    /// Whether whoever delivers was told that it works.
+    /// Whether one of the keys was told that it works.
     pub(crate) is_granted: bool,
 }
 
-/// The tokens with these hashes, whatever their state: what was sent with them was billed.
+/// The tokens with these hashes, whatever their state: what was sent with them was billed. Without a key, all are granted: the embedded
+/// gateway is the control plane's own.
 pub(crate) async fn tokens(
     conn: Conn<'_>,
     hashes: &HashSet<SecretHash>,
-    deliverer: Deliverer,
+    keys: &[GatewayKeyId],
 ) -> Result<HashMap<[u8; 32], KnownToken>, StoreError> {
-    let Deliverer { gateway_key, replica } = deliverer;
-    let rows = hashes.iter().map(|hash| args![*hash, gateway_key, replica]).collect();
-    let mut found = HashMap::new();
+    let first = keys.first().copied();
+    let others = keys.iter().skip(1).map(|key| Some(*key));
+    let keys: Vec<_> = std::iter::once(first).chain(others).collect();
+    let of = |hash| keys.iter().map(move |key| args![hash, *key]);
+    let rows = hashes.iter().flat_map(|hash| of(*hash)).collect();
+    let mut found = HashMap::<_, KnownToken>::new();
     for row in TOKENS.run(conn, rows).await? {
         let Ok(hash) = row.bytes("token_hash")?.as_slice().try_into() else {
             continue;
@@ -136,10 +139,9 @@ pub(crate) async fn tokens(
             id: row.id("id")?,
             user: row.id("user_id")?,
             works_until: [revoked_at, expires_at].into_iter().flatten().min(),
-            // The embedded gateway is the control plane's own.
-            is_granted: gateway_key.is_none() || row.int("is_granted")? == 1,
+            is_granted: first.is_none() || row.int("is_granted")? == 1,
         };
-        found.insert(hash, token);
+        found.entry(hash).or_insert(token).is_granted |= token.is_granted;
     }
     Ok(found)
 }

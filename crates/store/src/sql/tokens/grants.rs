@@ -13,10 +13,13 @@ crate::sql::statements! {
          WHERE g.gateway_key_id = $1 ON CONFLICT (token_id, gateway_key_id) DO NOTHING";
     /// How far one step of pruning goes.
     STEP = "SELECT g.token_id FROM token_grants g WHERE g.token_id > $1 ORDER BY g.token_id LIMIT 1 OFFSET $2";
-    /// Those of tokens that ended long ago, and of deleted keys that no known replica attached with.
+    /// Those of tokens that ended long ago, and of deleted keys that no other replaces or can replace, and that no known replica
+    /// attached with.
     PRUNE = "DELETE FROM token_grants WHERE token_id > $1 AND token_id <= $2 \
          AND (EXISTS (SELECT 1 FROM tokens t WHERE t.id = token_grants.token_id AND (t.revoked_at < $3 OR t.expires_at < $3)) \
          OR (NOT EXISTS (SELECT 1 FROM ai_gateway_keys k WHERE k.id = token_grants.gateway_key_id) \
+         AND NOT EXISTS (SELECT 1 FROM deleted_ai_gateway_keys d WHERE d.id = token_grants.gateway_key_id) \
+         AND NOT EXISTS (SELECT 1 FROM ai_gateway_key_replacements e WHERE e.replaced_id = token_grants.gateway_key_id) \
          AND NOT EXISTS (SELECT 1 FROM replicas r WHERE r.gateway_key_id = token_grants.gateway_key_id)))";
 }
 
