@@ -40,5 +40,7 @@ pub use link::{
 pub use record::EncodedRecord;
 pub use version::{PROTOCOL, ProtocolVersion, VersionRefusal};
 
+/// Goes with every call: the version of the protocol that the replica speaks, `1.4`.
+const PROTOCOL_VERSION: &str = "lychgate-protocol";
 /// Goes with every call: the secret of the replica's process, in hexadecimal digits. A replica's id belongs to whoever shows it.
 const PROCESS: &str = "lychgate-process";

@@ -1,4 +1,5 @@
-//! The protocol's version rule: same major; a replica's minor may be at most the control plane's.
+//! The protocol's version rule: same major; a replica's minor may be at most the control plane's. Every call shows the version, and a
+//! control plane that is behind refuses it: it would leave out what it does not know, and acknowledge the rest.
 
 /// The version that this build speaks.
 pub const PROTOCOL: ProtocolVersion = ProtocolVersion { major: 1, minor: 4 };
@@ -15,6 +16,19 @@ pub struct ProtocolVersion {
 impl std::fmt::Display for ProtocolVersion {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+impl std::str::FromStr for ProtocolVersion {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (major, minor) = text.split_once('.').ok_or(())?;
+        let number = |text: &str| text.parse().map_err(|_| ());
+        Ok(Self {
+            major: number(major)?,
+            minor: number(minor)?,
+        })
     }
 }
 

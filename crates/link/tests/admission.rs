@@ -13,7 +13,10 @@ use lychgate_link::limits::{
 };
 use lychgate_link::limits::{DELIVER_BODY_TIME, DELIVERED_RECORDS, HELLO_TIME, SILENCE};
 use lychgate_link::server::{Authenticator, Shown, routes};
-use lychgate_link::{Attachment, Authorization, ControlLink, EncodedRecord, Heartbeat, Hello, LinkError, Receipt};
+use lychgate_link::{
+    Attachment, Authorization, ControlLink, EncodedRecord, Heartbeat, Hello, LinkError, PROTOCOL, ProtocolVersion,
+    Receipt,
+};
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{KeyRefusal, ReplicaId, StoredObject};
 use std::net::SocketAddr;
@@ -88,20 +91,26 @@ async fn connect() -> SendRequest<Bytes> {
 
 /// The head of a call whose body stays open.
 async fn call(requests: &SendRequest<Bytes>, method: &str, key: &str) -> (ResponseFuture, SendStream<Bytes>) {
-    call_with(requests, method, key, &"7".repeat(64)).await
+    let headers = [
+        ("lychgate-process", "7".repeat(64)),
+        ("lychgate-protocol", PROTOCOL.to_string()),
+    ];
+    call_with(requests, method, key, &headers).await
 }
 
 async fn call_with(
     requests: &SendRequest<Bytes>,
     method: &str,
     key: &str,
-    process: &str,
+    headers: &[(&str, String)],
 ) -> (ResponseFuture, SendStream<Bytes>) {
     let request = Request::post(format!("http://localhost/lychgate.link.v1.Link/{method}"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
-        .header("authorization", format!("Bearer {key}"))
-        .header("lychgate-process", process);
+        .header("authorization", format!("Bearer {key}"));
+    let request = headers
+        .iter()
+        .fold(request, |request, (name, value)| request.header(*name, value));
     let mut requests = requests.clone().ready().await.unwrap();
     requests.send_request(request.body(()).unwrap(), false).unwrap()
 }
@@ -140,10 +149,39 @@ async fn a_stranger_is_refused_before_a_byte_of_the_body() {
 async fn what_is_not_a_process_secret_is_refused_by_the_head() {
     let requests = connect().await;
     for process in ["", "7", &"g".repeat(64), &"7".repeat(65)] {
-        let (answer, _open) = call_with(&requests, "Authorize", "good", process).await;
+        let shown = [("lychgate-process", process.to_owned())];
+        let (answer, _open) = call_with(&requests, "Authorize", "good", &shown).await;
         let (code, message) = status(answer).await;
         assert_eq!(code, "3", "{process:?}: {message}");
         assert!(message.contains("lychgate-process"), "{message}");
+    }
+}
+
+/// It would leave out what it does not know of, and acknowledge the rest.
+#[tokio::test]
+async fn a_control_plane_that_is_behind_takes_nothing_of_a_newer_replica() {
+    let requests = connect().await;
+    let newer = ProtocolVersion {
+        minor: PROTOCOL.minor + 1,
+        ..PROTOCOL
+    };
+    let next = ProtocolVersion {
+        major: PROTOCOL.major + 1,
+        minor: 0,
+    };
+    for (version, expected) in [
+        (newer.to_string(), ("9", "upgrade the control plane first")),
+        (next.to_string(), ("9", "upgrade the control plane first")),
+        ("0.9".to_owned(), ("9", "upgrade the replica")),
+        ("1".to_owned(), ("3", "lychgate-protocol")),
+        ("1.x".to_owned(), ("3", "lychgate-protocol")),
+    ] {
+        for method in ["Authorize", "Owns", "Deliver", "Attach"] {
+            let (answer, _open) = call_with(&requests, method, "good", &[("lychgate-protocol", version.clone())]).await;
+            let (code, message) = status(answer).await;
+            assert_eq!(code, expected.0, "{version} {method}: {message}");
+            assert!(message.replace("%20", " ").contains(expected.1), "{message}");
+        }
     }
 }
 

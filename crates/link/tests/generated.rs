@@ -1,7 +1,29 @@
 //! The committed gRPC code is what the generator makes of `proto/link.proto`.
 //! `UPDATE_GENERATED=1` (as `cargo xtask generate` sets it) writes the file instead.
 
+use lychgate_link::PROTOCOL;
 use std::path::Path;
+
+/// The protocol's version, and what `link.proto` said when somebody last thought about it.
+const KNOWN: (&str, u64) = ("1.4", 0xac96_0d33_6f1d_2d00);
+
+#[test]
+fn the_protocols_version_is_thought_about_when_its_messages_change() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("proto/link.proto")).unwrap();
+    let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+    let words: Vec<_> = code.flat_map(str::split_whitespace).collect();
+    // FNV-1a.
+    let hash = words.join(" ").bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    assert_eq!(
+        (PROTOCOL.to_string().as_str(), hash),
+        KNOWN,
+        "link.proto or its version has changed. If a replica sends something that an older control plane must understand, because it would \
+         lose data otherwise, raise the minor number of `PROTOCOL` in src/version.rs; then write both values here"
+    );
+}
 
 #[test]
 fn the_committed_link_code_is_generated_from_the_proto_file() {

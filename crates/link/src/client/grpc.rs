@@ -1,7 +1,6 @@
 //! The transport in production: gRPC over HTTP/2, TLS for `https`.
 
 use super::transport::{Credentials, Transport};
-use crate::PROCESS;
 use crate::convert::calls::read_owned;
 use crate::convert::status::read_status;
 use crate::error::LinkError;
@@ -11,6 +10,8 @@ use crate::generated::link_client::LinkClient;
 use crate::limits::{DELIVER_MESSAGE_BYTES, DOWN_MESSAGE_BYTES};
 use crate::link::{Attachment, Authorization, Down, Heartbeat, Hello, Receipt};
 use crate::record::EncodedRecord;
+use crate::version::PROTOCOL;
+use crate::{PROCESS, PROTOCOL_VERSION};
 use futures_util::stream::{self, Stream, StreamExt};
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{ReplicaId, StoredObject};
@@ -145,10 +146,15 @@ impl Transport for GrpcTransport {
 fn request<M>(message: M, credentials: Credentials<'_>) -> Result<Request<M>, LinkError> {
     let mut request = Request::new(message);
     let Credentials { key, process } = credentials;
-    let values = (secret(&format!("Bearer {}", key.expose())), secret(&process.to_hex()));
-    let (Some(key), Some(process)) = values else {
+    let values = (
+        secret(&format!("Bearer {}", key.expose())),
+        secret(&process.to_hex()),
+        MetadataValue::try_from(PROTOCOL.to_string()),
+    );
+    let (Some(key), Some(process), Ok(protocol)) = values else {
         return Err(LinkError::Unreachable("the gateway key can't be sent".to_owned()));
     };
+    request.metadata_mut().insert(PROTOCOL_VERSION, protocol);
     request.metadata_mut().insert("authorization", key);
     request.metadata_mut().insert(PROCESS, process);
     Ok(request)

@@ -3,7 +3,7 @@
 
 use super::endpoint::Endpoint;
 use crate::error::LinkError;
-use lychgate_types::Ambient;
+use lychgate_types::{Ambient, KeyRefusal};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -37,7 +37,7 @@ impl<T> Pool<T> {
     }
 
     /// Makes a call, on one control plane after another until one answers, each at most once. It fails at once if all of them
-    /// back off. An error that is an answer is final.
+    /// back off. An error that is an answer is final, but for that of one that is of an earlier version than this replica.
     pub(super) async fn call<A, F, Attempt>(&self, deadlines: Deadlines, mut attempt: F) -> Result<A, LinkError>
     where
         F: FnMut(Arc<Endpoint<T>>, Duration) -> Attempt + Send,
@@ -66,7 +66,11 @@ impl<T> Pool<T> {
                     if deadlines.is_telling || begun.elapsed() < time {
                         endpoint.failed(&why, &self.ambient);
                     }
-                    last = Some(why);
+                    last = Some(LinkError::Unreachable(why));
+                }
+                Err(LinkError::Refused(refusal)) if refusal.reason == KeyRefusal::ProtocolVersion => {
+                    endpoint.failed(&refusal.message, &self.ambient);
+                    last = Some(LinkError::Refused(refusal));
                 }
                 answer => {
                     endpoint.succeeded();
@@ -74,10 +78,10 @@ impl<T> Pool<T> {
                 }
             }
         }
-        let why = last.or_else(|| self.endpoints.iter().find_map(|endpoint| endpoint.why()));
-        Err(LinkError::Unreachable(
-            why.unwrap_or_else(|| "there was no time left".to_owned()),
-        ))
+        Err(last.unwrap_or_else(|| {
+            let why = self.endpoints.iter().find_map(|endpoint| endpoint.why());
+            LinkError::Unreachable(why.unwrap_or_else(|| "there was no time left".to_owned()))
+        }))
     }
 
     /// Takes the one to call next out of `untried`.
@@ -255,6 +259,19 @@ mod tests {
         let (answer, called) = call(&pool, DEADLINES, |_| Some(Err(internal.clone()))).await;
         assert_eq!((answer, called.len()), (Err(internal.clone()), 1));
         assert!(pool.endpoints.iter().all(|endpoint| endpoint.is_available()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_of_an_earlier_version_gives_way_to_another() {
+        let pool = pool(2);
+        let behind = LinkError::refused(KeyRefusal::ProtocolVersion);
+        let only_1 = |name| Some(if name == '0' { Err(behind.clone()) } else { Ok(name) });
+        for _ in 0..10 {
+            assert_eq!(call(&pool, DEADLINES, only_1).await.0, Ok('1'));
+        }
+        assert!(!pool.endpoints[0].is_available());
+        let (answer, called) = call(&pool, DEADLINES, |_| Some(Err(behind.clone()))).await;
+        assert_eq!((answer, called.len()), (Err(behind.clone()), 2), "all are");
     }
 
     #[tokio::test(start_paused = true)]

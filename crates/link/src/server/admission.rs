@@ -1,10 +1,11 @@
 //! Who gets further than the head of a request.
 
 use super::deadline::Deadline;
-use crate::PROCESS;
 use crate::error::{LinkError, Refusal};
 use crate::limits::{AUTHORIZE_BODY_TIME, DELIVER_BODY_TIME};
 use crate::link::ControlLink;
+use crate::version::{PROTOCOL, ProtocolVersion};
+use crate::{PROCESS, PROTOCOL_VERSION};
 use async_trait::async_trait;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
@@ -90,10 +91,21 @@ async fn authenticate(
         let secret = value.to_str().ok().and_then(ProcessSecret::parse);
         secret.ok_or_else(|| Status::invalid_argument(format!("`{PROCESS}` is not a secret of 64 hexadecimal digits")))
     });
+    let protocol = headers.get(PROTOCOL_VERSION).map(|value| {
+        let version = value.to_str().ok().and_then(|text| text.parse().ok());
+        version
+            .ok_or_else(|| Status::invalid_argument(format!("`{PROTOCOL_VERSION}` is not a version like {PROTOCOL}")))
+    });
+    let protocol: Option<ProtocolVersion> = protocol.transpose()?;
     let shown = Shown {
         key,
         process: process.transpose()?.map(|secret| secret.hash()),
         source,
     };
-    Ok(authenticator.authenticate(shown).await?)
+    let link = authenticator.authenticate(shown).await?;
+    // Those of before showed it with the hello only.
+    if let Some(Err(refusal)) = protocol.map(|protocol| PROTOCOL.accepts(protocol)) {
+        return Err(LinkError::Refused(refusal.into()).into());
+    }
+    Ok(link)
 }
