@@ -7,7 +7,8 @@ use lychgate_types::{Holder, Timestamp};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-const VERSION: u8 = 2;
+/// Grows whenever the bytes mean something else. A replica that finds another version starts without a snapshot.
+const VERSION: u8 = 3;
 /// Bytes of one lease: token hash, whether it may send requests, whose it is, end.
 const LEASE: usize = 32 + 1 + 8 + 8;
 
@@ -71,7 +72,10 @@ impl Snapshot {
                 until: Timestamp::from_micros(i64::from_le_bytes(take(&mut bytes)?)),
             })
         };
-        let leases = leases.chunks(LEASE).map(lease).collect::<Option<_>>()?;
+        let (leases, []) = leases.as_chunks::<LEASE>() else {
+            return None;
+        };
+        let leases = leases.iter().map(|bytes| lease(bytes)).collect::<Option<_>>()?;
         Some(Self {
             attached_at,
             applied,

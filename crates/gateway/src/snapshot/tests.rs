@@ -115,3 +115,21 @@ fn bytes_of_another_shape_are_rejected() {
     newer[0] += 1;
     assert_eq!(Snapshot::decode(&newer), None);
 }
+
+#[test]
+fn what_another_version_has_written_is_not_read() {
+    let bytes = snapshot().encode();
+    assert_eq!(Snapshot::decode(&bytes), Some(snapshot()));
+    for version in [0, 2, 4] {
+        assert_eq!(Snapshot::decode(&[&[version], &bytes[1..]].concat()), None, "{version}");
+    }
+    // Leases of another length.
+    for cut in 1..50 {
+        assert_eq!(
+            Snapshot::decode(&bytes[..bytes.len() - cut]).is_some(),
+            cut == 49,
+            "{cut}"
+        );
+    }
+    assert_eq!(Snapshot::decode(&[&bytes[..], &[0]].concat()), None);
+}

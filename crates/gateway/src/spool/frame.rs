@@ -9,6 +9,8 @@
 //! | 8 | holder: stands for the user whose record it is; 0: nobody |
 //! | n + 16 | the sealed record and its tag |
 //!
+//! Frames of earlier versions have no holder, and [`MAGIC_WITHOUT_HOLDER`]; they are read, as nobody's, and no more written.
+//!
 //! Numbers are little-endian. The checksum finds damage without a key; the tag, with the key, finds forgery.
 //!
 //! Not here: sealing itself (`seal`).
@@ -18,6 +20,9 @@ use memchr::memmem;
 
 /// The first bytes of a frame, by which the next intact frame is found after a damaged one.
 pub(super) const MAGIC: [u8; 4] = [0x8d, b'l', b'g', b'h'];
+const MAGIC_WITHOUT_HOLDER: [u8; 4] = [0x8d, b'l', b'g', b'f'];
+/// What both begin with.
+const COMMON: &[u8] = &[0x8d, b'l', b'g'];
 /// Bytes before the sealed part.
 pub(super) const HEAD: usize = 28;
 /// Bytes of the tag at the end of the sealed part.
@@ -27,7 +32,7 @@ pub(super) const MAX_SEALED: usize = 32 << 20;
 
 /// Where the part covered by the checksum begins.
 const COVERED: usize = 8;
-/// Where the holder begins.
+/// Where the holder begins, or in a frame without one the sealed part.
 const HOLDER: usize = 20;
 
 /// What some bytes begin with.
@@ -70,23 +75,31 @@ pub(super) struct TooLong;
 
 /// Parses the beginning of `bytes`.
 pub(super) fn parse(bytes: &[u8]) -> Parsed {
-    let Some((head, _)) = bytes.split_first_chunk::<HEAD>() else {
-        let begun = &bytes[..bytes.len().min(MAGIC.len())];
-        return if MAGIC.starts_with(begun) {
-            Parsed::Incomplete(HEAD)
-        } else {
-            Parsed::Invalid
-        };
-    };
-    let length = word(head, 8) as usize;
-    if head[..4] != MAGIC || !(TAG..=MAX_SEALED).contains(&length) {
+    let begins = |magic: [u8; 4]| magic.starts_with(&bytes[..bytes.len().min(magic.len())]);
+    if !begins(MAGIC) && !begins(MAGIC_WITHOUT_HOLDER) {
         return Parsed::Invalid;
     }
-    let whole = HEAD + length;
+    let head = sealed_from(bytes);
+    if bytes.len() < head {
+        return Parsed::Incomplete(head);
+    }
+    let length = word(bytes, 8) as usize;
+    if !(TAG..=MAX_SEALED).contains(&length) {
+        return Parsed::Invalid;
+    }
+    let whole = head + length;
     match bytes.get(COVERED..whole) {
         None => Parsed::Incomplete(whole),
-        Some(covered) if crc32c::crc32c(covered) == word(head, 4) => Parsed::Whole(whole),
+        Some(covered) if crc32c::crc32c(covered) == word(bytes, 4) => Parsed::Whole(whole),
         Some(_) => Parsed::Invalid,
+    }
+}
+
+/// Where the sealed part of a frame begins.
+pub(super) fn sealed_from(frame: &[u8]) -> usize {
+    match frame.starts_with(&MAGIC_WITHOUT_HOLDER) {
+        true => HOLDER,
+        false => HEAD,
     }
 }
 
@@ -97,6 +110,9 @@ pub(super) fn number(frame: &[u8]) -> u64 {
 
 /// Whose record is in a whole frame.
 pub(super) fn holder(frame: &[u8]) -> Holder {
+    if sealed_from(frame) == HOLDER {
+        return Holder::default();
+    }
     Holder::from_number(long(frame, HOLDER))
 }
 
@@ -109,15 +125,24 @@ fn long(frame: &[u8], at: usize) -> u64 {
 /// Where the next whole frame begins after the first byte, if there is one.
 pub(super) fn next(bytes: &[u8]) -> Option<usize> {
     let rest = bytes.get(1..)?;
-    memmem::find_iter(rest, &MAGIC)
+    memmem::find_iter(rest, COMMON)
         .map(|at| at + 1)
         .find(|at| matches!(parse(&bytes[*at..]), Parsed::Whole(_)))
 }
 
-fn word(head: &[u8; HEAD], at: usize) -> u32 {
+fn word(head: &[u8], at: usize) -> u32 {
     let mut bytes = [0; 4];
     bytes.copy_from_slice(&head[at..at + 4]);
     u32::from_le_bytes(bytes)
+}
+
+/// The same frame as earlier versions wrote it.
+#[cfg(test)]
+pub(super) fn without_holder(frame: &[u8]) -> Vec<u8> {
+    let mut earlier = [&MAGIC_WITHOUT_HOLDER, &frame[4..HOLDER], &frame[HEAD..]].concat();
+    let sum = crc32c::crc32c(&earlier[COVERED..]);
+    earlier[4..COVERED].copy_from_slice(&sum.to_le_bytes());
+    earlier
 }
 
 #[cfg(test)]
@@ -127,10 +152,32 @@ mod tests {
 
     fn frame(number: u64, sealed: &[u8]) -> Vec<u8> {
         let mut frame = Vec::new();
-        begin(&mut frame, Holder::default());
+        begin(&mut frame, Holder::from_number(7));
         frame.extend_from_slice(sealed);
         finish(&mut frame, number).unwrap();
         frame
+    }
+
+    #[test]
+    fn a_frame_without_a_holder_is_nobodys() {
+        let frame = frame(9, &[1; 40]);
+        let earlier = without_holder(&frame);
+        assert_eq!(
+            (parse(&frame), holder(&frame)),
+            (Parsed::Whole(68), Holder::from_number(7))
+        );
+        assert_eq!(
+            (parse(&earlier), holder(&earlier)),
+            (Parsed::Whole(60), Holder::default())
+        );
+        assert_eq!((number(&earlier), &earlier[sealed_from(&earlier)..]), (9, &[1; 40][..]));
+        for cut in 0..60 {
+            assert!(
+                matches!(parse(&earlier[..cut]), Parsed::Incomplete(need) if need <= 60),
+                "cut at {cut}"
+            );
+        }
+        assert_eq!(next(&[&frame[1..], &earlier].concat()), Some(67));
     }
 
     #[test]

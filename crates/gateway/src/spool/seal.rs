@@ -55,9 +55,10 @@ impl Sealer {
     /// Opens a whole frame in place; returns the range of the record. `None` if it was sealed with another key.
     pub(super) fn open(&self, frame: &mut [u8]) -> Option<Range<usize>> {
         let nonce = nonce(frame::number(frame));
-        let sealed = frame.get_mut(HEAD..)?;
+        let from = frame::sealed_from(frame);
+        let sealed = frame.get_mut(from..)?;
         let plain = self.cipher.open_in_place(nonce, Aad::empty(), sealed).ok()?;
-        Some(HEAD..HEAD + plain.len())
+        Some(from..from + plain.len())
     }
 }
 

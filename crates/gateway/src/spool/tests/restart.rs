@@ -3,6 +3,8 @@
 use super::*;
 use crate::spool::SpoolError;
 use crate::spool::cursor::Cursor;
+use crate::spool::frame::{self, Parsed};
+use crate::spool::segment::HEADER;
 
 /// Ends the process: the directory remains, unlocked.
 fn killed(spool: Arc<Spool>) {
@@ -25,6 +27,44 @@ fn every_record_survives_every_restart() {
     assert_eq!(models, expected);
     assert_eq!(end.ordinal, 20);
     assert_eq!(files(directory.path()).len(), 20);
+}
+
+#[test]
+fn what_an_earlier_version_has_left_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let spool = open(directory.path());
+    for model in ["a", "b", "c"] {
+        append(&spool, model);
+    }
+    killed(spool);
+    let path = directory.path().join(&files(directory.path())[0]);
+    let whole = std::fs::read(&path).unwrap();
+    let (header, mut rest) = whole.split_at(HEADER);
+    let mut earlier = header.to_vec();
+    while let Parsed::Whole(length) = frame::parse(rest) {
+        earlier.extend(frame::without_holder(&rest[..length]));
+        rest = &rest[length..];
+    }
+    assert_eq!((rest.len(), earlier.len()), (0, whole.len() - 3 * 8));
+    // Whole; with the last write cut off; with something before the first.
+    for (bytes, expected, aside) in [
+        (earlier.clone(), &["a", "b", "c", "new"][..], 0),
+        (earlier[..earlier.len() - 9].to_vec(), &["a", "b", "new"], 0),
+        (
+            [header, &[0x8d], &earlier[HEADER..]].concat(),
+            &["a", "b", "c", "new"],
+            1,
+        ),
+    ] {
+        std::fs::write(&path, bytes).unwrap();
+        let spool = open(directory.path());
+        append(&spool, "new");
+        let (models, _) = read(&spool, spool.begin());
+        assert_eq!(models, expected);
+        assert_eq!(spool.set_aside_count(), aside);
+        killed(spool);
+        std::fs::remove_file(directory.path().join(&files(directory.path())[1])).unwrap();
+    }
 }
 
 #[test]
