@@ -5,7 +5,7 @@ use crate::api::extract::BODY_LIMIT;
 use crate::api::routes::interceptions::get::OPENED_BYTES;
 use crate::state::attachments::{ATTACHMENTS_PER_KEY, ATTACHMENTS_PER_SOURCE};
 use crate::state::existing::{RELOAD_EVERY, UNKNOWN_KEYS, UNKNOWN_TOKENS};
-use crate::state::key_lookups::{OF_A_CONNECTION, WAITING};
+use crate::state::key_lookups::{OF_A_CONNECTION, PROMISING, WAITING};
 use lychgate_store::{REPLACED_KEYS, TOKENS_PER_USER};
 use lychgate_types::limits;
 use lychgate_types::limits::{Limit, Most};
@@ -43,6 +43,10 @@ fn control() -> Vec<Limit> {
         User, Most::Count(REPLACED_KEYS.into()), "gateway keys, each replaced by the next, whose spools a replica can open", "set aside",
             "a_key_replaces_others_up_to_a_bound";
         Replica, Most::bytes(OPENED_BYTES), "contents of a record that are shown, once opened", "cut", "no_more_is_shown_than_a_delivery_holds";
+        Replica, Most::count(PROMISING.one), "keys from one address that are looked up, before they are in use", "told to ask elsewhere",
+            "good_keys_that_are_looked_up_have_a_share_by_source";
+        Replica, Most::count(PROMISING.all), "of them in all", "told to ask elsewhere",
+            "good_keys_that_are_looked_up_have_a_share_by_source";
         Replica, Most::count(ATTACHMENTS_PER_KEY), "attached replicas of a gateway key", "refused",
             "attachments_of_one_key_or_from_one_address_are_bounded";
         Replica, Most::count(ATTACHMENTS_PER_SOURCE), "attached replicas from one address", "refused",

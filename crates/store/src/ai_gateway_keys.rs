@@ -180,11 +180,11 @@ impl Store {
         sql::authenticate(held.conn(), hash, self.now()).await
     }
 
-    /// The public prefixes of all secrets that [`Self::ai_gateway_key_authenticate`] may find.
-    pub async fn ai_gateway_key_prefixes(&self, caller: &Caller) -> Result<Vec<String>, StoreError> {
+    /// The marks ([`SecretHash::mark`]) of all secrets that [`Self::ai_gateway_key_authenticate`] may find.
+    pub async fn ai_gateway_key_marks(&self, caller: &Caller) -> Result<Vec<u64>, StoreError> {
         authorise(&caller.principal, Action::Read, Resource::AiGatewayKey, Target::Shared)?;
         let mut held = self.engine.read().await?;
-        sql::prefixes(held.conn()).await
+        sql::marks(held.conn()).await
     }
 
     /// Marks a gateway key as used at this time. An earlier time than the one on record changes nothing.

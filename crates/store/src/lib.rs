@@ -65,5 +65,5 @@ pub use rows::routes::{Route, RouteInsert, RoutePatch, RouteTarget, TargetWanted
 pub use rows::tokens::{Token, TokenAuthentication, TokenFilter, TokenInsert};
 pub use rows::users::{User, UserFilter, UserInsert, UserPatch, UserRef, UserState};
 pub use seal::{SealError, Sealed, Sealer};
-pub use tokens::{TOKEN_LEASE, TOKENS_PER_USER, token_mark};
+pub use tokens::{TOKEN_LEASE, TOKENS_PER_USER};
 pub use url::{DatabaseUrl, DatabaseUrlError};

@@ -26,12 +26,6 @@ pub const TOKEN_LEASE: Duration = Duration::from_secs(15 * 60);
 /// So many working tokens a user may have.
 pub const TOKENS_PER_USER: u32 = 200;
 
-/// What tells tokens apart for who has no use for their hashes: the hash's first eight bytes.
-pub fn token_mark(hash: &SecretHash) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = *hash.as_bytes();
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
-}
-
 impl Store {
     /// Makes a token for an active user.
     pub async fn token_insert(
@@ -111,7 +105,7 @@ impl Store {
         sql::tokens::authenticate(held.conn(), hash, gateway_key(caller)).await
     }
 
-    /// The marks of all tokens, revoked ones too; or only of those made since then.
+    /// The marks ([`SecretHash::mark`]) of all tokens, revoked ones too; or only of those made since then.
     pub async fn token_marks(&self, caller: &Caller, made_since: Option<Timestamp>) -> Result<Vec<u64>, StoreError> {
         authorise(&caller.principal, Action::Read, Resource::Token, Target::Shared)?;
         only_control_plane(caller)?;

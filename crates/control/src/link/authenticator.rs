@@ -71,7 +71,7 @@ async fn new_session(
     secret: &GatewayKeySecret,
     peer: Option<SocketAddr>,
 ) -> Result<Arc<KeySession>, LinkError> {
-    let is_promising = app.key_prefixes.is_known(&secret.prefix().to_owned());
+    let is_promising = app.key_marks.is_known(secret.hash().mark());
     let look_up = || {
         let (app, secret) = (app.clone(), secret.clone());
         async move { find_key(&app, &secret, key_lookups::source(peer)).await }
@@ -89,8 +89,8 @@ async fn find_key(app: &App, secret: &GatewayKeySecret, source: Source) -> Resul
     if let Some(session) = app.attachments.key_sessions.get(&secret.hash()) {
         return Ok(session);
     }
-    let read = |_| app.store.ai_gateway_key_prefixes(&caller);
-    let exists = app.key_prefixes.find(&secret.prefix().to_owned(), source, read).await;
+    let read = |_| app.store.ai_gateway_key_marks(&caller);
+    let exists = app.key_marks.find(secret.hash().mark(), source, read).await;
     match exists.map_err(|error| store_failed(app, &caller, &error))? {
         Existence::Known => {}
         Existence::Unknown => return Err(LinkError::refused(KeyRefusal::Unknown)),

@@ -9,7 +9,7 @@ use super::key_lookups::KeyLookups;
 use lychgate_authz::Caller;
 use lychgate_link::places::Source;
 use lychgate_store::seal::{SealError, Sealed, Sealer};
-use lychgate_store::{Store, StoreError, token_mark};
+use lychgate_store::{Store, StoreError};
 use lychgate_telemetry::error::chain;
 use lychgate_types::provider::{ProviderType, origin};
 use lychgate_types::secret::{ProviderSecret, SecretHash};
@@ -76,10 +76,10 @@ pub(crate) struct Inner {
     pub(crate) attachments: Arc<Attachments>,
     pub(crate) feed: Feed,
     pub(crate) failed_auth: FailedAuth,
-    /// The prefixes of the gateway keys' secrets, of those that a rotation replaced too.
-    pub(crate) key_prefixes: Existing<String, Source>,
-    /// The beginnings of the user tokens' hashes, of revoked ones too.
-    pub(crate) token_marks: Existing<u64, Asker>,
+    /// The marks of the gateway keys' secrets, of those that a rotation replaced too.
+    pub(crate) key_marks: Existing<Source>,
+    /// The marks of the user tokens, of revoked ones too.
+    pub(crate) token_marks: Existing<Asker>,
     pub(crate) key_lookups: Arc<KeyLookups>,
     pub(crate) counts: Arc<Counts>,
     pub(crate) capture_content: bool,
@@ -116,7 +116,7 @@ impl App {
             attachments,
             feed: Feed::default(),
             failed_auth,
-            key_prefixes: Existing::new(UNKNOWN_KEYS),
+            key_marks: Existing::new(UNKNOWN_KEYS),
             token_marks: Existing::new(UNKNOWN_TOKENS),
             key_lookups: Arc::default(),
             counts: Arc::default(),
@@ -128,8 +128,8 @@ impl App {
     /// Reads which credentials there are, before anybody shows one.
     pub(crate) async fn read_credentials(&self) -> Result<(), StoreError> {
         let caller = Caller::control_plane();
-        self.key_prefixes
-            .read(|_| self.store.ai_gateway_key_prefixes(&caller))
+        self.key_marks
+            .read(|_| self.store.ai_gateway_key_marks(&caller))
             .await?;
         self.token_marks.read(|_| self.store.token_marks(&caller, None)).await
     }
@@ -139,7 +139,7 @@ impl App {
         let caller = Caller::control_plane();
         let since = |within| self.ambient.now().minus(within);
         let read = |within: Option<Duration>| self.store.token_marks(&caller, within.map(since));
-        self.token_marks.find(&token_mark(token), by, read).await
+        self.token_marks.find(token.mark(), by, read).await
     }
 
     /// Marks a token as used, at most once a minute. A failure does not fail the request.

@@ -1,5 +1,5 @@
-//! Which credentials of one kind exist, by a mark of each: the public prefix, or the beginning of the hash. Of strangers' well-formed
-//! credentials, practically all are told apart by it without a look-up.
+//! Which credentials of one kind exist, by a mark of each: the beginning of the hash. Of strangers' well-formed credentials, practically
+//! all are told apart by it without a look-up, also of those who know a credential's public prefix.
 //!
 //! A mark that is not known may be that of a credential which another control plane has just made: what is new is read before it is
 //! refused, for all who wait together, and not more often than [`RELOAD_EVERY`], whether or not that succeeds. So a flood of strangers
@@ -22,7 +22,7 @@ pub(crate) const RELOAD_EVERY: Duration = Duration::from_millis(200);
 const PAUSE: u32 = 10;
 /// The longest such pause: somebody with a new credential waits for it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// So many with the prefix of no gateway key wait for that at most, and so many of them from one source; others have to try again.
+/// So many with the mark of no gateway key wait for that at most, and so many of them from one source; others have to try again.
 pub(crate) const UNKNOWN_KEYS: PlaceLimits = PlaceLimits { all: 1024, one: 512 };
 /// The same of user tokens, and from the replicas of one gateway key. Of a further one is said that it does not exist as yet.
 pub(crate) const UNKNOWN_TOKENS: PlaceLimits = PlaceLimits { all: 8192, one: 64 };
@@ -32,16 +32,16 @@ const ALL_EVERY: Duration = Duration::from_secs(600);
 const OVERLAP: Duration = Duration::from_secs(3600);
 
 /// The marks of one kind of credential. `By` tells apart those who ask.
-pub(crate) struct Existing<Mark, By: Copy + Eq + Hash> {
-    known: Mutex<Known<Mark>>,
+pub(crate) struct Existing<By: Copy + Eq + Hash> {
+    known: Mutex<Known>,
     /// One task reads at a time.
     turn: tokio::sync::Mutex<()>,
     waiting: Arc<Places<By>>,
 }
 
-struct Known<Mark> {
+struct Known {
     /// Never forgotten: an old one costs a look-up.
-    marks: HashSet<Mark>,
+    marks: HashSet<u64>,
     last: Option<Reading>,
     all_read: Option<Instant>,
 }
@@ -68,7 +68,7 @@ pub(crate) enum Existence {
     Unread,
 }
 
-impl<Mark: Eq + Hash, By: Copy + Eq + Hash> Existing<Mark, By> {
+impl<By: Copy + Eq + Hash> Existing<By> {
     /// None yet; so many may wait.
     pub(crate) fn new(waiting: PlaceLimits) -> Self {
         let known = Known {
@@ -86,12 +86,12 @@ impl<Mark: Eq + Hash, By: Copy + Eq + Hash> Existing<Mark, By> {
     /// Whether there is a credential with this mark; `read` gives the marks of all, or at least of those made within this time.
     pub(crate) async fn find<E, Marks>(
         &self,
-        mark: &Mark,
+        mark: u64,
         by: By,
         read: impl FnOnce(Option<Duration>) -> Marks,
     ) -> Result<Existence, E>
     where
-        Marks: Future<Output = Result<Vec<Mark>, E>>,
+        Marks: Future<Output = Result<Vec<u64>, E>>,
     {
         if self.is_known(mark) {
             return Ok(Existence::Known);
@@ -130,7 +130,7 @@ impl<Mark: Eq + Hash, By: Copy + Eq + Hash> Existing<Mark, By> {
     /// Reads the marks of those that are new, or of all if that was long ago.
     pub(crate) async fn read<E, Marks>(&self, read: impl FnOnce(Option<Duration>) -> Marks) -> Result<(), E>
     where
-        Marks: Future<Output = Result<Vec<Mark>, E>>,
+        Marks: Future<Output = Result<Vec<u64>, E>>,
     {
         let begun = Instant::now();
         let within = {
@@ -159,13 +159,13 @@ impl<Mark: Eq + Hash, By: Copy + Eq + Hash> Existing<Mark, By> {
     }
 
     /// This one was made just now, here.
-    pub(crate) fn add(&self, mark: Mark) {
+    pub(crate) fn add(&self, mark: u64) {
         self.known.lock().marks.insert(mark);
     }
 
     /// Whether it is known without a reading.
-    pub(crate) fn is_known(&self, mark: &Mark) -> bool {
-        self.known.lock().marks.contains(mark)
+    pub(crate) fn is_known(&self, mark: u64) -> bool {
+        self.known.lock().marks.contains(&mark)
     }
 }
 
@@ -178,14 +178,14 @@ mod tests {
     /// A database with some credentials, which counts how often it is read.
     #[derive(Default)]
     struct Database {
-        marks: Mutex<Vec<String>>,
+        marks: Mutex<Vec<u64>>,
         reads: AtomicU32,
         is_down: AtomicBool,
     }
 
     impl Database {
         /// `None`: it failed.
-        async fn find(&self, existing: &Existing<String, u8>, mark: &str, by: u8) -> Option<Existence> {
+        async fn find(&self, existing: &Existing<u8>, mark: u64, by: u8) -> Option<Existence> {
             let read = |_| async {
                 self.reads.fetch_add(1, Ordering::Relaxed);
                 tokio::task::yield_now().await;
@@ -194,7 +194,7 @@ mod tests {
                     false => Ok(self.marks.lock().clone()),
                 }
             };
-            existing.find(&mark.to_owned(), by, read).await.ok()
+            existing.find(mark, by, read).await.ok()
         }
 
         fn reads(&self) -> u32 {
@@ -206,26 +206,26 @@ mod tests {
     async fn a_flood_of_unknown_ones_is_read_for_together_and_what_was_just_made_is_found() {
         let (database, existing) = (Database::default(), Existing::new(UNKNOWN_KEYS));
         let begun = Instant::now();
-        for round in 0..20 {
+        for round in 0..20_u64 {
             tokio::time::advance(Duration::from_millis(1)).await;
             let flood = (0..UNKNOWN_KEYS.all - 1)
-                .map(|n| (format!("lgw_{round}_{n}"), if n < UNKNOWN_KEYS.one { 1 } else { 2 }));
+                .map(|n| (round * 10_000 + n as u64, if n < UNKNOWN_KEYS.one { 1 } else { 2 }));
             let flood = flood.map(|(mark, by)| {
                 let (database, existing) = (&database, &existing);
-                async move { database.find(existing, &mark, by).await }
+                async move { database.find(existing, mark, by).await }
             });
-            let new = format!("lgw_new_{round}");
-            database.marks.lock().push(new.clone());
-            let (strangers, friend) = tokio::join!(join_all(flood), database.find(&existing, &new, 3));
+            let new = u64::MAX - round;
+            database.marks.lock().push(new);
+            let (strangers, friend) = tokio::join!(join_all(flood), database.find(&existing, new, 3));
             assert!(strangers.iter().all(|found| *found == Some(Existence::Unknown)));
             assert_eq!(friend, Some(Existence::Known));
         }
         let most = begun.elapsed().as_millis() / RELOAD_EVERY.as_millis() + 1;
         assert!(u128::from(database.reads()) <= most, "{} of {most}", database.reads());
         let before = database.reads();
-        assert_eq!(database.find(&existing, "lgw_new_0", 1).await, Some(Existence::Known));
-        existing.add("lgw_here".to_owned());
-        assert_eq!(database.find(&existing, "lgw_here", 1).await, Some(Existence::Known));
+        assert_eq!(database.find(&existing, u64::MAX, 1).await, Some(Existence::Known));
+        existing.add(5);
+        assert_eq!(database.find(&existing, 5, 1).await, Some(Existence::Known));
         assert_eq!(database.reads(), before, "what is known costs nothing");
     }
 
@@ -234,7 +234,7 @@ mod tests {
         let (database, existing) = (Database::default(), Existing::new(UNKNOWN_KEYS));
         let flood = |count: usize, by: u8| {
             let (database, existing) = (&database, &existing);
-            (0..count).map(move |n| async move { database.find(existing, &format!("{by} {n}"), by).await })
+            (0..count as u64).map(move |n| async move { database.find(existing, n, by).await })
         };
         let (flood, others) = tokio::join!(
             join_all(flood(UNKNOWN_KEYS.one + 10, 1)),
@@ -247,19 +247,19 @@ mod tests {
                 .count()
         };
         assert_eq!((not_yet(&flood), not_yet(&others)), (10, 0));
-        assert_eq!(database.find(&existing, "again", 1).await, Some(Existence::Unknown));
+        assert_eq!(database.find(&existing, 77, 1).await, Some(Existence::Unknown));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_reading_that_fails_is_not_tried_again_by_each_who_waits_for_it() {
         let (database, existing) = (Database::default(), Existing::new(UNKNOWN_KEYS));
-        assert_eq!(database.find(&existing, "first", 1).await, Some(Existence::Unknown));
+        assert_eq!(database.find(&existing, 76, 1).await, Some(Existence::Unknown));
         let moment = Duration::from_millis(1);
         tokio::time::advance(moment).await;
         database.is_down.store(true, Ordering::Relaxed);
-        let flood = (0..100).map(|n| {
+        let flood = (0..100_u64).map(|n| {
             let (database, existing) = (&database, &existing);
-            async move { database.find(existing, &format!("{n}"), 1).await }
+            async move { database.find(existing, n, 1).await }
         });
         let found = join_all(flood).await;
         let count = |wanted| found.iter().filter(|found| **found == wanted).count();
@@ -270,24 +270,24 @@ mod tests {
         database.is_down.store(false, Ordering::Relaxed);
         let failed = Instant::now();
         tokio::time::advance(moment).await;
-        assert_eq!(database.find(&existing, "again", 1).await, Some(Existence::Unknown));
+        assert_eq!(database.find(&existing, 77, 1).await, Some(Existence::Unknown));
         assert_eq!(failed.elapsed(), RELOAD_EVERY, "and not at once");
     }
 
     #[tokio::test(start_paused = true)]
     async fn all_are_read_now_and_then_and_in_between_what_is_new() {
-        let existing = Existing::<String, u8>::new(UNKNOWN_KEYS);
+        let existing = Existing::<u8>::new(UNKNOWN_KEYS);
         let mut asked = Vec::new();
         for _ in 0..4 {
             let read = async |within| {
                 asked.push(within);
-                Ok::<_, ()>(vec!["one".to_owned()])
+                Ok::<_, ()>(vec![1])
             };
-            assert_eq!(existing.find(&"two".to_owned(), 1, read).await, Ok(Existence::Unknown));
+            assert_eq!(existing.find(2, 1, read).await, Ok(Existence::Unknown));
             tokio::time::advance(ALL_EVERY / 3).await;
         }
         let third = ALL_EVERY / 3;
         assert_eq!(asked, [None, Some(third + OVERLAP), Some(third * 2 + OVERLAP), None]);
-        assert!(existing.is_known(&"one".to_owned()));
+        assert!(existing.is_known(1));
     }
 }

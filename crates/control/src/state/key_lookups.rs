@@ -1,7 +1,7 @@
 //! Calls whose gateway key is not in use yet: all that show the same secret share one look-up of it, and those that wait are bounded.
 //!
-//! Those who show a prefix that no key has wait in places of their own: strangers can't take those of replicas, even where a proxy
-//! brings them over the same connection.
+//! Those who show a secret with the mark of no key wait in places of their own: strangers can't take those of replicas, even where a
+//! proxy brings them over the same connection.
 //!
 //! Not here: what is looked up (`link::authenticator`).
 
@@ -15,12 +15,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// Secrets with the prefix of no key that are looked up for one connection.
+/// Secrets with the mark of no key that are looked up for one connection.
 pub(crate) const OF_A_CONNECTION: usize = 16;
 /// Calls that wait, and those from one address. More than there may be secrets that wait (`existing::UNKNOWN_KEYS`).
 pub(crate) const WAITING: PlaceLimits = PlaceLimits { all: 4096, one: 1024 };
-/// Secrets with the prefix of a key that are looked up, and those for one address.
-const PROMISING: PlaceLimits = PlaceLimits { all: 256, one: 64 };
+/// Keys that are looked up, and those for one address.
+pub(crate) const PROMISING: PlaceLimits = PlaceLimits { all: 256, one: 64 };
 
 type Answer = Result<Arc<KeySession>, LinkError>;
 
@@ -155,6 +155,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn good_keys_that_are_looked_up_have_a_share_by_source() {
+        let lookups = Arc::new(KeyLookups::default());
+        let mut waiting = Vec::new();
+        let mut ask = |number: usize, address: u8| {
+            let (lookups, mut secret) = (Arc::clone(&lookups), [address; 32]);
+            secret[..8].copy_from_slice(&number.to_be_bytes());
+            let secret = SecretHash::from_bytes(secret);
+            let mut call = Box::pin(async move { lookups.find(secret, true, peer(address), pending).await.map(drop) });
+            let answer = (&mut call).now_or_never();
+            waiting.push(call);
+            answer
+        };
+        for address in 1..=4 {
+            for number in 0..PROMISING.one {
+                assert_eq!(ask(number, address), None);
+            }
+            assert_eq!(ask(PROMISING.one, address), Some(Err(busy())), "its share is taken");
+        }
+        assert_eq!(ask(0, 5), Some(Err(busy())), "all are taken");
+        drop(waiting);
+    }
+
+    #[tokio::test]
     async fn those_who_wait_for_a_key_have_a_share_by_source() {
         let lookups = Arc::new(KeyLookups::default());
         let ask = |promising, address| {
@@ -180,7 +203,7 @@ mod tests {
         assert_eq!(
             ask(true, 1).now_or_never(),
             None,
-            "those with a prefix that a key has are apart"
+            "those with the mark of a key are apart"
         );
         assert_eq!(lookups.under_way.lock().len(), 4, "for each secret one look-up");
         drop(waiting);

@@ -1,4 +1,4 @@
-//! Gateway keys. No text here selects or returns the hash of a secret.
+//! Gateway keys. No text here selects or returns more of the hash of a secret than its mark.
 
 pub(crate) mod past_providers;
 pub(crate) mod replaced;
@@ -49,7 +49,8 @@ super::statements! {
          NULL AS valid_until FROM ai_gateway_keys WHERE hashed_secret = $1 \
          UNION ALL SELECT k.id, k.name, r.secret_prefix, k.disabled_at, k.expires_at, k.allowed_cidrs, r.valid_until \
          FROM ai_gateway_key_retired_secrets r JOIN ai_gateway_keys k ON k.id = r.key_id WHERE r.hashed_secret = $1";
-    PREFIXES = "SELECT secret_prefix FROM ai_gateway_keys UNION ALL SELECT secret_prefix FROM ai_gateway_key_retired_secrets";
+    MARKS = "SELECT substr(hashed_secret, 1, 8) AS mark FROM ai_gateway_keys \
+         UNION ALL SELECT substr(hashed_secret, 1, 8) AS mark FROM ai_gateway_key_retired_secrets";
     TOUCH = "UPDATE ai_gateway_keys SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2)";
     SCOPES = "SELECT id, providers FROM ai_gateway_keys";
     EXPIRING = "SELECT id, name, expires_at FROM ai_gateway_keys \
@@ -224,9 +225,9 @@ pub(crate) async fn authenticate(
     }))
 }
 
-pub(crate) async fn prefixes(conn: Conn<'_>) -> Result<Vec<String>, StoreError> {
-    let rows = conn.all(PREFIXES, args![]).await?;
-    rows.iter().map(|row| row.text("secret_prefix")).collect()
+pub(crate) async fn marks(conn: Conn<'_>) -> Result<Vec<u64>, StoreError> {
+    let rows = conn.all(MARKS, args![]).await?;
+    rows.iter().map(super::mark).collect()
 }
 
 pub(crate) async fn touch(conn: Conn<'_>, id: GatewayKeyId, at: Timestamp) -> Result<(), StoreError> {

@@ -19,7 +19,8 @@ pub(crate) mod tokens;
 pub(crate) mod users;
 pub(crate) mod write_checks;
 
-use crate::engine::Moment;
+use crate::engine::{Moment, Row};
+use crate::error::StoreError;
 use crate::page::Page;
 use lychgate_types::Timestamp;
 use uuid::Uuid;
@@ -63,6 +64,12 @@ fn descending(page: Page, until: Option<Timestamp>) -> (Moment, Uuid) {
         .chain(until)
         .min()
         .unwrap_or((Moment::MAX, Uuid::max()))
+}
+
+/// The mark of a credential, as `mark`: hashes have 32 bytes, as the schema sees to.
+fn mark(row: &Row) -> Result<u64, StoreError> {
+    let mark = row.bytes("mark")?;
+    Ok(mark.first_chunk().map_or(0, |mark| u64::from_be_bytes(*mark)))
 }
 
 #[cfg(test)]

@@ -196,11 +196,7 @@ pub(crate) async fn authenticate(
 pub(crate) async fn marks(conn: Conn<'_>, made_since: Option<Timestamp>) -> Result<Vec<u64>, StoreError> {
     let since = made_since.unwrap_or(Timestamp::from_micros(0));
     let rows = conn.all(MARKS, args![since]).await?;
-    let marks = rows.iter().map(|row| row.bytes("mark"));
-    // Hashes have 32 bytes, as the schema sees to.
-    marks
-        .map(|mark| Ok(mark?.first_chunk().map_or(0, |mark| u64::from_be_bytes(*mark))))
-        .collect()
+    rows.iter().map(super::mark).collect()
 }
 
 pub(crate) async fn touch(conn: Conn<'_>, id: TokenId, at: Timestamp, if_before: Timestamp) -> Result<(), StoreError> {

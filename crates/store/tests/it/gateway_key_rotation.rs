@@ -52,11 +52,8 @@ both_engines! {
         assert_eq!((shown.rotated_at, shown.previous_valid_until), (Some(now), Some(until)));
         assert_eq!(standing(db, &first).await, Some(SecretState::InGrace { until }));
         assert_eq!(standing(db, &second).await, Some(SecretState::Present));
-        let mut prefixes = db.store().ai_gateway_key_prefixes(&plane()).await.unwrap();
-        prefixes.sort();
-        let mut both = [first.prefix(), second.prefix()];
-        both.sort_unstable();
-        assert_eq!(prefixes, both, "of both secrets");
+        let marks = db.store().ai_gateway_key_marks(&plane()).await.unwrap();
+        assert_eq!(marks, [&second, &first].map(|secret| secret.hash().mark()), "of both secrets");
 
         db.clock().advance(HOUR);
         assert_eq!(standing(db, &first).await, Some(SecretState::Rotated), "at that very moment");

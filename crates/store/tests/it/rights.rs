@@ -85,7 +85,7 @@ async fn verdicts(db: &TestDb, caller: &Caller, n: usize) -> Vec<(&'static str, 
         ai_gateway_key_list(&KeyFilter::default(), page);
         ai_gateway_key_find("none");
         ai_gateway_key_authenticate(&hash);
-        ai_gateway_key_prefixes();
+        ai_gateway_key_marks();
         ai_gateway_key_replaced(key);
         ai_gateway_key_providers(Action::Create, &[]) => "a new key";
         ai_gateway_key_update(key, GatewayKeyPatch::default());
@@ -182,7 +182,7 @@ both_engines! {
             "yynnyn ai_gateway_key_list",
             "yyhhyn ai_gateway_key_find",
             "yyhhyn ai_gateway_key_authenticate",
-            "yyhhyn ai_gateway_key_prefixes",
+            "yyhhyn ai_gateway_key_marks",
             "yyhhyn ai_gateway_key_replaced",
             "ynnnnn ai_gateway_key_providers for a new key",
             "ynhhyn ai_gateway_key_update",

@@ -2,7 +2,7 @@
 
 use crate::people::{narrowed, people, plane, set_bytes, token};
 use lychgate_authz::{Caller, Denial, Principal, Role, Scopes, UserPrincipal};
-use lychgate_store::{Page, RuleBroken, StoreError, TOKENS_PER_USER, TokenFilter, UserState, token_mark};
+use lychgate_store::{Page, RuleBroken, StoreError, TOKENS_PER_USER, TokenFilter, UserState};
 use lychgate_testkit::both_engines;
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{Timestamp, TokenId};
@@ -36,9 +36,9 @@ both_engines! {
         db.store().token_revoke(&people.owner.caller, new.id).await.unwrap();
         let added = |mark: &u64| !before.contains(mark);
         let after = db.store().token_marks(&plane(), None).await.unwrap();
-        assert_eq!(after.into_iter().filter(added).collect::<Vec<_>>(), [token_mark(&secret.hash())]);
+        assert_eq!(after.into_iter().filter(added).collect::<Vec<_>>(), [secret.hash().mark()]);
         let later = Timestamp::from_micros(new.created_at.as_micros() + 1);
-        for (since, found) in [(new.created_at, vec![token_mark(&secret.hash())]), (later, vec![])] {
+        for (since, found) in [(new.created_at, vec![secret.hash().mark()]), (later, vec![])] {
             let marks = db.store().token_marks(&plane(), Some(since)).await.unwrap();
             assert_eq!(marks.into_iter().filter(|mark| !before.contains(mark)).collect::<Vec<_>>(), found);
         }

@@ -7,8 +7,11 @@ use h2::client::{Connection, SendRequest};
 use lychgate_link::{ControlLink, LinkError};
 use lychgate_testkit::both_engines;
 use lychgate_testkit::wait::eventually;
-use lychgate_types::KeyRefusal;
+use lychgate_types::clock::SystemClock;
+use lychgate_types::random::{Random, SystemRandom};
 use lychgate_types::secret::GatewayKeySecret;
+use lychgate_types::{Ambient, KeyRefusal};
+use std::sync::{Arc, Mutex};
 use tokio::net::TcpStream;
 
 /// Codes of gRPC.
@@ -46,6 +49,38 @@ fn authorize(connection: &SendRequest<Bytes>, key: &GatewayKeySecret) -> impl Fu
         let status = answer.headers().get("grpc-status")?;
         Some(status.to_str().unwrap().parse().unwrap())
     }
+}
+
+/// Gives these bytes first.
+#[derive(Debug)]
+struct Beginning(Mutex<Vec<u8>>);
+
+impl Random for Beginning {
+    fn fill(&self, bytes: &mut [u8]) {
+        let mut rest = self.0.lock().unwrap();
+        for byte in bytes {
+            match rest.pop() {
+                Some(next) => *byte = next,
+                None => SystemRandom.fill(std::slice::from_mut(byte)),
+            }
+        }
+    }
+}
+
+/// A well-formed key with the same public prefix.
+fn guess(key: &GatewayKeySecret) -> GatewayKeySecret {
+    let digit = |letter: u8| match letter {
+        b'0'..=b'9' => letter - b'0',
+        b'A'..=b'Z' => letter - b'A' + 10,
+        _ => letter - b'a' + 36,
+    };
+    let digits = key.prefix().bytes().skip("lgw_".len()).map(digit).rev().collect();
+    let guess = GatewayKeySecret::generate(&Ambient::new(
+        Arc::new(SystemClock),
+        Arc::new(Beginning(Mutex::new(digits))),
+    ));
+    assert!(guess.prefix() == key.prefix() && guess.hash() != key.hash());
+    guess
 }
 
 both_engines! {
@@ -106,7 +141,7 @@ both_engines! {
         }
     }
 
-    /// Few unknown keys are looked up for one connection. Who comes after those is not refused, but may ask elsewhere, and one with a
+    /// Few unknown keys are looked up for one connection, also of those who know the prefix of a key. Who comes after those is not refused, but may ask elsewhere, and one with a
     /// known key is served: a proxy may bring both over the same connection.
     async fn a_connection_of_many_unknown_keys_leaves_room_for_a_good_one(db: TestDb) {
         const CALLS: usize = 40;
@@ -118,7 +153,8 @@ both_engines! {
         assert_eq!(refusal(&bench, &unknown()).await, KeyRefusal::Unknown);
         let (connection, driver) = over_one_connection(&bench).await;
         let driver = tokio::spawn(driver);
-        let strangers: Vec<_> = (0..CALLS).map(|_| authorize(&connection, &unknown())).collect();
+        let stranger = |number| if number % 2 == 0 { unknown() } else { guess(&good) };
+        let strangers: Vec<_> = (0..CALLS).map(|number| authorize(&connection, &stranger(number))).collect();
         let good = authorize(&connection, &good);
         assert_eq!(good.await, None, "served");
         let answers = join_all(strangers).await;

@@ -83,7 +83,7 @@ async fn create(app: &App, caller: &Caller, body: &KeyCreate, once: &ShownOnce<'
         .store
         .ai_gateway_key_insert(caller, new, once.remember(&show))
         .await?;
-    app.key_prefixes.add(secret.prefix().to_owned());
+    app.key_marks.add(secret.hash().mark());
     Ok(show(&key))
 }
 

@@ -108,7 +108,7 @@ async fn rotate(
         .ai_gateway_key_rotate(caller, id, rotation, once.remember(&show))
         .await
         .map_err(about("gateway key"))?;
-    app.key_prefixes.add(secret.prefix().to_owned());
+    app.key_marks.add(secret.hash().mark());
     announce::key_changed(app, id).await;
     Ok(show(&key))
 }

@@ -14,7 +14,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use lychgate_authz::{Caller, Scopes};
-use lychgate_store::{Operation, TokenAuthentication, TokenInsert, token_mark};
+use lychgate_store::{Operation, TokenAuthentication, TokenInsert};
 use lychgate_types::json::whole_or_null;
 use lychgate_types::secret::UserTokenSecret;
 use serde::{Deserialize, Serialize};
@@ -109,7 +109,7 @@ async fn create(
         .token_insert(caller, new, once.remember(&show))
         .await
         .map_err(about("user"))?;
-    app.token_marks.add(token_mark(&secret.hash()));
+    app.token_marks.add(secret.hash().mark());
     Ok(show(&token))
 }
 
