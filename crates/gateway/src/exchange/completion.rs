@@ -1,4 +1,4 @@
-//! The end of a response that its provider made in the background, as an answer on its way to a client shows it: it completes the
+//! The end of a response or batch that its provider made in the background, as an answer on its way to a client shows it: it completes the
 //! interception that is on record as unfinished. Several replicas may show the same end; it is booked once. An answer that breaks off
 //! before the end raises what is estimated of that interception. Where its record is still on its way here, it is asked for again.
 //!
@@ -37,6 +37,8 @@ pub(crate) struct Completion {
     slot: Slot,
     of: Maker,
     object: Box<str>,
+    /// The API as which answers show it.
+    api: Api,
     token: SecretHash,
     credential_kind: CredentialKind,
     capture_content: bool,
@@ -47,7 +49,7 @@ pub(crate) struct Completion {
 }
 
 impl Completion {
-    /// `None` where the path names no object.
+    /// `None` where the path names no object, or shows none.
     pub(crate) fn new(entered: &Entered, received: &Received, of: Maker, slot: Slot) -> Option<Box<Self>> {
         let admission = &received.admission;
         let header = |name: &str| received.head.headers.get(name)?.to_str().ok();
@@ -57,6 +59,7 @@ impl Completion {
             slot,
             of,
             object: admission.object.clone()?,
+            api: admission.path.shows?,
             token: admission.token,
             credential_kind: admission.credential_kind(),
             capture_content: entered.capture_content,
@@ -96,7 +99,7 @@ impl Completion {
         let options = ReaderOptions {
             capture_content: self.capture_content,
         };
-        let reader = ResponseReader::new(Api::OpenAiResponses, body.is_event_stream, options);
+        let reader = ResponseReader::new(self.api, body.is_event_stream, options);
         self.answer = Decoding::new(body.coding, reader).map(|reader| (status, reader));
     }
 
@@ -151,7 +154,7 @@ impl Completion {
             token_hash: self.token,
             provider: of.provider.clone(),
             provider_type: self.provider.config.provider_type,
-            api: Api::OpenAiResponses,
+            api: self.api,
             model: String::new(),
             served_model: None,
             streaming: false,

@@ -6,7 +6,7 @@
 //! from the records. A record may be on its way, so where only the user's own will do, or the object was made here, it is asked
 //! again for a moment. While there is no control plane to ask, what is not remembered is refused, to be tried later.
 //!
-//! A response that is made in the background is on record as unfinished; whoever asks for it here may be shown its end
+//! What is made in the background, a response or a batch, is on record as unfinished; whoever asks for it here may be shown its end
 //! ([`super::completion`]).
 //!
 //! With a key of the user's own, only what another user is known to have made is refused: the rest is guarded by the provider.
@@ -40,7 +40,7 @@ const LONGEST_ID: usize = 512;
 /// Whether a request names objects of which something has to be known.
 pub(super) fn are_named(entered: &Entered, admission: &Admission, facts: &RequestFacts) -> bool {
     let names_any = admission.object.is_some() || !facts.objects.is_empty();
-    (names_any && are_guarded(entered)) || admission.path.shows_response
+    (names_any && are_guarded(entered)) || admission.path.shows.is_some()
 }
 
 /// Whether their makers matter. With a key of the user's own, too: a server without accounts takes any key.
@@ -90,7 +90,7 @@ pub(super) async fn check(
         Some(Some(of)) if of.provider == entered.provider.config.name.as_str() => Some(Maker::Unfinished(of)),
         Some(Some(_)) => None,
     };
-    Ok(maker.filter(|_| admission.path.shows_response))
+    Ok(maker.filter(|_| admission.path.shows.is_some()))
 }
 
 /// The maker of an object of which nothing was known when it was asked for, and whose end was shown since.

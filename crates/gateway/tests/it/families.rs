@@ -195,6 +195,83 @@ async fn who_names_anothers_object_in_a_body_is_refused() {
     }
 }
 
+/// It is on record as unfinished, as a response that is made in the background.
+#[tokio::test]
+async fn the_files_that_a_batch_has_made_are_its_makers() {
+    for (state, more, outcome, files) in [
+        (
+            "completed",
+            r#","output_file_id":"file_o","error_file_id":"file_e""#,
+            "completed",
+            &["file_o", "file_e"][..],
+        ),
+        (
+            "expired",
+            r#","output_file_id":"file_o","error_file_id":null"#,
+            "completed",
+            &["file_o"],
+        ),
+        (
+            "cancelled",
+            r#","output_file_id":"file_o""#,
+            "client_aborted",
+            &["file_o"],
+        ),
+        (
+            "failed",
+            r#","errors":{"object":"list","data":[{"code":"bad_line","message":"Line 1"}]}"#,
+            "failed",
+            &[],
+        ),
+    ] {
+        let world = world(|_| {}).await;
+        let alice = bearer(&world.token);
+        let batch =
+            |state: &str, more: &str| format!(r#"{{"id":"batch_a","object":"batch","status":"{state}"{more}}}"#);
+        let made = r#"{"input_file_id":"file_i"}"#;
+        relayed(
+            &world,
+            &alice,
+            ("POST", "/openai/v1/batches"),
+            made,
+            &batch("validating", ""),
+        )
+        .await;
+        let made = world.control.delivered(1).await.remove(0);
+        assert_eq!(
+            (made.outcome.as_str(), made.stored_object.as_deref()),
+            ("unfinished", Some("batch_a"))
+        );
+        assert!(made.token_usages.is_empty() && made.stored_items.is_empty());
+        let path = "/openai/v1/batches/batch_a";
+        relayed(
+            &world,
+            &alice,
+            ("GET", path),
+            "",
+            &batch("in_progress", r#","output_file_id":null"#),
+        )
+        .await;
+        for _ in 0..2 {
+            relayed(&world, &alice, ("GET", path), "", &batch(state, more)).await;
+        }
+        // Behind which nothing more can come.
+        relayed(&world, &alice, ("POST", "/openai/v1/batches"), "{}", "{}").await;
+        let records = world.control.delivered(3).await;
+        assert_eq!(records.len(), 3, "its end is told once");
+        let end = &records[1];
+        assert!(end.completes && end.id == made.id && end.stored_object.as_deref() == Some("batch_a"));
+        assert_eq!(
+            (end.outcome.as_str(), &end.stored_items[..]),
+            (
+                outcome,
+                &files.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>()[..]
+            )
+        );
+        assert_eq!(end.error_type.as_deref(), (state == "failed").then_some("bad_line"));
+    }
+}
+
 #[tokio::test]
 async fn an_object_is_found_in_whatever_a_server_may_read() {
     let world = world(|_| {}).await;

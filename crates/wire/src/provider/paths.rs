@@ -42,8 +42,8 @@ pub struct AllowedPath {
     pub names_object: bool,
     /// The API as whose requests its bodies are read for the stored objects that they name, though they are not recorded.
     pub read_as: Option<Api>,
-    /// Its answer is that object, a response, which may have been made in the background.
-    pub shows_response: bool,
+    /// Its answer is that object, which the provider may have made in the background, as this API shows it.
+    pub shows: Option<Api>,
     /// Whether its answers are streams, where that is for the path to say and not for the body.
     pub streams: Option<bool>,
 }
@@ -65,7 +65,7 @@ impl AllowedPath {
             changes_nothing: false,
             names_object: false,
             read_as: None,
-            shows_response: false,
+            shows: None,
             streams: None,
         }
     }
@@ -106,7 +106,7 @@ impl AllowedPath {
     /// A path below a response, whose answer shows that response.
     pub(crate) const fn response(path: &'static str, methods: &'static str) -> Self {
         Self {
-            shows_response: true,
+            shows: Some(Api::OpenAiResponses),
             ..Self::object(path, methods)
         }
     }

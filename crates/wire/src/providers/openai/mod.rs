@@ -53,8 +53,8 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
         AllowedPath::stored("/v1/uploads/{id}/complete", POST, Api::OpenAiObjects, Family::Files),
         AllowedPath::stored("/v1/uploads/{id}/cancel", POST, Api::OpenAiObjects, Family::Files),
         AllowedPath::list("/v1/batches", Api::OpenAiObjects, Family::Batches),
-        AllowedPath::stored("/v1/batches/{id}", GET, Api::OpenAiObjects, Family::Batches),
-        AllowedPath::stored("/v1/batches/{id}/cancel", POST, Api::OpenAiObjects, Family::Batches),
+        AllowedPath::shown("/v1/batches/{id}", GET, Api::OpenAiObjects, Family::Batches),
+        AllowedPath::shown("/v1/batches/{id}/cancel", POST, Api::OpenAiObjects, Family::Batches),
         AllowedPath::list("/v1/vector_stores", Api::OpenAiObjects, Family::VectorStores),
         AllowedPath::stored(
             "/v1/vector_stores/{id}",

@@ -15,8 +15,23 @@ members! {
 }
 
 members! {
-    struct Answer<'de> { id: Raw<'de> = b"id", file: Raw<'de> = b"file", }
+    struct Answer<'de> {
+        id: Raw<'de> = b"id",
+        file: Raw<'de> = b"file",
+        object: Raw<'de> = b"object",
+        status: Raw<'de> = b"status",
+        output_file_id: Raw<'de> = b"output_file_id",
+        error_file_id: Raw<'de> = b"error_file_id",
+        errors: Raw<'de> = b"errors",
+    }
 }
+
+members! {
+    struct Errors<'de> { data: Raw<'de> = b"data", }
+}
+
+/// The states in which a batch has ended.
+const ENDED: [&str; 4] = ["completed", "failed", "expired", "cancelled"];
 
 /// Stored objects of OpenAI.
 pub(crate) struct Objects;
@@ -55,9 +70,29 @@ impl ApiFormat for Objects {
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
     id: String,
-    /// The file that an upload became.
-    file: Option<String>,
+    /// The file that an upload became, or those that a batch has made.
+    files: Vec<String>,
+    /// How a batch has ended; it goes on in the background before.
+    ended: Option<&'static str>,
+    in_background: bool,
     error: Option<ErrorFacts>,
+}
+
+impl Reader {
+    fn batch(&mut self, batch: &Answer<'_>) {
+        self.ended = ENDED.into_iter().find(|state| batch.status.is(state));
+        self.in_background = self.ended.is_none() && batch.status.is_some();
+        if self.ended == Some("failed") {
+            let errors: Errors<'_> = batch.errors.object().unwrap_or_default();
+            let mut first = None;
+            errors.data.for_each(|error| _ = first.get_or_insert(error));
+            let unnamed = ErrorFacts {
+                error_type: "failed".to_owned(),
+                ..ErrorFacts::default()
+            };
+            self.error = first.and_then(ErrorBody::member).or(Some(unnamed));
+        }
+    }
 }
 
 impl ResponseFormat for Reader {
@@ -71,15 +106,24 @@ impl ResponseFormat for Reader {
         };
         self.id = answer.id.name();
         let file: Option<Answer<'_>> = answer.file.object();
-        self.file = file.map(|file| file.id.name()).filter(|id| !id.is_empty());
+        let made = file
+            .map(|file| file.id)
+            .into_iter()
+            .chain([answer.output_file_id, answer.error_file_id]);
+        self.files = made.map(|id| id.name()).filter(|id| !id.is_empty()).collect();
         self.error = ErrorBody::read(body);
+        if answer.object.is("batch") {
+            self.batch(&answer);
+        }
         true
     }
 
     fn facts(self: Box<Self>) -> ResponseFacts {
         ResponseFacts {
             provider_response_id: self.id,
-            item_ids: self.file.into_iter().collect(),
+            item_ids: self.files,
+            stop_reason: self.ended.map(str::to_owned),
+            in_background: self.in_background,
             error: self.error,
             ..ResponseFacts::default()
         }
