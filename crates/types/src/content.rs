@@ -30,6 +30,15 @@ pub enum Content {
     Zstd(Vec<u8>),
 }
 
+/// A content as it is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened<'c> {
+    /// The text, or its beginning.
+    pub text: Cow<'c, str>,
+    /// Whether there is more of it: it is longer than was wanted, or the rest can't be opened.
+    pub truncated: bool,
+}
+
 impl Content {
     /// Compressed, if that is worth it.
     pub fn compressed(self) -> Self {
@@ -43,10 +52,19 @@ impl Content {
     }
 
     /// The text, so many bytes of it at most. What can't be opened ends where that shows.
-    pub fn open(&self, most_bytes: usize) -> Cow<'_, str> {
+    pub fn open(&self, most_bytes: usize) -> Opened<'_> {
         match self {
-            Self::Plain(text) => Cow::Borrowed(&text[..text.floor_char_boundary(most_bytes)]),
-            Self::Zstd(bytes) => Cow::Owned(decompress(bytes, most_bytes)),
+            Self::Plain(text) => Opened {
+                text: Cow::Borrowed(&text[..text.floor_char_boundary(most_bytes)]),
+                truncated: text.len() > most_bytes,
+            },
+            Self::Zstd(bytes) => {
+                let (text, truncated) = decompress(bytes, most_bytes);
+                Opened {
+                    text: Cow::Owned(text),
+                    truncated,
+                }
+            }
         }
     }
 
@@ -70,14 +88,17 @@ fn compress(text: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-fn decompress(bytes: &[u8], most_bytes: usize) -> String {
+/// The text or its beginning, and whether there is more of it.
+fn decompress(bytes: &[u8], most_bytes: usize) -> (String, bool) {
     let mut text = Vec::new();
+    let mut truncated = true;
     if let Ok(mut decoder) = Decoder::with_buffer(bytes)
         && decoder.window_log_max(WINDOW_LOG).is_ok()
     {
-        let most = u64::try_from(most_bytes).unwrap_or(u64::MAX);
-        // What was read before an error is kept.
-        let _ = decoder.take(most).read_to_end(&mut text);
+        // One more tells whether there is more. What was read before an error is kept.
+        let most = u64::try_from(most_bytes).unwrap_or(u64::MAX).saturating_add(1);
+        truncated = decoder.take(most).read_to_end(&mut text).is_err() || text.len() > most_bytes;
+        text.truncate(most_bytes);
     }
     let whole = match std::str::from_utf8(&text) {
         // Cut within a character.
@@ -85,12 +106,14 @@ fn decompress(bytes: &[u8], most_bytes: usize) -> String {
         _ => text.len(),
     };
     text.truncate(whole);
-    String::from_utf8(text).unwrap_or_else(|error| {
+    let text = String::from_utf8(text).unwrap_or_else(|error| {
         let mut text = String::from_utf8_lossy(error.as_bytes()).into_owned();
         // What stands for a bad byte has three.
+        truncated |= text.len() > most_bytes;
         text.truncate(text.floor_char_boundary(most_bytes));
         text
-    })
+    });
+    (text, truncated)
 }
 
 impl From<String> for Content {
@@ -120,12 +143,22 @@ impl std::fmt::Debug for Content {
 mod tests {
     use super::*;
 
+    fn whole(text: &str) -> Opened<'_> {
+        let (text, truncated) = (text.into(), false);
+        Opened { text, truncated }
+    }
+
+    fn part(text: &str) -> Opened<'_> {
+        let (text, truncated) = (text.into(), true);
+        Opened { text, truncated }
+    }
+
     #[test]
     fn long_texts_are_compressed_and_come_back_whole() {
         for text in ["", "short", &"é".repeat(511), &"The quick brown fox. ".repeat(2000)] {
             let content = Content::from(text).compressed();
             assert_eq!(matches!(content, Content::Zstd(_)), text.len() >= WORTH_BYTES);
-            assert_eq!(content.open(usize::MAX), text);
+            assert_eq!(content.open(usize::MAX), whole(text));
             assert!(content.held_bytes() <= text.len());
             assert_eq!(content.clone().compressed(), content, "once");
         }
@@ -147,8 +180,10 @@ mod tests {
     fn no_more_is_opened_than_is_wanted() {
         let long = Content::from("é".repeat(40_000));
         for content in [long.clone(), long.clone().compressed()] {
-            assert_eq!(content.open(5), "éé");
-            assert_eq!(content.open(0), "");
+            assert_eq!(content.open(5), part("éé"));
+            assert_eq!(content.open(0), part(""));
+            assert_eq!(content.open(79_999), part(&"é".repeat(39_999)));
+            assert_eq!(content.open(80_000), whole(&"é".repeat(40_000)));
         }
         assert_eq!(
             long.compressed().held_bytes() / 100,
@@ -163,15 +198,15 @@ mod tests {
             panic!("it is long enough");
         };
         bytes.truncate(bytes.len() - 4);
-        assert!(
-            "A line of text. "
-                .repeat(500)
-                .starts_with(&*Content::Zstd(bytes).open(usize::MAX))
-        );
-        for odd in [&b""[..], b"no zstd at all", &[0x28, 0xb5, 0x2f, 0xfd, 0xff, 0xff]] {
-            assert_eq!(Content::Zstd(odd.to_vec()).open(usize::MAX), "");
+        let cut = Content::Zstd(bytes);
+        let opened = cut.open(usize::MAX);
+        assert!(opened.truncated && "A line of text. ".repeat(500).starts_with(&*opened.text));
+        for odd in [&b"no zstd at all"[..], &[0x28, 0xb5, 0x2f, 0xfd, 0xff, 0xff]] {
+            assert_eq!(Content::Zstd(odd.to_vec()).open(usize::MAX), part(""));
         }
+        assert_eq!(Content::Zstd(Vec::new()).open(usize::MAX).text, "");
         let binary = Content::Zstd(compress(&[0xff, b'a', 0xfe]).unwrap());
-        assert_eq!(binary.open(usize::MAX), "\u{fffd}a\u{fffd}");
+        assert_eq!(binary.open(usize::MAX), whole("\u{fffd}a\u{fffd}"));
+        assert_eq!(binary.open(4), part("\u{fffd}a"));
     }
 }

@@ -26,7 +26,7 @@ mod username;
 
 pub use ambient::Ambient;
 pub use cidr::{Cidr, CidrError};
-pub use content::Content;
+pub use content::{Content, Opened};
 pub use holder::Holder;
 pub use id::{
     AttachmentId, AuditEntryId, ControlPlaneId, GatewayKeyId, Id, IdError, InterceptionId, ProviderId, ProviderKeyId,

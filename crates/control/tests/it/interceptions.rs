@@ -148,9 +148,11 @@ both_engines! {
         let receipt = bench.link(&key).deliver(bench.ambient.new_id(), vec![sent]).await.unwrap();
         assert_eq!(receipt.rejected, []);
         let shown = bench.get(&token, &format!("{PATH}/{}", record.id)).await.expect(200).value();
-        assert_eq!(shown["prompts"][0]["prompt"], "");
-        let tools = shown["tool_usages"].as_array().unwrap().iter();
-        let bytes: Vec<_> = tools.map(|tool| tool["input"].as_str().unwrap().len()).collect();
+        assert_eq!((&shown["prompts"][0]["prompt"], &shown["prompts"][0]["truncated"]), (&json!(""), &json!(true)));
+        let tools = shown["tool_usages"].as_array().unwrap();
+        let truncated: Vec<_> = tools.iter().map(|tool| tool["truncated"] == true).collect();
+        assert_eq!(truncated, [vec![false], vec![true; 99]].concat());
+        let bytes: Vec<_> = tools.iter().map(|tool| tool["input"].as_str().unwrap().len()).collect();
         assert_eq!((bytes[0], bytes.iter().sum::<usize>(), bytes.len()), (3 << 20, 4 << 20, 100));
     }
 

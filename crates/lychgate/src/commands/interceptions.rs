@@ -205,22 +205,38 @@ fn page(answer: &Value) -> String {
         text += &format!("\ntokens\n{}", table(list("token_usages"), USAGE_COLUMNS));
     }
     if !list("tool_usages").is_empty() {
-        text += &format!("\ntool calls\n{}", table(list("tool_usages"), TOOL_COLUMNS));
+        let row = |tool: &Value| {
+            let mut row = tool.clone();
+            row["input"] = format!("{}{}", tool["input"].as_str().unwrap_or_default(), truncated(tool)).into();
+            row
+        };
+        let rows: Vec<_> = list("tool_usages").iter().map(row).collect();
+        text += &format!("\ntool calls\n{}", table(&rows, TOOL_COLUMNS));
     }
     for prompt in list("prompts") {
         text += &format!(
-            "\nprompt\n{}\n",
+            "\nprompt{}\n{}\n",
+            truncated(prompt),
             plain_lines(prompt["prompt"].as_str().unwrap_or_default())
         );
     }
     for thought in list("model_thoughts") {
         let source = plain_lines(thought["source"].as_str().unwrap_or_default());
         text += &format!(
-            "\nthought ({source})\n{}\n",
+            "\nthought ({source}){}\n{}\n",
+            truncated(thought),
             plain_lines(thought["content"].as_str().unwrap_or_default())
         );
     }
     text
+}
+
+/// What is said of a content of which the API gives the beginning only.
+fn truncated(content: &Value) -> &'static str {
+    match content["truncated"] == true {
+        true => " (truncated)",
+        false => "",
+    }
 }
 
 #[cfg(test)]
@@ -239,9 +255,12 @@ mod tests {
         let answer = serde_json::json!({
             "id": "i", "user": { "username": "ada" },
             "token_usages": [{ "provider_response_id": "r", "input_tokens": 7, "estimated": false, "service_tier": "priority" }],
-            "tool_usages": [{ "tool": "read", "tool_call_id": "t", "input": "{\"path\":\"a\\u001b\"}" }],
+            "tool_usages": [{ "tool": "read", "tool_call_id": "t", "input": "{\"path\":\"a\\u001b\"}", "truncated": true }],
             "prompts": [{ "prompt": "hello\n\u{1b}[2J" }],
-            "model_thoughts": [{ "source": "thinking", "content": "well" }],
+            "model_thoughts": [
+                { "source": "thinking", "content": "well", "truncated": false },
+                { "source": "commentary", "content": "lo", "truncated": true },
+            ],
         });
         let text = page(&answer);
         for part in [
@@ -249,7 +268,9 @@ mod tests {
             "priority",
             "prompt\nhello\n\\u{1b}[2J\n",
             "thought (thinking)\nwell\n",
+            "thought (commentary) (truncated)\nlo\n",
             "tool calls\nTOOL",
+            "(truncated)\n\nprompt\n",
         ] {
             assert!(text.contains(part), "{part:?} is missing in:\n{text}");
         }

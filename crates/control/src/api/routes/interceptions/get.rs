@@ -11,7 +11,7 @@ use axum::extract::State;
 use lychgate_link::limits::DELIVER_MESSAGE_BYTES;
 use lychgate_store::InterceptionDetail as Stored;
 use lychgate_types::interception as recorded;
-use lychgate_types::{Content, InterceptionId};
+use lychgate_types::{Content, InterceptionId, Opened};
 use serde::Serialize;
 
 /// An interception with everything that was recorded.
@@ -66,7 +66,7 @@ pub(crate) async fn interception_get(
     }))
 }
 
-/// What all contents of one interception may come to; what is beyond is left out. A replica cuts them well before, and no delivery is
+/// What all contents of one interception may come to; what is beyond is left out, and the content marked as truncated. A replica cuts them well before, and no delivery is
 /// larger, but what is compressed may open to anything.
 pub(crate) const OPENED_BYTES: usize = DELIVER_MESSAGE_BYTES;
 
@@ -74,10 +74,11 @@ pub(crate) const OPENED_BYTES: usize = DELIVER_MESSAGE_BYTES;
 struct Room(usize);
 
 impl Room {
-    fn open(&mut self, content: &Content) -> String {
-        let text = content.open(self.0).into_owned();
+    /// The text, and whether it is truncated.
+    fn open(&mut self, content: &Content) -> (String, bool) {
+        let Opened { text, truncated } = content.open(self.0);
         self.0 -= text.len().min(self.0);
-        text
+        (text.into_owned(), truncated)
     }
 }
 
@@ -86,13 +87,17 @@ impl Room {
 struct Prompt {
     provider_response_id: String,
     prompt: String,
+    /// Only its beginning is here: the contents of one interception are shown up to 4 MiB, or the rest can't be opened.
+    truncated: bool,
 }
 
 impl Prompt {
     fn opened(recorded: recorded::Prompt, room: &mut Room) -> Self {
+        let (prompt, truncated) = room.open(&recorded.prompt);
         Self {
             provider_response_id: recorded.provider_response_id,
-            prompt: room.open(&recorded.prompt),
+            prompt,
+            truncated,
         }
     }
 }
@@ -105,15 +110,19 @@ struct ToolUsage {
     tool: String,
     /// The arguments as the provider sent them.
     input: String,
+    /// Only its beginning is here: the contents of one interception are shown up to 4 MiB, or the rest can't be opened.
+    truncated: bool,
 }
 
 impl ToolUsage {
     fn opened(recorded: recorded::ToolUsage, room: &mut Room) -> Self {
+        let (input, truncated) = room.open(&recorded.input);
         Self {
             provider_response_id: recorded.provider_response_id,
             tool_call_id: recorded.tool_call_id,
             tool: recorded.tool,
-            input: room.open(&recorded.input),
+            input,
+            truncated,
         }
     }
 }
@@ -124,13 +133,17 @@ struct ModelThought {
     content: String,
     /// `thinking`, `reasoning`, `reasoning_summary` or `commentary`.
     source: &'static str,
+    /// Only its beginning is here: the contents of one interception are shown up to 4 MiB, or the rest can't be opened.
+    truncated: bool,
 }
 
 impl ModelThought {
     fn opened(recorded: &recorded::ModelThought, room: &mut Room) -> Self {
+        let (content, truncated) = room.open(&recorded.content);
         Self {
-            content: room.open(&recorded.content),
+            content,
             source: recorded.source.as_str(),
+            truncated,
         }
     }
 }
