@@ -187,7 +187,7 @@ async fn a_request_in_each_coding_is_read_and_goes_on_decoded() {
         assert_eq!(client.answer().await.0.status, 200);
         let record = world.control.one_record().await;
         assert_eq!(
-            (record.model.as_str(), &*record.prompts[0].prompt.open(usize::MAX)),
+            (record.model.as_str(), &*record.prompts[0].prompt.open(usize::MAX).text),
             ("claude-x", "hello")
         );
     }

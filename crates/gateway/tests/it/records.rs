@@ -63,7 +63,7 @@ async fn anthropic_messages() {
     assert_eq!((usage.provider_response_id.as_str(), usage.estimated), ("msg_1", false));
     assert_eq!(
         (
-            &*record.prompts[0].prompt.open(usize::MAX),
+            &*record.prompts[0].prompt.open(usize::MAX).text,
             record.prompts[0].provider_response_id.as_str()
         ),
         ("Hello there", "msg_1")
@@ -73,7 +73,7 @@ async fn anthropic_messages() {
         (
             tool.tool.as_str(),
             tool.tool_call_id.as_str(),
-            &*tool.input.open(usize::MAX)
+            &*tool.input.open(usize::MAX).text
         ),
         ("ls", "tu_1", r#"{"a":1}"#)
     );
@@ -151,7 +151,7 @@ async fn responses_streamed() {
     );
     assert_eq!(
         (
-            &*record.prompts[0].prompt.open(usize::MAX),
+            &*record.prompts[0].prompt.open(usize::MAX).text,
             usage.provider_response_id.as_str()
         ),
         ("hello", "resp_1")

@@ -62,7 +62,7 @@ impl Known {
     ) -> Result<Self, StoreError> {
         let gateway_key = from.gateway_key;
         let keys = match gateway_key {
-            Some(key) => replaced::counted(held.conn(), key, from.replica).await?,
+            Some(key) => replaced::counted(held, key, from.replica).await?,
             None => Vec::new(),
         };
         let hashes = records.iter().map(|record| record.token_hash).collect();
@@ -91,6 +91,10 @@ impl Known {
 
 /// Few keys are limited, and only for those the providers are read.
 async fn not_served(held: &mut Held, keys: &[GatewayKeyId]) -> Result<HashMap<String, Option<Timestamp>>, StoreError> {
+    // The embedded gateway serves all.
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
     let (mut served, mut ended) = (HashSet::<ProviderId>::new(), HashMap::<_, Timestamp>::new());
     for key in keys {
         match ai_gateway_keys::scopes(held.conn(), Some(*key)).await?.remove(key) {

@@ -307,7 +307,7 @@ both_engines! {
         let plain = full(db, people.member.hash);
         assert_eq!(ingest(db, &plane(), &[odd.clone(), plain.clone()]).await, [""; 0]);
         let found = db.store().interception_get(&people.owner.caller, odd.id).await.unwrap();
-        assert_eq!((&*found.summary.provider, &*found.prompts[0].prompt.open(99)), ("a\u{fffd}b", "a\u{fffd}b"));
+        assert_eq!((&*found.summary.provider, &*found.prompts[0].prompt.open(99).text), ("a\u{fffd}b", "a\u{fffd}b"));
         assert_eq!((found.summary.model.len(), found.summary.user_agent.chars().count()), (255, 512));
         assert_eq!((found.summary.upstream_status, found.summary.attempts), (Some(u16::MAX), u32::MAX));
         assert_eq!((found.summary.time_to_first_byte_ms, found.summary.overhead_us), (Some(0), i64::MAX));

@@ -228,6 +228,7 @@ both_engines! {
         for key in [old, next, last, other] {
             serve(key, &providers[..1]).await;
         }
+        db.clock().advance(HOUR);
         grant(db, &replica(old), &people.member).await;
         serve(old, &providers[..2]).await;
         for (key, name, taken) in [(next, "openai", true), (last, "openai", true), (last, "never", false), (other, "claude", false)] {

@@ -230,7 +230,7 @@ fn content_has_a_budget_and_can_be_off() {
     let mut reader = ResponseReader::new(AnthropicMessages, true, ReaderOptions { capture_content: true });
     reader.push(events.as_bytes());
     let input = &reader.finish(200).tool_usages[0].input;
-    let input = input.open(usize::MAX);
+    let input = input.open(usize::MAX).text;
     assert!(input.ends_with(CUT_MARK) && input.len() <= ANSWER_CONTENT_BYTES + CUT_MARK.len());
 }
 
