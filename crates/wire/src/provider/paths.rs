@@ -137,6 +137,14 @@ impl AllowedPath {
         }
     }
 
+    /// The same, whose answer shows that object.
+    pub(crate) const fn shown(path: &'static str, methods: &'static str, api: Api, family: Family) -> Self {
+        Self {
+            shows: Some(api),
+            ..Self::stored(path, methods, api, family)
+        }
+    }
+
     /// The API that a request with this method is recorded as.
     pub fn recorded_as(&self, method: &str) -> Option<Api> {
         self.api.filter(|_| !matches!(method, "GET" | "HEAD"))
