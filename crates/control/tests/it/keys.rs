@@ -4,6 +4,7 @@ use crate::bench::{Bench, hash, masked, problem, text};
 use crate::interceptions::{record, sent};
 use lychgate_link::ControlLink;
 use lychgate_testkit::both_engines;
+use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::secret::GatewayKeySecret;
 use serde_json::json;
 use std::time::Duration;
@@ -140,8 +141,9 @@ both_engines! {
         let (_, token) = bench.user("ada", "member").await;
         let (_, unrelated) = bench.key("unrelated").await;
         let (_, first) = bench.key("edge").await;
-        bench.link(&first).authorize(hash(&token)).await.unwrap();
-        let left_behind = record(db, &token);
+        let (_, other) = bench.user("eve", "member").await;
+        bench.link(&first).authorize(hash(&other)).await.unwrap();
+        let (left_behind, too_far) = (record(db, &token), record(db, &other));
         let mut key = first;
         for number in 1..=10 {
             db.clock().advance(Duration::from_secs(1));
@@ -150,16 +152,20 @@ both_engines! {
             let made = bench.post(&bench.owner, PATH, json!({"name": "edge", "replaces": "edge"})).await.expect(201).value();
             key = GatewayKeySecret::parse(made["key"].as_str().unwrap()).unwrap();
             assert_eq!(bench.attach(&key).await.replaced, number.min(8));
+            if number == 2 {
+                bench.link(&key).authorize(hash(&token)).await.unwrap();
+            }
         }
-        let rejected = async |key: &GatewayKeySecret| {
-            let receipt = bench.link(key).deliver(bench.ambient.new_id(), vec![sent(&left_behind)]).await.unwrap();
+        let rejected = async |key: &GatewayKeySecret, record: &InterceptionRecord| {
+            let receipt = bench.link(key).deliver(bench.ambient.new_id(), vec![sent(record)]).await.unwrap();
             receipt.rejected.len()
         };
-        assert_eq!(rejected(&unrelated).await, 1, "it was told of no token");
-        assert_eq!(rejected(&key).await, 0, "it inherits what the first one was told");
+        assert_eq!(rejected(&unrelated, &left_behind).await, 1, "it was told of no token");
+        assert_eq!(rejected(&key, &left_behind).await, 0, "what the one eight keys before was told counts");
+        assert_eq!(rejected(&key, &too_far).await, 1, "and no more than that: it can't open its spool either");
         assert_eq!(bench.attach(&unrelated).await.replaced, 0);
 
-        // One that works can be replaced, too; what it is told from then on is handed on when it ends.
+        // One that works can be replaced, too; what it is told from then on counts, too.
         let made = bench.post(&bench.owner, PATH, json!({"name": "next", "replaces": "unrelated"})).await.expect(201).value();
         let next = GatewayKeySecret::parse(made["key"].as_str().unwrap()).unwrap();
         bench.link(&unrelated).authorize(hash(&token)).await.unwrap();
