@@ -237,7 +237,7 @@ both_engines! {
         }
         assert_eq!(missed(db, next).await, [], "it was told of no token itself");
         for (key, ownership) in [(last, Ownership::Unknown), (other, Ownership::Anothers)] {
-            let found = db.store().stored_object_get(&replica(key), &people.member.hash, "resp_a").await.unwrap();
+            let found = db.store().stored_objects_get(&replica(key), &people.member.hash, &["resp_a".to_owned()]).await.unwrap().remove(0);
             assert_eq!(found, ownership.into());
         }
         db.store().ai_gateway_key_delete(owner, old).await.unwrap();
