@@ -78,14 +78,17 @@ impl Content {
 }
 
 fn compress(text: &[u8]) -> Option<Vec<u8>> {
-    COMPRESSOR.with_borrow_mut(|kept| {
+    let compressed = COMPRESSOR.try_with(|kept| {
+        let mut kept = kept.try_borrow_mut().ok()?;
         if kept.is_none() {
             *kept = Compressor::new(LEVEL).ok();
         }
         let mut bytes = kept.as_mut()?.compress(text).ok()?;
         bytes.shrink_to_fit();
         Some(bytes)
-    })
+    });
+    // A record may be written while its thread ends, and what the thread kept is gone by then.
+    compressed.ok().flatten()
 }
 
 /// The text or its beginning, and whether there is more of it.
@@ -162,6 +165,30 @@ mod tests {
             assert!(content.held_bytes() <= text.len());
             assert_eq!(content.clone().compressed(), content, "once");
         }
+    }
+
+    /// Found by review: it panicked, and a panic there ends the process.
+    #[test]
+    fn while_its_thread_ends_a_text_stays_as_it_is() {
+        struct Last(RefCell<Option<std::sync::mpsc::Sender<Content>>>);
+        impl Drop for Last {
+            fn drop(&mut self) {
+                if let Some(sender) = self.0.take() {
+                    let _ = sender.send(Content::from("x".repeat(2000)).compressed());
+                }
+            }
+        }
+        thread_local! {
+            static LAST: Last = const { Last(RefCell::new(None)) };
+        }
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            LAST.with(|last| last.0.replace(Some(sender)));
+            // From now on there is a compressor, which goes before the other does.
+            Content::from("x".repeat(2000)).compressed()
+        });
+        assert!(matches!(thread.join().unwrap(), Content::Zstd(_)));
+        assert_eq!(receiver.recv().unwrap(), Content::from("x".repeat(2000)));
     }
 
     #[test]
