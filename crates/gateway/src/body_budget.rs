@@ -23,6 +23,24 @@ pub struct BodyBudgetLimits {
     pub one: usize,
 }
 
+/// What all may hold, and one user.
+const USUAL: BodyBudgetLimits = BodyBudgetLimits {
+    all: 512 << 20,
+    one: 128 << 20,
+};
+
+impl BodyBudgetLimits {
+    /// Those for bodies of this size at most: one user's share holds a whole one that comes compressed, in both forms, and there are
+    /// at least two such shares.
+    pub fn holding(body_limit: usize) -> Self {
+        let one = USUAL.one.max(2 * (body_limit + STEP_BYTES));
+        Self {
+            all: USUAL.all.max(2 * one),
+            one,
+        }
+    }
+}
+
 /// What is held at present.
 #[derive(Debug)]
 pub(crate) struct BodyBudget {

@@ -14,6 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Largest head of an HTTP/1.1 request, and largest piece of a body that is read at once, unless something else is set.
+/// Largest body of a request.
+const BODY_BYTES: usize = 32 << 20;
 pub(crate) const HEAD_BYTES: usize = 256 << 10;
 
 /// How a gateway runs. [`Options::new`] gives the defaults.
@@ -47,6 +49,8 @@ pub struct Options {
     pub proxy: OutboundProxy,
     /// How far a provider's answer is read on after its client has disconnected.
     pub drain_limits: DrainLimits,
+    /// What is read of a response in the background before it is deleted.
+    pub last_look: DrainLimits,
     /// How long requests are accepted while the control plane can't be reached.
     pub max_offline: Duration,
     /// What a start without a control plane needs; with `None`, the replica stays unready until it reaches one.
@@ -78,21 +82,22 @@ impl Options {
             address: address.into(),
             version: version.into(),
             labels: BTreeMap::new(),
-            body_limit: 32 << 20,
+            body_limit: BODY_BYTES,
             head_limit: HEAD_BYTES,
             cors: Vec::new(),
             body_idle_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(300),
-            body_budget: BodyBudgetLimits {
-                all: 512 << 20,
-                one: 128 << 20,
-            },
+            body_budget: BodyBudgetLimits::holding(BODY_BYTES),
             refused_bodies: PlaceLimits { all: 256, one: 128 },
             provider_cas: CaCertificates::default(),
             proxy: OutboundProxy::default(),
             drain_limits: DrainLimits {
                 bytes: 1 << 20,
                 time: Duration::from_secs(30),
+            },
+            last_look: DrainLimits {
+                bytes: 8 << 20,
+                time: Duration::from_secs(10),
             },
             max_offline: Duration::from_secs(15 * 60),
             offline: None,

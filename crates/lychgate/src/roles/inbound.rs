@@ -3,10 +3,10 @@
 use super::args::InboundArgs;
 use crate::config::Settings;
 use crate::config::byte_size::ByteSize;
-use lychgate_gateway::{CorsOrigin, Options};
+use lychgate_gateway::{BodyBudgetLimits, CorsOrigin, Options};
 use std::ops::RangeInclusive;
 
-/// A body of more than this would not fit in what one token may hold.
+/// Less than this is less than clients send; more, one user could hold too much of.
 const BODY_BYTES: RangeInclusive<u64> = 64 << 10..=128 << 20;
 /// Less than this is less than clients send; more, a stranger may hold.
 const HEAD_BYTES: RangeInclusive<u64> = 8 << 10..=1 << 20;
@@ -38,8 +38,10 @@ impl InboundSettings {
 
     /// Applies them to a data plane's options.
     pub(crate) fn apply(self, options: Options) -> Options {
+        let body_limit = self.body_bytes.unwrap_or(options.body_limit);
         Options {
-            body_limit: self.body_bytes.unwrap_or(options.body_limit),
+            body_limit,
+            body_budget: BodyBudgetLimits::holding(body_limit),
             head_limit: self.head_bytes.unwrap_or(options.head_limit),
             cors: self.cors,
             ..options

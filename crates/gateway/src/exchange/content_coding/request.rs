@@ -7,6 +7,8 @@ use std::io::{self, BufReader, Read};
 
 /// So much is decoded at a time.
 const PIECE: usize = 16 << 10;
+/// Room for what is decoded is doubled up to a step of this size: a body that just fits is not refused for room that it does not use.
+const STEP: usize = 4 << 20;
 
 /// Why a body was not decoded.
 #[derive(Debug)]
@@ -53,7 +55,8 @@ pub(crate) fn decode(
             Err(_) => return Err(DecodeError::Malformed),
         };
         if decoded.capacity() - decoded.len() < read {
-            let capacity = (2 * decoded.capacity()).clamp(decoded.len() + read, most_bytes);
+            let step = decoded.capacity().min(STEP);
+            let capacity = (decoded.capacity() + step).clamp(decoded.len() + read, most_bytes);
             room.grow(coded.len() + capacity).map_err(DecodeError::NoRoom)?;
             decoded.reserve_exact(capacity - decoded.len());
         }
@@ -96,5 +99,38 @@ impl<R: Read> Read for Bounded<R> {
         let read = self.reader.read(into)?;
         self.left = self.left.checked_sub(read as u64).ok_or(io::ErrorKind::FileTooLarge)?;
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body_budget::{BodyBudget, BodyBudgetLimits};
+    use lychgate_types::{Ambient, Holder};
+    use std::io::Write as _;
+
+    /// Found by review: room was doubled to the whole limit, which beside the coded form was more than a share.
+    #[test]
+    fn the_largest_body_fits_in_a_share_in_both_forms() {
+        const LIMIT: usize = 9 << 20;
+        let mut noise = vec![0; LIMIT];
+        Ambient::system().fill(&mut noise);
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&noise).unwrap();
+        let coded = Bytes::from(gzip.finish().unwrap());
+        let [one, usual, largest] = [LIMIT, 32 << 20, 128 << 20].map(BodyBudgetLimits::holding);
+        assert!(usual.one >= 2 * (32 << 20) && largest.one > 2 * (128 << 20) && largest.all >= 2 * largest.one);
+        assert_eq!((one.one, one.all), (usual.one, usual.all));
+        let codings = [Coding::Gzip, Coding::Plain, Coding::Plain, Coding::Plain];
+        for (share, fits) in [(coded.len() + LIMIT, true), (coded.len() + LIMIT / 2, false)] {
+            let share = share.next_multiple_of(64 << 10);
+            let budget = BodyBudget::new(BodyBudgetLimits { all: share, one: share });
+            let mut room = budget.room(Holder::from_number(1));
+            room.grow(coded.len()).unwrap();
+            match decode(&coded, codings, LIMIT, room) {
+                Ok(body) => assert!(fits && body.bytes == noise),
+                Err(error) => assert!(!fits && matches!(error, DecodeError::NoRoom(_)), "{error:?}"),
+            }
+        }
     }
 }
