@@ -16,7 +16,7 @@ pub(crate) mod discard;
 mod drain;
 pub(crate) mod headers;
 mod keep_alive;
-pub(crate) mod last_look;
+mod last_look;
 mod objects;
 mod outcome;
 pub(crate) mod passthrough;
@@ -176,7 +176,7 @@ impl Exchange {
         arrival: Arrival,
         received: Received,
         facts: RequestFacts,
-        (api, slot): (Api, Slot),
+        (api, mut slot): (Api, Slot),
         completion: Option<Box<Completion>>,
     ) -> Result<Box<Self>, Refusal> {
         let Entered {
@@ -184,6 +184,7 @@ impl Exchange {
             provider,
             capture_content,
         } = entered;
+        admit::expect(&mut slot, facts.prompt.as_ref().filter(|_| capture_content))?;
         let credential_kind = received.admission.credential_kind();
         let makes_object = objects::makes(api, &received.admission);
         let Received {

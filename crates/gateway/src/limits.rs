@@ -5,7 +5,6 @@ use crate::auth::leases::{LOOKUP_TIMEOUT, LOOKUPS, MAX_LEASE, RENEWALS, WAITING}
 use crate::exchange::content_coding::MOST_RATIO;
 use crate::exchange::content_coding::answer::MOST_BYTES;
 use crate::exchange::discard::{ANSWER, REFUSED};
-use crate::exchange::last_look::LAST_LOOK;
 use crate::inbound::listener::{
     CONNECTIONS, HEAD_TIMEOUT, HEADER_LIST, IDLE_TIMEOUT, REQUEST_FIELDS, STREAMS, WRITE_TIMEOUT,
 };
@@ -93,9 +92,9 @@ pub fn limits() -> Vec<Limit> {
             "ends_that_wait_for_their_makers_are_bounded";
         User, Most::count(LATE_ENDS.one), "of them of one user", "not booked until shown again",
             "ends_that_wait_for_their_makers_are_bounded";
-        User, Most::Time(LAST_LOOK.time), "look at a response in the background before it is deleted", "deleted, with an estimate on record",
-            "before_it_is_deleted_its_end_is_looked_at";
-        User, Most::bytes(LAST_LOOK.bytes), "bytes of it", "deleted, with an estimate on record", "before_it_is_deleted_its_end_is_looked_at";
+        User, Most::Time(options.last_look.time), "look at a response in the background before it is deleted", "deleted, with an estimate on record",
+            "a_look_before_a_deletion_ends_by_time_and_by_bytes";
+        User, Most::bytes(options.last_look.bytes), "bytes of it", "deleted, with an estimate on record", "a_look_before_a_deletion_ends_by_time_and_by_bytes";
         User, Most::Bytes(options.spool.max_bytes), "records that wait for delivery", "503 `spool_full`",
             "a_full_spool_takes_what_was_reserved_and_nothing_more_until_there_is_room", "--spool-max-bytes";
         User, Most::Bytes(options.spool.max_bytes / 2), "of them of one user", "503 `spool_share_full`",

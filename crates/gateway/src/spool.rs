@@ -32,6 +32,7 @@ mod journal;
 mod options;
 mod outlet;
 mod reader;
+mod reserved;
 mod seal;
 mod segment;
 mod shares;
@@ -59,6 +60,7 @@ use lychgate_types::Ambient;
 use lychgate_types::secret::{SpoolKey, SpoolKeys};
 use parking_lot::Mutex;
 use reader::Reader;
+use reserved::Reserved;
 use seal::{KeyId, RunSalt, Sealer};
 use shares::Shares;
 use std::collections::VecDeque;
@@ -101,8 +103,8 @@ pub(crate) struct Spool {
     aside: Aside,
     /// Where reading begins in this run.
     begin: Position,
-    /// Slots not filled yet.
-    reserved: AtomicU64,
+    /// For slots not filled yet.
+    reserved: Reserved,
     /// Unacknowledged bytes on disk.
     bytes: AtomicU64,
     /// Records appended before this process started, since the spool was created.
@@ -191,7 +193,7 @@ impl Spool {
             cursor,
             aside: Aside::open(&options.directory).map_err(failed)?,
             begin,
-            reserved: AtomicU64::new(0),
+            reserved: Reserved::default(),
             bytes: AtomicU64::new(bytes),
             inherited: end.ordinal,
             appended: AtomicU64::new(end.ordinal),

@@ -219,6 +219,12 @@ pub(crate) fn reserve(shared: &Shared, holder: Holder) -> Result<Slot, Refusal> 
     shared.spool.reserve(holder).map_err(|full| no_room(&full))
 }
 
+/// Room for what is known of a record once its request's body is read: its prompt, before that is compressed.
+pub(crate) fn expect(slot: &mut Slot, prompt: Option<&String>) -> Result<(), Refusal> {
+    slot.expect(prompt.map_or(0, String::len))
+        .map_err(|full| no_room(&full))
+}
+
 async fn authorize(shared: &Shared, token: SecretHash, source: Source) -> Result<Holder, Refusal> {
     match verdict(shared, token, source).await {
         Verdict::Allowed(holder) => Ok(holder),

@@ -1,7 +1,8 @@
 //! A response that goes on in the background can be deleted, and nobody is shown its end then. So the gateway asks the provider for it
 //! first, itself and once, and books what that shows.
 //!
-//! Not here: the request for the deletion, which goes on whatever comes of this.
+//! Not here: how much of it is read, while the client waits (`Options::last_look`), and the request for the deletion, which goes on
+//! whatever comes of this.
 
 use crate::exchange::admit::{Entered, Received};
 use crate::exchange::attempt::head_within;
@@ -9,17 +10,9 @@ use crate::exchange::body_kind::BodyKind;
 use crate::exchange::completion::Completion;
 use crate::exchange::drain::read;
 use crate::exchange::upstream_request::{Position, UpstreamRequest};
-use crate::options::DrainLimits;
 use bytes::Bytes;
 use http::{Method, Request, Uri};
-use std::time::Duration;
 use tokio::time::Instant;
-
-/// What is read of it, while the client waits.
-pub(crate) const LAST_LOOK: DrainLimits = DrainLimits {
-    bytes: 8 << 20,
-    time: Duration::from_secs(10),
-};
 
 /// Asks for the response that is about to be deleted.
 pub(super) async fn last_look(entered: &Entered, received: &Received, mut completion: Box<Completion>) {
@@ -51,12 +44,13 @@ pub(super) async fn last_look(entered: &Entered, received: &Received, mut comple
     let mut request = UpstreamRequest::unrecorded(asked, provider, admission.path, admission.credential_kind());
     let Ok(url) = request.url(provider, None) else { return };
     let request = request.build(url, Bytes::new(), credential, Position::Last);
-    let until = Instant::now() + LAST_LOOK.time;
-    let sending = head_within(LAST_LOOK.time, shared.upstream.send(&provider.config, request));
+    let limits = shared.options.last_look;
+    let until = Instant::now() + limits.time;
+    let sending = head_within(limits.time, shared.upstream.send(&provider.config, request));
     let Ok(response) = sending.await else { return };
     let (head, body) = response.into_parts();
     completion.head(head.status, BodyKind::of(head.status, &head.headers));
-    read(body, |data| completion.data(data), LAST_LOOK, until).await;
+    read(body, |data| completion.data(data), limits, until).await;
     // The answer to the deletion has a record that is behind this one in the spool.
     drop(completion.close(&admission.guard));
 }

@@ -14,7 +14,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Bytes reserved for a record that has not come yet: about one with its prompt.
+/// Bytes reserved for a record that has not come yet, its prompt apart where that is longer.
 const RESERVED_BYTES: u64 = 4096;
 /// Most frames that the disk did not accept and that are held in memory, where requests go on unrecorded. Where they are refused,
 /// the number of requests in flight is the limit.
@@ -31,6 +31,8 @@ thread_local! {
 pub(crate) struct Slot {
     spool: Arc<Spool>,
     holder: Holder,
+    /// What is reserved.
+    bytes: u64,
 }
 
 /// Why there is no room.
@@ -58,26 +60,46 @@ impl Spool {
         if self.sealer.load().is_none() {
             return Err(Full::Disk("there is no key to seal records with yet".into()));
         }
-        if self.when_full == SpoolFull::Refuse {
-            self.room()?;
-            if self.may_be_over_share() && self.is_over_share(&self.writer.lock(), holder) {
-                return Err(Full::Share);
-            }
-        }
-        self.reserved.fetch_add(1, Ordering::AcqRel);
+        self.promise(holder, RESERVED_BYTES)?;
         Ok(Slot {
             spool: Arc::clone(self),
             holder,
+            bytes: RESERVED_BYTES,
         })
+    }
+
+    /// Reserves bytes for a record of this user.
+    fn promise(&self, holder: Holder, bytes: u64) -> Result<(), Full> {
+        if self.when_full == SpoolFull::Refuse {
+            self.room()?;
+            if self.may_be_over_share() && self.is_over_share(holder) {
+                return Err(Full::Share);
+            }
+        }
+        self.reserved.add(holder, bytes);
+        Ok(())
+    }
+
+    /// What the records take, and those that are to come.
+    fn taken(&self) -> u64 {
+        self.bytes.load(Ordering::Acquire).saturating_add(self.reserved.all())
     }
 
     /// Nobody has more than there is in all: this needs no lock, and as a rule it is the answer.
     fn may_be_over_share(&self) -> bool {
-        self.bytes.load(Ordering::Acquire) >= self.share
+        self.taken() >= self.share
     }
 
-    fn is_over_share(&self, writer: &Writer, holder: Holder) -> bool {
-        writer.shares.of(holder) >= self.share
+    fn is_over_share(&self, holder: Holder) -> bool {
+        let reserved = self.reserved.of(holder);
+        self.writer.lock().shares.of(holder).saturating_add(reserved) >= self.share
+    }
+
+    /// Whether a record is left out for the sake of others: its user's take their share, and there are others who have records.
+    fn gives_way(&self, writer: &Writer, holder: Holder) -> bool {
+        self.relays_unrecorded()
+            && writer.shares.of(holder) >= self.share
+            && (writer.shares.has_others(holder) || self.reserved.has_others(holder))
     }
 
     /// Whether there would be room for another record.
@@ -87,8 +109,7 @@ impl Spool {
         {
             return Err(Full::Disk(Arc::clone(failure)));
         }
-        let reserved = self.reserved.load(Ordering::Acquire).saturating_mul(RESERVED_BYTES);
-        if self.bytes.load(Ordering::Acquire).saturating_add(reserved) >= self.limit {
+        if self.taken() >= self.limit {
             return Err(Full::Records);
         }
         Ok(())
@@ -147,7 +168,7 @@ impl Spool {
     /// The only part that takes the writer's lock.
     fn append(&self, key: KeyId, frame: &[u8]) -> Option<Hold> {
         let mut writer = self.writer.lock();
-        if self.skips(&writer) || self.relays_unrecorded() && self.is_over_share(&writer, frame::holder(frame)) {
+        if self.skips(&writer) || self.gives_way(&writer, frame::holder(frame)) {
             drop(writer);
             self.skip_record("the spool, or its user's share of it, is full");
             return None;
@@ -232,6 +253,16 @@ impl Slot {
         self.holder
     }
 
+    /// The record will have contents of so many bytes, before it is compressed.
+    pub(crate) fn expect(&mut self, content: usize) -> Result<(), Full> {
+        let more = (content as u64).saturating_sub(self.bytes);
+        if more > 0 {
+            self.spool.promise(self.holder, more)?;
+            self.bytes += more;
+        }
+        Ok(())
+    }
+
     /// Stores the record. Returns what the end of the answer has to wait for, if anything.
     pub(crate) fn fill(self, record: InterceptionRecord) -> Option<Hold> {
         self.spool.put(record, self.holder)
@@ -240,6 +271,6 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.spool.reserved.fetch_sub(1, Ordering::AcqRel);
+        self.spool.reserved.take_off(self.holder, self.bytes);
     }
 }

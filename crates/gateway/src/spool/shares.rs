@@ -1,7 +1,7 @@
 //! Whose records the bytes in the spool are, so that one user can't take all the room while the control plane is away.
 //!
 //! Counted as frames are written, and taken off when a segment is deleted, by looking at its frames once more; so a new process knows
-//! what an earlier one has left. What is in flight is not counted, and what is set aside only until the spool is empty once.
+//! what an earlier one has left. What is in flight is counted apart (`reserved`), and what is set aside only until the spool is empty once.
 
 use super::cursor::Position;
 use super::frame::{self, Parsed};
@@ -44,6 +44,11 @@ impl Shares {
 
     pub(super) fn of(&self, holder: Holder) -> u64 {
         self.of.get(&holder).copied().unwrap_or_default()
+    }
+
+    /// Whether somebody else has records here.
+    pub(super) fn has_others(&self, holder: Holder) -> bool {
+        self.of.keys().any(|other| *other != holder)
     }
 
     /// Takes off what was in a deleted segment.

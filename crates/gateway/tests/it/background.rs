@@ -1,6 +1,7 @@
 //! Responses that a provider makes in the background: recorded when they are asked for, completed by whoever is shown their end.
 
 use crate::support::{CENTRAL_KEY, Client, World, ready, start, until};
+use lychgate_gateway::DrainLimits;
 use lychgate_types::Ambient;
 use lychgate_types::interception::{InterceptionRecord, Outcome};
 use lychgate_types::secret::UserTokenSecret;
@@ -268,6 +269,33 @@ async fn before_it_is_deleted_its_end_is_looked_at() {
     let records = world.control.delivered(3).await;
     assert!(records[1].completes && records[1].id == made.id && records[1].token_usages[0].output_tokens == 7);
     assert!(!records[2].completes && records[2].api.as_str() == "openai_objects");
+}
+
+#[tokio::test]
+async fn a_look_before_a_deletion_ends_by_time_and_by_bytes() {
+    let usual = lychgate_gateway::Options::new("", "", "").last_look;
+    for (time, bytes) in [(Duration::from_millis(200), usual.bytes), (usual.time, 100)] {
+        let world = World::with_options(|options| options.last_look = DrainLimits { bytes, time }).await;
+        exchange(&world, &bearer(&world.token), CREATE, BODY, QUEUED).await;
+        world.control.delivered(1).await;
+        let begun = std::time::Instant::now();
+        let delete = "DELETE /ai/openai/v1/responses/resp_a";
+        let mut client = ask(&world, &bearer(&world.token), delete, "").await;
+        let mut look = world.provider.next().await;
+        assert_eq!(look.line, "GET /base/v1/responses/resp_a HTTP/1.1");
+        // Nothing for longer than is waited, or more than is read and no end.
+        if bytes == 100 {
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000000\r\n\r\n";
+            look.raw(format!("{head}{}", " ".repeat(10_000)).as_bytes()).await;
+        }
+        let mut deletion = world.provider.next().await;
+        let deleted = r#"{"id":"resp_a","deleted":true}"#;
+        deletion.json("200 OK", "", deleted).await;
+        assert_eq!(client.answer().await.1, deleted.as_bytes());
+        assert!(begun.elapsed() < usual.time);
+        let records = world.control.delivered(2).await;
+        assert!(records.iter().all(|record| !record.completes));
+    }
 }
 
 /// Another replica of the same deployment, to which the maker's records are still on their way.

@@ -54,7 +54,7 @@ lychgate_types::text_enum! {
         TooManyRequests = "too_many_requests",
         /// Too many look-ups of unknown tokens are waiting, in total or from one address. Known tokens are still served.
         LookupsTooMany = "lookups_too_many",
-        /// Request bodies take up all the memory they may, in total or for one token. If this persists, add replicas.
+        /// Request bodies take up all the memory they may, in total or for one user. If this persists, add replicas.
         BodiesTooMany = "bodies_too_many",
         /// No provider has the name in the path. `lychgate providers list` shows the names.
         UnknownProvider = "unknown_provider",

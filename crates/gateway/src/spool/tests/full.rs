@@ -195,3 +195,50 @@ fn one_user_leaves_half_of_the_spool_to_the_others() {
     }
     assert_eq!(append(&spool, greedy), Err(Full::Share));
 }
+
+#[test]
+fn what_is_in_flight_counts_towards_the_share_until_its_record_has_come() {
+    let directory = tempfile::tempdir().unwrap();
+    let spool = open_with(&small(directory.path(), SpoolFull::Refuse), Arc::new(SystemDisk));
+    let [greedy, other] = [1, 2].map(Holder::from_number);
+    let begin = |holder| {
+        let mut slot = spool.reserve(holder)?;
+        slot.expect(30_000)?;
+        Ok::<_, Full>(slot)
+    };
+    let mut in_flight = Vec::new();
+    let refused = loop {
+        match begin(greedy) {
+            Ok(slot) => in_flight.push(slot),
+            Err(full) => break full,
+        }
+    };
+    assert_eq!((refused, in_flight.len()), (Full::Share, 3));
+    drop(begin(other).unwrap());
+    // A record takes what it is, and no more what was expected of it.
+    for slot in in_flight {
+        slot.fill(named("small"));
+    }
+    assert_eq!(begin(greedy).map(drop), Ok(()));
+    assert_eq!(spool.reserved.all(), 0);
+}
+
+#[test]
+fn where_requests_go_on_unrecorded_a_share_gives_way_to_others_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let spool = open_with(&small(directory.path(), SpoolFull::Unrecorded), Arc::new(SystemDisk));
+    let [greedy, other] = [1, 2].map(Holder::from_number);
+    let append = |holder| {
+        let slot = spool.reserve(holder).unwrap();
+        slot.fill(named("x".repeat(10_000)));
+        spool.unrecorded()
+    };
+    // More than half of the 128 KiB that there are.
+    for _ in 0..9 {
+        assert_eq!(append(greedy), 0, "nobody else needs the room");
+    }
+    let in_flight = spool.reserve(other).unwrap();
+    assert_eq!(append(greedy), 1);
+    in_flight.fill(named("small"));
+    assert_eq!((append(greedy), append(other)), (2, 2));
+}

@@ -165,6 +165,40 @@ async fn too_many_requests_or_records_are_refused_with_retry_after() {
     ready(&world.gateway).await;
 }
 
+/// What is in flight counts with its prompt: nobody fills the spool by requests that all end at once.
+#[tokio::test]
+async fn prompts_in_flight_count_towards_their_users_share() {
+    let world = World::with_options(|options| options.spool.max_bytes = (2 * 64 + 64) << 10).await;
+    let [greedy, other] = [1, 2].map(|user| world.control.valid_token_of(user));
+    let prompt = "x".repeat(20_000);
+    let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{prompt}"}}]}}"#);
+    let send = async |token: &UserTokenSecret| {
+        let mut client = world.client().await;
+        let header = format!("x-api-key: {}\r\n", token.expose());
+        client
+            .send("POST /ai/anthropic/v1/messages", &header, body.as_bytes())
+            .await;
+        client
+    };
+    let mut in_flight = Vec::new();
+    for _ in 0..2 {
+        in_flight.push((send(&greedy).await, world.provider.next().await));
+    }
+    let head = send(&greedy).await.head().await;
+    assert_eq!(
+        (head.status, head.header("x-lychgate-reason")),
+        (503, Some("spool_share_full"))
+    );
+    in_flight.push((send(&other).await, world.provider.next().await));
+    for (mut client, mut exchange) in in_flight {
+        exchange.json("200 OK", "", "{}").await;
+        assert_eq!(client.answer().await.0.status, 200);
+    }
+    let mut again = send(&greedy).await;
+    world.provider.next().await.json("200 OK", "", "{}").await;
+    assert_eq!(again.answer().await.0.status, 200);
+}
+
 #[tokio::test]
 async fn while_nothing_is_delivered_one_user_leaves_room_for_the_others() {
     let world = World::with_options(|options| options.spool.max_bytes = (2 * 64 + 32) << 10).await;
