@@ -74,9 +74,9 @@ pub fn limits() -> Vec<Limit> {
             "a_body_that_stalls_is_refused";
         User, Most::Time(options.body_timeout), "time for a whole request body", "408 `body_unfinished`", "a_body_that_stalls_is_refused";
         User, Most::bytes(options.body_budget.all), "request bodies held at the same time", "503 `bodies_too_many`",
-            "bodies_have_a_budget_in_sum_and_a_share_of_it_per_user";
+            "bodies_have_a_budget_in_sum_and_a_share_of_it_per_user", "--max-body-bytes";
         User, Most::bytes(options.body_budget.one), "of them of one user", "429 `bodies_too_many`",
-            "bodies_have_a_budget_in_sum_and_a_share_of_it_per_user";
+            "bodies_have_a_budget_in_sum_and_a_share_of_it_per_user", "--max-body-bytes";
         User, Most::Time(options.drain_limits.time), "an answer that is read on after its client left", "recorded with an estimate",
             "beyond_the_drain_limits_usage_is_estimated";
         User, Most::bytes(options.drain_limits.bytes), "bytes of it", "recorded with an estimate", "a_stream_over_the_drain_limit_is_cut_off_and_still_recorded";

@@ -13,9 +13,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Largest head of an HTTP/1.1 request, and largest piece of a body that is read at once, unless something else is set.
-/// Largest body of a request.
+/// Largest body of a request, unless something else is set.
 const BODY_BYTES: usize = 32 << 20;
+/// Largest head of an HTTP/1.1 request, and largest piece of a body that is read at once, unless something else is set.
 pub(crate) const HEAD_BYTES: usize = 256 << 10;
 
 /// How a gateway runs. [`Options::new`] gives the defaults.

@@ -278,7 +278,7 @@ async fn a_look_before_a_deletion_ends_by_time_and_by_bytes() {
         let world = World::with_options(|options| options.last_look = DrainLimits { bytes, time }).await;
         exchange(&world, &bearer(&world.token), CREATE, BODY, QUEUED).await;
         world.control.delivered(1).await;
-        let begun = std::time::Instant::now();
+        let begun = tokio::time::Instant::now();
         let delete = "DELETE /ai/openai/v1/responses/resp_a";
         let mut client = ask(&world, &bearer(&world.token), delete, "").await;
         let mut look = world.provider.next().await;
