@@ -213,7 +213,7 @@ impl Exchange {
         };
         let model = shared.breakers.model(&facts.model);
         let selector = UpstreamSelector::new(candidates, own.map(Arc::new), api, model, body);
-        let id = shared.ambient.new_id();
+        let id = shared.spool.new_id(&shared.ambient);
         let start = ExchangeStart {
             id,
             arrival,

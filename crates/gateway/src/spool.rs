@@ -56,8 +56,8 @@ use disk::Disk;
 use flush::DurableUpTo;
 use journal::Journal;
 use lychgate_telemetry::metrics::Counter;
-use lychgate_types::Ambient;
 use lychgate_types::secret::{SpoolKey, SpoolKeys};
+use lychgate_types::{Ambient, InterceptionId, KeyTag};
 use parking_lot::Mutex;
 use reader::Reader;
 use reserved::Reserved;
@@ -67,7 +67,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use tokio::sync::{Notify, watch};
 use tokio::task::spawn_blocking;
 use unfinished::Exchanges;
@@ -92,6 +92,8 @@ pub(crate) struct Spool {
     number: AtomicU64,
     /// Seals new records; `None` before the first configuration.
     sealer: ArcSwapOption<Sealer>,
+    /// What the ids of new records end in.
+    id_tag: AtomicU32,
     /// All keys that this process has received, to open what was sealed before a change.
     keys: Mutex<Vec<(KeyId, SpoolKey)>>,
     writer: Mutex<Writer>,
@@ -180,6 +182,7 @@ impl Spool {
             salt,
             number: AtomicU64::new(0),
             sealer: ArcSwapOption::empty(),
+            id_tag: AtomicU32::new(KeyTag::of(None).number()),
             keys: Mutex::default(),
             writer: Mutex::new(Writer {
                 journal,
@@ -217,6 +220,8 @@ impl Spool {
             tracing::error!("the spool key can't be used");
             return;
         };
+        self.id_tag
+            .store(KeyTag::of(spool_keys.gateway_key).number(), Ordering::Relaxed);
         let mut keys = self.keys.lock();
         for key in std::iter::once(&spool_keys.own).chain(&spool_keys.replaced) {
             let Ok(id) = Sealer::new(key, &self.salt).map(|sealer| sealer.id()) else {
@@ -232,6 +237,11 @@ impl Spool {
         }
         self.sealer.store(Some(Arc::new(sealer)));
         self.filled.notify_one();
+    }
+
+    /// The id of a new record: one of the gateway key whose replica this is.
+    pub(crate) fn new_id(&self, ambient: &Ambient) -> InterceptionId {
+        KeyTag::from_number(self.id_tag.load(Ordering::Relaxed)).new_id(ambient)
     }
 
     /// Number of unacknowledged records.

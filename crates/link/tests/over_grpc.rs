@@ -306,6 +306,7 @@ async fn an_attachment_carries_both_ways_and_ends_with_either_side() {
         configuration: Arc::new(configuration()),
         resumed: true,
         spool_keys: SpoolKeys {
+            gateway_key: Some(Ambient::system().new_id()),
             own: SpoolKey::from_bytes([5; 32]),
             replaced: vec![SpoolKey::from_bytes([6; 32]), SpoolKey::from_bytes([7; 32])],
         },

@@ -49,7 +49,7 @@ impl Store {
         )?;
         let mut tx = self.engine.begin().await?;
         let lost = attachment.connected_at.minus(LOST_AFTER);
-        let earlier = sql::key_of(tx.conn(), attachment.replica_id).await?;
+        let earlier = sql::keys_of(tx.conn(), attachment.replica_id).await?.first().copied();
         let draining = sql::attach(tx.conn(), attachment, lost).await?;
         if draining.is_none() {
             return Ok(None);

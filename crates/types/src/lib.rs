@@ -13,6 +13,7 @@ mod id;
 pub mod interception;
 pub mod json;
 mod key_refusal;
+mod key_tag;
 pub mod limits;
 mod name;
 mod ownership;
@@ -33,6 +34,7 @@ pub use id::{
     ReplicaId, RequestId, RouteId, TokenId, UserId,
 };
 pub use key_refusal::KeyRefusal;
+pub use key_tag::KeyTag;
 pub use name::{Name, NameError};
 pub use ownership::{Ownership, StoredObject, UnfinishedInterception};
 #[doc(hidden)]

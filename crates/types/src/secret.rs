@@ -8,7 +8,7 @@ mod scan;
 
 pub use scan::{holds_secret, holds_secret_escaped};
 
-use crate::Ambient;
+use crate::{Ambient, GatewayKeyId};
 use sha2::{Digest, Sha256};
 use std::marker::PhantomData;
 use zeroize::Zeroizing;
@@ -293,6 +293,8 @@ impl std::fmt::Debug for SpoolKey {
 /// What a gateway key's replicas seal their spools with, and what they can open beside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpoolKeys {
+    /// Whose they are; `None`: the embedded gateway's.
+    pub gateway_key: Option<GatewayKeyId>,
     /// The key's own. Seals, and opens.
     pub own: SpoolKey,
     /// Those of the gateway keys that it replaces. They only open.
@@ -301,8 +303,11 @@ pub struct SpoolKeys {
 
 impl From<SpoolKey> for SpoolKeys {
     fn from(own: SpoolKey) -> Self {
-        let replaced = Vec::new();
-        Self { own, replaced }
+        Self {
+            gateway_key: None,
+            own,
+            replaced: Vec::new(),
+        }
     }
 }
 

@@ -135,6 +135,7 @@ impl ControlLinkService {
             spool_key.map_err(|error| internal(&self.app, caller, &error))
         };
         Ok(SpoolKeys {
+            gateway_key: self.key_id(),
             own: of(self.key_id())?,
             replaced: replaced
                 .into_iter()

@@ -1,14 +1,15 @@
-//! The contents as bytes: version, time, position, spool keys, configuration, leases; all numbers are little-endian.
+//! The contents as bytes: version, time, position, gateway key, spool keys, configuration, leases; all numbers are little-endian.
 
 use crate::auth::leases::PersistedLease;
 use lychgate_link::Configuration;
 use lychgate_types::secret::{SecretHash, SpoolKey, SpoolKeys};
-use lychgate_types::{Holder, Timestamp};
+use lychgate_types::{GatewayKeyId, Holder, Timestamp};
 use std::sync::Arc;
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 /// Grows whenever the bytes mean something else. A replica that finds another version starts without a snapshot.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 /// Bytes of one lease: token hash, whether it may send requests, whose it is, end.
 const LEASE: usize = 32 + 1 + 8 + 8;
 
@@ -30,11 +31,14 @@ impl Snapshot {
         let configuration = self.configuration.encode();
         // Allocated in its final size: a buffer that grows leaves copies of secrets in memory.
         let replaced = &self.spool_keys.replaced;
-        let length = 1 + 8 + 8 + 32 + 1 + 32 * replaced.len() + 4 + configuration.len() + self.leases.len() * LEASE;
+        let length =
+            1 + 8 + 8 + 16 + 32 + 1 + 32 * replaced.len() + 4 + configuration.len() + self.leases.len() * LEASE;
         let mut bytes = Zeroizing::new(Vec::with_capacity(length));
         bytes.push(VERSION);
         bytes.extend_from_slice(&self.attached_at.as_micros().to_le_bytes());
         bytes.extend_from_slice(&self.applied.to_le_bytes());
+        let gateway_key = self.spool_keys.gateway_key.map_or(Uuid::nil(), GatewayKeyId::as_uuid);
+        bytes.extend_from_slice(gateway_key.as_bytes());
         bytes.extend_from_slice(self.spool_keys.own.expose());
         let replaced = replaced.iter().take(u8::MAX.into());
         bytes.push(u8::try_from(replaced.len()).unwrap_or(u8::MAX));
@@ -56,6 +60,8 @@ impl Snapshot {
         let [VERSION] = take(&mut rest)? else { return None };
         let attached_at = Timestamp::from_micros(i64::from_le_bytes(take(&mut rest)?));
         let applied = u64::from_le_bytes(take(&mut rest)?);
+        let gateway_key = Uuid::from_bytes(take(&mut rest)?);
+        let gateway_key = (!gateway_key.is_nil()).then(|| GatewayKeyId::from_uuid(gateway_key));
         let own = SpoolKey::from_bytes(take(&mut rest)?);
         let [replaced] = take(&mut rest)?;
         let replaced = (0..replaced).map(|_| take(&mut rest).map(SpoolKey::from_bytes));
@@ -80,7 +86,11 @@ impl Snapshot {
             attached_at,
             applied,
             configuration: Arc::new(Configuration::decode(configuration).ok()?),
-            spool_keys: SpoolKeys { own, replaced },
+            spool_keys: SpoolKeys {
+                gateway_key,
+                own,
+                replaced,
+            },
             leases,
         })
     }

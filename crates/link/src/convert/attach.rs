@@ -6,7 +6,7 @@ use crate::generated as wire;
 use crate::link::{CloseReason, Down, Heartbeat, Hello, Message};
 use crate::version::ProtocolVersion;
 use lychgate_types::secret::SpoolKeys;
-use lychgate_types::{ReplicaId, Timestamp};
+use lychgate_types::{GatewayKeyId, ReplicaId, Timestamp};
 use std::sync::Arc;
 
 /// [`CloseReason::ShuttingDown`] on the wire; the other reasons are refusals, by their own names.
@@ -82,6 +82,9 @@ impl From<Down> for wire::Down {
             } => Some(Wire::Configuration(wire::Configuration {
                 resumed,
                 spool_key: spool_keys.own.expose().to_vec(),
+                gateway_key_id: spool_keys
+                    .gateway_key
+                    .map_or_else(Vec::new, |key| id_bytes(key.as_uuid())),
                 replaced_spool_keys: spool_keys.replaced.iter().map(|key| key.expose().to_vec()).collect(),
                 ..configuration.as_ref().into()
             })),
@@ -113,6 +116,10 @@ impl TryFrom<wire::Down> for Down {
             Some(Wire::Configuration(mut configuration)) => Message::Configuration {
                 resumed: configuration.resumed,
                 spool_keys: SpoolKeys {
+                    gateway_key: match &configuration.gateway_key_id[..] {
+                        [] => None,
+                        id => Some(GatewayKeyId::from_uuid(read_id(id, "configuration.gateway_key_id")?)),
+                    },
                     own: read_spool_key(std::mem::take(&mut configuration.spool_key))?,
                     replaced: std::mem::take(&mut configuration.replaced_spool_keys)
                         .into_iter()

@@ -93,6 +93,9 @@ pub struct Configuration {
     /// Of the gateway keys that this one replaces, 32 bytes each: they open what is in the spool and seal nothing.
     #[prost(bytes = "vec", repeated, tag = "7")]
     pub replaced_spool_keys: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// Of the gateway key that the replica has shown; the ids of its records belong to it.
+    #[prost(bytes = "vec", tag = "8")]
+    pub gateway_key_id: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Provider {

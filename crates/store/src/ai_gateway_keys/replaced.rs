@@ -52,7 +52,7 @@ pub(crate) async fn replace(tx: &mut Tx, replaced: GatewayKeyId, key: GatewayKey
 }
 
 /// The keys that count as the one that is shown where records are delivered: itself, what it replaces, and the same of the key that the
-/// replica is attached with.
+/// replica is attached with and of the one that its process had before.
 pub(crate) async fn counted(
     held: &mut Held,
     shown: GatewayKeyId,
@@ -61,12 +61,14 @@ pub(crate) async fn counted(
     let mut keys = vec![shown];
     keys.extend(sql::replaced_by(held.conn(), shown).await?);
     let attached = match replica {
-        Some(replica) => replicas::key_of(held.conn(), replica).await?,
-        None => None,
+        Some(replica) => replicas::keys_of(held.conn(), replica).await?,
+        None => Vec::new(),
     };
-    if let Some(attached) = attached.filter(|attached| !keys.contains(attached)) {
-        keys.push(attached);
-        keys.extend(sql::replaced_by(held.conn(), attached).await?);
+    for key in attached {
+        if !keys.contains(&key) {
+            keys.push(key);
+            keys.extend(sql::replaced_by(held.conn(), key).await?);
+        }
     }
     Ok(keys)
 }

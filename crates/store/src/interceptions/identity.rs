@@ -2,9 +2,9 @@
 //! any of it.
 //!
 //! A record's identity is its gateway key and its id; a replica that takes another key, or one that another replaces, may deliver again
-//! with the new one what is here under the old one. Whoever delivers another's id first gains nothing: the other record is stored
-//! under an id that is made of both, and can be found in the lists. The same key with other content under an id that it has used is
-//! refused.
+//! with the new one what is here under the old one. Ids tell which key they belong to ([`KeyTag`]). A record with the id of another key is
+//! stored under an id that is made of both, whoever comes first, and can be found in the lists; so is one whose id, of a version without
+//! that, another key has used. The same key with other content under an id that it has used is refused.
 //!
 //! A record is taken for a token that its key was told of, and for a provider that its key serves, or did when it began. The keys that
 //! it replaces count, too, as long as they are told anything; and for a process that has taken another key, the one that it is attached
@@ -20,7 +20,7 @@ use crate::sql::providers;
 use crate::tokens::TOKEN_LEASE;
 use aws_lc_rs::digest;
 use lychgate_types::interception::{InterceptionRecord, Outcome};
-use lychgate_types::{GatewayKeyId, InterceptionId, ProviderId, ReplicaId, Timestamp};
+use lychgate_types::{GatewayKeyId, InterceptionId, KeyTag, ProviderId, ReplicaId, Timestamp};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +49,8 @@ pub(crate) struct Known {
     /// The keys that count as the one that is shown, that one first; none for the embedded gateway.
     keys: Vec<GatewayKeyId>,
     replica: Option<ReplicaId>,
+    /// What the ids of other keys end in; looked up where a record does not have an id of these.
+    others: HashSet<KeyTag>,
     /// The names of the providers that none of the keys serves, with the time until which one did. One that was deleted
     /// meanwhile is not among them: what it was used for is still to be accounted for.
     not_served: HashMap<String, Option<Timestamp>>,
@@ -67,9 +69,15 @@ impl Known {
         };
         let hashes = records.iter().map(|record| record.token_hash).collect();
         let tokens = sql::tokens(held.conn(), &hashes, &keys).await?;
+        let others = other_tags(held, &keys, records).await?;
         let mut stored = sql::stored(held.conn(), records.iter().map(|record| record.id)).await?;
         let taken = stored.iter().filter(|(_, stored)| stored.gateway_key != gateway_key);
-        let made: Vec<_> = taken.map(|(id, _)| made_id(gateway_key, *id)).collect();
+        let taken = taken.map(|(id, _)| *id);
+        let others_ids = records
+            .iter()
+            .map(|record| record.id)
+            .filter(|id| others.contains(&KeyTag::in_id(*id)));
+        let made: Vec<_> = taken.chain(others_ids).map(|id| made_id(gateway_key, id)).collect();
         if !made.is_empty() {
             stored.extend(sql::stored(held.conn(), made.into_iter()).await?);
         }
@@ -79,6 +87,7 @@ impl Known {
             not_served: not_served(held, &keys).await?,
             keys,
             replica: from.replica,
+            others,
         })
     }
 
@@ -87,6 +96,24 @@ impl Known {
         let same_replica = self.replica.is_some() && stored.replica == self.replica;
         same_replica || stored.gateway_key.is_some_and(|key| self.keys.contains(&key))
     }
+}
+
+/// What the ids of other keys end in, if one of these records may have such an id. Ids of earlier versions end in anything.
+async fn other_tags(
+    held: &mut Held,
+    keys: &[GatewayKeyId],
+    records: &[Arc<InterceptionRecord>],
+) -> Result<HashSet<KeyTag>, StoreError> {
+    let own: HashSet<_> = match keys {
+        [] => [KeyTag::of(None)].into(),
+        keys => keys.iter().map(|key| KeyTag::of(Some(*key))).collect(),
+    };
+    if records.iter().all(|record| own.contains(&KeyTag::in_id(record.id))) {
+        return Ok(HashSet::new());
+    }
+    let known = ai_gateway_keys::replaced::known(held.conn()).await?;
+    let all = known.into_iter().map(Some).chain([None]).map(KeyTag::of);
+    Ok(all.filter(|tag| !own.contains(tag)).collect())
 }
 
 /// Few keys are limited, and only for those the providers are read.
@@ -151,10 +178,12 @@ fn place_one<'r>(
         |stored: &Stored| stored.is(record, token.id, times) || (may_be_of_before && stored.continues(token.id, times));
     let mut id = record.id;
     let mut stored = known.stored.get(&id);
-    if let Some(other) = stored.filter(|stored| stored.gateway_key != gateway_key) {
-        if known.is_of_before(other) && is_here(other) {
-            return Ok(None);
-        }
+    let is_own = |stored: &Stored| stored.gateway_key == gateway_key || known.is_of_before(stored);
+    if stored.is_some_and(|stored| is_own(stored) && is_here(stored)) {
+        return Ok(None);
+    }
+    let is_taken = stored.is_some_and(|stored| stored.gateway_key != gateway_key);
+    if is_taken || known.others.contains(&KeyTag::in_id(id)) {
         id = made_id(gateway_key, id);
         stored = known.stored.get(&id);
     }
@@ -231,7 +260,7 @@ fn made_id(gateway_key: Option<GatewayKeyId>, id: InterceptionId) -> Interceptio
     let made = uuid::Builder::from_bytes(bytes)
         .with_variant(uuid::Variant::RFC4122)
         .with_version(uuid::Version::SortRand);
-    InterceptionId::from_uuid(made.into_uuid())
+    KeyTag::of(gateway_key).put_in(InterceptionId::from_uuid(made.into_uuid()))
 }
 
 #[cfg(test)]
@@ -288,6 +317,11 @@ mod tests {
             assert_eq!(made.as_uuid().as_bytes()[..6], id.as_uuid().as_bytes()[..6]);
             assert_eq!(made.as_uuid().get_version_num(), 7);
         }
+        assert_eq!(
+            KeyTag::in_id(made_id(key(1), id)),
+            KeyTag::of(key(1)),
+            "nobody else can take it"
+        );
         assert_eq!(made_id(key(1), id), made[0]);
     }
 }

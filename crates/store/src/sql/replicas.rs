@@ -40,7 +40,9 @@ macro_rules! inserted {
 }
 macro_rules! taken_over {
     () => {
-        "gateway_key_id = excluded.gateway_key_id, gateway_key_name = excluded.gateway_key_name, name = excluded.name, \
+        "earlier_gateway_key_id = CASE WHEN replicas.process_hash IS NULL OR replicas.gateway_key_id = excluded.gateway_key_id \
+         THEN replicas.earlier_gateway_key_id ELSE replicas.gateway_key_id END, \
+         gateway_key_id = excluded.gateway_key_id, gateway_key_name = excluded.gateway_key_name, name = excluded.name, \
          version = excluded.version, address = excluded.address, labels = excluded.labels, \
          control_plane_id = excluded.control_plane_id, attachment_id = excluded.attachment_id, \
          connected_at = excluded.connected_at, last_heartbeat_at = excluded.last_heartbeat_at, "
@@ -65,7 +67,7 @@ super::statements! {
     /// Where the registry does not know the replica, nobody else has the id.
     IS_OWN = "SELECT CAST(CASE WHEN r.process_hash = $2 OR (r.process_hash IS NULL AND r.gateway_key_id = $3) THEN 1 ELSE 0 END \
          AS BIGINT) AS is_own FROM replicas r WHERE r.id = $1";
-    KEY_OF = "SELECT gateway_key_id FROM replicas WHERE id = $1";
+    KEYS_OF = "SELECT gateway_key_id, earlier_gateway_key_id FROM replicas WHERE id = $1";
     /// Changes nothing, but waits for an attachment of that process that is being entered, and makes it wait.
     KEY_OF_PROCESS = "UPDATE replicas SET process_hash = process_hash WHERE process_hash = $1 RETURNING gateway_key_id";
     PRUNE = "DELETE FROM replicas WHERE last_heartbeat_at < $1";
@@ -279,10 +281,14 @@ pub(crate) async fn is_own(
     row.map_or(Ok(true), |row| Ok(row.int("is_own")? == 1))
 }
 
-/// The key that a replica attached with last; `None` where the registry does not know it.
-pub(crate) async fn key_of(conn: Conn<'_>, id: ReplicaId) -> Result<Option<GatewayKeyId>, StoreError> {
-    let row = conn.optional(KEY_OF, args![id]).await?;
-    row.map(|row| row.id("gateway_key_id")).transpose()
+/// The key that a replica attached with last, and then the one before, if the same process had another; none where the registry does
+/// not know it.
+pub(crate) async fn keys_of(conn: Conn<'_>, id: ReplicaId) -> Result<Vec<GatewayKeyId>, StoreError> {
+    let Some(row) = conn.optional(KEYS_OF, args![id]).await? else {
+        return Ok(Vec::new());
+    };
+    let earlier = row.opt_id("earlier_gateway_key_id")?;
+    Ok(std::iter::once(row.id("gateway_key_id")?).chain(earlier).collect())
 }
 
 /// The key that a process attached with last. Until the transaction ends, it attaches with no other.

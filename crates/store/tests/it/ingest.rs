@@ -1,6 +1,7 @@
 //! Taking records in.
 
 use crate::people::{gateway_key, grant, people, plane, provider, record, replica};
+use crate::replicas::{attach, attachment};
 use lychgate_authz::{Caller, Denial};
 use lychgate_store::{DatabaseUrl, InterceptionFilter, Page, ReplicaStamp, Store, StoreError};
 use lychgate_testkit::both_engines;
@@ -9,7 +10,7 @@ use lychgate_types::interception::{
     InterceptionRecord, ModelThought, Outcome, Prompt, ThoughtSource, TokenUsage, ToolUsage,
 };
 use lychgate_types::secret::SecretHash;
-use lychgate_types::{Content, Timestamp};
+use lychgate_types::{Content, GatewayKeyId, KeyTag, Timestamp};
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -189,6 +190,81 @@ both_engines! {
         assert_eq!(whole.prompts, true_one.prompts);
         forged.model = "changed".into();
         assert_eq!(ingest(db, &thief, &[forged]).await.len(), 1, "nor is one's own record replaced");
+    }
+
+    /// Whoever comes first: a client that sees the id can tell the holder of another key before its replica has delivered.
+    async fn an_id_that_tells_its_key_is_that_keys_alone(db: TestDb) {
+        let people = people(db).await;
+        let owner = &people.owner.caller;
+        let made = async |name: &str, replaces: Option<GatewayKeyId>| {
+            let (mut new, _) = gateway_key(db, name);
+            new.replaces = replaces.map(Into::into);
+            let key = db.store().ai_gateway_key_insert(owner, new, None).await.unwrap().id;
+            grant(db, &replica(key), &people.member).await;
+            key
+        };
+        let (honest, thief) = (made("honest", None).await, made("thief", None).await);
+        let next = made("next", Some(honest)).await;
+        let deliver = async |by: &Caller, record: &InterceptionRecord| {
+            let records = [Arc::new(record.clone())];
+            let report = db.store().interception_ingest(by, ReplicaStamp::default(), &records).await.unwrap();
+            assert_eq!(report.rejected, []);
+            let displaced = report.displaced.into_iter().map(|(told, made)| {
+                assert_eq!(told, record.id);
+                made
+            });
+            (report.new, displaced.collect::<Vec<_>>())
+        };
+        let of = |key: Option<GatewayKeyId>| InterceptionRecord { id: KeyTag::of(key).new_id(&db.ambient()), ..full(db, people.member.hash) };
+        // That of a replica with a key, of one with the key that replaces it, and of the embedded gateway.
+        for (record, by) in [(of(Some(honest)), replica(honest)), (of(Some(honest)), replica(next)), (of(None), plane())] {
+            let forged = InterceptionRecord { model: "forged".into(), ..record.clone() };
+            let (new, displaced) = deliver(&replica(thief), &forged).await;
+            assert_eq!((new, displaced.len()), (1, 1));
+            assert_eq!(KeyTag::in_id(displaced[0]), KeyTag::of(Some(thief)));
+            assert_eq!(deliver(&replica(thief), &forged).await, (0, vec![]), "again");
+            assert_eq!(deliver(&by, &record).await, (1, vec![]));
+            assert_eq!(deliver(&by, &record).await, (0, vec![]), "again");
+            let found = db.store().interception_get(owner, record.id).await.unwrap();
+            assert_eq!(found.summary.model, record.model);
+            assert_eq!(db.store().interception_get(owner, displaced[0]).await.unwrap().summary.model, "forged");
+            // Nor is the id free under which that one is now.
+            let second = InterceptionRecord { id: displaced[0], ..of(None) };
+            assert_eq!(deliver(&by, &second).await.1.len(), 1);
+        }
+        // An id of a version without such ends is whoever's comes first.
+        let old = full(db, people.member.hash);
+        assert_eq!(deliver(&replica(thief), &old).await, (1, vec![]));
+        // Of a deleted key, too.
+        db.store().ai_gateway_key_delete(owner, honest).await.unwrap();
+        let last = of(Some(honest));
+        assert_eq!(deliver(&replica(thief), &last).await.1.len(), 1);
+        assert_eq!(deliver(&replica(next), &last).await, (1, vec![]));
+    }
+
+    /// It has taken a key that replaces nothing: what its process made with the one before is still its own.
+    async fn the_ids_that_a_process_made_with_its_earlier_key_stay_its_own(db: TestDb) {
+        let people = people(db).await;
+        let mut keys = Vec::new();
+        for name in ["old", "new"] {
+            let (new, _) = gateway_key(db, name);
+            keys.push(db.store().ai_gateway_key_insert(&people.owner.caller, new, None).await.unwrap().id);
+        }
+        let here = attachment(db, db.ambient().new_id(), keys[0]);
+        attach(db, &here).await;
+        grant(db, &replica(keys[0]), &people.member).await;
+        let stamp = ReplicaStamp { replica_id: Some(here.replica_id), process: here.process };
+        let displaced = async |stamp: ReplicaStamp| {
+            let record = InterceptionRecord { id: KeyTag::of(Some(keys[0])).new_id(&db.ambient()), ..full(db, people.member.hash) };
+            let report = db.store().interception_ingest(&replica(keys[1]), stamp, &[Arc::new(record)]).await.unwrap();
+            assert_eq!((report.new, report.rejected.len()), (1, 0), "{report:?}");
+            report.displaced.len()
+        };
+        assert_eq!(displaced(stamp).await, 0, "before it has attached again");
+        attach(db, &attachment(db, here.replica_id, keys[1])).await;
+        attach(db, &attachment(db, here.replica_id, keys[1])).await;
+        assert_eq!(displaced(stamp).await, 0);
+        assert_eq!(displaced(ReplicaStamp::default()).await, 1, "of whom nobody knows that it is the same");
     }
 
     /// The answer to a delivery was lost; meanwhile the replica has another key, or its next process has one that replaces it.

@@ -103,7 +103,7 @@ impl Found {
     /// Every complete answer is on record once and rightly; nothing is there that was not sent, and nothing twice.
     fn records(&mut self, evidence: &Evidence) {
         let mut by_marker: HashMap<&str, Vec<&Value>> = HashMap::new();
-        let taken = self.hostile(evidence);
+        self.hostile(evidence);
         for record in evidence.listing.iter().filter(|record| !is_hostile(record)) {
             let client = record["user_agent"].as_str();
             let marker = client.and_then(|client| client.strip_prefix(PROGRAM_NAME));
@@ -135,15 +135,12 @@ impl Found {
                 }
                 continue;
             };
-            // Whose id was delivered by another gateway key before is stored under one that is made of it.
-            let is_displaced = one.id != records[0]["id"] && taken.contains(one.id.as_str());
-            self.displaced += usize::from(is_displaced);
-            let id = if is_displaced {
-                &records[0]["id"]
-            } else {
-                &json!(one.id)
-            };
-            if let Err(why) = fits(one, id, records[0], &evidence.users[one.token]) {
+            // Whatever a hostile key delivers under it, and when: the id that the client was told is that of its record.
+            if !one.id.is_empty() && records[0]["id"] != one.id {
+                self.displaced += 1;
+                self.wrong(format!("displaced: {one:?}: {}", records[0]));
+            }
+            if let Err(why) = fits(one, records[0], &evidence.users[one.token]) {
                 self.wrong(format!("{why}: {one:?}: {}", records[0]));
             }
             self.interrupted += usize::from(records[0]["outcome"] == "interrupted");
@@ -299,7 +296,7 @@ fn spell(troubles: &[&Trouble], from: Instant, until: Instant) -> (Instant, Opti
 }
 
 /// Whether a record says of a request what its client knows.
-fn fits(one: &Sent, id: &Value, record: &Value, user: &str) -> Result<(), String> {
+fn fits(one: &Sent, record: &Value, user: &str) -> Result<(), String> {
     if record["user"]["username"] != user {
         return Err("of another user".to_owned());
     }
@@ -313,7 +310,6 @@ fn fits(one: &Sent, id: &Value, record: &Value, user: &str) -> Result<(), String
         .flatten()
         .filter(|(field, _)| *field != "provider_response_id");
     let message = [
-        ("id", id.clone()),
         ("outcome", json!("completed")),
         ("upstream_status", json!(200)),
         ("provider", json!(one.ask.provider())),

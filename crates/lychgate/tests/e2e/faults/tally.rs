@@ -124,7 +124,7 @@ impl fmt::Display for Tally {
         line("records doubled", &self.doubled)?;
         line("records that a hostile key made up as his own", &self.lies)?;
         line("records forged in another's name or time", &self.forged)?;
-        line("records whose id he had taken before", &self.displaced)?;
+        line("records displaced from their ids", &self.displaced)?;
         line("requests hung", &self.hung)?;
         line("tokens billed by the provider", &self.billed)?;
         line("of them of requests not on record", &self.unbooked)?;

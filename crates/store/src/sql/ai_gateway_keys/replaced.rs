@@ -16,6 +16,7 @@ crate::sql::statements! {
          SELECT $2, r.replaced_id, r.distance + 1 FROM ai_gateway_key_replacements r \
          WHERE r.gateway_key_id = $1 AND r.distance < $3";
     REPLACED_BY = "SELECT replaced_id FROM ai_gateway_key_replacements WHERE gateway_key_id = $1 ORDER BY distance";
+    KNOWN = "SELECT id FROM ai_gateway_keys UNION ALL SELECT id FROM deleted_ai_gateway_keys";
     PRUNE_DELETED = "DELETE FROM deleted_ai_gateway_keys WHERE deleted_at < $1";
     PRUNE = "DELETE FROM ai_gateway_key_replacements WHERE \
          NOT EXISTS (SELECT 1 FROM ai_gateway_keys k WHERE k.id = ai_gateway_key_replacements.gateway_key_id) \
@@ -57,6 +58,12 @@ pub(crate) async fn replace_all(
 pub(crate) async fn replaced_by(conn: Conn<'_>, key: GatewayKeyId) -> Result<Vec<GatewayKeyId>, StoreError> {
     let rows = conn.all(REPLACED_BY, args![key]).await?;
     rows.iter().map(|row| row.id("replaced_id")).collect()
+}
+
+/// All keys that there are, or were a month ago.
+pub(crate) async fn known(conn: Conn<'_>) -> Result<Vec<GatewayKeyId>, StoreError> {
+    let rows = conn.all(KNOWN, args![]).await?;
+    rows.iter().map(|row| row.id("id")).collect()
 }
 
 pub(crate) async fn prune_deleted(conn: Conn<'_>, before: Timestamp) -> Result<u64, StoreError> {

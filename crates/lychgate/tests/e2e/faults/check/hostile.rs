@@ -4,7 +4,6 @@ use super::{Evidence, Found};
 use crate::faults::hostile::{Lie, PROGRAM_NAME, USER};
 use lychgate_types::{Ambient, Timestamp};
 use serde_json::Value;
-use std::collections::HashSet;
 use std::time::Duration;
 
 /// Clocks are off by up to five hours and twenty minutes.
@@ -20,12 +19,11 @@ pub(super) fn is_hostile(record: &Value) -> bool {
 impl Found {
     /// What he made up is on the books as his own or not at all, and nothing there is of another time than this, give or take what
     /// clocks were off. Gives the ids that his records have.
-    pub(super) fn hostile<'e>(&mut self, evidence: &'e Evidence) -> HashSet<&'e str> {
+    pub(super) fn hostile(&mut self, evidence: &Evidence) {
         let lies = evidence.listing.iter().filter(|record| is_hostile(record));
-        let (mut ids, now) = (HashSet::new(), Ambient::system().now());
+        let now = Ambient::system().now();
         for record in lies {
             self.lies += 1;
-            ids.extend(record["id"].as_str());
             let lie = record["user_agent"].as_str().and_then(Lie::named);
             if record["user"]["username"] != USER || !lie.is_some_and(Lie::may_be_booked) {
                 self.forged += 1;
@@ -42,6 +40,5 @@ impl Found {
                 self.wrong(format!("misdated: {field} of {record}"));
             }
         }
-        ids
     }
 }

@@ -290,12 +290,11 @@ fn what_somebody_made_up_is_his_own_or_found() {
     let mut own = Case::new();
     own.evidence.listing.push(lie(Lie::First, USER, "id-of-his", now));
     assert_eq!(own.is_right().lies, 1);
-    // Faster with another's id: the other is there under a made one.
-    own.evidence.listing.push(lie(Lie::Displacing, USER, "id-0", now));
+    // With another's id: his own is there under a made one, and not the other.
+    own.evidence.listing.push(lie(Lie::Displacing, USER, "made", now));
+    assert_eq!(own.is_right().lies, 2);
     own.evidence.listing[0]["id"] = json!("made");
-    assert_eq!(own.is_right().displaced, 1);
-    own.evidence.listing[0]["output_tokens"] = json!(1);
-    own.is_wrong("output_tokens");
+    assert_eq!(own.is_wrong("displaced").displaced, 1);
     for (made_up, wrong) in [
         (lie(Lie::First, "user-0", "id-of-his", now), "forged"),
         (lie(Lie::Forged, USER, "id-of-his", now), "forged"),
