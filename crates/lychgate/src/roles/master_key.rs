@@ -50,26 +50,29 @@ impl Found {
     }
 }
 
-/// Reads the master key of the data directory, or creates one.
+/// Reads the master key of the data directory, or creates one. Where there is one, nothing is written: the disk may be full.
 pub(crate) fn load_or_make(data_dir: &Path, ambient: &Ambient) -> Outcome<Found> {
     let path = data_dir.join(FILE);
     let name = path.display();
-    let key = MasterKey::generate(ambient);
-    match secret_file::create(&path, &key.to_hex()) {
-        Ok(()) => Ok(Found {
-            key,
-            made: Some(path.clone()),
-        }),
-        Err(why) if why.kind() == ErrorKind::AlreadyExists => {
-            let failed = |why: String| Failure::Failed(format!("the master key in {name}: {why}"));
-            owner_only(&path).map_err(failed)?;
-            let text = read_secret(&path).map_err(failed)?;
-            MasterKey::parse(&text).map(Found::given).map_err(|_| {
-                failed("it is damaged (it must have 64 hexadecimal digits): restore your copy of it".to_owned())
-            })
+    let failed = |why: String| Failure::Failed(format!("the master key in {name}: {why}"));
+    let is_missing = |why: &std::io::Error| why.kind() == ErrorKind::NotFound;
+    if path.symlink_metadata().is_err_and(|why| is_missing(&why)) {
+        let key = MasterKey::generate(ambient);
+        match secret_file::create(&path, &key.to_hex()) {
+            Ok(()) => {
+                let made = Some(path.clone());
+                return Ok(Found { key, made });
+            }
+            // Another control plane with the same directory was faster.
+            Err(why) if why.kind() == ErrorKind::AlreadyExists => {}
+            Err(why) => return Err(Failure::Failed(format!("can't write the master key to {name}: {why}"))),
         }
-        Err(why) => Err(Failure::Failed(format!("can't write the master key to {name}: {why}"))),
     }
+    owner_only(&path).map_err(failed)?;
+    let text = read_secret(&path).map_err(failed)?;
+    MasterKey::parse(&text)
+        .map(Found::given)
+        .map_err(|_| failed("it is damaged (it must have 64 hexadecimal digits): restore your copy of it".to_owned()))
 }
 
 #[cfg(test)]
@@ -81,7 +84,12 @@ mod tests {
     fn made_once_then_read_again() {
         let dir = tempfile::tempdir().unwrap();
         let first = load_or_make(dir.path(), &Ambient::system()).unwrap();
+        // Where there is one, the disk may be full: nothing is put beside it, not even for a moment.
+        let long_ago = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1);
+        let directory = std::fs::File::open(dir.path()).unwrap();
+        directory.set_modified(long_ago).unwrap();
         let again = load_or_make(dir.path(), &Ambient::system()).unwrap();
+        assert_eq!(directory.metadata().unwrap().modified().unwrap(), long_ago);
         assert_eq!(first.key.expose(), again.key.expose());
         assert!(first.made.is_some() && again.made.is_none());
         let mode = std::fs::metadata(dir.path().join(FILE)).unwrap().permissions().mode();
