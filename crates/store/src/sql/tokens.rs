@@ -19,22 +19,29 @@ macro_rules! columns {
     };
 }
 
+/// When a token that is revoked now (`$2`) has stopped working: not before it was last used, should this control plane's clock be behind.
+macro_rules! revoked {
+    () => {
+        "UPDATE tokens SET revoked_at = CASE WHEN last_used_at > $2 THEN last_used_at ELSE $2 END "
+    };
+}
+
 super::statements! {
     INSERT = "INSERT INTO tokens (id, created_at, user_id, name, secret_prefix, token_hash, scopes, expires_at, made_by) \
          VALUES ($1, $2, $3, lower($4) /* stored in lower case */, $5, $6, $7, $8, $9)";
     LIST = concat!(columns!(), "WHERE (t.created_at, t.id) > ($1, $2)");
     FIND = concat!(columns!(), "WHERE t.id = $1");
-    REVOKE = "UPDATE tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL RETURNING token_hash";
+    REVOKE = concat!(revoked!(), "WHERE id = $1 AND revoked_at IS NULL RETURNING token_hash");
     /// Those made with a token, with those made with them, and so on.
-    REVOKE_MADE_BY = "WITH RECURSIVE made (id) AS (SELECT t.id FROM tokens t WHERE t.made_by = $1 \
+    REVOKE_MADE_BY = concat!("WITH RECURSIVE made (id) AS (SELECT t.id FROM tokens t WHERE t.made_by = $1 \
          UNION SELECT t.id FROM tokens t JOIN made m ON t.made_by = m.id) \
-         UPDATE tokens SET revoked_at = $2 WHERE id IN (SELECT id FROM made) AND revoked_at IS NULL RETURNING token_hash";
+         ", revoked!(), "WHERE id IN (SELECT id FROM made) AND revoked_at IS NULL RETURNING token_hash");
     /// One that was revoked works until then.
     WORKS_UNTIL = "SELECT CASE WHEN revoked_at IS NOT NULL THEN revoked_at ELSE expires_at END AS works_until FROM tokens \
          WHERE id = $1";
     COUNT_WORKING = "SELECT COUNT(id) AS number FROM tokens WHERE user_id = $1 AND revoked_at IS NULL \
          AND (expires_at IS NULL OR expires_at > $2)";
-    REVOKE_ALL = "UPDATE tokens SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL RETURNING token_hash";
+    REVOKE_ALL = concat!(revoked!(), "WHERE user_id = $1 AND revoked_at IS NULL RETURNING token_hash");
     LIVE_HASHES = "SELECT token_hash FROM tokens WHERE user_id = $1 AND revoked_at IS NULL \
          AND (expires_at IS NULL OR expires_at > $2)";
     AUTHENTICATE = "SELECT t.id, t.user_id, u.username, u.role, \

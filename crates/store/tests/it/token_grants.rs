@@ -156,6 +156,26 @@ both_engines! {
         }
     }
 
+    /// The token was used while another's clock was right.
+    async fn a_control_plane_whose_clock_is_behind_does_not_end_a_token_in_the_past(db: TestDb) {
+        const BEHIND: Duration = HOUR;
+        let people = people(db).await;
+        let key = new_key(db, &people, "edge").await;
+        grant(db, &replica(key), &people.member).await;
+        let token = db.store().token_authenticate(&plane(), &people.member.hash).await.unwrap().unwrap().token_id;
+        let now = db.ambient().now().plus(BEHIND);
+        db.store().token_touch(&plane(), token, now).await.unwrap();
+        db.store().token_revoke(&people.owner.caller, token).await.unwrap();
+        assert_eq!(db.store().token_get(&people.owner.caller, token).await.unwrap().revoked_at, Some(now));
+        assert!(db.store().token_authenticate(&plane(), &people.member.hash).await.unwrap().unwrap().revoked_at.is_some());
+        db.clock().advance(BEHIND + MINUTE);
+        for ago in [MINUTE, Duration::ZERO] {
+            assert_eq!(deliver_old(db, &people, key, "claude", ago).await, "", "{ago:?}");
+        }
+        db.clock().advance(HOUR);
+        assert!(deliver_old(db, &people, key, "claude", MINUTE).await.contains("stopped working"));
+    }
+
     async fn records_for_a_provider_are_taken_if_the_key_served_it_when_they_began(db: TestDb) {
         let people = people(db).await;
         let owner = &people.owner.caller;
