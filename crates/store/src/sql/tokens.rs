@@ -36,8 +36,8 @@ super::statements! {
     REVOKE_MADE_BY = concat!("WITH RECURSIVE made (id) AS (SELECT t.id FROM tokens t WHERE t.made_by = $1 \
          UNION SELECT t.id FROM tokens t JOIN made m ON t.made_by = m.id) \
          ", revoked!(), "WHERE id IN (SELECT id FROM made) AND revoked_at IS NULL RETURNING token_hash");
-    /// One that was revoked works until then.
-    WORKS_UNTIL = "SELECT CASE WHEN revoked_at IS NOT NULL THEN revoked_at ELSE expires_at END AS works_until FROM tokens \
+    /// One that was revoked does not work, whatever a clock that is ahead has made of its end.
+    WORKS_UNTIL = "SELECT CASE WHEN revoked_at IS NOT NULL THEN created_at ELSE expires_at END AS works_until FROM tokens \
          WHERE id = $1";
     COUNT_WORKING = "SELECT COUNT(id) AS number FROM tokens WHERE user_id = $1 AND revoked_at IS NULL \
          AND (expires_at IS NULL OR expires_at > $2)";
