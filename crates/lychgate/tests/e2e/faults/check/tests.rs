@@ -180,6 +180,7 @@ fn records_that_are_lost_doubled_made_up_or_wrong_are_found() {
     listed["user_agent"] = json!(format!("{PROGRAM_NAME}{}", sent.marker));
     listed["outcome"] = json!("interrupted");
     listed["estimated"] = json!(true);
+    listed["id"] = json!(sent.id);
     killed.evidence.listing.push(listed);
     let found = killed.is_right();
     assert_eq!((found.interrupted, found.estimates.count(), found.unbooked), (1, 1, 0));
