@@ -48,6 +48,22 @@ pub const fn expected(provider_type: ProviderType) -> Expected {
             own_key: &["x-api-key", "authorization"],
             central_key: ("x-api-key", ""),
         },
+        ProviderType::Gemini => Expected {
+            paths: &[
+                "/VERSION/models/*:streamGenerateContent",
+                "/VERSION/models/*:generateContent",
+                "/VERSION/models/*:embedContent",
+                "/VERSION/models/*:batchEmbedContents",
+                "/VERSION/models/*:countTokens",
+                "/VERSION/tunedModels/*:streamGenerateContent",
+                "/VERSION/tunedModels/*:generateContent",
+                "/VERSION/models",
+                "/VERSION/models/*",
+            ],
+            token: &["x-goog-api-key", "authorization"],
+            own_key: &["x-goog-api-key", "authorization"],
+            central_key: ("x-goog-api-key", ""),
+        },
         ProviderType::OpenAi | ProviderType::OpenAiCompatible => Expected {
             paths: &[
                 "/chat/completions",

@@ -95,7 +95,11 @@ impl Refusal {
 
     /// The answer, as an error of this wire family.
     pub(crate) fn into_response(self, family: WireFamily) -> Response<Body> {
-        let body = lychgate_wire::error::body(family, self.status.as_u16(), &self.message);
+        let retry_after_seconds = match self.extra {
+            Extra::RetryAfter(seconds) => Some(seconds),
+            _ => None,
+        };
+        let body = lychgate_wire::error::body(family, self.status.as_u16(), &self.message, retry_after_seconds);
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();

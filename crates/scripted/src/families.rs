@@ -3,6 +3,7 @@
 //! It does not read crate `wire`'s descriptions: what the gateway does by those is measured against this.
 
 mod anthropic;
+mod gemini;
 mod openai;
 
 use crate::answer::Answer;
@@ -23,14 +24,25 @@ pub enum Endpoint {
     Responses,
     /// `POST /v1/embeddings`
     Embeddings,
+    /// `POST /v1beta/models/{model}:generateContent` and `…:streamGenerateContent`
+    GenerateContent,
+    /// `POST /v1beta/models/{model}:embedContent` and `…:batchEmbedContents`
+    GeminiEmbeddings,
 }
 
 /// Every family.
-const FAMILIES: [&dyn Family; 2] = [&anthropic::Anthropic, &openai::OpenAi];
+const FAMILIES: [&dyn Family; 3] = [&anthropic::Anthropic, &gemini::Gemini, &openai::OpenAi];
 
 impl Endpoint {
     /// Every API.
-    pub const ALL: [Self; 4] = [Self::Messages, Self::ChatCompletions, Self::Responses, Self::Embeddings];
+    pub const ALL: [Self; 6] = [
+        Self::Messages,
+        Self::ChatCompletions,
+        Self::Responses,
+        Self::Embeddings,
+        Self::GenerateContent,
+        Self::GeminiEmbeddings,
+    ];
 
     pub(crate) fn api(self) -> &'static dyn Api {
         match self {
@@ -38,12 +50,14 @@ impl Endpoint {
             Self::ChatCompletions => &openai::ChatCompletions,
             Self::Responses => &openai::Responses,
             Self::Embeddings => &openai::Embeddings,
+            Self::GenerateContent => &gemini::GenerateContent,
+            Self::GeminiEmbeddings => &gemini::Embeddings,
         }
     }
 
     /// The API of a path.
     pub(crate) fn at(path: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|endpoint| endpoint.path() == path)
+        Self::ALL.into_iter().find(|endpoint| endpoint.api().is_at(path))
     }
 
     /// Its name, as in `/__scripted/scripts/{name}/…`.
@@ -51,7 +65,7 @@ impl Endpoint {
         self.api().name()
     }
 
-    /// Its path.
+    /// Its path; an example of it, where it names the model.
     pub fn path(self) -> &'static str {
         self.api().path()
     }
@@ -86,6 +100,14 @@ pub(crate) fn is_credential(name: &str) -> bool {
 pub(crate) trait Api: Sync {
     fn name(&self) -> &'static str;
     fn path(&self) -> &'static str;
+    /// Whether it answers at this path.
+    fn is_at(&self, path: &str) -> bool {
+        self.path() == path
+    }
+    /// What path and query tell of a request, as the members of a body that would tell it.
+    fn told_by(&self, _path: &str, _query: &str) -> Vec<(&'static str, Value)> {
+        Vec::new()
+    }
     fn family(&self) -> &'static dyn Family;
     fn example(&self, stream: bool) -> String;
 
@@ -121,7 +143,11 @@ pub(crate) trait Api: Sync {
 pub(crate) struct Stream {
     pub(crate) events: Vec<String>,
     pub(crate) error: String,
+    pub(crate) content_type: &'static str,
 }
+
+/// What streams of events are called.
+const EVENTS: &str = "text/event-stream; charset=utf-8";
 
 /// Fixed answers, about as long as the provider's own.
 pub(crate) struct Bench {

@@ -1,5 +1,6 @@
 //! How an answer is sent amiss: what is done to events that are in order, or to a blocking answer.
 
+use crate::families::Stream;
 use crate::scenario::Scenario;
 use crate::script::{Script, Step};
 use bytes::Bytes;
@@ -10,8 +11,15 @@ const FOR_EVER: Duration = Duration::from_secs(3600);
 const SLOW: Duration = Duration::from_millis(20);
 const SILENCE: Duration = Duration::from_millis(1300);
 
-/// The stream that the scenario makes of these events; `error` is the provider's error event.
-pub(crate) fn stream(scenario: Scenario, mut events: Vec<String>, error: String) -> Script {
+/// The stream that the scenario makes of these events.
+pub(crate) fn stream(scenario: Scenario, stream: Stream) -> Script {
+    let content_type = stream.content_type;
+    let mut script = spoilt(scenario, stream);
+    script.headers[0].1 = content_type.to_owned();
+    script
+}
+
+fn spoilt(scenario: Scenario, Stream { mut events, error, .. }: Stream) -> Script {
     let half = events.len() / 2;
     let mut script = match scenario {
         Scenario::StreamError | Scenario::Failed => {
@@ -115,8 +123,16 @@ fn respelled(scenario: Scenario, mut events: Vec<String>) -> Vec<String> {
             events.insert(half + 1, "id: 7\nretry: 3000\nnobody: knows this field\n\n".to_owned());
             events.insert(half + 2, ":\n: data: {\"not\": \"data\"}\n\n".to_owned());
         }
-        Scenario::Crlf => events.iter_mut().for_each(|event| *event = event.replace('\n', "\r\n")),
-        Scenario::Cr => events.iter_mut().for_each(|event| *event = event.replace('\n', "\r")),
+        Scenario::Crlf => {
+            for event in &mut events {
+                *event = event.replace("\r\n", "\n").replace('\n', "\r\n");
+            }
+        }
+        Scenario::Cr => {
+            for event in &mut events {
+                *event = event.replace("\r\n", "\n").replace('\n', "\r");
+            }
+        }
         Scenario::Multiline => events.iter_mut().for_each(|event| *event = several_lines(event)),
         Scenario::Bom => events.insert(0, "\u{feff}".to_owned()),
         Scenario::Unterminated => {
@@ -151,9 +167,16 @@ mod tests {
             .collect()
     }
 
+    fn of(events: Vec<String>) -> Stream {
+        Stream {
+            events,
+            error: "event: error\ndata: {}\n\n".to_owned(),
+            content_type: "text/event-stream",
+        }
+    }
+
     fn bytes(scenario: Scenario) -> String {
-        String::from_utf8_lossy(&stream(scenario, events(), "event: error\ndata: {}\n\n".to_owned()).bytes())
-            .into_owned()
+        String::from_utf8_lossy(&stream(scenario, of(events())).bytes()).into_owned()
     }
 
     #[test]
@@ -181,7 +204,7 @@ mod tests {
             );
         }
         assert!(bytes(Scenario::StreamError).ends_with("event: error\ndata: {}\n\n"));
-        let cut = stream(Scenario::Cut, events(), String::new());
+        let cut = stream(Scenario::Cut, of(events()));
         assert_eq!(cut.steps.last(), Some(&Step::Close));
         let cut = blocking(Scenario::Cut, "0123456789".to_owned());
         assert_eq!(

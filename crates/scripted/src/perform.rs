@@ -1,7 +1,7 @@
 //! What a scenario makes of a request.
 
 use crate::ask::Ask;
-use crate::families::{Endpoint, Stream};
+use crate::families::Endpoint;
 use crate::scenario::Scenario;
 use crate::script::Script;
 use crate::{error, fault};
@@ -27,7 +27,7 @@ pub(crate) fn perform(ask: &Ask, scenario: Scenario) -> Script {
     }
     let stream = if ask.stream { api.stream(ask, scenario) } else { None };
     match stream {
-        Some(Stream { events, error }) => fault::stream(scenario, events, error),
+        Some(stream) => fault::stream(scenario, stream),
         None => fault::blocking(scenario, api.whole(ask, scenario)),
     }
 }

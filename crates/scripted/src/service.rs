@@ -79,21 +79,26 @@ fn script(parts: &Parts, body: &Bytes, shared: &Shared, sent: &Sent) -> Script {
     let headers = &parts.headers;
     let family = family(endpoint, headers);
     let script = match endpoint {
-        Some(endpoint) if parts.method == Method::POST => endpoint_script(endpoint, headers, body, shared),
+        Some(endpoint) if parts.method == Method::POST => endpoint_script(endpoint, parts, body, shared),
         Some(_) => family.error(405, "Method Not Allowed"),
         None => elsewhere(family, parts, &path, body),
     };
     family.with_headers(script, &String::from_utf8_lossy(body))
 }
 
-fn endpoint_script(endpoint: Endpoint, headers: &HeaderMap, body: &[u8], shared: &Shared) -> Script {
+fn endpoint_script(endpoint: Endpoint, parts: &Parts, body: &[u8], shared: &Shared) -> Script {
+    let headers = &parts.headers;
     let family = endpoint.api().family();
     if let Err(refusal) = family.check_credential(headers) {
         return refusal;
     }
-    let Ok(body @ serde_json::Value::Object(_)) = serde_json::from_slice(body) else {
+    let Ok(mut body @ serde_json::Value::Object(_)) = serde_json::from_slice(body) else {
         return family.not_json();
     };
+    let uri = &parts.uri;
+    for (name, value) in endpoint.api().told_by(uri.path(), uri.query().unwrap_or_default()) {
+        body[name] = value;
+    }
     let ask = Ask::read(endpoint, body);
     let named = named(headers);
     if let Some(script) = named

@@ -13,9 +13,13 @@ pub(crate) struct Tool {
 }
 
 impl Tool {
-    /// Those that the client itself can run, in the request's order: Anthropic's, Chat Completions' and Responses' forms.
+    /// Those that the client itself can run, in the request's order: Anthropic's, Chat Completions', Responses' and Gemini's forms.
     pub(crate) fn read_all(body: &Value) -> Vec<Self> {
-        items(body, "tools").iter().filter_map(Self::read).collect()
+        let declared = |tool: &'_ Value| match tool.get("functionDeclarations") {
+            Some(Value::Array(declared)) => declared.iter().filter_map(Self::read).collect(),
+            _ => Vec::from_iter(Self::read(tool)),
+        };
+        items(body, "tools").iter().flat_map(declared).collect()
     }
 
     fn read(tool: &Value) -> Option<Self> {
@@ -25,6 +29,7 @@ impl Tool {
         let schema = inner
             .get("input_schema")
             .or_else(|| inner.get("parameters"))
+            .or_else(|| inner.get("parametersJsonSchema"))
             .cloned()
             .unwrap_or(Value::Null);
         // A type that is none of these names a tool that the provider runs by itself; a deferred one has to be searched for first.
@@ -70,7 +75,7 @@ fn sample(schema: &Value, name: &str, nth: usize, depth: usize) -> Value {
         .as_str()
         .or_else(|| items(schema, "type").first()?.as_str())
         .unwrap_or_default();
-    match kind {
+    match kind.to_ascii_lowercase().as_str() {
         "object" if depth < 8 => {
             let required = items(schema, "required");
             let members = schema["properties"].as_object().into_iter().flatten();

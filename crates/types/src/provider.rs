@@ -13,6 +13,8 @@ text_enum! {
         OpenAi = "openai",
         /// Any server that speaks OpenAI's wire format.
         OpenAiCompatible = "openai-compatible",
+        /// Google's Gemini API (Google AI Studio).
+        Gemini = "gemini",
     }
 
     /// An API whose requests are recorded as interceptions.
@@ -36,6 +38,10 @@ text_enum! {
         OpenAiObjects = "openai_objects",
         /// The same of what Anthropic stores (files, batches, skills)
         AnthropicObjects = "anthropic_objects",
+        /// `POST /v1beta/models/{model}:generateContent` and `…:streamGenerateContent`
+        GeminiGenerateContent = "gemini_generate_content",
+        /// `POST /v1beta/models/{model}:embedContent` and `…:batchEmbedContents`
+        GeminiEmbeddings = "gemini_embeddings",
     }
 }
 
@@ -55,6 +61,8 @@ pub enum WireFamily {
     Anthropic,
     /// OpenAI's Chat Completions, Responses and what belongs to them.
     OpenAi,
+    /// Google's Gemini API: content generated and embedded.
+    Gemini,
 }
 
 impl ProviderType {
@@ -63,6 +71,7 @@ impl ProviderType {
         match self {
             Self::Anthropic => WireFamily::Anthropic,
             Self::OpenAi | Self::OpenAiCompatible => WireFamily::OpenAi,
+            Self::Gemini => WireFamily::Gemini,
         }
     }
 
@@ -72,6 +81,7 @@ impl ProviderType {
             Self::Anthropic => Some("https://api.anthropic.com"),
             Self::OpenAi => Some("https://api.openai.com/v1"),
             Self::OpenAiCompatible => None,
+            Self::Gemini => Some("https://generativelanguage.googleapis.com"),
         }
     }
 }
@@ -93,6 +103,7 @@ impl Api {
             | Self::OpenAiImages
             | Self::OpenAiAudio
             | Self::OpenAiObjects => WireFamily::OpenAi,
+            Self::GeminiGenerateContent | Self::GeminiEmbeddings => WireFamily::Gemini,
         }
     }
 }

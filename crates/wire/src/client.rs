@@ -95,6 +95,11 @@ const CLIENTS: &[Client] = &[
         sessions: &[],
     },
     Client {
+        name: "Gemini CLI",
+        signs: &[UserAgent("geminicli")],
+        sessions: &[],
+    },
+    Client {
         name: "OpenCode",
         signs: &[UserAgent("opencode")],
         sessions: &[Header("x-opencode-session"), Header("x-session-affinity")],

@@ -11,9 +11,10 @@ pub fn error_type(family: WireFamily, status: u16) -> &'static str {
     providers::errors(family).error_type(status)
 }
 
-/// An error answer's body: JSON in the family's own shape.
-pub fn body(family: WireFamily, status: u16, message: &str) -> String {
-    providers::errors(family).body(status, message)
+/// An error answer's body: JSON in the family's own shape, with how long to wait before the next try where that shape has a place
+/// for it.
+pub fn body(family: WireFamily, status: u16, message: &str, retry_after_seconds: Option<u32>) -> String {
+    providers::errors(family).body(status, message, retry_after_seconds)
 }
 
 /// What ends a stream that broke after its head had gone out: the provider's own error event, then whatever ends every stream
@@ -29,40 +30,74 @@ pub fn stream_event(api: Api, status: u16, message: &str) -> String {
 mod tests {
     use super::*;
     use crate::{ReaderOptions, ResponseReader};
-    use WireFamily::{Anthropic, OpenAi};
+    use WireFamily::{Anthropic, Gemini, OpenAi};
 
     #[test]
     fn each_family_has_its_own_shape() {
         assert_eq!(
-            body(Anthropic, 401, "no \"token\""),
+            body(Anthropic, 401, "no \"token\"", None),
             r#"{"type":"error","error":{"type":"authentication_error","message":"no \"token\""}}"#
         );
         assert_eq!(
-            body(OpenAi, 401, "m"),
+            body(OpenAi, 401, "m", Some(1)),
             r#"{"error":{"message":"m","type":"authentication_error","param":null,"code":"invalid_api_key"}}"#
+        );
+        assert_eq!(
+            body(Gemini, 401, "m", None),
+            r#"{"error":{"code":401,"message":"m","status":"UNAUTHENTICATED","details":[]}}"#
+        );
+        assert_eq!(
+            body(Gemini, 429, "m", Some(7)),
+            r#"{"error":{"code":429,"message":"m","status":"RESOURCE_EXHAUSTED","details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"7s"}]}}"#
         );
     }
 
     #[test]
     fn every_status_of_the_gateways_own_has_an_error_type_in_every_family() {
-        for (status, anthropic, openai) in [
-            (400, "invalid_request_error", "invalid_request_error"),
-            (401, "authentication_error", "authentication_error"),
-            (403, "permission_error", "permission_error"),
-            (404, "not_found_error", "invalid_request_error"),
-            (405, "invalid_request_error", "invalid_request_error"),
-            (408, "invalid_request_error", "invalid_request_error"),
-            (413, "request_too_large", "invalid_request_error"),
-            (415, "invalid_request_error", "invalid_request_error"),
-            (426, "invalid_request_error", "invalid_request_error"),
-            (429, "rate_limit_error", "rate_limit_error"),
-            (500, "api_error", "server_error"),
-            (502, "api_error", "server_error"),
-            (503, "overloaded_error", "server_error"),
-            (504, "timeout_error", "server_error"),
+        for (status, anthropic, openai, gemini) in [
+            (
+                400,
+                "invalid_request_error",
+                "invalid_request_error",
+                "INVALID_ARGUMENT",
+            ),
+            (401, "authentication_error", "authentication_error", "UNAUTHENTICATED"),
+            (403, "permission_error", "permission_error", "PERMISSION_DENIED"),
+            (404, "not_found_error", "invalid_request_error", "NOT_FOUND"),
+            (
+                405,
+                "invalid_request_error",
+                "invalid_request_error",
+                "INVALID_ARGUMENT",
+            ),
+            (
+                408,
+                "invalid_request_error",
+                "invalid_request_error",
+                "INVALID_ARGUMENT",
+            ),
+            (413, "request_too_large", "invalid_request_error", "INVALID_ARGUMENT"),
+            (
+                415,
+                "invalid_request_error",
+                "invalid_request_error",
+                "INVALID_ARGUMENT",
+            ),
+            (
+                426,
+                "invalid_request_error",
+                "invalid_request_error",
+                "INVALID_ARGUMENT",
+            ),
+            (429, "rate_limit_error", "rate_limit_error", "RESOURCE_EXHAUSTED"),
+            (500, "api_error", "server_error", "INTERNAL"),
+            (502, "api_error", "server_error", "UNAVAILABLE"),
+            (503, "overloaded_error", "server_error", "UNAVAILABLE"),
+            (504, "timeout_error", "server_error", "DEADLINE_EXCEEDED"),
         ] {
             assert_eq!(error_type(Anthropic, status), anthropic, "{status}");
             assert_eq!(error_type(OpenAi, status), openai, "{status}");
+            assert_eq!(error_type(Gemini, status), gemini, "{status}");
         }
     }
 
@@ -72,6 +107,7 @@ mod tests {
             (Api::AnthropicMessages, "timeout_error"),
             (Api::OpenAiChatCompletions, "server_error"),
             (Api::OpenAiResponses, "server_error"),
+            (Api::GeminiGenerateContent, "DEADLINE_EXCEEDED"),
         ] {
             let mut reader = ResponseReader::new(api, true, ReaderOptions { capture_content: true });
             reader.push(stream_event(api, 504, "the provider\nfell silent").as_bytes());

@@ -33,11 +33,22 @@ const FRAME: &[&[u8]] = &[
     b"tool_use_id",
     b"model",
     b"signature",
+    b"thoughtSignature",
+    b"mimeType",
     b"encrypted_content",
     b"user_id",
 ];
 /// Members that only hold others.
-const HOLDERS: &[&[u8]] = &[b"content", b"text", b"messages", b"input", b"cache_control", b"stream"];
+const HOLDERS: &[&[u8]] = &[
+    b"content",
+    b"contents",
+    b"parts",
+    b"text",
+    b"messages",
+    b"input",
+    b"cache_control",
+    b"stream",
+];
 
 /// The tokens that so many bytes of text are to a model of this name.
 pub fn tokens(model: &str, text_bytes: u64) -> i64 {

@@ -4,7 +4,7 @@ use crate::capture::Capture;
 use crate::form::Boundary;
 use crate::limits::BODY_BYTES;
 use crate::sse::{Event, Ignored};
-use crate::{MalformedBody, RequestFacts, ResponseFacts};
+use crate::{ErrorFacts, MalformedBody, RequestFacts, ResponseFacts};
 
 /// How one API spells requests and answers.
 pub(crate) trait ApiFormat: Sync {
@@ -22,6 +22,11 @@ pub(crate) trait ApiFormat: Sync {
     /// Largest blocking answer that is parsed whole, in bytes.
     fn body_limit(&self) -> usize {
         BODY_BYTES
+    }
+
+    /// Whether an answer that is a list is a stream, element by element.
+    fn streams_as_list(&self) -> bool {
+        false
     }
 
     /// The body of a streaming request, changed so that the stream tells its usage; `None` where it does so anyway.
@@ -76,6 +81,9 @@ pub(crate) trait ErrorFormat: Sync {
     /// The error type that goes with a status.
     fn error_type(&self, status: u16) -> &'static str;
 
-    /// A whole body.
-    fn body(&self, status: u16, message: &str) -> String;
+    /// A whole body. It tells how long to wait before the next try, where such errors tell that.
+    fn body(&self, status: u16, message: &str, retry_after_seconds: Option<u32>) -> String;
+
+    /// Whether it says that the account of the key has no credit left.
+    fn is_out_of_credit(&self, error: &ErrorFacts) -> bool;
 }

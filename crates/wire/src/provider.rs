@@ -34,6 +34,9 @@ pub struct Credentials {
     pub own_key: &'static [&'static str],
     /// Where the provider expects the central key.
     pub central_key: CredentialHeader,
+    /// Query parameters that the provider takes a credential in. A request with one is refused, whatever it holds: URLs are in
+    /// logs, and what is there has to be made anew.
+    pub query: &'static [&'static str],
     /// Headers that name who pays. They go upstream only with a key of the user's own.
     pub payer: &'static [&'static str],
 }
@@ -71,8 +74,8 @@ pub(crate) const BEARER: CredentialHeader = CredentialHeader {
     scheme: Scheme::Bearer,
 };
 
-/// Credential headers of providers that there is no type for. A client that was set up for one of those sends the token that
-/// it was given in here, or its key along.
+/// Credential headers of other providers than the one addressed, or of such that there is no type for. A client that was set up
+/// for one of those sends the token that it was given in here, or its key along.
 pub const OTHER_CREDENTIAL_HEADERS: &[CredentialHeader] = &[plain("api-key"), plain("x-goog-api-key")];
 
 /// A header whose value is the credential.
@@ -95,6 +98,7 @@ pub fn credential_headers() -> impl Iterator<Item = &'static str> {
             token,
             own_key,
             central_key,
+            query: _,
             payer: _,
         } = describe(*provider_type).credentials;
         let token = token.iter().map(|header| header.name);
@@ -157,7 +161,7 @@ pub fn bearer(value: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use super::paths::is_id;
+    use super::paths::{self, is_id};
     use super::*;
     use lychgate_types::provider::Api;
 
@@ -172,7 +176,7 @@ mod tests {
                     let place_holder = segment
                         .split_once(':')
                         .map_or(segment, |(place_holder, _)| place_holder);
-                    segment == "{id}" || place_holder == "{model}" || is_id(segment)
+                    segment == "{id}" || place_holder == "{model}" || paths::alternatives(segment).all(is_id)
                 };
                 assert!(path.path.split('/').skip(1).all(known), "{path:?}");
                 assert!(
@@ -200,10 +204,12 @@ mod tests {
     #[test]
     fn no_entry_hides_a_later_one() {
         for provider_type in ProviderType::ALL {
-            let paths = describe(*provider_type).paths;
-            for (at, path) in paths.iter().enumerate() {
-                let example = path.path.replace("{id}", "x").replace("{model}", "x");
-                let first = paths.iter().position(|path| path.matches(&example));
+            let all = describe(*provider_type).paths;
+            for (at, path) in all.iter().enumerate() {
+                let filled = path.path.replace("{id}", "x").replace("{model}", "x");
+                let segments = filled.split('/').map(|segment| paths::alternatives(segment).next());
+                let example = segments.map(Option::unwrap).collect::<Vec<_>>().join("/");
+                let first = all.iter().position(|path| path.matches(&example));
                 assert_eq!(first, Some(at), "{provider_type}: {}", path.path);
             }
         }
@@ -231,6 +237,8 @@ mod tests {
             ("/v1/models", Some("authorization"), WireFamily::OpenAi),
             ("/v1/models", None, WireFamily::OpenAi),
             ("/v1/chat/completions", Some("x-api-key"), WireFamily::OpenAi),
+            ("/v1beta/models", None, WireFamily::Gemini),
+            ("/v1/models", Some("x-goog-api-key"), WireFamily::Gemini),
             ("", None, WireFamily::OpenAi),
         ] {
             assert_eq!(with(path, header), family, "{path} {header:?}");

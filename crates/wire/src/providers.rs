@@ -1,6 +1,7 @@
 //! One folder per provider type, and the entries by which the rest of the crate finds them.
 
 mod anthropic;
+mod gemini;
 mod openai;
 mod openai_compatible;
 
@@ -18,6 +19,7 @@ pub(crate) const fn description(provider_type: ProviderType) -> &'static Provide
         ProviderType::Anthropic => &anthropic::DESCRIPTION,
         ProviderType::OpenAi => &openai::DESCRIPTION,
         ProviderType::OpenAiCompatible => &openai_compatible::DESCRIPTION,
+        ProviderType::Gemini => &gemini::DESCRIPTION,
     }
 }
 
@@ -31,6 +33,8 @@ pub(crate) fn api(api: Api) -> &'static dyn ApiFormat {
         Api::OpenAiImages | Api::OpenAiAudio => &openai::media::Media,
         Api::OpenAiObjects => &openai::objects::Objects,
         Api::AnthropicObjects => &anthropic::Objects,
+        Api::GeminiGenerateContent => &gemini::GenerateContent,
+        Api::GeminiEmbeddings => &gemini::Embeddings,
     }
 }
 
@@ -38,5 +42,6 @@ pub(crate) fn errors(family: WireFamily) -> &'static dyn ErrorFormat {
     match family {
         WireFamily::Anthropic => &anthropic::Errors,
         WireFamily::OpenAi => &openai::Errors,
+        WireFamily::Gemini => &gemini::Errors,
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::capture::Capture;
 use crate::format::ResponseFormat;
+use crate::json::elements::Elements;
 use crate::json::{self, abridged};
 use crate::providers;
 use crate::sse::{Event, Ignored, Splitter};
@@ -65,16 +66,19 @@ enum Source {
     Unknown {
         streaming: bool,
         limit: usize,
+        lists: bool,
     },
     Stream(Splitter),
+    List(Elements),
     Body(abridged::Body),
 }
 
 impl Source {
     /// By its first byte, since servers label their answers wrongly: an object is no stream of events, and a field's name or a
     /// comment is no JSON.
-    fn sniff(first: u8, streaming: bool, limit: usize) -> Self {
+    fn sniff(first: u8, streaming: bool, limit: usize, lists: bool) -> Self {
         match (first, streaming) {
+            (b'[', _) if lists => Self::List(Elements::default()),
             (b'{' | b'[', _) => Self::Body(abridged::Body::new(limit)),
             (b'd' | b'e' | b'i' | b'r' | b':', _) | (_, true) => Self::Stream(Splitter::default()),
             (_, false) => Self::Body(abridged::Body::new(limit)),
@@ -92,6 +96,7 @@ impl ResponseReader {
             source: Source::Unknown {
                 streaming,
                 limit: format.body_limit(),
+                lists: format.streams_as_list(),
             },
             format: format.response(capture),
         }
@@ -99,17 +104,23 @@ impl ResponseReader {
 
     /// Takes the next bytes of the body.
     pub fn push(&mut self, mut bytes: &[u8]) {
-        if let Source::Unknown { streaming, limit } = self.source {
+        if let Source::Unknown {
+            streaming,
+            limit,
+            lists,
+        } = self.source
+        {
             let mark = b"\xef\xbb\xbf";
             let says_nothing = |byte: &u8| byte.is_ascii_whitespace() || mark.contains(byte);
             let Some(at) = bytes.iter().position(|byte| !says_nothing(byte)) else {
                 return;
             };
             bytes = &bytes[at..];
-            self.source = Source::sniff(bytes[0], streaming, limit);
+            self.source = Source::sniff(bytes[0], streaming, limit, lists);
         }
         match &mut self.source {
             Source::Stream(splitter) => splitter.push(bytes, |event| read_event(&mut *self.format, event)),
+            Source::List(elements) => elements.push(bytes, |json| read_element(&mut *self.format, json)),
             Source::Body(body) => body.push(bytes),
             Source::Unknown { .. } => {}
         }
@@ -139,7 +150,7 @@ impl ResponseReader {
     pub fn text_bytes(&self) -> u64 {
         let passed_over = match &self.source {
             Source::Stream(splitter) => splitter.text_bytes(),
-            Source::Unknown { .. } | Source::Body(_) => 0,
+            Source::Unknown { .. } | Source::List(_) | Source::Body(_) => 0,
         };
         passed_over + self.format.text_bytes()
     }
@@ -154,6 +165,8 @@ impl ResponseReader {
                 text_bytes = splitter.text_bytes();
                 parsed = self.format.may_be_anything();
             }
+            // An element that has not ended is no JSON.
+            Source::List(_) => {}
             Source::Body(body) => {
                 let body = body.into_bytes();
                 parsed =
@@ -200,6 +213,15 @@ fn read_event(format: &mut dyn ResponseFormat, event: &Event<'_>) -> Ignored {
     });
     // Its like may be JSON, or no more than almost.
     Ignored::Said(ignored.map_or(0, |ignored| ignored.text_bytes(&event.data)))
+}
+
+/// The same for an element of a list.
+fn read_element(format: &mut dyn ResponseFormat, json: &[u8]) {
+    let data = Event {
+        name: b"",
+        data: json.into(),
+    };
+    read_event(format, &data);
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //!
 //! Not here: what is done about it (crate `gateway`).
 
-use crate::{ErrorFacts, ReaderOptions, ResponseReader};
+use crate::{ErrorFacts, ReaderOptions, ResponseReader, providers};
 use lychgate_types::provider::Api;
 
 /// How much of the beginning of an answer is looked at, in bytes: an error comes first, or not at all.
@@ -40,21 +40,27 @@ const PASSING: &[(&str, u16)] = &[
     ("too_many_requests", 429),
     ("timeout_error", 504),
     ("service_unavailable", 503),
+    ("UNAVAILABLE", 503),
+    ("INTERNAL", 500),
+    ("RESOURCE_EXHAUSTED", 429),
+    ("DEADLINE_EXCEEDED", 504),
 ];
 
 /// Whether the body of an error says that the account of the key has no credit left.
 pub fn is_out_of_credit(api: Api, status: u16, body: &[u8]) -> bool {
     let mut reader = reader(api, false);
     reader.push(&body[..body.len().min(BEGINNING_BYTES)]);
+    let errors = providers::errors(api.wire_family());
     reader
         .finish(status)
         .error
-        .is_some_and(|ErrorFacts { error_type, message }| {
-            NO_CREDIT_TYPES.contains(&error_type.as_str())
-                || NO_CREDIT_MESSAGES
-                    .iter()
-                    .any(|beginning| message.starts_with(beginning))
-        })
+        .is_some_and(|error| errors.is_out_of_credit(&error))
+}
+
+/// The same by the names and words that most providers use.
+pub(crate) fn is_out_of_credit_by_name(error: &ErrorFacts) -> bool {
+    let says = |beginning: &&str| error.message.starts_with(*beginning);
+    NO_CREDIT_TYPES.contains(&error.error_type.as_str()) || NO_CREDIT_MESSAGES.iter().any(says)
 }
 
 /// Whether the body of an error names what asks for usage in a stream. It may do so because the client's own request is in it, too.
@@ -95,7 +101,7 @@ fn reader(api: Api, is_event_stream: bool) -> ResponseReader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Api::{AnthropicMessages, OpenAiChatCompletions, OpenAiResponses};
+    use Api::{AnthropicMessages, GeminiGenerateContent, OpenAiChatCompletions, OpenAiResponses};
 
     #[test]
     fn an_account_without_credit() {
@@ -126,6 +132,16 @@ mod tests {
                 false,
             ),
             (OpenAiChatCompletions, "insufficient_quota", false),
+            (
+                GeminiGenerateContent,
+                r#"{"error":{"code":429,"message":"You exceeded your current quota, please check your plan and billing details.","status":"RESOURCE_EXHAUSTED"}}"#,
+                false,
+            ),
+            (
+                GeminiGenerateContent,
+                r#"[{"error":{"code":429,"message":"Your prepayment credits are depleted.","status":"RESOURCE_EXHAUSTED"}}]"#,
+                true,
+            ),
         ] {
             assert_eq!(is_out_of_credit(api, 429, body.as_bytes()), is_out, "{body}");
         }
@@ -165,6 +181,16 @@ mod tests {
                 passing_error_first(api, true, beginning.as_bytes()),
                 status,
                 "{beginning}"
+            );
+        }
+        for beginning in [
+            "[{\"error\":{\"code\":503,\"message\":\"m\",\"status\":\"UNAVAILABLE\"}}]",
+            "data: {\"error\":{\"code\":503,\"message\":\"m\",\"status\":\"UNAVAILABLE\"}}\r\n\r\n",
+            "{\"error\":{\"code\":503,\"message\":\"m\",\"status\":\"UNAVAILABLE\"}}",
+        ] {
+            assert_eq!(
+                passing_error_first(GeminiGenerateContent, true, beginning.as_bytes()),
+                Some(503)
             );
         }
         let blocking = r#"{"type":"error","error":{"type":"overloaded_error","message":"m"}}"#;

@@ -95,7 +95,11 @@ pub(crate) fn read(provider_type: ProviderType, headers: &HeaderMap) -> Result<C
         return Ok(Credentials { token, own: Some(own) });
     }
     // Clients send stray provider keys along: the first user token counts, else the first credential.
-    let sent = |header: &CredentialHeader| header.credential(headers.get(header.name)?.as_bytes());
+    let sent = |header: &CredentialHeader| {
+        let credential = header.credential(headers.get(header.name)?.as_bytes())?;
+        // Some clients send the header of a key that they don't have.
+        (!credential.is_empty()).then_some(credential)
+    };
     let usual = describe(provider_type).credentials.token.iter();
     let mut found = usual.chain(OTHER_CREDENTIAL_HEADERS).filter_map(sent);
     let token = found
@@ -112,15 +116,57 @@ pub(crate) fn read(provider_type: ProviderType, headers: &HeaderMap) -> Result<C
 }
 
 /// Refuses a request with one of Lychgate's secrets in its path or query, where the provider and everything on the way there
-/// would read and log it.
-pub(crate) fn refuse_in_target(target: &Uri) -> Result<(), Refusal> {
+/// would read and log it, and one with any credential where the provider would take it from the query.
+pub(crate) fn refuse_in_target(provider_type: ProviderType, target: &Uri) -> Result<(), Refusal> {
     let query = target.query().unwrap_or_default();
     if !holds_secret_escaped(target.path().as_bytes()) && !holds_secret_escaped(query.as_bytes()) {
-        return Ok(());
+        return refuse_in_query(describe(provider_type).credentials.query, query);
     }
     let message = "a Lychgate token is in this request's URL, where every log on the way can have it: send it in a header, \
                    Authorization: Bearer or x-api-key, and make a new one if this URL was shared or logged";
     Err(Refusal::unauthorized(Refused::CredentialMissing, message))
+}
+
+fn refuse_in_query(names: &[&str], query: &str) -> Result<(), Refusal> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let sent = |parameter: &str| {
+        parameter
+            .split('=')
+            .next()
+            .is_some_and(|name| names.iter().any(|one| is_escaped(name, one)))
+    };
+    if !query.split(['&', ';']).any(sent) {
+        return Ok(());
+    }
+    let message = format!(
+        "this URL has one of the parameters {}, which are for credentials, and every log on the way can have it: send the Lychgate \
+         token in a header, and make a new key if this was one",
+        names.join(", ")
+    );
+    Err(Refusal::unauthorized(Refused::CredentialMissing, message))
+}
+
+/// Whether a parameter's name is this one, which is in lower case, with any of its letters escaped or in upper case.
+fn is_escaped(name: &str, plain: &str) -> bool {
+    let mut rest = name.as_bytes();
+    for wanted in plain.bytes() {
+        let hex = |digit: u8| char::from(digit).to_digit(16);
+        let (letter, after) = match rest {
+            [b'%', high, low, after @ ..] => match (hex(*high), hex(*low)) {
+                (Some(high), Some(low)) => (u8::try_from(high * 16 + low).unwrap_or_default(), after),
+                _ => return false,
+            },
+            [letter, after @ ..] => (*letter, after),
+            [] => return false,
+        };
+        if letter.to_ascii_lowercase() != wanted {
+            return false;
+        }
+        rest = after;
+    }
+    rest.is_empty()
 }
 
 /// Whether one of Lychgate's secrets is in a header's value, also as the user or the password of `Basic`.
@@ -221,6 +267,15 @@ mod tests {
             ),
             (ProviderType::OpenAiCompatible, vec![("api-key", token.expose())]),
             (ProviderType::Anthropic, vec![("x-goog-api-key", token.expose())]),
+            (ProviderType::Gemini, vec![("x-goog-api-key", token.expose())]),
+            (
+                ProviderType::Gemini,
+                vec![("x-goog-api-key", ""), ("authorization", bearer.as_str())],
+            ),
+            (
+                ProviderType::Gemini,
+                vec![("x-goog-api-key", token.expose()), ("authorization", bearer.as_str())],
+            ),
             (
                 ProviderType::OpenAi,
                 vec![("authorization", "Bearer sk-stray"), ("api-key", token.expose())],
@@ -293,11 +348,41 @@ mod tests {
             format!("/ai/openai/v1/models?a=1&api_key={escaped}"),
             format!("/ai/openai/v1/models/{token}"),
         ] {
-            let refusal = refuse_in_target(&target.parse().unwrap()).unwrap_err();
+            let refusal = refuse_in_target(ProviderType::OpenAi, &target.parse().unwrap()).unwrap_err();
             assert_eq!(refusal.status, 401);
             assert!(refusal.message.contains("in a header") && !refusal.message.contains(token));
         }
-        assert!(refuse_in_target(&"/ai/openai/v1/models?key=sk-lgu_x".parse().unwrap()).is_ok());
+        let plain = "/ai/openai/v1/models?key=sk-lgu_x".parse().unwrap();
+        assert!(refuse_in_target(ProviderType::OpenAi, &plain).is_ok());
+    }
+
+    #[test]
+    fn where_a_provider_takes_credentials_in_urls_none_is_let_through() {
+        for (query, is_refused) in [
+            ("key=AIza0123", true),
+            ("alt=sse&key=", true),
+            ("key", true),
+            ("KEY=x", true),
+            ("%6bey=x", true),
+            ("k%65%79=x", true),
+            ("alt=sse&access_token=ya29", true),
+            ("a=1;oauth_token=x", true),
+            ("alt=sse", false),
+            ("keys=x&monkey=y&k=key", false),
+            ("%6=x&%zzey=x", false),
+            ("", false),
+        ] {
+            let target: Uri = format!("/ai/gemini/v1beta/models?{query}").parse().unwrap();
+            let found = refuse_in_target(ProviderType::Gemini, &target);
+            assert_eq!(found.is_err(), is_refused, "{query}");
+            if let Err(refusal) = found {
+                assert!(
+                    refusal.status == 401 && !refusal.message.contains("AIza"),
+                    "{}",
+                    refusal.message
+                );
+            }
+        }
     }
 
     #[test]
@@ -305,6 +390,11 @@ mod tests {
         let key = ProviderSecret::new("sk-central-0123456789".to_owned());
         for (provider_type, name, value) in [
             (ProviderType::Anthropic, X_API_KEY, "sk-central-0123456789"),
+            (
+                ProviderType::Gemini,
+                HeaderName::from_static("x-goog-api-key"),
+                "sk-central-0123456789",
+            ),
             (ProviderType::OpenAi, AUTHORIZATION, "Bearer sk-central-0123456789"),
             (
                 ProviderType::OpenAiCompatible,
@@ -332,6 +422,7 @@ mod tests {
             ),
             (vec![("authorization", "Bearer sk-someone")], "does not start with lgu_"),
             (vec![("authorization", "Basic abc")], "no Lychgate token"),
+            (vec![("x-goog-api-key", "")], "no Lychgate token"),
             (vec![("x-api-key", typo.as_str())], "checksum"),
             (
                 vec![("x-lychgate-token", token.expose())],

@@ -160,7 +160,7 @@ async fn identify(entered: &Entered, head: &Parts, source: Source) -> Result<Kno
         return Err(Refusal::websocket());
     }
     let rest = allow_list::split(head.uri.path()).map_or("", |(_, rest)| rest);
-    credentials::refuse_in_target(&head.uri)?;
+    credentials::refuse_in_target(provider.config.provider_type, &head.uri)?;
     let Found {
         api,
         object,

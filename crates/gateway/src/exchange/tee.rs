@@ -117,7 +117,7 @@ impl Tee {
         self.report(AttemptEnd::BodyMissing);
         let error = match (self.recorder.api(), self.recorder.wire_family()) {
             (Some(api), _) if self.kind.is_event_stream => stream_event(api, 502, EMPTY),
-            (_, Some(family)) => body(family, 502, EMPTY),
+            (_, Some(family)) => body(family, 502, EMPTY, None),
             _ => String::new(),
         };
         Last::new(Bytes::from(error), self.recorder.close(Ending::Empty))

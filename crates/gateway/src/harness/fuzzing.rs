@@ -9,6 +9,7 @@ use lychgate_link::ProviderConfig;
 use lychgate_types::interception::CredentialKind;
 use lychgate_types::provider::Api;
 use lychgate_types::secret::SecretHash;
+use lychgate_wire::provider::describe;
 
 /// A provider, ready for requests.
 #[derive(Debug)]
@@ -54,10 +55,11 @@ impl Provider {
         }
         let provider_type = self.0.config.provider_type;
         let rest = allow_list::split(uri.path()).map_or("", |(_, rest)| rest);
-        credentials::refuse_in_target(uri)?;
+        credentials::refuse_in_target(provider_type, uri)?;
         let found = allow_list::find(provider_type, &self.0.config.policy.relay, method, rest)?;
         let read = credentials::read(provider_type, &headers)?;
-        let url = self.0.url(found.tail, uri.query())?;
+        let base = describe(provider_type).base_path;
+        let url = self.0.url(&rest[base.len()..], uri.query())?;
         let credential = match &read.own {
             Some(own) => own,
             None => match self.0.pool.key(0) {

@@ -14,6 +14,7 @@ mod disconnects;
 mod failures;
 mod families;
 mod fidelity;
+mod gemini;
 mod link;
 mod listener;
 mod objects;

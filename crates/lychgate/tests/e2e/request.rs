@@ -19,6 +19,8 @@ impl Ask {
         match endpoint {
             Endpoint::Messages | Endpoint::ChatCompletions => body["messages"][0]["content"] = said.into(),
             Endpoint::Responses | Endpoint::Embeddings => body["input"] = said.into(),
+            Endpoint::GenerateContent => body["contents"][0]["parts"][0]["text"] = said.into(),
+            Endpoint::GeminiEmbeddings => body["requests"][0]["content"]["parts"][0]["text"] = said.into(),
         }
         Self {
             endpoint,
@@ -29,10 +31,10 @@ impl Ask {
 
     /// The provider's name in these tests.
     pub(crate) fn provider(&self) -> &'static str {
-        if self.endpoint == Endpoint::Messages {
-            "anthropic"
-        } else {
-            "openai"
+        match self.endpoint {
+            Endpoint::Messages => "anthropic",
+            Endpoint::GenerateContent | Endpoint::GeminiEmbeddings => "gemini",
+            _ => "openai",
         }
     }
 
@@ -65,7 +67,10 @@ impl Ask {
         let mut blocking = self.clone();
         blocking.body["stream"] = false.into();
         let answer: Value = serde_json::from_slice(&blocking.bytes()).unwrap();
-        let usage = &answer["usage"];
+        let usage = answer
+            .get("usage")
+            .or(answer.get("usageMetadata"))
+            .unwrap_or(&Value::Null);
         let number = |path: &str| usage.pointer(path).and_then(Value::as_i64).unwrap_or(0);
         let (input, output, read, write, write_1h, reasoning) = match self.endpoint {
             Endpoint::Messages => (
@@ -86,6 +91,17 @@ impl Ask {
                     0,
                     0,
                     reasoning,
+                )
+            }
+            Endpoint::GenerateContent | Endpoint::GeminiEmbeddings => {
+                let (cached, thoughts) = (number("/cachedContentTokenCount"), number("/thoughtsTokenCount"));
+                (
+                    number("/promptTokenCount") - cached,
+                    number("/candidatesTokenCount") + thoughts,
+                    cached,
+                    0,
+                    0,
+                    thoughts,
                 )
             }
             Endpoint::Responses => {

@@ -220,7 +220,12 @@ async fn every_row_of_responses() {
 async fn every_row_of_clients_embeddings_and_errors() {
     let mut rows = clients::rows();
     rows.extend(embeddings::rows());
-    for endpoint in Endpoint::ALL {
+    for endpoint in [
+        Endpoint::Messages,
+        Endpoint::ChatCompletions,
+        Endpoint::Responses,
+        Endpoint::Embeddings,
+    ] {
         rows.extend(failures::errors(endpoint));
     }
     holds(&rows).await;

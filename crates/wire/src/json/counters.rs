@@ -28,10 +28,24 @@ const USUAL: &[&str] = &[
     "completion_tokens_details.audio_tokens",
     "completion_tokens_details.accepted_prediction_tokens",
     "completion_tokens_details.rejected_prediction_tokens",
+    "promptTokenCount",
+    "cachedContentTokenCount",
+    "candidatesTokenCount",
+    "toolUsePromptTokenCount",
+    "thoughtsTokenCount",
+    "totalTokenCount",
 ];
 
 /// Members of a usage object that decide its price and are no counters: kept as the provider wrote them.
-const ATTRIBUTES: &[&str] = &["service_tier", "speed", "inference_geo", "cost", "model"];
+const ATTRIBUTES: &[&str] = &[
+    "service_tier",
+    "serviceTier",
+    "trafficType",
+    "speed",
+    "inference_geo",
+    "cost",
+    "model",
+];
 
 /// The integer counters of a usage object, those of objects inside it by dotted names (`output_tokens_details.reasoning_tokens`),
 /// and its [`ATTRIBUTES`].
@@ -57,6 +71,19 @@ impl Counters {
             self.set(name, count.max(before));
         }
         self.attributes.extend(later.attributes);
+    }
+
+    /// Takes over a later report of the same response, whose counts are true where they count anything: they may be lower.
+    pub(crate) fn replace(&mut self, later: Self) {
+        for (name, count) in later.counts.into_iter().filter(|(_, count)| *count != 0) {
+            self.set(name, count);
+        }
+        self.attributes.extend(later.attributes);
+    }
+
+    /// Adds a counter that is found elsewhere.
+    pub(crate) fn add(&mut self, name: String, count: i64) {
+        self.set(Cow::Owned(name), count);
     }
 
     /// Whether there is a counter of that name.

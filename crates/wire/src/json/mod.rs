@@ -6,6 +6,7 @@
 pub(crate) mod abridged;
 pub(crate) mod counters;
 pub(crate) mod edit;
+pub(crate) mod elements;
 mod raw;
 #[cfg(test)]
 mod tests;

@@ -26,7 +26,7 @@ pub enum Family {
 pub struct AllowedPath {
     /// What follows the provider's name in the client's path, segment by segment. `{id}` stands for one segment of letters,
     /// digits and `_.:~-`; `{model}` for one with `@`, and with `:`, `@` and `/` as escapes, too, since names of models have
-    /// them. A verb may follow it in the same segment, behind a colon: `{model}:generateContent`.
+    /// them. A verb may follow it in the same segment, behind a colon: `{model}:generateContent`. `{v1|v2}` stands for either word.
     pub path: &'static str,
     /// The methods, as an `Allow` header lists them.
     pub methods: &'static str,
@@ -91,6 +91,14 @@ impl AllowedPath {
         Self {
             api: Some(api),
             ..Self::unrecorded(path, POST)
+        }
+    }
+
+    /// A path whose answers are streams, or are none, whatever the body says.
+    pub(crate) const fn streaming(self, streams: bool) -> Self {
+        Self {
+            streams: Some(streams),
+            ..self
         }
     }
 
@@ -226,8 +234,14 @@ fn fits(wanted: &str, segment: &str) -> bool {
     match (wanted, wanted.strip_prefix("{model}")) {
         ("{id}", _) => is_id(segment),
         (_, Some(verb)) => without_verb(segment, verb).is_some_and(is_model),
-        (_, None) => wanted == segment,
+        (_, None) => alternatives(wanted).any(|wanted| wanted == segment),
     }
+}
+
+/// The words that a segment of an entry stands for: `{v1|v2}` for either.
+pub(super) fn alternatives(wanted: &str) -> impl Iterator<Item = &str> {
+    let listed = wanted.strip_prefix('{').and_then(|wanted| wanted.strip_suffix('}'));
+    listed.unwrap_or(wanted).split('|')
 }
 
 /// What stands before a verb (with its colon), which clients may have escaped; all of it where there is no verb.

@@ -56,6 +56,19 @@ pub(crate) fn parse(mut event: &[u8]) -> Option<Event<'_>> {
     data.filter(|data| !data.is_empty()).map(|data| Event { name, data })
 }
 
+/// Reads what stands in the place of an event and has no data: an object, from the line that it begins. Servers end streams with an
+/// error like that.
+pub(crate) fn bare_json(mut event: &[u8]) -> Option<Event<'_>> {
+    while !event.starts_with(b"{") {
+        let end = memchr2(b'\n', b'\r', event)?;
+        event = &event[end + 1..];
+    }
+    Some(Event {
+        name: b"",
+        data: event.trim_ascii_end().into(),
+    })
+}
+
 fn field<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let rest = line.strip_prefix(name)?;
     match rest {

@@ -1,6 +1,6 @@
 //! A stream cut into its events.
 
-use super::{Boundary, Event, Ignored, LargeEvent, Stencil, parse, without_mark};
+use super::{Boundary, Event, Ignored, LargeEvent, Stencil, bare_json, parse, without_mark};
 use crate::limits::EVENT_BYTES;
 
 /// Gives a stream's events, however its bytes are cut.
@@ -110,7 +110,7 @@ impl Splitter {
         } else {
             without_mark(raw)
         };
-        if let Some(event) = parse(raw) {
+        if let Some(event) = parse(raw).or_else(|| bare_json(raw)) {
             let ignored = on_event(&event);
             self.text_bytes += ignored.text_bytes(&event.data);
             self.stencil = Stencil::new(raw, &event, ignored).or(self.stencil.take());

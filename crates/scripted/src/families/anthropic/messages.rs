@@ -2,7 +2,7 @@
 
 use crate::answer::{Answer, End, Usage, fragments, pieces};
 use crate::ask::{Ask, Said, words};
-use crate::families::{Api, Bench, Family, Stream};
+use crate::families::{Api, Bench, EVENTS, Family, Stream};
 use crate::json::{items, quoted, text};
 use crate::scenario::Scenario;
 use crate::seed::Seed;
@@ -67,6 +67,7 @@ impl Api for Messages {
         Some(Stream {
             events: events(ask, scenario),
             error: error_event(),
+            content_type: EVENTS,
         })
     }
 

@@ -3,7 +3,7 @@
 use crate::answer::{Answer, Call, End, Usage, fragments, pieces};
 use crate::ask::{Ask, Said, words};
 use crate::families::openai::CREATED;
-use crate::families::{Api, Bench, Family, Stream};
+use crate::families::{Api, Bench, EVENTS, Family, Stream};
 use crate::json::{quoted, quoted_or_null, text};
 use crate::scenario::Scenario;
 use crate::seed::Seed;
@@ -53,6 +53,7 @@ impl Api for ChatCompletions {
         Some(Stream {
             events: events(ask, scenario),
             error: error_event(),
+            content_type: EVENTS,
         })
     }
 

@@ -4,7 +4,7 @@ use super::response_items::items;
 use crate::answer::{Answer, End, Usage};
 use crate::ask::{Ask, Said, words};
 use crate::families::openai::CREATED;
-use crate::families::{Api, Bench, Family, Stream};
+use crate::families::{Api, Bench, EVENTS, Family, Stream};
 use crate::json::{quoted, text};
 use crate::scenario::Scenario;
 use serde_json::Value;
@@ -56,7 +56,11 @@ impl Api for Responses {
     fn stream(&self, ask: &Ask, scenario: Scenario) -> Option<Stream> {
         let events = events(ask, scenario);
         let error = error_event(ask, scenario, events.len() / 2);
-        Some(Stream { events, error })
+        Some(Stream {
+            events,
+            error,
+            content_type: EVENTS,
+        })
     }
 
     fn bench(&self) -> Option<Bench> {

@@ -1,10 +1,10 @@
 //! Anthropic's error shape, the same in a body and in a stream's `error` event.
 
-use crate::ErrorFacts;
 use crate::capture::clipped;
 use crate::format::ErrorFormat;
 use crate::json::{Raw, members};
 use crate::limits::MESSAGE_BYTES;
+use crate::{ErrorFacts, verdict};
 use serde_json::Value;
 
 members! {
@@ -47,8 +47,12 @@ impl ErrorFormat for Errors {
         }
     }
 
-    fn body(&self, status: u16, message: &str) -> String {
+    fn body(&self, status: u16, message: &str, _: Option<u32>) -> String {
         let (error_type, message) = (self.error_type(status), Value::from(message));
         format!(r#"{{"type":"error","error":{{"type":"{error_type}","message":{message}}}}}"#)
+    }
+
+    fn is_out_of_credit(&self, error: &ErrorFacts) -> bool {
+        verdict::is_out_of_credit_by_name(error)
     }
 }

@@ -80,6 +80,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
         token: &[API_KEY, BEARER],
         own_key: &[API_KEY.name, BEARER.name],
         central_key: API_KEY,
+        query: &[],
         payer: &[],
     },
     signs: ClientSigns {
@@ -127,6 +128,6 @@ impl ApiFormat for Messages {
     }
 
     fn error_event(&self, status: u16, message: &str) -> String {
-        format!("event: error\ndata: {}\n\n", Errors.body(status, message))
+        format!("event: error\ndata: {}\n\n", Errors.body(status, message, None))
     }
 }

@@ -1,10 +1,10 @@
 //! OpenAI's error shape, and those of servers that only nearly speak it.
 
-use crate::ErrorFacts;
 use crate::capture::clipped;
 use crate::format::ErrorFormat;
 use crate::json::{self, Raw, members};
 use crate::limits::MESSAGE_BYTES;
+use crate::{ErrorFacts, verdict};
 use serde_json::Value;
 
 members! {
@@ -82,15 +82,19 @@ impl ErrorFormat for Errors {
         }
     }
 
-    fn body(&self, status: u16, message: &str) -> String {
+    fn body(&self, status: u16, message: &str, _: Option<u32>) -> String {
         let (error_type, message, code) = (self.error_type(status), Value::from(message), code(status));
         format!(r#"{{"error":{{"message":{message},"type":"{error_type}","param":null,"code":{code}}}}}"#)
+    }
+
+    fn is_out_of_credit(&self, error: &ErrorFacts) -> bool {
+        verdict::is_out_of_credit_by_name(error)
     }
 }
 
 /// A stream's last events after an error: the error, then what ends every stream of Chat Completions.
 pub(super) fn done_event(status: u16, message: &str) -> String {
-    format!("data: {}\n\ndata: [DONE]\n\n", Errors.body(status, message))
+    format!("data: {}\n\ndata: [DONE]\n\n", Errors.body(status, message, None))
 }
 
 /// OpenAI's `code`, where its own API has one for the status.

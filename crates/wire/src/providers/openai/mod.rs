@@ -167,6 +167,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
         token: &[BEARER, API_KEY],
         own_key: &[BEARER.name],
         central_key: BEARER,
+        query: &[],
         payer: &["openai-organization", "openai-project"],
     },
     signs: ClientSigns {

@@ -1,0 +1,103 @@
+//! Google's Gemini API: content generated and embedded, and what its clients ask for beside it.
+//!
+//! Not here: files and cached contents, which are not relayed, and Google's cloud (Vertex AI), which has other paths and credentials.
+
+mod embeddings;
+mod error;
+mod made_id;
+mod reader;
+mod request;
+#[cfg(test)]
+mod tests;
+mod usage;
+
+pub(crate) use embeddings::Embeddings;
+pub(crate) use error::Errors;
+
+use crate::capture::Capture;
+use crate::format::{ApiFormat, ErrorFormat as _, ResponseFormat};
+use crate::provider::{
+    AllowedPath, BEARER, ClientSigns, CredentialHeader, Credentials, GET, ProviderDescription, plain,
+};
+use crate::{MalformedBody, RequestFacts};
+use lychgate_types::provider::Api;
+
+const API_KEY: CredentialHeader = plain("x-goog-api-key");
+
+pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
+    base_path: "",
+    paths: &[
+        AllowedPath::recorded(
+            "/{v1beta|v1|v1alpha}/models/{model}:streamGenerateContent",
+            Api::GeminiGenerateContent,
+        )
+        .streaming(true),
+        AllowedPath::recorded(
+            "/{v1beta|v1|v1alpha}/models/{model}:generateContent",
+            Api::GeminiGenerateContent,
+        )
+        .streaming(false),
+        AllowedPath::recorded(
+            "/{v1beta|v1|v1alpha}/models/{model}:embedContent",
+            Api::GeminiEmbeddings,
+        ),
+        AllowedPath::recorded(
+            "/{v1beta|v1|v1alpha}/models/{model}:batchEmbedContents",
+            Api::GeminiEmbeddings,
+        ),
+        AllowedPath::question_about(
+            "/{v1beta|v1|v1alpha}/models/{model}:countTokens",
+            Api::GeminiGenerateContent,
+        ),
+        AllowedPath::recorded(
+            "/{v1beta|v1|v1alpha}/tunedModels/{model}:streamGenerateContent",
+            Api::GeminiGenerateContent,
+        )
+        .streaming(true),
+        AllowedPath::recorded(
+            "/{v1beta|v1|v1alpha}/tunedModels/{model}:generateContent",
+            Api::GeminiGenerateContent,
+        )
+        .streaming(false),
+        AllowedPath::unrecorded("/{v1beta|v1|v1alpha}/models", GET),
+        AllowedPath::unrecorded("/{v1beta|v1|v1alpha}/models/{model}", GET),
+    ],
+    credentials: Credentials {
+        token: &[API_KEY, BEARER],
+        own_key: &[API_KEY.name, BEARER.name],
+        central_key: API_KEY,
+        query: &["key", "access_token", "oauth_token"],
+        payer: &["x-goog-user-project"],
+    },
+    signs: ClientSigns {
+        paths: &["/v1beta/", "/v1alpha/"],
+        headers: &[API_KEY.name, "x-goog-api-client"],
+    },
+};
+
+/// `generateContent` and `streamGenerateContent`.
+pub(crate) struct GenerateContent;
+
+impl ApiFormat for GenerateContent {
+    fn read_request(&self, body: &[u8]) -> Result<RequestFacts, MalformedBody> {
+        request::read(body)
+    }
+
+    fn response(&self, capture: Capture) -> Box<dyn ResponseFormat> {
+        Box::new(reader::Reader::new(capture))
+    }
+
+    /// Without `alt=sse` in its URL.
+    fn streams_as_list(&self) -> bool {
+        true
+    }
+
+    fn error_event(&self, status: u16, message: &str) -> String {
+        error_event(status, message)
+    }
+}
+
+/// Not as data, as Google does it, too: its own client for JavaScript passes over an error that comes as data.
+fn error_event(status: u16, message: &str) -> String {
+    format!("{}\n\n", Errors.body(status, message, None))
+}
