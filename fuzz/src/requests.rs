@@ -43,9 +43,13 @@ fn compare(api: Api, facts: &RequestFacts, request: &Value) {
         Api::OpenAiResponses => prompts::responses(request),
         Api::OpenAiEmbeddings => prompts::Said::default(),
         // They have no target.
-        Api::AnthropicObjects | Api::OpenAiObjects | Api::OpenAiCompletions | Api::OpenAiImages | Api::OpenAiAudio => {
-            return;
-        }
+        Api::AnthropicObjects
+        | Api::OpenAiObjects
+        | Api::OpenAiCompletions
+        | Api::OpenAiImages
+        | Api::OpenAiAudio
+        | Api::GeminiGenerateContent
+        | Api::GeminiEmbeddings => return,
     };
     assert_eq!(facts.prompt, said.prompt.map(|prompt| clipped(&prompt, PROMPT_BYTES)));
     assert_eq!(

@@ -324,6 +324,15 @@ fn target(expected: &Expected, uri: &Uri, forwarded: &Forwarded) {
 
 /// Whether a path fits an entry of the list. The name of a model may have come to be several segments.
 fn is_on(entry: &str, path: &str) -> bool {
+    if let Some(rest) = entry.strip_prefix("/VERSION") {
+        let versions = ["/v1beta", "/v1", "/v1alpha"];
+        return versions.iter().any(|version| path.strip_prefix(version).is_some_and(|path| is_on(rest, path)));
+    }
+    if let Some((collection, verb)) = entry.split_once("/*:") {
+        let name = path.strip_prefix(collection).and_then(|rest| rest.strip_prefix('/'));
+        let name = name.and_then(|name| name.strip_suffix(verb)?.strip_suffix(':'));
+        return name.is_some_and(|name| name.split('/').all(|segment| !segment.is_empty()));
+    }
     if let Some(models) = entry.strip_suffix("/models/*") {
         let name = path.strip_prefix(models).and_then(|rest| rest.strip_prefix("/models/"));
         return name.is_some_and(|name| name.split('/').all(|segment| !segment.is_empty()));

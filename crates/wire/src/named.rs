@@ -21,11 +21,17 @@ const NAMING: &[&[u8]] = &[
     b"vector_store_id",
     b"vector_store_ids",
     b"container_id",
+    b"fileUri",
+    b"file_uri",
+    b"cachedContent",
+    b"cached_content",
 ];
 /// Members that hold what is the client's own if they are objects: schemas, arguments of tools, notes.
 const OWN: &[&[u8]] = &[
     b"input",
     b"input_schema",
+    b"args",
+    b"response",
     b"parameters",
     b"schema",
     b"properties",
@@ -41,6 +47,10 @@ const HINTS: &[&[u8]] = &[
     b"store_id",
     b"container",
     b"skill_id",
+    b"fileuri",
+    b"file_uri",
+    b"cachedcontent",
+    b"cached_content",
     b"items",
     b"\\",
     b"%",
@@ -257,6 +267,14 @@ mod tests {
                 &["auto", "f"][1..],
             ),
             (
+                r#"{"contents":[{"parts":[{"fileData":{"fileUri":"files/f"}}]}],"cachedContent":"cachedContents/c"}"#,
+                &["cachedContents/c", "files/f"],
+            ),
+            (
+                r#"{"contents":[{"parts":[{"functionResponse":{"response":{"file_id":"x"},"parts":[{"fileData":{"file_uri":"g"}}]}}]}]}"#,
+                &["g"],
+            ),
+            (
                 r#"{"container":{"id":"c","skills":[{"type":"custom","skill_id":"skill_1"},{"type":"anthropic","skill_id":"xlsx"}]}}"#,
                 &["c", "skill_1"],
             ),
@@ -293,6 +311,7 @@ mod tests {
             r#"{"messages":[{"content":[{"type":"tool_use","input":{"file_id":"mine"}}]}]}"#,
             r#"{"tools":[{"input_schema":{"properties":{"file_id":{"default":"x"}},"required":["file_id"]}}]}"#,
             r#"{"tools":[{"parameters":{"file_id":"x"}}],"metadata":{"container":"x"}}"#,
+            r#"{"contents":[{"parts":[{"functionCall":{"args":{"file_id":"mine"}}}]}]}"#,
             r#"{"input":"file_id"}"#,
             r#"{"file_id":7,"container":null,"file_ids":[null,true,1.5]}"#,
             r#"{"path":"caf\u00e9"}"#,

@@ -3,10 +3,12 @@
 use crate::support::{CENTRAL_KEY, End, Provider, World, config};
 use lychgate_link::{RouteConfig, RouteTarget};
 use lychgate_types::Ambient;
+use lychgate_types::interception::InterceptionRecord;
 use lychgate_types::policy::ProviderPolicy;
 use lychgate_types::provider::{Api, ProviderType};
 use lychgate_types::secret::ProviderSecret;
 use serde_json::Value;
+use std::sync::Arc;
 
 const ASK: &[u8] = br#"{"contents":[{"role":"user","parts":[{"text":"Hi"}]}]}"#;
 const PIECE: &str = r#"{"candidates": [{"content": {"parts": [{"text": "Ho"}],"role": "model"},"index": 0}],"usageMetadata": {"promptTokenCount": 3},"modelVersion": "m-1","responseId": "r"}"#;
@@ -21,6 +23,11 @@ async fn world(change: impl Fn(&mut ProviderPolicy)) -> World {
     world
 }
 
+/// The last of so many records.
+async fn record(world: &World, count: usize) -> Arc<InterceptionRecord> {
+    world.control.delivered(count).await.pop().unwrap()
+}
+
 fn error(body: &[u8]) -> Value {
     serde_json::from_slice::<Value>(body).unwrap()["error"].clone()
 }
@@ -28,7 +35,7 @@ fn error(body: &[u8]) -> Value {
 #[tokio::test]
 async fn model_and_stream_are_what_the_path_says() {
     let world = world(|_| {}).await;
-    for (path, model, streaming, api) in [
+    let asked = [
         (
             "v1beta/models/m-1:generateContent",
             "m-1",
@@ -49,7 +56,8 @@ async fn model_and_stream_are_what_the_path_says() {
         ),
         ("v1beta/models/e:batchEmbedContents", "e", false, Api::GeminiEmbeddings),
         ("v1beta/models/e:embedContent", "e", false, Api::GeminiEmbeddings),
-    ] {
+    ];
+    for (at, (path, model, streaming, api)) in asked.into_iter().enumerate() {
         let mut client = world
             .post(
                 &format!("/ai/gemini/{path}"),
@@ -61,7 +69,7 @@ async fn model_and_stream_are_what_the_path_says() {
         exchange.json("200 OK", "connection: close\r\n", LAST).await;
         let (head, body) = client.answer().await;
         assert_eq!((head.status, body.as_slice()), (200, LAST.as_bytes()));
-        let record = world.control.one_record().await;
+        let record = record(&world, at + 1).await;
         assert_eq!(
             (record.model.as_str(), record.streaming, record.api),
             (model, streaming, api),
@@ -88,7 +96,7 @@ async fn model_and_stream_are_what_the_path_says() {
         .await;
     assert_eq!(client.answer().await.0.status, 200);
     for path in [
-        "v1beta/models/m-1:predict",
+        "v1beta/tunedModels/m-1:predict",
         "v1beta/models/../files:generateContent",
         "v2/models/m-1:generateContent",
         "upload/v1beta/files",
@@ -115,6 +123,7 @@ async fn streams_are_recorded_as_events_and_as_a_list() {
     let world = world(|_| {}).await;
     let events = format!("data: {PIECE}\r\n\r\ndata: {LAST}\r\n\r\n");
     let list = format!("[{PIECE}\n,\r\n{LAST}\n]\n");
+    let mut records = 0;
     for (query, kind, body) in [
         ("?alt=sse", "text/event-stream", events),
         ("", "application/json; charset=UTF-8", list),
@@ -132,7 +141,8 @@ async fn streams_are_recorded_as_events_and_as_a_list() {
             }
             exchange.end().await;
             assert_eq!(String::from_utf8(client.answer().await.1).unwrap(), answer);
-            let record = world.control.one_record().await;
+            records += 1;
+            let record = record(&world, records).await;
             assert_eq!((record.outcome.as_str(), record.streaming), (outcome, true), "{answer}");
             let usage = &record.token_usages[0];
             let output = if outcome == "completed" { 2 } else { usage.output_tokens };
@@ -148,6 +158,7 @@ async fn streams_are_recorded_as_events_and_as_a_list() {
 #[tokio::test]
 async fn a_stream_that_stalls_ends_in_an_error_as_googles_own_do() {
     let world = world(|policy| policy.timeouts.idle_ms = 50).await;
+    let mut records = 0;
     for (query, is_event_stream) in [("?alt=sse", true), ("", false)] {
         let mut client = world
             .post(
@@ -174,7 +185,8 @@ async fn a_stream_that_stalls_ends_in_an_error_as_googles_own_do() {
         } else {
             assert_eq!((end, last), (End::Cut, &b""[..]), "nothing is put into a list");
         }
-        assert_eq!(world.control.one_record().await.outcome.as_str(), "failed");
+        records += 1;
+        assert_eq!(record(&world, records).await.outcome.as_str(), "failed");
         exchange.until_closed().await;
     }
 }
