@@ -1,6 +1,6 @@
 """The official openai SDK, unmodified but for base URL and key, against a gateway whose provider is scripted.
 
-Usage: openai_sdk.py BASE_URL TOKEN   (BASE_URL as in OPENAI_BASE_URL, with its /v1)
+Usage: openai_sdk.py BASE_URL TOKEN [azure]   (BASE_URL as in OPENAI_BASE_URL, with its /v1, or as in AZURE_OPENAI_ENDPOINT)
 
 Every step asserts on what the SDK made of the answer; the first that fails ends the run with its traceback.
 """
@@ -13,11 +13,30 @@ from functools import partial
 import openai
 from common import LONG, TRIES, raises, recorded, scenario, together
 
+BASE_URL, TOKEN = sys.argv[1:3]
+AZURE = sys.argv[3:] == ["azure"]
 MODEL = "gpt-5.4-mini"
 HELLO = [{"role": "user", "content": "Hello from the SDK"}]
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": False}
 CHAT_TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": PARAMETERS, "strict": True}}
 TOOL = {"type": "function", "name": "get_weather", "parameters": PARAMETERS, "strict": True}
+
+
+def connect(token=TOKEN, asynchronous=False, **more):
+    """A client of the SDK."""
+    if AZURE:
+        kind = openai.AsyncAzureOpenAI if asynchronous else openai.AzureOpenAI
+        return kind(azure_endpoint=BASE_URL, api_version="2024-10-21", api_key=token, **more)
+    kind = openai.AsyncOpenAI if asynchronous else openai.OpenAI
+    return kind(base_url=BASE_URL, api_key=token, **more)
+
+
+def of_the_answer(chunks):
+    """The chunks without Azure's first one, which is about the prompt."""
+    if AZURE:
+        first, *chunks = chunks
+        assert first.choices == [] and first.model == "" and first.model_extra["prompt_filter_results"], first
+    return chunks
 
 
 def chat_blocking(client):
@@ -32,14 +51,14 @@ def chat_blocking(client):
 
 
 def chat_streaming(client):
-    chunks = list(client.chat.completions.create(model=MODEL, messages=HELLO, stream=True))
+    chunks = of_the_answer(list(client.chat.completions.create(model=MODEL, messages=HELLO, stream=True)))
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
     assert "Hello from the SDK" in text
     # Nobody asked for usage, so there is no chunk without a choice.
     assert all(len(chunk.choices) == 1 and chunk.usage is None for chunk in chunks)
 
     asked = {"stream": True, "stream_options": {"include_usage": True}}
-    chunks = list(client.chat.completions.create(model=MODEL, messages=HELLO, **asked))
+    chunks = of_the_answer(list(client.chat.completions.create(model=MODEL, messages=HELLO, **asked)))
     assert chunks[-1].choices == [] and chunks[-1].usage.total_tokens > 0
     assert all(chunk.usage is None for chunk in chunks[:-1])
 
@@ -133,7 +152,7 @@ def beside(client):
     assert client.models.retrieve(MODEL).object == "model"
 
 
-def errors(client, base_url):
+def errors(client):
     once = client.with_options(max_retries=0)
 
     def ask(client=once, model=MODEL, **more):
@@ -142,7 +161,7 @@ def errors(client, base_url):
     def respond(client=once, **more):
         return client.responses.create(model=MODEL, input="Hello", **more)
 
-    stranger = openai.OpenAI(base_url=base_url, api_key="lgu_nobody", max_retries=0)
+    stranger = connect("lgu_nobody", max_retries=0)
     for call in (ask, respond):
         raises(openai.AuthenticationError, lambda: call(stranger))
         error = raises(openai.RateLimitError, lambda: call(extra_headers=scenario("error-429")))
@@ -175,7 +194,7 @@ def text(answer, stream):
     pieces = []
     for event in answer:
         if hasattr(event, "choices"):
-            pieces.append(event.choices[0].delta.content or "")
+            pieces += [choice.delta.content or "" for choice in event.choices]
         elif event.type == "response.output_text.delta":
             pieces.append(event.delta)
     return "".join(pieces)
@@ -226,7 +245,7 @@ def cancelled(client):
             begun = asyncio.Event()
 
             async def converse():
-                async with openai.AsyncOpenAI(base_url=client.base_url, api_key=client.api_key) as asked:
+                async with connect(asynchronous=True) as asked:
                     async for _ in await ask(asked, model=f"{model}-cancel", **more):
                         begun.set()
 
@@ -245,8 +264,7 @@ def cancelled(client):
 
 
 def main():
-    base_url, token = sys.argv[1:3]
-    client = openai.OpenAI(base_url=base_url, api_key=token, timeout=20)
+    client = connect(timeout=20)
     chat_blocking(client)
     chat_streaming(client)
     chat_tools(client)
@@ -254,7 +272,7 @@ def main():
     response_silent(client)
     response_tools(client)
     beside(client)
-    errors(client, base_url)
+    errors(client)
     time_outs(client)
     retries(client)
     cancelled(client)

@@ -315,11 +315,24 @@ fn target(expected: &Expected, uri: &Uri, forwarded: &Forwarded) {
             .strip_prefix("/base")
             .unwrap_or_else(|| panic!("{plain} leaves the base URL"));
         assert!(
-            expected.paths.iter().any(|entry| is_on(entry, tail)),
+            expected
+                .paths
+                .iter()
+                .any(|(root, entries)| below(root, tail).any(|rest| entries.iter().any(|entry| is_on(entry, rest)))),
             "{plain} is not on the list"
         );
         path = decoded(&path);
     }
+}
+
+/// What may stand behind a root. The name of a model that is its last segment may have come to be several.
+fn below<'p>(root: &str, path: &'p str) -> Box<dyn Iterator<Item = &'p str> + 'p> {
+    let Some(before) = root.strip_suffix('*') else {
+        return Box::new(path.strip_prefix(root).into_iter());
+    };
+    let name = path.strip_prefix(before).unwrap_or_default();
+    let ends = name.match_indices('/').map(|(at, _)| at).filter(|at| *at > 0);
+    Box::new(ends.map(|at| &name[at..]))
 }
 
 /// Whether a path fits an entry of the list. The name of a model may have come to be several segments.

@@ -1,14 +1,18 @@
 // The official openai SDK, unmodified but for base URL and key, against a gateway whose provider is scripted.
 //
-// Usage: node openai.mjs BASE_URL TOKEN   (BASE_URL as in OPENAI_BASE_URL, with its /v1)
+// Usage: node openai.mjs BASE_URL TOKEN [azure]   (BASE_URL as in OPENAI_BASE_URL, with its /v1, or as in AZURE_OPENAI_ENDPOINT)
 //
 // Every step asserts on what the SDK made of the answer; the first that fails ends the run with its trace.
 
 import assert from "node:assert/strict";
-import OpenAI from "openai";
+import OpenAI, { AzureOpenAI } from "openai";
 import { VERSION } from "openai/version";
 import { LONG, TRIES, all, raises, recorded, scenario } from "./common.mjs";
 
+const [BASE_URL, TOKEN, HOST] = process.argv.slice(2);
+const AZURE = HOST === "azure";
+// And not `apiVersion`, which the SDK's own `withOptions` forgets.
+if (AZURE) process.env.OPENAI_API_VERSION = "2024-10-21";
 const MODEL = "gpt-5.4-mini";
 const HELLO = [{ role: "user", content: "Hello from the SDK" }];
 const CHAT = { model: MODEL, messages: HELLO };
@@ -16,6 +20,20 @@ const RESPONSE = { model: MODEL, input: "Hello from the SDK" };
 const PARAMETERS = { type: "object", properties: { city: { type: "string" } }, required: ["city"], additionalProperties: false };
 const CHAT_TOOL = { type: "function", function: { name: "get_weather", parameters: PARAMETERS, strict: true } };
 const TOOL = { type: "function", name: "get_weather", parameters: PARAMETERS, strict: true };
+
+/** A client of the SDK. */
+function connect(apiKey, more) {
+  if (AZURE) return new AzureOpenAI({ endpoint: BASE_URL, apiKey, ...more });
+  return new OpenAI({ baseURL: BASE_URL, apiKey, ...more });
+}
+
+/** The chunks without Azure's first one, which is about the prompt. */
+function ofTheAnswer(chunks) {
+  if (!AZURE) return chunks;
+  const [first, ...rest] = chunks;
+  assert(first.choices.length === 0 && first.model === "" && first.prompt_filter_results.length === 1, JSON.stringify(first));
+  return rest;
+}
 
 async function chatBlocking(client) {
   const completion = await client.chat.completions.create(CHAT);
@@ -31,12 +49,13 @@ async function chatBlocking(client) {
 }
 
 async function chatStreaming(client) {
-  let chunks = await all(await client.chat.completions.create({ ...CHAT, stream: true }));
+  let chunks = ofTheAnswer(await all(await client.chat.completions.create({ ...CHAT, stream: true })));
   assert.match(chunks.map((chunk) => chunk.choices[0].delta.content ?? "").join(""), /Hello from the SDK/);
   // Nobody asked for usage, so there is no chunk without a choice.
   assert(chunks.every((chunk) => chunk.choices.length === 1 && !chunk.usage));
 
-  chunks = await all(await client.chat.completions.create({ ...CHAT, stream: true, stream_options: { include_usage: true } }));
+  const asked = { ...CHAT, stream: true, stream_options: { include_usage: true } };
+  chunks = ofTheAnswer(await all(await client.chat.completions.create(asked)));
   const last = chunks.pop();
   assert.deepEqual(last.choices, []);
   assert(last.usage.total_tokens > 0);
@@ -137,7 +156,7 @@ const APIS = [
 
 async function chatText(answer, stream) {
   if (!stream) return answer.choices[0].message.content;
-  return (await all(answer)).map((chunk) => chunk.choices[0].delta.content ?? "").join("");
+  return ofTheAnswer(await all(answer)).map((chunk) => chunk.choices[0].delta.content ?? "").join("");
 }
 
 async function responseText(answer, stream) {
@@ -145,9 +164,9 @@ async function responseText(answer, stream) {
   return (await all(answer)).filter((event) => event.type === "response.output_text.delta").map((event) => event.delta).join("");
 }
 
-async function errors(client, baseURL) {
+async function errors(client) {
   const once = client.withOptions({ maxRetries: 0 });
-  const stranger = new OpenAI({ baseURL, apiKey: "lgu_nobody", maxRetries: 0 });
+  const stranger = connect("lgu_nobody", { maxRetries: 0 });
   let error;
   for (const [, call] of APIS) {
     const ask = (name, more) => call(once, more, scenario(name));
@@ -232,15 +251,14 @@ async function cancelled(client) {
   await raises(OpenAI.APIUserAbortError, () => chat.finalChatCompletion());
 }
 
-const [baseURL, token] = process.argv.slice(2);
-const client = new OpenAI({ baseURL, apiKey: token, timeout: 20_000 });
+const client = connect(TOKEN, { timeout: 20_000 });
 await chatBlocking(client);
 await chatStreaming(client);
 await chatTools(client);
 await responses(client);
 await responseTools(client);
 await beside(client);
-await errors(client, baseURL);
+await errors(client);
 await timeOuts(client);
 await retries(client);
 await cancelled(client);

@@ -127,8 +127,11 @@ fn read_facts(received: &Received) -> Result<RequestFacts, Refusal> {
         .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, Refused::BodyUnreadable, error.to_string()))?;
     let path = received.admission.path;
     let (_, rest) = allow_list::split(received.head.uri.path()).unwrap_or_default();
-    if let Some(model) = path.model_in(rest) {
+    if let Some(model) = path.model_in(rest)
+        && model != facts.model
+    {
         facts.model = model.into_owned();
+        facts.model_is_in_path = true;
     }
     facts.streaming = path.streams.unwrap_or(facts.streaming);
     Ok(facts)
@@ -201,7 +204,7 @@ impl Exchange {
             body,
             waited,
         } = received;
-        let body = RequestBody::new(api, path, &facts, body, &shared.body_budget, holder);
+        let body = RequestBody::new(api, &facts, body, &shared.body_budget, holder);
         let candidates = {
             let state = shared.replica_state.load();
             let routes = &state.table.routes;

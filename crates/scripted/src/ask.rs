@@ -1,6 +1,7 @@
 //! What a request asks for, read from any of the APIs' bodies. Lenient where a provider is; [`crate::error`] holds what is refused.
 
 use crate::families::Endpoint;
+use crate::host::Host;
 use crate::json::{items, text};
 use crate::tool::Tool;
 use serde_json::Value;
@@ -25,6 +26,8 @@ impl Said {
 /// The facts of a request.
 #[derive(Debug)]
 pub(crate) struct Ask {
+    /// Who is asked.
+    pub(crate) host: Host,
     pub(crate) endpoint: Endpoint,
     pub(crate) model: String,
     pub(crate) stream: bool,
@@ -55,6 +58,7 @@ impl Ask {
         let choice = &body["tool_choice"];
         let choice_word = choice.as_str().or_else(|| choice["type"].as_str()).unwrap_or("auto");
         Self {
+            host: Host::default(),
             endpoint,
             model: text(&body, "model").to_owned(),
             stream: body["stream"] == true,

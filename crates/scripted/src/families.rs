@@ -91,9 +91,11 @@ pub(crate) fn family(endpoint: Option<Endpoint>, headers: &HeaderMap) -> &'stati
 
 /// Whether a header of this name may hold a credential.
 pub(crate) fn is_credential(name: &str) -> bool {
-    FAMILIES
-        .iter()
-        .any(|family| family.credential_headers().contains(&name))
+    // Azure's, in every family.
+    name == "api-key"
+        || FAMILIES
+            .iter()
+            .any(|family| family.credential_headers().contains(&name))
 }
 
 /// One API.
@@ -211,7 +213,7 @@ pub(crate) trait Family: Sync {
 }
 
 /// Whether the request has a bearer token.
-fn has_bearer(headers: &HeaderMap) -> bool {
+pub(crate) fn has_bearer(headers: &HeaderMap) -> bool {
     let value = headers.get("authorization").and_then(|value| value.to_str().ok());
     value.is_some_and(|value| value.len() > "Bearer ".len() && value.starts_with("Bearer "))
 }

@@ -14,6 +14,7 @@ mod body;
 mod error;
 mod families;
 mod fault;
+mod host;
 mod introspection;
 mod json;
 mod perform;

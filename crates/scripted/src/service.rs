@@ -4,6 +4,7 @@ use crate::ask::Ask;
 use crate::body::ScriptBody;
 use crate::error;
 use crate::families::{Endpoint, Family, family};
+use crate::host::Place;
 use crate::perform::{chosen, perform};
 use crate::provider::Shared;
 use crate::scenario::Scenario;
@@ -40,7 +41,10 @@ pub(crate) async fn answer(
     let sent = Sent::default();
     let script = match Limited::new(body, BODY_LIMIT).collect().await {
         Ok(body) => script(&parts, &body.to_bytes(), &shared, &sent),
-        Err(_) => family(Endpoint::at(parts.uri.path()), &parts.headers).error(413, "Request exceeds the maximum size"),
+        Err(_) => {
+            let place = Place::of(parts.uri.path());
+            family(Endpoint::at(&place.path), &parts.headers).error(413, "Request exceeds the maximum size")
+        }
     };
     if !script.delay.is_zero() {
         tokio::time::sleep(script.delay).await;
@@ -66,7 +70,7 @@ fn script(parts: &Parts, body: &Bytes, shared: &Shared, sent: &Sent) -> Script {
     if let Some(rest) = path.strip_prefix("/__scripted") {
         return introspection::answer(parts, rest, body, shared);
     }
-    let path = path.to_owned();
+    let place = Place::of(path);
     let seen = SeenRequest {
         method: parts.method.to_string(),
         path: parts.uri.to_string(),
@@ -75,31 +79,36 @@ fn script(parts: &Parts, body: &Bytes, shared: &Shared, sent: &Sent) -> Script {
         sent: sent.clone(),
     };
     shared.see(seen);
-    let endpoint = Endpoint::at(&path);
+    let endpoint = Endpoint::at(&place.path);
     let headers = &parts.headers;
     let family = family(endpoint, headers);
     let script = match endpoint {
-        Some(endpoint) if parts.method == Method::POST => endpoint_script(endpoint, parts, body, shared),
+        Some(endpoint) if parts.method == Method::POST => endpoint_script(endpoint, &place, parts, body, shared),
         Some(_) => family.error(405, "Method Not Allowed"),
-        None => elsewhere(family, parts, &path, body),
+        None => elsewhere(family, &place, parts, body),
     };
     family.with_headers(script, &String::from_utf8_lossy(body))
 }
 
-fn endpoint_script(endpoint: Endpoint, parts: &Parts, body: &[u8], shared: &Shared) -> Script {
-    let headers = &parts.headers;
-    let family = endpoint.api().family();
-    if let Err(refusal) = family.check_credential(headers) {
+fn endpoint_script(endpoint: Endpoint, place: &Place<'_>, parts: &Parts, body: &[u8], shared: &Shared) -> Script {
+    let (family, headers) = (endpoint.api().family(), &parts.headers);
+    if let Err(refusal) = place.check(family, parts) {
         return refusal;
     }
     let Ok(mut body @ serde_json::Value::Object(_)) = serde_json::from_slice(body) else {
         return family.not_json();
     };
-    let uri = &parts.uri;
-    for (name, value) in endpoint.api().told_by(uri.path(), uri.query().unwrap_or_default()) {
+    let (path, query) = (&*place.path, parts.uri.query().unwrap_or_default());
+    for (name, value) in endpoint.api().told_by(path, query) {
         body[name] = value;
     }
-    let ask = Ask::read(endpoint, body);
+    if let Some(deployment) = place.deployment {
+        body["model"] = deployment.into();
+    }
+    let ask = Ask {
+        host: place.host,
+        ..Ask::read(endpoint, body)
+    };
     let named = named(headers);
     if let Some(script) = named
         .and_then(|name| shared.script(name))
@@ -128,10 +137,11 @@ fn named(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// What lies beside the APIs.
-fn elsewhere(family: &dyn Family, parts: &Parts, path: &str, body: &[u8]) -> Script {
-    if let Err(refusal) = family.check_credential(&parts.headers) {
+fn elsewhere(family: &dyn Family, place: &Place<'_>, parts: &Parts, body: &[u8]) -> Script {
+    if let Err(refusal) = place.check(family, parts) {
         return refusal;
     }
+    let path = &*place.path;
     family
         .elsewhere(&parts.method, path, body)
         .unwrap_or_else(|| family.error(404, &format!("the scripted provider has no answer for {path}")))

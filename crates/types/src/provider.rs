@@ -15,6 +15,8 @@ text_enum! {
         OpenAiCompatible = "openai-compatible",
         /// Google's Gemini API (Google AI Studio).
         Gemini = "gemini",
+        /// OpenAI's models on Azure.
+        AzureOpenAi = "azure-openai",
     }
 
     /// An API whose requests are recorded as interceptions.
@@ -70,7 +72,7 @@ impl ProviderType {
     pub const fn wire_family(self) -> WireFamily {
         match self {
             Self::Anthropic => WireFamily::Anthropic,
-            Self::OpenAi | Self::OpenAiCompatible => WireFamily::OpenAi,
+            Self::OpenAi | Self::OpenAiCompatible | Self::AzureOpenAi => WireFamily::OpenAi,
             Self::Gemini => WireFamily::Gemini,
         }
     }
@@ -80,7 +82,7 @@ impl ProviderType {
         match self {
             Self::Anthropic => Some("https://api.anthropic.com"),
             Self::OpenAi => Some("https://api.openai.com/v1"),
-            Self::OpenAiCompatible => None,
+            Self::OpenAiCompatible | Self::AzureOpenAi => None,
             Self::Gemini => Some("https://generativelanguage.googleapis.com"),
         }
     }

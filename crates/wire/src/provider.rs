@@ -6,7 +6,7 @@
 mod paths;
 
 pub use paths::{AllowedPath, Family};
-pub(crate) use paths::{GET, POST};
+pub(crate) use paths::{GET, POST, below};
 
 use crate::providers::{DEFAULT_FAMILY, description};
 use lychgate_types::provider::{ProviderType, WireFamily};
@@ -18,6 +18,8 @@ pub struct ProviderDescription {
     pub base_path: &'static str,
     /// The paths that are relayed; the first that matches counts.
     pub paths: &'static [AllowedPath],
+    /// Parameters of a query that say which version of its paths this type is asked for; they go to no other.
+    pub own_query: &'static [&'static str],
     /// Where credentials are.
     pub credentials: Credentials,
     /// How a request for a provider of this type is told from others when the provider's name is not known.
@@ -132,6 +134,23 @@ impl ProviderDescription {
     pub fn path(&self, path: &str) -> Option<&'static AllowedPath> {
         self.paths.iter().find(|allowed| allowed.matches(path))
     }
+
+    /// Where it offers an operation that another type of its family has, too.
+    pub fn offering(&self, operation: &str, method: &str) -> Option<&'static AllowedPath> {
+        let mut paths = self.paths.iter();
+        paths.find(|allowed| allowed.operation == operation && allowed.allows(method))
+    }
+
+    /// Whether another type takes the same requests, so that one goes to it as it is.
+    pub fn has_paths_of(&self, other: &Self) -> bool {
+        std::ptr::eq(self.paths, other.paths)
+    }
+
+    /// Whether a parameter of a query is one of [`Self::own_query`].
+    pub fn is_own_parameter(&self, parameter: &str) -> bool {
+        let name = parameter.split('=').next().unwrap_or_default();
+        self.own_query.contains(&name)
+    }
 }
 
 impl CredentialHeader {
@@ -170,20 +189,22 @@ mod tests {
         for provider_type in ProviderType::ALL {
             let description = describe(*provider_type);
             for path in description.paths {
-                assert!(path.path.starts_with(description.base_path), "{path:?}");
-                assert!(path.path[description.base_path.len()..].starts_with('/'), "{path:?}");
+                let written = path.to_string();
+                assert!(written.starts_with(description.base_path), "{path:?}");
+                assert!(written[description.base_path.len()..].starts_with('/'), "{path:?}");
+                assert!(path.operation.starts_with('/'), "{path:?}");
                 let known = |segment: &str| {
                     let place_holder = segment
                         .split_once(':')
                         .map_or(segment, |(place_holder, _)| place_holder);
                     segment == "{id}" || place_holder == "{model}" || paths::alternatives(segment).all(is_id)
                 };
-                assert!(path.path.split('/').skip(1).all(known), "{path:?}");
+                assert!(written.split('/').skip(1).all(known), "{path:?}");
                 assert!(
-                    path.api.is_none() || path.names_object || !path.path.contains("{id}"),
+                    path.api.is_none() || path.names_object || !written.contains("{id}"),
                     "{path:?}"
                 );
-                assert!(!path.names_object || path.path.contains("{id}"), "{path:?}");
+                assert!(!path.names_object || written.contains("{id}"), "{path:?}");
                 let upper = |method: &str| !method.is_empty() && method.bytes().all(|b| b.is_ascii_uppercase());
                 assert!(path.methods.split(", ").all(upper), "{path:?}");
                 if let Some(api) = path.api {
@@ -206,11 +227,11 @@ mod tests {
         for provider_type in ProviderType::ALL {
             let all = describe(*provider_type).paths;
             for (at, path) in all.iter().enumerate() {
-                let filled = path.path.replace("{id}", "x").replace("{model}", "x");
+                let filled = path.to_string().replace("{id}", "x").replace("{model}", "x");
                 let segments = filled.split('/').map(|segment| paths::alternatives(segment).next());
                 let example = segments.map(Option::unwrap).collect::<Vec<_>>().join("/");
                 let first = all.iter().position(|path| path.matches(&example));
-                assert_eq!(first, Some(at), "{provider_type}: {}", path.path);
+                assert_eq!(first, Some(at), "{provider_type}: {path}");
             }
         }
     }

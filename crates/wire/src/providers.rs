@@ -1,6 +1,7 @@
 //! One folder per provider type, and the entries by which the rest of the crate finds them.
 
 mod anthropic;
+mod azure_openai;
 mod gemini;
 mod openai;
 mod openai_compatible;
@@ -20,6 +21,7 @@ pub(crate) const fn description(provider_type: ProviderType) -> &'static Provide
         ProviderType::OpenAi => &openai::DESCRIPTION,
         ProviderType::OpenAiCompatible => &openai_compatible::DESCRIPTION,
         ProviderType::Gemini => &gemini::DESCRIPTION,
+        ProviderType::AzureOpenAi => &azure_openai::DESCRIPTION,
     }
 }
 

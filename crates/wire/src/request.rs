@@ -10,6 +10,8 @@ use lychgate_types::provider::{Api, WireFamily};
 pub struct RequestFacts {
     /// The model asked for; empty where none is named.
     pub model: String,
+    /// The model is named by the request's path alone. Nothing of a body tells.
+    pub model_is_in_path: bool,
     /// `"stream": true` was asked for. How the answer came is for its content type to say.
     pub streaming: bool,
     /// The user's own words, at most [`crate::limits::PROMPT_BYTES`].

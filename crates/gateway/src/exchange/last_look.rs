@@ -9,9 +9,10 @@ use crate::exchange::attempt::head_within;
 use crate::exchange::body_kind::BodyKind;
 use crate::exchange::completion::Completion;
 use crate::exchange::drain::read;
-use crate::exchange::upstream_request::{Position, UpstreamRequest};
+use crate::exchange::upstream_request::{Position, UpstreamRequest, parameters};
 use bytes::Bytes;
 use http::{Method, Request, Uri};
+use lychgate_wire::provider::describe;
 use tokio::time::Instant;
 
 /// Asks for the response that is about to be deleted.
@@ -30,11 +31,17 @@ pub(super) async fn last_look(entered: &Entered, received: &Received, mut comple
     };
     let mut asked = Request::new(()).into_parts().0;
     asked.method = Method::GET;
-    let Ok(uri) = Uri::try_from(received.head.uri.path()) else {
-        return;
+    // Which version of the API is asked; nothing by which the client could ask for less than all of it.
+    let description = describe(provider.config.provider_type);
+    let uri = &received.head.uri;
+    let version = parameters(uri.query(), |parameter| description.is_own_parameter(parameter));
+    let uri = match version {
+        Some(version) => Uri::try_from(format!("{}?{version}", uri.path())),
+        None => Uri::try_from(uri.path()),
     };
+    let Ok(uri) = uri else { return };
     asked.uri = uri;
-    // Which organisation and project it belongs to; nothing by which the client could ask for less than all of it.
+    // Which organisation and project it belongs to, for the same reason.
     let names = received
         .head
         .headers
@@ -42,7 +49,9 @@ pub(super) async fn last_look(entered: &Entered, received: &Received, mut comple
         .filter(|(name, _)| name.as_str().starts_with("openai-"));
     asked.headers = names.map(|(name, value)| (name.clone(), value.clone())).collect();
     let mut request = UpstreamRequest::unrecorded(asked, provider, admission.path, admission.credential_kind());
-    let Ok(url) = request.url(provider, None) else { return };
+    let Ok(url) = request.url(provider, admission.path, None) else {
+        return;
+    };
     let request = request.build(url, Bytes::new(), credential, Position::Last);
     let limits = shared.options.last_look;
     let until = Instant::now() + limits.time;

@@ -59,7 +59,7 @@ async fn relay(
             (Some(index), &*key.outgoing)
         }
     };
-    let url = request.url(&provider, None)?;
+    let url = request.url(&provider, request.path_at(&provider)?, None)?;
     let timeouts = &provider.config.policy.timeouts;
     let limit = millis(timeouts.headers_ms.min(timeouts.total_ms));
     let end = Instant::now() + millis(timeouts.total_ms);

@@ -11,7 +11,6 @@ use http::StatusCode;
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::Holder;
 use lychgate_types::provider::Api;
-use lychgate_wire::provider::AllowedPath;
 use lychgate_wire::{RequestFacts, ask_for_usage, with_model};
 use std::sync::Arc;
 
@@ -22,8 +21,8 @@ pub(crate) struct RequestBody {
     written: Bytes,
     /// Its stream would not tell its usage unless it is asked to.
     lacks_usage: bool,
-    /// The model is named here, and not in the path.
-    names_model: bool,
+    /// The model is named in the client's path, and here none or another.
+    model_is_in_path: bool,
     /// Of the last attempt, where that was another.
     changed: Option<Changed>,
     budget: Arc<BodyBudget>,
@@ -48,7 +47,6 @@ pub(crate) struct Sent {
 impl RequestBody {
     pub(crate) fn new(
         api: Api,
-        path: &AllowedPath,
         facts: &RequestFacts,
         body: HeldBody,
         budget: &Arc<BodyBudget>,
@@ -58,16 +56,15 @@ impl RequestBody {
             api,
             written: body.into_bytes(),
             lacks_usage: facts.lacks_usage,
-            names_model: !path.names_model(),
+            model_is_in_path: facts.model_is_in_path,
             changed: None,
             budget: Arc::clone(budget),
             holder,
         }
     }
 
-    /// The body that asks for `model`, if one is named, and for usage, if that is wanted.
+    /// The body that asks for `model`, if one has to be put in, and for usage, if that is wanted.
     pub(crate) fn for_attempt(&mut self, model: Option<&Arc<str>>, wants_usage: bool) -> Result<Sent, Refusal> {
-        let model = model.filter(|_| self.names_model);
         let before = self.changed.as_ref();
         if let Some(changed) =
             before.filter(|changed| changed.model.as_ref() == model && changed.wants_usage == wants_usage)
@@ -97,6 +94,11 @@ impl RequestBody {
             });
         }
         Ok(sent)
+    }
+
+    /// Whether it does not name the model that the client asks for, since the path does.
+    pub(crate) fn lacks_model(&self) -> bool {
+        self.model_is_in_path
     }
 
     /// Whether its stream would not tell its usage unless it is asked to.

@@ -59,11 +59,11 @@ pub(crate) struct AttemptPlan {
     key: Option<usize>,
     pub(crate) credential: Arc<Outgoing>,
     url: Uri,
-    /// The model that the body asks for, where it is another than the client's.
+    /// The model that is asked for, where it is another than the client's.
     pub(crate) model: Option<Arc<str>>,
     sent: Sent,
-    /// The model that it asks for, as breakers name it.
-    model_id: u64,
+    /// The model and the version of the API that are asked for, of which is remembered whether they tell usage in streams.
+    usage_of: u64,
     /// Whether another attempt may follow.
     pub(crate) position: Position,
     /// How long to wait for the head of the answer.
@@ -191,11 +191,26 @@ impl UpstreamSelector {
         let other = other.filter(|(_, model)| *model != self.model);
         let model = other.map_or(self.model, |(_, model)| model);
         let name = other.map(|(name, _)| name);
-        let url = request
-            .url(provider, name.map(|name| &**name))
-            .map_err(Unavailable::for_good)?;
-        let wants_usage = self.body.lacks_usage() && !self.progress.is_as_written && provider.wants_usage(model);
-        let sent = self.body.for_attempt(name, wants_usage);
+        let path = request.path_at(provider).map_err(Unavailable::for_good)?;
+        // A path of the provider's own is written for the client's model, too.
+        let written_for = if request.is_for(provider) {
+            name
+        } else {
+            candidate.model.as_ref()
+        };
+        let url = request.url(provider, path, written_for.map(|name| &**name));
+        let url = url.map_err(Unavailable::for_good)?;
+        let usage_of = match request.version_at(provider) {
+            Some(version) => breakers.model_of_version(model, &version),
+            None => model,
+        };
+        let wants_usage = self.body.lacks_usage() && !self.progress.is_as_written && provider.wants_usage(usage_of);
+        let put_in = match (path.names_model(), self.body.lacks_model()) {
+            (true, _) => None,
+            (false, true) => candidate.model.as_ref(),
+            (false, false) => name,
+        };
+        let sent = self.body.for_attempt(put_in, wants_usage);
         let sent = sent.map_err(Unavailable::for_good)?;
         let (key, credential, permit) = self.permit(breakers, provider, model)?;
         if self.progress.attempts == 0 {
@@ -217,7 +232,7 @@ impl UpstreamSelector {
             credential,
             url,
             model: name.map(Arc::clone),
-            model_id: model,
+            usage_of,
             sent,
             position: if more { Position::MoreMayFollow } else { Position::Last },
             limit: millis(policy.timeouts.headers_ms).min(time_left),
@@ -304,7 +319,7 @@ impl AttemptPlan {
 
     /// Remembers that the provider tells no usage in streams of this model: it refused to, and took the request without.
     pub(crate) fn refuses_usage(&self) {
-        self.provider.state.usage_refusals.add(self.model_id);
+        self.provider.state.usage_refusals.add(self.usage_of);
     }
 
     /// Where it counts if the body of the answer ends badly.

@@ -3,7 +3,7 @@
 use crate::auth::credentials::Outgoing;
 use crate::error::Refusal;
 use crate::exchange::headers::{PackedHeaders, StrippedHeaders};
-use crate::routing::allow_list;
+use crate::routing::allow_list::{self, takes_paths_of};
 use crate::routing::provider::Provider;
 use bytes::Bytes;
 use http::request::Parts;
@@ -11,6 +11,7 @@ use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::interception::CredentialKind;
+use lychgate_types::provider::ProviderType;
 use lychgate_wire::provider::{AllowedPath, describe};
 
 /// Making it consumes the client's headers, since only stripped ones go upstream: what has to be read of them is read before.
@@ -19,10 +20,10 @@ pub(crate) struct UpstreamRequest {
     method: Method,
     /// As the client sent it.
     uri: Uri,
-    /// The entry of the allow-list that its path is on.
+    /// The type of the provider that it names.
+    provider_type: ProviderType,
+    /// The entry of that type's allow-list that its path is on.
     path: &'static AllowedPath,
-    /// Length of the part of that path with which base URLs end already.
-    base: usize,
     headers: Headers,
 }
 
@@ -76,22 +77,64 @@ impl UpstreamRequest {
         Self {
             method: head.method,
             uri: head.uri,
+            provider_type: provider.config.provider_type,
             path,
-            base: describe(provider.config.provider_type).base_path.len(),
             headers: Headers::Whole(strip(head.headers)),
         }
     }
 
-    /// Where the request goes at this provider. `model` is the one to ask for, where it is another than the client's: it is put in
-    /// where the path names one.
-    pub(crate) fn url(&self, provider: &Provider, model: Option<&str>) -> Result<Uri, Refusal> {
-        let (_, asked) = allow_list::split(self.uri.path()).unwrap_or_default();
-        let renamed = match model.filter(|_| self.path.names_model()) {
-            Some(model) => Some(self.path.with_model(asked, model).ok_or_else(unusable_model)?),
-            None => None,
+    /// Where a provider offers what the client asks for: a type other than the one that is addressed has a path of its own for it.
+    pub(crate) fn path_at(&self, provider: &Provider) -> Result<&'static AllowedPath, Refusal> {
+        if self.is_for(provider) {
+            return Ok(self.path);
+        }
+        let description = describe(provider.config.provider_type);
+        let offered = description.offering(self.path.operation, self.method.as_str());
+        offered.ok_or_else(|| {
+            let message = "a route leads to a provider that does not offer what this request asks for: an owner must change the route";
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Refused::RouteUnusable, message)
+        })
+    }
+
+    /// Where the request goes at this provider, whose path this is ([`Self::path_at`]). `model` is the one to ask for, where the path
+    /// has to be written for it.
+    pub(crate) fn url(&self, provider: &Provider, path: &AllowedPath, model: Option<&str>) -> Result<Uri, Refusal> {
+        let (is_own, query) = (self.is_for(provider), self.uri.query());
+        let (_, rest) = allow_list::split(self.uri.path()).unwrap_or_default();
+        let provider_type = provider.config.provider_type;
+        let Some(model) = model.filter(|_| path.names_model() || !is_own) else {
+            return provider.url(allow_list::tail(provider_type, rest), query);
         };
-        let path = renamed.as_deref().unwrap_or(asked);
-        provider.url(path.get(self.base..).unwrap_or_default(), self.uri.query())
+        let written = match is_own {
+            true => path.with_model(rest, model),
+            false => path.for_model(model),
+        };
+        let written = written.ok_or_else(|| {
+            let message =
+                "a route names a model for this request that can't stand in its path: an owner must change the route";
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Refused::RouteUnusable, message)
+        })?;
+        let tail = allow_list::tail(provider_type, &written);
+        let addressed = describe(self.provider_type);
+        if is_own || addressed.own_query.is_empty() {
+            return provider.url(tail, query);
+        }
+        let query = parameters(query, |parameter| !addressed.is_own_parameter(parameter));
+        provider.url(tail, query.as_deref())
+    }
+
+    /// Which version of its API the provider is asked for, where it has several and the query says so.
+    pub(crate) fn version_at(&self, provider: &Provider) -> Option<String> {
+        let description = describe(self.provider_type);
+        if description.own_query.is_empty() || !self.is_for(provider) {
+            return None;
+        }
+        parameters(self.uri.query(), |parameter| description.is_own_parameter(parameter))
+    }
+
+    /// Whether the provider takes the path as the client wrote it.
+    pub(crate) fn is_for(&self, provider: &Provider) -> bool {
+        takes_paths_of(provider.config.provider_type, self.provider_type)
     }
 
     /// The request of one attempt.
@@ -130,4 +173,10 @@ impl UpstreamRequest {
 fn unusable_model() -> Refusal {
     let message = "a route names a model for this request that can't stand in its path: an owner must change the route";
     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Refused::RouteUnusable, message)
+}
+
+/// The parameters of a query that are to be there; `None` where none is.
+pub(super) fn parameters(query: Option<&str>, is_wanted: impl Fn(&str) -> bool) -> Option<String> {
+    let wanted: Vec<_> = query?.split('&').filter(|parameter| is_wanted(parameter)).collect();
+    (!wanted.is_empty()).then(|| wanted.join("&"))
 }

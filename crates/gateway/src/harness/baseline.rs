@@ -20,7 +20,7 @@ use lychgate_link::Configuration;
 use lychgate_stream::{Failure, Idle, Joined, Last, LastWords, ReadError, ReadLimits, RelayBody, Watch, read_bounded};
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::interception::CredentialKind;
-use lychgate_wire::provider::{describe, likely_family};
+use lychgate_wire::provider::likely_family;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -70,14 +70,9 @@ impl Parts {
     async fn relay(&self, provider: &Provider, request: Request<Body>) -> Result<Response<Body>, Refusal> {
         let (parts, mut body) = request.into_parts();
         let rest = allow_list::split(parts.uri.path()).map_or("", |(_, rest)| rest);
-        allow_list::find(
-            provider.config.provider_type,
-            &provider.config.policy.relay,
-            &parts.method,
-            rest,
-        )?;
-        let base = describe(provider.config.provider_type).base_path;
-        let url = provider.url(&rest[base.len()..], parts.uri.query())?;
+        let provider_type = provider.config.provider_type;
+        allow_list::find(provider_type, &provider.config.policy.relay, &parts.method, rest)?;
+        let url = provider.url(allow_list::tail(provider_type, rest), parts.uri.query())?;
         let credential = &provider.pool.key(0).ok_or_else(Provider::without_key)?.outgoing;
         let limits = ReadLimits {
             bytes: self.options.body_limit,

@@ -58,8 +58,7 @@ impl Provider {
         credentials::refuse_in_target(provider_type, uri)?;
         let found = allow_list::find(provider_type, &self.0.config.policy.relay, method, rest)?;
         let read = credentials::read(provider_type, &headers)?;
-        let base = describe(provider_type).base_path;
-        let url = self.0.url(&rest[base.len()..], uri.query())?;
+        let url = self.0.url(allow_list::tail(provider_type, rest), uri.query())?;
         let credential = match &read.own {
             Some(own) => own,
             None => match self.0.pool.key(0) {

@@ -118,6 +118,11 @@ impl Breakers {
         self.hasher.hash_one(name)
     }
 
+    /// The same for what only one version of an API does.
+    pub(crate) fn model_of_version(&self, model: u64, version: &str) -> u64 {
+        self.hasher.hash_one((model, version))
+    }
+
     pub(crate) fn id(&self, provider: ProviderId, api: Api, model: u64, credential: Credential<'_>) -> BreakerId {
         BreakerId(self.hasher.hash_one((provider, discriminant(&api), model, credential)))
     }

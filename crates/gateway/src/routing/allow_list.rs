@@ -24,11 +24,21 @@ pub(crate) struct Found<'a> {
     pub(crate) is_list: bool,
 }
 
+/// Whether a provider of one type takes the paths of another type's clients.
+pub(crate) fn takes_paths_of(provider_type: ProviderType, clients: ProviderType) -> bool {
+    provider_type == clients || describe(provider_type).has_paths_of(describe(clients))
+}
+
 /// `/ai/<provider>/<rest>` as `(provider, /rest)`.
 pub(crate) fn split(path: &str) -> Option<(&str, &str)> {
     let after = path.strip_prefix("/ai/")?;
     let slash = after.find('/').unwrap_or(after.len());
     Some(after.split_at(slash))
+}
+
+/// What comes after the base URL of a provider of this type, with a leading slash, of what follows its name in a path.
+pub(crate) fn tail(provider_type: ProviderType, rest: &str) -> &str {
+    rest.strip_prefix(describe(provider_type).base_path).unwrap_or(rest)
 }
 
 /// Whether the client asks for a WebSocket.
@@ -109,16 +119,19 @@ pub(crate) fn is_probe(rest: &str) -> bool {
 
 /// Says which path was meant, where that can be told. Nothing of the client's own path is repeated.
 fn not_found(provider: &ProviderDescription, rest: &str) -> Refusal {
-    let base = format!("/ai/<provider>{}", provider.base_path);
     let message = match meant(provider, rest) {
-        Some(path) => format!(
-            "this gateway does not relay that path; meant is probably /ai/<provider>{path}: the base URL ends in {base}, without a \
-             slash behind it"
-        ),
-        None => {
-            let paths: Vec<_> = provider.paths.iter().map(|path| path.path).collect();
+        Some(path) => {
+            let base = format!("/ai/<provider>{}", path.root);
             format!(
-                "this gateway does not relay that path; under {base} it relays {}",
+                "this gateway does not relay that path; meant is probably /ai/<provider>{path}: the base URL ends in {base}, without a \
+                 slash behind it"
+            )
+        }
+        None => {
+            let paths: Vec<_> = provider.paths.iter().map(AllowedPath::to_string).collect();
+            format!(
+                "this gateway does not relay that path; under /ai/<provider>{} it relays {}",
+                provider.base_path,
                 paths.join(", ")
             )
         }
@@ -126,20 +139,26 @@ fn not_found(provider: &ProviderDescription, rest: &str) -> Refusal {
     Refusal::new(StatusCode::NOT_FOUND, Refused::UnknownPath, message)
 }
 
-/// The path on the list that a client with a wrong base URL meant: one with slashes too many, with `/v1` too few or too many.
-fn meant(provider: &ProviderDescription, rest: &str) -> Option<&'static str> {
+/// The path on the list that a client with a wrong base URL meant: one with slashes too many, or with words of the list, as
+/// `/v1`, too few or too many in front.
+fn meant(provider: &ProviderDescription, rest: &str) -> Option<&'static AllowedPath> {
     /// Longer paths are on no list.
     const LONGEST: usize = 256;
     if rest.len() > LONGEST {
         return None;
     }
     let segments: Vec<_> = rest.split('/').filter(|segment| !segment.is_empty()).collect();
-    let without_version = segments.iter().skip_while(|segment| **segment == "v1").copied();
-    let tail = without_version.collect::<Vec<_>>().join("/");
-    let found = ["/v1/", "/"]
-        .iter()
-        .find_map(|base| provider.path(&format!("{base}{tail}")))?;
-    Some(found.path)
+    let is_word = |segment: &&&str| provider.paths.iter().any(|path| path.has_word(segment));
+    let words = segments.iter().take_while(is_word).count();
+    (0..=words).find_map(|skipped| {
+        let tail = format!("/{}", segments.get(skipped..)?.join("/"));
+        let mut paths = provider.paths.iter();
+        let offering = || provider.paths.iter().find(|path| path.offers(&tail));
+        paths
+            .find(|path| path.matches(&tail))
+            .or_else(offering)
+            .or_else(|| provider.path(&format!("/v1{tail}")))
+    })
 }
 
 #[cfg(test)]
@@ -164,7 +183,7 @@ mod tests {
 
     #[test]
     fn the_list_of_each_family() {
-        use ProviderType::{Anthropic, OpenAi, OpenAiCompatible};
+        use ProviderType::{Anthropic, AzureOpenAi, OpenAi, OpenAiCompatible};
         for (provider_type, method, rest, wanted) in [
             (Anthropic, "POST", "/v1/messages", Ok(Some(Api::AnthropicMessages))),
             (Anthropic, "POST", "/v1/messages/count_tokens", Ok(None)),
@@ -226,6 +245,45 @@ mod tests {
             (OpenAi, "GET", "/v1/fine_tuning/jobs", Err(404)),
             (OpenAi, "GET", "/v1/organization/admin_api_keys", Err(404)),
             (OpenAi, "POST", "/v1/messages", Err(404)),
+            (OpenAi, "POST", "/openai/v1/chat/completions", Err(404)),
+            (
+                AzureOpenAi,
+                "POST",
+                "/openai/v1/chat/completions",
+                Ok(Some(Api::OpenAiChatCompletions)),
+            ),
+            (
+                AzureOpenAi,
+                "POST",
+                "/openai/deployments/gpt-5/chat/completions",
+                Ok(Some(Api::OpenAiChatCompletions)),
+            ),
+            (
+                AzureOpenAi,
+                "POST",
+                "/openai/deployments/whisper/audio/transcriptions",
+                Ok(Some(Api::OpenAiAudio)),
+            ),
+            (AzureOpenAi, "POST", "/openai/responses", Ok(Some(Api::OpenAiResponses))),
+            (AzureOpenAi, "GET", "/openai/responses/resp_1", Ok(None)),
+            (AzureOpenAi, "GET", "/openai/models", Ok(None)),
+            (
+                AzureOpenAi,
+                "GET",
+                "/openai/deployments/gpt-5/chat/completions",
+                Err(405),
+            ),
+            (AzureOpenAi, "POST", "/openai/deployments/gpt-5/responses", Err(404)),
+            (AzureOpenAi, "GET", "/openai/deployments", Err(404)),
+            (AzureOpenAi, "POST", "/openai/deployments/../chat/completions", Err(404)),
+            (
+                AzureOpenAi,
+                "POST",
+                "/openai/deployments/a%2F..%2Fb/chat/completions",
+                Err(404),
+            ),
+            (AzureOpenAi, "POST", "/openai/deployments//chat/completions", Err(404)),
+            (AzureOpenAi, "POST", "/v1/chat/completions", Err(404)),
         ] {
             assert_eq!(look(provider_type, method, rest), wanted, "{method} {rest}");
         }
@@ -328,6 +386,21 @@ mod tests {
                 "/ai/<provider>/v1/messages: the base URL ends in /ai/<provider>,",
             ),
             (ProviderType::Anthropic, "//messages", "/ai/<provider>/v1/messages:"),
+            (
+                ProviderType::Anthropic,
+                "/v1/messages/v1/messages",
+                "/ai/<provider>/v1/messages: the base URL ends in /ai/<provider>,",
+            ),
+            (
+                ProviderType::AzureOpenAi,
+                "/v1/chat/completions",
+                "/ai/<provider>/openai/v1/chat/completions: the base URL ends in /ai/<provider>/openai/v1,",
+            ),
+            (
+                ProviderType::AzureOpenAi,
+                "/openai/openai/deployments/m/chat/completions",
+                "/ai/<provider>/openai/deployments/{model}/chat/completions:",
+            ),
             (ProviderType::Anthropic, "/v1/agents", "it relays /v1/messages, "),
             (ProviderType::Anthropic, "", "it relays /v1/messages, "),
         ] {

@@ -4,6 +4,7 @@
 //! Not here: which of them is available (`exchange::selector`).
 
 use crate::error::Refusal;
+use crate::routing::allow_list::takes_paths_of;
 use crate::routing::provider::Provider;
 use http::StatusCode;
 use lychgate_link::{RouteConfig, RouteTarget};
@@ -17,7 +18,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub(crate) struct Candidate {
     pub(crate) provider: Arc<Provider>,
-    /// The model to ask for there; `None` keeps the client's.
+    /// The model to ask for there; `None` keeps the client's, as it stands in the request.
     pub(crate) model: Option<Arc<str>>,
 }
 
@@ -122,6 +123,13 @@ impl Routes {
                     "the route for this model has no provider that can serve it at present: an owner must change it",
                 ))
             };
+        }
+        for candidate in &mut drawn {
+            // A path of the provider's own may have to name it.
+            let provider_type = candidate.provider.config.provider_type;
+            if candidate.model.is_none() && !takes_paths_of(provider_type, addressed.config.provider_type) {
+                candidate.model = Some(Arc::from(model));
+            }
         }
         let first = drawn.remove(0);
         Ok(Candidates { first, others: drawn })

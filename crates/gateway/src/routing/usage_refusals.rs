@@ -10,7 +10,7 @@ pub(crate) const MODELS: usize = 256;
 /// After so long the provider is asked again: it may have learnt it.
 const MEMORY: Duration = Duration::from_secs(3600);
 
-/// The models of one provider, as breakers name them, and when each was refused.
+/// The models of one provider, as breakers name them, of one version of its API each, and when each was refused.
 #[derive(Debug, Default)]
 pub(crate) struct UsageRefusals(Mutex<HashMap<u64, Instant>>);
 

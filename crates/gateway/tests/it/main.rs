@@ -23,4 +23,5 @@ mod records;
 mod refusals;
 mod resilience;
 mod shutdown;
+mod types;
 mod upstream;

@@ -61,8 +61,49 @@ pub(crate) fn node_in(app: &App, scripts: &Path, script: &str) -> Command {
     command
 }
 
+/// What the SDK is told of its provider: a path of the gateway, and the host whose client it is to be, where that is not the maker.
+struct Told<'a> {
+    path: &'a str,
+    host: Option<&'a str>,
+}
+
 async fn converse(interpreter: fn(&App, &str) -> Command, script: &str, path: &str) {
     let app = App::start(PROGRAM, None).await;
+    converse_in(app, interpreter, script, &Told { path, host: None }).await;
+}
+
+/// The same with the client that the SDK has for Azure.
+async fn converse_with_azure(interpreter: fn(&App, &str) -> Command, script: &str) {
+    let app = App::start(PROGRAM, None).await;
+    add_provider(&app, "azure", "azure-openai", "").await;
+    let told = Told {
+        path: "/ai/azure",
+        host: Some("azure"),
+    };
+    converse_in(app, interpreter, script, &told).await;
+}
+
+/// One more provider, which the scripted one is, below a path.
+async fn add_provider(app: &App, name: &str, provider_type: &str, path: &str) {
+    let base = format!("http://{}{path}", app.scripted.addr());
+    let key = app.write("another-key", "scripted-0123456789abcdef");
+    let key = key.to_str().unwrap();
+    app.cli_ok(&[
+        "providers",
+        "create",
+        name,
+        "--type",
+        provider_type,
+        "--base-url",
+        &base,
+        "--allow-private",
+        "--key-file",
+        key,
+    ])
+    .await;
+}
+
+async fn converse_in(app: App, interpreter: fn(&App, &str) -> Command, script: &str, told: &Told<'_>) {
     let replica = app.replica("edge-1").await;
     let late = Script {
         delay: LATE,
@@ -74,7 +115,8 @@ async fn converse(interpreter: fn(&App, &str) -> Command, script: &str, path: &s
             .await;
     }
     let mut command = interpreter(&app, script);
-    command.arg(format!("{}{path}", replica.url)).arg(&app.token);
+    command.arg(format!("{}{}", replica.url, told.path)).arg(&app.token);
+    command.args(told.host);
     isolated(&mut command, &app);
     let finished = finish(command, "").await;
     assert_eq!(
@@ -127,6 +169,16 @@ async fn python_anthropic() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn python_openai() {
     converse(python, "openai_sdk.py", "/ai/openai/v1").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn python_azure_openai() {
+    converse_with_azure(python, "openai_sdk.py").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn node_azure_openai() {
+    converse_with_azure(node, "openai.mjs").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

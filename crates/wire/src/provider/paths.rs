@@ -5,6 +5,7 @@
 
 use lychgate_types::provider::Api;
 use std::borrow::Cow;
+use std::fmt;
 
 /// A family of paths that a provider's policy switches on and off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,10 +25,15 @@ pub enum Family {
 /// A path that is relayed.
 #[derive(Debug, Clone, Copy)]
 pub struct AllowedPath {
-    /// What follows the provider's name in the client's path, segment by segment. `{id}` stands for one segment of letters,
-    /// digits and `_.:~-`; `{model}` for one with `@`, and with `:`, `@` and `/` as escapes, too, since names of models have
-    /// them. A verb may follow it in the same segment, behind a colon: `{model}:generateContent`. `{v1|v2}` stands for either word.
-    pub path: &'static str,
+    /// What follows the provider's name in the client's path, up to the operation: `/v1` with OpenAI.
+    pub root: &'static str,
+    /// The rest of the client's path: what is asked for, by a name that all types of a wire family have for it. A route may lead
+    /// from one type to another that offers it, wherever it does so.
+    ///
+    /// Segment by segment. `{id}` stands for one segment of letters, digits and `_.:~-`; `{model}` for one with `@`, and with
+    /// `:`, `@` and `/` as escapes, too, since names of models have them. A verb may follow it in the same segment, behind a
+    /// colon: `{model}:generateContent`. `{v1|v2}` stands for either word. All of this goes for the root, too.
+    pub operation: &'static str,
     /// The methods, as an `Allow` header lists them.
     pub methods: &'static str,
     /// The API whose exchanges are recorded; `None` for what only passes through.
@@ -48,6 +54,27 @@ pub struct AllowedPath {
     pub streams: Option<bool>,
 }
 
+/// The operations of each list below the root that goes with it. An earlier one counts where several offer the same.
+pub(crate) const fn below<const LISTS: usize, const PATHS: usize>(
+    lists: [(&'static str, &[AllowedPath]); LISTS],
+) -> [AllowedPath; PATHS] {
+    let mut all = [lists[0].1[0]; PATHS];
+    let (mut at, mut list) = (0, 0);
+    while list < LISTS {
+        let (root, operations) = lists[list];
+        let mut operation = 0;
+        while operation < operations.len() {
+            all[at] = operations[operation];
+            all[at].root = root;
+            at += 1;
+            operation += 1;
+        }
+        list += 1;
+    }
+    assert!(at == PATHS, "a list is longer or shorter than was said");
+    all
+}
+
 /// The methods of a path that is only read. What answers to `GET` answers to `HEAD`.
 pub(crate) const GET: &str = "GET, HEAD";
 /// The method of a path that is only written to.
@@ -57,7 +84,8 @@ impl AllowedPath {
     /// A path that only passes through.
     pub(crate) const fn unrecorded(path: &'static str, methods: &'static str) -> Self {
         Self {
-            path,
+            root: "",
+            operation: path,
             methods,
             api: None,
             family: None,
@@ -160,8 +188,8 @@ impl AllowedPath {
 
     /// The id of the stored object that a client's path names, where this is that path.
     pub fn object_in<'p>(&self, path: &'p str) -> Option<&'p str> {
-        let at = self.path.split('/').position(|segment| segment == "{id}")?;
-        path.split('/').nth(at).filter(|_| self.names_object)
+        let at = self.segments().position(|segment| segment == "{id}")?;
+        segments(path).nth(at).filter(|_| self.names_object)
     }
 
     /// Whether the path names the model, so that the body need not.
@@ -172,7 +200,7 @@ impl AllowedPath {
     /// The model that a client's path names, where this is that path, with its escapes resolved.
     pub fn model_in<'p>(&self, path: &'p str) -> Option<Cow<'p, str>> {
         let (at, verb) = self.place_of_model()?;
-        let name = without_verb(path.split('/').nth(at)?, verb)?;
+        let name = without_verb(segments(path).nth(at)?, verb)?;
         if !name.contains('%') {
             return Some(name.into());
         }
@@ -183,25 +211,58 @@ impl AllowedPath {
         Some(resolved.into())
     }
 
-    /// A client's path with another model in it, where this is that path and it names one. `None` also for a model that no
-    /// segment of a path can be.
+    /// A client's path with another model in it, where this is that path and it names one. `None` for a model that no segment of a
+    /// path can be.
     pub fn with_model(&self, path: &str, model: &str) -> Option<String> {
-        let (at, verb) = self.place_of_model()?;
-        let name = model.replace('/', "%2F");
-        if !is_model(&name) {
-            return None;
+        self.written(segments(path), model)
+    }
+
+    /// This path for a model, which it need not name. `None` for a model that no segment of a path can be, and where an id would
+    /// have to be known.
+    pub fn for_model(&self, model: &str) -> Option<String> {
+        self.written(std::iter::empty(), model)
+    }
+
+    /// `ids` are in the segments of a path that this one is.
+    fn written<'a>(&self, mut ids: impl Iterator<Item = &'a str>, model: &str) -> Option<String> {
+        let mut path = String::with_capacity(self.root.len() + self.operation.len() + model.len());
+        for segment in self.segments() {
+            let id = ids.next();
+            path.push('/');
+            match (segment, segment.strip_prefix("{model}")) {
+                ("{id}", _) => path.push_str(id?),
+                (_, Some(verb)) => {
+                    let name = model.replace('/', "%2F");
+                    if !is_model(&name) {
+                        return None;
+                    }
+                    path.push_str(&name);
+                    path.push_str(verb);
+                }
+                // Of several words the client's is kept.
+                (_, None) => {
+                    let mut words = alternatives(segment);
+                    let first = words.next();
+                    path.push_str(id.filter(|id| words.any(|word| word == *id)).or(first)?);
+                }
+            }
         }
-        let renamed = |(index, segment): (usize, &str)| match index == at {
-            true => format!("{name}{verb}"),
-            false => segment.to_owned(),
-        };
-        Some(path.split('/').enumerate().map(renamed).collect::<Vec<_>>().join("/"))
+        Some(path)
     }
 
     /// Which segment names the model, and the verb that follows it there, with its colon.
     fn place_of_model(&self) -> Option<(usize, &'static str)> {
-        let mut segments = self.path.split('/').enumerate();
+        let mut segments = self.segments().enumerate();
         segments.find_map(|(at, segment)| Some((at, segment.strip_prefix("{model}")?)))
+    }
+
+    fn segments(&self) -> impl Iterator<Item = &'static str> {
+        segments(self.root).chain(segments(self.operation))
+    }
+
+    /// Whether a segment of a client's path is one of this path's own words, in its place or elsewhere.
+    pub fn has_word(&self, segment: &str) -> bool {
+        self.segments().flat_map(alternatives).any(|word| word == segment)
     }
 
     /// Whether a request with this method may be sent again where it is not known whether it arrived.
@@ -214,18 +275,41 @@ impl AllowedPath {
         self.methods.split(", ").any(|allowed| allowed == method)
     }
 
-    pub(super) fn matches(&self, path: &str) -> bool {
-        if !self.path.contains('{') {
-            return path == self.path;
+    /// Whether it is this path that a client's path is.
+    pub fn matches(&self, path: &str) -> bool {
+        if !self.root.contains('{') {
+            return path.strip_prefix(self.root).is_some_and(|rest| self.offers(rest));
         }
-        let mut wanted = self.path.split('/');
-        let mut found = path.split('/');
-        loop {
-            match (wanted.next(), found.next()) {
-                (None, None) => return true,
-                (Some(wanted), Some(segment)) if fits(wanted, segment) => {}
-                _ => return false,
-            }
+        path.starts_with('/') && all_fit(self.segments(), segments(path))
+    }
+
+    /// Whether what follows the root is this operation.
+    pub fn offers(&self, rest: &str) -> bool {
+        if !self.operation.contains('{') {
+            return rest == self.operation;
+        }
+        rest.starts_with('/') && all_fit(segments(self.operation), segments(rest))
+    }
+}
+
+impl fmt::Display for AllowedPath {
+    /// As a client writes it, with its place-holders.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.root, self.operation)
+    }
+}
+
+/// What stands behind each slash of a path.
+fn segments(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').skip(1)
+}
+
+fn all_fit<'w, 'f>(mut wanted: impl Iterator<Item = &'w str>, mut found: impl Iterator<Item = &'f str>) -> bool {
+    loop {
+        match (wanted.next(), found.next()) {
+            (None, None) => return true,
+            (Some(wanted), Some(segment)) if fits(wanted, segment) => {}
+            _ => return false,
         }
     }
 }
@@ -369,29 +453,51 @@ mod tests {
     }
 
     #[test]
-    fn another_model_takes_the_place_of_the_one_that_a_path_names() {
+    fn a_path_is_written_for_a_model() {
         let of = |path| AllowedPath::unrecorded(path, "POST");
-        for (path, before, model, after) in [
-            (
-                "/v1/models/{model}:go",
-                "/v1/models/a%3Ago",
-                "b",
-                Some("/v1/models/b:go"),
-            ),
-            (
-                "/d/{model}/chat",
-                "/d/a/chat",
-                "org/b:free@1",
-                Some("/d/org%2Fb:free@1/chat"),
-            ),
-            ("/d/{model}/chat", "/d/a/chat", "..", None),
-            ("/d/{model}/chat", "/d/a/chat", "a/../b", None),
-            ("/d/{model}/chat", "/d/a/chat", "a b", None),
-            ("/d/{model}/chat", "/d/a/chat", "a?b", None),
-            ("/d/{model}/chat", "/d/a/chat", "", None),
-            ("/v1/chat", "/v1/chat", "b", None),
+        for (path, model, written) in [
+            ("/v1/models/{model}:go", "b", Some("/v1/models/b:go")),
+            ("/d/{model}/chat", "org/b:free@1", Some("/d/org%2Fb:free@1/chat")),
+            ("/d/{model}/chat", "..", None),
+            ("/d/{model}/chat", "a/../b", None),
+            ("/d/{model}/chat", "a b", None),
+            ("/d/{model}/chat", "a?b", None),
+            ("/d/{model}/chat", "", None),
+            ("/v1/chat", "b", Some("/v1/chat")),
+            ("/v1/chat/{id}", "b", None),
         ] {
-            assert_eq!(of(path).with_model(before, model).as_deref(), after, "{path} {model}");
+            assert_eq!(of(path).for_model(model).as_deref(), written, "{path} {model}");
         }
+        let renamed = of("/p/{id}/{model}:go").with_model("/p/x/a%3Ago", "b");
+        assert_eq!(renamed.as_deref(), Some("/p/x/b:go"));
+        let either = of("/{v1beta|v1}/models/{model}:go");
+        assert_eq!(either.with_model("/v1/models/a:go", "b").as_deref(), Some("/v1/models/b:go"));
+        assert_eq!(either.for_model("b").as_deref(), Some("/v1beta/models/b:go"));
+    }
+
+    #[test]
+    fn an_operation_may_be_offered_below_several_roots() {
+        const OPERATIONS: &[AllowedPath] = &[
+            AllowedPath::unrecorded("/chat", "POST"),
+            AllowedPath::unrecorded("/chat/{id}", "GET"),
+        ];
+        const ALL: [AllowedPath; 4] = below([("/v1", OPERATIONS), ("/d/{model}", OPERATIONS)]);
+        for (path, at) in [
+            ("/v1/chat", Some(0)),
+            ("/v1/chat/x", Some(1)),
+            ("/d/m/chat", Some(2)),
+            ("/d/m/chat/x", Some(3)),
+            ("/d/chat", None),
+            ("/v1chat", None),
+            ("/v1", None),
+            ("d/m/chat", None),
+            ("/d/../chat", None),
+            ("//v1/chat", None),
+        ] {
+            assert_eq!(ALL.iter().position(|allowed| allowed.matches(path)), at, "{path}");
+        }
+        assert_eq!(ALL[2].model_in("/d/m/chat").as_deref(), Some("m"));
+        assert_eq!(ALL[2].for_model("n").as_deref(), Some("/d/n/chat"));
+        assert_eq!(ALL[3].to_string(), "/d/{model}/chat/{id}");
     }
 }

@@ -131,7 +131,7 @@ fn events(ask: &Ask, scenario: Scenario) -> Vec<String> {
         r#"{{"id":"{id}","object":"chat.completion.chunk","created":{CREATED},"model":{},"service_tier":"default","system_fingerprint":"fp_5d91f4e7a2""#,
         quoted(&ask.model),
     );
-    let mut events = Vec::new();
+    let mut events: Vec<String> = ask.host.first_event().map(str::to_owned).into_iter().collect();
     let mut chunk = |delta: &str, finish: &str, usage: &str| {
         let length = usize::try_from(padding.draw() % 12).unwrap_or(0);
         let noise = padding.id("", length);

@@ -76,6 +76,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
         AllowedPath::unrecorded("/api/event_logging/{id}", POST),
         AllowedPath::unrecorded("/api/event_logging/{id}/{id}", POST),
     ],
+    own_query: &[],
     credentials: Credentials {
         token: &[API_KEY, BEARER],
         own_key: &[API_KEY.name, BEARER.name],

@@ -62,6 +62,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
         AllowedPath::unrecorded("/{v1beta|v1|v1alpha}/models", GET),
         AllowedPath::unrecorded("/{v1beta|v1|v1alpha}/models/{model}", GET),
     ],
+    own_query: &[],
     credentials: Credentials {
         token: &[API_KEY, BEARER],
         own_key: &[API_KEY.name, BEARER.name],

@@ -1,0 +1,48 @@
+//! Azure OpenAI: OpenAI's operations on an Azure resource, by its v1 API and by the dated ones that came before it.
+
+#[cfg(test)]
+mod tests;
+
+use crate::provider::{
+    AllowedPath, BEARER, ClientSigns, CredentialHeader, Credentials, ProviderDescription, below, plain,
+};
+use crate::providers::openai::OPERATIONS;
+use lychgate_types::provider::Api;
+
+const API_KEY: CredentialHeader = plain("api-key");
+
+/// What the dated API offers below a deployment. Its clients ask for anything else without one.
+const DEPLOYED: &[AllowedPath] = &[
+    AllowedPath::recorded("/chat/completions", Api::OpenAiChatCompletions),
+    AllowedPath::recorded("/completions", Api::OpenAiCompletions),
+    AllowedPath::recorded("/embeddings", Api::OpenAiEmbeddings),
+    AllowedPath::recorded("/audio/speech", Api::OpenAiAudio),
+    AllowedPath::recorded("/audio/transcriptions", Api::OpenAiAudio),
+    AllowedPath::recorded("/audio/translations", Api::OpenAiAudio),
+    AllowedPath::recorded("/images/generations", Api::OpenAiImages),
+    AllowedPath::recorded("/images/edits", Api::OpenAiImages),
+];
+
+/// The v1 API is first: it is the one that needs no `api-version`, which clients of other types do not send.
+static PATHS: [AllowedPath; 2 * OPERATIONS.len() + DEPLOYED.len()] = below([
+    ("/openai/v1", OPERATIONS),
+    ("/openai/deployments/{model}", DEPLOYED),
+    ("/openai", OPERATIONS),
+]);
+
+pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
+    base_path: "",
+    paths: &PATHS,
+    own_query: &["api-version"],
+    credentials: Credentials {
+        token: &[API_KEY, BEARER],
+        own_key: &[API_KEY.name, BEARER.name],
+        central_key: API_KEY,
+        query: &[],
+        payer: &[],
+    },
+    signs: ClientSigns {
+        paths: &["/openai/"],
+        headers: &[API_KEY.name],
+    },
+};
