@@ -1,6 +1,6 @@
 """The official anthropic SDK, unmodified but for base URL and key, against a gateway whose provider is scripted.
 
-Usage: anthropic_sdk.py BASE_URL TOKEN   (BASE_URL as in ANTHROPIC_BASE_URL)
+Usage: anthropic_sdk.py BASE_URL TOKEN [foundry]   (BASE_URL as in ANTHROPIC_BASE_URL)
 
 Every step asserts on what the SDK made of the answer; the first that fails ends the run with its traceback.
 """
@@ -12,6 +12,8 @@ from functools import partial
 import anthropic
 from common import LONG, TRIES, raises, recorded, scenario, together
 
+BASE_URL, TOKEN = sys.argv[1:3]
+FOUNDRY = sys.argv[3:] == ["foundry"]
 MODEL = "claude-sonnet-5"
 HELLO = [{"role": "user", "content": "Hello from the SDK"}]
 WEATHER = {
@@ -19,6 +21,15 @@ WEATHER = {
     "description": "The weather of a city",
     "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 }
+
+
+def connect(token=TOKEN, asynchronous=False, **more):
+    """A client of the SDK."""
+    if FOUNDRY:
+        kind = anthropic.AsyncAnthropicFoundry if asynchronous else anthropic.AnthropicFoundry
+    else:
+        kind = anthropic.AsyncAnthropic if asynchronous else anthropic.Anthropic
+    return kind(base_url=BASE_URL, api_key=token, **more)
 
 
 def blocking(client):
@@ -90,18 +101,23 @@ def tools(client):
 
 def beside(client):
     assert client.messages.count_tokens(model=MODEL, messages=HELLO).input_tokens > 0
+    if FOUNDRY:
+        plain = anthropic.Anthropic(base_url=BASE_URL, api_key=TOKEN, timeout=20)
+        error = raises(anthropic.NotFoundError, plain.models.list)
+        assert "/v1/messages" in error.body["error"]["message"], error.body
+        return
     models = client.models.list().data
     assert any(model.id.startswith("claude-") for model in models)
     assert client.models.retrieve(models[0].id).display_name
 
 
-def errors(client, base_url):
+def errors(client):
     once = client.with_options(max_retries=0)
 
     def ask(client=once, model=MODEL, **more):
         return client.messages.create(model=model, max_tokens=100, messages=HELLO, **more)
 
-    stranger = anthropic.Anthropic(base_url=base_url, api_key="lgu_nobody", max_retries=0)
+    stranger = connect("lgu_nobody", max_retries=0)
     error = raises(anthropic.AuthenticationError, lambda: ask(stranger))
     assert error.body["type"] == "error" and error.body["error"]["type"] == "authentication_error", error.body
     error = raises(anthropic.NotFoundError, lambda: ask(model="no-such-model"))
@@ -171,7 +187,7 @@ def cancelled(client):
         begun = asyncio.Event()
 
         async def converse():
-            async with anthropic.AsyncAnthropic(base_url=client.base_url, api_key=client.api_key) as asked:
+            async with connect(asynchronous=True) as asked:
                 async with asked.messages.stream(model="claude-left-by-cancel", **more) as events:
                     async for _ in events.text_stream:
                         begun.set()
@@ -191,16 +207,15 @@ def cancelled(client):
 
 
 def main():
-    base_url, token = sys.argv[1:3]
-    client = anthropic.Anthropic(base_url=base_url, api_key=token, timeout=20)
+    client = connect(timeout=20)
     blocking(client)
     # A bearer token serves as well as an API key.
-    blocking(anthropic.Anthropic(base_url=base_url, api_key=None, auth_token=token, timeout=20))
+    blocking(anthropic.Anthropic(base_url=BASE_URL, api_key=None, auth_token=TOKEN, timeout=20))
     streaming(client)
     thinking(client)
     tools(client)
     beside(client)
-    errors(client, base_url)
+    errors(client)
     time_outs(client)
     retries(client)
     cancelled(client)

@@ -73,6 +73,18 @@ pub const fn expected(provider_type: ProviderType) -> Expected {
             own_key: &["authorization"],
             central_key: ("authorization", "Bearer "),
         },
+        ProviderType::AzureFoundry => Expected {
+            paths: &[("", &["/v1/messages", "/v1/messages/count_tokens"])],
+            token: &["x-api-key", "api-key", "authorization"],
+            own_key: &["x-api-key", "api-key", "authorization"],
+            central_key: ("x-api-key", ""),
+        },
+        ProviderType::OpenRouter => Expected {
+            paths: &[("", OPENROUTER)],
+            token: &["authorization", "x-api-key"],
+            own_key: &["authorization"],
+            central_key: ("authorization", "Bearer "),
+        },
         ProviderType::AzureOpenAi => Expected {
             paths: &[
                 ("/openai/v1", OPENAI),
@@ -140,6 +152,16 @@ const OPENAI: &[&str] = &[
     "/skills/*/versions/*",
     "/skills/*/versions/*/content",
     "/moderations",
+];
+
+/// A model's name is its maker's and its own.
+const OPENROUTER: &[&str] = &[
+    "/chat/completions",
+    "/completions",
+    "/responses",
+    "/embeddings",
+    "/models",
+    "/models/*/*/endpoints",
 ];
 
 /// Below a deployment of Azure's.

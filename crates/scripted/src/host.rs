@@ -16,6 +16,10 @@ pub(crate) enum Host {
     Maker,
     /// `/openai/v1/…`, and with an `api-version` also `/openai/deployments/{model}/…` and `/openai/…`
     Azure,
+    /// Anthropic's Messages below `/anthropic`, and nothing beside them
+    Foundry,
+    /// `/api/v1/…`
+    OpenRouter,
 }
 
 /// Where a request goes.
@@ -47,14 +51,25 @@ impl<'a> Place<'a> {
                 None => place(Host::Azure, format!("/v1{rest}").into(), None, true),
             };
         }
+        if let Some(rest) = below("/anthropic") {
+            return place(Host::Foundry, rest.into(), None, false);
+        }
+        if let Some(rest) = below("/api").filter(|rest| rest.starts_with("/v1/")) {
+            return place(Host::OpenRouter, rest.into(), None, false);
+        }
         place(Host::Maker, path.into(), None, false)
     }
 
     /// Refuses a request without what the host wants to see of everyone.
     pub(crate) fn check(&self, family: &dyn Family, parts: &Parts) -> Result<(), Script> {
         match self.host {
-            Host::Maker => family.check_credential(&parts.headers),
+            Host::Maker | Host::OpenRouter => family.check_credential(&parts.headers),
             Host::Azure => self.check_azure(parts),
+            Host::Foundry if !self.path.starts_with("/v1/messages") || self.path.contains("batches") => {
+                Err(family.error(404, "Not found"))
+            }
+            Host::Foundry if has(&parts.headers, "api-key") => Ok(()),
+            Host::Foundry => family.check_credential(&parts.headers),
         }
     }
 
@@ -83,12 +98,23 @@ impl Host {
     /// What a stream of Chat Completions begins with, before anything of the answer.
     pub(crate) fn first_event(self) -> Option<&'static str> {
         match self {
-            Self::Maker => None,
+            Self::Maker | Self::Foundry => None,
+            Self::OpenRouter => Some(": OPENROUTER PROCESSING\n\n"),
             Self::Azure => Some(concat!(
                 r#"data: {"choices":[],"created":0,"id":"","model":"","object":"","prompt_filter_results":[{"prompt_index":0,"#,
                 r#""content_filter_results":{"hate":{"filtered":false,"severity":"safe"},"jailbreak":{"filtered":false,"detected":false}}}]}"#,
                 "\n\n"
             )),
+        }
+    }
+
+    /// Members of a usage object beside the counts.
+    pub(crate) fn more_usage(self) -> &'static str {
+        match self {
+            Self::Maker | Self::Azure | Self::Foundry => "",
+            Self::OpenRouter => {
+                r#","cost":0.00014,"is_byok":false,"cost_details":{"upstream_inference_cost":null,"upstream_inference_prompt_cost":0.00004,"upstream_inference_completions_cost":0.0001}"#
+            }
         }
     }
 }
@@ -113,6 +139,14 @@ mod tests {
                 Some("m"),
             ),
             ("/openai/responses", Host::Azure, "/v1/responses", None),
+            ("/anthropic/v1/messages", Host::Foundry, "/v1/messages", None),
+            ("/api/v1/models", Host::OpenRouter, "/v1/models", None),
+            (
+                "/api/event_logging/batch",
+                Host::Maker,
+                "/api/event_logging/batch",
+                None,
+            ),
             ("/openai", Host::Maker, "/openai", None),
         ] {
             let place = Place::of(path);

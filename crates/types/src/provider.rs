@@ -17,6 +17,10 @@ text_enum! {
         Gemini = "gemini",
         /// OpenAI's models on Azure.
         AzureOpenAi = "azure-openai",
+        /// Anthropic's models on Azure AI Foundry.
+        AzureFoundry = "azure-foundry",
+        /// OpenRouter, which sells the models of many.
+        OpenRouter = "openrouter",
     }
 
     /// An API whose requests are recorded as interceptions.
@@ -71,8 +75,8 @@ impl ProviderType {
     /// The wire format that it speaks. Routes lead only to providers of the same family.
     pub const fn wire_family(self) -> WireFamily {
         match self {
-            Self::Anthropic => WireFamily::Anthropic,
-            Self::OpenAi | Self::OpenAiCompatible | Self::AzureOpenAi => WireFamily::OpenAi,
+            Self::Anthropic | Self::AzureFoundry => WireFamily::Anthropic,
+            Self::OpenAi | Self::OpenAiCompatible | Self::AzureOpenAi | Self::OpenRouter => WireFamily::OpenAi,
             Self::Gemini => WireFamily::Gemini,
         }
     }
@@ -82,8 +86,9 @@ impl ProviderType {
         match self {
             Self::Anthropic => Some("https://api.anthropic.com"),
             Self::OpenAi => Some("https://api.openai.com/v1"),
-            Self::OpenAiCompatible | Self::AzureOpenAi => None,
             Self::Gemini => Some("https://generativelanguage.googleapis.com"),
+            Self::OpenRouter => Some("https://openrouter.ai/api/v1"),
+            Self::OpenAiCompatible | Self::AzureOpenAi | Self::AzureFoundry => None,
         }
     }
 }

@@ -1,10 +1,12 @@
 //! One folder per provider type, and the entries by which the rest of the crate finds them.
 
 mod anthropic;
+mod azure_foundry;
 mod azure_openai;
 mod gemini;
 mod openai;
 mod openai_compatible;
+mod openrouter;
 
 pub use openai::chat::UsageChunkFilter;
 
@@ -22,6 +24,8 @@ pub(crate) const fn description(provider_type: ProviderType) -> &'static Provide
         ProviderType::OpenAiCompatible => &openai_compatible::DESCRIPTION,
         ProviderType::Gemini => &gemini::DESCRIPTION,
         ProviderType::AzureOpenAi => &azure_openai::DESCRIPTION,
+        ProviderType::AzureFoundry => &azure_foundry::DESCRIPTION,
+        ProviderType::OpenRouter => &openrouter::DESCRIPTION,
     }
 }
 

@@ -90,7 +90,8 @@ pub fn passing_error_first(api: Api, is_event_stream: bool, beginning: &[u8]) ->
             .filter(|code| matches!(code, 408 | 429 | 500..=599))
     };
     let status = known.map(|(_, status)| *status).or_else(coded)?;
-    facts.usages.is_empty().then_some(status)
+    // What has begun to be written is billed, and the client's.
+    (facts.usages.is_empty() && facts.text_bytes == 0).then_some(status)
 }
 
 fn reader(api: Api, is_event_stream: bool) -> ResponseReader {

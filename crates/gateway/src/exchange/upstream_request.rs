@@ -109,11 +109,7 @@ impl UpstreamRequest {
             true => path.with_model(rest, model),
             false => path.for_model(model),
         };
-        let written = written.ok_or_else(|| {
-            let message =
-                "a route names a model for this request that can't stand in its path: an owner must change the route";
-            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Refused::RouteUnusable, message)
-        })?;
+        let written = written.ok_or_else(unusable_model)?;
         let tail = allow_list::tail(provider_type, &written);
         let addressed = describe(self.provider_type);
         if is_own || addressed.own_query.is_empty() {

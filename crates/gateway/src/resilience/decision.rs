@@ -113,6 +113,8 @@ impl AttemptEnd {
         let asked = self.asked();
         let (breaker, cooldown, decision) = match self {
             End::Answered { status, .. } => match status {
+                // Whose credit is tied up by what is in flight is told when to come again; whose is used up is not.
+                402 if asked.wait.is_some() => (Success, key_cooldown.and(asked.wait), RateLimited(asked.wait)),
                 401..=403 if key_cooldown.is_some() => (Success, key_cooldown, RotateKey),
                 429 => (
                     Success,

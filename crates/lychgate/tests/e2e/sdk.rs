@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// Longer than the clients of the conversations wait when they have a short timeout.
 const LATE: Duration = Duration::from_secs(3);
+/// The host whose client both SDKs of OpenAI have.
+const AZURE: (&str, &str) = ("azure", "azure-openai");
 
 /// Where `cargo xtask test` has put what the SDKs and clients need.
 pub(crate) fn prepared(variable: &str) -> PathBuf {
@@ -61,31 +63,27 @@ pub(crate) fn node_in(app: &App, scripts: &Path, script: &str) -> Command {
     command
 }
 
-/// What the SDK is told of its provider: a path of the gateway, and the host whose client it is to be, where that is not the maker.
-struct Told<'a> {
-    path: &'a str,
-    host: Option<&'a str>,
-}
-
 async fn converse(interpreter: fn(&App, &str) -> Command, script: &str, path: &str) {
     let app = App::start(PROGRAM, None).await;
-    converse_in(app, interpreter, script, &Told { path, host: None }).await;
+    converse_in(app, interpreter, script, path, None).await;
 }
 
-/// The same with the client that the SDK has for Azure.
-async fn converse_with_azure(interpreter: fn(&App, &str) -> Command, script: &str) {
+/// The same with the client that the SDK has for a host other than the maker. The provider has the host's name and, at the scripted
+/// provider, `base` as its path; `path` is the rest of what the client is told.
+async fn converse_with(
+    interpreter: fn(&App, &str) -> Command,
+    script: &str,
+    (host, provider_type): (&str, &str),
+    base: &str,
+    path: &str,
+) {
     let app = App::start(PROGRAM, None).await;
-    add_provider(&app, "azure", "azure-openai", "").await;
-    let told = Told {
-        path: "/ai/azure",
-        host: Some("azure"),
-    };
-    converse_in(app, interpreter, script, &told).await;
+    add_provider(&app, host, provider_type, base).await;
+    converse_in(app, interpreter, script, &format!("/ai/{host}{path}"), Some(host)).await;
 }
 
-/// One more provider, which the scripted one is, below a path.
-async fn add_provider(app: &App, name: &str, provider_type: &str, path: &str) {
-    let base = format!("http://{}{path}", app.scripted.addr());
+async fn add_provider(app: &App, name: &str, provider_type: &str, base: &str) {
+    let base = format!("http://{}{base}", app.scripted.addr());
     let key = app.write("another-key", "scripted-0123456789abcdef");
     let key = key.to_str().unwrap();
     app.cli_ok(&[
@@ -103,7 +101,7 @@ async fn add_provider(app: &App, name: &str, provider_type: &str, path: &str) {
     .await;
 }
 
-async fn converse_in(app: App, interpreter: fn(&App, &str) -> Command, script: &str, told: &Told<'_>) {
+async fn converse_in(app: App, interpreter: fn(&App, &str) -> Command, script: &str, path: &str, host: Option<&str>) {
     let replica = app.replica("edge-1").await;
     let late = Script {
         delay: LATE,
@@ -115,8 +113,8 @@ async fn converse_in(app: App, interpreter: fn(&App, &str) -> Command, script: &
             .await;
     }
     let mut command = interpreter(&app, script);
-    command.arg(format!("{}{}", replica.url, told.path)).arg(&app.token);
-    command.args(told.host);
+    command.arg(format!("{}{path}", replica.url)).arg(&app.token);
+    command.args(host);
     isolated(&mut command, &app);
     let finished = finish(command, "").await;
     assert_eq!(
@@ -173,12 +171,24 @@ async fn python_openai() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn python_azure_openai() {
-    converse_with_azure(python, "openai_sdk.py").await;
+    converse_with(python, "openai_sdk.py", AZURE, "", "").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn node_azure_openai() {
-    converse_with_azure(node, "openai.mjs").await;
+    converse_with(node, "openai.mjs", AZURE, "", "").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn python_openai_at_openrouter() {
+    let host = ("openrouter", "openrouter");
+    converse_with(python, "openai_sdk.py", host, "/api/v1", "/v1").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn python_anthropic_foundry() {
+    let host = ("foundry", "azure-foundry");
+    converse_with(python, "anthropic_sdk.py", host, "/anthropic", "").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -36,15 +36,19 @@ const USUAL: &[&str] = &[
     "totalTokenCount",
 ];
 
-/// Members of a usage object that decide its price and are no counters: kept as the provider wrote them.
+/// Members of a usage object that decide or tell its price and are no counters: kept as the provider wrote them.
 const ATTRIBUTES: &[&str] = &[
     "service_tier",
     "serviceTier",
     "trafficType",
     "speed",
     "inference_geo",
-    "cost",
     "model",
+    "cost",
+    "is_byok",
+    "cost_details.upstream_inference_cost",
+    "cost_details.upstream_inference_prompt_cost",
+    "cost_details.upstream_inference_completions_cost",
 ];
 
 /// The integer counters of a usage object, those of objects inside it by dotted names (`output_tokens_details.reasoning_tokens`),

@@ -14,6 +14,20 @@ fn answered(status: u16, headers: &[(&'static str, &'static str)]) -> AttemptEnd
 }
 
 #[test]
+fn credit_that_is_tied_up_is_waited_for() {
+    let wait = Some(Duration::from_secs(3));
+    let end = answered(402, &[("retry-after", "3")]);
+    for (key_cooldown, cooldown) in [(Some(CONFIGURED), wait), (None, None)] {
+        let wanted = Consequences {
+            breaker: Success,
+            cooldown,
+            decision: RateLimited(wait),
+        };
+        assert_eq!(end.consequences(key_cooldown, 500), wanted);
+    }
+}
+
+#[test]
 fn every_row_of_the_table() {
     use AttemptEnd as End;
     let cools = Some(CONFIGURED);

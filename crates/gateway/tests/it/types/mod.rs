@@ -1,6 +1,8 @@
 //! What single types of provider need: their paths, their credentials, and routes between the types of a family.
 
 mod azure;
+mod foundry;
+mod openrouter;
 
 use crate::support::provider::Exchange;
 use crate::support::{Client, Provider, World, config};

@@ -4,6 +4,7 @@ use crate::answer::{Answer, Call, End, Usage, fragments, pieces};
 use crate::ask::{Ask, Said, words};
 use crate::families::openai::CREATED;
 use crate::families::{Api, Bench, EVENTS, Family, Stream};
+use crate::host::Host;
 use crate::json::{quoted, quoted_or_null, text};
 use crate::scenario::Scenario;
 use crate::seed::Seed;
@@ -115,7 +116,7 @@ fn completion(ask: &Ask, scenario: Scenario) -> String {
 "#,
         quoted(&ask.model),
         finish_reason(answer.end),
-        usage(&answer.usage, answer.usage.output),
+        usage(ask, &answer.usage, answer.usage.output),
     )
 }
 
@@ -143,7 +144,7 @@ fn events(ask: &Ask, scenario: Scenario) -> Vec<String> {
     for (at, delta) in deltas.iter().enumerate() {
         let so_far = answer.usage.output * at / count;
         let usage_member = if everywhere {
-            format!(",\"usage\":{}", usage(&answer.usage, so_far))
+            format!(",\"usage\":{}", usage(ask, &answer.usage, so_far))
         } else if asked {
             ",\"usage\":null".to_owned()
         } else {
@@ -151,7 +152,7 @@ fn events(ask: &Ask, scenario: Scenario) -> Vec<String> {
         };
         chunk(delta, "null", &usage_member);
     }
-    let whole = usage(&answer.usage, answer.usage.output);
+    let whole = usage(ask, &answer.usage, answer.usage.output);
     let last = if everywhere || scenario == Scenario::UsageLast {
         format!(",\"usage\":{whole}")
     } else if asked {
@@ -160,7 +161,13 @@ fn events(ask: &Ask, scenario: Scenario) -> Vec<String> {
         String::new()
     };
     chunk("{}", &format!("\"{}\"", finish_reason(answer.end)), &last);
-    if asked && !everywhere && scenario != Scenario::UsageLast {
+    if ask.host == Host::OpenRouter {
+        chunk(
+            r#"{"role":"assistant","content":""}"#,
+            "null",
+            &format!(",\"usage\":{whole}"),
+        );
+    } else if asked && !everywhere && scenario != Scenario::UsageLast {
         events.push(format!(
             "data: {head},\"choices\":[],\"usage\":{whole},\"obfuscation\":\"\"}}\n\n"
         ));
@@ -245,10 +252,10 @@ fn finish_reason(end: End) -> &'static str {
     }
 }
 
-fn usage(usage: &Usage, output: usize) -> String {
+fn usage(ask: &Ask, usage: &Usage, output: usize) -> String {
     let (input, cached, reasoning) = (usage.all_input(), usage.cache_read, usage.reasoning.min(output));
-    let total = input + output;
+    let (total, more) = (input + output, ask.host.more_usage());
     format!(
-        r#"{{"prompt_tokens":{input},"completion_tokens":{output},"total_tokens":{total},"prompt_tokens_details":{{"cached_tokens":{cached},"audio_tokens":0}},"completion_tokens_details":{{"reasoning_tokens":{reasoning},"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}}}"#
+        r#"{{"prompt_tokens":{input},"completion_tokens":{output},"total_tokens":{total},"prompt_tokens_details":{{"cached_tokens":{cached},"audio_tokens":0}},"completion_tokens_details":{{"reasoning_tokens":{reasoning},"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}{more}}}"#
     )
 }

@@ -30,6 +30,7 @@ members! {
         text: Raw<'de> = b"text",
         finish_reason: Raw<'de> = b"finish_reason",
         usage: Raw<'de> = b"usage",
+        error: Raw<'de> = b"error",
     }
 }
 
@@ -83,6 +84,7 @@ impl Choice<'_> {
     fn is_plain_text(&self) -> bool {
         !self.usage.is_some()
             && !self.finish_reason.is_some()
+            && !self.error.is_some()
             && self.message.0.is_none()
             && self.delta.0.as_ref().is_none_or(Message::is_plain_text)
     }

@@ -79,8 +79,8 @@ impl Reader {
             self.choice(choice);
         }
         if let Some(usage) = usage {
-            // Some servers report with every chunk; such counts are final once the model has stopped.
-            self.usage_is_final = no_choices || self.stop_reason.is_some();
+            // Some servers report with every chunk, or before the first; such counts are final once the model has stopped.
+            self.usage_is_final = self.stop_reason.is_some() || (no_choices && !self.choices.is_empty());
             match &mut self.usage {
                 Some(known) => known.merge(usage),
                 None => self.usage = Some(usage),
@@ -96,7 +96,16 @@ impl Reader {
             None if self.choices.len() < ITEMS => self.choices.push((index, reason.is_some())),
             None => {}
         }
+        if let Some(error) = ErrorBody::member(choice.error) {
+            self.error = Some(error);
+        }
         if let Some(reason) = reason {
+            if reason == "error" && self.error.is_none() {
+                self.error = Some(ErrorFacts {
+                    error_type: "error".to_owned(),
+                    message: "the provider stopped the answer with an error that it does not tell".to_owned(),
+                });
+            }
             self.stop_reason = Some(name(reason));
         }
         if let Some(delta) = choice.delta.0 {

@@ -1,0 +1,31 @@
+//! Anthropic's models on Azure AI Foundry: Messages as Anthropic has them, without what Anthropic offers beside them.
+
+use crate::provider::{AllowedPath, ProviderDescription};
+use crate::provider::{BEARER, ClientSigns, CredentialHeader, Credentials, plain};
+use lychgate_types::provider::Api;
+
+const API_KEY: CredentialHeader = plain("x-api-key");
+/// Where Azure's own clients send keys.
+const AZURE_KEY: CredentialHeader = plain("api-key");
+
+static PATHS: [AllowedPath; 2] = [
+    AllowedPath::recorded("/v1/messages", Api::AnthropicMessages),
+    AllowedPath::question_about("/v1/messages/count_tokens", Api::AnthropicMessages),
+];
+
+pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
+    base_path: "",
+    paths: &PATHS,
+    own_query: &[],
+    credentials: Credentials {
+        token: &[API_KEY, AZURE_KEY, BEARER],
+        own_key: &[API_KEY.name, AZURE_KEY.name, BEARER.name],
+        central_key: API_KEY,
+        query: &[],
+        payer: &[],
+    },
+    signs: ClientSigns {
+        paths: &[],
+        headers: &[],
+    },
+};
