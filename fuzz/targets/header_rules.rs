@@ -332,7 +332,7 @@ fn below<'p>(root: &str, path: &'p str) -> Box<dyn Iterator<Item = &'p str> + 'p
     };
     let name = path.strip_prefix(before).unwrap_or_default();
     let ends = name.match_indices('/').map(|(at, _)| at).filter(|at| *at > 0);
-    Box::new(ends.map(|at| &name[at..]))
+    Box::new(ends.map(move |at| &name[at..]))
 }
 
 /// Whether a path fits an entry of the list. The name of a model may have come to be several segments.

@@ -13,7 +13,7 @@ const OPERATIONS: &[AllowedPath] = &[
     AllowedPath::recorded("/responses", Api::OpenAiResponses),
     AllowedPath::recorded("/embeddings", Api::OpenAiEmbeddings),
     AllowedPath::unrecorded("/models", GET),
-    AllowedPath::unrecorded("/models/{id}/{model}/endpoints", GET),
+    AllowedPath::unrecorded("/models/{id}/{id}/endpoints", GET),
 ];
 
 static PATHS: [AllowedPath; OPERATIONS.len()] = below([("/v1", OPERATIONS)]);
