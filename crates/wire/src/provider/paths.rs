@@ -471,7 +471,10 @@ mod tests {
         let renamed = of("/p/{id}/{model}:go").with_model("/p/x/a%3Ago", "b");
         assert_eq!(renamed.as_deref(), Some("/p/x/b:go"));
         let either = of("/{v1beta|v1}/models/{model}:go");
-        assert_eq!(either.with_model("/v1/models/a:go", "b").as_deref(), Some("/v1/models/b:go"));
+        assert_eq!(
+            either.with_model("/v1/models/a:go", "b").as_deref(),
+            Some("/v1/models/b:go")
+        );
         assert_eq!(either.for_model("b").as_deref(), Some("/v1beta/models/b:go"));
     }
 
