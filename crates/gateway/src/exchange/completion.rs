@@ -215,7 +215,7 @@ fn fill(record: &mut InterceptionRecord, mut facts: ResponseFacts) {
     record.tool_usages = std::mem::take(&mut facts.tool_usages);
     record.model_thoughts = std::mem::take(&mut facts.model_thoughts);
     record.token_usages = std::mem::take(&mut facts.usages);
-    if record.token_usages.is_empty() {
+    if record.token_usages.is_empty() && !record.api.is_about_objects() {
         record.token_usages.push(estimate(facts));
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 /// How long a failed control plane is not called, at first and at most. Short: while it is the only one, unknown tokens are
 /// refused.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+pub(super) const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 /// How long one that failed is probed by a single call.
 const PROBE: Duration = Duration::from_secs(5);
 

@@ -63,7 +63,8 @@ impl<T> Pool<T> {
             drop(in_flight);
             match answer.unwrap_or_else(|_| Err(LinkError::Unreachable("it did not answer in time".to_owned()))) {
                 Err(LinkError::Unreachable(why)) => {
-                    if deadlines.is_telling || begun.elapsed() < time {
+                    // Of one that had failed before, this was the probe, and others wait for its outcome.
+                    if deadlines.is_telling || begun.elapsed() < time || endpoint.why().is_some() {
                         endpoint.failed(&why, &self.ambient);
                     }
                     last = Some(LinkError::Unreachable(why));
@@ -234,6 +235,16 @@ mod tests {
         assert!(pool.endpoints.iter().all(|endpoint| endpoint.is_available()));
         call(&pool, patient, |_| unreachable_answer()).await.0.unwrap_err();
         assert!(!pool.endpoints.iter().any(|endpoint| endpoint.is_available()));
+        tokio::time::advance(LONG).await;
+        call(&pool, patient, |_| None).await.0.unwrap_err();
+        let away = pool
+            .endpoints
+            .iter()
+            .map(|endpoint| endpoint.available_at() - Instant::now());
+        assert!(
+            away.max().unwrap() <= super::super::endpoint::BACKOFF.1,
+            "what was a probe has an outcome"
+        );
     }
 
     /// Found by the simulation: two control planes that took a little longer than one attempt may were marked as failed by some

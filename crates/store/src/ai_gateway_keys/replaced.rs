@@ -1,5 +1,5 @@
 //! Gateway keys that replace others: their replicas can open what the others' replicas left on a disk, and deliver it. What a replaced
-//! key is told and serves counts for the one that replaces it as long as it is told anything: its replicas may still run.
+//! key is told and serves counts for the one that replaces it until it stops working: its replicas may still run.
 //!
 //! A key may be replaced while it works or after it was deleted, for as long as records of its replicas are believed.
 

@@ -27,8 +27,8 @@ impl Store {
         report: &mut IngestReport,
     ) -> Result<(), StoreError> {
         let mut held = self.engine.read().await?;
-        let known = Known::look_up(&mut held, std::slice::from_ref(end), from).await?;
         let now = self.now();
+        let known = Known::look_up(&mut held, std::slice::from_ref(end), from, now).await?;
         let (token, times) = match admit(end, &known, from.gateway_key, now) {
             Ok(admitted) => admitted,
             Err(reason) => {

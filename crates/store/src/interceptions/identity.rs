@@ -7,7 +7,7 @@
 //! that, another key has used. The same key with other content under an id that it has used is refused.
 //!
 //! A record is taken for a token that its key was told of, and for a provider that its key serves, or did when it began. The keys that
-//! it replaces count, too, as long as they are told anything; and for a process that has taken another key, the one that it is attached
+//! it replaces count, too, until they stop working; and for a process that has taken another key, the one that it is attached
 //! with, since it may deliver before it has attached again.
 
 use crate::ai_gateway_keys::replaced;
@@ -61,6 +61,7 @@ impl Known {
         held: &mut Held,
         records: &[Arc<InterceptionRecord>],
         from: Deliverer,
+        now: Timestamp,
     ) -> Result<Self, StoreError> {
         let gateway_key = from.gateway_key;
         let keys = match gateway_key {
@@ -84,7 +85,7 @@ impl Known {
         Ok(Self {
             tokens,
             stored,
-            not_served: not_served(held, &keys).await?,
+            not_served: not_served(held, &keys, now).await?,
             keys,
             replica: from.replica,
             others,
@@ -116,31 +117,48 @@ async fn other_tags(
     Ok(all.filter(|tag| !own.contains(tag)).collect())
 }
 
-/// Few keys are limited, and only for those the providers are read.
-async fn not_served(held: &mut Held, keys: &[GatewayKeyId]) -> Result<HashMap<String, Option<Timestamp>>, StoreError> {
+/// Few keys are limited, and only for those the providers are read. What a key served that works no longer, it served until then.
+async fn not_served(
+    held: &mut Held,
+    keys: &[GatewayKeyId],
+    now: Timestamp,
+) -> Result<HashMap<String, Option<Timestamp>>, StoreError> {
     // The embedded gateway serves all.
     if keys.is_empty() {
         return Ok(HashMap::new());
     }
-    let (mut served, mut ended) = (HashSet::<ProviderId>::new(), HashMap::<_, Timestamp>::new());
+    let (mut served, mut ended) = (HashSet::<ProviderId>::new(), HashMap::<ProviderId, Timestamp>::new());
+    let mut all_until: Option<Timestamp> = None;
     for key in keys {
-        match ai_gateway_keys::scopes(held.conn(), Some(*key)).await?.remove(key) {
-            Some(None) => return Ok(HashMap::new()),
-            Some(Some(also)) => served.extend(also),
-            None => {}
+        let Some(scope) = ai_gateway_keys::scope(held.conn(), *key, now).await? else {
+            continue;
+        };
+        match (scope.providers, scope.ended_at) {
+            (None, None) => return Ok(HashMap::new()),
+            (None, Some(until)) => all_until = all_until.max(Some(until)),
+            (Some(providers), None) => served.extend(providers),
+            (Some(providers), Some(until)) => {
+                for provider in providers {
+                    keep_later(&mut ended, provider, until);
+                }
+            }
         }
     }
     for key in keys {
         for (provider, until) in past_providers::of_key(held.conn(), *key).await? {
-            let last = ended.entry(provider).or_insert(until);
-            *last = until.max(*last);
+            keep_later(&mut ended, provider, until);
         }
     }
     let all = providers::refs(held.conn()).await?.into_iter();
     let others = all.filter(|(provider, _)| !served.contains(&provider.id));
     Ok(others
-        .map(|(provider, _)| (provider.name, ended.get(&provider.id).copied()))
+        .map(|(provider, _)| (provider.name, ended.get(&provider.id).copied().max(all_until)))
         .collect())
+}
+
+fn keep_later(ended: &mut HashMap<ProviderId, Timestamp>, provider: ProviderId, until: Timestamp) {
+    let last = ended.entry(provider).or_insert(until);
+    *last = until.max(*last);
 }
 
 /// What can be taken and is not there yet, each id once, oldest first; and what never can be.

@@ -121,8 +121,9 @@ impl Store {
     ) -> Result<Vec<Arc<InterceptionRecord>>, StoreError> {
         let mut held = self.engine.read().await?;
         let from = deliverer(held.conn(), from).await?;
-        let known = Known::look_up(&mut held, records, from).await?;
-        let (mut placed, rejected) = place(records, &known, from.gateway_key, self.now());
+        let now = self.now();
+        let known = Known::look_up(&mut held, records, from, now).await?;
+        let (mut placed, rejected) = place(records, &known, from.gateway_key, now);
         let wanted = wanted_parents(&placed);
         let parents = sql::parents(held.conn(), &wanted).await?;
         let wanted = placed.iter().filter_map(parent_response).collect();

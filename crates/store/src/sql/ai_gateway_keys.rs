@@ -53,6 +53,7 @@ super::statements! {
          UNION ALL SELECT substr(hashed_secret, 1, 8) AS mark FROM ai_gateway_key_retired_secrets";
     TOUCH = "UPDATE ai_gateway_keys SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2)";
     SCOPES = "SELECT id, providers FROM ai_gateway_keys";
+    SCOPE = "SELECT providers, disabled_at, expires_at FROM ai_gateway_keys WHERE id = $1";
     EXPIRING = "SELECT id, name, expires_at FROM ai_gateway_keys \
          WHERE expires_at > $1 AND expires_at <= $2 AND disabled_at IS NULL ORDER BY expires_at, id LIMIT 1000";
     /// The state as `KeyState::of` has it.
@@ -245,6 +246,27 @@ pub(crate) async fn scopes(
         .await?;
     let read = |row: &Row| Ok((row.id("id")?, row.opt_list("providers")?));
     rows.iter().map(read).collect()
+}
+
+/// What a key serves.
+pub(crate) struct Scope {
+    /// `None` for all providers.
+    pub(crate) providers: Option<Vec<ProviderId>>,
+    /// When it stopped working, if it did.
+    pub(crate) ended_at: Option<Timestamp>,
+}
+
+/// What this key serves, if there is one.
+pub(crate) async fn scope(conn: Conn<'_>, key: GatewayKeyId, now: Timestamp) -> Result<Option<Scope>, StoreError> {
+    let Some(row) = conn.optional(SCOPE, args![key]).await? else {
+        return Ok(None);
+    };
+    let expired_at = row.opt_time("expires_at")?.filter(|at| *at <= now);
+    let ended_at = row.opt_time("disabled_at")?.into_iter().chain(expired_at).min();
+    Ok(Some(Scope {
+        providers: row.opt_list("providers")?,
+        ended_at,
+    }))
 }
 
 pub(crate) async fn count(conn: Conn<'_>, now: Timestamp) -> Result<Vec<(KeyState, u64)>, StoreError> {

@@ -269,6 +269,29 @@ both_engines! {
         }
     }
 
+    /// What the replaced key served counts for what began while it worked.
+    async fn a_limited_key_that_replaces_an_unlimited_one_is_limited_again_once_that_is_disabled(db: TestDb) {
+        let people = people(db).await;
+        let owner = &people.owner.caller;
+        let served = db.store().provider_insert(owner, provider(db, "claude", vec![])).await.unwrap().id;
+        db.store().provider_insert(owner, provider(db, "openai", vec![])).await.unwrap();
+        let old = new_key(db, &people, "old").await;
+        grant(db, &replica(old), &people.member).await;
+        let next = key_that_replaces(db, &people, "next", Some(old)).await;
+        let patch = GatewayKeyPatch { providers: Some(Some(vec![served])), ..GatewayKeyPatch::default() };
+        db.store().ai_gateway_key_update(owner, next, patch).await.unwrap();
+        db.clock().advance(HOUR);
+        let reason = deliver_old(db, &people, next, "openai", Duration::ZERO).await;
+        assert_eq!(reason, "", "the replaced key works");
+        let patch = GatewayKeyPatch { disabled: Some(true), ..GatewayKeyPatch::default() };
+        db.store().ai_gateway_key_update(owner, old, patch).await.unwrap();
+        db.clock().advance(HOUR);
+        for (name, ago, taken) in [("openai", HOUR + MINUTE, true), ("openai", MINUTE, false), ("claude", MINUTE, true)] {
+            let reason = deliver_old(db, &people, next, name, ago).await;
+            assert_eq!(reason.is_empty(), taken, "{name} {ago:?}: {reason}");
+        }
+    }
+
     async fn a_key_that_replaces_one_deleted_a_month_ago_delivers_its_records(db: TestDb) {
         let people = people(db).await;
         let old = new_key(db, &people, "old").await;
