@@ -99,6 +99,13 @@ pub(crate) fn each_part<'a>(
     Err(MalformedBody::Form("it has too many parts"))
 }
 
+/// The words of a part's name: `tool[file_id]` has two, `file_ids[]` has one, and behind it one without letters.
+pub(crate) fn words(name: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || *byte >= 0x80 || *byte == b'_';
+    let closed = name.split(move |byte| *byte != b']' && !is_letter(byte));
+    closed.flat_map(|word| word.strip_suffix(b"]").unwrap_or(word).split(|byte| *byte == b']'))
+}
+
 /// A part of a form.
 pub(crate) struct Part<'a> {
     pub(crate) name: &'a [u8],

@@ -1,4 +1,5 @@
-//! Finds the objects stored at a provider that a request's body names anywhere: files, vector stores, containers, skills.
+//! Finds the objects stored at a provider that a request's body names anywhere: files, vector stores, containers, skills, answers in
+//! sound.
 //!
 //! Not here: responses, conversations and their items, which are named in one place each and read by their APIs; and whether a
 //! body is JSON, which whoever reads it has found before. This walk goes by tokens alone, so that nothing which servers take makes
@@ -8,8 +9,8 @@ use crate::MalformedBody;
 use crate::form::{self, Boundary};
 use crate::json::Key;
 use crate::json::unique::is_spelling_of;
-use crate::limits::REFERENCES;
-use memchr::{memchr2, memmem};
+use crate::limits::{NAME_BYTES, REFERENCES};
+use memchr::{memchr2, memchr3, memmem};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
@@ -39,28 +40,41 @@ const OWN: &[&[u8]] = &[
     b"attributes",
 ];
 /// Skills of the provider's own have names without this.
-const SKILL: &str = "skill_";
-/// Without any of these in lower case a body names no object, whatever it is: parts of the names above and of the one list whose
-/// elements are references, what begins an escape in JSON and in a form's text, and what is between letters in UTF-16.
+const SKILL: &[u8] = b"skill_";
+/// Without any of these, in any case, ASCII names no object unless it has escapes: parts of the names above and of the one list
+/// whose elements are references.
 const HINTS: &[&[u8]] = &[
     b"file_id",
     b"store_id",
     b"container",
     b"skill_id",
+    b"audio",
     b"fileuri",
     b"file_uri",
     b"cachedcontent",
     b"cached_content",
     b"items",
-    b"\\",
-    b"%",
-    b"\0",
 ];
+/// Bytes of a body that are looked through at a time; a hint that begins in one piece may end in the next.
+const PIECE_BYTES: usize = 16 << 10;
+const LONGEST_HINT: usize = 14;
+/// Bytes of a name or an id in JSON, escapes and quotes included, that are read. A longer name is none of ours, and a longer id,
+/// of which the beginning is taken, is longer than any that a provider gives.
+const READ_BYTES: usize = 6 * NAME_BYTES + 6;
 
-/// Whether a body that can't be read may name an object to a server that can.
+/// Whether a body that can't be read may name an object to a server that can. One of any size is looked through in little memory.
 pub(crate) fn may_name(body: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(body).to_lowercase().replace('\u{17f}', "s");
-    HINTS.iter().any(|hint| memmem::find(text.as_bytes(), hint).is_some())
+    // Letters outside ASCII fold to some inside; the others begin an escape, or are between letters in UTF-16.
+    if !body.is_ascii() || memchr3(b'\\', b'%', 0, body).is_some() {
+        return true;
+    }
+    let mut piece = Vec::new();
+    (0..body.len()).step_by(PIECE_BYTES).any(|at| {
+        piece.clear();
+        piece.extend_from_slice(&body[at..body.len().min(at + PIECE_BYTES + LONGEST_HINT)]);
+        piece.make_ascii_lowercase();
+        HINTS.iter().any(|hint| memmem::find(&piece, hint).is_some())
+    })
 }
 
 /// The ids that a JSON document names.
@@ -76,15 +90,12 @@ pub(crate) fn in_form(body: &[u8], boundary: Boundary<'_>) -> Result<BTreeSet<St
             return Err(MalformedBody::Form("the name of a part has escapes in it"));
         }
         // `file_ids[]` and `tool[file_id]` are members of lists and of objects to some servers.
-        let words = part
-            .name
-            .split(|byte| !(byte.is_ascii_alphanumeric() || *byte >= 0x80 || *byte == b'_'));
-        let places = words.map(|word| Place::of_member(word, Place::Elsewhere));
-        for place in places.filter(|place| place.names()) {
+        let place = form::words(part.name).fold(Place::Elsewhere, Place::of_word);
+        if place.names() {
             let value = part.text()?;
             match value.trim_start().as_bytes().first() {
                 Some(b'[' | b'{' | b'"') => found.append(&mut walk(value.as_bytes(), place)?),
-                _ => add(&mut found, place, value.into())?,
+                _ => add(&mut found, place, value.as_bytes())?,
             }
         }
         Ok(())
@@ -98,8 +109,14 @@ enum Place {
     Naming,
     /// The value of `skill_id`.
     Skill,
-    /// An object that is a container: its `id` names it.
+    /// An object that is a container: its `id` names it, and so does text in its place.
     Container,
+    /// An object that is an answer in sound: its `id` names it. Text in its place is the sound, or a kind of sound.
+    Audio,
+    /// An object with a prompt that is stored: its `variables` are named as its writer likes.
+    Prompt,
+    /// An object whose members have such names; their values are what providers take.
+    Variables,
     /// The value of a member that holds what is the client's own if it is an object; a list in it is looked into.
     Own,
     /// Within what is the client's own.
@@ -113,23 +130,42 @@ impl Place {
         let is = |names: &[&[u8]]| names.iter().any(|name| is_spelling_of(key, name));
         if around == Self::WithinOwn {
             Self::WithinOwn
-        } else if is(NAMING) || (around == Self::Container && is(&[b"id"])) {
+        } else if around == Self::Variables {
+            Self::Elsewhere
+        } else if is(NAMING) || (matches!(around, Self::Container | Self::Audio) && is(&[b"id"])) {
             Self::Naming
+        } else if around == Self::Prompt && is(&[b"variables"]) {
+            Self::Variables
         } else if is(OWN) {
             Self::Own
         } else if is(&[b"skill_id"]) {
             Self::Skill
         } else if is(&[b"container"]) {
             Self::Container
+        } else if is(&[b"audio"]) {
+            Self::Audio
+        } else if is(&[b"prompt"]) {
+            Self::Prompt
         } else {
             Self::Elsewhere
+        }
+    }
+
+    /// Where the value of a form's part is, behind one more word of its name.
+    fn of_word(self, word: &[u8]) -> Self {
+        match self {
+            // Servers differ in what they make of more words.
+            Self::Naming | Self::Skill => self,
+            // `[]` and `[0]` are elements of a list to some servers.
+            _ if word.iter().all(u8::is_ascii_digit) => self.of_elements(),
+            _ => Self::of_member(word, self.of_object()),
         }
     }
 
     /// Where the elements of a list are that is here.
     const fn of_elements(self) -> Self {
         match self {
-            Self::Own => Self::Elsewhere,
+            Self::Own | Self::Prompt | Self::Variables => Self::Elsewhere,
             place => place,
         }
     }
@@ -167,12 +203,21 @@ fn walk(json: &[u8], outermost: Place) -> Result<BTreeSet<String>, MalformedBody
             b'"' => {
                 let (end, is_escaped) = end_of_string(json, at);
                 let around = open.last().map_or(outermost, |level| level.place);
+                let is_read = end - at <= READ_BYTES;
                 if is_key {
-                    place = Place::of_member(&decoded(&json[at..end], is_escaped), around);
+                    let name = if is_read {
+                        decoded(&json[at..end], is_escaped)
+                    } else {
+                        Cow::default()
+                    };
+                    place = Place::of_member(&name, around);
                     is_key = false;
                 } else if place.names() {
-                    let text = decoded(&json[at..end], is_escaped);
-                    add(&mut found, place, String::from_utf8_lossy(&text))?;
+                    let text = match is_read {
+                        true => decoded(&json[at..end], is_escaped),
+                        false => json[at + 1..end].into(),
+                    };
+                    add(&mut found, place, &text)?;
                 }
                 at = end;
                 continue;
@@ -222,10 +267,11 @@ fn decoded(string: &[u8], is_escaped: bool) -> Cow<'_, [u8]> {
     }
 }
 
-fn add(found: &mut BTreeSet<String>, place: Place, text: Cow<'_, str>) -> Result<(), MalformedBody> {
+fn add(found: &mut BTreeSet<String>, place: Place, text: &[u8]) -> Result<(), MalformedBody> {
     if text.is_empty() || (place == Place::Skill && !text.starts_with(SKILL)) {
         return Ok(());
     }
+    let text = String::from_utf8_lossy(&text[..text.len().min(READ_BYTES)]);
     if !found.contains(&*text) {
         found.insert(text.into_owned());
     }
@@ -298,6 +344,19 @@ mod tests {
                 &["skill_1", "v"],
             ),
             (r#"{"\ud800":"\ud800","z":1e999,"file_id":"f"}"#, &["f"]),
+            (
+                r#"{"prompt":{"id":"pmpt_1","variables":{"input":{"type":"input_file","file_id":"f"},"schema":{"FILE_ID":"g"}}}}"#,
+                &["f", "g"],
+            ),
+            (
+                r#"{"prompt":{"variables":{"file_id":"mine","container":"mine","metadata":{"file_ids":["f"]}}}}"#,
+                &["f"],
+            ),
+            (r#"{"prompt":[{"variables":{"file_id":"f"}}]}"#, &["f"]),
+            (
+                r#"{"audio":{"voice":"alloy","format":"wav"},"messages":[{"role":"assistant","audio":{"id":"audio_1"}}]}"#,
+                &["audio_1"],
+            ),
             (r#"{"metadata":{"a":[{"file_id":"mine"}]},"file_id":"f"}"#, &["f"]),
             (r#"{"input":{"file_id":"mine"},"input":[{"file_id":"f"}]}"#, &["f"]),
         ] {
@@ -315,10 +374,87 @@ mod tests {
             r#"{"input":"file_id"}"#,
             r#"{"file_id":7,"container":null,"file_ids":[null,true,1.5]}"#,
             r#"{"path":"caf\u00e9"}"#,
+            r#"{"audio":"wav","input_audio":{"data":"x"},"messages":[{"id":"x"}]}"#,
+            r#"{"prompt":"file_id","variables":{"a":"x"}}"#,
             "no JSON with a file_id",
         ] {
             assert_eq!(of(body), Vec::<String>::new(), "{body}");
         }
+    }
+
+    #[test]
+    fn of_the_name_of_a_forms_part_each_word_is_within_the_one_before() {
+        let of = |name: &str, value: &str| {
+            let body = format!("--x\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n--x--\r\n");
+            let boundary = Boundary::of(b"multipart/form-data; boundary=x").unwrap().unwrap();
+            in_form(body.as_bytes(), boundary)
+                .unwrap()
+                .into_iter()
+                .collect::<Vec<_>>()
+        };
+        for name in [
+            "file_id",
+            "file_ids[]",
+            "file_ids[0]",
+            "FILE_IDS.0",
+            "container",
+            "container[id]",
+            "container[file_ids][]",
+            "container[skills][0][skill_id]",
+            "files[][file_id]",
+            "input[][file_id]",
+            "input[0][file_id]",
+            "audio[id]",
+            "prompt[variables][input][file_id]",
+            "file_id[]x",
+        ] {
+            assert_eq!(of(name, "skill_1"), ["skill_1"], "{name}");
+            assert!(of(name, "[\"skill_1\",\"skill_2\"]").len() == 2, "{name}");
+        }
+        for name in [
+            "metadata[container]",
+            "metadata[a][file_id]",
+            "attributes[file_id]",
+            "prompt[variables][file_id]",
+            "container[type]",
+            "my_file_id",
+        ] {
+            assert!(of(name, "skill_1").is_empty(), "{name}");
+        }
+        assert!(of("container[skills][0][skill_id]", "xlsx").is_empty());
+    }
+
+    #[test]
+    fn what_may_name_an_object_is_found_wherever_it_is() {
+        for at in [0, 1, PIECE_BYTES - 8, PIECE_BYTES - 1, PIECE_BYTES, 3 * PIECE_BYTES - 4] {
+            for named in [
+                "file_id",
+                "VECTOR_Store_Ids",
+                "Container",
+                "skill_ID",
+                "AUDIO",
+                "iTEMs",
+                "\\u0066",
+                "%66",
+                "\0f",
+                "\u{17f}kill_id",
+            ] {
+                let body = [&"-".repeat(at), named, "--"].concat();
+                assert!(may_name(body.as_bytes()), "{named:?} at {at}");
+            }
+        }
+        assert!(!may_name("item contain file-id\r\n".repeat(PIECE_BYTES).as_bytes()));
+        assert_eq!(HINTS.iter().map(|hint| hint.len()).max(), Some(LONGEST_HINT));
+    }
+
+    #[test]
+    fn an_id_without_end_is_taken_without_it() {
+        for long in ["x".repeat(1 << 20), "\\u0078".repeat(1 << 18)] {
+            let found = of(&format!(r#"{{"file_id":"{long}","{long}":"y"}}"#));
+            assert!(found.len() == 1 && (NAME_BYTES + 1..=READ_BYTES).contains(&found[0].len()));
+        }
+        let longest = "\\u0078".repeat(NAME_BYTES);
+        assert_eq!(of(&format!(r#"{{"file_id":"{longest}"}}"#)), ["x".repeat(NAME_BYTES)]);
     }
 
     #[test]

@@ -65,11 +65,37 @@ fn spelled(name: &'static str) -> impl Strategy<Value = String> {
     })
 }
 
+/// What is around an object to whose members providers look, up to it and behind it.
+fn around() -> impl Strategy<Value = (String, String)> {
+    let fixed = prop::sample::select(vec![
+        (r#"{"input":["#, "]}"),
+        (r#"{"metadata":[{"x":"#, "}]}"),
+        (r#"{"tools":[{"container":"#, "}]}"),
+        (r#"{"audio":"#, "}"),
+        (r#"{"prompt":[{"variables":"#, "}]}"),
+        (r#"{"messages":[{"content":[7,"#, "]}]}"),
+    ]);
+    let variable = prop_oneof![
+        key(),
+        prop::sample::select(vec!["file_id", "schema", "Parameters", "properties", "attributes"])
+            .prop_map(str::to_owned)
+    ];
+    prop_oneof![
+        Just((String::new(), String::new())),
+        fixed.prop_map(|(begin, end)| (begin.into(), end.into())),
+        (spelled("prompt"), spelled("variables"), variable).prop_map(|(prompt, variables, variable)| {
+            let begin = format!(r#"{{"{prompt}":{{"id":"pmpt_1","{variables}":{{"{variable}":"#);
+            (begin, "}}}".into())
+        }),
+    ]
+}
+
 proptest! {
     #[test]
     fn whatever_stands_before_it_a_named_object_is_found_or_the_body_refused(
         before in prop::collection::vec((key(), value()), 0..4),
         name in prop_oneof![spelled("file_id"), spelled("vector_store_ids"), spelled("skill_id"), spelled("container")],
+        (begin, end) in around(),
         is_listed in any::<bool>(),
         mark in any::<bool>(),
     ) {
@@ -77,7 +103,7 @@ proptest! {
         let named = if is_listed { r#"[7, "skill_victim"]"# } else { r#""skill_victim""# };
         members.push(format!(r#""{name}": {named}"#));
         let mark = if mark { "\u{feff}" } else { "" };
-        let body = format!("{mark}{{\n{}}}", members.join(",\r"));
+        let body = format!("{mark}{begin}{{\n{}}}{end}", members.join(",\r"));
         for api in Api::ALL {
             // Some read a member of ours in another place, and refuse it twice.
             if let Ok(facts) = read_request(*api, None, body.as_bytes()) {

@@ -186,8 +186,10 @@ async fn check_all<'a>(
     }
 }
 
+/// Servers differ in whether they take off what is blank around an id, so that none may have any.
 fn may_be_id(object: &str) -> bool {
-    object.len() <= LONGEST_ID
+    let is_blank = |letter: char| letter.is_whitespace() || letter.is_control() || letter == '\u{feff}';
+    object.len() <= LONGEST_ID && !object.contains(is_blank)
 }
 
 fn not_found() -> Refusal {

@@ -272,6 +272,8 @@ async fn the_files_that_a_batch_has_made_are_its_makers() {
     }
 }
 
+const PART: &str = r#"{"type":"input_file","file_id":"file_a"}"#;
+
 #[tokio::test]
 async fn an_object_is_found_in_whatever_a_server_may_read() {
     let world = world(|_| {}).await;
@@ -287,8 +289,9 @@ async fn an_object_is_found_in_whatever_a_server_may_read() {
     .await;
     world.control.delivered(2).await;
     let (responses, files) = ("/openai/v1/responses", "/openai/v1/vector_stores/vs_b/files");
-    let part = r#"{"type":"input_file","file_id":"file_a"}"#;
-    let input = format!(r#""input":[{{"role":"user","content":[{{"type":"input_text","text":"\ud800"}},{part}]}}]"#);
+    let conversations = "/openai/v1/conversations";
+    let variables = format!(r#""prompt":{{"id":"pmpt_1","variables":{{"input":{PART},"file_id":"x"}}}}"#);
+    let input = format!(r#""input":[{{"role":"user","content":[{{"type":"input_text","text":"\ud800"}},{PART}]}}]"#);
     let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     let form = "content-type: multipart/form-data; boundary=x\r\n";
     let field = |name: &str| format!("--x\r\ncontent-disposition: form-data; name={name}\r\n\r\nfile_a\r\n--x--\r\n");
@@ -297,6 +300,7 @@ async fn an_object_is_found_in_whatever_a_server_may_read() {
         (responses, "", format!(r#"{{"model":"m","z":1e999,{input}}}"#), 404),
         (responses, "", format!(r#"{{"model":"m","z":{deep},{input}}}"#), 404),
         (responses, "", format!(r#"{{"model":"m","\udc00":1,{input}}}"#), 404),
+        (responses, "", format!(r#"{{"model":"m",{variables}}}"#), 404),
         (responses, "", format!(r#"{{"model":"m","z":NaN,{input}}}"#), 400),
         (files, "", r#"{"File_Id":"file_a"}"#.into(), 404),
         (files, "", r#"{"x":NaN,"file_id":"file_a"}"#.into(), 400),
@@ -306,6 +310,13 @@ async fn an_object_is_found_in_whatever_a_server_may_read() {
         (files, form, field("file_id"), 404),
         (files, form, field("\"files[0][file_id]\""), 404),
         (files, form, field("\"fi\\le_id\""), 400),
+        (conversations, form, field("items"), 400),
+        (conversations, form, field("\"Items[0][id]\""), 400),
+        (conversations, "", "\u{17f}".repeat(1 << 20), 400),
+        // Whoever made it: servers take off what is blank.
+        (files, "", r#"{"file_id":"file_x "}"#.into(), 404),
+        (files, "", r#"{"file_id":"\tfile_x"}"#.into(), 404),
+        (files, form, field("file_id").replace("file_a", "\u{a0}file_x"), 404),
     ] {
         let got = refused(&world, &[&bob, header].concat(), "POST", path, &body).await;
         assert_eq!(got.0, status, "{}: {}", &body[..body.len().min(300)], got.1);
@@ -315,6 +326,8 @@ async fn an_object_is_found_in_whatever_a_server_may_read() {
         ("", "neither JSON nor a form".to_owned()),
         ("", r#"{"x":"\ud800","y":1e999}"#.to_owned()),
         (form, field("file")),
+        (form, field("\"attributes[file_id]\"")),
+        ("", format!(r#"{{{}}}"#, variables.replace("file_a", "file_x"))),
     ] {
         let headers = [&bob, header].concat();
         assert_eq!(

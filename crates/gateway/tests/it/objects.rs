@@ -108,6 +108,7 @@ fn questions_and_references(response: &str, item: &str) -> Vec<Asked> {
     let (create, _) = body("");
     let reference = format!(r#"{{"type":"item_reference","id":"{item}"}}"#);
     let bare = format!(r#"{{"id":"{item}"}}"#);
+    let picture = format!(r#"{{"type":"image_generation_call","id":"{item}"}}"#);
     let escaped = reference.replace("item_reference", "item\\u005freference");
     let with = |line: &str, item: &str| {
         (
@@ -124,6 +125,7 @@ fn questions_and_references(response: &str, item: &str) -> Vec<Asked> {
     vec![
         with(&create, &reference),
         with(&create, &bare),
+        with(&create, &picture),
         with(&create, &escaped),
         with(INPUT_TOKENS, &reference),
         (
@@ -163,6 +165,28 @@ async fn items_and_questions_about_them_are_their_makers_too() {
     let many: Vec<_> = (0..65).map(|n| format!(r#"{{"id":"msg_{n}"}}"#)).collect();
     let many = (INPUT_TOKENS.to_owned(), format!(r#"{{"input":[{}]}}"#, many.join(",")));
     assert_eq!(refused(&world, &bob, &[many]).await, [400]);
+}
+
+#[tokio::test]
+async fn an_answer_in_sound_is_its_makers() {
+    let world = World::new().await;
+    let bob = world.control.valid_token();
+    let asked = |sound: &str| {
+        let (line, _) = path("POST", "/chat/completions");
+        let answer = format!(r#"{{"role":"assistant","audio":{{"id":"{sound}"}}}}"#);
+        let body =
+            format!(r#"{{"model":"m","audio":{{"voice":"v"}},"messages":[{answer},{{"role":"user","content":"x"}}]}}"#);
+        (line, body)
+    };
+    let answer = r#"{"id":"chatcmpl-1","choices":[{"index":0,"message":{"audio":{"id":"audio_a","data":"AA"}},"finish_reason":"stop"}]}"#;
+    assert_eq!(relayed(&world, &world.token, &asked("audio_x"), answer).await, 200);
+    let made = world.control.delivered(1).await.remove(0);
+    assert_eq!(
+        (made.stored_object.as_deref(), &made.stored_items[..]),
+        (None, &["audio_a".to_owned()][..])
+    );
+    assert_eq!(refused(&world, &bob, &[asked("audio_a")]).await, [404]);
+    assert_eq!(relayed(&world, &world.token, &asked("audio_a"), answer).await, 200);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use crate::spool::{Slot, Unfinished};
 use lychgate_stream::Hold;
 use lychgate_types::UnfinishedInterception;
 use lychgate_types::interception::{InterceptionRecord, Outcome, Prompt, TokenUsage};
+use lychgate_types::provider::Api;
 use lychgate_wire::ResponseReader;
 use lychgate_wire::estimate::tokens;
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
@@ -207,8 +208,10 @@ impl Open {
         if goes_on {
             (record.outcome, record.error_type, record.error_message) = (Outcome::Unfinished, None, None);
         }
-        // The file that an upload became is made by its last request, which names the upload.
-        if made.is_some() || (good && record.api.is_about_objects()) {
+        // The file that an upload became is made by its last request, which names the upload. What Chat Completions stores of an
+        // answer is its sound only.
+        let stores_items = record.api.is_about_objects() || record.api == Api::OpenAiChatCompletions;
+        if made.is_some() || (good && stores_items) {
             record.stored_items = facts.item_ids;
         }
         record.stored_object = made;

@@ -3,8 +3,9 @@
 use super::error::{ErrorBody, done_event};
 use super::responses::request::references;
 use crate::capture::Capture;
-use crate::form::Boundary;
+use crate::form::{self, Boundary};
 use crate::format::{ApiFormat, ResponseFormat};
+use crate::json::unique::is_spelling_of;
 use crate::json::{self, Raw, members};
 use crate::named::may_name;
 use crate::sse::{Event, Ignored};
@@ -52,9 +53,16 @@ impl ApiFormat for Objects {
         })
     }
 
-    /// Of a form, nothing but the objects that it names, which are found in every one.
-    fn read_form(&self, _: &[u8], _: Boundary<'_>) -> Option<Result<RequestFacts, MalformedBody>> {
-        Some(Ok(RequestFacts::default()))
+    /// Of a form, nothing but the objects that it names, which are found in every one. Items, which may refer to others, are in
+    /// JSON as a rule: a form with some is refused.
+    fn read_form(&self, body: &[u8], boundary: Boundary<'_>) -> Option<Result<RequestFacts, MalformedBody>> {
+        let read = form::each_part(body, boundary, |part| {
+            match form::words(part.name).any(|word| is_spelling_of(word, b"items")) {
+                true => Err(MalformedBody::Form("it has items, which are read in JSON only")),
+                false => Ok(()),
+            }
+        });
+        Some(read.map(|()| RequestFacts::default()))
     }
 
     fn response(&self, _: Capture) -> Box<dyn ResponseFormat> {

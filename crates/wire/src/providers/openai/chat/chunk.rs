@@ -42,7 +42,13 @@ members! {
         reasoning: Raw<'de> = b"reasoning",
         reasoning_details: Raw<'de> = b"reasoning_details",
         content: Raw<'de> = b"content",
+        audio: Object<Audio<'de>> = b"audio",
     }
+}
+
+members! {
+    /// An answer in sound, which is stored for an hour so that later requests can name it.
+    pub(super) struct Audio<'de> { id: Raw<'de> = b"id", }
 }
 
 members! {
@@ -95,6 +101,7 @@ impl<'de> Message<'de> {
         self.tool_calls.0.is_empty()
             && self.function_call.0.is_none()
             && !self.content.json().starts_with('[')
+            && self.audio_id().is_none()
             && self.thought().is_empty()
     }
 
@@ -128,6 +135,11 @@ impl<'de> Message<'de> {
             }
         });
         Cow::Owned(thought)
+    }
+
+    /// The id of its sound.
+    pub(super) fn audio_id(&self) -> Option<Cow<'de, str>> {
+        self.audio.0.as_ref()?.id.text().filter(|id| !id.is_empty())
     }
 
     /// Its tool calls; a legacy `function_call` is one without index and id.

@@ -1,6 +1,6 @@
 //! What a Chat Completions answer says.
 
-use super::chunk::{Choice, Chunk, TEXTS};
+use super::chunk::{Choice, Chunk, Message, TEXTS};
 use super::tools::Tools;
 use crate::capture::{Capture, Captured, name};
 use crate::format::ResponseFormat;
@@ -11,6 +11,7 @@ use crate::providers::openai::error::ErrorBody;
 use crate::sse::{Event, Ignored};
 use crate::{ErrorFacts, ResponseFacts};
 use lychgate_types::interception::{ModelThought, ThoughtSource};
+use std::collections::BTreeSet;
 
 /// Reads an answer.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(super) struct Reader {
     choices: Vec<(i64, bool)>,
     tools: Tools,
     thoughts: Vec<(i64, Captured)>,
+    /// Ids of the answers in sound.
+    sounds: BTreeSet<String>,
     error: Option<ErrorFacts>,
     done: bool,
     text_bytes: u64,
@@ -44,6 +47,7 @@ impl Reader {
             choices: Vec::new(),
             tools: Tools::default(),
             thoughts: Vec::new(),
+            sounds: BTreeSet::new(),
             error: None,
             done: false,
             text_bytes: 0,
@@ -107,6 +111,12 @@ impl Reader {
                 });
             }
             self.stop_reason = Some(name(reason));
+        }
+        let messages = [&choice.delta.0, &choice.message.0].into_iter().flatten();
+        for id in messages.filter_map(Message::audio_id) {
+            if self.sounds.len() < ITEMS {
+                self.sounds.insert(name(id));
+            }
         }
         if let Some(delta) = choice.delta.0 {
             self.thought(index, &delta.thought());
@@ -198,6 +208,7 @@ impl ResponseFormat for Reader {
             stop_reason: this.stop_reason,
             tool_usages: this.tools.into_usages(),
             model_thoughts: this.thoughts.into_iter().map(thought).collect(),
+            item_ids: this.sounds.into_iter().collect(),
             error: this.error,
             complete: this.done,
             ..ResponseFacts::default()

@@ -56,6 +56,31 @@ fn usage_is_taken_wherever_it_comes() {
 }
 
 #[test]
+fn answers_in_sound_are_known_by_their_ids() {
+    let body = r#"{"id":"chatcmpl-1","choices":[{"index":0,"message":{"role":"assistant","content":null,"audio":{"id":"audio_1","data":"AA","transcript":"Hi","expires_at":1}},"finish_reason":"stop"}]}"#;
+    assert_eq!(read_body(Chat, 200, body).item_ids, ["audio_1"]);
+    let piece = |choice: u8, audio: &str| {
+        format!(
+            r#"{{"id":"chatcmpl-1","choices":[{{"index":{choice},"delta":{{"content":null,"audio":{{{audio}}}}},"finish_reason":null}}]}}"#
+        )
+    };
+    let pieces = [
+        piece(0, r#""data":"AA""#),
+        piece(0, r#""id":"audio_1","transcript":"H""#),
+        piece(0, r#""id":"audio_1","transcript":"i""#),
+        piece(1, r#""id":"audio_2","transcript":"i""#),
+        piece(1, r#""id":7"#),
+    ];
+    let mut events = vec![HELLO];
+    events.extend(pieces.iter().map(String::as_str));
+    events.extend([STOP, USAGE, "[DONE]"]);
+    assert_eq!(
+        read_stream(Chat, &data_events(&events)).item_ids,
+        ["audio_1", "audio_2"]
+    );
+}
+
+#[test]
 fn a_stream_is_complete_when_the_model_has_stopped() {
     assert!(read_stream(Chat, &data_events(&[HELLO, STOP, USAGE])).complete);
     assert!(!read_stream(Chat, &data_events(&[HELLO])).complete);

@@ -36,6 +36,7 @@ members! {
         kind: Raw<'de> = b"type",
         role: Raw<'de> = b"role",
         id: Raw<'de> = b"id",
+        result: Raw<'de> = b"result",
     }
 }
 
@@ -87,12 +88,12 @@ pub(super) fn read(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
     })
 }
 
-/// The ids of stored items that a list of items refers to. A reference may leave its type out.
+/// The ids of stored items that a list of items refers to. A reference may leave its type out, and a
+/// picture itself.
 pub(crate) fn references(items: Raw<'_>) -> Result<BTreeSet<String>, MalformedBody> {
     let mut found = BTreeSet::new();
     unique::each(items, |item: Reference<'_>| {
-        let is_reference = item.kind.is("item_reference") || !(item.kind.is_some() || item.role.is_some());
-        if let Some(id) = item.id.text().filter(|id| is_reference && !id.is_empty()) {
+        if let Some(id) = item.id.text().filter(|id| item.is_reference() && !id.is_empty()) {
             found.insert(id.into_owned());
         }
     })?;
@@ -100,6 +101,16 @@ pub(crate) fn references(items: Raw<'_>) -> Result<BTreeSet<String>, MalformedBo
         return Err(MalformedBody::TooManyReferences);
     }
     Ok(found)
+}
+
+impl Reference<'_> {
+    fn is_reference(&self) -> bool {
+        match self.kind.text().as_deref() {
+            Some("image_generation_call") => !self.result.json().starts_with('"') || self.result.json() == "\"\"",
+            Some(kind) => kind == "item_reference",
+            None => !(self.kind.is_some() || self.role.is_some()),
+        }
+    }
 }
 
 impl Item<'_> {

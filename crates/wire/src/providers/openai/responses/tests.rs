@@ -304,11 +304,16 @@ fn items_that_are_referred_to_are_named() {
         named(r#"{"type":"item_reference","id":"a"},{"id":"b"},{"id":"b","type":null}"#),
         ["a", "b"]
     );
+    for picture in ["", r#","result":null"#, r#","result":"""#] {
+        let call = format!(r#"{{"type":"image_generation_call","id":"ig_1"{picture}}}"#);
+        assert_eq!(named(&call), ["ig_1"], "{call}");
+    }
     for none in [
         r#"{"type":"message","id":"a","role":"user","content":"x"}"#,
         r#"{"role":"user","id":"a","content":"x"}"#,
         r#"{"type":"reasoning","id":"a"}"#,
         r#"{"type":"item_reference"}"#,
+        r#"{"type":"image_generation_call","id":"a","result":"AAAA"}"#,
         r#""item_reference""#,
     ] {
         assert!(named(none).is_empty(), "{none}");
