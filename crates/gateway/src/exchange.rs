@@ -17,6 +17,7 @@ mod drain;
 pub(crate) mod headers;
 mod keep_alive;
 mod last_look;
+pub(crate) mod models;
 mod objects;
 mod outcome;
 pub(crate) mod passthrough;
@@ -155,7 +156,10 @@ impl Started {
             Some(recorded) => {
                 Exchange::new(entered, arrival, received, facts, recorded, completion).map(Self::Recorded)
             }
-            None => Ok(Self::Unrecorded(relay_unrecorded(entered, received, completion))),
+            None if models::are_asked_for(&entered, &received) => {
+                Ok(Self::Unrecorded(Box::pin(models::serve(entered, received))))
+            }
+            None => relay_unrecorded(entered, received, completion, &facts).map(Self::Unrecorded),
         }
     }
 }

@@ -62,6 +62,7 @@ mod limits;
 mod link;
 mod made_objects;
 mod metrics;
+mod model_lists;
 mod object_lookups;
 mod options;
 mod replica_state;

@@ -5,10 +5,12 @@ use crate::auth::leases::{LOOKUP_TIMEOUT, LOOKUPS, MAX_LEASE, RENEWALS, WAITING}
 use crate::exchange::content_coding::MOST_RATIO;
 use crate::exchange::content_coding::answer::MOST_BYTES;
 use crate::exchange::discard::{ANSWER, REFUSED};
+use crate::exchange::models::{LIST, PAGES};
 use crate::inbound::listener::{
     CONNECTIONS, HEAD_TIMEOUT, HEADER_LIST, IDLE_TIMEOUT, REQUEST_FIELDS, STREAMS, WRITE_TIMEOUT,
 };
 use crate::made_objects::{GENERATION, LATE_ENDS};
+use crate::model_lists::LISTS;
 use crate::object_lookups::{ASKING, UNKNOWN_FOR, UNKNOWN_GENERATION};
 use crate::options::Options;
 use crate::routing::usage_refusals::MODELS;
@@ -66,6 +68,12 @@ pub fn limits() -> Vec<Limit> {
             "what_is_used_stays_and_the_rest_is_bounded";
         User, Most::count(MODELS), "models of one provider that refused to tell usage and are remembered", "asked again",
             "the_models_that_are_remembered_are_bounded";
+        User, Most::count(LISTS), "lists of models of one provider that a replica keeps", "the one that was not asked for the longest is dropped",
+            "lists_are_bounded_in_number_pages_and_bytes";
+        Provider, Most::count(PAGES), "pages of such a list", "the rest is left out", "lists_are_bounded_in_number_pages_and_bytes";
+        Provider, Most::bytes(LIST.bytes), "bytes of a page", "not used", "lists_are_bounded_in_number_pages_and_bytes";
+        Provider, Most::count(lychgate_wire::limits::MODELS), "models of a list", "the rest is left out", "lists_are_bounded_in_number_pages_and_bytes";
+        Provider, Most::Time(LIST.total), "time for a list", "not used", "a_list_that_does_not_come_is_asked_for_again";
         Provider, Most::Bytes(MOST_BYTES), "a compressed answer once it is decoded", "read no further, relayed whole",
             "what_is_decoded_is_bounded";
         User, Most::Count(MOST_RATIO), "bytes that one byte of a compressed body may become", "413 `body_too_large`",

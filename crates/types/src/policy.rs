@@ -66,6 +66,14 @@ crate::text_enum! {
         Learn = "learn",
     }
 
+    /// Where the lists of a provider's models come from.
+    Models {
+        /// From what the replica has of the provider.
+        Cached = "cached",
+        /// From the provider, each time.
+        Relay = "relay",
+    }
+
     /// Which of the objects that a provider stores a user may use.
     StoredObjects {
         /// Everybody's.
@@ -102,6 +110,10 @@ settings! {
         containers: bool = false;
         /// Whether requests about skills are relayed; if not, they get 404.
         skills: bool = false;
+        /// Where lists of models come from for those who have no key of their own. `cached`: each replica keeps the provider's lists
+        /// and asks for them anew in the background, adds the exact names of routes, and answers at once, also while the provider is
+        /// slow or down; `relay`: each request for one is relayed.
+        models: Models = Models::Cached;
         /// Which of the objects that the provider stores (responses, conversations, files and so on) a user may use; others get 404. `all`: everybody's;
         /// `unclaimed`: all but those that another user is known to have made; `own`: only those that the user is known to have
         /// made, through this deployment.

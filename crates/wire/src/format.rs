@@ -3,6 +3,7 @@
 use crate::capture::Capture;
 use crate::form::Boundary;
 use crate::limits::BODY_BYTES;
+use crate::model_list::Model;
 use crate::sse::{Event, Ignored};
 use crate::{ErrorFacts, MalformedBody, RequestFacts, ResponseFacts};
 
@@ -74,6 +75,41 @@ pub(crate) trait ResponseFormat: Send + Sync + std::fmt::Debug {
     }
     /// What was found; `complete` may be left false for blocking answers.
     fn facts(self: Box<Self>) -> ResponseFacts;
+}
+
+/// How lists of models are asked for and spelt, for one kind of client.
+pub(crate) trait ListFormat: Sync + std::fmt::Debug {
+    /// What tells it from others.
+    fn name(&self) -> &'static str;
+
+    /// Where lists are, as clients name it.
+    fn path(&self) -> &'static str {
+        "/v1/models"
+    }
+
+    /// The query of a page, for a client of this version (empty where it does not say), behind the place that the page before named.
+    fn query(&self, version: &str, after: Option<&str>) -> String;
+
+    /// The headers that a provider needs beside its credential.
+    fn headers(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
+    /// The member of an answer that is the list, and that of an entry that names the model.
+    fn members(&self) -> (&'static str, &'static str) {
+        ("data", "id")
+    }
+
+    /// Whether an answer without the list is none.
+    fn needs_list(&self) -> bool {
+        true
+    }
+
+    /// The entry of a name that the operator gave, to the model with this entry if it is known.
+    fn alias(&self, name: &str, original: Option<&str>) -> Option<String>;
+
+    /// An answer with these models, as much of it as the query asks for.
+    fn list(&self, models: &[Model], query: Option<&str>) -> String;
 }
 
 /// How the providers of one wire family spell errors.

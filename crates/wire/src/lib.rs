@@ -25,6 +25,7 @@ pub mod fuzzing;
 mod json;
 pub mod limits;
 mod model;
+pub mod model_list;
 mod named;
 pub mod provider;
 mod providers;

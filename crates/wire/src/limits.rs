@@ -42,6 +42,9 @@ pub const NAME_BYTES: usize = limit(512, 48);
 /// An error message, in bytes.
 pub const MESSAGE_BYTES: usize = limit(4 * 1024, 96);
 
+/// Models of one list.
+pub const MODELS: usize = limit(2_000, 16);
+
 /// Counters kept of one usage object.
 pub const COUNTERS: usize = limit(64, 16);
 

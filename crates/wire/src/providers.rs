@@ -10,7 +10,8 @@ mod openrouter;
 
 pub use openai::chat::UsageChunkFilter;
 
-use crate::format::{ApiFormat, ErrorFormat};
+use crate::client::CODEX;
+use crate::format::{ApiFormat, ErrorFormat, ListFormat};
 use crate::provider::ProviderDescription;
 use lychgate_types::provider::{Api, ProviderType, WireFamily};
 
@@ -49,5 +50,16 @@ pub(crate) fn errors(family: WireFamily) -> &'static dyn ErrorFormat {
         WireFamily::Anthropic => &anthropic::Errors,
         WireFamily::OpenAi => &openai::Errors,
         WireFamily::Gemini => &gemini::Errors,
+    }
+}
+
+/// The format of the list that this client wants of a provider; `names_version` is whether it asks as Codex does. `None` where
+/// nothing is known of the family's lists.
+pub(crate) fn lists(family: WireFamily, client: &str, names_version: bool) -> Option<&'static dyn ListFormat> {
+    match family {
+        WireFamily::Anthropic => Some(&anthropic::models::Models),
+        WireFamily::OpenAi if client == CODEX || names_version => Some(&openai::models::CodexModels),
+        WireFamily::OpenAi => Some(&openai::models::Models),
+        WireFamily::Gemini => None,
     }
 }

@@ -6,31 +6,51 @@
 
 use crate::auth::credentials::Outgoing;
 use crate::error::Refusal;
-use crate::exchange::admit::{Entered, Received};
+use crate::exchange::admit::{Admission, Entered, Received};
 use crate::exchange::attempt::{AttemptError, head_within};
 use crate::exchange::body_kind::BodyKind;
 use crate::exchange::completion::{Completion, Watched};
 use crate::exchange::headers::{AnswerBody, INTERCEPTION_ID, id_value, to_client};
 use crate::exchange::keep_alive::KeepAlive;
+use crate::exchange::request_body::RequestBody;
 use crate::exchange::upstream_request::{Position, UpstreamRequest};
 use crate::resilience::decision::AttemptEnd;
 use crate::resilience::retry::millis;
 use crate::routing::provider::Provider;
+use crate::routing::routes::{Candidate, Candidates};
+use crate::shared::Shared;
 use axum::body::Body;
 use bytes::Bytes;
 use http::Response;
+use http::response::Parts;
 use lychgate_stream::{Idle, Joined, RelayBody};
+use lychgate_wire::RequestFacts;
 use std::pin::Pin;
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// Boxed, so that the futures of recorded requests need no room for it.
 pub(crate) type Relaying = Pin<Box<dyn Future<Output = Result<Response<Body>, Refusal>> + Send>>;
 
-/// Relays a request that is not recorded.
-pub(crate) fn relay_unrecorded(entered: Entered, received: Received, completion: Option<Box<Completion>>) -> Relaying {
+/// Relays a request that is not recorded. A question about a model goes where a request for that goes first.
+pub(crate) fn relay_unrecorded(
+    entered: Entered,
+    received: Received,
+    completion: Option<Box<Completion>>,
+    facts: &RequestFacts,
+) -> Result<Relaying, Refusal> {
     let Received {
         head, admission, body, ..
     } = received;
+    let target = target(&entered, &admission, &facts.model)?;
+    let body = match admission.read_as() {
+        Some(api) => {
+            let budget = &entered.shared.body_budget;
+            let mut body = RequestBody::new(api, admission.path, facts, body, budget, admission.holder);
+            body.for_attempt(target.model.as_ref(), false)?.bytes
+        }
+        None => body.into_bytes(),
+    };
     let may_repeat = admission.path.may_repeat(head.method.as_str());
     let request = UpstreamRequest::unrecorded(head, &entered.provider, admission.path, admission.credential_kind());
     let own = admission.own;
@@ -39,18 +59,51 @@ pub(crate) fn relay_unrecorded(entered: Entered, received: Received, completion:
         keep_alive: None,
         guard: admission.guard,
     };
-    Box::pin(relay(entered, watched, own, request, body.into_bytes(), may_repeat))
+    let sent = Sent {
+        request,
+        body,
+        may_repeat,
+    };
+    Ok(Box::pin(relay(entered.shared, target, watched, own, sent)))
+}
+
+/// Where it goes, and the model to ask about there.
+fn target(entered: &Entered, admission: &Admission, model: &str) -> Result<Candidate, Refusal> {
+    let candidates = if admission.read_as().is_none() || model.is_empty() {
+        Candidates::only(&entered.provider)
+    } else {
+        let state = entered.shared.replica_state.load();
+        let routes = &state.table.routes;
+        routes.draw(
+            &entered.provider,
+            model,
+            admission.credential_kind(),
+            &entered.shared.ambient,
+        )?
+    };
+    candidates.get(0).cloned().ok_or_else(Refusal::internal)
+}
+
+/// What goes upstream, once or twice.
+struct Sent {
+    request: UpstreamRequest,
+    body: Bytes,
+    may_repeat: bool,
 }
 
 async fn relay(
-    entered: Entered,
+    shared: Arc<Shared>,
+    target: Candidate,
     mut watched: Watched,
     own: Option<Outgoing>,
-    mut request: UpstreamRequest,
-    body: Bytes,
-    may_repeat: bool,
+    sent: Sent,
 ) -> Result<Response<Body>, Refusal> {
-    let Entered { shared, provider, .. } = entered;
+    let Candidate { provider, model } = target;
+    let Sent {
+        mut request,
+        body,
+        may_repeat,
+    } = sent;
     shared.counts.passed_through.count();
     let (key, credential) = match &own {
         Some(own) => (None, own),
@@ -59,7 +112,7 @@ async fn relay(
             (Some(index), &*key.outgoing)
         }
     };
-    let url = request.url(&provider, request.path_at(&provider)?, None)?;
+    let url = request.url(&provider, request.path_at(&provider)?, model.as_deref())?;
     let timeouts = &provider.config.policy.timeouts;
     let limit = millis(timeouts.headers_ms.min(timeouts.total_ms));
     let end = Instant::now() + millis(timeouts.total_ms);
@@ -77,13 +130,7 @@ async fn relay(
     };
     let (mut head, body) = response.into_parts();
     if let Some(key) = key {
-        let end = AttemptEnd::answered(head.status, &head.headers, &shared.ambient);
-        let policy = &provider.config.policy.breaker;
-        let consequences = end.consequences(Some(provider.key_cooldown()), policy.failure_status);
-        provider.log(end, &consequences, false);
-        if let Some(term) = consequences.cooldown {
-            provider.cool_down(key, head.status.as_u16(), term);
-        }
+        settle(&shared, &provider, key, &head);
     }
     let kind = BodyKind::of(head.status, &head.headers);
     to_client(&mut head.headers, AnswerBody::Unchanged);
@@ -98,4 +145,15 @@ async fn relay(
     let idle = KeepAlive::timed(watched.keep_alive.as_ref(), idle);
     let relayed = RelayBody::new(Joined::new(body), watched, idle);
     Ok(Response::from_parts(head, Body::new(relayed)))
+}
+
+/// Draws the consequences of an answer for the key that it was asked for with.
+pub(super) fn settle(shared: &Shared, provider: &Provider, key: usize, head: &Parts) {
+    let end = AttemptEnd::answered(head.status, &head.headers, &shared.ambient);
+    let policy = &provider.config.policy.breaker;
+    let consequences = end.consequences(Some(provider.key_cooldown()), policy.failure_status);
+    provider.log(end, &consequences, false);
+    if let Some(term) = consequences.cooldown {
+        provider.cool_down(key, head.status.as_u16(), term);
+    }
 }

@@ -285,6 +285,11 @@ impl UpstreamSelector {
 }
 
 impl AttemptPlan {
+    /// Whether it is made with one of the provider's central keys.
+    pub(crate) fn uses_central_key(&self) -> bool {
+        self.key.is_some()
+    }
+
     /// The URL and the body. To be taken once.
     pub(crate) fn take_target(&mut self) -> (Uri, Bytes) {
         (std::mem::take(&mut self.url), std::mem::take(&mut self.sent.bytes))

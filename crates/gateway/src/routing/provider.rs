@@ -3,6 +3,7 @@
 use crate::auth::credentials::Outgoing;
 use crate::counts::ProviderCounts;
 use crate::error::Refusal;
+use crate::model_lists::ModelLists;
 use crate::resilience::decision::{AttemptEnd, BreakerReport, Consequences};
 use crate::resilience::failure_log::FailureLog;
 use crate::resilience::key_pool::{Cooldowns, Key, Pool};
@@ -36,6 +37,7 @@ pub(crate) struct State {
     pub(crate) usage_refusals: Arc<UsageRefusals>,
     pub(crate) counts: Arc<ProviderCounts>,
     failures: Arc<FailureLog>,
+    pub(crate) models: Arc<ModelLists>,
 }
 
 /// A base URL taken apart.

@@ -11,6 +11,7 @@ use lychgate_link::{RouteConfig, RouteTarget};
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::interception::CredentialKind;
 use lychgate_types::{Ambient, ProviderId};
+use lychgate_wire::model_list::Alias;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -97,6 +98,31 @@ impl Routes {
         Self(ready)
     }
 
+    /// The exact names that requests to this provider can name a model by, in the order of the routes.
+    pub(crate) fn aliases(&self, provider: &Provider) -> Vec<Alias<'_>> {
+        let id = provider.config.id;
+        let aliases = self.of(id).iter().filter_map(|route| match &route.model {
+            Pattern::Exactly(name) => Some(Alias {
+                name,
+                stands_for: route.models_at(id).next(),
+            }),
+            Pattern::Beginning(_) => None,
+        });
+        aliases.collect()
+    }
+
+    /// The models that routes ask this provider for.
+    pub(crate) fn models_at(&self, provider: &Provider) -> Vec<Alias<'_>> {
+        let id = provider.config.id;
+        let names = self.of(id).iter().flat_map(|route| route.models_at(id));
+        let alias = |name| Alias { name, stands_for: None };
+        names.map(alias).collect()
+    }
+
+    fn of(&self, provider: ProviderId) -> &[Route] {
+        self.0.get(&provider).map_or(&[][..], Vec::as_slice)
+    }
+
     /// Draws the candidates for a request to `addressed` for `model`. The user's own credential goes to no other provider.
     pub(crate) fn draw(
         &self,
@@ -106,8 +132,11 @@ impl Routes {
         ambient: &Ambient,
     ) -> Result<Candidates, Refusal> {
         let own = credential == CredentialKind::Byok;
-        let routes = self.0.get(&addressed.config.id).map_or(&[][..], Vec::as_slice);
-        let Some(route) = routes.iter().find(|route| route.model.fits(model)) else {
+        let Some(route) = self
+            .of(addressed.config.id)
+            .iter()
+            .find(|route| route.model.fits(model))
+        else {
             return Ok(Candidates::only(addressed));
         };
         let mut drawn = route.draw(ambient, |candidate| {
@@ -137,6 +166,14 @@ impl Routes {
 }
 
 impl Route {
+    /// The models that it asks this provider for, the first target's first.
+    fn models_at(&self, provider: ProviderId) -> impl Iterator<Item = &str> {
+        let targets = self.targets.iter().map(|(target, _)| target);
+        let there = move |candidate: &&Candidate| candidate.provider.config.id == provider;
+        let candidates = targets.chain(&self.fallbacks).filter(there);
+        candidates.filter_map(|candidate| candidate.model.as_deref())
+    }
+
     fn draw(&self, ambient: &Ambient, fits: impl Fn(&Candidate) -> bool) -> Vec<Candidate> {
         let mut targets: Vec<_> = self.targets.iter().filter(|(target, _)| fits(target)).collect();
         if targets.len() > 1 {

@@ -17,6 +17,7 @@ mod fidelity;
 mod gemini;
 mod link;
 mod listener;
+mod models;
 mod objects;
 mod outbound_proxy;
 mod records;

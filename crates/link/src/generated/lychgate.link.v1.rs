@@ -170,6 +170,8 @@ pub struct Policy {
     pub relay_skills: ::core::option::Option<bool>,
     #[prost(uint32, optional, tag = "27")]
     pub relay_keep_alive_seconds: ::core::option::Option<u32>,
+    #[prost(string, optional, tag = "28")]
+    pub relay_models: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Route {

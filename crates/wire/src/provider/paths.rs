@@ -50,6 +50,8 @@ pub struct AllowedPath {
     pub read_as: Option<Api>,
     /// Its answer is that object, which the provider may have made in the background, as this API shows it.
     pub shows: Option<Api>,
+    /// Its answers list the provider's models, or show one.
+    pub shows_models: bool,
     /// Whether its answers are streams, where that is for the path to say and not for the body.
     pub streams: Option<bool>,
 }
@@ -94,7 +96,16 @@ impl AllowedPath {
             names_object: false,
             read_as: None,
             shows: None,
+            shows_models: false,
             streams: None,
+        }
+    }
+
+    /// A path that lists the provider's models, or shows one.
+    pub(crate) const fn models(path: &'static str) -> Self {
+        Self {
+            shows_models: true,
+            ..Self::unrecorded(path, GET)
         }
     }
 

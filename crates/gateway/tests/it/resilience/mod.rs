@@ -76,7 +76,7 @@ async fn with_fallback(first: impl Fn(&mut ProviderPolicy)) -> (World, Provider)
     (world, second)
 }
 
-fn target(provider: ProviderId, model: Option<&str>) -> RouteTarget {
+pub(crate) fn target(provider: ProviderId, model: Option<&str>) -> RouteTarget {
     RouteTarget {
         provider,
         model: model.map(str::to_owned),

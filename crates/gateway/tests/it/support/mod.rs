@@ -12,7 +12,7 @@ pub(crate) use provider::Provider;
 use lychgate_gateway::{Gateway, Options, SpoolOptions};
 use lychgate_link::ProviderConfig;
 use lychgate_telemetry::metrics::Page;
-use lychgate_types::policy::{ProviderPolicy, RetryPolicy};
+use lychgate_types::policy::{Models, ProviderPolicy, RelayPolicy, RetryPolicy};
 use lychgate_types::provider::ProviderType;
 use lychgate_types::secret::{ProviderSecret, UserTokenSecret};
 use lychgate_types::{Ambient, Name, ProviderKeyId};
@@ -152,7 +152,8 @@ pub(crate) async fn until(condition: impl Fn() -> bool) {
     .expect("it never came true");
 }
 
-/// A provider that is tried once, so that a test sees what one attempt does.
+/// A provider that is tried once, so that a test sees what one attempt does, and whose lists of models are relayed, as what passes
+/// through.
 pub(crate) fn config(name: &str, provider_type: ProviderType, base_url: &str) -> ProviderConfig {
     let ambient = Ambient::system();
     ProviderConfig {
@@ -166,6 +167,10 @@ pub(crate) fn config(name: &str, provider_type: ProviderType, base_url: &str) ->
             retry: RetryPolicy {
                 max_attempts: 1,
                 ..RetryPolicy::default()
+            },
+            relay: RelayPolicy {
+                models: Models::Relay,
+                ..RelayPolicy::default()
             },
             ..ProviderPolicy::default()
         },

@@ -1,6 +1,7 @@
 //! Anthropic: Messages, and what its clients ask for beside it.
 
 mod error;
+pub(crate) mod models;
 mod reader;
 mod request;
 #[cfg(test)]
@@ -71,8 +72,8 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
             Api::AnthropicObjects,
             Family::Skills,
         ),
-        AllowedPath::unrecorded("/v1/models", GET),
-        AllowedPath::unrecorded("/v1/models/{model}", GET),
+        AllowedPath::models("/v1/models"),
+        AllowedPath::models("/v1/models/{model}"),
         AllowedPath::unrecorded("/api/event_logging/{id}", POST),
         AllowedPath::unrecorded("/api/event_logging/{id}/{id}", POST),
     ],

@@ -5,6 +5,7 @@ pub(crate) mod completions;
 pub(crate) mod embeddings;
 mod error;
 pub(crate) mod media;
+pub(crate) mod models;
 pub(crate) mod objects;
 pub(crate) mod responses;
 
@@ -35,8 +36,8 @@ pub(crate) const OPERATIONS: &[AllowedPath] = &[
     AllowedPath::recorded("/audio/speech", Api::OpenAiAudio),
     AllowedPath::recorded("/audio/transcriptions", Api::OpenAiAudio),
     AllowedPath::recorded("/audio/translations", Api::OpenAiAudio),
-    AllowedPath::unrecorded("/models", GET),
-    AllowedPath::unrecorded("/models/{model}", GET),
+    AllowedPath::models("/models"),
+    AllowedPath::models("/models/{model}"),
     AllowedPath::question_about("/responses/input_tokens", Api::OpenAiResponses),
     AllowedPath::response("/responses/{id}", "GET, HEAD, DELETE"),
     AllowedPath::response("/responses/{id}/cancel", POST),
