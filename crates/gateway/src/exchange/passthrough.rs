@@ -46,8 +46,9 @@ pub(crate) fn relay_unrecorded(
     let body = match admission.read_as() {
         Some(api) => {
             let budget = &entered.shared.body_budget;
-            let mut body = RequestBody::new(api, admission.path, facts, body, budget, admission.holder);
-            body.for_attempt(target.model.as_ref(), false)?.bytes
+            let mut body = RequestBody::new(api, facts, body, budget, admission.holder);
+            let is_in_path = body.lacks_model();
+            body.for_attempt(target.model.as_ref().filter(|_| !is_in_path), false)?.bytes
         }
         None => body.into_bytes(),
     };
