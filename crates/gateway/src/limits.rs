@@ -64,6 +64,7 @@ pub fn limits() -> Vec<Limit> {
         Stranger, Most::count(WAITING_LINES), "lines of the access log that wait for their disk", "dropped, and counted",
             "no_request_waits_for_a_disk_that_hangs_and_lines_dropped_are_counted";
         User, Most::count(lychgate_wire::limits::FORM_PARTS), "parts of a form", "400", "a_form_is_nothing_but_its_parts";
+        User, Most::count(lychgate_wire::limits::REFERENCES), "stored objects that a request's body names", "400", "there_is_a_bound";
         User, Most::count(2 * GENERATION), "stored objects that a replica remembers", "asked for again",
             "what_is_used_stays_and_the_rest_is_bounded";
         User, Most::count(MODELS), "models of one provider that refused to tell usage and are remembered", "asked again",
@@ -103,10 +104,12 @@ pub fn limits() -> Vec<Limit> {
         User, Most::Time(options.last_look.time), "look at a response in the background before it is deleted", "deleted, with an estimate on record",
             "a_look_before_a_deletion_ends_by_time_and_by_bytes";
         User, Most::bytes(options.last_look.bytes), "bytes of it", "deleted, with an estimate on record", "a_look_before_a_deletion_ends_by_time_and_by_bytes";
-        User, Most::Bytes(options.spool.max_bytes), "records that wait for delivery", "503 `spool_full`",
+        User, Most::Bytes(options.spool.max_bytes), "records that wait for delivery, and what requests in flight have reserved: a quarter of their prompts, at least 4 KiB each; the rest of their records comes on top", "503 `spool_full`",
             "a_full_spool_takes_what_was_reserved_and_nothing_more_until_there_is_room", "--spool-max-bytes";
         User, Most::Bytes(options.spool.max_bytes / 2), "of them of one user", "503 `spool_share_full`",
             "one_user_leaves_half_of_the_spool_to_the_others", "--spool-max-bytes";
+        User, Most::Bytes(options.spool.max_bytes / 4 * 3), "of them of one user while nobody else has any, with `--spool-full unrecorded`", "not recorded",
+            "where_requests_go_on_unrecorded_somebody_alone_leaves_a_quarter_to_those_who_come_later", "--spool-max-bytes";
         Replica, Most::Time(MAX_LEASE), "how long a token is known without asking again", "asked again", "no_lease_is_longer_than_a_day";
         Replica, Most::Time(options.max_offline), "serving known tokens without a control plane", "503 `offline_too_long`",
             "nothing_is_lost_and_nobody_is_stale", "--max-offline";

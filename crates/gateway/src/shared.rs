@@ -45,7 +45,7 @@ pub(crate) struct Shared {
     pub(crate) spool: Arc<Spool>,
     pub(crate) objects: MadeObjects,
     pub(crate) object_lookups: ObjectLookups,
-    /// For ends whose makers are not known yet, by the token that was shown them.
+    /// For ends whose makers are not known yet, by the user who was shown them.
     pub(crate) late_ends: Arc<Places<Holder>>,
     /// For refused requests of those who are not known.
     pub(crate) refused_bodies: Arc<Places>,

@@ -219,7 +219,7 @@ pub(crate) fn reserve(shared: &Shared, holder: Holder) -> Result<Slot, Refusal> 
     shared.spool.reserve(holder).map_err(|full| no_room(&full))
 }
 
-/// Room for what is known of a record once its request's body is read: its prompt, before that is compressed.
+/// Room for what is known of a record once its request's body is read: its prompt.
 pub(crate) fn expect(slot: &mut Slot, prompt: Option<&String>) -> Result<(), Refusal> {
     slot.expect(prompt.map_or(0, String::len))
         .map_err(|full| no_room(&full))
@@ -268,11 +268,11 @@ fn no_room(full: &Full) -> Refusal {
     let (reason, message) = match full {
         Full::Records => (
             Refused::SpoolFull,
-            "too many records wait for the control plane, and nothing is relayed unrecorded; try again later",
+            "too many records wait for the control plane or are in flight, and nothing is relayed unrecorded; try again later",
         ),
         Full::Share => (
             Refused::SpoolShareFull,
-            "too many of your records wait for the control plane, and nothing is relayed unrecorded; try again later",
+            "too many of your records wait for the control plane or are in flight, and nothing is relayed unrecorded; try again later",
         ),
         Full::Disk(_) => (
             Refused::SpoolFailed,

@@ -16,12 +16,14 @@ use crate::exchange::admit::{Admission, Entered};
 use crate::made_objects::Known;
 use crate::shared::Shared;
 use http::StatusCode;
+use lychgate_link::limits::{OWNED_OBJECTS, OWNS_MESSAGE_BYTES};
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::policy::StoredObjects;
 use lychgate_types::provider::Api;
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{Ownership, StoredObject, UnfinishedInterception};
 use lychgate_wire::RequestFacts;
+use lychgate_wire::limits::REFERENCES;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -36,6 +38,12 @@ const ASK_AGAIN: [Duration; 5] = [
 ];
 /// No provider's ids are longer, in bytes; a recorded one is cut there.
 const LONGEST_ID: usize = 512;
+/// Whatever a request names, in its body and by its path, can be asked for at once: each id with its field's tag and length, and a
+/// hash.
+const _: () = {
+    let objects = REFERENCES + 1;
+    assert!(objects <= OWNED_OBJECTS && objects * (LONGEST_ID + 3) + 64 <= OWNS_MESSAGE_BYTES);
+};
 
 /// Whether a request names objects of which something has to be known.
 pub(super) fn are_named(entered: &Entered, admission: &Admission, facts: &RequestFacts) -> bool {

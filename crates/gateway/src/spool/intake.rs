@@ -14,8 +14,11 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Bytes reserved for a record that has not come yet, its prompt apart where that is longer.
+/// Bytes reserved for a record that has not come yet, its prompt apart where that is longer. What its answer will be is not known;
+/// were the longest reserved, a few requests that take their time would leave no room for others.
 const RESERVED_BYTES: u64 = 4096;
+/// Prompts become smaller by at least this factor as a rule, being text, when they are compressed.
+const PROMPT_RATIO: u64 = 4;
 /// Most frames that the disk did not accept and that are held in memory, where requests go on unrecorded. Where they are refused,
 /// the number of requests in flight is the limit.
 const MAX_UNWRITTEN: usize = 4096;
@@ -95,11 +98,13 @@ impl Spool {
         self.writer.lock().shares.of(holder).saturating_add(reserved) >= self.share
     }
 
-    /// Whether a record is left out for the sake of others: its user's take their share, and there are others who have records.
+    /// Whether a record is left out for the sake of others: its user's take their share, and there are others who have records, or
+    /// no more is left than those need who come later.
     fn gives_way(&self, writer: &Writer, holder: Holder) -> bool {
+        let taken = writer.shares.of(holder);
         self.relays_unrecorded()
-            && writer.shares.of(holder) >= self.share
-            && (writer.shares.has_others(holder) || self.reserved.has_others(holder))
+            && taken >= self.share
+            && (taken >= self.share / 2 * 3 || writer.shares.has_others(holder) || self.reserved.has_others(holder))
     }
 
     /// Whether there would be room for another record.
@@ -253,9 +258,9 @@ impl Slot {
         self.holder
     }
 
-    /// The record will have contents of so many bytes, before it is compressed.
-    pub(crate) fn expect(&mut self, content: usize) -> Result<(), Full> {
-        let more = (content as u64).saturating_sub(self.bytes);
+    /// The record will have a prompt of so many bytes, before that is compressed.
+    pub(crate) fn expect(&mut self, prompt: usize) -> Result<(), Full> {
+        let more = (prompt as u64 / PROMPT_RATIO).saturating_sub(self.bytes);
         if more > 0 {
             self.spool.promise(self.holder, more)?;
             self.bytes += more;

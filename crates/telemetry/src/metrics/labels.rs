@@ -97,11 +97,11 @@ lychgate_types::text_enum! {
         ProviderFailed = "provider_failed",
         /// The route for the model names only providers that can't serve the request, or the model can't be replaced in its body.
         RouteUnusable = "route_unusable",
-        /// The spool has no room for another record: records can't be delivered as fast as they arrive. See `--spool-max-bytes`
-        /// and the log.
+        /// The spool has no room for another record: records can't be delivered as fast as they arrive, or too many are in
+        /// flight. See `--spool-max-bytes` and the log.
         SpoolFull = "spool_full",
-        /// Half of the spool is taken by records of this user that can't be delivered: the other half is for the others. Treat it as
-        /// `spool_full`.
+        /// Half of the spool is taken by records of this user that can't be delivered or are in flight: the other half is for
+        /// the others. Treat it as `spool_full`.
         SpoolShareFull = "spool_share_full",
         /// The spool can't be written. Check the disk of the replica; its log has the reason.
         SpoolFailed = "spool_failed",

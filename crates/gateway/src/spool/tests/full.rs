@@ -203,7 +203,7 @@ fn what_is_in_flight_counts_towards_the_share_until_its_record_has_come() {
     let [greedy, other] = [1, 2].map(Holder::from_number);
     let begin = |holder| {
         let mut slot = spool.reserve(holder)?;
-        slot.expect(30_000)?;
+        slot.expect(120_000)?;
         Ok::<_, Full>(slot)
     };
     let mut in_flight = Vec::new();
@@ -241,4 +241,23 @@ fn where_requests_go_on_unrecorded_a_share_gives_way_to_others_only() {
     assert_eq!(append(greedy), 1);
     in_flight.fill(named("small"));
     assert_eq!((append(greedy), append(other)), (2, 2));
+}
+
+#[test]
+fn where_requests_go_on_unrecorded_somebody_alone_leaves_a_quarter_to_those_who_come_later() {
+    let directory = tempfile::tempdir().unwrap();
+    let spool = open_with(&small(directory.path(), SpoolFull::Unrecorded), Arc::new(SystemDisk));
+    let [greedy, late] = [1, 2].map(Holder::from_number);
+    let append = |holder| {
+        let slot = spool.reserve(holder).unwrap();
+        slot.fill(named("x".repeat(10_000)));
+        spool.unrecorded()
+    };
+    let taken = (1..).find(|_| append(greedy) == 1);
+    // Of 128 KiB.
+    assert_eq!(taken, Some(11));
+    for _ in 0..3 {
+        assert_eq!(append(late), 1, "there is room for whoever comes later");
+    }
+    assert_eq!(append(greedy), 2);
 }
