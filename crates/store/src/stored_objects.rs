@@ -17,8 +17,8 @@ use std::time::Duration;
 pub(crate) const KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
 
 impl Store {
-    /// What is known of the objects with these ids, in their order, as seen from the user of the token with this hash. A gateway key is told nothing
-    /// for tokens that it was not told of: they own nothing there.
+    /// What is known of the objects with these ids, in their order, as seen from the user of the token with this hash. A gateway key
+    /// is told nothing for tokens that it was not told of: they own nothing there.
     pub async fn stored_objects_get(
         &self,
         caller: &Caller,

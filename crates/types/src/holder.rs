@@ -4,7 +4,8 @@ use crate::UserId;
 use crate::secret::SecretHash;
 use sha2::{Digest as _, Sha256};
 
-/// Stands for a user: the same for all tokens of one, and nothing else is told by it. The default is nobody.
+/// Stands for a user: the same for all tokens of one, and it tells nothing else of that user. The default is nobody. Where the
+/// user is not known, it stands for one token ([`Self::or_of`]).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Holder(u64);
 
@@ -27,10 +28,8 @@ impl Holder {
     /// The same, or where this is nobody, one that stands for the token with this hash alone.
     #[must_use]
     pub fn or_of(self, token: &SecretHash) -> Self {
-        let mut number = [0; 8];
-        number.copy_from_slice(&token.as_bytes()[..8]);
         match self.0 {
-            0 => Self(u64::from_be_bytes(number)),
+            0 => Self(token.mark()),
             _ => self,
         }
     }

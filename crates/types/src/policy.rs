@@ -93,7 +93,7 @@ settings! {
         /// as the client wrote it and remembered for an hour.
         stream_usage: StreamUsage = StreamUsage::Learn;
         /// After how many seconds without a byte from the provider a stream of events gets a filler that its client passes over (a
-        /// ping, or a comment), so that neither the client nor a proxy on the way takes it for dead; 0 means never.
+        /// ping, or a comment), so that neither the client nor a proxy on the way takes it for dead; 0 means never, for a client that fails on fillers.
         keep_alive_seconds: u32 = 15, 0..=3_600;
         /// Whether requests for images are relayed; if not, they get 404.
         images: bool = true;

@@ -1,6 +1,6 @@
-//! Objects that providers store (responses, conversations, files and so on) belong to the user who made them: a request that names another's is
-//! refused as if there were none. What nobody is known to have made is the provider's business, unless the policy wants it to be
-//! the user's own.
+//! Objects that providers store (responses, conversations, files and so on) belong to the user who made them: a request that names
+//! another's is refused as if there were none. What nobody is known to have made is the provider's business, unless the policy
+//! wants it to be the user's own.
 //!
 //! What was made, or found to be the user's, here is remembered; about anything else the control plane is asked, which learns it
 //! from the records. A record may be on its way, so where only the user's own will do, or the object was made here, it is asked

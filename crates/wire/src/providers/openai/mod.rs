@@ -20,7 +20,8 @@ use lychgate_types::provider::Api;
 /// Some clients send whatever key they are given in here, beside or instead of `authorization`.
 const API_KEY: CredentialHeader = plain("x-api-key");
 
-/// A line that every client passes over. A blank line behind it would end an event without data, which some fail on.
+/// A line that every client passes over. A blank line behind it would end an event without data, on which openai-go before 3.43
+/// fails, and openai-python once it has seen an event with an id.
 const COMMENT: &str = ": keep-alive\n";
 
 /// What OpenAI offers, below whatever base it is offered at.

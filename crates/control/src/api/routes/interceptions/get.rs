@@ -66,8 +66,8 @@ pub(crate) async fn interception_get(
     }))
 }
 
-/// What all contents of one interception may come to; what is beyond is left out, and the content marked as truncated. A replica cuts them well before, and no delivery is
-/// larger, but what is compressed may open to anything.
+/// What all contents of one interception may come to; what is beyond is left out, and the content marked as truncated. A replica
+/// cuts them well before, and no delivery is larger, but what is compressed may open to anything.
 pub(crate) const OPENED_BYTES: usize = DELIVER_MESSAGE_BYTES;
 
 /// Bytes of contents that still may be opened.
