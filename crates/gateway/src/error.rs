@@ -86,11 +86,21 @@ impl Refusal {
 
     /// 426, upon which clients fall back to plain HTTP.
     pub(crate) fn websocket() -> Self {
-        let message = "WebSocket connections are not relayed; use HTTP requests with server-sent events";
+        let message = "no WebSocket is relayed here; use HTTP requests with server-sent events";
         Self {
             extra: Extra::Upgrade,
             ..Self::new(StatusCode::UPGRADE_REQUIRED, Refused::WebSocket, message)
         }
+    }
+
+    /// The same as an event of the Responses API, for a message in this lane.
+    pub(crate) fn into_event(self, lane: Option<&str>) -> String {
+        let (status, message) = (self.status.as_u16(), self.message.clone());
+        let answer = self.into_response(WireFamily::OpenAi);
+        let headers = answer.headers().iter();
+        let told = headers.filter(|(name, _)| ![CONTENT_TYPE, CONNECTION, UPGRADE].contains(*name));
+        let told = told.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+        lychgate_wire::socket::error_event(status, &message, lane, told)
     }
 
     /// The answer, as an error of this wire family.

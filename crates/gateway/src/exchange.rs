@@ -25,6 +25,7 @@ mod peeked;
 pub(crate) mod recorder;
 mod request_body;
 mod selector;
+pub(crate) mod socket;
 mod tee;
 mod upstream_request;
 mod usage_filter;

@@ -6,6 +6,7 @@ use crate::inbound::stack::Stack;
 use crate::link::{attach, deliver, offline};
 use crate::options::Options;
 use crate::shared::Shared;
+use crate::sockets::News;
 use crate::spool::disk::{Disk, SystemDisk};
 use crate::spool::{self, Full, Spool, SpoolError};
 use crate::upstream::Upstream;
@@ -157,8 +158,10 @@ impl Gateway {
     /// last.
     pub async fn drain(&self, limit: Duration) {
         self.shared.draining.store(true, Ordering::Release);
+        self.shared.sockets.tell(News::State);
         if timeout(limit, self.shared.until_idle()).await.is_err() {
             self.shared.cut_off.store(true, Ordering::Release);
+            self.shared.sockets.tell(News::State);
             let requests = self.in_flight();
             tracing::warn!(
                 requests,

@@ -34,7 +34,8 @@
 //!  link/        deliver                       to the control plane, until it acknowledges
 //! ```
 //!
-//! Requests that are not recorded (lists of models and the like) go from `admit` to `exchange/passthrough`.
+//! Requests that are not recorded (lists of models and the like) go from `admit` to `exchange/passthrough`, those for a WebSocket to
+//! `exchange/socket`.
 //!
 //! Beside that way: `link/attach` follows what the control plane says and keeps `replica_state` (with the `routing/table`) and
 //! the leases up to date; `snapshot` writes them to disk for a start without a control plane; `shared` is the state that all
@@ -70,6 +71,7 @@ mod resilience;
 mod routing;
 mod shared;
 mod snapshot;
+mod sockets;
 mod spool;
 #[cfg(test)]
 mod testing;

@@ -6,6 +6,9 @@ use crate::exchange::content_coding::MOST_RATIO;
 use crate::exchange::content_coding::answer::MOST_BYTES;
 use crate::exchange::discard::{ANSWER, REFUSED};
 use crate::exchange::models::{LIST, PAGES};
+use crate::exchange::socket::{
+    ACTIVE_LANES, CLIENT_MESSAGE, IDLE, LANES, LIFETIME, PROVIDER_MESSAGE, RESPONSES, UPGRADE_TIMEOUT,
+};
 use crate::inbound::listener::{
     CONNECTIONS, HEAD_TIMEOUT, HEADER_LIST, IDLE_TIMEOUT, REQUEST_FIELDS, STREAMS, WRITE_TIMEOUT,
 };
@@ -14,6 +17,7 @@ use crate::model_lists::LISTS;
 use crate::object_lookups::{ASKING, UNKNOWN_FOR, UNKNOWN_GENERATION};
 use crate::options::Options;
 use crate::routing::usage_refusals::MODELS;
+use crate::sockets::SOCKETS;
 use crate::upstream::h1::ANSWER_FIELDS;
 use lychgate_types::limits;
 use lychgate_types::limits::{Limit, Most};
@@ -104,6 +108,18 @@ pub fn limits() -> Vec<Limit> {
         User, Most::Time(options.last_look.time), "look at a response in the background before it is deleted", "deleted, with an estimate on record",
             "a_look_before_a_deletion_ends_by_time_and_by_bytes";
         User, Most::bytes(options.last_look.bytes), "bytes of it", "deleted, with an estimate on record", "a_look_before_a_deletion_ends_by_time_and_by_bytes";
+        User, Most::count(SOCKETS.all), "WebSockets", "429 `sockets_too_many`", "a_user_has_so_many_websockets";
+        User, Most::count(SOCKETS.one), "of them of one user", "429 `sockets_too_many`", "a_user_has_so_many_websockets";
+        User, Most::Time(UPGRADE_TIMEOUT), "wait for a provider to open a WebSocket", "504 `provider_failed`",
+            "a_provider_that_does_not_open_a_websocket_is_given_up";
+        User, Most::Time(LIFETIME), "a WebSocket", "closed, 1001, behind what is being made", "a_websocket_has_its_time";
+        User, Most::Time(IDLE), "a WebSocket in which nothing is made", "closed, 1001", "a_websocket_has_its_time";
+        User, Most::bytes(CLIENT_MESSAGE), "a message of a client, whole or in parts", "413 `body_too_large`, closed, 1009",
+            "a_message_that_is_too_large_or_no_text_closes_the_websocket";
+        User, Most::count(LANES), "lanes that a WebSocket names", "429 `sockets_too_many`", "lanes_and_responses_are_bounded";
+        User, Most::count(ACTIVE_LANES), "of them with responses at the same time", "429 `sockets_too_many`",
+            "lanes_and_responses_are_bounded";
+        User, Most::count(RESPONSES), "responses that one lane waits for", "429 `sockets_too_many`", "lanes_and_responses_are_bounded";
         User, Most::Bytes(options.spool.max_bytes), "records that wait for delivery, and what requests in flight have reserved: a quarter of their prompts, at least 4 KiB each; the rest of their records comes on top", "503 `spool_full`",
             "a_full_spool_takes_what_was_reserved_and_nothing_more_until_there_is_room", "--spool-max-bytes";
         User, Most::Bytes(options.spool.max_bytes / 2), "of them of one user", "503 `spool_share_full`",
@@ -116,6 +132,7 @@ pub fn limits() -> Vec<Limit> {
         Provider, Most::count(ANSWER_FIELDS), "header fields of an answer", "502 `provider_failed`", "an_answer_with_too_many_header_fields_is_a_502";
         Provider, Most::bytes(ANSWER.bytes), "an answer that is not forwarded and read on for its connection", "the connection is closed",
             "a_discard_ends_by_bytes_time_or_end";
+        Provider, Most::bytes(PROVIDER_MESSAGE), "a message over a WebSocket", "closed, 1011", "a_message_that_is_too_large_or_no_text_closes_the_websocket";
         Provider, Most::bytes(lychgate_wire::limits::EVENT_BYTES), "event of a stream that is read whole", "read abridged, relayed whole",
             "an_event_over_the_limit_is_abridged_and_not_held";
         Provider, Most::bytes(lychgate_wire::limits::BODY_BYTES), "blocking answer that is read whole", "read abridged, relayed whole",

@@ -13,6 +13,7 @@ use crate::options::Options;
 use crate::replica_state::{LinkState, ReplicaState};
 use crate::resilience::breaker::Breakers;
 use crate::snapshot::SnapshotCache;
+use crate::sockets::Sockets;
 use crate::spool::Spool;
 use crate::upstream::Upstream;
 use arc_swap::ArcSwap;
@@ -47,6 +48,7 @@ pub(crate) struct Shared {
     pub(crate) object_lookups: ObjectLookups,
     /// For ends whose makers are not known yet, by the user who was shown them.
     pub(crate) late_ends: Arc<Places<Holder>>,
+    pub(crate) sockets: Sockets,
     /// For refused requests of those who are not known.
     pub(crate) refused_bodies: Arc<Places>,
     pub(crate) body_budget: Arc<BodyBudget>,
@@ -82,6 +84,7 @@ impl Shared {
             started_at: ambient.now(),
             snapshot_cache: SnapshotCache::new(&options.spool.directory, options.offline.clone()),
             refused_bodies: Places::new(options.refused_bodies),
+            sockets: Sockets::default(),
             body_budget: BodyBudget::new(options.body_budget),
             spool,
             objects: MadeObjects::default(),

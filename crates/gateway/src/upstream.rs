@@ -17,9 +17,11 @@ pub(crate) mod proxy;
 mod resolver;
 mod stream;
 pub(crate) mod tls_roots;
+mod upgrade;
 
 pub(crate) use answer::Answer;
 pub(crate) use error::SendError;
+pub(crate) use upgrade::Upgrade;
 
 use crate::upstream::proxy::OutboundProxy;
 use crate::upstream::tls_roots::CaCertificates;

@@ -1,5 +1,5 @@
 //! A provider that answers from a script: it speaks Anthropic Messages, OpenAI Chat Completions, Responses and Embeddings
-//! faithfully, event by event, and fails, breaks off and stalls on request. `lychgate dev` serves it to newcomers, the tests and
+//! faithfully, event by event, Responses also over WebSockets, and fails, breaks off and stalls on request. `lychgate dev` serves it to newcomers, the tests and
 //! `bench/` measure against it.
 //!
 //! What is sent depends only on the scenario and on what the request says, never on time or chance: the same request gets the
@@ -26,6 +26,7 @@ mod seen;
 mod service;
 mod socket;
 mod tool;
+mod websocket;
 
 pub use families::Endpoint;
 pub use perform::bytes_of;

@@ -116,5 +116,6 @@ async fn connection(stream: tokio::net::TcpStream, shared: Arc<Shared>) {
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())
         .serve_connection(io, service)
+        .with_upgrades()
         .await;
 }

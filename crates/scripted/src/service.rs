@@ -11,7 +11,7 @@ use crate::scenario::Scenario;
 use crate::script::Script;
 use crate::seen::{SeenRequest, Sent};
 use crate::socket::Breaker;
-use crate::{bench, introspection};
+use crate::{bench, introspection, websocket};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -28,10 +28,13 @@ const RETRY_COUNT: &str = "x-stainless-retry-count";
 
 /// Answers one request.
 pub(crate) async fn answer(
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     shared: Arc<Shared>,
     breaker: Breaker,
 ) -> Result<Response<ScriptBody>, Infallible> {
+    if let Some(response) = websocket::answer(&mut request, &shared, &breaker) {
+        return Ok(response);
+    }
     let (parts, body) = request.into_parts();
     if let Some(response) = bench::fast(&parts, breaker.clone()) {
         // The connection can be used again only when the request has been read.
@@ -52,7 +55,7 @@ pub(crate) async fn answer(
     Ok(response(script, breaker, sent))
 }
 
-fn response(script: Script, breaker: Breaker, sent: Sent) -> Response<ScriptBody> {
+pub(crate) fn response(script: Script, breaker: Breaker, sent: Sent) -> Response<ScriptBody> {
     let mut response = Response::new(ScriptBody::steps(script.steps, breaker, sent));
     *response.status_mut() = StatusCode::from_u16(script.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in script.headers {
@@ -90,7 +93,14 @@ fn script(parts: &Parts, body: &Bytes, shared: &Shared, sent: &Sent) -> Script {
     family.with_headers(script, &String::from_utf8_lossy(body))
 }
 
-fn endpoint_script(endpoint: Endpoint, place: &Place<'_>, parts: &Parts, body: &[u8], shared: &Shared) -> Script {
+/// The answer to a request to an API.
+pub(crate) fn endpoint_script(
+    endpoint: Endpoint,
+    place: &Place<'_>,
+    parts: &Parts,
+    body: &[u8],
+    shared: &Shared,
+) -> Script {
     let (family, headers) = (endpoint.api().family(), &parts.headers);
     if let Err(refusal) = place.check(family, parts) {
         return refusal;

@@ -114,6 +114,8 @@ settings! {
         /// and asks for them anew in the background, adds the exact names of routes, and answers at once, also while the provider is
         /// slow or down; `relay`: each request for one is relayed.
         models: Models = Models::Cached;
+        /// Whether Responses are relayed over WebSockets, too; if not, a WebSocket gets 426, upon which clients send HTTP requests.
+        websocket: bool = true;
         /// Which of the objects that the provider stores (responses, conversations, files and so on) a user may use; others get 404. `all`: everybody's;
         /// `unclaimed`: all but those that another user is known to have made; `own`: only those that the user is known to have
         /// made, through this deployment.

@@ -31,6 +31,7 @@ pub mod provider;
 mod providers;
 mod request;
 mod response;
+pub mod socket;
 mod sse;
 #[cfg(test)]
 mod testing;

@@ -126,6 +126,15 @@ impl ResponseReader {
         }
     }
 
+    /// Takes one event that came in a message of its own, as its JSON.
+    pub fn push_event(&mut self, data: &[u8]) {
+        let event = Event {
+            name: b"",
+            data: data.into(),
+        };
+        read_event(&mut *self.format, &event);
+    }
+
     /// Whether the stream's last event was seen. Always false for blocking answers, which are judged by [`Self::finish`].
     pub fn is_complete(&self) -> bool {
         self.format.is_complete()

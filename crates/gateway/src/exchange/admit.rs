@@ -16,6 +16,7 @@ use crate::error::Refusal;
 use crate::exchange::content_coding::request::{DecodeError, decode};
 use crate::exchange::content_coding::{self, Codings, PLAIN};
 use crate::exchange::discard::{Sender, discard_request};
+use crate::replica_state::ReplicaState;
 use crate::routing::allow_list::{self, Found};
 use crate::routing::provider::Provider;
 use crate::shared::{InFlightGuard, Shared};
@@ -34,6 +35,7 @@ use lychgate_types::provider::Api;
 use lychgate_types::secret::SecretHash;
 use lychgate_wire::provider::AllowedPath;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -42,6 +44,30 @@ pub(crate) struct Entered {
     pub(crate) shared: Arc<Shared>,
     pub(crate) provider: Arc<Provider>,
     pub(crate) capture_content: bool,
+}
+
+impl Entered {
+    /// For a request to the provider of this name that comes now, if any may.
+    pub(crate) fn now(shared: &Arc<Shared>, state: &ReplicaState, provider: &str) -> Result<Self, Refusal> {
+        shared.stays()?;
+        if shared.drained.load(Ordering::Acquire) {
+            return Err(Refusal::unavailable(
+                Refused::Drained,
+                "this gateway is drained and takes no new requests; use another",
+                5,
+            ));
+        }
+        state.link.admits(shared.options.max_offline)?;
+        let provider = state.table.provider(provider).ok_or_else(|| {
+            let message = "there is no provider of this name; check the part after /ai/ in the base URL";
+            Refusal::new(StatusCode::NOT_FOUND, Refused::UnknownProvider, message)
+        })?;
+        Ok(Self {
+            shared: Arc::clone(shared),
+            provider: Arc::clone(provider),
+            capture_content: state.table.capture_content,
+        })
+    }
 }
 
 /// A request that was admitted, and its body.
@@ -156,9 +182,6 @@ struct Known {
 /// Steps 1 and 2.
 async fn identify(entered: &Entered, head: &Parts, source: Source) -> Result<Known, Refusal> {
     let Entered { shared, provider, .. } = entered;
-    if allow_list::wants_websocket(&head.headers) {
-        return Err(Refusal::websocket());
-    }
     let rest = allow_list::split(head.uri.path()).map_or("", |(_, rest)| rest);
     credentials::refuse_in_target(provider.config.provider_type, &head.uri)?;
     let Found {
@@ -225,7 +248,7 @@ pub(crate) fn expect(slot: &mut Slot, prompt: Option<&String>) -> Result<(), Ref
         .map_err(|full| no_room(&full))
 }
 
-async fn authorize(shared: &Shared, token: SecretHash, source: Source) -> Result<Holder, Refusal> {
+pub(crate) async fn authorize(shared: &Shared, token: SecretHash, source: Source) -> Result<Holder, Refusal> {
     match verdict(shared, token, source).await {
         Verdict::Allowed(holder) => Ok(holder),
         Verdict::Forbidden => Err(Refusal::new(

@@ -206,12 +206,21 @@ pub(crate) fn end_of(result: &AttemptResult, ambient: &Ambient) -> AttemptEnd {
             },
             Says::PassingError(status) => AttemptEnd::error_in_body(status),
         },
-        Err(AttemptError::ProtocolSwitched) => AttemptEnd::NoHttp,
-        Err(AttemptError::Connection(error)) if error.is_no_http() => AttemptEnd::NoHttp,
-        Err(AttemptError::Connection(SendError::Private(_))) => AttemptEnd::AddressForbidden,
-        Err(AttemptError::Connection(_)) => AttemptEnd::ConnectionFailed,
-        Err(AttemptError::Timeout(_)) => AttemptEnd::HeadTimedOut,
-        Err(AttemptError::BodyMissing) => AttemptEnd::BodyMissing,
+        Err(error) => error.end(),
+    }
+}
+
+impl AttemptError {
+    /// The same of an attempt without an answer.
+    pub(crate) fn end(&self) -> AttemptEnd {
+        match self {
+            Self::ProtocolSwitched => AttemptEnd::NoHttp,
+            Self::Connection(error) if error.is_no_http() => AttemptEnd::NoHttp,
+            Self::Connection(SendError::Private(_)) => AttemptEnd::AddressForbidden,
+            Self::Connection(_) => AttemptEnd::ConnectionFailed,
+            Self::Timeout(_) => AttemptEnd::HeadTimedOut,
+            Self::BodyMissing => AttemptEnd::BodyMissing,
+        }
     }
 }
 

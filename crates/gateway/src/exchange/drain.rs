@@ -103,17 +103,20 @@ fn in_background<T, F>(
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
-    let limits = shared.map(|shared| {
-        let mut limits = shared.options.drain_limits;
-        if shared.draining.load(Ordering::Acquire) {
-            limits.time = limits.time.min(SHUTDOWN_LIMIT);
-        }
-        limits
-    });
+    let limits = shared.map(|shared| limits(&shared));
     match (tokio::runtime::Handle::try_current(), limits) {
         (Ok(runtime), Some(limits)) => {
             runtime.spawn(work(of, limits));
         }
         _ => close(of),
     }
+}
+
+/// How far an answer is read on at present.
+pub(crate) fn limits(shared: &Shared) -> DrainLimits {
+    let mut limits = shared.options.drain_limits;
+    if shared.draining.load(Ordering::Acquire) {
+        limits.time = limits.time.min(SHUTDOWN_LIMIT);
+    }
+    limits
 }

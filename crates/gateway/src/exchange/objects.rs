@@ -18,10 +18,11 @@ use crate::shared::Shared;
 use http::StatusCode;
 use lychgate_link::limits::{OWNED_OBJECTS, OWNS_MESSAGE_BYTES};
 use lychgate_telemetry::metrics::labels::Refused;
+use lychgate_types::interception::CredentialKind;
 use lychgate_types::policy::StoredObjects;
 use lychgate_types::provider::Api;
 use lychgate_types::secret::SecretHash;
-use lychgate_types::{Ownership, StoredObject, UnfinishedInterception};
+use lychgate_types::{Holder, Ownership, StoredObject, UnfinishedInterception};
 use lychgate_wire::RequestFacts;
 use lychgate_wire::limits::REFERENCES;
 use std::sync::Arc;
@@ -70,26 +71,17 @@ pub(super) async fn check(
     admission: &Admission,
     facts: &RequestFacts,
 ) -> Result<Option<Maker>, Refusal> {
-    let (shared, token) = (&entered.shared, admission.token);
+    let (shared, asker) = (&entered.shared, Asker::of(admission));
     let is_guarded = are_guarded(entered);
-    // What the user has in an account of their own may have been made elsewhere.
-    let needs_own =
-        entered.provider.config.policy.relay.stored_objects == StoredObjects::Own && admission.own.is_none();
     if is_guarded {
         let references = facts.objects.iter().map(String::as_str);
-        check_all(
-            entered,
-            admission,
-            references.chain(admission.object.as_deref()),
-            needs_own,
-        )
-        .await?;
+        check_all(entered, asker, references.chain(admission.object.as_deref())).await?;
     }
     let Some(object) = admission.object.as_deref() else {
         return Ok(None);
     };
     let known = match is_guarded {
-        true => shared.objects.of(token, object),
+        true => shared.objects.of(asker.token, object),
         false => look_up(entered, admission, object).await?,
     };
     let maker = match known {
@@ -99,6 +91,32 @@ pub(super) async fn check(
         Some(Some(_)) => None,
     };
     Ok(maker.filter(|_| admission.path.shows.is_some()))
+}
+
+/// Who names objects.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asker {
+    pub(super) token: SecretHash,
+    pub(super) holder: Holder,
+    pub(super) pays: CredentialKind,
+}
+
+impl Asker {
+    fn of(admission: &Admission) -> Self {
+        Self {
+            token: admission.token,
+            holder: admission.holder,
+            pays: admission.credential_kind(),
+        }
+    }
+}
+
+/// Refuses what names in its body what another user has made.
+pub(super) async fn check_references(entered: &Entered, asker: Asker, facts: &RequestFacts) -> Result<(), Refusal> {
+    if facts.objects.is_empty() || !are_guarded(entered) {
+        return Ok(());
+    }
+    check_all(entered, asker, facts.objects.iter().map(String::as_str)).await
 }
 
 /// The maker of an object of which nothing was known when it was asked for, and whose end was shown since.
@@ -146,13 +164,12 @@ async fn ask(shared: &Shared, token: SecretHash, objects: &[&str]) -> Option<Arc
 }
 
 /// Refuses a request where one of these objects is not for its user, and remembers which are the user's own.
-async fn check_all<'a>(
-    entered: &Entered,
-    admission: &Admission,
-    objects: impl Iterator<Item = &'a str>,
-    needs_own: bool,
-) -> Result<(), Refusal> {
-    let (shared, token) = (&entered.shared, admission.token);
+async fn check_all<'a>(entered: &Entered, asker: Asker, objects: impl Iterator<Item = &'a str>) -> Result<(), Refusal> {
+    let Asker { token, holder, pays } = asker;
+    let shared = &entered.shared;
+    // What the user has in an account of their own may have been made elsewhere.
+    let needs_own = entered.provider.config.policy.relay.stored_objects == StoredObjects::Own
+        && pays == CredentialKind::Centralized;
     // If it was made here, its record is only on its way.
     let unknown_will_do = |object: &str| !needs_own && shared.objects.of_anybody(object).is_none();
     let mut open = Vec::new();
@@ -169,7 +186,7 @@ async fn check_all<'a>(
     if open.is_empty() {
         return Ok(());
     }
-    let _place = shared.object_lookups.place(admission.holder).ok_or_else(too_many)?;
+    let _place = shared.object_lookups.place(holder).ok_or_else(too_many)?;
     let mut waits = ASK_AGAIN.into_iter();
     loop {
         let answers = ask(shared, token, &open).await.ok_or_else(unreachable)?;

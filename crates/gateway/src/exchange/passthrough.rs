@@ -48,7 +48,8 @@ pub(crate) fn relay_unrecorded(
             let budget = &entered.shared.body_budget;
             let mut body = RequestBody::new(api, facts, body, budget, admission.holder);
             let is_in_path = body.lacks_model();
-            body.for_attempt(target.model.as_ref().filter(|_| !is_in_path), false)?.bytes
+            body.for_attempt(target.model.as_ref().filter(|_| !is_in_path), false)?
+                .bytes
         }
         None => body.into_bytes(),
     };

@@ -188,6 +188,15 @@ impl Recorder {
 
     /// Bytes of the answer's body were relayed.
     pub(crate) fn data(&mut self, bytes: &[u8]) {
+        self.shown(bytes, Decoding::push);
+    }
+
+    /// An event of the answer was relayed that came in a message of its own.
+    pub(crate) fn event(&mut self, event: &[u8]) {
+        self.shown(event, Decoding::push_event);
+    }
+
+    fn shown(&mut self, bytes: &[u8], read: impl FnOnce(&mut Decoding, &[u8])) {
         let Some(mut open) = self.open() else { return };
         if open.record.time_to_first_byte_ms.is_none() {
             let waited = open.arrival.elapsed();
@@ -201,7 +210,7 @@ impl Recorder {
         }
         if let Some(reader) = &mut open.reader {
             // Reading must never break the relay, not even by a panic.
-            if catch_unwind(AssertUnwindSafe(|| reader.push(bytes))).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| read(reader, bytes))).is_err() {
                 open.reader = None;
             }
         }

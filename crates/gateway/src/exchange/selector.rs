@@ -17,7 +17,7 @@ use http::Uri;
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::policy::StreamUsage;
 use lychgate_types::provider::Api;
-use lychgate_types::{Ambient, ProviderId};
+use lychgate_types::{Ambient, ProviderId, ProviderKeyId};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -310,6 +310,11 @@ impl AttemptPlan {
             self.provider.cool_down(key, status, term);
         }
         consequences.decision
+    }
+
+    /// Which of the provider's central keys is sent; `None` for the user's own.
+    pub(crate) fn key_id(&self) -> Option<ProviderKeyId> {
+        Some(self.provider.pool.key(self.key?)?.id)
     }
 
     /// Whether the gateway has asked for usage, so that the chunk which tells it is not for the client.

@@ -2,7 +2,8 @@
 //! the same until something is sent to it, so a `100 Continue` is, which says nothing and which whoever is gone answers by a
 //! reset.
 //!
-//! Not here: clients that leave once their answer has begun, and HTTP/2, where the end of a connection is the end.
+//! Not here: clients that leave once their answer has begun, HTTP/2, where the end of a connection is the end, and a connection that
+//! has changed its protocol, in which a probe would be a part of a message.
 
 use crate::inbound::listener::{Came, Use};
 use std::io::{self, IoSlice};

@@ -1,5 +1,6 @@
 //! Serves HTTP/1.1 and HTTP/2 without TLS (gRPC needs the latter) on a listener, with limits on what a connection may cost.
 
+use crate::exchange::socket::Onward;
 use crate::inbound::access::Access;
 use crate::inbound::front::{Answering, Front};
 use crate::inbound::half_closed::HalfClosed;
@@ -9,12 +10,14 @@ use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::{Request, Version};
+use hyper::upgrade::OnUpgrade;
+use hyper::{Request, StatusCode, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use lychgate_link::places::{PlaceLimits, Places, Source};
 use lychgate_stream::{Framed, Paced};
+use parking_lot::Mutex;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -103,10 +106,14 @@ async fn serve_within(most: PlaceLimits, listener: TcpListener, front: Front, sh
                     let service = service(front.clone(), peer, Arc::clone(&use_made));
                     let stream = HalfClosed::new(prepared(stream), Arc::clone(&use_made));
                     let stream = Framed::new(Paced::new(stream, WRITE_TIMEOUT));
-                    let connection = builder.serve_connection(TokioIo::new(stream), service);
-                    let attended = attend(graceful.watch(connection.into_owned()), use_made);
+                    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+                    let connection = graceful.watch(connection.into_owned());
                     connections.spawn(async move {
-                        attended.await;
+                        attend(connection, &use_made).await;
+                        let goes_on = use_made.upgraded.lock().take();
+                        if let Some((upgrade, onward)) = goes_on {
+                            Box::pin(go_on(upgrade, onward)).await;
+                        }
                         drop(place);
                     });
                 }
@@ -149,7 +156,7 @@ pub(super) enum Came {
 }
 
 /// The use that is made of a connection.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Use {
     requests: AtomicU64,
     /// Requests whose answers have not ended.
@@ -158,6 +165,14 @@ pub(super) struct Use {
     came: AtomicU8,
     /// Its client reads interim answers, as all do but those of HTTP/1.0.
     takes_interim_answers: AtomicBool,
+    /// What goes on with the connection once it has changed its protocol.
+    upgraded: Mutex<Option<(OnUpgrade, Onward)>>,
+}
+
+impl std::fmt::Debug for Use {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Use")
+    }
 }
 
 impl Use {
@@ -182,6 +197,16 @@ impl Use {
         self.came.store(came as u8, Ordering::Relaxed);
         self.takes_interim_answers
             .store(version > Version::HTTP_10, Ordering::Relaxed);
+    }
+
+    /// The protocol changes, if that is what the answer says: what comes from here on is no request.
+    fn changes<B>(&self, upgrade: OnUpgrade, answer: &mut hyper::Response<B>) {
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS
+            && let Some(onward) = answer.extensions_mut().remove::<Onward>()
+        {
+            self.came.store(Came::Unknown as u8, Ordering::Relaxed);
+            *self.upgraded.lock() = Some((upgrade, onward));
+        }
     }
 }
 
@@ -265,7 +290,7 @@ impl http_body::Body for OpenBody {
 
 /// Drives a connection to its end. One that sends no request in time is closed: until its version of HTTP is known, nothing
 /// else has a timeout. So is one that is not used, which over HTTP/2 nothing else would notice while its peer answers pings.
-async fn attend<E: std::fmt::Display>(connection: impl Future<Output = Result<(), E>>, use_made: Arc<Use>) {
+async fn attend<E: std::fmt::Display>(connection: impl Future<Output = Result<(), E>>, use_made: &Use) {
     let mut connection = std::pin::pin!(connection);
     let (mut wait, mut before) = (HEAD_TIMEOUT, 0);
     let ended = loop {
@@ -280,6 +305,14 @@ async fn attend<E: std::fmt::Display>(connection: impl Future<Output = Result<()
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection broke");
+    }
+}
+
+/// What comes behind the change of a connection's protocol. In a box, so that other connections need no room for it.
+async fn go_on(upgrade: OnUpgrade, onward: Onward) {
+    match upgrade.await {
+        Ok(connection) => onward.with(TokioIo::new(connection)).await,
+        Err(error) => tracing::debug!(%error, "a connection broke while it changed its protocol"),
     }
 }
 
@@ -301,6 +334,7 @@ fn service(
             .as_ref()
             .map(|log| Box::new(Access::new(log, &request, client)));
         let version = request.version();
+        let upgrade = hyper::upgrade::on(&mut request);
         let is_whole = request.body().is_end_stream();
         use_made.asks(version, if is_whole { Came::Whole } else { Came::InPart });
         let body = |body| AskedBody {
@@ -316,7 +350,8 @@ fn service(
             }
         };
         async move {
-            let answer = answering.await?;
+            let mut answer = answering.await?;
+            open.0.changes(upgrade, &mut answer);
             if let Some(access) = &mut access {
                 access.answered(&answer);
             }

@@ -13,7 +13,7 @@ use crate::error::Refusal;
 use crate::exchange::admit::Entered;
 use crate::exchange::discard::{Sender, discard_request};
 use crate::exchange::recorder::Arrival;
-use crate::exchange::relay;
+use crate::exchange::{relay, socket};
 use crate::inbound::front::{Answering, DataPlane};
 use crate::routing::allow_list;
 use crate::shared::Shared;
@@ -23,14 +23,12 @@ use futures_util::FutureExt as _;
 use http::header::ALLOW;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use lychgate_link::places::Source;
-use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::provider::WireFamily;
 use lychgate_wire::provider::likely_family;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use tokio::time::Instant;
 use tower_service::Service;
@@ -72,6 +70,13 @@ async fn answer(shared: Arc<Shared>, request: Request<Body>, source: Source) -> 
     let (family, entered) = enter(&shared, request.uri().path(), request.headers());
     let result = match entered {
         Ok(entered) if let Some(answer) = without_token(&entered, &request) => Ok(answer),
+        Ok(entered) if allow_list::wants_websocket(request.headers()) => {
+            let opening = AssertUnwindSafe(socket::open(entered, request, source));
+            opening
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|_| Err(Refusal::internal()))
+        }
         Ok(entered) => {
             // Not through a variable: the future would hold this one, which is large, twice.
             AssertUnwindSafe(relay(entered, arrival, request, source))
@@ -122,27 +127,7 @@ pub(crate) fn enter(shared: &Arc<Shared>, path: &str, headers: &HeaderMap) -> (W
         || likely_family(rest, |name| headers.contains_key(name)),
         |provider| provider.config.provider_type.wire_family(),
     );
-    let entered = || {
-        shared.stays()?;
-        if shared.drained.load(Ordering::Acquire) {
-            return Err(Refusal::unavailable(
-                Refused::Drained,
-                "this gateway is drained and takes no new requests; use another",
-                5,
-            ));
-        }
-        state.link.admits(shared.options.max_offline)?;
-        let provider = provider.ok_or_else(|| {
-            let message = "there is no provider of this name; check the part after /ai/ in the base URL";
-            Refusal::new(StatusCode::NOT_FOUND, Refused::UnknownProvider, message)
-        })?;
-        Ok(Entered {
-            shared: Arc::clone(shared),
-            provider: Arc::clone(provider),
-            capture_content: state.table.capture_content,
-        })
-    };
-    (family, entered())
+    (family, Entered::now(shared, &state, name))
 }
 
 #[cfg(test)]

@@ -51,6 +51,12 @@ pub(crate) fn wants_websocket(headers: &HeaderMap) -> bool {
     })
 }
 
+/// The API that is spoken over a WebSocket on this path, and its entry.
+pub(crate) fn find_websocket(provider_type: ProviderType, rest: &str) -> Option<(Api, &'static AllowedPath)> {
+    let path = describe(provider_type).path(rest).filter(|path| path.websocket)?;
+    Some((path.api?, path))
+}
+
 /// Looks a path up for a method; `rest` is what follows the provider's name.
 pub(crate) fn find<'a>(
     provider_type: ProviderType,

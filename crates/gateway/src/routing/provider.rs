@@ -16,8 +16,13 @@ use lychgate_link::{ProviderConfig, ProviderKeyConfig};
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::policy::StreamUsage;
 use lychgate_types::provider::ProviderType;
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a provider that speaks no WebSockets is not asked for one.
+const NO_WEBSOCKET: Duration = Duration::from_secs(600);
 
 /// One provider. Lives on through configuration changes that do not concern it.
 #[derive(Debug)]
@@ -38,6 +43,8 @@ pub(crate) struct State {
     pub(crate) counts: Arc<ProviderCounts>,
     failures: Arc<FailureLog>,
     pub(crate) models: Arc<ModelLists>,
+    /// Until when it is taken not to speak WebSockets.
+    no_websocket: Arc<Mutex<Option<Instant>>>,
 }
 
 /// A base URL taken apart.
@@ -77,6 +84,22 @@ impl Provider {
             StreamUsage::Always => true,
             StreamUsage::Learn => !self.state.usage_refusals.has(model),
         }
+    }
+
+    /// Whether it may be asked for a WebSocket: its policy says so, and it has not shown lately that it speaks none.
+    pub(crate) fn speaks_websocket(&self) -> bool {
+        let is_remembered = || {
+            self.state
+                .no_websocket
+                .lock()
+                .is_some_and(|until| until > Instant::now())
+        };
+        self.config.policy.relay.websocket && !is_remembered()
+    }
+
+    /// Remembers that it speaks none, for a while.
+    pub(crate) fn has_no_websocket(&self) {
+        *self.state.no_websocket.lock() = Some(Instant::now() + NO_WEBSOCKET);
     }
 
     /// Whether requests may go there at all.

@@ -66,6 +66,12 @@ impl Candidates {
     pub(crate) fn len(&self) -> usize {
         1 + self.others.len()
     }
+
+    /// The first of them at this provider.
+    pub(crate) fn at(&self, provider: ProviderId) -> Option<&Candidate> {
+        let mut all = std::iter::once(&self.first).chain(&self.others);
+        all.find(|candidate| candidate.provider.config.id == provider)
+    }
 }
 
 impl Routes {
@@ -121,6 +127,15 @@ impl Routes {
 
     fn of(&self, provider: ProviderId) -> &[Route] {
         self.0.get(&provider).map_or(&[][..], Vec::as_slice)
+    }
+
+    /// Whether the route of some model of `addressed` leads nowhere but to other providers.
+    pub(crate) fn lead_elsewhere(&self, addressed: ProviderId) -> bool {
+        let routes = self.of(addressed);
+        routes.iter().any(|route| {
+            let mut all = route.targets.iter().map(|(target, _)| target).chain(&route.fallbacks);
+            !all.any(|candidate| candidate.provider.config.id == addressed)
+        })
     }
 
     /// Draws the candidates for a request to `addressed` for `model`. The user's own credential goes to no other provider.

@@ -70,6 +70,21 @@ impl Target {
         })
     }
 
+    /// The same for a connection that is to speak another protocol: over HTTP/1.1 at first, and through whatever proxy there is by a
+    /// tunnel, since a proxy that reads requests does not change protocols.
+    pub(super) fn tunnelled(provider: &ProviderConfig, url: &Uri, proxy: &OutboundProxy) -> Option<Self> {
+        let target = Self::new(provider, url, proxy)?;
+        let route = match target.route {
+            Route::Forward(proxy) => Route::Tunnel(proxy),
+            route => route,
+        };
+        Some(Self {
+            http2: false,
+            route,
+            ..target
+        })
+    }
+
     /// Whether it is still where the provider's requests go to.
     pub(super) fn fits(&self, provider: &ProviderConfig, url: &Uri) -> bool {
         url.scheme() == Some(&self.scheme)
@@ -105,9 +120,24 @@ impl Target {
     }
 
     fn url(&self) -> Uri {
+        self.url_of(self.authority.clone())
+    }
+
+    /// The same with its port, which a tunnel has to name.
+    fn url_with_port(&self) -> Uri {
+        let authority = match self.authority.port() {
+            Some(_) => None,
+            None => format!("{}:{}", self.authority, default_port(&self.scheme))
+                .parse()
+                .ok(),
+        };
+        self.url_of(authority.unwrap_or_else(|| self.authority.clone()))
+    }
+
+    fn url_of(&self, authority: Authority) -> Uri {
         let mut parts = http::uri::Parts::default();
         parts.scheme = Some(self.scheme.clone());
-        parts.authority = Some(self.authority.clone());
+        parts.authority = Some(authority);
         parts.path_and_query = Some(PathAndQuery::from_static("/"));
         // Three parts that came from a URI make one again.
         Uri::from_parts(parts).unwrap_or_default()
@@ -116,12 +146,16 @@ impl Target {
 
 /// `Host` without the scheme's default port.
 fn host(scheme: &Scheme, authority: &Authority) -> Option<HeaderValue> {
-    let default = if *scheme == Scheme::HTTPS { 443 } else { 80 };
+    let default = default_port(scheme);
     let text = match authority.port_u16() {
         Some(port) if port != default => authority.as_str(),
         _ => authority.host(),
     };
     HeaderValue::from_str(text).ok()
+}
+
+fn default_port(scheme: &Scheme) -> u16 {
+    if *scheme == Scheme::HTTPS { 443 } else { 80 }
 }
 
 /// Makes connections.
@@ -160,7 +194,7 @@ impl Dialer {
             Route::Forward(proxy) => plain(AddressPolicy::Any, timeout, proxy.uri().clone())
                 .await
                 .map_err(SendError::Proxy)?,
-            Route::Tunnel(proxy) => tunnel(proxy, timeout, url.clone()).await?,
+            Route::Tunnel(proxy) => tunnel(proxy, timeout, target.url_with_port()).await?,
         };
         if target.scheme != Scheme::HTTPS {
             return Ok(Stream::Plain(tcp));

@@ -26,3 +26,4 @@ mod resilience;
 mod shutdown;
 mod types;
 mod upstream;
+mod websockets;

@@ -172,6 +172,8 @@ pub struct Policy {
     pub relay_keep_alive_seconds: ::core::option::Option<u32>,
     #[prost(string, optional, tag = "28")]
     pub relay_models: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(bool, optional, tag = "29")]
+    pub relay_websocket: ::core::option::Option<bool>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Route {

@@ -69,6 +69,11 @@ const MODEL: &str = "gpt-5-codex";
 
 /// Codex, not interactive, with the settings of `examples/codex.md`.
 async fn codex(modules: &Path, app: &App, base_url: &str, token: &str, model: &str) -> Finished {
+    codex_with(modules, app, base_url, token, model, "").await
+}
+
+/// The same with further settings of the provider.
+async fn codex_with(modules: &Path, app: &App, base_url: &str, token: &str, model: &str, further: &str) -> Finished {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/codex.md");
     let page = std::fs::read_to_string(page).unwrap();
     let (_, rest) = page.split_once("```toml\n").unwrap();
@@ -77,7 +82,11 @@ async fn codex(modules: &Path, app: &App, base_url: &str, token: &str, model: &s
     assert!(settings.contains(documented), "{settings}");
     let folder = app.directory().join("home/.codex");
     std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("config.toml"), settings.replace(documented, base_url)).unwrap();
+    std::fs::write(
+        folder.join("config.toml"),
+        settings.replace(documented, base_url) + further,
+    )
+    .unwrap();
     let mut command = Command::new(prepared("LYCHGATE_TEST_NODE"));
     command.arg(modules.join("@openai/codex/bin/codex.js"));
     command.args(["exec", "--json", "--skip-git-repo-check", "--model", model]);
@@ -249,6 +258,57 @@ async fn a_silent_provider_disturbs_neither() {
     assert!(
         recorded.iter().all(|one| one["outcome"] == "completed"),
         "{recorded:#?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_codex_shows_over_a_websocket_is_on_record() {
+    let Some((modules, app, replica)) = started().await else {
+        return;
+    };
+    let base_url = format!("{}/ai/openai/v1", replica.url);
+    let finished = codex_with(
+        &modules,
+        &app,
+        &base_url,
+        &app.token,
+        MODEL,
+        "supports_websockets = true\n",
+    )
+    .await;
+    assert_eq!(finished.code, 0, "{}", finished.all());
+    let events: Vec<Value> = finished
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let usage = &events.iter().find(|event| event["type"] == "turn.completed").unwrap()["usage"];
+    let recorded = eventually("all responses are on record", async || {
+        let mut found = Vec::new();
+        for one in app.interceptions().await {
+            found.push(app.interception(one["id"].as_str().unwrap()).await);
+        }
+        (sum(&found, "output_tokens") == usage["output_tokens"].as_u64().unwrap()).then_some(found)
+    })
+    .await;
+    let made: Vec<&Value> = recorded
+        .iter()
+        .filter(|one| sum(std::slice::from_ref(one), "output_tokens") > 0)
+        .collect();
+    let [second, first] = made[..] else {
+        panic!("not the two responses of the turn: {recorded:#?}");
+    };
+    for one in &recorded {
+        assert_eq!([&one["client"], &one["outcome"]], ["Codex", "completed"], "{one:#}");
+        assert_eq!(one["streaming"], true, "{one:#}");
+    }
+    assert_eq!(second["thread_parent_id"], first["id"], "{second:#}");
+    assert_eq!(first["tool_usages"][0]["tool"], "exec_command", "{first:#}");
+    // Codex says so if it has to fall back to HTTP.
+    assert!(
+        !finished.all().contains("HTTPS transport") && !finished.all().contains("econnect"),
+        "{}",
+        finished.all()
     );
 }
 

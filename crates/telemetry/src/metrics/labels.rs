@@ -67,8 +67,11 @@ lychgate_types::text_enum! {
         /// The request asks for a list of what all users of the gateway's key have made (files, batches and so on). With a key of the user's
         /// own, or `--policy relay.stored_objects=all` of the provider, it is relayed.
         ListOfAll = "list_of_all",
-        /// The client asked for a WebSocket. Clients then fall back to HTTP.
+        /// The client asked for a WebSocket where none is spoken: not on this path, not by this provider, or switched off by
+        /// `relay.websocket`. Clients then fall back to HTTP. 503: the WebSocket is about to be closed, so that another has to be opened.
         WebSocket = "websocket",
+        /// The user, or the gateway, has too many WebSockets open, or one of them has too many lanes or responses.
+        SocketsTooMany = "sockets_too_many",
         /// The request has no user token in a header, has one in its URL, or has `x-lychgate-token` without the client's own
         /// provider key.
         CredentialMissing = "credential_missing",

@@ -19,10 +19,10 @@ impl Refused {
             | Self::SpoolFull
             | Self::SpoolShareFull
             | Self::SpoolFailed => &[503],
-            Self::BodiesTooMany => &[429, 503],
+            Self::BodiesTooMany | Self::SocketsTooMany => &[429, 503],
             Self::UnknownProvider | Self::ObjectUnknown => &[404],
             Self::UnknownPath => &[400, 404, 405],
-            Self::WebSocket => &[426],
+            Self::WebSocket => &[426, 503],
             Self::CredentialMissing
             | Self::TokenMalformed
             | Self::TokenUnknown

@@ -54,6 +54,8 @@ pub struct AllowedPath {
     pub shows_models: bool,
     /// Whether its answers are streams, where that is for the path to say and not for the body.
     pub streams: Option<bool>,
+    /// Its requests are also made over a WebSocket, one in each message.
+    pub websocket: bool,
 }
 
 /// The operations of each list below the root that goes with it. An earlier one counts where several offer the same.
@@ -98,6 +100,7 @@ impl AllowedPath {
             shows: None,
             shows_models: false,
             streams: None,
+            websocket: false,
         }
     }
 

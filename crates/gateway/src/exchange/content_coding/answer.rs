@@ -38,6 +38,11 @@ impl Decoding {
         }
     }
 
+    /// Takes one event that came in a message of its own.
+    pub(crate) fn push_event(&mut self, event: &[u8]) {
+        self.reader.push_event(event);
+    }
+
     /// Whether the rest of the body could not be decoded.
     pub(crate) fn is_broken(&self) -> bool {
         self.decoder.as_ref().is_some_and(Decoder::is_broken)

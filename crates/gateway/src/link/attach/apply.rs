@@ -5,6 +5,7 @@ use super::heartbeat::send_heartbeat;
 use super::open::{Attached, Event, Opened, next_message};
 use crate::replica_state::{LinkState, ReplicaState};
 use crate::shared::Shared;
+use crate::sockets::News;
 use lychgate_link::{Configuration, Heartbeat, Message};
 use lychgate_telemetry::metrics::labels::LinkLoss;
 use lychgate_types::secret::SpoolKeys;
@@ -43,10 +44,14 @@ pub(super) fn apply(shared: &Shared, position: &mut u64, event: Event) -> Result
             spool_keys,
             ..
         } => configure(shared, &configuration, &spool_keys),
-        Message::TokensRevoked(tokens) => shared.leases.revoke(&tokens),
+        Message::TokensRevoked(tokens) => {
+            shared.leases.revoke(&tokens);
+            shared.sockets.tell(News::Revoked(tokens.into()));
+        }
         Message::Drain => {
             if !shared.drained.swap(true, Ordering::AcqRel) {
                 tracing::warn!("drained by an operator: no new requests are accepted until this replica is restarted");
+                shared.sockets.tell(News::State);
             }
         }
         Message::Unknown | Message::Close(_) => {}
@@ -65,6 +70,7 @@ fn configure(shared: &Shared, configuration: &Arc<Configuration>, spool_keys: &S
         table,
     }));
     shared.attached.send_replace(true);
+    shared.sockets.tell(News::State);
     tracing::info!(
         version = configuration.version,
         providers = configuration.providers.len(),

@@ -2,6 +2,7 @@
 
 use crate::replica_state::{DisconnectReason, LinkState, ReplicaState};
 use crate::shared::Shared;
+use crate::sockets::News;
 use lychgate_link::{CloseReason, LinkError};
 use lychgate_telemetry::metrics::labels::LinkLoss;
 use lychgate_types::KeyRefusal;
@@ -102,4 +103,5 @@ fn set_link_state(shared: &Shared, change: impl FnOnce(&LinkState) -> LinkState)
         table: Arc::clone(&now.table),
     }));
     shared.attached.send_replace(false);
+    shared.sockets.tell(News::State);
 }

@@ -125,9 +125,9 @@ async fn paths_and_methods_that_are_not_allowed() {
 }
 
 #[tokio::test]
-async fn a_websocket_is_refused_at_once() {
-    let world = World::new().await;
-    let headers = "connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-key: x\r\nsec-websocket-version: 13\r\n";
+async fn a_websocket_that_is_switched_off_is_refused_at_once() {
+    let world = World::with_policy(|policy| policy.relay.websocket = false).await;
+    let headers = "connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n";
     let mut client = world.client().await;
     client.send("GET /ai/openai/v1/responses", headers, b"").await;
     let (_, body) = refused(&mut client, 426).await;

@@ -49,6 +49,11 @@ impl Client {
         }
     }
 
+    /// The connection, and what was read of it and not parsed.
+    pub(crate) fn into_parts(self) -> (TcpStream, Vec<u8>) {
+        (self.socket, self.pending)
+    }
+
     /// `line` is method and target; `headers` whole lines.
     pub(crate) async fn send(&mut self, line: &str, headers: &str, body: &[u8]) {
         let length = if body.is_empty() {

@@ -4,6 +4,7 @@ pub(crate) mod client;
 pub(crate) mod control;
 pub(crate) mod provider;
 pub(crate) mod secure;
+pub(crate) mod websocket;
 
 pub(crate) use client::{Answer, Client, End};
 pub(crate) use control::Control;

@@ -99,6 +99,11 @@ impl Exchange {
             .map(|(_, value)| value)
     }
 
+    /// The connection, for another protocol.
+    pub(crate) fn into_socket(self) -> TcpStream {
+        self.socket
+    }
+
     /// The peer of the connection.
     pub(crate) fn peer(&self) -> SocketAddr {
         self.socket.peer_addr().unwrap()

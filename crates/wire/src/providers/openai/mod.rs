@@ -27,7 +27,10 @@ const COMMENT: &str = ": keep-alive\n";
 /// What OpenAI offers, below whatever base it is offered at.
 pub(crate) const OPERATIONS: &[AllowedPath] = &[
     AllowedPath::recorded("/chat/completions", Api::OpenAiChatCompletions),
-    AllowedPath::recorded("/responses", Api::OpenAiResponses),
+    AllowedPath {
+        websocket: true,
+        ..AllowedPath::recorded("/responses", Api::OpenAiResponses)
+    },
     AllowedPath::recorded("/responses/compact", Api::OpenAiResponses),
     AllowedPath::recorded("/embeddings", Api::OpenAiEmbeddings),
     AllowedPath::recorded("/completions", Api::OpenAiCompletions),

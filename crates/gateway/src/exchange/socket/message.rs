@@ -1,0 +1,216 @@
+//! Whether a message of the client may be relayed. Each is admitted as a request is, by what holds when it comes: the gateway takes
+//! requests, the provider is still the one that was dialled, the token is good, the objects that it names are the user's. One that
+//! asks for a response also has a place among the requests in flight, and room for its record.
+
+use crate::auth::leases::Verdict;
+use crate::body_budget::Room;
+use crate::error::Refusal;
+use crate::exchange::admit::{self, Entered};
+use crate::exchange::objects::{self, Asker};
+use crate::exchange::recorder::{Arrival, ExchangeStart, Recorder};
+use crate::routing::provider::Provider;
+use crate::shared::Shared;
+use http::{HeaderMap, StatusCode};
+use lychgate_link::places::Source;
+use lychgate_telemetry::metrics::labels::Refused;
+use lychgate_types::interception::CredentialKind;
+use lychgate_types::provider::Api;
+use lychgate_types::secret::SecretHash;
+use lychgate_types::{Holder, ProviderKeyId};
+use lychgate_wire::socket::ClientEvent;
+use lychgate_wire::{RequestFacts, read_request, with_model};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+/// What holds for a WebSocket as long as it is open.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) shared: Arc<Shared>,
+    /// As it was when the WebSocket was opened.
+    pub(super) provider: Arc<Provider>,
+    pub(super) api: Api,
+    /// The central key that it was opened with.
+    pub(super) key: Option<ProviderKeyId>,
+    pub(super) hint: String,
+    pub(super) pays: CredentialKind,
+    pub(super) token: SecretHash,
+    /// Whose the token is.
+    pub(super) holder: Holder,
+    pub(super) source: Source,
+    /// As the client sent them.
+    pub(super) headers: HeaderMap,
+}
+
+/// A message that may go on.
+pub(super) struct Admitted {
+    pub(super) text: Utf8Bytes,
+    pub(super) room: Room,
+    /// Of one that asks for a response.
+    pub(super) recorder: Option<Recorder>,
+    pub(super) facts: Asked,
+}
+
+/// What a response that nobody asked for by itself is recorded with: that of the message before it in its lane.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Asked {
+    pub(super) model: String,
+    pub(super) prompt: Option<String>,
+}
+
+impl Context {
+    /// The provider as it is now, if a WebSocket to it would be the same.
+    pub(super) fn entered(&self) -> Result<Entered, Refusal> {
+        let state = self.shared.replica_state.load();
+        let entered = Entered::now(&self.shared, &state, self.provider.config.name.as_str())?;
+        let (now, then) = (&entered.provider.config, &self.provider.config);
+        entered.provider.usable()?;
+        let has_key = self.key.is_none_or(|key| now.keys.iter().any(|known| known.id == key));
+        let is_same = now.id == then.id && now.base_url == then.base_url && now.policy.relay.websocket;
+        if !is_same || !has_key {
+            return Err(closing());
+        }
+        Ok(entered)
+    }
+
+    /// Which client it is, as far as its headers tell.
+    pub(super) fn client(&self) -> &'static str {
+        let header = |name: &str| self.headers.get(name).and_then(|value| value.to_str().ok());
+        lychgate_wire::client::identify(header, None).client
+    }
+
+    /// Whether the token still works; nothing is said while nobody can be asked.
+    pub(super) async fn is_refused(&self) -> Option<Refusal> {
+        let refusal = admit::authorize(&self.shared, self.token, self.source).await.err()?;
+        is_about_token(&refusal).then_some(refusal)
+    }
+
+    /// Admits a message.
+    pub(super) async fn admit(&self, event: &ClientEvent, text: Utf8Bytes, room: Room) -> Result<Admitted, Refusal> {
+        let arrival = Arrival {
+            at: Instant::now(),
+            wall: self.shared.ambient.now(),
+        };
+        let entered = self.entered()?;
+        let holder = match self.shared.leases.known(&self.token) {
+            Some(Verdict::Allowed(holder)) => holder,
+            _ => Box::pin(admit::authorize(&self.shared, self.token, self.source)).await?,
+        };
+        let facts = read_request(self.api, None, text.as_bytes()).map_err(|error| unreadable(error.to_string()))?;
+        let asker = Asker {
+            token: self.token,
+            holder,
+            pays: self.pays,
+        };
+        Box::pin(objects::check_references(&entered, asker, &facts)).await?;
+        let asked = Asked {
+            model: facts.model.clone(),
+            prompt: facts.prompt.clone(),
+        };
+        if !event.creates {
+            return Ok(Admitted {
+                text,
+                room,
+                recorder: None,
+                facts: asked,
+            });
+        }
+        let guard = self.shared.enter()?;
+        let mut slot = admit::reserve(&self.shared, holder)?;
+        admit::expect(&mut slot, facts.prompt.as_ref().filter(|_| entered.capture_content))?;
+        let model = self.model(&entered, &facts.model)?;
+        let text = match &model {
+            None => text,
+            Some(model) => renamed(&text, model)?,
+        };
+        let waited = Duration::ZERO;
+        let mut recorder = Recorder::new(self.start(&entered, arrival, waited, facts), slot, guard);
+        recorder.begin_attempt(&entered.provider, model.as_deref(), &self.hint);
+        Ok(Admitted {
+            text,
+            room,
+            recorder: Some(recorder),
+            facts: asked,
+        })
+    }
+
+    /// A recorder for a response that no message asked for by itself.
+    pub(super) fn unasked(&self, asked: &Asked) -> Result<Recorder, Refusal> {
+        let arrival = Arrival {
+            at: Instant::now(),
+            wall: self.shared.ambient.now(),
+        };
+        let entered = self.entered()?;
+        let guard = self.shared.enter()?;
+        let mut slot = admit::reserve(&self.shared, self.holder)?;
+        admit::expect(&mut slot, asked.prompt.as_ref().filter(|_| entered.capture_content))?;
+        let facts = RequestFacts {
+            model: asked.model.clone(),
+            prompt: asked.prompt.clone(),
+            ..RequestFacts::default()
+        };
+        let mut recorder = Recorder::new(self.start(&entered, arrival, Duration::ZERO, facts), slot, guard);
+        recorder.begin_attempt(&entered.provider, None, &self.hint);
+        Ok(recorder)
+    }
+
+    fn start(&self, entered: &Entered, arrival: Arrival, waited: Duration, facts: RequestFacts) -> ExchangeStart<'_> {
+        ExchangeStart {
+            id: self.shared.ambient.new_id(),
+            arrival,
+            waited,
+            token: self.token,
+            provider_type: self.provider.config.provider_type,
+            api: self.api,
+            facts: RequestFacts {
+                streaming: true,
+                ..facts
+            },
+            headers: &self.headers,
+            credential_kind: self.pays,
+            capture_content: entered.capture_content,
+            makes_object: true,
+            completion: None,
+        }
+    }
+
+    /// The model that a route wants instead of the client's.
+    fn model(&self, entered: &Entered, asked: &str) -> Result<Option<Arc<str>>, Refusal> {
+        let state = self.shared.replica_state.load();
+        let routes = &state.table.routes;
+        let drawn = routes.draw(&entered.provider, asked, self.pays, &self.shared.ambient)?;
+        match drawn.at(entered.provider.config.id) {
+            Some(candidate) => Ok(candidate.model.clone().filter(|model| **model != *asked)),
+            None => {
+                let message = "the route for this model leads to another provider than that of this WebSocket; send an HTTP request for it";
+                Err(Refusal::new(StatusCode::BAD_REQUEST, Refused::RouteUnusable, message))
+            }
+        }
+    }
+}
+
+/// Whether no message with this token will do any more.
+pub(super) fn is_about_token(refusal: &Refusal) -> bool {
+    matches!(refusal.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+}
+
+/// For a message that can't be read.
+pub(super) fn unreadable(message: String) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, Refused::BodyUnreadable, message)
+}
+
+/// For what comes when another WebSocket has to be opened.
+pub(super) fn closing() -> Refusal {
+    let message = "this WebSocket is about to be closed; open another one, or use HTTP requests";
+    Refusal::unavailable(Refused::WebSocket, message, 1)
+}
+
+fn renamed(text: &Utf8Bytes, model: &str) -> Result<Utf8Bytes, Refusal> {
+    let renamed = with_model(text.as_bytes(), model).and_then(|text| String::from_utf8(text).ok());
+    renamed.map(Into::into).ok_or_else(|| {
+        let message =
+            "a route names another model for this message, but its own can't be replaced: name it once, as text";
+        Refusal::new(StatusCode::BAD_REQUEST, Refused::RouteUnusable, message)
+    })
+}
