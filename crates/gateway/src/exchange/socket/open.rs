@@ -140,7 +140,7 @@ impl Asking {
         handshake::strip(&mut head.headers);
         let nothing = HeldBody::new(Bytes::new(), shared.body_budget.room(holder));
         let facts = RequestFacts::default();
-        let body = RequestBody::new(api, path, &facts, nothing, &shared.body_budget, holder);
+        let body = RequestBody::new(api, &facts, nothing, &shared.body_budget, holder);
         let pays = pays(own.as_ref());
         let (candidates, model) = (Candidates::only(provider), shared.breakers.model(&facts.model));
         Self {
