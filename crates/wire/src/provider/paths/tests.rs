@@ -1,0 +1,120 @@
+use super::*;
+
+#[test]
+fn a_place_holder_is_one_segment_that_all_readers_take_for_the_same() {
+    let of = |path| AllowedPath::unrecorded(path, "GET");
+    for (segment, id, model) in [
+        ("resp_0123-a.b:c~d", true, true),
+        ("gpt-4.1..x", true, true),
+        ("...", true, true),
+        ("", false, false),
+        (".", false, false),
+        ("..", false, false),
+        ("a/b", false, false),
+        ("a;b", false, false),
+        ("a b", false, false),
+        ("a%20b", false, false),
+        ("..%20", false, false),
+        ("%2e%2e", false, false),
+        ("%c0%ae%c0%ae", false, false),
+        ("．．", false, false),
+        ("a\\b", false, false),
+        ("a@b", false, true),
+        ("org%2Fmodel%3Afree%40x", false, true),
+        ("org%2fmodel%3afree", false, true),
+        ("%2Fmodel", false, false),
+        ("org%2F", false, false),
+        ("org%2F%2Fmodel", false, false),
+        ("org%2F..%2Ffiles", false, false),
+        ("org%2F.%3Ax", false, false),
+        ("a@", false, false),
+        ("%", false, false),
+        ("%2", false, false),
+        ("a%3", false, false),
+        ("a%é", false, false),
+        ("a%252Fb", false, false),
+    ] {
+        assert_eq!(of("/v1/x/{id}").matches(&format!("/v1/x/{segment}")), id, "{segment}");
+        assert_eq!(
+            of("/v1/x/{model}").matches(&format!("/v1/x/{segment}")),
+            model,
+            "{segment}"
+        );
+        assert_eq!(of("/{id}/items").matches(&format!("/{segment}/items")), id, "{segment}");
+    }
+    for (segment, model) in [
+        ("gemini-x:generateContent", Some("gemini-x")),
+        ("gemini-x%3AgenerateContent", Some("gemini-x")),
+        ("gemini-x%3agenerateContent", Some("gemini-x")),
+        ("claude-x@2025%2Fy:generateContent", Some("claude-x@2025/y")),
+        ("a:b:generateContent", Some("a:b")),
+        ("a:generatecontent", None),
+        ("a:generateContent:", None),
+        ("a:%67enerateContent", None),
+        ("generateContent", None),
+        (":generateContent", None),
+        ("..:generateContent", None),
+        ("..%2Fx:generateContent", None),
+        ("a:streamGenerateContent", None),
+    ] {
+        let verb = of("/v1/x/{model}:generateContent");
+        let path = format!("/v1/x/{segment}");
+        let found = verb.matches(&path).then(|| verb.model_in(&path).unwrap());
+        assert_eq!(found.as_deref(), model, "{segment}");
+    }
+    for path in ["/v1/x", "/v1/x/a/", "/v1/x/a/b", "v1/x/a", "//v1/x/a", "/v1//x/a"] {
+        assert!(!of("/v1/x/{id}").matches(path), "{path}");
+    }
+}
+
+#[test]
+fn a_path_is_written_for_a_model() {
+    let of = |path| AllowedPath::unrecorded(path, "POST");
+    for (path, model, written) in [
+        ("/v1/models/{model}:go", "b", Some("/v1/models/b:go")),
+        ("/d/{model}/chat", "org/b:free@1", Some("/d/org%2Fb:free@1/chat")),
+        ("/d/{model}/chat", "..", None),
+        ("/d/{model}/chat", "a/../b", None),
+        ("/d/{model}/chat", "a b", None),
+        ("/d/{model}/chat", "a?b", None),
+        ("/d/{model}/chat", "", None),
+        ("/v1/chat", "b", Some("/v1/chat")),
+        ("/v1/chat/{id}", "b", None),
+    ] {
+        assert_eq!(of(path).for_model(model).as_deref(), written, "{path} {model}");
+    }
+    let renamed = of("/p/{id}/{model}:go").with_model("/p/x/a%3Ago", "b");
+    assert_eq!(renamed.as_deref(), Some("/p/x/b:go"));
+    let either = of("/{v1beta|v1}/models/{model}:go");
+    assert_eq!(
+        either.with_model("/v1/models/a:go", "b").as_deref(),
+        Some("/v1/models/b:go")
+    );
+    assert_eq!(either.for_model("b").as_deref(), Some("/v1beta/models/b:go"));
+}
+
+#[test]
+fn an_operation_may_be_offered_below_several_roots() {
+    const OPERATIONS: &[AllowedPath] = &[
+        AllowedPath::unrecorded("/chat", "POST"),
+        AllowedPath::unrecorded("/chat/{id}", "GET"),
+    ];
+    const ALL: [AllowedPath; 4] = below([("/v1", OPERATIONS), ("/d/{model}", OPERATIONS)]);
+    for (path, at) in [
+        ("/v1/chat", Some(0)),
+        ("/v1/chat/x", Some(1)),
+        ("/d/m/chat", Some(2)),
+        ("/d/m/chat/x", Some(3)),
+        ("/d/chat", None),
+        ("/v1chat", None),
+        ("/v1", None),
+        ("d/m/chat", None),
+        ("/d/../chat", None),
+        ("//v1/chat", None),
+    ] {
+        assert_eq!(ALL.iter().position(|allowed| allowed.matches(path)), at, "{path}");
+    }
+    assert_eq!(ALL[2].model_in("/d/m/chat").as_deref(), Some("m"));
+    assert_eq!(ALL[2].for_model("n").as_deref(), Some("/d/n/chat"));
+    assert_eq!(ALL[3].to_string(), "/d/{model}/chat/{id}");
+}
