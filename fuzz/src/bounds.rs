@@ -55,7 +55,7 @@ pub fn response(facts: &ResponseFacts) {
     let thoughts = facts.model_thoughts.iter().map(|thought| thought.content.open(usize::MAX));
     let content: usize = inputs
         .chain(thoughts)
-        .map(|text| text.trim_end_matches(CUT_MARK).len())
+        .map(|opened| opened.text.trim_end_matches(CUT_MARK).len())
         .sum();
     assert!(content <= ANSWER_CONTENT_BYTES, "{content} bytes of content");
 }

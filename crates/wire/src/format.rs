@@ -82,11 +82,6 @@ pub(crate) trait ListFormat: Sync + std::fmt::Debug {
     /// What tells it from others.
     fn name(&self) -> &'static str;
 
-    /// Where lists are, as clients name it.
-    fn path(&self) -> &'static str {
-        "/v1/models"
-    }
-
     /// The query of a page, for a client of this version (empty where it does not say), behind the place that the page before named.
     fn query(&self, version: &str, after: Option<&str>) -> String;
 

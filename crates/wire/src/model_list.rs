@@ -64,11 +64,6 @@ impl ModelQuestion {
         self.format.query(&self.version, after)
     }
 
-    /// Where lists are, as clients name it.
-    pub fn path(&self) -> &'static str {
-        self.format.path()
-    }
-
     /// The headers that a provider needs beside its credential.
     pub fn headers(&self) -> &'static [(&'static str, &'static str)] {
         self.format.headers()

@@ -141,6 +141,13 @@ impl ProviderDescription {
         paths.find(|allowed| allowed.operation == operation && allowed.allows(method))
     }
 
+    /// Where it lists its models; `None` where nothing is known of its lists.
+    pub fn models(&self) -> Option<String> {
+        let mut paths = self.paths.iter();
+        let list = paths.find(|path| path.shows_models && !path.names_model())?;
+        Some(format!("{}{}", list.root, list.operation))
+    }
+
     /// Whether another type takes the same requests, so that one goes to it as it is.
     pub fn has_paths_of(&self, other: &Self) -> bool {
         std::ptr::eq(self.paths, other.paths)

@@ -57,10 +57,13 @@ both_engines! {
               "containers": false,
               "files": false,
               "images": true,
+              "keep_alive_seconds": 15,
+              "models": "cached",
               "skills": false,
               "stored_objects": "unclaimed",
               "stream_usage": "learn",
-              "vector_stores": false
+              "vector_stores": false,
+              "websocket": true
             },
             "retry": {
               "base_delay_ms": 250,

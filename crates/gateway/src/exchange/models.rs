@@ -9,7 +9,7 @@ use crate::exchange::admit::{Entered, Received};
 use crate::exchange::attempt::head_within;
 use crate::exchange::body_kind::BodyKind;
 use crate::exchange::headers::StrippedHeaders;
-use crate::exchange::passthrough::{relay_unrecorded, settle};
+use crate::exchange::passthrough::relay_unrecorded;
 use crate::model_lists::Flight;
 use crate::routing::allow_list;
 use crate::routing::provider::Provider;
@@ -141,10 +141,13 @@ async fn fetch_page(
     question: &ModelQuestion,
     after: Option<&str>,
 ) -> Option<ModelPage> {
-    let (index, key) = provider.pool.pick(&[], &[])?;
-    let base = describe(provider.config.provider_type).base_path.len();
+    let (_, key) = provider.pool.pick(&[], &[])?;
+    let provider_type = provider.config.provider_type;
+    let path = describe(provider_type).models()?;
     let query = Some(question.query(after)).filter(|query| !query.is_empty());
-    let url = provider.url(question.path().get(base..)?, query.as_deref()).ok()?;
+    let url = provider
+        .url(allow_list::tail(provider_type, &path), query.as_deref())
+        .ok()?;
     let mut headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
     for (name, value) in question.headers() {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
@@ -155,7 +158,7 @@ async fn fetch_page(
         StrippedHeaders::of_recorded(headers, CredentialKind::Centralized).with_credential(&key.outgoing);
     let sending = shared.upstream.send(&provider.config, request);
     let (head, mut body) = head_within(LIST.total, sending).await.ok()?.into_parts();
-    settle(shared, provider, index, &head);
+    // A key that may not list models serves all the same.
     if !head.status.is_success() || !BodyKind::of(head.status, &head.headers).is_plain() {
         return None;
     }

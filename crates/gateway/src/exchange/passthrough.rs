@@ -150,7 +150,7 @@ async fn relay(
 }
 
 /// Draws the consequences of an answer for the key that it was asked for with.
-pub(super) fn settle(shared: &Shared, provider: &Provider, key: usize, head: &Parts) {
+fn settle(shared: &Shared, provider: &Provider, key: usize, head: &Parts) {
     let end = AttemptEnd::answered(head.status, &head.headers, &shared.ambient);
     let policy = &provider.config.policy.breaker;
     let consequences = end.consequences(Some(provider.key_cooldown()), policy.failure_status);

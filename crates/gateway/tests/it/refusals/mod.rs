@@ -170,7 +170,7 @@ async fn too_many_requests_or_records_are_refused_with_retry_after() {
 async fn prompts_in_flight_count_towards_their_users_share() {
     let world = World::with_options(|options| options.spool.max_bytes = (2 * 64 + 64) << 10).await;
     let [greedy, other] = [1, 2].map(|user| world.control.valid_token_of(user));
-    let prompt = "x".repeat(20_000);
+    let prompt = "x".repeat(80_000);
     let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{prompt}"}}]}}"#);
     let send = async |token: &UserTokenSecret| {
         let mut client = world.client().await;
