@@ -9,7 +9,6 @@ use lychgate_link::ProviderConfig;
 use lychgate_types::interception::CredentialKind;
 use lychgate_types::provider::Api;
 use lychgate_types::secret::SecretHash;
-use lychgate_wire::provider::describe;
 
 /// A provider, ready for requests.
 #[derive(Debug)]
