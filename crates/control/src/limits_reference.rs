@@ -9,6 +9,7 @@ use crate::state::key_lookups::{OF_A_CONNECTION, PROMISING, WAITING};
 use lychgate_store::{REPLACED_KEYS, TOKENS_PER_USER};
 use lychgate_types::limits;
 use lychgate_types::limits::{Limit, Most};
+use lychgate_types::settings::{MOST, VALUE_BYTES};
 use std::fmt::Write as _;
 
 const HEAD: &str = "\
@@ -22,6 +23,8 @@ what can be set, with its default. The last column has the test that goes past t
 fn control() -> Vec<Limit> {
     limits! {
         Stranger, Most::bytes(BODY_LIMIT), "body of an API call", "413 `body_too_large`", "bodies_that_do_not_fit";
+        User, Most::count(MOST), "settings of a provider", "409 `value_refused`", "settings_fit_their_type_and_what_its_keys_are";
+        User, Most::bytes(VALUE_BYTES), "each of them", "409 `value_refused`", "settings_fit_their_type_and_what_its_keys_are";
         Stranger, Most::count(UNKNOWN_KEYS.all), "calls with a gateway key that may be new and wait for that to be known", "refused",
             "those_who_wait_are_bounded_and_those_of_one_leave_room_for_others";
         Stranger, Most::count(UNKNOWN_KEYS.one), "of them from one address", "refused",

@@ -5,6 +5,7 @@
 use lychgate_types::policy::ProviderPolicy;
 use lychgate_types::provider::ProviderType;
 use lychgate_types::secret::ProviderSecret;
+use lychgate_types::settings::ProviderSettings;
 use lychgate_types::{Name, ProviderId, ProviderKeyId, RouteId};
 
 /// Everything a replica needs in order to serve.
@@ -61,6 +62,8 @@ pub struct ProviderConfig {
     pub enabled: bool,
     /// Whether it may be at a loopback, private or link-local address.
     pub allow_private: bool,
+    /// What its address does not say of it, and what its keys are.
+    pub settings: ProviderSettings,
     /// Retries, deadlines, circuit breaker.
     pub policy: ProviderPolicy,
     /// The central keys, in the operator's order.
@@ -87,8 +90,9 @@ impl PartialEq for ProviderConfig {
     fn eq(&self, other: &Self) -> bool {
         (self.id, &self.name, self.provider_type, &self.base_url)
             == (other.id, &other.name, other.provider_type, &other.base_url)
-            && (self.enabled, self.allow_private, &self.policy, &self.keys)
-                == (other.enabled, other.allow_private, &other.policy, &other.keys)
+            && (self.enabled, self.allow_private, &self.settings)
+                == (other.enabled, other.allow_private, &other.settings)
+            && (&self.policy, &self.keys) == (&other.policy, &other.keys)
     }
 }
 impl Eq for ProviderConfig {}

@@ -177,6 +177,7 @@ fn configuration() -> Configuration {
             base_url: "https://api.anthropic.com".into(),
             enabled: true,
             allow_private: false,
+            settings: [("region".to_owned(), "eu".to_owned())].into_iter().collect(),
             policy: ProviderPolicy {
                 http2: true,
                 ..ProviderPolicy::default()

@@ -11,6 +11,7 @@ use crate::sql::{ai_gateway_keys, providers as sql, routes};
 use lychgate_authz::{Action, Caller, Principal, Resource, Target, authorise};
 use lychgate_types::policy::ProviderPolicy;
 use lychgate_types::provider::ProviderType;
+use lychgate_types::settings::ProviderSettings;
 use lychgate_types::{GatewayKeyId, ProviderId, ProviderKeyId};
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -45,6 +46,8 @@ pub struct SealedProvider {
     pub enabled: bool,
     /// Whether it may live on a loopback or private address.
     pub allow_private: bool,
+    /// What its address does not say of it, and what its keys are.
+    pub settings: ProviderSettings,
     /// In force: what somebody has set, and the defaults.
     pub policy: ProviderPolicy,
     /// In the operator's order.
@@ -71,6 +74,7 @@ impl Store {
             base_url: provider.base_url,
             enabled: provider.enabled,
             allow_private: provider.allow_private,
+            settings: provider.settings,
             policy: provider.policy,
         };
         let providers = sql::all(tx.conn()).await?.into_iter().map(sealed).collect();

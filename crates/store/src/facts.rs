@@ -16,8 +16,8 @@ pub(crate) type Facts = BTreeMap<String, String>;
 
 /// Characters of one field's text.
 const TEXT: usize = 300;
-/// Fields of one change; a provider has the most, with 21.
-const FIELDS: usize = 40;
+/// Fields of one change; a provider has the most, with all of its settings and its policy.
+const FIELDS: usize = 64;
 
 /// What differs. A field that is not there on one side was, or is, not set.
 pub(crate) fn difference(before: &Facts, after: &Facts) -> AuditChange {
@@ -111,6 +111,8 @@ pub(crate) fn of_provider(provider: &Provider) -> Facts {
             Some(list(&provider.keys, |key| format!("{} ({})", key.masked, key.id))),
         ),
     ]);
+    let settings = provider.settings.iter();
+    facts.extend(settings.map(|(name, value)| (format!("settings.{name}"), value.to_owned())));
     facts.extend(of_policy(&provider.policy));
     facts
 }

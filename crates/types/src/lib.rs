@@ -21,6 +21,7 @@ pub mod policy;
 pub mod provider;
 pub mod random;
 pub mod secret;
+pub mod settings;
 mod text_enum;
 mod timestamp;
 mod username;

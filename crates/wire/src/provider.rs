@@ -4,9 +4,12 @@
 //! Not here: the data itself (`providers`, one folder per type), and which types there are (crate `types`).
 
 mod paths;
+mod settings;
 
 pub use paths::{AllowedPath, Family};
 pub(crate) use paths::{GET, POST, below};
+pub(crate) use settings::PLAIN_KEYS;
+pub use settings::{CREDENTIAL, GrantForm, KeyForm, SettingMisfit, SettingRule, SettingValue};
 
 use crate::providers::{DEFAULT_FAMILY, description};
 use lychgate_types::provider::{ProviderType, WireFamily};
@@ -20,6 +23,10 @@ pub struct ProviderDescription {
     pub paths: &'static [AllowedPath],
     /// Parameters of a query that say which version of its paths this type is asked for; they go to no other.
     pub own_query: &'static [&'static str],
+    /// The settings that a provider of this type has, beside those of [`Self::key_forms`].
+    pub settings: &'static [SettingRule],
+    /// What its keys may be; the first is what they are where nothing is said.
+    pub key_forms: &'static [KeyForm],
     /// Where credentials are.
     pub credentials: Credentials,
     /// How a request for a provider of this type is told from others when the provider's name is not known.

@@ -21,6 +21,7 @@ pub(crate) fn configuration(provider: SocketAddr) -> anyhow::Result<Configuratio
             base_url: format!("http://{provider}/v1"),
             enabled: true,
             allow_private: true,
+            settings: Default::default(),
             policy: ProviderPolicy::default(),
             keys: vec![ProviderKeyConfig {
                 id: ambient.new_id(),

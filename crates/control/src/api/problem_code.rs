@@ -79,7 +79,8 @@ lychgate_types::text_enum! {
         OutlivesMaker = "outlives_maker",
         /// The user has reached the limit of working tokens. Revoke some first.
         TooManyTokens = "too_many_tokens",
-        /// Provider keys are bound to one address. Send them again together with the new `base_url` or `allow_private`.
+        /// Provider keys are bound to one address and to what the settings say of them. Send them again together with the new `base_url`,
+        /// `allow_private` or `settings`.
         ProviderKeysNeeded = "provider_keys_needed",
         /// The provider's address was changed by somebody else at the same time, and this change was made for the one before. Read the
         /// provider again, and repeat what still applies.

@@ -28,9 +28,8 @@ pub(crate) async fn load(app: &App, caller: &Caller) -> Result<Loaded, StoreErro
 fn open(app: &App, provider: SealedProvider) -> Option<ProviderConfig> {
     let name = Name::parse(&provider.name).ok()?;
     let mut keys = Vec::with_capacity(provider.keys.len());
-    let home = home(&provider);
     for (id, sealed) in &provider.keys {
-        match app.open_provider_key(*id, &home, sealed) {
+        match app.open_provider_key(*id, &home(&provider), sealed) {
             Ok(secret) => keys.push(ProviderKeyConfig { id: *id, secret }),
             // One damaged key must not take the others down with it.
             Err(error) => {
@@ -45,6 +44,7 @@ fn open(app: &App, provider: SealedProvider) -> Option<ProviderConfig> {
         base_url: provider.base_url,
         enabled: provider.enabled,
         allow_private: provider.allow_private,
+        settings: provider.settings,
         policy: provider.policy,
         keys,
     })
@@ -57,6 +57,7 @@ fn home(provider: &SealedProvider) -> KeyHome<'_> {
         provider_type: provider.provider_type,
         base_url: &provider.base_url,
         allow_private: provider.allow_private,
+        settings: &provider.settings,
     }
 }
 

@@ -10,6 +10,7 @@ use lychgate_store::{
 use lychgate_types::policy::ProviderPolicy;
 use lychgate_types::provider::ProviderType;
 use lychgate_types::secret::{GatewayKeySecret, ProviderSecret, SecretHash, SpoolKey, UserTokenSecret};
+use lychgate_types::settings::ProviderSettings;
 use lychgate_types::{Ambient, GatewayKeyId, InterceptionId, Name, ProviderId, ReplicaId, Timestamp, TokenId, UserId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -217,6 +218,7 @@ impl Database {
                 base_url: "https://provider.example".to_owned(),
                 enabled: true,
                 allow_private: false,
+                settings: ProviderSettings::default(),
                 policy: ProviderPolicy::default(),
                 keys: vec![key],
             }],

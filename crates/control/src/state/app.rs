@@ -13,6 +13,7 @@ use lychgate_store::{Store, StoreError};
 use lychgate_telemetry::error::chain;
 use lychgate_types::provider::{ProviderType, origin};
 use lychgate_types::secret::{ProviderSecret, SecretHash};
+use lychgate_types::settings::ProviderSettings;
 use lychgate_types::{Ambient, ControlPlaneId, GatewayKeyId, ProviderId, ProviderKeyId, Timestamp, TokenId};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -37,6 +38,7 @@ pub(crate) struct KeyHome<'a> {
     /// Only its origin counts.
     pub(crate) base_url: &'a str,
     pub(crate) allow_private: bool,
+    pub(crate) settings: &'a ProviderSettings,
 }
 
 impl KeyHome<'_> {
@@ -46,9 +48,14 @@ impl KeyHome<'_> {
             provider_type,
             base_url,
             allow_private,
+            settings,
         } = self;
         let origin = origin(base_url);
-        format!("{PROVIDER_KEY_COLUMN} {provider} {provider_type} {allow_private} {origin}")
+        let plain = format!("{PROVIDER_KEY_COLUMN} {provider} {provider_type} {allow_private} {origin}");
+        match settings.is_empty() {
+            true => plain,
+            false => format!("{plain} {settings}"),
+        }
     }
 }
 

@@ -78,6 +78,7 @@ both_engines! {
               "total_ms": 3600000
             }
           },
+          "settings": {},
           "type": "anthropic",
           "updated_at": "2026-11-24T09:30:00.000000Z"
         }
@@ -110,17 +111,23 @@ both_engines! {
             (with("keys", json!(vec!["k"; 17])), "keys"),
             (with("keys", json!("k")), "keys"),
             (with("enabled", json!("yes")), "enabled"),
+            (with("settings", json!({"credential": 1})), "settings.credential"),
+            (with("settings", json!(["key"])), "settings"),
             (with("id", json!("x")), "id"),
         ] {
             let answer = bench.post(&bench.owner, PATH, body.clone()).await;
             assert_eq!(problem(&answer, 400, "invalid_request"), [field], "{body}");
         }
+        let many: Value = (0..17).map(|at| (format!("setting_{at}"), json!("x"))).collect::<serde_json::Map<_, _>>().into();
         for (body, field) in [
             (with("type", json!("openai-compatible")), "base_url"),
             (with("base_url", json!("http://api.example.com")), "base_url"),
             (with("base_url", json!("https://127.0.0.1/v1")), "base_url"),
             (with("base_url", json!("https://169.254.169.254")), "base_url"),
             (with("base_url", json!("https://localhost")), "base_url"),
+            (with("settings", json!({"region": "eu"})), "settings.region"),
+            (with("settings", json!({"credential": "password"})), "settings.credential"),
+            (with("settings", many), "settings"),
         ] {
             let answer = bench.post(&bench.owner, PATH, body.clone()).await;
             assert_eq!(problem(&answer, 409, "value_refused"), [field], "{body}");
@@ -199,6 +206,29 @@ both_engines! {
         assert_eq!(problem(&taken, 409, "value_refused"), ["allow_private"]);
         let back = json!({"allow_private": false, "base_url": "https://api.example.com", "keys": []});
         bench.patch(&bench.owner, &path, back).await.expect(200);
+    }
+
+    async fn settings_are_shown_and_changed_one_by_one_with_the_keys(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let path = format!("{PATH}/azure");
+        let body = json!({"name": "azure", "type": "azure-openai", "base_url": "https://r.openai.azure.com", "keys": ["k"],
+            "settings": {"credential": "key"}});
+        let made = bench.post(&bench.owner, PATH, body).await.expect(201).value();
+        assert_eq!(made["settings"], json!({"credential": "key"}));
+        assert_eq!(bench.get(&bench.owner, &path).await.expect(200).value(), made);
+        // What stays as it is needs no keys.
+        for same in [json!({}), json!({"credential": "key"}), Value::Null] {
+            let kept = bench.patch(&bench.owner, &path, json!({"settings": same})).await.expect(200).value();
+            assert_eq!((&kept["settings"], &kept["keys"]), (&made["settings"], &made["keys"]));
+        }
+        let none = json!({"settings": {"credential": null}});
+        problem(&bench.patch(&bench.owner, &path, none.clone()).await, 409, "provider_keys_needed");
+        let unknown = bench.patch(&bench.owner, &path, json!({"settings": {"region": "eu"}})).await;
+        assert_eq!(problem(&unknown, 409, "value_refused"), ["settings.region"]);
+        assert_eq!(bench.get(&bench.owner, &path).await.expect(200).value()["settings"], made["settings"]);
+        let mut anew = none;
+        anew["keys"] = json!([{"key": "k2"}]);
+        assert_eq!(bench.patch(&bench.owner, &path, anew).await.expect(200).value()["settings"], json!({}));
     }
 
     async fn deleted_is_gone(db: TestDb) {

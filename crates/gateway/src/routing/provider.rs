@@ -16,6 +16,7 @@ use lychgate_link::{ProviderConfig, ProviderKeyConfig};
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::policy::StreamUsage;
 use lychgate_types::provider::ProviderType;
+use lychgate_wire::provider::describe;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,7 +61,7 @@ impl Provider {
     /// Takes a configuration over, with the state of the provider of the same id before it. One that can't be used is kept
     /// with the reason, which its requests then get.
     pub(crate) fn new(config: ProviderConfig, state: State) -> Self {
-        let base = Base::parse(&config.base_url, config.allow_private);
+        let base = Base::parse(&config.base_url, config.allow_private).and_then(|base| know(&config).map(|()| base));
         if let Err(reason) = &base {
             tracing::warn!(provider = %config.name, %reason, "this provider can't be used");
         }
@@ -210,6 +211,17 @@ impl Base {
     }
 }
 
+/// A setting that is not known here comes from a newer control plane; without it, requests would go where nobody wants them.
+fn know(config: &ProviderConfig) -> Result<(), String> {
+    match describe(config.provider_type).misfits(&config.settings).first() {
+        None => Ok(()),
+        Some(misfit) => Err(format!(
+            "this gateway's version can't do with its setting `{}`: it {}",
+            misfit.name, misfit.why
+        )),
+    }
+}
+
 fn outgoing(provider_type: ProviderType, key: &ProviderKeyConfig) -> Option<Key> {
     match Outgoing::central(provider_type, &key.secret) {
         Ok(outgoing) => Some(Key {
@@ -241,6 +253,7 @@ mod tests {
             base_url: base_url.to_owned(),
             enabled: true,
             allow_private: false,
+            settings: Default::default(),
             policy: Default::default(),
             keys: keys.iter().map(key).collect(),
         };

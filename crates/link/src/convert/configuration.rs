@@ -51,6 +51,11 @@ fn provider(provider: &ProviderConfig) -> wire::Provider {
         id: id_bytes(key.id.as_uuid()),
         secret: key.secret.expose().to_owned(),
     };
+    let keys: Vec<_> = provider.keys.iter().map(key).collect();
+    let (keys, keys_by_settings) = match provider.settings.is_empty() {
+        true => (keys, Vec::new()),
+        false => (Vec::new(), keys),
+    };
     wire::Provider {
         id: id_bytes(provider.id.as_uuid()),
         name: provider.name.as_str().to_owned(),
@@ -59,7 +64,9 @@ fn provider(provider: &ProviderConfig) -> wire::Provider {
         enabled: provider.enabled,
         allow_private: provider.allow_private,
         policy: Some(provider.policy.into()),
-        keys: provider.keys.iter().map(key).collect(),
+        settings: provider.settings.clone().into_map().into_iter().collect(),
+        keys,
+        keys_by_settings,
     }
 }
 
@@ -107,6 +114,7 @@ fn read_provider(provider: wire::Provider) -> Result<Option<ProviderConfig>, Bad
             secret: ProviderSecret::new(key.secret),
         })
     };
+    let keys = provider.keys.into_iter().chain(provider.keys_by_settings);
     Ok(Some(ProviderConfig {
         id: ProviderId::from_uuid(read_id(&provider.id, "provider.id")?),
         policy: provider
@@ -117,7 +125,8 @@ fn read_provider(provider: wire::Provider) -> Result<Option<ProviderConfig>, Bad
         base_url: provider.base_url,
         enabled: provider.enabled,
         allow_private: provider.allow_private,
-        keys: provider.keys.into_iter().map(key).collect::<Result<_, _>>()?,
+        settings: provider.settings.into_iter().collect(),
+        keys: keys.map(key).collect::<Result<_, _>>()?,
     }))
 }
 
@@ -145,4 +154,39 @@ pub(super) fn read_spool_key(bytes: Vec<u8>) -> Result<SpoolKey, BadMessage> {
     bytes
         .map(SpoolKey::from_bytes)
         .map_err(|_| BadMessage("configuration.spool_key"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lychgate_types::provider::ProviderType;
+    use lychgate_types::settings::ProviderSettings;
+
+    /// One that ignores the settings would send the keys as they are.
+    #[test]
+    fn a_replica_that_knows_no_settings_gets_no_keys_of_a_provider_that_has_some() {
+        let with = |settings: &[(&str, &str)]| ProviderConfig {
+            id: ProviderId::from_uuid(Default::default()),
+            name: Name::parse("azure").unwrap(),
+            provider_type: ProviderType::AzureOpenAi,
+            base_url: "https://h".to_owned(),
+            enabled: true,
+            allow_private: false,
+            settings: settings
+                .iter()
+                .map(|(name, value)| ((*name).into(), (*value).into()))
+                .collect::<ProviderSettings>(),
+            policy: ProviderPolicy::default(),
+            keys: vec![ProviderKeyConfig {
+                id: ProviderKeyId::from_uuid(Default::default()),
+                secret: ProviderSecret::new("secret".to_owned()),
+            }],
+        };
+        for (settings, keys) in [(&[][..], 1), (&[("credential", "key")][..], 0)] {
+            let config = with(settings);
+            let sent = provider(&config);
+            assert_eq!((sent.keys.len(), sent.keys_by_settings.len()), (keys, 1 - keys));
+            assert_eq!(read_provider(sent), Ok(Some(config)));
+        }
+    }
 }

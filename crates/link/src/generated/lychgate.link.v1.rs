@@ -116,6 +116,15 @@ pub struct Provider {
     pub keys: ::prost::alloc::vec::Vec<ProviderKey>,
     #[prost(message, optional, tag = "8")]
     pub policy: ::core::option::Option<Policy>,
+    #[prost(map = "string, string", tag = "9")]
+    pub settings: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// The keys of a provider with settings, in the place of `keys`: a replica that knows no settings does not know what these keys are
+    /// either, and is to have none.
+    #[prost(message, repeated, tag = "10")]
+    pub keys_by_settings: ::prost::alloc::vec::Vec<ProviderKey>,
 }
 /// A setting that is missing, or out of the replica's bounds, has its default.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

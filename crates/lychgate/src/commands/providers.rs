@@ -2,6 +2,7 @@
 
 mod keys;
 mod policy;
+mod settings;
 
 use super::listing::{ListArgs, Listing};
 use super::name_or_id;
@@ -15,6 +16,7 @@ use keys::{KeyArgs, key_from_input};
 use lychgate_types::provider::ProviderType;
 use policy::PolicyArgs;
 use serde_json::Value;
+use settings::SettingArgs;
 
 /// `lychgate providers …`.
 #[derive(Debug, clap::Args)]
@@ -44,6 +46,8 @@ enum ProvidersCommand {
         /// Create the provider disabled
         #[arg(long)]
         disabled: bool,
+        #[command(flatten)]
+        settings: SettingArgs,
         #[command(flatten)]
         policy: PolicyArgs,
         #[command(flatten)]
@@ -80,6 +84,8 @@ enum ProvidersCommand {
         #[arg(long, value_name = "ID")]
         keep_key: Vec<String>,
         #[command(flatten)]
+        settings: SettingArgs,
+        #[command(flatten)]
         policy: PolicyArgs,
         #[command(flatten)]
         format: FormatArgs,
@@ -114,6 +120,7 @@ const LISTING: Listing = Listing {
     ],
     more: &[
         Field("allow private", "allow_private"),
+        Field("settings", "setting_hints"),
         Field("keys", "key_hints"),
         Field("id", "id"),
     ],
@@ -126,6 +133,7 @@ const FIELDS: &[Field] = &[
     Field("base url", "base_url"),
     Field("enabled", "enabled"),
     Field("allow private", "allow_private"),
+    Field("settings", "setting_hints"),
     Field("keys", "key_hints"),
     Field("created", "created_at"),
     Field("updated", "updated_at"),
@@ -147,6 +155,7 @@ pub(crate) async fn run(args: ProvidersArgs, environment: &Environment) -> Outco
             keys,
             allow_private,
             disabled,
+            settings,
             policy,
             format,
         } => {
@@ -164,6 +173,9 @@ pub(crate) async fn run(args: ProvidersArgs, environment: &Environment) -> Outco
             }
             if disabled {
                 body["enabled"] = false.into();
+            }
+            if let Some(settings) = settings.member()? {
+                body["settings"] = settings;
             }
             if let Some(policy) = policy {
                 body["policy"] = policy;
@@ -186,16 +198,22 @@ pub(crate) async fn run(args: ProvidersArgs, environment: &Environment) -> Outco
             keys,
             key_stdin,
             keep_key,
+            settings,
             policy,
             format,
         } => {
             let path = path(&name)?;
-            let policy = policy.member()?;
+            let changes = Changes {
+                base_url,
+                allow_private,
+                settings: settings.member()?,
+                policy: policy.member()?,
+            };
             let mut added = keys.read(environment)?;
             if key_stdin {
                 added.push(key_from_input(&name)?);
             }
-            let patch = patch(base_url, allow_private, policy, keep_key, added)?;
+            let patch = patch(changes, keep_key, added)?;
             let answer = api.patch(&path, &patch).await?;
             show(format.output, answer)
         }
@@ -227,24 +245,27 @@ fn known_types() -> String {
     format!("One of {}", known.join(", "))
 }
 
-/// The change asked for; asking for none is an error.
-fn patch(
+/// What is to be changed beside keys.
+#[derive(Debug, Default)]
+struct Changes {
     base_url: Option<String>,
     allow_private: Option<bool>,
+    settings: Option<Value>,
     policy: Option<Value>,
-    keep: Vec<String>,
-    added: Vec<String>,
-) -> Outcome<Value> {
-    let mut patch = serde_json::Map::new();
-    if let Some(url) = base_url {
-        patch.insert("base_url".to_owned(), url.into());
-    }
-    if let Some(allow) = allow_private {
-        patch.insert("allow_private".to_owned(), allow.into());
-    }
-    if let Some(policy) = policy {
-        patch.insert("policy".to_owned(), policy);
-    }
+}
+
+/// The change asked for; asking for none is an error.
+fn patch(changes: Changes, keep: Vec<String>, added: Vec<String>) -> Outcome<Value> {
+    let members = [
+        ("base_url", changes.base_url.map(Value::from)),
+        ("allow_private", changes.allow_private.map(Value::from)),
+        ("settings", changes.settings),
+        ("policy", changes.policy),
+    ];
+    let given = members
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    let mut patch: serde_json::Map<_, _> = given.collect();
     let kept = keep.into_iter().map(|id| serde_json::json!({ "id": id }));
     let keys: Vec<Value> = kept
         .chain(added.into_iter().map(|key| serde_json::json!({ "key": key })))
@@ -254,7 +275,7 @@ fn patch(
     }
     if patch.is_empty() {
         return Err(Failure::Usage(
-            "nothing to change: give at least one of --base-url, --allow-private, --policy, --keep-key, --key-file, --key-env and --key-stdin".to_owned(),
+            "nothing to change: give at least one of --base-url, --allow-private, --setting, --policy, --keep-key, --key-file, --key-env and --key-stdin".to_owned(),
         ));
     }
     Ok(patch.into())
@@ -274,7 +295,7 @@ fn show(format: Format, answer: Value) -> Outcome {
     }
 }
 
-/// Adds one text per key for tables: `sk-a…cdef (id)`.
+/// Adds one text for each key (`sk-a…cdef (id)`) and each setting for tables.
 fn with_hints(mut provider: Value) -> Value {
     let keys = provider["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
     let text = |key: &Value, field: &str| key[field].as_str().unwrap_or("?").to_owned();
@@ -283,6 +304,7 @@ fn with_hints(mut provider: Value) -> Value {
         .map(|key| format!("{} ({})", text(key, "masked"), text(key, "id")))
         .collect();
     provider["key_hints"] = hints.into();
+    provider["setting_hints"] = settings::hints(&provider["settings"]).into();
     provider
 }
 
@@ -293,23 +315,36 @@ mod tests {
     #[test]
     fn a_patch_says_only_what_changes() {
         let some = |text: &str| Some(text.to_owned());
+        let only = |changes: Changes| patch(changes, Vec::new(), Vec::new());
         assert_eq!(
-            patch(some("http://h"), None, None, Vec::new(), Vec::new()).unwrap(),
+            only(Changes {
+                base_url: some("http://h"),
+                ..Changes::default()
+            })
+            .unwrap(),
             serde_json::json!({ "base_url": "http://h" })
         );
-        let policy = serde_json::json!({ "http2": true });
-        assert_eq!(
-            patch(None, None, Some(policy.clone()), Vec::new(), Vec::new()).unwrap(),
-            serde_json::json!({ "policy": policy })
+        let (policy, settings) = (
+            serde_json::json!({ "http2": true }),
+            serde_json::json!({ "region": null }),
         );
-        let keys = patch(None, Some(true), None, vec!["1".to_owned()], vec!["k".to_owned()]).unwrap();
+        let changes = Changes {
+            settings: Some(settings.clone()),
+            policy: Some(policy.clone()),
+            ..Changes::default()
+        };
         assert_eq!(
-            keys,
+            only(changes).unwrap(),
+            serde_json::json!({ "policy": policy, "settings": settings })
+        );
+        let changes = Changes {
+            allow_private: Some(true),
+            ..Changes::default()
+        };
+        assert_eq!(
+            patch(changes, vec!["1".to_owned()], vec!["k".to_owned()]).unwrap(),
             serde_json::json!({ "allow_private": true, "keys": [{ "id": "1" }, { "key": "k" }] })
         );
-        assert_eq!(
-            patch(None, None, None, Vec::new(), Vec::new()).unwrap_err().exit_code(),
-            2
-        );
+        assert_eq!(only(Changes::default()).unwrap_err().exit_code(), 2);
     }
 }

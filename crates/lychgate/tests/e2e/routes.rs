@@ -29,6 +29,13 @@ both_engines! {
         app.cli_ok(&create).await;
         let eu = app.cli_json(&["providers", "show", "eu"]).await;
         assert_eq!((&eu["policy"]["key_cooldown_seconds"], &eu["policy"]["retry"]["max_attempts"]), (&json!(1), &json!(3)));
+        let setting = |setting| ["providers", "update", "eu", "--setting", setting];
+        assert!(app.cli_ok(&["providers", "update", "eu", "--setting", "credential=key", "--key-file", "provider-key"]).await.contains("credential=key"));
+        assert_eq!(app.cli_json(&["providers", "show", "eu"]).await["settings"], json!({"credential": "key"}));
+        for (change, code, part) in [("region=eu", 1, "settings.region"), ("region", 2, "NAME=VALUE"), ("credential=", 1, "provider_keys_needed")] {
+            let finished = app.cli(&setting(change)).await;
+            assert!(finished.code == code && finished.all().contains(part), "{change}: {}", finished.all());
+        }
         for (setting, code, part) in [
             ("retry.max_attempts", 2, "retry.max_attempts=5"),
             ("retry.max_attempts=11", 1, "policy.retry.max_attempts"),

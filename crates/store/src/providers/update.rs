@@ -11,6 +11,7 @@ use crate::rows::providers::{Provider, ProviderAddress, ProviderPatch, WantedKey
 use crate::sql::providers as sql;
 use lychgate_authz::{Action, Caller};
 use lychgate_types::provider::origin;
+use lychgate_types::settings::ProviderSettings;
 use lychgate_types::{ProviderId, ProviderKeyId, Timestamp};
 use std::collections::HashSet;
 
@@ -78,14 +79,19 @@ impl Store {
 }
 
 fn is_at(provider: &Provider, address: &ProviderAddress) -> bool {
-    provider.base_url == address.base_url && provider.allow_private == address.allow_private
+    provider.base_url == address.base_url
+        && provider.allow_private == address.allow_private
+        && provider.settings == address.settings
 }
 
-/// Whether requests, with the keys in them, will go elsewhere.
+/// Whether the keys will go elsewhere, or may, since they will be something else.
 fn moves(provider: &Provider, patch: &ProviderPatch) -> bool {
     let elsewhere = |base_url: &String| origin(base_url) != origin(&provider.base_url);
     let otherwise = |allow_private: bool| allow_private != provider.allow_private;
-    patch.base_url.as_ref().is_some_and(elsewhere) || patch.allow_private.is_some_and(otherwise)
+    let anew = |settings: &ProviderSettings| *settings != provider.settings;
+    patch.base_url.as_ref().is_some_and(elsewhere)
+        || patch.allow_private.is_some_and(otherwise)
+        || patch.settings.as_ref().is_some_and(anew)
 }
 
 fn keeps_keys(provider: &Provider, patch: &ProviderPatch) -> bool {

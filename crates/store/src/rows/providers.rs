@@ -3,6 +3,7 @@
 use crate::seal::Sealed;
 use lychgate_types::policy::{PolicyChange, ProviderPolicy};
 use lychgate_types::provider::ProviderType;
+use lychgate_types::settings::ProviderSettings;
 use lychgate_types::{ProviderId, ProviderKeyId, Timestamp};
 
 /// A provider; its keys are only shown masked.
@@ -20,6 +21,8 @@ pub struct Provider {
     pub enabled: bool,
     /// Whether it may live on a loopback or private address.
     pub allow_private: bool,
+    /// What its address does not say of it, and what its keys are.
+    pub settings: ProviderSettings,
     /// In force: what somebody has set, and the defaults.
     pub policy: ProviderPolicy,
     /// In the operator's order.
@@ -65,6 +68,8 @@ pub struct ProviderInsert {
     pub enabled: bool,
     /// Whether it may live on a loopback or private address.
     pub allow_private: bool,
+    /// Checked by the caller.
+    pub settings: ProviderSettings,
     /// What differs from the default policy; its bounds are checked by the caller.
     pub policy: PolicyChange,
     /// In the operator's order.
@@ -76,19 +81,21 @@ pub struct ProviderInsert {
 pub struct ProviderKeyInsert {
     /// Made by the caller: it is part of what the secret is sealed with.
     pub id: ProviderKeyId,
-    /// The secret, sealed for `id`, its column, and the provider and address that it goes to.
+    /// The secret, sealed for `id`, its column, and the provider, address and settings that say where it goes.
     pub sealed: Sealed,
     /// What may be shown of it.
     pub masked: String,
 }
 
-/// Where a provider's keys go.
+/// Where a provider's keys go: a change of it needs all of them anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderAddress {
     /// Its base URL.
     pub base_url: String,
     /// Whether it may live on a loopback or private address.
     pub allow_private: bool,
+    /// They say what the keys are, and who gets them.
+    pub settings: ProviderSettings,
 }
 
 /// What shall change; `None` leaves a field as it is.
@@ -105,6 +112,8 @@ pub struct ProviderPatch {
     pub enabled: Option<bool>,
     /// Whether it may live on a loopback or private address.
     pub allow_private: Option<bool>,
+    /// All of its settings; checked by the caller.
+    pub settings: Option<ProviderSettings>,
     /// Single settings of its policy; the bounds are checked by the caller.
     pub policy: PolicyChange,
     /// The whole list: keys that it leaves out are deleted.

@@ -13,21 +13,21 @@ use lychgate_types::{ProviderId, ProviderKeyId, Timestamp};
 
 macro_rules! columns {
     () => {
-        "SELECT id, created_at, updated_at, name, provider_type, base_url, enabled, allow_private, policy FROM providers "
+        "SELECT id, created_at, updated_at, name, provider_type, base_url, enabled, allow_private, settings, policy FROM providers "
     };
 }
 
 super::statements! {
-    INSERT = "INSERT INTO providers (id, created_at, updated_at, name, provider_type, base_url, enabled, allow_private, policy) \
-         VALUES ($1, $2, $2, lower($3) /* stored in lower case */, $4, $5, $6, $7, $8)";
+    INSERT = "INSERT INTO providers (id, created_at, updated_at, name, provider_type, base_url, enabled, allow_private, \
+         settings, policy) VALUES ($1, $2, $2, lower($3) /* stored in lower case */, $4, $5, $6, $7, $8, $9)";
     LIST = concat!(columns!(), "WHERE (created_at, id) > ($1, $2) ORDER BY created_at, id LIMIT $3");
     ALL = concat!(columns!(), "ORDER BY created_at, id");
     FIND = concat!(columns!(), "WHERE id = $1 OR lower(name) = $2");
     GET = concat!(columns!(), "WHERE id = $1");
     REFS = "SELECT id, name, provider_type FROM providers";
     UPDATE = "UPDATE providers SET updated_at = $2, base_url = COALESCE($3, base_url), \
-         enabled = CASE WHEN $4 THEN $5 ELSE enabled END, allow_private = CASE WHEN $6 THEN $7 ELSE allow_private END \
-         WHERE id = $1";
+         enabled = CASE WHEN $4 THEN $5 ELSE enabled END, allow_private = CASE WHEN $6 THEN $7 ELSE allow_private END, \
+         settings = CASE WHEN $8 THEN $9 ELSE settings END WHERE id = $1";
     POLICY = "SELECT policy FROM providers WHERE id = $1";
     SET_POLICY = "UPDATE providers SET policy = $2 WHERE id = $1";
     DELETE = "DELETE FROM providers WHERE id = $1";
@@ -55,6 +55,7 @@ fn read(row: &Row) -> Result<Provider, StoreError> {
         base_url: row.text("base_url")?,
         enabled: row.bool("enabled")?,
         allow_private: row.bool("allow_private")?,
+        settings: row.labels("settings")?.into_iter().collect(),
         policy: row.policy("policy")?.over(ProviderPolicy::default()),
         keys: Vec::new(),
         created_at: row.time("created_at")?,
@@ -80,6 +81,7 @@ pub(crate) async fn insert(conn: Conn<'_>, at: Timestamp, new: &ProviderInsert) 
         &*new.base_url,
         new.enabled,
         new.allow_private,
+        new.settings.clone().into_map(),
         new.policy,
     ];
     conn.execute(INSERT, values).await.map(drop)
@@ -166,6 +168,8 @@ pub(crate) async fn update(
         patch.enabled.unwrap_or_default(),
         patch.allow_private.is_some(),
         patch.allow_private.unwrap_or_default(),
+        patch.settings.is_some(),
+        patch.settings.clone().unwrap_or_default().into_map(),
     ];
     conn.execute(UPDATE, values).await.map(drop)
 }

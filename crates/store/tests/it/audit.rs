@@ -145,7 +145,8 @@ both_engines! {
         policy.retry.max_attempts = Some(5);
         db.clock().advance(Duration::from_secs(1));
         let patch = ProviderPatch {
-            base_url: Some("https://eu.example".into()), keys: Some(Vec::new()), policy, ..ProviderPatch::default()
+            base_url: Some("https://eu.example".into()), settings: Some([("region".to_owned(), "eu".to_owned())].into_iter().collect()),
+            keys: Some(Vec::new()), policy, ..ProviderPatch::default()
         };
         store.provider_update(owner, new.id, patch).await.unwrap();
         let way = route(db, "way", "claude");
@@ -163,7 +164,7 @@ both_engines! {
             (String::new(), made),
             (
                 format!("base_url=https://api.anthropic.com keys=sk-a…0001 ({key}) policy.http2=false policy.retry.max_attempts=3"),
-                "base_url=https://eu.example keys= policy.http2=true policy.retry.max_attempts=5".to_owned(),
+                "base_url=https://eu.example keys= policy.http2=true policy.retry.max_attempts=5 settings.region=eu".to_owned(),
             ),
         ];
         assert_eq!(of(Resource::Provider).await, providers);

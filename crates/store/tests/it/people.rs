@@ -184,6 +184,7 @@ pub(crate) fn provider(db: &TestDb, name: &str, keys: Vec<ProviderKeyInsert>) ->
         base_url: "https://api.anthropic.com".into(),
         enabled: true,
         allow_private: false,
+        settings: Default::default(),
         policy: PolicyChange::default(),
         keys,
     }

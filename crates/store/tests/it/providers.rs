@@ -7,7 +7,12 @@ use lychgate_testkit::both_engines;
 use lychgate_testkit::db::{START, TestDb};
 use lychgate_types::policy::ProviderPolicy;
 use lychgate_types::provider::ProviderType;
+use lychgate_types::settings::ProviderSettings;
 use std::time::Duration;
+
+fn region(name: &str) -> ProviderSettings {
+    [("region".to_owned(), name.to_owned())].into_iter().collect()
+}
 
 async fn version(db: &TestDb) -> u64 {
     db.store().configuration(&plane()).await.unwrap().version
@@ -19,9 +24,12 @@ both_engines! {
         let mut new = provider(db, "Claude", vec![provider_key(db, "sk-b…2"), provider_key(db, "sk-a…1")]);
         new.provider_type = ProviderType::OpenAiCompatible;
         (new.enabled, new.allow_private) = (false, true);
+        new.settings = region("eu");
         let made = db.store().provider_insert(&owner, new.clone()).await.unwrap();
         assert_eq!((made.id, &*made.name, made.provider_type), (new.id, "claude", ProviderType::OpenAiCompatible));
         assert_eq!((&made.base_url, made.enabled, made.allow_private), (&new.base_url, false, true));
+        assert_eq!(made.settings, new.settings);
+        assert_eq!(db.store().configuration(&plane()).await.unwrap().providers[0].settings, new.settings);
         assert_eq!((made.created_at, made.updated_at), (START, START));
         let keys: Vec<_> = made.keys.iter().map(|key| (key.id, &*key.masked, key.created_at)).collect();
         assert_eq!(keys, [(new.keys[0].id, "sk-b…2", START), (new.keys[1].id, "sk-a…1", START)], "in the operator's order");
@@ -36,13 +44,14 @@ both_engines! {
         let owner = people(db).await.owner.caller;
         let new = provider(db, "claude", vec![]);
         db.store().provider_insert(&owner, new.clone()).await.unwrap();
-        let made_for = Some(ProviderAddress { base_url: new.base_url, allow_private: new.allow_private });
+        let made_for = Some(ProviderAddress { base_url: new.base_url, allow_private: new.allow_private, settings: new.settings });
         let made = || ProviderPatch { made_for: made_for.clone(), ..ProviderPatch::default() };
         let moved = ProviderPatch { base_url: Some("https://b.example".into()), ..made() };
         db.store().provider_update(&owner, new.id, moved).await.unwrap();
         for late in [
             ProviderPatch { keys: Some(vec![WantedKey::Add(provider_key(db, "k"))]), ..made() },
             ProviderPatch { allow_private: Some(true), ..made() },
+            ProviderPatch { settings: Some(region("us")), ..made() },
         ] {
             let refused = db.store().provider_update(&owner, new.id, late).await;
             assert!(matches!(refused, Err(StoreError::Rule(RuleBroken::ProviderMoved))), "{refused:?}");
@@ -109,14 +118,24 @@ both_engines! {
         let kept = || Some(vec![WantedKey::Keep(new.keys[0].id), WantedKey::Add(provider_key(db, "new"))]);
         let (elsewhere, port) = ("https://evil.example".to_owned(), format!("{}:8443", made.base_url));
         for keys in [None, kept()] {
-            for (base_url, allow_private) in [(Some(elsewhere.clone()), None), (Some(port.clone()), None), (None, Some(true))] {
-                let patch = ProviderPatch { base_url, allow_private, keys: keys.clone(), ..ProviderPatch::default() };
+            for moved in [
+                ProviderPatch { base_url: Some(elsewhere.clone()), ..ProviderPatch::default() },
+                ProviderPatch { base_url: Some(port.clone()), ..ProviderPatch::default() },
+                ProviderPatch { allow_private: Some(true), ..ProviderPatch::default() },
+                ProviderPatch { settings: Some(region("us")), ..ProviderPatch::default() },
+            ] {
+                let patch = ProviderPatch { keys: keys.clone(), ..moved };
                 let refused = db.store().provider_update(&owner, made.id, patch).await;
                 assert!(matches!(refused, Err(StoreError::Rule(RuleBroken::KeysNeeded))), "{refused:?}");
             }
         }
         assert_eq!(db.store().provider_find(&owner, "claude").await.unwrap(), made);
         assert_eq!(version(db).await, before);
+        // The settings that it has are no change.
+        let same = ProviderPatch { settings: Some(made.settings.clone()), ..ProviderPatch::default() };
+        assert_eq!(db.store().provider_update(&owner, made.id, same).await.unwrap().keys, made.keys);
+        let settled = ProviderPatch { settings: Some(region("us")), keys: Some(Vec::new()), ..ProviderPatch::default() };
+        assert_eq!(db.store().provider_update(&owner, made.id, settled).await.unwrap().settings, region("us"));
         for (keys, count) in [(vec![WantedKey::Add(provider_key(db, "new"))], 1), (vec![], 0)] {
             let patch = ProviderPatch { base_url: Some(elsewhere.clone()), keys: Some(keys), ..ProviderPatch::default() };
             let moved = db.store().provider_update(&owner, made.id, patch).await.unwrap();

@@ -85,6 +85,7 @@ both_engines! {
         db.store().route_insert(&owner, route(db, "sonnet", "claude")).await.unwrap();
         for (text, constraint) in [
             ("UPDATE providers SET policy = '[]'", "providers_policy_check"),
+            ("UPDATE providers SET settings = '[]'", "providers_settings_check"),
             ("UPDATE route_targets SET kind = 'other'", "route_targets_kind_check"),
         ] {
             let told = raw(db, text).await.unwrap_err().to_string();

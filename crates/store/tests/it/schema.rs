@@ -45,6 +45,7 @@ fn both_schemas_have_the_same_tables_columns_checks_indexes_and_references() {
             "reference tokens.user_id users",
             "column providers.policy text not null",
             "check providers_policy_check",
+            "check providers_settings_check",
             "column changes.subject bytes not null",
             "check replicas_state_check",
             "check route_targets_weight_check",

@@ -7,11 +7,13 @@ pub(crate) mod get;
 pub(crate) mod list;
 mod policy;
 mod secret;
+mod settings;
 pub(crate) mod update;
 
 use crate::api::openapi::known_texts;
 use lychgate_types::policy::ProviderPolicy;
 use lychgate_types::provider::ProviderType;
+use lychgate_types::settings::ProviderSettings;
 use lychgate_types::{ProviderId, ProviderKeyId, Timestamp};
 use serde::Serialize;
 
@@ -32,6 +34,9 @@ pub(crate) struct Provider {
     enabled: bool,
     /// Whether it may have a loopback, private or link-local address.
     allow_private: bool,
+    /// What its address does not say of it, and what its keys are.
+    #[schema(schema_with = settings::schema)]
+    settings: ProviderSettings,
     /// How the gateway treats it, with all settings.
     #[schema(value_type = policy::Policy)]
     policy: ProviderPolicy,
@@ -67,6 +72,7 @@ impl From<lychgate_store::Provider> for Provider {
             keys: provider.keys.into_iter().map(key).collect(),
             enabled: provider.enabled,
             allow_private: provider.allow_private,
+            settings: provider.settings,
             policy: provider.policy,
             created_at: provider.created_at,
             updated_at: provider.updated_at,

@@ -15,6 +15,7 @@ fn provider(name: &str, provider_type: ProviderType, enabled: bool) -> Arc<Provi
         base_url: "https://h".into(),
         enabled,
         allow_private: false,
+        settings: Default::default(),
         policy: Default::default(),
         keys: Vec::new(),
     };

@@ -34,6 +34,27 @@ async fn providers_that_cant_serve_say_why() {
     }
 }
 
+/// A setting that is not known may say where the key goes.
+#[tokio::test]
+async fn a_provider_with_a_setting_of_a_newer_version_gets_nothing() {
+    let provider = Provider::start().await;
+    let control = Control::new();
+    let token = control.valid_token();
+    let mut newer = config("newer", ProviderType::AzureOpenAi, &provider.url(""));
+    newer.settings = [("credential".to_owned(), "moonlight".to_owned())]
+        .into_iter()
+        .collect();
+    control.configure(vec![newer]);
+    let (gateway, address) = start(&control, |_| {}, Ambient::system()).await;
+    ready(&gateway).await;
+    let mut client = Client::connect(address).await;
+    let bearer = format!("authorization: Bearer {}\r\n", token.expose());
+    let line = "POST /ai/newer/openai/v1/chat/completions";
+    client.send(line, &bearer, br#"{"model":"m"}"#).await;
+    let (_, body) = refused(&mut client, 502).await;
+    assert!(body.contains("its setting `credential`"), "{body}");
+}
+
 #[tokio::test]
 async fn private_addresses_are_refused_unless_allowed() {
     let provider = Provider::start().await;

@@ -164,6 +164,7 @@ pub(crate) fn config(name: &str, provider_type: ProviderType, base_url: &str) ->
         base_url: base_url.to_owned(),
         enabled: true,
         allow_private: true,
+        settings: Default::default(),
         policy: ProviderPolicy {
             retry: RetryPolicy {
                 max_attempts: 1,

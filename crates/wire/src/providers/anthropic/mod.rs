@@ -14,7 +14,8 @@ use crate::capture::Capture;
 use crate::form::Boundary;
 use crate::format::{ApiFormat, ErrorFormat as _, ResponseFormat};
 use crate::provider::{
-    AllowedPath, BEARER, ClientSigns, CredentialHeader, Credentials, Family, GET, POST, ProviderDescription, plain,
+    AllowedPath, BEARER, ClientSigns, CredentialHeader, Credentials, Family, GET, PLAIN_KEYS, POST,
+    ProviderDescription, plain,
 };
 use crate::{MalformedBody, RequestFacts};
 use lychgate_types::provider::Api;
@@ -78,6 +79,8 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
         AllowedPath::unrecorded("/api/event_logging/{id}/{id}", POST),
     ],
     own_query: &[],
+    settings: &[],
+    key_forms: PLAIN_KEYS,
     credentials: Credentials {
         token: &[API_KEY, BEARER],
         own_key: &[API_KEY.name, BEARER.name],

@@ -1,6 +1,6 @@
 //! Anthropic's models on Azure AI Foundry: Messages as Anthropic has them, without what Anthropic offers beside them.
 
-use crate::provider::{AllowedPath, ProviderDescription};
+use crate::provider::{AllowedPath, PLAIN_KEYS, ProviderDescription};
 use crate::provider::{BEARER, ClientSigns, CredentialHeader, Credentials, plain};
 use lychgate_types::provider::Api;
 
@@ -17,6 +17,8 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
     base_path: "",
     paths: &PATHS,
     own_query: &[],
+    settings: &[],
+    key_forms: PLAIN_KEYS,
     credentials: Credentials {
         token: &[API_KEY, AZURE_KEY, BEARER],
         own_key: &[API_KEY.name, AZURE_KEY.name, BEARER.name],

@@ -4,7 +4,7 @@
 mod tests;
 
 use crate::provider::{
-    AllowedPath, BEARER, ClientSigns, CredentialHeader, Credentials, ProviderDescription, below, plain,
+    AllowedPath, BEARER, ClientSigns, CredentialHeader, Credentials, PLAIN_KEYS, ProviderDescription, below, plain,
 };
 use crate::providers::openai::OPERATIONS;
 use lychgate_types::provider::Api;
@@ -34,6 +34,8 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
     base_path: "",
     paths: &PATHS,
     own_query: &["api-version"],
+    settings: &[],
+    key_forms: PLAIN_KEYS,
     credentials: Credentials {
         token: &[API_KEY, BEARER],
         own_key: &[API_KEY.name, BEARER.name],

@@ -17,7 +17,7 @@ pub(crate) use error::Errors;
 use crate::capture::Capture;
 use crate::format::{ApiFormat, ErrorFormat as _, ResponseFormat};
 use crate::provider::{
-    AllowedPath, BEARER, ClientSigns, CredentialHeader, Credentials, GET, ProviderDescription, plain,
+    AllowedPath, BEARER, ClientSigns, CredentialHeader, Credentials, GET, PLAIN_KEYS, ProviderDescription, plain,
 };
 use crate::{MalformedBody, RequestFacts};
 use lychgate_types::provider::Api;
@@ -63,6 +63,8 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
         AllowedPath::unrecorded("/{v1beta|v1|v1alpha}/models/{model}", GET),
     ],
     own_query: &[],
+    settings: &[],
+    key_forms: PLAIN_KEYS,
     credentials: Credentials {
         token: &[API_KEY, BEARER],
         own_key: &[API_KEY.name, BEARER.name],

@@ -12,8 +12,8 @@ pub(crate) mod responses;
 pub(crate) use error::Errors;
 
 use crate::provider::{
-    AllowedPath, BEARER, ClientSigns, CredentialHeader, Credentials, Family, GET, POST, ProviderDescription, below,
-    plain,
+    AllowedPath, BEARER, ClientSigns, CredentialHeader, Credentials, Family, GET, PLAIN_KEYS, POST,
+    ProviderDescription, below, plain,
 };
 use lychgate_types::provider::Api;
 
@@ -175,6 +175,8 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
     base_path: "/v1",
     paths: &PATHS,
     own_query: &[],
+    settings: &[],
+    key_forms: PLAIN_KEYS,
     credentials: Credentials {
         token: &[BEARER, API_KEY],
         own_key: &[BEARER.name],

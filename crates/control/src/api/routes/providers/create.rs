@@ -1,6 +1,7 @@
 //! `POST /api/v1/ai-gateway/providers`
 
 use super::secret::{self, SecretText};
+use super::settings::{self, SettingsChange};
 use super::{Provider, base_url, policy};
 use crate::api::authenticate::Authenticated;
 use crate::api::error::ApiError;
@@ -16,6 +17,7 @@ use lychgate_store::ProviderInsert;
 use lychgate_types::json::object_or_null;
 use lychgate_types::policy::PolicyChange;
 use lychgate_types::provider::ProviderType;
+use lychgate_types::settings::ProviderSettings;
 use serde::Deserialize;
 
 /// A new provider.
@@ -37,6 +39,9 @@ pub(crate) struct ProviderCreate {
     enabled: Option<bool>,
     /// Whether it may have a loopback, private or link-local address and use plain http. Default: false.
     allow_private: Option<bool>,
+    /// What the address does not say, and what the keys are; which settings there are depends on the type.
+    #[schema(schema_with = settings::change)]
+    settings: Option<SettingsChange>,
     /// Settings that differ from the defaults.
     #[serde(default, deserialize_with = "object_or_null")]
     #[schema(value_type = Option<policy::Change>)]
@@ -66,6 +71,10 @@ pub(crate) async fn provider_create(
         // Only the type is invalid.
         (None, None) => None,
     };
+    let settings = settings::changed(&ProviderSettings::default(), body.settings);
+    if let Some(provider_type) = provider_type {
+        settings::check(&mut validations, provider_type, &settings, allow_private);
+    }
     secret::check_count(&mut validations, body.keys.len());
     for (at, key) in body.keys.iter().enumerate() {
         secret::check(&mut validations, &format!("keys[{at}]"), key);
@@ -78,6 +87,7 @@ pub(crate) async fn provider_create(
         provider_type,
         base_url: &base_url,
         allow_private,
+        settings: &settings,
     };
     let keys = body
         .keys
@@ -91,6 +101,7 @@ pub(crate) async fn provider_create(
         base_url,
         enabled: body.enabled.unwrap_or(true),
         allow_private,
+        settings,
         policy,
         keys,
     };

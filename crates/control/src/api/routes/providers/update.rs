@@ -1,6 +1,7 @@
 //! `PATCH /api/v1/ai-gateway/providers/{provider}`
 
 use super::secret::{self, SecretText};
+use super::settings::{self, SettingsChange};
 use super::{Provider, base_url, policy};
 use crate::api::authenticate::Authenticated;
 use crate::api::error::{ApiError, about};
@@ -29,12 +30,15 @@ pub(crate) struct ProviderUpdate {
     base_url: Option<String>,
     enabled: Option<bool>,
     allow_private: Option<bool>,
-    /// The settings to change; those that are left out stay as they are.
+    /// The settings to change: null removes one, those that are left out stay as they are.
+    #[schema(schema_with = settings::change)]
+    settings: Option<SettingsChange>,
+    /// The policy's settings to change; those that are left out stay as they are.
     #[serde(default, deserialize_with = "object_or_null")]
     #[schema(value_type = Option<policy::Change>)]
     policy: Option<PolicyChange>,
-    /// The new list; keys that it leaves out are deleted. For another host, port or scheme, or another `allow_private`, all keys have to be
-    /// given again.
+    /// The new list; keys that it leaves out are deleted. For another host, port or scheme, another `allow_private` or other settings, all
+    /// keys have to be given again.
     #[serde(default, deserialize_with = "objects_or_null")]
     #[schema(max_items = 16)]
     keys: Option<Vec<KeyWanted>>,
@@ -81,10 +85,17 @@ pub(crate) async fn provider_update(
     let ProviderUpdate {
         enabled,
         allow_private,
+        settings,
         policy,
         keys,
         ..
     } = body;
+    let settings = settings.map(|change| settings::changed(&known.settings, Some(change)));
+    if settings.is_some() || allow_private.is_some() {
+        let settings = settings.as_ref().unwrap_or(&known.settings);
+        let allow_private = allow_private.unwrap_or(known.allow_private);
+        settings::check(&mut validations, known.provider_type, settings, allow_private);
+    }
     let policy = policy::read(&mut validations, policy);
     let keys = keys.map(|wanted| check_keys(&mut validations, wanted));
     let keys = validations.all(Some(keys))?;
@@ -93,6 +104,7 @@ pub(crate) async fn provider_update(
         provider_type: known.provider_type,
         base_url: base_url.as_deref().unwrap_or(&known.base_url),
         allow_private: allow_private.unwrap_or(known.allow_private),
+        settings: settings.as_ref().unwrap_or(&known.settings),
     };
     let keys = keys
         .map(|keys| {
@@ -102,15 +114,18 @@ pub(crate) async fn provider_update(
         })
         .transpose()?;
     // What was checked and sealed was so for this address.
-    let made_for = (base_url.is_some() || allow_private.is_some() || keys.is_some()).then_some(ProviderAddress {
+    let is_bound = base_url.is_some() || allow_private.is_some() || settings.is_some() || keys.is_some();
+    let made_for = is_bound.then_some(ProviderAddress {
         base_url: known.base_url,
         allow_private: known.allow_private,
+        settings: known.settings,
     });
     let patch = ProviderPatch {
         made_for,
         base_url,
         enabled,
         allow_private,
+        settings,
         policy,
         keys,
     };
