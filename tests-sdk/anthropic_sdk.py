@@ -1,19 +1,20 @@
 """The official anthropic SDK, unmodified but for base URL and key, against a gateway whose provider is scripted.
 
-Usage: anthropic_sdk.py BASE_URL TOKEN [foundry]   (BASE_URL as in ANTHROPIC_BASE_URL)
+Usage: anthropic_sdk.py [foundry], with what `lychgate clients anthropic` prints in the environment
 
 Every step asserts on what the SDK made of the answer; the first that fails ends the run with its traceback.
 """
 
 import asyncio
+import os
 import sys
 from functools import partial
 
 import anthropic
 from common import LONG, TRIES, raises, recorded, scenario, together
 
-BASE_URL, TOKEN = sys.argv[1:3]
-FOUNDRY = sys.argv[3:] == ["foundry"]
+BASE_URL, TOKEN = os.environ["ANTHROPIC_BASE_URL"], os.environ["ANTHROPIC_API_KEY"]
+FOUNDRY = sys.argv[1:] == ["foundry"]
 MODEL = "claude-sonnet-5"
 HELLO = [{"role": "user", "content": "Hello from the SDK"}]
 WEATHER = {
@@ -207,6 +208,9 @@ def cancelled(client):
 
 
 def main():
+    # As the SDK finds them in the environment.
+    blocking(anthropic.Anthropic(timeout=20))
+    del os.environ["ANTHROPIC_API_KEY"]
     client = connect(timeout=20)
     blocking(client)
     # A bearer token serves as well as an API key.

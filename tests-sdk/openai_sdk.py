@@ -1,20 +1,22 @@
 """The official openai SDK, unmodified but for base URL and key, against a gateway whose provider is scripted.
 
-Usage: openai_sdk.py BASE_URL TOKEN [azure | openrouter]   (BASE_URL as in OPENAI_BASE_URL, with its /v1, or as in AZURE_OPENAI_ENDPOINT)
+Usage: openai_sdk.py [azure | openrouter], with what `lychgate clients openai` prints in the environment, or `lychgate clients azure-openai`
 
 Every step asserts on what the SDK made of the answer; the first that fails ends the run with its traceback.
 """
 
 import asyncio
 import json
+import os
 import sys
 from functools import partial
 
 import openai
 from common import LONG, TRIES, raises, recorded, scenario, together
 
-BASE_URL, TOKEN = sys.argv[1:3]
-AZURE, OPENROUTER = (sys.argv[3:] == [host] for host in ("azure", "openrouter"))
+AZURE, OPENROUTER = (sys.argv[1:] == [host] for host in ("azure", "openrouter"))
+URL_NAME, TOKEN_NAME = ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY") if AZURE else ("OPENAI_BASE_URL", "OPENAI_API_KEY")
+BASE_URL, TOKEN = os.environ[URL_NAME], os.environ[TOKEN_NAME]
 MODEL = "gpt-5.4-mini"
 HELLO = [{"role": "user", "content": "Hello from the SDK"}]
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": False}
@@ -269,6 +271,8 @@ def cancelled(client):
 
 
 def main():
+    # As the SDK finds them in the environment.
+    chat_blocking(openai.AzureOpenAI(timeout=20) if AZURE else openai.OpenAI(timeout=20))
     client = connect(timeout=20)
     chat_blocking(client)
     chat_streaming(client)

@@ -1,6 +1,6 @@
 // The official @anthropic-ai/sdk, unmodified but for base URL and key, against a gateway whose provider is scripted.
 //
-// Usage: node anthropic.mjs BASE_URL TOKEN   (BASE_URL as in ANTHROPIC_BASE_URL)
+// Usage: node anthropic.mjs, with what `lychgate clients anthropic` prints in the environment
 //
 // Every step asserts on what the SDK made of the answer; the first that fails ends the run with its trace.
 
@@ -171,7 +171,9 @@ async function cancelled(client) {
   await raises(Anthropic.APIUserAbortError, () => signalled.finalMessage());
 }
 
-const [baseURL, token] = process.argv.slice(2);
+const { ANTHROPIC_BASE_URL: baseURL, ANTHROPIC_API_KEY: token } = process.env;
+// As the SDK finds them in the environment.
+await blocking(new Anthropic({ timeout: 20_000 }));
 const client = new Anthropic({ baseURL, apiKey: token, timeout: 20_000 });
 await blocking(client);
 // A bearer token serves as well as an API key.

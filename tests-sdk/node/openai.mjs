@@ -1,6 +1,6 @@
 // The official openai SDK, unmodified but for base URL and key, against a gateway whose provider is scripted.
 //
-// Usage: node openai.mjs BASE_URL TOKEN [azure]   (BASE_URL as in OPENAI_BASE_URL, with its /v1, or as in AZURE_OPENAI_ENDPOINT)
+// Usage: node openai.mjs [azure], with what `lychgate clients openai` prints in the environment, or `lychgate clients azure-openai`
 //
 // Every step asserts on what the SDK made of the answer; the first that fails ends the run with its trace.
 
@@ -9,10 +9,11 @@ import OpenAI, { AzureOpenAI } from "openai";
 import { VERSION } from "openai/version";
 import { LONG, TRIES, all, raises, recorded, scenario } from "./common.mjs";
 
-const [BASE_URL, TOKEN, HOST] = process.argv.slice(2);
-const AZURE = HOST === "azure";
-// And not `apiVersion`, which the SDK's own `withOptions` forgets.
-if (AZURE) process.env.OPENAI_API_VERSION = "2024-10-21";
+const AZURE = process.argv[2] === "azure";
+// The version too comes from the environment, and not as `apiVersion`, which the SDK's own `withOptions` forgets.
+const [BASE_URL, TOKEN] = (AZURE ? ["AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY"] : ["OPENAI_BASE_URL", "OPENAI_API_KEY"]).map(
+  (name) => process.env[name],
+);
 const MODEL = "gpt-5.4-mini";
 const HELLO = [{ role: "user", content: "Hello from the SDK" }];
 const CHAT = { model: MODEL, messages: HELLO };
@@ -251,6 +252,8 @@ async function cancelled(client) {
   await raises(OpenAI.APIUserAbortError, () => chat.finalChatCompletion());
 }
 
+// As the SDK finds them in the environment.
+await chatBlocking(AZURE ? new AzureOpenAI({ timeout: 20_000 }) : new OpenAI({ timeout: 20_000 }));
 const client = connect(TOKEN, { timeout: 20_000 });
 await chatBlocking(client);
 await chatStreaming(client);

@@ -2,7 +2,8 @@
 //! command in that command's file.
 
 use crate::commands::{
-    audit, completions, healthcheck, interceptions, keys, login, providers, replicas, routes, tokens, users, whoami,
+    audit, clients, completions, healthcheck, interceptions, keys, login, providers, replicas, routes, tokens, users,
+    whoami,
 };
 use crate::roles::args::{DevArgs, GatewayArgs, MigrateArgs, ServerArgs};
 use clap::{Parser, Subcommand};
@@ -55,6 +56,8 @@ pub(crate) enum Command {
     Providers(providers::ProvidersArgs),
     /// Manage routes, which send requests for certain models to other targets.
     Routes(routes::RoutesArgs),
+    /// Print the settings with which an AI client uses a gateway.
+    Clients(clients::ClientsArgs),
     /// Show recorded AI requests.
     Interceptions(interceptions::InterceptionsArgs),
     /// Show the audit log.

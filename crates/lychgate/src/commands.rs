@@ -1,6 +1,7 @@
 //! The client commands, one file per noun. They use the API of a server and know nothing that the API does not say.
 
 pub(crate) mod audit;
+pub(crate) mod clients;
 pub(crate) mod completions;
 pub(crate) mod healthcheck;
 pub(crate) mod interceptions;

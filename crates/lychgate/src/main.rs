@@ -43,6 +43,7 @@ fn run(command: Command, environment: &Environment) -> Outcome {
         Command::Healthcheck(args) => block_on(commands::healthcheck::run(args)),
         Command::Login(args) => block_on(commands::login::run(args, environment)),
         Command::Logout => commands::logout::run(environment),
+        Command::Clients(args) => commands::clients::run(&args, environment),
         Command::Completions(args) => commands::completions::run(&args, &mut Cli::command()),
         Command::Openapi => output::line(lychgate_control::openapi().trim_end()),
         Command::Migrate(args) => roles::block_on(roles::server::migrate(args, environment)),

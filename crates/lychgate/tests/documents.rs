@@ -14,8 +14,6 @@ const DOCUMENTS: &[&str] = &[
     "ARCHITECTURE.md",
     "docs/operating.md",
     "bench/README.md",
-    "examples/claude-code.md",
-    "examples/codex.md",
     "examples/compose/README.md",
 ];
 

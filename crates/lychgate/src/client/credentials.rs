@@ -84,6 +84,15 @@ pub(crate) fn given_urls(args: &ServerArgs, environment: &Environment) -> Outcom
     Ok(urls)
 }
 
+/// The address in the environment, else the one that `lychgate login` stored.
+pub(crate) fn given_or_saved_url(environment: &Environment) -> Outcome<Option<ServerUrl>> {
+    let given = given_urls(&ServerArgs::default(), environment)?.into_iter().next();
+    match given {
+        Some(url) => Ok(Some(url)),
+        None => Ok(read(&path(environment)?)?.map(|(url, _)| url)),
+    }
+}
+
 fn given_token(args: &ServerArgs, environment: &Environment) -> Outcome<Option<UserTokenSecret>> {
     let token = environment.get("LYCHGATE_TOKEN").map_err(Failure::Usage)?;
     let file = environment.get("LYCHGATE_TOKEN_FILE").map_err(Failure::Usage)?;

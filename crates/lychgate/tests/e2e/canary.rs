@@ -240,6 +240,7 @@ async fn use_the_command_line(app: &App, key: &str, seen: &mut Seen) {
         "interceptions",
         "audit",
         "whoami",
+        "clients",
         "login",
         "openapi",
         "completions",
@@ -304,6 +305,8 @@ async fn use_the_command_line(app: &App, key: &str, seen: &mut Seen) {
         "keys show nobody",
         "users create alice",
         "openapi",
+        "clients",
+        "clients claude-code",
     ] {
         let words: Vec<&str> = words.split_whitespace().collect();
         seen.add(format!("the output of {words:?}"), app.cli(&words).await.all());

@@ -1,10 +1,11 @@
-//! Coding agents as their users install them, unmodified, through a standalone replica, with the settings of `examples/`: what
-//! they show is what is on record, and a wrong setting is told in a sentence. `tests-sdk/clients` pins their versions.
+//! Coding agents as their users install them, unmodified, through a standalone replica, with the settings that `lychgate clients`
+//! prints: what they show is what is on record, and a wrong setting is told in a sentence. `tests-sdk/clients` pins their versions.
 //!
 //! They reach nothing but the gateway: their proxy for all else is a port on which nobody listens.
 
 use crate::PROGRAM;
-use crate::sdk::{isolated, prepared};
+use crate::machine::{Machine, Wanted};
+use crate::sdk::prepared;
 use lychgate_scripted::Scenario;
 use lychgate_testkit::app::{App, Replica};
 use lychgate_testkit::process::{Finished, finish};
@@ -32,20 +33,39 @@ fn packages() -> Option<PathBuf> {
     Some(modules)
 }
 
-/// A user's machine: a directory of its own, the client's settings, and no way out but to the gateway.
-fn isolate(command: &mut Command, app: &App) {
-    let home = app.directory().join("home");
-    std::fs::create_dir_all(&home).unwrap();
-    isolated(command, app)
-        .env("HOME", &home)
-        .current_dir(&home)
+/// A client, by the settings that `lychgate clients` prints for it. It has no way out but to the gateway.
+async fn run(app: &App, wanted: &Wanted<'_>, program: &Command) -> Finished {
+    let machine = Machine::new(app, wanted).await;
+    let mut command = machine.command(app, program);
+    command
         .env("HTTPS_PROXY", "http://127.0.0.1:9")
         .env("HTTP_PROXY", "http://127.0.0.1:9")
         .env("NO_PROXY", "127.0.0.1");
+    finish(command, "").await
+}
+
+fn to_anthropic<'a>(replica: &'a Replica, token: &'a str, changes: &'a [(&'a str, &'a str)]) -> Wanted<'a> {
+    Wanted {
+        client: "claude-code",
+        gateway: &replica.url,
+        provider: "anthropic",
+        provider_type: "anthropic",
+        token,
+        changes,
+    }
+}
+
+fn to_openai<'a>(replica: &'a Replica, token: &'a str, changes: &'a [(&'a str, &'a str)]) -> Wanted<'a> {
+    Wanted {
+        client: "codex",
+        provider: "openai",
+        provider_type: "openai",
+        ..to_anthropic(replica, token, changes)
+    }
 }
 
 /// Claude Code in print mode, with one tool.
-async fn claude(modules: &Path, app: &App, base_url: &str, token: &str, more: &[&str]) -> Finished {
+async fn claude(modules: &Path, app: &App, wanted: &Wanted<'_>, more: &[&str]) -> Finished {
     // The package for this system; the one that is called `claude-code` only links to it when it is installed with scripts.
     let packages = std::fs::read_dir(modules.join("@anthropic-ai")).unwrap();
     let program = packages
@@ -56,45 +76,20 @@ async fn claude(modules: &Path, app: &App, base_url: &str, token: &str, more: &[
     command.args(["--print", PROMPT, "--output-format", "json"]);
     command.args(["--tools", "Read", "--allowedTools", "Read", "--max-turns", "4"]);
     command.args(more);
-    isolate(&mut command, app);
-    command
-        .env("ANTHROPIC_BASE_URL", base_url)
-        .env("ANTHROPIC_AUTH_TOKEN", token)
-        .env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1");
-    finish(command, "").await
+    run(app, wanted, &command).await
 }
 
 /// A model that this version does not know is offered few tools, so that the scripted provider calls one.
 const MODEL: &str = "gpt-5-codex";
 
-/// Codex, not interactive, with the settings of `examples/codex.md`.
-async fn codex(modules: &Path, app: &App, base_url: &str, token: &str, model: &str) -> Finished {
-    codex_with(modules, app, base_url, token, model, "").await
-}
-
-/// The same with further settings of the provider.
-async fn codex_with(modules: &Path, app: &App, base_url: &str, token: &str, model: &str, further: &str) -> Finished {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/codex.md");
-    let page = std::fs::read_to_string(page).unwrap();
-    let (_, rest) = page.split_once("```toml\n").unwrap();
-    let (settings, _) = rest.split_once("```").unwrap();
-    let documented = "http://127.0.0.1:4001/ai/openai/v1";
-    assert!(settings.contains(documented), "{settings}");
-    let folder = app.directory().join("home/.codex");
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(
-        folder.join("config.toml"),
-        settings.replace(documented, base_url) + further,
-    )
-    .unwrap();
+/// Codex, not interactive.
+async fn codex(modules: &Path, app: &App, wanted: &Wanted<'_>, model: &str) -> Finished {
     let mut command = Command::new(prepared("LYCHGATE_TEST_NODE"));
     command.arg(modules.join("@openai/codex/bin/codex.js"));
     command.args(["exec", "--json", "--skip-git-repo-check", "--model", model]);
     // What it runs is a command that is not there.
     command.args(["--sandbox", "danger-full-access", PROMPT]);
-    isolate(&mut command, app);
-    command.env("LYCHGATE_USER_TOKEN", token);
-    finish(command, "").await
+    run(app, wanted, &command).await
 }
 
 async fn started() -> Option<(PathBuf, App, Replica)> {
@@ -150,14 +145,7 @@ async fn what_claude_code_shows_is_on_record() {
     let Some((modules, app, replica)) = started().await else {
         return;
     };
-    let finished = claude(
-        &modules,
-        &app,
-        &format!("{}/ai/anthropic", replica.url),
-        &app.token,
-        &[],
-    )
-    .await;
+    let finished = claude(&modules, &app, &to_anthropic(&replica, &app.token, &[]), &[]).await;
     let shown: Value = serde_json::from_str(&finished.stdout).unwrap_or_else(|_| panic!("{}", finished.all()));
     assert_eq!(
         (finished.code, &shown["is_error"]),
@@ -190,14 +178,7 @@ async fn what_codex_shows_is_on_record() {
     let Some((modules, app, replica)) = started().await else {
         return;
     };
-    let finished = codex(
-        &modules,
-        &app,
-        &format!("{}/ai/openai/v1", replica.url),
-        &app.token,
-        MODEL,
-    )
-    .await;
+    let finished = codex(&modules, &app, &to_openai(&replica, &app.token, &[]), MODEL).await;
     assert_eq!(finished.code, 0, "{}", finished.all());
     let events: Vec<Value> = finished
         .stdout
@@ -233,17 +214,19 @@ async fn a_silent_provider_disturbs_neither() {
             .await;
     }
     let silent = Scenario::Silent.name();
-    let (anthropic, openai) = (
-        format!("{}/ai/anthropic", replica.url),
-        format!("{}/ai/openai/v1", replica.url),
-    );
-    let finished = claude(&modules, &app, &anthropic, &app.token, &["--model", silent]).await;
+    let finished = claude(
+        &modules,
+        &app,
+        &to_anthropic(&replica, &app.token, &[]),
+        &["--model", silent],
+    )
+    .await;
     assert!(
         finished.code == 0 && finished.stdout.contains("Hello from Lychgate"),
         "{}",
         finished.all()
     );
-    let finished = codex(&modules, &app, &openai, &app.token, silent).await;
+    let finished = codex(&modules, &app, &to_openai(&replica, &app.token, &[]), silent).await;
     assert!(
         finished.code == 0 && finished.stdout.contains("Hello from Lychgate"),
         "{}",
@@ -266,16 +249,8 @@ async fn what_codex_shows_over_a_websocket_is_on_record() {
     let Some((modules, app, replica)) = started().await else {
         return;
     };
-    let base_url = format!("{}/ai/openai/v1", replica.url);
-    let finished = codex_with(
-        &modules,
-        &app,
-        &base_url,
-        &app.token,
-        MODEL,
-        "supports_websockets = true\n",
-    )
-    .await;
+    let websockets = [("wire_api", "supports_websockets = true\nwire_api")];
+    let finished = codex(&modules, &app, &to_openai(&replica, &app.token, &websockets), MODEL).await;
     assert_eq!(finished.code, 0, "{}", finished.all());
     let events: Vec<Value> = finished
         .stdout
@@ -318,13 +293,14 @@ async fn a_wrong_setting_ends_both_soon_with_what_is_wrong() {
         return;
     };
     let stranger = UserTokenSecret::generate(&Ambient::system());
-    let (anthropic, openai) = (
-        format!("{}/ai/anthropic", replica.url),
-        format!("{}/ai/openai", replica.url),
-    );
     let told = "this Lychgate token is not known";
 
-    let (finished, took) = timed(claude(&modules, &app, &anthropic, stranger.expose(), &[])).await;
+    // As a token that the client is told once: one that it fetches, it fetches again for minutes.
+    let told_once = format!("\"env\": {{ \"ANTHROPIC_AUTH_TOKEN\": \"{}\",", stranger.expose());
+    let fetched = "\"apiKeyHelper\": \"cat ~/.config/lychgate/user-token\",";
+    let once = [(fetched, ""), ("\"env\": {", told_once.as_str())];
+    let wanted = to_anthropic(&replica, stranger.expose(), &once);
+    let (finished, took) = timed(claude(&modules, &app, &wanted, &[])).await;
     assert!(
         finished.code != 0 && finished.stdout.contains(told),
         "{}",
@@ -332,7 +308,13 @@ async fn a_wrong_setting_ends_both_soon_with_what_is_wrong() {
     );
     assert!(took < PATIENCE, "{took:?}");
 
-    let (finished, took) = timed(codex(&modules, &app, &format!("{openai}/v1"), stranger.expose(), MODEL)).await;
+    let (finished, took) = timed(codex(
+        &modules,
+        &app,
+        &to_openai(&replica, stranger.expose(), &[]),
+        MODEL,
+    ))
+    .await;
     assert!(
         finished.code != 0 && finished.stdout.contains(told),
         "{}",
@@ -341,8 +323,9 @@ async fn a_wrong_setting_ends_both_soon_with_what_is_wrong() {
     assert!(took < PATIENCE, "{took:?}");
 
     // Without the `/v1` that this one needs, and with one that the other adds itself. That one has a sentence of its own for every
-    // 404; `examples/claude-code.md` says what to do then.
-    let (finished, took) = timed(codex(&modules, &app, &openai, &app.token, MODEL)).await;
+    // 404; its page in `docs/clients/` says what to do then.
+    let without = [("/ai/openai/v1", "/ai/openai")];
+    let (finished, took) = timed(codex(&modules, &app, &to_openai(&replica, &app.token, &without), MODEL)).await;
     let told = "the base URL ends in /ai/<provider>/v1";
     assert!(
         finished.code != 0 && finished.stdout.contains(told),
@@ -351,7 +334,8 @@ async fn a_wrong_setting_ends_both_soon_with_what_is_wrong() {
     );
     assert!(took < PATIENCE, "{took:?}");
 
-    let (finished, took) = timed(claude(&modules, &app, &format!("{anthropic}/v1"), &app.token, &[])).await;
+    let with = [("/ai/anthropic", "/ai/anthropic/v1")];
+    let (finished, took) = timed(claude(&modules, &app, &to_anthropic(&replica, &app.token, &with), &[])).await;
     let told = "issue with the selected model";
     assert!(
         finished.code != 0 && finished.stdout.contains(told),

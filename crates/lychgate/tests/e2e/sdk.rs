@@ -3,6 +3,7 @@
 //! ended that its client gave up.
 
 use crate::PROGRAM;
+use crate::machine::{Machine, Wanted};
 use lychgate_scripted::Script;
 use lychgate_testkit::app::App;
 use lychgate_testkit::process::finish;
@@ -63,23 +64,24 @@ pub(crate) fn node_in(app: &App, scripts: &Path, script: &str) -> Command {
     command
 }
 
-async fn converse(interpreter: fn(&App, &str) -> Command, script: &str, path: &str) {
+/// The conversation of an SDK with its maker, by the settings that `lychgate clients` prints for it.
+async fn converse(interpreter: fn(&App, &str) -> Command, script: &str, client: &str) {
     let app = App::start(PROGRAM, None).await;
-    converse_in(app, interpreter, script, path, None).await;
+    converse_in(app, interpreter, script, client, None).await;
 }
 
-/// The same with the client that the SDK has for a host other than the maker. The provider has the host's name and, at the scripted
-/// provider, `base` as its path; `path` is the rest of what the client is told.
+/// The same with a host other than the maker, and the client that the SDK has for it. The provider has the host's name and, at the
+/// scripted provider, `base` as its path.
 async fn converse_with(
     interpreter: fn(&App, &str) -> Command,
     script: &str,
+    client: &str,
     (host, provider_type): (&str, &str),
     base: &str,
-    path: &str,
 ) {
     let app = App::start(PROGRAM, None).await;
     add_provider(&app, host, provider_type, base).await;
-    converse_in(app, interpreter, script, &format!("/ai/{host}{path}"), Some(host)).await;
+    converse_in(app, interpreter, script, client, Some((host, provider_type))).await;
 }
 
 async fn add_provider(app: &App, name: &str, provider_type: &str, base: &str) {
@@ -101,7 +103,13 @@ async fn add_provider(app: &App, name: &str, provider_type: &str, base: &str) {
     .await;
 }
 
-async fn converse_in(app: App, interpreter: fn(&App, &str) -> Command, script: &str, path: &str, host: Option<&str>) {
+async fn converse_in(
+    app: App,
+    interpreter: fn(&App, &str) -> Command,
+    script: &str,
+    client: &str,
+    host: Option<(&str, &str)>,
+) {
     let replica = app.replica("edge-1").await;
     let late = Script {
         delay: LATE,
@@ -112,11 +120,19 @@ async fn converse_in(app: App, interpreter: fn(&App, &str) -> Command, script: &
         app.set_policy(provider, &json!({ "relay": { "keep_alive_seconds": 1 } }))
             .await;
     }
+    let (provider, provider_type) = host.unwrap_or((client, client));
+    let wanted = Wanted {
+        client,
+        gateway: &replica.url,
+        provider,
+        provider_type,
+        token: &app.token,
+        changes: &[],
+    };
+    let machine = Machine::new(&app, &wanted).await;
     let mut command = interpreter(&app, script);
-    command.arg(format!("{}{path}", replica.url)).arg(&app.token);
-    command.args(host);
-    isolated(&mut command, &app);
-    let finished = finish(command, "").await;
+    command.args(host.map(|(name, _)| name));
+    let finished = finish(machine.command(&app, &command), "").await;
     assert_eq!(
         finished.code,
         0,
@@ -161,42 +177,42 @@ async fn check_record(app: &App, model: &str, outcomes: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn python_anthropic() {
-    converse(python, "anthropic_sdk.py", "/ai/anthropic").await;
+    converse(python, "anthropic_sdk.py", "anthropic").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn python_openai() {
-    converse(python, "openai_sdk.py", "/ai/openai/v1").await;
+    converse(python, "openai_sdk.py", "openai").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn python_azure_openai() {
-    converse_with(python, "openai_sdk.py", AZURE, "", "").await;
+    converse_with(python, "openai_sdk.py", "azure-openai", AZURE, "").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn node_azure_openai() {
-    converse_with(node, "openai.mjs", AZURE, "", "").await;
+    converse_with(node, "openai.mjs", "azure-openai", AZURE, "").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn python_openai_at_openrouter() {
     let host = ("openrouter", "openrouter");
-    converse_with(python, "openai_sdk.py", host, "/api/v1", "/v1").await;
+    converse_with(python, "openai_sdk.py", "openai", host, "/api/v1").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn python_anthropic_foundry() {
     let host = ("foundry", "azure-foundry");
-    converse_with(python, "anthropic_sdk.py", host, "/anthropic", "").await;
+    converse_with(python, "anthropic_sdk.py", "anthropic", host, "/anthropic").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn node_anthropic() {
-    converse(node, "anthropic.mjs", "/ai/anthropic").await;
+    converse(node, "anthropic.mjs", "anthropic").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn node_openai() {
-    converse(node, "openai.mjs", "/ai/openai/v1").await;
+    converse(node, "openai.mjs", "openai").await;
 }

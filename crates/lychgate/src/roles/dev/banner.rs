@@ -44,8 +44,8 @@ pub(crate) fn text(facts: &Facts) -> String {
     }
     text += &format!(
         "\nThe gateway embedded in the control plane answers the same requests: write {control_url} instead of {gateway_url}.\n\
-         \nAI clients: ANTHROPIC_BASE_URL={gateway_url}/ai/anthropic and OPENAI_BASE_URL={gateway_url}/ai/openai/v1,\n\
-         with the member token as their API key.\n\
+         \nAI clients: {program} clients claude-code --url {gateway_url} --token-file {member}\n\
+         prints what to set; {program} clients lists the others.\n\
          \nSee what was recorded:\n\
          \nLYCHGATE_URL={control_url} LYCHGATE_TOKEN_FILE={owner} {program} interceptions list\n\
          \nCtrl-C stops all of it; the data stays in {data_dir}.\n"
