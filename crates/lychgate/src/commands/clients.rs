@@ -70,7 +70,7 @@ pub(crate) fn run(args: &ClientsArgs, environment: &Environment) -> Outcome {
         gateway: gateway(args, environment)?,
         provider: provider(args, provider_type)?,
         provider_type,
-        token_file: pasted("--token-file", args.token_file.clone())?,
+        token_file: token_file(&args.token_file)?,
     };
     match args.format.output {
         Format::Table => write(&text(client, form, &values)),
@@ -114,6 +114,17 @@ fn provider(args: &ClientsArgs, provider_type: ProviderType) -> Outcome<String> 
     Name::parse(name)
         .map(|name| name.as_str().to_owned())
         .map_err(|why| Failure::Usage(format!("--provider: not a valid name: {why}")))
+}
+
+/// The path as it is right in every directory; `~` is left to the shell.
+fn token_file(path: &str) -> Outcome<String> {
+    let path = if path.starts_with('~') {
+        path.to_owned()
+    } else {
+        let absolute = std::path::absolute(path).map_err(|why| Failure::Usage(format!("--token-file: {why}")))?;
+        absolute.to_string_lossy().into_owned()
+    };
+    pasted("--token-file", path)
 }
 
 /// The text, where every shell and every file format takes it as it is.

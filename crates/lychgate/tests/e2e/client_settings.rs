@@ -51,6 +51,13 @@ async fn settings_have_the_names_and_the_file_that_are_given() {
     ] {
         assert!(shown.stdout.contains(part), "{part}: {}", shown.all());
     }
+    // What is pasted elsewhere is right there too.
+    let shown = run(&["codex", "--url", GATEWAY, "--token-file", "./dev/token"], &[]).await;
+    assert!(
+        shown.stdout.contains("cat /") && shown.stdout.contains("/dev/token\""),
+        "{}",
+        shown.all()
+    );
     // Without a type it is the client's first.
     let shown = run(&["claude-code", "--url", "http://127.0.0.1:4001/"], &[]).await;
     let base = "\"http://127.0.0.1:4001/ai/anthropic\"";
