@@ -109,8 +109,9 @@ const CLIENTS: &[Client] = &[
 /// Finds the client in the table. `header` looks up a request header by its lower-case name; `body_session_id` is
 /// [`crate::RequestFacts::body_session_id`].
 pub fn identify<'a>(header: impl Fn(&str) -> Option<&'a str>, body_session_id: Option<&str>) -> ClientFacts {
+    let agent = header("user-agent");
     let shows = |sign: &Sign| match sign {
-        UserAgent(prefix) => header("user-agent").is_some_and(|agent| starts_with(agent, prefix)),
+        UserAgent(prefix) => agent.is_some_and(|agent| starts_with(agent, prefix)),
         HeaderIs(name, value) => header(name).is_some_and(|found| found.eq_ignore_ascii_case(value)),
         HasHeader(name) => header(name).is_some(),
     };

@@ -64,9 +64,10 @@ pub(crate) fn text_bytes(json: &[u8]) -> u64 {
     let (mut bytes, mut rest, mut in_frame) = (0, json, false);
     while let Some(start) = memchr::memchr(b'"', rest) {
         // A value that is no string, or a list, ends what the name before it said.
-        in_frame &= rest[..start]
-            .iter()
-            .all(|byte| matches!(byte, b':' | b' ' | b'\n' | b'\r' | b'\t'));
+        in_frame = in_frame
+            && rest[..start]
+                .iter()
+                .all(|byte| matches!(byte, b':' | b' ' | b'\n' | b'\r' | b'\t'));
         rest = &rest[start + 1..];
         let Some(length) = string_length(rest) else { break };
         let string = &rest[..length];
@@ -75,8 +76,9 @@ pub(crate) fn text_bytes(json: &[u8]) -> u64 {
         if std::mem::take(&mut in_frame) && !is_name {
             continue;
         }
-        if is_name && (FRAME.contains(&string) || HOLDERS.contains(&string)) {
-            in_frame = FRAME.contains(&string);
+        let is_frame = is_name && FRAME.contains(&string);
+        if is_frame || (is_name && HOLDERS.contains(&string)) {
+            in_frame = is_frame;
         } else if length > WORD_BYTES && !string[..WORD_BYTES].iter().any(|byte| matches!(byte, b' ' | b'\\')) {
             bytes += FILE_BYTES;
         } else {

@@ -8,37 +8,12 @@
 use crate::MalformedBody;
 use crate::form::{self, Boundary};
 use crate::json::Key;
-use crate::json::unique::is_spelling_of;
+use crate::json::unique::folded;
 use crate::limits::{NAME_BYTES, REFERENCES};
 use memchr::{memchr2, memchr3, memmem};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-/// Members whose text, or list of texts, names objects.
-const NAMING: &[&[u8]] = &[
-    b"file_id",
-    b"file_ids",
-    b"input_file_id",
-    b"vector_store_id",
-    b"vector_store_ids",
-    b"container_id",
-    b"fileUri",
-    b"file_uri",
-    b"cachedContent",
-    b"cached_content",
-];
-/// Members that hold what is the client's own if they are objects: schemas, arguments of tools, notes.
-const OWN: &[&[u8]] = &[
-    b"input",
-    b"input_schema",
-    b"args",
-    b"response",
-    b"parameters",
-    b"schema",
-    b"properties",
-    b"metadata",
-    b"attributes",
-];
 /// Skills of the provider's own have names without this.
 const SKILL: &[u8] = b"skill_";
 /// Without any of these, in any case, ASCII names no object unless it has escapes: parts of the names above and of the one list
@@ -58,6 +33,8 @@ const HINTS: &[&[u8]] = &[
 /// Bytes of a body that are looked through at a time; a hint that begins in one piece may end in the next.
 const PIECE_BYTES: usize = 16 << 10;
 const LONGEST_HINT: usize = 14;
+/// Length of the longest name of a member that means something: `vector_store_ids`.
+const LONGEST_MEMBER: usize = 16;
 /// Bytes of a name or an id in JSON, escapes and quotes included, that are read. A longer name is none of ours, and a longer id,
 /// of which the beginning is taken, is longer than any that a provider gives.
 const READ_BYTES: usize = 6 * NAME_BYTES + 6;
@@ -127,27 +104,26 @@ enum Place {
 impl Place {
     /// Where the value of a member of an object is that is here. Servers that ignore case exist, so it is ignored.
     fn of_member(key: &[u8], around: Self) -> Self {
-        let is = |names: &[&[u8]]| names.iter().any(|name| is_spelling_of(key, name));
-        if around == Self::WithinOwn {
-            Self::WithinOwn
-        } else if around == Self::Variables {
-            Self::Elsewhere
-        } else if is(NAMING) || (matches!(around, Self::Container | Self::Audio) && is(&[b"id"])) {
-            Self::Naming
-        } else if around == Self::Prompt && is(&[b"variables"]) {
-            Self::Variables
-        } else if is(OWN) {
-            Self::Own
-        } else if is(&[b"skill_id"]) {
-            Self::Skill
-        } else if is(&[b"container"]) {
-            Self::Container
-        } else if is(&[b"audio"]) {
-            Self::Audio
-        } else if is(&[b"prompt"]) {
-            Self::Prompt
-        } else {
-            Self::Elsewhere
+        match around {
+            Self::WithinOwn => return Self::WithinOwn,
+            Self::Variables => return Self::Elsewhere,
+            _ => {}
+        }
+        let mut buffer = [0; LONGEST_MEMBER];
+        match folded(key, &mut buffer).unwrap_or_default() {
+            // Their text, or list of texts, names objects.
+            b"file_id" | b"file_ids" | b"input_file_id" | b"vector_store_id" | b"vector_store_ids" => Self::Naming,
+            b"container_id" | b"fileuri" | b"file_uri" | b"cachedcontent" | b"cached_content" => Self::Naming,
+            b"id" if matches!(around, Self::Container | Self::Audio) => Self::Naming,
+            b"variables" if around == Self::Prompt => Self::Variables,
+            // They hold what is the client's own if they are objects: schemas, arguments of tools, notes.
+            b"input" | b"input_schema" | b"args" | b"response" | b"parameters" | b"schema" => Self::Own,
+            b"properties" | b"metadata" | b"attributes" => Self::Own,
+            b"skill_id" => Self::Skill,
+            b"container" => Self::Container,
+            b"audio" => Self::Audio,
+            b"prompt" => Self::Prompt,
+            _ => Self::Elsewhere,
         }
     }
 

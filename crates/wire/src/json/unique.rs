@@ -91,16 +91,37 @@ fn repeated(name: &'static [u8]) -> MalformedBody {
     MalformedBody::Repeated(std::str::from_utf8(name).unwrap_or_default())
 }
 
-/// Whether some reader that ignores case takes a key for this name, which is in lower case.
+/// Whether some reader that ignores case takes a key for this name.
 pub(crate) fn is_spelling_of(key: &[u8], name: &[u8]) -> bool {
-    // Two letters outside ASCII fold to one inside: the long s and the Kelvin sign, in two bytes and in three.
     if key.len() <= name.len() || key.len() > 3 * name.len() || key.is_ascii() {
         return key.eq_ignore_ascii_case(name);
     }
-    let folded = String::from_utf8_lossy(key)
+    with_ascii_letters(key).eq_ignore_ascii_case(name)
+}
+
+/// A key as readers take it that ignore case, in lower case. `None` where it is longer than `N`.
+pub(crate) fn folded<'b, const N: usize>(key: &[u8], buffer: &'b mut [u8; N]) -> Option<&'b [u8]> {
+    let spelled;
+    let key = match key.is_ascii() {
+        true => key,
+        false if key.len() > 3 * N => return None,
+        false => {
+            spelled = with_ascii_letters(key);
+            &spelled
+        }
+    };
+    let folded = buffer.get_mut(..key.len())?;
+    folded.copy_from_slice(key);
+    folded.make_ascii_lowercase();
+    Some(folded)
+}
+
+/// Two letters outside ASCII fold to one inside: the long s and the Kelvin sign, in two bytes and in three.
+fn with_ascii_letters(key: &[u8]) -> Vec<u8> {
+    String::from_utf8_lossy(key)
         .replace('\u{17f}', "s")
-        .replace('\u{212a}', "k");
-    folded.as_bytes().eq_ignore_ascii_case(name)
+        .replace('\u{212a}', "k")
+        .into_bytes()
 }
 
 #[cfg(test)]
