@@ -21,10 +21,10 @@ const OTHERS: u64 = 38;
 /// Strings that are longer than this and have no white space at their beginning are files, not text.
 const WORD_BYTES: usize = 1024;
 /// What a picture or another file costs, about, in bytes of text.
-const FILE_BYTES: u64 = 4_000;
+pub(crate) const FILE_BYTES: u64 = 4_000;
 
 /// Members whose text is the API's own and no part of what the model reads or writes.
-const FRAME: &[&[u8]] = &[
+pub(crate) const FRAME: &[&[u8]] = &[
     b"type",
     b"role",
     b"id",
@@ -61,31 +61,53 @@ pub fn tokens(model: &str, text_bytes: u64) -> i64 {
 /// Bytes of text in a JSON document: its strings, decoded, but for what belongs to the API's frame. The document need not be
 /// well-formed.
 pub(crate) fn text_bytes(json: &[u8]) -> u64 {
-    let (mut bytes, mut rest, mut in_frame) = (0, json, false);
+    let (mut text, mut rest) = (Text::default(), json);
     while let Some(start) = memchr::memchr(b'"', rest) {
-        // A value that is no string, or a list, ends what the name before it said.
-        in_frame = in_frame
-            && rest[..start]
-                .iter()
-                .all(|byte| matches!(byte, b':' | b' ' | b'\n' | b'\r' | b'\t'));
+        if !rest[..start]
+            .iter()
+            .all(|byte| *byte == b':' || byte.is_ascii_whitespace())
+        {
+            text.other();
+        }
         rest = &rest[start + 1..];
         let Some(length) = string_length(rest) else { break };
         let string = &rest[..length];
         rest = &rest[length + 1..];
-        let is_name = rest.trim_ascii_start().first() == Some(&b':');
-        if std::mem::take(&mut in_frame) && !is_name {
-            continue;
+        text.string(string, rest.trim_ascii_start().first() == Some(&b':'));
+    }
+    text.bytes
+}
+
+/// Counts the text of a document that somebody goes through.
+#[derive(Default)]
+pub(crate) struct Text {
+    /// What there was up to here.
+    pub(crate) bytes: u64,
+    /// The name of a member of the API's frame came last.
+    in_frame: bool,
+}
+
+impl Text {
+    /// A string comes, here without its quotes, and not decoded.
+    pub(crate) fn string(&mut self, string: &[u8], is_name: bool) {
+        if std::mem::take(&mut self.in_frame) && !is_name {
+            return;
         }
-        let is_frame = is_name && FRAME.contains(&string);
-        if is_frame || (is_name && HOLDERS.contains(&string)) {
-            in_frame = is_frame;
-        } else if length > WORD_BYTES && !string[..WORD_BYTES].iter().any(|byte| matches!(byte, b' ' | b'\\')) {
-            bytes += FILE_BYTES;
+        if is_name && FRAME.contains(&string) {
+            self.in_frame = true;
+        } else if is_name && HOLDERS.contains(&string) {
+            // Its own name says nothing to the model.
+        } else if string.len() > WORD_BYTES && !string[..WORD_BYTES].iter().any(|byte| matches!(byte, b' ' | b'\\')) {
+            self.bytes += FILE_BYTES;
         } else {
-            bytes += decoded_length(string);
+            self.bytes += decoded_length(string);
         }
     }
-    bytes
+
+    /// Something else comes. A list, say, or a number ends what the name before it said.
+    pub(crate) const fn other(&mut self) {
+        self.in_frame = false;
+    }
 }
 
 /// Length of a JSON string's inside in UTF-8, about: each escape is what it stands for.

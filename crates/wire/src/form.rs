@@ -4,6 +4,7 @@
 //! Not here: which fields an API has (`providers`).
 
 use crate::MalformedBody;
+use crate::estimate::{FILE_BYTES, FRAME};
 use crate::json::unique::is_spelling_of;
 use crate::limits;
 use memchr::memmem;
@@ -114,6 +115,15 @@ pub(crate) struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
+    /// Bytes of text that the model is given by it, about.
+    pub(crate) fn text_bytes(&self) -> u64 {
+        match self.is_plain {
+            true if FRAME.contains(&self.name) => 0,
+            true => self.value.len() as u64,
+            false => FILE_BYTES,
+        }
+    }
+
     /// The value of a field.
     pub(crate) fn text(&self) -> Result<&'a str, MalformedBody> {
         if !self.is_plain {

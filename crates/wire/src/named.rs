@@ -6,6 +6,7 @@
 //! it stop: half a surrogate pair, a number without bounds, any depth.
 
 use crate::MalformedBody;
+use crate::estimate::Text;
 use crate::form::{self, Boundary};
 use crate::json::Key;
 use crate::json::unique::folded;
@@ -54,15 +55,16 @@ pub(crate) fn may_name(body: &[u8]) -> bool {
     })
 }
 
-/// The ids that a JSON document names.
-pub(crate) fn in_json(json: &[u8]) -> Result<BTreeSet<String>, MalformedBody> {
-    walk(json, Place::Elsewhere)
+/// The ids that a JSON document names. Its text is counted by the way.
+pub(crate) fn in_json(json: &[u8], text: &mut Text) -> Result<BTreeSet<String>, MalformedBody> {
+    walk(json, Place::Elsewhere, text)
 }
 
-/// The ids that a form names.
-pub(crate) fn in_form(body: &[u8], boundary: Boundary<'_>) -> Result<BTreeSet<String>, MalformedBody> {
+/// The ids that a form names. Its text is counted by the way.
+pub(crate) fn in_form(body: &[u8], boundary: Boundary<'_>, text: &mut Text) -> Result<BTreeSet<String>, MalformedBody> {
     let mut found = BTreeSet::new();
     form::each_part(body, boundary, |part| {
+        text.bytes += part.text_bytes();
         if part.name.iter().any(|byte| matches!(byte, b'\\' | b'%')) {
             return Err(MalformedBody::Form("the name of a part has escapes in it"));
         }
@@ -71,7 +73,7 @@ pub(crate) fn in_form(body: &[u8], boundary: Boundary<'_>) -> Result<BTreeSet<St
         if place.names() {
             let value = part.text()?;
             match value.trim_start().as_bytes().first() {
-                Some(b'[' | b'{' | b'"') => found.append(&mut walk(value.as_bytes(), place)?),
+                Some(b'[' | b'{' | b'"') => found.append(&mut walk(value.as_bytes(), place, &mut Text::default())?),
                 _ => add(&mut found, place, value.as_bytes())?,
             }
         }
@@ -167,7 +169,7 @@ struct Level {
 }
 
 /// Any bytes will do; of what is no JSON, some of the ids may be found.
-fn walk(json: &[u8], outermost: Place) -> Result<BTreeSet<String>, MalformedBody> {
+fn walk(json: &[u8], outermost: Place, text: &mut Text) -> Result<BTreeSet<String>, MalformedBody> {
     let mut found = BTreeSet::new();
     // Two bytes a level, of which there are no more than bytes.
     let mut open: Vec<Level> = Vec::new();
@@ -180,6 +182,7 @@ fn walk(json: &[u8], outermost: Place) -> Result<BTreeSet<String>, MalformedBody
                 let (end, is_escaped) = end_of_string(json, at);
                 let around = open.last().map_or(outermost, |level| level.place);
                 let is_read = end - at <= READ_BYTES;
+                text.string(json.get(at + 1..end - 1).unwrap_or_default(), is_key);
                 if is_key {
                     let name = if is_read {
                         decoded(&json[at..end], is_escaped)
@@ -189,16 +192,17 @@ fn walk(json: &[u8], outermost: Place) -> Result<BTreeSet<String>, MalformedBody
                     place = Place::of_member(&name, around);
                     is_key = false;
                 } else if place.names() {
-                    let text = match is_read {
+                    let id = match is_read {
                         true => decoded(&json[at..end], is_escaped),
                         false => json[at + 1..end].into(),
                     };
-                    add(&mut found, place, &text)?;
+                    add(&mut found, place, &id)?;
                 }
                 at = end;
                 continue;
             }
             b'{' | b'[' => {
+                text.other();
                 is_key = *byte == b'{';
                 place = if is_key { place.of_object() } else { place.of_elements() };
                 open.push(Level {
@@ -262,7 +266,10 @@ mod tests {
     use super::*;
 
     fn of(body: &str) -> Vec<String> {
-        in_json(body.as_bytes()).unwrap().into_iter().collect()
+        in_json(body.as_bytes(), &mut Text::default())
+            .unwrap()
+            .into_iter()
+            .collect()
     }
 
     #[test]
@@ -363,7 +370,7 @@ mod tests {
         let of = |name: &str, value: &str| {
             let body = format!("--x\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n--x--\r\n");
             let boundary = Boundary::of(b"multipart/form-data; boundary=x").unwrap().unwrap();
-            in_form(body.as_bytes(), boundary)
+            in_form(body.as_bytes(), boundary, &mut Text::default())
                 .unwrap()
                 .into_iter()
                 .collect::<Vec<_>>()
@@ -443,7 +450,7 @@ mod tests {
         };
         assert_eq!(of(&body(REFERENCES)).len(), REFERENCES);
         assert_eq!(
-            in_json(body(REFERENCES + 1).as_bytes()),
+            in_json(body(REFERENCES + 1).as_bytes(), &mut Text::default()),
             Err(MalformedBody::TooManyReferences)
         );
     }

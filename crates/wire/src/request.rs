@@ -1,8 +1,9 @@
 //! What a request says, before it goes upstream.
 
+use crate::estimate::Text;
 use crate::form::Boundary;
 use crate::limits::REFERENCES;
-use crate::{estimate, named, providers};
+use crate::{named, providers};
 use lychgate_types::provider::{Api, WireFamily};
 
 /// What is recorded of a request's body.
@@ -80,11 +81,12 @@ pub fn read_request(api: Api, content_type: Option<&[u8]>, body: &[u8]) -> Resul
     let format = providers::api(api);
     let boundary = content_type.and_then(Boundary::of).transpose()?;
     let form = boundary.and_then(|boundary| Some((boundary, format.read_form(body, boundary)?)));
+    let mut text = Text::default();
     let (mut facts, named) = match form {
-        Some((boundary, facts)) => (facts?, named::in_form(body, boundary)?),
+        Some((boundary, facts)) => (facts?, named::in_form(body, boundary, &mut text)?),
         None => {
             let body = behind_mark(api, body);
-            (format.read_request(body)?, named::in_json(body)?)
+            (format.read_request(body)?, named::in_json(body, &mut text)?)
         }
     };
     let others: Vec<_> = named.into_iter().filter(|id| !facts.objects.contains(id)).collect();
@@ -92,7 +94,7 @@ pub fn read_request(api: Api, content_type: Option<&[u8]>, body: &[u8]) -> Resul
     if facts.objects.len() > REFERENCES {
         return Err(MalformedBody::TooManyReferences);
     }
-    facts.text_bytes = estimate::text_bytes(body);
+    facts.text_bytes = text.bytes;
     Ok(facts)
 }
 

@@ -5,6 +5,8 @@
 
 use crate::{ErrorFacts, ReaderOptions, ResponseReader, providers};
 use lychgate_types::provider::Api;
+use memchr::memmem::Finder;
+use std::sync::LazyLock;
 
 /// How much of the beginning of an answer is looked at, in bytes: an error comes first, or not at all.
 pub const BEGINNING_BYTES: usize = 4 * 1024;
@@ -27,6 +29,8 @@ const NO_CREDIT_MESSAGES: &[&str] = &[
     "Insufficient Balance",
     "Insufficient credits",
 ];
+/// Without this word there is no error.
+static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("error"));
 /// Types of errors that pass, and the status that they would have had.
 const PASSING: &[(&str, u16)] = &[
     ("overloaded_error", 529),
@@ -76,7 +80,7 @@ pub fn refuses_usage(body: &[u8]) -> bool {
 pub fn passing_error_first(api: Api, is_event_stream: bool, beginning: &[u8]) -> Option<u16> {
     let beginning = &beginning[..beginning.len().min(BEGINNING_BYTES)];
     // Nearly all answers end here.
-    memchr::memmem::find(beginning, b"error")?;
+    ERROR.find(beginning)?;
     let mut reader = reader(api, is_event_stream);
     reader.push(beginning);
     let facts = reader.finish(200);

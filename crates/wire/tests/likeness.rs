@@ -128,11 +128,14 @@ fn filled(event: &str, texts: &[&[u8]], digit: u8) -> Vec<u8> {
     out
 }
 
+/// A comment behind each line, but for JSON that stands in the place of an event: there it would be part of it.
 fn with_comments(stream: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
+    let mut is_bare = false;
     for (number, line) in stream.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        is_bare = line.starts_with(b"{") || (is_bare && !line.trim_ascii().is_empty());
         out.extend_from_slice(line);
-        if line.ends_with(b"\n") {
+        if line.ends_with(b"\n") && !is_bare {
             out.extend_from_slice(format!(":~{number}\n").as_bytes());
         }
     }

@@ -55,7 +55,8 @@ const ATTRIBUTES: &[&str] = &[
 /// and its [`ATTRIBUTES`].
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Counters {
-    counts: BTreeMap<Cow<'static, str>, i64>,
+    /// Each name once. They are few, so a list is looked through sooner than a tree.
+    counts: Vec<(Cow<'static, str>, i64)>,
     attributes: BTreeMap<&'static str, String>,
 }
 
@@ -71,7 +72,7 @@ impl Counters {
     /// that a last report of zeros wipes nothing.
     pub(crate) fn merge(&mut self, later: Self) {
         for (name, count) in later.counts {
-            let before = self.counts.get(&name).copied().unwrap_or(i64::MIN);
+            let before = self.get(&name).unwrap_or(i64::MIN);
             self.set(name, count.max(before));
         }
         self.attributes.extend(later.attributes);
@@ -92,17 +93,20 @@ impl Counters {
 
     /// Whether there is a counter of that name.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.counts.contains_key(name)
+        self.get(name).is_some()
     }
 
     /// The value of a counter.
     pub(crate) fn get(&self, name: &str) -> Option<i64> {
-        self.counts.get(name).copied()
+        self.counts
+            .iter()
+            .find_map(|(known, count)| (known == name).then_some(*count))
     }
 
     /// Takes a counter out; `None` where it is absent, never less than zero.
     pub(crate) fn take(&mut self, name: &str) -> Option<i64> {
-        self.counts.remove(name).map(|count| count.max(0))
+        let at = self.counts.iter().position(|(known, _)| known == name)?;
+        Some(self.counts.swap_remove(at).1.max(0))
     }
 
     /// Takes the first of these counters that is there, and drops the others: they are names of the same count.
@@ -156,8 +160,10 @@ impl Counters {
     }
 
     fn set(&mut self, name: Cow<'static, str>, count: i64) {
-        if self.counts.len() < COUNTERS || self.counts.contains_key(&name) {
-            self.counts.insert(name, count);
+        match self.counts.iter().position(|(known, _)| *known == name) {
+            Some(at) => self.counts[at].1 = count,
+            None if self.counts.len() < COUNTERS => self.counts.push((name, count)),
+            None => {}
         }
     }
 }

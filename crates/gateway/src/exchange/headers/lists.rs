@@ -20,18 +20,20 @@ fn each_once(names: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
 
 /// Whether a request's header does not go upstream. Many servers take `_` in a name for `-`, so it is none here either.
 pub(super) fn stays_here(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    if name.contains('_') {
-        stays(&name.replace('_', "-"))
-    } else {
-        stays(name)
-    }
+    is_any(name, stays)
 }
 
 /// Whether a request's header names who pays, which a client may not choose for the platform's key.
 pub(super) fn names_payer(name: &HeaderName) -> bool {
+    is_any(name, |name| PAYERS.contains(&name))
+}
+
+fn is_any(name: &HeaderName, listed: impl Fn(&str) -> bool) -> bool {
     let name = name.as_str();
-    PAYERS.contains(&name) || (name.contains('_') && PAYERS.iter().any(|payer| *payer == name.replace('_', "-")))
+    match name.bytes().any(|byte| byte == b'_') {
+        true => listed(&name.replace('_', "-")),
+        false => listed(name),
+    }
 }
 
 fn stays(name: &str) -> bool {
