@@ -1,6 +1,7 @@
 //! Parsing what is relayed.
 
-use crate::samples::{STREAMED, body, event, request};
+use crate::samples::{FRAME, STREAMED, body, event, request};
+use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use lychgate_types::provider::Api;
 use lychgate_wire::{ReaderOptions, ResponseReader, read_request};
@@ -31,6 +32,16 @@ fn stream_event_cut_in_two(bencher: Bencher<'_, '_>, api: Api) {
         reader.push(black_box(head));
         reader.push(black_box(tail));
     });
+}
+
+/// Frames of Bedrock's streams, each a piece of text: how many bytes a second.
+#[divan::bench]
+fn stream_frames(bencher: Bencher<'_, '_>) {
+    let mut reader = ResponseReader::new(Api::BedrockInvoke, true, KEEP);
+    let frames = FRAME.repeat(64);
+    bencher
+        .counter(BytesCount::of_slice(&frames))
+        .bench_local(|| reader.push(black_box(&frames)));
 }
 
 /// A small JSON response, from its first byte to what is recorded of it.

@@ -94,7 +94,7 @@ fn own_event_is_read(api: Api, start: &[u8]) {
     if reader.is_inside_event() {
         reader.push(b"\n\n");
     }
-    reader.push(stream_event(api, 504, "it fell silent").as_bytes());
+    reader.push(&stream_event(api, 504, "it fell silent"));
     assert!(!reader.is_inside_event());
     assert!(!was_complete || reader.is_complete(), "complete, and then no more");
     let error = reader.finish(200).error.expect("an error");

@@ -6,6 +6,7 @@ pub mod answers;
 pub mod bounds;
 pub mod clients;
 pub mod cuts;
+pub mod frames;
 pub mod json;
 pub mod keys;
 pub mod paths;

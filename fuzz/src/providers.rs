@@ -5,7 +5,7 @@ use lychgate_types::provider::ProviderType;
 /// A provider type, as the specification has it.
 pub struct Expected {
     /// Below the base URL, and below each of these roots there: what may be asked for, and that nothing else may. `*` stands for one
-    /// segment; at the end of `/models/*`, and in a root, for what a name with slashes resolves to.
+    /// segment; at the end of `/models/*`, and in a root, for what a name with slashes resolves to, and so does `**`.
     pub paths: &'static [(&'static str, &'static [&'static str])],
     /// The headers that a user token may be in, the first has precedence.
     pub token: &'static [&'static str],
@@ -20,6 +20,9 @@ pub const OTHER_TOKEN: &[&str] = &["api-key", "x-goog-api-key"];
 
 /// Headers with some provider's credential: exactly one goes upstream, whatever the type.
 pub const CREDENTIALS: &[&str] = &["authorization", "x-api-key", "api-key", "x-goog-api-key"];
+
+/// What a client's own signature is made of; none of it goes upstream.
+pub const SIGNATURE: &[&str] = &["x-amz-date", "x-amz-security-token", "x-amz-content-sha256"];
 
 /// The expectations of a provider type.
 pub const fn expected(provider_type: ProviderType) -> Expected {
@@ -97,6 +100,19 @@ pub const fn expected(provider_type: ProviderType) -> Expected {
             token: &["api-key", "authorization"],
             own_key: &["api-key", "authorization"],
             central_key: ("api-key", ""),
+        },
+        ProviderType::Bedrock => Expected {
+            paths: &[(
+"", &[
+                "/model/**/invoke",
+                "/model/**/invoke-with-response-stream",
+                "/model/**/converse",
+                "/model/**/converse-stream",
+                "/model/**/count-tokens",
+            ])],
+            token: &["authorization"],
+            own_key: &["authorization"],
+            central_key: ("authorization", "Bearer "),
         },
     }
 }

@@ -50,6 +50,8 @@ fn compare(api: Api, facts: &RequestFacts, request: &Value) {
         | Api::OpenAiAudio
         | Api::GeminiGenerateContent
         | Api::GeminiEmbeddings => return,
+        | Api::BedrockInvoke
+        | Api::BedrockConverse => return,
     };
     assert_eq!(facts.prompt, said.prompt.map(|prompt| clipped(&prompt, PROMPT_BYTES)));
     assert_eq!(

@@ -61,9 +61,9 @@ fn own_event_is_seen(start: &[u8]) {
         seen.extend_from_slice(b"\n\n");
     }
     let own = stream_event(api, 504, "it fell silent");
-    seen.extend_from_slice(own.as_bytes());
+    seen.extend_from_slice(&own);
     let events: Vec<_> = spans(&seen).iter().filter_map(Span::event).collect();
-    let own: Vec<_> = spans(own.as_bytes()).iter().filter_map(Span::event).collect();
+    let own: Vec<_> = spans(&own).iter().filter_map(Span::event).collect();
     assert!(events.ends_with(&own), "our own event was lost");
 }
 

@@ -9,7 +9,7 @@ use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_LOCATION
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use libfuzzer_sys::fuzz_target;
 use lychgate_fuzz::paths::{decoded, normal};
-use lychgate_fuzz::providers::{CREDENTIALS, Expected, OTHER_TOKEN, expected};
+use lychgate_fuzz::providers::{CREDENTIALS, Expected, OTHER_TOKEN, SIGNATURE, expected};
 use lychgate_fuzz::tokens::{PROVIDER_KEY, TOKENS};
 use lychgate_fuzz::{clients, keys};
 use lychgate_gateway::harness::fuzzing::{Forwarded, Provider, Refused, to_client, to_client_changed};
@@ -215,6 +215,7 @@ fn upstream(expected: &Expected, from: &HeaderMap, forwarded: &Forwarded) {
         let has_secret = |value: &HeaderValue| TOKENS.ours().iter().any(|token| holds(value, token));
         OURS.contains(&name)
             || CREDENTIALS.contains(&name)
+            || SIGNATURE.contains(&name)
             || (!forwarded.own && PAYER.contains(&name))
             || ["x-forwarded-", "x-envoy-", "x-lychgate-"]
                 .iter()
@@ -348,6 +349,10 @@ fn is_on(entry: &str, path: &str) -> bool {
     }
     if let Some(models) = entry.strip_suffix("/models/*") {
         let name = path.strip_prefix(models).and_then(|rest| rest.strip_prefix("/models/"));
+        return name.is_some_and(|name| name.split('/').all(|segment| !segment.is_empty()));
+    }
+    if let Some((before, after)) = entry.split_once("**") {
+        let name = path.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
         return name.is_some_and(|name| name.split('/').all(|segment| !segment.is_empty()));
     }
     let (mut wanted, mut found) = (entry.split('/'), path.split('/'));

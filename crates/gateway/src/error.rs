@@ -114,6 +114,10 @@ impl Refusal {
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(name) = lychgate_wire::error::type_header(family) {
+            let error_type = lychgate_wire::error::error_type(family, self.status.as_u16());
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(error_type));
+        }
         if matches!(self.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             // Some clients try a refused credential for minutes otherwise.
             headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));

@@ -135,6 +135,8 @@ pub fn limits() -> Vec<Limit> {
         Provider, Most::bytes(PROVIDER_MESSAGE), "a message over a WebSocket", "closed, 1011", "a_message_that_is_too_large_or_no_text_closes_the_websocket";
         Provider, Most::bytes(lychgate_wire::limits::EVENT_BYTES), "event of a stream that is read whole", "read abridged, relayed whole",
             "an_event_over_the_limit_is_abridged_and_not_held";
+        Provider, Most::bytes(lychgate_wire::limits::FRAME_PAYLOAD_BYTES), "frame of a stream in AWS's format", "not read on, relayed whole",
+            "a_claim_is_refused_before_anything_is_held_for_it";
         Provider, Most::bytes(lychgate_wire::limits::BODY_BYTES), "blocking answer that is read whole", "read abridged, relayed whole",
             "the_limit_is_the_same_for_every_cut";
         User, Most::bytes(lychgate_wire::limits::PROMPT_BYTES), "text of a prompt on record", "cut, and marked", "text_is_cut_between_characters_and_marked_once";

@@ -3,6 +3,7 @@
 //! It does not read crate `wire`'s descriptions: what the gateway does by those is measured against this.
 
 mod anthropic;
+mod bedrock;
 mod gemini;
 mod openai;
 
@@ -28,20 +29,31 @@ pub enum Endpoint {
     GenerateContent,
     /// `POST /v1beta/models/{model}:embedContent` and `…:batchEmbedContents`
     GeminiEmbeddings,
+    /// `POST /model/{model}/invoke` and `/invoke-with-response-stream`
+    BedrockInvoke,
+    /// `POST /model/{model}/converse` and `/converse-stream`
+    BedrockConverse,
 }
 
 /// Every family.
-const FAMILIES: [&dyn Family; 3] = [&anthropic::Anthropic, &gemini::Gemini, &openai::OpenAi];
+const FAMILIES: [&dyn Family; 4] = [
+    &anthropic::Anthropic,
+    &gemini::Gemini,
+    &openai::OpenAi,
+    &bedrock::Bedrock,
+];
 
 impl Endpoint {
     /// Every API.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Messages,
         Self::ChatCompletions,
         Self::Responses,
         Self::Embeddings,
         Self::GenerateContent,
         Self::GeminiEmbeddings,
+        Self::BedrockInvoke,
+        Self::BedrockConverse,
     ];
 
     pub(crate) fn api(self) -> &'static dyn Api {
@@ -52,6 +64,8 @@ impl Endpoint {
             Self::Embeddings => &openai::Embeddings,
             Self::GenerateContent => &gemini::GenerateContent,
             Self::GeminiEmbeddings => &gemini::Embeddings,
+            Self::BedrockInvoke => &bedrock::Invoke,
+            Self::BedrockConverse => &bedrock::Converse,
         }
     }
 
@@ -135,6 +149,10 @@ pub(crate) trait Api: Sync {
     fn whole(&self, ask: &Ask, scenario: Scenario) -> String;
     /// The events of a stream, and an error event to break it off with; `None` where the API has no streams.
     fn stream(&self, ask: &Ask, scenario: Scenario) -> Option<Stream>;
+    /// What puts an event into a frame, where streams are framed and their events no server-sent ones.
+    fn framing(&self) -> Option<fn(&str) -> Vec<u8>> {
+        None
+    }
     /// What the bench's fast path sends.
     fn bench(&self) -> Option<Bench> {
         None
@@ -177,6 +195,11 @@ pub(crate) trait Family: Sync {
     fn check_credential(&self, headers: &HeaderMap) -> Result<(), Script>;
     /// Refuses a request to one of the APIs without a header that the family wants.
     fn check_headers(&self, _headers: &HeaderMap) -> Result<(), Script> {
+        Ok(())
+    }
+
+    /// Refuses a body that the family does not take, before anything of the path is in it.
+    fn check_body(&self, _endpoint: Endpoint, _body: &Value) -> Result<(), Script> {
         Ok(())
     }
 

@@ -11,15 +11,27 @@ const FOR_EVER: Duration = Duration::from_secs(3600);
 const SLOW: Duration = Duration::from_millis(20);
 const SILENCE: Duration = Duration::from_millis(1300);
 
-/// The stream that the scenario makes of these events.
-pub(crate) fn stream(scenario: Scenario, stream: Stream) -> Script {
+/// The stream that the scenario makes of these events. `framing` puts one into a frame, where streams have frames.
+pub(crate) fn stream(scenario: Scenario, stream: Stream, framing: Option<fn(&str) -> Vec<u8>>) -> Script {
     let content_type = stream.content_type;
-    let mut script = spoilt(scenario, stream);
+    let mut script = spoilt(scenario, stream, framing);
     script.headers[0].1 = content_type.to_owned();
     script
 }
 
-fn spoilt(scenario: Scenario, Stream { mut events, error, .. }: Stream) -> Script {
+fn spoilt(scenario: Scenario, stream: Stream, framing: Option<fn(&str) -> Vec<u8>>) -> Script {
+    let Stream { events, error, .. } = stream;
+    let (mut events, error) = match framing {
+        None => (
+            respelled(scenario, events).into_iter().map(Bytes::from).collect(),
+            Bytes::from(error),
+        ),
+        Some(frame) => (
+            framed(scenario, events.iter().map(|event| frame(event)).collect()),
+            Bytes::from(frame(&error)),
+        ),
+    };
+    let sent = |events: Vec<Bytes>| Script::events(events);
     let half = events.len() / 2;
     let mut script = match scenario {
         Scenario::StreamError | Scenario::Failed => {
@@ -32,9 +44,7 @@ fn spoilt(scenario: Scenario, Stream { mut events, error, .. }: Stream) -> Scrip
             events.truncate(half);
             let mut script = sent(events);
             // In the middle of an event, and maybe of a character.
-            script.steps.push(Step::Send(Bytes::copy_from_slice(
-                &broken.as_bytes()[..broken.len() / 2],
-            )));
+            script.steps.push(Step::Send(broken.slice(..broken.len() / 2)));
             script.steps.push(if scenario == Scenario::Cut {
                 Step::Close
             } else {
@@ -55,11 +65,11 @@ fn spoilt(scenario: Scenario, Stream { mut events, error, .. }: Stream) -> Scrip
         Scenario::Slow => {
             let steps = events
                 .into_iter()
-                .flat_map(|event| [Step::Pause(SLOW), Step::Send(event.into())])
+                .flat_map(|event| [Step::Pause(SLOW), Step::Send(event)])
                 .collect();
             Script {
                 steps,
-                ..Script::events([])
+                ..sent(Vec::new())
             }
         }
         Scenario::Silent => {
@@ -72,9 +82,9 @@ fn spoilt(scenario: Scenario, Stream { mut events, error, .. }: Stream) -> Scrip
         Scenario::Split => {
             let all = Bytes::from(events.concat());
             let cuts = (0..all.len()).step_by(7);
-            Script::events(cuts.map(|at| all.slice(at..(at + 7).min(all.len()))))
+            sent(cuts.map(|at| all.slice(at..(at + 7).min(all.len()))).collect())
         }
-        _ => sent(respelled(scenario, events)),
+        _ => sent(events),
     };
     if scenario == Scenario::Hang {
         script.delay = FOR_EVER;
@@ -102,8 +112,14 @@ pub(crate) fn blocking(scenario: Scenario, text: String) -> Script {
     script
 }
 
-fn sent(events: Vec<String>) -> Script {
-    Script::events(events.into_iter().map(Bytes::from))
+/// The same frames, of which one is damaged where that is wanted: its checksum is wrong.
+fn framed(scenario: Scenario, mut frames: Vec<Vec<u8>>) -> Vec<Bytes> {
+    let half = frames.len() / 2;
+    let checksum = frames.get_mut(half).and_then(|frame| frame.last_mut());
+    if let (Scenario::Malformed, Some(byte)) = (scenario, checksum) {
+        *byte ^= 1;
+    }
+    frames.into_iter().map(Bytes::from).collect()
 }
 
 /// The same events in another spelling that the format allows, or with two broken ones among them.
@@ -176,7 +192,7 @@ mod tests {
     }
 
     fn bytes(scenario: Scenario) -> String {
-        String::from_utf8_lossy(&stream(scenario, of(events())).bytes()).into_owned()
+        String::from_utf8_lossy(&stream(scenario, of(events()), None).bytes()).into_owned()
     }
 
     #[test]
@@ -204,7 +220,7 @@ mod tests {
             );
         }
         assert!(bytes(Scenario::StreamError).ends_with("event: error\ndata: {}\n\n"));
-        let cut = stream(Scenario::Cut, of(events()));
+        let cut = stream(Scenario::Cut, of(events()), None);
         assert_eq!(cut.steps.last(), Some(&Step::Close));
         let cut = blocking(Scenario::Cut, "0123456789".to_owned());
         assert_eq!(

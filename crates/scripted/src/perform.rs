@@ -27,7 +27,7 @@ pub(crate) fn perform(ask: &Ask, scenario: Scenario) -> Script {
     }
     let stream = if ask.stream { api.stream(ask, scenario) } else { None };
     match stream {
-        Some(stream) => fault::stream(scenario, stream),
+        Some(stream) => fault::stream(scenario, stream, api.framing()),
         None => fault::blocking(scenario, api.whole(ask, scenario)),
     }
 }

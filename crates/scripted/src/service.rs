@@ -108,6 +108,9 @@ pub(crate) fn endpoint_script(
     let Ok(mut body @ serde_json::Value::Object(_)) = serde_json::from_slice(body) else {
         return family.not_json();
     };
+    if let Err(refusal) = family.check_body(endpoint, &body) {
+        return refusal;
+    }
     let (path, query) = (&*place.path, parts.uri.query().unwrap_or_default());
     for (name, value) in endpoint.api().told_by(path, query) {
         body[name] = value;

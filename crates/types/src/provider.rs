@@ -21,6 +21,8 @@ text_enum! {
         AzureFoundry = "azure-foundry",
         /// OpenRouter, which sells the models of many.
         OpenRouter = "openrouter",
+        /// Amazon Bedrock, in its own form.
+        Bedrock = "bedrock",
     }
 
     /// An API whose requests are recorded as interceptions.
@@ -48,6 +50,10 @@ text_enum! {
         GeminiGenerateContent = "gemini_generate_content",
         /// `POST /v1beta/models/{model}:embedContent` and `…:batchEmbedContents`
         GeminiEmbeddings = "gemini_embeddings",
+        /// `POST /model/{model}/invoke` and `/invoke-with-response-stream`
+        BedrockInvoke = "bedrock_invoke",
+        /// `POST /model/{model}/converse` and `/converse-stream`
+        BedrockConverse = "bedrock_converse",
     }
 }
 
@@ -69,6 +75,8 @@ pub enum WireFamily {
     OpenAi,
     /// Google's Gemini API: content generated and embedded.
     Gemini,
+    /// Amazon Bedrock's InvokeModel and Converse.
+    Bedrock,
 }
 
 impl ProviderType {
@@ -78,6 +86,7 @@ impl ProviderType {
             Self::Anthropic | Self::AzureFoundry => WireFamily::Anthropic,
             Self::OpenAi | Self::OpenAiCompatible | Self::AzureOpenAi | Self::OpenRouter => WireFamily::OpenAi,
             Self::Gemini => WireFamily::Gemini,
+            Self::Bedrock => WireFamily::Bedrock,
         }
     }
 
@@ -88,7 +97,8 @@ impl ProviderType {
             Self::OpenAi => Some("https://api.openai.com/v1"),
             Self::Gemini => Some("https://generativelanguage.googleapis.com"),
             Self::OpenRouter => Some("https://openrouter.ai/api/v1"),
-            Self::OpenAiCompatible | Self::AzureOpenAi | Self::AzureFoundry => None,
+            // Bedrock's has the region in it.
+            Self::OpenAiCompatible | Self::AzureOpenAi | Self::AzureFoundry | Self::Bedrock => None,
         }
     }
 }
@@ -111,6 +121,7 @@ impl Api {
             | Self::OpenAiAudio
             | Self::OpenAiObjects => WireFamily::OpenAi,
             Self::GeminiGenerateContent | Self::GeminiEmbeddings => WireFamily::Gemini,
+            Self::BedrockInvoke | Self::BedrockConverse => WireFamily::Bedrock,
         }
     }
 }

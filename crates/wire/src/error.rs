@@ -20,17 +20,27 @@ pub fn body(family: WireFamily, status: u16, message: &str, retry_after_seconds:
 /// What ends a stream that broke after its head had gone out: the provider's own error event, then whatever ends every stream
 /// of this API.
 ///
-/// Begins a new event: where the stream broke inside one, a blank line must go before it
+/// Begins a new event: where the stream broke inside one, [`event_gap`] must go before it
 /// ([`crate::ResponseReader::is_inside_event`]).
-pub fn stream_event(api: Api, status: u16, message: &str) -> String {
+pub fn stream_event(api: Api, status: u16, message: &str) -> Vec<u8> {
     providers::api(api).error_event(status, message)
+}
+
+/// What ends an event that a stream of this API broke in; `None` where nothing can, since the length of the event is fixed.
+pub fn event_gap(api: Api) -> Option<&'static str> {
+    (!providers::api(api).is_framed()).then_some("\n\n")
+}
+
+/// The header that names an error's type in this family, where its bodies don't.
+pub fn type_header(family: WireFamily) -> Option<&'static str> {
+    providers::errors(family).type_header()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{ReaderOptions, ResponseReader};
-    use WireFamily::{Anthropic, Gemini, OpenAi};
+    use WireFamily::{Anthropic, Bedrock, Gemini, OpenAi};
 
     #[test]
     fn each_family_has_its_own_shape() {
@@ -50,6 +60,8 @@ mod tests {
             body(Gemini, 429, "m", Some(7)),
             r#"{"error":{"code":429,"message":"m","status":"RESOURCE_EXHAUSTED","details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"7s"}]}}"#
         );
+        assert_eq!(body(Bedrock, 401, "m", None), r#"{"message":"m"}"#);
+        assert_eq!(type_header(Bedrock), Some("x-amzn-errortype"));
     }
 
     #[test]
@@ -102,15 +114,35 @@ mod tests {
     }
 
     #[test]
+    fn bedrocks_types_are_those_of_aws() {
+        for (status, wanted) in [
+            (400, "ValidationException"),
+            (401, "UnrecognizedClientException"),
+            (403, "AccessDeniedException"),
+            (404, "ResourceNotFoundException"),
+            (413, "ValidationException"),
+            (429, "ThrottlingException"),
+            (500, "InternalServerException"),
+            (502, "InternalServerException"),
+            (503, "ServiceUnavailableException"),
+            (504, "ModelTimeoutException"),
+        ] {
+            assert_eq!(error_type(Bedrock, status), wanted, "{status}");
+        }
+    }
+
+    #[test]
     fn our_own_events_read_as_the_providers() {
         for (api, error_type) in [
             (Api::AnthropicMessages, "timeout_error"),
             (Api::OpenAiChatCompletions, "server_error"),
             (Api::OpenAiResponses, "server_error"),
             (Api::GeminiGenerateContent, "DEADLINE_EXCEEDED"),
+            (Api::BedrockInvoke, "modelTimeoutException"),
+            (Api::BedrockConverse, "modelStreamErrorException"),
         ] {
             let mut reader = ResponseReader::new(api, true, ReaderOptions { capture_content: true });
-            reader.push(stream_event(api, 504, "the provider\nfell silent").as_bytes());
+            reader.push(&stream_event(api, 504, "the provider\nfell silent"));
             assert!(!reader.is_inside_event());
             assert_eq!(
                 reader.is_complete(),

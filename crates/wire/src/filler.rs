@@ -125,6 +125,8 @@ mod tests {
             (Api::OpenAiEmbeddings, "", None),
             (Api::OpenAiObjects, CODEX, None),
             (Api::AnthropicObjects, "", None),
+            (Api::BedrockInvoke, "", None),
+            (Api::BedrockConverse, "", None),
         ] {
             assert_eq!(filler(api, client), wanted, "{api} {client}");
             let Some(filler) = wanted else { continue };
@@ -137,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_stream_is_over_with_its_last_event_or_an_error() {
-        let error = |api| crate::error::stream_event(api, 500, "It broke");
+        let error = |api| String::from_utf8(crate::error::stream_event(api, 500, "It broke")).unwrap();
         for (api, last) in [
             (
                 Api::AnthropicMessages,

@@ -2,6 +2,7 @@
 
 use crate::capture::Capture;
 use crate::form::Boundary;
+use crate::frames::Frame;
 use crate::limits::BODY_BYTES;
 use crate::model_list::Model;
 use crate::sse::{Event, Ignored};
@@ -42,12 +43,23 @@ pub(crate) trait ApiFormat: Sync {
         None
     }
 
+    /// Its streams are binary frames (AWS's event stream), and not server-sent events.
+    fn is_framed(&self) -> bool {
+        false
+    }
+
     /// The error event that ends a stream, with whatever must follow it.
-    fn error_event(&self, status: u16, message: &str) -> String;
+    fn error_event(&self, status: u16, message: &str) -> Vec<u8>;
 }
 
 /// Reads one answer of an API. Implementations skip what they can't read.
 pub(crate) trait ResponseFormat: Send + Sync + std::fmt::Debug {
+    /// What the answer's headers say; `header` gives the value of one by its name.
+    fn head(&mut self, _header: &dyn Fn(&str) -> Option<String>) {}
+
+    /// One frame of a stream, where those of the API are framed.
+    fn frame(&mut self, _frame: &Frame<'_>) {}
+
     /// One event of a stream. Answers which others like it need not be shown: those that would change nothing, whatever came
     /// before them. `None` when its data is neither JSON nor a mark of the API's own.
     fn event(&mut self, event: &Event<'_>) -> Option<Ignored>;
@@ -111,6 +123,11 @@ pub(crate) trait ListFormat: Sync + std::fmt::Debug {
 pub(crate) trait ErrorFormat: Sync {
     /// The error type that goes with a status.
     fn error_type(&self, status: u16) -> &'static str;
+
+    /// The header that names the type, where the body does not.
+    fn type_header(&self) -> Option<&'static str> {
+        None
+    }
 
     /// A whole body. It tells how long to wait before the next try, where such errors tell that.
     fn body(&self, status: u16, message: &str, retry_after_seconds: Option<u32>) -> String;

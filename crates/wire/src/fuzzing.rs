@@ -1,6 +1,7 @@
 //! Doors for the fuzz targets (folder `fuzz`) into what is otherwise private. Only builds by cargo-fuzz have them.
 
-use crate::limits::EVENT_BYTES;
+use crate::frames;
+use crate::limits::{EVENT_BYTES, FRAME_HEADERS_BYTES, FRAME_PAYLOAD_BYTES};
 use crate::sse::{Event, Ignored, Splitter};
 
 /// The events that a stream's pieces give, as pairs of name and data.
@@ -20,4 +21,17 @@ pub fn events(pieces: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)> {
     }
     splitter.finish(keep);
     found
+}
+
+/// The frames that a stream's pieces give, as text, and whether the stream was read to its end.
+///
+/// # Panics
+/// Where more of the stream is held than one frame may have.
+pub fn frames(pieces: &[&[u8]]) -> (Vec<String>, bool) {
+    let (mut splitter, mut found) = (frames::Splitter::default(), Vec::new());
+    for piece in pieces {
+        splitter.push(piece, |frame| found.push(format!("{frame:?}")));
+        assert!(splitter.held() <= FRAME_HEADERS_BYTES + FRAME_PAYLOAD_BYTES + 16);
+    }
+    (found, splitter.finish().is_none())
 }

@@ -20,6 +20,7 @@ pub mod estimate;
 pub mod filler;
 mod form;
 mod format;
+mod frames;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod json;

@@ -5,6 +5,10 @@
 /// Largest event of a stream that is read whole, in bytes; a larger one is abridged.
 pub const EVENT_BYTES: usize = limit(16 * 1024 * 1024, 1024);
 
+/// Largest payload of a frame, in bytes, by the protocol (AWS's event stream); a stream with a larger one is not read on.
+pub const FRAME_PAYLOAD_BYTES: usize = limit(24 * 1024 * 1024, 4096);
+/// The same of its headers.
+pub const FRAME_HEADERS_BYTES: usize = limit(128 * 1024, 1024);
 /// Bytes kept of an event that says nothing, to know others like it by; such events are far smaller.
 pub const STENCIL_BYTES: usize = limit(4 * 1024, 256);
 

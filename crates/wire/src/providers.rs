@@ -3,6 +3,7 @@
 mod anthropic;
 mod azure_foundry;
 mod azure_openai;
+mod bedrock;
 mod gemini;
 mod openai;
 mod openai_compatible;
@@ -27,6 +28,7 @@ pub(crate) const fn description(provider_type: ProviderType) -> &'static Provide
         ProviderType::AzureOpenAi => &azure_openai::DESCRIPTION,
         ProviderType::AzureFoundry => &azure_foundry::DESCRIPTION,
         ProviderType::OpenRouter => &openrouter::DESCRIPTION,
+        ProviderType::Bedrock => &bedrock::DESCRIPTION,
     }
 }
 
@@ -42,6 +44,8 @@ pub(crate) fn api(api: Api) -> &'static dyn ApiFormat {
         Api::AnthropicObjects => &anthropic::Objects,
         Api::GeminiGenerateContent => &gemini::GenerateContent,
         Api::GeminiEmbeddings => &gemini::Embeddings,
+        Api::BedrockInvoke => &bedrock::Invoke,
+        Api::BedrockConverse => &bedrock::Converse,
     }
 }
 
@@ -50,6 +54,7 @@ pub(crate) fn errors(family: WireFamily) -> &'static dyn ErrorFormat {
         WireFamily::Anthropic => &anthropic::Errors,
         WireFamily::OpenAi => &openai::Errors,
         WireFamily::Gemini => &gemini::Errors,
+        WireFamily::Bedrock => &bedrock::Errors,
     }
 }
 
@@ -60,6 +65,6 @@ pub(crate) fn lists(family: WireFamily, client: &str, names_version: bool) -> Op
         WireFamily::Anthropic => Some(&anthropic::models::Models),
         WireFamily::OpenAi if client == CODEX || names_version => Some(&openai::models::CodexModels),
         WireFamily::OpenAi => Some(&openai::models::Models),
-        WireFamily::Gemini => None,
+        WireFamily::Gemini | WireFamily::Bedrock => None,
     }
 }

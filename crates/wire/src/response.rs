@@ -2,6 +2,7 @@
 
 use crate::capture::Capture;
 use crate::format::ResponseFormat;
+use crate::frames::{self, Damage};
 use crate::json::elements::Elements;
 use crate::json::{self, abridged};
 use crate::providers;
@@ -65,21 +66,25 @@ enum Source {
     /// Nothing but white space so far; what the answer is said to be.
     Unknown {
         streaming: bool,
+        framed: bool,
         limit: usize,
         lists: bool,
     },
     Stream(Splitter),
     List(Elements),
+    Frames(frames::Splitter),
     Body(abridged::Body),
 }
 
 impl Source {
     /// By its first byte, since servers label their answers wrongly: an object is no stream of events, and a field's name or a
     /// comment is no JSON.
-    fn sniff(first: u8, streaming: bool, limit: usize, lists: bool) -> Self {
+    fn sniff(first: u8, streaming: bool, framed: bool, limit: usize, lists: bool) -> Self {
         match (first, streaming) {
             (b'[', _) if lists => Self::List(Elements::default()),
             (b'{' | b'[', _) => Self::Body(abridged::Body::new(limit)),
+            // A frame begins with its length, which is below 2^25.
+            (0 | 1, _) | (_, true) if framed => Self::Frames(frames::Splitter::default()),
             (b'd' | b'e' | b'i' | b'r' | b':', _) | (_, true) => Self::Stream(Splitter::default()),
             (_, false) => Self::Body(abridged::Body::new(limit)),
         }
@@ -87,14 +92,15 @@ impl Source {
 }
 
 impl ResponseReader {
-    /// A reader for one response. `streaming` is whether it came as `text/event-stream`, which is believed only where its first
-    /// bytes leave it open.
+    /// A reader for one response. `streaming` is whether it came as a stream by its content type, which is believed only where its
+    /// first bytes leave it open.
     pub fn new(api: Api, streaming: bool, options: ReaderOptions) -> Self {
         let capture = Capture::new(options.capture_content);
         let format = providers::api(api);
         Self {
             source: Source::Unknown {
                 streaming,
+                framed: format.is_framed(),
                 limit: format.body_limit(),
                 lists: format.streams_as_list(),
             },
@@ -102,10 +108,16 @@ impl ResponseReader {
         }
     }
 
+    /// Takes the answer's headers, before its body; `header` gives the value of one by its name.
+    pub fn head(&mut self, header: impl Fn(&str) -> Option<String>) {
+        self.format.head(&header);
+    }
+
     /// Takes the next bytes of the body.
     pub fn push(&mut self, mut bytes: &[u8]) {
         if let Source::Unknown {
             streaming,
+            framed,
             limit,
             lists,
         } = self.source
@@ -116,11 +128,12 @@ impl ResponseReader {
                 return;
             };
             bytes = &bytes[at..];
-            self.source = Source::sniff(bytes[0], streaming, limit, lists);
+            self.source = Source::sniff(bytes[0], streaming, framed, limit, lists);
         }
         match &mut self.source {
             Source::Stream(splitter) => splitter.push(bytes, |event| read_event(&mut *self.format, event)),
             Source::List(elements) => elements.push(bytes, |json| read_element(&mut *self.format, json)),
+            Source::Frames(splitter) => splitter.push(bytes, |frame| self.format.frame(frame)),
             Source::Body(body) => body.push(bytes),
             Source::Unknown { .. } => {}
         }
@@ -150,23 +163,27 @@ impl ResponseReader {
         self.format.has_finished()
     }
 
-    /// Whether the bytes so far end inside an event of a stream, so that an event of our own needs a blank line before it.
+    /// Whether the bytes so far end inside an event of a stream, so that an event of our own needs a gap before it.
     pub fn is_inside_event(&self) -> bool {
-        matches!(&self.source, Source::Stream(splitter) if splitter.is_inside_event())
+        match &self.source {
+            Source::Stream(splitter) => splitter.is_inside_event(),
+            Source::Frames(splitter) => splitter.is_inside_frame(),
+            Source::Unknown { .. } | Source::List(_) | Source::Body(_) => false,
+        }
     }
 
     /// Bytes of what the model has written so far, about, as far as it came as a stream.
     pub fn text_bytes(&self) -> u64 {
         let passed_over = match &self.source {
             Source::Stream(splitter) => splitter.text_bytes(),
-            Source::Unknown { .. } | Source::List(_) | Source::Body(_) => 0,
+            Source::Unknown { .. } | Source::List(_) | Source::Frames(_) | Source::Body(_) => 0,
         };
         passed_over + self.format.text_bytes()
     }
 
     /// The facts, when the body has ended or was given up. `status` is the provider's HTTP status.
     pub fn finish(mut self, status: u16) -> ResponseFacts {
-        let (mut parsed, mut text_bytes) = (false, 0);
+        let (mut parsed, mut text_bytes, mut damage) = (false, 0, None);
         match self.source {
             Source::Unknown { .. } => {}
             Source::Stream(mut splitter) => {
@@ -176,13 +193,18 @@ impl ResponseReader {
             }
             // An element that has not ended is no JSON.
             Source::List(_) => {}
+            Source::Frames(splitter) => damage = splitter.finish(),
             Source::Body(body) => {
                 let body = body.into_bytes();
                 parsed =
                     self.format.body(&body) || json::repair(&body).is_some_and(|repaired| self.format.body(&repaired));
             }
         }
-        let complete = parsed || self.format.has_finished();
+        // Behind damage there may have been anything, but for what comes after the last event.
+        let complete = match damage {
+            Some(_) => self.format.is_complete(),
+            None => parsed || self.format.has_finished(),
+        };
         text_bytes += self.format.text_bytes();
         let mut facts = self.format.facts();
         facts.text_bytes = text_bytes;
@@ -191,6 +213,15 @@ impl ResponseReader {
             facts.error = Some(ErrorFacts {
                 error_type: format!("http_{status}"),
                 message: format!("the provider answered {status} without an error that could be read"),
+            });
+        }
+        // A stream that ends within a frame is incomplete; why it ended is for the relay to say.
+        if let (Some(damage), false) = (damage.filter(|damage| *damage != Damage::Cut), complete)
+            && facts.error.is_none()
+        {
+            facts.error = Some(ErrorFacts {
+                error_type: "damaged_stream".to_owned(),
+                message: damage.to_string(),
             });
         }
         let id = &facts.provider_response_id;

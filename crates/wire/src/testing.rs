@@ -106,3 +106,50 @@ pub(crate) fn assert_error(facts: &ResponseFacts, error_type: &str, message: &st
         .map(|error| (error.error_type.as_str(), error.message.as_str()));
     assert_eq!(found, Some((error_type, message)));
 }
+
+/// A frame of AWS's event stream, written by hand: the crate that reads them has no part in it.
+pub(crate) fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in headers {
+        block.push(name.len() as u8);
+        block.extend_from_slice(name.as_bytes());
+        block.push(7);
+        block.extend_from_slice(&(value.len() as u16).to_be_bytes());
+        block.extend_from_slice(value.as_bytes());
+    }
+    let mut frame = ((16 + block.len() + payload.len()) as u32).to_be_bytes().to_vec();
+    frame.extend_from_slice(&(block.len() as u32).to_be_bytes());
+    frame.extend_from_slice(&crc32fast::hash(&frame).to_be_bytes());
+    frame.extend_from_slice(&block);
+    frame.extend_from_slice(payload);
+    frame.extend_from_slice(&crc32fast::hash(&frame).to_be_bytes());
+    frame
+}
+
+/// An event in a frame.
+pub(crate) fn event_frame(name: &str, payload: &str) -> Vec<u8> {
+    let headers = [
+        (":event-type", name),
+        (":content-type", "application/json"),
+        (":message-type", "event"),
+    ];
+    frame(&headers, payload.as_bytes())
+}
+
+/// An exception in a frame.
+pub(crate) fn exception_frame(name: &str, payload: &str) -> Vec<u8> {
+    let headers = [(":exception-type", name), (":message-type", "exception")];
+    frame(&headers, payload.as_bytes())
+}
+
+/// The facts of a stream of frames; checks that they are the same byte by byte.
+pub(crate) fn read_frames(api: Api, stream: &[u8]) -> ResponseFacts {
+    let facts = read(api, true, KEEP, [stream], 200);
+    assert_eq!(facts, read(api, true, KEEP, stream.chunks(1), 200), "byte by byte");
+    assert_eq!(
+        facts,
+        read(api, false, KEEP, stream.chunks(7), 200),
+        "whatever it is said to be"
+    );
+    facts
+}

@@ -3,7 +3,7 @@
 //!
 //! Not here: what is done about it (crate `gateway`).
 
-use crate::{ErrorFacts, ReaderOptions, ResponseReader, providers};
+use crate::{ErrorFacts, ReaderOptions, ResponseReader, frames, providers};
 use lychgate_types::provider::Api;
 use memchr::memmem::Finder;
 use std::sync::LazyLock;
@@ -31,6 +31,8 @@ const NO_CREDIT_MESSAGES: &[&str] = &[
 ];
 /// Without this word there is no error.
 static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("error"));
+/// The same of a frame, which begins with its length.
+static EXCEPTION: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(":exception-type"));
 /// Types of errors that pass, and the status that they would have had.
 const PASSING: &[(&str, u16)] = &[
     ("overloaded_error", 529),
@@ -48,6 +50,12 @@ const PASSING: &[(&str, u16)] = &[
     ("INTERNAL", 500),
     ("RESOURCE_EXHAUSTED", 429),
     ("DEADLINE_EXCEEDED", 504),
+    ("internalServerException", 500),
+    ("modelStreamErrorException", 502),
+    ("modelTimeoutException", 504),
+    ("modelNotReadyException", 429),
+    ("serviceUnavailableException", 503),
+    ("throttlingException", 429),
 ];
 
 /// Whether the body of an error says that the account of the key has no credit left.
@@ -80,7 +88,11 @@ pub fn refuses_usage(body: &[u8]) -> bool {
 pub fn passing_error_first(api: Api, is_event_stream: bool, beginning: &[u8]) -> Option<u16> {
     let beginning = &beginning[..beginning.len().min(BEGINNING_BYTES)];
     // Nearly all answers end here.
-    ERROR.find(beginning)?;
+    let sign = match beginning.first() {
+        Some(0) => &EXCEPTION,
+        _ => &ERROR,
+    };
+    sign.find(beginning)?;
     let mut reader = reader(api, is_event_stream);
     reader.push(beginning);
     let facts = reader.finish(200);
@@ -96,6 +108,11 @@ pub fn passing_error_first(api: Api, is_event_stream: bool, beginning: &[u8]) ->
     let status = known.map(|(_, status)| *status).or_else(coded)?;
     // What has begun to be written is billed, and the client's.
     (facts.usages.is_empty() && facts.text_bytes == 0).then_some(status)
+}
+
+/// Whether nothing can be said yet of a stream that begins so: its first frame is not whole, and may be an error.
+pub fn needs_more(api: Api, beginning: &[u8]) -> bool {
+    providers::api(api).is_framed() && beginning.len() < BEGINNING_BYTES && frames::is_inside_first(beginning)
 }
 
 fn reader(api: Api, is_event_stream: bool) -> ResponseReader {

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::header::InvalidHeaderValue;
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use lychgate_link::DenyReason;
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::provider::ProviderType;
@@ -68,7 +68,7 @@ impl Outgoing {
             let ours = [UserTokenKind::PREFIX, GatewayKeyKind::PREFIX]
                 .iter()
                 .any(|prefix| text.starts_with(prefix.as_bytes()));
-            if text.is_empty() || ours || holds_own_secret(value.as_bytes()) {
+            if text.is_empty() || ours || is_signature(text) || holds_own_secret(value.as_bytes()) {
                 return None;
             }
             let key = ProviderSecret::new(String::from_utf8_lossy(text).into_owned());
@@ -91,7 +91,10 @@ impl Outgoing {
 pub(crate) fn read(provider_type: ProviderType, headers: &HeaderMap) -> Result<Credentials, Refusal> {
     if let Some(value) = headers.get(X_LYCHGATE_TOKEN) {
         let token = parse(value.as_bytes())?;
-        let own = Outgoing::own(provider_type, headers).ok_or_else(|| own_key_missing(provider_type))?;
+        let own = Outgoing::own(provider_type, headers).ok_or_else(|| match is_signed(headers) {
+            true => signature_not_passed_on(),
+            false => own_key_missing(provider_type),
+        })?;
         return Ok(Credentials { token, own: Some(own) });
     }
     // Clients send stray provider keys along: the first user token counts, else the first credential.
@@ -111,6 +114,7 @@ pub(crate) fn read(provider_type: ProviderType, headers: &HeaderMap) -> Result<C
             token: parse(token)?,
             own: None,
         }),
+        None if is_signed(headers) => Err(signed_without_token()),
         None => Err(token_missing(provider_type)),
     }
 }
@@ -190,6 +194,34 @@ fn token_missing(provider_type: ProviderType) -> Refusal {
         headers.join(" or ")
     );
     Refusal::unauthorized(Refused::CredentialMissing, message)
+}
+
+/// Whether a credential is a signature (AWS SigV4): it is good for one request, and for the host that that was sent to.
+fn is_signature(text: &[u8]) -> bool {
+    text.starts_with(b"AWS4-")
+}
+
+fn is_signed(headers: &HeaderMap) -> bool {
+    let value = headers.get(http::header::AUTHORIZATION);
+    value.is_some_and(|value| is_signature(value.as_bytes().trim_ascii_start()))
+}
+
+fn signed_without_token() -> Refusal {
+    let message = format!(
+        "this request is signed with AWS credentials, which are no Lychgate token: set AWS_BEARER_TOKEN_BEDROCK to your Lychgate \
+         token (lgu_…), which the AWS SDKs send as authorization: Bearer, or send it in {X_LYCHGATE_TOKEN} beside a Bedrock API key of \
+         your own"
+    );
+    Refusal::new(StatusCode::FORBIDDEN, Refused::CredentialMissing, message)
+}
+
+fn signature_not_passed_on() -> Refusal {
+    let message = format!(
+        "{X_LYCHGATE_TOKEN} means that you bring your own provider key, but this request is signed with AWS credentials: the signature \
+         was made for this host and can't be passed on. Send a Bedrock API key as authorization: Bearer, or send the Lychgate \
+         token there instead to use the platform's key"
+    );
+    Refusal::new(StatusCode::FORBIDDEN, Refused::CredentialMissing, message)
 }
 
 fn own_key_missing(provider_type: ProviderType) -> Refusal {
@@ -383,6 +415,41 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_signature_is_neither_a_token_nor_a_key_to_pass_on() {
+        const SIGNED: &str =
+            "AWS4-HMAC-SHA256 Credential=AKIA/20261130/us-east-1/bedrock/aws4_request, SignedHeaders=host, Signature=0";
+        let token = UserTokenSecret::generate(&Ambient::system());
+        for provider_type in ProviderType::ALL {
+            let refusal = read(*provider_type, &headers(&[("authorization", SIGNED)])).unwrap_err();
+            assert_eq!(refusal.status, 403);
+            assert!(
+                refusal.message.contains("AWS_BEARER_TOKEN_BEDROCK"),
+                "{}",
+                refusal.message
+            );
+            let map = headers(&[("x-lychgate-token", token.expose()), ("authorization", SIGNED)]);
+            if describe(*provider_type).credentials.own_key == ["authorization"] {
+                let refusal = read(*provider_type, &map).unwrap_err();
+                assert_eq!(refusal.status, 403);
+                assert!(refusal.message.contains("can't be passed on"), "{}", refusal.message);
+            }
+            let map = headers(&[("authorization", SIGNED), ("x-api-key", token.expose())]);
+            let sent_elsewhere = read(*provider_type, &map);
+            let takes_it = describe(*provider_type)
+                .credentials
+                .token
+                .iter()
+                .any(|header| header.name == "x-api-key");
+            assert_eq!(sent_elsewhere.is_ok(), takes_it, "{provider_type}");
+        }
+        let key = headers(&[
+            ("x-lychgate-token", token.expose()),
+            ("authorization", "Bearer ABSKQmVkcm9jaw=="),
+        ]);
+        assert!(read(ProviderType::Bedrock, &key).unwrap().own.is_some());
     }
 
     #[test]

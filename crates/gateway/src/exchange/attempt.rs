@@ -18,7 +18,7 @@ use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::Ambient;
-use lychgate_wire::verdict::{is_out_of_credit, passing_error_first, refuses_usage};
+use lychgate_wire::verdict::{is_out_of_credit, needs_more, passing_error_first, refuses_usage};
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -68,10 +68,20 @@ pub(crate) struct PendingAttempt {
     in_flight: InFlight,
 }
 
+/// What was read of a body before its head goes on. Small, since every request in flight has room for it.
+#[derive(Default)]
+struct Beginning {
+    data: Bytes,
+    /// What came in place of more data: the body's end, a failure, trailers.
+    end: Option<Box<Option<BodyFrame>>>,
+}
+
+type BodyFrame = Result<Frame<Bytes>, hyper::Error>;
+
 enum InFlight {
     Nothing,
     Head(Sending),
-    Body(Answer),
+    Body(Answer, Beginning),
 }
 
 impl PendingAttempt {
@@ -91,9 +101,10 @@ impl PendingAttempt {
         let kind = BodyKind::of(head.status, &head.headers);
         self.recorder.head(head.status, &head.headers, kind);
         let body = if kind.is_due || may_say_more(head.status) {
-            self.in_flight = InFlight::Body(body);
-            let first = timeout(GRACE, self.first()).await;
-            self.peeked(first.ok(), kind)?
+            self.in_flight = InFlight::Body(body, Beginning::default());
+            // What was read in time is kept, whether or not all that was waited for has come.
+            let _ = timeout(GRACE, self.begin(kind)).await;
+            self.peeked(kind)?
         } else {
             Peeked::new(None, body)
         };
@@ -134,29 +145,63 @@ impl PendingAttempt {
         .await
     }
 
-    async fn first(&mut self) -> Option<Result<Frame<Bytes>, hyper::Error>> {
-        match &mut self.in_flight {
-            InFlight::Body(body) if !body.is_end_stream() => body.frame().await,
-            _ => None,
+    /// Reads the first piece of the body, and more where that is too little to tell an error by.
+    async fn begin(&mut self, kind: BodyKind) {
+        let api = self.recorder.api().filter(|_| kind.is_event_stream && kind.is_plain());
+        let InFlight::Body(body, beginning) = &mut self.in_flight else {
+            return;
+        };
+        if body.is_end_stream() {
+            beginning.end = Some(Box::new(None));
+            return;
+        }
+        loop {
+            let end = match body.frame().await.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) => {
+                    beginning.join(data);
+                    if api.is_some_and(|api| needs_more(api, &beginning.data)) {
+                        continue;
+                    }
+                    return;
+                }
+                Some(Ok(Err(trailers))) => Some(Ok(trailers)),
+                Some(Err(error)) => Some(Err(error)),
+                None => None,
+            };
+            beginning.end = Some(Box::new(end));
+            return;
         }
     }
 
-    /// The body, with the first frame in front of it again; `first` is `None` where that did not come in time.
-    fn peeked(
-        &mut self,
-        first: Option<Option<Result<Frame<Bytes>, hyper::Error>>>,
-        kind: BodyKind,
-    ) -> Result<Peeked<Answer>, AttemptError> {
-        let InFlight::Body(body) = std::mem::replace(&mut self.in_flight, InFlight::Nothing) else {
+    /// The body, with its beginning in front of it again.
+    fn peeked(&mut self, kind: BodyKind) -> Result<Peeked<Answer>, AttemptError> {
+        let InFlight::Body(body, beginning) = std::mem::replace(&mut self.in_flight, InFlight::Nothing) else {
             return Err(AttemptError::BodyMissing);
         };
-        match first {
-            None => Ok(Peeked::new(None, body)),
-            Some(Some(Ok(frame))) if frame.is_data() => Ok(Peeked::new(Some(Ok(frame)), body)),
-            // An error says what there is to say by its status, whatever becomes of its body.
-            Some(first) if !kind.is_due => Ok(Peeked::new(first, body)),
-            Some(_) => Err(AttemptError::BodyMissing),
+        // An error says what there is to say by its status, whatever becomes of its body.
+        let is_missing = kind.is_due && beginning.end.is_some() && beginning.data.is_empty();
+        if is_missing {
+            return Err(AttemptError::BodyMissing);
         }
+        Ok(beginning.before(body))
+    }
+}
+
+impl Beginning {
+    fn before(self, rest: Answer) -> Peeked<Answer> {
+        let end = self.end.and_then(|end| *end);
+        match self.data.is_empty() {
+            true => Peeked::new(end, rest),
+            false => Peeked::with_second(Ok(Frame::data(self.data)), end, rest),
+        }
+    }
+
+    fn join(&mut self, data: Bytes) {
+        self.data = if self.data.is_empty() {
+            data
+        } else {
+            [&self.data[..], &data].concat().into()
+        };
     }
 }
 
@@ -165,7 +210,7 @@ impl Drop for PendingAttempt {
         let recorder = self.recorder.take();
         match std::mem::replace(&mut self.in_flight, InFlight::Nothing) {
             InFlight::Head(sending) => drain_head(sending, recorder),
-            InFlight::Body(body) => drain_body(body, recorder, Ending::ClientLeft),
+            InFlight::Body(body, beginning) => drain_body(beginning.before(body), recorder, Ending::ClientLeft),
             // A recorder that is dropped unclosed records an internal error.
             InFlight::Nothing if std::thread::panicking() => drop(recorder),
             InFlight::Nothing => drop(recorder.close(Ending::ClientGaveUp)),

@@ -6,7 +6,7 @@ use http::{HeaderMap, StatusCode};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BodyKind {
-    /// A stream of server-sent events, into which an error event can be put.
+    /// A stream of events (server-sent ones, or those in AWS's frames), into which an error event can be put.
     pub(crate) is_event_stream: bool,
     /// A stream, or what may turn out to be one under another name: an answer without a length of its own.
     pub(crate) may_be_stream: bool,
@@ -33,11 +33,16 @@ impl BodyKind {
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {
-    const NAME: &[u8] = b"text/event-stream";
-    headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.as_bytes().get(..NAME.len()))
-        .is_some_and(|name| name.eq_ignore_ascii_case(NAME))
+    const NAMES: [&[u8]; 2] = [b"text/event-stream", b"application/vnd.amazon.eventstream"];
+    headers.get(CONTENT_TYPE).is_some_and(|value| {
+        let begins = |name: &&[u8]| {
+            value
+                .as_bytes()
+                .get(..name.len())
+                .is_some_and(|is| is.eq_ignore_ascii_case(name))
+        };
+        NAMES.iter().any(begins)
+    })
 }
 
 fn is_due(status: StatusCode, headers: &HeaderMap) -> bool {
@@ -87,6 +92,7 @@ mod tests {
                 true,
             ),
             (vec![(CONTENT_TYPE, "text/event-stream")], true, true),
+            (vec![(CONTENT_TYPE, "application/vnd.amazon.eventstream")], true, true),
             (vec![(CONTENT_TYPE, "Text/Event-Stream; charset=utf-8")], true, true),
             (vec![(CONTENT_TYPE, "text/event")], true, false),
         ] {

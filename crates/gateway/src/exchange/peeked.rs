@@ -14,12 +14,30 @@ pub(crate) const GRACE: Duration = Duration::from_millis(25);
 #[derive(Debug)]
 pub(crate) struct Peeked<B: Body> {
     first: Option<Result<Frame<Bytes>, B::Error>>,
+    /// What came behind that, where more than one was read.
+    second: Option<Box<Result<Frame<Bytes>, B::Error>>>,
     rest: B,
 }
 
 impl<B: Body> Peeked<B> {
     pub(crate) fn new(first: Option<Result<Frame<Bytes>, B::Error>>, rest: B) -> Self {
-        Self { first, rest }
+        Self {
+            first,
+            second: None,
+            rest,
+        }
+    }
+
+    pub(crate) fn with_second(
+        first: Result<Frame<Bytes>, B::Error>,
+        second: Option<Result<Frame<Bytes>, B::Error>>,
+        rest: B,
+    ) -> Self {
+        Self {
+            first: Some(first),
+            second: second.map(Box::new),
+            rest,
+        }
     }
 
     /// What was read already.
@@ -37,14 +55,14 @@ where
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = self.get_mut();
-        match this.first.take() {
+        match this.first.take().or_else(|| this.second.take().map(|second| *second)) {
             Some(first) => Poll::Ready(Some(first)),
             None => Pin::new(&mut this.rest).poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.rest.is_end_stream()
+        self.first.is_none() && self.second.is_none() && self.rest.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -65,6 +83,11 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_looked_at_is_still_there() {
+        let second = Frame::data(Bytes::from_static(b"-second"));
+        let first = Frame::data(Bytes::from_static(b"first"));
+        let rest = Full::new(Bytes::from_static(b"-rest"));
+        let body = Peeked::with_second(Ok(first), Some(Ok(second)), rest);
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "first-second-rest");
         let rest = Full::new(Bytes::from_static(b"-rest"));
         let first = Frame::data(Bytes::from_static(b"first"));
         let body = Peeked::new(Some(Ok(first)), rest);

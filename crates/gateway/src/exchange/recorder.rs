@@ -32,9 +32,10 @@ use tokio::time::Instant;
 /// Longest recorded text that a peer chooses freely (user agent, request id), in bytes.
 const NAME_BYTES: usize = 512;
 /// Where providers put the id of a request.
-pub(crate) const REQUEST_IDS: [HeaderName; 2] = [
+pub(crate) const REQUEST_IDS: [HeaderName; 3] = [
     HeaderName::from_static("request-id"),
     HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("x-amzn-requestid"),
 ];
 
 /// When a request's head arrived.
@@ -179,7 +180,8 @@ impl Recorder {
         let options = ReaderOptions {
             capture_content: open.capture_content,
         };
-        let reader = ResponseReader::new(open.record.api, body.is_event_stream, options);
+        let mut reader = ResponseReader::new(open.record.api, body.is_event_stream, options);
+        reader.head(|name| headers.get(name)?.to_str().ok().map(str::to_owned));
         open.reader = Decoding::new(body.coding, reader);
         if let Some(completion) = &mut open.completion {
             completion.head(status, body);

@@ -15,7 +15,8 @@ use crate::routing::provider::Provider;
 use crate::upstream::Answer;
 use bytes::{Bytes, BytesMut};
 use lychgate_stream::{Failure, Joined, Last, LastWords, Watch};
-use lychgate_wire::error::{body, stream_event};
+use lychgate_types::provider::Api;
+use lychgate_wire::error::{body, event_gap, stream_event};
 use std::sync::Arc;
 
 pub(crate) struct Tee {
@@ -81,15 +82,15 @@ impl Watch<Joined<Peeked<Answer>>> for Tee {
             Failure::Late => AttemptEnd::BodyTooLong,
             Failure::Cut(_) | Failure::Held(_) => AttemptEnd::BodyCut,
         });
+        let place = self.place_of_error();
         let rest = held(self.filter);
-        match (failure, self.recorder.api()) {
-            (Failure::Idle | Failure::Late, Some(api)) if self.kind.is_event_stream && self.kind.is_plain() => {
+        match (failure, place) {
+            (Failure::Idle | Failure::Late, Some((api, gap))) => {
                 let event = stream_event(api, 504, STALLED);
-                let gap = if self.recorder.is_inside_event() { "\n\n" } else { "" };
                 let mut last = BytesMut::with_capacity(rest.len() + gap.len() + event.len());
                 last.extend_from_slice(&rest);
                 last.extend_from_slice(gap.as_bytes());
-                last.extend_from_slice(event.as_bytes());
+                last.extend_from_slice(&event);
                 LastWords::End(Last::new(last.freeze(), self.recorder.close(Ending::Stalled)))
             }
             (Failure::Idle | Failure::Late, _) => {
@@ -117,10 +118,22 @@ impl Tee {
         self.report(AttemptEnd::BodyMissing);
         let error = match (self.recorder.api(), self.recorder.wire_family()) {
             (Some(api), _) if self.kind.is_event_stream => stream_event(api, 502, EMPTY),
-            (_, Some(family)) => body(family, 502, EMPTY, None),
-            _ => String::new(),
+            (_, Some(family)) => body(family, 502, EMPTY, None).into_bytes(),
+            _ => Vec::new(),
         };
         Last::new(Bytes::from(error), self.recorder.close(Ending::Empty))
+    }
+
+    /// The API as which the stream can be ended with an error event, and what has to go before that.
+    fn place_of_error(&self) -> Option<(Api, &'static str)> {
+        let api = self.recorder.api()?;
+        let gap = if self.recorder.is_inside_event() {
+            event_gap(api)
+        } else {
+            Some("")
+        };
+        gap.filter(|_| self.kind.is_event_stream && self.kind.is_plain())
+            .map(|gap| (api, gap))
     }
 
     /// Reports to the breaker how the body ended.

@@ -103,7 +103,7 @@ impl UpstreamRequest {
         let (_, rest) = allow_list::split(self.uri.path()).unwrap_or_default();
         let provider_type = provider.config.provider_type;
         let Some(model) = model.filter(|_| path.names_model() || !is_own) else {
-            return provider.url(allow_list::tail(provider_type, rest), query);
+            return provider.url(allow_list::tail(provider_type, &path.canonical(rest)), query);
         };
         let written = match is_own {
             true => path.with_model(rest, model),

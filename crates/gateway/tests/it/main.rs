@@ -7,6 +7,7 @@ mod support;
 mod admission;
 mod attachment;
 mod background;
+mod bedrock;
 mod codings;
 mod credentials;
 mod delivery;

@@ -17,7 +17,10 @@ impl Ask {
     pub(crate) fn new(endpoint: Endpoint, scenario: Scenario, stream: bool, said: &str) -> Self {
         let mut body: Value = serde_json::from_str(&endpoint.example(stream)).unwrap();
         match endpoint {
-            Endpoint::Messages | Endpoint::ChatCompletions => body["messages"][0]["content"] = said.into(),
+            Endpoint::Messages | Endpoint::ChatCompletions | Endpoint::BedrockInvoke => {
+                body["messages"][0]["content"] = said.into();
+            }
+            Endpoint::BedrockConverse => body["messages"][0]["content"][0]["text"] = said.into(),
             Endpoint::Responses | Endpoint::Embeddings => body["input"] = said.into(),
             Endpoint::GenerateContent => body["contents"][0]["parts"][0]["text"] = said.into(),
             Endpoint::GeminiEmbeddings => body["requests"][0]["content"]["parts"][0]["text"] = said.into(),
@@ -73,12 +76,20 @@ impl Ask {
             .unwrap_or(&Value::Null);
         let number = |path: &str| usage.pointer(path).and_then(Value::as_i64).unwrap_or(0);
         let (input, output, read, write, write_1h, reasoning) = match self.endpoint {
-            Endpoint::Messages => (
+            Endpoint::Messages | Endpoint::BedrockInvoke => (
                 number("/input_tokens"),
                 number("/output_tokens"),
                 number("/cache_read_input_tokens"),
                 number("/cache_creation/ephemeral_5m_input_tokens"),
                 number("/cache_creation/ephemeral_1h_input_tokens"),
+                0,
+            ),
+            Endpoint::BedrockConverse => (
+                number("/inputTokens"),
+                number("/outputTokens"),
+                number("/cacheReadInputTokens"),
+                number("/cacheDetails/0/inputTokens"),
+                number("/cacheDetails/1/inputTokens"),
                 0,
             ),
             Endpoint::ChatCompletions | Endpoint::Embeddings => {

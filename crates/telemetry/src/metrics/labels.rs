@@ -73,7 +73,7 @@ lychgate_types::text_enum! {
         /// The user, or the gateway, has too many WebSockets open, or one of them has too many lanes or responses.
         SocketsTooMany = "sockets_too_many",
         /// The request has no user token in a header, has one in its URL, or has `x-lychgate-token` without the client's own
-        /// provider key.
+        /// provider key; or it is signed with AWS credentials, which Lychgate does not take (403).
         CredentialMissing = "credential_missing",
         /// What was sent is not a Lychgate token: it is cut off, mistyped or of another kind.
         TokenMalformed = "token_malformed",

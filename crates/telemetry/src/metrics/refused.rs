@@ -23,8 +23,8 @@ impl Refused {
             Self::UnknownProvider | Self::ObjectUnknown => &[404],
             Self::UnknownPath => &[400, 404, 405],
             Self::WebSocket => &[426, 503],
-            Self::CredentialMissing
-            | Self::TokenMalformed
+            Self::CredentialMissing => &[401, 403],
+            Self::TokenMalformed
             | Self::TokenUnknown
             | Self::TokenExpired
             | Self::TokenRevoked

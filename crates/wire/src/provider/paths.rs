@@ -56,6 +56,8 @@ pub struct AllowedPath {
     pub streams: Option<bool>,
     /// Its requests are also made over a WebSocket, one in each message.
     pub websocket: bool,
+    /// The model may be an ARN (`arn:…`), whose slashes some clients don't escape.
+    pub takes_arns: bool,
 }
 
 /// The operations of each list below the root that goes with it. An earlier one counts where several offer the same.
@@ -101,6 +103,7 @@ impl AllowedPath {
             shows_models: false,
             streams: None,
             websocket: false,
+            takes_arns: false,
         }
     }
 
@@ -214,8 +217,38 @@ impl AllowedPath {
         self.place_of_model().is_some()
     }
 
+    /// A client's path with the slashes of an ARN escaped, as the provider has to get it.
+    pub fn canonical<'p>(&self, path: &'p str) -> Cow<'p, str> {
+        let slashes = |path: &str| path.bytes().filter(|byte| *byte == b'/').count();
+        if !self.takes_arns || !path.starts_with('/') {
+            return path.into();
+        }
+        let Some((at, "")) = self.place_of_model() else {
+            return path.into();
+        };
+        let more = slashes(path).saturating_sub(slashes(self.root) + slashes(self.operation));
+        let is_arn = |segment: &str| {
+            ["arn:", "arn%3A", "arn%3a"]
+                .iter()
+                .any(|scheme| segment.starts_with(scheme))
+        };
+        if more == 0 || !segments(path).nth(at).is_some_and(is_arn) {
+            return path.into();
+        }
+        let mut canonical = String::with_capacity(path.len() + 2 * more);
+        for (number, segment) in segments(path).enumerate() {
+            let is_within = number > at && number <= at + more;
+            canonical.push_str(if is_within { "%2F" } else { "/" });
+            canonical.push_str(segment);
+        }
+        canonical.into()
+    }
+
     /// The model that a client's path names, where this is that path, with its escapes resolved.
     pub fn model_in<'p>(&self, path: &'p str) -> Option<Cow<'p, str>> {
+        if let Cow::Owned(canonical) = self.canonical(path) {
+            return self.model_in(&canonical).map(|model| model.into_owned().into());
+        }
         let (at, verb) = self.place_of_model()?;
         let name = without_verb(segments(path).nth(at)?, verb)?;
         if !name.contains('%') {
@@ -231,7 +264,7 @@ impl AllowedPath {
     /// A client's path with another model in it, where this is that path and it names one. `None` for a model that no segment of a
     /// path can be.
     pub fn with_model(&self, path: &str, model: &str) -> Option<String> {
-        self.written(segments(path), model)
+        self.written(segments(&self.canonical(path)), model)
     }
 
     /// This path for a model, which it need not name. `None` for a model that no segment of a path can be, and where an id would
@@ -298,6 +331,7 @@ impl AllowedPath {
 
     /// Whether it is this path that a client's path is.
     pub fn matches(&self, path: &str) -> bool {
+        let path = &*self.canonical(path);
         if !self.root.contains('{') {
             return path.strip_prefix(self.root).is_some_and(|rest| self.offers(rest));
         }

@@ -47,6 +47,8 @@ fn stays(name: &str) -> bool {
         "x-original-url" | "x-original-uri" | "x-original-host" | "x-original-method" | "x-original-path" => true,
         "x-rewrite-url" | "x-rewrite-uri" | "x-override-url" | "x-host" | "x-http-host-override" => true,
         "x-http-method" | "x-http-method-override" | "x-method-override" => true,
+        // A client's own signature (AWS SigV4) was made for this host, and with other credentials.
+        "x-amz-date" | "x-amz-security-token" | "x-amz-content-sha256" => true,
         _ => {
             name.starts_with("x-forwarded-")
                 || name == "x-forwarded"
@@ -96,6 +98,10 @@ mod tests {
             ("session_id", false),
             ("x-forwarded", true),
             ("x-forward", false),
+            ("x-amz-date", true),
+            ("x-amz-security-token", true),
+            ("x-amz-content-sha256", true),
+            ("x-amzn-bedrock-guardrailidentifier", false),
             ("x-stainless-lang", false),
         ] {
             assert_eq!(stays_here(&HeaderName::from_static(name)), stays, "{name}");

@@ -118,3 +118,44 @@ fn an_operation_may_be_offered_below_several_roots() {
     assert_eq!(ALL[2].for_model("n").as_deref(), Some("/d/n/chat"));
     assert_eq!(ALL[3].to_string(), "/d/{model}/chat/{id}");
 }
+
+#[test]
+fn an_arn_may_have_its_slashes_as_they_are_where_arns_are_taken() {
+    let entry = AllowedPath {
+        takes_arns: true,
+        ..AllowedPath::unrecorded("/model/{model}/invoke", "POST")
+    };
+    let arn = "arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-x-v1:0";
+    let escaped = "arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ainference-profile%2Fus.anthropic.claude-x-v1%3A0";
+    for (segment, model, upstream) in [
+        ("us.anthropic.claude-x-v1:0", Some("us.anthropic.claude-x-v1:0"), None),
+        ("us.anthropic.claude-x-v1%3A0", Some("us.anthropic.claude-x-v1:0"), None),
+        (arn, Some(arn), Some(arn.replace('/', "%2F"))),
+        (escaped, Some(arn), None),
+        (
+            "arn:aws:bedrock:r:1:custom-model/base/id",
+            Some("arn:aws:bedrock:r:1:custom-model/base/id"),
+            Some("arn:aws:bedrock:r:1:custom-model%2Fbase%2Fid".to_owned()),
+        ),
+        ("vendor/model", None, None),
+        ("arn:x/../y", None, None),
+        ("arn:x//y", None, None),
+        ("arn:x/%2e%2e", None, None),
+    ] {
+        let path = format!("/model/{segment}/invoke");
+        let found = entry.matches(&path).then(|| entry.model_in(&path).unwrap());
+        assert_eq!(found.as_deref(), model, "{segment}");
+        if model.is_some() {
+            let wanted = format!("/model/{}/invoke", upstream.as_deref().unwrap_or(segment));
+            assert_eq!(entry.canonical(&path), wanted);
+        }
+    }
+    let path = format!("/model/{arn}/invoke");
+    assert_eq!(entry.with_model(&path, "m:0").as_deref(), Some("/model/m:0/invoke"));
+    assert_eq!(
+        entry.with_model("/model/m/invoke", arn).as_deref(),
+        Some(format!("/model/{}/invoke", arn.replace('/', "%2F")).as_str())
+    );
+    let other = AllowedPath::unrecorded("/model/{model}/invoke", "POST");
+    assert!(!other.matches(&path), "only where the entry says so");
+}

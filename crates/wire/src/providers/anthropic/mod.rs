@@ -110,7 +110,7 @@ impl ApiFormat for Objects {
         super::openai::objects::Objects.response(capture)
     }
 
-    fn error_event(&self, status: u16, message: &str) -> String {
+    fn error_event(&self, status: u16, message: &str) -> Vec<u8> {
         Messages.error_event(status, message)
     }
 }
@@ -132,7 +132,7 @@ impl ApiFormat for Messages {
         Some("event: ping\ndata: {\"type\": \"ping\"}\n\n")
     }
 
-    fn error_event(&self, status: u16, message: &str) -> String {
-        format!("event: error\ndata: {}\n\n", Errors.body(status, message, None))
+    fn error_event(&self, status: u16, message: &str) -> Vec<u8> {
+        format!("event: error\ndata: {}\n\n", Errors.body(status, message, None)).into_bytes()
     }
 }

@@ -95,8 +95,8 @@ impl ApiFormat for GenerateContent {
         true
     }
 
-    fn error_event(&self, status: u16, message: &str) -> String {
-        error_event(status, message)
+    fn error_event(&self, status: u16, message: &str) -> Vec<u8> {
+        error_event(status, message).into_bytes()
     }
 }
 

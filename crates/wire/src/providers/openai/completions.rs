@@ -55,7 +55,7 @@ impl ApiFormat for Completions {
         ChatCompletions.filler(client)
     }
 
-    fn error_event(&self, status: u16, message: &str) -> String {
+    fn error_event(&self, status: u16, message: &str) -> Vec<u8> {
         ChatCompletions.error_event(status, message)
     }
 }

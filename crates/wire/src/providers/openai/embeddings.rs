@@ -37,8 +37,8 @@ impl ApiFormat for Embeddings {
         USAGE_ONLY_BODY_BYTES
     }
 
-    fn error_event(&self, status: u16, message: &str) -> String {
-        done_event(status, message)
+    fn error_event(&self, status: u16, message: &str) -> Vec<u8> {
+        done_event(status, message).into_bytes()
     }
 }
 

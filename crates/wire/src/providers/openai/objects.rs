@@ -69,8 +69,8 @@ impl ApiFormat for Objects {
         Box::new(Reader::default())
     }
 
-    fn error_event(&self, status: u16, message: &str) -> String {
-        done_event(status, message)
+    fn error_event(&self, status: u16, message: &str) -> Vec<u8> {
+        done_event(status, message).into_bytes()
     }
 }
 

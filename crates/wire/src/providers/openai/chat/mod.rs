@@ -37,7 +37,7 @@ impl ApiFormat for ChatCompletions {
         Some(COMMENT)
     }
 
-    fn error_event(&self, status: u16, message: &str) -> String {
-        done_event(status, message)
+    fn error_event(&self, status: u16, message: &str) -> Vec<u8> {
+        done_event(status, message).into_bytes()
     }
 }

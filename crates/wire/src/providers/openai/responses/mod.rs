@@ -35,10 +35,10 @@ impl ApiFormat for Responses {
         })
     }
 
-    fn error_event(&self, status: u16, message: &str) -> String {
+    fn error_event(&self, status: u16, message: &str) -> Vec<u8> {
         let (code, message) = (Errors.error_type(status), Value::from(message));
         let event =
             format!(r#"{{"type":"error","code":"{code}","message":{message},"param":null,"sequence_number":0}}"#);
-        format!("event: error\ndata: {event}\n\n")
+        format!("event: error\ndata: {event}\n\n").into_bytes()
     }
 }
