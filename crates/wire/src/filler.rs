@@ -1,19 +1,57 @@
-//! What keeps a silent stream of server-sent events alive without saying anything, and where in the stream it may stand.
+//! What keeps a silent stream alive without saying anything, and where in the stream it may stand.
 //!
 //! Not here: when it is due (crates `stream` and `gateway`), and what each API's clients pass over (`providers`).
 
+use crate::frames;
 use crate::providers;
 use lychgate_types::provider::Api;
 
 /// What may stand between two events of this API's streams for this client, a name of [`crate::client`]'s table. `None` where
 /// there is nothing that its clients pass over.
-pub fn filler(api: Api, client: &str) -> Option<&'static str> {
-    providers::api(api).filler(client)
+pub fn filler(api: Api, client: &str) -> Option<Filler> {
+    let format = providers::api(api);
+    let place = match format.is_framed() {
+        true => Place::Frames(frames::Position::default()),
+        false => Place::Events(Position::default()),
+    };
+    format.filler(client).map(|bytes| Filler { bytes, place })
 }
 
-/// Where a stream stands by the bytes that were sent of it, however they were cut.
+/// A stream's filler, and where the stream stands by the bytes that were sent of it, however they were cut.
+#[derive(Debug)]
+pub struct Filler {
+    bytes: &'static [u8],
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    Events(Position),
+    Frames(frames::Position),
+}
+
+impl Filler {
+    /// These bytes were sent.
+    pub fn sent(&mut self, bytes: &[u8]) {
+        match &mut self.place {
+            Place::Events(position) => position.sent(bytes),
+            Place::Frames(position) => position.sent(bytes),
+        }
+    }
+
+    /// The filler, where it may stand behind what was sent.
+    pub fn here(&self) -> Option<&'static [u8]> {
+        let may_stand = match &self.place {
+            Place::Events(position) => position.is_between_events(),
+            Place::Frames(position) => position.is_between_frames(),
+        };
+        may_stand.then_some(self.bytes)
+    }
+}
+
+/// Where a stream of server-sent events stands.
 #[derive(Debug, Clone, Copy)]
-pub struct Position {
+struct Position {
     /// The last bytes. A stream begins as if blank lines went before it.
     last: [u8; 3],
     /// Whether it is no stream but JSON; `None` while nothing but white space was sent.
@@ -30,8 +68,7 @@ impl Default for Position {
 }
 
 impl Position {
-    /// These bytes were sent.
-    pub fn sent(&mut self, bytes: &[u8]) {
+    fn sent(&mut self, bytes: &[u8]) {
         if self.is_json.is_none() {
             let first = bytes.trim_ascii_start().first();
             self.is_json = first.map(|first| matches!(first, b'{' | b'['));
@@ -44,7 +81,7 @@ impl Position {
 
     /// Whether an event, and the blank line that ends it, were sent whole. That is not known behind a CR, since its LF may be still
     /// to come.
-    pub fn is_between_events(&self) -> bool {
+    fn is_between_events(&self) -> bool {
         let blank_line = matches!(self.last, [_, b'\n', b'\n'] | [b'\n' | b'\r', b'\r', b'\n']);
         blank_line && self.is_json != Some(true)
     }
@@ -54,7 +91,10 @@ impl Position {
 mod tests {
     use super::*;
     use crate::client::CODEX;
+    use crate::testing::event_frame;
     use crate::{ReaderOptions, ResponseReader};
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
 
     fn places(stream: &str) -> Vec<usize> {
         let mut results = (1..=stream.len()).map(|size| {
@@ -125,15 +165,54 @@ mod tests {
             (Api::OpenAiEmbeddings, "", None),
             (Api::OpenAiObjects, CODEX, None),
             (Api::AnthropicObjects, "", None),
-            (Api::BedrockInvoke, "", None),
             (Api::BedrockConverse, "", None),
         ] {
-            assert_eq!(filler(api, client), wanted, "{api} {client}");
-            let Some(filler) = wanted else { continue };
+            let found = filler(api, client).and_then(|filler| filler.here());
+            assert_eq!(found, wanted.map(str::as_bytes), "{api} {client}");
+            let Some(filler) = found else { continue };
             let options = ReaderOptions { capture_content: true };
             let mut reader = ResponseReader::new(api, true, options);
-            reader.push(filler.repeat(2).as_bytes());
+            reader.push(&filler.repeat(2));
             assert!(!reader.is_over() && reader.text_bytes() == 0, "{api}");
+        }
+    }
+
+    #[test]
+    fn claudes_frames_have_one_that_stands_between_them() {
+        let ping = event_frame("chunk", r#"{"bytes":"eyJ0eXBlIjogInBpbmcifQ=="}"#);
+        let stream = [&event_frame("chunk", r#"{"bytes":"e30="}"#)[..], &ping].concat();
+        let ends = [stream.len() - ping.len(), stream.len()];
+        for size in 1..=stream.len() {
+            let mut filler = filler(Api::BedrockInvoke, "").unwrap();
+            let mut at = 0;
+            for piece in stream.chunks(size) {
+                filler.sent(piece);
+                at += piece.len();
+                assert_eq!(filler.here(), ends.contains(&at).then_some(&ping[..]), "{at}");
+            }
+        }
+        let mut damaged = stream;
+        damaged[3] ^= 1;
+        let mut filler = filler(Api::BedrockInvoke, "").unwrap();
+        filler.sent(&damaged);
+        assert_eq!(filler.here(), None, "nobody reads on behind damage");
+    }
+
+    #[test]
+    fn only_claudes_clients_bear_the_ping_of_invoke() {
+        let chunk = |json: &str| event_frame("chunk", &format!(r#"{{"bytes":"{}"}}"#, STANDARD.encode(json)));
+        for (json, takes) in [
+            (r#"{"type":"message_start","message":{"id":"m"}}"#, true),
+            (r#"{"messageStart":{"role":"assistant"}}"#, false),
+            (r#"{"contentBlockDelta":{"delta":{"text":"Hi"}}}"#, false),
+            (r#"{"generation":"Hi"}"#, false),
+        ] {
+            let mut reader = ResponseReader::new(Api::BedrockInvoke, true, ReaderOptions { capture_content: true });
+            assert!(!reader.takes_filler(), "whose answer it is is not known yet");
+            reader.push(&chunk(json));
+            assert_eq!(reader.takes_filler(), takes, "{json}");
+            reader.push(&chunk(r#"{"type":"message_stop"}"#));
+            assert!(!takes || !reader.takes_filler(), "the stream is over");
         }
     }
 

@@ -39,7 +39,7 @@ pub(crate) trait ApiFormat: Sync {
     /// What may stand between two events of a stream while the provider is silent: something that every client of this API
     /// passes over, and takes for a sign of life. `None` where there is no such thing. `client` is a name of
     /// [`crate::client`]'s table.
-    fn filler(&self, _client: &str) -> Option<&'static str> {
+    fn filler(&self, _client: &str) -> Option<&'static [u8]> {
         None
     }
 
@@ -80,6 +80,10 @@ pub(crate) trait ResponseFormat: Send + Sync + std::fmt::Debug {
     /// Whether the model is known to have stopped, so that a stream which ends here is whole though its last event is missing.
     fn has_finished(&self) -> bool {
         false
+    }
+    /// Whether the clients of what came so far bear its [`ApiFormat::filler`].
+    fn takes_filler(&self) -> bool {
+        true
     }
     /// Bytes of what the model wrote, about, but for events of which something was said to be ignored.
     fn text_bytes(&self) -> u64 {

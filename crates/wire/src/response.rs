@@ -158,6 +158,11 @@ impl ResponseReader {
         self.format.is_complete() || self.format.has_failed()
     }
 
+    /// Whether more of the stream is to come, and its clients bear the filler of this API meanwhile.
+    pub fn takes_filler(&self) -> bool {
+        !self.is_over() && self.format.takes_filler()
+    }
+
     /// Whether the model is known to have stopped, though the stream's last event may be missing.
     pub fn has_finished(&self) -> bool {
         self.format.has_finished()

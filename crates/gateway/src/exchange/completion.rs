@@ -24,7 +24,7 @@ use lychgate_types::secret::SecretHash;
 use lychgate_types::{InterceptionId, Timestamp, UnfinishedInterception};
 use lychgate_wire::client::identify;
 use lychgate_wire::estimate::tokens;
-use lychgate_wire::filler::filler;
+use lychgate_wire::filler::{Filler, filler};
 use lychgate_wire::{ReaderOptions, ResponseFacts, ResponseReader};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -85,13 +85,14 @@ impl Completion {
     }
 
     /// What may be put into the answer while the provider is silent.
-    pub(crate) fn filler(&self) -> Option<&'static str> {
+    pub(crate) fn filler(&self) -> Option<Filler> {
         filler(Api::OpenAiResponses, self.client)
     }
 
-    /// Whether nothing more of the answer is to come, or that is not known.
-    fn is_over(&self) -> bool {
-        self.answer.as_ref().is_none_or(|(_, reader)| reader.reader().is_over())
+    /// Whether a filler may go to the client while more of the answer is to come; false where that is not known.
+    fn takes_filler(&self) -> bool {
+        let answer = self.answer.as_ref();
+        answer.is_some_and(|(_, reader)| reader.reader().takes_filler())
     }
 
     /// The answer's head came.
@@ -252,8 +253,9 @@ where
     }
 
     fn filler(&mut self) -> Option<Bytes> {
-        let is_over = || self.completion.as_ref().is_none_or(|completion| completion.is_over());
-        self.keep_alive.as_ref()?.due(is_over)
+        let completion = self.completion.as_ref();
+        let takes_filler = || completion.is_some_and(Completion::takes_filler);
+        self.keep_alive.as_ref()?.due(takes_filler)
     }
 
     fn complete(self) -> Last {

@@ -10,14 +10,13 @@ use http::header::CONTENT_LENGTH;
 use http::response::Parts;
 use lychgate_stream::Idle;
 use lychgate_types::policy::RelayPolicy;
-use lychgate_wire::filler::Position;
+use lychgate_wire::filler::Filler;
 use std::time::Duration;
 
 /// The filler of one answer.
 #[derive(Debug)]
 pub(crate) struct KeepAlive {
-    filler: &'static str,
-    position: Position,
+    filler: Filler,
     every: Duration,
 }
 
@@ -27,7 +26,7 @@ impl KeepAlive {
         policy: &RelayPolicy,
         head: &Parts,
         kind: BodyKind,
-        filler: impl FnOnce() -> Option<&'static str>,
+        filler: impl FnOnce() -> Option<Filler>,
     ) -> Option<Self> {
         let may_grow = kind.is_event_stream && kind.is_plain() && !head.headers.contains_key(CONTENT_LENGTH);
         if policy.keep_alive_seconds == 0 || !may_grow || !head.status.is_success() {
@@ -35,7 +34,6 @@ impl KeepAlive {
         }
         Some(Self {
             filler: filler()?,
-            position: Position::default(),
             every: Duration::from_secs(policy.keep_alive_seconds.into()),
         })
     }
@@ -50,12 +48,12 @@ impl KeepAlive {
 
     /// These bytes go to the client.
     pub(crate) fn sent(&mut self, bytes: &[u8]) {
-        self.position.sent(bytes);
+        self.filler.sent(bytes);
     }
 
-    /// The filler, if it may stand here.
-    pub(crate) fn due(&self, is_over: impl FnOnce() -> bool) -> Option<Bytes> {
-        let may_stand = self.position.is_between_events() && !is_over();
-        may_stand.then(|| Bytes::from_static(self.filler.as_bytes()))
+    /// The filler, if it may stand here and the stream takes one.
+    pub(crate) fn due(&self, takes_filler: impl FnOnce() -> bool) -> Option<Bytes> {
+        let filler = self.filler.here().filter(|_| takes_filler())?;
+        Some(Bytes::from_static(filler))
     }
 }

@@ -21,6 +21,7 @@ use lychgate_types::interception::{CredentialKind, InterceptionRecord, Outcome, 
 use lychgate_types::provider::{Api, ProviderType, WireFamily};
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{InterceptionId, Timestamp};
+use lychgate_wire::filler::{Filler, filler};
 use lychgate_wire::{ReaderOptions, RequestFacts, ResponseReader};
 use open::{Open, Recording};
 use parking_lot::MappedMutexGuard;
@@ -228,15 +229,15 @@ impl Recorder {
         self.reader_says(ResponseReader::has_finished)
     }
 
-    /// Whether more of the stream is to come; false where that is not known.
-    pub(crate) fn awaits_more(&self) -> bool {
-        self.reader_says(|reader| !reader.is_over())
+    /// Whether a filler may go to the client while more of the stream is to come; false where that is not known.
+    pub(crate) fn takes_filler(&self) -> bool {
+        self.reader_says(ResponseReader::takes_filler)
     }
 
     /// What may be put into the stream while the provider is silent.
-    pub(crate) fn filler(&self) -> Option<&'static str> {
+    pub(crate) fn filler(&self) -> Option<Filler> {
         let open = self.open()?;
-        lychgate_wire::filler::filler(open.record.api, &open.record.client)
+        filler(open.record.api, &open.record.client)
     }
 
     /// Whether the stream stopped within an event.

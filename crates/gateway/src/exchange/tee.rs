@@ -44,7 +44,7 @@ impl Watch<Joined<Peeked<Answer>>> for Tee {
     }
 
     fn filler(&mut self) -> Option<Bytes> {
-        self.keep_alive.as_ref()?.due(|| !self.recorder.awaits_more())
+        self.keep_alive.as_ref()?.due(|| self.recorder.takes_filler())
     }
 
     fn keeps_length(&self) -> bool {

@@ -1,5 +1,6 @@
 //! Amazon Bedrock: models in paths, binary frames, and credentials of its own kind.
 
+use crate::resilience::silence::Witness;
 use crate::support::provider::Exchange;
 use crate::support::{CENTRAL_KEY, World, config};
 use base64::Engine as _;
@@ -339,6 +340,42 @@ async fn a_stream_that_stalls_ends_with_an_exception_of_its_api_but_never_inside
     assert_ne!(ended, crate::support::End::Proper);
     let record = world.control.one_record().await;
     assert_eq!(record.error_type.as_deref(), Some("ModelTimeoutException"));
+}
+
+#[tokio::test]
+async fn a_silent_stream_of_claudes_gets_pings_between_frames_and_converse_gets_none() {
+    let ping = {
+        let headers = [
+            (":event-type", "chunk"),
+            (":content-type", "application/json"),
+            (":message-type", "event"),
+        ];
+        frame(&headers, r#"{"bytes":"eyJ0eXBlIjogInBpbmcifQ=="}"#)
+    };
+    for (verb, is_filled) in [("invoke-with-response-stream", true), ("converse-stream", false)] {
+        let soon = |policy: &mut ProviderPolicy| policy.relay.keep_alive_seconds = 1;
+        let (world, mut witness) = tokio::join!(world(soon), Witness::new());
+        let mut client = world.post(&path(CLAUDE, verb), REQUEST).await;
+        let mut exchange = world.provider.next().await;
+        stream(&mut exchange, &beginning()).await;
+        let head = client.head().await;
+        witness.silence().await;
+        // Inside a frame, and behind the last one.
+        let end = end();
+        for piece in [&end[..50], &end[50..]] {
+            exchange.chunk(piece).await;
+            witness.silence().await;
+        }
+        exchange.end().await;
+        let (got, _) = client.rest(&head).await;
+        let pings = got
+            .strip_prefix(&beginning()[..])
+            .and_then(|rest| rest.strip_suffix(&end[..]))
+            .expect("what the provider sent");
+        assert_eq!(!pings.is_empty(), is_filled, "{verb}");
+        assert_eq!(pings, ping.repeat(pings.len() / ping.len()), "{verb}");
+        assert!(world.control.one_record().await.streaming);
+    }
 }
 
 #[tokio::test]

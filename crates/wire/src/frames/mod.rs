@@ -3,6 +3,7 @@
 //! [`Splitter`] finds where a frame ends and holds one that a read cut in two; the vendor's crate reads and writes whole frames.
 //! What the events say is for the readers of each API (`providers::bedrock`).
 
+mod position;
 mod splitter;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ use aws_smithy_eventstream::frame::write_message_to;
 use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
 use aws_smithy_types::str_bytes::StrBytes;
 
+pub(crate) use position::Position;
 pub(crate) use splitter::{Damage, Splitter, is_inside_first};
 
 /// What a frame is.
@@ -49,13 +51,22 @@ fn read(message: &Message) -> Option<Frame<'_>> {
     }
 }
 
+/// A frame with an event of this name; `payload` is JSON.
+pub(crate) fn event(name: &'static str, payload: String) -> Vec<u8> {
+    written([(":event-type", name), JSON, (":message-type", "event")], payload)
+}
+
 /// A frame with an exception of this name; `payload` is JSON.
 pub(crate) fn exception(name: &'static str, payload: String) -> Vec<u8> {
-    let headers = [
-        (":exception-type", name),
-        (":content-type", "application/json"),
-        (":message-type", "exception"),
-    ];
+    written(
+        [(":exception-type", name), JSON, (":message-type", "exception")],
+        payload,
+    )
+}
+
+const JSON: (&str, &str) = (":content-type", "application/json");
+
+fn written(headers: [(&'static str, &'static str); 3], payload: String) -> Vec<u8> {
     let message = headers
         .into_iter()
         .fold(Message::new(payload.into_bytes()), |message, (name, value)| {

@@ -5,7 +5,7 @@ use crate::limits::{FRAME_HEADERS_BYTES, FRAME_PAYLOAD_BYTES};
 use aws_smithy_eventstream::frame::read_message_from;
 
 /// Both lengths and their checksum.
-const PRELUDE_BYTES: usize = 12;
+pub(super) const PRELUDE_BYTES: usize = 12;
 /// What is no header and no payload: the prelude, and the checksum at the end.
 const AROUND_BYTES: usize = PRELUDE_BYTES + 4;
 
@@ -110,7 +110,7 @@ pub(crate) fn is_inside_first(beginning: &[u8]) -> bool {
 }
 
 /// The length of the frame that begins with these bytes; `None` where that has not come yet. Checked before anything is held.
-fn length(beginning: &[u8]) -> Result<Option<usize>, Damage> {
+pub(super) fn length(beginning: &[u8]) -> Result<Option<usize>, Damage> {
     let Some((prelude, _)) = beginning.split_first_chunk::<PRELUDE_BYTES>() else {
         return Ok(None);
     };

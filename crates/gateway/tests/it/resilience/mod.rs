@@ -4,7 +4,7 @@ mod breakers;
 mod keys;
 mod retries;
 mod routes;
-mod silence;
+pub(crate) mod silence;
 mod usage_refusals;
 
 use crate::support::provider::Exchange;

@@ -32,14 +32,14 @@ fn soon(policy: &mut ProviderPolicy) {
 }
 
 /// A stream by which it is known that a while has passed.
-struct Witness {
+pub(crate) struct Witness {
     world: World,
     client: Client,
     exchange: Exchange,
 }
 
 impl Witness {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let world = World::with_policy(soon).await;
         let client = world.send(MESSAGES, "", STREAM.as_bytes()).await;
         let mut exchange = world.provider.next().await;
@@ -54,7 +54,7 @@ impl Witness {
     }
 
     /// Waits until a stream that has just fallen silent would have got a filler: this one falls silent now, and gets two.
-    async fn silence(&mut self) {
+    pub(crate) async fn silence(&mut self) {
         self.exchange.chunk(START.as_bytes()).await;
         let mut seen = Vec::new();
         while !seen.ends_with([START, PING, PING].concat().as_bytes()) {

@@ -128,8 +128,8 @@ impl ApiFormat for Messages {
     }
 
     /// As Anthropic itself sends it. There are clients that fail on one without data.
-    fn filler(&self, _client: &str) -> Option<&'static str> {
-        Some("event: ping\ndata: {\"type\": \"ping\"}\n\n")
+    fn filler(&self, _client: &str) -> Option<&'static [u8]> {
+        Some(b"event: ping\ndata: {\"type\": \"ping\"}\n\n")
     }
 
     fn error_event(&self, status: u16, message: &str) -> Vec<u8> {

@@ -5,7 +5,7 @@ use super::usage::Counts;
 use super::{converse, error, request};
 use crate::capture::{Capture, name};
 use crate::format::{ApiFormat, ResponseFormat};
-use crate::frames::Frame;
+use crate::frames::{self, Frame};
 use crate::json::{self, Raw, members};
 use crate::providers::anthropic::Messages;
 use crate::sse::{Event, Ignored};
@@ -13,6 +13,7 @@ use crate::{ErrorFacts, MalformedBody, RequestFacts, ResponseFacts};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 members! {
     /// The payload of a frame.
@@ -45,6 +46,12 @@ members! {
 /// How an event of Claude's that brings a piece of the answer begins.
 const DELTA: &[u8] = br#"{"type":"content_block_delta","#;
 
+/// What Anthropic sends in a silent stream, as it would come from Bedrock.
+static PING: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let bytes = STANDARD.encode(r#"{"type": "ping"}"#);
+    frames::event("chunk", format!(r#"{{"bytes":"{bytes}"}}"#))
+});
+
 /// Bedrock InvokeModel.
 pub(crate) struct Invoke;
 
@@ -68,6 +75,12 @@ impl ApiFormat for Invoke {
             has_ended: false,
             text_bytes: 0,
         })
+    }
+
+    /// A frame without a type in it is taken for a part of the answer by some clients, for its end by others. One with a type is
+    /// Claude's, whose clients pass over a ping.
+    fn filler(&self, _client: &str) -> Option<&'static [u8]> {
+        Some(&PING)
     }
 
     fn is_framed(&self) -> bool {
@@ -240,6 +253,10 @@ impl ResponseFormat for Reader {
             Language::Nova(reader) => self.has_ended || reader.has_finished(),
             Language::Other(stop_reason) => self.has_ended || stop_reason.is_some(),
         }
+    }
+
+    fn takes_filler(&self) -> bool {
+        matches!(self.language, Language::Claude(_))
     }
 
     fn text_bytes(&self) -> u64 {

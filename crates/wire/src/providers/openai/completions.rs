@@ -51,7 +51,7 @@ impl ApiFormat for Completions {
         ChatCompletions.with_usage_requested(body)
     }
 
-    fn filler(&self, client: &str) -> Option<&'static str> {
+    fn filler(&self, client: &str) -> Option<&'static [u8]> {
         ChatCompletions.filler(client)
     }
 

@@ -62,7 +62,7 @@ impl ApiFormat for Media {
         USAGE_ONLY_BODY_BYTES
     }
 
-    fn filler(&self, _client: &str) -> Option<&'static str> {
+    fn filler(&self, _client: &str) -> Option<&'static [u8]> {
         Some(COMMENT)
     }
 

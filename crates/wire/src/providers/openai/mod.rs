@@ -22,7 +22,7 @@ const API_KEY: CredentialHeader = plain("x-api-key");
 
 /// A line that every client passes over. A blank line behind it would end an event without data, on which openai-go before 3.43
 /// fails, and openai-python once it has seen an event with an id.
-const COMMENT: &str = ": keep-alive\n";
+const COMMENT: &[u8] = b": keep-alive\n";
 
 /// What OpenAI offers, below whatever base it is offered at.
 pub(crate) const OPERATIONS: &[AllowedPath] = &[

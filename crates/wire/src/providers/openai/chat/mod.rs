@@ -33,7 +33,7 @@ impl ApiFormat for ChatCompletions {
         splice::with_usage_requested(body)
     }
 
-    fn filler(&self, _client: &str) -> Option<&'static str> {
+    fn filler(&self, _client: &str) -> Option<&'static [u8]> {
         Some(COMMENT)
     }
 

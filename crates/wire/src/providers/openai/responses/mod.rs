@@ -28,9 +28,9 @@ impl ApiFormat for Responses {
 
     /// Codex counts the events that it can parse, and passes over those of a type that it does not know; comments do not
     /// reset its limit of silence.
-    fn filler(&self, client: &str) -> Option<&'static str> {
+    fn filler(&self, client: &str) -> Option<&'static [u8]> {
         Some(match client {
-            CODEX => "event: keepalive\ndata: {\"type\":\"keepalive\"}\n\n",
+            CODEX => b"event: keepalive\ndata: {\"type\":\"keepalive\"}\n\n",
             _ => COMMENT,
         })
     }
