@@ -5,3 +5,4 @@
 pub(crate) mod credentials;
 pub(crate) mod leases;
 pub(crate) mod lookup_health;
+mod signatures;

@@ -3,12 +3,13 @@
 //! Not here: where each provider type has them (crate `wire`), whether the token is valid (`leases`), and putting a credential
 //! into what goes upstream (`exchange::headers`).
 
+use crate::auth::signatures::{is_signature, is_signed, signature_not_passed_on, signed_without_token};
 use crate::error::Refusal;
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::header::InvalidHeaderValue;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use lychgate_link::DenyReason;
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::provider::ProviderType;
@@ -19,7 +20,7 @@ use lychgate_types::secret::{
 use lychgate_wire::provider::{CredentialHeader, OTHER_CREDENTIAL_HEADERS, bearer, describe};
 
 /// Carries the user token when the usual headers carry the user's own provider credential.
-const X_LYCHGATE_TOKEN: HeaderName = HeaderName::from_static("x-lychgate-token");
+pub(super) const X_LYCHGATE_TOKEN: HeaderName = HeaderName::from_static("x-lychgate-token");
 
 /// As lenient as any reader of `Basic` credentials.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -194,34 +195,6 @@ fn token_missing(provider_type: ProviderType) -> Refusal {
         headers.join(" or ")
     );
     Refusal::unauthorized(Refused::CredentialMissing, message)
-}
-
-/// Whether a credential is a signature (AWS SigV4): it is good for one request, and for the host that that was sent to.
-fn is_signature(text: &[u8]) -> bool {
-    text.starts_with(b"AWS4-")
-}
-
-fn is_signed(headers: &HeaderMap) -> bool {
-    let value = headers.get(http::header::AUTHORIZATION);
-    value.is_some_and(|value| is_signature(value.as_bytes().trim_ascii_start()))
-}
-
-fn signed_without_token() -> Refusal {
-    let message = format!(
-        "this request is signed with AWS credentials, which are no Lychgate token: set AWS_BEARER_TOKEN_BEDROCK to your Lychgate \
-         token (lgu_…), which the AWS SDKs send as authorization: Bearer, or send it in {X_LYCHGATE_TOKEN} beside a Bedrock API key of \
-         your own"
-    );
-    Refusal::new(StatusCode::FORBIDDEN, Refused::CredentialMissing, message)
-}
-
-fn signature_not_passed_on() -> Refusal {
-    let message = format!(
-        "{X_LYCHGATE_TOKEN} means that you bring your own provider key, but this request is signed with AWS credentials: the signature \
-         was made for this host and can't be passed on. Send a Bedrock API key as authorization: Bearer, or send the Lychgate \
-         token there instead to use the platform's key"
-    );
-    Refusal::new(StatusCode::FORBIDDEN, Refused::CredentialMissing, message)
 }
 
 fn own_key_missing(provider_type: ProviderType) -> Refusal {

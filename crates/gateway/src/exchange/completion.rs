@@ -253,7 +253,7 @@ where
     }
 
     fn filler(&mut self) -> Option<Bytes> {
-        let completion = self.completion.as_ref();
+        let completion = self.completion.as_deref();
         let takes_filler = || completion.is_some_and(Completion::takes_filler);
         self.keep_alive.as_ref()?.due(takes_filler)
     }
