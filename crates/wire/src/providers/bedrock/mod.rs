@@ -16,7 +16,7 @@ pub(crate) use converse::Converse;
 pub(crate) use error::Errors;
 pub(crate) use invoke::Invoke;
 
-use crate::provider::{AllowedPath, BEARER, ClientSigns, Credentials, ProviderDescription};
+use crate::provider::{AllowedPath, BEARER, ClientSigns, Credentials, PLAIN_KEYS, ProviderDescription};
 use lychgate_types::provider::Api;
 
 pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
@@ -32,6 +32,8 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
         },
     ],
     own_query: &[],
+    settings: &[],
+    key_forms: PLAIN_KEYS,
     credentials: Credentials {
         token: &[BEARER],
         own_key: &[BEARER.name],
