@@ -94,6 +94,7 @@ static PROVIDERS: LazyLock<Vec<(ProviderType, Provider)>> = LazyLock::new(|| {
             base_url: "https://provider.example/base".to_owned(),
             enabled: true,
             allow_private: false,
+            settings: Default::default(),
             policy: Default::default(),
             keys: vec![key],
         };
