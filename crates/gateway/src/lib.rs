@@ -53,6 +53,7 @@ mod cors;
 mod counts;
 mod error;
 mod exchange;
+mod fetched_keys;
 mod gateway;
 mod generations;
 #[doc(hidden)]

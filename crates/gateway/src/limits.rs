@@ -9,6 +9,7 @@ use crate::exchange::models::{LIST, PAGES};
 use crate::exchange::socket::{
     ACTIVE_LANES, CLIENT_MESSAGE, IDLE, LANES, LIFETIME, PROVIDER_MESSAGE, RESPONSES, UPGRADE_TIMEOUT,
 };
+use crate::fetched_keys::AUTHORITY;
 use crate::inbound::listener::{
     CONNECTIONS, HEAD_TIMEOUT, HEADER_LIST, IDLE_TIMEOUT, REQUEST_FIELDS, STREAMS, WRITE_TIMEOUT,
 };
@@ -19,6 +20,7 @@ use crate::options::Options;
 use crate::routing::usage_refusals::MODELS;
 use crate::sockets::SOCKETS;
 use crate::upstream::h1::ANSWER_FIELDS;
+use lychgate_clouds::{ANSWER_BYTES, CREDENTIAL_BYTES, LONGEST};
 use lychgate_types::limits;
 use lychgate_types::limits::{Limit, Most};
 
@@ -75,6 +77,11 @@ pub fn limits() -> Vec<Limit> {
             "the_models_that_are_remembered_are_bounded";
         User, Most::count(LISTS), "lists of models of one provider that a replica keeps", "the one that was not asked for the longest is dropped",
             "lists_are_bounded_in_number_pages_and_bytes";
+        Provider, Most::Time(AUTHORITY.total), "wait for a credential that is fetched", "asked again, after 60 s at most",
+            "while_the_authority_is_away_the_old_credential_serves_until_it_expires";
+        Provider, Most::bytes(ANSWER_BYTES), "answer of an authority", "not used", "an_authority_that_refuses_is_quoted_by_its_code_and_asked_again";
+        Provider, Most::bytes(CREDENTIAL_BYTES), "a credential that is fetched", "not used", "what_cant_be_sent_is_no_credential";
+        Provider, Most::Time(LONGEST), "a credential that is fetched works", "fetched again", "a_credential_comes_with_how_long_it_works";
         Provider, Most::count(PAGES), "pages of such a list", "the rest is left out", "lists_are_bounded_in_number_pages_and_bytes";
         Provider, Most::bytes(LIST.bytes), "bytes of a page", "not used", "lists_are_bounded_in_number_pages_and_bytes";
         Provider, Most::count(lychgate_wire::limits::MODELS), "models of a list", "the rest is left out", "lists_are_bounded_in_number_pages_and_bytes";

@@ -137,6 +137,13 @@ impl Shared {
         Ok(guard)
     }
 
+    /// Has the credentials fetched that the providers in force need.
+    pub(crate) fn fetch_credentials(&self) {
+        let state = self.replica_state.load();
+        let keys = state.table.providers().flat_map(|provider| provider.pool.fetched());
+        keys.for_each(|key| key.start(&self.upstream, &self.ambient));
+    }
+
     /// Refuses new requests while the process shuts down.
     pub(crate) fn stays(&self) -> Result<(), Refusal> {
         if self.draining.load(Ordering::Acquire) {

@@ -1,5 +1,6 @@
 //! The listening server.
 
+use crate::authority::Authority;
 use crate::script::Script;
 use crate::seen::{Seen, SeenRequest};
 use crate::service;
@@ -28,6 +29,7 @@ pub struct ScriptedProvider {
 pub(crate) struct Shared {
     seen: Mutex<Seen>,
     scripts: Mutex<HashMap<String, Script>>,
+    pub(crate) authority: Authority,
 }
 
 impl Shared {

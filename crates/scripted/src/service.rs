@@ -82,10 +82,14 @@ fn script(parts: &Parts, body: &Bytes, shared: &Shared, sent: &Sent) -> Script {
         sent: sent.clone(),
     };
     shared.see(seen);
+    if let Some(answer) = shared.authority.answer(parts, body) {
+        return answer;
+    }
     let endpoint = Endpoint::at(&place.path);
     let headers = &parts.headers;
     let family = family(endpoint, headers);
     let script = match endpoint {
+        _ if shared.authority.refuses(headers) => family.bad_key(),
         Some(endpoint) if parts.method == Method::POST => endpoint_script(endpoint, &place, parts, body, shared),
         Some(_) => family.error(405, "Method Not Allowed"),
         None => elsewhere(family, &place, parts, body),

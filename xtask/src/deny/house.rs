@@ -13,6 +13,7 @@ const HOUSE: &[&str] = &[
     "lychgate-authz",
     "lychgate-stream",
     "lychgate-wire",
+    "lychgate-clouds",
     "lychgate-store",
     "lychgate-link",
     "lychgate-gateway",
@@ -29,6 +30,7 @@ const SHUT: &[(&str, &[&str], &str)] = &[
     ("lychgate-types", IMPURE, "types are pure"),
     ("lychgate-authz", IMPURE, "authorisation is pure"),
     ("lychgate-wire", IMPURE, "formats are pure"),
+    ("lychgate-clouds", IMPURE, "grants are pure"),
     (
         "lychgate-gateway",
         &["lychgate-store", "sqlx", "sqlx-core"],

@@ -8,7 +8,7 @@ use crate::error::Refusal;
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use http::header::InvalidHeaderValue;
+use http::header::{AUTHORIZATION, InvalidHeaderValue};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use lychgate_link::DenyReason;
 use lychgate_telemetry::metrics::labels::Refused;
@@ -58,6 +58,20 @@ impl Outgoing {
         let header = describe(provider_type).credentials.central_key;
         let value = HeaderValue::from_str(&header.value(key.expose()))?;
         Ok(Self::new(header.name, value, key))
+    }
+
+    /// A credential that was fetched; the hint says whose it is.
+    ///
+    /// # Errors
+    /// It has characters that a header can't have.
+    pub(crate) fn fetched(credential: &ProviderSecret, hint: String) -> Result<Self, InvalidHeaderValue> {
+        let mut value = HeaderValue::from_str(&format!("Bearer {}", credential.expose()))?;
+        value.set_sensitive(true);
+        Ok(Self {
+            name: AUTHORIZATION,
+            value,
+            hint,
+        })
     }
 
     /// The provider credential that the client sends for itself. What has one of Lychgate's own secrets in it, or what was meant

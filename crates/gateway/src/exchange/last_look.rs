@@ -22,10 +22,14 @@ pub(super) async fn last_look(entered: &Entered, received: &Received, mut comple
     }
     let Entered { shared, provider, .. } = entered;
     let admission = &received.admission;
+    let picked;
     let credential = match &admission.own {
         Some(own) => own,
         None => match provider.pool.pick(&[], &[]) {
-            Some((_, key)) => &*key.outgoing,
+            Some((_, central)) => {
+                picked = central;
+                &*picked
+            }
             None => return,
         },
     };

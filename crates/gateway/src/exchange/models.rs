@@ -141,7 +141,7 @@ async fn fetch_page(
     question: &ModelQuestion,
     after: Option<&str>,
 ) -> Option<ModelPage> {
-    let (_, key) = provider.pool.pick(&[], &[])?;
+    let (_, credential) = provider.pool.pick(&[], &[])?;
     let provider_type = provider.config.provider_type;
     let path = describe(provider_type).models()?;
     let query = Some(question.query(after)).filter(|query| !query.is_empty());
@@ -155,7 +155,7 @@ async fn fetch_page(
     let mut request = Request::new(Full::new(Bytes::new()));
     *request.uri_mut() = url;
     *request.headers_mut() =
-        StrippedHeaders::of_recorded(headers, CredentialKind::Centralized).with_credential(&key.outgoing);
+        StrippedHeaders::of_recorded(headers, CredentialKind::Centralized).with_credential(&credential);
     let sending = shared.upstream.send(&provider.config, request);
     let (head, mut body) = head_within(LIST.total, sending).await.ok()?.into_parts();
     // A key that may not list models serves all the same.

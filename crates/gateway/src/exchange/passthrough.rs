@@ -107,12 +107,14 @@ async fn relay(
         may_repeat,
     } = sent;
     shared.counts.passed_through.count();
-    let (key, credential) = match &own {
-        Some(own) => (None, own),
-        None => {
-            let (index, key) = provider.pool.pick(&[], &[]).ok_or_else(Provider::without_key)?;
-            (Some(index), &*key.outgoing)
-        }
+    let central = match &own {
+        Some(_) => None,
+        None => Some(provider.pool.pick(&[], &[]).ok_or_else(|| provider.without_key())?),
+    };
+    let credential = match (&own, &central) {
+        (Some(own), _) => own,
+        (None, Some((_, credential))) => &**credential,
+        (None, None) => return Err(provider.without_key()),
     };
     let url = request.url(&provider, request.path_at(&provider)?, model.as_deref())?;
     let timeouts = &provider.config.policy.timeouts;
@@ -131,8 +133,8 @@ async fn relay(
         send(Position::Last).await?
     };
     let (mut head, body) = response.into_parts();
-    if let Some(key) = key {
-        settle(&shared, &provider, key, &head);
+    if let Some((key, credential)) = &central {
+        settle(&shared, &provider, (*key, credential), &head);
     }
     let kind = BodyKind::of(head.status, &head.headers);
     to_client(&mut head.headers, AnswerBody::Unchanged);
@@ -150,12 +152,12 @@ async fn relay(
 }
 
 /// Draws the consequences of an answer for the key that it was asked for with.
-fn settle(shared: &Shared, provider: &Provider, key: usize, head: &Parts) {
+fn settle(shared: &Shared, provider: &Provider, (key, credential): (usize, &Arc<Outgoing>), head: &Parts) {
     let end = AttemptEnd::answered(head.status, &head.headers, &shared.ambient);
     let policy = &provider.config.policy.breaker;
     let consequences = end.consequences(Some(provider.key_cooldown()), policy.failure_status);
     provider.log(end, &consequences, false);
     if let Some(term) = consequences.cooldown {
-        provider.cool_down(key, head.status.as_u16(), term);
+        provider.cool_down(key, credential, head.status.as_u16(), term);
     }
 }

@@ -263,9 +263,11 @@ impl UpstreamSelector {
         }
         let mut excluded = Vec::new();
         let mut soonest: Option<Duration> = None;
-        while let Some((index, key)) = provider.pool.pick(&self.progress.used, &excluded) {
+        let pool = &provider.pool;
+        while let Some((index, credential)) = pool.pick(&self.progress.used, &excluded) {
+            let Some(key) = pool.key(index) else { break };
             match ask(Credential::Central(key.id)) {
-                Ok(permit) => return Ok((Some(index), Arc::clone(&key.outgoing), permit)),
+                Ok(permit) => return Ok((Some(index), credential, permit)),
                 Err(wait) => {
                     excluded.push(index);
                     soonest = Some(soonest.map_or(wait, |known| known.min(wait)));
@@ -273,7 +275,7 @@ impl UpstreamSelector {
             }
         }
         Err(match soonest {
-            None => Unavailable::for_good(Provider::without_key()),
+            None => Unavailable::for_good(provider.without_key()),
             wait => Unavailable::for_now(wait),
         })
     }
@@ -307,7 +309,7 @@ impl AttemptPlan {
             _ => None,
         };
         if let (Some(key), Some(term), Some(status)) = (self.key, consequences.cooldown, status) {
-            self.provider.cool_down(key, status, term);
+            self.provider.cool_down(key, &self.credential, status, term);
         }
         consequences.decision
     }

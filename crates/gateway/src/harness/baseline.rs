@@ -73,7 +73,7 @@ impl Parts {
         let provider_type = provider.config.provider_type;
         allow_list::find(provider_type, &provider.config.policy.relay, &parts.method, rest)?;
         let url = provider.url(allow_list::tail(provider_type, rest), parts.uri.query())?;
-        let credential = &provider.pool.key(0).ok_or_else(Provider::without_key)?.outgoing;
+        let (_, credential) = provider.pool.pick(&[], &[]).ok_or_else(|| provider.without_key())?;
         let limits = ReadLimits {
             bytes: self.options.body_limit,
             idle: self.options.body_idle_timeout,
@@ -92,7 +92,7 @@ impl Parts {
         *outgoing.method_mut() = parts.method;
         *outgoing.uri_mut() = url;
         *outgoing.headers_mut() =
-            StrippedHeaders::of_recorded(parts.headers, CredentialKind::Centralized).with_credential(credential);
+            StrippedHeaders::of_recorded(parts.headers, CredentialKind::Centralized).with_credential(&credential);
         let response = self
             .upstream
             .send(&provider.config, outgoing)

@@ -1,6 +1,6 @@
 //! Doors for the fuzz targets (folder `fuzz`) into what is otherwise private. Only builds by cargo-fuzz have them.
 
-use crate::auth::credentials;
+use crate::auth::credentials::{self, Outgoing};
 use crate::error::Refusal;
 use crate::exchange::headers::{self, AnswerBody, StrippedHeaders};
 use crate::routing::{allow_list, provider};
@@ -59,10 +59,10 @@ impl Provider {
         let read = credentials::read(provider_type, &headers)?;
         let url = self.0.url(allow_list::tail(provider_type, rest), uri.query())?;
         let credential = match &read.own {
-            Some(own) => own,
-            None => match self.0.pool.key(0) {
-                Some(key) => &*key.outgoing,
-                None => return Err(provider::Provider::without_key().into()),
+            Some(own) => own.clone(),
+            None => match self.0.pool.pick(&[], &[]) {
+                Some((_, central)) => Outgoing::clone(&central),
+                None => return Err(self.0.without_key().into()),
             },
         };
         let kind = match read.own {
@@ -76,7 +76,7 @@ impl Provider {
         Ok(Forwarded {
             api: found.api,
             url,
-            headers: stripped.with_credential(credential),
+            headers: stripped.with_credential(&credential),
             token: read.token,
             own: read.own.is_some(),
         })

@@ -37,6 +37,7 @@ pub(crate) fn restore(shared: &Shared) {
         link: now.link.clone(),
         table: Arc::new(now.table.next(&snapshot.configuration)),
     });
+    shared.fetch_credentials();
     shared
         .snapshot_cache
         .receive(&snapshot.configuration, &snapshot.spool_keys);

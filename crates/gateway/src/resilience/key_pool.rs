@@ -3,6 +3,7 @@
 //! Not here: after which answers (`decision`) and whether a key's circuit is open (`breaker`).
 
 use crate::auth::credentials::Outgoing;
+use crate::fetched_keys::FetchedKey;
 use lychgate_types::ProviderKeyId;
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
@@ -14,17 +15,28 @@ use tokio::time::Instant;
 /// Longest cooldown, whatever a provider asks for.
 const LONGEST_COOLDOWN: Duration = Duration::from_secs(24 * 3600);
 
-/// A key, ready to be sent.
+/// A key.
 #[derive(Debug)]
 pub(crate) struct Key {
     pub(crate) id: ProviderKeyId,
-    pub(crate) outgoing: Arc<Outgoing>,
+    pub(crate) credential: KeyCredential,
+}
+
+/// What is sent for a key.
+#[derive(Debug)]
+pub(crate) enum KeyCredential {
+    /// The key itself.
+    Plain(Arc<Outgoing>),
+    /// What is fetched with it.
+    Fetched(Arc<FetchedKey>),
 }
 
 /// The keys of one configuration, in the operator's order.
 #[derive(Debug)]
 pub(crate) struct Pool {
     keys: Vec<Key>,
+    /// Whether there are keys with which a credential is fetched, so that one may have none.
+    is_fetched: bool,
     cooldowns: Arc<Cooldowns>,
 }
 
@@ -39,14 +51,25 @@ pub(crate) struct Cooldowns {
 
 impl Pool {
     pub(crate) fn new(keys: Vec<Key>, cooldowns: Arc<Cooldowns>) -> Self {
-        Self { keys, cooldowns }
+        let is_fetched = keys.iter().any(|key| key.fetched().is_some());
+        Self {
+            keys,
+            is_fetched,
+            cooldowns,
+        }
     }
 
-    /// The key whose turn it is, and its index. One that doesn't cool down is preferred, then one that is not in `used`; where
-    /// all cool down, the one that is free first. Never one in `excluded`; `None` if there is no other.
-    pub(crate) fn pick(&self, used: &[usize], excluded: &[usize]) -> Option<(usize, &Key)> {
+    /// The key whose turn it is: its index, and what is sent for it. One that doesn't cool down is preferred, then one that is not in
+    /// `used`; where all cool down, the one that is free first. Never one in `excluded`, or for which there is nothing to send; `None` if
+    /// there is no other.
+    pub(crate) fn pick(&self, used: &[usize], excluded: &[usize]) -> Option<(usize, Arc<Outgoing>)> {
         let index = self.pick_index(used, excluded)?;
-        Some((index, self.key(index)?))
+        Some((index, self.key(index)?.outgoing()?))
+    }
+
+    /// The keys with which a credential is fetched.
+    pub(crate) fn fetched(&self) -> impl Iterator<Item = &Arc<FetchedKey>> {
+        self.keys.iter().filter_map(Key::fetched)
     }
 
     pub(crate) fn key(&self, index: usize) -> Option<&Key> {
@@ -60,7 +83,8 @@ impl Pool {
         }
         let turn = self.cooldowns.turn.fetch_add(1, Ordering::Relaxed);
         let order = (0..count).map(|step| turn.wrapping_add(step) % count);
-        if self.cooldowns.count.load(Ordering::Relaxed) == 0 && used.is_empty() && excluded.is_empty() {
+        let all_work = !self.is_fetched && self.cooldowns.count.load(Ordering::Relaxed) == 0;
+        if all_work && used.is_empty() && excluded.is_empty() {
             return Some(turn % count);
         }
         let now = Instant::now();
@@ -68,7 +92,7 @@ impl Pool {
         let cools = |index: usize| until.get(&self.keys[index].id).filter(|until| **until > now);
         // Of equals, the first in turn.
         order
-            .filter(|index| !excluded.contains(index))
+            .filter(|index| !excluded.contains(index) && self.keys[*index].works())
             .min_by_key(|index| (cools(*index).copied(), used.contains(index)))
     }
 
@@ -76,7 +100,7 @@ impl Pool {
     pub(crate) fn has_fresh(&self, used: &[usize]) -> bool {
         let now = Instant::now();
         let until = self.cooldowns.lock();
-        let free = |key: &Key| until.get(&key.id).is_none_or(|until| *until <= now);
+        let free = |key: &Key| key.works() && until.get(&key.id).is_none_or(|until| *until <= now);
         self.keys
             .iter()
             .enumerate()
@@ -93,6 +117,28 @@ impl Pool {
         let longest = until.entry(key.id).or_insert(end);
         *longest = end.max(*longest);
         self.cooldowns.count.store(until.len(), Ordering::Relaxed);
+    }
+}
+
+impl Key {
+    /// What is sent for it; `None` where that was never fetched.
+    pub(crate) fn outgoing(&self) -> Option<Arc<Outgoing>> {
+        match &self.credential {
+            KeyCredential::Plain(outgoing) => Some(Arc::clone(outgoing)),
+            KeyCredential::Fetched(key) => key.outgoing(),
+        }
+    }
+
+    /// The same, where a credential is fetched with it.
+    pub(crate) fn fetched(&self) -> Option<&Arc<FetchedKey>> {
+        match &self.credential {
+            KeyCredential::Plain(_) => None,
+            KeyCredential::Fetched(key) => Some(key),
+        }
+    }
+
+    fn works(&self) -> bool {
+        self.fetched().is_none_or(|key| key.is_valid())
     }
 }
 
@@ -113,11 +159,11 @@ mod tests {
         let keys = (0..count)
             .map(|_| Key {
                 id: Ambient::system().new_id(),
-                outgoing: Arc::new(Outgoing {
+                credential: KeyCredential::Plain(Arc::new(Outgoing {
                     name: HeaderName::from_static("x-api-key"),
                     value: HeaderValue::from_static("key"),
                     hint: String::new(),
-                }),
+                })),
             })
             .collect();
         Pool::new(keys, Arc::default())

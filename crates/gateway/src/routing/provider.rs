@@ -3,21 +3,26 @@
 use crate::auth::credentials::Outgoing;
 use crate::counts::ProviderCounts;
 use crate::error::Refusal;
+use crate::fetched_keys::FetchedKeys;
 use crate::model_lists::ModelLists;
 use crate::resilience::decision::{AttemptEnd, BreakerReport, Consequences};
 use crate::resilience::failure_log::FailureLog;
-use crate::resilience::key_pool::{Cooldowns, Key, Pool};
+use crate::resilience::key_pool::{Cooldowns, Key, KeyCredential, Pool};
 use crate::resilience::retry_budget::Budget;
 use crate::routing::usage_refusals::UsageRefusals;
 use crate::upstream::private_address::{PrivateAddress, is_private, literal};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{StatusCode, Uri};
+use lychgate_clouds::{ENTRA_ID, Grant};
 use lychgate_link::{ProviderConfig, ProviderKeyConfig};
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::policy::StreamUsage;
 use lychgate_types::provider::ProviderType;
-use lychgate_wire::provider::describe;
+use lychgate_types::secret::ProviderSecret;
+use lychgate_types::settings::ProviderSettings;
+use lychgate_wire::provider::{GrantForm, describe};
 use parking_lot::Mutex;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -40,6 +45,7 @@ pub(crate) struct Provider {
 pub(crate) struct State {
     pub(crate) budget: Arc<Budget>,
     cooldowns: Arc<Cooldowns>,
+    fetched: Arc<FetchedKeys>,
     pub(crate) usage_refusals: Arc<UsageRefusals>,
     pub(crate) counts: Arc<ProviderCounts>,
     failures: Arc<FailureLog>,
@@ -65,11 +71,7 @@ impl Provider {
         if let Err(reason) = &base {
             tracing::warn!(provider = %config.name, %reason, "this provider can't be used");
         }
-        let keys = config
-            .keys
-            .iter()
-            .filter_map(|key| outgoing(config.provider_type, key))
-            .collect();
+        let keys = keys(&config, &state.fetched);
         Self {
             config,
             pool: Pool::new(keys, Arc::clone(&state.cooldowns)),
@@ -122,9 +124,12 @@ impl Provider {
         }
     }
 
-    /// Takes a key out of use for a while, since the provider refused or limited it by this status.
-    pub(crate) fn cool_down(&self, key: usize, status: u16, term: Duration) {
+    /// Takes a key out of use for a while, since the provider refused or limited it by this status. `credential` is what was sent.
+    pub(crate) fn cool_down(&self, key: usize, credential: &Arc<Outgoing>, status: u16, term: Duration) {
         if let Some(key) = self.pool.key(key) {
+            if let (Some(fetched), 401) = (key.fetched(), status) {
+                fetched.refused(credential);
+            }
             let (provider, key) = (&self.config.name, key.id);
             tracing::warn!(%provider, %key, status, ?term, "a provider key was refused or limited and cools down");
         }
@@ -151,7 +156,14 @@ impl Provider {
     }
 
     /// What a request is told that would need a central key where there is none.
-    pub(crate) fn without_key() -> Refusal {
+    pub(crate) fn without_key(&self) -> Refusal {
+        if let Some(fetched) = self.pool.fetched().next() {
+            let message = match fetched.trouble() {
+                None => Cow::Borrowed("the credential for this provider has not come yet; try again shortly"),
+                Some(trouble) => Cow::Owned(format!("there is no credential for this provider: {trouble}")),
+            };
+            return Refusal::unavailable(Refused::ProviderUnusable, message, 1);
+        }
         Refusal::new(
             StatusCode::SERVICE_UNAVAILABLE,
             Refused::ProviderUnusable,
@@ -222,11 +234,41 @@ fn know(config: &ProviderConfig) -> Result<(), String> {
     }
 }
 
+/// The keys that can be sent, or with which something can be fetched.
+fn keys(config: &ProviderConfig, fetched: &FetchedKeys) -> Vec<Key> {
+    let form = describe(config.provider_type).key_form(&config.settings);
+    let Some(form) = form.and_then(|form| form.grant) else {
+        let plain = config.keys.iter();
+        return plain.filter_map(|key| outgoing(config.provider_type, key)).collect();
+    };
+    let granted = |key: &ProviderKeyConfig| Some((key.id, grant(form, &config.settings, &key.secret)?));
+    let fetched = fetched.next(config, config.keys.iter().filter_map(granted));
+    let keys = fetched.into_iter().map(|(id, key)| Key {
+        id,
+        credential: KeyCredential::Fetched(key),
+    });
+    keys.collect()
+}
+
+/// `None` where a setting is missing, by which the provider can't be used anyway.
+fn grant(form: GrantForm, settings: &ProviderSettings, secret: &ProviderSecret) -> Option<Grant> {
+    let text = |name| settings.get(name).map(str::to_owned);
+    match form {
+        GrantForm::EntraClientSecret { scope } => Some(Grant::EntraClientSecret {
+            authority: text("authority").unwrap_or_else(|| ENTRA_ID.to_owned()),
+            tenant: text("tenant_id")?,
+            client: text("client_id")?,
+            secret: secret.clone(),
+            scope,
+        }),
+    }
+}
+
 fn outgoing(provider_type: ProviderType, key: &ProviderKeyConfig) -> Option<Key> {
     match Outgoing::central(provider_type, &key.secret) {
         Ok(outgoing) => Some(Key {
             id: key.id,
-            outgoing: Arc::new(outgoing),
+            credential: KeyCredential::Plain(Arc::new(outgoing)),
         }),
         Err(_) => {
             tracing::warn!(key = %key.id, "this provider key has characters that can't be sent; it is left out");
@@ -238,7 +280,6 @@ fn outgoing(provider_type: ProviderType, key: &ProviderKeyConfig) -> Option<Key>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lychgate_types::secret::ProviderSecret;
     use lychgate_types::{Name, ProviderId, ProviderKeyId};
 
     fn provider(base_url: &str, keys: &[&str]) -> Provider {
@@ -297,7 +338,7 @@ mod tests {
     #[test]
     fn unsendable_keys_are_left_out() {
         let provider = provider("https://h/v1", &["first-key", "bad\nkey", "second-key"]);
-        let sent = |index| Some(&provider.pool.key(index)?.outgoing.value);
+        let sent = |index| Some(provider.pool.key(index)?.outgoing()?.value.clone());
         assert_eq!(sent(0).unwrap(), "Bearer first-key");
         assert_eq!(sent(1).unwrap(), "Bearer second-key");
         assert_eq!(sent(2), None);

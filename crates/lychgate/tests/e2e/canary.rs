@@ -14,6 +14,9 @@ use std::collections::BTreeMap;
 
 const BYOK: &str = "sk-canary-0123456789-of-my-own";
 const SECOND_PROVIDER_KEY: &str = "sk-canary-0123456789-second";
+const CLIENT_SECRET: &str = "sk-canary-0123456789-of-a-client";
+/// The first credential that the scripted authority hands out.
+const FETCHED: &str = "scripted-credential-0123456789-0-for-a-while";
 
 /// Everything that may be searched, by where it was seen.
 #[derive(Default)]
@@ -63,6 +66,7 @@ both_engines! {
         let revoked = use_the_api(&app, &mut seen).await;
         for base in [&replica.url, &app.url] {
             use_the_gateway(base, &app, &[&key, &rotated, &revoked, BYOK], &mut seen).await;
+            use_what_is_fetched(base, &app, &mut seen).await;
         }
         use_the_command_line(&app, &key, &mut seen).await;
         seen.add("the replica's metrics", replica.metrics().await.text);
@@ -94,6 +98,8 @@ both_engines! {
             ("provider key", PROVIDER_KEY),
             ("second provider key", SECOND_PROVIDER_KEY),
             ("user's own provider key", BYOK),
+            ("client secret", CLIENT_SECRET),
+            ("fetched credential", FETCHED),
             ("master key", &master),
         ] {
             seen.check(kind, secret.as_bytes());
@@ -131,6 +137,15 @@ async fn use_the_api(app: &App, seen: &mut Seen) -> String {
     let providers = || post(url("ai-gateway/providers")).bearer(&app.owner);
     assert_eq!(keep("a provider's creation", providers().json(&body)).await, 201);
     assert_eq!(keep("a taken name", providers().json(&body)).await, 409);
+    for (name, secret) in [("entra", CLIENT_SECRET), ("refused", "wrong")] {
+        let url = format!("http://{}", app.scripted.addr());
+        let body = json!({"name": name, "type": "azure-openai", "base_url": url, "allow_private": true, "keys": [secret],
+            "settings": {"credential": "entra_client_secret", "tenant_id": "lives-60s", "client_id": "c-1", "authority": url}});
+        assert_eq!(
+            keep("a provider whose credentials are fetched", providers().json(&body)).await,
+            201
+        );
+    }
     let mut bad = body.clone();
     bad["base_url"] = format!("http://user:{SECOND_PROVIDER_KEY}@h").into();
     assert_eq!(keep("a bad base URL", providers().json(&bad)).await, 400);
@@ -223,6 +238,26 @@ async fn use_the_gateway(base: &str, app: &App, others: &[&str], seen: &mut Seen
         .json(&json!({"model": "m", "messages": []}));
     let status = keep("a dead provider".to_owned(), dead).await;
     assert!(matches!(status, 404 | 502), "{status}");
+}
+
+/// Requests of a provider whose credential is fetched, and of one whose authority refuses.
+async fn use_what_is_fetched(base: &str, app: &App, seen: &mut Seen) {
+    for (name, status, words) in [("entra", 200, "choices"), ("refused", 503, "invalid_client")] {
+        let served = async || {
+            let body = json!({"model": "gpt-5", "messages": [{"role": "user", "content": "Hi"}]});
+            let path = format!("{base}/ai/{name}/openai/v1/chat/completions");
+            let answer = post(path).bearer(&app.token).json(&body).send().await;
+            (answer.status == status && answer.text().contains(words)).then_some(answer.body)
+        };
+        let answer = eventually("the credential is there, or is known not to be", served).await;
+        seen.add(format!("the answer of {name}"), answer);
+    }
+    let requests = app.scripted.requests();
+    let sent = requests.iter().filter_map(|request| request.header("authorization"));
+    assert!(
+        sent.into_iter().any(|sent| sent.ends_with("-for-a-while")),
+        "it goes to the provider"
+    );
 }
 
 /// Help texts, listings, and commands that fail.

@@ -65,6 +65,17 @@ pub struct SettingMisfit {
     pub why: String,
 }
 
+impl SettingRule {
+    /// A word that a provider can't do without.
+    pub(crate) const fn needed(name: &'static str) -> Self {
+        Self {
+            name,
+            takes: SettingValue::Word,
+            is_needed: true,
+        }
+    }
+}
+
 impl ProviderDescription {
     /// What the keys are by these settings; `None` where the setting names nothing that this type knows.
     pub fn key_form(&self, settings: &ProviderSettings) -> Option<&'static KeyForm> {

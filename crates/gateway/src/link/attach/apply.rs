@@ -69,6 +69,7 @@ fn configure(shared: &Shared, configuration: &Arc<Configuration>, spool_keys: &S
         link: LinkState::Attached,
         table,
     }));
+    shared.fetch_credentials();
     shared.attached.send_replace(true);
     shared.sockets.tell(News::State);
     tracing::info!(

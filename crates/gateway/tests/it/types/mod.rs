@@ -1,6 +1,7 @@
 //! What single types of provider need: their paths, their credentials, and routes between the types of a family.
 
 mod azure;
+mod fetched;
 mod foundry;
 mod openrouter;
 

@@ -1,7 +1,8 @@
 //! Anthropic's models on Azure AI Foundry: Messages as Anthropic has them, without what Anthropic offers beside them.
 
-use crate::provider::{AllowedPath, PLAIN_KEYS, ProviderDescription};
+use crate::provider::{AllowedPath, KeyForm, PLAIN_KEYS, ProviderDescription};
 use crate::provider::{BEARER, ClientSigns, CredentialHeader, Credentials, plain};
+use crate::providers::azure_openai::entra_client_secret;
 use lychgate_types::provider::Api;
 
 const API_KEY: CredentialHeader = plain("x-api-key");
@@ -13,12 +14,15 @@ static PATHS: [AllowedPath; 2] = [
     AllowedPath::question_about("/v1/messages/count_tokens", Api::AnthropicMessages),
 ];
 
+/// What an Entra ID credential is for at the platform.
+const ENTRA: KeyForm = entra_client_secret("https://ai.azure.com/.default");
+
 pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
     base_path: "",
     paths: &PATHS,
     own_query: &[],
     settings: &[],
-    key_forms: PLAIN_KEYS,
+    key_forms: &[PLAIN_KEYS[0], ENTRA],
     credentials: Credentials {
         token: &[API_KEY, AZURE_KEY, BEARER],
         own_key: &[API_KEY.name, AZURE_KEY.name, BEARER.name],

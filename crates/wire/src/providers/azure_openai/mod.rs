@@ -4,7 +4,8 @@
 mod tests;
 
 use crate::provider::{
-    AllowedPath, BEARER, ClientSigns, CredentialHeader, Credentials, PLAIN_KEYS, ProviderDescription, below, plain,
+    AllowedPath, BEARER, ClientSigns, CredentialHeader, Credentials, GrantForm, KeyForm, PLAIN_KEYS,
+    ProviderDescription, SettingRule, SettingValue, below, plain,
 };
 use crate::providers::openai::OPERATIONS;
 use lychgate_types::provider::Api;
@@ -30,12 +31,34 @@ static PATHS: [AllowedPath; 2 * OPERATIONS.len() + DEPLOYED.len()] = below([
     ("/openai", OPERATIONS),
 ]);
 
+/// What an Entra ID credential is for at Azure's models.
+const ENTRA: KeyForm = entra_client_secret("https://cognitiveservices.azure.com/.default");
+
+const ENTRA_SETTINGS: &[SettingRule] = &[
+    SettingRule::needed("tenant_id"),
+    SettingRule::needed("client_id"),
+    SettingRule {
+        name: "authority",
+        takes: SettingValue::Url,
+        is_needed: false,
+    },
+];
+
+/// Keys that are the secrets of a client that is registered at Entra ID.
+pub(crate) const fn entra_client_secret(scope: &'static str) -> KeyForm {
+    KeyForm {
+        name: "entra_client_secret",
+        settings: ENTRA_SETTINGS,
+        grant: Some(GrantForm::EntraClientSecret { scope }),
+    }
+}
+
 pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
     base_path: "",
     paths: &PATHS,
     own_query: &["api-version"],
     settings: &[],
-    key_forms: PLAIN_KEYS,
+    key_forms: &[PLAIN_KEYS[0], ENTRA],
     credentials: Credentials {
         token: &[API_KEY, BEARER],
         own_key: &[API_KEY.name, BEARER.name],
