@@ -216,7 +216,10 @@ async fn use_the_gateway(base: &str, app: &App, others: &[&str], seen: &mut Seen
             let call = ask.call(base, BYOK).header("x-lychgate-token", &app.token);
             keep(format!("{} byok {}", endpoint.name(), scenario.name()), call).await;
         }
-        let seen_upstream = app.scripted.requests().pop().unwrap();
+        // Beside them, credentials are fetched.
+        let mut requests = app.scripted.requests();
+        requests.retain(|request| !request.path.ends_with("/token"));
+        let seen_upstream = requests.pop().unwrap();
         let credential = if endpoint == Endpoint::Messages {
             "x-api-key"
         } else {
