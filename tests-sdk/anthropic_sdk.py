@@ -11,7 +11,7 @@ import sys
 from functools import partial
 
 import anthropic
-from common import LONG, TRIES, raises, recorded, scenario, together
+from common import LONG, TRIES, raises, recorded, scenario, together, tried
 
 BASE_URL, TOKEN = os.environ["ANTHROPIC_BASE_URL"], os.environ["ANTHROPIC_API_KEY"]
 FOUNDRY = sys.argv[1:] == ["foundry"]
@@ -212,17 +212,20 @@ def main():
     blocking(anthropic.Anthropic(timeout=20))
     del os.environ["ANTHROPIC_API_KEY"]
     client = connect(timeout=20)
-    blocking(client)
     # A bearer token serves as well as an API key.
     blocking(anthropic.Anthropic(base_url=BASE_URL, api_key=None, auth_token=TOKEN, timeout=20))
-    streaming(client)
-    thinking(client)
-    tools(client)
-    beside(client)
-    errors(client)
-    time_outs(client)
-    retries(client)
-    cancelled(client)
+    tried(
+        client,
+        blocking=blocking,
+        streaming=streaming,
+        thinking=thinking,
+        tools=tools,
+        beside=beside,
+        errors=errors,
+        timeouts=time_outs,
+        retries=retries,
+        cancelled=cancelled,
+    )
     print("anthropic", anthropic.__version__, "ok")
 
 

@@ -30,6 +30,13 @@ def recorded(model, *outcomes):
     print(f"recorded {model} {' '.join(outcomes)}\n", end="", flush=True)
 
 
+def tried(client, **steps):
+    """Runs the steps of a conversation, each by its name, and tells the test which they were."""
+    for name, step in steps.items():
+        step(client)
+        print(f"tried {name}\n", end="", flush=True)
+
+
 def together(*calls):
     """Makes these calls at a time, since they mostly wait; the first error is raised."""
     with ThreadPoolExecutor(len(calls)) as pool:

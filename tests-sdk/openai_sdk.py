@@ -12,7 +12,7 @@ import sys
 from functools import partial
 
 import openai
-from common import LONG, TRIES, raises, recorded, scenario, together
+from common import LONG, TRIES, raises, recorded, scenario, together, tried
 
 AZURE, OPENROUTER = (sys.argv[1:] == [host] for host in ("azure", "openrouter"))
 URL_NAME, TOKEN_NAME = ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY") if AZURE else ("OPENAI_BASE_URL", "OPENAI_API_KEY")
@@ -274,17 +274,20 @@ def main():
     # As the SDK finds them in the environment.
     chat_blocking(openai.AzureOpenAI(timeout=20) if AZURE else openai.OpenAI(timeout=20))
     client = connect(timeout=20)
-    chat_blocking(client)
-    chat_streaming(client)
-    chat_tools(client)
-    responses(client)
-    response_silent(client)
-    response_tools(client)
-    beside(client)
-    errors(client)
-    time_outs(client)
-    retries(client)
-    cancelled(client)
+    tried(
+        client,
+        blocking=chat_blocking,
+        streaming=chat_streaming,
+        tools=chat_tools,
+        responses=responses,
+        silence=response_silent,
+        response_tools=response_tools,
+        beside=beside,
+        errors=errors,
+        timeouts=time_outs,
+        retries=retries,
+        cancelled=cancelled,
+    )
     print("openai", openai.__version__, "ok")
 
 

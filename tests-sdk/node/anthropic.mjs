@@ -7,7 +7,7 @@
 import Anthropic from "@anthropic-ai/sdk";
 import { VERSION } from "@anthropic-ai/sdk/version";
 import assert from "node:assert/strict";
-import { LONG, TRIES, all, raises, recorded, scenario } from "./common.mjs";
+import { LONG, TRIES, all, raises, recorded, scenario, tried } from "./common.mjs";
 
 const HELLO = [{ role: "user", content: "Hello from the SDK" }];
 const ASKED = { model: "claude-sonnet-5", max_tokens: 100, messages: HELLO };
@@ -92,11 +92,11 @@ async function beside(client) {
   assert((await client.models.retrieve(models[0].id)).display_name);
 }
 
-async function errors(client, baseURL) {
+async function errors(client) {
   const once = client.withOptions({ maxRetries: 0 });
   const ask = (name, more = {}) => once.messages.create({ ...ASKED, ...more }, name && scenario(name));
 
-  const stranger = new Anthropic({ baseURL, apiKey: "lgu_nobody", maxRetries: 0 });
+  const stranger = new Anthropic({ baseURL: client.baseURL, apiKey: "lgu_nobody", maxRetries: 0 });
   let error = await raises(Anthropic.AuthenticationError, () => stranger.messages.create(ASKED));
   assert.deepEqual([error.error.type, error.type], ["error", "authentication_error"]);
   error = await raises(Anthropic.NotFoundError, () => ask(null, { model: "no-such-model" }));
@@ -175,15 +175,17 @@ const { ANTHROPIC_BASE_URL: baseURL, ANTHROPIC_API_KEY: token } = process.env;
 // As the SDK finds them in the environment.
 await blocking(new Anthropic({ timeout: 20_000 }));
 const client = new Anthropic({ baseURL, apiKey: token, timeout: 20_000 });
-await blocking(client);
 // A bearer token serves as well as an API key.
 await blocking(new Anthropic({ baseURL, apiKey: null, authToken: token, timeout: 20_000 }));
-await streaming(client);
-await thinking(client);
-await tools(client);
-await beside(client);
-await errors(client, baseURL);
-await timeOuts(client);
-await retries(client);
-await cancelled(client);
+await tried(client, {
+  blocking,
+  streaming,
+  thinking,
+  tools,
+  beside,
+  errors,
+  timeouts: timeOuts,
+  retries,
+  cancelled,
+});
 console.log("@anthropic-ai/sdk", VERSION, "on node", process.version, "ok");

@@ -32,6 +32,14 @@ export function recorded(model, ...outcomes) {
   console.log(`recorded ${model} ${outcomes.join(" ")}`);
 }
 
+/** Runs the steps of a conversation, each by its name, and tells the test which they were. */
+export async function tried(client, steps) {
+  for (const [name, step] of Object.entries(steps)) {
+    await step(client);
+    console.log(`tried ${name}`);
+  }
+}
+
 /** How the first of two tries fails, and its outcome on record. */
 export const TRIES = [
   ["error-429", "failed"],

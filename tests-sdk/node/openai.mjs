@@ -7,7 +7,7 @@
 import assert from "node:assert/strict";
 import OpenAI, { AzureOpenAI } from "openai";
 import { VERSION } from "openai/version";
-import { LONG, TRIES, all, raises, recorded, scenario } from "./common.mjs";
+import { LONG, TRIES, all, raises, recorded, scenario, tried } from "./common.mjs";
 
 const AZURE = process.argv[2] === "azure";
 // The version too comes from the environment, and not as `apiVersion`, which the SDK's own `withOptions` forgets.
@@ -255,14 +255,16 @@ async function cancelled(client) {
 // As the SDK finds them in the environment.
 await chatBlocking(AZURE ? new AzureOpenAI({ timeout: 20_000 }) : new OpenAI({ timeout: 20_000 }));
 const client = connect(TOKEN, { timeout: 20_000 });
-await chatBlocking(client);
-await chatStreaming(client);
-await chatTools(client);
-await responses(client);
-await responseTools(client);
-await beside(client);
-await errors(client);
-await timeOuts(client);
-await retries(client);
-await cancelled(client);
+await tried(client, {
+  blocking: chatBlocking,
+  streaming: chatStreaming,
+  tools: chatTools,
+  responses,
+  response_tools: responseTools,
+  beside,
+  errors,
+  timeouts: timeOuts,
+  retries,
+  cancelled,
+});
 console.log("openai", VERSION, "on node", process.version, "ok");

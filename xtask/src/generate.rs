@@ -11,6 +11,7 @@ const PACKAGES: &[&str] = &[
     "lychgate-authz",
     "lychgate-link",
     "lychgate-control",
+    "lychgate",
 ];
 
 /// Writes all of them, or those of the crates that are named: `control` or `lychgate-control`.

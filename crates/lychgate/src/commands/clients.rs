@@ -95,7 +95,7 @@ fn listed(client: &Client) -> Value {
         "name": client.name,
         "title": client.title,
         "provider_types": client.provider_types().map(ProviderType::as_str).collect::<Vec<_>>(),
-        "tested": client.tested,
+        "tested": client.tested.word(),
     })
 }
 
@@ -151,12 +151,9 @@ fn text(client: &Client, form: &Form, values: &Values) -> String {
             values.fill(setting.text).trim_end()
         );
     }
-    text += &format!("\n── to know ──\n\n- {}\n", values.fill(table::TOKEN));
-    for note in client.notes {
-        text += &format!("- {}\n", values.fill(note));
-    }
-    if !client.tested {
-        text += &format!("- {}\n", table::UNTESTED);
+    text += "\n── to know ──\n\n";
+    for note in values.notes(client) {
+        text += &format!("- {note}\n");
     }
     text
 }
@@ -181,7 +178,7 @@ fn described(client: &Client, form: &Form, values: &Values) -> Value {
         "provider_type": values.provider_type.as_str(),
         "settings": settings,
         "recorded": client.recorded,
-        "notes": client.notes.iter().map(|note| values.fill(note)).collect::<Vec<_>>(),
-        "tested": client.tested,
+        "notes": values.notes(client),
+        "tested": client.tested.word(),
     })
 }

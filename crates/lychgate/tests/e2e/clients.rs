@@ -4,6 +4,7 @@
 //! They reach nothing but the gateway: their proxy for all else is a port on which nobody listens.
 
 use crate::PROGRAM;
+use crate::conversations::named;
 use crate::machine::{Machine, Wanted};
 use crate::sdk::prepared;
 use lychgate_scripted::Scenario;
@@ -92,7 +93,9 @@ async fn codex(modules: &Path, app: &App, wanted: &Wanted<'_>, model: &str) -> F
     run(app, wanted, &command).await
 }
 
-async fn started() -> Option<(PathBuf, App, Replica)> {
+/// What a test of the list of conversations begins with.
+async fn started(test: &str) -> Option<(PathBuf, App, Replica)> {
+    named(test);
     let modules = packages()?;
     let app = App::start(PROGRAM, None).await;
     let replica = app.replica("edge-1").await;
@@ -142,7 +145,7 @@ fn sum(interceptions: &[Value], count: &str) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_claude_code_shows_is_on_record() {
-    let Some((modules, app, replica)) = started().await else {
+    let Some((modules, app, replica)) = started("clients::what_claude_code_shows_is_on_record").await else {
         return;
     };
     let finished = claude(&modules, &app, &to_anthropic(&replica, &app.token, &[]), &[]).await;
@@ -175,7 +178,7 @@ async fn what_claude_code_shows_is_on_record() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_codex_shows_is_on_record() {
-    let Some((modules, app, replica)) = started().await else {
+    let Some((modules, app, replica)) = started("clients::what_codex_shows_is_on_record").await else {
         return;
     };
     let finished = codex(&modules, &app, &to_openai(&replica, &app.token, &[]), MODEL).await;
@@ -206,7 +209,7 @@ async fn what_codex_shows_is_on_record() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_provider_disturbs_neither() {
-    let Some((modules, app, replica)) = started().await else {
+    let Some((modules, app, replica)) = started("clients::a_silent_provider_disturbs_neither").await else {
         return;
     };
     for provider in ["anthropic", "openai"] {
@@ -246,7 +249,7 @@ async fn a_silent_provider_disturbs_neither() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_codex_shows_over_a_websocket_is_on_record() {
-    let Some((modules, app, replica)) = started().await else {
+    let Some((modules, app, replica)) = started("clients::what_codex_shows_over_a_websocket_is_on_record").await else {
         return;
     };
     let websockets = [("wire_api", "supports_websockets = true\nwire_api")];
@@ -289,7 +292,8 @@ async fn what_codex_shows_over_a_websocket_is_on_record() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_setting_ends_both_soon_with_what_is_wrong() {
-    let Some((modules, app, replica)) = started().await else {
+    let Some((modules, app, replica)) = started("clients::a_wrong_setting_ends_both_soon_with_what_is_wrong").await
+    else {
         return;
     };
     let stranger = UserTokenSecret::generate(&Ambient::system());

@@ -3,6 +3,7 @@
 //! ended that its client gave up.
 
 use crate::PROGRAM;
+use crate::conversations::{CONVERSATIONS, Conversation, named};
 use crate::machine::{Machine, Wanted};
 use lychgate_scripted::Script;
 use lychgate_testkit::app::App;
@@ -15,8 +16,6 @@ use std::time::Duration;
 
 /// Longer than the clients of the conversations wait when they have a short timeout.
 const LATE: Duration = Duration::from_secs(3);
-/// The host whose client both SDKs of OpenAI have.
-const AZURE: (&str, &str) = ("azure", "azure-openai");
 
 /// Where `cargo xtask test` has put what the SDKs and clients need.
 pub(crate) fn prepared(variable: &str) -> PathBuf {
@@ -64,24 +63,19 @@ pub(crate) fn node_in(app: &App, scripts: &Path, script: &str) -> Command {
     command
 }
 
-/// The conversation of an SDK with its maker, by the settings that `lychgate clients` prints for it.
-async fn converse(interpreter: fn(&App, &str) -> Command, script: &str, client: &str) {
+/// The conversation that is in the list under this test's name, with the SDK's maker, by the settings that `lychgate clients` prints.
+async fn converse(interpreter: fn(&App, &str) -> Command, script: &str, test: &str) {
     let app = App::start(PROGRAM, None).await;
-    converse_in(app, interpreter, script, client, None).await;
+    converse_in(app, interpreter, script, &CONVERSATIONS[named(test)], None).await;
 }
 
 /// The same with a host other than the maker, and the client that the SDK has for it. The provider has the host's name and, at the
 /// scripted provider, `base` as its path.
-async fn converse_with(
-    interpreter: fn(&App, &str) -> Command,
-    script: &str,
-    client: &str,
-    (host, provider_type): (&str, &str),
-    base: &str,
-) {
+async fn converse_with(interpreter: fn(&App, &str) -> Command, script: &str, test: &str, host: &str, base: &str) {
     let app = App::start(PROGRAM, None).await;
-    add_provider(&app, host, provider_type, base).await;
-    converse_in(app, interpreter, script, client, Some((host, provider_type))).await;
+    let conversation = &CONVERSATIONS[named(test)];
+    add_provider(&app, host, conversation.provider_type, base).await;
+    converse_in(app, interpreter, script, conversation, Some(host)).await;
 }
 
 async fn add_provider(app: &App, name: &str, provider_type: &str, base: &str) {
@@ -107,8 +101,8 @@ async fn converse_in(
     app: App,
     interpreter: fn(&App, &str) -> Command,
     script: &str,
-    client: &str,
-    host: Option<(&str, &str)>,
+    conversation: &Conversation,
+    host: Option<&str>,
 ) {
     let replica = app.replica("edge-1").await;
     let late = Script {
@@ -120,18 +114,20 @@ async fn converse_in(
         app.set_policy(provider, &json!({ "relay": { "keep_alive_seconds": 1 } }))
             .await;
     }
-    let (provider, provider_type) = host.unwrap_or((client, client));
+    let Conversation {
+        client, provider_type, ..
+    } = *conversation;
     let wanted = Wanted {
         client,
         gateway: &replica.url,
-        provider,
+        provider: host.unwrap_or(client),
         provider_type,
         token: &app.token,
         changes: &[],
     };
     let machine = Machine::new(&app, &wanted).await;
     let mut command = interpreter(&app, script);
-    command.args(host.map(|(name, _)| name));
+    command.args(host);
     let finished = finish(machine.command(&app, &command), "").await;
     assert_eq!(
         finished.code,
@@ -140,6 +136,10 @@ async fn converse_in(
         finished.all(),
         replica.process.stderr()
     );
+    let steps = finished.stdout.lines().filter_map(|line| line.strip_prefix("tried "));
+    assert_eq!(steps.collect::<Vec<_>>(), conversation.tried);
+    let steps = finished.stdout.lines().filter_map(|line| line.strip_prefix("tried "));
+    assert_eq!(steps.collect::<Vec<_>>(), conversation.tried);
     let mut count = 0;
     for line in finished.stdout.lines() {
         if let Some((model, outcomes)) = line.strip_prefix("recorded ").and_then(|rest| rest.split_once(' ')) {
@@ -177,42 +177,42 @@ async fn check_record(app: &App, model: &str, outcomes: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn python_anthropic() {
-    converse(python, "anthropic_sdk.py", "anthropic").await;
+    converse(python, "anthropic_sdk.py", "sdk::python_anthropic").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn python_openai() {
-    converse(python, "openai_sdk.py", "openai").await;
+    converse(python, "openai_sdk.py", "sdk::python_openai").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn python_azure_openai() {
-    converse_with(python, "openai_sdk.py", "azure-openai", AZURE, "").await;
+    converse_with(python, "openai_sdk.py", "sdk::python_azure_openai", "azure", "").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn node_azure_openai() {
-    converse_with(node, "openai.mjs", "azure-openai", AZURE, "").await;
+    converse_with(node, "openai.mjs", "sdk::node_azure_openai", "azure", "").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn python_openai_at_openrouter() {
-    let host = ("openrouter", "openrouter");
-    converse_with(python, "openai_sdk.py", "openai", host, "/api/v1").await;
+    let test = "sdk::python_openai_at_openrouter";
+    converse_with(python, "openai_sdk.py", test, "openrouter", "/api/v1").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn python_anthropic_foundry() {
-    let host = ("foundry", "azure-foundry");
-    converse_with(python, "anthropic_sdk.py", "anthropic", host, "/anthropic").await;
+    let test = "sdk::python_anthropic_foundry";
+    converse_with(python, "anthropic_sdk.py", test, "foundry", "/anthropic").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn node_anthropic() {
-    converse(node, "anthropic.mjs", "anthropic").await;
+    converse(node, "anthropic.mjs", "sdk::node_anthropic").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn node_openai() {
-    converse(node, "openai.mjs", "openai").await;
+    converse(node, "openai.mjs", "sdk::node_openai").await;
 }

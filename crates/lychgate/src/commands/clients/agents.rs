@@ -1,6 +1,6 @@
 //! The rows of the table that are programs for people: coding agents, editors, command lines.
 
-use super::table::{Client, Form, Setting};
+use super::table::{Client, Form, Setting, Tested};
 use lychgate_types::provider::WireFamily;
 
 /// In the order in which they are listed.
@@ -38,7 +38,7 @@ pub(super) const AGENTS: &[Client] = &[
             "With an Anthropic key of your own: that in ANTHROPIC_API_KEY, no apiKeyHelper, and the user token in a header of its own, \
              `export ANTHROPIC_CUSTOM_HEADERS=\"x-lychgate-token: $(cat @token-file@)\"`.",
         ],
-        tested: true,
+        tested: Tested::BySuite,
     },
     Client {
         name: "codex",
@@ -74,7 +74,7 @@ args = ["-c", "cat @token-file@"]
             "The provider has to speak the Responses API; many of the type openai-compatible speak only Chat Completions.",
             "A project's own .codex/config.toml can't name a model provider: the settings go into the user's.",
         ],
-        tested: true,
+        tested: Tested::BySuite,
     },
     Client {
         name: "gemini-cli",
@@ -107,7 +107,7 @@ args = ["-c", "cat @token-file@"]
             "Signing in with Google goes around the gateway: the selected type has to be gemini-api-key.",
             "Files and cached contents of the Gemini API are not relayed.",
         ],
-        tested: false,
+        tested: Tested::ByHand("0.61.0"),
     },
     Client {
         name: "opencode",
@@ -158,7 +158,7 @@ args = ["-c", "cat @token-file@"]
         notes: &[
             "Both providers can stand beside each other in one file. The base URL has `/v1` at its end, also for Anthropic.",
         ],
-        tested: false,
+        tested: Tested::ByHand("1.18.33"),
     },
     Client {
         name: "cursor",
@@ -177,7 +177,7 @@ args = ["-c", "cat @token-file@"]
             "Cursor sends these requests from its own servers: the gateway has to be reachable from the internet, by https.",
             "Completions while typing do not go through it.",
         ],
-        tested: false,
+        tested: Tested::No,
     },
     Client {
         name: "copilot-cli",
@@ -204,12 +204,12 @@ args = ["-c", "cat @token-file@"]
                 }],
             },
         ],
-        recorded: "The client is `Copilot CLI`, with its session id.",
+        recorded: "The client is `Unknown`: with a provider of one's own it does not say what it is.",
         notes: &[
             "MODEL stands for a model of the provider; it has to call tools and to stream.",
             "It sends one credential and no headers of one's own, so that a provider key of the user's own can't go along.",
         ],
-        tested: false,
+        tested: Tested::ByHand("1.0.102"),
     },
     Client {
         name: "zed",
@@ -267,7 +267,7 @@ args = ["-c", "cat @token-file@"]
             "Started from a menu, Zed has no such environment: paste the user token as the provider's API key in its settings, which keep it in \
              the system's keychain.",
         ],
-        tested: false,
+        tested: Tested::No,
     },
     Client {
         name: "cline",
@@ -295,7 +295,7 @@ args = ["-c", "cat @token-file@"]
         ],
         recorded: "The client is `Unknown`.",
         notes: &["MODEL stands for a model of the provider."],
-        tested: false,
+        tested: Tested::No,
     },
     Client {
         name: "aider",
@@ -324,6 +324,6 @@ args = ["-c", "cat @token-file@"]
         notes: &[
             "MODEL stands for a model of the provider; the part before it says which API Aider speaks, and is not sent.",
         ],
-        tested: false,
+        tested: Tested::ByHand("0.86.2"),
     },
 ];

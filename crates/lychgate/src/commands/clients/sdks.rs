@@ -1,6 +1,6 @@
 //! The rows of the table that are libraries, and the command line that is one of them with a prompt.
 
-use super::table::{Client, Form, Setting};
+use super::table::{Client, Form, Setting, Tested};
 use lychgate_types::provider::{ProviderType, WireFamily};
 
 const ANTHROPIC: Form = Form {
@@ -34,7 +34,7 @@ pub(super) const SDKS: &[Client] = &[
             "In code: `Anthropic(base_url=…, api_key=…)`, in Node `new Anthropic({ baseURL, apiKey })`. The base URL is without `/v1`.",
             "With an Anthropic key of your own: that as the key, and the user token as the default header `x-lychgate-token`.",
         ],
-        tested: true,
+        tested: Tested::BySuite,
     },
     Client {
         name: "openai",
@@ -45,7 +45,7 @@ pub(super) const SDKS: &[Client] = &[
             "In code: `OpenAI(base_url=…, api_key=…)`, in Node `new OpenAI({ baseURL, apiKey })`. The base URL is with `/v1`.",
             "With an OpenAI key of your own: that as the key, and the user token as the default header `x-lychgate-token`.",
         ],
-        tested: true,
+        tested: Tested::BySuite,
     },
     Client {
         name: "azure-openai",
@@ -65,7 +65,7 @@ pub(super) const SDKS: &[Client] = &[
             "Any version that Azure knows will do. In Node, give it by OPENAI_API_VERSION: the SDK's own withOptions forgets `apiVersion`.",
             "The plain OpenAI clients go with this type too: `lychgate clients openai --type azure-openai`.",
         ],
-        tested: true,
+        tested: Tested::BySuite,
     },
     Client {
         name: "google-genai",
@@ -86,7 +86,7 @@ pub(super) const SDKS: &[Client] = &[
              `new GoogleGenAI({ apiKey, httpOptions: { baseUrl } })`. The base URL is without a version.",
             "A key in the URL (`?key=`) is refused. Files, cached contents, batches and the Live API are not relayed.",
         ],
-        tested: false,
+        tested: Tested::ByHand("3.6.1 for Python"),
     },
     Client {
         name: "langchain",
@@ -94,7 +94,7 @@ pub(super) const SDKS: &[Client] = &[
         forms: &[ANTHROPIC, OPENAI],
         recorded: "The client is `Unknown`.",
         notes: &["ChatAnthropic and ChatOpenAI read these variables. In code: `base_url=…, api_key=…`."],
-        tested: false,
+        tested: Tested::ByHand("langchain-anthropic 1.7.10 and langchain-openai 1.7.4"),
     },
     Client {
         name: "ai-sdk",
@@ -127,7 +127,7 @@ pub(super) const SDKS: &[Client] = &[
         notes: &[
             "`export LYCHGATE_USER_TOKEN=\"$(cat @token-file@)\"`. The base URL has `/v1` at its end, also for Anthropic.",
         ],
-        tested: false,
+        tested: Tested::ByHand("ai 7.0.173"),
     },
     Client {
         name: "llm",
@@ -150,6 +150,6 @@ pub(super) const SDKS: &[Client] = &[
         }],
         recorded: "The client is `Unknown`.",
         notes: &["MODEL stands for a model of the provider. Then `llm -m lychgate 'What is a lychgate?'`."],
-        tested: false,
+        tested: Tested::ByHand("0.36"),
     },
 ];

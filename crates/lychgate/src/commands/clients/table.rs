@@ -18,8 +18,18 @@ pub(super) struct Client {
     pub(super) recorded: &'static str,
     /// What to switch off, what is known not to work, what a message means. Templates.
     pub(super) notes: &'static [&'static str],
-    /// Whether the suite runs it, unmodified, with these settings. A test compares this with the suite's own list.
-    pub(super) tested: bool,
+    /// Who has run it, unmodified, with these settings.
+    pub(super) tested: Tested,
+}
+
+/// Who has run a client with the settings of the table.
+pub(super) enum Tested {
+    /// Lychgate's own tests, which compare this with what they run.
+    BySuite,
+    /// Somebody, once, with this version.
+    ByHand(&'static str),
+    /// Nobody: the settings are from its documentation.
+    No,
 }
 
 /// The settings for providers of certain types.
@@ -52,11 +62,8 @@ pub(super) struct Values {
 }
 
 /// How the token gets where the settings look for it.
-pub(super) const TOKEN: &str = "The user token is in @token-file@, which only its user may read. With `lychgate login` done there: \
+const TOKEN: &str = "The user token is in @token-file@, which only its user may read. With `lychgate login` done there: \
     `lychgate tokens create --name NAME --lifetime 90d --out @token-file@`.";
-/// Of a client that the suite does not run.
-pub(super) const UNTESTED: &str =
-    "No test of Lychgate runs this client; its settings are those that its makers document.";
 
 /// All clients.
 pub(super) fn all() -> impl Iterator<Item = &'static Client> {
@@ -103,6 +110,31 @@ impl Client {
     }
 }
 
+impl Tested {
+    /// For a column.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::BySuite => "by the suite",
+            Self::ByHand(_) => "by hand",
+            Self::No => "no",
+        }
+    }
+
+    /// What a user should know of it.
+    fn note(&self) -> Option<String> {
+        match self {
+            Self::BySuite => None,
+            Self::ByHand(version) => Some(format!(
+                "No test of Lychgate runs this client. These settings were tried by hand, with {version}."
+            )),
+            Self::No => Some(
+                "Nobody has run this client with Lychgate: these settings are those that its makers document."
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
 impl Form {
     fn takes(&self, provider_type: ProviderType) -> bool {
         provider_type.wire_family() == self.family && (self.only.is_empty() || self.only.contains(&provider_type))
@@ -110,6 +142,12 @@ impl Form {
 }
 
 impl Values {
+    /// What is to be known beside the settings.
+    pub(super) fn notes(&self, client: &Client) -> Vec<String> {
+        let filled = std::iter::once(&TOKEN).chain(client.notes).map(|note| self.fill(note));
+        filled.chain(client.tested.note()).collect()
+    }
+
     /// A template with these values in it: `@base@` is the provider's URL at the gateway, `@openai@` that which clients of OpenAI's API are
     /// told, with its version.
     pub(super) fn fill(&self, template: &str) -> String {
