@@ -143,6 +143,10 @@ impl Reader {
                 batch.end = end;
                 return Ok(None);
             }
+            Opened::Empty => {
+                batch.end = next(at.ordinal);
+                return Ok(Some(0));
+            }
             Opened::Lost(why) => {
                 batch.lost.push(Lost::Segment(at.sequence, why));
                 batch.end = next(at.ordinal);
@@ -188,6 +192,10 @@ impl Reader {
             }
             Err(error) => return Err(error),
         };
+        // No frame was written to it: its process may have ended, or its disk failed, within the header.
+        if file.metadata()?.len() <= HEADER as u64 {
+            return Ok(Opened::Empty);
+        }
         let Some(header) = Header::decode(&read_at(&file, 0, HEADER)?) else {
             return Ok(Opened::Lost("its header is damaged"));
         };
@@ -211,6 +219,8 @@ enum Opened {
     Ready,
     /// There is none with that number; the number of the next one.
     Missing(Option<u64>),
+    /// There is nothing in it.
+    Empty,
     Lost(&'static str),
 }
 

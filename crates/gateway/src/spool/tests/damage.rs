@@ -122,6 +122,49 @@ fn a_segment_without_a_header_is_set_aside_as_a_whole() {
     assert_eq!((spool.set_aside_count(), spool.depth()), (1, 0));
 }
 
+/// What is left where a disk became read-only, or the process was killed, within the first write to a segment.
+#[test]
+fn a_segment_that_was_only_begun_is_no_loss() {
+    for (length, key_number) in [
+        (0, 1),
+        (1, 1),
+        (63, 1),
+        (64, 1),
+        (HEADER - 1, 1),
+        (HEADER, 1),
+        (HEADER, 2),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, _) = written(directory.path(), &[10]);
+        let other = tempfile::tempdir().unwrap();
+        let spool = open(other.path());
+        spool.set_keys(&key(key_number).into());
+        append(&spool, "elsewhere");
+        let header = std::fs::read(other.path().join(files(other.path()).remove(0))).unwrap();
+        let begun = path.with_file_name("0000000000000002.segment");
+        assert!(path.ends_with("0000000000000001.segment"));
+        std::fs::write(&begun, &header[..length]).unwrap();
+        // Once more, while the process goes on.
+        let spool = open(directory.path());
+        let begun = path.with_file_name("0000000000000003.segment");
+        std::fs::write(&begun, &header[..length]).unwrap();
+        append(&spool, "between");
+        assert_eq!(
+            read(&spool, spool.begin()).0,
+            [&model(0, 10), "between"],
+            "{length} bytes"
+        );
+        drop(spool);
+        assert_eq!(
+            survivors(directory.path()),
+            [&model(0, 10), "between"],
+            "{length} bytes"
+        );
+        assert_eq!(open(directory.path()).set_aside_count(), 0, "{length} bytes");
+        assert_eq!(files(directory.path()), Vec::<String>::new());
+    }
+}
+
 #[test]
 fn if_the_current_segment_is_damaged_another_is_begun() {
     let directory = tempfile::tempdir().unwrap();
