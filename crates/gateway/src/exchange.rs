@@ -160,7 +160,7 @@ impl Started {
             None if models::are_asked_for(&entered, &received) => {
                 Ok(Self::Unrecorded(Box::pin(models::serve(entered, received))))
             }
-            None => relay_unrecorded(entered, received, completion, &facts).map(Self::Unrecorded),
+            None => relay_unrecorded(entered, received, completion, None, &facts).map(Self::Unrecorded),
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::auth::leases::{LOOKUP_TIMEOUT, LOOKUPS, MAX_LEASE, RENEWALS, WAITING}
 use crate::exchange::content_coding::MOST_RATIO;
 use crate::exchange::content_coding::answer::MOST_BYTES;
 use crate::exchange::discard::{ANSWER, REFUSED};
-use crate::exchange::models::{LIST, PAGES};
+use crate::exchange::models::learning::{LIST, PAGES};
 use crate::exchange::socket::{
     ACTIVE_LANES, CLIENT_MESSAGE, IDLE, LANES, LIFETIME, PROVIDER_MESSAGE, RESPONSES, UPGRADE_TIMEOUT,
 };

@@ -1,7 +1,7 @@
 //! What is known of a provider's models: the lists that it gave, kept for as long as the provider is. A list that has become old is
 //! still told while it is asked for anew, by one flight at a time; nothing is asked for before a client does.
 //!
-//! Not here: asking the provider, and answering (`exchange::models`).
+//! Not here: answering (`exchange::models`), and asking the provider (`exchange::models::learning`).
 
 use lychgate_wire::model_list::{Model, ModelQuestion};
 use parking_lot::Mutex;
@@ -14,6 +14,8 @@ use tokio::time::Instant;
 const FRESH: Duration = Duration::from_secs(300);
 /// A provider that gave none is asked again after this.
 pub(crate) const ASK_AGAIN: Duration = Duration::from_secs(15);
+/// For so long one flight keeps others from asking.
+pub(crate) const LONGEST_FLIGHT: Duration = Duration::from_secs(30);
 /// Lists of one provider: one for each shape, and of one shape for each version of the client.
 pub(crate) const LISTS: usize = 8;
 
@@ -81,8 +83,9 @@ impl ModelLists {
         });
         let kept = &mut all[at];
         kept.used = now;
-        let is_due = kept.flight.is_none() && kept.due.is_none_or(|due| due <= now);
+        let is_due = kept.due.is_none_or(|due| due <= now);
         let flight = is_due.then(|| {
+            kept.due = Some(now + LONGEST_FLIGHT);
             let (under_way, ended) = watch::channel(());
             kept.flight = Some(ended);
             Flight {
@@ -185,6 +188,13 @@ mod tests {
         assert!(old.list.is_some());
         drop(old.flight.unwrap());
         assert!(ask().flight.is_none() && ask().list.is_some());
+        // One that does not end holds up nobody for ever.
+        advance(ASK_AGAIN).await;
+        let stuck = ask().flight.unwrap();
+        advance(LONGEST_FLIGHT).await;
+        ask().flight.unwrap().landed(list());
+        drop(stuck);
+        assert!(ask().list.is_some());
         // At another address there is another provider.
         assert!(lists.known(&question, "https://a").is_some());
         assert!(lists.known(&question, "https://b").is_none());

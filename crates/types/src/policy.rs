@@ -112,7 +112,8 @@ settings! {
         skills: bool = false;
         /// Where lists of models come from for those who have no key of their own. `cached`: each replica keeps the provider's lists
         /// and asks for them anew in the background, adds the exact names of routes, and answers at once, also while the provider is
-        /// slow or down; `relay`: each request for one is relayed.
+        /// slow or down (until it knows a list, and where no route names a model, it relays requests for it); `relay`: each request for
+        /// one is relayed.
         models: Models = Models::Cached;
         /// Whether Responses are relayed over WebSockets, too; if not, a WebSocket gets 426, upon which clients send HTTP requests.
         websocket: bool = true;

@@ -111,6 +111,11 @@ pub(crate) trait ListFormat: Sync + std::fmt::Debug {
         ("data", "id")
     }
 
+    /// The parameters of a query that [`Self::list`] heeds, or that make no difference.
+    fn parameters(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Whether an answer without the list is none.
     fn needs_list(&self) -> bool {
         true

@@ -116,8 +116,20 @@ impl ModelQuestion {
         self.format.list(models, query)
     }
 
-    /// Whether a list of none would say too much while nothing is known.
-    pub fn needs_models(&self) -> bool {
+    /// Whether the provider's list says all that this query asks for.
+    pub fn is_answered_by_list(&self, query: Option<&str>) -> bool {
+        let parameters = self.format.parameters();
+        pairs(query).all(|(name, _)| parameters.contains(&&*name))
+    }
+
+    /// Whether this query asks for nothing less than the whole list, if it has no more than a page.
+    pub fn asks_for_all(&self, query: Option<&str>) -> bool {
+        let all = self.query(None);
+        pairs(query).all(|pair| pairs(Some(&all)).any(|one| one == pair))
+    }
+
+    /// Whether a provider's own answer is one for this client, whatever it is.
+    pub fn may_be_relayed(&self) -> bool {
         self.format.needs_list()
     }
 }
@@ -143,8 +155,11 @@ fn id_of(entry: Raw<'_>, name: &str) -> String {
 
 /// A parameter of a query; the first of its name.
 pub(crate) fn parameter(query: Option<&str>, name: &str) -> Option<String> {
-    let mut pairs = form_urlencoded::parse(query?.as_bytes());
-    pairs.find_map(|(found, value)| (found == name).then(|| value.into_owned()))
+    pairs(query).find_map(|(found, value)| (found == name).then(|| value.into_owned()))
+}
+
+fn pairs(query: Option<&str>) -> form_urlencoded::Parse<'_> {
+    form_urlencoded::parse(query.unwrap_or_default().as_bytes())
 }
 
 /// The entries, apart by commas.

@@ -9,6 +9,7 @@ use crate::exchange::body_kind::BodyKind;
 use crate::exchange::content_coding::answer::Decoding;
 use crate::exchange::drain::drain_watched;
 use crate::exchange::keep_alive::KeepAlive;
+use crate::exchange::models::learning::Lesson;
 use crate::exchange::objects::{self, Maker};
 use crate::exchange::outcome::{Ending, classify};
 use crate::routing::provider::Provider;
@@ -231,10 +232,11 @@ fn estimate(facts: ResponseFacts) -> TokenUsage {
     }
 }
 
-/// Lets a body pass, with a look at it where it may show an end, and counts its request as in flight until it has passed.
+/// Lets a body pass, with a look at it where it may show an end or teach something, and counts its request as in flight until it has passed.
 #[derive(Debug)]
 pub(crate) struct Watched {
     pub(crate) completion: Option<Box<Completion>>,
+    pub(crate) lesson: Option<Lesson>,
     pub(crate) keep_alive: Option<KeepAlive>,
     pub(crate) guard: InFlightGuard,
 }
@@ -284,6 +286,9 @@ impl Watched {
     pub(crate) fn see(&mut self, bytes: &[u8]) {
         if let Some(completion) = &mut self.completion {
             completion.data(bytes);
+        }
+        if let Some(lesson) = &mut self.lesson {
+            lesson.data(bytes);
         }
     }
 

@@ -1,5 +1,5 @@
 //! Requests that are relayed without being recorded (lists of models and the like). Nothing of them is read but a response that may
-//! have been made in the background.
+//! have been made in the background, and a list of models that is not known yet.
 //!
 //! They go to the provider that they name. What they do there is not known, so they are sent once; those that change nothing
 //! are sent once more where their connection broke before an answer, as one does that was closed while it was idle.
@@ -12,6 +12,7 @@ use crate::exchange::body_kind::BodyKind;
 use crate::exchange::completion::{Completion, Watched};
 use crate::exchange::headers::{AnswerBody, INTERCEPTION_ID, id_value, to_client};
 use crate::exchange::keep_alive::KeepAlive;
+use crate::exchange::models::learning::Lesson;
 use crate::exchange::request_body::RequestBody;
 use crate::exchange::upstream_request::{Position, UpstreamRequest};
 use crate::resilience::decision::AttemptEnd;
@@ -37,6 +38,7 @@ pub(crate) fn relay_unrecorded(
     entered: Entered,
     received: Received,
     completion: Option<Box<Completion>>,
+    lesson: Option<Lesson>,
     facts: &RequestFacts,
 ) -> Result<Relaying, Refusal> {
     let Received {
@@ -58,6 +60,7 @@ pub(crate) fn relay_unrecorded(
     let own = admission.own;
     let watched = Watched {
         completion,
+        lesson,
         keep_alive: None,
         guard: admission.guard,
     };
@@ -138,6 +141,9 @@ async fn relay(
     }
     let kind = BodyKind::of(head.status, &head.headers);
     to_client(&mut head.headers, AnswerBody::Unchanged);
+    if let Some(lesson) = &mut watched.lesson {
+        lesson.head(head.status, kind);
+    }
     if let Some(completion) = &mut watched.completion {
         completion.head(head.status, kind);
         watched.keep_alive = KeepAlive::new(&provider.config.policy.relay, &head, kind, || completion.filler());

@@ -19,6 +19,7 @@ mod gemini;
 mod link;
 mod listener;
 mod models;
+mod models_relayed;
 mod objects;
 mod outbound_proxy;
 mod records;

@@ -206,26 +206,6 @@ async fn a_slow_provider_holds_nobody_up_and_a_broken_one_neither() {
 }
 
 #[tokio::test]
-async fn where_nothing_at_all_is_known_the_error_says_so() {
-    let world = World::with_policy(|policy| policy.relay.models = Models::Cached).await;
-    let mut client = world.send(&format!("GET {OPENAI}"), "", b"").await;
-    world.provider.next().await.json("500 Broken", "", "{}").await;
-    let (head, body) = client.answer().await;
-    assert_eq!(head.status, 504);
-    assert!(String::from_utf8(body).unwrap().contains("has not told its models yet"));
-    // Codex takes an error for the end of all models.
-    let (head, body) = first(
-        &world,
-        OPENAI,
-        "user-agent: codex_cli_rs/0.44.0\r\n",
-        "/base/v1/models?client_version=99.99.99",
-        "no JSON",
-    )
-    .await;
-    assert_eq!((head.status, body.as_str()), (200, r#"{"models":[]}"#));
-}
-
-#[tokio::test]
 async fn a_key_of_ones_own_and_the_policy_relay_the_request() {
     let world = world().await;
     let token = format!("x-lychgate-token: {}\r\n", world.token.expose());

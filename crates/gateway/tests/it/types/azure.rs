@@ -2,6 +2,7 @@
 
 use super::{CHAT, led, seen, world};
 use crate::support::{CENTRAL_KEY, Client, Provider, World, config};
+use lychgate_types::policy::Models;
 use lychgate_types::provider::{Api, ProviderType};
 
 const WRITTEN: &[u8] = br#"{ "model":"gpt-x" ,"temperature":1.0}"#;
@@ -248,4 +249,24 @@ async fn a_response_is_looked_at_in_its_version_before_it_is_deleted() {
     assert_eq!(exchange.line, format!("DELETE {target}&stream=true HTTP/1.1"));
     exchange.json("200 OK", "", r#"{"deleted":true}"#).await;
     assert_eq!(client.answer().await.0.status, 200);
+}
+
+#[tokio::test]
+async fn the_list_of_models_is_kept_whatever_version_of_the_api_asks() {
+    let world = World::with_policy(|policy| policy.relay.models = Models::Cached).await;
+    let mut providers = world.control.providers();
+    let mut azure = config("azure", ProviderType::AzureOpenAi, &world.provider.url(""));
+    azure.policy = providers[0].policy.clone();
+    providers.push(azure);
+    world.control.configure(providers);
+    world.control.until_in_force().await;
+    let asked = "GET /ai/azure/openai/v1/models?api-version=preview";
+    let list = r#"{"data":[ {"id":"gpt-x"}]}"#;
+    let exchange = seen(&world.provider, world.send(asked, "", b"").await, list).await;
+    assert_eq!(exchange.line, "GET /openai/v1/models?api-version=preview HTTP/1.1");
+    let (head, body) = world.send(asked, "", b"").await.answer().await;
+    assert_eq!(
+        (head.status, body.as_slice()),
+        (200, br#"{"object":"list","data":[{"id":"gpt-x"}]}"#.as_slice())
+    );
 }

@@ -31,6 +31,10 @@ impl ListFormat for Models {
         &[("anthropic-version", "2023-06-01")]
     }
 
+    fn parameters(&self) -> &'static [&'static str] {
+        &["limit", "after_id", "before_id", "beta"]
+    }
+
     fn alias(&self, name: &str, _original: Option<&str>) -> Option<String> {
         let name = Value::from(name);
         Some(format!(
@@ -142,6 +146,17 @@ mod tests {
         assert_eq!((model.id.as_str(), model.json.as_str()), ("claude-x", entry));
         for none in ["", "[]", "{}", r#"{"data":{}}"#, r#"{"type":"error","error":{}}"#] {
             assert_eq!(question.read(none.as_bytes()), None, "{none}");
+        }
+        for (query, is_answered, is_all) in [
+            (None, true, true),
+            (Some(""), true, true),
+            (Some("limit=1000"), true, true),
+            (Some("limit=3&beta=true"), true, false),
+            (Some("limit=1000&after_id=m"), true, false),
+            (Some("limit=1000&other=1"), false, false),
+        ] {
+            assert_eq!(question.is_answered_by_list(query), is_answered, "{query:?}");
+            assert_eq!(question.asks_for_all(query), is_all, "{query:?}");
         }
         let names = [("fast", Some("claude-x")), ("claude-x", None)];
         let aliases = names.map(|(name, stands_for)| Alias { name, stands_for });
