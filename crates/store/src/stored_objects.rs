@@ -11,6 +11,7 @@ use crate::tokens::grants::gateway_key;
 use lychgate_authz::{Action, Caller, Resource, Target, authorise};
 use lychgate_types::secret::SecretHash;
 use lychgate_types::{GatewayKeyId, Ownership, StoredObject};
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// Providers keep responses for a month; conversations stay until they are deleted, but few are taken up after a year.
@@ -33,17 +34,26 @@ impl Store {
         {
             return Ok(vec![Ownership::Anothers.into(); objects.len()]);
         }
-        let mut all = Vec::with_capacity(objects.len());
-        for object in objects {
-            let mut found = sql::find(held.conn(), object, token).await?;
-            if let Some(unfinished) = &found.unfinished {
-                let is_users =
-                    found.ownership == Ownership::Own || is_shared(held.conn(), &unfinished.provider).await?;
-                if !(is_users && serves(&mut held, gateway_key, &unfinished.provider).await?) {
-                    found.unfinished = None;
+        let mut all = sql::find(held.conn(), objects, token).await?;
+        // By provider, of which a request names objects of one or two.
+        let mut told = HashMap::new();
+        for object in &mut all {
+            let Some(unfinished) = &object.unfinished else {
+                continue;
+            };
+            let provider = &unfinished.provider;
+            let (is_shared, is_served) = match told.get(provider) {
+                Some(known) => *known,
+                None => {
+                    let is_shared = is_shared(held.conn(), provider).await?;
+                    let known = (is_shared, serves(&mut held, gateway_key, provider).await?);
+                    told.insert(provider.clone(), known);
+                    known
                 }
+            };
+            if !(is_served && (is_shared || object.ownership == Ownership::Own)) {
+                object.unfinished = None;
             }
-            all.push(found);
         }
         Ok(all)
     }

@@ -43,6 +43,7 @@ fn bulks() -> Vec<Bulk> {
         providers::BULKS,
         replicas::BULKS,
         routes::BULKS,
+        stored_objects::BULKS,
         tokens::grants::BULKS,
     ]
     .concat()

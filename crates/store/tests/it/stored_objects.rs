@@ -88,6 +88,22 @@ both_engines! {
         }
     }
 
+    async fn many_are_asked_about_at_once_and_told_of_in_their_order(db: TestDb) {
+        let people = people_and_provider(db).await;
+        let (alice, bob) = (people.member.hash, people.owner.hash);
+        let begun = begun(db, alice, "resp_b");
+        ingest(db, &[made(db, alice, "resp_a"), begun.clone(), made(db, bob, "resp_c")]).await;
+        let mut asked: Vec<_> = ["resp_c", "resp_x", "resp_b", "resp_a", "resp_b", ""].map(str::to_owned).into();
+        asked.extend((0..65).map(|n| format!("resp_{n}")));
+        let found = db.store().stored_objects_get(&plane(), &alice, &asked).await.unwrap();
+        assert_eq!(found.len(), asked.len());
+        let told: Vec<_> = found.iter().map(|object| (object.ownership, object.unfinished.as_ref().map(|of| of.id))).collect();
+        let (own, end) = ((Ownership::Own, None), (Ownership::Own, Some(begun.id)));
+        assert_eq!(told[..5], [(Ownership::Anothers, None), (Ownership::Unknown, None), end, own, end]);
+        assert!(told[5..].iter().all(|told| *told == (Ownership::Unknown, None)));
+        assert_eq!(db.store().stored_objects_get(&plane(), &alice, &[]).await.unwrap(), Vec::new());
+    }
+
     async fn it_is_made_at_a_provider_that_there_is_and_that_the_key_serves(db: TestDb) {
         let people = people_and_provider(db).await;
         let bob = &people.owner;
