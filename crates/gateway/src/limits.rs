@@ -14,7 +14,7 @@ use crate::inbound::listener::{
     CONNECTIONS, HEAD_TIMEOUT, HEADER_LIST, IDLE_TIMEOUT, REQUEST_FIELDS, STREAMS, WRITE_TIMEOUT,
 };
 use crate::made_objects::{GENERATION, LATE_ENDS};
-use crate::model_lists::LISTS;
+use crate::model_lists::VERSIONS;
 use crate::object_lookups::{ASKING, UNKNOWN_FOR, UNKNOWN_GENERATION};
 use crate::options::Options;
 use crate::routing::usage_refusals::MODELS;
@@ -75,7 +75,7 @@ pub fn limits() -> Vec<Limit> {
             "what_is_used_stays_and_the_rest_is_bounded";
         User, Most::count(MODELS), "models of one provider that refused to tell usage and are remembered", "asked again",
             "the_models_that_are_remembered_are_bounded";
-        User, Most::count(LISTS), "lists of models of one provider that a replica keeps", "the one that was not asked for the longest is dropped",
+        User, Most::count(VERSIONS), "lists of models of one provider, for so many versions of a client, that a replica keeps", "the list for no version is told",
             "lists_are_bounded_in_number_pages_and_bytes";
         Provider, Most::Time(AUTHORITY.total), "wait for a credential that is fetched", "asked again, after 60 s at most",
             "while_the_authority_is_away_the_old_credential_serves_until_it_expires";
@@ -83,7 +83,7 @@ pub fn limits() -> Vec<Limit> {
         Provider, Most::bytes(CREDENTIAL_BYTES), "a credential that is fetched", "not used", "what_cant_be_sent_is_no_credential";
         Provider, Most::Time(LONGEST), "a credential that is fetched works", "fetched again", "a_credential_comes_with_how_long_it_works";
         Provider, Most::count(PAGES), "pages of such a list", "the rest is left out", "lists_are_bounded_in_number_pages_and_bytes";
-        Provider, Most::bytes(LIST.bytes), "bytes of a page", "not used", "lists_are_bounded_in_number_pages_and_bytes";
+        Provider, Most::bytes(LIST.bytes), "bytes of it, and of a page", "the rest is left out; a page is not used", "lists_are_bounded_in_number_pages_and_bytes";
         Provider, Most::count(lychgate_wire::limits::MODELS), "models of a list", "the rest is left out", "lists_are_bounded_in_number_pages_and_bytes";
         Provider, Most::Time(LIST.total), "time for a list", "not used", "a_list_that_does_not_come_is_asked_for_again";
         Provider, Most::Bytes(MOST_BYTES), "a compressed answer once it is decoded", "read no further, relayed whole",

@@ -124,8 +124,18 @@ pub(crate) trait ListFormat: Sync + std::fmt::Debug {
     /// The entry of a name that the operator gave, to the model with this entry if it is known.
     fn alias(&self, name: &str, original: Option<&str>) -> Option<String>;
 
+    /// Whether answers come in pages.
+    fn has_pages(&self) -> bool {
+        false
+    }
+
+    /// Whether answers differ by the version of the client.
+    fn has_versions(&self) -> bool {
+        false
+    }
+
     /// An answer with these models, as much of it as the query asks for.
-    fn list(&self, models: &[Model], query: Option<&str>) -> String;
+    fn list(&self, models: &[&Model], query: Option<&str>) -> String;
 }
 
 /// How the providers of one wire family spell errors.

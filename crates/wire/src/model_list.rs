@@ -8,7 +8,7 @@ use crate::json::{self, Raw, members};
 use crate::limits::{MODELS, NAME_BYTES};
 use crate::providers;
 use lychgate_types::provider::WireFamily;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// One model of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,8 +50,25 @@ impl ModelQuestion {
     pub fn new(family: WireFamily, client: &str, query: Option<&str>) -> Option<Self> {
         let version = parameter(query, "client_version");
         let format = providers::lists(family, client, version.is_some())?;
-        let version = version.filter(|version| is_version(version)).unwrap_or_default();
-        Some(Self { format, version })
+        let version = version.filter(|version| format.has_versions() && is_version(version));
+        Some(Self {
+            format,
+            version: version.unwrap_or_default(),
+        })
+    }
+
+    /// Whether it names the version of a client, where lists differ by that.
+    pub fn names_version(&self) -> bool {
+        !self.version.is_empty()
+    }
+
+    /// The question of a client that does not say which version it is.
+    #[must_use]
+    pub fn without_version(&self) -> Self {
+        Self {
+            format: self.format,
+            version: String::new(),
+        }
     }
 
     /// What tells it from others that are answered differently.
@@ -88,31 +105,36 @@ impl ModelQuestion {
                 found.push(Model { id, json });
             }
         });
-        let next = page.last_id.text().filter(|_| page.has_more.is_true());
+        let has_next = self.format.has_pages() && page.has_more.is_true();
+        let next = page.last_id.text().filter(|_| has_next);
         Some(ModelPage {
             models: found,
             next: next.map(|id| id.into_owned()).filter(|id| !id.is_empty()),
         })
     }
 
-    /// The models, and the names that are none of theirs.
-    pub fn with_aliases(&self, mut models: Vec<Model>, aliases: &[Alias<'_>]) -> Vec<Model> {
+    /// The entries of the names that are none of these models'.
+    pub fn aliases(&self, models: &[Model], aliases: &[Alias<'_>]) -> Vec<Model> {
+        if aliases.is_empty() {
+            return Vec::new();
+        }
+        let known: HashMap<&str, &Model> = models.iter().map(|model| (model.id.as_str(), model)).collect();
+        let mut added: Vec<Model> = Vec::new();
         for alias in aliases {
-            let find = |id: &str| models.iter().find(|model| model.id == id);
-            if find(alias.name).is_some() {
+            if known.contains_key(alias.name) || added.iter().any(|model| model.id == alias.name) {
                 continue;
             }
-            let original = alias.stands_for.and_then(find);
+            let original = alias.stands_for.and_then(|id| known.get(id));
             if let Some(json) = self.format.alias(alias.name, original.map(|model| model.json.as_str())) {
                 let id = alias.name.to_owned();
-                models.push(Model { id, json });
+                added.push(Model { id, json });
             }
         }
-        models
+        added
     }
 
     /// The answer with these models, as much of it as the client's query asks for.
-    pub fn list(&self, models: &[Model], query: Option<&str>) -> String {
+    pub fn list(&self, models: &[&Model], query: Option<&str>) -> String {
         self.format.list(models, query)
     }
 
@@ -163,7 +185,7 @@ fn pairs(query: Option<&str>) -> form_urlencoded::Parse<'_> {
 }
 
 /// The entries, apart by commas.
-pub(crate) fn joined(models: &[Model]) -> String {
+pub(crate) fn joined(models: &[&Model]) -> String {
     let entries: Vec<&str> = models.iter().map(|model| model.json.as_str()).collect();
     entries.join(",")
 }
@@ -172,4 +194,19 @@ pub(crate) fn joined(models: &[Model]) -> String {
 fn is_version(version: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
     (1..=32).contains(&version.len()) && version.bytes().all(plain)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn with_aliases(question: &ModelQuestion, mut models: Vec<Model>, aliases: &[Alias<'_>]) -> Vec<Model> {
+        let added = question.aliases(&models, aliases);
+        models.extend(added);
+        models
+    }
+
+    pub(crate) fn list(question: &ModelQuestion, models: &[Model], query: Option<&str>) -> String {
+        question.list(&models.iter().collect::<Vec<_>>(), query)
+    }
 }

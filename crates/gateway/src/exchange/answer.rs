@@ -2,9 +2,8 @@
 
 use crate::error::Refusal;
 use crate::exchange::attempt::{AttemptResult, UpstreamResponse};
-use crate::exchange::headers::{AnswerBody, to_client};
+use crate::exchange::headers::{AnswerBody, answer_to_client};
 use crate::exchange::keep_alive::KeepAlive;
-use crate::exchange::models::{self, MODELS_ETAG};
 use crate::exchange::outcome::Ending;
 use crate::exchange::peeked::Peeked;
 use crate::exchange::recorder::Recorder;
@@ -33,7 +32,7 @@ pub(crate) enum Answered {
 
 /// Answers with the last attempt's result.
 pub(crate) fn answer(plan: AttemptPlan, result: AttemptResult, recorder: Recorder) -> Answered {
-    let shows_our_models = plan.uses_central_key() && models::are_served(&plan.provider);
+    let is_central = plan.uses_central_key();
     let breaker = plan.breaker();
     let asks_for_usage = plan.asks_for_usage();
     let AttemptPlan { provider, end, .. } = plan;
@@ -59,10 +58,7 @@ pub(crate) fn answer(plan: AttemptPlan, result: AttemptResult, recorder: Recorde
         None => AnswerBody::Unchanged,
         Some(_) => AnswerBody::Changed,
     };
-    to_client(&mut head.headers, length);
-    if shows_our_models {
-        head.headers.remove(MODELS_ETAG);
-    }
+    answer_to_client(&mut head.headers, length, &provider, is_central);
     let policy = &provider.config.policy;
     let keep_alive = KeepAlive::new(&policy.relay, &head, kind, || recorder.filler());
     let idle = Idle::new(millis(policy.timeouts.idle_ms)).until(end);

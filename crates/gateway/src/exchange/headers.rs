@@ -8,6 +8,7 @@ mod packed;
 pub(crate) use packed::PackedHeaders;
 
 use crate::auth::credentials::{Outgoing, holds_own_secret};
+use crate::routing::provider::Provider;
 use http::header::{
     ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HeaderMap, PROXY_AUTHENTICATE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
@@ -18,6 +19,8 @@ use lychgate_types::interception::CredentialKind;
 
 /// Tells the client the id of its request's record.
 pub(crate) const INTERCEPTION_ID: HeaderName = HeaderName::from_static("x-lychgate-interception-id");
+/// By this a provider tells Codex that its list of models has changed.
+const MODELS_ETAG: HeaderName = HeaderName::from_static("x-models-etag");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
@@ -60,7 +63,16 @@ pub(crate) enum AnswerBody {
     Changed,
 }
 
-/// Turns a provider's headers into those for the client.
+/// Turns the headers of this provider's answer into those for the client. `is_central` is whether it was asked with a central key.
+pub(crate) fn answer_to_client(headers: &mut HeaderMap, body: AnswerBody, provider: &Provider, is_central: bool) {
+    to_client(headers, body);
+    // The list that the client has is not that one.
+    if is_central && provider.keeps_model_lists() {
+        headers.remove(MODELS_ETAG);
+    }
+}
+
+/// The same for what is no answer of a provider with lists of models.
 pub(crate) fn to_client(headers: &mut HeaderMap, body: AnswerBody) {
     strip_hop(headers);
     remove(headers, stays_behind);

@@ -11,36 +11,27 @@ use crate::error::Refusal;
 use crate::exchange::admit::{Entered, Received};
 use crate::exchange::passthrough::relay_unrecorded;
 use crate::exchange::upstream_request::parameters;
+use crate::model_lists::{KeptList, ListAnswer};
 use crate::routing::allow_list;
-use crate::routing::provider::Provider;
 use aws_lc_rs::digest;
 use axum::body::Body;
 use http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use learning::{Journey, Lesson};
-use lychgate_types::policy::Models;
 use lychgate_wire::RequestFacts;
 use lychgate_wire::client::identify;
 use lychgate_wire::model_list::{Model, ModelQuestion};
 use lychgate_wire::provider::describe;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::timeout;
 
 /// How long a client waits for a list of which nothing is known yet.
 const PATIENCE: Duration = Duration::from_millis(700);
-/// By this a provider tells Codex that its list has changed. The one that Codex has is not that one.
-pub(super) const MODELS_ETAG: HeaderName = HeaderName::from_static("x-models-etag");
-
-/// Whether lists of this provider's models are served from here to those who use its central keys.
-pub(super) fn are_served(provider: &Provider) -> bool {
-    provider.config.policy.relay.models == Models::Cached
-}
-
 /// Whether this is a request for models that is answered from here.
 pub(super) fn are_asked_for(entered: &Entered, received: &Received) -> bool {
     let admission = &received.admission;
-    admission.path.shows_models && admission.own.is_none() && are_served(&entered.provider)
+    admission.path.shows_models && admission.own.is_none() && entered.provider.keeps_model_lists()
 }
 
 /// Answers a request for the models, or relays it where what it asks for is not known here.
@@ -54,91 +45,138 @@ pub(super) async fn serve(entered: Entered, received: Received) -> Result<Respon
     }
 }
 
+/// What is asked for.
+struct Asked<'a> {
+    question: ModelQuestion,
+    /// Without what belongs to the provider's type.
+    query: Option<String>,
+    /// The one model that the path names.
+    one: Option<Cow<'a, str>>,
+}
+
 /// The answer from here; otherwise the request is to be relayed, and its answer may teach something.
 async fn answer(entered: &Entered, received: &Received) -> Result<Response<Body>, Option<Lesson>> {
-    let Entered { shared, provider, .. } = entered;
+    let provider = &entered.provider;
     let head = &received.head;
     let header = |name: &str| head.headers.get(name)?.to_str().ok();
     let description = describe(provider.config.provider_type);
     let query = parameters(head.uri.query(), |parameter| !description.is_own_parameter(parameter));
-    let query = query.as_deref();
     let family = provider.config.provider_type.wire_family();
-    let question = ModelQuestion::new(family, identify(header, None).client, query).ok_or(None)?;
+    let (_, rest) = allow_list::split(head.uri.path()).unwrap_or_default();
+    let asked = Asked {
+        question: ModelQuestion::new(family, identify(header, None).client, query.as_deref()).ok_or(None)?,
+        query,
+        one: received.admission.path.model_in(rest),
+    };
     // Without a key nothing is ever learnt, and relaying says so.
     provider.pool.key(0).ok_or(None)?;
-    let (_, rest) = allow_list::split(head.uri.path()).unwrap_or_default();
-    let one = received.admission.path.model_in(rest);
+    let place = provider.state.models.place(&asked.question, &provider.config.base_url);
+    let known = known(entered, &place, &asked, &head.method).await?;
+    let answer = written(entered, &place, &asked, known).ok_or(None)?;
+    Ok(response(&answer, &head.headers))
+}
+
+/// The list that the answer is made of; none where the routes alone have to do.
+async fn known(
+    entered: &Entered,
+    place: &Arc<KeptList>,
+    asked: &Asked<'_>,
+    method: &Method,
+) -> Result<Option<Arc<Vec<Model>>>, Option<Lesson>> {
+    let Entered { shared, provider, .. } = entered;
+    let (question, query) = (&asked.question, asked.query.as_deref());
     let is_ours = !question.may_be_relayed() || {
         let state = shared.replica_state.load();
         let routes = &state.table.routes;
         !(routes.aliases(provider).is_empty() && routes.models_at(provider).is_empty())
     };
-    let (lists, base_url) = (&provider.state.models, provider.config.base_url.as_str());
-    let asked = lists.ask(&question, base_url);
-    let journey = asked.flight.map(|flight| Journey {
-        shared: Arc::clone(shared),
-        provider: Arc::clone(provider),
-        flight,
-    });
     let is_answerable = is_ours || question.is_answered_by_list(query);
-    let known = match (asked.list, journey) {
-        (list, Some(journey)) if !is_ours && (list.is_none() || !is_answerable) => {
-            let is_whole = head.method == Method::GET && one.is_none() && question.asks_for_all(query);
+    let known = place.known().filter(|_| is_answerable);
+    if let Some(flight) = place.flight() {
+        let journey = Journey {
+            shared: Arc::clone(shared),
+            provider: Arc::clone(provider),
+            flight,
+        };
+        if known.is_none() && !is_ours {
+            let is_whole = *method == Method::GET && asked.one.is_none() && question.asks_for_all(query);
             return Err(Some(Lesson::new(journey, is_whole)));
         }
-        _ if !is_answerable => return Err(None),
-        (Some(list), journey) => {
-            journey.into_iter().for_each(Journey::begin);
-            Some(list)
-        }
-        (None, journey) => {
-            journey.into_iter().for_each(Journey::begin);
-            if let Some(mut under_way) = asked.under_way {
-                // Its end is that of the channel; nothing is ever sent.
-                let _ = timeout(PATIENCE, under_way.changed()).await;
-            }
-            lists.known(&question, base_url)
-        }
+        journey.begin();
+    }
+    let known = match known {
+        None if is_answerable => place.known_within(PATIENCE).await,
+        known => known,
     };
-    if known.is_none() && !is_ours {
-        return Err(None);
+    match known {
+        None if !is_ours => Err(None),
+        known => Ok(known),
     }
-    let state = shared.replica_state.load();
-    let routes = &state.table.routes;
-    let mut aliases = routes.aliases(provider);
+}
+
+/// The answer to what is asked; `None` where it is for a model that is not known here.
+fn written(
+    entered: &Entered,
+    place: &KeptList,
+    asked: &Asked<'_>,
+    known: Option<Arc<Vec<Model>>>,
+) -> Option<Arc<ListAnswer>> {
+    let Asked { question, query, one } = asked;
+    let state = entered.shared.replica_state.load();
+    let table = &state.table;
+    let list = known.as_ref().filter(|_| one.is_none());
+    let last = list.and_then(|list| place.answer(list, query.as_deref(), table.version));
+    if last.is_some() {
+        return last;
+    }
+    let mut aliases = table.routes.aliases(&entered.provider);
     if known.is_none() {
-        aliases.extend(routes.models_at(provider));
+        aliases.extend(table.routes.models_at(&entered.provider));
     }
-    let models = question.with_aliases(known.map(|models| models.to_vec()).unwrap_or_default(), &aliases);
+    let models = known.as_ref().map_or(&[][..], |models| models);
+    let added = question.aliases(models, &aliases);
+    let mut all = models.iter().chain(&added);
     let body = match one {
         // A provider may know models, and names for them, that it does not list.
-        Some(id) => entry_of(models, &id).ok_or(None)?,
-        None => question.list(&models, query),
+        Some(id) => all.find(|model| model.id == **id)?.json.clone(),
+        None => question.list(&all.collect::<Vec<_>>(), query.as_deref()),
     };
-    Ok(tagged(body, &head.headers))
+    let answer = Arc::new(ListAnswer {
+        query: query.clone(),
+        configuration: table.version,
+        tag: tag(body.as_bytes()),
+        body: body.into(),
+    });
+    if let Some(list) = list {
+        place.keep(list, Arc::clone(&answer));
+    }
+    Some(answer)
 }
 
-fn entry_of(models: Vec<Model>, id: &str) -> Option<String> {
-    models.into_iter().find(|model| model.id == id).map(|model| model.json)
-}
-
-/// The answer with its tag, which is made of its content, so that it is the same on every replica.
-fn tagged(body: String, asked: &HeaderMap) -> Response<Body> {
-    let digest = digest::digest(&digest::SHA256, body.as_bytes());
+/// Made of the content, so that it is the same on every replica.
+fn tag(body: &[u8]) -> HeaderValue {
+    let digest = digest::digest(&digest::SHA256, body);
     let digits: String = digest
         .as_ref()
         .iter()
         .take(16)
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    let tag = format!("\"{digits}\"");
+    HeaderValue::try_from(format!("\"{digits}\"")).unwrap_or(HeaderValue::from_static("\"\""))
+}
+
+fn response(answer: &ListAnswer, asked: &HeaderMap) -> Response<Body> {
     let is_had = asked.get_all(IF_NONE_MATCH).iter().any(|tags| {
         let mut tags = tags.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-        tags.any(|had| had == b"*" || had.strip_prefix(b"W/").unwrap_or(had) == tag.as_bytes())
+        tags.any(|had| had == b"*" || had.strip_prefix(b"W/").unwrap_or(had) == answer.tag.as_bytes())
     });
-    let mut response = Response::new(if is_had { Body::empty() } else { Body::from(body) });
+    let mut response = Response::new(if is_had {
+        Body::empty()
+    } else {
+        Body::from(answer.body.clone())
+    });
     let headers = response.headers_mut();
-    headers.extend(HeaderValue::from_str(&tag).ok().map(|tag| (ETAG, tag)));
+    headers.insert(ETAG, answer.tag.clone());
     if is_had {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     } else {

@@ -10,7 +10,7 @@ use crate::exchange::admit::{Admission, Entered, Received};
 use crate::exchange::attempt::{AttemptError, head_within};
 use crate::exchange::body_kind::BodyKind;
 use crate::exchange::completion::{Completion, Watched};
-use crate::exchange::headers::{AnswerBody, INTERCEPTION_ID, id_value, to_client};
+use crate::exchange::headers::{AnswerBody, INTERCEPTION_ID, answer_to_client, id_value};
 use crate::exchange::keep_alive::KeepAlive;
 use crate::exchange::models::learning::Lesson;
 use crate::exchange::request_body::RequestBody;
@@ -44,7 +44,9 @@ pub(crate) fn relay_unrecorded(
     let Received {
         head, admission, body, ..
     } = received;
-    let target = target(&entered, &admission, &facts.model)?;
+    let path = admission.path;
+    let request = UpstreamRequest::unrecorded(head, &entered.provider, path, admission.credential_kind());
+    let target = target(&entered, &admission, &request, &facts.model)?;
     let body = match admission.read_as() {
         Some(api) => {
             let budget = &entered.shared.body_budget;
@@ -55,8 +57,7 @@ pub(crate) fn relay_unrecorded(
         }
         None => body.into_bytes(),
     };
-    let may_repeat = admission.path.may_repeat(head.method.as_str());
-    let request = UpstreamRequest::unrecorded(head, &entered.provider, admission.path, admission.credential_kind());
+    let may_repeat = path.may_repeat(request.method().as_str());
     let own = admission.own;
     let watched = Watched {
         completion,
@@ -72,8 +73,13 @@ pub(crate) fn relay_unrecorded(
     Ok(Box::pin(relay(entered.shared, target, watched, own, sent)))
 }
 
-/// Where it goes, and the model to ask about there.
-fn target(entered: &Entered, admission: &Admission, model: &str) -> Result<Candidate, Refusal> {
+/// Where it goes, and the model to ask about there: to the first that offers what it asks for.
+fn target(
+    entered: &Entered,
+    admission: &Admission,
+    request: &UpstreamRequest,
+    model: &str,
+) -> Result<Candidate, Refusal> {
     let candidates = if admission.read_as().is_none() || model.is_empty() {
         Candidates::only(&entered.provider)
     } else {
@@ -86,7 +92,15 @@ fn target(entered: &Entered, admission: &Admission, model: &str) -> Result<Candi
             &entered.shared.ambient,
         )?
     };
-    candidates.get(0).cloned().ok_or_else(Refusal::internal)
+    let all = (0..candidates.len()).filter_map(|index| candidates.get(index));
+    let mut lacking = Refusal::internal();
+    for candidate in all {
+        match request.path_at(&candidate.provider) {
+            Ok(_) => return Ok(candidate.clone()),
+            Err(refusal) => lacking = refusal,
+        }
+    }
+    Err(lacking)
 }
 
 /// What goes upstream, once or twice.
@@ -140,7 +154,7 @@ async fn relay(
         settle(&shared, &provider, (*key, credential), &head);
     }
     let kind = BodyKind::of(head.status, &head.headers);
-    to_client(&mut head.headers, AnswerBody::Unchanged);
+    answer_to_client(&mut head.headers, AnswerBody::Unchanged, &provider, own.is_none());
     if let Some(lesson) = &mut watched.lesson {
         lesson.head(head.status, kind);
     }

@@ -83,6 +83,10 @@ impl UpstreamRequest {
         }
     }
 
+    pub(crate) fn method(&self) -> &Method {
+        &self.method
+    }
+
     /// Where a provider offers what the client asks for: a type other than the one that is addressed has a path of its own for it.
     pub(crate) fn path_at(&self, provider: &Provider) -> Result<&'static AllowedPath, Refusal> {
         if self.is_for(provider) {

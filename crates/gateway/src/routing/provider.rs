@@ -16,7 +16,7 @@ use http::{StatusCode, Uri};
 use lychgate_clouds::{ENTRA_ID, Grant};
 use lychgate_link::{ProviderConfig, ProviderKeyConfig};
 use lychgate_telemetry::metrics::labels::Refused;
-use lychgate_types::policy::StreamUsage;
+use lychgate_types::policy::{Models, StreamUsage};
 use lychgate_types::provider::ProviderType;
 use lychgate_types::secret::ProviderSecret;
 use lychgate_types::settings::ProviderSettings;
@@ -103,6 +103,11 @@ impl Provider {
     /// Remembers that it speaks none, for a while.
     pub(crate) fn has_no_websocket(&self) {
         *self.state.no_websocket.lock() = Some(Instant::now() + NO_WEBSOCKET);
+    }
+
+    /// Whether lists of its models are served from here to those who use its central keys.
+    pub(crate) fn keeps_model_lists(&self) -> bool {
+        self.config.policy.relay.models == Models::Cached
     }
 
     /// Whether requests may go there at all.

@@ -255,6 +255,21 @@ async fn what_a_provider_says_of_its_list_goes_on_only_where_its_list_does() {
         for name in ["x-codex-turn-state", "x-reasoning-included", "openai-model"] {
             assert!(head.header(name).is_some(), "{name}");
         }
+        // What is not recorded says it no more.
+        let count = "POST /ai/openai/v1/responses/input_tokens";
+        let mut client = world.client().await;
+        client.send(count, &headers, br#"{"model":"m"}"#).await;
+        world.provider.next().await.json("200 OK", said, "{}").await;
+        let (head, _) = client.answer().await;
+        assert_eq!(head.header("x-models-etag").is_some(), goes_on, "{models}");
+        assert!(head.header("x-codex-turn-state").is_some());
+        if !own {
+            let mut client = world.ask_websocket().await;
+            let _provider = world.provider.next().await.accept(said).await;
+            let head = client.head().await;
+            assert_eq!(head.header("x-models-etag").is_some(), goes_on, "{models}");
+            assert!(head.header("x-codex-turn-state").is_some());
+        }
     }
 }
 
@@ -280,7 +295,7 @@ async fn lists_are_bounded_in_number_pages_and_bytes() {
     let list = format!(r#"{{"data":[{}]}}"#, entries.join(","));
     let (_, body) = first(&world, OPENAI, "", "/base/v1/models", &list).await;
     assert_eq!(ids(&body).len(), 2_001);
-    // A page of more bytes than are read, and more versions than are kept: the oldest is asked for again.
+    // A page of more bytes than are read, and more versions than are kept: those have the newest list.
     let version = |n: usize| format!("{OPENAI}?client_version=0.{n}.0");
     let line = |n: usize| format!("/base/v1/models?client_version=0.{n}.0");
     let huge = async {
@@ -293,11 +308,39 @@ async fn lists_are_bounded_in_number_pages_and_bytes() {
     let oldest = version(0);
     let ((_, body), ()) = tokio::join!(ask(&world, &oldest, ""), huge);
     assert_eq!(body, r#"{"models":[]}"#);
-    for n in 1..9 {
-        first(&world, &version(n), "", &line(n), &format!(r#"{{"models":[{SLUG}]}}"#)).await;
+    let list = format!(r#"{{"models":[{SLUG}]}}"#);
+    for n in 1..8 {
+        first(&world, &version(n), "", &line(n), &list).await;
     }
-    let (_, body) = first(&world, &version(0), "", &line(0), &format!(r#"{{"models":[{SLUG}]}}"#)).await;
-    assert!(body.contains(SLUG), "{body}");
+    let newest = "/base/v1/models?client_version=99.99.99";
+    let other = list.replace("\"X\"", "\"Y\"");
+    let (_, body) = first(&world, &version(8), "", newest, &other).await;
+    assert!(body.contains("\"Y\""), "{body}");
+    assert_eq!(ask(&world, &version(9), "").await.1, body);
+    assert!(ask(&world, &version(1), "").await.1.contains(SLUG));
+}
+
+#[tokio::test]
+async fn a_list_has_no_more_bytes_than_a_page_and_no_model_twice() {
+    let world = world().await;
+    let mut client = world.send(&format!("GET {ANTHROPIC}?limit=1000"), "", b"").await;
+    let long = "x".repeat(2_000_000);
+    for page in 0..3 {
+        let body = format!(
+            r#"{{"data":[{{"id":"m{page}","x":"{long}"}},{{"id":"m0"}}],"has_more":true,"last_id":"m{page}"}}"#
+        );
+        answer(world.provider.next().await, &body).await;
+    }
+    let (_, body) = client.answer().await;
+    assert_eq!(ids(&String::from_utf8(body).unwrap()), ["m0", "m1", "fast"]);
+    // Another query of the same list is another answer, and so is the same under other routes.
+    let asked = format!("{ANTHROPIC}?limit=1&after_id=m0");
+    assert_eq!(ids(&ask(&world, &asked, "").await.1), ["m1"]);
+    let all = format!("{ANTHROPIC}?limit=1000");
+    assert_eq!(ids(&ask(&world, &all, "").await.1).len(), 3);
+    world.control.configure_routes(world.control.providers(), Vec::new());
+    world.control.until_in_force().await;
+    assert_eq!(ids(&ask(&world, &all, "").await.1), ["m0", "m1"]);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@
 use crate::exchange::attempt::head_within;
 use crate::exchange::body_kind::BodyKind;
 use crate::exchange::headers::StrippedHeaders;
-use crate::model_lists::{Flight, LONGEST_FLIGHT};
+use crate::model_lists::{ASK_AGAIN, Flight};
 use crate::routing::allow_list;
 use crate::routing::provider::Provider;
 use crate::shared::Shared;
@@ -19,16 +19,17 @@ use lychgate_types::interception::CredentialKind;
 use lychgate_wire::limits::MODELS;
 use lychgate_wire::model_list::{Model, ModelPage, ModelQuestion};
 use lychgate_wire::provider::describe;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-/// How long a provider may take for the whole of a list, and how much of it is read.
+/// How long a provider may take for the whole of a list, and how much of it is kept.
 pub(crate) const LIST: ReadLimits = ReadLimits {
     bytes: 4 << 20,
     idle: Duration::from_secs(10),
-    total: LONGEST_FLIGHT,
+    total: ASK_AGAIN,
 };
 /// Pages of a list that are asked for.
 pub(crate) const PAGES: usize = 10;
@@ -64,12 +65,20 @@ impl Journey {
     }
 
     async fn ask(&self) -> Option<Vec<Model>> {
-        let mut models = Vec::new();
+        let (mut models, mut seen) = (Vec::new(), HashSet::new());
+        let mut room = LIST.bytes;
         let mut after: Option<String> = None;
         for _ in 0..PAGES {
             let page = self.page(after.as_deref()).await?;
-            models.extend(page.models);
-            models.truncate(MODELS);
+            for model in page.models {
+                let Some(rest) = room.checked_sub(model.json.len()) else {
+                    return Some(models);
+                };
+                if models.len() < MODELS && seen.insert(model.id.clone()) {
+                    room = rest;
+                    models.push(model);
+                }
+            }
             if page.next.is_none() || page.next == after {
                 break;
             }

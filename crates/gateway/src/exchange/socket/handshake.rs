@@ -2,7 +2,6 @@
 //!
 //! Extensions and subprotocols are offered to nobody: without compression there is nothing to inflate, and a message goes on as it came.
 
-use crate::exchange::headers::{AnswerBody, to_client};
 use axum::body::Body;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
@@ -65,9 +64,8 @@ pub(super) fn is_proper(status: StatusCode, headers: &HeaderMap, accept: &Header
         && !headers.contains_key(SEC_WEBSOCKET_PROTOCOL)
 }
 
-/// The 101 for the client, with what the provider's says of its own.
+/// The 101 for the client, with these headers of the provider's.
 pub(super) fn answer(mut headers: HeaderMap, accept: HeaderValue) -> Response<Body> {
-    to_client(&mut headers, AnswerBody::Unchanged);
     strip(&mut headers);
     headers.remove(CONTENT_LENGTH);
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));

@@ -10,12 +10,13 @@ use crate::body_budget::HeldBody;
 use crate::error::Refusal;
 use crate::exchange::admit::{self, Entered};
 use crate::exchange::attempt::AttemptError;
-use crate::exchange::headers::{AnswerBody, to_client};
+use crate::exchange::headers::{AnswerBody, answer_to_client};
 use crate::exchange::request_body::RequestBody;
 use crate::exchange::selector::{AttemptPlan, UpstreamSelector};
 use crate::exchange::upstream_request::UpstreamRequest;
 use crate::resilience::decision::AttemptEnd;
 use crate::routing::allow_list;
+use crate::routing::provider::Provider;
 use crate::routing::routes::Candidates;
 use crate::upstream::Upgrade;
 use axum::body::Body;
@@ -156,13 +157,15 @@ impl Asking {
         loop {
             let mut plan = match (self.selector.next(&shared.breakers, &self.request), last.take()) {
                 (Ok(plan), _) => plan,
-                (Err(_), Some(result)) => return answered(result).await,
+                (Err(_), Some((result, is_central))) => return answered(result, provider, is_central).await,
                 (Err(unavailable), None) => return Err(unavailable.refusal),
             };
             let (result, end) = self.attempt(entered, &mut plan).await;
+            let is_central = plan.uses_central_key();
             let decision = plan.settle(end, &shared.breakers);
             let result = match result {
-                Ok(Upgraded::Changed(headers, upstream)) => {
+                Ok(Upgraded::Changed(mut headers, upstream)) => {
+                    answer_to_client(&mut headers, AnswerBody::Unchanged, &plan.provider, is_central);
                     return Ok(Asked::Opened(Box::new(Opened {
                         plan,
                         headers,
@@ -181,10 +184,10 @@ impl Asking {
             };
             match self.selector.wait_before_next(decision, &shared.ambient) {
                 Some(wait) => {
-                    last = Some(result);
+                    last = Some((result, is_central));
                     sleep(wait).await;
                 }
-                None => return answered(result).await,
+                None => return answered(result, provider, is_central).await,
             }
         }
     }
@@ -238,11 +241,15 @@ fn speaks_none(status: StatusCode) -> bool {
 }
 
 /// The provider's refusal as the client gets it.
-async fn answered(result: Result<Response<Incoming>, AttemptError>) -> Result<Asked, Refusal> {
+async fn answered(
+    result: Result<Response<Incoming>, AttemptError>,
+    provider: &Provider,
+    is_central: bool,
+) -> Result<Asked, Refusal> {
     let (mut head, body) = result?.into_parts();
     let body = timeout(ERROR_TIME, Limited::new(body, ERROR_BYTES).collect()).await;
     let body = body.ok().and_then(Result::ok).map(|body| body.to_bytes());
-    to_client(&mut head.headers, AnswerBody::Unchanged);
+    answer_to_client(&mut head.headers, AnswerBody::Unchanged, provider, is_central);
     // What did not come whole is left out.
     let body = body.unwrap_or_else(|| {
         head.headers.remove(CONTENT_LENGTH);

@@ -256,7 +256,7 @@ async fn the_list_of_models_is_kept_whatever_version_of_the_api_asks() {
     let world = World::with_policy(|policy| policy.relay.models = Models::Cached).await;
     let mut providers = world.control.providers();
     let mut azure = config("azure", ProviderType::AzureOpenAi, &world.provider.url(""));
-    azure.policy = providers[0].policy.clone();
+    azure.policy = providers[0].policy;
     providers.push(azure);
     world.control.configure(providers);
     world.control.until_in_force().await;

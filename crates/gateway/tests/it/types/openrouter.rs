@@ -112,6 +112,15 @@ async fn what_a_target_does_not_offer_goes_to_the_next() {
         .await;
     let exchange = seen(&second, client, "{}").await;
     assert_eq!(exchange.line, "POST /v1/audio/speech HTTP/1.1");
+    // What is not recorded goes there, too.
+    let client = world
+        .post(
+            "/ai/openai/v1/responses/input_tokens",
+            br#"{"model":"gpt-x","input":"hi"}"#,
+        )
+        .await;
+    let exchange = seen(&second, client, "{}").await;
+    assert_eq!(exchange.line, "POST /v1/responses/input_tokens HTTP/1.1");
     let client = world.post("/ai/openai/v1/chat/completions", WRITTEN).await;
     let exchange = seen(&world.provider, client, CHAT).await;
     assert_eq!(exchange.line, "POST /api/v1/chat/completions HTTP/1.1");
@@ -124,9 +133,12 @@ async fn if_no_target_offers_it_that_is_said() {
     let (world, second) = (World::new().await, Provider::start().await);
     let only = config("only", ProviderType::OpenRouter, &second.url("/api/v1"));
     led(&world, "openai", only, None).await;
-    let mut client = world.post("/ai/openai/v1/audio/speech", br#"{"model":"tts"}"#).await;
-    let (head, body) = client.answer().await;
-    let body = String::from_utf8(body).unwrap();
-    assert_eq!(head.status, 503);
-    assert!(body.contains("does not offer what this request asks for"), "{body}");
+    for path in ["audio/speech", "responses/input_tokens"] {
+        let path = format!("/ai/openai/v1/{path}");
+        let mut client = world.post(&path, br#"{"model":"tts"}"#).await;
+        let (head, body) = client.answer().await;
+        let body = String::from_utf8(body).unwrap();
+        assert_eq!(head.status, 503);
+        assert!(body.contains("does not offer what this request asks for"), "{body}");
+    }
 }

@@ -31,6 +31,10 @@ impl ListFormat for Models {
         &[("anthropic-version", "2023-06-01")]
     }
 
+    fn has_pages(&self) -> bool {
+        true
+    }
+
     fn parameters(&self) -> &'static [&'static str] {
         &["limit", "after_id", "before_id", "beta"]
     }
@@ -42,7 +46,7 @@ impl ListFormat for Models {
         ))
     }
 
-    fn list(&self, models: &[Model], query: Option<&str>) -> String {
+    fn list(&self, models: &[&Model], query: Option<&str>) -> String {
         let limit = parameter(query, "limit").and_then(|limit| limit.parse().ok());
         let limit = limit.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
         let place = |name| {
@@ -62,7 +66,7 @@ impl ListFormat for Models {
                 (&models[start..end], end < models.len())
             }
         };
-        let id = |model: Option<&Model>| model.map_or(Value::Null, |model| model.id.as_str().into());
+        let id = |model: Option<&&Model>| model.map_or(Value::Null, |model| model.id.as_str().into());
         format!(
             r#"{{"data":[{}],"has_more":{has_more},"first_id":{},"last_id":{}}}"#,
             joined(page),
@@ -75,6 +79,7 @@ impl ListFormat for Models {
 #[cfg(test)]
 mod tests {
     use crate::client::UNKNOWN;
+    use crate::model_list::tests::{list, with_aliases};
     use crate::model_list::{Alias, Model, ModelQuestion};
     use lychgate_types::provider::WireFamily::Anthropic;
     use serde_json::Value;
@@ -93,7 +98,7 @@ mod tests {
         let all = models(45);
         let page = |query: &str| -> (Vec<String>, bool, Value, Value) {
             let page: Value =
-                serde_json::from_str(&question.list(&all, Some(query).filter(|q| !q.is_empty()))).unwrap();
+                serde_json::from_str(&list(&question, &all, Some(query).filter(|q| !q.is_empty()))).unwrap();
             let ids = page["data"].as_array().unwrap().iter();
             let ids = ids.map(|model| model["id"].as_str().unwrap().to_owned()).collect();
             (
@@ -160,8 +165,8 @@ mod tests {
         }
         let names = [("fast", Some("claude-x")), ("claude-x", None)];
         let aliases = names.map(|(name, stands_for)| Alias { name, stands_for });
-        let all = question.with_aliases(page.models, &aliases);
-        let list: Value = serde_json::from_str(&question.list(&all, None)).unwrap();
+        let all = with_aliases(&question, page.models, &aliases);
+        let list: Value = serde_json::from_str(&list(&question, &all, None)).unwrap();
         assert_eq!(list["data"][1]["id"], "fast");
         assert_eq!((list["data"][1]["type"].as_str(), all.len()), (Some("model"), 2));
     }

@@ -34,7 +34,7 @@ impl ListFormat for Models {
         ))
     }
 
-    fn list(&self, models: &[Model], _query: Option<&str>) -> String {
+    fn list(&self, models: &[&Model], _query: Option<&str>) -> String {
         format!(r#"{{"object":"list","data":[{}]}}"#, joined(models))
     }
 }
@@ -46,6 +46,10 @@ impl ListFormat for CodexModels {
 
     fn members(&self) -> (&'static str, &'static str) {
         ("models", "slug")
+    }
+
+    fn has_versions(&self) -> bool {
+        true
     }
 
     /// Servers that do not know Codex answer with OpenAI's list, in which there is nothing for it.
@@ -66,7 +70,7 @@ impl ListFormat for CodexModels {
         String::from_utf8(replace(original.as_bytes(), place, name.as_bytes())).ok()
     }
 
-    fn list(&self, models: &[Model], _query: Option<&str>) -> String {
+    fn list(&self, models: &[&Model], _query: Option<&str>) -> String {
         format!(r#"{{"models":[{}]}}"#, joined(models))
     }
 }
@@ -78,6 +82,7 @@ members! {
 #[cfg(test)]
 mod tests {
     use crate::client::{CODEX, UNKNOWN};
+    use crate::model_list::tests::{list, with_aliases};
     use crate::model_list::{Alias, ModelQuestion};
     use lychgate_types::provider::WireFamily::OpenAi;
 
@@ -93,11 +98,16 @@ mod tests {
         let question = ModelQuestion::new(OpenAi, UNKNOWN, Some("limit=1")).unwrap();
         assert_eq!((question.key(), question.query(None).as_str()), (("openai", ""), ""));
         let page = question
-            .read(br#"{"object":"list","data":[ {"id":"gpt-x","object":"model","x":[1.0]} ,{"object":"model"}]}"#)
+            .read(br#"{"object":"list","data":[ {"id":"gpt-x","object":"model","x":[1.0]} ,{"object":"model"}],"has_more":true,"last_id":"gpt-x"}"#)
             .unwrap();
-        let all = question.with_aliases(page.models, &[alias("fast", "gpt-x"), alias("gpt-x", "gpt-y")]);
+        assert_eq!(page.next, None, "the API has no pages");
+        let all = with_aliases(
+            &question,
+            page.models,
+            &[alias("fast", "gpt-x"), alias("gpt-x", "gpt-y")],
+        );
         assert_eq!(
-            question.list(&all, Some("limit=1")),
+            list(&question, &all, Some("limit=1")),
             r#"{"object":"list","data":[{"id":"gpt-x","object":"model","x":[1.0]},{"id":"fast","object":"model","created":0,"owned_by":"lychgate"}]}"#
         );
         for none in ["", "[]", "{}", r#"{"models":[]}"#] {
@@ -119,13 +129,13 @@ mod tests {
             let entry = r#"{"slug":"gpt-x", "display_name":"GPT X","priority":1}"#;
             let body = format!(r#"{{"models":[{entry}],"data":[{{"id":"y"}}]}}"#);
             let models = question.read(body.as_bytes()).unwrap().models;
-            let all = question.with_aliases(models, &[alias("fast", "gpt-x"), alias("other", "gpt-y")]);
+            let all = with_aliases(&question, models, &[alias("fast", "gpt-x"), alias("other", "gpt-y")]);
             assert_eq!(
-                question.list(&all, query),
+                list(&question, &all, query),
                 format!(r#"{{"models":[{entry},{}]}}"#, entry.replace("gpt-x", "fast"))
             );
             let none = question.read(br#"{"object":"list","data":[{"id":"gpt-x"}]}"#).unwrap();
-            assert_eq!(question.list(&none.models, query), r#"{"models":[]}"#);
+            assert_eq!(list(&question, &none.models, query), r#"{"models":[]}"#);
         }
     }
 }
