@@ -137,6 +137,30 @@ fn questions_and_references(response: &str, item: &str) -> Vec<Asked> {
 }
 
 #[tokio::test]
+async fn reasoning_that_the_provider_is_to_look_up_is_its_makers() {
+    let world = World::new().await;
+    let bob = world.control.valid_token();
+    let answer = MADE.replace(
+        r#""output":[]"#,
+        r#""output":[{"type":"reasoning","id":"rs_a","summary":[],"encrypted_content":"gAAA"}]"#,
+    );
+    assert_eq!(relayed(&world, &world.token, &body(""), &answer).await, 200);
+    assert_eq!(world.control.delivered(1).await.remove(0).stored_items, ["rs_a"]);
+    let with = |rest: &str| {
+        let item = format!(r#"{{"type":"reasoning","id":"rs_a","summary":[]{rest}}}"#);
+        (body("").0, format!(r#"{{"input":[{item}]}}"#))
+    };
+    let named = with("");
+    assert_eq!(refused(&world, &bob, std::slice::from_ref(&named)).await, [404]);
+    assert_eq!(relayed(&world, &world.token, &named, MADE).await, 200);
+    // As clients send it that store nothing.
+    assert_eq!(
+        relayed(&world, &bob, &with(r#","encrypted_content":"gAAA""#), MADE).await,
+        200
+    );
+}
+
+#[tokio::test]
 async fn items_and_questions_about_them_are_their_makers_too() {
     let world = World::new().await;
     let bob = world.control.valid_token();

@@ -37,6 +37,7 @@ members! {
         role: Raw<'de> = b"role",
         id: Raw<'de> = b"id",
         result: Raw<'de> = b"result",
+        encrypted: Raw<'de> = b"encrypted_content",
     }
 }
 
@@ -88,8 +89,8 @@ pub(super) fn read(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
     })
 }
 
-/// The ids of stored items that a list of items refers to. A reference may leave its type out, and a
-/// picture itself.
+/// The ids of stored items that a list of items refers to. A reference may leave its type out, a picture itself, and reasoning what
+/// it says: without that, the provider takes what it has stored under the id.
 pub(crate) fn references(items: Raw<'_>) -> Result<BTreeSet<String>, MalformedBody> {
     let mut found = BTreeSet::new();
     unique::each(items, |item: Reference<'_>| {
@@ -105,8 +106,10 @@ pub(crate) fn references(items: Raw<'_>) -> Result<BTreeSet<String>, MalformedBo
 
 impl Reference<'_> {
     fn is_reference(&self) -> bool {
+        let lacks = |content: Raw<'_>| content.text().is_none_or(|text| text.is_empty());
         match self.kind.text().as_deref() {
-            Some("image_generation_call") => !self.result.json().starts_with('"') || self.result.json() == "\"\"",
+            Some("image_generation_call") => lacks(self.result),
+            Some("reasoning") => lacks(self.encrypted) && self.id.text().is_some_and(|id| id.starts_with("rs_")),
             Some(kind) => kind == "item_reference",
             None => !(self.kind.is_some() || self.role.is_some()),
         }

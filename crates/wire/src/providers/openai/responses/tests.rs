@@ -308,10 +308,21 @@ fn items_that_are_referred_to_are_named() {
         let call = format!(r#"{{"type":"image_generation_call","id":"ig_1"{picture}}}"#);
         assert_eq!(named(&call), ["ig_1"], "{call}");
     }
+    for rest in [
+        "",
+        r#","encrypted_content":null"#,
+        r#","encrypted_content":"""#,
+        r#","content":[{"type":"reasoning_text","text":"t"}]"#,
+    ] {
+        let reasoning = format!(r#"{{"type":"reasoning","id":"rs_1","summary":[]{rest}}}"#);
+        assert_eq!(named(&reasoning), ["rs_1"], "{reasoning}");
+    }
     for none in [
         r#"{"type":"message","id":"a","role":"user","content":"x"}"#,
         r#"{"role":"user","id":"a","content":"x"}"#,
         r#"{"type":"reasoning","id":"a"}"#,
+        r#"{"type":"reasoning","summary":[]}"#,
+        r#"{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"gAAA"}"#,
         r#"{"type":"item_reference"}"#,
         r#"{"type":"image_generation_call","id":"a","result":"AAAA"}"#,
         r#""item_reference""#,
