@@ -94,8 +94,17 @@ pub(crate) fn each_part<'a>(
             .ok_or(MalformedBody::Form("its boundary is not on a line of its own"))?;
         let head = memmem::find(part, b"\r\n\r\n").ok_or(MalformedBody::Form("a part has no head"))?;
         let value = &part[head + 4..];
-        let Head { name, is_plain } = Head::read(&part[..head])?;
-        show(Part { name, value, is_plain })?;
+        let Head {
+            name,
+            is_plain,
+            is_file,
+        } = Head::read(&part[..head])?;
+        show(Part {
+            name,
+            value,
+            is_plain,
+            is_file,
+        })?;
     }
     Err(MalformedBody::Form("it has too many parts"))
 }
@@ -112,6 +121,7 @@ pub(crate) struct Part<'a> {
     pub(crate) name: &'a [u8],
     value: &'a [u8],
     is_plain: bool,
+    is_file: bool,
 }
 
 impl<'a> Part<'a> {
@@ -122,6 +132,11 @@ impl<'a> Part<'a> {
             true => self.value.len() as u64,
             false => FILE_BYTES,
         }
+    }
+
+    /// What it holds, unless that is a file.
+    pub(crate) fn value(&self) -> Option<&'a [u8]> {
+        (!self.is_file).then_some(self.value)
     }
 
     /// The value of a field.
@@ -140,13 +155,14 @@ struct Head<'a> {
     name: &'a [u8],
     /// The part is neither a file nor in a coding or character set of its own.
     is_plain: bool,
+    is_file: bool,
 }
 
 impl<'a> Head<'a> {
     fn read(head: &'a [u8]) -> Result<Self, MalformedBody> {
         const UNREADABLE: MalformedBody = MalformedBody::Form("the head of a part can't be read");
         let mut found = None;
-        let mut is_plain = true;
+        let (mut is_plain, mut is_file) = (true, false);
         let mut rest = head;
         while !rest.is_empty() {
             let end = memmem::find(rest, b"\r\n");
@@ -162,7 +178,7 @@ impl<'a> Head<'a> {
                 let (kind, parameters) = token(value);
                 let mut name = None;
                 each_parameter(parameters, |parameter, value| {
-                    is_plain &= !parameter.to_ascii_lowercase().starts_with(b"filename");
+                    is_file |= parameter.to_ascii_lowercase().starts_with(b"filename");
                     is_named(parameter, b"name", "name").map(|is| is && name.replace(value).is_some())
                 })?;
                 if !kind.eq_ignore_ascii_case(b"form-data") || found.is_some() || name.is_none() {
@@ -178,7 +194,11 @@ impl<'a> Head<'a> {
             }
         }
         let name = found.ok_or(MalformedBody::Form("a part has no name, or more than one"))?;
-        Ok(Self { name, is_plain })
+        Ok(Self {
+            name,
+            is_plain: is_plain && !is_file,
+            is_file,
+        })
     }
 }
 

@@ -1,13 +1,14 @@
 //! Finds the objects stored at a provider that a request's body names anywhere: files, vector stores, containers, skills, answers in
 //! sound.
 //!
-//! Not here: responses, conversations and their items, which are named in one place each and read by their APIs; and whether a
+//! Not here: forms (`forms`); responses, conversations and their items, which are named in one place each and read by their APIs; and whether a
 //! body is JSON, which whoever reads it has found before. This walk goes by tokens alone, so that nothing which servers take makes
 //! it stop: half a surrogate pair, a number without bounds, any depth.
 
+pub(crate) mod forms;
+
 use crate::MalformedBody;
 use crate::estimate::Text;
-use crate::form::{self, Boundary};
 use crate::json::Key;
 use crate::json::unique::folded;
 use crate::limits::{NAME_BYTES, REFERENCES};
@@ -60,28 +61,6 @@ pub(crate) fn in_json(json: &[u8], text: &mut Text) -> Result<BTreeSet<String>, 
     walk(json, Place::Elsewhere, text)
 }
 
-/// The ids that a form names. Its text is counted by the way.
-pub(crate) fn in_form(body: &[u8], boundary: Boundary<'_>, text: &mut Text) -> Result<BTreeSet<String>, MalformedBody> {
-    let mut found = BTreeSet::new();
-    form::each_part(body, boundary, |part| {
-        text.bytes += part.text_bytes();
-        if part.name.iter().any(|byte| matches!(byte, b'\\' | b'%')) {
-            return Err(MalformedBody::Form("the name of a part has escapes in it"));
-        }
-        // `file_ids[]` and `tool[file_id]` are members of lists and of objects to some servers.
-        let place = form::words(part.name).fold(Place::Elsewhere, Place::of_word);
-        if place.names() {
-            let value = part.text()?;
-            match value.trim_start().as_bytes().first() {
-                Some(b'[' | b'{' | b'"') => found.append(&mut walk(value.as_bytes(), place, &mut Text::default())?),
-                _ => add(&mut found, place, value.as_bytes())?,
-            }
-        }
-        Ok(())
-    })?;
-    Ok(found)
-}
-
 #[derive(Clone, Copy, PartialEq)]
 enum Place {
     /// The value of a member that names objects.
@@ -126,17 +105,6 @@ impl Place {
             b"audio" => Self::Audio,
             b"prompt" => Self::Prompt,
             _ => Self::Elsewhere,
-        }
-    }
-
-    /// Where the value of a form's part is, behind one more word of its name.
-    fn of_word(self, word: &[u8]) -> Self {
-        match self {
-            // Servers differ in what they make of more words.
-            Self::Naming | Self::Skill => self,
-            // `[]` and `[0]` are elements of a list to some servers.
-            _ if word.iter().all(u8::is_ascii_digit) => self.of_elements(),
-            _ => Self::of_member(word, self.of_object()),
         }
     }
 
@@ -363,48 +331,6 @@ mod tests {
         ] {
             assert_eq!(of(body), Vec::<String>::new(), "{body}");
         }
-    }
-
-    #[test]
-    fn of_the_name_of_a_forms_part_each_word_is_within_the_one_before() {
-        let of = |name: &str, value: &str| {
-            let body = format!("--x\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n--x--\r\n");
-            let boundary = Boundary::of(b"multipart/form-data; boundary=x").unwrap().unwrap();
-            in_form(body.as_bytes(), boundary, &mut Text::default())
-                .unwrap()
-                .into_iter()
-                .collect::<Vec<_>>()
-        };
-        for name in [
-            "file_id",
-            "file_ids[]",
-            "file_ids[0]",
-            "FILE_IDS.0",
-            "container",
-            "container[id]",
-            "container[file_ids][]",
-            "container[skills][0][skill_id]",
-            "files[][file_id]",
-            "input[][file_id]",
-            "input[0][file_id]",
-            "audio[id]",
-            "prompt[variables][input][file_id]",
-            "file_id[]x",
-        ] {
-            assert_eq!(of(name, "skill_1"), ["skill_1"], "{name}");
-            assert!(of(name, "[\"skill_1\",\"skill_2\"]").len() == 2, "{name}");
-        }
-        for name in [
-            "metadata[container]",
-            "metadata[a][file_id]",
-            "attributes[file_id]",
-            "prompt[variables][file_id]",
-            "container[type]",
-            "my_file_id",
-        ] {
-            assert!(of(name, "skill_1").is_empty(), "{name}");
-        }
-        assert!(of("container[skills][0][skill_id]", "xlsx").is_empty());
     }
 
     #[test]

@@ -83,7 +83,7 @@ pub fn read_request(api: Api, content_type: Option<&[u8]>, body: &[u8]) -> Resul
     let form = boundary.and_then(|boundary| Some((boundary, format.read_form(body, boundary)?)));
     let mut text = Text::default();
     let (mut facts, named) = match form {
-        Some((boundary, facts)) => (facts?, named::in_form(body, boundary, &mut text)?),
+        Some((boundary, facts)) => (facts?, named::forms::in_form(body, boundary, &mut text)?),
         None => {
             let body = behind_mark(api, body);
             (format.read_request(body)?, named::in_json(body, &mut text)?)
