@@ -72,7 +72,7 @@ async fn answer(entered: &Entered, received: &Received) -> Result<Response<Body>
     provider.pool.key(0).ok_or(None)?;
     let place = provider.state.models.place(&asked.question, &provider.config.base_url);
     let known = known(entered, &place, &asked, &head.method).await?;
-    let answer = written(entered, &place, &asked, known).ok_or(None)?;
+    let answer = written(entered, &place, &asked, known.as_ref()).ok_or(None)?;
     Ok(response(&answer, &head.headers))
 }
 
@@ -119,12 +119,12 @@ fn written(
     entered: &Entered,
     place: &KeptList,
     asked: &Asked<'_>,
-    known: Option<Arc<Vec<Model>>>,
+    known: Option<&Arc<Vec<Model>>>,
 ) -> Option<Arc<ListAnswer>> {
     let Asked { question, query, one } = asked;
     let state = entered.shared.replica_state.load();
     let table = &state.table;
-    let list = known.as_ref().filter(|_| one.is_none());
+    let list = known.filter(|_| one.is_none());
     let last = list.and_then(|list| place.answer(list, query.as_deref(), table.version));
     if last.is_some() {
         return last;
@@ -133,7 +133,7 @@ fn written(
     if known.is_none() {
         aliases.extend(table.routes.models_at(&entered.provider));
     }
-    let models = known.as_ref().map_or(&[][..], |models| models);
+    let models = known.map_or(&[][..], |models| models);
     let added = question.aliases(models, &aliases);
     let mut all = models.iter().chain(&added);
     let body = match one {

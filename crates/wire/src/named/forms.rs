@@ -22,13 +22,12 @@ pub(crate) fn in_form(body: &[u8], boundary: Boundary<'_>, text: &mut Text) -> R
             true => part.text()?.as_bytes(),
             false => part.value().unwrap_or_default(),
         };
-        match value.trim_ascii_start().first() {
-            // To some servers it is what it says; the prompt of a form is text to all of them.
-            Some(b'[' | b'{' | b'"') if place != Place::Prompt => {
-                found.append(&mut walk(value, place, &mut Text::default())?)
-            }
-            _ if place.names() => add(&mut found, place, value)?,
-            _ => {}
+        // To some servers it is what it says; the prompt of a form is text to all of them.
+        let is_json = matches!(value.trim_ascii_start().first(), Some(b'[' | b'{' | b'"'));
+        if is_json && place != Place::Prompt {
+            found.append(&mut walk(value, place, &mut Text::default())?);
+        } else if place.names() {
+            add(&mut found, place, value)?;
         }
         Ok(())
     })?;
