@@ -18,7 +18,7 @@ use lychgate_link::{
     Receipt,
 };
 use lychgate_types::secret::SecretHash;
-use lychgate_types::{KeyRefusal, ReplicaId, StoredObject};
+use lychgate_types::{KeyRefusal, Ownership, ReplicaId, StoredObject};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
@@ -39,7 +39,7 @@ impl Authenticator for Unreached {
     }
 }
 
-/// A control plane that lets whoever wants to attach, and sends nothing.
+/// A control plane that lets whoever wants to attach, and sends nothing. Everybody owns `resp_a`.
 #[derive(Debug)]
 struct Silent;
 
@@ -52,8 +52,15 @@ impl ControlLink for Silent {
     async fn authorize(&self, _: SecretHash) -> Result<Authorization, LinkError> {
         panic!("reached")
     }
-    async fn owns(&self, _: SecretHash, _: &[String]) -> Result<Vec<StoredObject>, LinkError> {
-        panic!("reached")
+    async fn owns(&self, _: SecretHash, objects: &[String]) -> Result<Vec<StoredObject>, LinkError> {
+        let own = |object: &String| {
+            if object == "resp_a" {
+                Ownership::Own
+            } else {
+                Ownership::Unknown
+            }
+        };
+        Ok(objects.iter().map(|object| own(object).into()).collect())
     }
     async fn deliver(&self, _: ReplicaId, _: Vec<EncodedRecord>) -> Result<Receipt, LinkError> {
         panic!("reached")
@@ -221,6 +228,39 @@ async fn lists_end_at_their_bounds() {
         let (code, text) = status(answer).await;
         assert_eq!(code, "3", "{text}");
         assert!(text.contains(field), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_replica_from_before_1_4_asks_about_one_object_and_is_told_of_one() {
+    let requests = connect().await;
+    let token = [&[0x0a, 32][..], &[7; 32]].concat();
+    let (one, other) = (*b"\x12\x06resp_a", *b"\x12\x06resp_b");
+    let several = *b"\x1a\x06resp_a\x1a\x06resp_b";
+    for (version, objects, told) in [
+        ("1.3", &one[..], &[0x08, 1][..]),
+        ("1.3", &other, &[0x08, 3]),
+        ("1.4", &several, &[0x1a, 2, 0x08, 1, 0x1a, 2, 0x08, 3]),
+    ] {
+        let headers = [
+            ("lychgate-process", "7".repeat(64)),
+            ("lychgate-protocol", version.to_owned()),
+        ];
+        let message = [&token[..], objects].concat();
+        let (answer, mut body) = call_with(&requests, "Owns", "silent", &headers).await;
+        body.send_data(prefix(message.len()), false).unwrap();
+        body.send_data(message.into(), true).unwrap();
+        let (head, mut body) = answer.await.unwrap().into_parts();
+        assert_eq!(
+            (head.status.as_u16(), head.headers.get("grpc-status")),
+            (200, None),
+            "{head:?}"
+        );
+        let mut answered = Vec::new();
+        while let Some(data) = body.data().await {
+            answered.extend_from_slice(&data.unwrap());
+        }
+        assert_eq!(answered, [&prefix(told.len())[..], told].concat(), "{version}");
     }
 }
 

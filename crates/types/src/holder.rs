@@ -39,3 +39,21 @@ impl Holder {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Ambient, UserId};
+
+    #[test]
+    fn whose_user_is_known_is_that_user_with_every_token_and_else_one_token() {
+        let [one, other] = [[1; 32], [2; 32]].map(SecretHash::from_bytes);
+        let user: UserId = Ambient::system().new_id();
+        let known = Holder::of(user);
+        assert_eq!((known.or_of(&one), known.or_of(&other)), (known, known));
+        let nobody = Holder::default();
+        assert_eq!(nobody.or_of(&one), nobody.or_of(&one));
+        assert_ne!(nobody.or_of(&one), nobody.or_of(&other));
+        assert!(nobody.or_of(&one) != nobody && nobody.or_of(&one) != known);
+    }
+}
