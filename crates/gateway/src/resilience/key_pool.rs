@@ -83,17 +83,19 @@ impl Pool {
         }
         let turn = self.cooldowns.turn.fetch_add(1, Ordering::Relaxed);
         let order = (0..count).map(|step| turn.wrapping_add(step) % count);
-        let all_work = !self.is_fetched && self.cooldowns.count.load(Ordering::Relaxed) == 0;
-        if all_work && used.is_empty() && excluded.is_empty() {
+        let none_cools = self.cooldowns.count.load(Ordering::Relaxed) == 0;
+        if none_cools && !self.is_fetched && used.is_empty() && excluded.is_empty() {
             return Some(turn % count);
+        }
+        // Of equals, the first in turn.
+        let mut order = order.filter(|index| !excluded.contains(index) && self.keys[*index].works());
+        if none_cools && used.is_empty() {
+            return order.next();
         }
         let now = Instant::now();
         let until = self.cooldowns.lock();
         let cools = |index: usize| until.get(&self.keys[index].id).filter(|until| **until > now);
-        // Of equals, the first in turn.
-        order
-            .filter(|index| !excluded.contains(index) && self.keys[*index].works())
-            .min_by_key(|index| (cools(*index).copied(), used.contains(index)))
+        order.min_by_key(|index| (cools(*index).copied(), used.contains(index)))
     }
 
     /// Whether a key is free that is not in `used`.
