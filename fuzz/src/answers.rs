@@ -5,18 +5,23 @@ use crate::sse::unlike;
 use crate::{bounds, json};
 use lychgate_types::provider::Api;
 use lychgate_wire::error::{error_type, stream_event};
+use lychgate_wire::filler::{Filler, filler};
 use lychgate_wire::limits::{BODY_BYTES, ITEMS, USAGE_ONLY_BODY_BYTES};
 use lychgate_wire::{ReaderOptions, ResponseFacts, ResponseReader};
 
 /// Reads the bytes as a blocking answer.
 pub fn check_body(api: Api, body: &[u8]) {
     let facts = check(api, false, body);
-    let limit = if api == Api::OpenAiEmbeddings {
-        USAGE_ONLY_BODY_BYTES
-    } else {
-        BODY_BYTES
+    let limit = match api {
+        Api::OpenAiEmbeddings | Api::GeminiEmbeddings => USAGE_ONLY_BODY_BYTES,
+        _ => BODY_BYTES,
     };
-    if body.len() <= limit {
+    let first = body.iter().find(|byte| !byte.is_ascii_whitespace() && !b"\xef\xbb\xbf".contains(byte));
+    if api == Api::GeminiGenerateContent && first == Some(&b'[') {
+        // A list is a stream, whatever it says to be.
+        assert_eq!(facts, check(api, true, body));
+        fillers_say_nothing(body);
+    } else if body.len() <= limit {
         assert!(json::is_object(body) || !facts.complete, "complete, and no object");
         assert!(
             facts.complete || json::value(body).is_none_or(|value| !value.is_object()),
@@ -26,14 +31,33 @@ pub fn check_body(api: Api, body: &[u8]) {
         // What is kept of a large answer is really there.
         let told = members
             .iter()
-            .filter(|(name, _)| name == "usage")
-            .map(|(_, text)| format!(r#"{{"usage":{text}}}"#));
+            .filter(|(name, _)| matches!(name.as_str(), "usage" | "usageMetadata"))
+            .map(|(name, text)| format!(r#"{{"{name}":{text}}}"#));
         assert!(
             told.map(|body| read(api, false, true, &[body.as_bytes()], 200).usages)
                 .any(|told| told.first() == Some(usage)),
             "usage out of nowhere"
         );
     }
+}
+
+/// What is put into a list while its provider is silent stands where it changes nothing, wherever the silence comes.
+fn fillers_say_nothing(list: &[u8]) {
+    let api = Api::GeminiGenerateContent;
+    let mut filler = filler(api, "").and_then(Filler::in_list).expect("a filler");
+    let mut kept_alive = Vec::new();
+    let mut so_far = reader(api, false, true);
+    for byte in list {
+        filler.sent(&[*byte]);
+        so_far.push(&[*byte]);
+        kept_alive.push(*byte);
+        kept_alive.extend_from_slice(filler.here().filter(|_| so_far.takes_filler()).unwrap_or_default());
+    }
+    assert_eq!(json::value(list), json::value(&kept_alive), "a filler changes the list");
+    assert_eq!(
+        read(api, false, true, &[list], 200),
+        read(api, false, true, &[&kept_alive], 200)
+    );
 }
 
 /// Reads the bytes as a stream.
@@ -98,7 +122,7 @@ fn own_event_is_read(api: Api, start: &[u8]) {
     assert!(!reader.is_inside_event());
     assert!(!was_complete || reader.is_complete(), "complete, and then no more");
     let error = reader.finish(200).error.expect("an error");
-    if api == Api::OpenAiEmbeddings {
+    if matches!(api, Api::OpenAiEmbeddings | Api::GeminiEmbeddings) {
         return; // It has no streams, so no event of its own.
     }
     assert_eq!(

@@ -44,7 +44,7 @@ fn prepare() -> anyhow::Result<Prepared> {
     let schemathesis = python::interpreter(python::SCHEMATHESIS)?.with_file_name("st");
     let node = node::prepare()?;
     let clients = node::clients().unwrap_or_else(|why| {
-        crate::tell(&format!("SKIPPED: the tests with Claude Code and Codex: {why:#}"));
+        crate::tell(&format!("SKIPPED: the tests with the coding agents: {why:#}"));
         PathBuf::new()
     });
     let faketime = faketime::find_or_install()?;

@@ -30,6 +30,7 @@ impl Tool {
             .get("input_schema")
             .or_else(|| inner.get("parameters"))
             .or_else(|| inner.get("parametersJsonSchema"))
+            .or_else(|| inner.get("parameters_json_schema"))
             .cloned()
             .unwrap_or(Value::Null);
         // A type that is none of these names a tool that the provider runs by itself; a deferred one has to be searched for first.

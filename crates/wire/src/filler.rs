@@ -10,9 +10,10 @@ use lychgate_types::provider::Api;
 /// there is nothing that its clients pass over.
 pub fn filler(api: Api, client: &str) -> Option<Filler> {
     let format = providers::api(api);
-    let place = match format.is_framed() {
-        true => Place::Frames(frames::Position::default()),
-        false => Place::Events(Position::default()),
+    let place = match (format.is_framed(), format.streams_as_list()) {
+        (true, _) => Place::Frames(frames::Position::default()),
+        (false, true) => Place::Pieces(Position::default()),
+        (false, false) => Place::Events(Position::default()),
     };
     format.filler(client).map(|bytes| Filler { bytes, place })
 }
@@ -28,24 +29,41 @@ pub struct Filler {
 enum Place {
     Events(Position),
     Frames(frames::Position),
+    /// Events whose filler is an empty one, or the elements of a list.
+    Pieces(Position),
+    /// The elements of a list, if it is one.
+    Elements(Position),
 }
 
 impl Filler {
+    /// The same for an answer that does not say to be a stream, but may be one that is a list.
+    pub fn in_list(self) -> Option<Self> {
+        match self.place {
+            Place::Pieces(position) => Some(Self {
+                place: Place::Elements(position),
+                ..self
+            }),
+            _ => None,
+        }
+    }
+
     /// These bytes were sent.
     pub fn sent(&mut self, bytes: &[u8]) {
         match &mut self.place {
-            Place::Events(position) => position.sent(bytes),
+            Place::Events(position) | Place::Pieces(position) | Place::Elements(position) => position.sent(bytes),
             Place::Frames(position) => position.sent(bytes),
         }
     }
 
-    /// The filler, where it may stand behind what was sent.
+    /// The filler, where it may stand behind what was sent. Where that is a list, it may not within an element, which its reader
+    /// knows ([`crate::ResponseReader::takes_filler`]).
     pub fn here(&self) -> Option<&'static [u8]> {
-        let may_stand = match &self.place {
-            Place::Events(position) => position.is_between_events(),
-            Place::Frames(position) => position.is_between_frames(),
-        };
-        may_stand.then_some(self.bytes)
+        match &self.place {
+            Place::Events(position) => position.is_between_events().then_some(self.bytes),
+            Place::Frames(position) => position.is_between_frames().then_some(self.bytes),
+            Place::Pieces(position) => position.space().or_else(|| position.empty_event(self.bytes)),
+            Place::Elements(position) => position.space(),
+        }
     }
 }
 
@@ -54,24 +72,23 @@ impl Filler {
 struct Position {
     /// The last bytes. A stream begins as if blank lines went before it.
     last: [u8; 3],
-    /// Whether it is no stream but JSON; `None` while nothing but white space was sent.
-    is_json: Option<bool>,
+    /// The first byte that is no white space: it tells JSON from events.
+    first: Option<u8>,
 }
 
 impl Default for Position {
     fn default() -> Self {
         Self {
             last: [b'\n'; 3],
-            is_json: None,
+            first: None,
         }
     }
 }
 
 impl Position {
     fn sent(&mut self, bytes: &[u8]) {
-        if self.is_json.is_none() {
-            let first = bytes.trim_ascii_start().first();
-            self.is_json = first.map(|first| matches!(first, b'{' | b'['));
+        if self.first.is_none() {
+            self.first = bytes.trim_ascii_start().first().copied();
         }
         let kept = bytes.len().min(self.last.len());
         self.last.rotate_left(kept);
@@ -83,7 +100,22 @@ impl Position {
     /// to come.
     fn is_between_events(&self) -> bool {
         let blank_line = matches!(self.last, [_, b'\n', b'\n'] | [b'\n' | b'\r', b'\r', b'\n']);
-        blank_line && self.is_json != Some(true)
+        blank_line && !matches!(self.first, Some(b'{' | b'['))
+    }
+
+    /// An empty event, in the line ends of the stream: clients look for one kind of blank line before the other, and would take two
+    /// events for one. While the stream's own is not known, it is the one that is usual.
+    fn empty_event(&self, usual: &'static [u8]) -> Option<&'static [u8]> {
+        let ends_in_lf = self.first.is_some() && matches!(self.last, [_, b'\n', b'\n']);
+        self.is_between_events()
+            .then_some(if ends_in_lf { b"\n\n" } else { usual })
+    }
+
+    /// White space in a list, but not within a number or a word.
+    fn space(&self) -> Option<&'static [u8]> {
+        let [.., last] = self.last;
+        let may_stand = matches!(last, b'[' | b',' | b'}' | b']') || last.is_ascii_whitespace();
+        (self.first == Some(b'[') && may_stand).then_some(b"\n")
     }
 }
 
@@ -145,6 +177,41 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_one_has_the_spelling_of_its_stream() {
+        let placed = |is_named: bool, sent: &str| {
+            let filler = filler(Api::GeminiGenerateContent, "").unwrap();
+            let mut filler = if is_named { filler } else { filler.in_list().unwrap() };
+            filler.sent(sent.as_bytes());
+            filler.here()
+        };
+        for (sent, wanted) in [
+            ("", Some("\r\n\r\n")),
+            ("data: 1\r\n\r\n", Some("\r\n\r\n")),
+            ("data: 1\n\n", Some("\n\n")),
+            ("data: 1\r\n", None),
+            ("data: 1\r\r", None),
+            ("data: 1", None),
+        ] {
+            assert_eq!(placed(true, sent), wanted.map(str::as_bytes), "{sent:?}");
+            assert_eq!(placed(false, sent), None, "{sent:?}");
+        }
+        for (sent, may_stand) in [
+            ("[", true),
+            ("[{\"a\":1}", true),
+            ("[{}\r\n,\r\n", true),
+            ("[1", false),
+            ("[true", false),
+            ("{", false),
+            ("{\"a\":1}\n\n", false),
+        ] {
+            for is_named in [true, false] {
+                assert_eq!(placed(is_named, sent).is_some(), may_stand, "{sent:?}");
+            }
+        }
+        assert!(filler(Api::OpenAiChatCompletions, "").unwrap().in_list().is_none());
+    }
+
+    #[test]
     fn each_api_has_one_that_says_nothing() {
         for (api, client, wanted) in [
             (
@@ -162,6 +229,8 @@ mod tests {
                 CODEX,
                 Some("event: keepalive\ndata: {\"type\":\"keepalive\"}\n\n"),
             ),
+            (Api::GeminiGenerateContent, "", Some("\r\n\r\n")),
+            (Api::GeminiEmbeddings, "", None),
             (Api::OpenAiEmbeddings, "", None),
             (Api::OpenAiObjects, CODEX, None),
             (Api::AnthropicObjects, "", None),
@@ -241,6 +310,21 @@ mod tests {
                 "data: {\"type\":\"image_generation.completed\"}\n\n".to_owned(),
             ),
             (Api::OpenAiImages, error(Api::OpenAiImages)),
+            (
+                Api::GeminiGenerateContent,
+                "data: {\"candidates\":[{\"finishReason\":\"STOP\"}],\"usageMetadata\":{\"promptTokenCount\":1}}\r\n\r\n"
+                    .to_owned(),
+            ),
+            (
+                Api::GeminiGenerateContent,
+                "data: {\"promptFeedback\":{\"blockReason\":\"SAFETY\"},\"usageMetadata\":{\"promptTokenCount\":1}}\n\n"
+                    .to_owned(),
+            ),
+            // Bare, as Google writes them: alone it would be no stream.
+            (
+                Api::GeminiGenerateContent,
+                format!("data: {{}}\r\n\r\n{}", error(Api::GeminiGenerateContent)),
+            ),
         ] {
             let options = ReaderOptions { capture_content: true };
             let mut reader = ResponseReader::new(api, true, options);

@@ -160,7 +160,8 @@ impl ResponseReader {
 
     /// Whether more of the stream is to come, and its clients bear the filler of this API meanwhile.
     pub fn takes_filler(&self) -> bool {
-        !self.is_over() && self.format.takes_filler()
+        let is_inside = matches!(&self.source, Source::List(elements) if elements.is_inside());
+        !is_inside && !self.is_over() && self.format.takes_filler()
     }
 
     /// Whether the model is known to have stopped, though the stream's last event may be missing.

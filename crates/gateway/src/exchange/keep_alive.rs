@@ -28,12 +28,17 @@ impl KeepAlive {
         kind: BodyKind,
         filler: impl FnOnce() -> Option<Filler>,
     ) -> Option<Self> {
-        let may_grow = kind.is_event_stream && kind.is_plain() && !head.headers.contains_key(CONTENT_LENGTH);
+        let may_grow = kind.may_be_stream && kind.is_plain() && !head.headers.contains_key(CONTENT_LENGTH);
         if policy.keep_alive_seconds == 0 || !may_grow || !head.status.is_success() {
             return None;
         }
+        let filler = filler()?;
         Some(Self {
-            filler: filler()?,
+            filler: if kind.is_event_stream {
+                filler
+            } else {
+                filler.in_list()?
+            },
             every: Duration::from_secs(policy.keep_alive_seconds.into()),
         })
     }

@@ -28,14 +28,14 @@ const PROMPT: &str = "What is in the notes of this directory?";
 fn packages() -> Option<PathBuf> {
     let modules = prepared("LYCHGATE_TEST_CLIENTS");
     if modules.as_os_str().is_empty() {
-        eprintln!("SKIPPED: Claude Code and Codex could not be installed");
+        eprintln!("SKIPPED: the coding agents could not be installed");
         return None;
     }
     Some(modules)
 }
 
 /// A client, by the settings that `lychgate clients` prints for it. It has no way out but to the gateway.
-async fn run(app: &App, wanted: &Wanted<'_>, program: &Command) -> Finished {
+pub(crate) async fn run(app: &App, wanted: &Wanted<'_>, program: &Command) -> Finished {
     let machine = Machine::new(app, wanted).await;
     let mut command = machine.command(app, program);
     command
@@ -94,7 +94,7 @@ async fn codex(modules: &Path, app: &App, wanted: &Wanted<'_>, model: &str) -> F
 }
 
 /// What a test of the list of conversations begins with.
-async fn started(test: &str) -> Option<(PathBuf, App, Replica)> {
+pub(crate) async fn started(test: &str) -> Option<(PathBuf, App, Replica)> {
     named(test);
     let modules = packages()?;
     let app = App::start(PROGRAM, None).await;
@@ -136,7 +136,7 @@ async fn turn(app: &App, client: &str, session: &str) -> [Value; 2] {
 }
 
 /// The sum of one count over all usage rows.
-fn sum(interceptions: &[Value], count: &str) -> u64 {
+pub(crate) fn sum(interceptions: &[Value], count: &str) -> u64 {
     let rows = interceptions
         .iter()
         .flat_map(|one| one["token_usages"].as_array().unwrap());

@@ -54,6 +54,29 @@ const OPENAI_NODE: &[&str] = &[
     "retries",
     "cancelled",
 ];
+const GENAI_PYTHON: &[&str] = &[
+    "blocking",
+    "streaming",
+    "silence",
+    "thinking",
+    "tools",
+    "beside",
+    "errors",
+    "timeouts",
+    "retries",
+    "cancelled",
+];
+const GENAI_NODE: &[&str] = &[
+    "blocking",
+    "streaming",
+    "thinking",
+    "tools",
+    "beside",
+    "errors",
+    "timeouts",
+    "retries",
+    "cancelled",
+];
 
 /// What is tried, in words.
 pub(crate) const MEANINGS: &[(&str, &str)] = &[
@@ -204,6 +227,62 @@ pub(crate) const CONVERSATIONS: &[Conversation] = &[
         package: (NODE, "openai"),
         provider_type: "azure-openai",
         tried: OPENAI_NODE,
+    },
+    Conversation {
+        test: "sdk::python_genai",
+        client: "google-genai",
+        package: (PYTHON, "google-genai"),
+        provider_type: "gemini",
+        tried: GENAI_PYTHON,
+    },
+    Conversation {
+        test: "sdk::node_genai",
+        client: "google-genai",
+        package: (NODE, "@google/genai"),
+        provider_type: "gemini",
+        tried: GENAI_NODE,
+    },
+    Conversation {
+        test: "gemini_cli::what_gemini_cli_shows_is_on_record",
+        client: "gemini-cli",
+        package: (CLIENTS, "@google/gemini-cli"),
+        provider_type: "gemini",
+        tried: &["turn"],
+    },
+    Conversation {
+        test: "gemini_cli::a_silent_provider_does_not_disturb_it_and_a_bearer_token_is_taken",
+        client: "gemini-cli",
+        package: (CLIENTS, "@google/gemini-cli"),
+        provider_type: "gemini",
+        tried: &["silence"],
+    },
+    Conversation {
+        test: "gemini_cli::a_wrong_token_is_told",
+        client: "gemini-cli",
+        package: (CLIENTS, "@google/gemini-cli"),
+        provider_type: "gemini",
+        tried: &["wrong_settings"],
+    },
+    Conversation {
+        test: "opencode::a_provider_of_each_family_serves_it",
+        client: "opencode",
+        package: (CLIENTS, "opencode-linux-x64"),
+        provider_type: "anthropic",
+        tried: &["silence"],
+    },
+    Conversation {
+        test: "opencode::a_provider_of_each_family_serves_it",
+        client: "opencode",
+        package: (CLIENTS, "opencode-linux-x64"),
+        provider_type: "openai",
+        tried: &["silence"],
+    },
+    Conversation {
+        test: "opencode::a_provider_of_each_family_serves_it",
+        client: "opencode",
+        package: (CLIENTS, "opencode-linux-x64"),
+        provider_type: "gemini",
+        tried: &["silence"],
     },
 ];
 

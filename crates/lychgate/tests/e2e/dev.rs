@@ -56,7 +56,7 @@ async fn what_it_prints_works_and_its_data_stays() {
         "{text}"
     );
     let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("curl ")).collect();
-    assert_eq!(lines.len(), 6, "{text}");
+    assert_eq!(lines.len(), 8, "{text}");
     for line in &lines {
         let ran = shell(home.path(), line).await;
         assert_eq!(ran.code, 0, "{line}: {}", ran.all());
@@ -65,11 +65,13 @@ async fn what_it_prints_works_and_its_data_stays() {
             "it repeats the question: {line}: {}",
             ran.stdout
         );
-        if line.contains("\"stream\":true") {
+        if line.starts_with("curl -sN ") {
             let end = if line.contains("chat") {
                 "[DONE]"
             } else if line.contains("anthropic") {
                 "message_stop"
+            } else if line.contains("gemini") {
+                "\"finishReason\": \"STOP\""
             } else {
                 "response.completed"
             };
@@ -83,7 +85,7 @@ async fn what_it_prints_works_and_its_data_stays() {
                 serde_json::from_str(&ran.stdout).unwrap_or_else(|why| panic!("{why}: {line}: {}", ran.stdout));
         }
     }
-    listing(home.path(), &text, 6).await;
+    listing(home.path(), &text, 8).await;
     // The embedded gateway answers the same lines.
     let url = |name: &str| {
         text.lines()
@@ -94,7 +96,7 @@ async fn what_it_prints_works_and_its_data_stays() {
     };
     let embedded = shell(home.path(), &lines[1].replace(&url("gateway "), &url("control plane "))).await;
     assert!(embedded.stdout.contains("message_stop"), "{}", embedded.all());
-    listing(home.path(), &text, 7).await;
+    listing(home.path(), &text, 9).await;
 
     dev.signal_group(Signal::SIGINT);
     assert_eq!(dev.exit_code().await, 0, "{}", dev.stderr());
@@ -105,10 +107,10 @@ async fn what_it_prints_works_and_its_data_stays() {
 
     let dev = start(home.path());
     let text = printed(&dev).await;
-    listing(home.path(), &text, 7).await;
+    listing(home.path(), &text, 9).await;
     let line = text.lines().find(|line| line.starts_with("curl ")).unwrap();
     assert_eq!(shell(home.path(), line).await.code, 0);
-    listing(home.path(), &text, 8).await;
+    listing(home.path(), &text, 10).await;
     assert_eq!(
         std::fs::read_to_string(home.path().join("lychgate-dev/owner-token")).unwrap(),
         owner

@@ -5,7 +5,7 @@
 use crate::PROGRAM;
 use crate::conversations::{CONVERSATIONS, Conversation, named};
 use crate::machine::{Machine, Wanted};
-use lychgate_scripted::Script;
+use lychgate_scripted::{Endpoint, Scenario, Script, Step, bytes_of};
 use lychgate_testkit::app::App;
 use lychgate_testkit::process::finish;
 use lychgate_testkit::wait::eventually;
@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// Longer than the clients of the conversations wait when they have a short timeout.
 const LATE: Duration = Duration::from_secs(3);
+/// Longer than the gateway lets a stream be silent.
+const SILENCE: Duration = Duration::from_millis(1300);
 
 /// Where `cargo xtask test` has put what the SDKs and clients need.
 pub(crate) fn prepared(variable: &str) -> PathBuf {
@@ -78,7 +80,8 @@ async fn converse_with(interpreter: fn(&App, &str) -> Command, script: &str, tes
     converse_in(app, interpreter, script, conversation, Some(host)).await;
 }
 
-async fn add_provider(app: &App, name: &str, provider_type: &str, base: &str) {
+/// Adds a provider that the scripted one serves.
+pub(crate) async fn add_provider(app: &App, name: &str, provider_type: &str, base: &str) {
     let base = format!("http://{}{base}", app.scripted.addr());
     let key = app.write("another-key", "scripted-0123456789abcdef");
     let key = key.to_str().unwrap();
@@ -110,7 +113,10 @@ async fn converse_in(
         ..Script::json(200, "{}".to_owned())
     };
     app.scripted.add_script("late", late);
-    for provider in ["anthropic", "openai"] {
+    app.scripted.add_script("silent-lf", silent_lf());
+    app.scripted.add_script("breaks-off", breaks_off());
+    let providers = ["anthropic", "openai"].into_iter();
+    for provider in providers.chain(host) {
         app.set_policy(provider, &json!({ "relay": { "keep_alive_seconds": 1 } }))
             .await;
     }
@@ -138,8 +144,6 @@ async fn converse_in(
     );
     let steps = finished.stdout.lines().filter_map(|line| line.strip_prefix("tried "));
     assert_eq!(steps.collect::<Vec<_>>(), conversation.tried);
-    let steps = finished.stdout.lines().filter_map(|line| line.strip_prefix("tried "));
-    assert_eq!(steps.collect::<Vec<_>>(), conversation.tried);
     let mut count = 0;
     for line in finished.stdout.lines() {
         if let Some((model, outcomes)) = line.strip_prefix("recorded ").and_then(|rest| rest.split_once(' ')) {
@@ -149,6 +153,44 @@ async fn converse_in(
     }
     assert!(count >= 8, "only {count} records were looked for: {}", finished.all());
     assert!(replica.process.is_running());
+}
+
+/// The stream that Gemini sends to the hello of its conversations.
+fn gemini(scenario: Scenario) -> String {
+    let hello = json!({
+        "model": "gemini-3-flash", "stream": true, "alt": "sse",
+        "contents": [{ "role": "user", "parts": [{ "text": "Hello from the SDK" }] }],
+    });
+    let events = bytes_of(Endpoint::GenerateContent, scenario, hello.to_string().as_bytes()).unwrap();
+    String::from_utf8(events).unwrap()
+}
+
+/// An error in mid-stream that comes by itself: the SDK for Node sees no other.
+fn breaks_off() -> Script {
+    let stream = gemini(Scenario::StreamError);
+    let at = stream.rfind("\r\n\r\n").unwrap() + 4;
+    let (events, error) = stream.split_at(at);
+    let send = |text: &str| Step::Send(text.to_owned().into());
+    Script {
+        steps: vec![send(events), Step::Pause(SILENCE), send(error)],
+        ..Script::events([])
+    }
+}
+
+/// With silence before it and in it, in lines that end in LF: Google's own end in CRLF.
+fn silent_lf() -> Script {
+    let events = gemini(Scenario::Text).replace("\r\n", "\n");
+    let mut steps: Vec<_> = events
+        .split_inclusive("\n\n")
+        .map(|event| Step::Send(event.to_owned().into()))
+        .collect();
+    for at in [steps.len() / 2, 0] {
+        steps.insert(at, Step::Pause(SILENCE));
+    }
+    Script {
+        steps,
+        ..Script::events([])
+    }
 }
 
 /// Without the settings that this machine has for the SDKs.
@@ -205,6 +247,16 @@ async fn python_openai_at_openrouter() {
 async fn python_anthropic_foundry() {
     let test = "sdk::python_anthropic_foundry";
     converse_with(python, "anthropic_sdk.py", test, "foundry", "/anthropic").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn python_genai() {
+    converse_with(python, "genai_sdk.py", "sdk::python_genai", "gemini", "").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn node_genai() {
+    converse_with(node, "genai.mjs", "sdk::node_genai", "gemini", "").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

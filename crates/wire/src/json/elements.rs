@@ -48,6 +48,11 @@ impl Elements {
         }
     }
 
+    /// Whether the bytes so far end within an element, or outside the list.
+    pub(crate) fn is_inside(&self) -> bool {
+        self.inside || self.in_string || self.ended || self.depth == 0
+    }
+
     /// Passes over what stands before an element, up to the bracket that begins it; how many bytes that are.
     fn between(&mut self, bytes: &[u8]) -> usize {
         for (at, byte) in bytes.iter().enumerate() {

@@ -1,10 +1,11 @@
 //! Streams whose provider falls silent: what their clients get meanwhile, where it stands, and that nobody else hears of it.
 
 use crate::support::provider::Exchange;
-use crate::support::{Client, End, World};
+use crate::support::{Client, End, World, config};
 use futures_util::future::join_all;
 use lychgate_types::interception::Outcome;
 use lychgate_types::policy::ProviderPolicy;
+use lychgate_types::provider::ProviderType;
 
 const PING: &str = "event: ping\ndata: {\"type\": \"ping\"}\n\n";
 const COMMENT: &str = ": keep-alive\n";
@@ -140,6 +141,96 @@ async fn a_filler_comes_between_events_only() {
         assert!(rest.is_empty() || found == rest, "{found}");
         assert_eq!(places, wanted, "{found}");
     }
+}
+
+/// A stream of Gemini's, each piece with silence behind it, as the client gets it: behind each of them the filler that is said,
+/// once or more often, or none.
+async fn gemini(query: &str, kind: &str, pieces: &[(&str, &str)]) {
+    let (world, mut witness) = tokio::join!(World::with_policy(soon), Witness::new());
+    let mut gemini = config("gemini", ProviderType::Gemini, &world.provider.url("/base"));
+    soon(&mut gemini.policy);
+    world.control.configure(vec![gemini]);
+    world.control.until_in_force().await;
+    let line = format!("POST /ai/gemini/v1beta/models/m:streamGenerateContent{query}");
+    let mut client = world.send(&line, "", br#"{"contents":[]}"#).await;
+    let mut exchange = world.provider.next().await;
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked\r\n\r\n");
+    exchange.raw(head.as_bytes()).await;
+    let head = client.head().await;
+    for (piece, _) in pieces {
+        if !piece.is_empty() {
+            exchange.chunk(piece.as_bytes()).await;
+        }
+        witness.silence().await;
+    }
+    exchange.end().await;
+    let (body, end) = client.rest(&head).await;
+    assert_eq!(end, End::Proper);
+    let body = String::from_utf8(body).unwrap();
+    let mut rest = body.as_str();
+    for (piece, filler) in pieces {
+        rest = rest
+            .strip_prefix(piece)
+            .unwrap_or_else(|| panic!("{piece:?} is not in its place: {body:?}"));
+        if !filler.is_empty() {
+            assert!(rest.starts_with(filler), "no filler behind {piece:?}: {body:?}");
+            while let Some(after) = rest.strip_prefix(filler) {
+                rest = after;
+            }
+        }
+    }
+    assert_eq!(rest, "", "{body:?}");
+}
+
+#[tokio::test]
+async fn an_empty_filler_has_the_spelling_of_its_stream() {
+    const PIECE: &str = r#"{"candidates":[{"content":{"parts":[{"text":"[\"{"}]},"index":0}]}"#;
+    const LAST: &str = r#"{"candidates":[{"finishReason":"STOP","index":0}],"usageMetadata":{"promptTokenCount":1}}"#;
+    let (piece, last) = (format!("data: {PIECE}\n\n"), format!("data: {LAST}\n\n"));
+    let (piece_crlf, last_crlf) = (piece.replace('\n', "\r\n"), last.replace('\n', "\r\n"));
+    let (head, tail) = PIECE.split_at(40);
+    let (events, list) = ("text/event-stream", "application/json; charset=UTF-8");
+    let all: [(_, _, Vec<(&str, &str)>); 5] = [
+        (
+            "?alt=sse",
+            events,
+            vec![("", "\r\n\r\n"), (&piece_crlf, "\r\n\r\n"), (&last_crlf, "")],
+        ),
+        (
+            "?alt=sse",
+            events,
+            vec![
+                (&piece, "\n\n"),
+                (&piece[..20], ""),
+                (&piece[20..], "\n\n"),
+                (&last, ""),
+            ],
+        ),
+        (
+            "",
+            list,
+            vec![
+                ("", ""),
+                ("[", "\n"),
+                (head, ""),
+                (tail, "\n"),
+                (",\r", "\n"),
+                (LAST, ""),
+                ("]\n", ""),
+            ],
+        ),
+        // An error in its place ends the list, too.
+        (
+            "",
+            list,
+            vec![
+                (r#"[{"error":{"code":503,"message":"busy","status":"UNAVAILABLE"}}"#, ""),
+                ("]", ""),
+            ],
+        ),
+        ("", list, vec![("{\"candidates\":[],\n\n", ""), ("\"a\":1}", "")]),
+    ];
+    join_all(all.iter().map(|(query, kind, pieces)| gemini(query, kind, pieces))).await;
 }
 
 #[tokio::test]

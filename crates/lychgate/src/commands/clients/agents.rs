@@ -102,12 +102,13 @@ args = ["-c", "cat @token-file@"]
                 },
             ],
         }],
-        recorded: "The client is `Gemini CLI`.",
+        recorded: "The client is `Gemini CLI`; it sends no session id.",
         notes: &[
             "Signing in with Google goes around the gateway: the selected type has to be gemini-api-key.",
+            "GEMINI_API_KEY_AUTH_MECHANISM=bearer will do, too. Without a model (`--model`) it asks one first which to ask: that is on record, too.",
             "Files and cached contents of the Gemini API are not relayed.",
         ],
-        tested: Tested::ByHand("0.61.0"),
+        tested: Tested::BySuite,
     },
     Client {
         name: "opencode",
@@ -153,12 +154,32 @@ args = ["-c", "cat @token-file@"]
 "#,
                 }],
             },
+            Form {
+                family: WireFamily::Gemini,
+                only: &[],
+                settings: &[Setting {
+                    place: "~/.config/opencode/opencode.json",
+                    language: "json",
+                    text: r#"{
+  "$schema": "https://opencode.ai/config.json",
+  "provider": {
+    "google": {
+      "options": {
+        "baseURL": "@base@/v1beta",
+        "apiKey": "{file:@token-file@}"
+      }
+    }
+  }
+}
+"#,
+                }],
+            },
         ],
         recorded: "The client is `OpenCode`, with its session id.",
         notes: &[
-            "Both providers can stand beside each other in one file. The base URL has `/v1` at its end, also for Anthropic.",
+            "The providers can stand beside each other in one file. The base URL has the version at its end, also for Anthropic.",
         ],
-        tested: Tested::ByHand("1.18.33"),
+        tested: Tested::BySuite,
     },
     Client {
         name: "cursor",

@@ -86,7 +86,7 @@ pub(super) const SDKS: &[Client] = &[
              `new GoogleGenAI({ apiKey, httpOptions: { baseUrl } })`. The base URL is without a version.",
             "A key in the URL (`?key=`) is refused. Files, cached contents, batches and the Live API are not relayed.",
         ],
-        tested: Tested::ByHand("3.6.1 for Python"),
+        tested: Tested::BySuite,
     },
     Client {
         name: "langchain",

@@ -55,26 +55,29 @@ pub(crate) fn text(facts: &Facts) -> String {
 
 struct Line {
     title: &'static str,
-    path: &'static str,
+    path: String,
     /// The header that the token goes in, up to the token.
     credential: &'static str,
     /// Further flags.
     more: &'static str,
-    body: &'static str,
+    body: String,
     streaming: bool,
 }
 
 impl Line {
     fn curl(&self, gateway_url: &str, token_file: &str) -> String {
+        let Self {
+            path,
+            credential,
+            more,
+            body,
+            ..
+        } = self;
         let flags = if self.streaming { "-sN" } else { "-s" };
-        let body = if self.streaming {
-            format!("{},\"stream\":true}}", self.body.trim_end_matches('}'))
-        } else {
-            self.body.to_owned()
-        };
+        // Of the paths, some have a query.
+        let url = quoted(&format!("{gateway_url}{path}"));
         format!(
-            "curl {flags} {gateway_url}{} -H 'content-type: application/json' -H \"{}$(cat {token_file})\"{} -d '{body}'",
-            self.path, self.credential, self.more
+            "curl {flags} {url} -H 'content-type: application/json' -H \"{credential}$(cat {token_file})\"{more} -d '{body}'"
         )
     }
 }
@@ -103,17 +106,33 @@ fn requests() -> Vec<Line> {
             r#"{"model":"gpt-5-mini","input":"What is a lychgate?"}"#,
         ),
     ];
-    let line = |(titles, path, credential, more, body): ([&'static str; 2], _, _, _, _)| {
+    let line = |(titles, path, credential, more, body): ([&'static str; 2], &str, _, _, &str)| {
         [false, true].map(|streaming| Line {
             title: titles[usize::from(streaming)],
-            path,
+            path: path.to_owned(),
             credential,
             more,
-            body,
+            body: match streaming {
+                true => format!("{},\"stream\":true}}", body.trim_end_matches('}')),
+                false => body.to_owned(),
+            },
             streaming,
         })
     };
-    apis.into_iter().flat_map(line).collect()
+    // Its path says whether to stream.
+    let gemini = |(title, verb, streaming): (_, &str, _)| Line {
+        title,
+        path: format!("/ai/gemini/v1beta/models/gemini-3-flash:{verb}"),
+        credential: "x-goog-api-key: ",
+        more: "",
+        body: r#"{"contents":[{"parts":[{"text":"What is a lychgate?"}]}]}"#.to_owned(),
+        streaming,
+    };
+    let geminis = [
+        ("Gemini", "generateContent", false),
+        ("Gemini, streaming", "streamGenerateContent?alt=sse", true),
+    ];
+    apis.into_iter().flat_map(line).chain(geminis.map(gemini)).collect()
 }
 
 /// How this program can be called again: the path that it was called with, relative to the current directory if it is below it.
@@ -165,8 +184,8 @@ mod tests {
         ] {
             assert!(text.lines().any(|l| l == line), "{line:?} is missing in:\n{text}");
         }
-        assert_eq!(text.lines().filter(|line| line.starts_with("curl ")).count(), 6);
-        assert_eq!(text.matches("$(cat ./lychgate-dev/dev-token)").count(), 6);
+        assert_eq!(text.lines().filter(|line| line.starts_with("curl ")).count(), 8);
+        assert_eq!(text.matches("$(cat ./lychgate-dev/dev-token)").count(), 8);
     }
 
     #[test]
@@ -175,7 +194,8 @@ mod tests {
             let line = request.curl("http://h", "token");
             let body = line.split("-d '").nth(1).unwrap().trim_end_matches('\'');
             let body: serde_json::Value = serde_json::from_str(body).unwrap();
-            assert_eq!(body["stream"].as_bool().unwrap_or(false), request.streaming, "{line}");
+            let streams = body["stream"] == true || line.contains(":streamGenerateContent?alt=sse'");
+            assert_eq!(streams, request.streaming, "{line}");
         }
     }
 

@@ -36,7 +36,7 @@ pub(crate) struct Report {
 
 impl Wanted {
     /// What to set up, given the environment and the address of the scripted provider.
-    pub(crate) fn all(environment: &Environment, scripted: SocketAddr) -> Outcome<[Self; 2]> {
+    pub(crate) fn all(environment: &Environment, scripted: SocketAddr) -> Outcome<[Self; 3]> {
         Ok([
             Self::one(
                 ProviderType::Anthropic,
@@ -48,6 +48,12 @@ impl Wanted {
                 ProviderType::OpenAi,
                 "OPENAI_API_KEY",
                 format!("http://{scripted}/v1"),
+                environment,
+            )?,
+            Self::one(
+                ProviderType::Gemini,
+                "GEMINI_API_KEY",
+                format!("http://{scripted}"),
                 environment,
             )?,
         ])
@@ -176,7 +182,7 @@ mod tests {
             .into_iter()
             .map(|key| ("ANTHROPIC_API_KEY".to_owned(), key))
             .collect();
-        let [anthropic, _] = Wanted::all(&environment, "127.0.0.1:9".parse().unwrap()).unwrap();
+        let [anthropic, ..] = Wanted::all(&environment, "127.0.0.1:9".parse().unwrap()).unwrap();
         anthropic
     }
 

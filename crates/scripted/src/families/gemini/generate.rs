@@ -69,7 +69,9 @@ impl Api for GenerateContent {
     }
 
     fn wants_thinking(&self, body: &Value) -> bool {
-        body["generationConfig"]["thinkingConfig"]["includeThoughts"] == true
+        // Google takes either spelling, and its client for Python sends the second.
+        let config = &body["generationConfig"]["thinkingConfig"];
+        config["includeThoughts"] == true || config["include_thoughts"] == true
     }
 
     fn whole(&self, ask: &Ask, scenario: Scenario) -> String {
@@ -204,7 +206,7 @@ fn parts(answer: &mut Answer, scenario: Scenario) -> Vec<Part> {
             pieces: pieces(&text).into_iter().map(text_part).collect(),
         });
     }
-    let mut signature = Some(answer.seed.id("EqQBCgIYAhIM", 160) + "==");
+    let mut signature = Some(answer.seed.id("EqQBCgIYAhIM", 160));
     for call in std::mem::take(&mut answer.calls) {
         let arguments = match call.custom {
             true => format!(r#"{{"input":{}}}"#, quoted(&call.arguments)),

@@ -95,6 +95,11 @@ impl ApiFormat for GenerateContent {
         true
     }
 
+    /// Google's clients take a comment for text that is none, or lose the event behind it. This is an empty event.
+    fn filler(&self, _client: &str) -> Option<&'static [u8]> {
+        Some(b"\r\n\r\n")
+    }
+
     fn error_event(&self, status: u16, message: &str) -> Vec<u8> {
         error_event(status, message).into_bytes()
     }

@@ -266,6 +266,10 @@ impl ResponseFormat for Reader {
         self.block_reason.is_some() || (!self.candidates.is_empty() && self.candidates.iter().all(has_ended))
     }
 
+    fn has_failed(&self) -> bool {
+        self.error.is_some()
+    }
+
     fn text_bytes(&self) -> u64 {
         self.text_bytes
     }

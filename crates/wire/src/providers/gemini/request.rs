@@ -30,7 +30,7 @@ members! {
 }
 
 members! {
-    struct Function<'de> { id: Raw<'de> = b"id", }
+    struct Function<'de> { id: Raw<'de> = b"id", name: Raw<'de> = b"name", }
 }
 
 impl<'de> Part<'de> {
@@ -67,7 +67,7 @@ pub(super) fn read(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
             let function: Function<'_> = part.response().object().unwrap_or_default();
             result = Some(function.id.name());
         } else if texts.len() < ITEMS && !part.thought.is_true() {
-            texts.extend(part.text.text());
+            texts.extend(part.text.text().filter(|text| !is_context(text)));
         }
     })?;
     let thread_parent_tool_call_id = match result {
@@ -87,6 +87,22 @@ pub(super) fn read(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
     })
 }
 
+/// What Gemini CLI itself adds to the user's words.
+fn is_context(text: &str) -> bool {
+    let text = text.trim();
+    text.starts_with("<session_context>") && text.ends_with("</session_context>")
+}
+
+/// Whether Gemini CLI made this id for a call of that name which came without one: `read_file_1796082194285_0`, with the time in
+/// milliseconds.
+fn is_clients_own(id: &str, name: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    id.strip_prefix(name)
+        .and_then(|rest| rest.strip_prefix('_'))
+        .and_then(|rest| rest.split_once('_'))
+        .is_some_and(|(time, nth)| time.len() >= 13 && is_number(time) && is_number(nth))
+}
+
 /// The id on record of the call that was answered under this id, which may be empty, or of the client's own making; `parts` are
 /// those of the turn before.
 fn answered(id: String, parts: Raw<'_>) -> Result<Option<String>, MalformedBody> {
@@ -96,7 +112,9 @@ fn answered(id: String, parts: Raw<'_>) -> Result<Option<String>, MalformedBody>
             return;
         }
         let call: Function<'_> = part.call().object().unwrap_or_default();
-        let call_id = call.id.name();
+        let call_id = Some(call.id.name())
+            .filter(|id| !is_clients_own(id, &call.name.name()))
+            .unwrap_or_default();
         is_known |= !call_id.is_empty() && call_id == id;
         signature = signature.take().or(part.signature());
         if call_id.is_empty() && unnamed.is_none() {

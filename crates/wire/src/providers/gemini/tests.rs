@@ -308,6 +308,20 @@ fn a_result_names_the_call_even_where_the_call_has_no_id() {
             r#""id":"of-the-clients-own-making","#,
             Some(&made),
         ),
+        // As Gemini CLI makes them.
+        (
+            vec![
+                call(r#""id":"f_1796082194285_0","#, true),
+                call(r#""id":"f_1796082194285_1","#, false),
+            ],
+            r#""id":"f_1796082194285_1","#,
+            Some(&made),
+        ),
+        (
+            vec![call(r#""id":"f_12_0","#, true)],
+            r#""id":"f_12_0","#,
+            Some("f_12_0"),
+        ),
         (vec![call("", false)], "", None),
         (vec![call("", false)], r#""id":"x","#, Some("x")),
     ] {
@@ -319,6 +333,12 @@ fn a_result_names_the_call_even_where_the_call_has_no_id() {
         );
         assert_eq!(facts.prompt, None);
     }
+    let own = r#"[{"role":"user","parts":[{"text":"<session_context>\nA list of files\n</session_context>"},{"text":"Why?"}]}]"#;
+    assert_eq!(
+        request(own).prompt.as_deref(),
+        Some("Why?"),
+        "what Gemini CLI itself adds"
+    );
     let snake = r#"[{"role":"model","parts":[{"function_call":{"id":"c","name":"f"}}]},{"role":"function","parts":[{"function_response":{"id":"c","name":"f"}},{"text":"and"}]}]"#;
     let facts = request(snake);
     assert_eq!(
