@@ -30,13 +30,15 @@ const HINTS: &[&[u8]] = &[
     b"file_uri",
     b"cachedcontent",
     b"cached_content",
+    b"storenames",
+    b"store_names",
     b"items",
 ];
 /// Bytes of a body that are looked through at a time; a hint that begins in one piece may end in the next.
 const PIECE_BYTES: usize = 16 << 10;
 const LONGEST_HINT: usize = 14;
-/// Length of the longest name of a member that means something: `vector_store_ids`.
-const LONGEST_MEMBER: usize = 16;
+/// Length of the longest name of a member that means something: `file_search_store_names`.
+const LONGEST_MEMBER: usize = 23;
 /// Bytes of a name or an id in JSON, escapes and quotes included, that are read. A longer name is none of ours, and a longer id,
 /// of which the beginning is taken, is longer than any that a provider gives.
 const READ_BYTES: usize = 6 * NAME_BYTES + 6;
@@ -94,6 +96,7 @@ impl Place {
         match folded(key, &mut buffer).unwrap_or_default() {
             // Their text, or list of texts, names objects.
             b"file_id" | b"file_ids" | b"input_file_id" | b"vector_store_id" | b"vector_store_ids" => Self::Naming,
+            b"filesearchstorenames" | b"file_search_store_names" => Self::Naming,
             b"container_id" | b"fileuri" | b"file_uri" | b"cachedcontent" | b"cached_content" => Self::Naming,
             b"id" if matches!(around, Self::Container | Self::Audio) => Self::Naming,
             b"variables" if around == Self::Prompt => Self::Variables,
@@ -266,6 +269,10 @@ mod tests {
             (
                 r#"{"contents":[{"parts":[{"fileData":{"fileUri":"files/f"}}]}],"cachedContent":"cachedContents/c"}"#,
                 &["cachedContents/c", "files/f"],
+            ),
+            (
+                r#"{"tools":[{"fileSearch":{"fileSearchStoreNames":["fileSearchStores/s"]}},{"file_search":{"file_search_store_names":"t"}}]}"#,
+                &["fileSearchStores/s", "t"],
             ),
             (
                 r#"{"contents":[{"parts":[{"functionResponse":{"response":{"file_id":"x"},"parts":[{"fileData":{"file_uri":"g"}}]}}]}]}"#,

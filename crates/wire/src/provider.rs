@@ -27,10 +27,21 @@ pub struct ProviderDescription {
     pub settings: &'static [SettingRule],
     /// What its keys may be; the first is what they are where nothing is said.
     pub key_forms: &'static [KeyForm],
+    /// The parameters that a query may have; `None` where any may be there.
+    pub query: Option<&'static [Parameter]>,
     /// Where credentials are.
     pub credentials: Credentials,
     /// How a request for a provider of this type is told from others when the provider's name is not known.
     pub signs: ClientSigns,
+}
+
+/// A parameter of a query.
+#[derive(Debug, Clone, Copy)]
+pub struct Parameter {
+    /// Its name, letter by letter.
+    pub name: &'static str,
+    /// The values that it may have; any, where none is named.
+    pub values: &'static [&'static str],
 }
 
 /// Where credentials are in requests to a provider type. Every header named here is taken out of what goes upstream, whatever
@@ -158,6 +169,19 @@ impl ProviderDescription {
     /// Whether another type takes the same requests, so that one goes to it as it is.
     pub fn has_paths_of(&self, other: &Self) -> bool {
         std::ptr::eq(self.paths, other.paths)
+    }
+
+    /// Whether every parameter of a query may be there. One that is written otherwise, with escapes or in another case, may not.
+    pub fn allows_query(&self, query: &str) -> bool {
+        let Some(allowed) = self.query else { return true };
+        let is_allowed = |parameter: &str| {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let mut known = allowed.iter().filter(|one| one.name == name);
+            known.any(|one| one.values.is_empty() || one.values.contains(&value))
+        };
+        query
+            .split(['&', ';'])
+            .all(|parameter| parameter.is_empty() || is_allowed(parameter))
     }
 
     /// Whether a parameter of a query is one of [`Self::own_query`].

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::header::{AUTHORIZATION, InvalidHeaderValue};
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use lychgate_link::DenyReason;
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::provider::ProviderType;
@@ -17,7 +17,9 @@ use lychgate_types::secret::{
     GatewayKeyKind, Kind, ProviderSecret, SecretHash, UserTokenKind, UserTokenSecret, holds_secret,
     holds_secret_escaped,
 };
-use lychgate_wire::provider::{CredentialHeader, OTHER_CREDENTIAL_HEADERS, bearer, describe};
+use lychgate_wire::provider::{
+    CredentialHeader, OTHER_CREDENTIAL_HEADERS, Parameter, ProviderDescription, bearer, describe,
+};
 
 /// Carries the user token when the usual headers carry the user's own provider credential.
 pub(super) const X_LYCHGATE_TOKEN: HeaderName = HeaderName::from_static("x-lychgate-token");
@@ -135,15 +137,37 @@ pub(crate) fn read(provider_type: ProviderType, headers: &HeaderMap) -> Result<C
 }
 
 /// Refuses a request with one of Lychgate's secrets in its path or query, where the provider and everything on the way there
-/// would read and log it, and one with any credential where the provider would take it from the query.
+/// would read and log it, one with any credential where the provider would take it from the query, and one whose query has a
+/// parameter that the provider type does not allow.
 pub(crate) fn refuse_in_target(provider_type: ProviderType, target: &Uri) -> Result<(), Refusal> {
     let query = target.query().unwrap_or_default();
     if !holds_secret_escaped(target.path().as_bytes()) && !holds_secret_escaped(query.as_bytes()) {
-        return refuse_in_query(describe(provider_type).credentials.query, query);
+        let description = describe(provider_type);
+        refuse_in_query(description.credentials.query, query)?;
+        return if description.allows_query(query) {
+            Ok(())
+        } else {
+            Err(unknown_parameter(description))
+        };
     }
     let message = "a Lychgate token is in this request's URL, where every log on the way can have it: send it in a header, \
                    Authorization: Bearer or x-api-key, and make a new one if this URL was shared or logged";
     Err(Refusal::unauthorized(Refused::CredentialMissing, message))
+}
+
+/// Nothing of the query is repeated: there may be a credential in it.
+fn unknown_parameter(description: &ProviderDescription) -> Refusal {
+    let shown = |parameter: &Parameter| match parameter.values {
+        [] => parameter.name.to_owned(),
+        values => format!("{}={}", parameter.name, values.join("|")),
+    };
+    let allowed: Vec<_> = description.query.unwrap_or_default().iter().map(shown).collect();
+    let message = format!(
+        "this URL has a parameter that the gateway does not relay, or one that is spelled otherwise: it relays {}; credentials belong \
+         in headers",
+        allowed.join(", ")
+    );
+    Refusal::new(StatusCode::BAD_REQUEST, Refused::UnknownPath, message)
 }
 
 fn refuse_in_query(names: &[&str], query: &str) -> Result<(), Refusal> {
@@ -387,8 +411,6 @@ mod tests {
             ("alt=sse&access_token=ya29", true),
             ("a=1;oauth_token=x", true),
             ("alt=sse", false),
-            ("keys=x&monkey=y&k=key", false),
-            ("%6=x&%zzey=x", false),
             ("", false),
         ] {
             let target: Uri = format!("/ai/gemini/v1beta/models?{query}").parse().unwrap();
@@ -437,6 +459,43 @@ mod tests {
             ("authorization", "Bearer ABSKQmVkcm9jaw=="),
         ]);
         assert!(read(ProviderType::Bedrock, &key).unwrap().own.is_some());
+    }
+
+    #[test]
+    fn where_a_query_has_a_list_nothing_else_is_let_through() {
+        for (query, is_refused) in [
+            ("alt=json&pageSize=5&pageToken=a%2Fb", false),
+            ("&alt=sse&", false),
+            ("prettyPrint=false", false),
+            ("fields=candidates", true),
+            ("alt=sse&fields=candidates,usageMetadata.promptTokenCount", true),
+            ("alt=sse;fields=x", true),
+            ("%24fields=x", true),
+            ("$fields=x", true),
+            ("$key=AIza0123", true),
+            ("%24key=AIza0123", true),
+            ("passwd=AIza0123", true),
+            ("quotaUser=x", true),
+            ("$userProject=x", true),
+            ("alt=proto", true),
+            ("alt=media", true),
+            ("alt", true),
+            ("alt=sse&alt=proto", true),
+            ("alt=s%73e", true),
+            ("%61lt=sse", true),
+            ("ALT=sse", true),
+            ("callback=f", true),
+            ("keys=x&monkey=y&k=key", true),
+        ] {
+            let target: Uri = format!("/ai/gemini/v1beta/models?{query}").parse().unwrap();
+            let found = refuse_in_target(ProviderType::Gemini, &target);
+            assert_eq!(found.is_err(), is_refused, "{query}");
+            if let Err(refusal) = found {
+                assert!(refusal.status == 400 && !refusal.message.contains("AIza"), "{query}");
+                assert!(refusal.message.contains("alt=sse|json"), "{}", refusal.message);
+            }
+            assert!(refuse_in_target(ProviderType::OpenAi, &target).is_ok(), "{query}");
+        }
     }
 
     #[test]

@@ -220,6 +220,33 @@ async fn credentials_come_in_headers_and_one_goes_on() {
     exchange.json("200 OK", "connection: close\r\n", LAST).await;
     client.answer().await;
 
+    // What would leave the usage out of the answer, or name who pays.
+    for query in [
+        "?fields=candidates",
+        "?%24fields=candidates",
+        "?alt=proto",
+        "?$key=AIza0123",
+        "?quotaUser=x",
+    ] {
+        let mut client = world.post(&format!("{}{query}", &path[5..]), ASK).await;
+        let (head, body) = client.answer().await;
+        assert_eq!(
+            (head.status, error(&body)["status"].as_str()),
+            (400, Some("INVALID_ARGUMENT")),
+            "{query}"
+        );
+        assert!(!String::from_utf8(body).unwrap().contains("AIza0123"));
+    }
+    let mut client = world.client().await;
+    let masked = format!("x-goog-api-key: {token}\r\nx-goog-fieldmask: candidates\r\nx-goog-quota-user: theirs\r\n");
+    client.send(path, &masked, ASK).await;
+    let mut exchange = world.provider.next().await;
+    for absent in ["x-goog-fieldmask", "x-goog-quota-user"] {
+        assert_eq!(exchange.header(absent), None, "{absent}");
+    }
+    exchange.json("200 OK", "connection: close\r\n", LAST).await;
+    client.answer().await;
+
     for (query, headers) in [
         ("?key=AIza0123", format!("x-goog-api-key: {token}\r\n")),
         ("", "x-goog-api-key: \r\n".to_owned()),
@@ -266,12 +293,12 @@ async fn a_route_puts_its_model_into_the_path_and_leaves_the_body() {
     world.control.until_in_force().await;
 
     let mut client = world
-        .post("/ai/gemini/v1beta/models/fast%3AgenerateContent?a=b", ASK)
+        .post("/ai/gemini/v1beta/models/fast%3AgenerateContent?alt=json", ASK)
         .await;
     let mut exchange = world.provider.next().await;
     assert_eq!(
         exchange.line,
-        "POST /base/v1beta/models/gemini-3-flash:generateContent?a=b HTTP/1.1"
+        "POST /base/v1beta/models/gemini-3-flash:generateContent?alt=json HTTP/1.1"
     );
     assert_eq!(exchange.body, ASK);
     let busy = r#"{"error":{"code":503,"message":"busy","status":"UNAVAILABLE"}}"#;
@@ -281,7 +308,7 @@ async fn a_route_puts_its_model_into_the_path_and_leaves_the_body() {
     let mut exchange = second.next().await;
     assert_eq!(
         exchange.line,
-        "POST /v1beta/models/gemini-3-flash-001:generateContent?a=b HTTP/1.1"
+        "POST /v1beta/models/gemini-3-flash-001:generateContent?alt=json HTTP/1.1"
     );
     assert_eq!(exchange.header("x-goog-api-key"), Some("AIza-second-0123456789"));
     assert_eq!(exchange.body, ASK);

@@ -58,7 +58,7 @@ lychgate_types::text_enum! {
         BodiesTooMany = "bodies_too_many",
         /// No provider has the name in the path. `lychgate providers list` shows the names.
         UnknownProvider = "unknown_provider",
-        /// The path, or the method on it, is not one that is relayed for this type of provider, or the provider's policy switches it off. Check
+        /// The path, the method on it or a parameter behind it is not one that is relayed for this type of provider, or the provider's policy switches it off. Check
         /// the client's base URL.
         UnknownPath = "unknown_path",
         /// The request names an object stored by the provider (a response, a file and so on) that another user made or, with `relay.stored_objects=own`, that the user is not

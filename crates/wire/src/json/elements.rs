@@ -16,7 +16,7 @@ pub(crate) struct Elements {
     inside: bool,
     in_string: bool,
     escaped: bool,
-    /// The list has ended: what follows is none of it.
+    /// The list has ended. Servers put an error behind it that is no element.
     ended: bool,
     carry: Vec<u8>,
     /// The element under way, where it is over the limit.
@@ -26,7 +26,7 @@ pub(crate) struct Elements {
 impl Elements {
     /// Takes the next bytes and hands on every element that they complete.
     pub(crate) fn push(&mut self, mut bytes: &[u8], mut on_element: impl FnMut(&[u8])) {
-        while !bytes.is_empty() && !self.ended {
+        while !bytes.is_empty() {
             if !self.inside {
                 let skipped = self.between(bytes);
                 bytes = &bytes[skipped..];
@@ -66,10 +66,7 @@ impl Elements {
                     self.inside = true;
                     return at;
                 }
-                (b']', _) => {
-                    self.ended = true;
-                    return at + 1;
-                }
+                (b']', _) => self.ended = true,
                 (b'"', _) => self.in_string = true,
                 _ => {}
             }
@@ -163,9 +160,11 @@ mod tests {
             ),
             (
                 " [ {\"a\":\"]}\\\"\\\\\"} , [[]] ] ,{}",
-                &["{\"a\":\"]}\\\"\\\\\"}", "[[]]"],
+                &["{\"a\":\"]}\\\"\\\\\"}", "[[]]", "{}"],
             ),
-            ("[1,\"{\\\"\",null,{\"a\":true}]{}", &["{\"a\":true}"]),
+            ("[1,\"{\\\"\",null,{\"a\":true}]", &["{\"a\":true}"]),
+            ("[{}\n]\n{\"a\":[1]}\n", &["{}", "{\"a\":[1]}"]),
+            ("[]\r\n{\"a\":1}{", &["{\"a\":1}"]),
             ("[{\"a\":1},{\"b\":", &["{\"a\":1}"]),
             ("[{\"a\":1]", &["{\"a\":1]"]),
         ] {

@@ -46,6 +46,8 @@ fn stays(name: &str) -> bool {
         // What some servers take for the request line or the host: the allow-list would count for nothing.
         "x-original-url" | "x-original-uri" | "x-original-host" | "x-original-method" | "x-original-path" => true,
         "x-rewrite-url" | "x-rewrite-uri" | "x-override-url" | "x-host" | "x-http-host-override" => true,
+        // What would leave the usage out of an answer.
+        "x-goog-fieldmask" => true,
         "x-http-method" | "x-http-method-override" | "x-method-override" => true,
         // A client's own signature (AWS SigV4) was made for this host, and with other credentials.
         "x-amz-date" | "x-amz-security-token" | "x-amz-content-sha256" => true,

@@ -79,6 +79,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
         AllowedPath::unrecorded("/api/event_logging/{id}/{id}", POST),
     ],
     own_query: &[],
+    query: None,
     settings: &[],
     key_forms: PLAIN_KEYS,
     credentials: Credentials {

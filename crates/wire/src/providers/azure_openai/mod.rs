@@ -57,6 +57,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
     base_path: "",
     paths: &PATHS,
     own_query: &["api-version"],
+    query: None,
     settings: &[],
     key_forms: &[PLAIN_KEYS[0], ENTRA],
     credentials: Credentials {

@@ -32,6 +32,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
         },
     ],
     own_query: &[],
+    query: None,
     settings: &[],
     key_forms: PLAIN_KEYS,
     credentials: Credentials {

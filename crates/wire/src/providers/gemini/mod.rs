@@ -17,12 +17,34 @@ pub(crate) use error::Errors;
 use crate::capture::Capture;
 use crate::format::{ApiFormat, ErrorFormat as _, ResponseFormat};
 use crate::provider::{
-    AllowedPath, BEARER, ClientSigns, CredentialHeader, Credentials, GET, PLAIN_KEYS, ProviderDescription, plain,
+    AllowedPath, BEARER, ClientSigns, CredentialHeader, Credentials, GET, PLAIN_KEYS, Parameter, ProviderDescription,
+    plain,
 };
 use crate::{MalformedBody, RequestFacts};
 use lychgate_types::provider::Api;
 
 const API_KEY: CredentialHeader = plain("x-goog-api-key");
+
+/// Google takes many more, under several names each, by which a client may have the usage left out of an answer, have it in a form that
+/// can't be read, or name who pays.
+const QUERY: &[Parameter] = &[
+    Parameter {
+        name: "alt",
+        values: &["sse", "json"],
+    },
+    Parameter {
+        name: "prettyPrint",
+        values: &["true", "false"],
+    },
+    Parameter {
+        name: "pageSize",
+        values: &[],
+    },
+    Parameter {
+        name: "pageToken",
+        values: &[],
+    },
+];
 
 pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
     base_path: "",
@@ -63,6 +85,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
         AllowedPath::unrecorded("/{v1beta|v1|v1alpha}/models/{model}", GET),
     ],
     own_query: &[],
+    query: Some(QUERY),
     settings: &[],
     key_forms: PLAIN_KEYS,
     credentials: Credentials {
@@ -70,7 +93,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
         own_key: &[API_KEY.name, BEARER.name],
         central_key: API_KEY,
         query: &["key", "access_token", "oauth_token"],
-        payer: &["x-goog-user-project"],
+        payer: &["x-goog-user-project", "x-goog-quota-user"],
     },
     signs: ClientSigns {
         paths: &["/v1beta/", "/v1alpha/"],

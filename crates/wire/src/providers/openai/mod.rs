@@ -175,6 +175,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
     base_path: "/v1",
     paths: &PATHS,
     own_query: &[],
+    query: None,
     settings: &[],
     key_forms: PLAIN_KEYS,
     credentials: Credentials {
