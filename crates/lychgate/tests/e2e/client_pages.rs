@@ -38,7 +38,10 @@ fn version((file, package): (&str, &str)) -> String {
     let found = match file.strip_suffix(".json") {
         Some(_) => {
             let pins: Value = serde_json::from_str(&pins).unwrap();
-            pins["dependencies"][package].as_str().map(str::to_owned)
+            let kinds = ["dependencies", "optionalDependencies"];
+            kinds
+                .iter()
+                .find_map(|kind| pins[kind][package].as_str().map(str::to_owned))
         }
         None => {
             let mut lines = pins.lines();
