@@ -6,3 +6,4 @@ pub(crate) mod credentials;
 pub(crate) mod leases;
 pub(crate) mod lookup_health;
 mod signatures;
+pub(crate) mod target;

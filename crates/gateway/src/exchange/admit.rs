@@ -11,6 +11,7 @@
 
 use crate::auth::credentials::{self, Credentials, Outgoing};
 use crate::auth::leases::Verdict;
+use crate::auth::target;
 use crate::body_budget::{HeldBody, NoRoom, Room};
 use crate::error::Refusal;
 use crate::exchange::content_coding::request::{DecodeError, decode};
@@ -183,7 +184,7 @@ struct Known {
 async fn identify(entered: &Entered, head: &Parts, source: Source) -> Result<Known, Refusal> {
     let Entered { shared, provider, .. } = entered;
     let rest = allow_list::split(head.uri.path()).map_or("", |(_, rest)| rest);
-    credentials::refuse_in_target(provider.config.provider_type, &head.uri)?;
+    target::check(provider.config.provider_type, &head.uri)?;
     let Found {
         api,
         object,

@@ -1,6 +1,7 @@
 //! Doors for the fuzz targets (folder `fuzz`) into what is otherwise private. Only builds by cargo-fuzz have them.
 
 use crate::auth::credentials::{self, Outgoing};
+use crate::auth::target;
 use crate::error::Refusal;
 use crate::exchange::headers::{self, AnswerBody, StrippedHeaders};
 use crate::routing::{allow_list, provider};
@@ -54,7 +55,7 @@ impl Provider {
         }
         let provider_type = self.0.config.provider_type;
         let rest = allow_list::split(uri.path()).map_or("", |(_, rest)| rest);
-        credentials::refuse_in_target(provider_type, uri)?;
+        target::check(provider_type, uri)?;
         let found = allow_list::find(provider_type, &self.0.config.policy.relay, method, rest)?;
         let read = credentials::read(provider_type, &headers)?;
         let url = self.0.url(allow_list::tail(provider_type, rest), uri.query())?;

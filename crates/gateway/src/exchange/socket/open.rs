@@ -6,6 +6,7 @@ use super::message::Context;
 use super::session::Session;
 use super::{Connection, Onward};
 use crate::auth::credentials::{self, Credentials, Outgoing};
+use crate::auth::target;
 use crate::body_budget::HeldBody;
 use crate::error::Refusal;
 use crate::exchange::admit::{self, Entered};
@@ -53,7 +54,7 @@ pub(crate) fn open(entered: Entered, request: Request<Body>, source: Source) -> 
 async fn opened(entered: Entered, request: Request<Body>, source: Source) -> Result<Response<Body>, Refusal> {
     let (head, _) = request.into_parts();
     let Entered { shared, provider, .. } = &entered;
-    credentials::refuse_in_target(provider.config.provider_type, &head.uri)?;
+    target::check(provider.config.provider_type, &head.uri)?;
     let rest = allow_list::split(head.uri.path()).map_or("", |(_, rest)| rest);
     let found = allow_list::find_websocket(provider.config.provider_type, rest);
     let (Some((api, path)), Some(accept), true) = (found, handshake::accepted(&head), provider.speaks_websocket())
