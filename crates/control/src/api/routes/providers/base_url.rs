@@ -3,6 +3,7 @@
 //! Which addresses are private is the data plane's to say. A name that resolves to a private address can't be told here; the data plane checks what it connects to.
 
 use crate::api::validate::Validations;
+use lychgate_types::provider::{ProviderType, origin};
 use std::net::IpAddr;
 use url::{Host, Url};
 
@@ -12,10 +13,18 @@ const FORM: &str = "must be an absolute http or https URL such as https://api.ex
 const HTTPS: &str = "must be https, because provider keys are sent there; plain http needs `allow_private`";
 const PRIVATE: &str = "names a loopback, private, link-local or metadata address, which needs `allow_private`";
 
-/// Reads the base URL of a request.
-pub(super) fn read(validations: &mut Validations, text: &str, allow_private: bool) -> Option<String> {
+/// Reads the base URL of a request. `provider_type` is `None` where that is no type.
+pub(super) fn read(
+    validations: &mut Validations,
+    provider_type: Option<ProviderType>,
+    text: &str,
+    allow_private: bool,
+) -> Option<String> {
     match parse(text, allow_private) {
-        Ok(url) => return Some(url),
+        Ok(url) => match misplaced(provider_type, &url) {
+            None => return Some(url),
+            Some(right) => validations.refuse("base_url", format!("must be {right} at this host")),
+        },
         Err(why @ (HTTPS | PRIVATE)) => validations.refuse("base_url", why),
         Err(why) => validations.add("base_url", why),
     }
@@ -50,6 +59,12 @@ pub(super) fn parse(text: &str, allow_private: bool) -> Result<String, &'static 
         return Err(FORM);
     }
     Ok(url.to_owned())
+}
+
+/// The public base URL of the type, if the URL is at its host and another: a version too many or too few would make every request a 404.
+fn misplaced(provider_type: Option<ProviderType>, url: &str) -> Option<&'static str> {
+    let right = provider_type?.default_base_url()?;
+    (url != right && origin(url) == origin(right)).then_some(right)
 }
 
 fn is_private(host: &Host<&str>) -> bool {
@@ -112,6 +127,27 @@ mod tests {
                 "{host}"
             );
             assert!(parse(&format!("https://{host}/v1"), true).is_ok(), "{host}");
+        }
+    }
+
+    #[test]
+    fn at_its_own_host_a_type_has_one_base_url() {
+        let openai = "https://api.openai.com/v1";
+        for (provider_type, url, right) in [
+            (Some(ProviderType::OpenAi), "https://api.openai.com", Some(openai)),
+            (Some(ProviderType::OpenAi), "https://api.openai.com/v1/v1", Some(openai)),
+            (
+                Some(ProviderType::Anthropic),
+                "https://api.anthropic.com/v1",
+                Some("https://api.anthropic.com"),
+            ),
+            (Some(ProviderType::OpenAi), openai, None),
+            (Some(ProviderType::OpenAi), "https://eu.api.openai.com/v1", None),
+            (Some(ProviderType::OpenAi), "https://proxy.example.com", None),
+            (Some(ProviderType::OpenAiCompatible), "https://api.openai.com", None),
+            (None, "https://api.openai.com", None),
+        ] {
+            assert_eq!(misplaced(provider_type, url), right, "{url}");
         }
     }
 

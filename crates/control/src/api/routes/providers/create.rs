@@ -63,7 +63,9 @@ pub(crate) async fn provider_create(
     let provider_type = validations.parse::<ProviderType>("type", Some(&body.r#type));
     let default = provider_type.map(ProviderType::default_base_url);
     let base_url = match (body.base_url.as_deref(), default) {
-        (Some(text), _) | (None, Some(Some(text))) => base_url::read(&mut validations, text, allow_private),
+        (Some(text), _) | (None, Some(Some(text))) => {
+            base_url::read(&mut validations, provider_type, text, allow_private)
+        }
         (None, Some(None)) => {
             validations.refuse("base_url", "is required for this type of provider");
             None

@@ -146,7 +146,7 @@ fn check_address(
 ) -> Option<String> {
     let allow_private = body.allow_private.unwrap_or(known.allow_private);
     match (&body.base_url, body.allow_private) {
-        (Some(text), _) => base_url::read(validations, text, allow_private),
+        (Some(text), _) => base_url::read(validations, Some(known.provider_type), text, allow_private),
         (None, Some(false)) => {
             if let Err(detail) = base_url::parse(&known.base_url, false) {
                 validations.refuse("allow_private", format!("can't be withdrawn: the base URL {detail}"));
