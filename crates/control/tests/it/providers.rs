@@ -122,7 +122,7 @@ both_engines! {
         for (body, field) in [
             (with("type", json!("openai-compatible")), "base_url"),
             (with("base_url", json!("http://api.example.com")), "base_url"),
-            (with("base_url", json!("https://api.anthropic.com/v1")), "base_url"),
+            (with("base_url", json!("https://api.openai.com")), "base_url"),
             (with("base_url", json!("https://127.0.0.1/v1")), "base_url"),
             (with("base_url", json!("https://169.254.169.254")), "base_url"),
             (with("base_url", json!("https://localhost")), "base_url"),
