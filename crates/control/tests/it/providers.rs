@@ -187,6 +187,7 @@ both_engines! {
         }
         for (body, field) in [
             (json!({"enabled": false, "base_url": "http://10.0.0.1"}), "base_url"),
+            (json!({"enabled": false, "base_url": "https://api.openai.com"}), "base_url"),
             (json!({"enabled": false, "keys": [{"id": first}, {"id": first}]}), "keys[1].id"),
         ] {
             let answer = bench.patch(&bench.owner, &path, body.clone()).await;
