@@ -13,24 +13,31 @@ pub(crate) struct Tool {
 }
 
 impl Tool {
-    /// Those that the client itself can run, in the request's order: Anthropic's, Chat Completions', Responses' and Gemini's forms.
+    /// Those that the client itself can run, in the request's order: the forms of Anthropic, Chat Completions, Responses,
+    /// Gemini and Converse.
     pub(crate) fn read_all(body: &Value) -> Vec<Self> {
         let declared = |tool: &'_ Value| match tool.get("functionDeclarations") {
             Some(Value::Array(declared)) => declared.iter().filter_map(Self::read).collect(),
             _ => Vec::from_iter(Self::read(tool)),
         };
-        items(body, "tools").iter().flat_map(declared).collect()
+        let tools = items(body, "tools").iter();
+        tools
+            .chain(items(&body["toolConfig"], "tools"))
+            .flat_map(declared)
+            .collect()
     }
 
     fn read(tool: &Value) -> Option<Self> {
         let kind = text(tool, "type");
-        let inner = tool.get("function").or_else(|| tool.get("custom")).unwrap_or(tool);
+        let forms = ["function", "custom", "toolSpec"];
+        let inner = forms.iter().find_map(|form| tool.get(form)).unwrap_or(tool);
         let name = inner.get("name")?.as_str()?.to_owned();
         let schema = inner
             .get("input_schema")
             .or_else(|| inner.get("parameters"))
             .or_else(|| inner.get("parametersJsonSchema"))
             .or_else(|| inner.get("parameters_json_schema"))
+            .or_else(|| inner.get("inputSchema")?.get("json"))
             .cloned()
             .unwrap_or(Value::Null);
         // A type that is none of these names a tool that the provider runs by itself; a deferred one has to be searched for first.

@@ -91,7 +91,7 @@ async fn what_does_not_fit_is_refused_with_what_does() {
         (&["claud-code", "--url", GATEWAY], "did you mean `claude-code`?"),
         (
             &["claude-code", "--type", "gemini", "--url", GATEWAY],
-            "Claude Code has no settings for providers of the type gemini, but for anthropic, azure-foundry",
+            "Claude Code has no settings for providers of the type gemini, but for anthropic, azure-foundry, bedrock",
         ),
         (&["openai", "--type", "nonsense", "--url", GATEWAY], "--type"),
         (

@@ -6,7 +6,7 @@
 use crate::PROGRAM;
 use crate::conversations::named;
 use crate::machine::{Machine, Wanted};
-use crate::sdk::prepared;
+use crate::sdk::{add_provider, prepared};
 use lychgate_scripted::Scenario;
 use lychgate_testkit::app::{App, Replica};
 use lychgate_testkit::process::{Finished, finish};
@@ -105,7 +105,9 @@ pub(crate) async fn started(test: &str) -> Option<(PathBuf, App, Replica)> {
 /// The two interceptions of a turn with one tool call, whole, the first first. Each is complete, of this client, and of one thread.
 async fn turn(app: &App, client: &str, session: &str) -> [Value; 2] {
     let newest = eventually("both requests are on record", async || {
-        let found = app.interceptions().await;
+        let mut found = app.interceptions().await;
+        // Claude Code asks Bedrock first, in a word, whether its models are there.
+        found.retain(|one| one["streaming"] == true);
         (found.len() >= 2).then_some(found)
     })
     .await;
@@ -149,6 +151,31 @@ async fn what_claude_code_shows_is_on_record() {
         return;
     };
     let finished = claude(&modules, &app, &to_anthropic(&replica, &app.token, &[]), &[]).await;
+    check_claude(&app, &finished).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_claude_code_shows_in_bedrock_form_is_on_record() {
+    let test = "clients::what_claude_code_shows_in_bedrock_form_is_on_record";
+    let Some((modules, app, replica)) = started(test).await else {
+        return;
+    };
+    add_provider(&app, "bedrock", "bedrock", "").await;
+    let wanted = Wanted {
+        provider: "bedrock",
+        provider_type: "bedrock",
+        ..to_anthropic(&replica, &app.token, &[])
+    };
+    let finished = claude(&modules, &app, &wanted, &[]).await;
+    let recorded = check_claude(&app, &finished).await;
+    assert!(
+        recorded.iter().all(|one| one["api"] == "bedrock_invoke"),
+        "{recorded:#?}"
+    );
+}
+
+/// Claude Code has shown what is on record, which this gives.
+async fn check_claude(app: &App, finished: &Finished) -> [Value; 2] {
     let shown: Value = serde_json::from_str(&finished.stdout).unwrap_or_else(|_| panic!("{}", finished.all()));
     assert_eq!(
         (finished.code, &shown["is_error"]),
@@ -160,7 +187,7 @@ async fn what_claude_code_shows_is_on_record() {
         shown["result"].as_str().unwrap().starts_with("Hello from Lychgate"),
         "{shown:#}"
     );
-    let recorded = turn(&app, "Claude Code", shown["session_id"].as_str().unwrap()).await;
+    let recorded = turn(app, "Claude Code", shown["session_id"].as_str().unwrap()).await;
     assert_eq!(recorded[0]["tool_usages"][0]["tool"], "Read", "{:#}", recorded[0]);
     for (ours, theirs) in [
         ("input_tokens", "input_tokens"),
@@ -174,6 +201,7 @@ async fn what_claude_code_shows_is_on_record() {
             "{theirs}: {shown:#} {recorded:#?}"
         );
     }
+    recorded
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

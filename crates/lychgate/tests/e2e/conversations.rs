@@ -116,6 +116,18 @@ pub(crate) const MEANINGS: &[(&str, &str)] = &[
     ),
     ("websocket", "the same over one WebSocket"),
     (
+        "invoke",
+        "InvokeModel, blocking and in frames, with ids and ARNs, and a provider that is silent for a while",
+    ),
+    (
+        "converse",
+        "Converse, blocking and in frames, with a tool, and a provider that is silent for a while",
+    ),
+    (
+        "anthropic_bedrock",
+        "AnthropicBedrock of Anthropic's SDK, blocking and streamed, and a provider that is silent for a while",
+    ),
+    (
         "wrong_settings",
         "a wrong token and a wrong URL end within seconds and are told in a sentence",
     ),
@@ -128,6 +140,13 @@ pub(crate) const CONVERSATIONS: &[Conversation] = &[
         client: "claude-code",
         package: (CLIENTS, "@anthropic-ai/claude-code"),
         provider_type: "anthropic",
+        tried: &["turn"],
+    },
+    Conversation {
+        test: "clients::what_claude_code_shows_in_bedrock_form_is_on_record",
+        client: "claude-code",
+        package: (CLIENTS, "@anthropic-ai/claude-code"),
+        provider_type: "bedrock",
         tried: &["turn"],
     },
     Conversation {
@@ -283,6 +302,13 @@ pub(crate) const CONVERSATIONS: &[Conversation] = &[
         package: (CLIENTS, "opencode-linux-x64"),
         provider_type: "gemini",
         tried: &["silence"],
+    },
+    Conversation {
+        test: "sdk::python_bedrock",
+        client: "aws-sdk",
+        package: (PYTHON, "boto3"),
+        provider_type: "bedrock",
+        tried: &["invoke", "converse", "errors", "anthropic_bedrock"],
     },
 ];
 

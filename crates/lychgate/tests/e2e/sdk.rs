@@ -268,3 +268,8 @@ async fn node_anthropic() {
 async fn node_openai() {
     converse(node, "openai.mjs", "sdk::node_openai").await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn python_bedrock() {
+    converse_with(python, "bedrock_sdk.py", "sdk::python_bedrock", "bedrock", "").await;
+}

@@ -8,21 +8,33 @@ pub(super) const AGENTS: &[Client] = &[
     Client {
         name: "claude-code",
         title: "Claude Code",
-        forms: &[Form {
-            family: WireFamily::Anthropic,
-            only: &[],
-            settings: &[Setting {
-                place: "~/.claude/settings.json",
-                language: "json",
-                text: r#"{
+        forms: &[
+            Form {
+                family: WireFamily::Anthropic,
+                only: &[],
+                settings: &[Setting {
+                    place: "~/.claude/settings.json",
+                    language: "json",
+                    text: r#"{
   "apiKeyHelper": "cat @token-file@",
   "env": {
     "ANTHROPIC_BASE_URL": "@base@"
   }
 }
 "#,
-            }],
-        }],
+                }],
+            },
+            Form {
+                family: WireFamily::Bedrock,
+                only: &[],
+                settings: &[Setting {
+                    place: "environment",
+                    language: "sh",
+                    text: "export CLAUDE_CODE_USE_BEDROCK=1\nexport ANTHROPIC_BEDROCK_BASE_URL=@base@\n\
+                       export AWS_BEARER_TOKEN_BEDROCK=\"$(cat @token-file@)\"\nexport AWS_REGION=us-east-1\n",
+                }],
+            },
+        ],
         recorded: "The client is `Claude Code`, with the session id that it shows. A tool's result is in the thread of the request that called it.",
         notes: &[
             "Unset ANTHROPIC_API_KEY and ANTHROPIC_AUTH_TOKEN: they would be sent too. In place of the file: \
@@ -33,6 +45,8 @@ pub(super) const AGENTS: &[Client] = &[
              line of the system prompt changes and the cache is not hit. Lychgate does not alter it.",
             "`\"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC\": \"1\"` in `env` stops what goes to other hosts than the gateway: updates, \
              statistics, error reports.",
+            "With a provider of the type bedrock, any AWS_REGION will do: the provider's URL decides. ANTHROPIC_MODEL names a model of Bedrock's. \
+             When it starts, it asks up to three models whether they are there: small requests that are on record.",
             "It says that there is an issue with the selected model for every 404, also where the URL is wrong (with `/v1` at its end, say). \
              `curl -s -X POST @base@/v1/messages` shows the gateway's own message.",
             "With an Anthropic key of your own: that in ANTHROPIC_API_KEY, no apiKeyHelper, and the user token in a header of its own, \

@@ -68,6 +68,30 @@ pub(super) const SDKS: &[Client] = &[
         tested: Tested::BySuite,
     },
     Client {
+        name: "aws-sdk",
+        title: "AWS SDKs, AnthropicBedrock",
+        forms: &[Form {
+            family: WireFamily::Bedrock,
+            only: &[],
+            settings: &[Setting {
+                place: "environment",
+                language: "sh",
+                text: "export AWS_ENDPOINT_URL_BEDROCK_RUNTIME=@base@\nexport ANTHROPIC_BEDROCK_BASE_URL=@base@\n\
+                       export AWS_BEARER_TOKEN_BEDROCK=\"$(cat @token-file@)\"\n\
+                       export AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1\n",
+            }],
+        }],
+        recorded: "The client is `Unknown`.",
+        notes: &[
+            "Any region will do: the provider's URL decides. Without a region the SDKs do not start.",
+            "boto3 and others send the token over https only.",
+            "A request that is signed with AWS credentials is refused (403): the token has to be there, and it wins over credentials that the \
+             SDK finds elsewhere.",
+            "The suite runs boto3 (InvokeModel and Converse) and AnthropicBedrock for Python.",
+        ],
+        tested: Tested::BySuite,
+    },
+    Client {
         name: "google-genai",
         title: "Google Gen AI SDKs",
         forms: &[Form {

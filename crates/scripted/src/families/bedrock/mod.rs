@@ -85,8 +85,8 @@ impl Family for Bedrock {
             );
             return Err(self.error(400, &message));
         }
-        let version = &body["anthropic_version"];
-        if endpoint == Endpoint::BedrockInvoke && version != "bedrock-2023-05-31" {
+        // AWS's own `bedrock-2023-05-31`, or a date of Anthropic's, as its SDKs of late have it.
+        if endpoint == Endpoint::BedrockInvoke && !body["anthropic_version"].is_string() {
             return Err(self.error(400, "anthropic_version: Field required"));
         }
         Ok(())
