@@ -96,7 +96,11 @@ pub(crate) const BEARER: CredentialHeader = CredentialHeader {
 
 /// Credential headers of other providers than the one addressed, or of such that there is no type for. A client that was set up
 /// for one of those sends the token that it was given in here, or its key along.
-pub const OTHER_CREDENTIAL_HEADERS: &[CredentialHeader] = &[plain("api-key"), plain("x-goog-api-key")];
+pub const OTHER_CREDENTIAL_HEADERS: &[CredentialHeader] = &[
+    plain("api-key"),
+    plain("x-goog-api-key"),
+    plain("ocp-apim-subscription-key"),
+];
 
 /// A header whose value is the credential.
 pub(crate) const fn plain(name: &'static str) -> CredentialHeader {
@@ -186,9 +190,29 @@ impl ProviderDescription {
 
     /// Whether a parameter of a query is one of [`Self::own_query`].
     pub fn is_own_parameter(&self, parameter: &str) -> bool {
-        let name = parameter.split('=').next().unwrap_or_default();
-        self.own_query.contains(&name)
+        self.own_query.iter().any(|name| is_parameter(parameter, name))
     }
+}
+
+/// Whether a parameter of a query has this name, which is in lower case, to a server that resolves escapes and ignores case.
+pub fn is_parameter(parameter: &str, name: &str) -> bool {
+    let mut rest = parameter.split('=').next().unwrap_or_default().as_bytes();
+    for wanted in name.bytes() {
+        let hex = |digit: u8| char::from(digit).to_digit(16);
+        let (letter, after) = match rest {
+            [b'%', high, low, after @ ..] => match (hex(*high), hex(*low)) {
+                (Some(high), Some(low)) => (u8::try_from(high * 16 + low).unwrap_or_default(), after),
+                _ => return false,
+            },
+            [letter, after @ ..] => (*letter, after),
+            [] => return false,
+        };
+        if letter.to_ascii_lowercase() != wanted {
+            return false;
+        }
+        rest = after;
+    }
+    rest.is_empty()
 }
 
 impl CredentialHeader {

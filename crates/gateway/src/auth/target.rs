@@ -8,7 +8,7 @@ use http::{StatusCode, Uri};
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::provider::ProviderType;
 use lychgate_types::secret::holds_secret_escaped;
-use lychgate_wire::provider::{Parameter, ProviderDescription, describe};
+use lychgate_wire::provider::{Parameter, ProviderDescription, describe, is_parameter};
 
 /// Refuses a request with one of Lychgate's secrets in its path or query, where the provider and everything on the way there
 /// would read and log it, one with any credential where the provider would take it from the query, and one whose query has a
@@ -48,12 +48,7 @@ fn refuse_in_query(names: &[&str], query: &str) -> Result<(), Refusal> {
     if names.is_empty() {
         return Ok(());
     }
-    let sent = |parameter: &str| {
-        parameter
-            .split('=')
-            .next()
-            .is_some_and(|name| names.iter().any(|one| is_escaped(name, one)))
-    };
+    let sent = |parameter: &str| names.iter().any(|name| is_parameter(parameter, name));
     if !query.split(['&', ';']).any(sent) {
         return Ok(());
     }
@@ -63,27 +58,6 @@ fn refuse_in_query(names: &[&str], query: &str) -> Result<(), Refusal> {
         names.join(", ")
     );
     Err(Refusal::unauthorized(Refused::CredentialMissing, message))
-}
-
-/// Whether a parameter's name is this one, which is in lower case, with any of its letters escaped or in upper case.
-fn is_escaped(name: &str, plain: &str) -> bool {
-    let mut rest = name.as_bytes();
-    for wanted in plain.bytes() {
-        let hex = |digit: u8| char::from(digit).to_digit(16);
-        let (letter, after) = match rest {
-            [b'%', high, low, after @ ..] => match (hex(*high), hex(*low)) {
-                (Some(high), Some(low)) => (u8::try_from(high * 16 + low).unwrap_or_default(), after),
-                _ => return false,
-            },
-            [letter, after @ ..] => (*letter, after),
-            [] => return false,
-        };
-        if letter.to_ascii_lowercase() != wanted {
-            return false;
-        }
-        rest = after;
-    }
-    rest.is_empty()
 }
 
 #[cfg(test)]

@@ -115,11 +115,12 @@ impl UpstreamRequest {
         };
         let written = written.ok_or_else(unusable_model)?;
         let tail = allow_list::tail(provider_type, &written);
-        let addressed = describe(self.provider_type);
-        if is_own || addressed.own_query.is_empty() {
+        if is_own {
             return provider.url(tail, query);
         }
-        let query = parameters(query, |parameter| !addressed.is_own_parameter(parameter));
+        // The client meant neither another type's versions nor, by what it addressed, this one's.
+        let of = [self.provider_type, provider_type].map(describe);
+        let query = parameters(query, |parameter| !of.iter().any(|of| of.is_own_parameter(parameter)));
         provider.url(tail, query.as_deref())
     }
 

@@ -134,11 +134,17 @@ fn not_found(provider: &ProviderDescription, rest: &str) -> Refusal {
             )
         }
         None => {
-            let paths: Vec<_> = provider.paths.iter().map(AllowedPath::to_string).collect();
+            // Not each path: strangers can ask, and some types have a hundred.
+            let mut words: Vec<String> = Vec::new();
+            for beginning in provider.paths.iter().map(AllowedPath::beginning) {
+                if !words.contains(&beginning) {
+                    words.push(beginning);
+                }
+            }
             format!(
-                "this gateway does not relay that path; under /ai/<provider>{} it relays {}",
+                "this gateway does not relay that path; under /ai/<provider>{} it relays {}, and paths below these",
                 provider.base_path,
-                paths.join(", ")
+                words.join(", ")
             )
         }
     };
@@ -150,12 +156,14 @@ fn not_found(provider: &ProviderDescription, rest: &str) -> Refusal {
 fn meant(provider: &ProviderDescription, rest: &str) -> Option<&'static AllowedPath> {
     /// Longer paths are on no list.
     const LONGEST: usize = 256;
+    /// Words in front that may be too many: strangers can ask this.
+    const SKIPPED: usize = 4;
     if rest.len() > LONGEST {
         return None;
     }
     let segments: Vec<_> = rest.split('/').filter(|segment| !segment.is_empty()).collect();
     let is_word = |segment: &&&str| provider.paths.iter().any(|path| path.has_word(segment));
-    let words = segments.iter().take_while(is_word).count();
+    let words = segments.iter().take(SKIPPED).take_while(is_word).count();
     (0..=words).find_map(|skipped| {
         let tail = format!("/{}", segments.get(skipped..)?.join("/"));
         let mut paths = provider.paths.iter();

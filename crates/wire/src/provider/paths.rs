@@ -3,6 +3,7 @@
 //! Servers differ in what they take for the same path: an empty segment, a dot, an escape, a parameter behind a `;`. So only
 //! segments are let through that there is one reading of.
 
+use crate::limits::NAME_BYTES;
 use lychgate_types::provider::Api;
 use std::borrow::Cow;
 use std::fmt;
@@ -324,6 +325,12 @@ impl AllowedPath {
         self.changes_nothing || matches!(method, "GET" | "HEAD")
     }
 
+    /// As far as the first word of the operation.
+    pub fn beginning(&self) -> String {
+        let word = segments(self.operation).next().unwrap_or_default();
+        format!("{}/{word}", self.root)
+    }
+
     /// Whether the method is one of this path's.
     pub fn allows(&self, method: &str) -> bool {
         self.methods.split(", ").any(|allowed| allowed == method)
@@ -398,8 +405,12 @@ pub(super) fn is_id(segment: &str) -> bool {
     !matches!(segment, "" | "." | "..") && segment.bytes().all(plain)
 }
 
-/// The same for the name of a model: whether it is made of such segments also for those who resolve its escapes.
+/// The same for the name of a model: whether it is made of such segments also for those who resolve its escapes, and no longer than
+/// any name that is recorded.
 fn is_model(segment: &str) -> bool {
+    if segment.len() > NAME_BYTES {
+        return false;
+    }
     const SLASH: &str = "%2F";
     let mut rest = segment;
     loop {

@@ -224,12 +224,13 @@ impl Open {
             record.served_model = Some(facts.served_model).filter(|served| *served != record.model);
         }
         record.token_usages = facts.usages;
-        if record.token_usages.is_empty() && has_cost {
+        let is_untold = record.token_usages.is_empty() && has_cost;
+        if is_untold {
             record.token_usages.push(unknown);
         }
         let was_cancelled = record.stop_reason.as_deref() == Some("cancelled");
-        // Of an answer that came whole, what its provider does not tell is not guessed; one that was cancelled is a part.
-        if goes_on || was_cancelled || !(ended_whole && facts.complete) {
+        // What was told of an answer that came whole is all that there is to it; one that was cancelled is a part.
+        if is_untold || goes_on || was_cancelled || !(ended_whole && facts.complete) {
             let model = record.served_model.as_deref().unwrap_or(&record.model);
             estimate(&mut record.token_usages, model, asked_bytes, facts.text_bytes);
         }

@@ -2,7 +2,7 @@
 
 use crate::provider::{AllowedPath, KeyForm, PLAIN_KEYS, ProviderDescription};
 use crate::provider::{BEARER, ClientSigns, CredentialHeader, Credentials, plain};
-use crate::providers::azure_openai::entra_client_secret;
+use crate::providers::azure_openai::{QUERY_KEYS, entra_client_secret};
 use lychgate_types::provider::Api;
 
 const API_KEY: CredentialHeader = plain("x-api-key");
@@ -28,7 +28,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
         token: &[API_KEY, AZURE_KEY, BEARER],
         own_key: &[API_KEY.name, AZURE_KEY.name, BEARER.name],
         central_key: API_KEY,
-        query: &[],
+        query: QUERY_KEYS,
         payer: &[],
     },
     signs: ClientSigns {

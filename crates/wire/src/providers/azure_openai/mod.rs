@@ -11,6 +11,8 @@ use crate::providers::openai::OPERATIONS;
 use lychgate_types::provider::Api;
 
 const API_KEY: CredentialHeader = plain("api-key");
+/// Where Azure takes a key in a query.
+pub(crate) const QUERY_KEYS: &[&str] = &["api-key", "subscription-key", "ocp-apim-subscription-key"];
 
 /// What the dated API offers below a deployment. Its clients ask for anything else without one.
 const DEPLOYED: &[AllowedPath] = &[
@@ -64,7 +66,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
         token: &[API_KEY, BEARER],
         own_key: &[API_KEY.name, BEARER.name],
         central_key: API_KEY,
-        query: &[],
+        query: QUERY_KEYS,
         payer: &[],
     },
     signs: ClientSigns {
