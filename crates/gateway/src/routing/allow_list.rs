@@ -134,17 +134,15 @@ fn not_found(provider: &ProviderDescription, rest: &str) -> Refusal {
             )
         }
         None => {
-            // Not each path: strangers can ask, and some types have a hundred.
-            let mut words: Vec<String> = Vec::new();
-            for beginning in provider.paths.iter().map(AllowedPath::beginning) {
-                if !words.contains(&beginning) {
-                    words.push(beginning);
-                }
-            }
+            /// Strangers can ask, and some types have a hundred.
+            const SHOWN: usize = 24;
+            let paths: Vec<_> = provider.paths.iter().map(AllowedPath::to_string).collect();
+            let (shown, others) = paths.split_at(paths.len().min(SHOWN));
             format!(
-                "this gateway does not relay that path; under /ai/<provider>{} it relays {}, and paths below these",
+                "this gateway does not relay that path; under /ai/<provider>{} it relays {}{}",
                 provider.base_path,
-                words.join(", ")
+                shown.join(", "),
+                if others.is_empty() { "" } else { ", and others" }
             )
         }
     };

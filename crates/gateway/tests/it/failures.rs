@@ -276,6 +276,36 @@ async fn an_error_whose_body_breaks_keeps_its_status() {
 }
 
 #[tokio::test]
+async fn what_a_whole_answer_does_not_tell_is_estimated() {
+    const ASKED: &str = r#""How are you today?""#;
+    let chat = format!(r#"{{"model":"m","messages":[{{"role":"user","content":{ASKED}}}]}}"#);
+    for (path, body, answer, is_written) in [
+        (
+            "/ai/openai/v1/chat/completions",
+            chat.clone(),
+            r#"{"id":"c","choices":[{"index":0,"message":{"content":"Fine, thank you."},"finish_reason":"stop"}]}"#,
+            true,
+        ),
+        (
+            "/ai/openai/v1/embeddings",
+            format!(r#"{{"model":"m","input":{ASKED}}}"#),
+            r#"{"object":"list","data":[{"embedding":[0.5]}]}"#,
+            false,
+        ),
+    ] {
+        let world = World::new().await;
+        let mut client = world.post(path, body.as_bytes()).await;
+        world.provider.next().await.json("200 OK", "", answer).await;
+        assert_eq!(client.answer().await.0.status, 200);
+        let record = world.control.one_record().await;
+        assert_eq!(record.outcome.as_str(), "completed");
+        let usage = &record.token_usages[0];
+        assert!(usage.estimated && usage.input_tokens > 2, "{path}: {usage:?}");
+        assert_eq!(usage.output_tokens > 0, is_written, "{path}: {usage:?}");
+    }
+}
+
+#[tokio::test]
 async fn of_two_unfinished_messages_the_text_is_estimated_once() {
     let text = "The gateway keeps a record of every request that it relays. ".repeat(40);
     let event = |name: &str, rest: &str| format!("event: {name}\ndata: {{\"type\":\"{name}\",{rest}}}\n\n");

@@ -325,12 +325,6 @@ impl AllowedPath {
         self.changes_nothing || matches!(method, "GET" | "HEAD")
     }
 
-    /// As far as the first word of the operation.
-    pub fn beginning(&self) -> String {
-        let word = segments(self.operation).next().unwrap_or_default();
-        format!("{}/{word}", self.root)
-    }
-
     /// Whether the method is one of this path's.
     pub fn allows(&self, method: &str) -> bool {
         self.methods.split(", ").any(|allowed| allowed == method)

@@ -83,7 +83,9 @@ async fn a_route_leads_from_openai_to_azure() {
     let (world, second) = (World::new().await, Provider::start().await);
     let target = config("azure", ProviderType::AzureOpenAi, &second.url(""));
     led(&world, "openai", target, Some("my-deployment")).await;
-    let client = world.post("/ai/openai/v1/chat/completions?a=b", WRITTEN).await;
+    let client = world
+        .post("/ai/openai/v1/chat/completions?a=b&Api%2DVersion=2023-05-15", WRITTEN)
+        .await;
     let exchange = seen(&second, client, CHAT).await;
     assert_eq!(exchange.line, "POST /openai/v1/chat/completions?a=b HTTP/1.1");
     assert_eq!(exchange.body, br#"{ "model":"my-deployment" ,"temperature":1.0}"#);
@@ -115,7 +117,7 @@ async fn a_route_leads_from_azure_to_openai() {
         ),
         (
             None,
-            "/openai/responses?a=b&api-version=2025-04-01-preview&c",
+            "/openai/responses?a=b&API-version=2025-04-01-preview&c",
             r#"{"model":"gpt-x"}"#,
             r#"{"model":"gpt-x"}"#,
         ),
@@ -201,7 +203,7 @@ async fn a_filtered_prompt_is_the_clients_error_and_nobody_elses() {
 
 #[tokio::test]
 async fn that_usage_is_refused_is_remembered_of_one_deployment_and_version() {
-    const STREAM: &[u8] = br#"{"stream":true}"#;
+    const STREAM: &[u8] = br#"{"stream":true,"messages":[{"role":"user","content":"Hello!"}]}"#;
     const REFUSAL: &str = r#"{"error":{"message":"Unrecognized request argument supplied: stream_options"}}"#;
     let asks = |body: &[u8]| String::from_utf8_lossy(body).contains("include_usage");
     let world = azure().await;
@@ -209,12 +211,16 @@ async fn that_usage_is_refused_is_remembered_of_one_deployment_and_version() {
         format!("/openai/deployments/{deployment}/chat/completions?api-version={version}")
     };
     let mut client = post(&world, &path("a", "2023-05-15"), STREAM).await;
-    for (is_asked, status) in [(true, "400 Bad Request"), (false, "200 OK")] {
+    const SAID: &str = r#"{"id":"c","choices":[{"index":0,"message":{"content":"Hello!"},"finish_reason":"stop"}]}"#;
+    for (is_asked, status, body) in [(true, "400 Bad Request", REFUSAL), (false, "200 OK", SAID)] {
         let mut exchange = world.provider.next().await;
         assert_eq!(asks(&exchange.body), is_asked);
-        exchange.json(status, "connection: close\r\n", REFUSAL).await;
+        exchange.json(status, "connection: close\r\n", body).await;
     }
     assert_eq!(client.answer().await.0.status, 200);
+    // A stream of which nobody told what it used is not free.
+    let record = world.control.one_record().await;
+    assert!(record.token_usages[0].estimated && record.token_usages[0].input_tokens > 0);
     for (deployment, version, is_asked) in [
         ("a", "2023-05-15", false),
         ("a", "2024-10-21", true),
@@ -224,6 +230,41 @@ async fn that_usage_is_refused_is_remembered_of_one_deployment_and_version() {
         let exchange = seen(&world.provider, client, CHAT).await;
         assert_eq!(asks(&exchange.body), is_asked, "{deployment} {version}");
     }
+}
+
+/// Azure ignores the case of a parameter's name and resolves its escapes.
+#[tokio::test]
+async fn a_version_in_another_spelling_is_one() {
+    const STREAM: &[u8] = br#"{"model":"a","stream":true}"#;
+    const REFUSAL: &str = r#"{"error":{"message":"Unrecognized request argument supplied: stream_options"}}"#;
+    for name in ["API-Version", "api%2dversion", "%41pi-version"] {
+        let world = azure().await;
+        let old = format!("/openai/deployments/a/chat/completions?{name}=2023-05-15");
+        let mut client = post(&world, &old, STREAM).await;
+        for status in ["400 Bad Request", "200 OK"] {
+            let mut exchange = world.provider.next().await;
+            exchange.json(status, "connection: close\r\n", REFUSAL).await;
+        }
+        assert_eq!(client.answer().await.0.status, 200);
+        let client = post(&world, "/openai/v1/chat/completions", STREAM).await;
+        let exchange = seen(&world.provider, client, CHAT).await;
+        let body = String::from_utf8_lossy(&exchange.body).into_owned();
+        assert!(body.contains("include_usage"), "{name}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_in_the_query_and_a_model_that_is_too_long_are_refused() {
+    let world = azure().await;
+    for query in ["api-key=k", "Subscription-Key=k", "a=b&ocp%2Dapim-subscription-key=k"] {
+        let mut client = post(&world, &format!("/openai/v1/chat/completions?{query}"), WRITTEN).await;
+        assert_eq!(client.answer().await.0.status, 401, "{query}");
+    }
+    let model = "m".repeat(513);
+    let path = format!("/openai/deployments/{model}/chat/completions?api-version=2024-10-21");
+    let (head, body) = post(&world, &path, WRITTEN).await.answer().await;
+    assert_eq!(head.status, 404);
+    assert!(body.len() < 2_000, "what strangers are told is short");
 }
 
 #[tokio::test]
@@ -238,7 +279,7 @@ async fn a_response_is_looked_at_in_its_version_before_it_is_deleted() {
     let made = r#"{"id":"resp_a","status":"queued","background":true,"model":"m","output":[],"usage":null}"#;
     seen(&world.provider, client, made).await;
     world.control.delivered(1).await;
-    let target = "/openai/responses/resp_a?api-version=v";
+    let target = "/openai/responses/resp_a?API%2DVersion=v";
     let mut client = world
         .send(&format!("DELETE /ai/azure{target}&stream=true"), "", b"")
         .await;
