@@ -1,6 +1,6 @@
 """The official anthropic SDK, unmodified but for base URL and key, against a gateway whose provider is scripted.
 
-Usage: anthropic_sdk.py [foundry], with what `lychgate clients anthropic` prints in the environment
+Usage: anthropic_sdk.py [foundry|vertex], with what `lychgate clients anthropic` prints in the environment
 
 Every step asserts on what the SDK made of the answer; the first that fails ends the run with its traceback.
 """
@@ -13,8 +13,10 @@ from functools import partial
 import anthropic
 from common import LONG, TRIES, raises, recorded, scenario, together, tried
 
-BASE_URL, TOKEN = os.environ["ANTHROPIC_BASE_URL"], os.environ["ANTHROPIC_API_KEY"]
 FOUNDRY = sys.argv[1:] == ["foundry"]
+VERTEX = sys.argv[1:] == ["vertex"]
+URL, KEY = ("ANTHROPIC_VERTEX_BASE_URL", "VERTEX_ACCESS_TOKEN") if VERTEX else ("ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY")
+BASE_URL, TOKEN = os.environ[URL], os.environ[KEY]
 MODEL = "claude-sonnet-5"
 HELLO = [{"role": "user", "content": "Hello from the SDK"}]
 WEATHER = {
@@ -26,6 +28,9 @@ WEATHER = {
 
 def connect(token=TOKEN, asynchronous=False, **more):
     """A client of the SDK."""
+    if VERTEX:
+        kind = anthropic.AsyncAnthropicVertex if asynchronous else anthropic.AnthropicVertex
+        return kind(access_token=token, **more)
     if FOUNDRY:
         kind = anthropic.AsyncAnthropicFoundry if asynchronous else anthropic.AnthropicFoundry
     else:
@@ -102,6 +107,14 @@ def tools(client):
 
 def beside(client):
     assert client.messages.count_tokens(model=MODEL, messages=HELLO).input_tokens > 0
+    if VERTEX:
+        other = connect(project_id="project-2", max_retries=0)
+        error = raises(
+            anthropic.PermissionDeniedError,
+            lambda: other.messages.create(model=MODEL, max_tokens=100, messages=HELLO),
+        )
+        assert "another project" in error.body["error"]["message"], error.body
+        return
     if FOUNDRY:
         plain = anthropic.Anthropic(base_url=BASE_URL, api_key=TOKEN, timeout=20)
         error = raises(anthropic.NotFoundError, plain.models.list)
@@ -208,12 +221,13 @@ def cancelled(client):
 
 
 def main():
-    # As the SDK finds them in the environment.
-    blocking(anthropic.Anthropic(timeout=20))
-    del os.environ["ANTHROPIC_API_KEY"]
+    if not VERTEX:
+        # As the SDK finds them in the environment.
+        blocking(anthropic.Anthropic(timeout=20))
+        del os.environ["ANTHROPIC_API_KEY"]
+        # A bearer token serves as well as an API key.
+        blocking(anthropic.Anthropic(base_url=BASE_URL, api_key=None, auth_token=TOKEN, timeout=20))
     client = connect(timeout=20)
-    # A bearer token serves as well as an API key.
-    blocking(anthropic.Anthropic(base_url=BASE_URL, api_key=None, auth_token=TOKEN, timeout=20))
     tried(
         client,
         blocking=blocking,

@@ -85,6 +85,15 @@ pub const fn expected(provider_type: ProviderType) -> Expected {
             own_key: &["x-api-key", "api-key", "authorization"],
             central_key: ("x-api-key", ""),
         },
+        ProviderType::Vertex => Expected {
+            paths: &[(
+                "/v1/projects/*/locations/*/publishers/anthropic/models",
+                &["/count-tokens:rawPredict", "/*:streamRawPredict", "/*:rawPredict"],
+            )],
+            token: &["authorization", "x-api-key"],
+            own_key: &["authorization"],
+            central_key: ("authorization", "Bearer "),
+        },
         ProviderType::OpenRouter => Expected {
             paths: &[("", OPENROUTER)],
             token: &["authorization", "x-api-key"],

@@ -6,6 +6,7 @@ use crate::families::{Family, has_bearer};
 use crate::script::Script;
 use http::HeaderMap;
 use http::request::Parts;
+use serde_json::Value;
 use std::borrow::Cow;
 
 /// Who offers an API.
@@ -18,6 +19,8 @@ pub(crate) enum Host {
     Azure,
     /// Anthropic's Messages below `/anthropic`, and nothing beside them
     Foundry,
+    /// Messages at `/v1/projects/…/publishers/anthropic/models/{model}:rawPredict`, and what belongs to them
+    Vertex,
     /// `/api/v1/…`
     OpenRouter,
 }
@@ -54,6 +57,15 @@ impl<'a> Place<'a> {
         if let Some(rest) = below("/anthropic") {
             return place(Host::Foundry, rest.into(), None, false);
         }
+        if let Some((_, asked)) =
+            below("/v1/projects").and_then(|rest| rest.split_once("/publishers/anthropic/models/"))
+        {
+            let (model, _) = asked.rsplit_once(':').unwrap_or((asked, ""));
+            return match model {
+                "count-tokens" => place(Host::Vertex, "/v1/messages/count_tokens".into(), None, false),
+                model => place(Host::Vertex, "/v1/messages".into(), Some(model), false),
+            };
+        }
         if let Some(rest) = below("/api").filter(|rest| rest.starts_with("/v1/")) {
             return place(Host::OpenRouter, rest.into(), None, false);
         }
@@ -63,6 +75,10 @@ impl<'a> Place<'a> {
     /// Refuses a request without what the host wants to see of everyone.
     pub(crate) fn check(&self, family: &dyn Family, parts: &Parts) -> Result<(), Script> {
         match self.host {
+            Host::Vertex if !has_bearer(&parts.headers) => {
+                Err(family.error(401, "Request had invalid authentication credentials."))
+            }
+            Host::Vertex => Ok(()),
             Host::Maker | Host::OpenRouter => family.check_credential(&parts.headers),
             Host::Azure => self.check_azure(parts),
             Host::Foundry if !self.path.starts_with("/v1/messages") || self.path.contains("batches") => {
@@ -70,6 +86,20 @@ impl<'a> Place<'a> {
             }
             Host::Foundry if has(&parts.headers, "api-key") => Ok(()),
             Host::Foundry => family.check_credential(&parts.headers),
+        }
+    }
+
+    /// Refuses a body that is not as the host wants it.
+    pub(crate) fn check_body(&self, family: &dyn Family, body: &Value) -> Result<(), Script> {
+        if self.host != Host::Vertex {
+            return Ok(());
+        }
+        if body["anthropic_version"] != "vertex-2023-10-16" {
+            return Err(family.error(400, "anthropic_version: Field required"));
+        }
+        match (self.deployment, body.get("model")) {
+            (Some(_), Some(_)) => Err(family.error(400, "model: Extra inputs are not permitted")),
+            _ => Ok(()),
         }
     }
 
@@ -98,7 +128,7 @@ impl Host {
     /// What a stream of Chat Completions begins with, before anything of the answer.
     pub(crate) fn first_event(self) -> Option<&'static str> {
         match self {
-            Self::Maker | Self::Foundry => None,
+            Self::Maker | Self::Foundry | Self::Vertex => None,
             Self::OpenRouter => Some(": OPENROUTER PROCESSING\n\n"),
             Self::Azure => Some(concat!(
                 r#"data: {"choices":[],"created":0,"id":"","model":"","object":"","prompt_filter_results":[{"prompt_index":0,"#,
@@ -111,7 +141,7 @@ impl Host {
     /// Members of a usage object beside the counts.
     pub(crate) fn more_usage(self) -> &'static str {
         match self {
-            Self::Maker | Self::Azure | Self::Foundry => "",
+            Self::Maker | Self::Azure | Self::Foundry | Self::Vertex => "",
             Self::OpenRouter => {
                 r#","cost":0.00014,"is_byok":false,"cost_details":{"upstream_inference_cost":null,"upstream_inference_prompt_cost":0.00004,"upstream_inference_completions_cost":0.0001}"#
             }
@@ -140,6 +170,12 @@ mod tests {
             ),
             ("/openai/responses", Host::Azure, "/v1/responses", None),
             ("/anthropic/v1/messages", Host::Foundry, "/v1/messages", None),
+            (
+                "/v1/projects/p/locations/l/publishers/anthropic/models/claude-x@1:rawPredict",
+                Host::Vertex,
+                "/v1/messages",
+                Some("claude-x@1"),
+            ),
             ("/api/v1/models", Host::OpenRouter, "/v1/models", None),
             (
                 "/api/event_logging/batch",

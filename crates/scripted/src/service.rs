@@ -119,6 +119,9 @@ pub(crate) fn endpoint_script(
     for (name, value) in endpoint.api().told_by(path, query) {
         body[name] = value;
     }
+    if let Err(refusal) = place.check_body(family, &body) {
+        return refusal;
+    }
     if let Some(deployment) = place.deployment {
         body["model"] = deployment.into();
     }

@@ -19,6 +19,8 @@ text_enum! {
         AzureOpenAi = "azure-openai",
         /// Anthropic's models on Azure AI Foundry.
         AzureFoundry = "azure-foundry",
+        /// Anthropic's models on Google's Vertex AI.
+        Vertex = "vertex",
         /// OpenRouter, which sells the models of many.
         OpenRouter = "openrouter",
         /// Amazon Bedrock, in its own form.
@@ -83,7 +85,7 @@ impl ProviderType {
     /// The wire format that it speaks. Routes lead only to providers of the same family.
     pub const fn wire_family(self) -> WireFamily {
         match self {
-            Self::Anthropic | Self::AzureFoundry => WireFamily::Anthropic,
+            Self::Anthropic | Self::AzureFoundry | Self::Vertex => WireFamily::Anthropic,
             Self::OpenAi | Self::OpenAiCompatible | Self::AzureOpenAi | Self::OpenRouter => WireFamily::OpenAi,
             Self::Gemini => WireFamily::Gemini,
             Self::Bedrock => WireFamily::Bedrock,
@@ -98,7 +100,7 @@ impl ProviderType {
             Self::Gemini => Some("https://generativelanguage.googleapis.com"),
             Self::OpenRouter => Some("https://openrouter.ai/api/v1"),
             // Bedrock's has the region in it.
-            Self::OpenAiCompatible | Self::AzureOpenAi | Self::AzureFoundry | Self::Bedrock => None,
+            Self::OpenAiCompatible | Self::AzureOpenAi | Self::AzureFoundry | Self::Vertex | Self::Bedrock => None,
         }
     }
 }

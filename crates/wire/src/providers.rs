@@ -8,6 +8,7 @@ mod gemini;
 mod openai;
 mod openai_compatible;
 mod openrouter;
+mod vertex;
 
 pub use openai::chat::UsageChunkFilter;
 
@@ -27,6 +28,7 @@ pub(crate) const fn description(provider_type: ProviderType) -> &'static Provide
         ProviderType::Gemini => &gemini::DESCRIPTION,
         ProviderType::AzureOpenAi => &azure_openai::DESCRIPTION,
         ProviderType::AzureFoundry => &azure_foundry::DESCRIPTION,
+        ProviderType::Vertex => &vertex::DESCRIPTION,
         ProviderType::OpenRouter => &openrouter::DESCRIPTION,
         ProviderType::Bedrock => &bedrock::DESCRIPTION,
     }

@@ -203,6 +203,9 @@ async fn identify(entered: &Entered, head: &Parts, source: Source) -> Result<Kno
     if is_list && credentials.own.is_none() && !provider.config.policy.relay.shares_objects() {
         return Err(everybodys());
     }
+    if let Some(name) = provider.other_setting(path, rest) {
+        return Err(elsewhere(name));
+    }
     Ok(Known {
         holder,
         api,
@@ -236,6 +239,14 @@ fn place(entered: &Entered, known: Known) -> Result<Admission, Refusal> {
         holder: known.holder,
         own: known.credentials.own,
     })
+}
+
+/// What a path names is who pays, and where.
+fn elsewhere(name: &str) -> Refusal {
+    let message = format!(
+        "this provider serves another {name} than the one in the request's path: set the client to the provider's"
+    );
+    Refusal::new(StatusCode::FORBIDDEN, Refused::OtherProject, message)
 }
 
 /// Room for a record of this user.

@@ -106,6 +106,15 @@ impl UpstreamRequest {
         let (is_own, query) = (self.is_for(provider), self.uri.query());
         let (_, rest) = allow_list::split(self.uri.path()).unwrap_or_default();
         let provider_type = provider.config.provider_type;
+        // What the path names is the addressed provider's; a route may lead to another one of the same type.
+        if is_own && provider.other_setting(path, rest).is_some() {
+            let message = "a route leads to a provider of another project or location than the request's path names: an owner must change the route";
+            return Err(Refusal::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                Refused::RouteUnusable,
+                message,
+            ));
+        }
         let Some(model) = model.filter(|_| path.names_model() || !is_own) else {
             return provider.url(allow_list::tail(provider_type, &path.canonical(rest)), query);
         };

@@ -20,7 +20,7 @@ use lychgate_types::policy::{Models, StreamUsage};
 use lychgate_types::provider::ProviderType;
 use lychgate_types::secret::ProviderSecret;
 use lychgate_types::settings::ProviderSettings;
-use lychgate_wire::provider::{GrantForm, describe};
+use lychgate_wire::provider::{AllowedPath, GrantForm, describe};
 use parking_lot::Mutex;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -87,6 +87,16 @@ impl Provider {
             StreamUsage::Always => true,
             StreamUsage::Learn => !self.state.usage_refusals.has(model),
         }
+    }
+
+    /// The setting for which a client's path, which is this one, names another value than this provider's.
+    pub(crate) fn other_setting(&self, path: &AllowedPath, rest: &str) -> Option<&'static str> {
+        if self.config.settings.is_empty() {
+            return None;
+        }
+        let mut named = path.settings_in(rest);
+        let (name, _) = named.find(|(name, value)| self.config.settings.get(name) != Some(*value))?;
+        Some(name)
     }
 
     /// Whether it may be asked for a WebSocket: its policy says so, and it has not shown lately that it speaks none.

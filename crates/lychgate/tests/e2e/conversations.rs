@@ -206,6 +206,13 @@ pub(crate) const CONVERSATIONS: &[Conversation] = &[
         tried: ANTHROPIC,
     },
     Conversation {
+        test: "sdk::python_anthropic_vertex",
+        client: "anthropic-vertex",
+        package: (PYTHON, "anthropic"),
+        provider_type: "vertex",
+        tried: ANTHROPIC,
+    },
+    Conversation {
         test: "sdk::node_anthropic",
         client: "anthropic",
         package: (NODE, "@anthropic-ai/sdk"),

@@ -76,16 +76,16 @@ async fn converse(interpreter: fn(&App, &str) -> Command, script: &str, test: &s
 async fn converse_with(interpreter: fn(&App, &str) -> Command, script: &str, test: &str, host: &str, base: &str) {
     let app = App::start(PROGRAM, None).await;
     let conversation = &CONVERSATIONS[named(test)];
-    add_provider(&app, host, conversation.provider_type, base).await;
+    add_provider(&app, host, conversation.provider_type, base, &[]).await;
     converse_in(app, interpreter, script, conversation, Some(host)).await;
 }
 
 /// Adds a provider that the scripted one serves.
-pub(crate) async fn add_provider(app: &App, name: &str, provider_type: &str, base: &str) {
+pub(crate) async fn add_provider(app: &App, name: &str, provider_type: &str, base: &str, settings: &[&str]) {
     let base = format!("http://{}{base}", app.scripted.addr());
     let key = app.write("another-key", "scripted-0123456789abcdef");
     let key = key.to_str().unwrap();
-    app.cli_ok(&[
+    let mut create = vec![
         "providers",
         "create",
         name,
@@ -93,11 +93,10 @@ pub(crate) async fn add_provider(app: &App, name: &str, provider_type: &str, bas
         provider_type,
         "--base-url",
         &base,
-        "--allow-private",
-        "--key-file",
-        key,
-    ])
-    .await;
+    ];
+    create.extend(["--allow-private", "--key-file", key]);
+    create.extend(settings.iter().flat_map(|setting| ["--setting", *setting]));
+    app.cli_ok(&create).await;
 }
 
 async fn converse_in(
@@ -129,7 +128,7 @@ async fn converse_in(
         provider: host.unwrap_or(client),
         provider_type,
         token: &app.token,
-        changes: &[],
+        changes: &[("my-project", "project-1"), ("my-location", "europe-west1")],
     };
     let machine = Machine::new(&app, &wanted).await;
     let mut command = interpreter(&app, script);
@@ -257,6 +256,15 @@ async fn python_genai() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn node_genai() {
     converse_with(node, "genai.mjs", "sdk::node_genai", "gemini", "").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn python_anthropic_vertex() {
+    let app = App::start(PROGRAM, None).await;
+    let conversation = &CONVERSATIONS[named("sdk::python_anthropic_vertex")];
+    let settings = ["project=project-1", "location=europe-west1"];
+    add_provider(&app, "vertex", conversation.provider_type, "", &settings).await;
+    converse_in(app, python, "anthropic_sdk.py", conversation, Some("vertex")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -67,6 +67,9 @@ lychgate_types::text_enum! {
         /// The request asks for a list of what all users of the gateway's key have made (files, batches and so on). With a key of the user's
         /// own, or `--policy relay.stored_objects=all` of the provider, it is relayed.
         ListOfAll = "list_of_all",
+        /// The request's path names another project or location than the settings of the provider, which say who pays and where prompts go. Set
+        /// the client to those.
+        OtherProject = "other_project",
         /// The client asked for a WebSocket where none is spoken: not on this path, not by this provider, or switched off by
         /// `relay.websocket`. Clients then fall back to HTTP. 503: the WebSocket is about to be closed, so that another has to be opened.
         WebSocket = "websocket",

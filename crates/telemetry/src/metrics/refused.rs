@@ -29,7 +29,7 @@ impl Refused {
             | Self::TokenExpired
             | Self::TokenRevoked
             | Self::UserSuspended => &[401],
-            Self::TokenForbidden | Self::ListOfAll => &[403],
+            Self::TokenForbidden | Self::ListOfAll | Self::OtherProject => &[403],
             Self::ProviderUnusable => &[502, 503],
             Self::ProviderFailed => &[502, 504],
             Self::RouteUnusable => &[400, 503],

@@ -33,7 +33,8 @@ pub struct AllowedPath {
     ///
     /// Segment by segment. `{id}` stands for one segment of letters, digits and `_.:~-`; `{model}` for one with `@`, and with
     /// `:`, `@` and `/` as escapes, too, since names of models have them. A verb may follow it in the same segment, behind a
-    /// colon: `{model}:generateContent`. `{v1|v2}` stands for either word. All of this goes for the root, too.
+    /// colon: `{model}:generateContent`. `{project}` and `{location}` stand for one like `{id}` that has to be the provider's setting of that
+    /// name. `{v1|v2}` stands for either word. All of this goes for the root, too.
     pub operation: &'static str,
     /// The methods, as an `Allow` header lists them.
     pub methods: &'static str,
@@ -213,6 +214,12 @@ impl AllowedPath {
         segments(path).nth(at)
     }
 
+    /// The settings of a provider that a client's path names, with their values there, where this is that path.
+    pub fn settings_in<'p>(&self, path: &'p str) -> impl Iterator<Item = (&'static str, &'p str)> {
+        let all = self.segments().zip(segments(path));
+        all.filter_map(|(segment, value)| Some((setting(segment)?, value)))
+    }
+
     /// Whether the path names the model, so that the body need not.
     pub fn names_model(&self) -> bool {
         self.place_of_model().is_some()
@@ -282,6 +289,7 @@ impl AllowedPath {
             path.push('/');
             match (segment, segment.strip_prefix("{model}")) {
                 ("{id}", _) => path.push_str(id?),
+                _ if setting(segment).is_some() => path.push_str(id?),
                 (_, Some(verb)) => {
                     let name = model.replace('/', "%2F");
                     if !is_model(&name) {
@@ -373,9 +381,16 @@ fn all_fit<'w, 'f>(mut wanted: impl Iterator<Item = &'w str>, mut found: impl It
 fn fits(wanted: &str, segment: &str) -> bool {
     match (wanted, wanted.strip_prefix("{model}")) {
         ("{id}", _) => is_id(segment),
+        _ if setting(wanted).is_some() => is_id(segment),
         (_, Some(verb)) => without_verb(segment, verb).is_some_and(is_model),
         (_, None) => alternatives(wanted).any(|wanted| wanted == segment),
     }
+}
+
+/// The setting that a segment of an entry stands for.
+fn setting(wanted: &str) -> Option<&str> {
+    let name = wanted.strip_prefix('{')?.strip_suffix('}')?;
+    matches!(name, "project" | "location").then_some(name)
 }
 
 /// The words that a segment of an entry stands for: `{v1|v2}` for either.

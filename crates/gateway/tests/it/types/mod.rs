@@ -4,6 +4,7 @@ mod azure;
 mod fetched;
 mod foundry;
 mod openrouter;
+mod vertex;
 
 use crate::support::provider::Exchange;
 use crate::support::{Client, Provider, World, config};

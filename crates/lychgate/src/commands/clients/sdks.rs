@@ -37,6 +37,26 @@ pub(super) const SDKS: &[Client] = &[
         tested: Tested::BySuite,
     },
     Client {
+        name: "anthropic-vertex",
+        title: "Anthropic SDKs, AnthropicVertex",
+        forms: &[Form {
+            family: WireFamily::Anthropic,
+            only: &[ProviderType::Vertex],
+            settings: &[Setting {
+                place: "environment",
+                language: "sh",
+                text: "export ANTHROPIC_VERTEX_BASE_URL=@base@/v1\nexport ANTHROPIC_VERTEX_PROJECT_ID=my-project\n\
+                       export CLOUD_ML_REGION=my-location\nexport VERTEX_ACCESS_TOKEN=\"$(cat @token-file@)\"\n",
+            }],
+        }],
+        recorded: "The client is `Unknown`.",
+        notes: &[
+            "Project and location are those of the provider; others are refused with 403.",
+            "The token is given in code: `AnthropicVertex(access_token=os.environ[\"VERTEX_ACCESS_TOKEN\"])`.",
+        ],
+        tested: Tested::BySuite,
+    },
+    Client {
         name: "openai",
         title: "OpenAI SDKs",
         forms: &[OPENAI],

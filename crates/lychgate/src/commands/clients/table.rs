@@ -137,7 +137,13 @@ impl Tested {
 
 impl Form {
     fn takes(&self, provider_type: ProviderType) -> bool {
-        provider_type.wire_family() == self.family && (self.only.is_empty() || self.only.contains(&provider_type))
+        // Only clients that are made for it know the paths of that type.
+        let is_plain = provider_type != ProviderType::Vertex;
+        let is_meant = match self.only.is_empty() {
+            true => is_plain,
+            false => self.only.contains(&provider_type),
+        };
+        provider_type.wire_family() == self.family && is_meant
     }
 }
 
