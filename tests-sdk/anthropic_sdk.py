@@ -1,6 +1,6 @@
 """The official anthropic SDK, unmodified but for base URL and key, against a gateway whose provider is scripted.
 
-Usage: anthropic_sdk.py [foundry|vertex], with what `lychgate clients anthropic` prints in the environment
+Usage: anthropic_sdk.py [foundry|vertex], with what `lychgate clients` prints in the environment
 
 Every step asserts on what the SDK made of the answer; the first that fails ends the run with its traceback.
 """

@@ -94,7 +94,8 @@ impl<'a> Place<'a> {
         if self.host != Host::Vertex {
             return Ok(());
         }
-        if body["anthropic_version"] != "vertex-2023-10-16" {
+        // Of which clients send several: `vertex-2023-10-16`, and dates.
+        if !body["anthropic_version"].is_string() {
             return Err(family.error(400, "anthropic_version: Field required"));
         }
         match (self.deployment, body.get("model")) {

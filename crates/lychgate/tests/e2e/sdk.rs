@@ -128,7 +128,10 @@ async fn converse_in(
         provider: host.unwrap_or(client),
         provider_type,
         token: &app.token,
-        changes: &[("my-project", "project-1"), ("my-location", "europe-west1")],
+        changes: match host {
+            Some("vertex") => &[("my-project", "project-1"), ("my-location", "europe-west1")],
+            _ => &[],
+        },
     };
     let machine = Machine::new(&app, &wanted).await;
     let mut command = interpreter(&app, script);
