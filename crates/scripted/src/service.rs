@@ -4,7 +4,7 @@ use crate::ask::Ask;
 use crate::body::ScriptBody;
 use crate::error;
 use crate::families::{Endpoint, Family, family};
-use crate::host::Place;
+use crate::host::{Host, Place};
 use crate::perform::{chosen, perform};
 use crate::provider::Shared;
 use crate::scenario::Scenario;
@@ -87,7 +87,10 @@ fn script(parts: &Parts, body: &Bytes, shared: &Shared, sent: &Sent) -> Script {
     }
     let endpoint = Endpoint::at(&place.path);
     let headers = &parts.headers;
-    let family = family(endpoint, headers);
+    let family = match place.host {
+        Host::Vertex => Endpoint::Messages.api().family(),
+        _ => family(endpoint, headers),
+    };
     let script = match endpoint {
         _ if shared.authority.refuses(headers) => family.bad_key(),
         Some(endpoint) if parts.method == Method::POST => endpoint_script(endpoint, &place, parts, body, shared),
