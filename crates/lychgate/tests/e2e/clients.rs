@@ -160,7 +160,7 @@ async fn what_claude_code_shows_in_bedrock_form_is_on_record() {
     let Some((modules, app, replica)) = started(test).await else {
         return;
     };
-    add_provider(&app, "bedrock", "bedrock", "").await;
+    add_provider(&app, "bedrock", "bedrock", "", &[]).await;
     let wanted = Wanted {
         provider: "bedrock",
         provider_type: "bedrock",

@@ -21,7 +21,7 @@ const MODEL: &str = "gemini-3-flash";
 /// With a provider for it.
 async fn prepare(test: &str) -> Option<(PathBuf, App, Replica)> {
     let (modules, app, replica) = started(test).await?;
-    add_provider(&app, "gemini", "gemini", "").await;
+    add_provider(&app, "gemini", "gemini", "", &[]).await;
     app.set_policy("gemini", &json!({ "relay": { "keep_alive_seconds": 1 } }))
         .await;
     Some((modules, app, replica))

@@ -20,7 +20,7 @@ async fn a_provider_of_each_family_serves_it() {
     if !program.is_file() {
         return; // Its package is not for this system.
     }
-    add_provider(&app, "gemini", "gemini", "").await;
+    add_provider(&app, "gemini", "gemini", "", &[]).await;
     let silent = Scenario::Silent.name();
     let families = [
         ("anthropic", "anthropic", "anthropic_messages"),

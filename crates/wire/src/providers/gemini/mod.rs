@@ -27,7 +27,7 @@ const API_KEY: CredentialHeader = plain("x-goog-api-key");
 
 /// Google takes many more, under several names each, by which a client may have the usage left out of an answer, have it in a form that
 /// can't be read, or name who pays.
-const QUERY: &[Parameter] = &[
+pub(crate) const QUERY: &[Parameter] = &[
     Parameter {
         name: "alt",
         values: &["sse", "json"],

@@ -6,6 +6,7 @@
 use crate::provider::{
     AllowedPath, BEARER, ClientSigns, Credentials, PLAIN_KEYS, ProviderDescription, SettingRule, plain,
 };
+use crate::providers::gemini::QUERY;
 use lychgate_types::provider::Api;
 
 /// The question how many tokens a prompt has comes first: it has the place of a model's name.
@@ -32,6 +33,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
     base_path: "",
     paths: &PATHS,
     own_query: &[],
+    query: Some(QUERY),
     settings: SETTINGS,
     key_forms: PLAIN_KEYS,
     credentials: Credentials {
