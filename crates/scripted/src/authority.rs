@@ -7,7 +7,8 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, Method};
 use parking_lot::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 const BEGINNING: &str = "scripted-credential-0123456789-";
 const END: &str = "-for-a-while";

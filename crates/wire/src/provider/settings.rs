@@ -187,7 +187,8 @@ mod tests {
 
     #[test]
     fn settings_fit_their_type_and_what_its_keys_are() {
-        let fine: &[&[(&str, &str)]] = &[
+        type Settings<'a> = &'a [(&'a str, &'a str)];
+        let fine: &[Settings<'_>] = &[
             &[("region", "eu-west-1")],
             &[("region", "x"), ("credential", "key")],
             &[
@@ -201,7 +202,7 @@ mod tests {
             assert_eq!(misfits(settings), [""; 0], "{settings:?}");
         }
         let long = "x".repeat(VALUE_BYTES + 1);
-        let wrong: &[(&[(&str, &str)], &[&str])] = &[
+        let wrong: &[(Settings<'_>, &[&str])] = &[
             (&[], &["region"]),
             (&[("credential", "nothing")], &["credential"]),
             (&[("region", "x"), ("credential", "secret")], &["tenant"]),

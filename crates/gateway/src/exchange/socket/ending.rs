@@ -145,7 +145,8 @@ fn read_on(mut upstream: Peer, mut lanes: Lanes, close: Option<CloseFrame>, shar
     tokio::spawn(async move {
         let until = Instant::now() + limits.time;
         let mut left = limits.bytes;
-        while !lanes.is_idle() {
+        // Behind an error a response may go on all the same, and be billed.
+        while lanes.has_open() {
             let text = match timeout_at(until, upstream.turn(true)).await {
                 Ok(Turn::Text(text, _)) => text,
                 Ok(Turn::Sent | Turn::Binary | Turn::Sign) => continue,

@@ -4,7 +4,7 @@
 //! Each response has a recorder, from when it is asked for until its last event. A response that no message asked for by itself (one
 //! that is steered may become another) has one from its first event.
 
-use super::message::Asked;
+use super::message::{Asked, closing};
 use crate::error::Refusal;
 use crate::exchange::body_kind::BodyKind;
 use crate::exchange::outcome::Ending;
@@ -25,7 +25,7 @@ pub(crate) const ACTIVE_LANES: usize = 16;
 /// Most responses that one lane has been asked for and that have not ended.
 pub(crate) const RESPONSES: usize = 16;
 /// How long a response may go on behind an error in its lane, which may have been about something else.
-const AFTER_ERROR: Duration = Duration::from_secs(5);
+const AFTER_ERROR: Duration = Duration::from_secs(120);
 
 /// The lanes of one WebSocket, by name; the connection's own has none.
 #[derive(Debug, Default)]
@@ -176,6 +176,11 @@ impl Lanes {
         self.responses().all(|response| response.failed.is_some())
     }
 
+    /// Whether there are responses that have not ended, or may have by an error only.
+    pub(super) fn has_open(&self) -> bool {
+        self.responses().next().is_some()
+    }
+
     /// Whether the client has got the beginning of a response, and not its end.
     pub(super) fn has_begun(&self) -> bool {
         self.responses().any(|response| response.id.is_some())
@@ -261,6 +266,7 @@ impl Lane {
         }
         let at = match self.open.iter().position(|response| response.id.is_none()) {
             Some(at) => at,
+            None if self.open.len() >= RESPONSES => return Err(closing()),
             None => {
                 self.open.push_back(Response::new(unasked(&self.asked)?));
                 self.open.len() - 1
@@ -276,29 +282,23 @@ impl Lane {
     /// An event of this response; if it is the last one, gives the response.
     fn event(&mut self, at: usize, text: &Utf8Bytes) -> Option<Response> {
         let response = self.open.get_mut(at)?;
+        // Whatever error came before was about something else: the response goes on.
+        response.failed = None;
         response.recorder.event(text.as_bytes());
         if !response.recorder.has_last_event() {
             return None;
         }
         let mut response = self.open.remove(at)?;
         self.ended = response.id.take().unwrap_or_default().into();
-        // Whatever error came before was about something else.
-        response.failed = None;
         Some(response)
     }
 
     /// An error: the answer to the next response that was asked for, or about one that is being made. That may go on all the same, as
     /// the error may be about a message that it was to be steered by.
     fn error(&mut self, event: &ProviderEvent<'_>, text: &Utf8Bytes) -> Option<Response> {
-        while self.open.front().is_some_and(|response| response.failed.is_some()) {
-            drop(
-                self.open
-                    .pop_front()
-                    .and_then(|response| response.end(Ending::Complete)),
-            );
-        }
         let response = self.open.front_mut()?;
         if response.id.is_some() {
+            // Any number of errors end no response that has begun: each may be about a message that went behind it.
             response.failed = Some((text.clone(), Instant::now()));
             return None;
         }

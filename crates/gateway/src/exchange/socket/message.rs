@@ -24,8 +24,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-/// What holds for a WebSocket as long as it is open.
-#[derive(Debug)]
+/// What holds for a WebSocket as long as it is open. Its headers hold credentials, so it is never shown.
 pub(super) struct Context {
     pub(super) shared: Arc<Shared>,
     /// As it was when the WebSocket was opened.
@@ -96,7 +95,8 @@ impl Context {
         let holder = match self.shared.leases.known(&self.token) {
             Some(Verdict::Allowed(holder)) => holder,
             _ => Box::pin(admit::authorize(&self.shared, self.token, self.source)).await?,
-        };
+        }
+        .or_of(&self.token);
         let facts = read_request(self.api, None, text.as_bytes()).map_err(|error| unreadable(error.to_string()))?;
         let asker = Asker {
             token: self.token,
@@ -157,7 +157,7 @@ impl Context {
 
     fn start(&self, entered: &Entered, arrival: Arrival, waited: Duration, facts: RequestFacts) -> ExchangeStart<'_> {
         ExchangeStart {
-            id: self.shared.ambient.new_id(),
+            id: self.shared.spool.new_id(&self.shared.ambient),
             arrival,
             waited,
             token: self.token,

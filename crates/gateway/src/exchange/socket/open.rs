@@ -62,7 +62,9 @@ async fn opened(entered: Entered, request: Request<Body>, source: Source) -> Res
         return Err(Refusal::websocket());
     };
     let credentials = credentials::read(provider.config.provider_type, &head.headers)?;
-    let holder = admit::authorize(shared, credentials.token, source).await?;
+    let holder = admit::authorize(shared, credentials.token, source)
+        .await?
+        .or_of(&credentials.token);
     // While it is opened, it counts as a request; then only what is asked for in it does.
     let _guard = shared.enter()?;
     provider.usable()?;

@@ -3,8 +3,8 @@
 use super::{completed, create, created, delta, down, output, respond, up};
 use crate::support::{World, until};
 use lychgate_link::{RouteConfig, RouteTarget};
-use lychgate_types::Ambient;
 use lychgate_types::interception::InterceptionRecord;
+use lychgate_types::{Ambient, KeyTag};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -175,6 +175,8 @@ async fn an_error_is_the_answer_to_what_was_asked() {
     down(&mut client, &mut provider, &completed("resp_1", 5, "")).await;
     let records = world.control.delivered(2).await;
     let (refused, made) = (&records[0], &records[1]);
+    // Ids tell the gateway key that they are of.
+    assert_eq!(KeyTag::in_id(refused.id), KeyTag::in_id(made.id));
     assert_eq!(
         (refused.outcome.as_str(), refused.upstream_status),
         ("failed", Some(429))
