@@ -122,12 +122,9 @@ async fn other_routes_are_passed_through_or_refused() {
             .header("anthropic-version", "2023-06-01")
     };
     let models = anthropic("/v1/models?limit=1").send().await.expect(200).value();
-    assert_eq!(
-        (&models["data"][0]["type"], models["data"].as_array().unwrap().len()),
-        (&"model".into(), 1)
-    );
-    // The replica has asked for all of them, and does so no more.
-    assert_eq!(app.scripted.requests().pop().unwrap().path, "/v1/models?limit=1000");
+    assert_eq!(models["data"][0]["type"], "model");
+    // As nothing was known of the list, what the client asked went on as it was.
+    assert_eq!(app.scripted.requests()[0].path, "/v1/models?limit=1");
     let openai = get(format!("{base}/ai/openai/v1/models"))
         .bearer(token)
         .send()
