@@ -127,7 +127,7 @@ impl UpstreamRequest {
         if is_own {
             return provider.url(tail, query);
         }
-        // The client meant neither another type's versions nor, by what it addressed, this one's.
+        // Versions of the addressed type mean nothing here, and those of this type the client can't have meant.
         let of = [self.provider_type, provider_type].map(describe);
         let query = parameters(query, |parameter| !of.iter().any(|of| of.is_own_parameter(parameter)));
         provider.url(tail, query.as_deref())

@@ -320,7 +320,7 @@ async fn what_is_no_answer_is_asked_for_once() {
 }
 
 #[tokio::test]
-async fn a_head_of_some_hundred_fields_is_an_answer_and_one_of_more_is_none() {
+async fn a_head_of_150_fields_is_an_answer_and_one_of_many_more_is_none() {
     let world = World::with_policy(eager).await;
     for (fields, status) in [(150, 200), (170, 502)] {
         let mut client = world.post(MESSAGES, REQUEST).await;

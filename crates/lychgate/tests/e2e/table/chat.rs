@@ -57,7 +57,7 @@ fn usages() -> Vec<Row> {
         stream("usage in the chunk that ends the choice", &[HELLO, TEXT, &last, DONE]).records(plain.clone()),
         stream("usage in every chunk, cumulative", &[&first, &second, &last, DONE]).records(plain),
         stream("no usage at all", &[HELLO, TEXT, STOP, DONE])
-            .records(json!({"usage": {"provider_response_id": "chatcmpl-1", "estimated": true}})),
+            .records(json!({"usage": {"provider_response_id": "chatcmpl-1", "estimated": true, "input_tokens": 2, "output_tokens": 3}})),
         Row::blocking(
             Chat,
             "usage of a blocking answer",
@@ -140,7 +140,7 @@ fn ends() -> Vec<Row> {
             "usage": {"provider_response_id": "chatcmpl-1", "input_tokens": 2, "output_tokens": 3, "estimated": true},
         })),
         stream("a 200 that ends without its last event, after the model has stopped", &[HELLO, TEXT, STOP])
-            .records(json!({"usage": {"provider_response_id": "chatcmpl-1", "estimated": true}})),
+            .records(json!({"usage": {"provider_response_id": "chatcmpl-1", "estimated": true, "input_tokens": 2, "output_tokens": 3}})),
         stream("a 200 that ends before its last event", &[HELLO, TEXT]).records(json!({
             "outcome": "failed", "stop_reason": null, "error_type": "server_error", "error_message": "the provider's answer ended before its last event",
             "usage": {"provider_response_id": "chatcmpl-1", "input_tokens": 2, "output_tokens": 3, "estimated": true},
