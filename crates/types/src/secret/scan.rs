@@ -104,6 +104,8 @@ mod tests {
         let token = UserTokenSecret::generate(&Ambient::system());
         let mut typo = token.expose().to_owned();
         typo.replace_range(45.., if typo.ends_with('a') { "b" } else { "a" });
+        // Behind a token that lacks its last letter, that letter would make it whole.
+        let letters = if token.expose().ends_with('A') { "%42" } else { "%41" }.repeat(60);
         let accented = format!("lgu_{}é", "a".repeat(34));
         let long = format!("lgu_{}", "é".repeat(40));
         for text in [
@@ -120,10 +122,7 @@ mod tests {
             "a=%zz%25",
         ] {
             assert!(!holds_secret_escaped(text.as_bytes()), "{text}");
-            assert!(
-                !holds_secret_escaped(format!("{text}{}", "%41".repeat(60)).as_bytes()),
-                "{text}"
-            );
+            assert!(!holds_secret_escaped(format!("{text}{letters}").as_bytes()), "{text}");
         }
         let other = token.expose().replacen("lgu_", "lgx_", 1);
         assert!(!holds_secret(other.as_bytes()));
