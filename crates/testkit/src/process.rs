@@ -10,6 +10,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
 
+/// How long an ended process's streams may stay open.
+const LEFT_BEHIND: Duration = Duration::from_secs(2);
+
 /// A running or ended process, leader of a group of its own.
 #[derive(Debug)]
 pub struct Process {
@@ -173,7 +176,11 @@ impl Process {
         let mut ended = self.ended.clone();
         let waited = tokio::time::timeout(DEADLINE, ended.wait_for(Option::is_some)).await;
         match waited {
-            Ok(Ok(status)) => code(status.expect("it was waited for")),
+            Ok(Ok(status)) => {
+                let code = code(status.expect("it was waited for"));
+                self.output.whole().await;
+                code
+            }
             _ => panic!("{} does not end:\n{}{}", self.name, self.stdout(), self.stderr()),
         }
     }
@@ -205,6 +212,14 @@ impl Output {
     fn text(&self, stream: usize) -> String {
         let bytes = self.streams[stream].lock().expect("the reader never panics");
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Waits until all is read that an ended process has written. A child that it left behind may hold its streams open: then what is
+    /// there has to do.
+    async fn whole(&self) {
+        let mut grown = self.grown.clone();
+        let closed = async { while grown.changed().await.is_ok() {} };
+        let _ = tokio::time::timeout(LEFT_BEHIND, closed).await;
     }
 }
 
@@ -304,7 +319,11 @@ mod tests {
         assert!(process.resident_memory() > 0 && process.open_files() >= 3);
         assert_eq!(process.terminate().await, 128 + 15);
         assert_eq!(process.stderr(), "wrong\n");
-        assert_eq!(Process::start(&mut sh("exit 3")).exit_code().await, 3);
+        let many = Process::start(&mut sh("seq 20000 >&2; exit 3"));
+        assert_eq!(many.exit_code().await, 3);
+        assert!(many.stderr().ends_with("\n20000\n"), "all that it wrote is there");
+        let leaving = Process::start(&mut sh("sleep 60 & exit 5"));
+        assert_eq!(leaving.exit_code().await, 5);
         assert_eq!(finish(sh("cat; exit 4"), "in").await.stdout, "in");
     }
 
