@@ -186,6 +186,10 @@ impl ResponseFormat for Reader {
         self.has_ended || self.stop_reason.is_some()
     }
 
+    fn has_failed(&self) -> bool {
+        self.error.is_some()
+    }
+
     fn text_bytes(&self) -> u64 {
         self.text_bytes + self.blocks.text_bytes()
     }

@@ -255,6 +255,10 @@ impl ResponseFormat for Reader {
         }
     }
 
+    fn has_failed(&self) -> bool {
+        self.error.is_some() || matches!(&self.language, Language::Claude(reader) if reader.has_failed())
+    }
+
     fn takes_filler(&self) -> bool {
         matches!(self.language, Language::Claude(_))
     }

@@ -32,7 +32,8 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
         },
     ],
     own_query: &[],
-    query: None,
+    // What AWS takes there is a signature, which is a credential.
+    query: Some(&[]),
     settings: &[],
     key_forms: PLAIN_KEYS,
     credentials: Credentials {
