@@ -135,6 +135,7 @@ impl Recorder {
             waited,
             capture_content,
             makes_object,
+            has_cost: false,
             completion,
             slot,
             guard,
@@ -216,6 +217,13 @@ impl Recorder {
             if catch_unwind(AssertUnwindSafe(|| read(reader, bytes))).is_err() {
                 open.reader = None;
             }
+        }
+    }
+
+    /// The model has begun, so that even an answer of which nothing but an error is seen has cost something.
+    pub(crate) fn has_cost(&mut self) {
+        if let Some(mut open) = self.open() {
+            open.has_cost = true;
         }
     }
 

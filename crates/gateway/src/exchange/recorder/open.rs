@@ -48,6 +48,8 @@ pub(super) struct Open {
     pub(super) makes_object: bool,
     /// The provider was told not to store the answer, so that its items can't be referred to.
     pub(super) unstored: bool,
+    /// It has a cost, whatever comes of it.
+    pub(super) has_cost: bool,
     /// The answer may show the end of an earlier exchange.
     pub(super) completion: Option<Box<Completion>>,
     pub(super) slot: Slot,
@@ -162,6 +164,7 @@ impl Open {
             slot,
             makes_object,
             unstored,
+            has_cost,
             completion,
             guard,
             counts,
@@ -186,7 +189,7 @@ impl Open {
         let only_an_error = facts
             .as_ref()
             .is_some_and(|facts| facts.error.is_some() && facts.usages.is_empty() && facts.text_bytes == 0);
-        let has_cost = (good && !only_an_error)
+        let has_cost = (good && (has_cost || !only_an_error))
             || (status.is_none() && matches!(ending, Ending::ClientLeft | Ending::GatewayStopped));
         let ended_whole = matches!(ending, Ending::Complete);
         (record.outcome, record.error_type, record.error_message) = {

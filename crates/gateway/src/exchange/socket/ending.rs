@@ -4,15 +4,15 @@
 //! A client that leaves does not stop the reading at once: what is being made is billed, so that its end is awaited for a bounded time.
 
 use super::lanes::Lanes;
-use super::message::closing;
+use super::message::Context;
 use super::peer::{Peer, Turn};
 use crate::error::Refusal;
 use crate::exchange::drain;
 use crate::exchange::outcome::{Ending, STALLED};
-use crate::shared::Shared;
 use http::StatusCode;
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_wire::socket::provider_event;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
@@ -73,10 +73,10 @@ fn frame(code: CloseCode, reason: &'static str) -> CloseFrame {
 }
 
 /// Ends both ends and all records.
-pub(super) async fn finish(end: End, mut client: Peer, upstream: Peer, mut lanes: Lanes, shared: &Shared) {
+pub(super) async fn finish(end: End, mut client: Peer, upstream: Peer, mut lanes: Lanes, context: &Arc<Context>) {
     match end {
         End::ClientLeft(frame) => {
-            read_on(upstream, lanes, frame, shared);
+            read_on(upstream, lanes, frame, context);
             goodbye(&mut client, None).await;
         }
         End::ProviderLeft(frame) => {
@@ -97,9 +97,9 @@ pub(super) async fn finish(end: End, mut client: Peer, upstream: Peer, mut lanes
             .await;
         }
         End::Stopped(stop) => {
-            read_on(upstream, lanes, Some(frame(CloseCode::Normal, "")), shared);
+            read_on(upstream, lanes, Some(frame(CloseCode::Normal, "")), context);
             if let Some(refusal) = stop.told {
-                shared.counts.refused.count(refusal.reason);
+                context.shared.counts.refused.count(refusal.reason);
                 tell(&mut client, refusal.into_event(None)).await;
             }
             goodbye(&mut client, Some(Some(frame(stop.code, stop.reason)))).await;
@@ -139,21 +139,22 @@ async fn flush(peer: &mut Peer) {
 }
 
 /// Reads on in the background until all responses have ended, as far as the limits allow, then closes the provider's end.
-fn read_on(mut upstream: Peer, mut lanes: Lanes, close: Option<CloseFrame>, shared: &Shared) {
-    let limits = drain::limits(shared);
+fn read_on(mut upstream: Peer, mut lanes: Lanes, close: Option<CloseFrame>, context: &Arc<Context>) {
+    let context = Arc::clone(context);
+    let limits = drain::limits(&context.shared);
     lanes.has_no_client();
     tokio::spawn(async move {
         let until = Instant::now() + limits.time;
         let mut left = limits.bytes;
-        // Behind an error a response may go on all the same, and be billed.
-        while lanes.has_open() {
+        while !lanes.is_idle() {
             let text = match timeout_at(until, upstream.turn(true)).await {
                 Ok(Turn::Text(text, _)) => text,
                 Ok(Turn::Sent | Turn::Binary | Turn::Sign) => continue,
                 Ok(Turn::Closed(_) | Turn::Failed(_)) | Err(_) => break,
             };
-            // Nobody waits for a record to be on the disk, and one more has no place here.
-            drop(lanes.see(&provider_event(text.as_bytes()), &text, |_| Err(closing())));
+            // Nobody waits for a record to be on the disk.
+            let event = provider_event(text.as_bytes());
+            drop(lanes.see(&event, &text, |asked| context.unasked(asked)));
             match left.checked_sub(text.len()) {
                 Some(rest) => left = rest,
                 None => break,

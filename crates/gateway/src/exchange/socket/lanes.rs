@@ -14,7 +14,6 @@ use lychgate_stream::Hold;
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_wire::socket::{ClientEvent, ProviderEvent};
 use std::collections::{HashMap, VecDeque};
-use std::time::Duration;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
@@ -24,8 +23,6 @@ pub(crate) const LANES: usize = 32;
 pub(crate) const ACTIVE_LANES: usize = 16;
 /// Most responses that one lane has been asked for and that have not ended.
 pub(crate) const RESPONSES: usize = 16;
-/// How long a response may go on behind an error in its lane, which may have been about something else.
-const AFTER_ERROR: Duration = Duration::from_secs(120);
 
 /// The lanes of one WebSocket, by name; the connection's own has none.
 #[derive(Debug, Default)]
@@ -50,8 +47,8 @@ struct Response {
     /// `None` until its first event.
     id: Option<Box<str>>,
     began: Instant,
-    /// An error that came while it was being made, and when.
-    failed: Option<(Utf8Bytes, Instant)>,
+    /// An error that came while it was being made, and nothing since.
+    failed: Option<Utf8Bytes>,
 }
 
 impl Response {
@@ -73,15 +70,12 @@ impl Response {
         self.recorder.head(status, &headers, kind);
     }
 
-    /// Ends it, unless by the error that came before.
+    /// Ends it; an error that came last is why, and takes nothing from what it cost.
     fn end(mut self, ending: Ending) -> Option<Hold> {
-        let ending = match self.failed.take() {
-            Some((error, _)) => {
-                self.recorder.event(error.as_bytes());
-                Ending::Complete
-            }
-            None => ending,
-        };
+        if let Some(error) = self.failed.take() {
+            self.recorder.event(error.as_bytes());
+            self.recorder.has_cost();
+        }
         self.recorder.close(ending)
     }
 }
@@ -173,12 +167,7 @@ impl Lanes {
 
     /// Whether no response is being made.
     pub(super) fn is_idle(&self) -> bool {
-        self.responses().all(|response| response.failed.is_some())
-    }
-
-    /// Whether there are responses that have not ended, or may have by an error only.
-    pub(super) fn has_open(&self) -> bool {
-        self.responses().next().is_some()
+        self.responses().next().is_none()
     }
 
     /// Whether the client has got the beginning of a response, and not its end.
@@ -191,19 +180,9 @@ impl Lanes {
         self.responses().map(|response| response.began).min()
     }
 
-    /// Ends those behind whose errors nothing came.
-    pub(super) fn sweep(&mut self) {
-        for lane in self.by_name.values_mut() {
-            let is_over =
-                |response: &Response| matches!(&response.failed, Some((_, at)) if at.elapsed() >= AFTER_ERROR);
-            while lane.open.front().is_some_and(is_over) {
-                drop(
-                    lane.open
-                        .pop_front()
-                        .and_then(|response| response.end(Ending::Complete)),
-                );
-            }
-        }
+    /// Ends those behind whose errors nothing came, for as long as anything is awaited.
+    pub(super) fn end_failed(&mut self) {
+        self.by_name.values_mut().for_each(Lane::end_failed);
     }
 
     /// Ends all; gives the names of the lanes that had some.
@@ -257,13 +236,7 @@ impl Lane {
     /// A response begins: the next one that was asked for, else another.
     fn begin(&mut self, id: &str, unasked: impl FnOnce(&Asked) -> Result<Recorder, Refusal>) -> Result<usize, Refusal> {
         // Behind an error, the next one shows that the one before it has ended.
-        while self.open.front().is_some_and(|response| response.failed.is_some()) {
-            drop(
-                self.open
-                    .pop_front()
-                    .and_then(|response| response.end(Ending::Complete)),
-            );
-        }
+        self.end_failed();
         let at = match self.open.iter().position(|response| response.id.is_none()) {
             Some(at) => at,
             None if self.open.len() >= RESPONSES => return Err(closing()),
@@ -277,6 +250,17 @@ impl Lane {
             response.head(StatusCode::OK);
         }
         Ok(at)
+    }
+
+    /// Ends those at the front by the errors that came last.
+    fn end_failed(&mut self) {
+        while self.open.front().is_some_and(|response| response.failed.is_some()) {
+            drop(
+                self.open
+                    .pop_front()
+                    .and_then(|response| response.end(Ending::Complete)),
+            );
+        }
     }
 
     /// An event of this response; if it is the last one, gives the response.
@@ -299,7 +283,7 @@ impl Lane {
         let response = self.open.front_mut()?;
         if response.id.is_some() {
             // Any number of errors end no response that has begun: each may be about a message that went behind it.
-            response.failed = Some((text.clone(), Instant::now()));
+            response.failed = Some(text.clone());
             return None;
         }
         let status = event.status.and_then(|status| StatusCode::from_u16(status).ok());

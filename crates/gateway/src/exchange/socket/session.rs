@@ -150,7 +150,7 @@ impl Session {
             lanes,
             ..
         } = self;
-        finish(end, client, upstream, lanes, &context.shared).await;
+        finish(end, client, upstream, lanes, &context).await;
     }
 
     /// Whether nothing is being made any more, and the client has got what was.
@@ -325,11 +325,14 @@ impl Session {
     fn look(&mut self) -> Result<(), End> {
         let now = Instant::now();
         let timeouts = &self.context.provider.config.policy.timeouts;
-        self.lanes.sweep();
-        if let Some(oldest) = self.lanes.oldest()
-            && (now >= self.used + millis(timeouts.idle_ms) || now >= oldest + millis(timeouts.total_ms))
-        {
-            return Err(End::Stalled);
+        let (idle, total) = (self.used + millis(timeouts.idle_ms), millis(timeouts.total_ms));
+        let is_late = |oldest: Instant| now >= idle || now >= oldest + total;
+        if self.lanes.oldest().is_some_and(is_late) {
+            // Their errors were the last word.
+            self.lanes.end_failed();
+            if self.lanes.oldest().is_some_and(is_late) {
+                return Err(End::Stalled);
+            }
         }
         let is_stuck = |peer: &Peer| peer.is_writing() && now >= peer.writes_since + SILENCE;
         if is_stuck(&self.client) || now >= self.client.heard + SILENCE + TICK {
