@@ -17,7 +17,7 @@ use lychgate_types::backoff::{Backoff, jitter};
 use lychgate_types::{Ambient, ProviderId, ProviderKeyId};
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -49,7 +49,8 @@ pub(crate) struct FetchedKey {
     /// Wakes the task before its time.
     anew: Arc<Notify>,
     woken: Mutex<Option<Instant>>,
-    task: OnceLock<AbortHandle>,
+    /// The one that fetches, while the key is in force.
+    task: Mutex<Option<AbortHandle>>,
 }
 
 #[derive(Debug)]
@@ -80,7 +81,8 @@ enum NotFetched {
 }
 
 impl FetchedKeys {
-    /// The keys of a configuration; those that were there before are the same.
+    /// The keys of a configuration. Those that were there before are the same; for those that are there no more nothing is asked again,
+    /// whoever still holds one.
     pub(crate) fn next(
         &self,
         config: &ProviderConfig,
@@ -92,6 +94,7 @@ impl FetchedKeys {
             (id, key.unwrap_or_else(|| Arc::new(FetchedKey::new(id, grant, config))))
         });
         let keys: Vec<_> = keys.collect();
+        known.values().for_each(|key| key.stop());
         *known = keys.iter().map(|(id, key)| (*id, Arc::clone(key))).collect();
         keys
     }
@@ -113,7 +116,7 @@ impl FetchedKey {
             trouble: Mutex::default(),
             anew: Arc::default(),
             woken: Mutex::default(),
-            task: OnceLock::new(),
+            task: Mutex::default(),
         }
     }
 
@@ -146,12 +149,19 @@ impl FetchedKey {
         }
     }
 
-    /// Begins to fetch, unless that has begun. Needs a Tokio runtime. It ends when the key is dropped.
+    /// Begins to fetch, unless that has begun. Needs a Tokio runtime.
     pub(crate) fn start(self: &Arc<Self>, upstream: &Upstream, ambient: &Ambient) {
-        self.task.get_or_init(|| {
+        self.task.lock().get_or_insert_with(|| {
             let task = run(Arc::downgrade(self), upstream.clone(), ambient.clone());
             tokio::spawn(task).abort_handle()
         });
+    }
+
+    /// Its secret goes to nobody any more, until it is started again. What was fetched serves on until it expires.
+    pub(crate) fn stop(&self) {
+        if let Some(task) = self.task.lock().take() {
+            task.abort();
+        }
     }
 
     async fn fetch(&self, upstream: &Upstream) -> Result<Current, NotFetched> {
@@ -203,9 +213,7 @@ impl FetchedKey {
 
 impl Drop for FetchedKey {
     fn drop(&mut self) {
-        if let Some(task) = self.task.get() {
-            task.abort();
-        }
+        self.stop();
     }
 }
 

@@ -144,6 +144,13 @@ impl Shared {
         keys.for_each(|key| key.start(&self.upstream, &self.ambient));
     }
 
+    /// Has none fetched any more, since this replica is not to serve.
+    pub(crate) fn stop_fetching(&self) {
+        let state = self.replica_state.load();
+        let keys = state.table.providers().flat_map(|provider| provider.pool.fetched());
+        keys.for_each(|key| key.stop());
+    }
+
     /// Refuses new requests while the process shuts down.
     pub(crate) fn stays(&self) -> Result<(), Refusal> {
         if self.draining.load(Ordering::Acquire) {

@@ -71,7 +71,7 @@ impl Provider {
         if let Err(reason) = &base {
             tracing::warn!(provider = %config.name, %reason, "this provider can't be used");
         }
-        let keys = keys(&config, &state.fetched);
+        let keys = keys(&config, base.is_ok(), &state.fetched);
         Self {
             config,
             pool: Pool::new(keys, Arc::clone(&state.cooldowns)),
@@ -118,6 +118,11 @@ impl Provider {
     /// Whether lists of its models are served from here to those who use its central keys.
     pub(crate) fn keeps_model_lists(&self) -> bool {
         self.config.policy.relay.models == Models::Cached
+    }
+
+    /// It is no longer part of the configuration.
+    pub(crate) fn end(&self) {
+        self.state.fetched.next(&self.config, std::iter::empty());
     }
 
     /// Whether requests may go there at all.
@@ -249,15 +254,18 @@ fn know(config: &ProviderConfig) -> Result<(), String> {
     }
 }
 
-/// The keys that can be sent, or with which something can be fetched.
-fn keys(config: &ProviderConfig, fetched: &FetchedKeys) -> Vec<Key> {
+/// The keys that can be sent, or with which something can be fetched. Nothing is fetched for a provider that takes no requests.
+fn keys(config: &ProviderConfig, is_usable: bool, fetched: &FetchedKeys) -> Vec<Key> {
     let form = describe(config.provider_type).key_form(&config.settings);
-    let Some(form) = form.and_then(|form| form.grant) else {
+    let grant_form = form.and_then(|form| form.grant);
+    let granted = |key: &ProviderKeyConfig| Some((key.id, grant(grant_form?, &config.settings, &key.secret)?));
+    let in_force = config.keys.iter().filter(|_| is_usable && config.enabled);
+    // Asked in any case, so that what is in force no more stops.
+    let fetched = fetched.next(config, in_force.filter_map(granted));
+    if grant_form.is_none() {
         let plain = config.keys.iter();
         return plain.filter_map(|key| outgoing(config.provider_type, key)).collect();
-    };
-    let granted = |key: &ProviderKeyConfig| Some((key.id, grant(form, &config.settings, &key.secret)?));
-    let fetched = fetched.next(config, config.keys.iter().filter_map(granted));
+    }
     let keys = fetched.into_iter().map(|(id, key)| Key {
         id,
         credential: KeyCredential::Fetched(key),

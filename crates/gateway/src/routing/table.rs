@@ -37,6 +37,10 @@ impl Table {
                 (config.id, provider)
             })
             .collect();
+        let gone = known
+            .values()
+            .filter(|provider| !providers.contains_key(&provider.config.id));
+        gone.for_each(|provider| provider.end());
         Self {
             version: configuration.version,
             capture_content: configuration.capture_content,

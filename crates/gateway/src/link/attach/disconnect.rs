@@ -84,6 +84,7 @@ pub(super) fn set_lost(shared: &Shared, reason: DisconnectReason) {
 pub(super) fn set_refused(shared: &Shared, reason: DisconnectReason) {
     shared.leases.clear();
     shared.snapshot_cache.discard();
+    shared.stop_fetching();
     set_link_state(shared, |link| match link {
         // A key that was revoked while attached is unknown from then on; the first reason is the one that helps.
         LinkState::Refused { .. } => link.clone(),
