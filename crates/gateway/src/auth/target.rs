@@ -36,10 +36,14 @@ fn unknown_parameter(description: &ProviderDescription) -> Refusal {
         values => format!("{}={}", parameter.name, values.join("|")),
     };
     let allowed: Vec<_> = description.query.unwrap_or_default().iter().map(shown).collect();
-    let message = format!(
-        "this URL has a parameter that the gateway does not relay, or one that is spelled otherwise: it relays {}; credentials belong \
-         in headers",
+    let allowed = if allowed.is_empty() {
+        "none".to_owned()
+    } else {
         allowed.join(", ")
+    };
+    let message = format!(
+        "this URL has a parameter that the gateway does not relay, or one that is spelled otherwise: it relays {allowed}; credentials \
+         belong in headers"
     );
     Refusal::new(StatusCode::BAD_REQUEST, Refused::UnknownPath, message)
 }

@@ -408,7 +408,14 @@ async fn refusals_are_as_aws_writes_them() {
             "authorization: Bearer lgu_",
         ),
         (
-            "GET /ai/bedrock/inference-profiles?type=SYSTEM_DEFINED",
+            "POST /ai/bedrock/model/a/invoke?X-Amz-Signature=0123456789abcdef",
+            &good,
+            400,
+            "ValidationException",
+            "it relays none",
+        ),
+        (
+            "GET /ai/bedrock/inference-profiles",
             &good,
             404,
             "ResourceNotFoundException",

@@ -2,10 +2,10 @@
 
 use crate::support::provider::Exchange;
 use crate::support::{CENTRAL_KEY, Provider, World, config, until};
-use lychgate_link::ProviderConfig;
-use lychgate_types::Ambient;
+use lychgate_link::{CloseReason, LinkError, Message, ProviderConfig};
 use lychgate_types::provider::ProviderType;
 use lychgate_types::secret::ProviderSecret;
+use lychgate_types::{Ambient, KeyRefusal};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -250,4 +250,68 @@ async fn while_the_authority_is_away_the_old_credential_serves_until_it_expires(
         () = again => {}
         () = until_told(&world, 503, 200, "ey.new") => {}
     }
+}
+
+/// Where a key is in force no more, its secret goes nowhere any more, whatever was fetched with it.
+#[tokio::test]
+async fn nothing_is_fetched_for_a_key_that_is_in_force_no_more() {
+    type Change = fn(&mut Vec<ProviderConfig>);
+    let changes: [(&str, Change); 5] = [
+        ("another form", |providers| {
+            let other = [("credential".to_owned(), "key".to_owned())];
+            providers[0].settings = other.into_iter().collect();
+        }),
+        ("disabled", |providers| providers[0].enabled = false),
+        ("a setting of a later version", |providers| {
+            let unknown = ("from_the_future".to_owned(), "1".to_owned());
+            let known = std::mem::take(&mut providers[0].settings).into_map();
+            providers[0].settings = known.into_iter().chain([unknown]).collect();
+        }),
+        ("deleted", Vec::clear),
+        ("without keys", |providers| providers[0].keys.clear()),
+    ];
+    let mut cases = JoinSet::new();
+    for (what, change) in changes {
+        cases.spawn(async move {
+            let (world, authority) = world(|_| true).await;
+            grant(authority.next().await, "ey.short", 1).await;
+            until_told(&world, 503, 200, "ey.short").await;
+            let before = world.control.providers();
+            let mut providers = before.clone();
+            change(&mut providers);
+            world.control.configure(providers);
+            world.control.until_in_force().await;
+            asks_no_more(&authority, what).await;
+            // And from the beginning where it is in force again.
+            world.control.configure(before);
+            grant(authority.next().await, "ey.again", 3600).await;
+            until_told(&world, 503, 200, "ey.again").await;
+        });
+    }
+    cases.join_all().await;
+}
+
+/// Nothing comes in the time in which a credential of one second would be asked for again. One question may have been on the way.
+async fn asks_no_more(authority: &Provider, what: &str) {
+    let _on_its_way = timeout(Duration::from_millis(50), authority.next()).await;
+    let more = timeout(Duration::from_millis(1500), authority.next()).await;
+    assert!(more.is_err(), "{what}");
+}
+
+/// A replica whose gateway key was revoked keeps no credential fresh; one that is let in again does.
+#[tokio::test]
+async fn a_replica_that_is_refused_fetches_nothing() {
+    let (world, authority) = world(|_| true).await;
+    grant(authority.next().await, "ey.short", 1).await;
+    until_told(&world, 503, 200, "ey.short").await;
+    world
+        .control
+        .push(&Message::Close(CloseReason::Refused(KeyRefusal::Revoked)));
+    world.control.go_down(LinkError::refused(KeyRefusal::Unknown));
+    until(|| world.gateway.readiness().is_err()).await;
+    asks_no_more(&authority, "refused").await;
+    world.control.come_up();
+    world.control.renew_key();
+    grant(authority.next().await, "ey.again", 3600).await;
+    until_told(&world, 503, 200, "ey.again").await;
 }
