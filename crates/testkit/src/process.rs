@@ -175,14 +175,11 @@ impl Process {
     pub async fn exit_code(&self) -> i32 {
         let mut ended = self.ended.clone();
         let waited = tokio::time::timeout(DEADLINE, ended.wait_for(Option::is_some)).await;
-        match waited {
-            Ok(Ok(status)) => {
-                let code = code(status.expect("it was waited for"));
-                self.output.whole().await;
-                code
-            }
-            _ => panic!("{} does not end:\n{}{}", self.name, self.stdout(), self.stderr()),
-        }
+        let Some(code) = waited.ok().and_then(|status| status.ok()?.map(code)) else {
+            panic!("{} does not end:\n{}{}", self.name, self.stdout(), self.stderr());
+        };
+        self.output.whole().await;
+        code
     }
 
     /// Asks it to end, and waits: the exit code.
