@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// So many gateway keys are told to expire: each is a series.
 const EXPIRING: usize = 100;
 
-/// The metrics, `/healthz` and `/readyz`.
+/// The metrics, and what probes ask.
 pub(crate) fn router(app: &App, gateway: &Gateway) -> Router {
     let teller = Arc::new(Teller {
         app: app.clone(),

@@ -97,24 +97,27 @@ impl Gateway {
         Router::new().route("/ai/{*rest}", any_service(Stack(Arc::clone(&self.shared))))
     }
 
-    /// What a replica serves beside `/ai/`: `/healthz`, `/readyz`, and an answer to everything else that names the right base URL.
+    /// What a replica serves beside `/ai/`: [`Self::probes`], and an answer to everything else that names the right base URL.
     pub fn standalone_router(&self) -> Router {
         self.probes().fallback(elsewhere)
     }
 
-    /// `/healthz` and `/readyz`.
+    /// `/healthz`, `/readyz`, and `/readyz/gateway`, which is the same here and apart in a control plane.
     pub(crate) fn probes(&self) -> Router {
         let gateway = self.clone();
-        let ready = move || {
-            let answer = match gateway.describe_readiness() {
-                Ok(text) => (StatusCode::OK, format!("{text}\n")),
-                Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
-            };
-            std::future::ready(answer)
-        };
+        let ready = get(move || std::future::ready(gateway.probe()));
         Router::new()
             .route("/healthz", get(|| async { "alive\n" }))
-            .route("/readyz", get(ready))
+            .route("/readyz", ready.clone())
+            .route("/readyz/gateway", ready)
+    }
+
+    /// What a probe is told of this gateway.
+    pub fn probe(&self) -> (StatusCode, String) {
+        match self.describe_readiness() {
+            Ok(text) => (StatusCode::OK, format!("{text}\n")),
+            Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
+        }
     }
 
     /// [`Self::router`] and `rest` behind one listener, with a fast path for what is under `/ai/`.

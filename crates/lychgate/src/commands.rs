@@ -56,6 +56,9 @@ pub(crate) struct OutArgs {
     /// Write the secret to this new file (mode 0600) instead of printing it
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Let --out replace an existing file, atomically; what reads it finds the old secret or the new one
+    #[arg(long, requires = "out")]
+    replace: bool,
 }
 
 /// The place for a secret that is about to be created.
@@ -83,33 +86,27 @@ impl<'a> Done<'a> {
 }
 
 impl OutArgs {
-    /// Creates the file before the secret exists; an existing file is refused. `replaceable`: whether the command has `--replace`.
-    fn reserve(self, replaceable: bool) -> Outcome<SecretPlace> {
+    /// Creates a file before the secret exists; one that is there already stays until the secret replaces it, or is refused.
+    fn reserve(self) -> Outcome<SecretPlace> {
         let Some(path) = self.out else {
             return Ok(SecretPlace(None));
         };
-        match Reserved::create(&path) {
+        let reserved = if self.replace {
+            Reserved::create_over(&path)
+        } else {
+            Reserved::create(&path)
+        };
+        match reserved {
             Ok(reserved) => Ok(SecretPlace(Some((path, reserved)))),
             Err(why) if why.kind() == std::io::ErrorKind::AlreadyExists => Err(Failure::Failed(format!(
-                "{} already exists and is not overwritten: choose another file{}",
-                path.display(),
-                if replaceable { ", or add --replace" } else { "" }
+                "{} already exists and is not overwritten: choose another file, or add --replace",
+                path.display()
             ))),
-            Err(why) => Err(Failure::Failed(format!("can't create {}: {why}", path.display()))),
-        }
-    }
-
-    /// The same, but an existing file is replaced once the secret is there.
-    fn reserve_over(self) -> Outcome<SecretPlace> {
-        let Some(path) = self.out else {
-            return Ok(SecretPlace(None));
-        };
-        match Reserved::create_over(&path) {
-            Ok(reserved) => Ok(SecretPlace(Some((path, reserved)))),
-            Err(why) => Err(Failure::Failed(format!(
+            Err(why) if self.replace => Err(Failure::Failed(format!(
                 "can't create a file next to {}: {why}",
                 path.display()
             ))),
+            Err(why) => Err(Failure::Failed(format!("can't create {}: {why}", path.display()))),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use lychgate_authz::Denial;
 use lychgate_types::Timestamp;
+use lychgate_types::provider::ProviderType;
 
 /// Why a method did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -191,8 +192,13 @@ pub enum RouteMisfitReason {
     #[error("no such provider")]
     Unknown,
     /// Requests for the one can't be sent to the other as they are.
-    #[error("has a different wire format than the route's provider")]
-    OtherWire,
+    #[error("is of the type {other}, which does not take the requests that clients make to the type {entry}")]
+    OtherRequests {
+        /// The type of the route's own provider.
+        entry: ProviderType,
+        /// The type of this one.
+        other: ProviderType,
+    },
 }
 
 /// A failure of the database itself. Its `Display` says nothing of it; its source does, for the log.

@@ -20,7 +20,7 @@ use lychgate_types::RouteId;
 use lychgate_types::provider::ProviderType;
 
 impl Store {
-    /// Makes a route. Its providers must be there and of one wire family ([`RuleBroken::RouteProviders`]).
+    /// Makes a route. Its providers must be there and take the same requests ([`RuleBroken::RouteProviders`]).
     pub async fn route_insert(&self, caller: &Caller, new: RouteInsert) -> Result<Route, StoreError> {
         let audited = AuditTarget::new(new.id, &new.name.to_ascii_lowercase());
         let mut mutation = self
@@ -101,8 +101,8 @@ impl Store {
 /// The providers that there are, and what did not fit among those that a route names.
 pub(crate) struct Lookup {
     present: Vec<(ProviderRef, ProviderType)>,
-    /// The route's own provider's.
-    wire: Option<ProviderType>,
+    /// The type of the route's own provider.
+    entry: Option<ProviderType>,
     misfits: Vec<RouteMisfit>,
 }
 
@@ -110,7 +110,7 @@ impl Lookup {
     pub(crate) async fn read(tx: &mut Tx) -> Result<Self, StoreError> {
         Ok(Self {
             present: providers::refs(tx.conn()).await?,
-            wire: None,
+            entry: None,
             misfits: Vec::new(),
         })
     }
@@ -135,12 +135,14 @@ impl Lookup {
 
     fn find(&mut self, place: RoutePlace, text: &str) -> Option<ProviderRef> {
         let found = named(text, &self.present);
-        let why = match (found, self.wire) {
+        let why = match (found, self.entry) {
             (None, _) => RouteMisfitReason::Unknown,
-            (Some((_, wire)), Some(own)) if own.wire_family() != wire.wire_family() => RouteMisfitReason::OtherWire,
-            (Some((provider, wire)), _) => {
+            (Some((_, other)), Some(entry)) if !entry.may_route_to(*other) => {
+                RouteMisfitReason::OtherRequests { entry, other: *other }
+            }
+            (Some((provider, provider_type)), _) => {
                 if place == RoutePlace::Entry {
-                    self.wire = Some(*wire);
+                    self.entry = Some(*provider_type);
                 }
                 return Some(provider.clone());
             }

@@ -62,6 +62,11 @@ impl App {
         app
     }
 
+    /// What `/readyz` of the control plane says, or a part of it (`/gateway`): status and text.
+    pub async fn readiness(&self, part: &str) -> (u16, String) {
+        probe(&self.url, part).await
+    }
+
     /// Only the control plane: no provider, no member (so [`Self::token`] is empty).
     pub async fn bare(program: &str, database_url: Option<&str>, scripted: ScriptedProvider) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
@@ -339,9 +344,13 @@ impl Replica {
 
     /// What `/readyz` says: status and text.
     pub async fn readiness(&self) -> (u16, String) {
-        let answer = http::get(format!("{}/readyz", self.url)).send().await;
-        (answer.status, answer.text())
+        probe(&self.url, "").await
     }
+}
+
+async fn probe(url: &str, part: &str) -> (u16, String) {
+    let answer = http::get(format!("{url}/readyz{part}")).send().await;
+    (answer.status, answer.text())
 }
 
 fn server(program: &Path, directory: &Path, database_url: Option<&str>, listen: &str) -> Process {

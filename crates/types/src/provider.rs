@@ -67,8 +67,8 @@ pub fn origin(base_url: &str) -> &str {
     path.map_or(base_url, |at| &base_url[..host + at])
 }
 
-/// A wire format that several provider types may share: what was written for one of them may be sent to another as it is,
-/// and their errors have the same shape.
+/// A wire format that several provider types may share: their answers and errors have the same shape, and most take what was written
+/// for another of them ([`ProviderType::may_route_to`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WireFamily {
     /// Anthropic's Messages API and what belongs to it.
@@ -82,7 +82,7 @@ pub enum WireFamily {
 }
 
 impl ProviderType {
-    /// The wire format that it speaks. Routes lead only to providers of the same family.
+    /// The wire format that it speaks.
     pub const fn wire_family(self) -> WireFamily {
         match self {
             Self::Anthropic | Self::AzureFoundry | Self::Vertex => WireFamily::Anthropic,
@@ -90,6 +90,13 @@ impl ProviderType {
             Self::Gemini => WireFamily::Gemini,
             Self::Bedrock => WireFamily::Bedrock,
         }
+    }
+
+    /// Whether what clients send to a provider of this type can be sent to one of `other` as it is, so that a route may lead there.
+    pub fn may_route_to(self, other: Self) -> bool {
+        // Of Vertex AI's requests the path names the model and the body the version, where Anthropic's have it the other way.
+        let is_apart = |one| matches!(one, Self::Vertex);
+        self == other || (self.wire_family() == other.wire_family() && !is_apart(self) && !is_apart(other))
     }
 
     /// The provider's public base URL; `None` where only the operator knows it.

@@ -298,6 +298,22 @@ mod tests {
         }
     }
 
+    /// What is generated is a part of every pair, or of none of it.
+    #[test]
+    fn routes_may_lead_to_where_what_is_generated_is_offered_too() {
+        let generates = |path: &&AllowedPath| path.api.is_some_and(|api| !api.is_about_objects());
+        for entry in ProviderType::ALL {
+            for other in ProviderType::ALL {
+                let mut asked = describe(*entry).paths.iter().filter(generates);
+                let is_offered = asked.any(|path| {
+                    let mut methods = path.methods.split(", ");
+                    methods.any(|method| describe(*other).offering(path.operation, method).is_some())
+                });
+                assert_eq!(entry.may_route_to(*other), is_offered, "{entry} to {other}");
+            }
+        }
+    }
+
     #[test]
     fn every_api_is_on_a_list() {
         for api in Api::ALL {

@@ -156,7 +156,7 @@ fn rule_broken(rule: RuleBroken) -> ApiError {
             };
             ApiError::invalid(
                 code,
-                "the route's providers must exist and speak one wire format; see validations",
+                "the route's providers must exist and take the requests that its own provider takes; see validations",
                 misfits.into_iter().map(validation).collect(),
             )
         }

@@ -31,7 +31,7 @@ lychgate_types::text_enum! {
         NoSuchGatewayKey = "no_such_gateway_key",
         /// The request names a key that the provider does not have. Get the provider to see its keys.
         NoSuchProviderKey = "no_such_provider_key",
-        /// A route's providers do not exist, or speak different wire formats; `validations` says which.
+        /// A route's providers do not exist, or don't take the requests that the route's own provider takes; `validations` says which.
         RouteProvidersUnfit = "route_providers_unfit",
         /// The request can't be read.
         BadRequest = "bad_request",

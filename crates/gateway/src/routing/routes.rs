@@ -75,7 +75,7 @@ impl Candidates {
 }
 
 impl Routes {
-    /// Prepares the routes. Targets that can't serve (a provider that is unknown, disabled, unusable or of another wire family)
+    /// Prepares the routes. Targets that can't serve (a provider that is unknown, disabled, unusable or of a type that takes other requests)
     /// are left out.
     pub(crate) fn new(routes: &[RouteConfig], providers: &HashMap<ProviderId, Arc<Provider>>) -> Self {
         let mut ready: HashMap<ProviderId, Vec<Route>> = HashMap::new();
@@ -243,8 +243,11 @@ fn candidate(
     providers: &HashMap<ProviderId, Arc<Provider>>,
 ) -> Option<Candidate> {
     let provider = providers.get(&target.provider)?;
-    let same_family = provider.config.provider_type.wire_family() == addressed.config.provider_type.wire_family();
-    (same_family && provider.usable().is_ok()).then(|| Candidate {
+    let takes_it = addressed
+        .config
+        .provider_type
+        .may_route_to(provider.config.provider_type);
+    (takes_it && provider.usable().is_ok()).then(|| Candidate {
         provider: Arc::clone(provider),
         model: target.model.as_deref().map(Into::into),
     })

@@ -19,12 +19,27 @@ pub(crate) struct HealthcheckArgs {
     /// Ask only whether the process answers (/healthz), not whether it can serve requests (/readyz)
     #[arg(long)]
     live: bool,
+    /// Ask only about one part: `gateway` for AI requests, `control-plane` for the API and replicas, which needs the database
+    #[arg(long, value_name = "PART", conflicts_with = "live")]
+    part: Option<Part>,
+}
+
+/// What a probe can ask about by itself.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Part {
+    Gateway,
+    ControlPlane,
 }
 
 /// Runs the command: exit code 0 where it is ready.
 pub(crate) async fn run(args: HealthcheckArgs) -> Outcome {
     let base = server_url(&args.url).map_err(|why| Failure::Usage(format!("`{}`: {why}", args.url)))?;
-    let path = if args.live { "/healthz" } else { "/readyz" };
+    let path = match args.part {
+        _ if args.live => "/healthz",
+        None => "/readyz",
+        Some(Part::Gateway) => "/readyz/gateway",
+        Some(Part::ControlPlane) => "/readyz/control-plane",
+    };
     let (status, text) = probe(&base, path, TIME_LIMIT).await?;
     if status == StatusCode::OK {
         return output::line(text.trim_end());

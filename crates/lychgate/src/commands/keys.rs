@@ -39,9 +39,6 @@ enum KeysCommand {
         replaces: Option<String>,
         #[command(flatten)]
         out: OutArgs,
-        /// Let --out replace an existing file, atomically
-        #[arg(long, requires = "out")]
-        replace: bool,
         #[command(flatten)]
         format: FormatArgs,
     },
@@ -60,7 +57,7 @@ enum KeysCommand {
         #[command(flatten)]
         format: FormatArgs,
     },
-    /// Replace the secret of a gateway key; the old secret keeps working for a grace period.
+    /// Replace the secret of a gateway key; the old secret keeps working for a grace period, in which replicas pick up the new one from their --key-file.
     Rotate {
         /// Name or id of the key
         name: String,
@@ -72,9 +69,6 @@ enum KeysCommand {
         force: bool,
         #[command(flatten)]
         out: OutArgs,
-        /// Let --out replace an existing file, atomically; a replica with this --key-file picks up the new secret by itself
-        #[arg(long, requires = "out")]
-        replace: bool,
         #[command(flatten)]
         format: FormatArgs,
     },
@@ -120,17 +114,12 @@ pub(crate) async fn run(args: KeysArgs, environment: &Environment) -> Outcome {
             bounds,
             replaces,
             out,
-            replace,
             format,
         } => {
             let mut body = bounds.members(&Ambient::system())?;
             body.insert("name".to_owned(), name.as_str().into());
             body.extend(replaces.map(|old| ("replaces".to_owned(), old.into())));
-            let place = if replace {
-                out.reserve_over()?
-            } else {
-                out.reserve(true)?
-            };
+            let place = out.reserve()?;
             let answer = api.post_for_secret(PATH, &body.into()).await?;
             let what = described(&answer, &name);
             place.put(format.output, answer, "key", &Done::created(&what))
@@ -145,7 +134,6 @@ pub(crate) async fn run(args: KeysArgs, environment: &Environment) -> Outcome {
             grace,
             force,
             out,
-            replace,
             format,
         } => {
             let path = format!("{}/rotate", path(&name)?);
@@ -153,11 +141,7 @@ pub(crate) async fn run(args: KeysArgs, environment: &Environment) -> Outcome {
             if let Some(grace) = grace {
                 body["grace_seconds"] = grace.as_secs().into();
             }
-            let place = if replace {
-                out.reserve_over()?
-            } else {
-                out.reserve(true)?
-            };
+            let place = out.reserve()?;
             let answer = api.post_for_secret(&path, &body).await?;
             let what = described(&answer, &name);
             let until = answer["previous_valid_until"].as_str();

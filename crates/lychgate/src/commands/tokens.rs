@@ -120,7 +120,7 @@ pub(crate) async fn run(args: TokensArgs, environment: &Environment) -> Outcome 
             if let Some(lifetime) = lifetime {
                 body["lifetime_seconds"] = lifetime.as_secs().into();
             }
-            let place = out.reserve(false)?;
+            let place = out.reserve()?;
             let answer = api.post_for_secret("tokens", &body).await?;
             let what = format!("token {}", answer["id"].as_str().unwrap_or(&name));
             note(&format!("{what} may {}", allowed(&answer["scopes"])));

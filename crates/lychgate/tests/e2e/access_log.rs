@@ -72,6 +72,9 @@ async fn a_health_check_needs_no_token_and_tells_by_its_exit_code() {
     let app = App::start(PROGRAM, None).await;
     let ready = healthcheck(&app, &[&app.url]).await;
     assert_eq!((ready.code, ready.stderr.as_str()), (0, ""), "{}", ready.all());
+    for part in ["gateway", "control-plane"] {
+        assert_eq!(healthcheck(&app, &[&app.url, "--part", part]).await.code, 0, "{part}");
+    }
     assert_eq!(healthcheck(&app, &["127.0.0.1:1"]).await.code, 2);
     let gone = healthcheck(&app, &["http://127.0.0.1:1"]).await;
     assert_eq!(gone.code, 1);

@@ -33,11 +33,6 @@ async fn create_user(app: &App, number: usize) -> Answer {
         .await
 }
 
-async fn readiness(app: &App) -> (u16, String) {
-    let answer = http::get(format!("{}/readyz", app.url)).send().await;
-    (answer.status, answer.text())
-}
-
 async fn falls_ill_and_gets_well(app: &App, disk: &Disk, illness: Illness, from: usize) {
     disk.set(Some(illness));
     for number in from..from + 3 {
@@ -46,10 +41,12 @@ async fn falls_ill_and_gets_well(app: &App, disk: &Disk, illness: Illness, from:
         assert_ne!(refused.header("retry-after"), "");
     }
     eventually("the control plane says that it can't write", async || {
-        let (status, text) = readiness(app).await;
+        let (status, text) = app.readiness("").await;
         (status == 503 && text.contains("can't be written")).then_some(())
     })
     .await;
+    assert_eq!(app.readiness("/control-plane").await.0, 503);
+    assert_eq!(app.readiness("/gateway").await, (200, "ready\n".to_owned()));
     // Whoever only reads is served.
     app.api("users").send().await.expect(200);
 
@@ -61,7 +58,7 @@ async fn falls_ill_and_gets_well(app: &App, disk: &Disk, illness: Illness, from:
         number += 1;
     }
     eventually("the control plane is ready", async || {
-        (readiness(app).await.0 == 200).then_some(())
+        (app.readiness("").await.0 == 200).then_some(())
     })
     .await;
 }

@@ -89,6 +89,13 @@ both_engines! {
         assert_eq!(app.cli(&["keys", "create", "edge-9", "--out", out]).await.code, 1, "an existing file stays");
         app.cli_ok(&["keys", "create", "edge-9", "--out", out, "--replace"]).await;
         assert!(std::fs::read_to_string(&key).unwrap().starts_with("lgw_"));
+        // A user's token is renewed in the file that clients read; the one that was there works until it is revoked.
+        let renewed = ["tokens", "create", "--out", out];
+        let kept = app.cli(&renewed).await;
+        assert!(kept.code == 1 && kept.stderr.contains("add --replace"), "{}", kept.all());
+        app.cli_ok(&[&renewed[..], &["--replace"]].concat()).await;
+        assert!(std::fs::read_to_string(&key).unwrap().starts_with("lgu_"));
+        assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
         let provider_key = app.directory().join("provider.key");
         std::fs::write(&provider_key, "sk-something").unwrap();
         std::fs::set_permissions(&provider_key, std::fs::Permissions::from_mode(0o644)).unwrap();

@@ -6,7 +6,6 @@ use lychgate_scripted::{Endpoint, Scenario};
 use lychgate_testkit::app::{App, Replica};
 use lychgate_testkit::both_engines;
 use lychgate_testkit::db::{self, TestEngine};
-use lychgate_testkit::http;
 use lychgate_testkit::network::Weather;
 use lychgate_testkit::wait::eventually;
 use lychgate_types::Ambient;
@@ -153,7 +152,8 @@ fn without_the_database_known_tokens_are_served_and_others_refused_at_once() {
         let replica = app.replica("edge-1").await;
         let ask = Ask::new(Endpoint::Messages, Scenario::Text, false, "Hello");
         ask.call(&replica.url, &app.token).send().await.expect(200);
-        let mut asked = 1;
+        ask.call(&app.url, &app.token).send().await.expect(200);
+        let mut asked = 2;
         for (outages, weather) in [(1, Weather::Cut), (2, Weather::Held)] {
             let stranger = app
                 .cli_ok(&["tokens", "create", "--user", "alice"])
@@ -167,11 +167,18 @@ fn without_the_database_known_tokens_are_served_and_others_refused_at_once() {
                 (said == outages).then_some(())
             })
             .await;
-            eventually("it is not ready", async || {
-                let answer = http::get(format!("{}/readyz", app.url)).send().await;
-                (answer.status == 503 && answer.text().contains("database")).then_some(())
-            })
-            .await;
+            for part in ["", "/control-plane"] {
+                eventually("it is not ready", async || {
+                    let (status, text) = app.readiness(part).await;
+                    (status == 503 && text.contains("database")).then_some(())
+                })
+                .await;
+            }
+            // A load balancer that asks for AI requests keeps it: its gateway serves those whom it knows.
+            let (status, text) = app.readiness("/gateway").await;
+            assert_eq!(status, 200, "{text}");
+            ask.call(&app.url, &app.token).send().await.expect(200);
+            asked += 1;
             for _ in 0..5 {
                 ask.call(&replica.url, &app.token).send().await.expect(200);
                 asked += 1;
@@ -197,8 +204,7 @@ fn without_the_database_known_tokens_are_served_and_others_refused_at_once() {
             asked += 1;
             // A connection that is still open serves look-ups before the control plane knows that the database responds again.
             eventually("the control plane is ready", async || {
-                let answer = http::get(format!("{}/readyz", app.url)).send().await;
-                (answer.status == 200).then_some(())
+                (app.readiness("").await.0 == 200).then_some(())
             })
             .await;
             app.newest_interception(asked).await;

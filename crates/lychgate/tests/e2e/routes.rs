@@ -76,6 +76,12 @@ both_engines! {
         assert!(finished.code == 1 && finished.stderr.contains("these routes use the provider: sonnet"), "{}", finished.all());
         let finished = app.cli(&["routes", "update", "sonnet", "--target", "openai"]).await;
         assert!(finished.code == 1 && finished.stderr.contains("targets[0].provider"), "{}", finished.all());
+        let create = ["providers", "create", "vertex", "--type", "vertex", "--base-url", "https://europe-west1-aiplatform.googleapis.com",
+            "--key-file", "provider-key", "--setting", "project=p", "--setting", "location=europe-west1"];
+        app.cli_ok(&create).await;
+        let finished = app.cli(&["routes", "update", "sonnet", "--fallback", "vertex"]).await;
+        let why = "fallbacks[0].provider: is of the type vertex, which does not take the requests that clients make to the type anthropic";
+        assert!(finished.code == 1 && finished.stderr.contains(why), "{}", finished.all());
         let finished = app.cli(&["routes", "update", "sonnet"]).await;
         assert_eq!(finished.code, 2, "{}", finished.all());
 

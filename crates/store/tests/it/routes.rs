@@ -3,13 +3,13 @@
 use crate::people::{people, plane, provider, route, target};
 use lychgate_authz::{Caller, Denial, Principal};
 use lychgate_store::{
-    AuditFilter, AuditOutcome, Page, Route, RouteInsert, RouteMisfit, RouteMisfitReason, RoutePatch, RoutePlace,
-    RuleBroken, StoreError,
+    AuditFilter, AuditOutcome, Page, ProviderInsert, Route, RouteInsert, RouteMisfit, RouteMisfitReason, RoutePatch,
+    RoutePlace, RuleBroken, StoreError,
 };
 use lychgate_testkit::both_engines;
 use lychgate_testkit::db::{START, TestDb};
 use lychgate_types::ProviderId;
-use lychgate_types::provider::ProviderType;
+use lychgate_types::provider::ProviderType::{self, Anthropic, OpenAi, OpenAiCompatible, Vertex};
 use std::time::Duration;
 
 async fn version(db: &TestDb) -> u64 {
@@ -19,10 +19,10 @@ async fn version(db: &TestDb) -> u64 {
 /// Makes providers: `claude` and `claude-eu` speak Anthropic's format, `openai` and `local` OpenAI's.
 async fn providers(db: &TestDb, owner: &Caller) -> [ProviderId; 4] {
     let types = [
-        ("claude", ProviderType::Anthropic),
-        ("claude-eu", ProviderType::Anthropic),
-        ("openai", ProviderType::OpenAi),
-        ("local", ProviderType::OpenAiCompatible),
+        ("claude", Anthropic),
+        ("claude-eu", Anthropic),
+        ("openai", OpenAi),
+        ("local", OpenAiCompatible),
     ];
     let mut ids = Vec::new();
     for (name, provider_type) in types {
@@ -42,6 +42,10 @@ fn misfits(result: Result<Route, StoreError>) -> Vec<(RoutePlace, RouteMisfitRea
             .collect(),
         other => panic!("not refused for its providers: {other:?}"),
     }
+}
+
+fn other(entry: ProviderType, other: ProviderType) -> RouteMisfitReason {
+    RouteMisfitReason::OtherRequests { entry, other }
 }
 
 #[track_caller]
@@ -94,7 +98,7 @@ both_engines! {
         assert_eq!((&second.items[..], second.next), (&made[2..], None));
     }
 
-    async fn providers_must_be_there_and_of_one_wire_family(db: TestDb) {
+    async fn providers_must_be_there_and_take_the_same_requests(db: TestDb) {
         let owner = people(db).await.owner.caller;
         providers(db, &owner).await;
         let before = version(db).await;
@@ -104,15 +108,22 @@ both_engines! {
             ..route(db, "mixed", "claude")
         };
         let expected = [
-            (RoutePlace::Target(1), RouteMisfitReason::OtherWire),
+            (RoutePlace::Target(1), other(Anthropic, OpenAi)),
             (RoutePlace::Target(2), RouteMisfitReason::Unknown),
-            (RoutePlace::Fallback(0), RouteMisfitReason::OtherWire),
+            (RoutePlace::Fallback(0), other(Anthropic, OpenAiCompatible)),
         ];
         assert_eq!(misfits(db.store().route_insert(&owner, new).await), expected);
         let stranger = db.ambient().new_id::<ProviderId>().to_string();
         let nowhere = RouteInsert { provider: stranger, ..route(db, "nowhere", "openai") };
         assert_eq!(misfits(db.store().route_insert(&owner, nowhere).await), [(RoutePlace::Entry, RouteMisfitReason::Unknown)]);
         assert_eq!(version(db).await, before, "what changed nothing does not count");
+        // Anthropic's models at Vertex AI have another path and another body.
+        let new = ProviderInsert { provider_type: Vertex, ..provider(db, "vertex", vec![]) };
+        db.store().provider_insert(&owner, new).await.unwrap();
+        for (entry, target_name, why) in [("claude", "vertex", other(Anthropic, Vertex)), ("vertex", "claude", other(Vertex, Anthropic))] {
+            let new = RouteInsert { targets: vec![target(target_name, None, 1)], ..route(db, "apart", entry) };
+            assert_eq!(misfits(db.store().route_insert(&owner, new).await), [(RoutePlace::Target(0), why)]);
+        }
         // Both speak OpenAI's format.
         let fits = RouteInsert { fallbacks: vec![target("local", None, 1)], ..route(db, "fits", "openai") };
         db.store().route_insert(&owner, fits).await.unwrap();
@@ -142,7 +153,7 @@ both_engines! {
         assert_eq!((&moved.targets, moved.fallbacks.len()), (&made.targets, 0));
         // What stays must go with what is new.
         let patch = RoutePatch { provider: Some("openai".into()), ..RoutePatch::default() };
-        let others = [(RoutePlace::Target(0), RouteMisfitReason::OtherWire), (RoutePlace::Target(1), RouteMisfitReason::OtherWire)];
+        let others = [0, 1].map(|at| (RoutePlace::Target(at), other(OpenAi, Anthropic)));
         assert_eq!(misfits(db.store().route_update(&owner, made.id, patch.clone()).await), others);
         assert_eq!(db.store().route_find(&owner, "sonnet").await.unwrap(), moved);
         let whole = RoutePatch { targets: Some(vec![target("local", None, 1)]), ..patch };

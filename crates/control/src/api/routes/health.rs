@@ -1,7 +1,9 @@
-//! `/healthz` (alive) and `/readyz` (may receive traffic): before all layers, for probes.
+//! `/healthz` (alive) and `/readyz` (may receive traffic): before all layers, for probes. What has to be ready for that is told apart, too:
+//! `/readyz/control-plane` for the API and replicas, `/readyz/gateway` for AI requests, which go on without the database.
 
 use crate::state::App;
 use axum::Router;
+use axum::extract::State;
 use axum::routing::get;
 use http::StatusCode;
 use lychgate_gateway::Gateway;
@@ -16,7 +18,7 @@ const BELIEVED: Duration = Duration::from_secs(1);
 /// Longest wait for it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Both probes.
+/// The probes.
 pub(crate) fn routes(app: &App, gateway: &Gateway) -> Router {
     let probe = Arc::new(Probe {
         app: app.clone(),
@@ -25,7 +27,10 @@ pub(crate) fn routes(app: &App, gateway: &Gateway) -> Router {
     });
     Router::new()
         .route("/healthz", get(|| async { "alive\n" }))
-        .route("/readyz", get(move || async move { probe.ready().await }))
+        .route("/readyz", get(Probe::all))
+        .route("/readyz/control-plane", get(Probe::control_plane))
+        .route("/readyz/gateway", get(Probe::gateway))
+        .with_state(probe)
 }
 
 struct Probe {
@@ -38,14 +43,22 @@ struct Probe {
 type Verdict = Option<&'static str>;
 
 impl Probe {
-    async fn ready(&self) -> (StatusCode, String) {
-        if let Some(why) = self.database().await {
-            return (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"));
+    async fn all(State(probe): State<Arc<Self>>) -> (StatusCode, String) {
+        match probe.database().await {
+            None => probe.gateway.probe(),
+            Some(why) => not_ready(why),
         }
-        match self.gateway.readiness() {
-            Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
-            Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+    }
+
+    async fn control_plane(State(probe): State<Arc<Self>>) -> (StatusCode, String) {
+        match probe.database().await {
+            None => (StatusCode::OK, "ready\n".to_owned()),
+            Some(why) => not_ready(why),
         }
+    }
+
+    async fn gateway(State(probe): State<Arc<Self>>) -> (StatusCode, String) {
+        probe.gateway.probe()
     }
 
     async fn database(&self) -> Verdict {
@@ -66,4 +79,8 @@ impl Probe {
         *last = Some((Instant::now(), verdict));
         verdict
     }
+}
+
+fn not_ready(why: &str) -> (StatusCode, String) {
+    (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n"))
 }

@@ -28,9 +28,9 @@ struct Shop {
 }
 
 impl Shop {
-    /// `a` and `b` are OpenAI's, `c` is compatible, `d` is disabled, `e` is Anthropic's.
+    /// `a` and `b` are OpenAI's, `c` is compatible, `d` is disabled, `e` is Anthropic's, `f` is Vertex AI's.
     fn new() -> Self {
-        use ProviderType::{Anthropic, OpenAi, OpenAiCompatible};
+        use ProviderType::{Anthropic, OpenAi, OpenAiCompatible, Vertex};
         let of = |(name, family, enabled)| provider(name, family, enabled);
         Self {
             providers: [
@@ -39,6 +39,7 @@ impl Shop {
                 ("c", OpenAiCompatible, true),
                 ("d", OpenAi, false),
                 ("e", Anthropic, true),
+                ("f", Vertex, true),
             ]
             .map(of)
             .into(),

@@ -112,7 +112,7 @@ fn an_outage_of_the_database_shows() {
         assert!(away.number("lychgate_feed_listen_losses_total") >= 1.0);
         let base = app.server.line("metrics on ").await;
         let readiness = get(base.replace("/metrics", "/readyz")).send().await.expect(503);
-        assert_eq!(readiness.text(), "the database does not answer\n");
+        assert_eq!(readiness.text(), "not ready: the database does not answer\n");
         // Requests that need it are refused and counted.
         app.api("users").send().await.expect(500);
         hello(false).call(&app.url, &app.token).send().await.expect(503);

@@ -55,6 +55,7 @@ async fn the_served_metrics_are_exactly_the_listed_ones() {
         for (path, status) in [
             ("/healthz", 200),
             ("/readyz", 200),
+            ("/readyz/gateway", 200),
             ("/", 404),
             ("/ai/anthropic/v1/models", 404),
             ("/api/v1/openapi.json", 404),

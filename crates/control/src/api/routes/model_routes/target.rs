@@ -13,7 +13,7 @@ const MAX: usize = 16;
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RouteTargetWanted {
-    /// Id or name of a provider with the same wire format as the route's provider.
+    /// Id or name of a provider that takes the same requests as the route's provider.
     provider: String,
     #[schema(schema_with = schemas::model)]
     model: Option<String>,
@@ -27,7 +27,7 @@ pub(crate) struct RouteTargetWanted {
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RouteFallbackWanted {
-    /// Id or name of a provider with the same wire format as the route's provider.
+    /// Id or name of a provider that takes the same requests as the route's provider.
     provider: String,
     #[schema(schema_with = schemas::model)]
     model: Option<String>,
