@@ -317,7 +317,9 @@ impl Exchange {
         let recorder = self.pending.recorder();
         recorder.begin_attempt(&plan.provider, plan.model.as_deref(), &plan.credential.hint);
         let (url, body) = plan.take_target();
-        let request = self.request.build(url, body, &plan.credential, plan.position);
+        let request = self
+            .request
+            .build(url, body, &plan.credential, plan.position, &self.shared.ambient);
         let sending = self.shared.upstream.send(&plan.provider.config, request);
         self.pending.run(sending, plan.limit).await
     }

@@ -71,6 +71,7 @@ mod replica_state;
 mod resilience;
 mod routing;
 mod shared;
+mod signing;
 mod snapshot;
 mod sockets;
 mod spool;

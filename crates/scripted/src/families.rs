@@ -11,8 +11,10 @@ use crate::answer::Answer;
 use crate::ask::{Ask, Said};
 use crate::scenario::Scenario;
 use crate::script::Script;
+use http::request::Parts;
 use http::{HeaderMap, Method};
 use serde_json::Value;
+use time::OffsetDateTime;
 
 /// An API that answers from scenarios.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,6 +195,10 @@ pub(crate) trait Family: Sync {
     fn credential_headers(&self) -> &'static [&'static str];
     /// Refuses a request without the credential that the family wants.
     fn check_credential(&self, headers: &HeaderMap) -> Result<(), Script>;
+    /// Refuses a request that is signed, but not as the family wants it.
+    fn check_signature(&self, _parts: &Parts, _body: &[u8], _now: OffsetDateTime) -> Result<(), Script> {
+        Ok(())
+    }
     /// Refuses a request to one of the APIs without a header that the family wants.
     fn check_headers(&self, _headers: &HeaderMap) -> Result<(), Script> {
         Ok(())

@@ -4,7 +4,7 @@
 //!
 //! What is sent depends only on the scenario and on what the request says, never on time or chance: the same request gets the
 //! same bytes, so that a test can ask for them beforehand ([`bytes_of`], `GET /__scripted/scripts/{api}/{name}`) and compare.
-//! Only the credentials that its authority hands out expire.
+//! Only the credentials that its authority hands out expire, and signatures.
 //!
 //! Not here: anything that the gateway itself uses, and any knowledge of the gateway.
 

@@ -13,6 +13,8 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -30,6 +32,8 @@ pub(crate) struct Shared {
     seen: Mutex<Seen>,
     scripts: Mutex<HashMap<String, Script>>,
     pub(crate) authority: Authority,
+    /// Seconds by which its clock is ahead.
+    clock_ahead: AtomicI64,
 }
 
 impl Shared {
@@ -41,6 +45,11 @@ impl Shared {
     /// The requests kept, oldest first.
     pub(crate) fn seen(&self) -> Vec<SeenRequest> {
         self.seen.lock().all()
+    }
+
+    /// The time by which signatures are judged.
+    pub(crate) fn now(&self) -> OffsetDateTime {
+        OffsetDateTime::now_utc() + time::Duration::seconds(self.clock_ahead.load(Ordering::Relaxed))
     }
 
     /// The script that someone added under this name.
@@ -77,6 +86,11 @@ impl ScriptedProvider {
     /// Adds a scenario of the caller's own, or replaces it; it is chosen like the others, on every API.
     pub fn add_script(&self, name: &str, script: Script) {
         self.shared.scripts.lock().insert(name.to_owned(), script);
+    }
+
+    /// Sets its clock ahead of this machine's by so many seconds: it judges signatures by it.
+    pub fn set_clock_ahead(&self, seconds: i64) {
+        self.shared.clock_ahead.store(seconds, Ordering::Relaxed);
     }
 
     /// Stops listening and breaks every connection.

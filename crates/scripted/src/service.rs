@@ -91,11 +91,13 @@ fn script(parts: &Parts, body: &Bytes, shared: &Shared, sent: &Sent) -> Script {
         Host::Vertex => Endpoint::Messages.api().family(),
         _ => family(endpoint, headers),
     };
-    let script = match endpoint {
+    let signature = family.check_signature(parts, body, shared.now());
+    let script = match (signature, endpoint) {
+        (Err(refusal), _) => refusal,
         _ if shared.authority.refuses(headers) => family.bad_key(),
-        Some(endpoint) if parts.method == Method::POST => endpoint_script(endpoint, &place, parts, body, shared),
-        Some(_) => family.error(405, "Method Not Allowed"),
-        None => elsewhere(family, &place, parts, body),
+        (_, Some(endpoint)) if parts.method == Method::POST => endpoint_script(endpoint, &place, parts, body, shared),
+        (_, Some(_)) => family.error(405, "Method Not Allowed"),
+        (_, None) => elsewhere(family, &place, parts, body),
     };
     family.with_headers(script, &String::from_utf8_lossy(body))
 }

@@ -3,13 +3,15 @@
 //!
 //! Not here: the data itself (`providers`, one folder per type), and which types there are (crate `types`).
 
+mod aws_key;
 mod paths;
 mod settings;
 
+pub use aws_key::AwsKey;
 pub use paths::{AllowedPath, Family};
 pub(crate) use paths::{GET, POST, below};
 pub(crate) use settings::PLAIN_KEYS;
-pub use settings::{CREDENTIAL, GrantForm, KeyForm, SettingMisfit, SettingRule, SettingValue};
+pub use settings::{CREDENTIAL, GrantForm, KeyForm, KeyUse, REGION, SettingMisfit, SettingRule, SettingValue};
 
 use crate::providers::{DEFAULT_FAMILY, description};
 use lychgate_types::provider::{ProviderType, WireFamily};

@@ -5,6 +5,7 @@
 
 use crate::auth::signatures::{is_signature, is_signed, signature_not_passed_on, signed_without_token};
 use crate::error::Refusal;
+use crate::signing::Signer;
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -44,6 +45,8 @@ pub(crate) struct Outgoing {
     pub(crate) name: HeaderName,
     /// Marked sensitive, so that nothing prints it.
     pub(crate) value: HeaderValue,
+    /// What puts a signature of the whole request in the place of that value, where the credential itself is not sent.
+    pub(crate) signer: Option<Signer>,
     /// First and last characters, for the record.
     pub(crate) hint: String,
 }
@@ -69,8 +72,19 @@ impl Outgoing {
         Ok(Self {
             name: AUTHORIZATION,
             value,
+            signer: None,
             hint,
         })
+    }
+
+    /// A central key with which requests are signed; the hint is of its id.
+    pub(crate) fn signing(signer: Signer) -> Self {
+        Self {
+            name: AUTHORIZATION,
+            value: HeaderValue::from_static(""),
+            hint: ProviderSecret::new(signer.key_id().to_owned()).hint(),
+            signer: Some(signer),
+        }
     }
 
     /// The provider credential that the client sends for itself. What has one of Lychgate's own secrets in it, or what was meant
@@ -96,6 +110,7 @@ impl Outgoing {
         Self {
             name: HeaderName::from_static(name),
             value,
+            signer: None,
             hint: key.hint(),
         }
     }

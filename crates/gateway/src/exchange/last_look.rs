@@ -56,7 +56,7 @@ pub(super) async fn last_look(entered: &Entered, received: &Received, mut comple
     let Ok(url) = request.url(provider, admission.path, None) else {
         return;
     };
-    let request = request.build(url, Bytes::new(), credential, Position::Last);
+    let request = request.build(url, Bytes::new(), credential, Position::Last, &shared.ambient);
     let limits = shared.options.last_look;
     let until = Instant::now() + limits.time;
     let sending = head_within(limits.time, shared.upstream.send(&provider.config, request));

@@ -138,7 +138,7 @@ async fn relay(
     let limit = millis(timeouts.headers_ms.min(timeouts.total_ms));
     let end = Instant::now() + millis(timeouts.total_ms);
     let mut send = |position| {
-        let request = request.build(url.clone(), body.clone(), credential, position);
+        let request = request.build(url.clone(), body.clone(), credential, position, &shared.ambient);
         head_within(limit, shared.upstream.send(&provider.config, request))
     };
     let response = if may_repeat {

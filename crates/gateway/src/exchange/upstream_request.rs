@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 use lychgate_telemetry::metrics::labels::Refused;
+use lychgate_types::Ambient;
 use lychgate_types::interception::CredentialKind;
 use lychgate_types::provider::ProviderType;
 use lychgate_wire::provider::{AllowedPath, describe};
@@ -154,12 +155,19 @@ impl UpstreamRequest {
         body: Bytes,
         credential: &Outgoing,
         position: Position,
+        ambient: &Ambient,
     ) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(body));
+        let mut request = Request::new(());
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = url;
         *request.headers_mut() = self.headers(position).with_credential(credential);
-        request
+        if let Some(signer) = &credential.signer {
+            let now = ambient.now().to_offset_date_time().into();
+            if let Err(error) = signer.sign(&mut request, &body, now) {
+                tracing::warn!(%error, "a request could not be signed, so its provider will refuse it");
+            }
+        }
+        request.map(|()| Full::new(body))
     }
 
     fn headers(&mut self, position: Position) -> StrippedHeaders {

@@ -164,6 +164,7 @@ mod tests {
                 credential: KeyCredential::Plain(Arc::new(Outgoing {
                     name: HeaderName::from_static("x-api-key"),
                     value: HeaderValue::from_static("key"),
+                    signer: None,
                     hint: String::new(),
                 })),
             })

@@ -10,6 +10,7 @@ use crate::resilience::failure_log::FailureLog;
 use crate::resilience::key_pool::{Cooldowns, Key, KeyCredential, Pool};
 use crate::resilience::retry_budget::Budget;
 use crate::routing::usage_refusals::UsageRefusals;
+use crate::signing::Signer;
 use crate::upstream::private_address::{PrivateAddress, is_private, literal};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{StatusCode, Uri};
@@ -20,7 +21,7 @@ use lychgate_types::policy::{Models, StreamUsage};
 use lychgate_types::provider::ProviderType;
 use lychgate_types::secret::ProviderSecret;
 use lychgate_types::settings::ProviderSettings;
-use lychgate_wire::provider::{AllowedPath, GrantForm, describe};
+use lychgate_wire::provider::{AllowedPath, AwsKey, GrantForm, KeyUse, REGION, describe};
 use parking_lot::Mutex;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -256,21 +257,29 @@ fn know(config: &ProviderConfig) -> Result<(), String> {
 
 /// The keys that can be sent, or with which something can be fetched. Nothing is fetched for a provider that takes no requests.
 fn keys(config: &ProviderConfig, is_usable: bool, fetched: &FetchedKeys) -> Vec<Key> {
-    let form = describe(config.provider_type).key_form(&config.settings);
-    let grant_form = form.and_then(|form| form.grant);
-    let granted = |key: &ProviderKeyConfig| Some((key.id, grant(grant_form?, &config.settings, &key.secret)?));
+    let used = describe(config.provider_type)
+        .key_form(&config.settings)
+        .map_or(KeyUse::Sent, |form| form.used);
+    let granted = |key: &ProviderKeyConfig| match used {
+        KeyUse::Fetches(form) => Some((key.id, grant(form, &config.settings, &key.secret)?)),
+        KeyUse::Sent | KeyUse::SignsFor(_) => None,
+    };
     let in_force = config.keys.iter().filter(|_| is_usable && config.enabled);
     // Asked in any case, so that what is in force no more stops.
     let fetched = fetched.next(config, in_force.filter_map(granted));
-    if grant_form.is_none() {
-        let plain = config.keys.iter();
-        return plain.filter_map(|key| outgoing(config.provider_type, key)).collect();
+    let all = config.keys.iter();
+    match used {
+        KeyUse::Sent => all.filter_map(|key| outgoing(config.provider_type, key)).collect(),
+        KeyUse::SignsFor(service) => all.filter_map(|key| signing(service, config, key)).collect(),
+        KeyUse::Fetches(_) => {
+            let fetched = fetched.into_iter();
+            let keys = fetched.map(|(id, key)| Key {
+                id,
+                credential: KeyCredential::Fetched(key),
+            });
+            keys.collect()
+        }
     }
-    let keys = fetched.into_iter().map(|(id, key)| Key {
-        id,
-        credential: KeyCredential::Fetched(key),
-    });
-    keys.collect()
 }
 
 /// `None` where a setting is missing, by which the provider can't be used anyway.
@@ -285,6 +294,20 @@ fn grant(form: GrantForm, settings: &ProviderSettings, secret: &ProviderSecret) 
             scope,
         }),
     }
+}
+
+/// `None`, and said, for a key of another form; a missing setting is said elsewhere.
+fn signing(service: &'static str, config: &ProviderConfig, key: &ProviderKeyConfig) -> Option<Key> {
+    let region = config.settings.get(REGION)?;
+    let Some(aws) = AwsKey::parse(key.secret.expose()) else {
+        tracing::warn!(key = %key.id, "this provider key is none of AWS; it is left out");
+        return None;
+    };
+    let signer = Signer::new(service, region, &aws);
+    Some(Key {
+        id: key.id,
+        credential: KeyCredential::Plain(Arc::new(Outgoing::signing(signer))),
+    })
 }
 
 fn outgoing(provider_type: ProviderType, key: &ProviderKeyConfig) -> Option<Key> {

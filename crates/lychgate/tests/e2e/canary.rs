@@ -15,6 +15,9 @@ use std::collections::BTreeMap;
 const BYOK: &str = "sk-canary-0123456789-of-my-own";
 const SECOND_PROVIDER_KEY: &str = "sk-canary-0123456789-second";
 const CLIENT_SECRET: &str = "sk-canary-0123456789-of-a-client";
+/// Requests are signed with it, and its session goes along.
+const AWS_SECRET: &str = "sk-canary-0123456789-of/aws";
+const AWS_SESSION: &str = "sk-canary-0123456789-session";
 /// The first credential that the scripted authority hands out.
 const FETCHED: &str = "scripted-credential-0123456789-0-for-a-while";
 
@@ -67,6 +70,7 @@ both_engines! {
         for base in [&replica.url, &app.url] {
             use_the_gateway(base, &app, &[&key, &rotated, &revoked, BYOK], &mut seen).await;
             use_what_is_fetched(base, &app, &mut seen).await;
+            use_what_is_signed(base, &app, &mut seen).await;
         }
         use_the_command_line(&app, &key, &mut seen).await;
         seen.add("the replica's metrics", replica.metrics().await.text);
@@ -100,6 +104,8 @@ both_engines! {
             ("user's own provider key", BYOK),
             ("client secret", CLIENT_SECRET),
             ("fetched credential", FETCHED),
+            ("secret key of AWS", AWS_SECRET),
+            ("session token of AWS", AWS_SESSION),
             ("master key", &master),
         ] {
             seen.check(kind, secret.as_bytes());
@@ -146,6 +152,17 @@ async fn use_the_api(app: &App, seen: &mut Seen) -> String {
             201
         );
     }
+    let aws = format!("http://{}", app.scripted.addr());
+    let signed = json!({"name": "signed", "type": "bedrock", "base_url": aws, "allow_private": true,
+        "keys": [format!("AKIA0123456789EXAMPLE:{AWS_SECRET}:{AWS_SESSION}")],
+        "settings": {"credential": "aws_static", "region": "us-east-1"}});
+    assert_eq!(
+        keep("a provider whose requests are signed", providers().json(&signed)).await,
+        201
+    );
+    let mut other = signed.clone();
+    other["keys"] = json!([format!("{AWS_SECRET}:{AWS_SESSION}")]);
+    assert_eq!(keep("a key that can't sign", providers().json(&other)).await, 400);
     let mut bad = body.clone();
     bad["base_url"] = format!("http://user:{SECOND_PROVIDER_KEY}@h").into();
     assert_eq!(keep("a bad base URL", providers().json(&bad)).await, 400);
@@ -259,6 +276,21 @@ async fn use_what_is_fetched(base: &str, app: &App, seen: &mut Seen) {
     let sent = requests.iter().filter_map(|request| request.header("authorization"));
     assert!(
         sent.into_iter().any(|sent| sent.ends_with("-for-a-while")),
+        "it goes to the provider"
+    );
+}
+
+/// A request that is signed with a key which its provider refuses.
+async fn use_what_is_signed(base: &str, app: &App, seen: &mut Seen) {
+    let body = json!({"messages": [{"role": "user", "content": [{"text": "Hi"}]}]});
+    let call = post(format!("{base}/ai/signed/model/m/converse")).bearer(&app.token);
+    let answer = call.json(&body).send().await.expect(403);
+    seen.add("the answer to a signed request", &answer.body);
+    seen.add("its headers", format!("{:?}", answer.headers));
+    let sent = app.scripted.requests().pop().unwrap();
+    assert_eq!(
+        sent.header("x-amz-security-token"),
+        Some(AWS_SESSION),
         "it goes to the provider"
     );
 }

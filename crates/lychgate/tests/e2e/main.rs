@@ -37,6 +37,7 @@ mod request;
 mod revoke;
 mod routes;
 mod sdk;
+mod signed;
 mod spool;
 mod table;
 

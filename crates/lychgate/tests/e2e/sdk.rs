@@ -82,8 +82,20 @@ async fn converse_with(interpreter: fn(&App, &str) -> Command, script: &str, tes
 
 /// Adds a provider that the scripted one serves.
 pub(crate) async fn add_provider(app: &App, name: &str, provider_type: &str, base: &str, settings: &[&str]) {
+    add_provider_with("scripted-0123456789abcdef", app, name, provider_type, base, settings).await;
+}
+
+/// The same with this key.
+pub(crate) async fn add_provider_with(
+    key: &str,
+    app: &App,
+    name: &str,
+    provider_type: &str,
+    base: &str,
+    settings: &[&str],
+) {
     let base = format!("http://{}{base}", app.scripted.addr());
-    let key = app.write("another-key", "scripted-0123456789abcdef");
+    let key = app.write("another-key", key);
     let key = key.to_str().unwrap();
     let mut create = vec![
         "providers",

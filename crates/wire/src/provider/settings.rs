@@ -2,11 +2,14 @@
 //!
 //! Not here: which type has which (`providers`), and fetching a credential (crate `clouds`).
 
-use super::ProviderDescription;
+use super::{AwsKey, ProviderDescription};
 use lychgate_types::settings::{MOST, ProviderSettings, VALUE_BYTES};
 
 /// The setting that says what the keys of a provider are.
 pub const CREDENTIAL: &str = "credential";
+
+/// The setting that says in which region of its cloud a provider is.
+pub const REGION: &str = "region";
 
 /// A setting.
 #[derive(Debug, Clone, Copy)]
@@ -35,8 +38,19 @@ pub struct KeyForm {
     pub name: &'static str,
     /// The settings that come with it.
     pub settings: &'static [SettingRule],
-    /// What is fetched with it; `None`: a key is sent as it is.
-    pub grant: Option<GrantForm>,
+    /// What is done with a key.
+    pub used: KeyUse,
+}
+
+/// What is done with a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyUse {
+    /// It is sent as it is.
+    Sent,
+    /// A credential is fetched with it, and sent.
+    Fetches(GrantForm),
+    /// Requests to this service of AWS are signed with it (SigV4), and it is not sent. The setting [`REGION`] says where.
+    SignsFor(&'static str),
 }
 
 /// How a credential is fetched with a key.
@@ -53,7 +67,7 @@ pub enum GrantForm {
 pub(crate) const PLAIN_KEYS: &[KeyForm] = &[KeyForm {
     name: "key",
     settings: &[],
-    grant: None,
+    used: KeyUse::Sent,
 }];
 
 /// A setting that does not fit.
@@ -63,6 +77,16 @@ pub struct SettingMisfit {
     pub name: String,
     /// What is wrong, in words for those who set it.
     pub why: String,
+}
+
+impl KeyForm {
+    /// What is wrong with a key for this use of it, in words that hold nothing of it.
+    pub fn misfit(&self, key: &str) -> Option<&'static str> {
+        let is_wrong = matches!(self.used, KeyUse::SignsFor(_)) && AwsKey::parse(key).is_none();
+        is_wrong.then_some(
+            "must be ACCESS_KEY_ID:SECRET_ACCESS_KEY, or ACCESS_KEY_ID:SECRET_ACCESS_KEY:SESSION_TOKEN where it works for a while only",
+        )
+    }
 }
 
 impl SettingRule {
@@ -168,7 +192,7 @@ mod tests {
                 rule("tenant", SettingValue::Word, true),
                 rule("authority", SettingValue::Url, false),
             ],
-            grant: None,
+            used: KeyUse::Sent,
         },
     ];
 
@@ -226,7 +250,7 @@ mod tests {
         for provider_type in ProviderType::ALL {
             let description = describe(*provider_type);
             let first = description.key_form(&ProviderSettings::default()).unwrap();
-            assert_eq!((first.name, first.grant.is_none()), ("key", true), "{provider_type}");
+            assert_eq!((first.name, first.used), ("key", KeyUse::Sent), "{provider_type}");
             let all = description
                 .key_forms
                 .iter()

@@ -197,7 +197,13 @@ impl Asking {
 
     async fn attempt(&mut self, entered: &Entered, plan: &mut AttemptPlan) -> (Attempted, AttemptEnd) {
         let (url, _) = plan.take_target();
-        let mut asked = self.request.build(url, Bytes::new(), &plan.credential, plan.position);
+        let mut asked = self.request.build(
+            url,
+            Bytes::new(),
+            &plan.credential,
+            plan.position,
+            &entered.shared.ambient,
+        );
         let accept = handshake::ask(asked.headers_mut());
         let limit = plan.limit.min(UPGRADE_TIMEOUT);
         let sending = entered.shared.upstream.upgrade(&plan.provider.config, asked);

@@ -4,6 +4,7 @@ mod azure;
 mod fetched;
 mod foundry;
 mod openrouter;
+mod signed;
 mod vertex;
 
 use crate::support::provider::Exchange;

@@ -1,8 +1,9 @@
-//! Amazon Bedrock: its errors, its credential (an API key), and the paths that name the model.
+//! Amazon Bedrock: its errors, its credentials (an API key, or a signature), and the paths that name the model.
 
 mod converse;
 mod frames;
 mod invoke;
+mod signature;
 
 pub(super) use converse::Converse;
 pub(super) use invoke::Invoke;
@@ -12,8 +13,10 @@ use crate::ask::Ask;
 use crate::json::quoted;
 use crate::script::Script;
 use crate::seed::Seed;
+use http::request::Parts;
 use http::{HeaderMap, Method};
 use serde_json::Value;
+use time::OffsetDateTime;
 
 /// What a path says of a request.
 pub(super) struct Target {
@@ -56,6 +59,14 @@ fn exception() -> String {
     "throttlingException\n{\"message\":\"Too many requests, please wait before trying again.\"}".to_owned()
 }
 
+/// An error of this type.
+fn refused(status: u16, error_type: &str, message: &str) -> Script {
+    Script::json(status, format!(r#"{{"message":{}}}"#, quoted(message))).header(
+        "x-amzn-errortype",
+        format!("{error_type}:http://internal.amazon.com/coral/"),
+    )
+}
+
 pub(super) struct Bedrock;
 
 impl Family for Bedrock {
@@ -63,7 +74,20 @@ impl Family for Bedrock {
         &["authorization"]
     }
 
+    /// Its APIs are known by their paths; beside them, by a signature.
+    fn is_meant(&self, headers: &HeaderMap) -> bool {
+        let value = headers.get("authorization").and_then(|value| value.to_str().ok());
+        value.is_some_and(signature::is_one)
+    }
+
+    fn check_signature(&self, parts: &Parts, body: &[u8], now: OffsetDateTime) -> Result<(), Script> {
+        signature::check(parts, body, now).map_err(|(error_type, message)| refused(403, error_type, &message))
+    }
+
     fn check_credential(&self, headers: &HeaderMap) -> Result<(), Script> {
+        if self.is_meant(headers) {
+            return Ok(());
+        }
         let is_signed = |name: &http::HeaderName| name.as_str().starts_with("x-amz-");
         if !has_bearer(headers) {
             return Err(self.error(403, "Missing Authentication Token"));
@@ -108,13 +132,8 @@ impl Family for Bedrock {
         format!(r#"{{"message":{}}}"#, quoted(message))
     }
 
-    fn detailed(&self, status: u16, message: &str, detail: Detail<'_>) -> Script {
-        let error_type = self.error_type(status);
-        let body = self.error_body(error_type, message, detail);
-        Script::json(status, body).header(
-            "x-amzn-errortype",
-            format!("{error_type}:http://internal.amazon.com/coral/"),
-        )
+    fn detailed(&self, status: u16, message: &str, _: Detail<'_>) -> Script {
+        refused(status, self.error_type(status), message)
     }
 
     fn missing(&self, param: &str) -> Script {

@@ -4,7 +4,7 @@
 mod tests;
 
 use crate::provider::{
-    AllowedPath, BEARER, ClientSigns, CredentialHeader, Credentials, GrantForm, KeyForm, PLAIN_KEYS,
+    AllowedPath, BEARER, ClientSigns, CredentialHeader, Credentials, GrantForm, KeyForm, KeyUse, PLAIN_KEYS,
     ProviderDescription, SettingRule, SettingValue, below, plain,
 };
 use crate::providers::openai::OPERATIONS;
@@ -51,7 +51,7 @@ pub(crate) const fn entra_client_secret(scope: &'static str) -> KeyForm {
     KeyForm {
         name: "entra_client_secret",
         settings: ENTRA_SETTINGS,
-        grant: Some(GrantForm::EntraClientSecret { scope }),
+        used: KeyUse::Fetches(GrantForm::EntraClientSecret { scope }),
     }
 }
 

@@ -16,8 +16,18 @@ pub(crate) use converse::Converse;
 pub(crate) use error::Errors;
 pub(crate) use invoke::Invoke;
 
-use crate::provider::{AllowedPath, BEARER, ClientSigns, Credentials, PLAIN_KEYS, ProviderDescription};
+use crate::provider::{
+    AllowedPath, BEARER, ClientSigns, Credentials, KeyForm, KeyUse, PLAIN_KEYS, ProviderDescription, REGION,
+    SettingRule,
+};
 use lychgate_types::provider::Api;
+
+/// The keys of a user of AWS, or of a role for a while.
+const AWS_STATIC: KeyForm = KeyForm {
+    name: "aws_static",
+    settings: &[SettingRule::needed(REGION)],
+    used: KeyUse::SignsFor("bedrock"),
+};
 
 pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
     base_path: "",
@@ -35,7 +45,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
     // What AWS takes there is a signature, which is a credential.
     query: Some(&[]),
     settings: &[],
-    key_forms: PLAIN_KEYS,
+    key_forms: &[PLAIN_KEYS[0], AWS_STATIC],
     credentials: Credentials {
         token: &[BEARER],
         own_key: &[BEARER.name],

@@ -18,6 +18,7 @@ use lychgate_types::json::object_or_null;
 use lychgate_types::policy::PolicyChange;
 use lychgate_types::provider::ProviderType;
 use lychgate_types::settings::ProviderSettings;
+use lychgate_wire::provider::describe;
 use serde::Deserialize;
 
 /// A new provider.
@@ -77,9 +78,10 @@ pub(crate) async fn provider_create(
     if let Some(provider_type) = provider_type {
         settings::check(&mut validations, provider_type, &settings, allow_private);
     }
+    let form = provider_type.and_then(|provider_type| describe(provider_type).key_form(&settings));
     secret::check_count(&mut validations, body.keys.len());
     for (at, key) in body.keys.iter().enumerate() {
-        secret::check(&mut validations, &format!("keys[{at}]"), key);
+        secret::check(&mut validations, &format!("keys[{at}]"), key, form);
     }
     let policy = policy::read(&mut validations, body.policy);
     let ((name, provider_type), base_url) = validations.all(name.zip(provider_type).zip(base_url))?;

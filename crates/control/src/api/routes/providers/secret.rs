@@ -7,6 +7,7 @@ use crate::state::{App, KeyHome};
 use lychgate_store::ProviderKeyInsert;
 use lychgate_types::ProviderKeyId;
 use lychgate_types::secret::ProviderSecret;
+use lychgate_wire::provider::KeyForm;
 use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
 use utoipa::openapi::{RefOr, Schema};
@@ -43,14 +44,16 @@ pub(super) fn check_count(validations: &mut Validations, count: usize) {
     }
 }
 
-/// Notes a secret that can't be one: it must fit into a header.
-pub(super) fn check(validations: &mut Validations, field: &str, secret: &SecretText) {
+/// Notes a secret that can't be one: it must fit into a header, and what its provider's keys are.
+pub(super) fn check(validations: &mut Validations, field: &str, secret: &SecretText, form: Option<&KeyForm>) {
     let text = secret.0.expose();
     if !(1..=4096).contains(&text.len()) || !text.bytes().all(|b| b.is_ascii_graphic()) {
         validations.add(
             field,
             "must be 1 to 4096 printable ASCII characters without spaces or line ends",
         );
+    } else if let Some(misfit) = form.and_then(|form| form.misfit(text)) {
+        validations.refuse(field, misfit);
     }
 }
 

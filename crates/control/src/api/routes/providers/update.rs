@@ -16,6 +16,7 @@ use lychgate_store::{ProviderAddress, ProviderPatch, WantedKey};
 use lychgate_types::ProviderKeyId;
 use lychgate_types::json::{object_or_null, objects_or_null};
 use lychgate_types::policy::PolicyChange;
+use lychgate_wire::provider::{KeyForm, describe};
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -97,7 +98,8 @@ pub(crate) async fn provider_update(
         settings::check(&mut validations, known.provider_type, settings, allow_private);
     }
     let policy = policy::read(&mut validations, policy);
-    let keys = keys.map(|wanted| check_keys(&mut validations, wanted));
+    let form = describe(known.provider_type).key_form(settings.as_ref().unwrap_or(&known.settings));
+    let keys = keys.map(|wanted| check_keys(&mut validations, wanted, form));
     let keys = validations.all(Some(keys))?;
     let home = KeyHome {
         provider: known.id,
@@ -171,7 +173,7 @@ impl Checked {
     }
 }
 
-fn check_keys(validations: &mut Validations, wanted: Vec<KeyWanted>) -> Vec<Checked> {
+fn check_keys(validations: &mut Validations, wanted: Vec<KeyWanted>, form: Option<&KeyForm>) -> Vec<Checked> {
     secret::check_count(validations, wanted.len());
     let mut keys = Vec::with_capacity(wanted.len());
     let mut kept = HashSet::new();
@@ -187,7 +189,7 @@ fn check_keys(validations: &mut Validations, wanted: Vec<KeyWanted>) -> Vec<Chec
                 }
             }
             (None, Some(key)) => {
-                secret::check(validations, &format!("keys[{at}].key"), &key);
+                secret::check(validations, &format!("keys[{at}].key"), &key, form);
                 keys.push(Checked::Add(key));
             }
             (Some(_), Some(_)) | (None, None) => validations.add(format!("keys[{at}]"), "must have either id or key"),
