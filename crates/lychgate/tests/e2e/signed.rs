@@ -30,7 +30,7 @@ async fn converse(app: &App, replica: &Replica, provider: &str, model: &str, ver
 fn described(request: &SeenRequest) -> Value {
     let headers = request.headers.iter();
     let headers: Value = headers
-        .map(|(name, value)| (name.to_string(), value.to_str().unwrap().into()))
+        .map(|(name, value)| (name.to_string(), Value::from(value.to_str().unwrap())))
         .collect();
     let host = request.header("host").unwrap();
     let body = std::str::from_utf8(&request.body).unwrap();
