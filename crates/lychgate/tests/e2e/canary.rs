@@ -165,7 +165,7 @@ async fn use_the_api(app: &App, seen: &mut Seen) -> String {
     assert_eq!(keep("a key that can't sign", providers().json(&other)).await, 409);
     let mut bad = body.clone();
     bad["base_url"] = format!("http://user:{SECOND_PROVIDER_KEY}@h").into();
-    assert_eq!(keep("a bad base URL", providers().json(&bad)).await, 409);
+    assert_eq!(keep("a bad base URL", providers().json(&bad)).await, 400);
     bad["base_url"] = json!([SECOND_PROVIDER_KEY]);
     assert_eq!(keep("a base URL of the wrong type", providers().json(&bad)).await, 400);
     bad = body.clone();
