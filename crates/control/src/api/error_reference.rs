@@ -49,7 +49,7 @@ Why a control plane refuses a replica: in the replica's log and its `/readyz`, i
 const LINK: &str = "\
 ## The control link
 
-Why a replica that is not refused is not attached, in `lychgate_link_trouble`. It serves the tokens that it knows for `--max-offline`,
+Why a replica that is not refused is not attached, in `lychgate_link_trouble`. It serves the tokens that it knows for up to 15 minutes,
 keeps its records, and tries again by itself.
 
 | reason | meaning |

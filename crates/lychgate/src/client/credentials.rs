@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// The options of every client command.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct ServerArgs {
-    /// Server URL; repeat it for several control planes, which are tried in turn [default: LYCHGATE_URL, separated by commas, or the one
+    /// URL of the control plane; repeat it for several, which are tried in turn [default: LYCHGATE_URL, separated by commas, or the one
     /// saved by `lychgate login`]
     #[arg(long, value_name = "URL", global = true, display_order = 900)]
     pub(crate) url: Vec<String>,

@@ -22,8 +22,8 @@ pub(crate) struct ClientsArgs {
     /// Client to print the settings for; without it all clients are listed
     #[arg(value_name = "CLIENT")]
     client: Option<String>,
-    /// URL of the gateway that the client is to use [default: LYCHGATE_URL, or the one saved by `lychgate login`, whose control plane has a
-    /// gateway too]
+    /// URL of the gateway that the client is to use: a replica's, or a control plane's, which has a gateway too. Of other commands it is the
+    /// control plane's [default: LYCHGATE_URL, or the one saved by `lychgate login`]
     #[arg(long, value_name = "URL", requires = "client")]
     url: Option<String>,
     /// Type of the provider, where the client can use several [default: the first that `lychgate clients` lists for it]

@@ -11,7 +11,7 @@ use crate::terminal::prompt;
 /// `lychgate login`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LoginArgs {
-    /// Server URL, for example https://lychgate.example.com [default: LYCHGATE_URL]
+    /// URL of the control plane, for example https://lychgate.example.com [default: LYCHGATE_URL]
     #[arg(value_name = "URL")]
     url: Option<String>,
 }

@@ -114,7 +114,8 @@ pub(crate) struct GatewayArgs {
     /// Address at which clients reach this replica, shown in listings [default: the listen address]
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) advertise: Option<String>,
-    /// How long to keep serving known tokens while no control plane can be reached [default: 15m]
+    /// How long to keep serving known tokens while no control plane can be reached; each works for 15 minutes after it was last looked up, so
+    /// longer adds nothing [default: 15m]
     #[arg(long, value_name = "DURATION")]
     pub(crate) max_offline: Option<String>,
     /// Whether a replica that starts while no control plane can be reached serves known tokens too: true or false

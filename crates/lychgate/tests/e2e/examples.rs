@@ -55,7 +55,7 @@ async fn the_configuration_file_is_valid() {
         let mut command = command(Path::new(PROGRAM), home.path());
         command
             .args([role, "--listen", "nowhere", "--config"])
-            .arg(example("compose/lychgate.toml"));
+            .arg(example("two-machines/lychgate.toml"));
         if role == "gateway" {
             // The example's key file does not exist; the environment has precedence over it.
             command.env("LYCHGATE_KEY", key.expose());

@@ -90,11 +90,11 @@ lychgate_types::text_enum! {
         UserSuspended = "user_suspended",
         /// The scopes of the token do not include AI requests. Create one with `ai_request:create`.
         TokenForbidden = "token_forbidden",
-        /// The replica does not know the token, and can't reach a control plane to ask.
+        /// The replica does not know the token, or has known it for 15 minutes, and can't reach a control plane to ask.
         ControlPlaneUnreachable = "control_plane_unreachable",
         /// The provider is disabled. `lychgate providers enable NAME` enables it.
         ProviderDisabled = "provider_disabled",
-        /// The provider has no key, or its base URL can't be used; the message says which.
+        /// The provider has no key, no credential could be fetched with its keys, or its base URL can't be used; the message says which.
         ProviderUnusable = "provider_unusable",
         /// The circuit breaker of every provider that could serve the request is open. Try again after `Retry-After`.
         CircuitOpen = "circuit_open",
