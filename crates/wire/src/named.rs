@@ -1,5 +1,5 @@
 //! Finds the objects stored at a provider that a request's body names anywhere: files, vector stores, containers, skills, answers in
-//! sound.
+//! sound, and what Bedrock reads from S3.
 //!
 //! Not here: forms (`forms`); responses, conversations and their items, which are named in one place each and read by their APIs; and whether a
 //! body is JSON, which whoever reads it has found before. This walk goes by tokens alone, so that nothing which servers take makes
@@ -33,6 +33,7 @@ const HINTS: &[&[u8]] = &[
     b"storenames",
     b"store_names",
     b"items",
+    b"s3location",
 ];
 /// Bytes of a body that are looked through at a time; a hint that begins in one piece may end in the next.
 const PIECE_BYTES: usize = 16 << 10;
@@ -73,6 +74,8 @@ enum Place {
     Container,
     /// An object that is an answer in sound: its `id` names it. Text in its place is the sound, or a kind of sound.
     Audio,
+    /// An object that is a place in S3: its `uri` names it.
+    S3,
     /// An object with a prompt that is stored: its `variables` are named as its writer likes.
     Prompt,
     /// An object whose members have such names; their values are what providers take.
@@ -99,10 +102,12 @@ impl Place {
             b"filesearchstorenames" | b"file_search_store_names" => Self::Naming,
             b"container_id" | b"fileuri" | b"file_uri" | b"cachedcontent" | b"cached_content" => Self::Naming,
             b"id" if matches!(around, Self::Container | Self::Audio) => Self::Naming,
+            b"uri" if around == Self::S3 => Self::Naming,
+            b"s3location" => Self::S3,
             b"variables" if around == Self::Prompt => Self::Variables,
             // They hold what is the client's own if they are objects: schemas, arguments of tools, notes.
             b"input" | b"input_schema" | b"args" | b"response" | b"parameters" | b"schema" => Self::Own,
-            b"properties" | b"metadata" | b"attributes" => Self::Own,
+            b"properties" | b"metadata" | b"attributes" | b"json" => Self::Own,
             b"skill_id" => Self::Skill,
             b"container" => Self::Container,
             b"audio" => Self::Audio,
@@ -316,6 +321,11 @@ mod tests {
                 &["audio_1"],
             ),
             (r#"{"metadata":{"a":[{"file_id":"mine"}]},"file_id":"f"}"#, &["f"]),
+            (
+                r#"{"messages":[{"content":[{"document":{"source":{"s3Location":{"uri":"s3://b/k","bucketOwner":"1"}}}},{"toolResult":{"content":[{"video":{"source":{"S3location":{"Uri":"s3://b/v"}}}}]}}]}]}"#,
+                &["s3://b/k", "s3://b/v"],
+            ),
+            (r#"{"mediaSource":{"s3Location":{"uri":"s3://b/m"}}}"#, &["s3://b/m"]),
             (r#"{"input":{"file_id":"mine"},"input":[{"file_id":"f"}]}"#, &["f"]),
         ] {
             assert_eq!(of(body), ids, "{body}");
@@ -331,6 +341,7 @@ mod tests {
             r#"{"contents":[{"parts":[{"functionCall":{"args":{"file_id":"mine"}}}]}]}"#,
             r#"{"input":"file_id"}"#,
             r#"{"file_id":7,"container":null,"file_ids":[null,true,1.5]}"#,
+            r#"{"messages":[{"content":[{"toolResult":{"content":[{"json":{"s3Location":{"uri":"mine"}}}]}}]}],"uri":"x"}"#,
             r#"{"path":"caf\u00e9"}"#,
             r#"{"audio":"wav","input_audio":{"data":"x"},"messages":[{"id":"x"}]}"#,
             r#"{"prompt":"file_id","variables":{"a":"x"}}"#,

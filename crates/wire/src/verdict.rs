@@ -6,6 +6,7 @@
 use crate::{ErrorFacts, ReaderOptions, ResponseReader, frames, providers};
 use lychgate_types::provider::Api;
 use memchr::memmem::Finder;
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 /// How much of the beginning of an answer is looked at, in bytes: an error comes first, or not at all.
@@ -31,8 +32,10 @@ const NO_CREDIT_MESSAGES: &[&str] = &[
 ];
 /// Without this word there is no error.
 static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("error"));
-/// The same of a frame, which begins with its length.
-static EXCEPTION: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(":exception-type"));
+/// The same of frames.
+static EXCEPTION_TYPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(":exception-type"));
+static ERROR_CODE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(":error-code"));
+const FRAMED: [&LazyLock<Finder<'static>>; 2] = [&EXCEPTION_TYPE, &ERROR_CODE];
 /// Types of errors that pass, and the status that they would have had.
 const PASSING: &[(&str, u16)] = &[
     ("overloaded_error", 529),
@@ -51,11 +54,16 @@ const PASSING: &[(&str, u16)] = &[
     ("RESOURCE_EXHAUSTED", 429),
     ("DEADLINE_EXCEEDED", 504),
     ("internalServerException", 500),
+    ("InternalFailure", 500),
+    ("InternalError", 500),
     ("modelStreamErrorException", 502),
     ("modelTimeoutException", 504),
     ("modelNotReadyException", 429),
     ("serviceUnavailableException", 503),
+    ("ServiceUnavailable", 503),
     ("throttlingException", 429),
+    ("Throttling", 429),
+    ("SlowDown", 503),
 ];
 
 /// Whether the body of an error says that the account of the key has no credit left.
@@ -75,6 +83,30 @@ pub(crate) fn is_out_of_credit_by_name(error: &ErrorFacts) -> bool {
     NO_CREDIT_TYPES.contains(&error.error_type.as_str()) || NO_CREDIT_MESSAGES.iter().any(says)
 }
 
+/// What the messages of errors with status 403 say that are about the model, or about the request, and not about the key. That a message
+/// may hold text of the request does no harm: a key stays in use that would have rested for a while.
+const NOT_ABOUT_THE_KEY: &[&str] = &[
+    // Bedrock: the account lacks a model, or a policy is about some.
+    "access to the model",
+    "access to this model",
+    "Model access is denied",
+    "is not authorized to perform: bedrock:",
+    // OpenAI
+    "does not have access to model",
+    // Vertex AI
+    "denied on resource",
+    // OpenRouter: what the user wrote.
+    "Your input was flagged",
+];
+
+/// Whether the body of an error with status 403 says that it is about the model or the request, so that the key may serve others.
+pub fn is_not_about_the_key(api: Api, body: &[u8]) -> bool {
+    let mut reader = reader(api, false);
+    reader.push(&body[..body.len().min(BEGINNING_BYTES)]);
+    let error = reader.finish(403).error;
+    error.is_some_and(|error| NOT_ABOUT_THE_KEY.iter().any(|words| error.message.contains(words)))
+}
+
 /// Whether the body of an error names what asks for usage in a stream. It may do so because the client's own request is in it, too.
 pub fn refuses_usage(body: &[u8]) -> bool {
     let body = &body[..body.len().min(BEGINNING_BYTES)];
@@ -87,17 +119,23 @@ pub fn refuses_usage(body: &[u8]) -> bool {
 /// anything else. `beginning` is what came first of the body.
 pub fn passing_error_first(api: Api, is_event_stream: bool, beginning: &[u8]) -> Option<u16> {
     let beginning = &beginning[..beginning.len().min(BEGINNING_BYTES)];
+    let is_framed = is_event_stream && providers::api(api).is_framed();
+    let signs = if is_framed { &FRAMED[..] } else { &[&ERROR] };
     // Nearly all answers end here.
-    let sign = match beginning.first() {
-        Some(0) => &EXCEPTION,
-        _ => &ERROR,
+    signs.iter().find_map(|sign| sign.find(beginning))?;
+    let first = match is_framed && frames::is_inside_first(beginning) {
+        // Which error a frame is, its headers say, however long the message.
+        true => frames::without_payload(beginning)?.into(),
+        false => Cow::Borrowed(beginning),
     };
-    sign.find(beginning)?;
     let mut reader = reader(api, is_event_stream);
-    reader.push(beginning);
+    reader.push(&first);
     let facts = reader.finish(200);
     let ErrorFacts { error_type, .. } = facts.error?;
-    let known = PASSING.iter().find(|(passing, _)| *passing == error_type);
+    // An exception's name begins with a small letter in a frame, and with a capital one elsewhere.
+    let known = PASSING
+        .iter()
+        .find(|(passing, _)| passing.eq_ignore_ascii_case(&error_type));
     // Some give the status itself as the code.
     let coded = || {
         error_type

@@ -18,7 +18,7 @@ use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::Ambient;
-use lychgate_wire::verdict::{is_out_of_credit, needs_more, passing_error_first, refuses_usage};
+use lychgate_wire::verdict::{is_not_about_the_key, is_out_of_credit, needs_more, passing_error_first, refuses_usage};
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -43,6 +43,8 @@ pub(crate) enum Says {
     Nothing,
     /// The account of the key has no credit left.
     OutOfCredit,
+    /// What is refused is the model or the request, and not the key.
+    NotAboutTheKey,
     /// The provider does not take what asks for usage in a stream.
     RefusesUsage,
     /// It is an error that may pass, which would have had this status.
@@ -119,6 +121,11 @@ impl PendingAttempt {
         if may_say_more(status) {
             return if is_out_of_credit(api, status.as_u16(), first) {
                 Says::OutOfCredit
+            } else if status == StatusCode::FORBIDDEN {
+                match is_not_about_the_key(api, first) {
+                    true => Says::NotAboutTheKey,
+                    false => Says::Nothing,
+                }
             } else if status != StatusCode::TOO_MANY_REQUESTS && refuses_usage(first) {
                 Says::RefusesUsage
             } else {
@@ -218,11 +225,15 @@ impl Drop for PendingAttempt {
     }
 }
 
-/// Whether an error with this status may say more than its status: that an account has no credit, or that usage is not told.
+/// Whether an error with this status may say more than its status: that an account has no credit, that usage is not told, or that the
+/// key is good for other models.
 fn may_say_more(status: StatusCode) -> bool {
     matches!(
         status,
-        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY | StatusCode::TOO_MANY_REQUESTS
+        StatusCode::BAD_REQUEST
+            | StatusCode::FORBIDDEN
+            | StatusCode::UNPROCESSABLE_ENTITY
+            | StatusCode::TOO_MANY_REQUESTS
     )
 }
 
@@ -246,6 +257,9 @@ pub(crate) fn end_of(result: &AttemptResult, ambient: &Ambient) -> AttemptEnd {
             Says::Nothing | Says::RefusesUsage => {
                 AttemptEnd::answered(answer.head.status, &answer.head.headers, ambient)
             }
+            Says::NotAboutTheKey => AttemptEnd::Forbidden {
+                status: answer.head.status.as_u16(),
+            },
             Says::OutOfCredit => AttemptEnd::OutOfCredit {
                 status: answer.head.status.as_u16(),
             },

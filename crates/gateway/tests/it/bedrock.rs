@@ -11,13 +11,13 @@ use lychgate_types::policy::ProviderPolicy;
 use lychgate_types::provider::{Api, ProviderType};
 use std::sync::Arc;
 
-const CLAUDE: &str = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
-const REQUEST: &[u8] =
+pub(super) const CLAUDE: &str = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
+pub(super) const REQUEST: &[u8] =
     br#"{"anthropic_version":"bedrock-2023-05-31","max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}"#;
 const SIGNED: &str = "authorization: AWS4-HMAC-SHA256 Credential=AKIA/20261130/us-east-1/bedrock/aws4_request, SignedHeaders=host, Signature=0\r\nx-amz-date: 20261130T200000Z\r\nx-amz-security-token: session\r\nx-amz-content-sha256: 0\r\n";
 
 /// A world with a provider `bedrock` of this policy, which is asked up to three times in all.
-async fn world(change: impl Fn(&mut ProviderPolicy)) -> World {
+pub(super) async fn world(change: impl Fn(&mut ProviderPolicy)) -> World {
     let world = World::new().await;
     let mut bedrock = config("bedrock", ProviderType::Bedrock, &world.provider.url(""));
     bedrock.policy.retry.max_attempts = 3;
@@ -28,12 +28,12 @@ async fn world(change: impl Fn(&mut ProviderPolicy)) -> World {
     world
 }
 
-fn path(model: &str, verb: &str) -> String {
+pub(super) fn path(model: &str, verb: &str) -> String {
     format!("/ai/bedrock/model/{model}/{verb}")
 }
 
 /// A frame, written by hand.
-fn frame(headers: &[(&str, &str)], payload: &str) -> Vec<u8> {
+pub(super) fn frame(headers: &[(&str, &str)], payload: &str) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in headers {
         block.push(u8::try_from(name.len()).unwrap());
@@ -51,7 +51,7 @@ fn frame(headers: &[(&str, &str)], payload: &str) -> Vec<u8> {
     frame
 }
 
-fn chunk(json: &str) -> Vec<u8> {
+pub(super) fn chunk(json: &str) -> Vec<u8> {
     let bytes = base64::prelude::BASE64_STANDARD.encode(json);
     let headers = [
         (":event-type", "chunk"),
@@ -71,20 +71,20 @@ fn exception(name: &str) -> Vec<u8> {
 }
 
 /// How a stream of Claude's begins, and how it ends.
-fn beginning() -> Vec<u8> {
+pub(super) fn beginning() -> Vec<u8> {
     let start = r#"{"type":"message_start","message":{"id":"msg_bdrk_1","model":"claude-sonnet-4-5-20250929","role":"assistant","content":[],"usage":{"input_tokens":12,"output_tokens":1}}}"#;
     let text = r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hello"}}"#;
     [chunk(start), chunk(text)].concat()
 }
 
-fn end() -> Vec<u8> {
+pub(super) fn end() -> Vec<u8> {
     let delta = r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":38}}"#;
     let stop = r#"{"type":"message_stop","amazon-bedrock-invocationMetrics":{"inputTokenCount":12,"outputTokenCount":38,"cacheReadInputTokenCount":2048,"cacheWriteInputTokenCount":512}}"#;
     [chunk(delta), chunk(stop)].concat()
 }
 
 /// Begins a stream of frames with these bytes, in one write, so that it stalls only behind them.
-async fn stream(exchange: &mut Exchange, bytes: &[u8]) {
+pub(super) async fn stream(exchange: &mut Exchange, bytes: &[u8]) {
     let mut sent = format!(
         "HTTP/1.1 200 OK\r\ncontent-type: application/vnd.amazon.eventstream\r\nx-amzn-requestid: 7f1c\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n",
         bytes.len()
@@ -96,7 +96,7 @@ async fn stream(exchange: &mut Exchange, bytes: &[u8]) {
 }
 
 /// What the client gets of a stream with this body, and the record.
-async fn streamed(world: &World, body: &[u8]) -> (Vec<u8>, Arc<InterceptionRecord>) {
+pub(super) async fn streamed(world: &World, body: &[u8]) -> (Vec<u8>, Arc<InterceptionRecord>) {
     let mut client = world.post(&path(CLAUDE, "invoke-with-response-stream"), REQUEST).await;
     let mut exchange = world.provider.next().await;
     stream(&mut exchange, body).await;

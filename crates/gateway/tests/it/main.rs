@@ -8,6 +8,7 @@ mod admission;
 mod attachment;
 mod background;
 mod bedrock;
+mod bedrock_refusals;
 mod codings;
 mod credentials;
 mod delivery;

@@ -13,7 +13,7 @@ use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
 use aws_smithy_types::str_bytes::StrBytes;
 
 pub(crate) use position::Position;
-pub(crate) use splitter::{Damage, Splitter, is_inside_first};
+pub(crate) use splitter::{Damage, Splitter, is_inside_first, without_payload};
 
 /// What a frame is.
 #[derive(Debug, PartialEq, Eq)]

@@ -109,6 +109,20 @@ pub(crate) fn is_inside_first(beginning: &[u8]) -> bool {
     }
 }
 
+/// The frame that begins with these bytes as it would be with no payload; `None` where its headers have not come.
+pub(crate) fn without_payload(beginning: &[u8]) -> Option<Vec<u8>> {
+    let prelude = beginning.first_chunk::<PRELUDE_BYTES>()?;
+    let headers = u32::from_be_bytes([prelude[4], prelude[5], prelude[6], prelude[7]]);
+    let headers = usize::try_from(headers).ok()?;
+    let headers = beginning.get(PRELUDE_BYTES..PRELUDE_BYTES.checked_add(headers)?)?;
+    let length = u32::try_from(AROUND_BYTES + headers.len()).ok()?;
+    let mut frame = [&length.to_be_bytes()[..], &prelude[4..8]].concat();
+    frame.extend_from_slice(&crc32fast::hash(&frame).to_be_bytes());
+    frame.extend_from_slice(headers);
+    frame.extend_from_slice(&crc32fast::hash(&frame).to_be_bytes());
+    Some(frame)
+}
+
 /// The length of the frame that begins with these bytes; `None` where that has not come yet. Checked before anything is held.
 pub(super) fn length(beginning: &[u8]) -> Result<Option<usize>, Damage> {
     let Some((prelude, _)) = beginning.split_first_chunk::<PRELUDE_BYTES>() else {

@@ -1,5 +1,5 @@
-//! `InvokeModel` and `InvokeModelWithResponseStream`: a body of the model's own. Claude's is Anthropic's, Nova's is that of Converse; of
-//! others the prompt, the counts and the stop reason are read.
+//! `InvokeModel` and `InvokeModelWithResponseStream`: a body of the model's own. Claude's is Anthropic's, Nova's is that of Converse,
+//! that of many others is Chat Completions'; of the rest the prompt, the counts and the stop reason are read.
 
 use super::usage::Counts;
 use super::{converse, error, request};
@@ -8,6 +8,7 @@ use crate::format::{ApiFormat, ResponseFormat};
 use crate::frames::{self, Frame};
 use crate::json::{self, Raw, members};
 use crate::providers::anthropic::Messages;
+use crate::providers::openai::chat::ChatCompletions;
 use crate::sse::{Event, Ignored};
 use crate::{ErrorFacts, MalformedBody, RequestFacts, ResponseFacts};
 use base64::Engine as _;
@@ -31,16 +32,28 @@ members! {
         message_stop: Raw<'de> = b"messageStop",
         metadata: Raw<'de> = b"metadata",
         output: Raw<'de> = b"output",
+        // Chat Completions.
+        choices: Raw<'de> = b"choices",
         // Others.
         generation: Raw<'de> = b"generation",
         output_text: Raw<'de> = b"outputText",
+        text: Raw<'de> = b"text",
+        completion: Raw<'de> = b"completion",
+        outputs: Raw<'de> = b"outputs",
+        generations: Raw<'de> = b"generations",
         stop_reason: Raw<'de> = b"stop_reason",
         completion_reason: Raw<'de> = b"completionReason",
         input_text_token_count: Raw<'de> = b"inputTextTokenCount",
         prompt_token_count: Raw<'de> = b"prompt_token_count",
         generation_token_count: Raw<'de> = b"generation_token_count",
+        total_output_text_token_count: Raw<'de> = b"totalOutputTextTokenCount",
         usage: Raw<'de> = b"usage",
     }
+}
+
+members! {
+    /// One of several answers.
+    struct OneOf<'de> { text: Raw<'de> = b"text", }
 }
 
 /// How an event of Claude's that brings a piece of the answer begins.
@@ -113,6 +126,7 @@ struct Reader {
 enum Language {
     Claude(Box<dyn ResponseFormat>),
     Nova(Box<converse::Reader>),
+    Chat(Box<dyn ResponseFormat>),
     /// Any other's, of which a few members are read; or nothing came that tells. The stop reason.
     Other(Option<String>),
 }
@@ -147,8 +161,23 @@ impl Reader {
         }
     }
 
+    fn chat(&mut self) -> Option<&mut Box<dyn ResponseFormat>> {
+        if self.is_undecided() {
+            self.language = Language::Chat(ChatCompletions.response(self.capture()));
+        }
+        match &mut self.language {
+            Language::Chat(reader) => Some(reader),
+            _ => None,
+        }
+    }
+
     fn other(&mut self, answer: &Answer<'_>) {
-        self.text_bytes += answer.generation.length() + answer.output_text.length();
+        for text in [answer.generation, answer.output_text, answer.text, answer.completion] {
+            self.text_bytes += text.length();
+        }
+        for list in [answer.outputs, answer.generations] {
+            list.for_each(|one| self.text_bytes += one.object::<OneOf<'_>>().map_or(0, |one| one.text.length()));
+        }
         let reason = answer.stop_reason.text().or_else(|| answer.completion_reason.text());
         if let (Language::Other(stop_reason), Some(reason)) = (&mut self.language, reason) {
             *stop_reason = Some(name(reason));
@@ -189,11 +218,23 @@ impl Reader {
             if let Some(reader) = self.nova() {
                 reader.named(event, payload.json().as_bytes());
             }
+        } else if answer.choices.is_some() {
+            self.chunk_of_chat(json);
         } else {
             self.other(&answer);
         }
         self.has_ended |= answer.metrics.is_some();
-        self.counts = metrics.or(self.counts);
+        self.counts = metrics.or(answer.own_counts()).or(self.counts);
+    }
+
+    fn chunk_of_chat(&mut self, json: &[u8]) {
+        let Some(reader) = self.chat() else { return };
+        let event = Event {
+            name: b"",
+            data: Cow::Borrowed(json),
+        };
+        let ignored = reader.event(&event).unwrap_or(Ignored::Nothing);
+        self.text_bytes += ignored.text_bytes(json);
     }
 }
 
@@ -227,23 +268,21 @@ impl ResponseFormat for Reader {
             self.claude().is_some_and(|reader| reader.body(body))
         } else if answer.output.is_some() {
             self.nova().is_some_and(|reader| reader.body(body))
+        } else if answer.choices.is_some() {
+            self.chat().is_some_and(|reader| reader.body(body))
         } else {
             self.other(&answer);
             self.error = error::body(body, self.error_type.take());
             true
         };
-        let own = Counts::of(
-            [answer.input_text_token_count, answer.prompt_token_count],
-            [answer.generation_token_count],
-        );
-        self.counts = self.counts.or(own).or(Counts::of_usage(answer.usage));
+        self.counts = self.counts.or(answer.own_counts()).or(Counts::of_usage(answer.usage));
         told
     }
 
     fn is_complete(&self) -> bool {
         match &self.language {
             Language::Claude(reader) => reader.is_complete(),
-            Language::Nova(_) | Language::Other(_) => self.has_ended,
+            Language::Nova(_) | Language::Chat(_) | Language::Other(_) => self.has_ended,
         }
     }
 
@@ -251,12 +290,14 @@ impl ResponseFormat for Reader {
         match &self.language {
             Language::Claude(reader) => reader.has_finished(),
             Language::Nova(reader) => self.has_ended || reader.has_finished(),
+            Language::Chat(reader) => self.has_ended || reader.has_finished(),
             Language::Other(stop_reason) => self.has_ended || stop_reason.is_some(),
         }
     }
 
     fn has_failed(&self) -> bool {
-        self.error.is_some() || matches!(&self.language, Language::Claude(reader) if reader.has_failed())
+        self.error.is_some()
+            || matches!(&self.language, Language::Claude(reader) | Language::Chat(reader) if reader.has_failed())
     }
 
     fn takes_filler(&self) -> bool {
@@ -265,7 +306,7 @@ impl ResponseFormat for Reader {
 
     fn text_bytes(&self) -> u64 {
         let told = match &self.language {
-            Language::Claude(reader) => reader.text_bytes(),
+            Language::Claude(reader) | Language::Chat(reader) => reader.text_bytes(),
             Language::Nova(reader) => reader.text_bytes(),
             Language::Other(_) => 0,
         };
@@ -274,10 +315,16 @@ impl ResponseFormat for Reader {
 
     fn facts(self: Box<Self>) -> ResponseFacts {
         // The cache's counts come with the very last frame.
+        let has_ended = self.has_ended;
         let lacks_counts = self.in_frames && !self.is_complete();
         let mut facts = match self.language {
             Language::Claude(reader) => reader.facts(),
             Language::Nova(reader) => reader.facts(),
+            // Here the last frame says what `[DONE]` says elsewhere.
+            Language::Chat(reader) => ResponseFacts {
+                complete: has_ended,
+                ..reader.facts()
+            },
             Language::Other(stop_reason) => ResponseFacts {
                 stop_reason,
                 ..ResponseFacts::default()
@@ -295,6 +342,14 @@ impl ResponseFormat for Reader {
 }
 
 impl<'de> Answer<'de> {
+    /// Counts that some models tell by themselves, in streams so far.
+    fn own_counts(&self) -> Counts {
+        Counts::of(
+            [self.input_text_token_count, self.prompt_token_count],
+            [self.generation_token_count, self.total_output_text_token_count],
+        )
+    }
+
     /// The event of Converse that it is.
     fn event_of_converse(&self) -> Option<(&'static str, Raw<'de>)> {
         let events = [

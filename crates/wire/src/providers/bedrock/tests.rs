@@ -137,7 +137,7 @@ fn an_exception_in_the_first_frame_may_pass() {
     let long = chunk(&"x".repeat(BEGINNING_BYTES));
     assert!(
         !needs_more(BedrockInvoke, &long[..BEGINNING_BYTES]),
-        "no error is so long"
+        "the first frame is awaited no longer"
     );
     assert!(!needs_more(BedrockInvoke, b"{") || !needs_more(BedrockInvoke, br#"{"message":"m"}"#));
     assert!(!needs_more(Api::AnthropicMessages, b""));
@@ -231,6 +231,10 @@ fn blocking_answers_tell_their_counts_in_the_body_or_in_the_head() {
         (
             r#"{"id":"chatcmpl-1","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4}}"#,
             [3, 4, 0, 0, 0],
+        ),
+        (
+            r#"{"choices":[{"message":{"content":"Hi"}}],"usage":{"prompt_tokens":100,"completion_tokens":4,"prompt_tokens_details":{"cached_tokens":64}}}"#,
+            [36, 4, 64, 0, 0],
         ),
     ] {
         assert_eq!(counts(&read_body(BedrockInvoke, 200, body)), wanted, "{body}");

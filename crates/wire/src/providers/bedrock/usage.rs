@@ -11,9 +11,6 @@ members! {
         output: Raw<'de> = b"outputTokens",
         cache_read: Raw<'de> = b"cacheReadInputTokens",
         cache_write: Raw<'de> = b"cacheWriteInputTokens",
-        // OpenAI's models spell their own bodies' usage so.
-        prompt_tokens: Raw<'de> = b"prompt_tokens",
-        completion_tokens: Raw<'de> = b"completion_tokens",
         // Nova's own bodies spell these two so.
         cache_read_count: Raw<'de> = b"cacheReadInputTokenCount",
         cache_write_count: Raw<'de> = b"cacheWriteInputTokenCount",
@@ -61,8 +58,8 @@ impl Counts {
             );
         });
         Self {
-            input: count(usage.input).or(count(usage.prompt_tokens)),
-            output: count(usage.output).or(count(usage.completion_tokens)),
+            input: count(usage.input),
+            output: count(usage.output),
             cache_read: count(usage.cache_read).or(count(usage.cache_read_count)),
             cache_write: count(usage.cache_write).or(count(usage.cache_write_count)),
             cache_write_1h: one_hour,

@@ -87,8 +87,10 @@ impl Choice<'_> {
         self.text.length() + messages.map(Message::text_bytes).sum::<u64>()
     }
 
+    /// Text of Completions is no such: of what is ignored, only `content` is counted.
     fn is_plain_text(&self) -> bool {
         !self.usage.is_some()
+            && !self.text.is_some()
             && !self.finish_reason.is_some()
             && !self.error.is_some()
             && self.message.0.is_none()
