@@ -146,7 +146,7 @@ fn read_on(mut upstream: Peer, mut lanes: Lanes, close: Option<CloseFrame>, cont
     tokio::spawn(async move {
         let until = Instant::now() + limits.time;
         let mut left = limits.bytes;
-        while !lanes.is_idle() {
+        while !lanes.is_empty() {
             let text = match timeout_at(until, upstream.turn(true)).await {
                 Ok(Turn::Text(text, _)) => text,
                 Ok(Turn::Sent | Turn::Binary | Turn::Sign) => continue,

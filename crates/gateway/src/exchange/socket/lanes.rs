@@ -49,6 +49,8 @@ struct Response {
     began: Instant,
     /// An error that came while it was being made, and nothing since.
     failed: Option<Utf8Bytes>,
+    /// Behind that error nothing came for so long that nobody waits for its end, which is still taken for it.
+    given_up: bool,
 }
 
 impl Response {
@@ -58,6 +60,7 @@ impl Response {
             id: None,
             began: Instant::now(),
             failed: None,
+            given_up: false,
         }
     }
 
@@ -165,8 +168,13 @@ impl Lanes {
         self.has_no_client = true;
     }
 
-    /// Whether no response is being made.
+    /// Whether no response is being made for whose end anybody waits.
     pub(super) fn is_idle(&self) -> bool {
+        self.responses().all(|response| response.given_up)
+    }
+
+    /// Whether nothing can come any more of which there is to be a record.
+    pub(super) fn is_empty(&self) -> bool {
         self.responses().next().is_none()
     }
 
@@ -175,14 +183,18 @@ impl Lanes {
         self.responses().any(|response| response.id.is_some())
     }
 
-    /// When the oldest response began.
+    /// When the oldest response began that is awaited.
     pub(super) fn oldest(&self) -> Option<Instant> {
-        self.responses().map(|response| response.began).min()
+        let awaited = self.responses().filter(|response| !response.given_up);
+        awaited.map(|response| response.began).min()
     }
 
-    /// Ends those behind whose errors nothing came, for as long as anything is awaited.
-    pub(super) fn end_failed(&mut self) {
-        self.by_name.values_mut().for_each(Lane::end_failed);
+    /// Gives up those behind whose errors nothing came. They are open until they or their lane show that they have ended: should
+    /// one go on all the same, its usage is not booked twice.
+    pub(super) fn give_up_failed(&mut self) {
+        for response in self.by_name.values_mut().flat_map(|lane| &mut lane.open) {
+            response.given_up |= response.failed.is_some();
+        }
     }
 
     /// Ends all; gives the names of the lanes that had some.
@@ -267,7 +279,7 @@ impl Lane {
     fn event(&mut self, at: usize, text: &Utf8Bytes) -> Option<Response> {
         let response = self.open.get_mut(at)?;
         // Whatever error came before was about something else: the response goes on.
-        response.failed = None;
+        (response.failed, response.given_up) = (None, false);
         response.recorder.event(text.as_bytes());
         if !response.recorder.has_last_event() {
             return None;

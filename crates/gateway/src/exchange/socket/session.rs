@@ -328,8 +328,8 @@ impl Session {
         let (idle, total) = (self.used + millis(timeouts.idle_ms), millis(timeouts.total_ms));
         let is_late = |oldest: Instant| now >= idle || now >= oldest + total;
         if self.lanes.oldest().is_some_and(is_late) {
-            // Their errors were the last word.
-            self.lanes.end_failed();
+            // Their errors may have been the last word.
+            self.lanes.give_up_failed();
             if self.lanes.oldest().is_some_and(is_late) {
                 return Err(End::Stalled);
             }

@@ -1,6 +1,6 @@
 //! How a WebSocket ends.
 
-use super::{completed, create, created, delta, down, in_force, output, respond, up};
+use super::{ERROR, completed, create, created, delta, down, in_force, output, respond, up};
 use crate::support::{World, until};
 use futures_util::SinkExt as _;
 use lychgate_link::{LinkError, Message as LinkMessage};
@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
-fn close(code: u16, reason: &'static str) -> Message {
+pub(super) fn close(code: u16, reason: &'static str) -> Message {
     Message::Close(Some(CloseFrame {
         code: code.into(),
         reason: reason.into(),
@@ -47,7 +47,6 @@ async fn a_provider_that_breaks_off_is_an_end_that_another_one_may_mend() {
 #[tokio::test]
 async fn behind_a_client_that_leaves_the_rest_is_read_for_its_usage() {
     // Errors behind its beginning may be about other messages, and end nothing.
-    const ERROR: &str = r#"{"type":"error","status":400,"error":{"type":"invalid_request_error","message":"what?"}}"#;
     for (says_so, errors) in [(true, 0), (true, 2), (false, 0), (false, 1)] {
         let world = World::new().await;
         let (mut client, mut provider) = world.websocket().await;

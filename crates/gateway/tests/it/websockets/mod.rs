@@ -1,5 +1,6 @@
 //! Responses over WebSockets.
 
+mod books;
 mod bounds;
 mod ends;
 mod messages;
@@ -21,6 +22,9 @@ fn created(id: &str, members: &str) -> String {
 fn delta(members: &str) -> String {
     format!(r#"{{"type":"response.output_text.delta"{members},"output_index":0,"delta":"Hello there"}}"#)
 }
+
+/// An error, without a word about what it is the answer to.
+const ERROR: &str = r#"{"type":"error","status":400,"error":{"type":"invalid_request_error","message":"what?"}}"#;
 
 fn completed(id: &str, output: u32, members: &str) -> String {
     format!(
