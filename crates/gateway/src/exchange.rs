@@ -112,7 +112,7 @@ async fn checked(
     if received.head.method == Method::DELETE
         && let Some(completion) = completion.take()
     {
-        last_look(&entered, &received, completion).await;
+        last_look(&entered, &received, completion).await?;
     }
     Started::new(entered, arrival, received, facts, completion)
 }

@@ -17,7 +17,7 @@ use crate::made_objects::{GENERATION, LATE_ENDS};
 use crate::model_lists::VERSIONS;
 use crate::object_lookups::{ASKING, UNKNOWN_FOR, UNKNOWN_GENERATION};
 use crate::options::Options;
-use crate::routing::usage_refusals::MODELS;
+use crate::routing::usage_refusals::KINDS;
 use crate::sockets::SOCKETS;
 use crate::upstream::h1::ANSWER_FIELDS;
 use lychgate_clouds::{ANSWER_BYTES, CREDENTIAL_BYTES, LONGEST};
@@ -73,8 +73,8 @@ pub fn limits() -> Vec<Limit> {
         User, Most::count(lychgate_wire::limits::REFERENCES), "stored objects that a request's body names", "400", "there_is_a_bound";
         User, Most::count(2 * GENERATION), "stored objects that a replica remembers", "asked for again",
             "what_is_used_stays_and_the_rest_is_bounded";
-        User, Most::count(MODELS), "models of one provider that refused to tell usage and are remembered", "asked again",
-            "the_models_that_are_remembered_are_bounded";
+        User, Most::count(KINDS), "kinds of requests to one provider for which it refused to tell usage and that are remembered", "asked again",
+            "the_kinds_that_are_remembered_are_bounded";
         User, Most::count(VERSIONS), "lists of models of one provider, for so many versions of a client, that a replica keeps", "the list for no version is told",
             "lists_are_bounded_in_number_pages_and_bytes";
         Provider, Most::Time(AUTHORITY.total), "wait for a credential that is fetched", "asked again, after 60 s at most",
@@ -112,9 +112,9 @@ pub fn limits() -> Vec<Limit> {
             "ends_that_wait_for_their_makers_are_bounded";
         User, Most::count(LATE_ENDS.one), "of them of one user", "not booked until shown again",
             "ends_that_wait_for_their_makers_are_bounded";
-        User, Most::Time(options.last_look.time), "look at a response in the background before it is deleted", "deleted, with an estimate on record",
+        User, Most::Time(options.last_look.time), "look at a response in the background before it is deleted", "503 `provider_failed`, not deleted",
             "a_look_before_a_deletion_ends_by_time_and_by_bytes";
-        User, Most::bytes(options.last_look.bytes), "bytes of it", "deleted, with an estimate on record", "a_look_before_a_deletion_ends_by_time_and_by_bytes";
+        User, Most::bytes(options.last_look.bytes), "bytes of it", "503 `provider_failed`, not deleted", "a_look_before_a_deletion_ends_by_time_and_by_bytes";
         User, Most::count(SOCKETS.all), "WebSockets", "429 `sockets_too_many`", "a_user_has_so_many_websockets";
         User, Most::count(SOCKETS.one), "of them of one user", "429 `sockets_too_many`", "a_user_has_so_many_websockets";
         User, Most::Time(UPGRADE_TIMEOUT), "wait for a provider to open a WebSocket", "504 `provider_failed`",

@@ -89,8 +89,8 @@ settings! {
     /// What is relayed, and what is asked for on the way.
     RelayPolicy, RelayChange in "relay." {
         /// Whether a Chat Completions stream whose client does not ask for its usage is asked for it all the same, so that the
-        /// record is exact; the client does not see it. `learn` asks until the provider refuses it for a model, which is then sent
-        /// as the client wrote it and remembered for an hour.
+        /// record is exact; the client does not see it. `learn` asks until the provider refuses it for a model beside members of certain
+        /// names: requests like that are then sent as their clients wrote them, for an hour.
         stream_usage: StreamUsage = StreamUsage::Learn;
         /// After how many seconds without a byte from the provider a stream of events gets a filler that its client passes over (a
         /// ping, or a comment), so that neither the client nor a proxy on the way takes it for dead; 0 means never, for a client that fails on fillers.

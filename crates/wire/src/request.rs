@@ -2,9 +2,11 @@
 
 use crate::estimate::Text;
 use crate::form::Boundary;
+use crate::json::{self, Members};
 use crate::limits::REFERENCES;
 use crate::{named, providers};
 use lychgate_types::provider::{Api, WireFamily};
+use serde::de::MapAccess;
 
 /// What is recorded of a request's body.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -126,9 +128,50 @@ pub fn ask_for_usage(api: Api, body: &[u8]) -> Option<Vec<u8>> {
     changed_behind_mark(body, |body| providers::api(api).with_usage_requested(body))
 }
 
+/// The names of the members of a request's body, sorted. `None` where they are more, or longer, than those of any API.
+pub fn member_names(body: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let Names(mut names) = json::object(body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body))?;
+    names.sort_unstable();
+    (names.len() <= MOST_NAMES && names.iter().all(|name| name.len() <= LONGEST_NAME)).then_some(names)
+}
+
+/// Members of a body whose names are kept, and the longest of these, in bytes. One more of each tells that there are more.
+const MOST_NAMES: usize = 64;
+const LONGEST_NAME: usize = 64;
+
+#[derive(Debug, Default)]
+struct Names(Vec<Vec<u8>>);
+
+impl<'de> Members<'de> for Names {
+    fn read<A: MapAccess<'de>>(&mut self, key: &[u8], _: &mut A) -> Result<bool, A::Error> {
+        if self.0.len() <= MOST_NAMES {
+            self.0.push(key[..key.len().min(LONGEST_NAME + 1)].to_vec());
+        }
+        Ok(false)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_members_are_the_same_in_any_order_and_few() {
+        let names = |body: &str| member_names(body.as_bytes());
+        let known = names(r#"{"model":"m","data\u005fsources":[{"type":"x"}]}"#);
+        assert_eq!(known, Some(vec![b"data_sources".to_vec(), b"model".to_vec()]));
+        assert_eq!(known, names("\u{feff}{ \"data_sources\" : 1, \"model\" : null }"));
+        assert_ne!(known, names(r#"{"model":"m"}"#));
+        let many = |count: usize| (0..count).map(|n| format!("\"{n}\":0")).collect::<Vec<_>>().join(",");
+        assert!(names(&format!("{{{}}}", many(MOST_NAMES))).is_some());
+        for body in [
+            format!("{{{}}}", many(1000)),
+            format!("{{\"{}\":0}}", "x".repeat(100)),
+            "[]".to_owned(),
+        ] {
+            assert_eq!(names(&body), None);
+        }
+    }
 
     #[test]
     fn a_byte_order_mark_is_passed_over_as_the_apis_servers_do() {

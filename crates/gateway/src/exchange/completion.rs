@@ -117,17 +117,27 @@ impl Completion {
     /// No more comes. If what came shows the end, that is recorded, and otherwise what the model is seen to have written; gives what
     /// the answer has to wait for. Whose end it is may have to be asked yet: the answer does not wait for that.
     pub(crate) fn close(mut self, guard: &InFlightGuard) -> Option<Hold> {
+        let shown = self.shown()?;
+        self.settle(shown, guard)
+    }
+
+    /// What the answer shows of the object, to be asked once; `None` where that is nothing.
+    pub(crate) fn shown(&mut self) -> Option<Shown> {
         let (status, reader) = self.answer.take()?;
         let status = Some(status.as_u16()).filter(|status| (200..300).contains(status))?;
         let facts = catch_unwind(AssertUnwindSafe(|| reader.into_reader().finish(status))).ok()?;
         let is_end = facts.complete && !facts.in_background && facts.stop_reason.is_some();
         // A stream that is taken up in its middle names its response only at its end.
         let is_unnamed_part = !is_end && facts.provider_response_id.is_empty();
-        let is_of_it = facts.provider_response_id == *self.object || is_unnamed_part;
-        if !is_of_it || !(is_end || facts.text_bytes > 0) {
+        let is_of_it = facts.provider_response_id == *self.object || (is_unnamed_part && facts.text_bytes > 0);
+        is_of_it.then_some(Shown { status, is_end, facts })
+    }
+
+    /// Records what was shown, as [`Self::close`] does.
+    pub(crate) fn settle(self, shown: Shown, guard: &InFlightGuard) -> Option<Hold> {
+        if !shown.is_end && shown.facts.text_bytes == 0 {
             return None;
         }
-        let shown = Shown { status, is_end, facts };
         if let Maker::Unfinished(of) = &self.of {
             let of = Arc::clone(of);
             return self.book(&of, shown);
@@ -203,7 +213,8 @@ impl Completion {
 }
 
 /// What an answer showed of a response.
-struct Shown {
+#[derive(Debug)]
+pub(crate) struct Shown {
     status: u16,
     is_end: bool,
     facts: ResponseFacts,

@@ -78,18 +78,23 @@ fn close_left(recorder: Recorder) {
     drop(recorder.close(Ending::ClientLeft));
 }
 
-/// Reads on as far as the limits allow.
-pub(crate) async fn read<B>(mut body: B, mut on_data: impl FnMut(&[u8]), limits: DrainLimits, until: Instant)
+/// Reads on as far as the limits allow. Whether all of it came.
+pub(crate) async fn read<B>(mut body: B, mut on_data: impl FnMut(&[u8]), limits: DrainLimits, until: Instant) -> bool
 where
     B: Body<Data = Bytes> + Unpin,
 {
     let mut left = limits.bytes;
-    while let Ok(Some(Ok(frame))) = timeout_at(until, body.frame()).await {
+    loop {
+        let frame = match timeout_at(until, body.frame()).await {
+            Ok(Some(Ok(frame))) => frame,
+            Ok(end) => return end.is_none(),
+            Err(_) => return false,
+        };
         let Some(data) = frame.data_ref() else { continue };
         on_data(data);
         match left.checked_sub(data.len()) {
             Some(rest) => left = rest,
-            None => return,
+            None => return false,
         }
     }
 }

@@ -1,9 +1,9 @@
 //! A response that goes on in the background can be deleted, and nobody is shown its end then. So the gateway asks the provider for it
-//! first, itself and once, and books what that shows.
+//! first, itself and once, and books what that shows. Where it shows nothing, the response is not deleted.
 //!
-//! Not here: how much of it is read, while the client waits (`Options::last_look`), and the request for the deletion, which goes on
-//! whatever comes of this.
+//! Not here: how much of it is read, while the client waits (`Options::last_look`), and the request for the deletion.
 
+use crate::error::Refusal;
 use crate::exchange::admit::{Entered, Received};
 use crate::exchange::attempt::head_within;
 use crate::exchange::body_kind::BodyKind;
@@ -11,15 +11,48 @@ use crate::exchange::completion::Completion;
 use crate::exchange::drain::read;
 use crate::exchange::upstream_request::{Position, UpstreamRequest, parameters};
 use bytes::Bytes;
-use http::{Method, Request, Uri};
+use http::{Method, Request, StatusCode, Uri};
+use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_wire::provider::describe;
 use tokio::time::Instant;
 
-/// Asks for the response that is about to be deleted.
-pub(super) async fn last_look(entered: &Entered, received: &Received, mut completion: Box<Completion>) {
-    if completion.id().is_none() {
-        return;
-    }
+/// Asks for the response that is about to be deleted. An error where it can't be told what became of it.
+pub(super) async fn last_look(
+    entered: &Entered,
+    received: &Received,
+    mut completion: Box<Completion>,
+) -> Result<(), Refusal> {
+    let guard = &received.admission.guard;
+    let is_whole = match look(entered, received, &mut completion).await {
+        Seen::Gone => return Ok(()),
+        Seen::Nothing => false,
+        Seen::Answer { is_whole } => is_whole,
+    };
+    let Some(shown) = completion.shown() else {
+        return Err(unseen());
+    };
+    // The answer to the deletion has a record that is behind this one in the spool.
+    drop(completion.settle(shown, guard));
+    is_whole.then_some(()).ok_or_else(unseen)
+}
+
+/// What came of the question.
+enum Seen {
+    /// There is no such response.
+    Gone,
+    Nothing,
+    Answer {
+        is_whole: bool,
+    },
+}
+
+fn unseen() -> Refusal {
+    let message = "the provider does not show what became of this response, which was asked for in the background, so it is not deleted: \
+                   try again shortly, or get it to its end first";
+    Refusal::unavailable(Refused::ProviderFailed, message, 2)
+}
+
+async fn look(entered: &Entered, received: &Received, completion: &mut Completion) -> Seen {
     let Entered { shared, provider, .. } = entered;
     let admission = &received.admission;
     let picked;
@@ -30,7 +63,8 @@ pub(super) async fn last_look(entered: &Entered, received: &Received, mut comple
                 picked = central;
                 &*picked
             }
-            None => return,
+            // The deletion itself is told that.
+            None => return Seen::Gone,
         },
     };
     let mut asked = Request::new(()).into_parts().0;
@@ -43,7 +77,7 @@ pub(super) async fn last_look(entered: &Entered, received: &Received, mut comple
         Some(version) => Uri::try_from(format!("{}?{version}", uri.path())),
         None => Uri::try_from(uri.path()),
     };
-    let Ok(uri) = uri else { return };
+    let Ok(uri) = uri else { return Seen::Nothing };
     asked.uri = uri;
     // Which organisation and project it belongs to, for the same reason.
     let names = received
@@ -54,16 +88,20 @@ pub(super) async fn last_look(entered: &Entered, received: &Received, mut comple
     asked.headers = names.map(|(name, value)| (name.clone(), value.clone())).collect();
     let mut request = UpstreamRequest::unrecorded(asked, provider, admission.path, admission.credential_kind());
     let Ok(url) = request.url(provider, admission.path, None) else {
-        return;
+        return Seen::Nothing;
     };
     let request = request.build(url, Bytes::new(), credential, Position::Last, &shared.ambient);
     let limits = shared.options.last_look;
     let until = Instant::now() + limits.time;
     let sending = head_within(limits.time, shared.upstream.send(&provider.config, request));
-    let Ok(response) = sending.await else { return };
+    let Ok(response) = sending.await else {
+        return Seen::Nothing;
+    };
     let (head, body) = response.into_parts();
+    if matches!(head.status, StatusCode::NOT_FOUND | StatusCode::GONE) {
+        return Seen::Gone;
+    }
     completion.head(head.status, BodyKind::of(head.status, &head.headers));
-    read(body, |data| completion.data(data), limits, until).await;
-    // The answer to the deletion has a record that is behind this one in the spool.
-    drop(completion.close(&admission.guard));
+    let is_whole = read(body, |data| completion.data(data), limits, until).await;
+    Seen::Answer { is_whole }
 }

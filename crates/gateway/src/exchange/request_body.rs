@@ -11,7 +11,7 @@ use http::StatusCode;
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::Holder;
 use lychgate_types::provider::Api;
-use lychgate_wire::{RequestFacts, ask_for_usage, with_model};
+use lychgate_wire::{RequestFacts, ask_for_usage, member_names, with_model};
 use std::sync::Arc;
 
 #[derive(Debug)]
@@ -104,6 +104,11 @@ impl RequestBody {
     /// Whether its stream would not tell its usage unless it is asked to.
     pub(crate) fn lacks_usage(&self) -> bool {
         self.lacks_usage
+    }
+
+    /// The names of its members, where they can be told.
+    pub(crate) fn members(&self) -> Option<Vec<Vec<u8>>> {
+        member_names(&self.written)
     }
 
     /// A body that was made here takes its room like one that came.

@@ -62,8 +62,8 @@ pub(crate) struct AttemptPlan {
     /// The model that is asked for, where it is another than the client's.
     pub(crate) model: Option<Arc<str>>,
     sent: Sent,
-    /// The model and the version of the API that are asked for, of which is remembered whether they tell usage in streams.
-    usage_of: u64,
+    /// The kind of the request, where it has to be known whether the provider tells the usage of such streams.
+    kind: Option<u64>,
     /// Whether another attempt may follow.
     pub(crate) position: Position,
     /// How long to wait for the head of the answer.
@@ -200,11 +200,15 @@ impl UpstreamSelector {
         };
         let url = request.url(provider, path, written_for.map(|name| &**name));
         let url = url.map_err(Unavailable::for_good)?;
-        let usage_of = match request.version_at(provider) {
-            Some(version) => breakers.model_of_version(model, &version),
-            None => model,
+        let may_refuse = self.progress.is_as_written || !provider.state.usage_refusals.is_empty();
+        let kind = match self.body.lacks_usage() && may_refuse {
+            true => self
+                .body
+                .members()
+                .map(|members| breakers.model_and_kind(model, request.version_at(provider).as_deref(), &members)),
+            false => None,
         };
-        let wants_usage = self.body.lacks_usage() && !self.progress.is_as_written && provider.wants_usage(usage_of);
+        let wants_usage = self.body.lacks_usage() && !self.progress.is_as_written && provider.wants_usage(kind);
         let put_in = match (path.names_model(), self.body.lacks_model()) {
             (true, _) => None,
             (false, true) => candidate.model.as_ref(),
@@ -232,7 +236,7 @@ impl UpstreamSelector {
             credential,
             url,
             model: name.map(Arc::clone),
-            usage_of,
+            kind,
             sent,
             position: if more { Position::MoreMayFollow } else { Position::Last },
             limit: millis(policy.timeouts.headers_ms).min(time_left),
@@ -329,9 +333,11 @@ impl AttemptPlan {
         self.provider.config.policy.relay.stream_usage != StreamUsage::Always
     }
 
-    /// Remembers that the provider tells no usage in streams of this model: it refused to, and took the request without.
+    /// Remembers that the provider tells no usage in such streams: it refused to, and took the request without.
     pub(crate) fn refuses_usage(&self) {
-        self.provider.state.usage_refusals.add(self.usage_of);
+        if let Some(kind) = self.kind {
+            self.provider.state.usage_refusals.add(kind);
+        }
     }
 
     /// Where it counts if the body of the answer ends badly.

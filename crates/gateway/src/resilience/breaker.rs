@@ -118,9 +118,9 @@ impl Breakers {
         self.hasher.hash_one(name)
     }
 
-    /// The same for what only one version of an API does.
-    pub(crate) fn model_of_version(&self, model: u64, version: &str) -> u64 {
-        self.hasher.hash_one((model, version))
+    /// The same for what only requests of one kind do: to one version of an API, with members of these names.
+    pub(crate) fn model_and_kind(&self, model: u64, version: Option<&str>, members: &[Vec<u8>]) -> u64 {
+        self.hasher.hash_one((model, version, members))
     }
 
     pub(crate) fn id(&self, provider: ProviderId, api: Api, model: u64, credential: Credential<'_>) -> BreakerId {

@@ -81,12 +81,13 @@ impl Provider {
         }
     }
 
-    /// Whether a stream of this model (as breakers name it) is to tell its usage though its client did not ask for it.
-    pub(crate) fn wants_usage(&self, model: u64) -> bool {
+    /// Whether a stream is to tell its usage though its client did not ask for it. `kind` is that of the request, where this provider may
+    /// have refused some.
+    pub(crate) fn wants_usage(&self, kind: Option<u64>) -> bool {
         match self.config.policy.relay.stream_usage {
             StreamUsage::Never => false,
             StreamUsage::Always => true,
-            StreamUsage::Learn => !self.state.usage_refusals.has(model),
+            StreamUsage::Learn => kind.is_none_or(|kind| !self.state.usage_refusals.has(kind)),
         }
     }
 

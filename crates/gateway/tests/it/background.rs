@@ -288,14 +288,51 @@ async fn a_look_before_a_deletion_ends_by_time_and_by_bytes() {
             let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000000\r\n\r\n";
             look.raw(format!("{head}{}", " ".repeat(10_000)).as_bytes()).await;
         }
-        let mut deletion = world.provider.next().await;
-        let deleted = r#"{"id":"resp_a","deleted":true}"#;
-        deletion.json("200 OK", "", deleted).await;
-        assert_eq!(client.answer().await.1, deleted.as_bytes());
+        let (head, _) = client.answer().await;
+        assert_eq!((head.status, head.header("retry-after")), (503, Some("2")));
         assert!(begun.elapsed() < usual.time);
-        let records = world.control.delivered(2).await;
-        assert!(records.iter().all(|record| !record.completes));
+        drop(look);
+        // Its client may see to the end of it and delete it then.
+        let headers = bearer(&world.token);
+        exchange(&world, &headers, GET, "", &ended("completed", &format!(",{USAGE}"))).await;
+        exchange(&world, &headers, delete, "", r#"{"id":"resp_a","deleted":true}"#).await;
+        let records = world.control.delivered(3).await;
+        assert!(records[1].completes && records[1].token_usages[0].output_tokens == 7);
     }
+}
+
+#[tokio::test]
+async fn what_is_not_shown_to_the_last_look_is_not_deleted() {
+    let (world, _) = begun().await;
+    let delete = "DELETE /ai/openai/v1/responses/resp_a";
+    let running = QUEUED.replace("queued", "in_progress");
+    for (status, body, goes_on) in [
+        ("500 Internal Server Error", "{}", false),
+        ("401 Unauthorized", "{}", false),
+        ("429 Too Many Requests", "{}", false),
+        ("200 OK", r#"{"id":"resp_b","status":"completed"}"#, false),
+        ("200 OK", r#"{"id":"resp_a","status":"comp"#, false),
+        ("200 OK", "[]", false),
+        ("200 OK", running.as_str(), true),
+        ("404 Not Found", "{}", true),
+    ] {
+        let mut client = ask(&world, &bearer(&world.token), delete, "").await;
+        let mut look = world.provider.next().await;
+        look.json(status, "connection: close\r\n", body).await;
+        look.done();
+        if goes_on {
+            let mut deletion = world.provider.next().await;
+            assert!(deletion.line.starts_with("DELETE "), "{status} {body}");
+            deletion.json("200 OK", "connection: close\r\n", "{}").await;
+        }
+        let (head, _) = client.answer().await;
+        assert_eq!(head.status == 200, goes_on, "{status} {body}");
+        assert!(goes_on || head.status == 503, "{status} {body}");
+    }
+    // Nor where the connection breaks.
+    let mut client = ask(&world, &bearer(&world.token), delete, "").await;
+    drop(world.provider.next().await);
+    assert_eq!(client.answer().await.0.status, 503);
 }
 
 /// Another replica of the same deployment, to which the maker's records are still on their way.

@@ -98,8 +98,8 @@ lychgate_types::text_enum! {
         ProviderUnusable = "provider_unusable",
         /// The circuit breaker of every provider that could serve the request is open. Try again after `Retry-After`.
         CircuitOpen = "circuit_open",
-        /// The provider could not be reached, or did not answer in time. Counted here only for requests that are not recorded;
-        /// otherwise see the record.
+        /// The provider could not be reached, did not answer in time, or (503) did not show what became of a response in the background
+        /// that was to be deleted. Counted here only for requests that are not recorded; otherwise see the record.
         ProviderFailed = "provider_failed",
         /// The route for the model names only providers that can't serve the request, or the model can't be replaced in its body.
         RouteUnusable = "route_unusable",

@@ -31,7 +31,7 @@ impl Refused {
             | Self::UserSuspended => &[401],
             Self::TokenForbidden | Self::ListOfAll | Self::OtherProject => &[403],
             Self::ProviderUnusable => &[502, 503],
-            Self::ProviderFailed => &[502, 504],
+            Self::ProviderFailed => &[502, 503, 504],
             Self::RouteUnusable => &[400, 503],
             Self::BodyTooLarge => &[413],
             Self::BodyUnfinished => &[400, 408],

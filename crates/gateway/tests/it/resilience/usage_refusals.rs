@@ -59,6 +59,32 @@ async fn a_refusal_is_asked_again_as_the_client_wrote_it_and_remembered_for_the_
 }
 
 #[tokio::test]
+async fn what_is_refused_beside_one_member_is_asked_of_requests_without_it() {
+    let world = World::new().await;
+    let beside = |body: &str| body.replace(r#""model""#, r#""data_sources":[{"type":"azure_search"}],"model""#);
+    let [written, asking] = [WRITTEN, ASKING].map(beside);
+    let mut client = world.post(CHAT, written.as_bytes()).await;
+    refuse(next(&world, &asking).await, "400 Bad Request").await;
+    tell(next(&world, &written).await, &mut client).await;
+    // The next one like it is spared the refusal; any other is on the books as ever.
+    let mut client = world.post(CHAT, written.as_bytes()).await;
+    tell(next(&world, &written).await, &mut client).await;
+    let mut client = world.post(CHAT, WRITTEN.as_bytes()).await;
+    let mut exchange = next(&world, ASKING).await;
+    exchange.stream().await;
+    exchange.chunk([FINISH, USAGE, DONE].concat().as_bytes()).await;
+    exchange.end().await;
+    exchange.done();
+    assert_eq!(client.answer().await.1, [FINISH, DONE].concat().into_bytes());
+    let last = world.control.delivered(3).await.remove(2);
+    let usage = &last.token_usages[0];
+    assert_eq!(
+        (usage.input_tokens, usage.output_tokens, usage.estimated),
+        (3, 5, false)
+    );
+}
+
+#[tokio::test]
 async fn what_is_refused_either_way_is_not_remembered() {
     let world = World::new().await;
     for _ in 0..2 {
