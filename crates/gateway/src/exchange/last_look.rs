@@ -22,6 +22,10 @@ pub(super) async fn last_look(
     received: &Received,
     mut completion: Box<Completion>,
 ) -> Result<(), Refusal> {
+    // Nobody's is nobody's to pay for.
+    if completion.id().is_none() {
+        return Ok(());
+    }
     let guard = &received.admission.guard;
     let is_whole = match look(entered, received, &mut completion).await {
         Seen::Gone => return Ok(()),
