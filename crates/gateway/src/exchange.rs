@@ -209,16 +209,20 @@ impl Exchange {
             body,
             waited,
         } = received;
-        let body = RequestBody::new(api, &facts, body, &shared.body_budget, holder);
         let candidates = {
             let state = shared.replica_state.load();
             let routes = &state.table.routes;
             match api {
                 // What is stored is nowhere else.
                 api if api.is_about_objects() => Candidates::only(&provider),
-                _ => routes.draw(&provider, &facts.model, credential_kind, &shared.ambient)?,
+                _ => {
+                    let drawn = routes.draw(&provider, &facts.model, credential_kind, &shared.ambient)?;
+                    routes.hold_other_models(provider.config.id, &drawn, &body.bytes)?;
+                    drawn
+                }
             }
         };
+        let body = RequestBody::new(api, &facts, body, &shared.body_budget, holder);
         let model = shared.breakers.model(&facts.model);
         let selector = UpstreamSelector::new(candidates, own.map(Arc::new), api, model, body);
         let id = shared.spool.new_id(&shared.ambient);

@@ -13,6 +13,7 @@ pub(crate) use paths::{GET, POST, below};
 pub(crate) use settings::PLAIN_KEYS;
 pub use settings::{CREDENTIAL, GrantForm, KeyForm, KeyUse, REGION, SettingMisfit, SettingRule, SettingValue};
 
+use crate::MalformedBody;
 use crate::providers::{DEFAULT_FAMILY, description};
 use lychgate_types::provider::{ProviderType, WireFamily};
 
@@ -31,10 +32,24 @@ pub struct ProviderDescription {
     pub key_forms: &'static [KeyForm],
     /// The parameters that a query may have; `None` where any may be there.
     pub query: Option<&'static [Parameter]>,
+    /// Reads in a request's body what lets other models serve it than the one that it asks for.
+    pub other_models: Option<ReadOtherModels>,
     /// Where credentials are.
     pub credentials: Credentials,
     /// How a request for a provider of this type is told from others when the provider's name is not known.
     pub signs: ClientSigns,
+}
+
+/// Reads what lets other models serve a request than the one that it asks for.
+pub type ReadOtherModels = fn(&[u8]) -> Result<OtherModels, MalformedBody>;
+
+/// What lets other models serve a request than the one that it asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OtherModels {
+    /// Those that the body names.
+    pub listed: Vec<Box<str>>,
+    /// The member by which there may be some that it does not name.
+    pub unnamed: Option<&'static str>,
 }
 
 /// A parameter of a query.

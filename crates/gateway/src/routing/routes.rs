@@ -12,6 +12,7 @@ use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::interception::CredentialKind;
 use lychgate_types::{Ambient, ProviderId};
 use lychgate_wire::model_list::Alias;
+use lychgate_wire::provider::describe;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -135,6 +136,55 @@ impl Routes {
         routes.iter().any(|route| {
             let mut all = route.targets.iter().map(|(target, _)| target).chain(&route.fallbacks);
             !all.any(|candidate| candidate.provider.config.id == addressed)
+        })
+    }
+
+    /// Refuses a body that may have other models serve it at one of these candidates than the routes of `addressed` let through.
+    pub(crate) fn hold_other_models(
+        &self,
+        addressed: ProviderId,
+        candidates: &Candidates,
+        body: &[u8],
+    ) -> Result<(), Refusal> {
+        if self.of(addressed).is_empty() {
+            return Ok(());
+        }
+        let refuse = |status, reason, message: String| Err(Refusal::new(status, reason, message));
+        for index in 0..candidates.len() {
+            let Some(candidate) = candidates.get(index) else { break };
+            let config = &candidate.provider.config;
+            let Some(read) = describe(config.provider_type).other_models else {
+                continue;
+            };
+            let others = match read(body) {
+                Ok(others) => others,
+                Err(error) => return refuse(StatusCode::BAD_REQUEST, Refused::BodyUnreadable, error.to_string()),
+            };
+            let is_held = |model: &str| self.lets_through(addressed, config.id, model);
+            let name = match others.listed.iter().all(|model| is_held(model)) {
+                true => others.unnamed,
+                false => Some("models"),
+            };
+            if let Some(name) = name {
+                let message = format!(
+                    "`{name}` may have another model serve this request than the routes of this provider allow: leave it out"
+                );
+                return refuse(StatusCode::BAD_REQUEST, Refused::RouteUnusable, message);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a request to `addressed` for this model may be served by the model of that name at this provider.
+    fn lets_through(&self, addressed: ProviderId, at: ProviderId, model: &str) -> bool {
+        let mut routes = self.of(addressed).iter();
+        let Some(route) = routes.find(|route| route.model.fits(model)) else {
+            return at == addressed;
+        };
+        let targets = route.targets.iter().map(|(target, _)| target);
+        targets.chain(&route.fallbacks).any(|candidate| {
+            let named = candidate.model.as_deref();
+            candidate.provider.config.id == at && named.is_none_or(|named| named == model)
         })
     }
 

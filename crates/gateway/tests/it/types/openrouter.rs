@@ -142,3 +142,69 @@ async fn if_no_target_offers_it_that_is_said() {
         assert!(body.contains("does not offer what this request asks for"), "{body}");
     }
 }
+
+/// Requests for `alias` are led to one model, those for `b/*` stay as they are.
+async fn routed() -> World {
+    let world = openrouter(|_| {}).await;
+    let providers = world.control.providers();
+    let provider = providers.last().unwrap().id;
+    let route = |model: &str, asked: Option<&str>| RouteConfig {
+        id: Ambient::system().new_id(),
+        provider,
+        model: model.into(),
+        targets: vec![lychgate_link::RouteTarget {
+            provider,
+            model: asked.map(str::to_owned),
+            weight: 1,
+        }],
+        fallbacks: Vec::new(),
+    };
+    let routes = vec![route("b/*", None), route("*", Some("a/small"))];
+    world.control.configure_routes(providers, routes);
+    world.control.until_in_force().await;
+    world
+}
+
+#[tokio::test]
+async fn other_models_are_held_to_the_routes_as_the_model_is() {
+    let world = routed().await;
+    for (member, goes_on) in [
+        (r#""models":["a/small","b/large"]"#, true),
+        (r#""provider":{"order":["Together"]},"plugins":[{"id":"web"}]"#, true),
+        (r#""models":["a/large"]"#, false),
+        (r#""models":["b/large","a/large"]"#, false),
+        (r#""models":"a/large""#, false),
+        (r#""m\u006fdels":["a/large"]"#, false),
+        (r#""models":["a/small"],"models":["a/large"]"#, false),
+        (r#""preset":"large""#, false),
+        (r#""models":["b/x@preset/large"]"#, false),
+        (
+            r#""plugins":[{"id":"auto-router","allowed_models":["a/large"]}]"#,
+            false,
+        ),
+        (r#""route":"fallback""#, false),
+    ] {
+        for path in ["chat/completions", "completions", "responses"] {
+            let body = format!(r#"{{"model":"alias",{member}}}"#);
+            let mut client = world.post(&format!("/ai/openrouter/v1/{path}"), body.as_bytes()).await;
+            if goes_on {
+                let sent = seen(&world.provider, client, CHAT).await.body;
+                assert_eq!(String::from_utf8(sent).unwrap(), body.replace("alias", "a/small"));
+                continue;
+            }
+            let (head, body) = client.answer().await;
+            assert_eq!(head.status, 400, "{member}");
+            assert!(String::from_utf8(body).unwrap().contains("invalid_request_error"));
+        }
+    }
+    let mut client = world.post(COMPLETIONS, br#"{"model":"b/x@preset/large"}"#).await;
+    assert_eq!(client.answer().await.0.status, 400);
+}
+
+#[tokio::test]
+async fn without_routes_nothing_is_held() {
+    let world = openrouter(|_| {}).await;
+    let body = r#"{"model":"a/x","models":["a/y"],"preset":"p","route":"fallback"}"#;
+    let client = world.post(COMPLETIONS, body.as_bytes()).await;
+    assert_eq!(seen(&world.provider, client, CHAT).await.body, body.as_bytes());
+}

@@ -62,6 +62,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
     query: None,
     settings: &[],
     key_forms: &[PLAIN_KEYS[0], ENTRA],
+    other_models: None,
     credentials: Credentials {
         token: &[API_KEY, BEARER],
         own_key: &[API_KEY.name, BEARER.name],

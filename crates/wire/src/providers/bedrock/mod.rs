@@ -46,6 +46,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
     query: Some(&[]),
     settings: &[],
     key_forms: &[PLAIN_KEYS[0], AWS_STATIC],
+    other_models: None,
     credentials: Credentials {
         token: &[BEARER],
         own_key: &[BEARER.name],

@@ -88,6 +88,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
     query: Some(QUERY),
     settings: &[],
     key_forms: PLAIN_KEYS,
+    other_models: None,
     credentials: Credentials {
         token: &[API_KEY, BEARER],
         own_key: &[API_KEY.name, BEARER.name],

@@ -178,6 +178,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
     query: None,
     settings: &[],
     key_forms: PLAIN_KEYS,
+    other_models: None,
     credentials: Credentials {
         token: &[BEARER, API_KEY],
         own_key: &[BEARER.name],

@@ -1,5 +1,6 @@
 //! OpenRouter: OpenAI's Chat Completions, Completions, Responses and Embeddings by many providers, with what each answer cost.
 
+mod other_models;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ static PATHS: [AllowedPath; OPERATIONS.len()] = below([("/v1", OPERATIONS)]);
 
 pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
     paths: &PATHS,
+    other_models: Some(other_models::other_models),
     credentials: Credentials {
         payer: &[],
         ..openai::DESCRIPTION.credentials

@@ -36,6 +36,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
     query: Some(QUERY),
     settings: SETTINGS,
     key_forms: PLAIN_KEYS,
+    other_models: None,
     credentials: Credentials {
         token: &[BEARER, plain("x-api-key")],
         own_key: &[BEARER.name],
