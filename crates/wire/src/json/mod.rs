@@ -147,7 +147,13 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
         let mut list = Vec::new();
         while list.len() < crate::limits::ITEMS {
             match seq.next_element()? {
-                Some(element) => list.push(element),
+                Some(element) => {
+                    if list.is_empty() {
+                        // There is mostly one, which may be large.
+                        list.reserve_exact(1);
+                    }
+                    list.push(element);
+                }
                 None => return Ok(list),
             }
         }
