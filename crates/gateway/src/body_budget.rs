@@ -1,13 +1,18 @@
 //! The bytes of request bodies that are held at the same time: a bound for all, and a share of it for one user. A body counts
 //! from when its bytes come until the last copy of it is dropped, once it is sent.
 //!
+//! Messages that a provider sends over a WebSocket count, too, but are not refused: they are waited for. So that what has half come
+//! is not waited for by another half forever, one message of each user may go past its share, and one of all past the bound of all.
+//!
 //! Not here: the bound and the time of one body (`Options`), and reading it (crate `stream`).
 
 use bytes::Bytes;
 use lychgate_types::Holder;
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 
 /// A body up to this size does not count: most are, and the limit of requests in flight bounds them in sum.
 pub(crate) const FREE_BYTES: usize = 16 << 10;
@@ -46,12 +51,16 @@ impl BodyBudgetLimits {
 pub(crate) struct BodyBudget {
     limits: BodyBudgetLimits,
     held: Mutex<Held>,
+    /// Tells those who wait that there is more room.
+    freed: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
 struct Held {
     all: usize,
     of: HashMap<Holder, usize>,
+    /// The bounds that a room goes past: a user's share, or that of all.
+    overdrawn: HashSet<Option<Holder>>,
 }
 
 /// The room that one body takes.
@@ -60,6 +69,8 @@ pub(crate) struct Room {
     budget: Arc<BodyBudget>,
     holder: Holder,
     bytes: usize,
+    /// The bounds that it may go past.
+    overdraws: Vec<Option<Holder>>,
 }
 
 /// Whose limit is reached.
@@ -81,6 +92,7 @@ impl BodyBudget {
         Arc::new(Self {
             limits,
             held: Mutex::default(),
+            freed: Arc::default(),
         })
     }
 
@@ -90,25 +102,47 @@ impl BodyBudget {
             budget: Arc::clone(self),
             holder,
             bytes: 0,
+            overdraws: Vec::new(),
         }
+    }
+
+    /// Until some room has become free, from now on.
+    pub(crate) fn freed(&self) -> OwnedNotified {
+        Arc::clone(&self.freed).notified_owned()
     }
 }
 
 impl Room {
     /// Makes room for a body of this size so far.
     pub(crate) fn grow(&mut self, size: usize) -> Result<(), NoRoom> {
+        self.grow_within(size, false)
+    }
+
+    /// The same, past a bound that nobody else goes past.
+    pub(crate) fn grow_past(&mut self, size: usize) -> Result<(), NoRoom> {
+        self.grow_within(size, true)
+    }
+
+    fn grow_within(&mut self, size: usize, overdraws: bool) -> Result<(), NoRoom> {
         if size <= FREE_BYTES.max(self.bytes) {
             return Ok(());
         }
         let more = size.next_multiple_of(STEP_BYTES) - self.bytes;
-        let BodyBudget { limits, held } = &*self.budget;
+        let BodyBudget { limits, held, .. } = &*self.budget;
         let mut held = held.lock();
-        if held.all + more > limits.all {
-            return Err(NoRoom::ForAnyone);
-        }
         let one = held.of.get(&self.holder).copied().unwrap_or_default() + more;
-        if one > limits.one {
-            return Err(NoRoom::ForThisUser);
+        // That of all first: who goes past it waits for nobody.
+        for (is_full, bound, no_room) in [
+            (held.all + more > limits.all, None, NoRoom::ForAnyone),
+            (one > limits.one, Some(self.holder), NoRoom::ForThisUser),
+        ] {
+            if !is_full || self.overdraws.contains(&None) || self.overdraws.contains(&bound) {
+                continue;
+            }
+            if !overdraws || !held.overdrawn.insert(bound) {
+                return Err(no_room);
+            }
+            self.overdraws.push(bound);
         }
         held.of.insert(self.holder, one);
         held.all += more;
@@ -137,11 +171,19 @@ impl Room {
             }
         }
         self.bytes -= surplus;
+        drop(held);
+        self.budget.freed.notify_waiters();
     }
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
+        if !self.overdraws.is_empty() {
+            let mut held = self.budget.held.lock();
+            for bound in &self.overdraws {
+                held.overdrawn.remove(bound);
+            }
+        }
         self.shrink(0);
     }
 }
@@ -202,5 +244,31 @@ mod tests {
         drop(copy);
         let held = budget.held.lock();
         assert_eq!((held.all, held.of.len()), (0, 0), "nothing is remembered of nobody");
+    }
+
+    #[tokio::test]
+    async fn one_message_goes_past_each_bound_and_who_waits_hears_of_room() {
+        let budget = BodyBudget::new(BodyBudgetLimits {
+            all: 256 * KIB,
+            one: 128 * KIB,
+        });
+        let (mut first, mut second) = (budget.room(ONE), budget.room(ONE));
+        first.grow_past(129 * KIB).unwrap();
+        assert_eq!(second.grow_past(FREE_BYTES + 1), Err(NoRoom::ForThisUser));
+        // The other user's share is not touched, but the bound of all is reached.
+        let mut other = budget.room(OTHER);
+        assert_eq!(other.grow(65 * KIB), Err(NoRoom::ForAnyone));
+        other.grow_past(65 * KIB).unwrap();
+        assert_eq!(first.grow_past(193 * KIB), Err(NoRoom::ForAnyone));
+        other.grow_past(640 * KIB).unwrap();
+        let freed = budget.freed();
+        drop(other);
+        freed.await;
+        first.grow_past(193 * KIB).unwrap();
+        drop(first);
+        second.grow_past(FREE_BYTES + 1).unwrap();
+        drop(second);
+        let held = budget.held.lock();
+        assert_eq!((held.all, held.of.len(), held.overdrawn.len()), (0, 0, 0));
     }
 }

@@ -29,7 +29,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long a provider that speaks no WebSockets is not asked for one.
-const NO_WEBSOCKET: Duration = Duration::from_secs(600);
+const NO_WEBSOCKET: Duration = Duration::from_secs(60);
 
 /// One provider. Lives on through configuration changes that do not concern it.
 #[derive(Debug)]

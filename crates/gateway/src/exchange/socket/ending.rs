@@ -10,7 +10,9 @@ use crate::error::Refusal;
 use crate::exchange::drain;
 use crate::exchange::outcome::{Ending, STALLED};
 use http::StatusCode;
+use lychgate_link::places::Place;
 use lychgate_telemetry::metrics::labels::Refused;
+use lychgate_types::Holder;
 use lychgate_wire::socket::provider_event;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,8 +74,14 @@ fn frame(code: CloseCode, reason: &'static str) -> CloseFrame {
     }
 }
 
+/// The provider's end, and the place among all WebSockets, which it keeps for as long as it is read on.
+pub(super) struct Upstream {
+    pub(super) peer: Peer,
+    pub(super) place: Place<Holder>,
+}
+
 /// Ends both ends and all records.
-pub(super) async fn finish(end: End, mut client: Peer, upstream: Peer, mut lanes: Lanes, context: &Arc<Context>) {
+pub(super) async fn finish(end: End, mut client: Peer, upstream: Upstream, mut lanes: Lanes, context: &Arc<Context>) {
     match end {
         End::ClientLeft(frame) => {
             read_on(upstream, lanes, frame, context);
@@ -81,7 +89,7 @@ pub(super) async fn finish(end: End, mut client: Peer, upstream: Peer, mut lanes
         }
         End::ProviderLeft(frame) => {
             lanes.end(|| Ending::Cut);
-            let mut upstream = upstream;
+            let mut upstream = upstream.peer;
             tokio::join!(goodbye(&mut client, Some(frame)), goodbye(&mut upstream, None));
         }
         End::Stalled => {
@@ -139,14 +147,18 @@ async fn flush(peer: &mut Peer) {
 }
 
 /// Reads on in the background until all responses have ended, as far as the limits allow, then closes the provider's end.
-fn read_on(mut upstream: Peer, mut lanes: Lanes, close: Option<CloseFrame>, context: &Arc<Context>) {
+fn read_on(upstream: Upstream, mut lanes: Lanes, close: Option<CloseFrame>, context: &Arc<Context>) {
     let context = Arc::clone(context);
     let limits = drain::limits(&context.shared);
     lanes.has_no_client();
     tokio::spawn(async move {
+        let Upstream {
+            peer: mut upstream,
+            place: _place,
+        } = upstream;
         let until = Instant::now() + limits.time;
-        let mut left = limits.bytes;
-        while !lanes.is_empty() {
+        let most = upstream.came() + limits.bytes as u64;
+        while !lanes.is_empty() && upstream.came() <= most {
             let text = match timeout_at(until, upstream.turn(true)).await {
                 Ok(Turn::Text(text, _)) => text,
                 Ok(Turn::Sent | Turn::Binary | Turn::Sign) => continue,
@@ -155,10 +167,6 @@ fn read_on(mut upstream: Peer, mut lanes: Lanes, close: Option<CloseFrame>, cont
             // Nobody waits for a record to be on the disk.
             let event = provider_event(text.as_bytes());
             drop(lanes.see(&event, &text, |asked| context.unasked(asked)));
-            match left.checked_sub(text.len()) {
-                Some(rest) => left = rest,
-                None => break,
-            }
         }
         lanes.end(|| Ending::ClientLeft);
         goodbye(&mut upstream, Some(close)).await;

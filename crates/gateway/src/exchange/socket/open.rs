@@ -52,6 +52,8 @@ pub(crate) fn open(entered: Entered, request: Request<Body>, source: Source) -> 
 }
 
 async fn opened(entered: Entered, request: Request<Body>, source: Source) -> Result<Response<Body>, Refusal> {
+    // Before anything is asked, so that nothing is missed that is told meanwhile.
+    let news = entered.shared.sockets.news();
     let (head, _) = request.into_parts();
     let Entered { shared, provider, .. } = &entered;
     target::check(provider.config.provider_type, &head.uri)?;
@@ -102,7 +104,6 @@ async fn opened(entered: Entered, request: Request<Body>, source: Source) -> Res
         headers: client_headers,
     });
     let upstream = opened.upstream;
-    let news = shared.sockets.news();
     let onward = Onward::new(move |client| async move {
         Session::new(context, client, upstream, news, place).await.run().await;
     });
@@ -129,6 +130,9 @@ struct Opened {
 struct Asking {
     selector: UpstreamSelector,
     request: UpstreamRequest,
+    /// Nothing in it is the client's own but its headers: no query, and a central key goes with it. So what the provider says of it, it
+    /// would say to anybody.
+    is_plain: bool,
 }
 
 impl Asking {
@@ -146,10 +150,12 @@ impl Asking {
         let facts = RequestFacts::default();
         let body = RequestBody::new(api, &facts, nothing, &shared.body_budget, holder);
         let pays = pays(own.as_ref());
+        let is_plain = pays == CredentialKind::Centralized && head.uri.query().is_none();
         let (candidates, model) = (Candidates::only(provider), shared.breakers.model(&facts.model));
         Self {
             selector: UpstreamSelector::new(candidates, own.map(Arc::new), api, model, body),
             request: UpstreamRequest::recorded(head, provider, path, pays),
+            is_plain,
         }
     }
 
@@ -177,7 +183,7 @@ impl Asking {
                 }
                 Ok(Upgraded::Refused(answer)) if speaks_none(answer.status()) => {
                     // A client's own mistake may be behind a 400.
-                    if answer.status() != StatusCode::BAD_REQUEST {
+                    if self.is_plain && answer.status() != StatusCode::BAD_REQUEST {
                         provider.has_no_websocket();
                     }
                     return Err(Refusal::websocket());

@@ -1,5 +1,6 @@
 //! One end of a relayed WebSocket: the next message from it, and the one that is on its way to it. There is one such message at a
 //! time, and what is held of it, or has come of the next one, takes room like a request's body: who does not read holds no more.
+//! Where there is none, a message of the client is refused, and one of the provider is read no further until there is some.
 
 use super::Connection;
 use crate::body_budget::{BodyBudget, Room};
@@ -11,6 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::sync::futures::OwnedNotified;
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -33,9 +35,7 @@ pub(super) struct Peer {
     /// Something was written that may not have been sent.
     flushing: bool,
     /// Since when the last message has been on its way.
-    pub(super) writes_since: Instant,
-    /// When something came last.
-    pub(super) heard: Instant,
+    writes_since: Instant,
     /// What came could not be read, so that nothing behind it can.
     unreadable: bool,
 }
@@ -76,20 +76,24 @@ impl Peer {
             .write_buffer_size(0)
             .max_message_size(Some(most))
             .max_frame_size(Some(most));
+        let now = Instant::now();
         let metered = Metered {
             io: connection,
             room: budget.room(holder),
             came: 0,
+            total: 0,
+            heard: now,
+            taken: now,
+            waiting: None,
+            waits: role == Role::Client,
             budget: Arc::clone(budget),
             holder,
         };
-        let now = Instant::now();
         Self {
             socket: WebSocketStream::from_raw_socket(metered, role, Some(config)).await,
             outgoing: None,
             flushing: false,
             writes_since: now,
-            heard: now,
             unreadable: false,
         }
     }
@@ -97,6 +101,32 @@ impl Peer {
     /// Whether a message is on its way, so that there is no room for another.
     pub(super) fn is_writing(&self) -> bool {
         self.outgoing.is_some() || self.flushing
+    }
+
+    /// When a byte came last.
+    pub(super) fn heard(&self) -> Instant {
+        self.socket.get_ref().heard
+    }
+
+    /// It is not listened to at present, so that its silence means nothing.
+    pub(super) fn is_not_heard(&mut self) {
+        self.socket.get_mut().heard = Instant::now();
+    }
+
+    /// Since when it has taken nothing of what is on its way; `None` where nothing is.
+    pub(super) fn stuck_since(&self) -> Option<Instant> {
+        self.is_writing()
+            .then(|| self.writes_since.max(self.socket.get_ref().taken))
+    }
+
+    /// Whether there is no room for what it says, so that it is not read from.
+    pub(super) fn waits_for_room(&self) -> bool {
+        self.socket.get_ref().waiting.is_some()
+    }
+
+    /// How many bytes have come, those of pings, too.
+    pub(super) fn came(&self) -> u64 {
+        self.socket.get_ref().total
     }
 
     /// Sends a text, in as many frames as it takes. Only for an end that is not writing.
@@ -139,7 +169,6 @@ impl Peer {
             return Poll::Pending;
         }
         let message = ready!(Pin::new(&mut self.socket).poll_next(cx));
-        self.heard = Instant::now();
         Poll::Ready(match message {
             None => Turn::Closed(None),
             Some(Err(error)) => {
@@ -207,6 +236,14 @@ struct Metered {
     io: Connection,
     room: Room,
     came: usize,
+    total: u64,
+    /// When bytes came last, and when some were taken last.
+    heard: Instant,
+    taken: Instant,
+    /// Until there is room.
+    waiting: Option<Pin<Box<OwnedNotified>>>,
+    /// Whether it waits for room, instead of failing.
+    waits: bool,
     budget: Arc<BodyBudget>,
     holder: Holder,
 }
@@ -222,14 +259,41 @@ impl Metered {
         self.came = 0;
         std::mem::replace(&mut self.room, self.budget.room(self.holder))
     }
+
+    /// Room for as much more.
+    fn poll_room(&mut self, cx: &mut Context<'_>, more: usize) -> Poll<()> {
+        while self.room.grow_past(self.came + more).is_err() {
+            match &mut self.waiting {
+                Some(waiting) => {
+                    ready!(waiting.as_mut().poll(cx));
+                    self.waiting = None;
+                }
+                // Asked again behind it, lest what is freed in between is missed.
+                None => self.waiting = Some(Box::pin(self.budget.freed())),
+            }
+        }
+        self.waiting = None;
+        Poll::Ready(())
+    }
 }
 
 impl AsyncRead for Metered {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.waits {
+            ready!(this.poll_room(cx, buffer.remaining().min(READ_BUFFER)));
+        }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut this.io).poll_read(cx, buffer))?;
-        this.came += buffer.filled().len() - before;
+        let came = buffer.filled().len() - before;
+        this.came += came;
+        this.total += came as u64;
+        if came > 0 {
+            this.heard = Instant::now();
+        }
+        if this.waits {
+            return Poll::Ready(Ok(()));
+        }
         let grown = this.room.grow(this.came);
         Poll::Ready(grown.map_err(|no_room| io::Error::other(Crowded(no_room))))
     }
@@ -237,7 +301,12 @@ impl AsyncRead for Metered {
 
 impl AsyncWrite for Metered {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write(cx, bytes)
+        let this = self.get_mut();
+        let written = ready!(Pin::new(&mut this.io).poll_write(cx, bytes))?;
+        if written > 0 {
+            this.taken = Instant::now();
+        }
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -4,7 +4,7 @@
 //! Not here: what a message of the client may do (`message`), whose an event is (`lanes`), and how it all ends (`ending`).
 
 use super::Connection;
-use super::ending::{End, Stop, broken, finish};
+use super::ending::{End, Stop, Upstream, broken, finish};
 use super::lanes::Lanes;
 use super::message::{Admitted, Context, closing, is_about_token, unreadable};
 use super::peer::{CLIENT_MESSAGE, Crowded, PROVIDER_MESSAGE, Peer, Turn};
@@ -61,7 +61,7 @@ pub(super) struct Session {
     filler: Option<Filler>,
     /// It ends as soon as nothing is being made.
     stop: Option<Stop>,
-    _place: Place<Holder>,
+    place: Place<Holder>,
 }
 
 struct Filler {
@@ -126,7 +126,7 @@ impl Session {
             used: now,
             filler,
             stop: None,
-            _place: place,
+            place,
         }
     }
 
@@ -148,9 +148,10 @@ impl Session {
             client,
             upstream,
             lanes,
+            place,
             ..
         } = self;
-        finish(end, client, upstream, lanes, &context).await;
+        finish(end, client, Upstream { peer: upstream, place }, lanes, &context).await;
     }
 
     /// Whether nothing is being made any more, and the client has got what was.
@@ -158,9 +159,14 @@ impl Session {
         self.lanes.is_idle() && self.admission.is_none() && !self.client.is_writing()
     }
 
+    /// Whether the client may say something: what it said before has gone on, and it has got what it was told.
+    fn reads_client(&self) -> bool {
+        self.admission.is_none() && !self.client.is_writing() && !self.upstream.is_writing()
+    }
+
     async fn happens(&mut self) -> Happened {
-        let (client_writes, upstream_writes) = (self.client.is_writing(), self.upstream.is_writing());
-        let reads_client = self.admission.is_none() && !client_writes && !upstream_writes;
+        let client_writes = self.client.is_writing();
+        let reads_client = self.reads_client();
         tokio::select! {
             news = self.news.recv() => Happened::News(news),
             _ = self.tick.tick() => Happened::Tick,
@@ -324,6 +330,12 @@ impl Session {
     /// What takes its time.
     fn look(&mut self) -> Result<(), End> {
         let now = Instant::now();
+        if self.upstream.waits_for_room() {
+            self.used = now;
+        }
+        if !self.reads_client() {
+            self.client.is_not_heard();
+        }
         let timeouts = &self.context.provider.config.policy.timeouts;
         let (idle, total) = (self.used + millis(timeouts.idle_ms), millis(timeouts.total_ms));
         let is_late = |oldest: Instant| now >= idle || now >= oldest + total;
@@ -334,8 +346,8 @@ impl Session {
                 return Err(End::Stalled);
             }
         }
-        let is_stuck = |peer: &Peer| peer.is_writing() && now >= peer.writes_since + SILENCE;
-        if is_stuck(&self.client) || now >= self.client.heard + SILENCE + TICK {
+        let is_stuck = |peer: &Peer| peer.stuck_since().is_some_and(|since| now >= since + SILENCE);
+        if is_stuck(&self.client) || now >= self.client.heard() + SILENCE + TICK {
             return Err(End::ClientLeft(None));
         }
         if is_stuck(&self.upstream) {

@@ -1,9 +1,11 @@
 //! What a WebSocket may cost.
 
-use super::{completed, create, created, down, respond, up};
+use super::ends::close;
+use super::{completed, create, created, delta, down, respond, up};
 use crate::support::{World, until};
 use futures_util::SinkExt as _;
 use std::time::Duration;
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::{Bytes, Message};
@@ -109,20 +111,113 @@ async fn lanes_and_responses_are_bounded() {
 #[tokio::test]
 async fn who_does_not_read_holds_no_more_than_the_budget() {
     let world = World::with_options(|options| options.body_budget.one = MIB).await;
-    let (mut client, mut provider) = world.websocket().await;
-    up(&mut client, &mut provider, &create("")).await;
-    // A message of the provider for which there is no room.
-    let long = tokio::spawn(async move {
-        let _ = provider.0.send(Message::text(" ".repeat(2 * MIB))).await;
-        provider
-    });
-    assert_eq!(client.closed().await.0, 1011);
-    drop(long.await);
-    // And one of the client.
     let (mut client, _provider) = world.websocket().await;
     let _ = client.0.send(Message::text(" ".repeat(2 * MIB))).await;
     assert_eq!(client.error().await["status"], 429);
     assert_eq!(client.closed().await.0, 1013);
+}
+
+/// A delta of so many bytes and some.
+fn long_delta(bytes: usize) -> String {
+    delta(&format!(r#","x":"{}""#, "x".repeat(bytes)))
+}
+
+#[tokio::test]
+async fn an_answer_waits_for_room_and_is_not_cut() {
+    let world = World::with_options(|options| options.body_budget.one = MIB).await;
+    let mut sockets = Vec::new();
+    for _ in 0..2 {
+        let (mut client, mut provider) = world.websocket().await;
+        up(&mut client, &mut provider, &create("")).await;
+        down(&mut client, &mut provider, &created("resp_1", "")).await;
+        sockets.push((client, provider));
+    }
+    let [(mut client, mut provider), (mut second, mut second_provider)] = sockets.try_into().ok().unwrap();
+    // A message that is larger than all there may be of one user has half come.
+    let long = long_delta(2 * MIB);
+    let (half, rest) = long.split_at(3 * MIB / 2);
+    let half = Frame::message(half.to_owned(), OpCode::Data(Data::Text), false);
+    provider.0.send(Message::Frame(half)).await.unwrap();
+    loop {
+        let mut other = world
+            .post("/ai/openai/v1/responses", "{}".repeat(50_000).as_bytes())
+            .await;
+        tokio::select! {
+            head = other.head() => break assert!(matches!(head.status, 400 | 429), "{}", head.status),
+            asked = world.provider.next() => drop(asked),
+        }
+    }
+    // Another one has to wait for it, and what is small has not.
+    let longish = long_delta(MIB / 4);
+    second_provider.say(&longish).await;
+    let waits = timeout(Duration::from_millis(300), second.text()).await;
+    assert!(waits.is_err(), "it has to wait");
+    let (mut third, mut third_provider) = world.websocket().await;
+    respond(&mut third, &mut third_provider, "resp_3").await;
+    let rest = Frame::message(rest.to_owned(), OpCode::Data(Data::Continue), true);
+    provider.0.send(Message::Frame(rest)).await.unwrap();
+    assert_eq!(client.text().await, long);
+    assert_eq!(second.text().await, longish);
+    down(&mut client, &mut provider, &completed("resp_1", 5, "")).await;
+    down(&mut second, &mut second_provider, &completed("resp_1", 5, "")).await;
+}
+
+#[tokio::test]
+async fn a_slow_link_is_none_that_is_gone() {
+    let world = World::with_policy(|policy| policy.relay.keep_alive_seconds = 0).await;
+    let (mut client, mut provider) = world.websocket().await;
+    let message = create("");
+    tokio::time::pause();
+    // A message that takes two minutes, in which its sender says nothing else, not even to pings.
+    let mut pieces = message
+        .as_bytes()
+        .chunks(message.len().div_ceil(4))
+        .enumerate()
+        .peekable();
+    while let Some((at, piece)) = pieces.next() {
+        let kind = if at == 0 { Data::Text } else { Data::Continue };
+        let frame = Frame::message(piece.to_vec(), OpCode::Data(kind), pieces.peek().is_none());
+        client.0.send(Message::Frame(frame)).await.unwrap();
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::advance(Duration::from_secs(40)).await;
+    }
+    assert_eq!(provider.text().await, message);
+}
+
+#[tokio::test]
+async fn a_websocket_that_is_read_on_keeps_its_place() {
+    let world = World::new().await;
+    let mut open = Vec::new();
+    for _ in 0..64 {
+        open.push(world.websocket().await);
+    }
+    let (mut client, mut provider) = open.pop().unwrap();
+    up(&mut client, &mut provider, &create("")).await;
+    down(&mut client, &mut provider, &created("resp_1", "")).await;
+    client.0.send(close(1000, "done")).await.unwrap();
+    client.closed().await;
+    let mut asked = world.ask_websocket().await;
+    assert_eq!(asked.head().await.status, 429);
+    provider.say(&completed("resp_1", 5, "")).await;
+    assert_eq!(provider.closed().await.0, 1000);
+    world.control.one_record().await;
+}
+
+#[tokio::test]
+async fn pings_count_towards_what_is_read_on() {
+    let world = World::with_options(|options| options.drain_limits.bytes = 10_000).await;
+    let (mut client, mut provider) = world.websocket().await;
+    up(&mut client, &mut provider, &create("")).await;
+    down(&mut client, &mut provider, &created("resp_1", "")).await;
+    client.0.send(close(1000, "done")).await.unwrap();
+    client.closed().await;
+    for _ in 0..200 {
+        // It may be closed before.
+        let _ = provider.0.send(Message::Ping(Bytes::from_static(&[0; 100]))).await;
+    }
+    assert_eq!(world.control.one_record().await.outcome.as_str(), "client_aborted");
 }
 
 #[tokio::test]

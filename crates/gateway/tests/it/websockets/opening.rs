@@ -3,7 +3,7 @@
 use crate::support::provider::Exchange;
 use crate::support::websocket::{PATH, Socket, asking};
 use crate::support::{CENTRAL_KEY, Control, World, until};
-use lychgate_link::ProviderKeyConfig;
+use lychgate_link::{Message as LinkMessage, ProviderKeyConfig};
 use lychgate_types::secret::ProviderSecret;
 use lychgate_types::{Ambient, ProviderKeyId};
 use std::time::Duration;
@@ -69,6 +69,21 @@ async fn where_no_websocket_is_spoken_the_client_is_told_at_once() {
         let mut client = world.ask_websocket().await;
         assert_eq!(client.head().await.status, 426, "{status}");
         assert_eq!(world.control.records(), []);
+    }
+    // But not what comes of one client's query, or of its own key.
+    let world = World::new().await;
+    let own = asking(&world.token)
+        .replace("authorization: Bearer ", "x-lychgate-token: ")
+        .replace(
+            "connection:",
+            "authorization: Bearer sk-own-0123456789abcdef\r\nconnection:",
+        );
+    for (query, headers) in [("?a=b", &asking(&world.token)), ("", &own)] {
+        let mut client = world.client().await;
+        client.send(&format!("GET {PATH}{query}"), headers, b"").await;
+        world.provider.next().await.json("404 Not Found", "", "{}").await;
+        assert_eq!(client.head().await.status, 426);
+        world.websocket().await;
     }
     // Elsewhere than on one path, or where it is switched off.
     let world = World::with_policy(|policy| policy.relay.websocket = false).await;
@@ -138,6 +153,31 @@ async fn a_refused_key_gives_way_to_another_and_a_refusal_is_the_clients() {
     }
     let (head, body) = client.answer().await;
     assert_eq!((head.status, &*body), (503, &br#"{"error":{"message":"busy"}}"#[..]));
+}
+
+#[tokio::test]
+async fn what_is_told_while_it_is_opened_holds_for_it() {
+    for revoked in [true, false] {
+        let world = World::new().await;
+        let client = world.ask_websocket().await;
+        let asked = world.provider.next().await;
+        if revoked {
+            world.control.revoke(&world.token);
+        } else {
+            world.control.push(&LinkMessage::Drain);
+        }
+        world.reconfigure().await;
+        let _provider = asked.accept("").await;
+        let mut client = client;
+        let head = client.head().await;
+        let mut client = Socket::of_client(client, &head).await;
+        if revoked {
+            assert_eq!(client.error().await["status"], 401);
+            assert_eq!(client.closed().await.0, 1008);
+        } else {
+            assert_eq!(client.closed().await.0, 1001);
+        }
+    }
 }
 
 #[tokio::test]
