@@ -199,6 +199,9 @@ pub enum RouteMisfitReason {
         /// The type of this one.
         other: ProviderType,
     },
+    /// Clients name the value of this setting in their paths, and this provider has another one.
+    #[error("has another {0} than the route's provider; clients name it in the paths of their requests")]
+    OtherSetting(&'static str),
 }
 
 /// A failure of the database itself. Its `Display` says nothing of it; its source does, for the log.

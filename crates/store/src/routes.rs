@@ -16,8 +16,9 @@ use crate::rows::providers::ProviderRef;
 use crate::rows::routes::{Route, RouteInsert, RouteTarget, TargetWanted};
 use crate::sql::{providers, routes as sql};
 use lychgate_authz::{Action, Caller, Resource, Target, authorise_list};
-use lychgate_types::RouteId;
 use lychgate_types::provider::ProviderType;
+use lychgate_types::settings::ProviderSettings;
+use lychgate_types::{ProviderId, RouteId};
 
 impl Store {
     /// Makes a route. Its providers must be there and take the same requests ([`RuleBroken::RouteProviders`]).
@@ -101,8 +102,9 @@ impl Store {
 /// The providers that there are, and what did not fit among those that a route names.
 pub(crate) struct Lookup {
     present: Vec<(ProviderRef, ProviderType)>,
-    /// The type of the route's own provider.
-    entry: Option<ProviderType>,
+    settings: Vec<(ProviderId, ProviderSettings)>,
+    /// The route's own provider.
+    entry: Option<(ProviderId, ProviderType)>,
     misfits: Vec<RouteMisfit>,
 }
 
@@ -110,6 +112,7 @@ impl Lookup {
     pub(crate) async fn read(tx: &mut Tx) -> Result<Self, StoreError> {
         Ok(Self {
             present: providers::refs(tx.conn()).await?,
+            settings: providers::settings(tx.conn()).await?,
             entry: None,
             misfits: Vec::new(),
         })
@@ -137,18 +140,33 @@ impl Lookup {
         let found = named(text, &self.present);
         let why = match (found, self.entry) {
             (None, _) => RouteMisfitReason::Unknown,
-            (Some((_, other)), Some(entry)) if !entry.may_route_to(*other) => {
+            (Some((_, other)), Some((_, entry))) if !entry.may_route_to(*other) => {
                 RouteMisfitReason::OtherRequests { entry, other: *other }
             }
-            (Some((provider, provider_type)), _) => {
-                if place == RoutePlace::Entry {
-                    self.entry = Some(*provider_type);
+            (Some((provider, provider_type)), entry) => {
+                let differing = entry.and_then(|entry| self.differing(entry, provider.id));
+                if let Some(setting) = differing {
+                    RouteMisfitReason::OtherSetting(setting)
+                } else {
+                    if place == RoutePlace::Entry {
+                        self.entry = Some((provider.id, *provider_type));
+                    }
+                    return Some(provider.clone());
                 }
-                return Some(provider.clone());
             }
         };
         self.misfits.push(RouteMisfit { place, why });
         None
+    }
+
+    /// A setting that requests for the route's own provider name in their paths, and that the other one has otherwise.
+    fn differing(&self, (entry, provider_type): (ProviderId, ProviderType), other: ProviderId) -> Option<&'static str> {
+        let value = |id: ProviderId, name: &str| {
+            let of = self.settings.iter().find(|(one, _)| *one == id);
+            of.and_then(|(_, settings)| settings.get(name))
+        };
+        let mut named = provider_type.settings_in_paths().iter().copied();
+        named.find(|name| value(entry, name) != value(other, name))
     }
 
     /// The entry, if everything fitted.

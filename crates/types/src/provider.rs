@@ -99,6 +99,21 @@ impl ProviderType {
         self == other || (self.wire_family() == other.wire_family() && !is_apart(self) && !is_apart(other))
     }
 
+    /// The settings whose values clients write into their paths, so that a route may lead only to providers that have the same.
+    pub const fn settings_in_paths(self) -> &'static [&'static str] {
+        match self {
+            Self::Vertex => &["project", "location"],
+            Self::Anthropic
+            | Self::AzureFoundry
+            | Self::OpenAi
+            | Self::OpenAiCompatible
+            | Self::AzureOpenAi
+            | Self::OpenRouter
+            | Self::Gemini
+            | Self::Bedrock => &[],
+        }
+    }
+
     /// The provider's public base URL; `None` where only the operator knows it.
     pub const fn default_base_url(self) -> Option<&'static str> {
         match self {

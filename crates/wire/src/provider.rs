@@ -332,6 +332,16 @@ mod tests {
     }
 
     #[test]
+    fn the_settings_in_paths_are_those_that_the_type_tells() {
+        for provider_type in ProviderType::ALL {
+            for path in describe(*provider_type).paths {
+                let told = path.settings().collect::<Vec<_>>();
+                assert_eq!(told, provider_type.settings_in_paths(), "{provider_type}: {path}");
+            }
+        }
+    }
+
+    #[test]
     fn every_api_is_on_a_list() {
         for api in Api::ALL {
             let mut types = ProviderType::ALL.iter();

@@ -9,6 +9,7 @@ use crate::rows::providers::{Provider, ProviderInsert, ProviderKey, ProviderKeyI
 use crate::seal::Sealed;
 use lychgate_types::policy::{PolicyChange, ProviderPolicy};
 use lychgate_types::provider::ProviderType;
+use lychgate_types::settings::ProviderSettings;
 use lychgate_types::{ProviderId, ProviderKeyId, Timestamp};
 
 macro_rules! columns {
@@ -25,6 +26,7 @@ super::statements! {
     FIND = concat!(columns!(), "WHERE id = $1 OR lower(name) = $2");
     GET = concat!(columns!(), "WHERE id = $1");
     REFS = "SELECT id, name, provider_type FROM providers";
+    SETTINGS = "SELECT id, settings FROM providers";
     UPDATE = "UPDATE providers SET updated_at = $2, base_url = COALESCE($3, base_url), \
          enabled = CASE WHEN $4 THEN $5 ELSE enabled END, allow_private = CASE WHEN $6 THEN $7 ELSE allow_private END, \
          settings = CASE WHEN $8 THEN $9 ELSE settings END WHERE id = $1";
@@ -139,6 +141,13 @@ async fn with_keys(tx: &mut Tx, provider: Provider) -> Result<Provider, StoreErr
         keys: keys.collect::<Result<_, _>>()?,
         ..provider
     })
+}
+
+/// The settings of every provider.
+pub(crate) async fn settings(conn: Conn<'_>) -> Result<Vec<(ProviderId, ProviderSettings)>, StoreError> {
+    let rows = conn.all(SETTINGS, args![]).await?;
+    let read = |row: &Row| Ok((row.id("id")?, row.labels("settings")?.into_iter().collect()));
+    rows.iter().map(read).collect()
 }
 
 /// Every provider, as other things name it: a deployment has tens of them.

@@ -124,6 +124,16 @@ both_engines! {
             let new = RouteInsert { targets: vec![target(target_name, None, 1)], ..route(db, "apart", entry) };
             assert_eq!(misfits(db.store().route_insert(&owner, new).await), [(RoutePlace::Target(0), why)]);
         }
+        // Their paths name the project and the location.
+        for (name, location) in [("vertex-us", "us"), ("vertex-eu", "eu"), ("vertex-eu-2", "eu")] {
+            let settings = [("project", "p"), ("location", location)].map(|(name, value)| (name.into(), value.into()));
+            let new = ProviderInsert { provider_type: Vertex, settings: settings.into_iter().collect(), ..provider(db, name, vec![]) };
+            db.store().provider_insert(&owner, new).await.unwrap();
+        }
+        let new = RouteInsert { targets: vec![target("vertex-eu-2", None, 1)], fallbacks: vec![target("vertex-us", None, 1)], ..route(db, "away", "vertex-eu") };
+        let elsewhere = [(RoutePlace::Fallback(0), RouteMisfitReason::OtherSetting("location"))];
+        assert_eq!(misfits(db.store().route_insert(&owner, new.clone()).await), elsewhere);
+        db.store().route_insert(&owner, RouteInsert { fallbacks: vec![], ..new }).await.unwrap();
         // Both speak OpenAI's format.
         let fits = RouteInsert { fallbacks: vec![target("local", None, 1)], ..route(db, "fits", "openai") };
         db.store().route_insert(&owner, fits).await.unwrap();

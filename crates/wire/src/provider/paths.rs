@@ -214,6 +214,12 @@ impl AllowedPath {
         segments(path).nth(at)
     }
 
+    /// The names of the settings that [`Self::settings_in`] finds.
+    #[cfg(test)]
+    pub(crate) fn settings(&self) -> impl Iterator<Item = &'static str> {
+        self.segments().filter_map(setting)
+    }
+
     /// The settings of a provider that a client's path names, with their values there, where this is that path.
     pub fn settings_in<'p>(&self, path: &'p str) -> impl Iterator<Item = (&'static str, &'p str)> {
         let all = self.segments().zip(segments(path));
