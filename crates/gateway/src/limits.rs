@@ -69,6 +69,8 @@ pub fn limits() -> Vec<Limit> {
             "--max-body-bytes";
         Stranger, Most::count(WAITING_LINES), "lines of the access log that wait for their disk", "dropped, and counted",
             "no_request_waits_for_a_disk_that_hangs_and_lines_dropped_are_counted";
+        User, Most::bytes(lychgate_wire::limits::NAME_BYTES), "name of a model in a path", "404 `unknown_path`",
+            "a_key_in_the_query_and_a_model_that_is_too_long_are_refused";
         User, Most::count(lychgate_wire::limits::FORM_PARTS), "parts of a form", "400", "a_form_is_nothing_but_its_parts";
         User, Most::count(lychgate_wire::limits::REFERENCES), "stored objects that a request's body names", "400", "there_is_a_bound";
         User, Most::count(2 * GENERATION), "stored objects that a replica remembers", "asked for again",

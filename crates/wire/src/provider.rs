@@ -34,6 +34,8 @@ pub struct ProviderDescription {
     pub query: Option<&'static [Parameter]>,
     /// Reads in a request's body what lets other models serve it than the one that it asks for.
     pub other_models: Option<ReadOtherModels>,
+    /// Names of models mean the same in any case: `GPT-5` and `gpt-5` are one.
+    pub models_ignore_case: bool,
     /// Where credentials are.
     pub credentials: Credentials,
     /// How a request for a provider of this type is told from others when the provider's name is not known.

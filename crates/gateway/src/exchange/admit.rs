@@ -185,17 +185,21 @@ async fn identify(entered: &Entered, head: &Parts, source: Source) -> Result<Kno
     let Entered { shared, provider, .. } = entered;
     let rest = allow_list::split(head.uri.path()).map_or("", |(_, rest)| rest);
     target::check(provider.config.provider_type, &head.uri)?;
+    let found = allow_list::find(
+        provider.config.provider_type,
+        &provider.config.policy.relay,
+        &head.method,
+        rest,
+    );
     let Found {
         api,
         object,
         path,
         is_list,
-    } = allow_list::find(
-        provider.config.provider_type,
-        &provider.config.policy.relay,
-        &head.method,
-        rest,
-    )?;
+    } = match found {
+        Ok(found) => found,
+        Err(refusal) => return Err(Box::pin(hinted(entered, head, rest, source, refusal)).await),
+    };
     let credentials = credentials::read(provider.config.provider_type, &head.headers)?;
     let holder = authorize(shared, credentials.token, source)
         .await?
@@ -214,6 +218,18 @@ async fn identify(entered: &Entered, head: &Parts, source: Source) -> Result<Kno
         codings: content_coding::all_of(&head.headers),
         credentials,
     })
+}
+
+/// Whoever's token works is told which path was meant.
+async fn hinted(entered: &Entered, head: &Parts, rest: &str, source: Source, refusal: Refusal) -> Refusal {
+    let provider_type = entered.provider.config.provider_type;
+    let Ok(credentials) = credentials::read(provider_type, &head.headers) else {
+        return refusal;
+    };
+    match authorize(&entered.shared, credentials.token, source).await {
+        Ok(_) => allow_list::hint(provider_type, rest).unwrap_or(refusal),
+        Err(_) => refusal,
+    }
 }
 
 /// Steps 3 and 4.

@@ -65,7 +65,7 @@ pub(crate) fn find<'a>(
     rest: &'a str,
 ) -> Result<Found<'a>, Refusal> {
     let provider = describe(provider_type);
-    let path = provider.path(rest).ok_or_else(|| not_found(provider, rest))?;
+    let path = provider.path(rest).ok_or_else(|| not_relayed(provider))?;
     let off = match path.api {
         Some(Api::OpenAiImages) if !policy.images => {
             Some("the provider's policy switches images off (relay.images=false)")
@@ -123,30 +123,37 @@ pub(crate) fn is_probe(rest: &str) -> bool {
     matches!(rest, "" | "/" | "/api/hello")
 }
 
-/// Says which path was meant, where that can be told. Nothing of the client's own path is repeated.
-fn not_found(provider: &ProviderDescription, rest: &str) -> Refusal {
-    let message = match meant(provider, rest) {
-        Some(path) => {
-            let base = format!("/ai/<provider>{}", path.root);
-            format!(
-                "this gateway does not relay that path; meant is probably /ai/<provider>{path}: the base URL ends in {base}, without a \
-                 slash behind it"
-            )
+/// Says what is relayed. Nothing of the client's own path is repeated.
+fn not_relayed(provider: &ProviderDescription) -> Refusal {
+    /// Strangers can ask, and some types have a hundred.
+    const SHOWN: usize = 24;
+    let paths: Vec<_> = provider.paths.iter().take(SHOWN).map(AllowedPath::to_string).collect();
+    let message = format!(
+        "this gateway does not relay that path; under /ai/<provider>{} it relays {}{}",
+        provider.base_path,
+        paths.join(", "),
+        if provider.paths.len() > SHOWN {
+            ", and others"
+        } else {
+            ""
         }
-        None => {
-            /// Strangers can ask, and some types have a hundred.
-            const SHOWN: usize = 24;
-            let paths: Vec<_> = provider.paths.iter().map(AllowedPath::to_string).collect();
-            let (shown, others) = paths.split_at(paths.len().min(SHOWN));
-            format!(
-                "this gateway does not relay that path; under /ai/<provider>{} it relays {}{}",
-                provider.base_path,
-                shown.join(", "),
-                if others.is_empty() { "" } else { ", and others" }
-            )
-        }
-    };
+    );
     Refusal::new(StatusCode::NOT_FOUND, Refused::UnknownPath, message)
+}
+
+/// For a path that is not on the list: says which one was meant, where that can be told. For those whose token works, as it takes a search.
+pub(crate) fn hint(provider_type: ProviderType, rest: &str) -> Option<Refusal> {
+    let provider = describe(provider_type);
+    if provider.path(rest).is_some() {
+        return None;
+    }
+    let path = meant(provider, rest)?;
+    let base = format!("/ai/<provider>{}", path.root);
+    let message = format!(
+        "this gateway does not relay that path; meant is probably /ai/<provider>{path}: the base URL ends in {base}, without a \
+         slash behind it"
+    );
+    Some(Refusal::new(StatusCode::NOT_FOUND, Refused::UnknownPath, message))
 }
 
 /// The path on the list that a client with a wrong base URL meant: one with slashes too many, or with words of the list, as
@@ -154,7 +161,7 @@ fn not_found(provider: &ProviderDescription, rest: &str) -> Refusal {
 fn meant(provider: &ProviderDescription, rest: &str) -> Option<&'static AllowedPath> {
     /// Longer paths are on no list.
     const LONGEST: usize = 256;
-    /// Words in front that may be too many: strangers can ask this.
+    /// Words in front that may be too many.
     const SKIPPED: usize = 4;
     if rest.len() > LONGEST {
         return None;
@@ -416,7 +423,9 @@ mod tests {
             (ProviderType::Anthropic, "/v1/agents", "it relays /v1/messages, "),
             (ProviderType::Anthropic, "", "it relays /v1/messages, "),
         ] {
-            let refusal = find(provider_type, &RelayPolicy::default(), &Method::POST, rest).unwrap_err();
+            let plain = find(provider_type, &RelayPolicy::default(), &Method::POST, rest).unwrap_err();
+            assert!(plain.message.contains(" it relays /"));
+            let refusal = hint(provider_type, rest).unwrap_or(plain);
             assert!(refusal.message.contains(says), "{rest}: {}", refusal.message);
         }
     }

@@ -38,6 +38,8 @@ pub(crate) struct Routes(HashMap<ProviderId, Vec<Route>>);
 #[derive(Debug)]
 struct Route {
     model: Pattern,
+    /// Of the provider that is addressed.
+    ignores_case: bool,
     targets: Vec<(Candidate, u32)>,
     fallbacks: Vec<Candidate>,
 }
@@ -94,6 +96,7 @@ impl Routes {
             };
             ready.entry(route.provider).or_default().push(Route {
                 model: Pattern::new(&route.model),
+                ignores_case: describe(addressed.config.provider_type).models_ignore_case,
                 targets: route
                     .targets
                     .iter()
@@ -178,7 +181,7 @@ impl Routes {
     /// Whether a request to `addressed` for this model may be served by the model of that name at this provider.
     fn lets_through(&self, addressed: ProviderId, at: ProviderId, model: &str) -> bool {
         let mut routes = self.of(addressed).iter();
-        let Some(route) = routes.find(|route| route.model.fits(model)) else {
+        let Some(route) = routes.find(|route| route.is_for(model)) else {
             return at == addressed;
         };
         let targets = route.targets.iter().map(|(target, _)| target);
@@ -197,11 +200,7 @@ impl Routes {
         ambient: &Ambient,
     ) -> Result<Candidates, Refusal> {
         let own = credential == CredentialKind::Byok;
-        let Some(route) = self
-            .of(addressed.config.id)
-            .iter()
-            .find(|route| route.model.fits(model))
-        else {
+        let Some(route) = self.of(addressed.config.id).iter().find(|route| route.is_for(model)) else {
             return Ok(Candidates::only(addressed));
         };
         let mut drawn = route.draw(ambient, |candidate| {
@@ -231,6 +230,10 @@ impl Routes {
 }
 
 impl Route {
+    fn is_for(&self, model: &str) -> bool {
+        self.model.fits(model, self.ignores_case)
+    }
+
     /// The models that it asks this provider for, the first target's first.
     fn models_at(&self, provider: ProviderId) -> impl Iterator<Item = &str> {
         let targets = self.targets.iter().map(|(target, _)| target);
@@ -279,10 +282,17 @@ impl Pattern {
         }
     }
 
-    fn fits(&self, model: &str) -> bool {
-        match self {
-            Self::Exactly(name) => name == model,
-            Self::Beginning(beginning) => model.starts_with(beginning.as_str()),
+    fn fits(&self, model: &str, ignores_case: bool) -> bool {
+        let (name, model) = match self {
+            Self::Exactly(name) => (name, model.as_bytes()),
+            Self::Beginning(name) => match model.as_bytes().get(..name.len()) {
+                Some(beginning) => (name, beginning),
+                None => return false,
+            },
+        };
+        match ignores_case {
+            true => name.as_bytes().eq_ignore_ascii_case(model),
+            false => name.as_bytes() == model,
         }
     }
 }

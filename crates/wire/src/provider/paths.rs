@@ -31,8 +31,8 @@ pub struct AllowedPath {
     /// The rest of the client's path: what is asked for, by a name that all types of a wire family have for it. A route may lead
     /// from one type to another that offers it, wherever it does so.
     ///
-    /// Segment by segment. `{id}` stands for one segment of letters, digits and `_.:~-`; `{model}` for one with `@`, and with
-    /// `:`, `@` and `/` as escapes, too, since names of models have them. A verb may follow it in the same segment, behind a
+    /// Segment by segment. `{id}` stands for one segment of letters, digits and `_.:~-`; `{model}` for one with `:` as an
+    /// escape, too, and with [`Self::model_letters`]. A verb may follow it in the same segment, behind a
     /// colon: `{model}:generateContent`. `{project}` and `{location}` stand for one like `{id}` that has to be the provider's setting of that
     /// name. `{v1|v2}` stands for either word. All of this goes for the root, too.
     pub operation: &'static str,
@@ -58,6 +58,8 @@ pub struct AllowedPath {
     pub streams: Option<bool>,
     /// Its requests are also made over a WebSocket, one in each message.
     pub websocket: bool,
+    /// Letters that names of models have beside those of an id: `@`, also as an escape, and `/`, only as one.
+    pub model_letters: &'static str,
     /// The model may be an ARN (`arn:…`), whose slashes some clients don't escape.
     pub takes_arns: bool,
 }
@@ -105,6 +107,7 @@ impl AllowedPath {
             shows_models: false,
             streams: None,
             websocket: false,
+            model_letters: "",
             takes_arns: false,
         }
     }
@@ -145,6 +148,14 @@ impl AllowedPath {
     pub(crate) const fn streaming(self, streams: bool) -> Self {
         Self {
             streams: Some(streams),
+            ..self
+        }
+    }
+
+    /// A path whose models have these letters in their names, too.
+    pub(crate) const fn with_model_letters(self, letters: &'static str) -> Self {
+        Self {
+            model_letters: letters,
             ..self
         }
     }
@@ -298,7 +309,7 @@ impl AllowedPath {
                 _ if setting(segment).is_some() => path.push_str(id?),
                 (_, Some(verb)) => {
                     let name = model.replace('/', "%2F");
-                    if !is_model(&name) {
+                    if !is_model(&name, self.model_letters) {
                         return None;
                     }
                     path.push_str(&name);
@@ -350,7 +361,7 @@ impl AllowedPath {
         if !self.root.contains('{') {
             return path.strip_prefix(self.root).is_some_and(|rest| self.offers(rest));
         }
-        path.starts_with('/') && all_fit(self.segments(), segments(path))
+        path.starts_with('/') && all_fit(self.segments(), segments(path), self.model_letters)
     }
 
     /// Whether what follows the root is this operation.
@@ -358,7 +369,7 @@ impl AllowedPath {
         if !self.operation.contains('{') {
             return rest == self.operation;
         }
-        rest.starts_with('/') && all_fit(segments(self.operation), segments(rest))
+        rest.starts_with('/') && all_fit(segments(self.operation), segments(rest), self.model_letters)
     }
 }
 
@@ -374,21 +385,25 @@ fn segments(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').skip(1)
 }
 
-fn all_fit<'w, 'f>(mut wanted: impl Iterator<Item = &'w str>, mut found: impl Iterator<Item = &'f str>) -> bool {
+fn all_fit<'w, 'f>(
+    mut wanted: impl Iterator<Item = &'w str>,
+    mut found: impl Iterator<Item = &'f str>,
+    model_letters: &str,
+) -> bool {
     loop {
         match (wanted.next(), found.next()) {
             (None, None) => return true,
-            (Some(wanted), Some(segment)) if fits(wanted, segment) => {}
+            (Some(wanted), Some(segment)) if fits(wanted, segment, model_letters) => {}
             _ => return false,
         }
     }
 }
 
-fn fits(wanted: &str, segment: &str) -> bool {
+fn fits(wanted: &str, segment: &str, model_letters: &str) -> bool {
     match (wanted, wanted.strip_prefix("{model}")) {
         ("{id}", _) => is_id(segment),
         _ if setting(wanted).is_some() => is_id(segment),
-        (_, Some(verb)) => without_verb(segment, verb).is_some_and(is_model),
+        (_, Some(verb)) => without_verb(segment, verb).is_some_and(|name| is_model(name, model_letters)),
         (_, None) => alternatives(wanted).any(|wanted| wanted == segment),
     }
 }
@@ -422,7 +437,7 @@ pub(super) fn is_id(segment: &str) -> bool {
 
 /// The same for the name of a model: whether it is made of such segments also for those who resolve its escapes, and no longer than
 /// any name that is recorded.
-fn is_model(segment: &str) -> bool {
+fn is_model(segment: &str, letters: &str) -> bool {
     if segment.len() > NAME_BYTES {
         return false;
     }
@@ -434,24 +449,26 @@ fn is_model(segment: &str) -> bool {
             .windows(SLASH.len())
             .position(|part| part.eq_ignore_ascii_case(SLASH.as_bytes()));
         let part = &rest[..slash.unwrap_or(rest.len())];
-        if !is_model_part(part) {
+        if !is_model_part(part, letters.contains('@')) {
             return false;
         }
         match slash {
+            Some(_) if !letters.contains('/') => return false,
             Some(slash) => rest = &rest[slash + SLASH.len()..],
             None => return true,
         }
     }
 }
 
-fn is_model_part(part: &str) -> bool {
+fn is_model_part(part: &str, takes_at: bool) -> bool {
     let mut left = part;
     // Pieces between `:` and `@`, of which the dots alone would still climb in some reader's eyes.
     while let Some(at) = left.find(['%', '@']) {
         let (before, mark) = left.split_at(at);
         let after = match mark.get(..3) {
-            Some("%3A" | "%3a" | "%40") => &mark[3..],
-            _ if mark.starts_with('@') => &mark[1..],
+            Some("%3A" | "%3a") => &mark[3..],
+            Some("%40") if takes_at => &mark[3..],
+            _ if takes_at && mark.starts_with('@') => &mark[1..],
             _ => return false,
         };
         if !is_id(before) {

@@ -391,6 +391,11 @@ async fn a_wrong_base_url_is_told_the_right_one_and_a_bad_token_not_to_try_again
         assert!(body.contains(says), "{path}: {body}");
         assert_eq!(is_anthropic(body.as_bytes()), path.contains("messages"), "{body}");
     }
+    // A stranger is not worth the search.
+    let mut client = world.client().await;
+    client.send("POST /ai/anthropic/v1/messages/", "", b"").await;
+    let (_, body) = refused(&mut client, 404).await;
+    assert!(body.contains("it relays /v1/messages,"), "{body}");
     let mut client = world.client().await;
     client
         .send("GET /ai/anthropic/v1/models", "x-api-key: nobody\r\n", b"")

@@ -311,3 +311,50 @@ async fn the_list_of_models_is_kept_whatever_version_of_the_api_asks() {
         (200, br#"{"object":"list","data":[{"id":"gpt-x"}]}"#.as_slice())
     );
 }
+
+#[tokio::test]
+async fn a_route_holds_a_deployment_in_any_case_as_azure_does() {
+    let (world, second) = (azure().await, Provider::start().await);
+    let mut providers = world.control.providers();
+    let azure = providers.last().unwrap().id;
+    let other = config("other", ProviderType::OpenAi, &second.url("/v1"));
+    let route = |model: &str| lychgate_link::RouteConfig {
+        id: lychgate_types::Ambient::system().new_id(),
+        provider: azure,
+        model: model.into(),
+        targets: vec![lychgate_link::RouteTarget {
+            provider: other.id,
+            model: Some("n".into()),
+            weight: 1,
+        }],
+        fallbacks: Vec::new(),
+    };
+    let routes = vec![route("gpt-x"), route("o-*")];
+    providers.push(other);
+    world.control.configure_routes(providers, routes);
+    world.control.until_in_force().await;
+    for (path, body) in [
+        (
+            "/openai/deployments/GPT-X/chat/completions?api-version=1",
+            r#"{"model":"GPT-X"}"#,
+        ),
+        (
+            "/openai/deployments/O-mini/chat/completions?api-version=1",
+            r#"{"model":"O-mini"}"#,
+        ),
+        ("/openai/v1/chat/completions", r#"{"model":"Gpt-x"}"#),
+    ] {
+        let client = post(&world, path, body.as_bytes()).await;
+        assert_eq!(seen(&second, client, CHAT).await.body, br#"{"model":"n"}"#, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_deployments_name_leads_to_no_other_path() {
+    let world = azure().await;
+    for name in ["gpt%2Fextensions", "gpt%2fextensions", "a%40b", "a@b"] {
+        let path = format!("/openai/deployments/{name}/chat/completions?api-version=1");
+        let mut client = post(&world, &path, b"{}").await;
+        assert_eq!(client.answer().await.0.status, 404, "{name}");
+    }
+}

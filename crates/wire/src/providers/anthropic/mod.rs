@@ -83,6 +83,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
     settings: &[],
     key_forms: PLAIN_KEYS,
     other_models: None,
+    models_ignore_case: false,
     credentials: Credentials {
         token: &[API_KEY, BEARER],
         own_key: &[API_KEY.name, BEARER.name],

@@ -25,6 +25,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
     settings: &[],
     key_forms: &[PLAIN_KEYS[0], ENTRA],
     other_models: None,
+    models_ignore_case: true,
     credentials: Credentials {
         token: &[API_KEY, AZURE_KEY, BEARER],
         own_key: &[API_KEY.name, AZURE_KEY.name, BEARER.name],

@@ -27,11 +27,21 @@ const DEPLOYED: &[AllowedPath] = &[
 ];
 
 /// The v1 API is first: it is the one that needs no `api-version`, which clients of other types do not send.
-static PATHS: [AllowedPath; 2 * OPERATIONS.len() + DEPLOYED.len()] = below([
+static PATHS: [AllowedPath; 2 * OPERATIONS.len() + DEPLOYED.len()] = named_plainly(below([
     ("/openai/v1", OPERATIONS),
     ("/openai/deployments/{model}", DEPLOYED),
     ("/openai", OPERATIONS),
-]);
+]));
+
+/// The names of deployments are plain, and a slash in one would lead to paths that are on no list.
+const fn named_plainly<const PATHS: usize>(mut paths: [AllowedPath; PATHS]) -> [AllowedPath; PATHS] {
+    let mut at = 0;
+    while at < PATHS {
+        paths[at].model_letters = "";
+        at += 1;
+    }
+    paths
+}
 
 /// What an Entra ID credential is for at Azure's models.
 const ENTRA: KeyForm = entra_client_secret("https://cognitiveservices.azure.com/.default");
@@ -63,6 +73,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
     settings: &[],
     key_forms: &[PLAIN_KEYS[0], ENTRA],
     other_models: None,
+    models_ignore_case: true,
     credentials: Credentials {
         token: &[API_KEY, BEARER],
         own_key: &[API_KEY.name, BEARER.name],

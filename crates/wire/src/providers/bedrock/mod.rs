@@ -38,6 +38,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
         run("/model/{model}/converse-stream", Api::BedrockConverse, true),
         AllowedPath {
             takes_arns: true,
+            model_letters: "/",
             ..AllowedPath::question("/model/{model}/count-tokens")
         },
     ],
@@ -47,6 +48,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
     settings: &[],
     key_forms: &[PLAIN_KEYS[0], AWS_STATIC],
     other_models: None,
+    models_ignore_case: false,
     credentials: Credentials {
         token: &[BEARER],
         own_key: &[BEARER.name],
@@ -64,6 +66,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
 const fn run(path: &'static str, api: Api, streams: bool) -> AllowedPath {
     AllowedPath {
         takes_arns: true,
+        model_letters: "/",
         streams: Some(streams),
         ..AllowedPath::recorded(path, api)
     }

@@ -41,7 +41,8 @@ pub(crate) const OPERATIONS: &[AllowedPath] = &[
     AllowedPath::recorded("/audio/transcriptions", Api::OpenAiAudio),
     AllowedPath::recorded("/audio/translations", Api::OpenAiAudio),
     AllowedPath::models("/models"),
-    AllowedPath::models("/models/{model}"),
+    // As servers of open models name them: `org/model`, `@host/org/model`.
+    AllowedPath::models("/models/{model}").with_model_letters("@/"),
     AllowedPath::question_about("/responses/input_tokens", Api::OpenAiResponses),
     AllowedPath::response("/responses/{id}", "GET, HEAD, DELETE"),
     AllowedPath::response("/responses/{id}/cancel", POST),
@@ -179,6 +180,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
     settings: &[],
     key_forms: PLAIN_KEYS,
     other_models: None,
+    models_ignore_case: false,
     credentials: Credentials {
         token: &[BEARER, API_KEY],
         own_key: &[BEARER.name],

@@ -19,11 +19,13 @@ static PATHS: [AllowedPath; 3] = [
         "/v1/projects/{project}/locations/{location}/publishers/anthropic/models/{model}:streamRawPredict",
         Api::AnthropicMessages,
     )
+    .with_model_letters("@")
     .streaming(true),
     AllowedPath::recorded(
         "/v1/projects/{project}/locations/{location}/publishers/anthropic/models/{model}:rawPredict",
         Api::AnthropicMessages,
     )
+    .with_model_letters("@")
     .streaming(false),
 ];
 
@@ -37,6 +39,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
     settings: SETTINGS,
     key_forms: PLAIN_KEYS,
     other_models: None,
+    models_ignore_case: false,
     credentials: Credentials {
         token: &[BEARER, plain("x-api-key")],
         own_key: &[BEARER.name],
