@@ -178,6 +178,11 @@ impl ResponseReader {
         }
     }
 
+    /// Whether what the model says, or the end of it, has begun to come.
+    pub fn has_content(&self) -> bool {
+        matches!(self.source, Source::Body(_)) || self.text_bytes() > 0 || self.is_over()
+    }
+
     /// Bytes of what the model has written so far, about, as far as it came as a stream.
     pub fn text_bytes(&self) -> u64 {
         let passed_over = match &self.source {

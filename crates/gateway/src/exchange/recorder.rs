@@ -136,6 +136,7 @@ impl Recorder {
             capture_content,
             makes_object,
             has_cost: false,
+            has_content: false,
             completion,
             slot,
             guard,
@@ -202,12 +203,9 @@ impl Recorder {
 
     fn shown(&mut self, bytes: &[u8], read: impl FnOnce(&mut Decoding, &[u8])) {
         let Some(mut open) = self.open() else { return };
-        if open.record.time_to_first_byte_ms.is_none() {
-            let waited = open.arrival.elapsed();
-            open.record.time_to_first_byte_ms = Some(whole(waited.as_millis()));
-            if let Some(counts) = &open.counts {
-                counts.first_byte.observe(waited);
-            }
+        let waited = (!open.has_content).then(|| open.arrival.elapsed());
+        if let (Some(waited), None, Some(counts)) = (waited, open.record.time_to_first_byte_ms, &open.counts) {
+            counts.first_byte.observe(waited);
         }
         if let Some(completion) = &mut open.completion {
             completion.data(bytes);
@@ -217,6 +215,9 @@ impl Recorder {
             if catch_unwind(AssertUnwindSafe(|| read(reader, bytes))).is_err() {
                 open.reader = None;
             }
+        }
+        if let Some(waited) = waited {
+            open.waited(waited);
         }
     }
 

@@ -76,6 +76,7 @@ pub(crate) struct Interception {
     stop_reason: Option<String>,
     /// Number of attempts at providers.
     attempts: u32,
+    /// Until the first byte of what the model says, in a stream without comments and verdicts of filters before it; null if no byte came.
     time_to_first_byte_ms: Option<i64>,
     /// Time that the gateway itself took, in microseconds.
     overhead_us: i64,

@@ -50,6 +50,8 @@ pub(super) struct Open {
     pub(super) unstored: bool,
     /// It has a cost, whatever comes of it.
     pub(super) has_cost: bool,
+    /// What the model says has begun to come. Comments, verdicts of filters and the like may come before it.
+    pub(super) has_content: bool,
     /// The answer may show the end of an earlier exchange.
     pub(super) completion: Option<Box<Completion>>,
     pub(super) slot: Slot,
@@ -155,6 +157,16 @@ impl Open {
     }
 
     /// The guard is given back, since more is to be done before the exchange has ended.
+    /// Bytes came after this time. Those that count are the first of what the model says, or where it says nothing, the first at all.
+    pub(super) fn waited(&mut self, waited: Duration) {
+        let reader = self.reader.as_ref().map(Decoding::reader);
+        self.has_content = reader.is_none_or(ResponseReader::has_content);
+        let known = &mut self.record.time_to_first_byte_ms;
+        if self.has_content || known.is_none() {
+            *known = Some(super::whole(waited.as_millis()));
+        }
+    }
+
     fn close(self, ending: Ending) -> (Option<Hold>, InFlightGuard) {
         let Self {
             mut record,

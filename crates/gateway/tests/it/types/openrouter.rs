@@ -208,3 +208,28 @@ async fn without_routes_nothing_is_held() {
     let client = world.post(COMPLETIONS, body.as_bytes()).await;
     assert_eq!(seen(&world.provider, client, CHAT).await.body, body.as_bytes());
 }
+
+#[tokio::test]
+async fn the_time_to_the_first_byte_is_that_of_what_the_model_says() {
+    let world = openrouter(|policy| policy.relay.keep_alive_seconds = 1).await;
+    let verdict = r#"{"id":"","model":"","choices":[],"prompt_filter_results":[{"prompt_index":0}]}"#;
+    let before = [": OPENROUTER PROCESSING\n\n".to_owned(), format!("data: {verdict}\n\n")];
+    let word = r#"data: {"id":"g","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":"stop"}]}"#;
+    for first in before {
+        let mut client = world.post(COMPLETIONS, WRITTEN).await;
+        let mut exchange = world.provider.next().await;
+        exchange.stream().await;
+        exchange.chunk(first.as_bytes()).await;
+        let head = client.head().await;
+        client.at_least(first.len()).await;
+        // A filler comes after a second.
+        client.at_least(1).await;
+        exchange.chunk(format!("{word}\n\ndata: [DONE]\n\n").as_bytes()).await;
+        exchange.end().await;
+        exchange.done();
+        client.rest(&head).await;
+    }
+    for record in world.control.delivered(2).await {
+        assert!(record.time_to_first_byte_ms.unwrap() >= 1_000, "{record:?}");
+    }
+}
