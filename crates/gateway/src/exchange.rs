@@ -132,6 +132,9 @@ fn read_facts(received: &Received) -> Result<RequestFacts, Refusal> {
     if let Some(model) = path.model_in(rest)
         && model != facts.model
     {
+        if !path.model_prefix.is_empty() {
+            facts.objects.push(model.clone().into_owned());
+        }
         facts.model = model.into_owned();
         facts.model_is_in_path = true;
     }

@@ -81,6 +81,10 @@ pub(crate) trait ResponseFormat: Send + Sync + std::fmt::Debug {
     fn has_finished(&self) -> bool {
         false
     }
+    /// How many of the answers that were asked for have begun; more than can be asked for, where there will be no further ones.
+    fn answers(&self) -> usize {
+        usize::MAX
+    }
     /// Whether the clients of what came so far bear its [`ApiFormat::filler`].
     fn takes_filler(&self) -> bool {
         true

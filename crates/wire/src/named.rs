@@ -68,6 +68,8 @@ pub(crate) fn in_json(json: &[u8], text: &mut Text) -> Result<BTreeSet<String>, 
 enum Place {
     /// The value of a member that names objects.
     Naming,
+    /// The value of a member that names an object, or a page that anybody may read.
+    Uri,
     /// The value of `skill_id`.
     Skill,
     /// An object that is a container: its `id` names it, and so does text in its place.
@@ -100,7 +102,8 @@ impl Place {
             // Their text, or list of texts, names objects.
             b"file_id" | b"file_ids" | b"input_file_id" | b"vector_store_id" | b"vector_store_ids" => Self::Naming,
             b"filesearchstorenames" | b"file_search_store_names" => Self::Naming,
-            b"container_id" | b"fileuri" | b"file_uri" | b"cachedcontent" | b"cached_content" => Self::Naming,
+            b"container_id" | b"cachedcontent" | b"cached_content" => Self::Naming,
+            b"fileuri" | b"file_uri" => Self::Uri,
             b"id" if matches!(around, Self::Container | Self::Audio) => Self::Naming,
             b"uri" if around == Self::S3 => Self::Naming,
             b"s3location" => Self::S3,
@@ -134,7 +137,7 @@ impl Place {
 
     /// Whether text here may be an id.
     const fn names(self) -> bool {
-        matches!(self, Self::Naming | Self::Skill | Self::Container)
+        matches!(self, Self::Naming | Self::Uri | Self::Skill | Self::Container)
     }
 }
 
@@ -224,7 +227,12 @@ fn decoded(string: &[u8], is_escaped: bool) -> Cow<'_, [u8]> {
 }
 
 fn add(found: &mut BTreeSet<String>, place: Place, text: &[u8]) -> Result<(), MalformedBody> {
-    if text.is_empty() || (place == Place::Skill && !text.starts_with(SKILL)) {
+    let names_none = match place {
+        Place::Skill => !text.starts_with(SKILL),
+        Place::Uri => is_public(text),
+        _ => text.is_empty(),
+    };
+    if names_none {
         return Ok(());
     }
     let text = String::from_utf8_lossy(&text[..text.len().min(READ_BYTES)]);
@@ -237,9 +245,45 @@ fn add(found: &mut BTreeSet<String>, place: Place, text: &[u8]) -> Result<(), Ma
     Ok(())
 }
 
+/// Whether a URI is that of a page on the Web, which the provider fetches as anybody does. Buckets are read with the platform's identity, and
+/// files of the provider's own have addresses of its own, or a path that says so.
+fn is_public(uri: &[u8]) -> bool {
+    let uri = String::from_utf8_lossy(uri).to_ascii_lowercase();
+    let Some(rest) = uri.strip_prefix("https://").or_else(|| uri.strip_prefix("http://")) else {
+        return uri.is_empty();
+    };
+    let host = rest
+        .split(['/', '?', '#', '\\', '%', '@', ':'])
+        .next()
+        .unwrap_or_default();
+    let is_plain = rest[host.len()..].is_empty() || rest[host.len()..].starts_with(['/', '?', '#']);
+    is_plain && !host.trim_end_matches('.').ends_with("googleapis.com") && !rest.contains("/files/")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_of_the_web_are_nobodys() {
+        for (uri, is_object) in [
+            ("https://www.youtube.com/watch?v=x", false),
+            ("https://example.com/a%20picture.png", false),
+            ("HTTP://example.com", false),
+            ("files/x", true),
+            ("gs://bucket/x", true),
+            ("https://generativelanguage.googleapis.com/v1beta/files/x", true),
+            ("https://generativelanguage.googleapis.com./v1beta/x", true),
+            ("https://GenerativeLanguage.googleAPIs.com:443/x", true),
+            ("https://a@generativelanguage.googleapis.com/x", true),
+            ("https://example.com/v1beta/files/x", true),
+        ] {
+            let found = of(&format!(
+                r#"{{"contents":[{{"parts":[{{"fileData":{{"fileUri":"{uri}"}}}}]}}]}}"#
+            ));
+            assert_eq!(!found.is_empty(), is_object, "{uri}");
+        }
+    }
 
     fn of(body: &str) -> Vec<String> {
         in_json(body.as_bytes(), &mut Text::default())

@@ -29,6 +29,8 @@ pub struct RequestFacts {
     pub body_session_id: Option<String>,
     /// The stream would not tell its usage unless it is asked to, which its client did not (Chat Completions).
     pub lacks_usage: bool,
+    /// How many answers are asked for at once; 0 where that is not said.
+    pub answers: usize,
     /// Ids of what the provider stores that the answer is to build on: a response, a conversation, items of them.
     pub objects: Vec<String>,
     /// Bytes of text that the model is given, about; a file counts as a few thousand.

@@ -59,6 +59,8 @@ pub struct ErrorFacts {
 pub struct ResponseReader {
     format: Box<dyn ResponseFormat>,
     source: Source,
+    /// How many answers were asked for.
+    asked: usize,
 }
 
 #[derive(Debug)]
@@ -105,7 +107,17 @@ impl ResponseReader {
                 lists: format.streams_as_list(),
             },
             format: format.response(capture),
+            asked: 0,
         }
+    }
+
+    /// Says how many answers were asked for at once: while some have not begun, a stream is not over though the others are.
+    pub fn expect(&mut self, answers: usize) {
+        self.asked = answers;
+    }
+
+    fn have_all_begun(&self) -> bool {
+        self.format.answers() >= self.asked
     }
 
     /// Takes the answer's headers, before its body; `header` gives the value of one by its name.
@@ -150,12 +162,12 @@ impl ResponseReader {
 
     /// Whether the stream's last event was seen. Always false for blocking answers, which are judged by [`Self::finish`].
     pub fn is_complete(&self) -> bool {
-        self.format.is_complete()
+        self.format.is_complete() && self.have_all_begun()
     }
 
     /// Whether nothing more of the stream is to come: its last event was seen, or an error in the place of it.
     pub fn is_over(&self) -> bool {
-        self.format.is_complete() || self.format.has_failed()
+        self.is_complete() || self.format.has_failed()
     }
 
     /// Whether more of the stream is to come, and its clients bear the filler of this API meanwhile.
@@ -166,7 +178,7 @@ impl ResponseReader {
 
     /// Whether the model is known to have stopped, though the stream's last event may be missing.
     pub fn has_finished(&self) -> bool {
-        self.format.has_finished()
+        self.format.has_finished() && self.have_all_begun()
     }
 
     /// Whether the bytes so far end inside an event of a stream, so that an event of our own needs a gap before it.
@@ -217,7 +229,10 @@ impl ResponseReader {
             None => parsed || self.format.has_finished(),
         };
         text_bytes += self.format.text_bytes();
+        // Fewer may come than were asked for; whether the others would have come, nobody knows.
+        let lacks_some = !parsed && self.format.answers() < self.asked;
         let mut facts = self.format.facts();
+        facts.usages.iter_mut().for_each(|usage| usage.estimated |= lacks_some);
         facts.text_bytes = text_bytes;
         facts.complete = complete;
         if status >= 400 && facts.error.is_none() {

@@ -130,6 +130,7 @@ impl Recorder {
             record,
             reader: None,
             asked_bytes: facts.text_bytes,
+            asked_answers: facts.answers,
             unstored: facts.unstored,
             arrival: arrival.at,
             waited,
@@ -184,6 +185,7 @@ impl Recorder {
             capture_content: open.capture_content,
         };
         let mut reader = ResponseReader::new(open.record.api, body.is_event_stream, options);
+        reader.expect(open.asked_answers);
         reader.head(|name| headers.get(name)?.to_str().ok().map(str::to_owned));
         open.reader = Decoding::new(body.coding, reader);
         if let Some(completion) = &mut open.completion {

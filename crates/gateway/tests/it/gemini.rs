@@ -4,7 +4,7 @@ use crate::support::{CENTRAL_KEY, End, Provider, World, config};
 use lychgate_link::{RouteConfig, RouteTarget};
 use lychgate_types::Ambient;
 use lychgate_types::interception::InterceptionRecord;
-use lychgate_types::policy::ProviderPolicy;
+use lychgate_types::policy::{ProviderPolicy, StoredObjects};
 use lychgate_types::provider::{Api, ProviderType};
 use lychgate_types::secret::ProviderSecret;
 use serde_json::Value;
@@ -50,7 +50,7 @@ async fn model_and_stream_are_what_the_path_says() {
         ),
         (
             "v1alpha/tunedModels/mine:streamGenerateContent?alt=sse",
-            "mine",
+            "tunedModels/mine",
             true,
             Api::GeminiGenerateContent,
         ),
@@ -320,4 +320,123 @@ async fn a_route_puts_its_model_into_the_path_and_leaves_the_body() {
         ("fast", "second", 2)
     );
     assert_eq!(record.served_model.as_deref(), Some("m-1"), "as the answer names it");
+}
+
+#[tokio::test]
+async fn a_model_that_was_tuned_is_another_than_the_one_of_its_name_and_is_its_makers() {
+    let world = world(|policy| policy.relay.stored_objects = StoredObjects::Own).await;
+    let path = "/ai/gemini/v1beta/tunedModels/m-1:generateContent";
+    let (head, body) = world.post(path, ASK).await.answer().await;
+    assert_eq!((head.status, error(&body)["status"].as_str()), (404, Some("NOT_FOUND")));
+    // Nor is what the path of another model names, by another method.
+    let line = "GET /ai/gemini/v1beta/models/m-1:predictLongRunning";
+    assert_eq!(world.send(line, "", b"").await.answer().await.0.status, 404);
+    // What everybody may read has no maker.
+    for (uri, status) in [
+        ("https://www.youtube.com/watch?v=x", 200),
+        ("gs://bucket/x", 404),
+        ("files/x", 404),
+    ] {
+        let body = format!(r#"{{"contents":[{{"parts":[{{"fileData":{{"fileUri":"{uri}"}}}}]}}]}}"#);
+        let mut client = world
+            .post("/ai/gemini/v1beta/models/m-1:generateContent", body.as_bytes())
+            .await;
+        if status == 200 {
+            world
+                .provider
+                .next()
+                .await
+                .json("200 OK", "connection: close\r\n", LAST)
+                .await;
+        }
+        assert_eq!(client.answer().await.0.status, status, "{uri}");
+    }
+}
+
+#[tokio::test]
+async fn tokens_are_counted_by_the_model_that_an_alias_stands_for() {
+    let world = world(|_| {}).await;
+    let providers = world.control.providers();
+    let route = RouteConfig {
+        id: Ambient::system().new_id(),
+        provider: providers[0].id,
+        model: "fast".into(),
+        targets: vec![RouteTarget {
+            provider: providers[0].id,
+            model: Some("gemini-3-flash".to_owned()),
+            weight: 1,
+        }],
+        fallbacks: Vec::new(),
+    };
+    world.control.configure_routes(providers, vec![route]);
+    world.control.until_in_force().await;
+    let mut client = world.post("/ai/gemini/v1beta/models/fast:countTokens", ASK).await;
+    let mut exchange = world.provider.next().await;
+    assert_eq!(
+        exchange.line,
+        "POST /base/v1beta/models/gemini-3-flash:countTokens HTTP/1.1"
+    );
+    assert_eq!(exchange.body, ASK);
+    exchange
+        .json("200 OK", "connection: close\r\n", r#"{"totalTokens":1}"#)
+        .await;
+    assert_eq!(client.answer().await.0.status, 200);
+}
+
+#[tokio::test]
+async fn a_429_of_the_gateways_own_says_when_to_come_again() {
+    let world = World::with_options(|options| {
+        options.body_budget = lychgate_gateway::BodyBudgetLimits {
+            all: 1 << 20,
+            one: 32 << 10,
+        };
+    })
+    .await;
+    let gemini = config("gemini", ProviderType::Gemini, &world.provider.url(""));
+    world.control.configure(vec![gemini]);
+    world.control.until_in_force().await;
+    let body = format!(r#"{{"contents":[],"x":"{}"}}"#, "x".repeat(100 << 10));
+    let mut client = world
+        .post("/ai/gemini/v1beta/models/m:generateContent", body.as_bytes())
+        .await;
+    let (head, body) = client.answer().await;
+    assert_eq!((head.status, head.header("retry-after")), (429, Some("1")));
+    let error = error(&body);
+    assert_eq!(
+        (error["code"].as_u64(), error["status"].as_str()),
+        (Some(429), Some("RESOURCE_EXHAUSTED"))
+    );
+    let wait = &error["details"][0];
+    assert_eq!(
+        (wait["@type"].as_str(), wait["retryDelay"].as_str()),
+        (Some("type.googleapis.com/google.rpc.RetryInfo"), Some("1s"))
+    );
+}
+
+#[tokio::test]
+async fn a_stream_that_is_cut_before_its_second_candidate_is_not_whole() {
+    for (ask, is_whole) in [(ASK.to_vec(), true), (two(), false)] {
+        let world = world(|_| {}).await;
+        let mut client = world
+            .post("/ai/gemini/v1beta/models/m-1:streamGenerateContent?alt=sse", &ask)
+            .await;
+        let mut exchange = world.provider.next().await;
+        exchange.stream().await;
+        exchange.chunk(format!("data: {LAST}\r\n\r\n").as_bytes()).await;
+        let head = client.head().await;
+        client.at_least(LAST.len()).await;
+        drop(exchange);
+        client.rest(&head).await;
+        let record = world.control.one_record().await;
+        assert_eq!(record.outcome.as_str() == "completed", is_whole, "{record:?}");
+        assert_eq!(record.token_usages[0].estimated, !is_whole);
+    }
+}
+
+/// Asks for two candidates.
+fn two() -> Vec<u8> {
+    let asked = String::from_utf8(ASK.to_vec()).unwrap();
+    asked
+        .replacen('{', r#"{"generationConfig":{"candidateCount":2},"#, 1)
+        .into_bytes()
 }

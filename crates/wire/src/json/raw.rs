@@ -73,6 +73,12 @@ impl<'de> Raw<'de> {
         self.integer().or_else(|| self.text()?.trim().parse().ok())
     }
 
+    /// The value read as the number of answers that are asked for, as far as so many are told apart.
+    pub(crate) fn answers(self) -> usize {
+        let asked = self.integer().and_then(|asked| usize::try_from(asked).ok());
+        asked.unwrap_or_default().min(crate::limits::ITEMS)
+    }
+
     /// Length of the text in UTF-8, about; 0 for what is no text.
     pub(crate) fn length(self) -> u64 {
         let inside = self.json().strip_prefix('"').and_then(|json| json.strip_suffix('"'));

@@ -31,8 +31,8 @@ pub struct AllowedPath {
     /// The rest of the client's path: what is asked for, by a name that all types of a wire family have for it. A route may lead
     /// from one type to another that offers it, wherever it does so.
     ///
-    /// Segment by segment. `{id}` stands for one segment of letters, digits and `_.:~-`; `{model}` for one with `:` as an
-    /// escape, too, and with [`Self::model_letters`]. A verb may follow it in the same segment, behind a
+    /// Segment by segment. `{id}` stands for one segment of letters, digits and `_.:~-`; `{model}` for one without `:`, but with
+    /// [`Self::model_letters`]. A verb may follow it in the same segment, behind a
     /// colon: `{model}:generateContent`. `{project}` and `{location}` stand for one like `{id}` that has to be the provider's setting of that
     /// name. `{v1|v2}` stands for either word. All of this goes for the root, too.
     pub operation: &'static str,
@@ -58,8 +58,11 @@ pub struct AllowedPath {
     pub streams: Option<bool>,
     /// Its requests are also made over a WebSocket, one in each message.
     pub websocket: bool,
-    /// Letters that names of models have beside those of an id: `@`, also as an escape, and `/`, only as one.
+    /// Letters that names of models have: `:` and `@`, also as escapes, and `/`, only as one.
     pub model_letters: &'static str,
+    /// What comes before the names of models elsewhere than here, where the path has others than the type's own: such a model is stored at the
+    /// provider, and belongs to who made it.
+    pub model_prefix: &'static str,
     /// The model may be an ARN (`arn:…`), whose slashes some clients don't escape.
     pub takes_arns: bool,
 }
@@ -107,7 +110,8 @@ impl AllowedPath {
             shows_models: false,
             streams: None,
             websocket: false,
-            model_letters: "",
+            model_letters: ":",
+            model_prefix: "",
             takes_arns: false,
         }
     }
@@ -156,6 +160,14 @@ impl AllowedPath {
     pub(crate) const fn with_model_letters(self, letters: &'static str) -> Self {
         Self {
             model_letters: letters,
+            ..self
+        }
+    }
+
+    /// A path whose models are stored, under names that begin so elsewhere.
+    pub(crate) const fn with_model_prefix(self, prefix: &'static str) -> Self {
+        Self {
+            model_prefix: prefix,
             ..self
         }
     }
@@ -276,6 +288,9 @@ impl AllowedPath {
         }
         let (at, verb) = self.place_of_model()?;
         let name = without_verb(segments(path).nth(at)?, verb)?;
+        if !self.model_prefix.is_empty() {
+            return Some([self.model_prefix, name].concat().into());
+        }
         if !name.contains('%') {
             return Some(name.into());
         }
@@ -308,7 +323,7 @@ impl AllowedPath {
                 ("{id}", _) => path.push_str(id?),
                 _ if setting(segment).is_some() => path.push_str(id?),
                 (_, Some(verb)) => {
-                    let name = model.replace('/', "%2F");
+                    let name = model.strip_prefix(self.model_prefix)?.replace('/', "%2F");
                     if !is_model(&name, self.model_letters) {
                         return None;
                     }
@@ -439,6 +454,9 @@ pub(super) fn is_id(segment: &str) -> bool {
 /// any name that is recorded.
 fn is_model(segment: &str, letters: &str) -> bool {
     if segment.len() > NAME_BYTES {
+        return false;
+    }
+    if !letters.contains(':') && (segment.contains(':') || segment.contains("%3")) {
         return false;
     }
     const SLASH: &str = "%2F";

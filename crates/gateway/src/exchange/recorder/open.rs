@@ -41,6 +41,8 @@ pub(super) struct Open {
     pub(super) reader: Option<Decoding>,
     /// Bytes of text in the request.
     pub(super) asked_bytes: u64,
+    /// How many answers were asked for at once.
+    pub(super) asked_answers: usize,
     pub(super) arrival: Instant,
     pub(super) waited: Duration,
     pub(super) capture_content: bool,

@@ -2,7 +2,7 @@ use super::*;
 
 #[test]
 fn a_place_holder_is_one_segment_that_all_readers_take_for_the_same() {
-    let of = |path| AllowedPath::unrecorded(path, "GET").with_model_letters("@/");
+    let of = |path| AllowedPath::unrecorded(path, "GET").with_model_letters(":@/");
     for (segment, id, model) in [
         ("resp_0123-a.b:c~d", true, true),
         ("gpt-4.1..x", true, true),
@@ -70,8 +70,11 @@ fn a_place_holder_is_one_segment_that_all_readers_take_for_the_same() {
 #[test]
 fn a_models_name_has_only_letters_that_such_names_have() {
     for (letters, segment, fits) in [
-        ("", "gpt:x", true),
-        ("", "gpt%3Ax", true),
+        ("", "gpt:x", false),
+        ("", "gpt%3Ax", false),
+        ("", "gpt%3ax", false),
+        (":", "gpt:x", true),
+        (":", "gpt%3Ax", true),
         ("", "gpt%2Fextensions", false),
         ("", "gpt%2fextensions", false),
         ("", "gpt@1", false),
@@ -85,13 +88,20 @@ fn a_models_name_has_only_letters_that_such_names_have() {
         let path = AllowedPath::unrecorded("/d/{model}/chat", "POST").with_model_letters(letters);
         assert_eq!(path.matches(&format!("/d/{segment}/chat")), fits, "{letters} {segment}");
     }
+    let stored = AllowedPath::unrecorded("/stored/{model}:go", "POST").with_model_prefix("stored/");
+    assert_eq!(stored.model_in("/stored/x:go").as_deref(), Some("stored/x"));
+    assert_eq!(
+        stored.with_model("/stored/x:go", "stored/y").as_deref(),
+        Some("/stored/y:go")
+    );
+    assert_eq!(stored.with_model("/stored/x:go", "y"), None);
     let plain = AllowedPath::unrecorded("/d/{model}/chat", "POST");
     assert_eq!((plain.for_model("org/x"), plain.for_model("x@1")), (None, None));
 }
 
 #[test]
 fn a_path_is_written_for_a_model() {
-    let of = |path| AllowedPath::unrecorded(path, "POST").with_model_letters("@/");
+    let of = |path| AllowedPath::unrecorded(path, "POST").with_model_letters(":@/");
     for (path, model, written) in [
         ("/v1/models/{model}:go", "b", Some("/v1/models/b:go")),
         ("/d/{model}/chat", "org/b:free@1", Some("/d/org%2Fb:free@1/chat")),
@@ -145,7 +155,7 @@ fn an_operation_may_be_offered_below_several_roots() {
 fn an_arn_may_have_its_slashes_as_they_are_where_arns_are_taken() {
     let entry = AllowedPath {
         takes_arns: true,
-        model_letters: "/",
+        model_letters: ":/",
         ..AllowedPath::unrecorded("/model/{model}/invoke", "POST")
     };
     let arn = "arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-x-v1:0";

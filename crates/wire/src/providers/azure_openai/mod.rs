@@ -37,7 +37,7 @@ static PATHS: [AllowedPath; 2 * OPERATIONS.len() + DEPLOYED.len()] = named_plain
 const fn named_plainly<const PATHS: usize>(mut paths: [AllowedPath; PATHS]) -> [AllowedPath; PATHS] {
     let mut at = 0;
     while at < PATHS {
-        paths[at].model_letters = "";
+        paths[at].model_letters = ":";
         at += 1;
     }
     paths

@@ -38,7 +38,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
         run("/model/{model}/converse-stream", Api::BedrockConverse, true),
         AllowedPath {
             takes_arns: true,
-            model_letters: "/",
+            model_letters: ":/",
             ..AllowedPath::question("/model/{model}/count-tokens")
         },
     ],
@@ -66,7 +66,7 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
 const fn run(path: &'static str, api: Api, streams: bool) -> AllowedPath {
     AllowedPath {
         takes_arns: true,
-        model_letters: "/",
+        model_letters: ":/",
         streams: Some(streams),
         ..AllowedPath::recorded(path, api)
     }

@@ -53,36 +53,45 @@ pub(crate) const DESCRIPTION: ProviderDescription = ProviderDescription {
             "/{v1beta|v1|v1alpha}/models/{model}:streamGenerateContent",
             Api::GeminiGenerateContent,
         )
-        .streaming(true),
+        .streaming(true)
+        .with_model_letters(""),
         AllowedPath::recorded(
             "/{v1beta|v1|v1alpha}/models/{model}:generateContent",
             Api::GeminiGenerateContent,
         )
-        .streaming(false),
+        .streaming(false)
+        .with_model_letters(""),
         AllowedPath::recorded(
             "/{v1beta|v1|v1alpha}/models/{model}:embedContent",
             Api::GeminiEmbeddings,
-        ),
+        )
+        .with_model_letters(""),
         AllowedPath::recorded(
             "/{v1beta|v1|v1alpha}/models/{model}:batchEmbedContents",
             Api::GeminiEmbeddings,
-        ),
+        )
+        .with_model_letters(""),
         AllowedPath::question_about(
             "/{v1beta|v1|v1alpha}/models/{model}:countTokens",
             Api::GeminiGenerateContent,
-        ),
+        )
+        .with_model_letters(""),
         AllowedPath::recorded(
             "/{v1beta|v1|v1alpha}/tunedModels/{model}:streamGenerateContent",
             Api::GeminiGenerateContent,
         )
-        .streaming(true),
+        .streaming(true)
+        .with_model_letters("")
+        .with_model_prefix("tunedModels/"),
         AllowedPath::recorded(
             "/{v1beta|v1|v1alpha}/tunedModels/{model}:generateContent",
             Api::GeminiGenerateContent,
         )
-        .streaming(false),
+        .streaming(false)
+        .with_model_letters("")
+        .with_model_prefix("tunedModels/"),
         AllowedPath::unrecorded("/{v1beta|v1|v1alpha}/models", GET),
-        AllowedPath::unrecorded("/{v1beta|v1|v1alpha}/models/{model}", GET),
+        AllowedPath::unrecorded("/{v1beta|v1|v1alpha}/models/{model}", GET).with_model_letters(""),
     ],
     own_query: &[],
     query: Some(QUERY),

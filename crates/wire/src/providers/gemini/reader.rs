@@ -266,6 +266,13 @@ impl ResponseFormat for Reader {
         self.block_reason.is_some() || (!self.candidates.is_empty() && self.candidates.iter().all(has_ended))
     }
 
+    fn answers(&self) -> usize {
+        match self.block_reason {
+            Some(_) => usize::MAX,
+            None => self.candidates.len(),
+        }
+    }
+
     fn has_failed(&self) -> bool {
         self.error.is_some()
     }

@@ -8,7 +8,17 @@ use crate::{MalformedBody, RequestFacts};
 use std::borrow::Cow;
 
 members! {
-    struct Request<'de> { model: Raw<'de> = b"model", contents: Latest<'de> = b"contents", }
+    /// Google's servers take either spelling.
+    struct Request<'de> {
+        model: Raw<'de> = b"model",
+        contents: Latest<'de> = b"contents",
+        settings: Raw<'de> = b"generationConfig",
+        settings_too: Raw<'de> = b"generation_config",
+    }
+}
+
+members! {
+    struct Settings<'de> { count: Raw<'de> = b"candidateCount", count_too: Raw<'de> = b"candidate_count", }
 }
 
 members! {
@@ -51,6 +61,8 @@ impl<'de> Part<'de> {
 pub(super) fn read(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
     let request: Request<'_> = json::body(body)?;
     let model = request.model.name();
+    let settings: Settings<'_> = unique::object(Raw(request.settings.0.or(request.settings_too.0)))?;
+    let answers = Raw(settings.count.0.or(settings.count_too.0)).answers();
     let mut newest_first = request.contents.newest_first().map(unique::object::<Content<'_>>);
     let Some(last) = newest_first
         .find(|content| content.as_ref().map_or(true, |content| !content.role.is("model")))
@@ -58,6 +70,7 @@ pub(super) fn read(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
     else {
         return Ok(RequestFacts {
             model,
+            answers,
             ..RequestFacts::default()
         });
     };
@@ -81,6 +94,7 @@ pub(super) fn read(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
     };
     Ok(RequestFacts {
         model,
+        answers,
         prompt: joined(texts, PROMPT_BYTES),
         thread_parent_tool_call_id,
         ..RequestFacts::default()

@@ -12,6 +12,7 @@ members! {
         model: Raw<'de> = b"model",
         stream: Raw<'de> = b"stream",
         stream_options: Raw<'de> = b"stream_options",
+        n: Raw<'de> = b"n",
         prompt: Raw<'de> = b"prompt",
     }
 }
@@ -39,6 +40,7 @@ impl ApiFormat for Completions {
             streaming: request.stream.is_true(),
             prompt: joined(texts, PROMPT_BYTES),
             lacks_usage: request.stream.is_true() && !options.include_usage.is_true(),
+            answers: request.n.answers(),
             ..RequestFacts::default()
         })
     }

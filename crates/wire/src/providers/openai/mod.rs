@@ -42,7 +42,7 @@ pub(crate) const OPERATIONS: &[AllowedPath] = &[
     AllowedPath::recorded("/audio/translations", Api::OpenAiAudio),
     AllowedPath::models("/models"),
     // As servers of open models name them: `org/model`, `@host/org/model`.
-    AllowedPath::models("/models/{model}").with_model_letters("@/"),
+    AllowedPath::models("/models/{model}").with_model_letters(":@/"),
     AllowedPath::question_about("/responses/input_tokens", Api::OpenAiResponses),
     AllowedPath::response("/responses/{id}", "GET, HEAD, DELETE"),
     AllowedPath::response("/responses/{id}/cancel", POST),

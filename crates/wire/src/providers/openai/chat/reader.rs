@@ -178,6 +178,13 @@ impl ResponseFormat for Reader {
         self.done
     }
 
+    fn answers(&self) -> usize {
+        match self.done {
+            true => usize::MAX,
+            false => self.choices.len(),
+        }
+    }
+
     fn has_failed(&self) -> bool {
         self.error.is_some()
     }

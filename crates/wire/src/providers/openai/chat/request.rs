@@ -10,6 +10,7 @@ members! {
         model: Raw<'de> = b"model",
         stream: Raw<'de> = b"stream",
         stream_options: Raw<'de> = b"stream_options",
+        n: Raw<'de> = b"n",
         messages: Latest<'de> = b"messages",
     }
 }
@@ -49,6 +50,7 @@ pub(super) fn read(body: &[u8]) -> Result<RequestFacts, MalformedBody> {
         prompt: prompt(&last)?,
         thread_parent_tool_call_id: last.tool_call_id.text().filter(|_| last.role.is("tool")).map(name),
         lacks_usage: request.stream.is_true() && !options.include_usage.is_true(),
+        answers: request.n.answers(),
         ..RequestFacts::default()
     })
 }
