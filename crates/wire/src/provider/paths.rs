@@ -288,11 +288,10 @@ impl AllowedPath {
         }
         let (at, verb) = self.place_of_model()?;
         let name = without_verb(segments(path).nth(at)?, verb)?;
-        if !self.model_prefix.is_empty() {
-            return Some([self.model_prefix, name].concat().into());
-        }
-        if !name.contains('%') {
-            return Some(name.into());
+        match self.model_prefix {
+            "" if !name.contains('%') => return Some(name.into()),
+            "" => {}
+            prefix => return Some([prefix, name].concat().into()),
         }
         let escapes = [("%2F", "/"), ("%2f", "/"), ("%3A", ":"), ("%3a", ":"), ("%40", "@")];
         let resolved = escapes
@@ -453,10 +452,8 @@ pub(super) fn is_id(segment: &str) -> bool {
 /// The same for the name of a model: whether it is made of such segments also for those who resolve its escapes, and no longer than
 /// any name that is recorded.
 fn is_model(segment: &str, letters: &str) -> bool {
-    if segment.len() > NAME_BYTES {
-        return false;
-    }
-    if !letters.contains(':') && (segment.contains(':') || segment.contains("%3")) {
+    let has_colon = segment.contains(':') || segment.contains("%3");
+    if segment.len() > NAME_BYTES || (has_colon && !letters.contains(':')) {
         return false;
     }
     const SLASH: &str = "%2F";
