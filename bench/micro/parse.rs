@@ -1,6 +1,6 @@
 //! Parsing what is relayed.
 
-use crate::samples::{FRAME, STREAMED, body, event, request};
+use crate::samples::{FRAMED, STREAMED, body, event, frame, request};
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use lychgate_types::provider::Api;
@@ -35,13 +35,37 @@ fn stream_event_cut_in_two(bencher: Bencher<'_, '_>, api: Api) {
 }
 
 /// Frames of Bedrock's streams, each a piece of text: how many bytes a second.
-#[divan::bench]
-fn stream_frames(bencher: Bencher<'_, '_>) {
-    let mut reader = ResponseReader::new(Api::BedrockInvoke, true, KEEP);
-    let frames = FRAME.repeat(64);
+#[divan::bench(args = FRAMED)]
+fn stream_frames(bencher: Bencher<'_, '_>, api: Api) {
+    let mut reader = ResponseReader::new(api, true, KEEP);
+    let frames = frame(api).repeat(64);
     bencher
         .counter(BytesCount::of_slice(&frames))
         .bench_local(|| reader.push(black_box(&frames)));
+}
+
+/// The same in pieces as they come from a network, most of which end within a frame.
+#[divan::bench(args = FRAMED)]
+fn stream_frames_in_pieces(bencher: Bencher<'_, '_>, api: Api) {
+    let mut reader = ResponseReader::new(api, true, KEEP);
+    let frames = frame(api).repeat(64);
+    bencher.counter(BytesCount::of_slice(&frames)).bench_local(|| {
+        for piece in frames.chunks(1448) {
+            reader.push(black_box(piece));
+        }
+    });
+}
+
+/// What the two above are measured against: the same bytes, only copied.
+#[divan::bench(args = FRAMED)]
+fn frames_copied(bencher: Bencher<'_, '_>, api: Api) {
+    let frames = frame(api).repeat(64);
+    let mut copy = Vec::with_capacity(frames.len());
+    bencher.counter(BytesCount::of_slice(&frames)).bench_local(|| {
+        copy.clear();
+        copy.extend_from_slice(black_box(&frames));
+        black_box(&copy);
+    });
 }
 
 /// A small JSON response, from its first byte to what is recorded of it.

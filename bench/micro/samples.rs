@@ -20,8 +20,20 @@ pub(crate) const fn event(api: Api) -> &'static [u8] {
     }
 }
 
-/// The same of Claude at Bedrock, in a frame.
-pub(crate) const FRAME: &[u8] = b"\x00\x00\x01\x00\x00\x00\x00KOp\x94\xd4\x0b:event-type\x07\x00\x05chunk\x0d:content-type\x07\x00\x10application/json\x0d:message-type\x07\x00\x05event{\"bytes\":\"eyJ0eXBlIjoiY29udGVudF9ibG9ja19kZWx0YSIsImluZGV4IjowLCJkZWx0YSI6eyJ0eXBlIjoidGV4dF9kZWx0YSIsInRleHQiOiIgYW5kIHNvIG9uIn19\",\"p\":\"abcdefghijklmnopqrstuvwxyz\"}\xba\xed\xc7\xf0";
+/// The APIs that stream in frames.
+pub(crate) const FRAMED: [Api; 2] = [Api::BedrockInvoke, Api::BedrockConverse];
+
+/// The same at Bedrock, in a frame: of Claude, and of Converse.
+pub(crate) const fn frame(api: Api) -> &'static [u8] {
+    match api {
+        Api::BedrockConverse => {
+            b"\x00\x00\x00\xc3\x00\x00\x00W>\x98\x895\x0b:event-type\x07\x00\x11contentBlockDelta\x0d:content-type\x07\x00\x10application/json\x0d:message-type\x07\x00\x05event{\"contentBlockIndex\":0,\"delta\":{\"text\":\" and so on\"},\"p\":\"abcdefghijklmnopqrstuvwxyzABCDEF\"}r\xfe\x15\xa1"
+        }
+        _ => {
+            b"\x00\x00\x01\x00\x00\x00\x00KOp\x94\xd4\x0b:event-type\x07\x00\x05chunk\x0d:content-type\x07\x00\x10application/json\x0d:message-type\x07\x00\x05event{\"bytes\":\"eyJ0eXBlIjoiY29udGVudF9ibG9ja19kZWx0YSIsImluZGV4IjowLCJkZWx0YSI6eyJ0eXBlIjoidGV4dF9kZWx0YSIsInRleHQiOiIgYW5kIHNvIG9uIn19\",\"p\":\"abcdefghijklmnopqrstuvwxyz\"}\xba\xed\xc7\xf0"
+        }
+    }
+}
 
 /// A small blocking answer.
 pub(crate) const fn body(api: Api) -> &'static [u8] {
