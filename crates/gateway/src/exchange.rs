@@ -30,7 +30,10 @@ mod tee;
 mod upstream_request;
 mod usage_filter;
 
+use crate::auth::credentials::Outgoing;
 use crate::error::Refusal;
+use crate::fetched_keys::FetchedKey;
+use crate::resilience::decision::RetryDecision;
 use crate::routing::allow_list;
 use crate::routing::routes::Candidates;
 use crate::shared::Shared;
@@ -179,6 +182,8 @@ struct Exchange {
     ended: Option<Box<(AttemptPlan, AttemptResult)>>,
     /// The provider whose last answer was that it tells no usage in streams.
     usage_refused_by: Option<ProviderId>,
+    /// A newer credential was waited for.
+    has_renewed: bool,
 }
 
 impl Exchange {
@@ -253,12 +258,14 @@ impl Exchange {
             pending: PendingAttempt::new(recorder),
             ended: None,
             usage_refused_by: None,
+            has_renewed: false,
         }))
     }
 
     /// Makes attempts until one's answer is the client's. An error where not even the first can be made.
     async fn run(mut self: Box<Self>) -> Result<Response<Body>, Refusal> {
         let mut answered = loop {
+            let mut renewal = None;
             // In a block, so that the future holds neither the plan nor the result while it sleeps.
             let wait = {
                 let mut plan = match (self.next_plan(), self.ended.take()) {
@@ -278,6 +285,9 @@ impl Exchange {
                 let wait = if self.is_usage_refused(&plan, &result) {
                     self.selector.ask_as_written();
                     Duration::ZERO
+                } else if let Some(key) = plan.refused_fetched(end).filter(|_| !self.has_renewed) {
+                    renewal = Some((key, Arc::clone(&plan.credential)));
+                    Duration::ZERO
                 } else if let Some(wait) = self.selector.wait_before_next(decision, &self.shared.ambient) {
                     wait
                 } else {
@@ -285,6 +295,16 @@ impl Exchange {
                 };
                 self.ended = Some(Box::new((plan, result)));
                 wait
+            };
+            let wait = match renewal {
+                None => wait,
+                Some((key, refused)) => match (self.after_renewal(&key, &refused).await, self.ended.take()) {
+                    (None, Some(ended)) => break self.answer(ended.0, ended.1),
+                    (wait, ended) => {
+                        self.ended = ended;
+                        wait.unwrap_or_default()
+                    }
+                },
             };
             if !wait.is_zero() {
                 sleep(wait).await;
@@ -298,6 +318,18 @@ impl Exchange {
 
     fn next_plan(&mut self) -> Result<AttemptPlan, Unavailable> {
         self.selector.next(&self.shared.breakers, &self.request)
+    }
+
+    /// Waits for a newer credential than this one, which was refused; once for a request. After how long to try again, if at all.
+    async fn after_renewal(&mut self, key: &FetchedKey, refused: &Arc<Outgoing>) -> Option<Duration> {
+        self.has_renewed = true;
+        // Rare, and not to make the future of every request larger.
+        if Box::pin(key.is_newer_than(refused)).await {
+            self.selector.ask_with_renewed();
+            return Some(Duration::ZERO);
+        }
+        self.selector
+            .wait_before_next(RetryDecision::RotateKey, &self.shared.ambient)
     }
 
     fn answer(&mut self, plan: AttemptPlan, result: AttemptResult) -> Answered {

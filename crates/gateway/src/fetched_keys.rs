@@ -1,5 +1,5 @@
 //! Provider keys by which a credential is fetched (crate `clouds`). For each of them there is one task that asks the authority ahead of
-//! time; requests send what it has got last, and never wait for it.
+//! time; requests send what it has got last. None waits for it but one whose only credential the provider has refused.
 //!
 //! Not here: which keys are such ones (`routing::provider`), and whose turn it is (`resilience::key_pool`).
 
@@ -17,9 +17,10 @@ use lychgate_types::backoff::{Backoff, jitter};
 use lychgate_types::{Ambient, ProviderId, ProviderKeyId};
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -35,6 +36,8 @@ const ASK_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_
 const SHORTEST: Duration = Duration::from_secs(1);
 /// How often a credential that a provider refused is fetched before its time.
 const ANEW: Duration = Duration::from_secs(60);
+/// How long a request whose credential was refused waits for that one.
+const RENEWAL: Duration = Duration::from_secs(5);
 
 /// One such key.
 #[derive(Debug)]
@@ -49,6 +52,10 @@ pub(crate) struct FetchedKey {
     /// Wakes the task before its time.
     anew: Arc<Notify>,
     woken: Mutex<Option<Instant>>,
+    /// It was woken so, and has not answered yet.
+    is_due: AtomicBool,
+    /// Tells those who wait that it has answered.
+    answered: watch::Sender<()>,
     /// The one that fetches, while the key is in force.
     task: Mutex<Option<AbortHandle>>,
 }
@@ -116,6 +123,8 @@ impl FetchedKey {
             trouble: Mutex::default(),
             anew: Arc::default(),
             woken: Mutex::default(),
+            is_due: AtomicBool::new(false),
+            answered: watch::Sender::new(()),
             task: Mutex::default(),
         }
     }
@@ -141,12 +150,27 @@ impl FetchedKey {
 
     /// A provider has refused this credential: another is fetched soon, unless there is one already.
     pub(crate) fn refused(&self, credential: &Arc<Outgoing>) {
-        let is_current = self.outgoing().is_some_and(|current| Arc::ptr_eq(&current, credential));
         let mut woken = self.woken.lock();
-        if is_current && woken.is_none_or(|woken| woken.elapsed() >= ANEW) {
+        if self.is_current(credential) && woken.is_none_or(|woken| woken.elapsed() >= ANEW) {
             *woken = Some(Instant::now());
+            self.is_due.store(true, Ordering::SeqCst);
             self.anew.notify_one();
         }
+    }
+
+    /// Waits for a credential newer than this one, which was refused. Whether there is one: not where none is on its way, or it took too
+    /// long.
+    pub(crate) async fn is_newer_than(&self, refused: &Arc<Outgoing>) -> bool {
+        let mut answered = self.answered.subscribe();
+        let wait = async {
+            while self.is_current(refused) && self.is_due.load(Ordering::SeqCst) && answered.changed().await.is_ok() {}
+        };
+        let _ = timeout(RENEWAL, wait).await;
+        self.is_valid() && !self.is_current(refused)
+    }
+
+    fn is_current(&self, credential: &Arc<Outgoing>) -> bool {
+        self.outgoing().is_some_and(|current| Arc::ptr_eq(&current, credential))
     }
 
     /// Begins to fetch, unless that has begun. Needs a Tokio runtime.
@@ -224,6 +248,8 @@ async fn run(key: Weak<FetchedKey>, upstream: Upstream, ambient: Ambient) {
     loop {
         let Some(key_now) = key.upgrade() else { return };
         let wait = key_now.fetch_once(&upstream, &ambient, &mut backoff).await;
+        key_now.is_due.store(false, Ordering::SeqCst);
+        key_now.answered.send_replace(());
         let anew = Arc::clone(&key_now.anew);
         drop(key_now);
         tokio::select! {

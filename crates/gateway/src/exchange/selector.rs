@@ -7,6 +7,7 @@ use crate::auth::credentials::Outgoing;
 use crate::error::Refusal;
 use crate::exchange::request_body::{RequestBody, Sent};
 use crate::exchange::upstream_request::{Position, UpstreamRequest};
+use crate::fetched_keys::FetchedKey;
 use crate::resilience::breaker::{BreakerPermit, BreakerTarget, Breakers, Credential};
 use crate::resilience::decision::{AttemptEnd, RetryDecision};
 use crate::resilience::retry::{self, millis};
@@ -126,6 +127,11 @@ impl UpstreamSelector {
         Err(soonest.unwrap_or_else(|| Unavailable::for_now(None)))
     }
 
+    /// The same candidate is asked once more, since there is a newer credential. That is no attempt of its own.
+    pub(crate) fn ask_with_renewed(&mut self) {
+        self.progress.attempts = self.progress.attempts.saturating_sub(1);
+    }
+
     /// The same candidate is asked once more, this time as the client wrote it. That is no attempt of its own.
     pub(crate) fn ask_as_written(&mut self) {
         self.progress.is_as_written = true;
@@ -229,7 +235,8 @@ impl UpstreamSelector {
         self.progress.key = key;
         let more = self.progress.attempts < policy.retry.max_attempts
             || self.progress.at + 1 < self.candidates.len()
-            || sent.asks_for_usage;
+            || sent.asks_for_usage
+            || (key.is_some() && provider.pool.fetched().next().is_some());
         Ok(AttemptPlan {
             provider: Arc::clone(provider),
             key,
@@ -316,6 +323,15 @@ impl AttemptPlan {
             self.provider.cool_down(key, &self.credential, status, term);
         }
         consequences.decision
+    }
+
+    /// The key by which the credential was fetched that was sent, where the provider refused it and has no other to be tried.
+    pub(crate) fn refused_fetched(&self, end: AttemptEnd) -> Option<Arc<FetchedKey>> {
+        let key = self
+            .key
+            .filter(|_| matches!(end, AttemptEnd::Answered { status: 401, .. }))?;
+        let pool = &self.provider.pool;
+        (!pool.has_fresh(&[key])).then(|| pool.key(key)?.fetched().map(Arc::clone))?
     }
 
     /// Which of the provider's central keys is sent; `None` for the user's own.
