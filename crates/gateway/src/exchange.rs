@@ -182,7 +182,9 @@ struct Exchange {
     ended: Option<Box<(AttemptPlan, AttemptResult)>>,
     /// The provider whose last answer was that it tells no usage in streams.
     usage_refused_by: Option<ProviderId>,
-    /// A newer credential was waited for.
+    /// The key whose credential was refused, and that credential, while a newer one is waited for.
+    renewal: Option<(Arc<FetchedKey>, Arc<Outgoing>)>,
+    /// A newer one was waited for.
     has_renewed: bool,
 }
 
@@ -258,6 +260,7 @@ impl Exchange {
             pending: PendingAttempt::new(recorder),
             ended: None,
             usage_refused_by: None,
+            renewal: None,
             has_renewed: false,
         }))
     }
@@ -265,7 +268,6 @@ impl Exchange {
     /// Makes attempts until one's answer is the client's. An error where not even the first can be made.
     async fn run(mut self: Box<Self>) -> Result<Response<Body>, Refusal> {
         let mut answered = loop {
-            let mut renewal = None;
             // In a block, so that the future holds neither the plan nor the result while it sleeps.
             let wait = {
                 let mut plan = match (self.next_plan(), self.ended.take()) {
@@ -286,7 +288,7 @@ impl Exchange {
                     self.selector.ask_as_written();
                     Duration::ZERO
                 } else if let Some(key) = plan.refused_fetched(end).filter(|_| !self.has_renewed) {
-                    renewal = Some((key, Arc::clone(&plan.credential)));
+                    self.renewal = Some((key, Arc::clone(&plan.credential)));
                     Duration::ZERO
                 } else if let Some(wait) = self.selector.wait_before_next(decision, &self.shared.ambient) {
                     wait
@@ -296,17 +298,10 @@ impl Exchange {
                 self.ended = Some(Box::new((plan, result)));
                 wait
             };
-            let wait = match renewal {
-                None => wait,
-                Some((key, refused)) => match (self.after_renewal(&key, &refused).await, self.ended.take()) {
-                    (None, Some(ended)) => break self.answer(ended.0, ended.1),
-                    (wait, ended) => {
-                        self.ended = ended;
-                        wait.unwrap_or_default()
-                    }
-                },
-            };
-            if !wait.is_zero() {
+            // Both are rare, and not to make the future of every request larger.
+            if self.renewal.is_some() {
+                Box::pin(self.after_renewal()).await;
+            } else if !wait.is_zero() {
                 sleep(wait).await;
             }
         };
@@ -320,16 +315,21 @@ impl Exchange {
         self.selector.next(&self.shared.breakers, &self.request)
     }
 
-    /// Waits for a newer credential than this one, which was refused; once for a request. After how long to try again, if at all.
-    async fn after_renewal(&mut self, key: &FetchedKey, refused: &Arc<Outgoing>) -> Option<Duration> {
+    /// Waits for a newer credential than the one that was refused; once for a request. Where there is none, there is as a rule no
+    /// further plan, and the answer before is the client's.
+    async fn after_renewal(&mut self) {
+        let Some((key, refused)) = self.renewal.take() else {
+            return;
+        };
         self.has_renewed = true;
-        // Rare, and not to make the future of every request larger.
-        if Box::pin(key.is_newer_than(refused)).await {
+        if key.is_newer_than(&refused).await {
             self.selector.ask_with_renewed();
-            return Some(Duration::ZERO);
+            return;
         }
-        self.selector
-            .wait_before_next(RetryDecision::RotateKey, &self.shared.ambient)
+        let decision = RetryDecision::RotateKey;
+        if let Some(wait) = self.selector.wait_before_next(decision, &self.shared.ambient) {
+            sleep(wait).await;
+        }
     }
 
     fn answer(&mut self, plan: AttemptPlan, result: AttemptResult) -> Answered {
@@ -354,7 +354,7 @@ impl Exchange {
 
     async fn attempt(&mut self, plan: &mut AttemptPlan) -> AttemptResult {
         let recorder = self.pending.recorder();
-        recorder.begin_attempt(&plan.provider, plan.model.as_deref(), &plan.credential.hint);
+        recorder.begin_attempt(&plan.provider, plan.model.as_deref(), plan.credential.hint());
         let (url, body) = plan.take_target();
         let request = self
             .request

@@ -10,6 +10,7 @@ use aws_sigv4::sign::v4::signing_params::BuildError;
 use aws_smithy_runtime_api::client::identity::Identity;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Request};
+use lychgate_types::secret::ProviderSecret;
 use lychgate_wire::provider::AwsKey;
 use std::fmt;
 use std::time::SystemTime;
@@ -24,9 +25,8 @@ pub(crate) enum NotSigned {
 }
 
 /// Signs requests to one service in one region with one key.
-#[derive(Clone)]
 pub(crate) struct Signer {
-    key_id: String,
+    hint: String,
     identity: Identity,
     region: String,
     service: &'static str,
@@ -42,16 +42,16 @@ impl Signer {
     pub(crate) fn new(service: &'static str, region: &str, key: &AwsKey<'_>) -> Self {
         let session = key.session.map(str::to_owned);
         Self {
-            key_id: key.id.to_owned(),
+            hint: ProviderSecret::new(key.id.to_owned()).hint(),
             identity: Credentials::new(key.id, key.secret, session, None, "lychgate").into(),
             region: region.to_owned(),
             service,
         }
     }
 
-    /// Names the key; no secret.
-    pub(crate) fn key_id(&self) -> &str {
-        &self.key_id
+    /// First and last characters of the key's id.
+    pub(crate) fn hint(&self) -> &str {
+        &self.hint
     }
 
     /// Signs a request in which nothing changes any more. Only what AWS asks for is signed (host, content type, `x-amz…`), so that

@@ -18,6 +18,7 @@ use lychgate_types::secret::{
     GatewayKeyKind, Kind, ProviderSecret, SecretHash, UserTokenKind, UserTokenSecret, holds_secret,
 };
 use lychgate_wire::provider::{CredentialHeader, OTHER_CREDENTIAL_HEADERS, bearer, describe};
+use std::sync::Arc;
 
 /// Carries the user token when the usual headers carry the user's own provider credential.
 pub(super) const X_LYCHGATE_TOKEN: HeaderName = HeaderName::from_static("x-lychgate-token");
@@ -45,10 +46,16 @@ pub(crate) struct Outgoing {
     pub(crate) name: HeaderName,
     /// Marked sensitive, so that nothing prints it.
     pub(crate) value: HeaderValue,
-    /// What puts a signature of the whole request in the place of that value, where the credential itself is not sent.
-    pub(crate) signer: Option<Signer>,
-    /// First and last characters, for the record.
-    pub(crate) hint: String,
+    used: Use,
+}
+
+/// What a credential is. One word of two, since futures hold it.
+#[derive(Debug, Clone)]
+enum Use {
+    /// It is sent. First and last characters, for the record.
+    Sent(Box<str>),
+    /// A signature of the whole request goes in the place of the value.
+    Signs(Arc<Signer>),
 }
 
 impl Outgoing {
@@ -72,18 +79,32 @@ impl Outgoing {
         Ok(Self {
             name: AUTHORIZATION,
             value,
-            signer: None,
-            hint,
+            used: Use::Sent(hint.into()),
         })
     }
 
-    /// A central key with which requests are signed; the hint is of its id.
+    /// A central key with which requests are signed.
     pub(crate) fn signing(signer: Signer) -> Self {
         Self {
             name: AUTHORIZATION,
             value: HeaderValue::from_static(""),
-            hint: ProviderSecret::new(signer.key_id().to_owned()).hint(),
-            signer: Some(signer),
+            used: Use::Signs(Arc::new(signer)),
+        }
+    }
+
+    /// First and last characters of the credential, or of the id of the key that signs; for the record.
+    pub(crate) fn hint(&self) -> &str {
+        match &self.used {
+            Use::Sent(hint) => hint,
+            Use::Signs(signer) => signer.hint(),
+        }
+    }
+
+    /// What signs requests.
+    pub(crate) fn signer(&self) -> Option<&Signer> {
+        match &self.used {
+            Use::Sent(_) => None,
+            Use::Signs(signer) => Some(signer),
         }
     }
 
@@ -110,8 +131,7 @@ impl Outgoing {
         Self {
             name: HeaderName::from_static(name),
             value,
-            signer: None,
-            hint: key.hint(),
+            used: Use::Sent(key.hint().into()),
         }
     }
 }
@@ -278,10 +298,10 @@ mod tests {
             read(provider_type, &map).unwrap().own.unwrap()
         };
         let anthropic = both(ProviderType::Anthropic);
-        assert_eq!((anthropic.name, anthropic.hint.as_str()), (X_API_KEY, "sk-a…cdef"));
+        assert_eq!((anthropic.name.clone(), anthropic.hint()), (X_API_KEY, "sk-a…cdef"));
         assert_eq!(anthropic.value, "sk-ant-0123456789abcdef");
         let openai = both(ProviderType::OpenAi);
-        assert_eq!((&openai.name, openai.hint.as_str()), (&AUTHORIZATION, "oaut…cdef"));
+        assert_eq!((&openai.name, openai.hint()), (&AUTHORIZATION, "oaut…cdef"));
         assert_eq!(openai.value, "Bearer oauth-0123456789abcdef");
         assert!(!format!("{openai:?}").contains("0123456789abcdef"));
     }
@@ -370,9 +390,9 @@ mod tests {
             ),
         ] {
             let central = Outgoing::central(provider_type, &key).unwrap();
-            assert_eq!((central.name, central.value.to_str().unwrap()), (name, value));
+            assert_eq!((central.name.clone(), central.value.to_str().unwrap()), (name, value));
             assert!(central.value.is_sensitive());
-            assert_eq!(central.hint, "sk-c…6789");
+            assert_eq!(central.hint(), "sk-c…6789");
         }
     }
 

@@ -161,7 +161,7 @@ impl UpstreamRequest {
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = url;
         *request.headers_mut() = self.headers(position).with_credential(credential);
-        if let Some(signer) = &credential.signer {
+        if let Some(signer) = credential.signer() {
             let now = ambient.now().to_offset_date_time().into();
             if let Err(error) = signer.sign(&mut request, &body, now) {
                 tracing::warn!(%error, "a request could not be signed, so its provider will refuse it");

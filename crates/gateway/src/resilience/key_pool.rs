@@ -153,20 +153,18 @@ impl Cooldowns {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::{HeaderName, HeaderValue};
     use lychgate_types::Ambient;
+    use lychgate_types::provider::ProviderType;
+    use lychgate_types::secret::ProviderSecret;
     use tokio::time::advance;
 
     fn pool(count: usize) -> Pool {
         let keys = (0..count)
             .map(|_| Key {
                 id: Ambient::system().new_id(),
-                credential: KeyCredential::Plain(Arc::new(Outgoing {
-                    name: HeaderName::from_static("x-api-key"),
-                    value: HeaderValue::from_static("key"),
-                    signer: None,
-                    hint: String::new(),
-                })),
+                credential: KeyCredential::Plain(Arc::new(
+                    Outgoing::central(ProviderType::Anthropic, &ProviderSecret::new("key".to_owned())).unwrap(),
+                )),
             })
             .collect();
         Pool::new(keys, Arc::default())

@@ -96,7 +96,7 @@ async fn opened(entered: Entered, request: Request<Body>, source: Source) -> Res
         provider: Arc::clone(provider),
         api,
         key: opened.plan.key_id(),
-        hint: opened.plan.credential.hint.clone(),
+        hint: opened.plan.credential.hint().to_owned(),
         pays,
         token,
         holder,
