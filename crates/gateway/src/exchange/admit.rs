@@ -124,8 +124,16 @@ pub(crate) async fn receive(entered: &Entered, request: Request<Body>, source: S
     let admission = match admitted {
         Ok(admission) => admission,
         Err((refusal, sender)) => {
-            Box::pin(discard_request(&head, &mut body, sender)).await;
-            return Err(refusal);
+            let (entered, head, body) = (entered, &head, &mut body);
+            // In one box, so that the futures of other requests need no room for it.
+            return Err(Box::pin(async move {
+                discard_request(head, body, sender).await;
+                match refusal.reason {
+                    Refused::UnknownPath => hinted(entered, head, source, refusal).await,
+                    _ => refusal,
+                }
+            })
+            .await);
         }
     };
     let limits = ReadLimits {
@@ -185,21 +193,17 @@ async fn identify(entered: &Entered, head: &Parts, source: Source) -> Result<Kno
     let Entered { shared, provider, .. } = entered;
     let rest = allow_list::split(head.uri.path()).map_or("", |(_, rest)| rest);
     target::check(provider.config.provider_type, &head.uri)?;
-    let found = allow_list::find(
-        provider.config.provider_type,
-        &provider.config.policy.relay,
-        &head.method,
-        rest,
-    );
     let Found {
         api,
         object,
         path,
         is_list,
-    } = match found {
-        Ok(found) => found,
-        Err(refusal) => return Err(Box::pin(hinted(entered, head, rest, source, refusal)).await),
-    };
+    } = allow_list::find(
+        provider.config.provider_type,
+        &provider.config.policy.relay,
+        &head.method,
+        rest,
+    )?;
     let credentials = credentials::read(provider.config.provider_type, &head.headers)?;
     let holder = authorize(shared, credentials.token, source)
         .await?
@@ -220,9 +224,10 @@ async fn identify(entered: &Entered, head: &Parts, source: Source) -> Result<Kno
     })
 }
 
-/// Whoever's token works is told which path was meant.
-async fn hinted(entered: &Entered, head: &Parts, rest: &str, source: Source, refusal: Refusal) -> Refusal {
+/// Whoever's token works is told which path was meant, in place of a refusal.
+async fn hinted(entered: &Entered, head: &Parts, source: Source, refusal: Refusal) -> Refusal {
     let provider_type = entered.provider.config.provider_type;
+    let rest = allow_list::split(head.uri.path()).map_or("", |(_, rest)| rest);
     let Ok(credentials) = credentials::read(provider_type, &head.headers) else {
         return refusal;
     };
