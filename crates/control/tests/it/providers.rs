@@ -233,6 +233,26 @@ both_engines! {
         assert_eq!(bench.patch(&bench.owner, &path, anew).await.expect(200).value()["settings"], json!({}));
     }
 
+    async fn a_url_among_the_settings_is_stored_as_it_was_read(db: TestDb) {
+        let bench = Bench::start(db).await;
+        let path = format!("{PATH}/azure");
+        let with = |authority: &str| json!({"credential": "entra_client_secret", "tenant_id": "t", "client_id": "c", "authority": authority});
+        let body = json!({"name": "azure", "type": "azure-openai", "base_url": "https://r.openai.azure.com", "keys": ["k"],
+            "settings": with("HTTPS://Login.Example:443/a/../b/")});
+        let made = bench.post(&bench.owner, PATH, body).await.expect(201).value();
+        assert_eq!(made["settings"], with("https://login.example/b"));
+        // The same, written otherwise, is no change that needs keys.
+        for same in ["https://login.example/b/", "https://LOGIN.example/b"] {
+            let kept = bench.patch(&bench.owner, &path, json!({"settings": {"authority": same}})).await.expect(200).value();
+            assert_eq!((&kept["settings"], &kept["keys"]), (&made["settings"], &made["keys"]));
+        }
+        let wide = format!("https://{}.example", "\u{e4}".repeat(60));
+        for wrong in ["login.example", "https://u:p@login.example", "https://127.0.0.1/", "https://login.example/?a=b", &wide.repeat(2)] {
+            let refused = bench.patch(&bench.owner, &path, json!({"settings": {"authority": wrong}})).await;
+            assert_eq!(problem(&refused, 409, "value_refused"), ["settings.authority"], "{wrong}");
+        }
+    }
+
     async fn deleted_is_gone(db: TestDb) {
         let bench = Bench::start(db).await;
         make(&bench, "openai").await;

@@ -9,7 +9,7 @@ use url::{Host, Url};
 
 /// As many as the database takes.
 pub(crate) const MOST_BYTES: usize = 2000;
-const FORM: &str = "must be an absolute http or https URL such as https://api.example.com/v1";
+pub(super) const FORM: &str = "must be an absolute http or https URL such as https://api.example.com/v1";
 const HTTPS: &str = "must be https, because provider keys are sent there; plain http needs `allow_private`";
 const PRIVATE: &str = "names a loopback, private, link-local or metadata address, which needs `allow_private`";
 

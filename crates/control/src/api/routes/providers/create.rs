@@ -74,9 +74,9 @@ pub(crate) async fn provider_create(
         // Only the type is invalid.
         (None, None) => None,
     };
-    let settings = settings::changed(&ProviderSettings::default(), body.settings);
+    let mut settings = settings::changed(&ProviderSettings::default(), body.settings);
     if let Some(provider_type) = provider_type {
-        settings::check(&mut validations, provider_type, &settings, allow_private);
+        settings = settings::check(&mut validations, provider_type, &settings, allow_private);
     }
     let form = provider_type.and_then(|provider_type| describe(provider_type).key_form(&settings));
     secret::check_count(&mut validations, body.keys.len());

@@ -18,13 +18,14 @@ pub(super) fn changed(known: &ProviderSettings, change: Option<SettingsChange>) 
     known.with(change.unwrap_or_default())
 }
 
-/// Notes what does not fit the type, and which URLs lead where this provider may not go.
+/// Notes what does not fit the type, and which URLs lead where this provider may not go. Gives the settings with each URL in its one form,
+/// so that what is stored and shown is what was checked.
 pub(super) fn check(
     validations: &mut Validations,
     provider_type: ProviderType,
     settings: &ProviderSettings,
     allow_private: bool,
-) {
+) -> ProviderSettings {
     let description = describe(provider_type);
     for misfit in description.misfits(settings) {
         match misfit.name.as_str() {
@@ -33,13 +34,19 @@ pub(super) fn check(
         }
     }
     let form = description.key_form(settings).map_or(&[][..], |form| form.settings);
+    let mut urls = Vec::new();
     for rule in description.settings.iter().chain(form) {
-        if rule.takes == SettingValue::Url
-            && let Some(Err(why)) = settings.get(rule.name).map(|url| base_url::parse(url, allow_private))
-        {
-            validations.refuse(format!("settings.{}", rule.name), why);
+        let Some(text) = settings.get(rule.name).filter(|_| rule.takes == SettingValue::Url) else {
+            continue;
+        };
+        match base_url::parse(text, allow_private) {
+            // It may have grown: what is no ASCII is written in ASCII.
+            Ok(url) if url.len() > VALUE_BYTES => validations.refuse(format!("settings.{}", rule.name), base_url::FORM),
+            Ok(url) => urls.push((rule.name.to_owned(), Some(url))),
+            Err(why) => validations.refuse(format!("settings.{}", rule.name), why),
         }
     }
+    settings.with(urls)
 }
 
 /// The schema of settings.

@@ -91,11 +91,12 @@ pub(crate) async fn provider_update(
         keys,
         ..
     } = body;
-    let settings = settings.map(|change| settings::changed(&known.settings, Some(change)));
+    let mut settings = settings.map(|change| settings::changed(&known.settings, Some(change)));
     if settings.is_some() || allow_private.is_some() {
-        let settings = settings.as_ref().unwrap_or(&known.settings);
+        let wanted = settings.as_ref().unwrap_or(&known.settings);
         let allow_private = allow_private.unwrap_or(known.allow_private);
-        settings::check(&mut validations, known.provider_type, settings, allow_private);
+        let checked = settings::check(&mut validations, known.provider_type, wanted, allow_private);
+        settings = settings.map(|_| checked);
     }
     let policy = policy::read(&mut validations, policy);
     let form = describe(known.provider_type).key_form(settings.as_ref().unwrap_or(&known.settings));
