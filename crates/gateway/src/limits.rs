@@ -7,7 +7,8 @@ use crate::exchange::content_coding::answer::MOST_BYTES;
 use crate::exchange::discard::{ANSWER, REFUSED};
 use crate::exchange::models::learning::{LIST, PAGES};
 use crate::exchange::socket::{
-    ACTIVE_LANES, CLIENT_MESSAGE, IDLE, LANES, LIFETIME, PROVIDER_MESSAGE, RESPONSES, UPGRADE_TIMEOUT,
+    ACTIVE_LANES, CLIENT_MESSAGE, ENDED, ID_BYTES, IDLE, LANES, LIFETIME, PROVIDER_MESSAGE, RESPONSES, UNASKED,
+    UPGRADE_TIMEOUT,
 };
 use crate::fetched_keys::AUTHORITY;
 use crate::inbound::listener::{
@@ -129,6 +130,10 @@ pub fn limits() -> Vec<Limit> {
         User, Most::count(ACTIVE_LANES), "of them with responses at the same time", "429 `sockets_too_many`",
             "lanes_and_responses_are_bounded";
         User, Most::count(RESPONSES), "responses that one lane waits for", "429 `sockets_too_many`", "lanes_and_responses_are_bounded";
+        User, Most::count(UNASKED), "steers of a WebSocket that wait", "429 `sockets_too_many`", "steers_that_wait_are_bounded";
+        User, Most::count(ENDED), "responses of a WebSocket", "closed, 1001, behind what is being made", "a_websocket_makes_so_many_responses";
+        Provider, Most::count(UNASKED), "responses at a time on a WebSocket that nobody asked for", "closed, 1013", "responses_that_nobody_asked_for_are_bounded_and_on_record";
+        Provider, Most::bytes(ID_BYTES), "id of a response on a WebSocket", "closed, 1013", "what_the_provider_names_is_bounded";
         User, Most::Bytes(options.spool.max_bytes), "records that wait for delivery, and what requests in flight have reserved: a quarter of their prompts, at least 4 KiB each; the rest of their records comes on top", "503 `spool_full`",
             "a_full_spool_takes_what_was_reserved_and_nothing_more_until_there_is_room", "--spool-max-bytes";
         User, Most::Bytes(options.spool.max_bytes / 2), "of them of one user", "503 `spool_share_full`",

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use std::borrow::Cow;
 
 /// Longest name of a lane, in bytes.
-const LANE_BYTES: usize = 256;
+pub const LANE_BYTES: usize = 256;
 
 members! {
     struct ClientMembers<'de> {
@@ -27,11 +27,19 @@ members! {
         lane: Raw<'de> = b"stream_id",
         status: Raw<'de> = b"status",
         response: Raw<'de> = b"response",
+        steer: Raw<'de> = b"steer",
     }
 }
 
 members! {
-    struct Named<'de> { id: Raw<'de> = b"id", }
+    struct Steer<'de> { previous: Raw<'de> = b"previous_response_id", }
+}
+
+members! {
+    struct Named<'de> {
+        id: Raw<'de> = b"id",
+        previous: Raw<'de> = b"previous_response_id",
+    }
 }
 
 /// An event of a client.
@@ -101,8 +109,12 @@ pub struct ProviderEvent<'a> {
     pub lane: Option<Cow<'a, str>>,
     /// The response that it holds.
     pub response_id: Option<Cow<'a, str>>,
+    /// The response that this one goes on from.
+    pub previous_response_id: Option<Cow<'a, str>>,
     /// The status that its error would have had as an answer.
     pub status: Option<u16>,
+    /// The response that no other one follows, as what was to steer it waits for another request, or failed.
+    pub not_steered: Option<Cow<'a, str>>,
 }
 
 impl ProviderEvent<'_> {
@@ -116,9 +128,19 @@ impl ProviderEvent<'_> {
 pub fn provider_event(event: &[u8]) -> ProviderEvent<'_> {
     let found: ProviderMembers<'_> = json::object(event).unwrap_or_default();
     let response: Named<'_> = found.response.object().unwrap_or_default();
+    let kind = found.kind.text().unwrap_or_default();
+    let not_steered = match &*kind {
+        "response.steer.pending" | "response.steer.failed" => {
+            let steer: Steer<'_> = found.steer.object().unwrap_or_default();
+            steer.previous.text()
+        }
+        _ => None,
+    };
     ProviderEvent {
-        kind: found.kind.text().unwrap_or_default(),
+        kind,
+        not_steered,
         lane: found.lane.text(),
+        previous_response_id: response.previous.text(),
         response_id: response.id.text().filter(|id| !id.is_empty()),
         status: found.status.integer().and_then(|status| u16::try_from(status).ok()),
     }
@@ -198,6 +220,8 @@ mod tests {
             provider_event(br#"{"type":"response.created","stream_id":"a","response":{"id":"resp_1","status":"x"}}"#);
         assert_eq!((&*event.kind, event.lane.as_deref()), ("response.created", Some("a")));
         assert_eq!((event.response_id.as_deref(), event.status), (Some("resp_1"), None));
+        let event = provider_event(br#"{"type":"response.steer.failed","steer":{"previous_response_id":"resp_1"}}"#);
+        assert_eq!(event.not_steered.as_deref(), Some("resp_1"));
         let event = provider_event(br#"{"type":"error","status":429,"error":{}}"#);
         assert_eq!((event.is_error(), event.status, event.lane), (true, Some(429), None));
         assert_eq!(provider_event(b"{\"type\""), ProviderEvent::default());

@@ -319,7 +319,7 @@ fn user_agent(headers: &HeaderMap) -> String {
 }
 
 /// The text, cut between characters.
-fn cut(text: &str, most: usize) -> &str {
+pub(crate) fn cut(text: &str, most: usize) -> &str {
     &text[..text.floor_char_boundary(most)]
 }
 

@@ -21,7 +21,7 @@ mod peer;
 mod session;
 
 pub(crate) use handshake::UPGRADE_TIMEOUT;
-pub(crate) use lanes::{ACTIVE_LANES, LANES, RESPONSES};
+pub(crate) use lanes::{ACTIVE_LANES, ENDED, ID_BYTES, LANES, RESPONSES, UNASKED};
 pub(crate) use open::open;
 pub(crate) use peer::{CLIENT_MESSAGE, PROVIDER_MESSAGE};
 pub(crate) use session::{IDLE, LIFETIME};

@@ -166,7 +166,9 @@ fn read_on(upstream: Upstream, mut lanes: Lanes, close: Option<CloseFrame>, cont
             };
             // Nobody waits for a record to be on the disk.
             let event = provider_event(text.as_bytes());
-            drop(lanes.see(&event, &text, |asked| context.unasked(asked)));
+            if lanes.see(&event, &text, &context).is_err() {
+                break;
+            }
         }
         lanes.end(|| Ending::ClientLeft);
         goodbye(&mut upstream, Some(close)).await;

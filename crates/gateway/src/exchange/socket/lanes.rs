@@ -1,19 +1,22 @@
 //! Which event belongs to which response. In a lane, responses come in the order in which they were asked for; between lanes, events
 //! come as they like. What names no lane is in the connection's own.
 //!
-//! Each response has a recorder, from when it is asked for until its last event. A response that no message asked for by itself (one
-//! that is steered may become another) has one from its first event.
+//! Each response has a recorder, from when it is asked for until its last event. A response that is steered may be followed by another
+//! that no message asks for: room for its record is taken when the steer is admitted, so that nothing that happens later keeps it off
+//! the books. What comes of nothing at all has a recorder from its first event; there may be so many of those.
 
-use super::message::{Asked, closing};
+use super::message::{Asks, Context, Reserved};
 use crate::error::Refusal;
 use crate::exchange::body_kind::BodyKind;
 use crate::exchange::outcome::Ending;
-use crate::exchange::recorder::Recorder;
+use crate::exchange::recorder::{Recorder, cut};
 use http::{HeaderMap, StatusCode};
 use lychgate_stream::Hold;
 use lychgate_telemetry::metrics::labels::Refused;
-use lychgate_wire::socket::{ClientEvent, ProviderEvent};
-use std::collections::{HashMap, VecDeque};
+use lychgate_wire::socket::{ClientEvent, LANE_BYTES, ProviderEvent, error_event};
+use std::collections::hash_map::RandomState;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::BuildHasher as _;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
@@ -24,10 +27,23 @@ pub(crate) const ACTIVE_LANES: usize = 16;
 /// Most responses that one lane has been asked for and that have not ended.
 pub(crate) const RESPONSES: usize = 16;
 
+/// Most responses at the same time that followed a steer or nothing at all.
+pub(crate) const UNASKED: usize = 16;
+/// Most responses of one WebSocket; another one has to be opened then.
+pub(crate) const ENDED: usize = 4096;
+/// Longest id of a response.
+pub(crate) const ID_BYTES: usize = 512;
+/// An error that is longer than this is kept by its status only.
+const ERROR_BYTES: usize = 4 << 10;
+
 /// The lanes of one WebSocket, by name; the connection's own has none.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
     by_name: HashMap<Box<str>, Lane>,
+    successors: VecDeque<Successor>,
+    /// Hashes of the ids of all that have ended, so that none is booked twice.
+    ended: HashSet<u64>,
+    hasher: RandomState,
     has_no_client: bool,
 }
 
@@ -35,10 +51,17 @@ pub(super) struct Lanes {
 struct Lane {
     /// In the order in which they were asked for.
     open: VecDeque<Response>,
-    /// The last one that ended.
-    ended: String,
-    /// What the last message in it asked for.
-    asked: Asked,
+    /// The model that was asked for last.
+    model: String,
+}
+
+/// A response that may follow one that is steered.
+#[derive(Debug)]
+struct Successor {
+    /// The one that is steered.
+    of: Option<Box<str>>,
+    lane: Box<str>,
+    reserved: Reserved,
 }
 
 #[derive(Debug)]
@@ -46,6 +69,8 @@ struct Response {
     recorder: Recorder,
     /// `None` until its first event.
     id: Option<Box<str>>,
+    /// No message asked for it.
+    unasked: bool,
     began: Instant,
     /// An error that came while it was being made, and nothing since.
     failed: Option<Utf8Bytes>,
@@ -58,6 +83,7 @@ impl Response {
         Self {
             recorder,
             id: None,
+            unasked: false,
             began: Instant::now(),
             failed: None,
             given_up: false,
@@ -93,6 +119,11 @@ impl Lanes {
                 "this WebSocket has as many lanes as one may have; use one of those that it has, or another WebSocket",
             );
         }
+        if event.steers && self.successors.len() >= UNASKED {
+            return too_many(
+                "this WebSocket has as many steers that wait as it may; wait until some have come into force",
+            );
+        }
         if !event.creates {
             return Ok(());
         }
@@ -111,56 +142,167 @@ impl Lanes {
     }
 
     /// A message goes to the provider.
-    pub(super) fn relayed(&mut self, event: &ClientEvent, asked: Asked, recorder: Option<Recorder>) {
-        if recorder.is_none() && !event.steers {
-            return;
+    pub(super) fn relayed(&mut self, event: &ClientEvent, asks: Asks) {
+        match asks {
+            Asks::Nothing => {}
+            Asks::Response(recorder, model) => {
+                let lane = self.by_name.entry(name(event).into()).or_default();
+                lane.open.push_back(Response::new(recorder));
+                lane.model = cut(&model, ID_BYTES).to_owned();
+            }
+            Asks::Steers(of, reserved) => {
+                let of: Option<Box<str>> = of.map(Into::into);
+                // It is in the lane of what it steers, and says nothing of it.
+                let steered = |lane: &Lane| lane.open.iter().any(|response| of.is_some() && response.id == of);
+                let lane = self.by_name.iter().find(|(_, lane)| steered(lane));
+                let lane = lane.map_or_else(|| name(event).into(), |(name, _)| name.clone());
+                // Any number of steers make one successor.
+                self.successors.retain(|known| known.of != of);
+                self.successors.push_back(Successor { of, lane, reserved });
+            }
         }
-        let lane = self.by_name.entry(name(event).into()).or_default();
-        lane.asked.prompt = asked.prompt;
-        if !asked.model.is_empty() {
-            lane.asked.model = asked.model;
-        }
-        lane.open.extend(recorder.map(Response::new));
     }
 
-    /// An event of the provider is relayed; gives what it has to wait for. `unasked` makes a recorder for a response that no message
-    /// asked for by itself.
+    /// An event of the provider is relayed; gives what it has to wait for.
     ///
     /// # Errors
-    /// There is no recorder for it.
+    /// What it tells of can't be on record, or is the last that is.
     pub(super) fn see(
         &mut self,
         event: &ProviderEvent<'_>,
         text: &Utf8Bytes,
-        unasked: impl FnOnce(&Asked) -> Result<Recorder, Refusal>,
+        context: &Context,
     ) -> Result<Option<Hold>, Refusal> {
         let name = event.lane.as_deref().unwrap_or_default();
+        let id = event.response_id.as_deref();
+        if name.len() > LANE_BYTES || id.is_some_and(|id| id.len() > ID_BYTES) {
+            return Err(provider_failed(
+                "the provider names a lane or a response by more than it may be long",
+            ));
+        }
+        if let Some(of) = &event.not_steered {
+            self.successors.retain(|known| known.of.as_deref() != Some(of));
+        }
         let is_new = !self.by_name.contains_key(name);
         // What is recorded nowhere needs no lane.
-        if is_new && (event.response_id.is_none() || self.by_name.len() > LANES) {
+        if is_new && (id.is_none() || self.by_name.len() > LANES) {
             return Ok(None);
         }
-        let has_no_client = self.has_no_client;
+        if id.is_some_and(|id| self.has_ended(id)) {
+            return Ok(None);
+        }
+        let begins = id.is_some_and(|id| !event.is_error() && !self.is_known(name, id));
+        let begun = if begins {
+            self.begin(name, event, context)
+        } else {
+            Ok(())
+        };
         let lane = match self.by_name.get_mut(name) {
             Some(lane) => lane,
-            None => self.by_name.entry(name.into()).or_default(),
+            None => return begun.map(|()| None),
         };
-        match &event.response_id {
-            _ if event.is_error() => Ok(lane.error(event, text)),
-            Some(id) => lane.of_response(id, text, unasked),
-            None => {
-                let current = lane.open.iter().rposition(|response| response.id.is_some());
-                Ok(current.and_then(|at| lane.event(at, text)))
-            }
+        let current = lane.open.iter().rposition(|response| match id {
+            Some(id) => response.id.as_deref() == Some(id),
+            None => response.id.is_some(),
+        });
+        let ended = if event.is_error() {
+            lane.error(event, text)
+        } else {
+            current.and_then(|at| lane.event(at, text))
+        };
+        let hold = ended.and_then(|response| self.end_one(response));
+        begun.map(|()| hold)
+    }
+
+    fn has_ended(&self, id: &str) -> bool {
+        self.ended.contains(&self.hasher.hash_one(id))
+    }
+
+    fn is_known(&self, lane: &str, id: &str) -> bool {
+        let is_it = |response: &Response| response.id.as_deref() == Some(id);
+        self.by_name.get(lane).is_some_and(|lane| lane.open.iter().any(is_it))
+    }
+
+    /// A response begins: the next one that was asked for, else one that follows a steer, else another.
+    ///
+    /// # Errors
+    /// There is no room for its record; or there is, and it is one too many.
+    fn begin(&mut self, name: &str, event: &ProviderEvent<'_>, context: &Context) -> Result<(), Refusal> {
+        // Behind an error, the next one shows that the one before it has ended.
+        while let Some(response) = self.by_name.get_mut(name).and_then(Lane::failed) {
+            drop(self.end_one(response));
         }
-        .map(|ended| {
-            let response = ended?;
-            response.end(if has_no_client {
-                Ending::ClientLeft
-            } else {
-                Ending::Complete
-            })
+        let previous = event.previous_response_id.as_deref();
+        let lane = self.by_name.entry(name.into()).or_default();
+        let next = lane.open.iter().position(|response| response.id.is_none());
+        let follows =
+            |known: &Successor| &*known.lane == name && (known.of.is_none() || known.of.as_deref() == previous);
+        let successor = match next {
+            Some(_) => None,
+            // A provider that does not say what it goes on from goes on from what was there.
+            None => (self.successors.iter().position(follows))
+                .or_else(|| self.successors.iter().position(|known| &*known.lane == name)),
+        };
+        let (at, is_one_too_many) = match next {
+            Some(at) => (at, false),
+            None => {
+                let reserved = match successor.and_then(|at| self.successors.remove(at)) {
+                    Some(successor) => successor.reserved,
+                    None => context.unasked()?,
+                };
+                let unasked = self.responses().filter(|response| response.unasked).count();
+                let lane = self.by_name.entry(name.into()).or_default();
+                let mut response = Response::new(context.begin(reserved, &lane.model));
+                response.unasked = true;
+                lane.open.push_back(response);
+                (lane.open.len() - 1, unasked >= UNASKED)
+            }
+        };
+        if next.is_some() {
+            // What is asked for goes on in place of what was steered and has ended.
+            let open = &self.by_name;
+            let is_open = |known: &Successor| {
+                let mut responses = open.values().flat_map(|lane| &lane.open);
+                responses.any(|response| known.of.is_some() && response.id == known.of)
+            };
+            self.successors.retain(|known| &*known.lane != name || is_open(known));
+        }
+        if let Some(response) = self.by_name.get_mut(name).and_then(|lane| lane.open.get_mut(at)) {
+            response.id = event.response_id.as_deref().map(Into::into);
+            response.head(StatusCode::OK);
+        }
+        // It is the user's from now on: who steers it has to name it.
+        if let Some(id) = event.response_id.as_deref() {
+            context.shared.objects.remember(context.token, id, None);
+        }
+        if is_one_too_many {
+            return Err(provider_failed(
+                "the provider makes more responses that nobody asked for than there may be on one WebSocket",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Ends it as it says itself.
+    fn end_one(&mut self, response: Response) -> Option<Hold> {
+        if let Some(id) = &response.id {
+            self.ended.insert(self.hasher.hash_one(&**id));
+        }
+        response.end(if self.has_no_client {
+            Ending::ClientLeft
+        } else {
+            Ending::Complete
         })
+    }
+
+    /// Whether no more responses are to be asked for.
+    pub(super) fn is_full(&self) -> bool {
+        self.ended.len() >= ENDED
+    }
+
+    /// Nothing more is awaited of what was steered.
+    pub(super) fn forget_steers(&mut self) {
+        self.successors.clear();
     }
 
     /// The client is gone: what ends from here on, it does not see.
@@ -175,7 +317,7 @@ impl Lanes {
 
     /// Whether nothing can come any more of which there is to be a record.
     pub(super) fn is_empty(&self) -> bool {
-        self.responses().next().is_none()
+        self.responses().next().is_none() && self.successors.is_empty()
     }
 
     /// Whether the client has got the beginning of a response, and not its end.
@@ -227,52 +369,9 @@ impl Drop for Lanes {
 }
 
 impl Lane {
-    /// An event that names its response.
-    fn of_response(
-        &mut self,
-        id: &str,
-        text: &Utf8Bytes,
-        unasked: impl FnOnce(&Asked) -> Result<Recorder, Refusal>,
-    ) -> Result<Option<Response>, Refusal> {
-        if self.ended == id {
-            return Ok(None);
-        }
-        let known = self.open.iter().position(|response| response.id.as_deref() == Some(id));
-        let at = match known {
-            Some(at) => at,
-            None => self.begin(id, unasked)?,
-        };
-        Ok(self.event(at, text))
-    }
-
-    /// A response begins: the next one that was asked for, else another.
-    fn begin(&mut self, id: &str, unasked: impl FnOnce(&Asked) -> Result<Recorder, Refusal>) -> Result<usize, Refusal> {
-        // Behind an error, the next one shows that the one before it has ended.
-        self.end_failed();
-        let at = match self.open.iter().position(|response| response.id.is_none()) {
-            Some(at) => at,
-            None if self.open.len() >= RESPONSES => return Err(closing()),
-            None => {
-                self.open.push_back(Response::new(unasked(&self.asked)?));
-                self.open.len() - 1
-            }
-        };
-        if let Some(response) = self.open.get_mut(at) {
-            response.id = Some(id.into());
-            response.head(StatusCode::OK);
-        }
-        Ok(at)
-    }
-
-    /// Ends those at the front by the errors that came last.
-    fn end_failed(&mut self) {
-        while self.open.front().is_some_and(|response| response.failed.is_some()) {
-            drop(
-                self.open
-                    .pop_front()
-                    .and_then(|response| response.end(Ending::Complete)),
-            );
-        }
+    /// The one at the front, if an error was the last that came of it.
+    fn failed(&mut self) -> Option<Response> {
+        self.open.pop_front_if(|response| response.failed.is_some())
     }
 
     /// An event of this response; if it is the last one, gives the response.
@@ -284,9 +383,7 @@ impl Lane {
         if !response.recorder.has_last_event() {
             return None;
         }
-        let mut response = self.open.remove(at)?;
-        self.ended = response.id.take().unwrap_or_default().into();
-        Some(response)
+        self.open.remove(at)
     }
 
     /// An error: the answer to the next response that was asked for, or about one that is being made. That may go on all the same, as
@@ -295,7 +392,7 @@ impl Lane {
         let response = self.open.front_mut()?;
         if response.id.is_some() {
             // Any number of errors end no response that has begun: each may be about a message that went behind it.
-            response.failed = Some(text.clone());
+            response.failed = Some(kept(event, text));
             return None;
         }
         let status = event.status.and_then(|status| StatusCode::from_u16(status).ok());
@@ -303,6 +400,20 @@ impl Lane {
         response.recorder.event(text.as_bytes());
         self.open.pop_front()
     }
+}
+
+/// What is kept of an error: a copy, since the message's own bytes are a part of more.
+fn kept(event: &ProviderEvent<'_>, text: &Utf8Bytes) -> Utf8Bytes {
+    let message = "the provider's error is too long to be kept";
+    let text = match text.len() {
+        ..=ERROR_BYTES => text.to_string(),
+        _ => error_event(event.status.unwrap_or(500), message, None, std::iter::empty()),
+    };
+    text.into()
+}
+
+fn provider_failed(message: &'static str) -> Refusal {
+    Refusal::new(StatusCode::BAD_GATEWAY, Refused::ProviderFailed, message)
 }
 
 fn name(event: &ClientEvent) -> &str {

@@ -9,7 +9,8 @@ use crate::exchange::admit::{self, Entered};
 use crate::exchange::objects::{self, Asker};
 use crate::exchange::recorder::{Arrival, ExchangeStart, Recorder};
 use crate::routing::provider::Provider;
-use crate::shared::Shared;
+use crate::shared::{InFlightGuard, Shared};
+use crate::spool::Slot;
 use http::{HeaderMap, StatusCode};
 use lychgate_link::places::Source;
 use lychgate_telemetry::metrics::labels::Refused;
@@ -46,16 +47,26 @@ pub(super) struct Context {
 pub(super) struct Admitted {
     pub(super) text: Utf8Bytes,
     pub(super) room: Room,
-    /// Of one that asks for a response.
-    pub(super) recorder: Option<Recorder>,
-    pub(super) facts: Asked,
+    pub(super) asks: Asks,
 }
 
-/// What a response that nobody asked for by itself is recorded with: that of the message before it in its lane.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Asked {
-    pub(super) model: String,
-    pub(super) prompt: Option<String>,
+/// What a message asks for.
+pub(super) enum Asks {
+    Nothing,
+    /// A response, with its record and the client's name of the model.
+    Response(Recorder, String),
+    /// That the response of this id goes on otherwise, for which another may follow, with room for the record of that.
+    Steers(Option<String>, Reserved),
+}
+
+/// Room for the record of a response that may begin by itself, whatever happens to the gateway or its client until then.
+#[derive(Debug)]
+pub(super) struct Reserved {
+    guard: InFlightGuard,
+    slot: Slot,
+    prompt: Option<String>,
+    text_bytes: u64,
+    capture_content: bool,
 }
 
 impl Context {
@@ -104,58 +115,74 @@ impl Context {
             pays: self.pays,
         };
         Box::pin(objects::check_references(&entered, asker, &facts)).await?;
-        let asked = Asked {
-            model: facts.model.clone(),
-            prompt: facts.prompt.clone(),
-        };
-        if !event.creates {
-            return Ok(Admitted {
-                text,
-                room,
-                recorder: None,
-                facts: asked,
-            });
+        if !event.creates && !event.steers {
+            let asks = Asks::Nothing;
+            return Ok(Admitted { text, room, asks });
         }
         let guard = self.shared.enter()?;
         let mut slot = admit::reserve(&self.shared, holder)?;
         admit::expect(&mut slot, facts.prompt.as_ref().filter(|_| entered.capture_content))?;
+        if event.steers {
+            let reserved = Reserved {
+                guard,
+                slot,
+                prompt: facts.prompt,
+                text_bytes: facts.text_bytes,
+                capture_content: entered.capture_content,
+            };
+            let asks = Asks::Steers(facts.previous_response_id, reserved);
+            return Ok(Admitted { text, room, asks });
+        }
+        let asked_for = facts.model.clone();
         let model = self.model(&entered, &facts.model)?;
         let text = match &model {
             None => text,
             Some(model) => renamed(&text, model)?,
         };
         let waited = Duration::ZERO;
-        let mut recorder = Recorder::new(self.start(&entered, arrival, waited, facts), slot, guard);
+        let start = self.start(entered.capture_content, arrival, waited, facts);
+        let mut recorder = Recorder::new(start, slot, guard);
         recorder.begin_attempt(&entered.provider, model.as_deref(), &self.hint);
-        Ok(Admitted {
-            text,
-            room,
-            recorder: Some(recorder),
-            facts: asked,
+        let asks = Asks::Response(recorder, asked_for);
+        Ok(Admitted { text, room, asks })
+    }
+
+    /// Room for the record of a response that no message asked for in any way.
+    pub(super) fn unasked(&self) -> Result<Reserved, Refusal> {
+        Ok(Reserved {
+            guard: self.shared.enter()?,
+            slot: admit::reserve(&self.shared, self.holder)?,
+            prompt: None,
+            text_bytes: 0,
+            capture_content: self.shared.replica_state.load().table.capture_content,
         })
     }
 
-    /// A recorder for a response that no message asked for by itself.
-    pub(super) fn unasked(&self, asked: &Asked) -> Result<Recorder, Refusal> {
+    /// A recorder for a response of this model that begins by itself.
+    pub(super) fn begin(&self, reserved: Reserved, model: &str) -> Recorder {
         let arrival = Arrival {
             at: Instant::now(),
             wall: self.shared.ambient.now(),
         };
-        let entered = self.entered()?;
-        let guard = self.shared.enter()?;
-        let mut slot = admit::reserve(&self.shared, self.holder)?;
-        admit::expect(&mut slot, asked.prompt.as_ref().filter(|_| entered.capture_content))?;
         let facts = RequestFacts {
-            model: asked.model.clone(),
-            prompt: asked.prompt.clone(),
+            model: model.to_owned(),
+            prompt: reserved.prompt,
+            text_bytes: reserved.text_bytes,
             ..RequestFacts::default()
         };
-        let mut recorder = Recorder::new(self.start(&entered, arrival, Duration::ZERO, facts), slot, guard);
-        recorder.begin_attempt(&entered.provider, None, &self.hint);
-        Ok(recorder)
+        let start = self.start(reserved.capture_content, arrival, Duration::ZERO, facts);
+        let mut recorder = Recorder::new(start, reserved.slot, reserved.guard);
+        recorder.begin_attempt(&self.provider, None, &self.hint);
+        recorder
     }
 
-    fn start(&self, entered: &Entered, arrival: Arrival, waited: Duration, facts: RequestFacts) -> ExchangeStart<'_> {
+    fn start(
+        &self,
+        capture_content: bool,
+        arrival: Arrival,
+        waited: Duration,
+        facts: RequestFacts,
+    ) -> ExchangeStart<'_> {
         ExchangeStart {
             id: self.shared.spool.new_id(&self.shared.ambient),
             arrival,
@@ -169,7 +196,7 @@ impl Context {
             },
             headers: &self.headers,
             credential_kind: self.pays,
-            capture_content: entered.capture_content,
+            capture_content,
             makes_object: true,
             completion: None,
         }

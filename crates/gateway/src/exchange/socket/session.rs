@@ -238,7 +238,7 @@ impl Session {
         };
         let refused = match &self.stop {
             // What is refused for good is so by its admission, too, which says why.
-            Some(stop) if event.creates && stop.code == CloseCode::Away => Err(closing()),
+            Some(stop) if (event.creates || event.steers) && stop.code == CloseCode::Away => Err(closing()),
             _ => self.lanes.room_for(&event),
         };
         if let Err(refusal) = refused {
@@ -253,13 +253,8 @@ impl Session {
 
     fn admitted(&mut self, event: &ClientEvent, admitted: Result<Admitted, Refusal>) {
         match admitted {
-            Ok(Admitted {
-                text,
-                room,
-                recorder,
-                facts,
-            }) => {
-                self.lanes.relayed(event, facts, recorder);
+            Ok(Admitted { text, room, asks }) => {
+                self.lanes.relayed(event, asks);
                 self.upstream.send_text(text, Some(room));
             }
             Err(refusal) => {
@@ -280,10 +275,7 @@ impl Session {
     /// An event of the provider goes to the client, behind the record if it is the last of a response.
     async fn relay(&mut self, text: Utf8Bytes, room: Room) -> Result<(), End> {
         self.used = Instant::now();
-        let context = &self.context;
-        let seen = self
-            .lanes
-            .see(&provider_event(text.as_bytes()), &text, |asked| context.unasked(asked));
+        let seen = self.lanes.see(&provider_event(text.as_bytes()), &text, &self.context);
         let hold = seen.map_err(|refusal| told(refusal, CloseCode::Again, "not to be recorded"))?;
         if let Some(hold) = hold
             && hold.await.is_err()
@@ -353,8 +345,11 @@ impl Session {
         if is_stuck(&self.upstream) {
             return Err(End::ProviderLeft(Some(broken())));
         }
+        if self.lanes.is_idle() && now >= idle {
+            self.lanes.forget_steers();
+        }
         let is_unused = self.lanes.is_idle() && now >= self.used + IDLE;
-        if self.stop.is_none() && (is_unused || now >= self.opened + LIFETIME) {
+        if self.stop.is_none() && (is_unused || self.lanes.is_full() || now >= self.opened + LIFETIME) {
             self.stop = Some(Stop::elsewhere("it has been open for long enough"));
         }
         if let Some(filler) = &mut self.filler

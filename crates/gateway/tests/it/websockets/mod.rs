@@ -5,6 +5,7 @@ mod bounds;
 mod ends;
 mod messages;
 mod opening;
+mod steers;
 
 use crate::support::World;
 use crate::support::websocket::Socket;
