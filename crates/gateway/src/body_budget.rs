@@ -69,6 +69,12 @@ pub(crate) struct Room {
     budget: Arc<BodyBudget>,
     holder: Holder,
     bytes: usize,
+}
+
+/// The room that one message over a WebSocket takes, which may go past a bound.
+#[derive(Debug)]
+pub(crate) struct MessageRoom {
+    room: Room,
     /// The bounds that it may go past.
     overdraws: Vec<Option<Holder>>,
 }
@@ -102,6 +108,13 @@ impl BodyBudget {
             budget: Arc::clone(self),
             holder,
             bytes: 0,
+        }
+    }
+
+    /// The same for a message.
+    pub(crate) fn message_room(self: &Arc<Self>, holder: Holder) -> MessageRoom {
+        MessageRoom {
+            room: self.room(holder),
             overdraws: Vec::new(),
         }
     }
@@ -115,15 +128,11 @@ impl BodyBudget {
 impl Room {
     /// Makes room for a body of this size so far.
     pub(crate) fn grow(&mut self, size: usize) -> Result<(), NoRoom> {
-        self.grow_within(size, false)
+        self.grow_past(size, None)
     }
 
-    /// The same, past a bound that nobody else goes past.
-    pub(crate) fn grow_past(&mut self, size: usize) -> Result<(), NoRoom> {
-        self.grow_within(size, true)
-    }
-
-    fn grow_within(&mut self, size: usize, overdraws: bool) -> Result<(), NoRoom> {
+    /// The same, where `Some` past a bound that nobody else goes past; those that it goes past are added.
+    fn grow_past(&mut self, size: usize, mut overdraws: Option<&mut Vec<Option<Holder>>>) -> Result<(), NoRoom> {
         if size <= FREE_BYTES.max(self.bytes) {
             return Ok(());
         }
@@ -136,13 +145,12 @@ impl Room {
             (held.all + more > limits.all, None, NoRoom::ForAnyone),
             (one > limits.one, Some(self.holder), NoRoom::ForThisUser),
         ] {
-            if !is_full || self.overdraws.contains(&None) || self.overdraws.contains(&bound) {
-                continue;
+            match &mut overdraws {
+                _ if !is_full => {}
+                Some(known) if known.contains(&None) || known.contains(&bound) => {}
+                Some(known) if held.overdrawn.insert(bound) => known.push(bound),
+                _ => return Err(no_room),
             }
-            if !overdraws || !held.overdrawn.insert(bound) {
-                return Err(no_room);
-            }
-            self.overdraws.push(bound);
         }
         held.of.insert(self.holder, one);
         held.all += more;
@@ -176,14 +184,32 @@ impl Room {
     }
 }
 
-impl Drop for Room {
+impl MessageRoom {
+    /// Makes room for a message of this size so far.
+    pub(crate) fn grow(&mut self, size: usize) -> Result<(), NoRoom> {
+        self.room.grow(size)
+    }
+
+    /// The same, past a bound that nobody else goes past.
+    pub(crate) fn grow_past(&mut self, size: usize) -> Result<(), NoRoom> {
+        self.room.grow_past(size, Some(&mut self.overdraws))
+    }
+}
+
+/// Behind it the room itself is given back, which tells those who wait.
+impl Drop for MessageRoom {
     fn drop(&mut self) {
         if !self.overdraws.is_empty() {
-            let mut held = self.budget.held.lock();
+            let mut held = self.room.budget.held.lock();
             for bound in &self.overdraws {
                 held.overdrawn.remove(bound);
             }
         }
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
         self.shrink(0);
     }
 }
@@ -252,11 +278,11 @@ mod tests {
             all: 256 * KIB,
             one: 128 * KIB,
         });
-        let (mut first, mut second) = (budget.room(ONE), budget.room(ONE));
+        let (mut first, mut second) = (budget.message_room(ONE), budget.message_room(ONE));
         first.grow_past(129 * KIB).unwrap();
         assert_eq!(second.grow_past(FREE_BYTES + 1), Err(NoRoom::ForThisUser));
         // The other user's share is not touched, but the bound of all is reached.
-        let mut other = budget.room(OTHER);
+        let mut other = budget.message_room(OTHER);
         assert_eq!(other.grow(65 * KIB), Err(NoRoom::ForAnyone));
         other.grow_past(65 * KIB).unwrap();
         assert_eq!(first.grow_past(193 * KIB), Err(NoRoom::ForAnyone));

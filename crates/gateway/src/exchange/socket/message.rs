@@ -3,7 +3,7 @@
 //! asks for a response also has a place among the requests in flight, and room for its record.
 
 use crate::auth::leases::Verdict;
-use crate::body_budget::Room;
+use crate::body_budget::MessageRoom;
 use crate::error::Refusal;
 use crate::exchange::admit::{self, Entered};
 use crate::exchange::objects::{self, Asker};
@@ -46,7 +46,7 @@ pub(super) struct Context {
 /// A message that may go on.
 pub(super) struct Admitted {
     pub(super) text: Utf8Bytes,
-    pub(super) room: Room,
+    pub(super) room: MessageRoom,
     pub(super) asks: Asks,
 }
 
@@ -97,7 +97,12 @@ impl Context {
     }
 
     /// Admits a message.
-    pub(super) async fn admit(&self, event: &ClientEvent, text: Utf8Bytes, room: Room) -> Result<Admitted, Refusal> {
+    pub(super) async fn admit(
+        &self,
+        event: &ClientEvent,
+        text: Utf8Bytes,
+        room: MessageRoom,
+    ) -> Result<Admitted, Refusal> {
         let arrival = Arrival {
             at: Instant::now(),
             wall: self.shared.ambient.now(),

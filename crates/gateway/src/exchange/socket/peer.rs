@@ -3,7 +3,7 @@
 //! Where there is none, a message of the client is refused, and one of the provider is read no further until there is some.
 
 use super::Connection;
-use crate::body_budget::{BodyBudget, Room};
+use crate::body_budget::{BodyBudget, MessageRoom};
 use bytes::Bytes;
 use futures_util::{Sink as _, Stream as _};
 use lychgate_types::Holder;
@@ -45,7 +45,7 @@ enum Outgoing {
     Text {
         rest: Bytes,
         has_begun: bool,
-        _room: Option<Room>,
+        _room: Option<MessageRoom>,
     },
     Other(Message),
 }
@@ -54,7 +54,7 @@ enum Outgoing {
 pub(super) enum Turn {
     /// What was to be sent has been sent.
     Sent,
-    Text(Utf8Bytes, Room),
+    Text(Utf8Bytes, MessageRoom),
     /// A message that is no text.
     Binary,
     /// A ping or a pong.
@@ -79,7 +79,7 @@ impl Peer {
         let now = Instant::now();
         let metered = Metered {
             io: connection,
-            room: budget.room(holder),
+            room: budget.message_room(holder),
             came: 0,
             total: 0,
             heard: now,
@@ -130,7 +130,7 @@ impl Peer {
     }
 
     /// Sends a text, in as many frames as it takes. Only for an end that is not writing.
-    pub(super) fn send_text(&mut self, text: impl Into<Utf8Bytes>, room: Option<Room>) {
+    pub(super) fn send_text(&mut self, text: impl Into<Utf8Bytes>, room: Option<MessageRoom>) {
         self.send(Outgoing::Text {
             rest: Bytes::from(text.into()),
             has_begun: false,
@@ -234,7 +234,7 @@ impl Outgoing {
 /// A connection of which is counted what has come since the last whole message.
 struct Metered {
     io: Connection,
-    room: Room,
+    room: MessageRoom,
     came: usize,
     total: u64,
     /// When bytes came last, and when some were taken last.
@@ -255,9 +255,9 @@ pub(super) struct Crowded(pub(super) crate::body_budget::NoRoom);
 
 impl Metered {
     /// A message is whole: the room that it takes.
-    fn message_came(&mut self) -> Room {
+    fn message_came(&mut self) -> MessageRoom {
         self.came = 0;
-        std::mem::replace(&mut self.room, self.budget.room(self.holder))
+        std::mem::replace(&mut self.room, self.budget.message_room(self.holder))
     }
 
     /// Room for as much more.

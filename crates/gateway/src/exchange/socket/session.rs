@@ -8,7 +8,7 @@ use super::ending::{End, Stop, Upstream, broken, finish};
 use super::lanes::Lanes;
 use super::message::{Admitted, Context, closing, is_about_token, unreadable};
 use super::peer::{CLIENT_MESSAGE, Crowded, PROVIDER_MESSAGE, Peer, Turn};
-use crate::body_budget::Room;
+use crate::body_budget::MessageRoom;
 use crate::error::Refusal;
 use crate::exchange::admit::crowded;
 use crate::resilience::retry::millis;
@@ -231,7 +231,7 @@ impl Session {
     }
 
     /// A message of the client: looks at what it asks for.
-    fn ask(&mut self, text: Utf8Bytes, room: Room) {
+    fn ask(&mut self, text: Utf8Bytes, room: MessageRoom) {
         let event = match client_event(text.as_bytes()) {
             Ok(event) => event,
             Err(error) => return self.refuse(None, unreadable(error.to_string())),
@@ -273,7 +273,7 @@ impl Session {
     }
 
     /// An event of the provider goes to the client, behind the record if it is the last of a response.
-    async fn relay(&mut self, text: Utf8Bytes, room: Room) -> Result<(), End> {
+    async fn relay(&mut self, text: Utf8Bytes, room: MessageRoom) -> Result<(), End> {
         self.used = Instant::now();
         let seen = self.lanes.see(&provider_event(text.as_bytes()), &text, &self.context);
         let hold = seen.map_err(|refusal| told(refusal, CloseCode::Again, "not to be recorded"))?;
