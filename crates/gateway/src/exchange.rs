@@ -94,7 +94,7 @@ fn read(entered: Entered, arrival: Arrival, received: Received) -> Result<Read, 
     if objects::are_named(&entered, &received.admission, &facts) {
         return Ok(Read::ToCheck(Box::pin(checked(entered, arrival, received, facts))));
     }
-    Started::new(entered, arrival, received, facts, None).map(Read::Started)
+    Started::new(entered, arrival, received, facts, AboutObject::default()).map(Read::Started)
 }
 
 /// Starts a request that names stored objects, unless they are another user's.
@@ -105,19 +105,23 @@ async fn checked(
     facts: RequestFacts,
 ) -> Result<Started, Refusal> {
     let admission = &received.admission;
-    let mut completion = match objects::check(&entered, admission, &facts).await? {
+    let completion = match objects::check(&entered, admission, &facts).await? {
         Some(of) => {
             let slot = admit::reserve(&entered.shared, admission.holder)?;
             Completion::new(&entered, &received, of, slot)
         }
         None => None,
     };
+    let mut about = AboutObject {
+        completion,
+        only_key: None,
+    };
     if received.head.method == Method::DELETE
-        && let Some(completion) = completion.take()
+        && let Some(completion) = about.completion.take()
     {
-        last_look(&entered, &received, completion).await?;
+        about.only_key = last_look(&entered, &received, completion).await?;
     }
-    Started::new(entered, arrival, received, facts, completion)
+    Started::new(entered, arrival, received, facts, about)
 }
 
 /// What the body says of a request that is recorded, or names stored objects.
@@ -145,6 +149,15 @@ fn read_facts(received: &Received) -> Result<RequestFacts, Refusal> {
     Ok(facts)
 }
 
+/// What was found out about the stored object that a request names, before it goes upstream.
+#[derive(Default)]
+struct AboutObject {
+    /// The answer may show its end.
+    completion: Option<Box<Completion>>,
+    /// The one key of the platform's that may be sent: the provider was asked with it already.
+    only_key: Option<usize>,
+}
+
 /// A request that was admitted, ready to go upstream.
 enum Started {
     Recorded(Box<Exchange>),
@@ -157,16 +170,14 @@ impl Started {
         arrival: Arrival,
         mut received: Received,
         facts: RequestFacts,
-        completion: Option<Box<Completion>>,
+        about: AboutObject,
     ) -> Result<Self, Refusal> {
         match received.admission.recorded.take() {
-            Some(recorded) => {
-                Exchange::new(entered, arrival, received, facts, recorded, completion).map(Self::Recorded)
-            }
+            Some(recorded) => Exchange::new(entered, arrival, received, facts, recorded, about).map(Self::Recorded),
             None if models::are_asked_for(&entered, &received) => {
                 Ok(Self::Unrecorded(Box::pin(models::serve(entered, received))))
             }
-            None => relay_unrecorded(entered, received, completion, None, &facts).map(Self::Unrecorded),
+            None => relay_unrecorded(entered, received, about.completion, None, &facts).map(Self::Unrecorded),
         }
     }
 }
@@ -195,7 +206,7 @@ impl Exchange {
         received: Received,
         facts: RequestFacts,
         (api, mut slot): (Api, Slot),
-        completion: Option<Box<Completion>>,
+        about: AboutObject,
     ) -> Result<Box<Self>, Refusal> {
         let Entered {
             shared,
@@ -234,7 +245,7 @@ impl Exchange {
         };
         let body = RequestBody::new(api, &facts, body, &shared.body_budget, holder);
         let model = shared.breakers.model(&facts.model);
-        let selector = UpstreamSelector::new(candidates, own.map(Arc::new), api, model, body);
+        let selector = UpstreamSelector::new(candidates, own.map(Arc::new), about.only_key, api, model, body);
         let id = shared.spool.new_id(&shared.ambient);
         let start = ExchangeStart {
             id,
@@ -248,7 +259,7 @@ impl Exchange {
             credential_kind,
             capture_content,
             makes_object,
-            completion,
+            completion: about.completion,
         };
         let recorder = Recorder::new(start, slot, guard);
         let request = UpstreamRequest::recorded(head, &provider, path, credential_kind);
@@ -337,13 +348,14 @@ impl Exchange {
     }
 
     /// Whether the provider refused the request for the usage that only the gateway asked for. That is remembered once it takes the
-    /// same without: what a refusal says may be of the client's making.
+    /// same without, and only where nothing that the client wrote could be what the refusal quotes.
     fn is_usage_refused(&mut self, plan: &AttemptPlan, result: &AttemptResult) -> bool {
         let Ok(answer) = result else { return false };
         let provider = plan.provider.config.id;
         if plan.asks_for_usage() {
             let is_refused = answer.says == Says::RefusesUsage && plan.may_ask_as_written();
-            self.usage_refused_by = is_refused.then_some(provider);
+            let is_lesson = is_refused && !self.selector.may_quote_usage();
+            self.usage_refused_by = is_lesson.then_some(provider);
             return is_refused;
         }
         if answer.head.status.is_success() && self.usage_refused_by == Some(provider) {

@@ -60,10 +60,18 @@ impl Signer {
     /// # Errors
     /// It can't be signed.
     pub(crate) fn sign(&self, request: &mut Request<()>, body: &[u8], now: SystemTime) -> Result<(), NotSigned> {
-        let headers = request.headers().iter().filter_map(|(name, value)| {
-            let is_signed = *name == CONTENT_TYPE || name.as_str().starts_with("x-amz");
-            is_signed.then_some((name.as_str(), value.to_str().ok()?))
-        });
+        let is_signed = |name: &HeaderName| *name == CONTENT_TYPE || name.as_str().starts_with("x-amz");
+        // AWS refuses what should be signed and is not, and only text can be.
+        let unfit = request
+            .headers()
+            .iter()
+            .filter(|(name, value)| is_signed(name) && value.to_str().is_err());
+        let unfit: Vec<_> = unfit.map(|(name, _)| name.clone()).collect();
+        for name in unfit {
+            request.headers_mut().remove(name);
+        }
+        let headers = request.headers().iter().filter(|(name, _)| is_signed(name));
+        let headers = headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
         let (method, uri) = (request.method().as_str(), request.uri().to_string());
         let signable = SignableRequest::new(method, uri, headers, SignableBody::Bytes(body))?;
         // By default a path is escaped once more for the signature, as all services but S3 want it.

@@ -40,5 +40,5 @@ pub mod verdict;
 
 pub use model::with_model;
 pub use providers::UsageChunkFilter;
-pub use request::{MalformedBody, RequestFacts, ask_for_usage, member_names, read_request};
+pub use request::{MalformedBody, RequestFacts, ask_for_usage, may_spell_usage, member_names, read_request};
 pub use response::{ErrorFacts, ReaderOptions, ResponseFacts, ResponseReader};

@@ -4,8 +4,10 @@ use crate::estimate::Text;
 use crate::form::Boundary;
 use crate::json::{self, Members};
 use crate::limits::REFERENCES;
+use crate::verdict::names_usage;
 use crate::{named, providers};
 use lychgate_types::provider::{Api, WireFamily};
+use memchr::memmem;
 use serde::de::MapAccess;
 
 /// What is recorded of a request's body.
@@ -130,6 +132,16 @@ pub fn ask_for_usage(api: Api, body: &[u8]) -> Option<Vec<u8>> {
     changed_behind_mark(body, |body| providers::api(api).with_usage_requested(body))
 }
 
+/// Whether what is written in a body may read as what asks for usage: [`crate::verdict::refuses_usage`] could find it in an answer that quotes the
+/// body. Letters that are escaped could be any.
+pub fn may_spell_usage(body: &[u8]) -> bool {
+    let escapes = memmem::find_iter(body, b"\\u00");
+    names_usage(body)
+        || escapes
+            .map(|at| body.get(at + 4))
+            .any(|digit| matches!(digit, Some(b'2'..=b'7')))
+}
+
 /// The names of the members of a request's body, sorted. `None` where they are more, or longer, than those of any API.
 pub fn member_names(body: &[u8]) -> Option<Vec<Vec<u8>>> {
     let Names(mut names) = json::object(body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body))?;
@@ -172,6 +184,20 @@ mod tests {
             "[]".to_owned(),
         ] {
             assert_eq!(names(&body), None);
+        }
+    }
+
+    #[test]
+    fn what_could_be_quoted_as_a_refusal_of_usage_is_found_anywhere() {
+        let far = format!(
+            r#"{{"a":"{}","b":"https://x/stream_options.png"}}"#,
+            "x".repeat(100_000)
+        );
+        for body in [&*far, r#"{"a":"include_usage"}"#, r#"{"a":"\u0073tream_options"}"#] {
+            assert!(may_spell_usage(body.as_bytes()), "{}", &body[..20]);
+        }
+        for body in [r#"{"a":"caf\u00e9 \u0416"}"#, r#"{"stream":true}"#, r#"{"a":"\u00"#] {
+            assert!(!may_spell_usage(body.as_bytes()), "{body}");
         }
     }
 

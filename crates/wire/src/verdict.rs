@@ -83,20 +83,20 @@ pub(crate) fn is_out_of_credit_by_name(error: &ErrorFacts) -> bool {
     NO_CREDIT_TYPES.contains(&error.error_type.as_str()) || NO_CREDIT_MESSAGES.iter().any(says)
 }
 
-/// What the messages of errors with status 403 say that are about the model, or about the request, and not about the key. That a message
+/// What the messages of errors with status 403 say, in lower case, that are about the model, or about the request, and not about the key. That a message
 /// may hold text of the request does no harm: a key stays in use that would have rested for a while.
 const NOT_ABOUT_THE_KEY: &[&str] = &[
     // Bedrock: the account lacks a model, or a policy is about some.
     "access to the model",
     "access to this model",
-    "Model access is denied",
-    "is not authorized to perform: bedrock:",
+    "model access is denied",
+    "is not authorized to perform:",
     // OpenAI
     "does not have access to model",
     // Vertex AI
     "denied on resource",
     // OpenRouter: what the user wrote.
-    "Your input was flagged",
+    "your input was flagged",
 ];
 
 /// Whether the body of an error with status 403 says that it is about the model or the request, so that the key may serve others.
@@ -104,15 +104,22 @@ pub fn is_not_about_the_key(api: Api, body: &[u8]) -> bool {
     let mut reader = reader(api, false);
     reader.push(&body[..body.len().min(BEGINNING_BYTES)]);
     let error = reader.finish(403).error;
-    error.is_some_and(|error| NOT_ABOUT_THE_KEY.iter().any(|words| error.message.contains(words)))
+    error.is_some_and(|error| {
+        let message = error.message.to_ascii_lowercase();
+        NOT_ABOUT_THE_KEY.iter().any(|words| message.contains(words))
+    })
 }
 
 /// Whether the body of an error names what asks for usage in a stream. It may do so because the client's own request is in it, too.
 pub fn refuses_usage(body: &[u8]) -> bool {
-    let body = &body[..body.len().min(BEGINNING_BYTES)];
+    names_usage(&body[..body.len().min(BEGINNING_BYTES)])
+}
+
+/// Whether what asks for usage is named anywhere.
+pub(crate) fn names_usage(text: &[u8]) -> bool {
     [&b"stream_options"[..], b"include_usage"]
         .into_iter()
-        .any(|name| memchr::memmem::find(body, name).is_some())
+        .any(|name| memchr::memmem::find(text, name).is_some())
 }
 
 /// The status of an error that is the first thing in an answer with a good status, where it is one that may pass; `None` for

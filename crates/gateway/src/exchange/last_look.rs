@@ -3,9 +3,10 @@
 //!
 //! Not here: how much of it is read, while the client waits (`Options::last_look`), and the request for the deletion.
 
+use crate::auth::credentials::Outgoing;
 use crate::error::Refusal;
 use crate::exchange::admit::{Entered, Received};
-use crate::exchange::attempt::head_within;
+use crate::exchange::attempt::{AttemptError, head_within};
 use crate::exchange::body_kind::BodyKind;
 use crate::exchange::completion::Completion;
 use crate::exchange::drain::read;
@@ -16,19 +17,30 @@ use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_wire::provider::describe;
 use tokio::time::Instant;
 
-/// Asks for the response that is about to be deleted. An error where it can't be told what became of it.
+/// Asks for the response that is about to be deleted, and gives the key of the platform's that it asked with: the deletion goes with the
+/// same one, since another may be of a project that has the response where this one saw none. An error where it can't be told what
+/// became of it.
 pub(super) async fn last_look(
     entered: &Entered,
     received: &Received,
     mut completion: Box<Completion>,
-) -> Result<(), Refusal> {
+) -> Result<Option<usize>, Refusal> {
     // Nobody's is nobody's to pay for.
     if completion.id().is_none() {
-        return Ok(());
+        return Ok(None);
     }
-    let guard = &received.admission.guard;
-    let is_whole = match look(entered, received, &mut completion).await {
-        Seen::Gone => return Ok(()),
+    let provider = &entered.provider;
+    let central = match &received.admission.own {
+        Some(_) => None,
+        None => Some(provider.pool.pick(&[], &[]).ok_or_else(|| provider.without_key())?),
+    };
+    let (key, credential) = match (&central, &received.admission.own) {
+        (Some((key, credential)), _) => (Some(*key), &**credential),
+        (None, Some(own)) => (None, own),
+        (None, None) => return Err(provider.without_key()),
+    };
+    let is_whole = match look(entered, received, credential, &mut completion).await {
+        Seen::Gone => return Ok(key),
         Seen::Nothing => false,
         Seen::Answer { is_whole } => is_whole,
     };
@@ -36,8 +48,8 @@ pub(super) async fn last_look(
         return Err(unseen());
     };
     // The answer to the deletion has a record that is behind this one in the spool.
-    drop(completion.settle(shown, guard));
-    is_whole.then_some(()).ok_or_else(unseen)
+    drop(completion.settle(shown, &received.admission.guard));
+    is_whole.then_some(key).ok_or_else(unseen)
 }
 
 /// What came of the question.
@@ -56,21 +68,9 @@ fn unseen() -> Refusal {
     Refusal::unavailable(Refused::ProviderFailed, message, 2)
 }
 
-async fn look(entered: &Entered, received: &Received, completion: &mut Completion) -> Seen {
+async fn look(entered: &Entered, received: &Received, credential: &Outgoing, completion: &mut Completion) -> Seen {
     let Entered { shared, provider, .. } = entered;
     let admission = &received.admission;
-    let picked;
-    let credential = match &admission.own {
-        Some(own) => own,
-        None => match provider.pool.pick(&[], &[]) {
-            Some((_, central)) => {
-                picked = central;
-                &*picked
-            }
-            // The deletion itself is told that.
-            None => return Seen::Gone,
-        },
-    };
     let mut asked = Request::new(()).into_parts().0;
     asked.method = Method::GET;
     // Which version of the API is asked; nothing by which the client could ask for less than all of it.
@@ -94,11 +94,17 @@ async fn look(entered: &Entered, received: &Received, completion: &mut Completio
     let Ok(url) = request.url(provider, admission.path, None) else {
         return Seen::Nothing;
     };
-    let request = request.build(url, Bytes::new(), credential, Position::Last, &shared.ambient);
     let limits = shared.options.last_look;
     let until = Instant::now() + limits.time;
-    let sending = head_within(limits.time, shared.upstream.send(&provider.config, request));
-    let Ok(response) = sending.await else {
+    let mut send = |position| {
+        let request = request.build(url.clone(), Bytes::new(), credential, position, &shared.ambient);
+        head_within(limits.time, shared.upstream.send(&provider.config, request))
+    };
+    let answered = match send(Position::MoreMayFollow).await {
+        Err(AttemptError::Connection(error)) if error.is_break() => send(Position::Last).await,
+        answered => answered,
+    };
+    let Ok(response) = answered else {
         return Seen::Nothing;
     };
     let (head, body) = response.into_parts();

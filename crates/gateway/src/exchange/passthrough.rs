@@ -22,8 +22,8 @@ use crate::routing::routes::{Candidate, Candidates};
 use crate::shared::Shared;
 use axum::body::Body;
 use bytes::Bytes;
-use http::Response;
 use http::response::Parts;
+use http::{Response, StatusCode};
 use lychgate_stream::{Idle, Joined, RelayBody};
 use lychgate_wire::RequestFacts;
 use std::pin::Pin;
@@ -173,7 +173,13 @@ async fn relay(
 
 /// Draws the consequences of an answer for the key that it was asked for with.
 fn settle(shared: &Shared, provider: &Provider, (key, credential): (usize, &Arc<Outgoing>), head: &Parts) {
-    let end = AttemptEnd::answered(head.status, &head.headers, &shared.ambient);
+    let end = match head.status {
+        // Nothing of the body is read here, which would tell whether it is about the key or about what was asked.
+        StatusCode::FORBIDDEN => AttemptEnd::Forbidden {
+            status: head.status.as_u16(),
+        },
+        status => AttemptEnd::answered(status, &head.headers, &shared.ambient),
+    };
     let policy = &provider.config.policy.breaker;
     let consequences = end.consequences(Some(provider.key_cooldown()), policy.failure_status);
     provider.log(end, &consequences, false);

@@ -11,7 +11,7 @@ use http::StatusCode;
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::Holder;
 use lychgate_types::provider::Api;
-use lychgate_wire::{RequestFacts, ask_for_usage, member_names, with_model};
+use lychgate_wire::{RequestFacts, ask_for_usage, may_spell_usage, member_names, with_model};
 use std::sync::Arc;
 
 #[derive(Debug)]
@@ -109,6 +109,11 @@ impl RequestBody {
     /// The names of its members, where they can be told.
     pub(crate) fn members(&self) -> Option<Vec<Vec<u8>>> {
         member_names(&self.written)
+    }
+
+    /// Whether an answer that quotes it could name what asks for usage.
+    pub(crate) fn may_quote_usage(&self) -> bool {
+        may_spell_usage(&self.written)
     }
 
     /// A body that was made here takes its room like one that came.

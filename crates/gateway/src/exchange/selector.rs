@@ -29,6 +29,8 @@ pub(crate) struct UpstreamSelector {
     candidates: Candidates,
     /// The user's own credential; it replaces every central key.
     own: Option<Arc<Outgoing>>,
+    /// The one central key that may be sent, where there is but one.
+    only_key: Option<usize>,
     api: Api,
     /// The client's model, as breakers name it.
     model: u64,
@@ -87,6 +89,7 @@ impl UpstreamSelector {
     pub(crate) fn new(
         candidates: Candidates,
         own: Option<Arc<Outgoing>>,
+        only_key: Option<usize>,
         api: Api,
         model: u64,
         body: RequestBody,
@@ -94,6 +97,7 @@ impl UpstreamSelector {
         Self {
             candidates,
             own,
+            only_key,
             api,
             model,
             body,
@@ -138,6 +142,11 @@ impl UpstreamSelector {
         self.progress.attempts = self.progress.attempts.saturating_sub(1);
     }
 
+    /// Whether an answer that quotes the request could name what asks for usage.
+    pub(crate) fn may_quote_usage(&self) -> bool {
+        self.body.may_quote_usage()
+    }
+
     /// After an attempt: how long to wait before [`Self::next`]; `None` if the client gets its answer.
     pub(crate) fn wait_before_next(&mut self, decision: RetryDecision, ambient: &Ambient) -> Option<Duration> {
         if decision == RetryDecision::Forward {
@@ -146,7 +155,8 @@ impl UpstreamSelector {
         let candidate = self.candidates.get(self.progress.at)?.clone();
         let retry = &candidate.provider.config.policy.retry;
         self.progress.used.extend(self.progress.key.take());
-        let has_fresh_key = || self.own.is_none() && candidate.provider.pool.has_fresh(&self.progress.used);
+        let has_choice = self.own.is_none() && self.only_key.is_none();
+        let has_fresh_key = || has_choice && candidate.provider.pool.has_fresh(&self.progress.used);
         let wait = match decision {
             _ if self.progress.attempts >= retry.max_attempts => None,
             RetryDecision::RotateKey | RetryDecision::RateLimited(_) if has_fresh_key() => Some(Duration::ZERO),
@@ -272,9 +282,12 @@ impl UpstreamSelector {
                 Err(wait) => Err(Unavailable::for_now(Some(wait))),
             };
         }
-        let mut excluded = Vec::new();
-        let mut soonest: Option<Duration> = None;
         let pool = &provider.pool;
+        let mut excluded = match self.only_key {
+            Some(only) => pool.others(only),
+            None => Vec::new(),
+        };
+        let mut soonest: Option<Duration> = None;
         while let Some((index, credential)) = pool.pick(&self.progress.used, &excluded) {
             let Some(key) = pool.key(index) else { break };
             match ask(Credential::Central(key.id)) {

@@ -98,6 +98,11 @@ impl Pool {
         order.min_by_key(|index| (cools(*index).copied(), used.contains(index)))
     }
 
+    /// The indices of all keys but this one.
+    pub(crate) fn others(&self, only: usize) -> Vec<usize> {
+        (0..self.keys.len()).filter(|index| *index != only).collect()
+    }
+
     /// Whether a key is free that is not in `used`.
     pub(crate) fn has_fresh(&self, used: &[usize]) -> bool {
         let now = Instant::now();

@@ -2,9 +2,10 @@
 
 use crate::support::{CENTRAL_KEY, Client, World, ready, start, until};
 use lychgate_gateway::DrainLimits;
+use lychgate_link::ProviderKeyConfig;
 use lychgate_types::Ambient;
 use lychgate_types::interception::{InterceptionRecord, Outcome};
-use lychgate_types::secret::UserTokenSecret;
+use lychgate_types::secret::{ProviderSecret, UserTokenSecret};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -329,8 +330,9 @@ async fn what_is_not_shown_to_the_last_look_is_not_deleted() {
         assert_eq!(head.status == 200, goes_on, "{status} {body}");
         assert!(goes_on || head.status == 503, "{status} {body}");
     }
-    // Nor where the connection breaks.
+    // Nor where the connection breaks, though it is asked again.
     let mut client = ask(&world, &bearer(&world.token), delete, "").await;
+    drop(world.provider.next().await);
     drop(world.provider.next().await);
     assert_eq!(client.answer().await.0.status, 503);
 }
@@ -454,5 +456,35 @@ async fn what_the_provider_is_told_not_to_store_belongs_to_nobody() {
         exchange(&world, &headers, CREATE, &body, &answer).await;
         let records = world.control.delivered(1 + usize::from(made.is_some())).await;
         assert_eq!(records.last().unwrap().stored_object.as_deref(), made);
+    }
+}
+
+/// Another key may be of a project that does not have the response: it would see none, and the one after it would delete it.
+#[tokio::test]
+async fn it_is_deleted_with_the_key_that_looked() {
+    let (world, _) = begun().await;
+    let mut providers = world.control.providers();
+    let keys = (0..4).map(|at| ProviderKeyConfig {
+        id: Ambient::system().new_id(),
+        secret: ProviderSecret::new(format!("sk-of-project-{at}-0123456789")),
+    });
+    providers[0].keys.extend(keys);
+    world.control.configure(providers);
+    world.control.until_in_force().await;
+    for _ in 0..5 {
+        let mut client = ask(
+            &world,
+            &bearer(&world.token),
+            "DELETE /ai/openai/v1/responses/resp_a",
+            "",
+        )
+        .await;
+        let mut look = world.provider.next().await;
+        look.json("404 Not Found", "connection: close\r\n", "{}").await;
+        let mut deletion = world.provider.next().await;
+        assert!(deletion.line.starts_with("DELETE "), "{}", deletion.line);
+        assert_eq!(deletion.header("authorization"), look.header("authorization"));
+        deletion.json("401 Unauthorized", "connection: close\r\n", "{}").await;
+        assert_eq!(client.answer().await.0.status, 401, "no other key is tried");
     }
 }

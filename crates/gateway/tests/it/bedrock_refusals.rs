@@ -2,11 +2,13 @@
 //! is read from S3.
 
 use crate::bedrock::{CLAUDE, REQUEST, beginning, chunk, end, frame, path, stream, streamed, world};
+use crate::support::World;
 use lychgate_link::ProviderKeyConfig;
 use lychgate_types::Ambient;
 use lychgate_types::interception::Outcome;
 use lychgate_types::policy::StoredObjects;
 use lychgate_types::secret::ProviderSecret;
+use std::collections::BTreeSet;
 
 #[tokio::test]
 async fn of_a_cut_stream_the_text_is_estimated_whatever_the_model_calls_it() {
@@ -108,26 +110,38 @@ async fn an_error_in_the_first_frame_is_tried_again_whatever_its_form_and_length
     assert_eq!((got == sent, record.attempts), (true, 1));
 }
 
+async fn with_two_keys() -> World {
+    let world = world(|_| {}).await;
+    let mut providers = world.control.providers();
+    providers[0].keys.push(ProviderKeyConfig {
+        id: Ambient::system().new_id(),
+        secret: ProviderSecret::new("ABSKother-0123456789abcdef".to_owned()),
+    });
+    world.control.configure(providers);
+    world.control.until_in_force().await;
+    world
+}
+
 /// What is refused is one model: the key goes on serving the others.
 #[tokio::test]
 async fn a_refusal_that_is_about_a_model_puts_no_key_out_of_use() {
-    const OTHER_KEY: &str = "ABSKother-0123456789abcdef";
     for (message, cools) in [
         ("You don't have access to the model with the specified model ID.", false),
         (
             "User: arn:aws:iam::1:user/u is not authorized to perform: bedrock:InvokeModel on resource: arn:aws:bedrock:r::foundation-model/m",
             false,
         ),
+        (
+            "Access to this model is not available for channel program accounts.",
+            false,
+        ),
+        (
+            "User: arn:aws:iam::1:user/u is not authorized to perform: s3:GetObject on resource: arn:aws:s3:::b/k",
+            false,
+        ),
         ("Authentication failed: Please make sure your API Key is valid.", true),
     ] {
-        let world = world(|_| {}).await;
-        let mut providers = world.control.providers();
-        providers[0].keys.push(ProviderKeyConfig {
-            id: Ambient::system().new_id(),
-            secret: ProviderSecret::new(OTHER_KEY.to_owned()),
-        });
-        world.control.configure(providers);
-        world.control.until_in_force().await;
+        let world = with_two_keys().await;
         let mut client = world.post(&path("not-ours", "converse"), REQUEST).await;
         let mut first = world.provider.next().await;
         let body = format!(r#"{{"message":"{message}"}}"#);
@@ -152,6 +166,26 @@ async fn a_refusal_that_is_about_a_model_puts_no_key_out_of_use() {
         }
         assert_eq!(used.iter().all(|key| *key == good), cools, "{message}: {used:?}");
     }
+}
+
+/// What is only passed through is not read, so that nobody can tell what a refusal is about.
+#[tokio::test]
+async fn a_refusal_of_what_is_passed_through_puts_no_key_out_of_use() {
+    let world = with_two_keys().await;
+    let mut used = BTreeSet::new();
+    for status in ["403 Forbidden", "200 OK", "200 OK", "200 OK", "200 OK"] {
+        let mut client = world.post(&path("not-ours", "count-tokens"), REQUEST).await;
+        let mut exchange = world.provider.next().await;
+        used.insert(exchange.header("authorization").unwrap().to_owned());
+        exchange
+            .json(status, "connection: close\r\n", r#"{"message":"no"}"#)
+            .await;
+        assert_eq!(client.answer().await.1, br#"{"message":"no"}"#);
+        if status == "403 Forbidden" {
+            used.clear();
+        }
+    }
+    assert_eq!(used.len(), 2, "both go on");
 }
 
 /// What Bedrock reads from S3 it reads as the platform: a place there is an object that nobody has made through the gateway.

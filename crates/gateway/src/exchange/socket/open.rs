@@ -153,7 +153,7 @@ impl Asking {
         let is_plain = pays == CredentialKind::Centralized && head.uri.query().is_none();
         let (candidates, model) = (Candidates::only(provider), shared.breakers.model(&facts.model));
         Self {
-            selector: UpstreamSelector::new(candidates, own.map(Arc::new), api, model, body),
+            selector: UpstreamSelector::new(candidates, own.map(Arc::new), None, api, model, body),
             request: UpstreamRequest::recorded(head, provider, path, pays),
             is_plain,
         }

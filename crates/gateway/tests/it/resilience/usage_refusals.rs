@@ -58,6 +58,21 @@ async fn a_refusal_is_asked_again_as_the_client_wrote_it_and_remembered_for_the_
     assert!(records.iter().all(|record| record.outcome.as_str() == "completed"));
 }
 
+/// What a refusal says may be what the client wrote, and one client must not take the usage of all others off the books.
+#[tokio::test]
+async fn a_refusal_that_may_quote_the_request_is_not_remembered() {
+    let world = World::new().await;
+    for quoted in ["stream_options", "\\u0073tream_option\\u0073"] {
+        let beside = |body: &str| body.replace(r#""model""#, &format!(r#""user":"{quoted}","model""#));
+        let [written, asking] = [WRITTEN, ASKING].map(beside);
+        for _ in 0..2 {
+            let mut client = world.post(CHAT, written.as_bytes()).await;
+            refuse(next(&world, &asking).await, "400 Bad Request").await;
+            tell(next(&world, &written).await, &mut client).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_is_refused_beside_one_member_is_asked_of_requests_without_it() {
     let world = World::new().await;

@@ -92,7 +92,7 @@ async fn every_try_is_signed_as_it_is_sent() {
     let world = world(&format!("{ID}:{SECRET}")).await;
     // What the client signed with is not sent, and neither is what it calls its connection.
     let stray = "content-type: application/json\r\nx-amz-date: 20200101T000000Z\r\nx-amz-security-token: s\r\n\
-                 x-amzn-bedrock-trace: ENABLED\r\nconnection: x-amzn-other\r\nx-amzn-other: 1\r\n";
+                 x-amzn-bedrock-trace: ENABLED\r\nconnection: x-amzn-other\r\nx-amzn-other: 1\r\nx-amzn-note: \u{e9}\r\n";
     let mut client = world
         .send(&format!("POST /ai/bedrock/model/{ARN}/converse"), stray, BODY)
         .await;
@@ -103,6 +103,7 @@ async fn every_try_is_signed_as_it_is_sent() {
             &exchange,
             &["content-type", "host", "x-amz-date", "x-amzn-bedrock-trace"],
         );
+        assert_eq!(exchange.header("x-amzn-note"), None, "what can't be signed is not sent");
         exchange.json(status, "connection: close\r\n", "{}").await;
     }
     assert_eq!(client.answer().await.0.status, 200);

@@ -36,9 +36,9 @@ members! {
 pub(crate) fn other_models(body: &[u8]) -> Result<OtherModels, MalformedBody> {
     let request: Request<'_> = json::body(body)?;
     let mut found = OtherModels::default();
-    let mut is_list = !request.models.is_some();
+    let mut is_list = !request.models.is_some() || request.models.json().starts_with('[');
     request.models.for_each(|model| {
-        is_list = model.text().is_some() && found.listed.len() < ITEMS;
+        is_list &= model.text().is_some() && found.listed.len() < ITEMS;
         found.listed.extend(model.text().filter(|_| is_list).map(Into::into));
     });
     let mut extensions = [("plugins", false), ("tools", false)];
@@ -49,11 +49,10 @@ pub(crate) fn other_models(body: &[u8]) -> Result<OtherModels, MalformedBody> {
         let kind = tool.kind.text().unwrap_or_default();
         extensions[1].1 |= kind.starts_with("openrouter:") && !PLAIN.contains(&&*kind);
     })?;
-    let names_preset = |name: &str| name.contains("@preset/");
     let named = request.model.text();
     let others = [
-        ("model", named.as_deref().is_some_and(names_preset)),
-        ("models", !is_list || found.listed.iter().any(|name| names_preset(name))),
+        ("model", named.as_deref().is_some_and(is_chooser)),
+        ("models", !is_list || found.listed.iter().any(|name| is_chooser(name))),
         ("preset", request.preset.is_some()),
         ("route", request.route.is_some()),
     ];
@@ -61,6 +60,17 @@ pub(crate) fn other_models(body: &[u8]) -> Result<OtherModels, MalformedBody> {
         .find(|(_, is_open)| *is_open)
         .map(|(name, _)| name);
     Ok(found)
+}
+
+/// Whether a model of this name has others serve: it has a preset, or chooses among them itself.
+fn is_chooser(name: &str) -> bool {
+    const CHOOSERS: &[&str] = &[
+        "openrouter/auto",
+        "openrouter/free",
+        "openrouter/fusion",
+        "openrouter/pareto",
+    ];
+    name.contains("@preset/") || CHOOSERS.iter().any(|chooser| name.starts_with(chooser))
 }
 
 #[cfg(test)]
@@ -84,6 +94,13 @@ mod tests {
             (r#""tools":[{"type":"openrouter:web_search"}]"#, &[], None),
             (r#""models":"a/x""#, &[], Some("models")),
             (r#""models":["a/x",7]"#, &["a/x"], Some("models")),
+            (r#""models":[{"id":"b/y"},"a/x"]"#, &[], Some("models")),
+            (r#""models":[]"#, &[], None),
+            (
+                r#""models":["a/x","openrouter/auto"]"#,
+                &["a/x", "openrouter/auto"],
+                Some("models"),
+            ),
             (r#""models":["@preset/x"]"#, &["@preset/x"], Some("models")),
             (r#""preset":"cheap""#, &[], Some("preset")),
             (r#""route":"fallback""#, &[], Some("route")),
@@ -98,8 +115,15 @@ mod tests {
                 "{members}"
             );
         }
-        let preset = other_models(br#"{"model":"a/x@preset/y"}"#).unwrap();
-        assert_eq!(preset.unnamed, Some("model"));
+        for model in [
+            "a/x@preset/y",
+            "openrouter/auto",
+            "openrouter/auto-beta",
+            "openrouter/free",
+        ] {
+            let found = other_models(format!(r#"{{"model":"{model}"}}"#).as_bytes()).unwrap();
+            assert_eq!(found.unnamed, Some("model"), "{model}");
+        }
         assert!(other_models(br#"{"models":["a"],"models":["b"]}"#).is_err());
     }
 }
