@@ -28,6 +28,22 @@ members! {
         status: Raw<'de> = b"status",
         response: Raw<'de> = b"response",
         steer: Raw<'de> = b"steer",
+        number: Raw<'de> = b"sequence_number",
+    }
+}
+
+members! {
+    struct ErrorMembers<'de> {
+        headers: Raw<'de> = b"headers",
+        error: Raw<'de> = b"error",
+    }
+}
+
+members! {
+    struct Headers<'de> {
+        retry_after: Raw<'de> = b"retry-after",
+        retry_after_ms: Raw<'de> = b"retry-after-ms",
+        should_retry: Raw<'de> = b"x-should-retry",
     }
 }
 
@@ -39,6 +55,7 @@ members! {
     struct Named<'de> {
         id: Raw<'de> = b"id",
         previous: Raw<'de> = b"previous_response_id",
+        model: Raw<'de> = b"model",
     }
 }
 
@@ -113,6 +130,10 @@ pub struct ProviderEvent<'a> {
     pub previous_response_id: Option<Cow<'a, str>>,
     /// The status that its error would have had as an answer.
     pub status: Option<u16>,
+    /// The model that makes the response that it holds.
+    pub model: Option<Cow<'a, str>>,
+    /// It is numbered, as the events of a response are.
+    pub is_numbered: bool,
     /// The response that no other one follows, as what was to steer it waits for another request, or failed.
     pub not_steered: Option<Cow<'a, str>>,
 }
@@ -139,11 +160,28 @@ pub fn provider_event(event: &[u8]) -> ProviderEvent<'_> {
     ProviderEvent {
         kind,
         not_steered,
+        model: response.model.text(),
+        is_numbered: found.number.is_some(),
         lane: found.lane.text(),
         previous_response_id: response.previous.text(),
         response_id: response.id.text().filter(|id| !id.is_empty()),
         status: found.status.integer().and_then(|status| u16::try_from(status).ok()),
     }
+}
+
+/// The headers of an answer with this error that say when to come again, by name: of the event, or of its error.
+pub fn error_headers(event: &[u8]) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
+    let found: ErrorMembers<'_> = json::object(event).unwrap_or_default();
+    let within: ErrorMembers<'_> = found.error.object().unwrap_or_default();
+    let headers = found.headers.object().or_else(|| within.headers.object());
+    let headers: Headers<'_> = headers.unwrap_or_default();
+    let named = [
+        ("retry-after", headers.retry_after),
+        ("retry-after-ms", headers.retry_after_ms),
+        ("x-should-retry", headers.should_retry),
+    ];
+    let present = named.into_iter().filter(|(_, value)| value.is_some());
+    present.map(|(name, value)| (name, value.text_or_json()))
 }
 
 /// An error of the gateway's own as an event, in the provider's shape. `headers` are those that an answer would have had.
@@ -225,6 +263,13 @@ mod tests {
         let event = provider_event(br#"{"type":"error","status":429,"error":{}}"#);
         assert_eq!((event.is_error(), event.status, event.lane), (true, Some(429), None));
         assert_eq!(provider_event(b"{\"type\""), ProviderEvent::default());
+        for event in [
+            r#"{"type":"error","headers":{"retry-after":"9","x":"y"}}"#,
+            r#"{"type":"error","error":{"headers":{"retry-after":9}}}"#,
+        ] {
+            let headers: Vec<_> = error_headers(event.as_bytes()).collect();
+            assert_eq!(headers, [("retry-after", "9".into())]);
+        }
     }
 
     #[test]

@@ -13,11 +13,12 @@ use crate::resilience::decision::AttemptEnd;
 use crate::upstream::{Answer, SendError, Sending};
 use bytes::Bytes;
 use http::response::Parts;
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_types::Ambient;
+use lychgate_types::provider::Api;
 use lychgate_wire::verdict::{is_not_about_the_key, is_out_of_credit, needs_more, passing_error_first, refuses_usage};
 use std::pin::Pin;
 use std::task::Poll;
@@ -222,6 +223,24 @@ impl Drop for PendingAttempt {
             InFlight::Nothing if std::thread::panicking() => drop(recorder),
             InFlight::Nothing => drop(recorder.close(Ending::ClientGaveUp)),
         }
+    }
+}
+
+/// What an error says that came whole.
+pub(crate) fn error_end(
+    api: Api,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+    ambient: &Ambient,
+) -> AttemptEnd {
+    let code = status.as_u16();
+    if may_say_more(status) && is_out_of_credit(api, code, body) {
+        AttemptEnd::OutOfCredit { status: code }
+    } else if status == StatusCode::FORBIDDEN && is_not_about_the_key(api, body) {
+        AttemptEnd::Forbidden { status: code }
+    } else {
+        AttemptEnd::answered(status, headers, ambient)
     }
 }
 

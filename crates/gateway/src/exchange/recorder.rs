@@ -223,6 +223,15 @@ impl Recorder {
         }
     }
 
+    /// Which of several requests it is the answer to is not known, only which model makes it.
+    pub(crate) fn is_of(&mut self, model: &str) {
+        if let Some(mut open) = self.open() {
+            open.record.model = cut(model, NAME_BYTES).to_owned();
+            open.record.served_model = None;
+            open.record.prompts.clear();
+        }
+    }
+
     /// The model has begun, so that even an answer of which nothing but an error is seen has cost something.
     pub(crate) fn has_cost(&mut self) {
         if let Some(mut open) = self.open() {

@@ -9,7 +9,7 @@ use crate::exchange::request_body::{RequestBody, Sent};
 use crate::exchange::upstream_request::{Position, UpstreamRequest};
 use crate::fetched_keys::FetchedKey;
 use crate::resilience::breaker::{BreakerPermit, BreakerTarget, Breakers, Credential};
-use crate::resilience::decision::{AttemptEnd, RetryDecision};
+use crate::resilience::decision::{AttemptEnd, BreakerReport, Consequences, RetryDecision};
 use crate::resilience::retry::{self, millis};
 use crate::routing::provider::Provider;
 use crate::routing::routes::{Candidate, Candidates};
@@ -328,6 +328,31 @@ impl AttemptPlan {
         let consequences = end.consequences(key_cooldown, policy.failure_status);
         let changed = self.permit.report(consequences.breaker, breakers);
         self.provider.log(end, &consequences, changed);
+        self.cool_down(end, &consequences);
+        consequences.decision
+    }
+
+    /// The same of an error that came later over the connection that the attempt has opened, about a request for this model.
+    pub(crate) fn settle_later(&self, end: AttemptEnd, api: Api, model: u64, breakers: &Breakers) {
+        let config = &self.provider.config;
+        let policy = config.policy.breaker;
+        let key_cooldown = self.key.map(|_| self.provider.key_cooldown());
+        let consequences = end.consequences(key_cooldown, policy.failure_status);
+        let credential = match self.key_id() {
+            Some(key) => Credential::Central(key),
+            None => Credential::Own(&self.credential.value),
+        };
+        let target = BreakerTarget {
+            provider: config.id,
+            id: breakers.id(config.id, api, model, credential),
+            policy,
+        };
+        let opened = consequences.breaker == BreakerReport::Failure && breakers.failed(target);
+        self.provider.log(end, &consequences, opened);
+        self.cool_down(end, &consequences);
+    }
+
+    fn cool_down(&self, end: AttemptEnd, consequences: &Consequences) {
         let status = match end {
             AttemptEnd::Answered { status, .. } | AttemptEnd::OutOfCredit { status } => Some(status),
             _ => None,
@@ -335,7 +360,6 @@ impl AttemptPlan {
         if let (Some(key), Some(term), Some(status)) = (self.key, consequences.cooldown, status) {
             self.provider.cool_down(key, &self.credential, status, term);
         }
-        consequences.decision
     }
 
     /// The key by which the credential was fetched that was sent, where the provider refused it and has no other to be tried.

@@ -6,7 +6,8 @@
 //! session    from then on, for as long as the connection lasts
 //!   ├─ peer        one end: the next message from it, the one on its way to it
 //!   ├─ message     may this message of the client be relayed? token, objects, route, room for a record
-//!   ├─ lanes       which event belongs to which response, and so to which record
+//!   ├─ lanes       which event belongs to which lane, and so to which record
+//!   │  └─ lane     its responses, in their order
 //!   └─ ending      how it ends: close codes, what is told before, answers that are read on
 //! ```
 //!
@@ -14,6 +15,7 @@
 
 mod ending;
 mod handshake;
+mod lane;
 mod lanes;
 mod message;
 mod open;

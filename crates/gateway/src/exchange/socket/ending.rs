@@ -9,6 +9,7 @@ use super::peer::{Peer, Turn};
 use crate::error::Refusal;
 use crate::exchange::drain;
 use crate::exchange::outcome::{Ending, STALLED};
+use crate::resilience::decision::AttemptEnd;
 use http::StatusCode;
 use lychgate_link::places::Place;
 use lychgate_telemetry::metrics::labels::Refused;
@@ -88,11 +89,16 @@ pub(super) async fn finish(end: End, mut client: Peer, upstream: Upstream, mut l
             goodbye(&mut client, None).await;
         }
         End::ProviderLeft(frame) => {
+            lanes
+                .models()
+                .for_each(|model| context.failed(AttemptEnd::BodyCut, model));
             lanes.end(|| Ending::Cut);
             let mut upstream = upstream.peer;
             tokio::join!(goodbye(&mut client, Some(frame)), goodbye(&mut upstream, None));
         }
         End::Stalled => {
+            let stalled = AttemptEnd::BodyStalled;
+            lanes.models().for_each(|model| context.failed(stalled, model));
             for lane in lanes.end(|| Ending::Stalled) {
                 let refusal = Refusal::new(StatusCode::GATEWAY_TIMEOUT, Refused::ProviderFailed, STALLED);
                 let lane = (!lane.is_empty()).then_some(&*lane);

@@ -5,15 +5,15 @@
 //! that no message asks for: room for its record is taken when the steer is admitted, so that nothing that happens later keeps it off
 //! the books. What comes of nothing at all has a recorder from its first event; there may be so many of those.
 
-use super::message::{Asks, Context, Reserved};
+use super::lane::{Lane, Response};
+use super::message::{Asks, Context, Model, Reserved};
 use crate::error::Refusal;
-use crate::exchange::body_kind::BodyKind;
 use crate::exchange::outcome::Ending;
-use crate::exchange::recorder::{Recorder, cut};
-use http::{HeaderMap, StatusCode};
+use crate::exchange::recorder::cut;
+use http::StatusCode;
 use lychgate_stream::Hold;
 use lychgate_telemetry::metrics::labels::Refused;
-use lychgate_wire::socket::{ClientEvent, LANE_BYTES, ProviderEvent, error_event};
+use lychgate_wire::socket::{ClientEvent, LANE_BYTES, ProviderEvent};
 use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::BuildHasher as _;
@@ -33,9 +33,6 @@ pub(crate) const UNASKED: usize = 16;
 pub(crate) const ENDED: usize = 4096;
 /// Longest id of a response.
 pub(crate) const ID_BYTES: usize = 512;
-/// An error that is longer than this is kept by its status only.
-const ERROR_BYTES: usize = 4 << 10;
-
 /// The lanes of one WebSocket, by name; the connection's own has none.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
@@ -47,14 +44,6 @@ pub(super) struct Lanes {
     has_no_client: bool,
 }
 
-#[derive(Debug, Default)]
-struct Lane {
-    /// In the order in which they were asked for.
-    open: VecDeque<Response>,
-    /// The model that was asked for last.
-    model: String,
-}
-
 /// A response that may follow one that is steered.
 #[derive(Debug)]
 struct Successor {
@@ -62,51 +51,6 @@ struct Successor {
     of: Option<Box<str>>,
     lane: Box<str>,
     reserved: Reserved,
-}
-
-#[derive(Debug)]
-struct Response {
-    recorder: Recorder,
-    /// `None` until its first event.
-    id: Option<Box<str>>,
-    /// No message asked for it.
-    unasked: bool,
-    began: Instant,
-    /// An error that came while it was being made, and nothing since.
-    failed: Option<Utf8Bytes>,
-    /// Behind that error nothing came for so long that nobody waits for its end, which is still taken for it.
-    given_up: bool,
-}
-
-impl Response {
-    fn new(recorder: Recorder) -> Self {
-        Self {
-            recorder,
-            id: None,
-            unasked: false,
-            began: Instant::now(),
-            failed: None,
-            given_up: false,
-        }
-    }
-
-    fn head(&mut self, status: StatusCode) {
-        let headers = HeaderMap::new();
-        let kind = BodyKind {
-            is_event_stream: true,
-            ..BodyKind::of(status, &headers)
-        };
-        self.recorder.head(status, &headers, kind);
-    }
-
-    /// Ends it; an error that came last is why, and takes nothing from what it cost.
-    fn end(mut self, ending: Ending) -> Option<Hold> {
-        if let Some(error) = self.failed.take() {
-            self.recorder.event(error.as_bytes());
-            self.recorder.has_cost();
-        }
-        self.recorder.close(ending)
-    }
 }
 
 impl Lanes {
@@ -147,8 +91,12 @@ impl Lanes {
             Asks::Nothing => {}
             Asks::Response(recorder, model) => {
                 let lane = self.by_name.entry(name(event).into()).or_default();
-                lane.open.push_back(Response::new(recorder));
-                lane.model = cut(&model, ID_BYTES).to_owned();
+                let model = Model {
+                    asked: cut(&model.asked, ID_BYTES).to_owned(),
+                    sent: cut(&model.sent, ID_BYTES).to_owned(),
+                };
+                lane.open.push_back(Response::new(recorder, model.clone()));
+                lane.model = model;
             }
             Asks::Steers(of, reserved) => {
                 let of: Option<Box<str>> = of.map(Into::into);
@@ -172,7 +120,7 @@ impl Lanes {
         event: &ProviderEvent<'_>,
         text: &Utf8Bytes,
         context: &Context,
-    ) -> Result<Option<Hold>, Refusal> {
+    ) -> Result<Vec<Hold>, Refusal> {
         let name = event.lane.as_deref().unwrap_or_default();
         let id = event.response_id.as_deref();
         if name.len() > LANE_BYTES || id.is_some_and(|id| id.len() > ID_BYTES) {
@@ -183,13 +131,19 @@ impl Lanes {
         if let Some(of) = &event.not_steered {
             self.successors.retain(|known| known.of.as_deref() != Some(of));
         }
+        if let (true, Some(status)) = (event.is_error(), event.status)
+            && let Ok(status) = StatusCode::from_u16(status)
+        {
+            let model = self.by_name.get(name).map_or("", |lane| &lane.model.sent);
+            context.refused(status, text.as_bytes(), model);
+        }
         let is_new = !self.by_name.contains_key(name);
         // What is recorded nowhere needs no lane.
         if is_new && (id.is_none() || self.by_name.len() > LANES) {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         if id.is_some_and(|id| self.has_ended(id)) {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let begins = id.is_some_and(|id| !event.is_error() && !self.is_known(name, id));
         let begun = if begins {
@@ -199,7 +153,7 @@ impl Lanes {
         };
         let lane = match self.by_name.get_mut(name) {
             Some(lane) => lane,
-            None => return begun.map(|()| None),
+            None => return begun.map(|()| Vec::new()),
         };
         let current = lane.open.iter().rposition(|response| match id {
             Some(id) => response.id.as_deref() == Some(id),
@@ -208,10 +162,13 @@ impl Lanes {
         let ended = if event.is_error() {
             lane.error(event, text)
         } else {
-            current.and_then(|at| lane.event(at, text))
+            current.map_or_else(Vec::new, |at| lane.event(at, text))
         };
-        let hold = ended.and_then(|response| self.end_one(response));
-        begun.map(|()| hold)
+        let holds = ended
+            .into_iter()
+            .filter_map(|response| self.end_one(response))
+            .collect();
+        begun.map(|()| holds)
     }
 
     fn has_ended(&self, id: &str) -> bool {
@@ -234,7 +191,10 @@ impl Lanes {
         }
         let previous = event.previous_response_id.as_deref();
         let lane = self.by_name.entry(name.into()).or_default();
-        let next = lane.open.iter().position(|response| response.id.is_none());
+        let (next, refused) = lane.begins(event.model.as_deref());
+        for response in refused {
+            drop(self.end_one(response));
+        }
         let follows =
             |known: &Successor| &*known.lane == name && (known.of.is_none() || known.of.as_deref() == previous);
         let successor = match next {
@@ -252,7 +212,7 @@ impl Lanes {
                 };
                 let unasked = self.responses().filter(|response| response.unasked).count();
                 let lane = self.by_name.entry(name.into()).or_default();
-                let mut response = Response::new(context.begin(reserved, &lane.model));
+                let mut response = Response::new(context.begin(reserved, &lane.model.asked), lane.model.clone());
                 response.unasked = true;
                 lane.open.push_back(response);
                 (lane.open.len() - 1, unasked >= UNASKED)
@@ -339,6 +299,12 @@ impl Lanes {
         }
     }
 
+    /// The models that the provider was asked for of which something is awaited.
+    pub(super) fn models(&self) -> impl Iterator<Item = &str> {
+        let awaited = self.responses().filter(|response| !response.given_up);
+        awaited.map(|response| response.model.sent.as_str())
+    }
+
     /// Ends all; gives the names of the lanes that had some.
     pub(super) fn end(&mut self, ending: impl Fn() -> Ending) -> Vec<Box<str>> {
         let mut ended = Vec::new();
@@ -366,50 +332,6 @@ impl Drop for Lanes {
             self.end(|| Ending::ClientLeft);
         }
     }
-}
-
-impl Lane {
-    /// The one at the front, if an error was the last that came of it.
-    fn failed(&mut self) -> Option<Response> {
-        self.open.pop_front_if(|response| response.failed.is_some())
-    }
-
-    /// An event of this response; if it is the last one, gives the response.
-    fn event(&mut self, at: usize, text: &Utf8Bytes) -> Option<Response> {
-        let response = self.open.get_mut(at)?;
-        // Whatever error came before was about something else: the response goes on.
-        (response.failed, response.given_up) = (None, false);
-        response.recorder.event(text.as_bytes());
-        if !response.recorder.has_last_event() {
-            return None;
-        }
-        self.open.remove(at)
-    }
-
-    /// An error: the answer to the next response that was asked for, or about one that is being made. That may go on all the same, as
-    /// the error may be about a message that it was to be steered by.
-    fn error(&mut self, event: &ProviderEvent<'_>, text: &Utf8Bytes) -> Option<Response> {
-        let response = self.open.front_mut()?;
-        if response.id.is_some() {
-            // Any number of errors end no response that has begun: each may be about a message that went behind it.
-            response.failed = Some(kept(event, text));
-            return None;
-        }
-        let status = event.status.and_then(|status| StatusCode::from_u16(status).ok());
-        response.head(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
-        response.recorder.event(text.as_bytes());
-        self.open.pop_front()
-    }
-}
-
-/// What is kept of an error: a copy, since the message's own bytes are a part of more.
-fn kept(event: &ProviderEvent<'_>, text: &Utf8Bytes) -> Utf8Bytes {
-    let message = "the provider's error is too long to be kept";
-    let text = match text.len() {
-        ..=ERROR_BYTES => text.to_string(),
-        _ => error_event(event.status.unwrap_or(500), message, None, std::iter::empty()),
-    };
-    text.into()
 }
 
 fn provider_failed(message: &'static str) -> Refusal {

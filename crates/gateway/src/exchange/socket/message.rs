@@ -6,19 +6,22 @@ use crate::auth::leases::Verdict;
 use crate::body_budget::MessageRoom;
 use crate::error::Refusal;
 use crate::exchange::admit::{self, Entered};
+use crate::exchange::attempt::error_end;
 use crate::exchange::objects::{self, Asker};
 use crate::exchange::recorder::{Arrival, ExchangeStart, Recorder};
+use crate::exchange::selector::AttemptPlan;
+use crate::resilience::decision::AttemptEnd;
 use crate::routing::provider::Provider;
 use crate::shared::{InFlightGuard, Shared};
 use crate::spool::Slot;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use lychgate_link::places::Source;
 use lychgate_telemetry::metrics::labels::Refused;
+use lychgate_types::Holder;
 use lychgate_types::interception::CredentialKind;
 use lychgate_types::provider::Api;
 use lychgate_types::secret::SecretHash;
-use lychgate_types::{Holder, ProviderKeyId};
-use lychgate_wire::socket::ClientEvent;
+use lychgate_wire::socket::{ClientEvent, error_headers};
 use lychgate_wire::{RequestFacts, read_request, with_model};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,9 +34,8 @@ pub(super) struct Context {
     /// As it was when the WebSocket was opened.
     pub(super) provider: Arc<Provider>,
     pub(super) api: Api,
-    /// The central key that it was opened with.
-    pub(super) key: Option<ProviderKeyId>,
-    pub(super) hint: String,
+    /// The attempt that opened it, with one credential.
+    pub(super) plan: AttemptPlan,
     pub(super) pays: CredentialKind,
     pub(super) token: SecretHash,
     /// Whose the token is.
@@ -54,9 +56,18 @@ pub(super) struct Admitted {
 pub(super) enum Asks {
     Nothing,
     /// A response, with its record and the client's name of the model.
-    Response(Recorder, String),
+    Response(Recorder, Model),
     /// That the response of this id goes on otherwise, for which another may follow, with room for the record of that.
     Steers(Option<String>, Reserved),
+}
+
+/// A model that is asked for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Model {
+    /// Its name for the client.
+    pub(super) asked: String,
+    /// And for the provider.
+    pub(super) sent: String,
 }
 
 /// Room for the record of a response that may begin by itself, whatever happens to the gateway or its client until then.
@@ -76,7 +87,10 @@ impl Context {
         let entered = Entered::now(&self.shared, &state, self.provider.config.name.as_str())?;
         let (now, then) = (&entered.provider.config, &self.provider.config);
         entered.provider.usable()?;
-        let has_key = self.key.is_none_or(|key| now.keys.iter().any(|known| known.id == key));
+        let has_key = self
+            .plan
+            .key_id()
+            .is_none_or(|key| now.keys.iter().any(|known| known.id == key));
         let is_same = now.id == then.id && now.base_url == then.base_url && now.policy.relay.websocket;
         if !is_same || !has_key {
             return Err(closing());
@@ -138,7 +152,7 @@ impl Context {
             let asks = Asks::Steers(facts.previous_response_id, reserved);
             return Ok(Admitted { text, room, asks });
         }
-        let asked_for = facts.model.clone();
+        let asked = facts.model.clone();
         let model = self.model(&entered, &facts.model)?;
         let text = match &model {
             None => text,
@@ -147,8 +161,9 @@ impl Context {
         let waited = Duration::ZERO;
         let start = self.start(entered.capture_content, arrival, waited, facts);
         let mut recorder = Recorder::new(start, slot, guard);
-        recorder.begin_attempt(&entered.provider, model.as_deref(), &self.hint);
-        let asks = Asks::Response(recorder, asked_for);
+        recorder.begin_attempt(&entered.provider, model.as_deref(), self.hint());
+        let sent = model.map_or_else(|| asked.clone(), |model| (*model).to_owned());
+        let asks = Asks::Response(recorder, Model { asked, sent });
         Ok(Admitted { text, room, asks })
     }
 
@@ -177,8 +192,31 @@ impl Context {
         };
         let start = self.start(reserved.capture_content, arrival, Duration::ZERO, facts);
         let mut recorder = Recorder::new(start, reserved.slot, reserved.guard);
-        recorder.begin_attempt(&self.provider, None, &self.hint);
+        recorder.begin_attempt(&self.provider, None, self.hint());
         recorder
+    }
+
+    fn hint(&self) -> &str {
+        self.plan.credential.hint()
+    }
+
+    /// An error of the provider's about a request for this model counts as that of an answer: for the breaker, and for the key.
+    pub(super) fn refused(&self, status: StatusCode, error: &[u8], model: &str) {
+        let named = error_headers(error).filter_map(|(name, value)| {
+            let value = HeaderValue::from_str(&value).ok()?;
+            Some((HeaderName::from_static(name), value))
+        });
+        let headers: HeaderMap = named.collect();
+        self.failed(
+            error_end(self.api, status, &headers, error, &self.shared.ambient),
+            model,
+        );
+    }
+
+    /// So does a response that was cut or fell silent.
+    pub(super) fn failed(&self, end: AttemptEnd, model: &str) {
+        let breakers = &self.shared.breakers;
+        self.plan.settle_later(end, self.api, breakers.model(model), breakers);
     }
 
     fn start(

@@ -10,7 +10,7 @@ use crate::auth::target;
 use crate::body_budget::HeldBody;
 use crate::error::Refusal;
 use crate::exchange::admit::{self, Entered};
-use crate::exchange::attempt::AttemptError;
+use crate::exchange::attempt::{AttemptError, error_end};
 use crate::exchange::headers::{AnswerBody, answer_to_client};
 use crate::exchange::request_body::RequestBody;
 use crate::exchange::selector::{AttemptPlan, UpstreamSelector};
@@ -24,7 +24,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode, response};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use lychgate_link::places::Source;
@@ -95,8 +95,7 @@ async fn opened(entered: Entered, request: Request<Body>, source: Source) -> Res
         shared: Arc::clone(shared),
         provider: Arc::clone(provider),
         api,
-        key: opened.plan.key_id(),
-        hint: opened.plan.credential.hint().to_owned(),
+        plan: opened.plan,
         pays,
         token,
         holder,
@@ -133,6 +132,7 @@ struct Asking {
     /// Nothing in it is the client's own but its headers: no query, and a central key goes with it. So what the provider says of it, it
     /// would say to anybody.
     is_plain: bool,
+    api: Api,
 }
 
 impl Asking {
@@ -156,6 +156,7 @@ impl Asking {
             selector: UpstreamSelector::new(candidates, own.map(Arc::new), None, api, model, body),
             request: UpstreamRequest::recorded(head, provider, path, pays),
             is_plain,
+            api,
         }
     }
 
@@ -166,7 +167,7 @@ impl Asking {
         loop {
             let mut plan = match (self.selector.next(&shared.breakers, &self.request), last.take()) {
                 (Ok(plan), _) => plan,
-                (Err(_), Some((result, is_central))) => return answered(result, provider, is_central).await,
+                (Err(_), Some((result, is_central))) => return answered(result, provider, is_central),
                 (Err(unavailable), None) => return Err(unavailable.refusal),
             };
             let (result, end) = self.attempt(entered, &mut plan).await;
@@ -181,14 +182,14 @@ impl Asking {
                         upstream,
                     })));
                 }
-                Ok(Upgraded::Refused(answer)) if speaks_none(answer.status()) => {
+                Ok(Upgraded::Refused(answer, _)) if speaks_none(answer.status) => {
                     // A client's own mistake may be behind a 400.
-                    if self.is_plain && answer.status() != StatusCode::BAD_REQUEST {
+                    if self.is_plain && answer.status != StatusCode::BAD_REQUEST {
                         provider.has_no_websocket();
                     }
                     return Err(Refusal::websocket());
                 }
-                Ok(Upgraded::Refused(answer)) => Ok(answer),
+                Ok(Upgraded::Refused(head, body)) => Ok((head, body)),
                 Err(error) => Err(error),
             };
             match self.selector.wait_before_next(decision, &shared.ambient) {
@@ -196,7 +197,7 @@ impl Asking {
                     last = Some((result, is_central));
                     sleep(wait).await;
                 }
-                None => return answered(result, provider, is_central).await,
+                None => return answered(result, provider, is_central),
             }
         }
     }
@@ -220,7 +221,7 @@ impl Asking {
                 Ok(Upgraded::Changed(head.into_parts().0.headers, upstream))
             }
             Ok(Ok(Upgrade::Changed(..))) => Err(AttemptError::ProtocolSwitched),
-            Ok(Ok(Upgrade::Refused(answer))) => Ok(Upgraded::Refused(answer)),
+            Ok(Ok(Upgrade::Refused(answer))) => Ok(refused(answer).await),
             Ok(Err(error)) => Err(AttemptError::Connection(error)),
             Err(_) => Err(AttemptError::Timeout(limit)),
         };
@@ -229,7 +230,7 @@ impl Asking {
             Ok(Upgraded::Changed(headers, _)) => {
                 AttemptEnd::answered(StatusCode::SWITCHING_PROTOCOLS, headers, ambient)
             }
-            Ok(Upgraded::Refused(answer)) => AttemptEnd::answered(answer.status(), answer.headers(), ambient),
+            Ok(Upgraded::Refused(head, body)) => error_end(self.api, head.status, &head.headers, body, ambient),
             Err(error) => error.end(),
         };
         (result, end)
@@ -240,7 +241,24 @@ type Attempted = Result<Upgraded, AttemptError>;
 
 enum Upgraded {
     Changed(HeaderMap, Connection),
-    Refused(Response<Incoming>),
+    /// What came of the answer's body in time is there too.
+    Refused(response::Parts, Bytes),
+}
+
+/// An answer that is no WebSocket. One that says that none is spoken there is not read.
+async fn refused(answer: Response<Incoming>) -> Upgraded {
+    let (mut head, body) = answer.into_parts();
+    if speaks_none(head.status) {
+        return Upgraded::Refused(head, Bytes::new());
+    }
+    let body = timeout(ERROR_TIME, Limited::new(body, ERROR_BYTES).collect()).await;
+    let body = body.ok().and_then(Result::ok).map(|body| body.to_bytes());
+    // What did not come whole is left out.
+    let body = body.unwrap_or_else(|| {
+        head.headers.remove(CONTENT_LENGTH);
+        Bytes::new()
+    });
+    Upgraded::Refused(head, body)
 }
 
 fn pays(own: Option<&Outgoing>) -> CredentialKind {
@@ -256,19 +274,12 @@ fn speaks_none(status: StatusCode) -> bool {
 }
 
 /// The provider's refusal as the client gets it.
-async fn answered(
-    result: Result<Response<Incoming>, AttemptError>,
+fn answered(
+    result: Result<(response::Parts, Bytes), AttemptError>,
     provider: &Provider,
     is_central: bool,
 ) -> Result<Asked, Refusal> {
-    let (mut head, body) = result?.into_parts();
-    let body = timeout(ERROR_TIME, Limited::new(body, ERROR_BYTES).collect()).await;
-    let body = body.ok().and_then(Result::ok).map(|body| body.to_bytes());
+    let (mut head, body) = result?;
     answer_to_client(&mut head.headers, AnswerBody::Unchanged, provider, is_central);
-    // What did not come whole is left out.
-    let body = body.unwrap_or_else(|| {
-        head.headers.remove(CONTENT_LENGTH);
-        Bytes::new()
-    });
     Ok(Asked::Answered(Response::from_parts(head, Body::from(body))))
 }

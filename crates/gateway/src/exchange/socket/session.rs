@@ -276,10 +276,11 @@ impl Session {
     async fn relay(&mut self, text: Utf8Bytes, room: MessageRoom) -> Result<(), End> {
         self.used = Instant::now();
         let seen = self.lanes.see(&provider_event(text.as_bytes()), &text, &self.context);
-        let hold = seen.map_err(|refusal| told(refusal, CloseCode::Again, "not to be recorded"))?;
-        if let Some(hold) = hold
-            && hold.await.is_err()
-        {
+        let holds = seen.map_err(|refusal| told(refusal, CloseCode::Again, "not to be recorded"))?;
+        for hold in holds {
+            if hold.await.is_ok() {
+                continue;
+            }
             let message = "the record of this response can't be kept, so its end is not shown";
             let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Refused::SpoolFailed, message);
             return Err(told(refusal, CloseCode::Again, "not to be recorded"));

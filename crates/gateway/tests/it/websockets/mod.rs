@@ -3,6 +3,7 @@
 mod books;
 mod bounds;
 mod ends;
+mod errors;
 mod messages;
 mod opening;
 mod steers;
