@@ -323,7 +323,8 @@ impl Session {
     /// What takes its time.
     fn look(&mut self) -> Result<(), End> {
         let now = Instant::now();
-        if self.upstream.waits_for_room() {
+        // While it is not read from, the provider's silence means nothing.
+        if self.upstream.waits_for_room() || self.client.is_writing() {
             self.used = now;
         }
         if !self.reads_client() {
@@ -336,7 +337,11 @@ impl Session {
             // Their errors may have been the last word.
             self.lanes.give_up_failed();
             if self.lanes.oldest().is_some_and(is_late) {
-                return Err(End::Stalled);
+                // It may be the client that takes its time: then what is made is read on.
+                return Err(match self.client.is_writing() {
+                    true => End::ClientLeft(None),
+                    false => End::Stalled,
+                });
             }
         }
         let is_stuck = |peer: &Peer| peer.stuck_since().is_some_and(|since| now >= since + SILENCE);

@@ -83,6 +83,29 @@ async fn what_goes_on_behind_an_error_and_a_long_silence_is_on_the_books_once() 
     assert_eq!(records(&world, 2).await.len(), 2);
 }
 
+/// A client that reads slowly makes no provider silent.
+#[tokio::test]
+async fn what_a_slow_client_is_behind_with_is_on_the_books_whole() {
+    let world = World::with_policy(|policy| {
+        policy.timeouts.idle_ms = 1_500;
+        // So often are clocks looked at, and the provider is pinged then.
+        policy.relay.keep_alive_seconds = 1;
+    })
+    .await;
+    let (mut client, mut provider) = begin(&world).await;
+    // More than fits between the two.
+    let long = delta(&format!(r#","obfuscation":"{}""#, "x".repeat(16 << 20)));
+    provider.say(&long).await;
+    provider.say(&completed("resp_1", 5, "")).await;
+    for _ in 0..4 {
+        while !matches!(provider.0.next().await.unwrap().unwrap(), Message::Ping(_)) {}
+    }
+    assert_eq!(client.text().await.len(), long.len());
+    assert_eq!(client.text().await, completed("resp_1", 5, ""));
+    let record = &records(&world, 1).await[0];
+    assert_eq!((record.outcome.as_str(), output(record)), ("completed", (5, false)));
+}
+
 #[tokio::test]
 async fn an_error_behind_a_client_that_left_is_on_record() {
     let world = World::new().await;
