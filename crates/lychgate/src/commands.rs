@@ -102,10 +102,7 @@ impl OutArgs {
                 "{} already exists and is not overwritten: choose another file, or add --replace",
                 path.display()
             ))),
-            Err(why) if self.replace => Err(Failure::Failed(format!(
-                "can't create a file next to {}: {why}",
-                path.display()
-            ))),
+            Err(why) if self.replace => Err(Failure::Failed(format!("can't replace {}: {why}", path.display()))),
             Err(why) => Err(Failure::Failed(format!("can't create {}: {why}", path.display()))),
         }
     }

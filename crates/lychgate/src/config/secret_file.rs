@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 /// A secret file that was made but not yet filled. Dropping it unfilled removes it again.
@@ -27,12 +27,27 @@ impl Reserved {
     }
 
     /// Makes an empty file beside `path`, which takes the place of what is there, if anything is, once it is filled: readers
-    /// see the old secret or the new, never a part.
+    /// see the old secret or the new, never a part. Of a symbolic link the target is replaced, and the file keeps its owner where this
+    /// process may give it away: a service goes on reading what an administrator renews.
     pub(crate) fn create_over(path: &Path) -> io::Result<Self> {
-        let temporary = sibling(path);
+        let (path, owner) = match std::fs::canonicalize(path) {
+            Ok(real) => {
+                let there = std::fs::metadata(&real)?;
+                if there.is_dir() {
+                    return Err(io::ErrorKind::IsADirectory.into());
+                }
+                (real, Some((there.uid(), there.gid())))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (path.to_owned(), None),
+            Err(error) => return Err(error),
+        };
+        let temporary = sibling(&path);
         let _ = std::fs::remove_file(&temporary);
         let mut reserved = Self::create(&temporary)?;
-        reserved.over = Some(path.to_owned());
+        if let (Some((user, group)), Some(file)) = (owner, &reserved.file) {
+            let _ = fchown(file, Some(user), Some(group));
+        }
+        reserved.over = Some(path);
         Ok(reserved)
     }
 
@@ -134,6 +149,27 @@ mod tests {
             .fill("one")
             .unwrap();
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_directory_is_refused_before_and_a_link_stays_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let refused = Reserved::create_over(dir.path()).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::IsADirectory);
+        let (target, link) = (dir.path().join("key"), dir.path().join("link"));
+        std::fs::write(&target, "old\n").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        let owner = std::fs::metadata(&target).unwrap().uid();
+        Reserved::create_over(&link).unwrap().fill("new").unwrap();
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(std::fs::read_to_string(&target).unwrap(), "new\n");
+        let there = std::fs::metadata(&target).unwrap();
+        assert_eq!((there.uid(), mode(&target)), (owner, 0o600));
+        assert_eq!(
+            std::fs::read_dir(dir.path()).unwrap().count(),
+            2,
+            "nothing else is left"
+        );
     }
 
     #[test]
