@@ -238,7 +238,7 @@ pub(crate) fn error_end(
     if may_say_more(status) && is_out_of_credit(api, code, body) {
         AttemptEnd::OutOfCredit { status: code }
     } else if status == StatusCode::FORBIDDEN && is_not_about_the_key(api, body) {
-        AttemptEnd::Forbidden { status: code }
+        AttemptEnd::NotAboutTheKey { status: code }
     } else {
         AttemptEnd::answered(status, headers, ambient)
     }
@@ -276,7 +276,7 @@ pub(crate) fn end_of(result: &AttemptResult, ambient: &Ambient) -> AttemptEnd {
             Says::Nothing | Says::RefusesUsage => {
                 AttemptEnd::answered(answer.head.status, &answer.head.headers, ambient)
             }
-            Says::NotAboutTheKey => AttemptEnd::Forbidden {
+            Says::NotAboutTheKey => AttemptEnd::NotAboutTheKey {
                 status: answer.head.status.as_u16(),
             },
             Says::OutOfCredit => AttemptEnd::OutOfCredit {

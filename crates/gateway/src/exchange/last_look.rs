@@ -63,8 +63,8 @@ enum Seen {
 }
 
 fn unseen() -> Refusal {
-    let message = "the provider does not show what became of this response, which was asked for in the background, so it is not deleted: \
-                   try again shortly, or get it to its end first";
+    let message = "the provider does not show how this background response ended, so it was not deleted: try again shortly, or get the \
+                   response until it has ended, then delete it";
     Refusal::unavailable(Refused::ProviderFailed, message, 2)
 }
 

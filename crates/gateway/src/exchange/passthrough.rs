@@ -175,7 +175,7 @@ async fn relay(
 fn settle(shared: &Shared, provider: &Provider, (key, credential): (usize, &Arc<Outgoing>), head: &Parts) {
     let end = match head.status {
         // Nothing of the body is read here, which would tell whether it is about the key or about what was asked.
-        StatusCode::FORBIDDEN => AttemptEnd::Forbidden {
+        StatusCode::FORBIDDEN => AttemptEnd::NotAboutTheKey {
             status: head.status.as_u16(),
         },
         status => AttemptEnd::answered(status, &head.headers, &shared.ambient),

@@ -18,8 +18,8 @@ pub(crate) enum AttemptEnd {
     Answered { status: u16, asked: Asked },
     /// An error arrived that says that the account of the key has no credit left.
     OutOfCredit { status: u16 },
-    /// An error arrived that says that the key may not be used for this model or this request.
-    Forbidden { status: u16 },
+    /// An error with status 403 that is about the model or the request, or of which nobody knows whether it is about the key.
+    NotAboutTheKey { status: u16 },
     /// What arrived is no answer: not HTTP, or a change of protocol that nobody asked for. The same request would get it again.
     NoHttp,
     /// No connection could be made, or it broke before the head.
@@ -130,8 +130,8 @@ impl AttemptEnd {
             },
             End::OutOfCredit { .. } if key_cooldown.is_some() => (Success, key_cooldown, RotateKey),
             End::OutOfCredit { .. } => (Success, None, Forward),
-            End::Forbidden { .. } if key_cooldown.is_some() => (Success, None, RotateKey),
-            End::Forbidden { .. } => (Success, None, Forward),
+            End::NotAboutTheKey { .. } if key_cooldown.is_some() => (Success, None, RotateKey),
+            End::NotAboutTheKey { .. } => (Success, None, Forward),
             End::NoHttp => (Failure, None, Failover),
             End::ConnectionFailed | End::BodyMissing => (Failure, None, Retry(None)),
             End::AddressForbidden | End::HeadTimedOut => (Failure, None, Failover),
@@ -170,7 +170,7 @@ impl fmt::Display for AttemptEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Answered { status, .. } => return write!(f, "it answered {status}"),
-            Self::Forbidden { status } => return write!(f, "it answered {status}: not for this model or request"),
+            Self::NotAboutTheKey { status } => return write!(f, "it answered {status}, not known to be about the key"),
             Self::OutOfCredit { status } => return write!(f, "it answered {status}: no credit left"),
             Self::NoHttp => "its answer is not HTTP",
             Self::ConnectionFailed => "the connection failed",

@@ -301,7 +301,7 @@ fn grant(form: GrantForm, settings: &ProviderSettings, secret: &ProviderSecret) 
 fn signing(service: &'static str, config: &ProviderConfig, key: &ProviderKeyConfig) -> Option<Key> {
     let region = config.settings.get(REGION)?;
     let Some(aws) = AwsKey::parse(key.secret.expose()) else {
-        tracing::warn!(key = %key.id, "this provider key is none of AWS; it is left out");
+        tracing::warn!(key = %key.id, "this provider key is not an AWS key, so it is not used");
         return None;
     };
     let signer = Signer::new(service, region, &aws);

@@ -158,8 +158,8 @@ impl Open {
         Some(draft)
     }
 
-    /// The guard is given back, since more is to be done before the exchange has ended.
-    /// Bytes came after this time. Those that count are the first of what the model says, or where it says nothing, the first at all.
+    /// Takes the time at which bytes came. What counts is the first byte of what the model says; until there is one, the first byte of
+    /// all.
     pub(super) fn waited(&mut self, waited: Duration) {
         let reader = self.reader.as_ref().map(Decoding::reader);
         self.has_content = reader.is_none_or(ResponseReader::has_content);
@@ -169,6 +169,7 @@ impl Open {
         }
     }
 
+    /// The guard is given back, since more is to be done before the exchange has ended.
     fn close(self, ending: Ending) -> (Option<Hold>, InFlightGuard) {
         let Self {
             mut record,

@@ -89,16 +89,20 @@ pub(super) async fn finish(end: End, mut client: Peer, upstream: Upstream, mut l
             goodbye(&mut client, None).await;
         }
         End::ProviderLeft(frame) => {
-            lanes
-                .models()
-                .for_each(|model| context.failed(AttemptEnd::BodyCut, model));
+            if is_cut(frame.as_ref()) {
+                let models = lanes.models().into_iter();
+                models.for_each(|model| context.failed(AttemptEnd::BodyCut, model));
+            }
             lanes.end(|| Ending::Cut);
             let mut upstream = upstream.peer;
             tokio::join!(goodbye(&mut client, Some(frame)), goodbye(&mut upstream, None));
         }
         End::Stalled => {
             let stalled = AttemptEnd::BodyStalled;
-            lanes.models().for_each(|model| context.failed(stalled, model));
+            lanes
+                .models()
+                .into_iter()
+                .for_each(|model| context.failed(stalled, model));
             for lane in lanes.end(|| Ending::Stalled) {
                 let refusal = Refusal::new(StatusCode::GATEWAY_TIMEOUT, Refused::ProviderFailed, STALLED);
                 let lane = (!lane.is_empty()).then_some(&*lane);
@@ -119,6 +123,21 @@ pub(super) async fn finish(end: End, mut client: Peer, upstream: Upstream, mut l
             goodbye(&mut client, Some(Some(frame(stop.code, stop.reason)))).await;
         }
     }
+}
+
+/// Whether the provider left in the middle, and not because of what it was sent, or as it should.
+fn is_cut(frame: Option<&CloseFrame>) -> bool {
+    let code = frame.map_or(CloseCode::Abnormal, |frame| frame.code);
+    !matches!(
+        code,
+        CloseCode::Normal
+            | CloseCode::Protocol
+            | CloseCode::Unsupported
+            | CloseCode::Invalid
+            | CloseCode::Policy
+            | CloseCode::Size
+            | CloseCode::Extension
+    )
 }
 
 /// Sends an event behind whatever is on its way.

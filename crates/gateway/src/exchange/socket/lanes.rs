@@ -15,7 +15,7 @@ use lychgate_stream::Hold;
 use lychgate_telemetry::metrics::labels::Refused;
 use lychgate_wire::socket::{ClientEvent, LANE_BYTES, ProviderEvent};
 use std::collections::hash_map::RandomState;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::hash::BuildHasher as _;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
@@ -299,10 +299,10 @@ impl Lanes {
         }
     }
 
-    /// The models that the provider was asked for of which something is awaited.
-    pub(super) fn models(&self) -> impl Iterator<Item = &str> {
+    /// The models that the provider was asked for of which something is awaited, each once: an end is one failure.
+    pub(super) fn models(&self) -> BTreeSet<&str> {
         let awaited = self.responses().filter(|response| !response.given_up);
-        awaited.map(|response| response.model.sent.as_str())
+        awaited.map(|response| response.model.sent.as_str()).collect()
     }
 
     /// Ends all; gives the names of the lanes that had some.

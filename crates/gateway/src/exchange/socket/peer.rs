@@ -27,6 +27,8 @@ pub(crate) const PROVIDER_MESSAGE: usize = 64 << 20;
 /// A message is written in frames of so many bytes, since a buffer that once held a long one stays as long.
 const FRAME: usize = 64 << 10;
 const READ_BUFFER: usize = 8 << 10;
+/// What waits to be written at most: a frame, and answers to pings. Who sends pings and takes no answers is read no further.
+const WRITE_BUFFER: usize = 4 * FRAME;
 
 /// One end.
 pub(super) struct Peer {
@@ -74,6 +76,7 @@ impl Peer {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(0)
+            .max_write_buffer_size(WRITE_BUFFER)
             .max_message_size(Some(most))
             .max_frame_size(Some(most));
         let now = Instant::now();
@@ -117,6 +120,11 @@ impl Peer {
     pub(super) fn stuck_since(&self) -> Option<Instant> {
         self.is_writing()
             .then(|| self.writes_since.max(self.socket.get_ref().taken))
+    }
+
+    /// Since when the message that is on its way has been so; `None` where none is.
+    pub(super) fn writing_since(&self) -> Option<Instant> {
+        self.is_writing().then_some(self.writes_since)
     }
 
     /// Whether there is no room for what it says, so that it is not read from.
@@ -176,11 +184,17 @@ impl Peer {
                 Turn::Failed(error)
             }
             Some(Ok(message)) => {
-                let room = self.socket.get_mut().message_came();
+                let metered = self.socket.get_mut();
                 match message {
-                    Message::Text(text) => Turn::Text(text, room),
-                    Message::Binary(_) | Message::Frame(_) => Turn::Binary,
-                    Message::Ping(_) | Message::Pong(_) => Turn::Sign,
+                    Message::Text(text) => Turn::Text(text, metered.message_came()),
+                    Message::Binary(_) | Message::Frame(_) => {
+                        drop(metered.message_came());
+                        Turn::Binary
+                    }
+                    Message::Ping(payload) | Message::Pong(payload) => {
+                        metered.sign_came(payload.len());
+                        Turn::Sign
+                    }
                     Message::Close(frame) => Turn::Closed(frame),
                 }
             }
@@ -258,6 +272,13 @@ impl Metered {
     fn message_came(&mut self) -> MessageRoom {
         self.came = 0;
         std::mem::replace(&mut self.room, self.budget.message_room(self.holder))
+    }
+
+    /// A ping or a pong came, perhaps amid the frames of a message: they are held on, and so is their room.
+    fn sign_came(&mut self, payload: usize) {
+        /// Two bytes lead each; the four of a client's mask are let be.
+        const HEAD: usize = 2;
+        self.came = self.came.saturating_sub(HEAD + payload);
     }
 
     /// Room for as much more.

@@ -170,7 +170,8 @@ impl Session {
         tokio::select! {
             news = self.news.recv() => Happened::News(news),
             _ = self.tick.tick() => Happened::Tick,
-            (event, admitted) = pending(&mut self.admission) => Happened::Admitted(event, admitted),
+            // A refusal is told behind what is on its way.
+            (event, admitted) = pending(&mut self.admission), if !client_writes => Happened::Admitted(event, admitted),
             refusal = pending(&mut self.check) => Happened::Checked(refusal),
             turn = self.client.turn(reads_client) => Happened::Client(turn),
             turn = self.upstream.turn(!client_writes) => Happened::Upstream(turn),
@@ -343,6 +344,10 @@ impl Session {
                     false => End::Stalled,
                 });
             }
+        }
+        // One that takes a few bytes now and then would hold the place and the room for ever.
+        if self.client.writing_since().is_some_and(|since| now >= since + total) {
+            return Err(End::ClientLeft(None));
         }
         let is_stuck = |peer: &Peer| peer.stuck_since().is_some_and(|since| now >= since + SILENCE);
         if is_stuck(&self.client) || now >= self.client.heard() + SILENCE + TICK {

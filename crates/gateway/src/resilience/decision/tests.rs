@@ -54,7 +54,7 @@ fn every_row_of_the_table() {
         (answered(599, &[]), Failure, None, Retry(None)),
         (answered(600, &[]), Success, None, Forward),
         (End::OutOfCredit { status: 400 }, Success, cools, RotateKey),
-        (End::Forbidden { status: 403 }, Success, None, RotateKey),
+        (End::NotAboutTheKey { status: 403 }, Success, None, RotateKey),
         (End::NoHttp, Failure, None, Failover),
         (End::ConnectionFailed, Failure, None, Retry(None)),
         (End::AddressForbidden, Failure, None, Failover),

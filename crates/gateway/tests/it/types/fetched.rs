@@ -313,7 +313,7 @@ async fn nothing_is_fetched_for_a_key_that_is_in_force_no_more() {
     for (what, change) in changes {
         cases.spawn(async move {
             let (world, authority) = world(|_| true).await;
-            grant(authority.next().await, "ey.short", 1).await;
+            grant(authority.next().await, "ey.short", 3).await;
             until_told(&world, 503, 200, "ey.short").await;
             let before = world.control.providers();
             let mut providers = before.clone();
@@ -330,10 +330,10 @@ async fn nothing_is_fetched_for_a_key_that_is_in_force_no_more() {
     cases.join_all().await;
 }
 
-/// Nothing comes in the time in which a credential of one second would be asked for again. One question may have been on the way.
+/// Nothing comes in the time in which a credential of three seconds would be asked for again. One question may have been on the way.
 async fn asks_no_more(authority: &Provider, what: &str) {
-    let _on_its_way = timeout(Duration::from_millis(50), authority.next()).await;
-    let more = timeout(Duration::from_millis(1500), authority.next()).await;
+    let _on_its_way = timeout(Duration::from_millis(500), authority.next()).await;
+    let more = timeout(Duration::from_millis(3500), authority.next()).await;
     assert!(more.is_err(), "{what}");
 }
 
@@ -341,7 +341,7 @@ async fn asks_no_more(authority: &Provider, what: &str) {
 #[tokio::test]
 async fn a_replica_that_is_refused_fetches_nothing() {
     let (world, authority) = world(|_| true).await;
-    grant(authority.next().await, "ey.short", 1).await;
+    grant(authority.next().await, "ey.short", 3).await;
     until_told(&world, 503, 200, "ey.short").await;
     world
         .control

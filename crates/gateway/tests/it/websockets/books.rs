@@ -87,7 +87,7 @@ async fn what_goes_on_behind_an_error_and_a_long_silence_is_on_the_books_once() 
 #[tokio::test]
 async fn what_a_slow_client_is_behind_with_is_on_the_books_whole() {
     let world = World::with_policy(|policy| {
-        policy.timeouts.idle_ms = 1_500;
+        policy.timeouts.idle_ms = 5_000;
         // So often are clocks looked at, and the provider is pinged then.
         policy.relay.keep_alive_seconds = 1;
     })
@@ -97,7 +97,7 @@ async fn what_a_slow_client_is_behind_with_is_on_the_books_whole() {
     let long = delta(&format!(r#","obfuscation":"{}""#, "x".repeat(16 << 20)));
     provider.say(&long).await;
     provider.say(&completed("resp_1", 5, "")).await;
-    for _ in 0..4 {
+    for _ in 0..7 {
         while !matches!(provider.0.next().await.unwrap().unwrap(), Message::Ping(_)) {}
     }
     assert_eq!(client.text().await.len(), long.len());
