@@ -27,7 +27,7 @@ pub(crate) const PROVIDER_MESSAGE: usize = 64 << 20;
 /// A message is written in frames of so many bytes, since a buffer that once held a long one stays as long.
 const FRAME: usize = 64 << 10;
 const READ_BUFFER: usize = 8 << 10;
-/// What waits to be written at most: a frame, and answers to pings. Who sends pings and takes no answers is read no further.
+/// What waits to be written at most: a frame, and answers to pings. Of further answers that nobody takes, only the last is kept.
 const WRITE_BUFFER: usize = 4 * FRAME;
 
 /// One end.

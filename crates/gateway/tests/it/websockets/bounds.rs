@@ -117,6 +117,24 @@ async fn who_does_not_read_holds_no_more_than_the_budget() {
     assert_eq!(client.closed().await.0, 1013);
 }
 
+/// A ping may go between the frames of a message, whose room stays taken.
+#[tokio::test]
+async fn pings_amid_a_message_free_none_of_its_room() {
+    let world = World::with_options(|options| options.body_budget.one = MIB).await;
+    let (mut client, _provider) = world.websocket().await;
+    for at in 0..64 {
+        let kind = if at == 0 { Data::Text } else { Data::Continue };
+        let piece = Frame::message(vec![b' '; MIB / 32], OpCode::Data(kind), false);
+        let sent = client.0.send(Message::Frame(piece)).await;
+        let pinged = client.0.send(Message::Ping("x".into())).await;
+        if sent.is_err() || pinged.is_err() {
+            break;
+        }
+    }
+    assert_eq!(client.error().await["status"], 429);
+    assert_eq!(client.closed().await.0, 1013);
+}
+
 /// A delta of so many bytes and some.
 fn long_delta(bytes: usize) -> String {
     delta(&format!(r#","x":"{}""#, "x".repeat(bytes)))
