@@ -97,7 +97,7 @@ impl Gateway {
         Router::new().route("/ai/{*rest}", any_service(Stack(Arc::clone(&self.shared))))
     }
 
-    /// What a replica serves beside `/ai/`: [`Self::probes`], and an answer to everything else that names the right base URL.
+    /// What a replica serves beside `/ai/`: its probes, and an answer to everything else that names the right base URL.
     pub fn standalone_router(&self) -> Router {
         self.probes().fallback(elsewhere)
     }
