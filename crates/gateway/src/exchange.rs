@@ -333,7 +333,7 @@ impl Exchange {
             return;
         };
         self.has_renewed = true;
-        if key.is_newer_than(&refused).await {
+        if key.wait_for_newer(&refused).await {
             self.selector.ask_with_renewed();
             return;
         }

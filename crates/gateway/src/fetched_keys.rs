@@ -160,7 +160,7 @@ impl FetchedKey {
 
     /// Waits for a credential newer than this one, which was refused. Whether there is one: not where none is on its way, or it took too
     /// long.
-    pub(crate) async fn is_newer_than(&self, refused: &Arc<Outgoing>) -> bool {
+    pub(crate) async fn wait_for_newer(&self, refused: &Arc<Outgoing>) -> bool {
         let mut answered = self.answered.subscribe();
         let wait = async {
             while self.is_current(refused) && self.is_due.load(Ordering::SeqCst) && answered.changed().await.is_ok() {}

@@ -120,18 +120,7 @@ impl PendingAttempt {
             return Says::Nothing;
         };
         if may_say_more(status) {
-            return if is_out_of_credit(api, status.as_u16(), first) {
-                Says::OutOfCredit
-            } else if status == StatusCode::FORBIDDEN {
-                match is_not_about_the_key(api, first) {
-                    true => Says::NotAboutTheKey,
-                    false => Says::Nothing,
-                }
-            } else if status != StatusCode::TOO_MANY_REQUESTS && refuses_usage(first) {
-                Says::RefusesUsage
-            } else {
-                Says::Nothing
-            };
+            return said(api, status, first);
         }
         passing_error_first(api, kind.is_event_stream, first).map_or(Says::Nothing, Says::PassingError)
     }
@@ -226,7 +215,25 @@ impl Drop for PendingAttempt {
     }
 }
 
-/// What an error says that came whole.
+/// What the body of an error says beyond its status.
+fn said(api: Api, status: StatusCode, body: &[u8]) -> Says {
+    if !may_say_more(status) {
+        Says::Nothing
+    } else if is_out_of_credit(api, status.as_u16(), body) {
+        Says::OutOfCredit
+    } else if status == StatusCode::FORBIDDEN {
+        match is_not_about_the_key(api, body) {
+            true => Says::NotAboutTheKey,
+            false => Says::Nothing,
+        }
+    } else if status != StatusCode::TOO_MANY_REQUESTS && refuses_usage(body) {
+        Says::RefusesUsage
+    } else {
+        Says::Nothing
+    }
+}
+
+/// The end of an attempt whose error came with its whole body.
 pub(crate) fn error_end(
     api: Api,
     status: StatusCode,
@@ -234,13 +241,16 @@ pub(crate) fn error_end(
     body: &[u8],
     ambient: &Ambient,
 ) -> AttemptEnd {
+    end_that_says(said(api, status, body), status, headers, ambient)
+}
+
+fn end_that_says(says: Says, status: StatusCode, headers: &HeaderMap, ambient: &Ambient) -> AttemptEnd {
     let code = status.as_u16();
-    if may_say_more(status) && is_out_of_credit(api, code, body) {
-        AttemptEnd::OutOfCredit { status: code }
-    } else if status == StatusCode::FORBIDDEN && is_not_about_the_key(api, body) {
-        AttemptEnd::NotAboutTheKey { status: code }
-    } else {
-        AttemptEnd::answered(status, headers, ambient)
+    match says {
+        Says::Nothing | Says::RefusesUsage => AttemptEnd::answered(status, headers, ambient),
+        Says::NotAboutTheKey => AttemptEnd::NotAboutTheKey { status: code },
+        Says::OutOfCredit => AttemptEnd::OutOfCredit { status: code },
+        Says::PassingError(status) => AttemptEnd::error_in_body(status),
     }
 }
 
@@ -272,18 +282,7 @@ pub(crate) async fn head_within(
 /// The attempt's end, as the table of consequences knows it.
 pub(crate) fn end_of(result: &AttemptResult, ambient: &Ambient) -> AttemptEnd {
     match result {
-        Ok(answer) => match answer.says {
-            Says::Nothing | Says::RefusesUsage => {
-                AttemptEnd::answered(answer.head.status, &answer.head.headers, ambient)
-            }
-            Says::NotAboutTheKey => AttemptEnd::NotAboutTheKey {
-                status: answer.head.status.as_u16(),
-            },
-            Says::OutOfCredit => AttemptEnd::OutOfCredit {
-                status: answer.head.status.as_u16(),
-            },
-            Says::PassingError(status) => AttemptEnd::error_in_body(status),
-        },
+        Ok(answer) => end_that_says(answer.says, answer.head.status, &answer.head.headers, ambient),
         Err(error) => error.end(),
     }
 }

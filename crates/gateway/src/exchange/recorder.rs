@@ -224,7 +224,7 @@ impl Recorder {
     }
 
     /// Which of several requests it is the answer to is not known, only which model makes it.
-    pub(crate) fn is_of(&mut self, model: &str) {
+    pub(crate) fn set_model(&mut self, model: &str) {
         if let Some(mut open) = self.open() {
             open.record.model = cut(model, NAME_BYTES).to_owned();
             open.record.served_model = None;
@@ -233,7 +233,7 @@ impl Recorder {
     }
 
     /// The model has begun, so that even an answer of which nothing but an error is seen has cost something.
-    pub(crate) fn has_cost(&mut self) {
+    pub(crate) fn mark_costly(&mut self) {
         if let Some(mut open) = self.open() {
             open.has_cost = true;
         }

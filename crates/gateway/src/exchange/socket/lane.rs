@@ -81,7 +81,7 @@ impl Response {
     pub(super) fn end(mut self, ending: Ending) -> Option<Hold> {
         if let Some(error) = self.failed.take() {
             self.recorder.event(error.as_bytes());
-            self.recorder.has_cost();
+            self.recorder.mark_costly();
         }
         self.recorder.close(ending)
     }
@@ -168,7 +168,7 @@ impl Lane {
         let refused = self.refuse(by_model.unwrap_or_default());
         let at = self.first_waiting();
         if is_any && let Some(response) = at.and_then(|at| self.open.get_mut(at)) {
-            response.recorder.is_of(model.unwrap_or_default());
+            response.recorder.set_model(model.unwrap_or_default());
         }
         (at, refused)
     }

@@ -112,7 +112,7 @@ impl Peer {
     }
 
     /// It is not listened to at present, so that its silence means nothing.
-    pub(super) fn is_not_heard(&mut self) {
+    pub(super) fn excuse_silence(&mut self) {
         self.socket.get_mut().heard = Instant::now();
     }
 

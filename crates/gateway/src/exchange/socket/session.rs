@@ -329,7 +329,7 @@ impl Session {
             self.used = now;
         }
         if !self.reads_client() {
-            self.client.is_not_heard();
+            self.client.excuse_silence();
         }
         let timeouts = &self.context.provider.config.policy.timeouts;
         let (idle, total) = (self.used + millis(timeouts.idle_ms), millis(timeouts.total_ms));
