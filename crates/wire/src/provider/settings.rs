@@ -84,7 +84,7 @@ impl KeyForm {
     pub fn misfit(&self, key: &str) -> Option<&'static str> {
         let is_wrong = matches!(self.used, KeyUse::SignsFor(_)) && AwsKey::parse(key).is_none();
         is_wrong.then_some(
-            "must be ACCESS_KEY_ID:SECRET_ACCESS_KEY, or ACCESS_KEY_ID:SECRET_ACCESS_KEY:SESSION_TOKEN where it works for a while only",
+            "must be ACCESS_KEY_ID:SECRET_ACCESS_KEY, or ACCESS_KEY_ID:SECRET_ACCESS_KEY:SESSION_TOKEN for temporary credentials",
         )
     }
 }

@@ -26,7 +26,6 @@ pub(crate) const LANES: usize = 32;
 pub(crate) const ACTIVE_LANES: usize = 16;
 /// Most responses that one lane has been asked for and that have not ended.
 pub(crate) const RESPONSES: usize = 16;
-
 /// Most responses at the same time that followed a steer or nothing at all.
 pub(crate) const UNASKED: usize = 16;
 /// Most responses of one WebSocket; another one has to be opened then.
